@@ -1,0 +1,39 @@
+"""``flantune config``: what every setting is, means and comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group("config")
+def command() -> None:
+    """Show every setting of a run file, its meaning and where its value came from."""
+
+
+@command.command()
+@click.argument("run_file", type=click.Path(path_type=Path), required=False)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: values, origins, help.")
+def show(run_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print every value with its origin; without a run file, the defaults."""
+    import json
+
+    from flantune.config import RunConfig
+    from flantune.run_file import explain, flatten, load_run_file, run_file_of
+
+    loaded = (
+        load_run_file(run_file, overrides=overrides)
+        if run_file
+        else run_file_of(RunConfig(), root=Path.cwd(), origin="default")
+    )
+    values = dict(flatten(loaded.config))
+    if as_json:
+        rows = {key: {"value": v, "origin": loaded.origins[key], "help": explain(key)} for key, v in values.items()}
+        click.echo(json.dumps(rows, indent=1, default=str, ensure_ascii=False))
+        return
+    for key, value in values.items():
+        shown = json.dumps(value, default=str, ensure_ascii=False)
+        click.echo(f"{key:36} {shown:28} {loaded.origins[key]}")
+        click.echo(click.style(f"    {explain(key)}", dim=True))

@@ -1,0 +1,50 @@
+"""Runs the pipeline for a command and says what it wrote and what to do next."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from flantune.run_file import RunFile
+    from flantune.types import Run
+
+
+def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:
+    """Runs, then prints the verdict, the files and one next step (or JSON alone)."""
+    quiet_libraries()
+    from flantune.cli.console import Console
+    from flantune.pipeline import run
+
+    finished = run(file, out=out, reporter=Console())
+    if as_json:
+        click.echo(json.dumps(finished.results, ensure_ascii=False))
+    else:
+        tell(finished)
+    return finished
+
+
+def tell(finished: Run) -> None:
+    """Prints the table, the verdict and where things lie."""
+    from rich.console import Console as RichConsole
+
+    from flantune.report.console import results_table
+
+    RichConsole().print(results_table(finished.results))
+    verdict = finished.results.get("verdict", {})
+    click.echo(verdict.get("text", ""))
+    click.echo(f"report:  {finished.folder / 'report.html'}")
+    click.echo(f"results: {finished.folder / 'results.json'}")
+    click.echo("next:    open the report in a browser")
+
+
+def quiet_libraries() -> None:
+    """Keeps libraries' own progress bars and hub look-ups off a run's output."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

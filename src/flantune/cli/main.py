@@ -1,0 +1,84 @@
+"""The ``flantune`` command. Each subcommand's module is imported only when that subcommand is used."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from flantune import __version__
+from flantune.errors import FlantuneError
+
+_COMMANDS = {
+    "run": ("Tune a model as a run file says, measure it on clusters it never saw, write the report.", "run"),
+    "demo": ("The whole line on an embedded micro-world: offline, in minutes.", "demo"),
+    "preview": ("Show prompts as the model will see them, with the tokens that carry loss marked.", "preview"),
+    "tasks": ("List and check the tasks of a run file.", "tasks"),
+    "templates": ("Check templates for the mistakes that spoil training.", "templates"),
+    "fetch": ("Lay hub datasets down as a local mirror, for machines without network.", "fetch"),
+    "config": ("Show every setting of a run file, its meaning and where its value came from.", "config"),
+    "rescore": ("Score a run's stored samples again, without the model.", "rescore"),
+    "report": ("Write a run folder's report again.", "report"),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands' names and help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"flantune.cli.{_COMMANDS[cmd_name][1]}")
+        command = module.command
+        if not isinstance(command, click.Command):  # pragma: no cover - a slip of ours, not the user's
+            raise TypeError(cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (text, _) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in _COMMANDS:
+            from flantune.errors import did_you_mean
+
+            near = did_you_mean(name, _COMMANDS)
+            raise click.UsageError(f'no command "{name}"' + (f"; {near}" if near else ""), ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with `flantune demo`. Exit codes: 0 done, 1 finished and found problems, 2 wrong usage, 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="flantune")
+def cli() -> None:
+    """Instruction tuning as the FLAN papers describe it: tune on many tasks, measure on kinds of task never seen."""
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake ends in a message, never in a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except FlantuneError as error:
+        click.echo(f"error: {error.render()}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: repeat the command to go on where it stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has left (`flantune … | head`): not a fault.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,21 @@
+"""``flantune rescore``: new numbers from stored samples, without the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("rescore")
+@click.argument("run_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--normalization", type=click.Choice(["sum", "token", "character", "byte"]), help="Headline normalization."
+)
+@click.option("--confidence", type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
+def command(run_folder: Path, normalization: str | None, confidence: float | None) -> None:
+    """Score RUN_FOLDER's samples again and rewrite results.json and report.html."""
+    from flantune.cli.finish import tell
+    from flantune.rescoring import rescore_run
+
+    tell(rescore_run(run_folder, normalization=normalization, confidence=confidence))

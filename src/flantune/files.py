@@ -1,0 +1,81 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flantune.errors import FlantuneError
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Writes a file so that a reader finds the old content or the new, never half of it.
+
+    Raises:
+        FlantuneError: The folder cannot be written or the disk is full; nothing half-written stays behind.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
+        ) as handle:
+            temporary = Path(handle.name)
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        hint = "free some space or choose another folder, then repeat the command"
+        raise FlantuneError(f"cannot be written: {error.strerror or error}", where=str(path), hint=hint) from error
+    return path
+
+
+def write_json(path: Path, value: object) -> Path:
+    """Writes indented JSON, whole or not at all; not-a-number becomes null."""
+    return write_text(path, json.dumps(without_nan(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        FlantuneError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FlantuneError("no such file", where=str(path), hint="is this a finished run folder?") from None
+    except (OSError, ValueError) as error:
+        raise FlantuneError(f"cannot be read: {error}", where=str(path)) from None
+
+
+def without_nan(value: object) -> object:
+    """The value with every NaN and infinity replaced by None, which JSON can say.
+
+    >>> without_nan({"a": [1.0, float("nan")]})
+    {'a': [1.0, None]}
+    """
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    return value
+
+
+def slug(*names: str) -> str:
+    """A name fit for a folder, from one or more names.
+
+    >>> slug("closed-book QA", "struct to text")
+    'closed-book-qa+struct-to-text'
+    """
+    return "+".join(re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names)

@@ -1,0 +1,85 @@
+"""What a run was: versions, fingerprints, seconds, memory and files; written last, so its presence means done."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from flantune.files import read_json, write_json
+
+_PACKAGES = (
+    "flantune",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "pyarrow",
+    "datasets",
+    "sacrebleu",
+    "rouge-score",
+)
+
+
+class Stopwatch:
+    """Seconds of each stage, added up over the times a run was started and resumed."""
+
+    def __init__(self, earlier: Mapping[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = dict(earlier or {})
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time spent inside the block to the stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def peak_memory_mib() -> float:
+    """Most resident memory this process ever held, in MiB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1024 * 1024) if sys.platform == "darwin" else used / 1024
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that may change a result."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: Mapping[str, str], **more: Any) -> Path:
+    """Writes ``manifest.json``: the last file of a run."""
+    manifest: dict[str, Any] = {
+        "schema": 1,
+        "versions": versions(),
+        "fingerprints": dict(fingerprints),
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "peak_memory_mib": round(peak_memory_mib(), 1),
+        "files": _files(folder),
+        **more,
+    }
+    return write_json(folder / "manifest.json", manifest)
+
+
+def earlier_seconds(folder: Path) -> dict[str, float]:
+    """Seconds that earlier, interrupted starts of this run spent."""
+    path = folder / "seconds.json"
+    return dict(read_json(path)) if path.exists() else {}
+
+
+def _files(folder: Path) -> list[dict[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and "checkpoints" not in path.parts)
+    return [{"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size} for path in files]

@@ -1,0 +1,258 @@
+"""The run file: read it, check it, say where each value came from, and name it by a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from flantune.config import RunConfig
+from flantune.errors import ConfigError, did_you_mean
+
+Tree = dict[str, Any]
+
+_PATHS = ("data.mirror", "data.cache", "holdout.taxonomy")
+_TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-]+)\s*\]")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFile:
+    """A checked run file.
+
+    Attributes:
+        config: Every setting, defaults filled in, paths absolute.
+        origins: Dotted setting → where its value came from: ``run.toml:12``, ``--set`` or ``default``.
+        root: The folder that relative paths in the file start from.
+    """
+
+    config: RunConfig
+    origins: Mapping[str, str]
+    root: Path
+
+
+def load_run_file(path: Path, *, overrides: Sequence[str] = ()) -> RunFile:
+    """Reads a run file and reports everything wrong with it at once.
+
+    Args:
+        path: The TOML file.
+        overrides: ``dotted.key=value`` settings that win over the file; values are TOML, bare words are text.
+
+    Raises:
+        ConfigError: The file is missing, is not TOML, or holds unknown keys or wrong values (all are listed).
+    """
+    text = _read(path)
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="mend the line named above") from None
+    origins = {key: f"{path.name}:{line}" for key, line in _line_numbers(text).items()}
+    for override in overrides:
+        key, value = _parse_override(override)
+        _assign(tree, key, value)
+        origins[key] = "--set"
+    config = _validate(tree, where=str(path), origins=origins)
+    root = path.parent.resolve()
+    return RunFile(config=_with_absolute_paths(config, root=root), origins=_all_origins(config, origins), root=root)
+
+
+def run_file_of(config: RunConfig, *, root: Path, origin: str) -> RunFile:
+    """Wraps a config made in Python, so that it can be run like a file."""
+    absolute = _with_absolute_paths(config, root=root)
+    return RunFile(config=absolute, origins={key: origin for key, _ in flatten(absolute)}, root=root)
+
+
+def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting as (dotted key, value), sections opened.
+
+    >>> dict(flatten(RunConfig(seed=3)))["training.steps"]
+    30000
+    """
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def fingerprint(*parts: object) -> str:
+    """A name for content: 32 hexadecimal digits of SHA-256 over canonical JSON.
+
+    >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
+
+
+def to_toml(config: BaseModel) -> str:
+    """The config as a run file that gives the same run; settings that are None are left out."""
+    tables: list[str] = []
+    _write_table(config, "", tables)
+    return "\n".join(tables).lstrip("\n")
+
+
+def explain(key: str) -> str:
+    """A setting's docstring: its help.
+
+    >>> explain("training.steps").startswith("Optimizer steps.")
+    True
+    """
+    model: type[BaseModel] = RunConfig
+    *sections, name = key.split(".")
+    for section in sections:
+        model = _section_type(model, section)
+    return model.model_fields[name].description or ""
+
+
+def _section_type(model: type[BaseModel], section: str) -> type[BaseModel]:
+    annotation = model.model_fields[section].annotation
+    candidates = [annotation, *getattr(annotation, "__args__", ())]
+    return next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.toml")] if path.parent.is_dir() else [])
+        raise ConfigError("no such run file", where=str(path), hint=near or "see examples/ for run files") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+
+
+def _line_numbers(text: str) -> dict[str, int]:
+    """Dotted key → line, for tables and plain keys; keys inside inline tables count as their table's line."""
+    found: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := _TABLE.match(line):
+            table = match[1] + "."
+            found[match[1]] = number
+        elif match := _KEY.match(line):
+            found[table + match[1]] = number
+    return found
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    key, separator, raw = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(
+            f'"{text}" is not dotted.key=value', where="--set", hint="for example --set training.steps=100"
+        )
+    try:
+        return key.strip(), tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), raw
+
+
+def _assign(tree: Tree, key: str, value: object) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f'"{section}" is not a section', where=f"--set {key}")
+    tree[name] = value
+
+
+def _validate(tree: Tree, *, where: str, origins: Mapping[str, str]) -> RunConfig:
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        problems = [_problem(dict(e), origins) for e in error.errors()]
+        hint = "`flantune config show` lists every setting with its meaning"
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigError("\n".join([count, *problems]), where=where, hint=hint) from None
+
+
+def _problem(error: Mapping[str, Any], origins: Mapping[str, str]) -> str:
+    location = [str(part) for part in error["loc"]]
+    key = ".".join(location)
+    place = next((origins[k] for k in _ancestors(location) if k in origins), "")
+    at = f"  {key}" + (f" ({place})" if place else "")
+    if error["type"] == "extra_forbidden":
+        near = did_you_mean(location[-1], _known_keys(location[:-1]))
+        return f"{at}: unknown setting" + (f"; {near}" if near else "")
+    return f"{at}: {error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"
+
+
+def _ancestors(location: Sequence[str]) -> Iterator[str]:
+    for end in range(len(location), 0, -1):
+        yield ".".join(location[:end])
+
+
+def _known_keys(sections: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = RunConfig
+    try:
+        for section in sections:
+            model = _section_type(model, section)
+    except (KeyError, StopIteration):
+        return []
+    return list(model.model_fields)
+
+
+def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
+    data, holdout, model = config.data, config.holdout, config.model
+    tasks = tuple(str(root / pattern) for pattern in data.tasks)
+    local = root / model.path if model.path else None
+    return config.model_copy(
+        update={
+            "data": data.model_copy(
+                update={"tasks": tasks, "mirror": _under(root, data.mirror), "cache": _under(root, data.cache)}
+            ),
+            "holdout": holdout.model_copy(update={"taxonomy": _under(root, holdout.taxonomy)}),
+            "model": model.model_copy(update={"path": str(local)}) if local and local.is_dir() else model,
+        }
+    )
+
+
+def _under(root: Path, path: Path | None) -> Path | None:
+    # An absolute path on the right of "/" wins, so absolute settings stay as they are.
+    return None if path is None else (root / path).resolve()
+
+
+def _all_origins(config: RunConfig, origins: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for key, _ in flatten(config):
+        found[key] = next((origins[k] for k in _ancestors(key.split(".")) if _names_value(k, key, origins)), "default")
+    return found
+
+
+def _names_value(candidate: str, key: str, origins: Mapping[str, str]) -> bool:
+    # A table header alone sets nothing; an inline table (`packing = {…}`) sets all it holds.
+    if candidate not in origins:
+        return False
+    return candidate == key or not any(known.startswith(candidate + ".") for known in origins)
+
+
+def _write_table(config: BaseModel, name: str, tables: list[str]) -> None:
+    lines = [f"\n[{name}]"] if name else []
+    sections: list[tuple[str, BaseModel]] = []
+    for field in type(config).model_fields:
+        value = getattr(config, field)
+        if isinstance(value, BaseModel):
+            sections.append((f"{name}.{field}" if name else field, value))
+        elif value is not None:
+            lines.append(f"{field} = {_toml_value(value)}")
+    tables.extend(lines)
+    for section, value in sections:
+        _write_table(value, section, tables)
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    # JSON's escapes are a subset of those of TOML's basic strings.
+    return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,112 @@
+"""The run folder: where each product of a run lies, and whose run it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.errors import ConfigError
+from flantune.files import read_json, slug, write_json, write_text
+from flantune.run_file import RunFile, fingerprint, to_toml
+
+if TYPE_CHECKING:
+    from flantune.config import RunConfig
+
+# What may change between two starts of one run: only what is measured and said, never what is trained.
+_FREE_SECTIONS = ("name", "evaluation")
+
+
+@dataclass(frozen=True, slots=True)
+class FoldFolder:
+    """The products of one fold: one set of held-out clusters, one tuned model."""
+
+    root: Path
+
+    @property
+    def mixture(self) -> Path:
+        """What was trained on, held out and excluded."""
+        return self.root / "mixture.json"
+
+    @property
+    def training(self) -> Path:
+        """Counts, seconds and losses; its presence says that tuning is done."""
+        return self.root / "training.json"
+
+    @property
+    def model(self) -> Path:
+        """The tuned model in Hugging Face form."""
+        return self.root / "model"
+
+    @property
+    def tuned(self) -> Path:
+        """The tuned model's samples."""
+        return self.root / "tuned"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder that is the product of a run."""
+
+    root: Path
+
+    @property
+    def base(self) -> Path:
+        """The base model's samples (and the base itself when it was made from nothing)."""
+        return self.root / "base"
+
+    @property
+    def results(self) -> Path:
+        """All scores, with a schema."""
+        return self.root / "results.json"
+
+    @property
+    def data(self) -> Path:
+        """What each task gave: rows, drops, templates."""
+        return self.root / "data.json"
+
+    def fold(self, held_out: tuple[str, ...]) -> FoldFolder:
+        """The folder of the fold that holds these clusters out."""
+        return FoldFolder(self.root / "folds" / slug(*held_out))
+
+
+def training_identity(config: RunConfig) -> str:
+    """A fingerprint of every setting that can change the tuned weights."""
+    values = config.model_dump(mode="json")
+    return fingerprint({key: value for key, value in values.items() if key not in _FREE_SECTIONS})
+
+
+def open_run_folder(root: Path, file: RunFile) -> RunFolder:
+    """Claims a folder for a run, or joins the same run that began there.
+
+    Raises:
+        ConfigError: The folder holds a run that trains something else.
+    """
+    identity = training_identity(file.config)
+    claimed = root / "config.json"
+    if claimed.exists():
+        earlier = read_json(claimed)
+        if earlier.get("identity") != identity:
+            raise ConfigError(_difference(earlier, file), where=str(root), hint="choose another --out, or delete it")
+    write_text(root / "config.toml", to_toml(file.config))
+    values = file.config.model_dump(mode="json")
+    write_json(claimed, {"values": values, "origins": dict(file.origins), "identity": identity})
+    return RunFolder(root)
+
+
+def _difference(earlier: Mapping[str, Any], file: RunFile) -> str:
+    old, new = _flat(earlier.get("values", {})), _flat(file.config.model_dump(mode="json"))
+    changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key) and not key.startswith("evaluation."))
+    shown = [f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in changed[:6] if key != "name"]
+    return "\n".join(["this folder holds another run; what differs:", *shown])
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value, f"{prefix}{key}."))
+        else:
+            found[prefix + key] = value
+    return found

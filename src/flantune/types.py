@@ -1,0 +1,319 @@
+"""The few frozen values that cross the border between two stages.
+
+tasks ─▶ prompts ─▶ mixture ─▶ packing ─▶ training ─▶ evaluation ─▶ report
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Row = Mapping[str, Any]
+"""One raw row of a dataset, columns by name, as its source gives it."""
+
+Kind = Literal["classification", "generation"]
+Family = Literal["decoder-only", "encoder-decoder"]
+SplitRole = Literal["train", "dev", "test"]
+Int32 = NDArray[np.int32]
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One row, adapted: what a template can ask about it, and what counts as an answer.
+
+    Attributes:
+        row: Zero-based number of the raw row in its source split.
+        fields: Slot name to text, for example ``{"premise": …, "hypothesis": …}``.
+        options: The answer options of a classification example, in order; empty for generation.
+        answer: Index of the gold option; None for generation.
+        references: Acceptable answers, the first of which is trained on. For classification: the gold option.
+    """
+
+    row: int
+    fields: Mapping[str, str]
+    options: tuple[str, ...] = ()
+    answer: int | None = None
+    references: tuple[str, ...]
+
+
+Adapter = Callable[[Row], Example | None]
+"""Raw row → Example (its ``row`` number is filled in by the caller). None drops the row on purpose (say, an
+unlabelled one); raising ``flantune.tasks.BadRow(reason, detail)`` counts it as bad."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """One way to phrase a task in words.
+
+    ``inputs`` and ``targets`` are text with ``{slot}`` holes: any field of the examples, ``{options}`` (the options
+    block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces.
+
+    Attributes:
+        name: Unique within the task.
+        is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
+            templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
+    """
+
+    name: str
+    inputs: str
+    targets: str = "{answer}"
+    is_inverted: bool = False
+
+
+class Source(Protocol):
+    """Where the raw rows of a task come from."""
+
+    def rows(self, split: str) -> Iterator[Row]:
+        """All rows of a split, in order, in constant memory.
+
+        Raises:
+            flantune.errors.SourceError: The split cannot be found or read.
+        """
+
+    def fingerprint(self, split: str) -> str:
+        """A string that changes when the rows of the split change."""
+
+    def describe(self, split: str) -> str:
+        """Where the split lies, for messages: a path or hub id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A dataset with the words to ask it in: the unit that is mixed, held out and measured.
+
+    Attributes:
+        name: Unique name; random streams are keyed by it.
+        clusters: The kinds of task this is; held out when any of them is held out.
+        family: Its source family: tasks made from the same underlying data share one (SNLI and e-SNLI).
+        kind: Classification (with options) or generation.
+        source: Where raw rows come from.
+        adapter: Raw row → Example.
+        splits: Role → slice of a source split, such as ``{"train": "train[:-200]", "test": "validation"}``.
+        templates: The ways to phrase it.
+        metrics: Names of metrics, the first of which is the headline.
+        origin: The file that defines the task, for messages.
+        adapter_fingerprint: Changes when the adapter's code or column mapping changes.
+    """
+
+    name: str
+    clusters: tuple[str, ...]
+    family: str
+    kind: Kind
+    source: Source
+    adapter: Adapter
+    splits: Mapping[SplitRole, str]
+    templates: tuple[Template, ...]
+    metrics: tuple[str, ...]
+    licence: str = ""
+    citation: str = ""
+    description: str = ""
+    origin: str = ""
+    adapter_fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    """A solved example shown before the query of a few-shot prompt."""
+
+    row: int
+    inputs: str
+    targets: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What a model is asked and what it should answer, as text, with its provenance.
+
+    Attributes:
+        inputs: The query alone, without exemplars.
+        targets: The text trained on (for classification the gold option's text).
+        options: Options in the order shown; rank classification scores each.
+        answer: Index of the gold option in ``options``; None when the template is inverted or generation.
+        references: Acceptable answers for generation metrics.
+        exemplars: Solved examples that stand before the query, in order.
+    """
+
+    task: str
+    split: SplitRole
+    row: int
+    template: str
+    inputs: str
+    targets: str
+    options: tuple[str, ...] = ()
+    answer: int | None = None
+    references: tuple[str, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedPrompt:
+    """A prompt as token ids, inputs and targets apart, special tokens in place.
+
+    Decoder-only: ``inputs`` is BOS (if the tokenizer wants one), the text and the separator; encoder-decoder: the
+    text and EOS. Either way each of ``targets`` ends with EOS.
+
+    Attributes:
+        inputs: Token ids of the context, shape [n].
+        targets: One entry a continuation, each [m_k]. Training has exactly one; rank classification one an option.
+    """
+
+    inputs: Int32
+    targets: tuple[Int32, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetTokens:
+    """Where in a pack the model is asked for a token: parallel arrays, one entry a target token.
+
+    ``position`` is the place whose hidden state predicts ``token`` — not always the place to its left, since several
+    continuations can branch off one context.
+
+    Attributes:
+        row: Row of the pack, shape [n].
+        position: Position in that row whose output predicts the token, shape [n].
+        token: The token id to predict, shape [n].
+        item: Which continuation of the batch it belongs to, shape [n]; numbered from 0 across the whole batch.
+    """
+
+    row: Int32
+    position: Int32
+    token: Int32
+    item: Int32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderPack:
+    """Several prompts laid side by side in rows for a decoder-only model. All arrays but targets are [rows, length].
+
+    A token sees an earlier token of its row when both have the same ``segments`` value (> 0; 0 is padding) and that
+    token is on the trunk (``branches`` 0) or on the same branch. One segment is one prompt; branch k > 0 is its k-th
+    continuation when there are several (options); a single training target stays on the trunk.
+    """
+
+    tokens: Int32
+    positions: Int32
+    segments: Int32
+    branches: Int32
+    targets: TargetTokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderDecoderPack:
+    """Several prompts laid side by side in rows for an encoder-decoder model.
+
+    Encoder tokens see the encoder tokens of their segment. Decoder tokens see earlier decoder tokens of their own
+    ``decoder_segments`` value and the encoder tokens whose segment equals their ``decoder_contexts`` value, so that
+    several continuations share one encoded context. 0 is padding everywhere.
+
+    Attributes:
+        encoder_tokens: [rows, encoder length].
+        encoder_segments: [rows, encoder length].
+        decoder_tokens: [rows, decoder length], each continuation shifted right behind the start token.
+        decoder_segments: [rows, decoder length].
+        decoder_contexts: [rows, decoder length].
+        targets: The tokens asked for.
+    """
+
+    encoder_tokens: Int32
+    encoder_segments: Int32
+    decoder_tokens: Int32
+    decoder_segments: Int32
+    decoder_contexts: Int32
+    targets: TargetTokens
+
+
+Pack = DecoderPack | EncoderDecoderPack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What happened to a stream of prompts on its way into arrays; adds up.
+
+    Attributes:
+        prompts: Prompts laid out.
+        input_tokens: Real input tokens (encoder side, or context of a decoder-only row).
+        target_tokens: Real target tokens, each of which carries loss.
+        positions: Array positions used, padding included.
+        exemplars_dropped: Exemplars left out to meet the token budget.
+        inputs_shortened: Prompts whose inputs were cut.
+        prompts_dropped: Prompts left out whole, since their target alone exceeds the budget.
+    """
+
+    prompts: int = 0
+    input_tokens: int = 0
+    target_tokens: int = 0
+    positions: int = 0
+    exemplars_dropped: int = 0
+    inputs_shortened: int = 0
+    prompts_dropped: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.__slots__})
+
+    @property
+    def fill(self) -> float:
+        """Share of array positions that hold a real token, between 0 and 1."""
+        return (self.input_tokens + self.target_tokens) / self.positions if self.positions else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One optimizer step's worth of prompts.
+
+    Attributes:
+        cursor: Index of the first draw in the batch.
+        next_cursor: Index of the first draw of the next batch: the one integer that resumes the stream.
+        packs: Micro-batches, in order; their gradients are summed.
+        tasks: Task name of each item (see ``TargetTokens.item``).
+        rows: Source row of each item.
+        counts: What was laid out.
+    """
+
+    cursor: int
+    next_cursor: int
+    packs: tuple[Pack, ...]
+    tasks: tuple[str, ...]
+    rows: tuple[int, ...]
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One scored prompt: everything needed to compute every metric again without the model.
+
+    Attributes:
+        scores: Summed log-likelihood of each option, natural log (rank classification); empty for generation.
+        lengths: Scored tokens of each option.
+        prediction: Text the model wrote (generation); empty for rank classification.
+    """
+
+    task: str
+    split: SplitRole
+    row: int
+    template: str
+    shots: int
+    inputs: str
+    options: tuple[str, ...] = ()
+    answer: int | None = None
+    references: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    lengths: tuple[int, ...] = ()
+    prediction: str = ""
+    exemplar_rows: tuple[int, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A finished run: the folder that is the product, and its headline numbers."""
+
+    folder: Path
+    results: Mapping[str, Any]

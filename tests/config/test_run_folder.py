@@ -1,0 +1,49 @@
+"""A run folder belongs to one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flantune.config import EvaluationSettings, RunConfig, TrainingSettings
+from flantune.errors import ConfigError, FlantuneError
+from flantune.files import write_text
+from flantune.run_file import load_run_file, run_file_of
+from flantune.run_folder import open_run_folder
+
+
+def file_of(config: RunConfig, root: Path):
+    return run_file_of(config, root=root, origin="test")
+
+
+def test_the_same_run_joins_its_folder(tmp_path):
+    open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
+    folder = open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
+    assert folder.fold(("closed-book QA", "nli")).root.name == "closed-book-qa+nli"
+
+
+def test_another_run_is_refused_with_what_differs(tmp_path):
+    open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
+    with pytest.raises(ConfigError, match=r"training\.steps: 30000 there, 7 now"):
+        open_run_folder(tmp_path / "run", file_of(RunConfig(training=TrainingSettings(steps=7)), tmp_path))
+
+
+def test_what_is_measured_may_change(tmp_path):
+    open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
+    changed = RunConfig(evaluation=EvaluationSettings(max_examples=3), name="other")
+    open_run_folder(tmp_path / "run", file_of(changed, tmp_path))
+    assert load_run_file(tmp_path / "run" / "config.toml").config.evaluation.max_examples == 3
+
+
+def test_an_unwritable_folder_is_a_message_not_a_traceback(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FlantuneError, match="cannot be written"):
+        write_text(tmp_path / "file" / "x.txt", "text")
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(FlantuneError, match="No space left"):
+        write_text(tmp_path / "x.txt", "text")
+    assert list(tmp_path.iterdir()) == []
