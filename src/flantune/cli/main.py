@@ -26,10 +26,10 @@ _COMMANDS = {
 class _LazyGroup(click.Group):
     """A group that knows its commands' names and help without importing them."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"flantune.cli.{_COMMANDS[cmd_name][1]}")
@@ -38,7 +38,7 @@ class _LazyGroup(click.Group):
             raise TypeError(cmd_name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (text, _) in _COMMANDS.items()])
 
@@ -57,7 +57,7 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with `flantune demo`. Exit codes: 0 done, 1 finished and found problems, 2 wrong usage, 130 interrupted.",
+    epilog="Start with `flantune demo`. Exit codes: 0 done, 1 problems found, 2 wrong usage, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="flantune")
 def cli() -> None:

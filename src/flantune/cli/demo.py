@@ -1,0 +1,54 @@
+"""``flantune demo``: the whole line on the embedded micro-world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_FAMILIES = {"decoder-only": "decoder_only.toml", "encoder-decoder": "encoder_decoder.toml"}
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group("demo", invoke_without_command=True)
+@click.option("--out", type=_FOLDER, default=Path("demo-run"), show_default=True, help="Folder of all products.")
+@click.option("--family", type=click.Choice([*_FAMILIES, "both"]), default="both", show_default=True, help="Models.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the run, not of the world.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
+@click.pass_context
+def command(context: click.Context, out: Path, family: str, seed: int, overrides: tuple[str, ...]) -> None:
+    """Make a small world of tasks, tune tiny models on some kinds of task, measure them on the others.
+
+    Offline, a few minutes on two cores. The world, its task files and its run files are written below --out, for you
+    to read, copy and change.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from flantune.cli.finish import run_and_tell
+    from flantune.demo import write_demo
+    from flantune.run_file import load_run_file
+
+    world = write_demo(out / "world", seed=0)
+    chosen = list(_FAMILIES) if family == "both" else [family]
+    for name in chosen:
+        click.echo(f"── {name} ──", err=True)
+        loaded = load_run_file(world / _FAMILIES[name], overrides=[f"seed={seed}", *overrides])
+        run_and_tell(loaded, out=out / name)
+    click.echo(f"change:  {world}/*.toml are ordinary run files: flantune run {world / _FAMILIES[chosen[0]]}")
+
+
+@command.command()
+@click.option("--family", type=click.Choice(list(_FAMILIES)), required=True, help="Which model.")
+@click.option("--out", type=_FOLDER, required=True, help="Folder for the base model.")
+@click.option("--tokens", type=click.IntRange(1), help="Tokens of plain text to read [default: as the shipped one].")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of weights and text.")
+def pretrain(family: str, out: Path, tokens: int | None, seed: int) -> None:
+    """Make a base model of the demo from nothing: text, tokenizer, weights. Repeat the command to resume."""
+    import subprocess
+    import sys
+
+    arguments = ["--family", family, "--out", str(out), "--seed", str(seed)]
+    if tokens is not None:
+        arguments += ["--tokens", str(tokens)]
+    finished = subprocess.run([sys.executable, "-m", "flantune.demo.pretrain", *arguments], check=False)
+    click.get_current_context().exit(finished.returncode)
