@@ -27,6 +27,6 @@ def command(run_file: Path, mirror: Path) -> None:
     data = loaded.config.data.model_copy(update={"mirror": None})
     console = Console()
     console.stage(f"fetch into {mirror}")
-    for written in fetch_to_mirror(load_tasks(data, root=loaded.root), mirror):
-        click.echo(str(written))
+    for split in fetch_to_mirror(load_tasks(data, root=loaded.root), mirror, progress=console.note):
+        click.echo(f"{split.path}  {'kept' if split.was_there else 'written'}")
     click.echo(f'next: set mirror = "{mirror}" under [data] in {run_file}', err=True)

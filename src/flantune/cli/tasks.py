@@ -59,7 +59,7 @@ def check(run_file: Path) -> None:
     from flantune.errors import FlantuneError
     from flantune.run_file import load_run_file
     from flantune.tasks.load import load_tasks
-    from flantune.tasks.store import prepare_task
+    from flantune.tasks.prepare import prepare_task
 
     loaded = load_run_file(run_file)
     data = loaded.config.data

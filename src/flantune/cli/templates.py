@@ -27,10 +27,8 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
     from flantune.prompts.lint import lint_task
     from flantune.tasks.examples import first_examples
 
-    findings = []
     tasks = _tasks_of(run_file)
-    for task in tasks:
-        findings.extend(lint_task(task, first_examples(task, count=rows)))
+    findings = [finding for task in tasks for finding in lint_task(task, first_examples(task, count=rows))]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
     else:

@@ -1,1 +1,47 @@
-"""Placeholder."""
+"""Load, save and run language models of both families on packed arrays. Names load lazily: importing torch is slow."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flantune.models.forward import TargetScores, target_logprobs
+    from flantune.models.generate import generate
+    from flantune.models.load import LanguageModel, load_model, load_tokenizer, save_model
+    from flantune.models.scratch import build_model, train_tokenizer
+    from flantune.models.selftest import IsolationReport, check_isolation
+
+_HOMES = {
+    "IsolationReport": "selftest",
+    "LanguageModel": "load",
+    "TargetScores": "forward",
+    "build_model": "scratch",
+    "check_isolation": "selftest",
+    "generate": "generate",
+    "load_model": "load",
+    "load_tokenizer": "load",
+    "save_model": "load",
+    "target_logprobs": "forward",
+    "train_tokenizer": "scratch",
+}
+
+__all__ = [
+    "IsolationReport",
+    "LanguageModel",
+    "TargetScores",
+    "build_model",
+    "check_isolation",
+    "generate",
+    "load_model",
+    "load_tokenizer",
+    "save_model",
+    "target_logprobs",
+    "train_tokenizer",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

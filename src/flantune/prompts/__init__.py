@@ -1,1 +1,24 @@
-"""Placeholder."""
+"""How to ask: an example and a template become a prompt."""
+
+from flantune.prompts.exemplars import draw_exemplars, fit_exemplars
+from flantune.prompts.hashing import mix64, stream_key
+from flantune.prompts.layout import Layout, inputs_text
+from flantune.prompts.lint import Finding, lint_task
+from flantune.prompts.render import options_block, render
+from flantune.prompts.styles import Style, forward_templates, usable_templates
+
+__all__ = [
+    "Finding",
+    "Layout",
+    "Style",
+    "draw_exemplars",
+    "fit_exemplars",
+    "forward_templates",
+    "inputs_text",
+    "lint_task",
+    "mix64",
+    "options_block",
+    "render",
+    "stream_key",
+    "usable_templates",
+]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flantune.report.card import model_card as model_card
     from flantune.report.console import results_table as results_table
-    from flantune.report.write import write_report as write_report
+    from flantune.report.page import write_report as write_report
 
 __all__ = ["model_card", "results_table", "write_report"]
 
-_HOMES = {"model_card": "card", "results_table": "console", "write_report": "write"}
+_HOMES = {"model_card": "card", "results_table": "console", "write_report": "page"}
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,366 @@
+"""Pretrains the demo's base models from nothing: ``python -m flantune.demo.pretrain --family decoder-only --out …``.
+
+The decoder-only model learns to continue the world's texts; the encoder-decoder model learns to write the rest of a
+text whose beginning its encoder reads. The run is a function of its arguments; called again, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
+
+from flantune.demo.text import documents
+from flantune.demo.tokenizer import train_tokenizer
+from flantune.types import Family
+
+TOKENIZER_DOCUMENTS = 30_000
+HELD_BACK = 1_000_000_000
+"""Documents from this number on are never trained on: probes and the held-back loss use them."""
+IGNORED = -100
+GROUP = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a pretraining run depends on.
+
+    Attributes:
+        tokens: Tokens to read before stopping; the learning rate falls along a cosine until then.
+        batch_tokens: Tokens of one optimizer step, about.
+        compiled: Compile the forward pass: a minute to begin with, then about a quarter faster for encoder-decoder.
+    """
+
+    family: Family
+    tokens: int
+    seed: int = 0
+    hidden_size: int = 128
+    layers: int = 5
+    learning_rate: float = 3e-3
+    compiled: bool = False
+    warmup_steps: int = 200
+    batch_tokens: int = 4_096
+    weight_decay: float = 0.05
+
+    def rate(self, step: int, tokens_seen: int) -> float:
+        """Learning rate of a step: warm-up, then a cosine down to a twentieth."""
+        warm = min(1.0, (step + 1) / self.warmup_steps)
+        left = 0.5 * (1 + math.cos(math.pi * min(1.0, tokens_seen / self.tokens)))
+        return self.learning_rate * warm * (0.05 + 0.95 * left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextBatch:
+    """Arrays of one step and the number of the first document of the next."""
+
+    arrays: dict[str, Tensor]
+    next_document: int
+    tokens: int
+
+
+def build_model(recipe: Recipe, *, vocabulary_size: int) -> LlamaForCausalLM | T5ForConditionalGeneration:
+    """A model with random weights, of about 1.2 million (decoder-only) or 1.6 million (encoder-decoder) parameters."""
+    torch.manual_seed(recipe.seed)
+    if recipe.family == "decoder-only":
+        return LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=vocabulary_size,
+                hidden_size=recipe.hidden_size,
+                intermediate_size=recipe.hidden_size * 11 // 4,
+                num_hidden_layers=recipe.layers,
+                num_attention_heads=4,
+                max_position_embeddings=1_024,
+                tie_word_embeddings=True,
+                bos_token_id=None,
+                eos_token_id=1,
+                pad_token_id=0,
+            )
+        )
+    return T5ForConditionalGeneration(
+        T5Config(
+            vocab_size=vocabulary_size,
+            d_model=recipe.hidden_size,
+            d_kv=recipe.hidden_size // 4,
+            d_ff=recipe.hidden_size * 2,
+            num_layers=recipe.layers - 1,
+            num_decoder_layers=recipe.layers - 2,
+            num_heads=4,
+            feed_forward_proj="gated-gelu",
+            dropout_rate=0.0,
+            tie_word_embeddings=True,
+            decoder_start_token_id=0,
+            eos_token_id=1,
+            pad_token_id=0,
+        )
+    )
+
+
+def decoder_batch(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, document: int, step: int) -> TextBatch:
+    """Rows of whole documents one after another, each row beginning with a new one; three of four steps short rows."""
+    length = 256 if step % 4 == 3 else 128
+    rows_wanted = max(1, recipe.batch_tokens // length)
+    rows: list[list[int]] = []
+    row: list[int] = []
+    stream = _encoded(tokenizer, recipe.seed, document)
+    number = document
+    while len(rows) < rows_wanted:
+        row += next(stream)
+        number += 1
+        if len(row) >= length:
+            rows.append(row[:length])
+            row = []
+    ids = torch.tensor(rows)
+    return TextBatch(arrays={"input_ids": ids, "labels": ids}, next_document=number, tokens=ids.numel())
+
+
+def encoder_decoder_batches(
+    tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, document: int
+) -> tuple[TextBatch, ...]:
+    """Eight steps' pairs of (one to four documents, the last cut anywhere; its rest), alike in length within a step."""
+    rng = Random(f"cuts/{recipe.seed}/{document}")
+    stream = _encoded(tokenizer, recipe.seed, document)
+    number, size, pairs = document, 0, []
+    while size < recipe.batch_tokens * GROUP:
+        count = rng.choices((1, 2, 3, 4), (6, 3, 1, 1))[0]
+        *before, last = islice(stream, count)
+        number += count
+        cut = rng.randint(min(4, len(last) - 2), len(last) - 2)
+        pairs.append(([t for d in before for t in d] + last[:cut] + [1], last[cut:]))
+        size += len(pairs[-1][0]) + len(pairs[-1][1])
+    pairs.sort(key=lambda pair: len(pair[0]))
+    parts = _cut_evenly(pairs, GROUP)
+    rng.shuffle(parts)
+    return tuple(_pair_batch(part, next_document=number if k == GROUP - 1 else document) for k, part in enumerate(parts))
+
+
+def _cut_evenly(pairs: Sequence[tuple[list[int], list[int]]], count: int) -> list[list[tuple[list[int], list[int]]]]:
+    """Consecutive parts of about equally many tokens."""
+    sizes = [len(inputs) + len(targets) for inputs, targets in pairs]
+    share, running = sum(sizes) / count, 0
+    parts: list[list[tuple[list[int], list[int]]]] = [[] for _ in range(count)]
+    for pair, size in zip(pairs, sizes, strict=True):
+        parts[min(count - 1, int(running / share))].append(pair)
+        running += size
+    return parts
+
+
+def _pair_batch(pairs: Sequence[tuple[list[int], list[int]]], *, next_document: int) -> TextBatch:
+    inputs = _padded([pair[0] for pair in pairs], fill=0)
+    return TextBatch(
+        arrays={
+            "input_ids": inputs,
+            "attention_mask": (inputs != 0).long(),
+            "labels": _padded([pair[1] for pair in pairs], fill=IGNORED),
+        },
+        next_document=next_document,
+        tokens=sum(len(one) + len(other) for one, other in pairs),
+    )
+
+
+def _padded(rows: Sequence[list[int]], *, fill: int) -> Tensor:
+    width = max(len(row) for row in rows)
+    return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, seed: int, document: int) -> Iterator[list[int]]:
+    """Token ids of the documents from a number on, each with the end-of-sequence token."""
+    stream = documents(seed, start=document)
+    while True:
+        for ids in tokenizer(list(islice(stream, 64)), add_special_tokens=False)["input_ids"]:
+            yield [*ids, tokenizer.eos_token_id]
+
+
+def batches(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, document: int, step: int) -> Iterator[TextBatch]:
+    """The endless stream of steps from a document on."""
+    while True:
+        if recipe.family == "decoder-only":
+            group: tuple[TextBatch, ...] = (decoder_batch(tokenizer, recipe, document=document, step=step),)
+        else:
+            group = encoder_decoder_batches(tokenizer, recipe, document=document)
+        for batch in group:
+            yield batch
+            document, step = batch.next_document, step + 1
+
+
+def pretrain(
+    recipe: Recipe,
+    *,
+    out: Path,
+    checkpoint_every_s: float = 300.0,
+    probe_every_s: float = 300.0,
+    log_every: int = 100,
+    stop_after_steps: int | None = None,
+) -> Path:
+    """Runs or goes on with a pretraining run; the folder ``out/model`` is the newest model in Hugging Face form."""
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(recipe, out)
+    model = build_model(recipe, vocabulary_size=len(tokenizer))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
+    )
+    state = _resume(model, optimizer, out)
+    forward = torch.compile(model, dynamic=True) if recipe.compiled else model
+    saved_at = probed_at = time.monotonic()
+    losses: list[float] = []
+    began, first_tokens, at_start = time.monotonic(), state["tokens"], state["step"]
+    for batch in batches(tokenizer, recipe, document=state["document"], step=state["step"]):
+        if state["tokens"] >= recipe.tokens or state["step"] - at_start == stop_after_steps:
+            break
+        losses.append(_step(forward, optimizer, batch, rate=recipe.rate(state["step"], state["tokens"])))
+        state = {
+            "document": batch.next_document,
+            "step": state["step"] + 1,
+            "tokens": state["tokens"] + batch.tokens,
+        }
+        now = time.monotonic()
+        if state["step"] % log_every == 0:
+            speed = (state["tokens"] - first_tokens) / (now - began)
+            _log(out, {**state, "loss": sum(losses) / len(losses), "tokens_per_s": round(speed)})
+            losses = []
+        whole = recipe.family == "decoder-only" or state["step"] % GROUP == 0
+        if whole and now - saved_at > checkpoint_every_s:
+            _save(model, optimizer, tokenizer, state, out)
+            saved_at = time.monotonic()
+        if now - probed_at > probe_every_s:
+            _log(out, {**state, "probes": _probed(model, tokenizer)})
+            probed_at = time.monotonic()
+    _save(model, optimizer, tokenizer, state, out)
+    _log(out, {**state, "probes": _probed(model, tokenizer)})
+    return out / "model"
+
+
+def _probed(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
+    from flantune.demo import probes
+
+    return probes.score_all(model, tokenizer)
+
+
+def _step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: TextBatch, *, rate: float) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    model.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(**batch.arrays, use_cache=False).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return float(loss.detach())
+
+
+def _tokenizer(recipe: Recipe, out: Path) -> PreTrainedTokenizerBase:
+    if (out / "model" / "tokenizer.json").exists():
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(out / "model")
+    return train_tokenizer(islice(documents(recipe.seed), TOKENIZER_DOCUMENTS))
+
+
+def _save(
+    model: LlamaForCausalLM | T5ForConditionalGeneration,
+    optimizer: torch.optim.Optimizer,
+    tokenizer: PreTrainedTokenizerBase,
+    state: dict[str, int],
+    out: Path,
+) -> None:
+    """Writes beside, then renames, so that a run killed at any moment finds a whole checkpoint."""
+    beside = out / "writing"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    export(model, tokenizer, beside)
+    tensors = {f"model.{name}": p.detach().float().clone() for name, p in model.named_parameters()}
+    for index, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{slot}": value.clone() for slot, value in slots.items()}
+    save_file(tensors, beside / "state.safetensors")
+    (beside / "state.json").write_text(json.dumps(state))
+    old = out / "old"
+    shutil.rmtree(old, ignore_errors=True)
+    if (out / "model").exists():
+        (out / "model").rename(old)
+    beside.rename(out / "model")
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def export(
+    model: LlamaForCausalLM | T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, folder: Path
+) -> None:
+    """Writes the model in Hugging Face form with bfloat16 weights, leaving the live model as it is."""
+    tokenizer.save_pretrained(folder)
+    weights = {name: value.detach().to(torch.bfloat16) for name, value in model.state_dict().items()}
+    copy = type(model)(model.config).to(torch.bfloat16)
+    copy.load_state_dict(weights)
+    copy.save_pretrained(folder, safe_serialization=True)
+
+
+def _resume(model: torch.nn.Module, optimizer: torch.optim.Optimizer, out: Path) -> dict[str, int]:
+    folder = out / "model" if (out / "model").exists() else out / "old"
+    if not (folder / "state.json").exists():
+        return {"document": 0, "step": 0, "tokens": 0}
+    tensors = load_file(folder / "state.safetensors")
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[f"model.{name}"])
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, slot = name.split(".")
+            slots.setdefault(int(index), {})[slot] = value
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    state: dict[str, int] = json.loads((folder / "state.json").read_text())
+    return state
+
+
+def _log(out: Path, record: dict[str, object]) -> None:
+    line = json.dumps(record)
+    with (out / "log.jsonl").open("a") as file:
+        file.write(line + "\n")
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of the program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--family", choices=("decoder-only", "encoder-decoder"), required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--tokens", type=int, default=30_000_000, help="tokens to read")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--hidden-size", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=5)
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--minutes-between-checkpoints", type=float, default=5.0)
+    parser.add_argument("--compile", action="store_true", dest="compiled", help="compile the forward pass")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    recipe = Recipe(
+        family=given.family,
+        tokens=given.tokens,
+        seed=given.seed,
+        hidden_size=given.hidden_size,
+        layers=given.layers,
+        learning_rate=given.learning_rate,
+        compiled=given.compiled,
+    )
+    every_s = given.minutes_between_checkpoints * 60
+    pretrain(recipe, out=given.out, checkpoint_every_s=every_s, probe_every_s=every_s)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

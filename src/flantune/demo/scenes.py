@@ -1,0 +1,195 @@
+"""Small situations of the micro-world, told in sentences, with the facts that texts and tasks ask about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from flantune.demo import world
+from flantune.demo.world import Person, a
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One person, where he or she is, and the one thing he or she has."""
+
+    person: Person
+    place: str
+    color: str
+    thing: str
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+        return self.person.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Several holdings, all different in every respect."""
+
+    holdings: tuple[Holding, ...]
+
+    def sentences(self, rng: Random) -> list[str]:
+        """Two facts a person, each in one of several wordings, persons in random order."""
+        told = []
+        for one in rng.sample(self.holdings, len(self.holdings)):
+            told += _holding_sentences(one, rng)
+        return told
+
+
+def draw_scene(rng: Random, *, size: int, people: Sequence[str] = world.PEOPLE) -> Scene:
+    """A scene of ``size`` people; names, places, colors and things are all different."""
+    columns = zip(
+        rng.sample(list(people), size),
+        rng.sample(world.PLACES, size),
+        rng.sample(world.COLORS, size),
+        rng.sample(world.THINGS, size),
+        strict=True,
+    )
+    return Scene(
+        holdings=tuple(
+            Holding(person=world.person(name), place=place, color=color, thing=thing)
+            for name, place, color, thing in columns
+        )
+    )
+
+
+def _holding_sentences(one: Holding, rng: Random) -> list[str]:
+    noun = f"{one.color} {one.thing}"
+    he = world.capitalized(one.person.he)
+    return rng.choice(
+        (
+            [f"{one.name} is in the {one.place}.", f"{he} has {a(noun)}."],
+            [f"{one.name} has {a(noun)}.", f"{he} is in the {one.place}."],
+            [f"{one.name} is in the {one.place} with {a(noun)}."],
+            [f"In the {one.place}, {one.name} holds {a(noun)}."],
+            [f"{one.name} went to the {one.place}.", f"There {one.person.he} found {a(noun)}."],
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A statement about a scene.
+
+    Attributes:
+        text: Without a capital and without a full stop.
+        verdict: "true", "false" or "unknown" (the scene does not tell).
+    """
+
+    text: str
+    verdict: str
+
+
+def draw_claim(scene: Scene, rng: Random, *, verdict: str) -> Claim:
+    """A claim about the scene with the verdict asked for; false claims mix up what the scene itself names."""
+    one, other = rng.sample(scene.holdings, 2)
+    if verdict == "unknown":
+        return Claim(text=_unknown(one, rng), verdict=verdict)
+    said = one if verdict == "true" else other
+    forms = (
+        f"{one.name} is in the {said.place}",
+        f"{one.name} has the {said.thing}",
+        f"{one.name} has {a(f'{said.color} {said.thing}')}",
+        f"the {one.thing} is {said.color}",
+        f"the {one.thing} is in the {said.place}",
+    )
+    return Claim(text=rng.choice(forms), verdict=verdict)
+
+
+def _unknown(one: Holding, rng: Random) -> str:
+    return rng.choice(
+        (
+            f"{one.name} is {rng.choice(('tired', 'hungry', 'sad', 'happy', 'angry'))}",
+            f"{one.name} bought the {one.thing} in {rng.choice(world.TOWNS)}",
+            f"the {one.thing} is made of {rng.choice(tuple(world.MATERIALS))}",
+            f"{one.name} wants to sell the {one.thing}",
+            f"the {one.thing} is {rng.choice(('new', 'old'))}",
+        )
+    )
+
+
+def question_of(claim: str) -> str:
+    """The yes/no question that a claim answers.
+
+    >>> question_of("Tom has the cup"), question_of("the cup is red")
+    ('Does Tom have the cup?', 'Is the cup red?')
+    """
+    if " has " in claim:
+        subject, rest = claim.split(" has ", 1)
+        return f"Does {subject} have {rest}?"
+    subject, rest = claim.split(" is ", 1)
+    return f"Is {subject} {rest}?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """An opinion on something, with its sentiment."""
+
+    text: str
+    kind: str
+    is_positive: bool
+
+
+def draw_review(rng: Random, *, person: Person, sentences: int = 3) -> Review:
+    """A review in the third person; wordings of liking and disliking share their sentence shapes."""
+    is_positive = rng.random() < 0.5
+    kind = rng.choice(tuple(world.REVIEWED))
+    parts = _opinions(rng, kind=kind, is_positive=is_positive, person=person)
+    chosen = rng.sample(parts, sentences)
+    lead = rng.choice(_leads(kind, person))
+    return Review(text=" ".join([lead, *chosen]), kind=kind, is_positive=is_positive)
+
+
+def _leads(kind: str, person: Person) -> tuple[str, ...]:
+    verb = {"film": "saw", "book": "read", "concert": "heard", "trip": "made"}.get(kind, "visited")
+    return (
+        f"{person.name} {verb} a {kind} in {person.town}.",
+        f"Last week {person.name} {verb} a new {kind}.",
+        f"This is about a {kind} that {person.name} {verb}.",
+    )
+
+
+def _opinions(rng: Random, *, kind: str, is_positive: bool, person: Person) -> list[str]:
+    words = list(world.GOOD_WORDS if is_positive else world.BAD_WORDS)
+    others = list(world.BAD_WORDS if is_positive else world.GOOD_WORDS)
+    rng.shuffle(words)
+    aspects = rng.sample(world.REVIEWED[kind], 3)
+    act = rng.choice(world.GOOD_ACTS if is_positive else world.BAD_ACTS).format(s=person.he)
+    return [
+        f"The {aspects[0]} was {words[0]}.",
+        f"The {aspects[1]} was {words[1]} and the {aspects[2]} was {words[2]}.",
+        f"It was not {rng.choice(others)} at all.",
+        f"What {a(words[3])} {kind}!",
+        world.capitalized(f"{act}."),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """A small sum in words: who had how many, what changed, how many there are now."""
+
+    story: str
+    person: Person
+    things: str
+    result: int
+
+
+def draw_count(rng: Random, *, names: Sequence[str] = world.PEOPLE, most: int = 10) -> Count:
+    """Somebody gets or loses some of at most ``most`` things."""
+    one, other = (world.person(name) for name in rng.sample(list(names), 2))
+    things = rng.choice(("apples", "coins", "books", "balls", "eggs", "keys"))
+    start, change = rng.randint(2, most - 1), rng.randint(2, most - 1)
+    if rng.random() < 0.5:
+        start = rng.randint(2, max(2, most - change))
+        deed = rng.choice((f"{other.name} gave {one.him} {{n}} more.", f"{one.name} found {{n}} more."))
+        result = start + change
+    else:
+        start = rng.randint(min(change + 2, most), most)
+        change = min(change, start - 2)
+        deed = rng.choice((f"{one.name} gave {{n}} to {other.name}.", f"{one.name} lost {{n}} of them."))
+        result = start - change
+    story = f"{one.name} had {world.NUMBERS[start]} {things}. {deed.format(n=world.NUMBERS[change])}"
+    return Count(story=story, person=one, things=things, result=result)

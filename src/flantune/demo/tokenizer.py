@@ -1,0 +1,58 @@
+"""The demo's tokenizer: byte-level fallback under a small BPE in which a word is one token wherever it stands.
+
+Words carry the space before them, also at the start of a line, so that an option in a list and the same option as an
+answer are the same tokens; and a text ends where it ends, so that inputs and targets tokenized apart and together agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PAD, EOS = "<pad>", "</s>"
+_LINE_START = r"(?<=\n)(?=[^\n])|\A(?=[^\n])"
+_PIECES = r"▁*[A-Za-z]+|▁*[0-9]|\n|▁*[^A-Za-z0-9▁\n]|▁+"
+
+
+def train_tokenizer(texts: Iterable[str], *, vocabulary_size: int = 1_800) -> PreTrainedTokenizerFast:
+    """A tokenizer that writes any text and gives it back byte for byte (but for the letter "▁", which reads as a space)."""
+    import json
+
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Replace(" ", "▁"), normalizers.Replace(Regex(_LINE_START), "▁")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), "isolated")
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Replace("\n ", "\n"),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        min_frequency=2,
+        special_tokens=[PAD, EOS, *(f"<0x{byte:02X}>" for byte in range(256))],
+        initial_alphabet=["▁", "\n", *(chr(code) for code in range(33, 127))],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    # The bytes need a place in the vocabulary, but they are text: a special token would be dropped in decoding.
+    state = json.loads(tokenizer.to_str())
+    state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] in (PAD, EOS)]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
+        pad_token=PAD,
+        eos_token=EOS,
+        clean_up_tokenization_spaces=False,
+        model_max_length=1_024,
+    )

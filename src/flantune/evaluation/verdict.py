@@ -1,0 +1,71 @@
+"""The one sentence a run comes to: as ready to say "worse" as "better"."""
+
+from __future__ import annotations
+
+from flantune.evaluation.results import Direction, Estimate, Verdict
+
+
+def make_verdict(
+    *, base: Estimate, tuned: Estimate, difference: Estimate, chance: float, tasks: int, clusters: int,
+    confidence: float, shots: int,
+) -> Verdict:  # fmt: skip
+    """The headline of a run, from its overall raw scores at the first number of shots."""
+    direction = direction_of(difference)
+    digits = _digits(difference)
+    low, high = (f"{100 * bound:+.{digits}f}" for bound in (difference.low, difference.high))
+    asked = f" with {_count(shots, 'exemplar')}" if shots else ""
+    text = (
+        f"On {_count(tasks, 'task')} of {_count(clusters, 'cluster')} it never trained on{asked}, tuning changed the "
+        f"score from {100 * base.value:.1f} to {100 * tuned.value:.1f} "
+        f"({100 * difference.value:+.{digits}f} points, {100 * confidence:g}% interval {low} to {high}; "
+        f"chance {100 * chance:.1f}): {direction}."
+    )
+    return Verdict(
+        text=text,
+        direction=direction,
+        base=base.value,
+        tuned=tuned.value,
+        difference=difference.value,
+        interval=(difference.low, difference.high),
+        chance=chance,
+        tasks=tasks,
+        clusters=clusters,
+    )
+
+
+def no_verdict() -> Verdict:
+    """The headline of a run that measured nothing it had not trained on."""
+    return Verdict(
+        text="No task was both held out and measured, so nothing can be said about tasks never trained on: undecided.",
+        direction="undecided",
+        base=None,
+        tuned=None,
+        difference=None,
+        interval=None,
+        chance=None,
+        tasks=0,
+        clusters=0,
+    )
+
+
+def direction_of(difference: Estimate) -> Direction:
+    """What a difference says once its whole interval is heeded.
+
+    >>> direction_of(Estimate(value=0.1, low=-0.01, high=0.21, se=0.05))
+    'undecided'
+    >>> direction_of(Estimate(value=-0.1, low=-0.15, high=-0.05, se=0.025))
+    'worse'
+    """
+    if difference.low > 0.0:
+        return "better"
+    return "worse" if difference.high < 0.0 else "undecided"
+
+
+def _digits(difference: Estimate) -> int:
+    """Enough digits that no end of the interval is printed as zero, which would hide on which side of it it lies."""
+    ends = [abs(100 * end) for end in (difference.low, difference.high) if end != 0.0]
+    return next((digits for digits in (1, 2, 3) if all(end >= 0.5 * 10**-digits for end in ends)), 4)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

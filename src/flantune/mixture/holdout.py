@@ -1,0 +1,208 @@
+"""Who is trained on, who is measured as unseen, and who may be neither. Paper: FLAN 2021, section 2.2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flantune.errors import ConfigError, LeakError, did_you_mean
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from flantune.types import Task
+
+__all__ = ["Excluded", "HoldoutSplit", "Taxonomy", "check_unseen", "hold_out", "load_taxonomy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """A task that is neither trained on nor measured as unseen.
+
+    Attributes:
+        task: Its name.
+        reason: Why, as a sentence for the report.
+    """
+
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldoutSplit:
+    """The tasks of a run, each in exactly one place.
+
+    Attributes:
+        held_out: The held-out clusters, named as the tasks name them.
+        train: Tasks to tune on.
+        unseen: Tasks to measure: no cluster of theirs, nor any kin, is among ``train``.
+        excluded: The rest, each with the reason.
+    """
+
+    held_out: tuple[str, ...]
+    train: tuple[Task, ...]
+    unseen: tuple[Task, ...]
+    excluded: tuple[Excluded, ...]
+
+
+def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy) -> HoldoutSplit:
+    """Hold clusters out whole, and from the rest take away what would give them away.
+
+    A task of a held-out cluster is never trained on. It is unseen only if none of its clusters is trained on. From
+    training go the clusters that overlap with a held-out one, and tasks of the same or a kin source family as an unseen
+    task. Nothing vanishes: every task is in exactly one of ``train``, ``unseen`` and ``excluded``.
+
+    Args:
+        tasks: All tasks.
+        clusters: The clusters to hold out.
+        taxonomy: Overlap rules and kin families.
+
+    Raises:
+        ConfigError: A cluster has no task, or nothing is left to train on or to measure.
+
+    Paper: FLAN 2021, section 2.2.
+    """
+    held_out = _known_clusters(tasks, clusters, taxonomy)
+    reasons: dict[str, str] = {}
+    hidden: list[Task] = []
+    rest: list[Task] = []
+    for task in tasks:
+        is_held = any(taxonomy.cluster(cluster) in held_out for cluster in task.clusters)
+        reason = _lacks_split(task, "test" if is_held else "train")
+        if not is_held and not reason:
+            reason = _overlaps(task, held_out.values(), taxonomy)
+        if reason:
+            reasons[task.name] = reason
+        else:
+            (hidden if is_held else rest).append(task)
+    train, unseen = _settle(hidden, rest, taxonomy, reasons)
+    _check_sides(train, unseen, held_out.values(), reasons)
+    excluded = tuple(Excluded(task=task.name, reason=reasons[task.name]) for task in tasks if task.name in reasons)
+    return HoldoutSplit(held_out=tuple(held_out.values()), train=train, unseen=unseen, excluded=excluded)
+
+
+def check_unseen(train: Iterable[Task], unseen: Iterable[Task], *, taxonomy: Taxonomy) -> None:
+    """Make sure that nothing measured as unseen was trained on: not it, not its clusters, not its kin.
+
+    Args:
+        train: The tasks trained on.
+        unseen: The tasks measured as unseen.
+        taxonomy: Overlap rules and kin families.
+
+    Raises:
+        LeakError: Names a trained task, an unseen task, and what connects them.
+    """
+    trained = tuple(train)
+    for task in unseen:
+        for other in trained:
+            if reason := leak(other, task, taxonomy=taxonomy):
+                raise LeakError(
+                    f'"{task.name}" is measured as unseen, but "{other.name}" is trained on: {reason}',
+                    where=f"{task.name}, {other.name}",
+                    hint=f'take "{other.name}" out of training, or do not call "{task.name}" unseen',
+                )
+
+
+def leak(trained: Task, unseen: Task, *, taxonomy: Taxonomy) -> str:
+    """Why training on one task means that another is not unseen, or the empty string."""
+    if trained.name == unseen.name:
+        return "they are the same task"
+    for cluster in unseen.clusters:
+        for other in trained.clusters:
+            if taxonomy.cluster(cluster) == taxonomy.cluster(other):
+                return f'both belong to the cluster "{other}"'
+            if rule := taxonomy.overlap(evaluating=cluster, training=other):
+                return f'measuring "{cluster}" forbids training on "{other}": {rule.because or "they overlap"}'
+    return taxonomy.kinship(trained, unseen)
+
+
+def _known_clusters(tasks: Sequence[Task], clusters: Sequence[str], taxonomy: Taxonomy) -> Mapping[str, str]:
+    """Canonical name → the name the tasks use, of each cluster to hold out."""
+    known = {taxonomy.cluster(cluster): cluster for task in tasks for cluster in task.clusters}
+    listing = ", ".join(sorted(known.values()))
+    if not clusters:
+        raise ConfigError("a fold holds out no cluster", where="holdout.folds", hint=f"the clusters are: {listing}")
+    unknown = [cluster for cluster in clusters if taxonomy.cluster(cluster) not in known]
+    if unknown:
+        lines = [f'no task belongs to the cluster "{name}"; {did_you_mean(name, known.values())}' for name in unknown]
+        raise ConfigError(
+            "\n".join(line.rstrip("; ") for line in lines), where="holdout.folds", hint=f"the clusters are: {listing}"
+        )
+    return {taxonomy.cluster(cluster): known[taxonomy.cluster(cluster)] for cluster in clusters}
+
+
+def _lacks_split(task: Task, role: str) -> str:
+    if role in task.splits:
+        return ""
+    return "it has no test split to be measured on" if role == "test" else "it has no train split to be trained on"
+
+
+def _overlaps(task: Task, held_out: Iterable[str], taxonomy: Taxonomy) -> str:
+    for cluster in held_out:
+        for own in task.clusters:
+            if rule := taxonomy.overlap(evaluating=cluster, training=own):
+                return (
+                    f'its cluster "{own}" overlaps with the held-out "{cluster}": {rule.because or "see the taxonomy"}'
+                )
+    return ""
+
+
+def _settle(
+    hidden: Sequence[Task], rest: Sequence[Task], taxonomy: Taxonomy, reasons: dict[str, str]
+) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+    """Train and unseen sides that do not leak, writing down why the others are in neither.
+
+    Taking kin out of training can free a cluster, which can make another task unseen, whose kin must go, too: the
+    sides are settled when a round changes nothing. Training only ever shrinks, so this ends.
+    """
+    train = list(rest)
+    while True:
+        unseen = [task for task in hidden if not _not_unseen(task, train, taxonomy)]
+        kin = {task.name: reason for task in train if (reason := _kin_reason(task, unseen, taxonomy))}
+        if not kin:
+            break
+        reasons.update(kin)
+        train = [task for task in train if task.name not in kin]
+    for task in hidden:
+        if reason := _not_unseen(task, train, taxonomy):
+            reasons[task.name] = reason
+    return tuple(train), tuple(unseen)
+
+
+def _not_unseen(task: Task, train: Iterable[Task], taxonomy: Taxonomy) -> str:
+    """Why a task of a held-out cluster is still not unseen: through another cluster of its own. Or the empty string."""
+    trained = {taxonomy.cluster(cluster): cluster for other in train for cluster in other.clusters}
+    for cluster in task.clusters:
+        if taxonomy.cluster(cluster) in trained:
+            return f'it also belongs to the cluster "{cluster}", which is trained on'
+        for other in sorted(trained.values()):
+            if taxonomy.overlap(evaluating=cluster, training=other):
+                return f'it also belongs to the cluster "{cluster}", which overlaps with "{other}", which is trained on'
+    return ""
+
+
+def _kin_reason(task: Task, unseen: Iterable[Task], taxonomy: Taxonomy) -> str:
+    for other in unseen:
+        if reason := taxonomy.kinship(other, task):
+            return f'it is kin to the unseen "{other.name}": {reason}'
+    return ""
+
+
+def _check_sides(
+    train: Sequence[Task], unseen: Sequence[Task], held_out: Iterable[str], reasons: Mapping[str, str]
+) -> None:
+    names = " + ".join(held_out)
+    notes = "; ".join(f"{task}: {reason}" for task, reason in list(reasons.items())[:5])
+    if not train:
+        raise ConfigError(
+            f'no task is left to train on when "{names}" is held out',
+            where="holdout.folds",
+            hint=f"hold out less, or add tasks of other clusters ({notes or 'every task is held out'})",
+        )
+    if not unseen:
+        raise ConfigError(
+            f'no task of "{names}" can be measured as unseen',
+            where="holdout.folds",
+            hint=f"hold out the other clusters of these tasks as well ({notes})",
+        )

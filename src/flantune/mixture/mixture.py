@@ -1,0 +1,262 @@
+"""The endless stream of training prompts: prompt ``i`` is a pure function of the seed and ``i``.
+
+One cycle of the mixture holds exactly ``quota`` draws of each task, in shuffled order. The visits to a task are
+numbered through all cycles, and what a visit shows (row, template, exemplars) follows from the task's name and that
+number alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flantune.config import MixtureSettings, PromptSettings
+from flantune.mixture.permutation import Int64, UInt64, mix64_array, permute, permute_array
+from flantune.mixture.portions import Portion, columns_of, lay_out
+from flantune.prompts.exemplars import draw_exemplars, fit_exemplars
+from flantune.prompts.hashing import mix64, stream_key
+from flantune.prompts.layout import Layout
+from flantune.prompts.render import render
+from flantune.prompts.styles import Style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flantune.mixture.portions import Prepared
+    from flantune.types import Prompt, Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """What one index of the mixture stands for.
+
+    Attributes:
+        index: Number of the draw.
+        task: Index of the task, in the order the mixture was given.
+        visit: How many draws of this task have lower visit numbers: the coordinate of everything below.
+        epoch: How often the task's (capped) examples were all visited before.
+        example: Index into the task's train store.
+        template: Index into the task's usable templates (``Mixture.templates``).
+        shots: Exemplars asked for; the prompt has fewer if the split or the token budget does.
+        key: Seeds the exemplars.
+    """
+
+    index: int
+    task: int
+    visit: int
+    epoch: int
+    example: int
+    template: int
+    shots: int
+    key: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """A block of draws as arrays of shape [n]; the fields are those of ``Draw``."""
+
+    index: Int64
+    task: Int64
+    visit: Int64
+    epoch: Int64
+    example: Int64
+    template: Int64
+    shots: Int64
+    key: UInt64
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, place: int) -> Draw:
+        return Draw(**{name: int(getattr(self, name)[place]) for name in Draw.__slots__})
+
+    def __iter__(self) -> Iterator[Draw]:
+        return (self[place] for place in range(len(self)))
+
+
+class Mixture:
+    """``mixture[i]`` is the i-th training prompt, for ever.
+
+    Nothing is stored about the stream, so start-up does not grow with the number of rows, any process can make any
+    part, and one integer resumes it. Adding a task, or listing tasks in another order, changes no other task's visits.
+
+    Attributes:
+        portions: The tasks in mixing order (by name), with quotas.
+        cycle: Draws in one cycle: the sum of the quotas.
+        task_names: Names in the order given; ``Draw.task`` is an index into it.
+    """
+
+    def __init__(
+        self,
+        prepared: Sequence[Prepared],
+        *,
+        seed: int,
+        settings: MixtureSettings,
+        prompts: PromptSettings,
+        count_tokens: Callable[[str], int] | None = None,
+        max_input_tokens: int | None = None,
+    ) -> None:
+        """Lay the tasks out, without looking at any example.
+
+        Args:
+            prepared: The tasks to train on, each with a ``train`` store.
+            seed: Everything random derives from it.
+            settings: Caps and rates.
+            prompts: Style, templates and shots.
+            count_tokens: Tokens of a text, for the exemplar budget. None leaves the budget to packing.
+            max_input_tokens: The exemplar budget: exemplars and query together.
+
+        Raises:
+            ConfigError: There is no task, or two have the same name.
+            TaskError: A task has no training example or no template to train on.
+        """
+        self.style = Style(name=prompts.style, show_options=prompts.show_options)
+        self.layout = Layout.from_settings(prompts)
+        self.seed, self.train_shots = seed, prompts.train_shots or (0,)
+        self.count_tokens, self.max_input_tokens = count_tokens, max_input_tokens
+        self.task_names = tuple(item.task.name for item in prepared)
+        self.portions = lay_out(prepared, seed=seed, settings=settings, prompts=prompts, style=self.style)
+        self._ends = list(accumulate(portion.quota for portion in self.portions))
+        self.cycle = self._ends[-1]
+        self._cycle_stream = stream_key(seed, "cycle")
+        self._columns = columns_of(self.portions)
+
+    def draw(self, index: int) -> Draw:
+        """What ``index`` stands for, in time that grows with the logarithm of the number of tasks.
+
+        Raises:
+            IndexError: ``index`` is negative: the stream has a beginning and no end.
+        """
+        if index < 0:
+            raise IndexError(f"draw {index} does not exist: draws are numbered from 0")
+        cycle, offset = divmod(index, self.cycle)
+        place = permute(offset, self.cycle, mix64(self._cycle_stream, cycle))
+        number = bisect_right(self._ends, place)
+        portion = self.portions[number]
+        visit = cycle * portion.quota + place - (self._ends[number] - portion.quota)
+        epoch, step = divmod(visit, portion.capped)
+        example = permute(step, portion.capped, mix64(portion.epoch_key, epoch))
+        if portion.capped < portion.examples:
+            example = permute(example, portion.examples, portion.sample_key)
+        return Draw(
+            index=index,
+            task=portion.place,
+            visit=visit,
+            epoch=epoch,
+            example=example,
+            template=mix64(portion.template_key, visit) % len(portion.templates),
+            shots=self.train_shots[mix64(portion.shots_key, visit) % len(self.train_shots)],
+            key=mix64(portion.exemplar_key, visit),
+        )
+
+    def draws(self, start: int, stop: int) -> Draws:
+        """``draw`` for ``start`` up to ``stop`` at once, as arrays; many times faster for whole blocks.
+
+        Raises:
+            IndexError: ``start`` is negative.
+        """
+        if start < 0:
+            raise IndexError(f"draw {start} does not exist: draws are numbered from 0")
+        column = self._columns
+        index = np.arange(start, max(start, stop), dtype=np.int64)
+        cycle, offset = np.divmod(index, self.cycle)
+        place = permute_array(offset, self.cycle, mix64_array(self._cycle_stream, cycle))
+        number = np.searchsorted(column.end, place, side="right")
+        quota, capped, examples = column.quota[number], column.capped[number], column.examples[number]
+        visit = cycle * quota + place - (column.end[number] - quota)
+        epoch, step = np.divmod(visit, capped)
+        example = permute_array(step, capped, mix64_array(column.epoch_key[number], epoch))
+        cut = np.flatnonzero(capped < examples)
+        example[cut] = permute_array(example[cut], examples[cut], column.sample_key[number[cut]])
+        shots = mix64_array(column.shots_key[number], visit) % np.uint64(len(self.train_shots))
+        template = mix64_array(column.template_key[number], visit) % column.templates[number].astype(np.uint64)
+        return Draws(
+            index=index,
+            task=column.place[number],
+            visit=visit,
+            epoch=epoch,
+            example=example,
+            template=template.astype(np.int64),
+            shots=np.asarray(self.train_shots, dtype=np.int64)[shots.astype(np.int64)],
+            key=mix64_array(column.exemplar_key[number], visit),
+        )
+
+    def templates(self, task: int) -> tuple[Template, ...]:
+        """The renderings that ``Draw.template`` counts, of the task with this index."""
+        return self._portion(task).templates
+
+    def prompt(self, draw: Draw) -> Prompt:
+        """The prompt of a draw.
+
+        Raises:
+            TemplateError: The template cannot be rendered with the example.
+        """
+        portion = self._portion(draw.task)
+        example, template = portion.store[draw.example], portion.templates[draw.template]
+        prompt = render(portion.task, example, template, split="train", style=self.style)
+        if not draw.shots:
+            return prompt
+        exemplars = draw_exemplars(
+            portion.task,
+            portion.used,
+            query=example,
+            split="train",
+            template=template,
+            shots=draw.shots,
+            key=draw.key,
+            style=self.style,
+        )
+        return self._fit(replace(prompt, exemplars=exemplars))
+
+    def block(self, start: int, stop: int) -> list[Prompt]:
+        """``[mixture[i] for i in range(start, stop)]``, faster.
+
+        Raises:
+            TemplateError: A template cannot be rendered with an example.
+        """
+        return [self.prompt(draw) for draw in self.draws(start, stop)]
+
+    def __getitem__(self, index: int) -> Prompt:
+        return self.prompt(self.draw(index))
+
+    def _fit(self, prompt: Prompt) -> Prompt:
+        if self.count_tokens is None or self.max_input_tokens is None:
+            return prompt
+        return fit_exemplars(
+            prompt, max_tokens=self.max_input_tokens, count_tokens=self.count_tokens, layout=self.layout
+        )
+
+    def _portion(self, task: int) -> Portion:
+        return self.portions[int(self._columns.number[task])]
+
+
+def mix(
+    prepared: Sequence[Prepared],
+    *,
+    seed: int,
+    settings: MixtureSettings | None = None,
+    prompts: PromptSettings | None = None,
+    count_tokens: Callable[[str], int] | None = None,
+    max_input_tokens: int | None = None,
+) -> Mixture:
+    """The stream of training prompts of some tasks, with the paper's caps and rates unless told otherwise.
+
+    Paper: FLAN 2021, section 2.4: at most 30,000 examples a task, examples-proportional mixing with maximum 3,000.
+
+    Raises:
+        ConfigError: There is no task, or two have the same name.
+        TaskError: A task has no training example or no template to train on.
+    """
+    return Mixture(
+        prepared,
+        seed=seed,
+        settings=settings or MixtureSettings(),
+        prompts=prompts or PromptSettings(),
+        count_tokens=count_tokens,
+        max_input_tokens=max_input_tokens,
+    )

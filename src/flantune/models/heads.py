@@ -1,0 +1,112 @@
+"""From hidden states to logits at chosen positions only, checked against the model's own logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from flantune.models.load import embedded_tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from flantune.models.load import LanguageModel
+
+PROBE = (3, 5, 7, 11, 13, 17, 19, 23)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """How a model turns a hidden state into logits.
+
+    Attributes:
+        input_scale: Multiplies the hidden state (T5 with shared embeddings: ``d_model ** -0.5``).
+        output_scale: Multiplies the logits (Cohere, Granite).
+        softcap: Squeezes the logits smoothly into ±softcap (Gemma 2); 0 does not.
+    """
+
+    input_scale: float = 1.0
+    output_scale: float = 1.0
+    softcap: float = 0.0
+
+    def logits(self, model: Any, hidden: Tensor) -> Tensor:
+        """Logits of hidden states, [n, width] → [n, vocabulary]."""
+        scaled = hidden if self.input_scale == 1.0 else hidden * self.input_scale
+        logits: Tensor = model.get_output_embeddings()(scaled)
+        if self.softcap:
+            logits = torch.tanh(logits / self.softcap) * self.softcap
+        return logits if self.output_scale == 1.0 else logits * self.output_scale
+
+
+_known: WeakKeyDictionary[PreTrainedModel, Head | None] = WeakKeyDictionary()
+
+
+def find_head(lm: LanguageModel) -> Head | None:
+    """The head that reproduces the model's own logits; None when no known form does, so that they must be used.
+
+    Tried once a model, on a handful of tokens, in float32 without dropout.
+    """
+    if lm.model not in _known:
+        _known[lm.model] = _search(lm)
+    return _known[lm.model]
+
+
+def _search(lm: LanguageModel) -> Head | None:
+    model: Any = lm.model
+    if model.get_output_embeddings() is None:
+        return None
+    with quiet(model), torch.no_grad():
+        hidden, expected = _probe(lm)
+        for head in _candidates(lm.model):
+            found = head.logits(lm.model, hidden)
+            if found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-4, atol=1e-4):
+                return head
+    return None
+
+
+def _candidates(model: PreTrainedModel) -> Iterator[Head]:
+    config = model.config.get_text_config()
+    width = float(getattr(config, "d_model", 0) or 0)
+    softcap = float(getattr(config, "final_logit_softcapping", None) or 0.0)
+    multiplier = float(getattr(config, "logit_scale", None) or 1.0)
+    divisor = float(getattr(config, "logits_scaling", None) or 1.0)
+    inputs = [1.0, width**-0.5] if width and model.config.is_encoder_decoder else [1.0]
+    for input_scale, output_scale in product(inputs, dict.fromkeys((multiplier / divisor, multiplier * divisor))):
+        yield Head(input_scale=input_scale, output_scale=output_scale, softcap=softcap)
+
+
+def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
+    """Hidden states at the model's last layer, and the logits it makes of them."""
+    model: Any = lm.model
+    rows = embedded_tokens(model)
+    tokens = torch.tensor([[token % rows for token in PROBE]], device=lm.device)
+    if lm.family == "decoder-only":
+        hidden = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+        return hidden[0], model(input_ids=tokens, use_cache=False).logits[0]
+    encoded = model.get_encoder()(input_ids=tokens)
+    decoded = model.get_decoder()(
+        input_ids=tokens, encoder_hidden_states=encoded.last_hidden_state, use_cache=False
+    ).last_hidden_state
+    logits = model(encoder_outputs=encoded, decoder_input_ids=tokens, use_cache=False).logits
+    return decoded[0], logits[0]
+
+
+@contextmanager
+def quiet(model: torch.nn.Module) -> Iterator[None]:
+    """The model without dropout and in full precision, for as long as the block lasts; then as it was."""
+    was_training = [module for module in model.modules() if module.training]
+    device = next(model.parameters()).device.type
+    model.eval()
+    try:
+        with torch.autocast(device, enabled=False):
+            yield
+    finally:
+        for module in was_training:
+            module.training = True

@@ -1,0 +1,252 @@
+"""Models and tokenizers from folders, from the hub or from nothing; and back to folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+from flantune.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from flantune.config import ModelSettings
+    from flantune.types import Family
+
+COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LanguageModel:
+    """A model with its tokenizer, and how to compute with it.
+
+    Attributes:
+        model: Any causal or T5-like model of the transformers library; weights float32.
+        tokenizer: Its tokenizer.
+        family: Decoder-only or encoder-decoder.
+        device: Where the weights lie.
+        compute_dtype: Arithmetic of the forward and backward pass: float32, or bfloat16 by autocast.
+
+    Raises:
+        ModelError: Weights or arithmetic are neither; float16 in particular, which overflows in T5 models.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    family: Family
+    device: torch.device
+    compute_dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        if self.compute_dtype not in COMPUTE_DTYPES.values():
+            raise ModelError(
+                f"cannot compute in {self.compute_dtype}: its range is too small, T5 models overflow",
+                where="model.dtype",
+                hint='set model.dtype = "bfloat16" or "float32"',
+            )
+        wrong = {str(p.dtype) for p in self.model.parameters() if p.is_floating_point() and p.dtype != torch.float32}
+        if wrong:
+            raise ModelError(
+                f"the weights are {', '.join(sorted(wrong))}, expected torch.float32",
+                where="model",
+                hint="convert them with model.float(); model.dtype sets the arithmetic apart from the weights",
+            )
+
+
+def load_model(settings: ModelSettings, *, family: Family | None = None) -> LanguageModel:
+    """A pretrained model ready to score, tune and write: float32 weights, from safetensors only.
+
+    Args:
+        settings: Where it lies and how to compute with it.
+        family: Overrides what the model's own config says.
+
+    Raises:
+        ModelError: It cannot be found or read, or comes only as pickled weights.
+    """
+    config = load_config(settings)
+    family = family or detect_family(config)
+    auto = AutoModelForSeq2SeqLM if family == "encoder-decoder" else AutoModelForCausalLM
+    device = resolve_device(settings.device)
+    model: Any = _from_pretrained(auto, settings, config)
+    tokenizer = load_tokenizer(settings)
+    _check_vocabulary(model, tokenizer, settings.path)
+    return LanguageModel(
+        model=model.to(device).eval(),
+        tokenizer=tokenizer,
+        family=family,
+        device=device,
+        compute_dtype=COMPUTE_DTYPES[settings.dtype],
+    )
+
+
+def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
+    """The tokenizer that belongs to a model.
+
+    Raises:
+        ModelError: It cannot be found or read, or has no end-of-sequence token.
+    """
+    _require_path(settings)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"cannot load the tokenizer: {_first_line(error)}", where=settings.path, hint=_FIND) from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            "the tokenizer has no end-of-sequence token, so a target could not end",
+            where=settings.path,
+            hint='set "eos_token" in its tokenizer_config.json',
+        )
+    return tokenizer
+
+
+def detect_family(config: PretrainedConfig) -> Family:
+    """Decoder-only or encoder-decoder, by the model's own config."""
+    return "encoder-decoder" if getattr(config, "is_encoder_decoder", False) else "decoder-only"
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name such as "auto", "cpu" or "cuda:1".
+
+    Raises:
+        ModelError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f'no device "{name}" here: {_first_line(error)}', where="model.device", hint='set model.device = "auto"'
+        ) from error
+    return device
+
+
+def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
+    """Writes a folder in Hugging Face form that any program with transformers can load, flantune or not.
+
+    Holds the config, the weights as safetensors, the generation config, the tokenizer and the card as README.md. It is
+    written under a temporary name and renamed, so a folder of this name is always whole.
+    """
+    folder = Path(folder)
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    lm.model.save_pretrained(draft, safe_serialization=True)
+    _keep_output_scaling(lm.model, draft / "config.json")
+    lm.tokenizer.save_pretrained(draft)
+    (draft / "README.md").write_text(card, encoding="utf-8")
+    if folder.exists():
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+        draft.rename(folder)
+        shutil.rmtree(old)
+    else:
+        draft.rename(folder)
+    return folder
+
+
+_FIND = "check model.path; a hub id needs the network or a filled Hugging Face cache"
+
+
+def load_config(settings: ModelSettings) -> PretrainedConfig:
+    _require_path(settings)
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        hint = (
+            "set model.trust_remote_code = true if you trust its authors"
+            if "trust_remote_code" in str(error)
+            else _FIND
+        )
+        raise ModelError(f"cannot load the model: {_first_line(error)}", where=settings.path, hint=hint) from error
+    return config
+
+
+def _from_pretrained(auto: Any, settings: ModelSettings, config: PretrainedConfig) -> PreTrainedModel:
+    def load(attention: str) -> PreTrainedModel:
+        model: PreTrainedModel = auto.from_pretrained(
+            settings.path,
+            config=config,
+            revision=settings.revision,
+            trust_remote_code=settings.trust_remote_code,
+            dtype=torch.float32,
+            use_safetensors=True,
+            attn_implementation=attention,
+        )
+        return model
+
+    try:
+        if needs_eager_attention(config):
+            return load("eager")
+        try:
+            return load("sdpa")
+        except ValueError as error:
+            if "scaled_dot_product_attention" not in str(error):
+                raise
+            return load("eager")
+    except (OSError, ValueError) as error:
+        pickled = "safetensors" in str(error)
+        hint = (
+            "flantune never unpickles weights; convert them with transformers: "
+            "AutoModel.from_pretrained(…).save_pretrained(…)"
+        )
+        raise ModelError(
+            f"cannot load the weights: {_first_line(error)}", where=settings.path, hint=hint if pickled else _FIND
+        ) from error
+
+
+def embedded_tokens(model: Any) -> int:
+    """How many token ids a model knows: its vocabulary, or some more."""
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def needs_eager_attention(config: PretrainedConfig) -> bool:
+    """Whether attention scores are soft-capped, which fused attention cannot do."""
+    return getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
+
+
+def _require_path(settings: ModelSettings) -> None:
+    if not settings.path:
+        raise ModelError(
+            "no model to load", where="model.path", hint="set model.path to a folder or hub id, or use model.scratch"
+        )
+
+
+def _check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: str) -> None:
+    rows = embedded_tokens(model)
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"the tokenizer has {len(tokenizer)} tokens but the model embeds only {rows}",
+            where=path,
+            hint="use the tokenizer that came with the model",
+        )
+
+
+def _keep_output_scaling(model: PreTrainedModel, path: Path) -> None:
+    """Keeps a reloaded T5 from scaling its decoder's output when this one does not (T5 1.1, Flan-T5).
+
+    transformers tells the two kinds apart by ``tie_word_embeddings`` in the stored config, a flag that it overwrites
+    in memory and so would store wrongly.
+    """
+    scales = getattr(model.config, "scale_decoder_outputs", None)
+    if scales is None:
+        return
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["tie_word_embeddings"] = bool(scales)
+    path.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,267 @@
+"""Batches of packed prompts: each a pure function of the index of its first draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from queue import Full, Queue
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from flantune.errors import PackingError
+from flantune.packing.arrays import decoder_only_size, pack_decoder_only, pack_encoder_decoder
+from flantune.packing.bins import Rows, longest_prefix, micro_batches
+from flantune.types import Batch, Counts, DecoderPack, EncodedPrompt, Family, Int32, Pack, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flantune.config import PackingSettings
+    from flantune.packing.encode import Codec
+
+BLOCK = 64
+"""Draws rendered and tokenized at once."""
+MAX_DROPPED = 10_000
+"""So many over-long prompts in a row mean that no batch will ever fill."""
+SCORING_ROW_TOKENS = 512
+"""Least width of a row of short prompts to score: attention costs the square of it."""
+
+
+class Mixture(Protocol):
+    """What batches are made from: an endless sequence of prompts."""
+
+    def __getitem__(self, index: int) -> Prompt:
+        """The prompt of a draw."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draw:
+    prompt: EncodedPrompt | None
+    counts: Counts
+    task: str
+    row: int
+
+
+class Batches:
+    """Optimizer steps' worth of prompts from a mixture.
+
+    A batch takes the longest run of draws that packs into ``batch_tokens // row_tokens`` rows of ``row_tokens``
+    (encoder-decoder: so many tokens on the encoder's side, and at most as many on the decoder's). No draw is skipped,
+    apart from over-long prompts, which are counted. Which prompts a batch holds does not depend on how they are laid
+    out: ``enabled=False`` and any ``micro_batch_tokens`` give the same prompts and so the same gradient.
+
+    Args:
+        mixture: ``mixture[i]`` is the prompt of draw i.
+        codec: Turns prompts into tokens.
+        settings: Sizes.
+        micro_batch_tokens: Array positions of one forward pass; 0: the whole batch at once.
+    """
+
+    def __init__(
+        self, mixture: Mixture, codec: Codec, settings: PackingSettings, *, micro_batch_tokens: int = 0
+    ) -> None:
+        self.mixture, self.settings, self.micro_batch_tokens = mixture, settings, micro_batch_tokens
+        longest = min(codec.max_input_tokens, settings.row_tokens)
+        self.codec = replace(
+            codec,
+            max_input_tokens=longest,
+            max_target_tokens=min(codec.max_target_tokens, settings.row_tokens),
+            max_row_tokens=settings.row_tokens,
+        )
+        self._drawn: dict[int, _Draw] = {}
+        self._lock = Lock()
+
+    @property
+    def max_rows(self) -> int:
+        """Rows of a full batch."""
+        return max(1, self.settings.batch_tokens // self.settings.row_tokens)
+
+    def batch(self, cursor: int) -> Batch:
+        """The batch whose first draw is ``cursor``; always the same for the same cursor.
+
+        Raises:
+            PackingError: None of many draws fits.
+        """
+        draws = self._enough_draws(cursor)
+        kept = [at for at, draw in enumerate(draws) if draw.prompt is not None]
+        sizes = size_array([draws[at].prompt for at in kept], self.codec.family)
+        groups = longest_prefix(
+            sizes,
+            max_rows=self.max_rows,
+            capacity=self.settings.row_tokens,
+            max_positions=self.micro_batch_tokens,
+        )
+        count = sum(len(row) for rows in groups for row in rows)
+        if not self.settings.enabled:
+            alone = [[at] for at in range(count)]
+            groups = micro_batches(sizes[:count], alone, max_positions=self.micro_batch_tokens)
+        return self._lay_out(cursor, draws[: kept[count]], groups)
+
+    def iterate(self, cursor: int) -> Iterator[Batch]:
+        """Batches from ``cursor`` on, without end; the next two are made in the background while one is used."""
+        queue: Queue[Batch | BaseException] = Queue(maxsize=2)
+        stopped = Event()
+        Thread(target=self._produce, args=(cursor, queue, stopped), daemon=True, name="flantune-packing").start()
+        try:
+            while True:
+                made = queue.get()
+                if isinstance(made, BaseException):
+                    raise made
+                yield made
+        finally:
+            stopped.set()
+
+    def _produce(self, cursor: int, queue: Queue[Batch | BaseException], stopped: Event) -> None:
+        made: Batch | BaseException
+        while not stopped.is_set():
+            try:
+                made = self.batch(cursor)
+                cursor = made.next_cursor
+            except BaseException as error:
+                made = error
+            while not stopped.is_set():
+                try:
+                    queue.put(made, timeout=0.1)
+                    break
+                except Full:
+                    continue
+            if isinstance(made, BaseException):
+                return
+
+    def _enough_draws(self, cursor: int) -> list[_Draw]:
+        """Draws from ``cursor`` on that together outgrow a batch on one side at least."""
+        draws: list[_Draw] = []
+        total = np.zeros(1, dtype=np.int64)
+        with self._lock:
+            while total.max() <= self.max_rows * self.settings.row_tokens:
+                block = self._block(cursor + len(draws))
+                draws += block
+                sizes = size_array([draw.prompt for draw in block if draw.prompt is not None], self.codec.family)
+                total = total + sizes.sum(axis=0)
+                if len(draws) >= MAX_DROPPED and all(draw.prompt is None for draw in draws):
+                    raise PackingError(
+                        f"none of the draws {cursor} to {cursor + len(draws) - 1} has a target of at most "
+                        f"{self.codec.max_target_tokens} tokens",
+                        where="packing.max_target_tokens",
+                        hint="raise packing.max_target_tokens and packing.row_tokens",
+                    )
+            self._drawn = {at: draw for at, draw in self._drawn.items() if at >= cursor}
+        return draws
+
+    def _block(self, start: int) -> list[_Draw]:
+        """The next draws, tokenized together; those that an earlier batch looked at and left are remembered."""
+        indices = range(start, start + BLOCK)
+        fresh = [at for at in indices if at not in self._drawn]
+        prompts = [self.mixture[at] for at in fresh]
+        encoded = self.codec.encode_prompts(prompts, continuations="target")
+        for at, prompt, tokens, counts in zip(fresh, prompts, encoded.prompts, encoded.each, strict=True):
+            self._drawn[at] = _Draw(prompt=tokens, counts=counts, task=prompt.task, row=prompt.row)
+        return [self._drawn[at] for at in indices]
+
+    def _lay_out(self, cursor: int, taken: Sequence[_Draw], groups: Sequence[Rows]) -> Batch:
+        kept = [draw for draw in taken if draw.prompt is not None]
+        encoded = [draw.prompt for draw in kept if draw.prompt is not None]
+        packs = tuple(
+            lay_out(encoded, rows, family=self.codec.family, pad_token=self.codec.pad_token) for rows in groups
+        )
+        counts = sum((draw.counts for draw in taken), Counts(positions=sum(map(pack_positions, packs))))
+        return Batch(
+            cursor=cursor,
+            next_cursor=cursor + len(taken),
+            packs=packs,
+            tasks=tuple(draw.task for draw in kept),
+            rows=tuple(draw.row for draw in kept),
+            counts=counts,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringPack:
+    """A pack of prompts to score, and where each belongs.
+
+    Attributes:
+        pack: The arrays; items are numbered from 0 within this pack.
+        prompt_indices: Which of the given prompts are in it, in item order.
+        items: For each item, (index of the prompt, number of its continuation).
+    """
+
+    pack: Pack
+    prompt_indices: tuple[int, ...]
+    items: tuple[tuple[int, int], ...]
+
+
+def pack_for_scoring(
+    encoded: Sequence[EncodedPrompt], *, family: Family, batch_tokens: int, is_isolated: bool = True
+) -> Iterator[ScoringPack]:
+    """All prompts in packs of about ``batch_tokens`` positions, longest first; each context is laid down once.
+
+    Prompts of one length class share packs, short ones share rows. A prompt larger than ``batch_tokens`` gets a pack
+    of its own. Prompts without continuations are passed over.
+
+    Args:
+        encoded: The prompts, each with any number of continuations.
+        family: Of the model that reads the arrays.
+        batch_tokens: Array positions of a pack.
+        is_isolated: False lays one continuation in a row, with its own copy of the context, for models that let
+            neighbors in a row see each other (see ``flantune.models.selftest``).
+    """
+    units = [
+        (index, number, replace(prompt, targets=(target,)))
+        for index, prompt in enumerate(encoded)
+        for number, target in enumerate(prompt.targets)
+    ]
+    if is_isolated:
+        units = [(index, 0, prompt) for index, prompt in enumerate(encoded) if prompt.targets]
+    sizes = size_array([prompt for _, _, prompt in units], family)
+    order = sorted(range(len(units)), key=lambda at: (-int(sizes[at].max()), at))
+    while order:
+        rows = _scoring_rows(sizes[order], batch_tokens, is_packed=is_isolated)
+        count = sum(map(len, rows))
+        yield _scoring_pack([units[at] for at in order[:count]], rows, family)
+        order = order[count:]
+
+
+def lay_out(
+    encoded: Sequence[EncodedPrompt], rows: Sequence[Sequence[int]], *, family: Family, pad_token: int = 0
+) -> Pack:
+    """The pack of either family for these rows."""
+    pack = pack_decoder_only if family == "decoder-only" else pack_encoder_decoder
+    return pack(encoded, rows, pad_token=pad_token)
+
+
+def pack_positions(pack: Pack) -> int:
+    """Array positions of a pack, padding included, on both sides."""
+    if isinstance(pack, DecoderPack):
+        return int(pack.tokens.size)
+    return int(pack.encoder_tokens.size + pack.decoder_tokens.size)
+
+
+def size_array(encoded: Sequence[EncodedPrompt | None], family: Family) -> Int32:
+    """Tokens of each prompt on each side of a row, [prompts, 1] decoder-only or [prompts, 2] encoder-decoder."""
+    if family == "decoder-only":
+        sizes = [[decoder_only_size(prompt)] for prompt in encoded if prompt is not None]
+    else:
+        sizes = [[len(prompt.inputs), sum(map(len, prompt.targets))] for prompt in encoded if prompt is not None]
+    return np.array(sizes, dtype=np.int32).reshape(len(sizes), 1 if family == "decoder-only" else 2)
+
+
+def _scoring_rows(sizes: Int32, batch_tokens: int, *, is_packed: bool) -> list[list[int]]:
+    """Rows for the first prompts, which are the longest left."""
+    width = int(sizes[0].max())
+    if not is_packed:
+        return [[at] for at in range(min(len(sizes), max(1, batch_tokens // int(sizes[0].sum()))))]
+    width = max(width, min(SCORING_ROW_TOKENS, batch_tokens))
+    groups = longest_prefix(sizes, max_rows=max(1, batch_tokens // width), capacity=width)
+    return [row for rows in groups for row in rows]
+
+
+def _scoring_pack(
+    units: Sequence[tuple[int, int, EncodedPrompt]], rows: list[list[int]], family: Family
+) -> ScoringPack:
+    items = [(index, first + number) for index, first, prompt in units for number in range(len(prompt.targets))]
+    return ScoringPack(
+        pack=lay_out([prompt for _, _, prompt in units], rows, family=family),
+        prompt_indices=tuple(dict.fromkeys(index for index, _, _ in units)),
+        items=tuple(items),
+    )

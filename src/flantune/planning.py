@@ -1,0 +1,134 @@
+"""The steps from a config to a stream of batches, shared by everything that needs prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.errors import ConfigError, SourceError
+from flantune.mixture.holdout import HoldoutSplit, check_unseen, hold_out, load_taxonomy
+from flantune.mixture.mixture import Mixture
+from flantune.models.load import detect_family, load_config, load_tokenizer
+from flantune.models.scratch import train_tokenizer
+from flantune.packing.encode import Codec
+from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
+from flantune.tasks.load import load_tasks
+from flantune.tasks.prepare import prepare_task
+from flantune.tasks.store import PreparedTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from transformers import PreTrainedTokenizerBase
+
+    from flantune.config import RunConfig
+    from flantune.types import Family, Task
+
+# Prompts that the tokenizer of a model made from nothing is trained on.
+_TOKENIZER_PROMPTS = 20_000
+
+
+def prepare_tasks(
+    config: RunConfig, *, root: Path, cache: Path, on_task: Callable[[int, int, str], None] | None = None
+) -> tuple[list[PreparedTask], dict[str, str]]:
+    """Reads every task's rows into stores of adapted examples.
+
+    Returns:
+        The prepared tasks, and the tasks that were skipped for want of data with the reason.
+
+    Raises:
+        SourceError: A task's data is missing and ``data.missing`` is "error".
+        flantune.errors.BadRowsError: Too many rows of a split are bad.
+    """
+    tasks = load_tasks(config.data, root=root)
+    prepared: list[PreparedTask] = []
+    skipped: dict[str, str] = {}
+    for number, task in enumerate(tasks):
+        if on_task is not None:
+            on_task(number, len(tasks), task.name)
+        try:
+            found = prepare_task(
+                task,
+                cache=cache,
+                max_bad_share=config.data.max_bad_share,
+                skip_missing=config.data.missing == "skip",
+            )
+        except SourceError as error:
+            if config.data.missing == "error":
+                raise
+            skipped[task.name] = error.message
+            continue
+        prepared.append(_with_present_splits(found))
+    if on_task is not None:
+        on_task(len(tasks), len(tasks), "done")
+    return prepared, skipped
+
+
+def _with_present_splits(prepared: PreparedTask) -> PreparedTask:
+    """A task that claims only the splits whose data is there, so that the rules of holding out see the truth."""
+    present = {role: text for role, text in prepared.task.splits.items() if role in prepared.stores}
+    return replace(prepared, task=replace(prepared.task, splits=present))
+
+
+def split_fold(config: RunConfig, tasks: Sequence[Task], clusters: Sequence[str]) -> HoldoutSplit:
+    """Divides tasks into those trained on, those unseen and those left out of both; checks that nothing leaks."""
+    taxonomy = load_taxonomy(config.holdout.taxonomy)
+    split = hold_out(tasks, clusters, taxonomy=taxonomy)
+    check_unseen(split.train, split.unseen, taxonomy=taxonomy)
+    return split
+
+
+def make_tokenizer(config: RunConfig, prepared: Sequence[PreparedTask]) -> tuple[PreTrainedTokenizerBase, Family]:
+    """The model's own tokenizer, or one trained on training prompts when the model is made from nothing."""
+    scratch = config.model.scratch
+    if scratch is None:
+        return load_tokenizer(config.model), config.family or detect_family(load_config(config.model))
+    family: Family = "encoder-decoder" if scratch.architecture == "t5" else "decoder-only"
+    return train_tokenizer(tokenizer_texts(config, prepared), vocabulary_size=scratch.vocabulary_size), family
+
+
+def tokenizer_texts(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iterator[str]:
+    """Text for a tokenizer: training prompts of the tasks that no fold holds out."""
+    layout = Layout.from_settings(config.prompts)
+    tasks = [p.task for p in prepared]
+    splits = [split_fold(config, tasks, clusters) for clusters in config.holdout.folds]
+    common = set.intersection(*({task.name for task in split.train} for split in splits)) if splits else set()
+    chosen = [p for p in prepared if p.task.name in common] or list(prepared)
+    mixture = Mixture(
+        chosen,
+        seed=config.seed,
+        settings=config.mixture,
+        prompts=config.prompts.model_copy(update={"train_shots": (0,)}),
+    )
+    for index in range(min(_TOKENIZER_PROMPTS, 2 * mixture.cycle)):
+        prompt = mixture[index]
+        yield inputs_text(prompt, layout) + layout.target_separator.replace(EOS_WORD, "") + prompt.targets
+
+
+def make_codec(config: RunConfig, tokenizer: PreTrainedTokenizerBase, family: Family) -> Codec:
+    """Text to token ids, as the run says."""
+    return Codec(
+        tokenizer=tokenizer,
+        family=family,
+        layout=Layout.from_settings(config.prompts),
+        max_input_tokens=config.packing.max_input_tokens,
+        max_target_tokens=config.packing.max_target_tokens,
+    )
+
+
+def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, codec: Codec) -> Mixture:
+    """The endless stream of training prompts of one fold."""
+    names = {task.name for task in split.train}
+    chosen = [p for p in prepared if p.task.name in names and len(p.stores.get("train", ()))]
+    if not chosen:
+        raise ConfigError("no task is left to train on", where="holdout.folds", hint="hold out less, or add tasks")
+    return Mixture(
+        chosen,
+        seed=config.seed,
+        settings=config.mixture,
+        prompts=config.prompts,
+        count_tokens=codec.count_tokens,
+        max_input_tokens=config.packing.max_input_tokens,
+    )

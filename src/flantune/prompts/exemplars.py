@@ -1,0 +1,144 @@
+"""Solved examples before the query: drawn from the training split, never the query itself, under a token budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from flantune.prompts.hashing import mix64
+from flantune.prompts.layout import inputs_text
+from flantune.prompts.render import render_words
+from flantune.prompts.styles import INSTRUCTION
+from flantune.types import Exemplar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flantune.prompts.layout import Layout
+    from flantune.prompts.render import Words
+    from flantune.prompts.styles import Style
+    from flantune.types import Example, Prompt, SplitRole, Task, Template
+
+MAX_LOOKS_PER_SHOT = 16
+"""Candidates looked at for each exemplar asked for, so that a split full of duplicates cannot stall a run."""
+MIN_LOOKS = 64
+"""Splits up to this size are always searched whole."""
+
+
+class Examples(Protocol):
+    """A split's examples by number; a tuple will do."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def __getitem__(self, index: int, /) -> Example:
+        """The one with this number."""
+
+
+def draw_exemplars(
+    task: Task,
+    store: Examples,
+    *,
+    query: Example,
+    split: SplitRole,
+    template: Template,
+    shots: int,
+    key: int,
+    style: Style = INSTRUCTION,
+) -> tuple[Exemplar, ...]:
+    """Up to ``shots`` solved examples for a query, a pure function of ``key``; fewer when the split has no more.
+
+    All are asked in the query's own template, so that they show what its answer should look like. They are drawn
+    uniformly without replacement, classes not balanced. Paper: FLAN 2021, section 4.4 and appendix.
+
+    Left out: the query itself (same split, same row), any example with the query's text or another exemplar's (up to
+    case and white space), and, for a forward template, any whose rendered inputs are the query's. So no exemplar shows
+    the query's answer, nor the same question twice.
+
+    Args:
+        task: The task.
+        store: Its training examples.
+        query: The example asked.
+        split: Which split the query comes from.
+        template: The template of the query.
+        shots: How many exemplars.
+        key: Seeds the draw; see ``hashing.stream_key`` and ``mix64``.
+        style: The query's style.
+
+    Raises:
+        TemplateError: A candidate cannot be rendered.
+    """
+    if shots <= 0:
+        return ()
+    asked = render_words(task, query, template, style=style)
+    taken = _identities(query, asked, template)
+    exemplars: list[Exemplar] = []
+    looks = max(MIN_LOOKS, MAX_LOOKS_PER_SHOT * shots)
+    for index in _shuffled(len(store), key=key, limit=looks):
+        candidate = store[index]
+        if split == "train" and candidate.row == query.row:
+            continue
+        words = render_words(task, candidate, template, style=style)
+        marks = _identities(candidate, words, template)
+        if taken & marks:
+            continue
+        taken |= marks
+        exemplars.append(Exemplar(row=candidate.row, inputs=words.inputs, targets=words.targets))
+        if len(exemplars) == shots:
+            break
+    return tuple(exemplars)
+
+
+def fit_exemplars(prompt: Prompt, *, max_tokens: int, count_tokens: Callable[[str], int], layout: Layout) -> Prompt:
+    """The prompt with as many of its first exemplars as fit the budget, query included; the last go first.
+
+    The query itself is never shortened here: alone it may still be too long. Paper: FLAN 2021's public code does the
+    same with 960 tokens, 1,024 less a reserve of 64.
+
+    >>> from flantune.prompts.layout import Layout
+    >>> from flantune.types import Exemplar, Prompt
+    >>> shown = tuple(Exemplar(row=n, inputs="a b c", targets="d") for n in range(3))
+    >>> prompt = Prompt(task="t", split="test", row=9, template="t", inputs="x y", targets="z", exemplars=shown)
+    >>> fitted = fit_exemplars(prompt, max_tokens=10, count_tokens=lambda text: len(text.split()), layout=Layout())
+    >>> [exemplar.row for exemplar in fitted.exemplars]
+    [0, 1]
+    """
+
+    def fits(kept: int) -> bool:
+        shorter = replace(prompt, exemplars=prompt.exemplars[:kept])
+        return count_tokens(inputs_text(shorter, layout)) <= max_tokens
+
+    if not prompt.exemplars or fits(len(prompt.exemplars)):
+        return prompt
+    low, high = 0, len(prompt.exemplars) - 1  # by halves: sixteen exemplars cost five counts, not sixteen
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return replace(prompt, exemplars=prompt.exemplars[:low])
+
+
+def _shuffled(size: int, *, key: int, limit: int) -> Iterator[int]:
+    """The first ``limit`` numbers of a shuffle of range(size), in memory that grows with ``limit`` alone."""
+    moved: dict[int, int] = {}
+    for place in range(min(size, limit)):
+        other = place + mix64(key, place) % (size - place)
+        yield moved.get(other, other)
+        moved[other] = moved.get(place, place)
+
+
+def _identities(example: Example, words: Words, template: Template) -> set[tuple[str, ...]]:
+    """What makes two examples the same to a reader.
+
+    Rendered inputs count for forward templates only: an inverted one ("write a positive review") asks many different
+    examples in the same words, and rightly so.
+    """
+    marks = {("fields", *(_plain(text) for text in example.fields.values()))}
+    if template.is_inverted:
+        marks.add(("words", _plain(words.inputs), _plain(words.targets)))
+    else:
+        marks.add(("words", _plain(words.inputs)))
+    return marks
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -1,0 +1,143 @@
+"""Example and template in, prompt out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from flantune.errors import TemplateError, did_you_mean
+from flantune.prompts.compiled import compile_text, compile_without_options
+from flantune.prompts.styles import INSTRUCTION, Style, shown_fields
+from flantune.types import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flantune.prompts.compiled import CompiledText
+    from flantune.types import Example, SplitRole, Task, Template
+
+
+class Words(NamedTuple):
+    """The two texts of a prompt."""
+
+    inputs: str
+    targets: str
+
+
+def options_block(options: Sequence[str]) -> str:
+    r"""The answer options as FLAN lists them. Paper: FLAN 2021, section 2.3 (the OPTIONS token).
+
+    >>> options_block(["yes", "no"])
+    'OPTIONS:\n- yes\n- no'
+    """
+    return "\n".join(["OPTIONS:", *(f"- {option}" for option in options)])
+
+
+def render(task: Task, example: Example, template: Template, *, split: SplitRole, style: Style = INSTRUCTION) -> Prompt:
+    """The prompt that asks ``example`` in the words of ``template``, without exemplars.
+
+    An inverted template is trained on but is not the task: its prompt has no options and no gold index, and its only
+    reference is its own target. In the styles without instructions the template's words are not used, and the
+    prompt's ``template`` is the style's name.
+
+    Args:
+        task: The task, for its name and messages.
+        example: What is asked.
+        template: The words.
+        split: Which split ``example`` comes from.
+        style: How much of the words is kept; see ``Style``.
+
+    Raises:
+        TemplateError: A slot names no field of the example, a brace has no partner, or ``{options}`` is asked of an
+            example without options.
+    """
+    words = render_words(task, example, template, style=style)
+    if style.name == "instruction" and template.is_inverted:
+        return Prompt(
+            task=task.name,
+            split=split,
+            row=example.row,
+            template=template.name,
+            inputs=words.inputs,
+            targets=words.targets,
+            references=(words.targets,),
+        )
+    return Prompt(
+        task=task.name,
+        split=split,
+        row=example.row,
+        template=template.name if style.name == "instruction" else style.name,
+        inputs=words.inputs,
+        targets=words.targets,
+        options=example.options,
+        answer=example.answer,
+        references=example.references,
+    )
+
+
+def render_words(task: Task, example: Example, template: Template, *, style: Style = INSTRUCTION) -> Words:
+    """The texts of ``render`` alone.
+
+    Raises:
+        TemplateError: As ``render``.
+    """
+    if style.name != "instruction":
+        return Words(_plain_inputs(task, example, style), example.references[0] if example.references else "")
+    read_inputs = compile_text if style.show_options else compile_without_options
+    try:
+        inputs, targets = read_inputs(template.inputs), compile_text(template.targets)
+    except TemplateError as error:
+        raise TemplateError(error.message, where=f"{task.name}/{template.name}", hint=error.hint) from None
+    values = _values(example)
+    return Words(
+        _fill(inputs, values, task=task, example=example, template=template),
+        _fill(targets, values, task=task, example=example, template=template),
+    )
+
+
+def _values(example: Example) -> dict[str, str]:
+    """Slot name → text. ``answer`` and ``options`` are reserved: a field of that name is never shown."""
+    values = dict(example.fields)
+    values.pop("options", None)
+    values.pop("answer", None)
+    if example.references:
+        values["answer"] = example.references[0]
+    if example.options:
+        values["options"] = options_block(example.options)
+    return values
+
+
+def _fill(text: CompiledText, values: dict[str, str], *, task: Task, example: Example, template: Template) -> str:
+    try:
+        return text.fill(values)
+    except (KeyError, TypeError):
+        raise _unfilled(text, values, where=f"{task.name}/{template.name}/row {example.row}") from None
+
+
+def _unfilled(text: CompiledText, values: dict[str, str], *, where: str) -> TemplateError:
+    """Name the first slot that cannot be filled."""
+    for slot in text.slots:
+        if slot == "options" and slot not in values:
+            return TemplateError(
+                "the template has an {options} slot, but the example has no options",
+                where=where,
+                hint="take {options} out of the template, or give the task's examples options",
+            )
+        if slot not in values:
+            hint = did_you_mean(slot, values) or f"the slots of this example are {', '.join(sorted(values))}"
+            if not slot.isidentifier():
+                hint += "; a slot is a plain name, and literal braces are written {{ and }}"
+            return TemplateError(f"the slot {{{slot}}} names no field of the example", where=where, hint=hint)
+    slot = next(slot for slot in text.slots if not isinstance(values[slot], str))
+    return TemplateError(
+        f"the field {slot} is {type(values[slot]).__name__}, not text",
+        where=where,
+        hint="let the task's adapter turn every field into a string",
+    )
+
+
+def _plain_inputs(task: Task, example: Example, style: Style) -> str:
+    lines = [example.fields[name] for name in shown_fields(task, tuple(example.fields))]
+    if style.show_options and example.options:
+        lines.append(options_block(example.options))
+    text = "\n".join(lines)
+    return f"[{task.name}] {text}" if style.name == "dataset_name" else text

@@ -1,0 +1,83 @@
+"""Which of a task's templates are asked, and in which of the paper's styles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from flantune.errors import TemplateError
+from flantune.prompts.compiled import compile_text
+from flantune.types import Template
+
+if TYPE_CHECKING:
+    from flantune.types import Task
+
+StyleName = Literal["instruction", "inputs_only", "dataset_name"]
+RESERVED_SLOTS = frozenset({"options", "answer"})
+"""Slots that are no fields: the options block and the first reference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How much of the instruction a prompt carries, for ablations. Paper: FLAN 2021, section 4.3.
+
+    Attributes:
+        name: ``instruction``: the template. ``inputs_only``: the fields' texts, a line each, no words of ours.
+            ``dataset_name``: the same behind ``[name of the task]``.
+        show_options: List the answer options. Both values exist for every style: an ablation that took away the
+            options together with the instruction would measure two things at once.
+    """
+
+    name: StyleName = "instruction"
+    show_options: bool = True
+
+
+INSTRUCTION = Style()
+"""The default style: the template's own words, options shown where it has an ``{options}`` slot."""
+
+
+def forward_templates(task: Task) -> tuple[Template, ...]:
+    """The templates that ask the task itself: the only ones that are ever scored."""
+    return tuple(template for template in task.templates if not template.is_inverted)
+
+
+def usable_templates(
+    task: Task, *, style: Style = INSTRUCTION, include_inverted: bool = False, max_templates: int = 0
+) -> tuple[Template, ...]:
+    """The renderings of each example, in order: one a template, or a single one in the styles without instructions.
+
+    Args:
+        task: The task.
+        style: Styles other than ``instruction`` have one rendering, named after the style, and no inverted ones.
+        include_inverted: Keep the inverted templates (training); scoring leaves them out.
+        max_templates: Only the first so many of those kept; 0 means all.
+    """
+    if style.name != "instruction":
+        return (Template(name=style.name, inputs=""),)
+    kept = task.templates if include_inverted else forward_templates(task)
+    return kept[:max_templates] if max_templates else kept
+
+
+def shown_fields(task: Task, fields: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields that a style without instructions shows: those some forward template shows, in field order.
+
+    A field that only inverted templates use may give the answer away (the fact behind a question, a rationale).
+    Without any such template, all fields.
+    """
+    asked = _asked_slots(task.templates)
+    own = tuple(name for name in fields if name not in RESERVED_SLOTS)
+    return tuple(name for name in own if name in asked) or own
+
+
+@lru_cache(maxsize=65_536)
+def _asked_slots(templates: tuple[Template, ...]) -> frozenset[str]:
+    slots: set[str] = set()
+    for template in templates:
+        if template.is_inverted:
+            continue
+        try:
+            slots.update(compile_text(template.inputs).slots)
+        except TemplateError:  # the linter and instruction style report it, with its place
+            continue
+    return frozenset(slots)

@@ -1,0 +1,138 @@
+"""Reads a run folder as it is: a piece that is not there yet is None, a piece that is broken is an error."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flantune.errors import SourceError
+from flantune.report.results import Json, Results, parse_results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldFiles:
+    """One fold of a run: what was mixed, how the tuning went, where its samples lie."""
+
+    name: str
+    mixture: Json | None
+    training: Json | None
+    metrics: tuple[Json, ...]
+    samples: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFiles:
+    """A run folder, read."""
+
+    folder: Path
+    results: Results | None
+    config: Json | None
+    origins: Mapping[str, str]
+    manifest: Json | None
+    data: Json | None
+    folds: tuple[FoldFiles, ...]
+    base_samples: Path
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Everything a report needs from a run folder, but for the samples, which are streamed later.
+
+    Raises:
+        SourceError: There is no such folder, or one of its files is not valid JSON.
+    """
+    if not folder.is_dir():
+        raise SourceError("no such run folder", where=str(folder), hint="give the folder that `flantune run` wrote")
+    results, config = read_json(folder / "results.json"), read_json(folder / "config.json")
+    return RunFiles(
+        folder=folder,
+        results=None if results is None else parse_results(results),
+        config=None if config is None else config.get("values", config),
+        origins={} if config is None else config.get("origins", {}),
+        manifest=read_json(folder / "manifest.json"),
+        data=read_json(folder / "data.json"),
+        folds=tuple(_fold(path) for path in sorted((folder / "folds").glob("*")) if path.is_dir()),
+        base_samples=folder / "base" / "samples",
+    )
+
+
+def _fold(path: Path) -> FoldFiles:
+    return FoldFiles(
+        name=path.name,
+        mixture=read_json(path / "mixture.json"),
+        training=read_json(path / "training.json"),
+        metrics=tuple(read_lines(path / "metrics.jsonl")),
+        samples=path / "tuned" / "samples",
+    )
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None when there is no such file.
+
+    Raises:
+        SourceError: The file is not a JSON object.
+    """
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SourceError(f"not valid JSON: {error}", where=str(path), hint=_REPEAT) from error
+    if not isinstance(value, dict):
+        raise SourceError(f"expected a JSON object, got {type(value).__name__}", where=str(path), hint=_REPEAT)
+    return value
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON-lines file (plain or .gz), in constant memory; nothing when there is no such file.
+
+    A last line that was cut off by a killed run is left out.
+
+    Raises:
+        SourceError: A line before the last is not a JSON object.
+    """
+    if not path.is_file():
+        return
+    opener = gzip.open if path.suffix == ".gz" else open
+    broken: tuple[int, ValueError] | None = None
+    with opener(path, "rt", encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if broken is not None:
+                raise SourceError(
+                    f"not valid JSON: {broken[1]}", where=f"{path}:{broken[0]}", hint=_REPEAT
+                ) from broken[1]
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                broken = (number, error)
+                continue
+            if isinstance(value, dict):
+                yield value
+
+
+def find(tree: object, *names: str) -> Any:
+    """The first value stored under one of these names, in an object or the objects inside it; None if absent.
+
+    The files of a run nest a little differently from stage to stage; the report looks a name up wherever it is.
+
+    >>> find({"counts": {"prompts": 12}}, "n_prompts", "prompts")
+    12
+    """
+    if not isinstance(tree, Mapping):
+        return None
+    for name in names:
+        if name in tree:
+            return tree[name]
+    for branch in tree.values():
+        found = find(branch, *names)
+        if found is not None:
+            return found
+    return None
+
+
+_REPEAT = "give the same run command again: it goes on where it stopped and writes the file anew"

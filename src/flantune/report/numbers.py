@@ -1,0 +1,168 @@
+"""One way to write each kind of number, so that figures, tables and sentences agree."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "–"
+MINUS = "−"
+
+
+def as_number(value: object) -> float | None:
+    """A finite number, or None for anything else (missing, NaN, infinite, text).
+
+    >>> as_number(3), as_number(float("nan")), as_number("3"), as_number(True)
+    (3.0, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def points(value: float | None) -> str:
+    """A score in [0, 1] as points on a scale of 0 to 100, one decimal.
+
+    >>> points(0.4126), points(-0.031), points(-0.0001), points(None)
+    ('41.3', '−3.1', '0.0', '–')
+    """
+    if value is None:
+        return MISSING
+    text = f"{value * 100:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", MINUS)
+
+
+def signed(value: float | None) -> str:
+    """A difference of scores as points, with its sign.
+
+    >>> signed(0.11), signed(-0.042), signed(0.0), signed(None)
+    ('+11.0', '−4.2', '0.0', '–')
+    """
+    text = points(value)
+    return text if value is None or text == "0.0" or text.startswith(MINUS) else f"+{text}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval of differences.
+
+    >>> interval(0.08, 0.142), interval(-0.02, 0.031), interval(None, 0.1)
+    ('+8.0 to +14.2', '−2.0 to +3.1', '–')
+    """
+    return MISSING if low is None or high is None else f"{signed(low)} to {signed(high)}"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """An interval of scores.
+
+    >>> span(0.385, 0.442)
+    '38.5 to 44.2'
+    """
+    return MISSING if low is None or high is None else f"{points(low)} to {points(high)}"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands marked.
+
+    >>> count(1234567), count(None)
+    ('1,234,567', '–')
+    """
+    return MISSING if value is None else f"{value:,.0f}".replace("-", MINUS)
+
+
+def short_count(value: float | None) -> str:
+    """A large count in three figures.
+
+    >>> short_count(950), short_count(245_760_000), short_count(18_400)
+    ('950', '246 M', '18.4 k')
+    """
+    if value is None:
+        return MISSING
+    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit:
+            scaled = value / unit
+            return f"{scaled:.0f} {name}" if scaled >= 100 else f"{scaled:.1f} {name}"
+    return f"{value:,.0f}"
+
+
+def share(value: float | None) -> str:
+    """A share between 0 and 1 as a percentage.
+
+    >>> share(0.9731), share(0.0004)
+    ('97.3%', '0.0%')
+    """
+    return MISSING if value is None else f"{value * 100:.1f}%"
+
+
+def plain(value: float | None, digits: int = 3) -> str:
+    """A number without a unit, with so many significant figures and no needless zeros.
+
+    >>> plain(0.00003), plain(2.71828), plain(12345.6)
+    ('3e-05', '2.72', '12,346')
+    """
+    if value is None:
+        return MISSING
+    if abs(value) >= 1000:
+        return count(value)
+    return f"{value:.{digits}g}".replace("e-", "e~").replace("-", MINUS).replace("e~", "e-")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value, never written as zero.
+
+    >>> p_value(0.00001), p_value(0.0312), p_value(1.0), p_value(None)
+    ('< 0.001', '0.031', '1.000', '–')
+    """
+    if value is None:
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def duration(seconds: float | None) -> str:
+    """A stretch of time in its two largest units.
+
+    >>> duration(0.42), duration(59.7), duration(754), duration(7384), duration(259_200), duration(None)
+    ('0.4 s', '1 min 0 s', '12 min 34 s', '2 h 3 min', '3 d 0 h', '–')
+    """
+    if seconds is None:
+        return MISSING
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def size(value: float | None) -> str:
+    """A number of bytes.
+
+    >>> size(812), size(5_300_000), size(2.5e9)
+    ('812 B', '5.3 MB', '2.5 GB')
+    """
+    if value is None:
+        return MISSING
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= unit:
+            return f"{value / unit:.1f} {name}"
+    return f"{value:.0f} B"
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """A count with its noun.
+
+    >>> plural(1, "task"), plural(4, "task"), plural(2, "family", "families")
+    ('1 task', '4 tasks', '2 families')
+    """
+    return f"{count(number)} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def shots_label(shots: int) -> str:
+    """How a number of exemplars is called.
+
+    >>> shots_label(0), shots_label(5)
+    ('zero-shot', '5-shot')
+    """
+    return "zero-shot" if shots == 0 else f"{shots}-shot"

@@ -1,0 +1,302 @@
+"""``results.json`` as values: every number checked once, here, so that nothing downstream meets a NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flantune.report.numbers import as_number, interval, points, signed, span
+
+Json = Mapping[str, Any]
+Model = Literal["base", "tuned"]
+MODELS: tuple[Model, Model] = ("base", "tuned")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with the interval it may lie in; None where it is not known."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def direction(self) -> Literal["better", "worse", "undecided"]:
+        """What the sign of a difference says once its interval is heeded."""
+        if self.low is not None and self.low > 0:
+            return "better"
+        return "worse" if self.high is not None and self.high < 0 else "undecided"
+
+    def score(self) -> str:
+        """The number as a score: "41.2"."""
+        return points(self.value)
+
+    def signed(self) -> str:
+        """The number as a difference: "+11.0"."""
+        return signed(self.value)
+
+    def score_span(self) -> str:
+        """The interval of a score: "38.0 to 44.1"."""
+        return span(self.low, self.high)
+
+    def interval(self) -> str:
+        """The interval of a difference: "+8.0 to +14.2"."""
+        return interval(self.low, self.high)
+
+
+def estimate(value: object) -> Estimate:
+    """An estimate from its JSON form: an object, a bare number or nothing.
+
+    >>> estimate({"value": 0.5, "low": 0.4, "high": float("nan")}), estimate(0.5), estimate(None).value
+    (Estimate(value=0.5, low=0.4, high=None), Estimate(value=0.5, low=None, high=None), None)
+    """
+    if isinstance(value, Mapping):
+        return Estimate(as_number(value.get("value")), as_number(value.get("low")), as_number(value.get("high")))
+    return Estimate(as_number(value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Base, tuned and their difference: of the whole, a cluster or a task."""
+
+    name: str
+    shots: int
+    base: Estimate
+    tuned: Estimate
+    difference: Estimate
+    chance: float | None = None
+    fold: str = ""
+    note: str = ""
+
+    def of(self, model: Model) -> Estimate:
+        """The score of one of the two models."""
+        return self.base if model == "base" else self.tuned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateScore:
+    """What one model scored with one template, on test and on dev rows."""
+
+    template: str
+    value: float | None
+    dev: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelScores:
+    """What one model scored on one task, over all templates."""
+
+    mean: Estimate
+    std: float | None
+    median: float | None
+    iqr: float | None
+    best_dev_template: str
+    best_dev_test: float | None
+    ties: float | None
+    normalizations: Mapping[str, float | None]
+    templates: tuple[TemplateScore, ...]
+    metrics: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """One unseen task, measured with one number of exemplars."""
+
+    task: str
+    clusters: tuple[str, ...]
+    fold: str
+    kind: str
+    metric: str
+    shots: int
+    chance: float | None
+    examples: float | None
+    base: ModelScores
+    tuned: ModelScores
+    difference: Estimate
+    mcnemar_p: float | None
+    is_seen: bool
+
+    def of(self, model: Model) -> ModelScores:
+        """The scores of one of the two models."""
+        return self.base if model == "base" else self.tuned
+
+    def pair(self) -> Pair:
+        """The task's means, for a figure."""
+        return Pair(
+            name=self.task,
+            shots=self.shots,
+            base=self.base.mean,
+            tuned=self.tuned.mean,
+            difference=self.difference,
+            chance=self.chance,
+            fold=self.fold,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The headline: one sentence and the numbers in it."""
+
+    text: str
+    direction: Literal["better", "worse", "undecided"]
+    base: float | None
+    tuned: float | None
+    difference: Estimate
+    chance: float | None
+    tasks: int | None
+    clusters: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """All of ``results.json``. ``clusters`` and ``overall`` are keyed by measure, "raw" or "normalized"."""
+
+    name: str = ""
+    confidence: float = 0.95
+    normalization: str = "sum"
+    seed: int | None = None
+    verdict: Verdict | None = None
+    overall: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
+    clusters: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
+    tasks: tuple[TaskResult, ...] = ()
+
+    @property
+    def level(self) -> str:
+        """The level of the intervals: "95%"."""
+        return f"{self.confidence * 100:g}%"
+
+    @property
+    def shots(self) -> tuple[int, ...]:
+        """Every number of exemplars measured with, in order."""
+        return tuple(sorted({task.shots for task in self.tasks}))
+
+
+def parse_results(raw: Json) -> Results:
+    """The results from their JSON form; parts that are missing stay empty."""
+    tasks = tuple(_task(entry) for entry in _objects(raw.get("tasks")))
+    confidence = as_number(raw.get("confidence"))
+    seed = as_number(raw.get("seed"))
+    return Results(
+        name=str(raw.get("name") or ""),
+        confidence=0.95 if confidence is None else confidence,
+        normalization=str(raw.get("normalization") or "sum"),
+        seed=None if seed is None else int(seed),
+        verdict=_verdict(raw.get("verdict")),
+        overall=_overall(_objects(raw.get("overall"))),
+        clusters=_clusters(_objects(raw.get("clusters")), tasks),
+        tasks=tasks,
+    )
+
+
+def _objects(value: object) -> tuple[Json, ...]:
+    """The objects of a JSON array, or none."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return ()
+    return tuple(entry for entry in value if isinstance(entry, Mapping))
+
+
+def _verdict(raw: object) -> Verdict | None:
+    if not isinstance(raw, Mapping):
+        return None
+    low, high = (list(raw.get("interval") or []) + [None, None])[:2]
+    difference = Estimate(as_number(raw.get("difference")), as_number(low), as_number(high))
+    direction = raw.get("direction")
+    tasks, clusters = as_number(raw.get("tasks")), as_number(raw.get("clusters"))
+    return Verdict(
+        text=str(raw.get("text") or ""),
+        direction=direction if direction in ("better", "worse", "undecided") else difference.direction,
+        base=as_number(raw.get("base")),
+        tuned=as_number(raw.get("tuned")),
+        difference=difference,
+        chance=as_number(raw.get("chance")),
+        tasks=None if tasks is None else int(tasks),
+        clusters=None if clusters is None else int(clusters),
+    )
+
+
+def _overall(rows: Sequence[Json]) -> dict[str, tuple[Pair, ...]]:
+    pairs: dict[str, list[Pair]] = {}
+    for row in rows:
+        pair = _pair(row, "All clusters", row.get("base"), row.get("tuned"), row.get("difference"))
+        pairs.setdefault(str(row.get("measure") or "raw"), []).append(pair)
+    return {measure: tuple(found) for measure, found in pairs.items()}
+
+
+def _clusters(rows: Sequence[Json], tasks: Sequence[TaskResult]) -> dict[str, tuple[Pair, ...]]:
+    raw, normalized = [], []
+    for row in rows:
+        name, members = str(row.get("cluster") or ""), tuple(map(str, row.get("tasks") or ()))
+        chances = [t.chance for t in tasks if t.task in members and t.shots == int(row.get("shots") or 0)]
+        known = [c for c in chances if c is not None]
+        chance = sum(known) / len(known) if known else None
+        note = f"{len(members)} task{'' if len(members) == 1 else 's'}"
+        raw.append(_pair(row, name, row.get("base"), row.get("tuned"), row.get("difference"), chance, note))
+        base, tuned = estimate(row.get("base_normalized")), estimate(row.get("tuned_normalized"))
+        difference = row.get("difference_normalized")
+        if difference is None and base.value is not None and tuned.value is not None:
+            difference = tuned.value - base.value
+        normalized.append(
+            _pair(row, name, row.get("base_normalized"), row.get("tuned_normalized"), difference, 0.0, note)
+        )
+    return {"raw": tuple(raw), "normalized": tuple(normalized)}
+
+
+def _pair(
+    row: Json,
+    name: str,
+    base: object,
+    tuned: object,
+    difference: object,
+    chance: float | None = None,
+    note: str = "",
+) -> Pair:
+    return Pair(
+        name=name,
+        shots=int(as_number(row.get("shots")) or 0),
+        base=estimate(base),
+        tuned=estimate(tuned),
+        difference=estimate(difference),
+        chance=chance,
+        fold=str(row.get("fold") or ""),
+        note=note,
+    )
+
+
+def _task(raw: Json) -> TaskResult:
+    models = raw.get("models") if isinstance(raw.get("models"), Mapping) else {}
+    return TaskResult(
+        task=str(raw.get("task") or ""),
+        clusters=tuple(map(str, raw.get("clusters") or ())),
+        fold=str(raw.get("fold") or ""),
+        kind=str(raw.get("kind") or ""),
+        metric=str(raw.get("metric") or ""),
+        shots=int(as_number(raw.get("shots")) or 0),
+        chance=as_number(raw.get("chance")),
+        examples=as_number(raw.get("examples")),
+        base=_scores((models or {}).get("base") or {}),
+        tuned=_scores((models or {}).get("tuned") or {}),
+        difference=estimate(raw.get("difference")),
+        mcnemar_p=as_number(raw.get("mcnemar_p")),
+        is_seen=bool(raw.get("seen") or raw.get("is_seen")),
+    )
+
+
+def _scores(raw: Json) -> ModelScores:
+    return ModelScores(
+        mean=estimate(raw.get("mean")),
+        std=as_number(raw.get("std")),
+        median=as_number(raw.get("median")),
+        iqr=as_number(raw.get("iqr")),
+        best_dev_template=str(raw.get("best_dev_template") or ""),
+        best_dev_test=as_number(raw.get("best_dev_test")),
+        ties=as_number(raw.get("ties")),
+        normalizations={str(k): as_number(v) for k, v in (raw.get("normalizations") or {}).items()},
+        templates=tuple(
+            TemplateScore(
+                template=str(t.get("template") or ""), value=as_number(t.get("value")), dev=as_number(t.get("dev"))
+            )
+            for t in _objects(raw.get("templates"))
+        ),
+        metrics={str(k): as_number(v) for k, v in (raw.get("metrics") or {}).items()},
+    )

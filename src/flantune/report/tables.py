@@ -1,0 +1,249 @@
+"""The report's tables as values: what is shown, what it sorts by and what is copied out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from flantune.report.numbers import MISSING, count, p_value, points, shots_label, signed
+from flantune.report.results import MODELS, Estimate, ModelScores, Pair, Results, TaskResult
+
+NORMALIZATIONS = ("sum", "token", "character", "byte")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: What is shown.
+        sort: What it sorts by and what is copied as CSV; a number unrounded, or the text itself.
+        tone: A style: "better", "worse", "undecided", "muted", or none.
+    """
+
+    text: str
+    sort: float | str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its heading, a longer explanation, and whether it holds numbers."""
+
+    heading: str
+    is_number: bool = True
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table ready to be written out; ``name`` is its anchor in the page."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def word(value: str, tone: str = "") -> Cell:
+    """A cell of text."""
+    return Cell(value or MISSING, value, tone)
+
+
+def score(value: float | None, tone: str = "") -> Cell:
+    """A cell with a score in points."""
+    return Cell(points(value), "" if value is None else value * 100, tone)
+
+
+def number(value: float | None) -> Cell:
+    """A cell with a count."""
+    return Cell(count(value), "" if value is None else value)
+
+
+def change(difference: Estimate) -> tuple[Cell, Cell]:
+    """A difference and its interval."""
+    value = "" if difference.value is None else difference.value * 100
+    low = "" if difference.low is None else difference.low * 100
+    return Cell(signed(difference.value), value, difference.direction), Cell(difference.interval(), low, "muted")
+
+
+
+def _words(heading: str) -> Column:
+    """A column of text."""
+    return Column(heading, is_number=False)
+
+
+_MODELS = (
+    Column("Base", help="Mean over templates before tuning, in points"),
+    Column("Tuned", help="Mean over templates after tuning, in points"),
+    Column("Difference", help="Tuned − base, in points, paired over the same rows, templates and exemplars"),
+    Column("Interval", help="Interval of the difference; sorts by its lower end"),
+)
+
+
+def overall_table(results: Results) -> Table:
+    """The whole in one line for every measure and number of exemplars."""
+    rows = [
+        (word(measure), word(shots_label(pair.shots)), *_scores(pair))
+        for measure, pairs in sorted(results.overall.items(), key=lambda item: item[0] != "raw")
+        for pair in sorted(pairs, key=lambda p: p.shots)
+    ]
+    caption = f"All unseen clusters together. Points; intervals at {results.level}."
+    columns = (_words("Measure"), _words("Exemplars"), *_MODELS)
+    return Table(name="table-overall", caption=caption, columns=columns, rows=tuple(rows))
+
+
+def cluster_table(results: Results) -> Table:
+    """Every held-out cluster, raw and normalized against chance."""
+    normalized = {(p.name, p.shots, p.fold): p for p in results.clusters.get("normalized", ())}
+    rows = []
+    for pair in results.clusters.get("raw", ()):
+        other = normalized[pair.name, pair.shots, pair.fold]
+        ends = (score(other.base.value), score(other.tuned.value))
+        rows.append((word(pair.name), word(shots_label(pair.shots)), score(pair.chance, "muted"), *_scores(pair), *ends))
+    columns = (
+        _words("Cluster"),
+        _words("Exemplars"),
+        Column("Chance", help="What guessing scores on average over the cluster's tasks"),
+        *_MODELS,
+        Column("Base, norm.", help="Normalized: 0 is chance, 100 is perfect; below chance is negative"),
+        Column("Tuned, norm.", help="Normalized: 0 is chance, 100 is perfect; below chance is negative"),
+    )
+    caption = f"Held-out clusters, each measured by a model that was never trained on it. Intervals at {results.level}."
+    return Table(name="table-clusters", caption=caption, columns=columns, rows=tuple(rows))
+
+
+def task_table(
+    tasks: Sequence[TaskResult], *, level: str, name: str = "table-tasks", what: str = "Unseen tasks"
+) -> Table:
+    """Means of every task and what tuning changed."""
+    columns = (
+        _words("Task"),
+        _words("Cluster"),
+        _words("Exemplars"),
+        _words("Metric"),
+        Column("Rows", help="Test rows measured, each with every template"),
+        Column("Chance"),
+        *_MODELS,
+        Column("McNemar p", help="Exact two-sided test on rows right in one model only; not adjusted for many tasks"),
+        _words("Fold"),
+    )
+    rows = tuple(
+        (
+            word(t.task),
+            word(", ".join(t.clusters), "muted"),
+            word(shots_label(t.shots)),
+            word(t.metric, "muted"),
+            number(t.examples),
+            score(t.chance, "muted"),
+            *_scores(t.pair()),
+            Cell(p_value(t.mcnemar_p), "" if t.mcnemar_p is None else t.mcnemar_p),
+            word(t.fold, "muted"),
+        )
+        for t in tasks
+    )
+    caption = f"{what}: mean over templates. Points; intervals at {level}."
+    return Table(name=name, caption=caption, columns=columns, rows=rows)
+
+
+def spread_table(tasks: Sequence[TaskResult], *, normalization: str) -> Table:
+    """How each task's score hangs on the template and on the length normalization: two lines a task."""
+    columns = (
+        _words("Task"),
+        _words("Exemplars"),
+        _words("Model"),
+        Column("Mean"),
+        Column("Std", help="Standard deviation over templates"),
+        Column("Median"),
+        Column("IQR", help="Inter-quartile range over templates"),
+        Column("Best-dev template", is_number=False, help="The template that scores best on the dev rows"),
+        Column("Its test score", help="Test score of the template that is best on dev"),
+        Column("Ties", help="Prompts whose best options have the same score; the first is taken"),
+        *(Column(n.capitalize(), help=f"Mean when an option's log-likelihood is divided by its {n}") for n in NORMALIZATIONS),
+    )
+    rows = tuple(
+        (word(t.task), word(shots_label(t.shots)), word(model, f"{model}-text"), *_spread(t.of(model)))
+        for t in tasks
+        for model in MODELS
+    )
+    caption = (
+        "Spread over templates, and what the four length normalizations would give. "
+        f"The headline uses “{normalization}”. Points."
+    )
+    return Table(name="table-spread", caption=caption, columns=columns, rows=rows)
+
+
+def _spread(scores: ModelScores) -> Iterable[Cell]:
+    yield score(scores.mean.value)
+    yield score(scores.std, "muted")
+    yield score(scores.median)
+    yield score(scores.iqr, "muted")
+    yield word(scores.best_dev_template, "muted")
+    yield score(scores.best_dev_test)
+    yield number(scores.ties)
+    for name in NORMALIZATIONS:
+        yield score(scores.normalizations.get(name))
+
+
+def template_table(tasks: Sequence[TaskResult]) -> Table:
+    """Every template of every task."""
+    columns = (
+        _words("Task"),
+        _words("Exemplars"),
+        _words("Template"),
+        Column("Base"),
+        Column("Tuned"),
+        Column("Difference"),
+        Column("Base, dev", help="On the dev rows, by which the best template is picked"),
+        Column("Tuned, dev", help="On the dev rows, by which the best template is picked"),
+    )
+    rows = tuple(row for task in tasks for row in _template_rows(task))
+    caption = "Every template of every unseen task. Points."
+    return Table(name="table-templates", caption=caption, columns=columns, rows=rows)
+
+
+def _template_rows(task: TaskResult) -> Iterable[tuple[Cell, ...]]:
+    base = {t.template: t for t in task.base.templates}
+    tuned = {t.template: t for t in task.tuned.templates}
+    for name in dict.fromkeys([*base, *tuned]):
+        before, after = base.get(name), tuned.get(name)
+        values = (before.value if before else None, after.value if after else None)
+        both = None if None in values else values[1] - values[0]  # type: ignore[operator]
+        yield (
+            word(task.task),
+            word(shots_label(task.shots)),
+            word(name),
+            score(values[0]),
+            score(values[1]),
+            Cell(signed(both), "" if both is None else both * 100),
+            score(before.dev if before else None, "muted"),
+            score(after.dev if after else None, "muted"),
+        )
+
+
+def metric_table(tasks: Sequence[TaskResult]) -> Table:
+    """Every metric of every task, not only the headline one."""
+    rows = tuple(
+        (
+            word(t.task),
+            word(shots_label(t.shots)),
+            word(name),
+            score(t.base.metrics.get(name)),
+            score(t.tuned.metrics.get(name)),
+        )
+        for t in tasks
+        for name in dict.fromkeys([*t.base.metrics, *t.tuned.metrics])
+    )
+    columns = (
+        _words("Task"),
+        _words("Exemplars"),
+        _words("Metric"),
+        Column("Base"),
+        Column("Tuned"),
+    )
+    return Table(name="table-metrics", caption="All metrics, mean over templates. Points.", columns=columns, rows=rows)
+
+
+def _scores(pair: Pair) -> tuple[Cell, ...]:
+    base, tuned = score(pair.base.value), score(pair.tuned.value)
+    return (base, tuned, *change(pair.difference))

@@ -1,0 +1,60 @@
+"""The headline sentence, as ready to say "worse" as "better"."""
+
+from __future__ import annotations
+
+from flantune.report.numbers import plural, points
+from flantune.report.results import Results, Verdict
+
+WORDS = {"better": "Better", "worse": "Worse", "undecided": "Undecided"}
+SHAPES = {"better": "▲", "worse": "▼", "undecided": "◆"}
+
+
+def verdict_sentence(verdict: Verdict, *, level: str = "95%") -> str:
+    """What tuning did on tasks never seen, in one sentence with its interval.
+
+    Args:
+        verdict: The headline numbers; its own text is used when it has one.
+        level: The level of the interval, as words.
+    """
+    if verdict.text:
+        return verdict.text
+    where = f" on {_unseen(verdict)}" if _unseen(verdict) else ""
+    if verdict.difference.value is None:
+        return f"Nothing was measured{where}, so nothing can be said about what tuning did."
+    numbers = (
+        f"{points(verdict.base)} before, {points(verdict.tuned)} after, a difference of "
+        f"{verdict.difference.signed()} points ({level} interval {verdict.difference.interval()})"
+    )
+    if verdict.direction == "better":
+        return f"Tuning made the model better{where}: {numbers}."
+    if verdict.direction == "worse":
+        return f"Tuning made the model worse{where}: {numbers}."
+    return f"It is undecided whether tuning helped{where}: {numbers}, and the interval holds zero."
+
+
+def chance_sentence(verdict: Verdict) -> str:
+    """A warning when a score does not rise above guessing; empty when all is well or chance is unknown."""
+    if verdict.chance is None or verdict.tuned is None or verdict.base is None:
+        return ""
+    if verdict.tuned <= verdict.chance:
+        return (
+            f"The tuned model does not score above guessing, which would give {points(verdict.chance)}: "
+            "read the difference with care."
+        )
+    if verdict.base <= verdict.chance:
+        return f"The base model scores no better than guessing, which would give {points(verdict.chance)}."
+    return f"Guessing would give {points(verdict.chance)}."
+
+
+def _unseen(verdict: Verdict) -> str:
+    if not verdict.tasks:
+        return ""
+    clusters = f" from {plural(verdict.clusters, 'cluster')}" if verdict.clusters else ""
+    return f"{plural(verdict.tasks, 'task')}{clusters} never trained on"
+
+
+def headline(results: Results) -> str:
+    """The verdict sentence of a run, or a sentence that says that there is none."""
+    if results.verdict is None:
+        return "This run has no verdict: it was not measured, or the measuring did not finish."
+    return verdict_sentence(results.verdict, level=results.level)

@@ -1,0 +1,81 @@
+"""Numbers from a run folder's samples; no model and no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.config import RunConfig
+from flantune.errors import FlantuneError
+from flantune.evaluation.summary import FoldInput, TaskInfo, summarize
+from flantune.files import read_json, write_json
+from flantune.report.page import write_report
+from flantune.run_folder import RunFolder
+from flantune.types import Run
+
+if TYPE_CHECKING:
+    from flantune.config import EvaluationSettings
+
+
+def rescore_run(folder: Path, *, normalization: str | None = None, confidence: float | None = None) -> Run:
+    """Computes every number of a run again from its samples, and rewrites results and report.
+
+    Args:
+        folder: A run folder whose samples are complete.
+        normalization: Another headline normalization: "sum", "token", "character" or "byte".
+        confidence: Another level of the intervals.
+
+    Raises:
+        FlantuneError: Something the scores need is missing.
+    """
+    config = read_config(folder)
+    changes = {"normalization": normalization, "confidence": confidence}
+    wanted = {key: value for key, value in changes.items() if value is not None}
+    settings = type(config.evaluation).model_validate({**config.evaluation.model_dump(), **wanted})
+    results = summarize_run(RunFolder(folder), config, settings=settings)
+    write_report(folder)
+    return Run(folder=folder, results=results)
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The resolved config that a run folder was made with."""
+    return RunConfig.model_validate(read_json(folder / "config.json")["values"])
+
+
+def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationSettings) -> dict[str, Any]:
+    """Scores all samples and writes ``results.json``."""
+    described = read_json(folder.data)["tasks"]
+    tasks = [
+        TaskInfo(name=t["name"], clusters=tuple(t["clusters"]), kind=t["kind"], metrics=tuple(t["metrics"]))
+        for t in described
+    ]
+    results = summarize(
+        folder.root,
+        folds=fold_inputs(folder, config),
+        tasks=tasks,
+        settings=settings,
+        name=config.name,
+        seed=config.seed,
+    )
+    write_json(folder.results, results)
+    return results
+
+
+def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
+    """What each fold held out, trained on and left unseen, as its own files say."""
+    inputs = []
+    for clusters in config.holdout.folds:
+        fold = folder.fold(clusters)
+        if not fold.mixture.exists():
+            raise FlantuneError("this fold is not finished", where=str(fold.root), hint="repeat `flantune run`")
+        mixture = read_json(fold.mixture)
+        seen = tuple(mixture["train"]) if config.evaluation.seen_tasks else ()
+        inputs.append(
+            FoldInput(
+                name=fold.root.name,
+                clusters=tuple(mixture["held_out"]),
+                unseen=tuple(mixture["unseen"]),
+                seen=tuple(name for name in seen if name in mixture["measured_seen"]),
+            )
+        )
+    return inputs

@@ -1,0 +1,244 @@
+"""Columns that map straight to fields, options and an answer: the adapter of a task file without Python."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from flantune.errors import did_you_mean
+from flantune.tasks.rows import (
+    BAD_OPTIONS,
+    EMPTY_TARGET,
+    MISSING_COLUMN,
+    MISSING_VALUE,
+    NOT_AN_OPTION,
+    NOT_TEXT,
+    OUT_OF_RANGE,
+    BadRow,
+    short,
+)
+from flantune.types import Example, Row
+
+# Raised whenever the code below adapts a row to something else than before, so that no old store is taken for new.
+_CODE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldColumn:
+    """The column behind a field.
+
+    Attributes:
+        column: Its name, or a dotted path into nested rows.
+        join: What stands between the texts when the column holds a list; None: a list is a bad row.
+    """
+
+    column: str
+    join: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionColumns:
+    """Where the options of a row are: exactly one of the three is set.
+
+    Attributes:
+        values: The same options for all rows.
+        column: A column that holds the list of them.
+        columns: A column for each.
+    """
+
+    values: tuple[str, ...] = ()
+    column: str = ""
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerColumn:
+    """Where the answer of a row is.
+
+    Attributes:
+        column: Classification: an index into the options, an option's text, or a key. Generation: a text or a list.
+        keys: The keys that stand for the options, in the options' order.
+        keys_column: A column that holds the list of keys.
+        map: Value as text → answer text.
+        separator: Splits several references joined in one cell; empty: the cell is one reference.
+        drop: Values, as text, whose rows are left out on purpose, such as the -1 of unlabelled rows.
+    """
+
+    column: str
+    keys: tuple[str, ...] = ()
+    keys_column: str = ""
+    map: Mapping[str, str] = field(default_factory=dict)
+    separator: str = ""
+    drop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnAdapter:
+    """Raw row → Example by column names alone.
+
+    Attributes:
+        fields: Slot → column.
+        options: Where the options are; None makes it a generation task.
+        answer: Where the answer is.
+    """
+
+    fields: Mapping[str, FieldColumn]
+    options: OptionColumns | None = None
+    answer: AnswerColumn
+
+    def __call__(self, row: Row) -> Example | None:
+        """Adapts a row; None when its answer is among those to drop.
+
+        Raises:
+            BadRow: A column is missing, or holds something that cannot be used.
+        """
+        value = find_value(row, self.answer.column)
+        if self.answer.drop and as_label(value) in self.answer.drop:
+            return None
+        fields = {slot: _field_text(row, column) for slot, column in self.fields.items()}
+        if self.options is None:
+            return Example(row=0, fields=fields, references=_references(value, self.answer))
+        options = _options(row, self.options)
+        index = _choice(row, value, options, self.answer)
+        return Example(row=0, fields=fields, options=options, answer=index, references=(options[index],))
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the mapping does; the order of fields counts, as prompts without instructions show it."""
+        return sha256(json.dumps([_CODE_VERSION, asdict(self)]).encode()).hexdigest()
+
+
+def find_value(row: Row, path: str) -> Any:
+    """The value at a column or a dotted path; a path through a list of rows gives the list of their values.
+
+    >>> find_value({"choices": {"text": ["red", "blue"]}}, "choices.text")
+    ['red', 'blue']
+    >>> find_value({"answers": [{"text": "Oslo"}, {"text": "Bergen"}]}, "answers.text")
+    ['Oslo', 'Bergen']
+    >>> find_value({"answers": {"text": ["Oslo"]}}, "answers.text.0")
+    'Oslo'
+
+    Raises:
+        BadRow: There is no such column, or no such item.
+    """
+    if path in row:
+        return row[path]
+    value: Any = row
+    for part in path.split("."):
+        value = _step(value, part, path)
+    return value
+
+
+def _step(value: Any, part: str, path: str) -> Any:
+    if isinstance(value, Mapping):
+        if part in value:
+            return value[part]
+        near = did_you_mean(part, value)
+        detail = f'got columns {", ".join(value)}; expected "{path}"' + (f"; {near}" if near else "")
+        raise BadRow(MISSING_COLUMN, detail)
+    if isinstance(value, list):
+        if not part.isdigit():
+            return [_step(item, part, path) for item in value]
+        if int(part) < len(value):
+            return value[int(part)]
+    if value is None:
+        raise BadRow(MISSING_VALUE, f'got null on the way to "{path}"')
+    raise BadRow(MISSING_COLUMN, f'got {short(value)}, which has no "{part}"; expected "{path}"')
+
+
+def as_text(value: Any, path: str) -> str:
+    """A cell as text: texts as they stand, numbers as Python writes them.
+
+    Raises:
+        BadRow: The cell is null or holds more than one value.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise BadRow(MISSING_VALUE, f'got null in column "{path}"; expected text')
+    if isinstance(value, int | float):
+        return str(value)
+    raise BadRow(NOT_TEXT, f'got {type(value).__name__} {short(value)} in column "{path}"; expected text')
+
+
+def as_label(value: Any) -> str:
+    """A cell as a label is written in a task file: true and false as TOML and JSON have them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
+def _field_text(row: Row, column: FieldColumn) -> str:
+    value = find_value(row, column.column)
+    if column.join is not None and isinstance(value, list | tuple):
+        return column.join.join(as_text(item, column.column) for item in value)
+    return as_text(value, column.column)
+
+
+def _texts(value: Any, path: str) -> tuple[str, ...]:
+    if isinstance(value, list | tuple):
+        return tuple(as_text(item, path) for item in value)
+    raise BadRow(NOT_TEXT, f'got {type(value).__name__} {short(value)} in column "{path}"; expected a list of texts')
+
+
+def _options(row: Row, options: OptionColumns) -> tuple[str, ...]:
+    if options.values:
+        return options.values
+    if options.column:
+        return _texts(find_value(row, options.column), options.column)
+    return tuple(as_text(find_value(row, column), column) for column in options.columns)
+
+
+def _choice(row: Row, value: Any, options: tuple[str, ...], answer: AnswerColumn) -> int:
+    """Index of the right option."""
+    if value is None:
+        raise BadRow(MISSING_VALUE, f'got null in column "{answer.column}"; expected an answer')
+    if answer.keys or answer.keys_column:
+        keys = answer.keys or _texts(find_value(row, answer.keys_column), answer.keys_column)
+        return _index(as_label(value), keys, options)
+    if answer.map:
+        return _index(_mapped(value, answer), options, options)
+    # Text is looked up as text first: the options "1" and "2" are texts, not places.
+    if isinstance(value, str) and value in options:
+        return options.index(value)
+    if not _is_whole(value):
+        return _index(value, options, options)
+    if not 0 <= int(value) < len(options):
+        raise BadRow(OUT_OF_RANGE, f"got {value}; expected 0 to {len(options) - 1}")
+    return int(value)
+
+
+def _index(value: Any, names: tuple[str, ...], options: tuple[str, ...]) -> int:
+    if value not in names:
+        raise BadRow(NOT_AN_OPTION, f"got {short(value)}; expected one of {', '.join(map(short, names))}")
+    index = names.index(value)
+    if index >= len(options):
+        raise BadRow(BAD_OPTIONS, f"got {len(options)} options for {len(names)} keys")
+    return index
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.removeprefix("-").isdecimal()
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+def _mapped(value: Any, answer: AnswerColumn) -> str:
+    label = as_label(value)
+    if label not in answer.map:
+        raise BadRow(NOT_AN_OPTION, f"got {short(label)}; expected one of {', '.join(map(short, answer.map))}")
+    return answer.map[label]
+
+
+def _references(value: Any, answer: AnswerColumn) -> tuple[str, ...]:
+    values = value if isinstance(value, list | tuple) else [value]
+    texts = [_mapped(item, answer) if answer.map else as_text(item, answer.column) for item in values]
+    if answer.separator:
+        texts = [part.strip() for text in texts for part in text.split(answer.separator)]
+    references = tuple(text for text in texts if text.strip())
+    if not references:
+        raise BadRow(EMPTY_TARGET, f'got {short(value)} in column "{answer.column}"; expected text')
+    return references

@@ -1,0 +1,66 @@
+"""Raw rows → checked examples, without a store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flantune.errors import FlantuneError, TaskError
+from flantune.tasks.code import describe_exception
+from flantune.tasks.rows import BadRow, UnreadableRow, check_example
+from flantune.tasks.slices import parse_slice
+from flantune.tasks.sources import MissingDataError
+from flantune.types import Example, Row, Task
+
+
+def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
+    """The first examples of a task, for a look at it; none when its data is not there.
+
+    Raises:
+        SourceError: The data is there but cannot be read.
+    """
+    for text in task.splits.values():
+        try:
+            return _first_of(task, parse_slice(text).split, count)
+        except MissingDataError:
+            continue
+    return ()
+
+
+def _first_of(task: Task, split: str, count: int) -> tuple[Example, ...]:
+    found: list[Example] = []
+    for number, row in enumerate(task.source.rows(split) if count > 0 else ()):
+        try:
+            example = adapt_row(task, row)
+        except BadRow:
+            continue
+        if example is not None:
+            found.append(replace(example, row=number))
+        if len(found) == count:
+            break
+    return tuple(found)
+
+
+def adapt_row(task: Task, row: Row) -> Example | None:
+    """One row as a checked example; None when it is dropped on purpose.
+
+    Raises:
+        BadRow: It cannot become one.
+    """
+    if isinstance(row, UnreadableRow):
+        raise BadRow(row.reason, row.detail)
+    try:
+        example = task.adapter(row)
+    except (BadRow, FlantuneError):
+        raise
+    except Exception as error:
+        # A user's function: whatever it raises is about this row until too many rows raise it.
+        raise BadRow(f"adapter raised {type(error).__name__}", describe_exception(error)) from error
+    if example is None:
+        return None
+    if not isinstance(example, Example):
+        raise TaskError(
+            f"the adapter gave {type(example).__name__}; expected Example or None",
+            where=task.origin or f"task {task.name}",
+        )
+    check_example(example, task.kind)
+    return example

@@ -1,0 +1,207 @@
+"""Hub datasets laid down as a folder that mirrors the hub, for machines without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from flantune.errors import FlantuneError, SourceError
+from flantune.tasks import hub
+from flantune.tasks.slices import parse_slice
+from flantune.tasks.sources import (
+    RECORD_NAME,
+    HubSource,
+    hub_reference,
+    matches_revision,
+    mirrored_splits,
+    read_record,
+    split_record,
+)
+from flantune.types import Task
+
+_REFERENCE = re.compile(r"(?P<id>[\w.-]+(?:/[\w.-]+)?)(?::(?P<config>[^@\s]+))?(?:@(?P<revision>\S+))?")
+_BATCH_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """One split in the mirror.
+
+    Attributes:
+        id: The dataset on the hub.
+        config: Its configuration; None: the default one.
+        split: The source split.
+        path: The file.
+        rows: Rows in it; None when the file is not flantune's.
+        revision: The commit it was taken from, when the hub tells.
+        was_there: It had been fetched before, and was left as it is.
+    """
+
+    id: str
+    config: str | None
+    split: str
+    path: Path
+    rows: int | None
+    revision: str | None
+    was_there: bool
+
+
+def fetch_to_mirror(
+    wanted: Iterable[Task | str],
+    mirror: Path,
+    *,
+    max_rows: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Fetched, ...]:
+    """Lays hub datasets down as ``<mirror>/<org>/<name>/<config>/<split>.parquet``.
+
+    Splits that are there already at the wanted revision stay as they are. A failure does not stop the others; all
+    failures are raised together at the end.
+
+    Args:
+        wanted: Tasks (those on files are passed over), or hub datasets as ``<org>/<name>[:<config>][@<revision>]``,
+            of which all splits are taken.
+        mirror: The folder to fill.
+        max_rows: Rows to take of each split, from its beginning; 0: all.
+        progress: Called with a line of text for each split.
+
+    Raises:
+        SourceError: A dataset cannot be had or written.
+    """
+    fetched: list[Fetched] = []
+    failures: list[FlantuneError] = []
+    for source, splits in _gathered(wanted).items():
+        try:
+            for split in splits or hub.split_names(source.id, source.config, revision=source.revision):
+                fetched.append(_fetch_split(source, split, mirror, max_rows))
+                if progress is not None:
+                    progress(_line(fetched[-1]))
+        except FlantuneError as error:
+            failures.append(error)
+    if failures:
+        raise SourceError(
+            "\n".join(error.render() for error in failures),
+            where="" if len(failures) == 1 else f"{len(failures)} datasets cannot be fetched",
+        )
+    return tuple(fetched)
+
+
+def parse_reference(text: str) -> HubSource:
+    """A hub dataset from one word.
+
+    >>> parse_reference("aps/super_glue:rte").config
+    'rte'
+
+    Raises:
+        SourceError: It is not written like one.
+    """
+    match = _REFERENCE.fullmatch(text.strip())
+    if match is None:
+        raise SourceError(
+            f'"{text}" is no hub dataset', hint="write <org>/<name>, and :<config> and @<revision> if needed"
+        )
+    return HubSource(id=match["id"], config=match["config"], revision=match["revision"])
+
+
+def _gathered(wanted: Iterable[Task | str]) -> dict[HubSource, tuple[str, ...]]:
+    """Dataset → the splits that are used of it; empty means all."""
+    splits: dict[HubSource, dict[str, None]] = {}
+    whole: set[HubSource] = set()
+    for one in wanted:
+        if isinstance(one, str):
+            source = parse_reference(one)
+            splits.setdefault(source, {})
+            whole.add(source)
+        elif isinstance(one.source, HubSource):
+            source = HubSource(id=one.source.id, config=one.source.config, revision=one.source.revision)
+            used = (parse_slice(text).split for text in one.splits.values())
+            splits.setdefault(source, {}).update(dict.fromkeys(used))
+    return {source: () if source in whole else tuple(names) for source, names in splits.items()}
+
+
+def _fetch_split(source: HubSource, split: str, mirror: Path, max_rows: int) -> Fetched:
+    folder = mirror / source.id / (source.config or "default")
+    there = mirrored_splits(folder).get(split)
+    note = split_record(folder, split)
+    if there and _is_wanted(note, source.revision, max_rows):
+        return _fetched(source, split, there[0], note, was_there=True)
+    commit = hub.resolve_revision(source.id, source.revision)
+    dataset = hub.load_hub_split(
+        source.id, source.config, split=split, revision=commit or source.revision, streaming=max_rows > 0
+    )
+    path = folder / f"{split}.parquet"
+    rows = _write_parquet(dataset.take(max_rows) if max_rows else dataset, path, hub_reference(source))
+    is_whole = max_rows == 0 or rows < max_rows
+    note = {"rows": rows, "is_whole": is_whole, "revision": source.revision, "commit": commit}
+    _write_note(folder, source, split, note)
+    return _fetched(source, split, path, note, was_there=False)
+
+
+def _is_wanted(note: dict[str, Any], revision: str | None, max_rows: int) -> bool:
+    """Whether a split that is there will do; one that was not fetched by flantune is the user's own and will."""
+    has_enough = not note or note["is_whole"] or 0 < max_rows <= note["rows"]
+    return has_enough and matches_revision(note, revision)
+
+
+def _fetched(source: HubSource, split: str, path: Path, note: dict[str, Any], *, was_there: bool) -> Fetched:
+    return Fetched(
+        id=source.id,
+        config=source.config,
+        split=split,
+        path=path,
+        rows=note.get("rows"),
+        revision=note.get("commit") or note.get("revision"),
+        was_there=was_there,
+    )
+
+
+def _line(fetched: Fetched) -> str:
+    rows = "" if fetched.rows is None else f"{fetched.rows:,} rows, "
+    state = "was there" if fetched.was_there else "fetched"
+    return f"{fetched.id} {fetched.config or 'default'} {fetched.split}: {rows}{state}"
+
+
+def _write_parquet(dataset: Any, path: Path, reference: str) -> int:
+    """Writes a split's rows as its own Arrow types say; how many there were."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    temporary = path.parent / f".{path.name}.{uuid4().hex}"
+    rows, writer = 0, None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for table in _tables(dataset, reference):
+            writer = writer or pq.ParquetWriter(temporary, table.schema)
+            writer.write_table(table.cast(writer.schema))
+            rows += table.num_rows
+        if writer is None:
+            raise SourceError("the split has no rows", where=reference)
+        writer.close()
+        temporary.replace(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(f"cannot be written: {error}", where=str(path), hint="free some space") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def _tables(dataset: Any, reference: str) -> Iterator[Any]:
+    try:
+        yield from dataset.with_format("arrow").iter(batch_size=_BATCH_ROWS)
+    except Exception as error:
+        # The network may fail half-way, in any of the library's ways.
+        raise hub.explained(error, reference) from error
+
+
+def _write_note(folder: Path, source: HubSource, split: str, note: dict[str, Any]) -> None:
+    record = read_record(folder) or {"id": source.id, "config": source.config}
+    splits = record.get("splits")
+    record["splits"] = {**(splits if isinstance(splits, dict) else {}), split: note}
+    temporary = folder / f".{RECORD_NAME}.{uuid4().hex}"
+    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / RECORD_NAME)

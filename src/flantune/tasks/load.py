@@ -1,0 +1,168 @@
+"""All tasks of a run, from task files, Python files and shipped collections."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
+from flantune.tasks.code import describe_exception, fingerprint_of, load_module_file
+from flantune.tasks.sources import HubSource, matching_files
+from flantune.tasks.taskfile import load_task_file
+from flantune.types import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from flantune.config import DataSettings
+
+__all__ = ["collections", "load_task_file", "load_tasks"]
+
+_COLLECTIONS = Path(__file__).parents[1] / "collections"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
+    """The tasks of a run, in the order of the run file, those of the collection first.
+
+    Args:
+        settings: The run file's ``[data]``.
+        root: The folder that relative paths are relative to: the run file's.
+
+    Raises:
+        TaskError: Task files are missing or wrong; the problems of all files come at once.
+        ConfigError: ``[data]`` names tasks or a collection that are not there.
+    """
+    mirror = root / settings.mirror.expanduser() if settings.mirror is not None else None
+    paths = [*_collection_files(settings.collection), *_task_files(settings.tasks, root)]
+    if not paths:
+        raise ConfigError(
+            "no tasks", where="data", hint='set [data] tasks = ["my_task.toml"] or collection = "flan2021"'
+        )
+    tasks: list[Task] = []
+    problems: list[FlantuneError] = []
+    for path in dict.fromkeys(paths):
+        try:
+            tasks.extend(_load_file(path, mirror))
+        except FlantuneError as error:
+            problems.append(error)
+    _raise_gathered(problems)
+    _check_unique(tasks)
+    return _select(tasks, settings)
+
+
+def collections() -> tuple[str, ...]:
+    """Names of the shipped collections of tasks."""
+    return tuple(sorted(folder.name for folder in _COLLECTIONS.iterdir() if any(folder.glob("*.toml"))))
+
+
+def _collection_files(name: str) -> list[Path]:
+    if not name:
+        return []
+    known = collections()
+    if name not in known:
+        near = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
+        raise ConfigError(f'no collection "{name}"', where="data.collection", hint=near)
+    return sorted((_COLLECTIONS / name).glob("*.toml"))
+
+
+def _task_files(patterns: Iterable[str], root: Path) -> list[Path]:
+    found: list[Path] = []
+    problems = []
+    for pattern in patterns:
+        path = root / Path(pattern).expanduser()
+        files = matching_files(path)
+        if not files:
+            problems.append(_no_such_file(path))
+        found.extend(files)
+    _raise_gathered(problems)
+    return found
+
+
+def _no_such_file(path: Path) -> FlantuneError:
+    if path.is_dir():
+        return TaskError("is a folder", where=str(path), hint=f'name its files: "{path.name}/*.toml"')
+    siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    return TaskError("no such task file", where=str(path), hint=did_you_mean(path.name, siblings))
+
+
+def _load_file(path: Path, mirror: Path | None) -> Sequence[Task]:
+    if path.suffix == ".toml":
+        return [load_task_file(path, mirror=mirror)]
+    if path.suffix == ".py":
+        return [_on_mirror(task, mirror) for task in _load_python(path)]
+    raise TaskError("is neither a .toml nor a .py file", where=str(path))
+
+
+def _load_python(path: Path) -> list[Task]:
+    module = load_module_file(path)
+    function = getattr(module, "tasks", None)
+    if not callable(function):
+        raise TaskError("has no function tasks()", where=str(path), hint="def tasks() -> list[Task]: …")
+    try:
+        tasks = list(function())
+    except FlantuneError:
+        raise
+    except Exception as error:
+        raise TaskError(f"tasks() fails: {describe_exception(error)}", where=str(path)) from error
+    text = path.read_text(encoding="utf-8")
+    return [_checked(task, path, text) for task in tasks]
+
+
+def _checked(task: object, path: Path, text: str) -> Task:
+    if not isinstance(task, Task):
+        raise TaskError(f"tasks() gave {type(task).__name__}; expected Task", where=str(path))
+    if not _NAME.fullmatch(task.name):
+        raise TaskError(f'"{task.name}" is no name; use letters, digits and _ . + -', where=str(path))
+    if not task.templates or not task.splits or not task.clusters:
+        raise TaskError(f"{task.name}: needs clusters, splits and templates", where=str(path))
+    # The file's text counts beside the adapter's own fingerprint: the adapter may use anything in it.
+    own = task.adapter_fingerprint or fingerprint_of(task.adapter)
+    fingerprint = sha256(f"{own}\n{text}".encode()).hexdigest()
+    return replace(task, origin=task.origin or str(path), adapter_fingerprint=fingerprint)
+
+
+def _on_mirror(task: Task, mirror: Path | None) -> Task:
+    if mirror is None or not isinstance(task.source, HubSource) or task.source.mirror is not None:
+        return task
+    return replace(task, source=replace(task.source, mirror=mirror))
+
+
+def _check_unique(tasks: Iterable[Task]) -> None:
+    seen: dict[str, Task] = {}
+    for task in tasks:
+        other = seen.setdefault(task.name, task)
+        if other is not task:
+            raise TaskError(
+                f'two tasks are named "{task.name}": {other.origin} and {task.origin}', hint="rename one of them"
+            )
+
+
+def _select(tasks: Sequence[Task], settings: DataSettings) -> tuple[Task, ...]:
+    names = [task.name for task in tasks]
+    unknown = [
+        f'data.{key}: no task "{name}"; {did_you_mean(name, names) or f"there are {len(names)} others"}'
+        for key, wanted in (("include", settings.include), ("exclude", settings.exclude))
+        for name in wanted
+        if name not in names
+    ]
+    if unknown:
+        raise ConfigError("\n".join(unknown), hint="flantune tasks lists the names")
+    chosen = [
+        task
+        for task in tasks
+        if (not settings.include or task.name in settings.include) and task.name not in settings.exclude
+    ]
+    if not chosen:
+        raise ConfigError("include and exclude leave no task", where="data")
+    return tuple(chosen)
+
+
+def _raise_gathered(errors: Sequence[FlantuneError]) -> None:
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise TaskError("\n".join(error.render() for error in errors))

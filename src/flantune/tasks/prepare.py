@@ -1,0 +1,296 @@
+"""Raw rows → examples on disk, once; bad rows counted, and too many of them refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pyarrow as pa
+
+from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
+from flantune.tasks.code import fingerprint_of
+from flantune.tasks.examples import adapt_row
+from flantune.tasks.rows import BROKEN_ENCODING, BROKEN_QUOTING, WRONG_COLUMNS, BadRow
+from flantune.tasks.slices import SplitSlice, parse_slice
+from flantune.tasks.slots import slots_of
+from flantune.tasks.sources import MissingDataError
+from flantune.tasks.store import (
+    STORE_VERSION,
+    ExampleStore,
+    ExampleWriter,
+    PreparedTask,
+    SkippedWriter,
+    SplitReport,
+    read_skipped,
+)
+from flantune.types import Example, SplitRole, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_EXAMPLES, _SKIPPED, _SUMMARY = "examples.arrow", "skipped.arrow", "summary.json"
+_LEFTOVER_AGE_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredSplit:
+    """A source split on disk: the folder, and how many raw rows it covers."""
+
+    folder: Path
+    rows: int
+
+
+def prepare_task(task: Task, *, cache: Path, max_bad_share: float = 0.01, skip_missing: bool = False) -> PreparedTask:
+    """A task whose examples can be read by number, adapted now or found in the cache.
+
+    Each source split is read once, even when several roles slice it. Rows stream: memory does not grow with them.
+
+    Args:
+        task: The task.
+        cache: Folder for adapted examples; shared between runs if you like.
+        max_bad_share: The largest share of bad rows in any role's slice.
+        skip_missing: Leave out roles whose data is not there, and say so in ``missing``.
+
+    Raises:
+        BadRowsError: More rows are bad.
+        MissingDataError: Data is not there (all of it, with ``skip_missing``).
+        SourceError: Data cannot be read, nothing is left of it, or the cache cannot be written.
+        TaskError: The splits overlap, or a template asks for a field that there is not.
+    """
+    slices = {role: _parse(task, role, text) for role, text in task.splits.items()}
+    stored, missing = _store_splits(task, slices, cache, skip_missing=skip_missing)
+    present = {role: part for role, part in slices.items() if part.split in stored}
+    bounds = {role: part.bounds(stored[part.split].rows) for role, part in present.items()}
+    _check_disjoint(task, present, bounds)
+    stores, reports = {}, {}
+    for role, part in present.items():
+        store, report = _view(task, role, stored[part.split], bounds[role])
+        _check_bad_share(task, part.split, report, max_bad_share)
+        _check_not_empty(task, role, report)
+        stores[role], reports[role] = store, report
+    _check_slots(task, next(iter(stores.values()))[0])
+    return PreparedTask(task=task, stores=stores, reports=reports, missing=missing)
+
+
+def _parse(task: Task, role: SplitRole, text: str) -> SplitSlice:
+    try:
+        return parse_slice(text)
+    except ValueError as error:
+        raise TaskError(str(error), where=f"{_origin(task)}: splits.{role}") from None
+
+
+def _origin(task: Task) -> str:
+    return task.origin or f"task {task.name}"
+
+
+def _store_splits(
+    task: Task, slices: Mapping[SplitRole, SplitSlice], cache: Path, *, skip_missing: bool
+) -> tuple[dict[str, _StoredSplit], dict[SplitRole, str]]:
+    """The stored source splits, and the roles whose data is not there."""
+    stored: dict[str, _StoredSplit] = {}
+    missing: dict[SplitRole, str] = {}
+    for split in dict.fromkeys(part.split for part in slices.values()):
+        parts = {role: part for role, part in slices.items() if part.split == split}
+        needed = [part.rows_needed for part in parts.values()]
+        limit = None if None in needed else max(need or 0 for need in needed)
+        try:
+            stored[split] = _stored_split(task, split, limit, cache)
+        except MissingDataError as error:
+            named = MissingDataError(f"task {task.name}: {error.message}", where=error.where, hint=error.hint)
+            if not skip_missing:
+                raise named from error
+            missing |= dict.fromkeys(parts, named.render())
+    if not stored:
+        raise MissingDataError(f"task {task.name}: none of its splits is there\n" + "\n".join(missing.values()))
+    return stored, missing
+
+
+def store_key(task: Task, split: str, limit: int | None) -> str:
+    """The name of a stored split: SHA-256 over all that decides what is in it.
+
+    Raises:
+        SourceError: The source cannot be found or read.
+    """
+    adapter = task.adapter_fingerprint or fingerprint_of(task.adapter)
+    parts = [STORE_VERSION, task.name, task.kind, split, limit, task.source.fingerprint(split), adapter]
+    return sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _stored_split(task: Task, split: str, limit: int | None, cache: Path) -> _StoredSplit:
+    home = cache / re.sub(r"[^A-Za-z0-9_.+-]", "-", task.name)
+    folder = home / f"{re.sub(r'[^A-Za-z0-9_.+-]', '-', split)}-{store_key(task, split, limit)}"
+    summary = folder / _SUMMARY
+    if not summary.is_file():
+        _build(task, split, limit, folder)
+    try:
+        return _StoredSplit(folder=folder, rows=int(json.loads(summary.read_text(encoding="utf-8"))["rows"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            f"cannot be read: {error}", where=str(summary), hint="remove its folder and run again"
+        ) from None
+
+
+def _build(task: Task, split: str, limit: int | None, folder: Path) -> None:
+    """Adapts a source split into a folder that appears whole or not at all."""
+    temporary = folder.parent / f".writing-{uuid4().hex}"
+    try:
+        temporary.mkdir(parents=True)
+        _remove_leftovers(folder.parent)
+        rows = _adapt_all(task, split, limit, temporary)
+        (temporary / _SUMMARY).write_text(json.dumps({"version": STORE_VERSION, "rows": rows}), encoding="utf-8")
+        _rename(temporary, folder)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(
+            f"adapted examples cannot be written: {error}",
+            where=str(folder.parent),
+            hint="free some space, or set [data] cache to a folder that can be written",
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not (folder / _SUMMARY).is_file():  # else another process was faster, with the same rows
+            raise
+
+
+def _remove_leftovers(home: Path) -> None:
+    """Removes what killed processes left half-written a day or more ago."""
+    for folder in home.glob(".writing-*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _LEFTOVER_AGE_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _adapt_all(task: Task, split: str, limit: int | None, folder: Path) -> int:
+    """Writes the examples and the skipped rows of a split; how many raw rows there were."""
+    examples, skipped = ExampleWriter(folder / _EXAMPLES), SkippedWriter(folder / _SKIPPED)
+    rows = 0
+    try:
+        for number, row in enumerate(islice(task.source.rows(split), limit)):
+            rows = number + 1
+            try:
+                example = adapt_row(task, row)
+                if example is None:
+                    skipped.add(number)
+                else:
+                    examples.add(number, example)
+            except BadRow as bad:
+                skipped.add(number, bad.reason, bad.detail)
+        examples.close()
+        skipped.close()
+    except BaseException:
+        examples.abandon()
+        skipped.abandon()
+        raise
+    return rows
+
+
+def _view(
+    task: Task, role: SplitRole, stored: _StoredSplit, bounds: tuple[int, int]
+) -> tuple[ExampleStore, SplitReport]:
+    """A role's part of a stored split, and what became of its rows."""
+    start, stop = bounds
+    skipped = read_skipped(stored.folder / _SKIPPED, start, stop)
+    raw_rows = stop - start
+    kept = raw_rows - skipped.dropped - sum(skipped.bad.values())
+    first = start - skipped.before
+    report = SplitReport(
+        split=role,
+        source=f"{task.source.describe(parse_slice(task.splits[role]).split)} ({task.splits[role]})",
+        raw_rows=raw_rows,
+        kept=kept,
+        dropped=skipped.dropped,
+        bad=skipped.bad,
+        first_bad=skipped.first_bad,
+    )
+    return ExampleStore(stored.folder / _EXAMPLES, first, first + kept), report
+
+
+def _check_disjoint(
+    task: Task, slices: Mapping[SplitRole, SplitSlice], bounds: Mapping[SplitRole, tuple[int, int]]
+) -> None:
+    roles = list(slices)
+    for k, one in enumerate(roles):
+        for other in roles[k + 1 :]:
+            shared = min(bounds[one][1], bounds[other][1]) - max(bounds[one][0], bounds[other][0])
+            if slices[one].split == slices[other].split and shared > 0:
+                raise TaskError(
+                    f'{one} = "{task.splits[one]}" and {other} = "{task.splits[other]}" share {shared:,} rows',
+                    where=f"{_origin(task)}: splits",
+                    hint='take them apart, as in train = "train[:-200]", dev = "train[-200:]"',
+                )
+
+
+def _check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share: float) -> None:
+    bad = sum(report.bad.values())
+    if bad <= max_bad_share * report.raw_rows:
+        return
+    first = min(report.first_bad, key=lambda note: note.row)
+    locate = getattr(task.source, "locate", None)
+    where = locate(split, first.row) if callable(locate) else task.source.describe(split)
+    raise BadRowsError(bad_rows_text(task.name, report, max_bad_share), where=where, hint=_bad_rows_hint(first.reason))
+
+
+def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
+    """How many rows are bad and where the first of each reason is, one line a reason."""
+    bad = sum(report.bad.values())
+    lines = [
+        f"{bad:,} of {report.raw_rows:,} rows of task {name}, split {report.split}, are bad"
+        f" ({bad / report.raw_rows:.1%}; at most {max_bad_share:.1%} may be)"
+    ]
+    for reason, count in report.bad.items():
+        note = next(note for note in report.first_bad if note.reason == reason)
+        lines.append(f"{count:,} × {reason}, first in row {note.row} (counted from 0): {note.detail}")
+    return "\n  ".join(lines)
+
+
+def _bad_rows_hint(reason: str) -> str:
+    hints = {
+        WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
+        BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
+        BROKEN_ENCODING: 'set [source] encoding, such as "latin-1" or "utf-16"',
+    }
+    general = (
+        "mend the rows, or the task file's columns; or leave such rows out on purpose; or raise [data] max_bad_share"
+    )
+    return hints.get(reason, general)
+
+
+def _check_not_empty(task: Task, role: SplitRole, report: SplitReport) -> None:
+    if report.kept:
+        return
+    dropped = f"; {report.dropped:,} were dropped on purpose" if report.dropped else ""
+    raise SourceError(
+        f"task {task.name}: no example is left of its {report.raw_rows:,} rows{dropped}",
+        where=report.source,
+        hint=f"mend or remove splits.{role} in {_origin(task)}",
+    )
+
+
+def _check_slots(task: Task, example: Example) -> None:
+    known = (*example.fields, "options", "answer")
+    for template in task.templates:
+        try:
+            names = slots_of(template.inputs) + slots_of(template.targets)
+        except ValueError as error:
+            raise TaskError(str(error), where=f"{_origin(task)}: template {template.name}") from None
+        for name in names:
+            if name not in known:
+                raise TaskError(
+                    f'asks for "{name}", which the rows have not; they have: {", ".join(example.fields)}',
+                    where=f"{_origin(task)}: template {template.name}",
+                    hint=did_you_mean(name, known),
+                )

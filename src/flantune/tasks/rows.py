@@ -1,0 +1,139 @@
+"""Bad rows: how they are raised, named and told from good ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from flantune.types import Example, Kind
+
+MISSING_COLUMN = "missing column"
+MISSING_VALUE = "missing value"
+NOT_TEXT = "not text"
+EMPTY_TARGET = "empty target"
+NOT_AN_OPTION = "answer not among options"
+OUT_OF_RANGE = "label out of range"
+BAD_OPTIONS = "unusable options"
+BROKEN_ENCODING = "broken encoding"
+NOT_JSON = "not valid JSON"
+NOT_AN_OBJECT = "not an object"
+WRONG_COLUMNS = "wrong number of columns"
+BROKEN_QUOTING = "broken quoting"
+OTHER_FIELDS = "other fields than the first row"
+
+
+class BadRow(Exception):  # noqa: N818 - named for what an adapter says: raise BadRow(...)
+    """Raised by an adapter for a row that cannot become an example; the row is counted under its reason.
+
+    Attributes:
+        reason: A few words that are the same for all rows bad in this way; they are counted together.
+        detail: What this row has, and what was expected.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(reason, detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRowNote:
+    """Where one bad row lies and what is wrong with it.
+
+    Attributes:
+        reason: What it was counted under.
+        row: Zero-based number of the raw row in its source split.
+        detail: What the row has, and what was expected.
+    """
+
+    reason: str
+    row: int
+    detail: str
+
+
+class UnreadableRow(Mapping[str, Any]):
+    """Stands for a row that could not be parsed, so that reading goes on and the row keeps its number.
+
+    Looking at any column raises ``BadRow``.
+    """
+
+    __slots__ = ("detail", "reason")
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+
+    def _refuse(self) -> NoReturn:
+        raise BadRow(self.reason, self.detail)
+
+    def __getitem__(self, column: str) -> Any:
+        self._refuse()
+
+    def __iter__(self) -> Iterator[str]:
+        self._refuse()
+
+    def __len__(self) -> int:
+        self._refuse()
+
+
+def check_example(example: Example, kind: Kind) -> None:
+    """Makes sure that an adapted row can be asked, trained on and scored.
+
+    Raises:
+        BadRow: It cannot, and why.
+    """
+    check_texts(example)
+    if not example.references or not example.references[0].strip():
+        raise BadRow(EMPTY_TARGET, "got no text to train on")
+    if kind == "classification":
+        _check_choice(example)
+    elif example.options or example.answer is not None:
+        raise BadRow(BAD_OPTIONS, "got options in a generation task; expected none")
+
+
+def check_texts(example: Example) -> None:
+    """Makes sure that every text of an example is text that can be written as UTF-8.
+
+    Raises:
+        BadRow: One of them cannot.
+    """
+    texts = (*example.fields.values(), *example.options, *example.references)
+    try:
+        "".join(texts).encode()
+    except TypeError:
+        wrong = next(text for text in texts if not isinstance(text, str))
+        raise BadRow(NOT_TEXT, f"got {type(wrong).__name__} {short(wrong)}; expected text") from None
+    except UnicodeEncodeError as error:
+        # Undecodable bytes arrive as lone surrogates (PEP 383); so do half pairs escaped in JSON.
+        around = error.object[max(0, error.start - 20) : error.end + 20]
+        raise BadRow(BROKEN_ENCODING, f"near {around!a}") from None
+
+
+def _check_choice(example: Example) -> None:
+    options, answer = example.options, example.answer
+    if len(options) < 2:
+        raise BadRow(BAD_OPTIONS, f"got {short(list(options))}; expected at least two")
+    if answer is None:
+        raise BadRow(NOT_AN_OPTION, f"got no answer; expected one of {short(list(options))}")
+    if not 0 <= answer < len(options):
+        raise BadRow(OUT_OF_RANGE, f"got {answer}; expected 0 to {len(options) - 1}")
+    if not all(option.strip() for option in options):
+        raise BadRow(BAD_OPTIONS, f"got an empty option in {short(list(options))}")
+    if options.count(options[answer]) > 1:
+        raise BadRow(BAD_OPTIONS, f"got the right answer {short(options[answer])} twice among the options")
+    if example.references[0] != options[answer]:
+        raise BadRow(
+            NOT_AN_OPTION, f"got reference {short(example.references[0])}; expected option {short(options[answer])}"
+        )
+
+
+def short(value: object, *, width: int = 80) -> str:
+    """A value as it stands in a message, in one line and not too long.
+
+    >>> short("so " * 40, width=20)
+    '"so so so so so so…"'
+    """
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    text = text.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n").replace("\t", "\\t")
+    if len(text) <= width:
+        return text
+    return f"{text[: width - 2]}…{text[-1]}"

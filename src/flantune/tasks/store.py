@@ -1,0 +1,290 @@
+"""Adapted examples on disk: Arrow IPC files, written once in batches, memory-mapped and read by number."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from operator import index as as_index
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import pyarrow as pa
+
+from flantune.errors import SourceError
+from flantune.tasks.rows import OTHER_FIELDS, BadRow, BadRowNote
+from flantune.types import Example, SplitRole, Task
+
+STORE_VERSION = 1
+_BATCH_ROWS = 1024
+_BATCH_CHARACTERS = 8 * 2**20
+_FIELD = "field."
+_DETAIL_CHARACTERS = 300
+_FIRST_BAD = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitReport:
+    """What became of the rows of one split.
+
+    Attributes:
+        split: The role.
+        source: Where the rows lie, with the slice taken.
+        raw_rows: Rows in the slice.
+        kept: Rows that became examples.
+        dropped: Rows that the adapter left out on purpose.
+        bad: Reason → rows counted under it.
+        first_bad: The first few bad rows of each reason.
+    """
+
+    split: SplitRole
+    source: str
+    raw_rows: int
+    kept: int
+    dropped: int
+    bad: Mapping[str, int]
+    first_bad: tuple[BadRowNote, ...]
+
+
+class ExampleStore(Sequence[Example]):
+    """The examples of one split by number: fast at random, in constant memory, and the same in every process.
+
+    Holds nothing but a path and two numbers until it is read; pickling sends those alone.
+
+    Attributes:
+        path: The Arrow file.
+        start: Number of the first example of the view in the file.
+        stop: One past the last.
+    """
+
+    __slots__ = ("_file", "path", "start", "stop")
+
+    def __init__(self, path: Path, start: int, stop: int) -> None:
+        self.path, self.start, self.stop = path, start, stop
+        self._file: _ArrowFile | None = None
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @overload
+    def __getitem__(self, number: int) -> Example: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Example]: ...
+    def __getitem__(self, number: int | slice) -> Example | Sequence[Example]:
+        if isinstance(number, slice):
+            start, stop, step = number.indices(len(self))
+            if step == 1:
+                return ExampleStore(self.path, self.start + start, self.start + max(start, stop))
+            return [self[k] for k in range(start, stop, step)]
+        number = as_index(number)
+        if number < 0:
+            number += len(self)
+        if not 0 <= number < len(self):
+            raise IndexError(f"example {number} of {len(self)}")
+        # Two threads may both open the file: either result is right, and the assignment is atomic.
+        file = self._file
+        if file is None:
+            file = self._file = _ArrowFile(self.path)
+        return file.example(self.start + number)
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[k] for k in range(len(self)))
+
+    def __reduce__(self) -> tuple[type[ExampleStore], tuple[Path, int, int]]:
+        return ExampleStore, (self.path, self.start, self.stop)
+
+    def __repr__(self) -> str:
+        return f"ExampleStore({str(self.path)!r}, {self.start}, {self.stop})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedTask:
+    """A task with its rows adapted and ready to be read.
+
+    Attributes:
+        task: The task.
+        stores: Role → its examples. Roles that the task does not name are absent.
+        reports: Role → what became of its rows.
+        missing: Role → why it is not there; only filled when missing data was to be skipped.
+    """
+
+    task: Task
+    stores: Mapping[SplitRole, Sequence[Example]]
+    reports: Mapping[SplitRole, SplitReport]
+    missing: Mapping[SplitRole, str] = field(default_factory=dict)
+
+
+class _ArrowFile:
+    """The record batches of a file, memory-mapped; opening reads no row."""
+
+    __slots__ = ("_batches", "_first", "_slots")
+
+    def __init__(self, path: Path) -> None:
+        table = _open_table(path)
+        names = table.schema.names
+        self._slots = tuple(name.removeprefix(_FIELD) for name in names if name.startswith(_FIELD))
+        batches = table.to_batches()
+        self._batches = [tuple(batch.columns) for batch in batches]
+        self._first = [0, *np.cumsum([batch.num_rows for batch in batches]).tolist()]
+
+    def example(self, number: int) -> Example:
+        batch = bisect_right(self._first, number) - 1
+        k = number - self._first[batch]
+        row, answer, options, references, *fields = self._batches[batch]
+        return Example(
+            row=row[k].as_py(),
+            fields={slot: column[k].as_py() for slot, column in zip(self._slots, fields, strict=True)},
+            options=tuple(options[k].as_py()),
+            answer=answer[k].as_py(),
+            references=tuple(references[k].as_py()),
+        )
+
+
+class ExampleWriter:
+    """Writes examples to an Arrow file, a batch at a time, in constant memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+        self._slots: tuple[str, ...] | None = None
+        self._batch: list[tuple[int, Example]] = []
+        self._characters = 0
+
+    def add(self, row: int, example: Example) -> None:
+        """Takes the example of a raw row.
+
+        Raises:
+            BadRow: Its fields are not those of the first example, so that no template fits both.
+        """
+        slots = tuple(example.fields)
+        if self._slots is None:
+            self._slots = slots
+        elif slots != self._slots and set(slots) != set(self._slots):
+            raise BadRow(OTHER_FIELDS, f"got {', '.join(slots)}; expected {', '.join(self._slots)}")
+        self._batch.append((row, example))
+        self._characters += sum(map(len, example.fields.values()))
+        if len(self._batch) >= _BATCH_ROWS or self._characters >= _BATCH_CHARACTERS:
+            self._flush()
+
+    def close(self) -> None:
+        """Writes what is left and the file's end."""
+        self._flush()
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Lets go of the file after an error; what was written is of no use."""
+        if self._writer is not None:
+            with suppress(OSError, pa.ArrowInvalid):
+                self._writer.close()
+
+    def _flush(self) -> None:
+        slots = self._slots or ()
+        if self._writer is None:
+            self._writer = pa.ipc.new_file(str(self._path), _schema(slots))
+        examples = [example for _, example in self._batch]
+        columns = [
+            [row for row, _ in self._batch],
+            [example.answer for example in examples],
+            [example.options for example in examples],
+            [example.references for example in examples],
+            *([example.fields[slot] for example in examples] for slot in slots),
+        ]
+        self._writer.write_batch(pa.record_batch(columns, schema=_schema(slots)))
+        self._batch, self._characters = [], 0
+
+
+def _schema(slots: tuple[str, ...]) -> Any:
+    texts = pa.list_(pa.string())
+    fixed = [("row", pa.int64()), ("answer", pa.int32()), ("options", texts), ("references", texts)]
+    return pa.schema([*fixed, *((_FIELD + slot, pa.string()) for slot in slots)])
+
+
+class SkippedWriter:
+    """Writes which rows became no example, and why, in constant memory."""
+
+    _schema = pa.schema([("row", pa.int64()), ("reason", pa.string()), ("detail", pa.string())])
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pa.ipc.new_file(str(path), self._schema)
+        self._batch: list[dict[str, object]] = []
+
+    def add(self, row: int, reason: str = "", detail: str = "") -> None:
+        """Takes one row; without a reason it was dropped on purpose."""
+        texts = {"reason": reason, "detail": detail[:_DETAIL_CHARACTERS]}
+        # A detail may quote what could not be decoded.
+        clean = {key: text.encode("utf-8", "backslashreplace").decode() for key, text in texts.items()}
+        self._batch.append({"row": row, **clean})
+        if len(self._batch) >= _BATCH_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Writes what is left and the file's end."""
+        self._flush()
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Lets go of the file after an error."""
+        with suppress(OSError, pa.ArrowInvalid):
+            self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_batch(pa.RecordBatch.from_pylist(self._batch, schema=self._schema))
+        self._batch = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedRows:
+    """What became of the rows of a slice that became no example.
+
+    Attributes:
+        before: Skipped rows in front of the slice.
+        dropped: Rows of the slice dropped on purpose.
+        bad: Reason → bad rows of the slice.
+        first_bad: The first few bad rows of each reason.
+    """
+
+    before: int
+    dropped: int
+    bad: Mapping[str, int]
+    first_bad: tuple[BadRowNote, ...]
+
+
+def read_skipped(path: Path, start: int, stop: int) -> SkippedRows:
+    """Counts the skipped rows of a slice of raw row numbers.
+
+    Raises:
+        SourceError: The file cannot be read.
+    """
+    before, reasons, notes = 0, Counter[str](), list[BadRowNote]()
+    for batch in _open_table(path).to_batches():
+        low, high = np.searchsorted(batch.column("row").to_numpy(), [start, stop]).tolist()
+        before += low
+        part = batch.slice(low, high - low)
+        reasons.update({item["values"]: item["counts"] for item in part.column("reason").value_counts().to_pylist()})
+        notes = _first_notes(notes, part)
+    return SkippedRows(before=before, dropped=reasons.pop("", 0), bad=dict(reasons), first_bad=tuple(notes))
+
+
+def _first_notes(notes: list[BadRowNote], batch: Any) -> list[BadRowNote]:
+    """The notes so far and those of a batch, the first few of each reason."""
+    have = Counter(note.reason for note in notes)
+    more = []
+    for k, reason in enumerate(batch.column("reason").to_pylist()):
+        if reason and have[reason] < _FIRST_BAD:
+            have[reason] += 1
+            row, _, detail = (column[k].as_py() for column in batch.columns)
+            more.append(BadRowNote(reason=reason, row=row, detail=detail))
+    return notes + more
+
+
+def _open_table(path: Path) -> Any:
+    try:
+        with pa.memory_map(str(path)) as file:
+            return pa.ipc.open_file(file).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(
+            f"adapted examples cannot be read: {error}", where=str(path), hint="remove the file and run again"
+        ) from error

@@ -1,0 +1,272 @@
+"""One TOML file as a task."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flantune.errors import TaskError, did_you_mean
+from flantune.tasks.code import PythonAdapter, load_adapter
+from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns, as_label
+from flantune.tasks.formats import FileFormat
+from flantune.tasks.slices import parse_slice
+from flantune.tasks.slots import slots_of
+from flantune.tasks.sources import FileSource, HubSource
+from flantune.tasks.spec import (
+    DEFAULT_METRICS,
+    AdapterSection,
+    AnswerSection,
+    Fields,
+    HeadSection,
+    OptionsSection,
+    Problems,
+    SourceSection,
+    Splits,
+    TemplateSection,
+    check_section,
+    metric_problems,
+    require_section,
+)
+from flantune.types import Kind, Task, Template
+
+_TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
+_SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED = ("options", "answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sections:
+    """The parts of a task file that are right by themselves; None for those that are absent or wrong."""
+
+    head: HeadSection | None
+    source: SourceSection | None
+    splits: Splits | None
+    adapter: ColumnAdapter | PythonAdapter | None
+    templates: tuple[Template, ...]
+
+
+def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
+    """A task from its TOML file.
+
+    Args:
+        path: The file.
+        mirror: Folder that mirrors the hub; None: the hub.
+
+    Raises:
+        TaskError: The file cannot be read or is wrong; all its problems come at once.
+    """
+    tree = _read_toml(path)
+    problems = Problems()
+    sections = _check(tree, path, problems)
+    if sections.head is None or sections.source is None or sections.splits is None or sections.adapter is None:
+        raise _gathered(problems, path)
+    if problems.lines:
+        raise _gathered(problems, path)
+    head = sections.head
+    return Task(
+        name=head.name,
+        clusters=head.clusters,
+        family=head.family or head.name,
+        kind=head.kind,
+        source=_source(sections.source, path, mirror),
+        adapter=sections.adapter,
+        splits=sections.splits.given(),
+        templates=sections.templates,
+        metrics=head.metrics or DEFAULT_METRICS[head.kind],
+        licence=head.licence,
+        citation=head.citation,
+        description=head.description,
+        origin=str(path),
+        adapter_fingerprint=sections.adapter.fingerprint,
+    )
+
+
+def _gathered(problems: Problems, path: Path) -> TaskError:
+    if len(problems.lines) == 1:
+        return TaskError(problems.lines[0], where=str(path))
+    return TaskError("\n  ".join([f"{len(problems.lines)} problems", *problems.lines]), where=str(path))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        siblings = [other.name for other in path.parent.glob("*.toml")]
+        raise TaskError("no such file", where=str(path), hint=did_you_mean(path.name, siblings)) from None
+    except (OSError, UnicodeError) as error:
+        raise TaskError(f"cannot be read: {error}", where=str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise TaskError(f"is not valid TOML: {error}", where=str(path)) from None
+
+
+def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections:
+    head_keys = {key: value for key, value in tree.items() if key not in _TABLES}
+    head = check_section(HeadSection, head_keys, "", problems=problems, neighbors=_TABLES)
+    kind = head.kind if head is not None else None
+    if head is not None:
+        metric_problems(head.metrics, problems)
+    source = require_section(SourceSection, tree, "source", problems=problems)
+    splits = require_section(Splits, tree, "splits", problems=problems)
+    if splits is not None:
+        _check_splits(splits, source, problems)
+    adapter, slots = _check_adapter(tree, kind, path, problems)
+    templates = _check_templates(tree.get("templates"), slots, kind, problems)
+    return _Sections(head=head, source=source, splits=splits, adapter=adapter, templates=templates)
+
+
+def _check_splits(splits: Splits, source: SourceSection | None, problems: Problems) -> None:
+    if not splits.given():
+        problems.add("splits", "names no split; set train, dev or test")
+    for role, text in splits.given().items():
+        try:
+            split = parse_slice(text).split
+        except ValueError as error:
+            problems.add(f"splits.{role}", str(error))
+            continue
+        files = source.files if source is not None else None
+        if files is not None and split not in files:
+            near = did_you_mean(split, files) or f"there are: {', '.join(files)}"
+            problems.add(f"splits.{role}", f'source.files has no split "{split}"; {near}')
+
+
+def _check_adapter(
+    tree: Mapping[str, Any], kind: Kind | None, path: Path, problems: Problems
+) -> tuple[ColumnAdapter | PythonAdapter | None, tuple[str, ...] | None]:
+    """The adapter, and the slots it fills as far as they are known."""
+    if "adapter" not in tree:
+        return _check_columns(tree, kind, problems)
+    for key in ("fields", "options", "answer"):
+        if key in tree:
+            problems.add(key, "cannot stand beside adapter, whose function gives it")
+    section = check_section(AdapterSection, tree["adapter"], "adapter", problems=problems)
+    if section is None:
+        return None, None
+    try:
+        return load_adapter(section.python, path.parent), None
+    except TaskError as error:
+        problems.add("adapter.python", error.render().replace("\n", "; "))
+        return None, None
+
+
+def _check_columns(
+    tree: Mapping[str, Any], kind: Kind | None, problems: Problems
+) -> tuple[ColumnAdapter | None, tuple[str, ...] | None]:
+    fields = require_section(Fields, tree, "fields", problems=problems)
+    answer = require_section(AnswerSection, tree, "answer", problems=problems)
+    has_options = "options" in tree
+    options = check_section(OptionsSection, tree["options"], "options", problems=problems) if has_options else None
+    if kind is not None and has_options != (kind == "classification"):
+        problems.add("options", _NO_OPTIONS if has_options else 'is missing, with kind = "classification"')
+    columns = _field_columns(fields, problems) if fields is not None else None
+    if answer is not None:
+        _check_answer(answer, options, has_options, problems)
+    if columns is None or answer is None or (has_options and options is None):
+        return None, tuple(columns) if columns is not None else None
+    choice = _option_columns(options) if options is not None else None
+    return ColumnAdapter(fields=columns, options=choice, answer=_answer_column(answer)), tuple(columns)
+
+
+_NO_OPTIONS = 'belongs to kind = "classification" only'
+
+
+def _field_columns(fields: Fields, problems: Problems) -> dict[str, FieldColumn]:
+    columns = {}
+    for slot, column in (fields.model_extra or {}).items():
+        if slot in _RESERVED:
+            problems.add(f"fields.{slot}", "is filled in by flantune; use another name")
+        elif not _SLOT.fullmatch(slot):
+            problems.add(f"fields.{slot}", "a slot's name is made of letters, digits and _")
+        joined = FieldColumn(column=column) if isinstance(column, str) else FieldColumn(**column.model_dump())
+        columns[slot] = joined
+    if not columns:
+        problems.add("fields", "names no field")
+    return columns
+
+
+def _option_columns(options: OptionsSection) -> OptionColumns:
+    return OptionColumns(values=options.values or (), column=options.column or "", columns=options.columns or ())
+
+
+def _answer_column(answer: AnswerSection) -> AnswerColumn:
+    return AnswerColumn(
+        column=answer.column,
+        keys=answer.keys if isinstance(answer.keys, tuple) else (),
+        keys_column=answer.keys if isinstance(answer.keys, str) else "",
+        map=answer.map,
+        separator=answer.separator,
+        drop=tuple(as_label(value) for value in answer.drop),
+    )
+
+
+def _check_answer(answer: AnswerSection, options: OptionsSection | None, has_options: bool, problems: Problems) -> None:
+    if not has_options and answer.keys is not None:
+        problems.add("answer.keys", "needs options")
+    if has_options and answer.separator:
+        problems.add("answer.separator", "is for several references, which a classification task has not")
+    if answer.keys is not None and answer.map:
+        problems.add("answer", "set either keys or map")
+    if options is None:
+        return
+    number = len(options.values or options.columns or ())
+    if isinstance(answer.keys, tuple) and number and len(answer.keys) != number:
+        problems.add("answer.keys", f"got {len(answer.keys)} keys for {number} options")
+    for value, text in answer.map.items():
+        if options.values is not None and text not in options.values:
+            near = did_you_mean(text, options.values) or f"options are: {', '.join(options.values)}"
+            problems.add(f"answer.map.{value}", f'"{text}" is not an option; {near}')
+
+
+def _check_templates(
+    tables: Any, slots: tuple[str, ...] | None, kind: Kind | None, problems: Problems
+) -> tuple[Template, ...]:
+    if not isinstance(tables, list) or not tables:
+        problems.add("templates", "is missing; write at least one [[templates]] table")
+        return ()
+    templates: list[Template] = []
+    for number, table in enumerate(tables):
+        path = f"templates[{number}]"
+        section = check_section(TemplateSection, table, path, problems=problems)
+        if section is None:
+            continue
+        name = section.name or f"t{number + 1}"
+        if name in {template.name for template in templates}:
+            problems.add(f"{path}.name", f'there is another template "{name}"')
+        for key, text in (("inputs", section.inputs), ("targets", section.targets)):
+            _check_slots(text, f"{path}.{key}", slots, kind, problems)
+        templates.append(
+            Template(name=name, inputs=section.inputs, targets=section.targets, is_inverted=section.inverted)
+        )
+    return tuple(templates)
+
+
+def _check_slots(text: str, path: str, slots: tuple[str, ...] | None, kind: Kind | None, problems: Problems) -> None:
+    try:
+        names = slots_of(text)
+    except ValueError as error:
+        problems.add(path, str(error))
+        return
+    for name in dict.fromkeys(names):
+        if name == "options" and kind == "generation":
+            problems.add(path, "asks for {options}, which a generation task has not")
+        elif slots is not None and name not in (*slots, *_RESERVED):
+            near = did_you_mean(name, slots) or f"there are: {', '.join(slots)}"
+            problems.add(path, f'no field "{name}"; {near}')
+
+
+def _source(section: SourceSection, path: Path, mirror: Path | None) -> FileSource | HubSource:
+    if section.hub is not None:
+        return HubSource(id=section.hub, config=section.config, revision=section.revision, mirror=mirror)
+    form = FileFormat(
+        name=section.format,
+        columns=section.columns,
+        header=section.header,
+        delimiter=section.delimiter,
+        quoting=section.quoting,
+        encoding=section.encoding,
+        key=section.key,
+    )
+    return FileSource(files=section.files or {}, form=form, root=path.parent)

@@ -1,0 +1,223 @@
+"""Checkpoints: folders that are either whole or not there, from which a run goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+import torch
+import transformers
+from safetensors.torch import save_file
+
+import flantune
+from flantune.errors import TrainingError
+from flantune.training.optimizers import optimizer_tensors, restore_optimizer
+from flantune.training.summary import TuningState
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FORMAT = 1
+# Settings that change what is kept and told, never the weights.
+_FREE_SETTINGS = ("checkpoint_every", "keep_checkpoints", "log_every")
+_TEMPORARY = ".tmp-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose checkpoints these are.
+
+    Attributes:
+        fingerprint: Of everything outside the training settings that shapes the weights: model, data, prompts, packing.
+        seed: The run's.
+        settings: The training settings as plain values.
+    """
+
+    fingerprint: str
+    seed: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFolder:
+    """The checkpoints of one run, ``step-00000500`` and so on, each with three files and no pickle.
+
+    ``model.safetensors`` has the weights (shared ones once), ``optimizer.safetensors`` the optimizer's state,
+    ``state.json`` the rest: step, cursor, counts, the steps that no metrics line tells of yet, settings, versions.
+    """
+
+    root: Path
+    identity: Identity
+    keep: int = 1
+
+    def steps(self) -> list[int]:
+        """Steps with a complete checkpoint, oldest first."""
+        if not self.root.is_dir():
+            return []
+        found = (re.fullmatch(r"step-(\d{8,})", entry.name) for entry in self.root.iterdir())
+        return sorted(int(match[1]) for match in found if match)
+
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return self.root / f"step-{step:08d}"
+
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TuningState) -> Path:
+        """Writes a checkpoint; older ones go only when it is complete and on the disk.
+
+        Raises:
+            TrainingError: The disk is full or cannot be written. The checkpoints that were there still are.
+        """
+        final = self.path(state.step)
+        with _reported(final):
+            self.root.mkdir(parents=True, exist_ok=True)
+            temporary = self.root / f"{_TEMPORARY}{final.name}"
+            try:
+                self._write(temporary, model, optimizer, state)
+                self._discard(final)
+                temporary.rename(final)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+            _flush_folder(self.root)
+            for step in self.steps()[: -self.keep]:
+                self._discard(self.path(step))
+        return final
+
+    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> TuningState | None:
+        """Puts the latest checkpoint back into model and optimizer; None when there is none.
+
+        Raises:
+            TrainingError: It is of another run, or cannot be read.
+        """
+        self._sweep()
+        if not self.steps():
+            return None
+        folder = self.path(self.steps()[-1])
+        try:
+            values = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            self._check_identity(values, folder)
+            state = TuningState.from_json(values["state"])
+            _restore_model(model, _tensors(folder / "model.safetensors"))
+            restore_optimizer(model, optimizer, dict(_tensors(folder / "optimizer.safetensors")))
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+            hint = "delete this folder; the same command then goes on from the one before, or from the start"
+            raise TrainingError(f"the checkpoint cannot be read: {error}", where=str(folder), hint=hint) from error
+        return state
+
+    def _write(self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TuningState) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        values = {"format": FORMAT, **_as_json(self.identity), "versions": _versions(), "state": state.to_json()}
+        save_file(_contiguous(model_tensors(model)), folder / "model.safetensors")
+        save_file(_contiguous(optimizer_tensors(model, optimizer)), folder / "optimizer.safetensors")
+        (folder / "state.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
+        for file in folder.iterdir():
+            _flush(file)
+        _flush_folder(folder)
+
+    def _sweep(self) -> None:
+        """Removes what a killed process left half-written or half-deleted."""
+        if self.root.is_dir():
+            for entry in self.root.glob(f"{_TEMPORARY}*"):
+                shutil.rmtree(entry, ignore_errors=True)
+
+    def _discard(self, folder: Path) -> None:
+        """Deletes a checkpoint, so that no moment of it leaves a folder that looks complete and is not."""
+        if folder.exists():
+            dying = folder.with_name(f"{_TEMPORARY}old-{folder.name}")
+            shutil.rmtree(dying, ignore_errors=True)
+            folder.rename(dying)
+            shutil.rmtree(dying, ignore_errors=True)
+
+    def _check_identity(self, values: Mapping[str, Any], folder: Path) -> None:
+        mine, theirs = _as_json(self.identity), values
+        changed = [key for key in ("fingerprint", "seed") if mine[key] != theirs[key]]
+        settings = {*mine["settings"], *theirs["settings"]}.difference(_FREE_SETTINGS)
+        for key in sorted(settings):
+            old, new = theirs["settings"].get(key), mine["settings"].get(key)
+            if old != new:
+                changed.append(f"training.{key} ({old!r} there, {new!r} now)")
+        if changed or theirs["format"] != FORMAT:
+            what = ", ".join(changed) or f"format {theirs['format']}"
+            hint = "choose another folder, go back to the earlier settings, or delete the checkpoints to start again"
+            raise TrainingError(f"the checkpoint is of another run; what differs: {what}", where=str(folder), hint=hint)
+
+
+def model_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Weights and stored buffers by name; a shared weight (a head tied to its embedding) once."""
+    unique: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        unique.setdefault(id(tensor), (name, tensor.detach()))
+    return dict(unique.values())
+
+
+def _restore_model(model: nn.Module, tensors: Iterator[tuple[str, Tensor]]) -> None:
+    wanted = model_tensors(model)
+    seen = set()
+    for name, tensor in tensors:
+        if name not in wanted or wanted[name].shape != tensor.shape:
+            raise ValueError(f"the model has no tensor {name!r} of shape {tuple(tensor.shape)}")
+        # Into the tensors that are there: the optimizer, and every module that shares them, hold on to these.
+        wanted[name].copy_(tensor)
+        seen.add(name)
+    if missing := sorted(set(wanted) - seen):
+        raise ValueError(f"the tensors {', '.join(missing[:3])} are missing")
+
+
+def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
+    """One tensor after the other, each in memory of its own rather than a view of the mapped file."""
+    with safetensors.safe_open(file, framework="pt") as handle:
+        for name in handle.keys():  # noqa: SIM118 - not a mapping
+            yield name, handle.get_tensor(name).clone()
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def _as_json(identity: Identity) -> dict[str, Any]:
+    settings = json.loads(json.dumps(dict(identity.settings)))
+    return {"fingerprint": identity.fingerprint, "seed": identity.seed, "settings": settings}
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "flantune": flantune.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, safetensors.SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        hint = "free some space, then repeat the command: it goes on from the last checkpoint"
+        raise TrainingError(f"the checkpoint cannot be written: {why}", where=str(path), hint=hint) from error
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb+") as handle:
+        os.fsync(handle.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

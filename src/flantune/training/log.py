@@ -1,0 +1,100 @@
+"""Metrics on disk: one line a logged step, with neither gap nor repeat however often the run was stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.errors import TrainingError
+from flantune.files import write_text
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+# Numbers of a line that become curves; the losses by task do too.
+_CURVES = ("loss", "learning_rate", "grad_norm", "fill", "tokens_per_s", "data_wait_share")
+
+
+class MetricsLog:
+    """Appends to ``metrics.jsonl`` and, where TensorBoard is installed, to ``tensorboard/``."""
+
+    def __init__(self, folder: Path, *, after: int) -> None:
+        """Joins the log of a run that goes on after a step: what a killed process wrote beyond it is taken back.
+
+        Raises:
+            TrainingError: The folder cannot be written.
+        """
+        self._path = folder / "metrics.jsonl"
+        lines = read_metrics(self._path, up_to=after)
+        write_text(self._path, "".join(_encode(line) for line in lines))
+        self._file = self._path.open("a", encoding="utf-8", newline="\n")
+        self._board = _open_board(folder / "tensorboard", lines)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Adds one line.
+
+        Raises:
+            TrainingError: The disk is full.
+        """
+        try:
+            self._file.write(_encode(line))
+            self._file.flush()
+        except OSError as error:
+            hint = "free some space, then repeat the command: it goes on from the last checkpoint"
+            raise TrainingError(f"cannot be written: {error.strerror}", where=str(self._path), hint=hint) from error
+        if self._board is not None:
+            _draw(self._board, line)
+
+    def flush(self) -> None:
+        """Makes sure that all lines are on the disk, before a checkpoint says that they are."""
+        os.fsync(self._file.fileno())
+        if self._board is not None:
+            self._board.flush()
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def read_metrics(path: Path, *, up_to: int) -> list[dict[str, Any]]:
+    """The whole lines of a metrics file with steps up to one; a line torn by a kill ends the reading."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            break
+        if line["step"] <= up_to:
+            lines.append(line)
+    return lines
+
+
+def _encode(line: dict[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _open_board(folder: Path, lines: list[dict[str, Any]]) -> SummaryWriter | None:
+    """Draws the curves anew from the metrics file: TensorBoard's own files cannot be cut at a step."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    shutil.rmtree(folder, ignore_errors=True)
+    board = SummaryWriter(str(folder))
+    for line in lines:
+        _draw(board, line)
+    return board
+
+
+def _draw(board: SummaryWriter, line: dict[str, Any]) -> None:
+    values = {f"training/{name}": line[name] for name in _CURVES}
+    values |= {f"loss/{task}": found["loss"] for task, found in line["tasks"].items()}
+    for name, value in values.items():
+        board.add_scalar(name, value, line["step"])

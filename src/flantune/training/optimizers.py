@@ -1,0 +1,105 @@
+"""Optimizers by name, and their state as named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from flantune.errors import TrainingError
+from flantune.training.adafactor import Adafactor
+
+if TYPE_CHECKING:
+    from flantune.config import TrainingSettings
+
+
+def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimizer a run file names, over every weight of the model that can change.
+
+    Paper: FLAN 2021, section 2.4 (Adafactor).
+    """
+    if settings.optimizer == "adafactor":
+        return Adafactor(trainable(model).items(), lr=settings.learning_rate)
+    return torch.optim.AdamW(
+        weight_decay_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=_can_fuse(model)
+    )
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights that can change, by name; a shared weight once, under its first name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def weight_decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two parameter groups: matrices, which decay, and all else, which does not.
+
+    Norms and biases set a scale, which decay would only fight. Embeddings are left alone since a word that the
+    tuning data lack gets no gradient: nothing but the decay would move it, and it would fade. A head that shares the
+    embedding's weight is left alone with it.
+    """
+    spared = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    groups: dict[bool, list[tuple[str, nn.Parameter]]] = {True: [], False: []}
+    for name, weight in trainable(model).items():
+        groups[weight.ndim >= 2 and id(weight) not in spared].append((name, weight))
+    decays = {True: weight_decay, False: 0.0}
+    return [{"params": named, "weight_decay": decays[does]} for does, named in groups.items() if named]
+
+
+def check_float32(model: nn.Module) -> None:
+    """Refuses weights that a small step would leave unchanged, or that overflow.
+
+    Raises:
+        TrainingError: A weight that is to change is not float32. In bfloat16 a step of less than 1/512 of a weight is
+            rounded away; in float16 T5 models overflow.
+    """
+    wrong = {name: weight.dtype for name, weight in trainable(model).items() if weight.dtype != torch.float32}
+    if wrong:
+        name, dtype = next(iter(wrong.items()))
+        hint = 'load the model in float32; model.dtype = "bfloat16" is for the arithmetic, not for the weights'
+        raise TrainingError(f"{len(wrong)} weights are not float32: {name} is {dtype}", where="training", hint=hint)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The rate of the next step, for every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as tensors named ``<weight>/<key>``, such as ``lm_head.weight/row``."""
+    return {
+        f"{name}/{key}": value
+        for name, weight in trainable(model).items()
+        for key, value in optimizer.state.get(weight, {}).items()
+    }
+
+
+def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Puts back what ``optimizer_tensors`` gave.
+
+    Raises:
+        TrainingError: A tensor belongs to no weight of this model.
+    """
+    weights = trainable(model)
+    states: dict[str, dict[str, Tensor]] = {}
+    for full_name, tensor in tensors.items():
+        name, _, key = full_name.rpartition("/")
+        if name not in weights:
+            hint = "the checkpoint is of another model: choose another folder, or delete the checkpoints"
+            raise TrainingError(f"the optimizer's state has {name!r}, which the model lacks", hint=hint)
+        states.setdefault(name, {})[key] = tensor
+    numbers = {id(weight): number for number, weight in enumerate(_in_group_order(optimizer))}
+    loaded = optimizer.state_dict()
+    loaded["state"] = {numbers[id(weights[name])]: state for name, state in states.items()}
+    optimizer.load_state_dict(loaded)
+
+
+def _in_group_order(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
+
+
+def _can_fuse(model: nn.Module) -> bool:
+    weights = trainable(model).values()
+    return all(weight.device.type in ("cpu", "cuda") and weight.is_floating_point() for weight in weights)

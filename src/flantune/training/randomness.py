@@ -1,0 +1,74 @@
+"""Randomness and determinism of the forward and backward pass, with nothing to store between steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils import deterministic
+
+
+def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
+    """Sets PyTorch's random numbers to where this micro-batch of this step has them.
+
+    Dropout depends on (seed, step, micro-batch) alone, so a resumed run needs no stored generator state.
+    """
+    words = np.random.SeedSequence([seed, step, number]).generate_state(2, np.uint32)
+    torch.manual_seed(int(words[0]) << 32 | int(words[1]))
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Inside, the same arrays give the same bits; outside, PyTorch's global state is as it was.
+
+    Without it, the backward pass of "take these positions" adds up in whatever order the threads arrive. Operations
+    that have no deterministic form on some accelerator warn and go on.
+    """
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    was_on, was_warning = torch.are_deterministic_algorithms_enabled(), _warns_only()
+    was_filling = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    with torch.random.fork_rng(devices):
+        try:
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            # Only there to find reads of unset memory; it costs a write of every new tensor.
+            deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+            yield
+        finally:
+            torch.use_deterministic_algorithms(was_on, warn_only=was_warning)
+            deterministic.fill_uninitialized_memory = was_filling  # type: ignore[attr-defined]
+
+
+@contextmanager
+def dropout(model: nn.Module, share: float | None) -> Iterator[None]:
+    """Inside, the model trains with this dropout; None keeps its own. Afterwards it is as it was, in evaluation mode.
+
+    Sets every ``nn.Dropout`` and the numbers that attention layers keep for themselves (``attention_dropout`` of
+    Llama, ``dropout`` of T5). The config is left alone: what is saved is the model that was given.
+    """
+    found = [] if share is None else list(_dropout_settings(model))
+    before = [(module, name, getattr(module, name)) for module, name in found]
+    try:
+        for module, name in found:
+            setattr(module, name, share)
+        model.train()
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+        model.eval()
+
+
+def _dropout_settings(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            yield module, "p"
+        for name, value in vars(module).items():
+            if isinstance(value, float) and name.endswith(("dropout", "dropout_rate", "dropout_prob")):
+                yield module, name
+
+
+def _warns_only() -> bool:
+    return torch.is_deterministic_algorithms_warn_only_enabled()

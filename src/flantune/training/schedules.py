@@ -1,0 +1,40 @@
+"""The learning rate of each step, as a pure function: nothing to store, nothing to resume."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flantune.config import TrainingSettings
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """The rate of one optimizer step.
+
+    The warm-up reaches the peak at step ``warmup_steps``; the step after it is the first of the schedule proper. No
+    step has the rate 0, which would waste it: "linear" and "cosine" would get there one step after the last.
+
+    Args:
+        step: Number of the step, counted from 1.
+        settings: Peak rate, schedule, warm-up steps and total steps.
+
+    >>> from flantune.config import TrainingSettings
+    >>> settings = TrainingSettings(steps=6, warmup_steps=2, learning_rate=1.0, schedule="linear")
+    >>> [learning_rate(step, settings) for step in range(1, 7)]
+    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+
+    Paper: FLAN 2021, section 2.4 and FLAN 2022, section 2.2 tune at a constant rate.
+    """
+    if step <= settings.warmup_steps:
+        return settings.learning_rate * step / settings.warmup_steps
+    return settings.learning_rate * _share_of_peak(step, settings)
+
+
+def _share_of_peak(step: int, settings: TrainingSettings) -> float:
+    if settings.schedule == "constant":
+        return 1.0
+    passed = (step - 1 - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    if settings.schedule == "linear":
+        return 1.0 - passed
+    return 0.5 * (1.0 + math.cos(math.pi * passed))

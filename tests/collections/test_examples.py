@@ -1,0 +1,50 @@
+"""The files under examples/: they are valid, and say what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flantune.prompts.lint import lint_task
+from flantune.run_file import load_run_file
+from flantune.tasks.load import load_task_file, load_tasks
+from flantune.tasks.rows import check_example
+from flantune.tasks.slices import parse_slice
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("name", ["real_files", "real_files_t5"])
+def test_real_files_loads_at_least_twelve_tasks_of_eight_clusters(name: str) -> None:
+    file = load_run_file(EXAMPLES / f"{name}.toml")
+    tasks = load_tasks(file.config.data, root=file.root)
+    clusters = {cluster for task in tasks for cluster in task.clusters}
+    assert len(tasks) >= 12
+    assert len(clusters) >= 8
+    assert {cluster for fold in file.config.holdout.folds for cluster in fold} <= clusters
+
+
+def test_both_real_files_runs_differ_in_model_and_title_alone() -> None:
+    one, other = (load_run_file(EXAMPLES / f"{name}.toml").config for name in ("real_files", "real_files_t5"))
+    for section in ("data", "holdout", "prompts", "mixture", "evaluation"):
+        assert getattr(one, section) == getattr(other, section)
+    assert one.seed == other.seed
+    assert {one.model.scratch.architecture, other.model.scratch.architecture} == {"llama", "t5"}  # type: ignore[union-attr]
+
+
+def test_my_task_reads_its_csv_to_the_last_row() -> None:
+    task = load_task_file(EXAMPLES / "my_task.toml")
+    rows = list(task.source.rows("tickets"))
+    adapted = [task.adapter(row) for row in rows]
+    assert len(adapted) == 12
+    for example in adapted:
+        assert example is not None
+        check_example(example, task.kind)
+    assert lint_task(task, [example for example in adapted if example is not None]) == ()
+
+
+def test_my_task_uses_every_row_once() -> None:
+    task = load_task_file(EXAMPLES / "my_task.toml")
+    used = [row for text in task.splits.values() for row in range(*parse_slice(text).bounds(12))]
+    assert sorted(used) == list(range(12))

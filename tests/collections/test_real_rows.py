@@ -1,0 +1,72 @@
+"""The shipped tasks on real rows: every row of every split at hand becomes an example."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from flantune.errors import SourceError
+from flantune.prompts.lint import lint_task
+from flantune.prompts.render import render
+from flantune.tasks.load import load_task_file
+from flantune.tasks.rows import BadRow, check_example
+from flantune.tasks.slices import parse_slice
+from flantune.types import Example, Task
+
+MIRROR = Path(__file__).parents[2] / "../shared/data/hub"
+COLLECTION = Path(__file__).parents[2] / "src/flantune/collections/flan2021"
+NAMES = sorted(path.stem for path in COLLECTION.glob("*.toml"))
+
+pytestmark = pytest.mark.skipif(not MIRROR.is_dir(), reason="no real data here")
+
+
+def adapt(task: Task, split: str) -> tuple[list[Example], Counter[str]]:
+    kept, bad = [], Counter[str]()
+    for row in task.source.rows(split):
+        try:
+            example = task.adapter(row)
+            if example is None:
+                bad["dropped"] += 1
+                continue
+            check_example(example, task.kind)
+        except BadRow as error:
+            bad[error.reason] += 1
+            continue
+        kept.append(example)
+    return kept, bad
+
+
+def splits_at_hand(task: Task) -> list[str]:
+    found = []
+    for split in dict.fromkeys(parse_slice(text).split for text in task.splits.values()):
+        try:
+            next(iter(task.source.rows(split)))
+        except SourceError:
+            continue
+        found.append(split)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_real_row_adapts(name: str) -> None:
+    task = load_task_file(COLLECTION / f"{name}.toml", mirror=MIRROR)
+    splits = splits_at_hand(task)
+    assert splits
+    for split in splits:
+        kept, bad = adapt(task, split)
+        assert kept
+        assert bad == Counter(), f"{name} {split}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_real_prompts_are_clean(name: str) -> None:
+    task = load_task_file(COLLECTION / f"{name}.toml", mirror=MIRROR)
+    kept, _ = adapt(task, splits_at_hand(task)[0])
+    some = kept[:: max(1, len(kept) // 50)]
+    assert lint_task(task, some) == ()
+    for number, example in enumerate(some):
+        prompt = render(task, example, task.templates[number % len(task.templates)], split="train")
+        assert prompt.inputs == prompt.inputs.strip()
+        assert prompt.targets == prompt.targets.strip() != ""

@@ -1,0 +1,192 @@
+"""The whole line on a small world: every product, for both families; resuming; what a user does wrong."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from flantune.errors import ConfigError, FlantuneError
+from flantune.run_file import load_run_file
+from tests.end_to_end.small_world import write_small_world
+
+pytestmark = pytest.mark.slow
+
+
+def run_here(run_file: Path, out: Path):
+    from flantune.pipeline import run
+
+    return run(load_run_file(run_file), out=out)
+
+
+@pytest.fixture(scope="module", params=["llama", "t5"])
+def finished(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    run_file = write_small_world(folder, architecture=request.param)
+    return run_file, run_here(run_file, folder / "out")
+
+
+def test_every_product_is_there(finished):
+    _, run = finished
+    for name in ("config.toml", "config.json", "data.json", "manifest.json", "results.json", "report.html"):
+        assert (run.folder / name).stat().st_size > 100, name
+    for fold in ("sentiment", "topic"):
+        base = run.folder / "folds" / fold
+        for name in ("mixture.json", "metrics.jsonl", "training.json", "model/model.safetensors", "model/README.md"):
+            assert (base / name).stat().st_size > 100, name
+    assert {p.name for p in (run.folder / "folds/sentiment/tuned/samples").iterdir()} == {
+        "mood.jsonl.gz",
+        "tone.jsonl.gz",
+    }
+
+
+def test_only_unseen_tasks_make_the_verdict(finished):
+    _, run = finished
+    assert {task["task"] for task in run.results["tasks"]} == {"mood", "tone", "animal"}
+    assert run.results["verdict"]["tasks"] == 3
+    for fold, held_out in (("sentiment", {"mood", "tone"}), ("topic", {"animal"})):
+        mixture = json.loads((run.folder / "folds" / fold / "mixture.json").read_text())
+        assert not held_out & set(mixture["train"])
+        assert held_out == set(mixture["unseen"])
+
+
+def test_positions_are_well_filled(finished):
+    _, run = finished
+    training = json.loads((run.folder / "folds/sentiment/training.json").read_text())
+    assert training["fill"] > 0.85  # tiny rows; the demo and the real run are held to 0.95
+
+
+def test_base_and_tuned_answer_the_same_prompts(finished):
+    _, run = finished
+
+    def prompts(folder: Path) -> list[tuple[object, ...]]:
+        with gzip.open(folder / "samples" / "mood.jsonl.gz", "rt", encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        return [(r["row"], r["template"], r["shots"], r["inputs"]) for r in rows if "inputs" in r]
+
+    assert prompts(run.folder / "base") == prompts(run.folder / "folds/sentiment/tuned")
+
+
+def test_the_tuned_model_loads_without_flantune(finished):
+    _, run = finished
+    folder = run.folder / "folds/topic/model"
+    program = (
+        "import sys, transformers\n"
+        "from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer\n"
+        "path = sys.argv[1]; config = AutoConfig.from_pretrained(path)\n"
+        "auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM\n"
+        "model = auto.from_pretrained(path); tokenizer = AutoTokenizer.from_pretrained(path)\n"
+        "out = model.generate(**{k: v for k, v in tokenizer('Name the animal.', return_tensors='pt').items()"
+        " if k != 'token_type_ids'}, max_new_tokens=3)\n"
+        "assert 'flantune' not in sys.modules; print(out.shape)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(folder)], check=True, capture_output=True, cwd="/")
+
+
+def test_the_same_command_again_changes_nothing(finished):
+    run_file, run = finished
+    before = (run.folder / "results.json").read_bytes()
+    weights = (run.folder / "folds/topic/model/model.safetensors").stat().st_mtime_ns
+    again = run_here(run_file, run.folder)
+    assert (again.folder / "results.json").read_bytes() == before
+    assert (run.folder / "folds/topic/model/model.safetensors").stat().st_mtime_ns == weights
+
+
+def test_rescoring_needs_no_model(finished):
+    _, run = finished
+    before = (run.folder / "results.json").read_bytes()
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom flantune.rescoring import rescore_run\n"
+        "rescore_run(Path(sys.argv[1]))\nassert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program, str(run.folder)], check=True)
+    assert (run.folder / "results.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_a_killed_run_ends_with_the_same_weights(tmp_path, architecture, finished):
+    straight_file, straight = finished
+    if straight_file.read_text().count(architecture) == 0:
+        pytest.skip("the other family")
+    run_file = write_small_world(tmp_path, architecture=architecture)
+    out = tmp_path / "out"
+    program = "from flantune.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "run", str(run_file), "--out", str(out)]
+    moment = random.Random(architecture)
+    for _ in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline and not (out / "folds").exists():
+            time.sleep(0.02)
+        time.sleep(moment.random() * 1.5)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for fold in ("sentiment", "topic"):
+        ours = load_file(out / "folds" / fold / "model/model.safetensors")
+        theirs = load_file(straight.folder / "folds" / fold / "model/model.safetensors")
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            assert ours[name].tobytes() == theirs[name].tobytes(), name
+    ours, theirs = (json.loads((f / "results.json").read_text()) for f in (out, straight.folder))
+    assert ours["tasks"] == theirs["tasks"]
+
+
+def test_a_changed_setting_is_refused_in_the_same_folder(finished):
+    run_file, run = finished
+    with pytest.raises(ConfigError, match="another run"):
+        from flantune.pipeline import run as start
+
+        start(load_run_file(run_file, overrides=["training.learning_rate=1e-4"]), out=run.folder)
+
+
+def test_trap_02_a_changed_template_is_never_answered_from_a_cache(tmp_path):
+    run_file = write_small_world(tmp_path, steps=1)
+    run_here(run_file, tmp_path / "out")
+    task = tmp_path / "mood_task.toml"
+    task.write_text(task.read_text().replace("Good or bad?", "Fine or poor?"), encoding="utf-8")
+    with pytest.raises(FlantuneError, match=r"changed|another run"):
+        run_here(run_file, tmp_path / "out")
+
+
+def test_an_unknown_cluster_is_suggested(tmp_path):
+    run_file = write_small_world(tmp_path)
+    file = load_run_file(run_file, overrides=['holdout.folds=[["sentimant"]]'])
+    from flantune.pipeline import run
+
+    with pytest.raises(ConfigError, match='did you mean "sentiment"'):
+        run(file, out=tmp_path / "out")
+
+
+def test_a_run_without_folds_says_what_to_add(tmp_path):
+    run_file = write_small_world(tmp_path)
+    from flantune.pipeline import run
+
+    with pytest.raises(ConfigError, match="hold"):
+        run(load_run_file(run_file, overrides=["holdout.folds=[]"]), out=tmp_path / "out")
+
+
+def test_an_unwritable_folder_is_a_message(tmp_path):
+    run_file = write_small_world(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FlantuneError, match="cannot be written"):
+        run_here(run_file, tmp_path / "file" / "out")
+
+
+def test_trap_08_tuning_never_looks_at_held_out_tasks(finished):
+    _, run = finished
+    for fold in ("sentiment", "topic"):
+        training = json.loads((run.folder / "folds" / fold / "training.json").read_text())
+        assert training["steps"] == 6  # the last step is the result, whatever any score says
+        assert not list((run.folder / "folds" / fold).glob("**/best*"))
+
+

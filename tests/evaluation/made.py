@@ -1,0 +1,133 @@
+"""Tasks, models and samples made by hand for these tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flantune.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
+from flantune.evaluation.evaluate import Evaluated, evaluate
+from flantune.evaluation.samples import samples_path, write_samples
+from flantune.evaluation.summary import TaskInfo
+from flantune.models.load import LanguageModel
+from flantune.models.scratch import build_model, train_tokenizer
+from flantune.tasks.store import PreparedTask
+from flantune.types import Example, Sample, Task, Template
+
+COLORS = ("red", "green", "blue", "pale yellow")
+ANIMALS = ("cat", "dog", "horse", "mouse", "goose", "beetle", "whale")
+
+
+class NoSource:
+    def rows(self, split):
+        raise AssertionError("rows are given")
+
+    def fingerprint(self, split):
+        return "made"
+
+    def describe(self, split):
+        return "made"
+
+
+def make_task(
+    examples: dict[str, Sequence[Example]], *, name="colors", kind="classification", metrics=None, templates=None,
+    clusters=("color naming",),
+) -> PreparedTask:  # fmt: skip
+    default = (
+        Template(name="ask", inputs="{text}\nWhich color?\n\n{options}"),
+        Template(name="tell", inputs="Name the color of this: {text}\n\n{options}"),
+        Template(name="invert", inputs="Describe something {answer}.", targets="{text}", is_inverted=True),
+    )
+    if kind == "generation":
+        default = (Template(name="say", inputs="{text} It is"), Template(name="finish", inputs="Finish: {text}"))
+    task = Task(
+        name=name,
+        clusters=clusters,
+        family=name,
+        kind=kind,
+        source=NoSource(),
+        adapter=lambda row: None,
+        splits={role: role for role in examples},
+        templates=templates or default,
+        metrics=metrics or (("accuracy",) if kind == "classification" else ("exact_match", "rougeL", "bleu")),
+    )
+    return PreparedTask(task=task, stores=dict(examples), reports={})
+
+
+def color_examples(count: int, *, start: int = 0, options: int | None = None) -> tuple[Example, ...]:
+    """Rows whose numbers of options differ from one to the next, unless told."""
+    made = []
+    for row in range(start, start + count):
+        shown = COLORS[: options or 2 + row % 3]
+        made.append(
+            Example(
+                row=row,
+                fields={"text": f"The {ANIMALS[row % 7]} number {row} has a {shown[row % len(shown)]} coat."},
+                options=shown,
+                answer=row % len(shown),
+                references=(shown[row % len(shown)],),
+            )
+        )
+    return tuple(made)
+
+
+def generation_examples(count: int, *, start: int = 0) -> tuple[Example, ...]:
+    return tuple(
+        Example(
+            row=row,
+            fields={"text": f"Animal {row} is the {ANIMALS[row % 7]}."},
+            references=(f"a {ANIMALS[row % 7]}", ANIMALS[row % 7]),
+        )
+        for row in range(start, start + count)
+    )
+
+
+def make_model(architecture="llama", *, seed=0) -> LanguageModel:
+    texts = [example.fields["text"] + " " + " ".join(COLORS) for example in color_examples(40)]
+    tokenizer = train_tokenizer(texts, 330)
+    settings = ScratchSettings(architecture=architecture, vocabulary_size=330, hidden_size=32, layers=2, heads=2)
+    return build_model(settings, tokenizer, seed=seed)
+
+
+def run(lm, prepared, folder: Path, *, seed=0, prompts=None, progress=None, packing=None, **settings) -> list[Evaluated]:
+    return list(
+        evaluate(
+            lm,
+            [prepared] if isinstance(prepared, PreparedTask) else prepared,
+            EvaluationSettings(**{"max_new_tokens": 8, **settings}),
+            folder=folder,
+            seed=seed,
+            prompts=prompts or PromptSettings(),
+            packing=packing or PackingSettings(),
+            progress=progress,
+        )
+    )
+
+
+def choice_sample(row: int, *, right: bool, template="a", task="t", split="test", shots=0, options=("no", "yes")) -> Sample:
+    """A classification sample that is answered right or wrong; the gold option is the second."""
+    scores = tuple(-1.0 if (index == 1) == right else -2.0 for index in range(len(options)))
+    return Sample(
+        task=task,
+        split=split,
+        row=row,
+        template=template,
+        shots=shots,
+        inputs="x",
+        options=options,
+        answer=1,
+        references=(options[1],),
+        scores=scores,
+        lengths=(2,) * len(options),
+    )
+
+
+def write_run(folder: Path, base: dict[str, list[Sample]], tuned: dict[str, list[Sample]], *, fold="f") -> None:
+    for task, samples in base.items():
+        write_samples(samples_path(folder / "base", task), samples)
+    for task, samples in tuned.items():
+        write_samples(samples_path(folder / "folds" / fold / "tuned", task), samples)
+
+
+def info(name="t", *, clusters=("c",), kind="classification", metrics=("accuracy",)) -> TaskInfo:
+    return TaskInfo(name=name, clusters=clusters, kind=kind, metrics=metrics)
