@@ -175,7 +175,7 @@ def _stream(
 ) -> tuple[Mixture, Batches]:
     config = job.config
     codec = make_codec(config, lm.tokenizer, lm.family)
-    mixture = make_mixture(config, prepared, split, codec=codec)
+    mixture = make_mixture(config, prepared, split)
     packing = config.packing
     isolation = check_isolation(lm)
     if packing.enabled and not isolation.is_isolated:

@@ -118,17 +118,10 @@ def make_codec(config: RunConfig, tokenizer: PreTrainedTokenizerBase, family: Fa
     )
 
 
-def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, codec: Codec) -> Mixture:
-    """The endless stream of training prompts of one fold."""
+def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> Mixture:
+    """The endless stream of training prompts of one fold; packing sees to the token budget and counts what it costs."""
     names = {task.name for task in split.train}
     chosen = [p for p in prepared if p.task.name in names and len(p.stores.get("train", ()))]
     if not chosen:
         raise ConfigError("no task is left to train on", where="holdout.folds", hint="hold out less, or add tasks")
-    return Mixture(
-        chosen,
-        seed=config.seed,
-        settings=config.mixture,
-        prompts=config.prompts,
-        count_tokens=codec.count_tokens,
-        max_input_tokens=config.packing.max_input_tokens,
-    )
+    return Mixture(chosen, seed=config.seed, settings=config.mixture, prompts=config.prompts)

@@ -61,7 +61,7 @@ def preview(
         raise ConfigError(f'no task "{only_task}" is trained on in this fold', where="--task", hint=hint)
     tokenizer, family = make_tokenizer(config, prepared)
     codec = make_codec(config, tokenizer, family)
-    mixture = make_mixture(config, prepared, split, codec=codec)
+    mixture = make_mixture(config, prepared, split)
     indices = (i for i in islice(count_from(start), _MAX_LOOKED_AT) if only_task is None or _is(mixture, i, only_task))
     for index in islice(indices, count):
         prompt = mixture[index]

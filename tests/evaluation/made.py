@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from flantune.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
 from flantune.evaluation.evaluate import Evaluated, evaluate
 from flantune.evaluation.samples import samples_path, write_samples
@@ -89,7 +91,18 @@ def make_model(architecture="llama", *, seed=0) -> LanguageModel:
     return build_model(settings, tokenizer, seed=seed)
 
 
-def run(lm, prepared, folder: Path, *, seed=0, prompts=None, progress=None, packing=None, **settings) -> list[Evaluated]:
+def make_talkative(architecture: str, *, seed=0) -> LanguageModel:
+    """A random model that writes other tokens than the one it has just read, as tied embeddings would have it."""
+    lm = make_model(architecture, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    head = lm.model.lm_head
+    head.weight = torch.nn.Parameter(torch.randn(head.weight.shape, generator=generator))
+    return lm
+
+
+def run(
+    lm, prepared, folder: Path, *, seed=0, prompts=None, progress=None, packing=None, **settings
+) -> list[Evaluated]:
     return list(
         evaluate(
             lm,
@@ -104,7 +117,9 @@ def run(lm, prepared, folder: Path, *, seed=0, prompts=None, progress=None, pack
     )
 
 
-def choice_sample(row: int, *, right: bool, template="a", task="t", split="test", shots=0, options=("no", "yes")) -> Sample:
+def choice_sample(
+    row: int, *, right: bool, template="a", task="t", split="test", shots=0, options=("no", "yes")
+) -> Sample:
     """A classification sample that is answered right or wrong; the gold option is the second."""
     scores = tuple(-1.0 if (index == 1) == right else -2.0 for index in range(len(options)))
     return Sample(

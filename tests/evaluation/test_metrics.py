@@ -89,7 +89,9 @@ def test_rouge_is_the_library_with_the_best_reference_for_each_type():
 def test_corpus_bleu_is_sacrebleu():
     statistics = np.array([bleu_statistics(p, r) for p, r in zip(PREDICTIONS, REFERENCES, strict=True)])
     streams = [[r[min(k, len(r) - 1)] for r in REFERENCES] for k in range(2)]
-    library = sacrebleu.corpus_bleu(PREDICTIONS, streams, tokenize="intl", smooth_method="exp", use_effective_order=False)
+    library = sacrebleu.corpus_bleu(
+        PREDICTIONS, streams, tokenize="intl", smooth_method="exp", use_effective_order=False
+    )
     assert library.score > 1.0
     assert corpus_bleu(statistics, np.ones((1, 5)))[0] == pytest.approx(library.score / 100, abs=1e-9)
 
@@ -108,9 +110,7 @@ def test_bleu_does_not_warn_at_every_sentence(caplog):
 
 
 def test_normalization_can_change_the_answer():
-    long_option = sample(
-        options=("no", "certainly not", "ñññ"), answer=1, scores=(-3.0, -6.0, -2.9), lengths=(1, 6, 1)
-    )
+    long_option = sample(options=("no", "certainly not", "ñññ"), answer=1, scores=(-3.0, -6.0, -2.9), lengths=(1, 6, 1))
     chosen = {name: choose(option_scores(long_option, name)).index for name in NORMALIZATIONS}
     assert chosen == {"sum": 2, "token": 1, "character": 1, "byte": 1}
     # ñ is one character and two bytes.

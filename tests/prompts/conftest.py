@@ -43,7 +43,7 @@ def make_task() -> Callable[..., Task]:
             family=name,
             kind=kind,
             source=None,
-            adapter=lambda row: None,
+            adapter=None,
             splits={"train": "train", "test": "test"},
             templates=templates
             or (

@@ -24,6 +24,7 @@ def test_good_templates_have_no_findings(make_task: Callable[..., Task], example
 BROKEN = {
     "a line break that lost its backslash": ("{premise}\nn{hypothesis} {options}", "broken-line-break"),
     "one glued to a colon": ("Claim:n{hypothesis} {premise} {options}", "broken-line-break"),
+    "one between slots": ("{premise}n{hypothesis} {options}", "broken-line-break"),
     "two of them": ("Claim:nn{hypothesis} {premise} {options}", "broken-line-break"),
     "one that kept it as two characters": (r"{premise}\n{hypothesis} {options}", "broken-line-break"),
     "no input slot": ("Make up a claim.", "no-input-slot"),

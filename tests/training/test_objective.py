@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.training.small import ARCHITECTURES, make_batches, make_lm
 
 from flantune.errors import TrainingError
 from flantune.models.forward import target_logprobs
@@ -17,7 +18,6 @@ from flantune.training.objective import (
     loss_by_task,
 )
 from flantune.types import Batch, Counts
-from tests.training.small import ARCHITECTURES, make_batches, make_lm
 
 
 def gradient(lm, batch):
@@ -79,7 +79,7 @@ def test_packed_equals_one_prompt_a_row_and_one_prompt_a_batch(architecture):
             logits = lm.model(input_ids=inputs[None], labels=target[None]).logits[0]
         loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum") / batch.counts.target_tokens
         loss.backward()
-        total += float(loss)
+        total += loss.item()
     theirs = {name: weight.grad for name, weight in lm.model.named_parameters() if weight.grad is not None}
     assert found.loss == pytest.approx(total, rel=1e-5)
     assert_same_gradient(mine, theirs, rtol=1e-4)
@@ -113,9 +113,7 @@ def test_a_batch_without_targets_is_refused():
 
 
 def test_a_loss_that_is_no_number_names_tasks_and_rows():
-    batch = Batch(
-        cursor=0, next_cursor=3, packs=(), tasks=("rte", "boolq", "rte"), rows=(11, 22, 33), counts=Counts()
-    )
+    batch = Batch(cursor=0, next_cursor=3, packs=(), tasks=("rte", "boolq", "rte"), rows=(11, 22, 33), counts=Counts())
     tokens = np.array([1, 1, 1])
     bad = StepLoss(loss=float("nan"), item_nll=np.array([np.nan, 1.0, np.inf]), item_tokens=tokens)
     with pytest.raises(TrainingError, match=r"training step 7: the loss .* rte rows 11, 33\n") as caught:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.training.small import make_batches, make_lm
 
 from flantune.models.forward import target_logprobs
 from flantune.training.randomness import dropout, repeatable, seed_micro_batch
-from tests.training.small import make_batches, make_lm
 
 
 def draw(**at):

@@ -1,1 +1,5 @@
-"""Placeholder."""
+"""The embedded demo: a micro-world made by code, whose tasks and tiny models show the whole line in minutes, offline."""
+
+from flantune.demo.write import write_demo
+
+__all__ = ["write_demo"]

@@ -26,13 +26,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase,
 
 from flantune.demo.text import documents
 from flantune.demo.tokenizer import train_tokenizer
+from flantune.models.masks import additive, context_mask, decoder_mask
 from flantune.types import Family
 
 TOKENIZER_DOCUMENTS = 30_000
 HELD_BACK = 1_000_000_000
 """Documents from this number on are never trained on: probes and the held-back loss use them."""
 IGNORED = -100
-GROUP = 8
+ENCODER_ROW, DECODER_ROW = 128, 112
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,6 @@ class Recipe:
     Attributes:
         tokens: Tokens to read before stopping; the learning rate falls along a cosine until then.
         batch_tokens: Tokens of one optimizer step, about.
-        compiled: Compile the forward pass: a minute to begin with, then about a quarter faster for encoder-decoder.
     """
 
     family: Family
@@ -51,7 +51,6 @@ class Recipe:
     hidden_size: int = 128
     layers: int = 5
     learning_rate: float = 3e-3
-    compiled: bool = False
     warmup_steps: int = 200
     batch_tokens: int = 4_096
     weight_decay: float = 0.05
@@ -127,53 +126,81 @@ def decoder_batch(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, documen
     return TextBatch(arrays={"input_ids": ids, "labels": ids}, next_document=number, tokens=ids.numel())
 
 
-def encoder_decoder_batches(
-    tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, document: int
-) -> tuple[TextBatch, ...]:
-    """Eight steps' pairs of (one to four documents, the last cut anywhere; its rest), alike in length within a step."""
+def encoder_decoder_batch(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, document: int) -> TextBatch:
+    """Packed pairs of (a document's beginning, its rest), sometimes with whole documents before the beginning."""
     rng = Random(f"cuts/{recipe.seed}/{document}")
     stream = _encoded(tokenizer, recipe.seed, document)
-    number, size, pairs = document, 0, []
-    while size < recipe.batch_tokens * GROUP:
-        count = rng.choices((1, 2, 3, 4), (6, 3, 1, 1))[0]
+    rows_wanted = max(1, recipe.batch_tokens // (ENCODER_ROW + DECODER_ROW))
+    rows: list[list[tuple[list[int], list[int]]]] = [[]]
+    number = document
+    while True:
+        count = rng.choices((1, 2, 3), (85, 10, 5))[0]
         *before, last = islice(stream, count)
         number += count
-        cut = rng.randint(min(4, len(last) - 2), len(last) - 2)
-        pairs.append(([t for d in before for t in d] + last[:cut] + [1], last[cut:]))
-        size += len(pairs[-1][0]) + len(pairs[-1][1])
-    pairs.sort(key=lambda pair: len(pair[0]))
-    parts = _cut_evenly(pairs, GROUP)
-    rng.shuffle(parts)
-    return tuple(_pair_batch(part, next_document=number if k == GROUP - 1 else document) for k, part in enumerate(parts))
+        cut = rng.randint(len(last) // 8, len(last) * 3 // 4)
+        inputs = [token for one in before for token in one[:-1]] + last[:cut] + [tokenizer.eos_token_id]
+        pair = (inputs[-ENCODER_ROW:], last[cut : cut + DECODER_ROW])
+        if not _fits([*rows[-1], pair]):
+            if len(rows) == rows_wanted:
+                break
+            rows.append([])
+        rows[-1].append(pair)
+    arrays = _packed(rows)
+    return TextBatch(arrays=arrays, next_document=number, tokens=int((arrays["encoder_segments"] > 0).sum()
+        + (arrays["decoder_segments"] > 0).sum()))
 
 
-def _cut_evenly(pairs: Sequence[tuple[list[int], list[int]]], count: int) -> list[list[tuple[list[int], list[int]]]]:
-    """Consecutive parts of about equally many tokens."""
-    sizes = [len(inputs) + len(targets) for inputs, targets in pairs]
-    share, running = sum(sizes) / count, 0
-    parts: list[list[tuple[list[int], list[int]]]] = [[] for _ in range(count)]
-    for pair, size in zip(pairs, sizes, strict=True):
-        parts[min(count - 1, int(running / share))].append(pair)
-        running += size
-    return parts
+def _fits(pairs: Sequence[tuple[list[int], list[int]]]) -> bool:
+    sizes = [(len(inputs), len(targets)) for inputs, targets in pairs]
+    return sum(n for n, _ in sizes) <= ENCODER_ROW and sum(m for _, m in sizes) <= DECODER_ROW
 
 
-def _pair_batch(pairs: Sequence[tuple[list[int], list[int]]], *, next_document: int) -> TextBatch:
-    inputs = _padded([pair[0] for pair in pairs], fill=0)
-    return TextBatch(
-        arrays={
-            "input_ids": inputs,
-            "attention_mask": (inputs != 0).long(),
-            "labels": _padded([pair[1] for pair in pairs], fill=IGNORED),
-        },
-        next_document=next_document,
-        tokens=sum(len(one) + len(other) for one, other in pairs),
+def _packed(rows: Sequence[Sequence[tuple[list[int], list[int]]]]) -> dict[str, Tensor]:
+    """Arrays [rows, row length]; the decoder reads each target shifted right behind the start token, 0."""
+    shape = {"encoder": (len(rows), ENCODER_ROW), "decoder": (len(rows), DECODER_ROW)}
+    arrays = {
+        f"{side}_{what}": torch.zeros(size, dtype=torch.long)
+        for side, size in shape.items()
+        for what in ("tokens", "segments")
+    }
+    arrays["labels"] = torch.full(shape["decoder"], IGNORED)
+    for r, row in enumerate(rows):
+        n = m = 0
+        for segment, (inputs, targets) in enumerate(row, start=1):
+            read, written = slice(n, n + len(inputs)), slice(m, m + len(targets))
+            arrays["encoder_tokens"][r, read] = torch.tensor(inputs)
+            arrays["encoder_segments"][r, read] = segment
+            arrays["decoder_tokens"][r, written] = torch.tensor([0, *targets[:-1]])
+            arrays["decoder_segments"][r, written] = segment
+            arrays["labels"][r, written] = torch.tensor(targets)
+            n, m = n + len(inputs), m + len(targets)
+    return arrays
+
+
+def loss_of(model: torch.nn.Module, arrays: dict[str, Tensor]) -> Tensor:
+    """Mean negative log-likelihood of the labels."""
+    if "encoder_tokens" not in arrays:
+        loss: Tensor = model(**arrays, use_cache=False).loss
+        return loss
+    encoder, decoder = arrays["encoder_segments"], arrays["decoder_segments"]
+    masks = (
+        additive(mask, torch.float32)
+        for mask in (
+            context_mask(encoder, encoder),
+            context_mask(decoder, encoder),
+            decoder_mask(decoder, torch.zeros_like(decoder)),
+        )
     )
-
-
-def _padded(rows: Sequence[list[int]], *, fill: int) -> Tensor:
-    width = max(len(row) for row in rows)
-    return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
+    seen, crossed, causal = masks
+    read = model.get_encoder()(input_ids=arrays["encoder_tokens"], attention_mask=seen)
+    logits = model(
+        encoder_outputs=read,
+        attention_mask=crossed,
+        decoder_input_ids=arrays["decoder_tokens"],
+        decoder_attention_mask=causal,
+        use_cache=False,
+    ).logits
+    return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), arrays["labels"].flatten())
 
 
 def _encoded(tokenizer: PreTrainedTokenizerBase, seed: int, document: int) -> Iterator[list[int]]:
@@ -188,12 +215,11 @@ def batches(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, document: int
     """The endless stream of steps from a document on."""
     while True:
         if recipe.family == "decoder-only":
-            group: tuple[TextBatch, ...] = (decoder_batch(tokenizer, recipe, document=document, step=step),)
+            batch = decoder_batch(tokenizer, recipe, document=document, step=step)
         else:
-            group = encoder_decoder_batches(tokenizer, recipe, document=document)
-        for batch in group:
-            yield batch
-            document, step = batch.next_document, step + 1
+            batch = encoder_decoder_batch(tokenizer, recipe, document=document)
+        yield batch
+        document, step = batch.next_document, step + 1
 
 
 def pretrain(
@@ -213,14 +239,13 @@ def pretrain(
         model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
     )
     state = _resume(model, optimizer, out)
-    forward = torch.compile(model, dynamic=True) if recipe.compiled else model
     saved_at = probed_at = time.monotonic()
     losses: list[float] = []
     began, first_tokens, at_start = time.monotonic(), state["tokens"], state["step"]
     for batch in batches(tokenizer, recipe, document=state["document"], step=state["step"]):
         if state["tokens"] >= recipe.tokens or state["step"] - at_start == stop_after_steps:
             break
-        losses.append(_step(forward, optimizer, batch, rate=recipe.rate(state["step"], state["tokens"])))
+        losses.append(_step(model, optimizer, batch, rate=recipe.rate(state["step"], state["tokens"])))
         state = {
             "document": batch.next_document,
             "step": state["step"] + 1,
@@ -231,8 +256,7 @@ def pretrain(
             speed = (state["tokens"] - first_tokens) / (now - began)
             _log(out, {**state, "loss": sum(losses) / len(losses), "tokens_per_s": round(speed)})
             losses = []
-        whole = recipe.family == "decoder-only" or state["step"] % GROUP == 0
-        if whole and now - saved_at > checkpoint_every_s:
+        if now - saved_at > checkpoint_every_s:
             _save(model, optimizer, tokenizer, state, out)
             saved_at = time.monotonic()
         if now - probed_at > probe_every_s:
@@ -254,7 +278,7 @@ def _step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: TextB
         group["lr"] = rate
     model.train()
     with torch.autocast("cpu", torch.bfloat16):
-        loss = model(**batch.arrays, use_cache=False).loss
+        loss = loss_of(model, batch.arrays)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
@@ -344,7 +368,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes-between-checkpoints", type=float, default=5.0)
-    parser.add_argument("--compile", action="store_true", dest="compiled", help="compile the forward pass")
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -355,7 +378,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hidden_size=given.hidden_size,
         layers=given.layers,
         learning_rate=given.learning_rate,
-        compiled=given.compiled,
     )
     every_s = given.minutes_between_checkpoints * 60
     pretrain(recipe, out=given.out, checkpoint_every_s=every_s, probe_every_s=every_s)

@@ -182,7 +182,7 @@ class Verdict(Part):
 class Results(Part):
     """All scores of a run."""
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[1] = Field(alias="schema")
     """Version of this format."""
     name: str
     """Title of the run."""

@@ -111,6 +111,7 @@ def summarize(
     ]
     clusters = list(_clusters(entries, folds, settings))
     results = Results(
+        schema=1,
         name=name,
         confidence=settings.confidence,
         normalization=settings.normalization,

@@ -1,4 +1,7 @@
-"""Load, save and run language models of both families on packed arrays. Names load lazily: importing torch is slow."""
+"""Load, save and run language models of both families on packed arrays.
+
+Names load lazily, since importing torch is slow. ``generate`` lives in ``flantune.models.generate``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flantune.models.forward import TargetScores, target_logprobs
-    from flantune.models.generate import generate
     from flantune.models.load import LanguageModel, load_model, load_tokenizer, save_model
     from flantune.models.scratch import build_model, train_tokenizer
     from flantune.models.selftest import IsolationReport, check_isolation
@@ -18,7 +20,6 @@ _HOMES = {
     "TargetScores": "forward",
     "build_model": "scratch",
     "check_isolation": "selftest",
-    "generate": "generate",
     "load_model": "load",
     "load_tokenizer": "load",
     "save_model": "load",
@@ -32,7 +33,6 @@ __all__ = [
     "TargetScores",
     "build_model",
     "check_isolation",
-    "generate",
     "load_model",
     "load_tokenizer",
     "save_model",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers.utils import logging
 
 from flantune.errors import ModelError
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
     from flantune.config import ModelSettings
     from flantune.types import Family
+
+_Loaded = TypeVar("_Loaded")
 
 COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -140,8 +145,9 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    lm.model.save_pretrained(draft, safe_serialization=True)
-    _keep_output_scaling(lm.model, draft / "config.json")
+    with _quiet_library():
+        lm.model.save_pretrained(draft)
+    _mark_untied(lm.model, draft / "config.json")
     lm.tokenizer.save_pretrained(draft)
     (draft / "README.md").write_text(card, encoding="utf-8")
     if folder.exists():
@@ -155,10 +161,19 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
     return folder
 
 
+_CONVERT = (
+    "flantune never unpickles weights; convert them once with transformers: "
+    "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)"
+)
 _FIND = "check model.path; a hub id needs the network or a filled Hugging Face cache"
 
 
 def load_config(settings: ModelSettings) -> PretrainedConfig:
+    """A model's config without its weights, say to tell its family.
+
+    Raises:
+        ModelError: It cannot be found or read.
+    """
     _require_path(settings)
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(
@@ -175,8 +190,8 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
 
 
 def _from_pretrained(auto: Any, settings: ModelSettings, config: PretrainedConfig) -> PreTrainedModel:
-    def load(attention: str) -> PreTrainedModel:
-        model: PreTrainedModel = auto.from_pretrained(
+    def load(attention: str) -> tuple[PreTrainedModel, dict[str, Any]]:
+        loaded: tuple[PreTrainedModel, dict[str, Any]] = auto.from_pretrained(
             settings.path,
             config=config,
             revision=settings.revision,
@@ -184,27 +199,37 @@ def _from_pretrained(auto: Any, settings: ModelSettings, config: PretrainedConfi
             dtype=torch.float32,
             use_safetensors=True,
             attn_implementation=attention,
+            output_loading_info=True,
         )
-        return model
+        return loaded
 
     try:
-        if needs_eager_attention(config):
-            return load("eager")
-        try:
-            return load("sdpa")
-        except ValueError as error:
-            if "scaled_dot_product_attention" not in str(error):
-                raise
-            return load("eager")
+        with _quiet_library():
+            model, info = _with_best_attention(load, config)
     except (OSError, ValueError) as error:
         pickled = "safetensors" in str(error)
-        hint = (
-            "flantune never unpickles weights; convert them with transformers: "
-            "AutoModel.from_pretrained(…).save_pretrained(…)"
-        )
         raise ModelError(
-            f"cannot load the weights: {_first_line(error)}", where=settings.path, hint=hint if pickled else _FIND
+            f"cannot load the weights: {_first_line(error)}", where=settings.path, hint=_CONVERT if pickled else _FIND
         ) from error
+    if missing := sorted(info["missing_keys"]):
+        raise ModelError(
+            f"{len(missing)} weights are missing, such as {missing[0]}",
+            where=settings.path,
+            hint="use a checkpoint with a language-model head of this architecture",
+        )
+    return model
+
+
+def _with_best_attention(load: Callable[[str], _Loaded], config: PretrainedConfig) -> _Loaded:
+    """Fused attention where the model has it."""
+    if needs_eager_attention(config):
+        return load("eager")
+    try:
+        return load("sdpa")
+    except ValueError as error:
+        if "scaled_dot_product_attention" not in str(error):
+            raise
+        return load("eager")
 
 
 def embedded_tokens(model: Any) -> int:
@@ -234,18 +259,33 @@ def _check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
         )
 
 
-def _keep_output_scaling(model: PreTrainedModel, path: Path) -> None:
-    """Keeps a reloaded T5 from scaling its decoder's output when this one does not (T5 1.1, Flan-T5).
+def _mark_untied(model: Any, path: Path) -> None:
+    """Stores that the head of a T5 has weights of its own (T5 1.1, Flan-T5).
 
-    transformers tells the two kinds apart by ``tie_word_embeddings`` in the stored config, a flag that it overwrites
-    in memory and so would store wrongly.
+    transformers overwrites ``tie_word_embeddings`` in memory and would store it as true, from which its version 4
+    concludes that the head shares the embeddings and that the decoder's output is scaled.
     """
-    scales = getattr(model.config, "scale_decoder_outputs", None)
-    if scales is None:
+    head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
+    if getattr(model.config, "scale_decoder_outputs", True) or head.weight is embeddings.weight:
         return
     stored = json.loads(path.read_text(encoding="utf-8"))
-    stored["tie_word_embeddings"] = bool(scales)
+    stored["tie_word_embeddings"] = False
     path.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _quiet_library() -> Iterator[None]:
+    """No progress bars (the command line has its own) and no advice; missing weights are an error of ours."""
+    messages: Any = logging
+    had_bars, verbosity = messages.is_progress_bar_enabled(), messages.get_verbosity()
+    messages.disable_progress_bar()
+    messages.set_verbosity_error()
+    try:
+        yield
+    finally:
+        messages.set_verbosity(verbosity)
+        if had_bars:
+            messages.enable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from queue import Full, Queue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Protocol
@@ -216,10 +217,12 @@ def pack_for_scoring(
     sizes = size_array([prompt for _, _, prompt in units], family)
     order = sorted(range(len(units)), key=lambda at: (-int(sizes[at].max()), at))
     while order:
-        rows = _scoring_rows(sizes[order], batch_tokens, is_packed=is_isolated)
-        count = sum(map(len, rows))
-        yield _scoring_pack([units[at] for at in order[:count]], rows, family)
-        order = order[count:]
+        groups = _scoring_rows(sizes[order], batch_tokens, is_packed=is_isolated)
+        for rows in groups:
+            used = [order[at] for row in rows for at in row]
+            local = _consecutive([len(row) for row in rows])
+            yield _scoring_pack([units[at] for at in used], local, family)
+        order = order[sum(len(row) for rows in groups for row in rows) :]
 
 
 def lay_out(
@@ -246,14 +249,22 @@ def size_array(encoded: Sequence[EncodedPrompt | None], family: Family) -> Int32
     return np.array(sizes, dtype=np.int32).reshape(len(sizes), 1 if family == "decoder-only" else 2)
 
 
-def _scoring_rows(sizes: Int32, batch_tokens: int, *, is_packed: bool) -> list[list[int]]:
-    """Rows for the first prompts, which are the longest left."""
-    width = int(sizes[0].max())
+def _scoring_rows(sizes: Int32, batch_tokens: int, *, is_packed: bool) -> list[Rows]:
+    """Micro-batches of rows for the first prompts, which are the longest left."""
     if not is_packed:
-        return [[at] for at in range(min(len(sizes), max(1, batch_tokens // int(sizes[0].sum()))))]
-    width = max(width, min(SCORING_ROW_TOKENS, batch_tokens))
-    groups = longest_prefix(sizes, max_rows=max(1, batch_tokens // width), capacity=width)
-    return [row for rows in groups for row in rows]
+        return [[[at] for at in range(min(len(sizes), max(1, batch_tokens // int(sizes[0].sum()))))]]
+    width = max(int(sizes[0].max()), min(SCORING_ROW_TOKENS, batch_tokens))
+    return longest_prefix(sizes, max_rows=max(1, batch_tokens // width), capacity=width)
+
+
+def _consecutive(lengths: Sequence[int]) -> Rows:
+    """Rows of so many items each, numbered on.
+
+    >>> _consecutive([2, 1, 3])
+    [[0, 1], [2], [3, 4, 5]]
+    """
+    ends = list(accumulate(lengths))
+    return [list(range(end - length, end)) for end, length in zip(ends, lengths, strict=True)]
 
 
 def _scoring_pack(

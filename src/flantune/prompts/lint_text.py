@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from flantune.types import Task, Template
 
 _EMPTY = CompiledText(literals=("",), slots=())
+_LOST_BACKSLASH = re.compile(r"(?<!\w)n{1,2}$")
+"""What is left of a line break or two in front of a slot when the backslash is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,39 +104,41 @@ def text_findings(reading: Reading) -> Iterator[Finding]:
         ("inputs", reading.template.inputs, reading.inputs),
         ("targets", reading.template.targets, reading.targets),
     ):
-        yield from _broken_line_breaks(reading, side, text)
+        yield from _broken_line_breaks(reading, side, text, compiled)
         yield from _glued_fields(reading, side, compiled)
         yield from _stray_spaces(reading, side, text)
 
 
-def _broken_line_breaks(reading: Reading, side: str, text: str) -> Iterator[Finding]:
-    r"""A line break that lost its backslash ("\nn{slot}"), or kept it as a letter pair."""
-    if match := re.search(r"(?:^|\n|\{\{|[^\w{}])(n{1,2})\{(?!\{)", text):
-        yield reading.error(
-            "broken-line-break",
-            f'the {side} have a stray "{match[1]}" glued to a slot: {text[match.start() : match.end() + 12]!r}',
-            hint="write the line break again",
-        )
+def _broken_line_breaks(reading: Reading, side: str, text: str, compiled: CompiledText) -> Iterator[Finding]:
+    r"""A line break that lost its backslash ("\nn{slot}"), or kept it as one of two characters."""
     if match := re.search(r"\\[nrt]", text):
         yield reading.error(
             "broken-line-break",
             f"the {side} contain the two characters {match[0]} instead of a line break or tab",
             hint="in TOML, write it between double quotes, or as a real line break between triple quotes",
         )
+        return
+    for slot, before in zip(compiled.slots, compiled.literals, strict=False):
+        if match := _LOST_BACKSLASH.search(before):
+            yield reading.error(
+                "broken-line-break",
+                f'the {side} have a stray "{match[0]}" in front of the slot {{{slot}}}',
+                hint="write the line break again",
+            )
 
 
 def _glued_fields(reading: Reading, side: str, compiled: CompiledText) -> Iterator[Finding]:
+    last = len(compiled.slots) - 1
     for number, slot in enumerate(compiled.slots):
         before, after = compiled.literals[number], compiled.literals[number + 1]
-        if re.search(r"(?<!\w)n{1,2}$", before):
-            continue  # told as a broken line break
-        if re.search(r"\w$", before) or re.match(r"\w", after):
+        is_told = _LOST_BACKSLASH.search(before) or (number < last and _LOST_BACKSLASH.fullmatch(after))
+        if not is_told and (re.search(r"\w\Z", before) or re.match(r"\w", after)):
             yield reading.error(
                 "glued-field",
                 f"in the {side} the slot {{{slot}}} touches a letter or digit",
                 hint="put a space or a line break between them",
             )
-        if not after and number + 1 < len(compiled.slots):
+        if not after and number < last:
             yield reading.error(
                 "glued-field",
                 f"in the {side} the slots {{{slot}}} and {{{compiled.slots[number + 1]}}} touch",

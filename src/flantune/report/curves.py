@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
 from flantune.report.numbers import as_number, plain, short_count
-from flantune.report.results import Json
 from flantune.report.svg import Scale, circle, image, line, padded_range, path, text
+from flantune.report.values import Json
 
 WIDTH, HEIGHT = 272.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 262.0, 30.0, 122.0
@@ -58,7 +59,10 @@ def curve(data: Series, *, limits: tuple[float, float] | None = None) -> Markup:
         limits: Ends of the vertical axis, shared between folds so that their panels can be compared.
     """
     low, high = limits or value_limits([data])
-    across, up = Scale(min(data.steps), max(max(data.steps), min(data.steps) + 1), LEFT, RIGHT), Scale(low, high, BOTTOM, TOP)
+    across, up = (
+        Scale(min(data.steps), max(max(data.steps), min(data.steps) + 1), LEFT, RIGHT),
+        Scale(low, high, BOTTOM, TOP),
+    )
     cells = buckets(data.steps, data.values, most=MOST_POINTS)
     mean = [(across(c.step), up(c.mean)) for c in cells]
     band = [(across(c.step), up(c.high)) for c in cells] + [(across(c.step), up(c.low)) for c in reversed(cells)]
@@ -118,7 +122,7 @@ def buckets(steps: Sequence[float], values: Sequence[float], *, most: int) -> tu
     number = min(most, len(values))
     edges = [k * len(values) // number for k in range(number + 1)] if number else [0]
     found = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         part = values[start:end]
         found.append(Bucket(sum(steps[start:end]) / len(part), sum(part) / len(part), min(part), max(part)))
     return tuple(found)

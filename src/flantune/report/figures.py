@@ -2,67 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from markupsafe import Markup
 
-from flantune.report.numbers import points, shots_label, signed
-from flantune.report.results import MODELS, Estimate, Model, Pair, TaskResult, Verdict
-from flantune.report.svg import (
-    Scale,
-    circle,
-    element,
-    group,
-    image,
-    line,
-    padded_range,
-    rectangle,
-    shorten,
-    text,
-)
+from flantune.report.frame import Page, axis, both, difference_text, interval_mark, legend, missing, row_label
+from flantune.report.numbers import end, points, shots_label, signed
+from flantune.report.results import MODELS, Model, Pair, TaskResult, Verdict
+from flantune.report.svg import Scale, circle, group, image, line, padded_range, rectangle, shorten, text
 
 LANE = {"base": -5.0, "tuned": 5.0}
 """Vertical offset of each model's mark from the middle of its row, in pixels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Measures of one drawing: on narrow screens labels stand above their row, not beside it.
-
-    Attributes:
-        width: Whole width in pixels.
-        left: Where the plot begins.
-        right: Where the plot ends; numbers stand to the right of it.
-        row: Height of a row.
-        label: Height that a label above its row takes; 0 when labels stand beside.
-    """
-
-    name: str
-    width: float
-    left: float
-    right: float
-    row: float
-    label: float
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether labels stand above their rows."""
-        return self.label > 0
-
-
-WIDE = Page(name="wide", width=860, left=258, right=702, row=30, label=0)
-NARROW = Page(name="narrow", width=358, left=8, right=350, row=26, label=20)
-
-
-def both(draw: Callable[[Page], Markup]) -> Markup:
-    """A figure drawn for both widths of screen; the style sheet shows one of them."""
-    return Markup("").join((draw(WIDE), draw(NARROW)))
-
-
-def missing(label: str = "Not measured.") -> Markup:
-    """What stands where a figure has nothing to show."""
-    return element("p", label, class_="missing")
 
 
 # ---------------------------------------------------------------- the headline
@@ -89,28 +40,19 @@ def _verdict(verdict: Verdict, page: Page) -> Markup:
         text(width - 4, y - 18, "better →", "axis", anchor="end"),
         text(scale(0), y + 34, "0", "axis halo", anchor="middle"),
     ]
-    marks += _interval_mark(difference, scale, y, f"mark {verdict.direction}", radius=7)
-    marks.append(text(scale(difference.value or 0.0), y - 18, difference.signed(), f"hero {verdict.direction} halo", anchor="middle"))
+    marks += interval_mark(difference, scale, y, f"mark {verdict.direction}", radius=7)
+    tone = f"hero {verdict.direction} halo"
+    marks.append(text(scale(difference.value or 0.0), y - 18, difference.signed(), tone, anchor="middle"))
     marks += [
-        text(scale(end), y + 34, signed(end), "axis halo", anchor="middle")
-        for end in (difference.low, difference.high)
-        if end is not None and abs(scale(end) - scale(0)) > 24
+        text(scale(bound), y + 34, end(bound), "axis halo", anchor="middle")
+        for bound in (difference.low, difference.high)
+        if bound is not None and abs(scale(bound) - scale(0)) > 24
     ]
     label = (
         f"Difference of tuned and base {difference.signed()} points, interval {difference.interval()}; "
         f"to the left of zero is worse, to the right better."
     )
     return image(marks, width=width, height=96, label=label, variant=page.name)
-
-
-def _interval_mark(estimate: Estimate, scale: Scale, y: float, class_: str, *, radius: float = 4.5) -> list[Markup]:
-    """A dot with its interval; nothing when the value is unknown."""
-    if estimate.value is None:
-        return []
-    marks = []
-    if estimate.low is not None and estimate.high is not None:
-        marks.append(line(scale(estimate.low), y, scale(estimate.high), y, f"{class_} whisker"))
-    return [*marks, circle(scale(estimate.value), y, radius, f"{class_} dot")]
 
 
 # ---------------------------------------------------------------- held-out clusters
@@ -124,7 +66,7 @@ def cluster_figure(pairs: Sequence[Pair], overall: Sequence[Pair], *, measure: s
         overall: One entry a number of exemplars; drawn last, under a rule.
         measure: "raw" or "normalized", for words only.
 
-    Paper: FLAN 2021, section 3.
+    Paper: FLAN 2021, section 3, shows the same comparison for its held-out clusters.
     """
     rows = [row for row in pairs if row.base.value is not None or row.tuned.value is not None]
     if not rows:
@@ -135,7 +77,7 @@ def cluster_figure(pairs: Sequence[Pair], overall: Sequence[Pair], *, measure: s
 def _clusters(rows: list[Pair], overall: list[Pair], page: Page, measure: str) -> Markup:
     scale = _score_scale([*rows, *overall], page)
     names = _in_order(rows)
-    y, marks = 46.0, [_legend(page)]
+    y, marks = 46.0, [legend(page)]
     for name in names:
         members = sorted((row for row in rows if row.name == name), key=lambda row: row.shots)
         drawn, y = _block(members, scale, page, y)
@@ -144,9 +86,9 @@ def _clusters(rows: list[Pair], overall: list[Pair], page: Page, measure: str) -
         marks.append(line(0, y, page.width, y, "rule"))
         drawn, y = _block(sorted(overall, key=lambda row: row.shots), scale, page, y + 6, is_strong=True)
         marks += drawn
-    axis = _axis(scale, page, 38, y, points)
+    grid = axis(scale, page, 38, y, points)
     label = f"Held-out clusters, {measure} scores in points. " + " ".join(_say_pair(r) for r in [*rows, *overall])
-    return image([*axis, *marks], width=page.width, height=y + 26, label=label, variant=page.name)
+    return image([*grid, *marks], width=page.width, height=y + 26, label=label, variant=page.name)
 
 
 def _block(
@@ -160,18 +102,18 @@ def _block(
     marks: list[Markup] = []
     if page.is_narrow and several:
         y += page.label
-        marks += _row_label(name, page, y, is_strong=True)
+        marks += row_label(name, page, y, is_strong=True)
     for k, row in enumerate(members):
         y += page.label
         middle = y + page.row / 2
         if k == 0 and not (page.is_narrow and several):
-            marks += _row_label(name, page, y, is_strong=is_strong)
+            marks += row_label(name, page, y, is_strong=is_strong)
         if several and page.is_narrow:
             marks.append(text(page.left, y - 5, shots_label(row.shots), "axis"))
         elif several:
             marks.append(text(page.left - 10, middle + 4, shots_label(row.shots), "axis", anchor="end"))
         marks += _pair_marks(row, scale, middle)
-        marks += _difference_text(row.difference, page, y)
+        marks += difference_text(row.difference, page, y)
         y += page.row
     return marks, y + 8
 
@@ -198,32 +140,8 @@ def _pair_marks(row: Pair, scale: Scale, y: float) -> list[Markup]:
     if row.chance is not None:
         marks.append(line(scale(row.chance), y - 11, scale(row.chance), y + 11, "chance"))
     for model in MODELS:
-        marks += _interval_mark(row.of(model), scale, y + LANE[model], f"mark {model}")
+        marks += interval_mark(row.of(model), scale, y + LANE[model], f"mark {model}")
     return [group(*marks, title=_say_pair(row))]
-
-
-def _row_label(name: str, page: Page, y: float, *, is_strong: bool = False, room: float | None = None) -> list[Markup]:
-    """A row's name, beside it or above it."""
-    strong = "label strong" if is_strong else "label"
-    if page.is_narrow:
-        return [text(page.left, y - 5, shorten(name, 190), strong)]
-    return [text(0, y + page.row / 2 + 4, shorten(name, room or page.left - 74), strong)]
-
-
-def _difference_text(difference: Estimate, page: Page, y: float) -> list[Markup]:
-    """The difference in words at the end of a row: the number, and its interval in gray."""
-    if difference.value is None:
-        return []
-    tone = f"value {difference.direction}"
-    if page.is_narrow:
-        known = difference.low is not None
-        content = f"{difference.signed()} ({difference.interval()})" if known else difference.signed()
-        return [text(page.right, y - 5, content, tone, anchor="end")]
-    middle = y + page.row / 2 + 4
-    marks = [text(page.right + 52, middle, difference.signed(), tone, anchor="end")]
-    if difference.low is not None:
-        marks.append(text(page.width, middle, difference.interval(), "axis", anchor="end"))
-    return marks
 
 
 def _say_pair(row: Pair) -> str:
@@ -235,33 +153,6 @@ def _say_pair(row: Pair) -> str:
     )
 
 
-def _axis(scale: Scale, page: Page, top: float, bottom: float, words: Callable[[float], str]) -> list[Markup]:
-    """Light vertical lines at round values, named below."""
-    marks = []
-    for tick in scale.ticks(6 if page.is_narrow else 7):
-        x = scale(tick)
-        marks.append(line(x, top, x, bottom, "grid"))
-        marks.append(text(x, bottom + 16, words(tick).removesuffix(".0"), "axis", anchor="middle"))
-    return marks
-
-
-def _legend(page: Page, *, at_end: str = "tuned − base", dots: str = "") -> Markup:
-    """What the marks mean, once, above the plot."""
-    x, y = page.left, 16.0
-    marks = [
-        circle(x + 5, y - 4, 4.5, "mark base dot"),
-        text(x + 15, y, "base", "legend"),
-        circle(x + 61, y - 4, 4.5, "mark tuned dot"),
-        text(x + 71, y, "tuned", "legend tuned-text"),
-    ]
-    marks += [line(x + 122, y - 11, x + 122, y + 3, "chance"), text(x + 130, y, "chance", "legend")]
-    if dots:
-        marks.append(text(x + 190, y, dots, "axis"))
-    if not page.is_narrow:
-        marks.append(text(page.width, y, at_end, "axis", anchor="end"))
-    return group(*marks)
-
-
 # ---------------------------------------------------------------- paired differences per task
 
 
@@ -269,11 +160,6 @@ def difference_figure(pairs: Sequence[Pair]) -> Markup:
     """What tuning changed on each task, sorted, with intervals: those that cross zero are drawn hollow."""
     rows = sorted((p for p in pairs if p.difference.value is not None), key=lambda p: -(p.difference.value or 0.0))
     return both(lambda page: _differences(rows, page)) if rows else missing()
-
-
-def renamed(pair: Pair, name: str) -> Pair:
-    """The same numbers under another name."""
-    return replace(pair, name=name)
 
 
 def _differences(rows: list[Pair], page: Page) -> Markup:
@@ -286,11 +172,11 @@ def _differences(rows: list[Pair], page: Page) -> Markup:
         y += page.label
         middle = y + row_height / 2
         shape = replace(page, row=row_height)
-        marks += _row_label(row.name, shape, y, room=page.left - 12)
-        dot = _interval_mark(row.difference, scale, middle, f"mark {row.difference.direction}")
+        marks += row_label(row.name, shape, y, room=page.left - 12)
+        dot = interval_mark(row.difference, scale, middle, f"mark {row.difference.direction}")
         said = f"{row.name}: {row.difference.signed()} ({row.difference.interval()})"
         marks.append(group(*dot, title=said))
-        marks += _difference_text(row.difference, shape, y)
+        marks += difference_text(row.difference, shape, y)
         y += row_height + (2 if page.is_narrow else 0)
     zero = [
         line(scale(0), 20, scale(0), y, "zero"),
@@ -300,8 +186,8 @@ def _differences(rows: list[Pair], page: Page) -> Markup:
     label = "Difference of tuned and base on each unseen task, in points. " + " ".join(
         f"{r.name}: {r.difference.signed()} ({r.difference.interval()})." for r in rows
     )
-    axis = _axis(scale, page, 20, y, lambda v: signed(v).removesuffix(".0"))
-    return image([*axis, *zero, *marks], width=page.width, height=y + 26, label=label, variant=page.name)
+    grid = axis(scale, page, 20, y, lambda v: signed(v).removesuffix(".0"))
+    return image([*grid, *zero, *marks], width=page.width, height=y + 26, label=label, variant=page.name)
 
 
 # ---------------------------------------------------------------- every template of every task
@@ -310,7 +196,7 @@ def _differences(rows: list[Pair], page: Page) -> Markup:
 def template_figure(tasks: Sequence[TaskResult]) -> Markup:
     """Every template of every unseen task as a dot, with median and inter-quartile range: the spread over phrasings.
 
-    Paper: T0, figure 4 draws the same; FLAN 2021 gives the mean and standard deviation (table 1).
+    Paper: FLAN 2021, section 2.3 (mean over templates); T0 (median and inter-quartile range).
     """
     rows = [t for t in tasks if any(s.value is not None for m in MODELS for s in t.of(m).templates)]
     return both(lambda page: _templates(rows, page)) if rows else missing()
@@ -322,7 +208,8 @@ def _templates(rows: list[TaskResult], page: Page) -> Markup:
     low, high = padded_range([*known, *chances], step=0.1, smallest=0.3)
     scale = Scale(low, high, page.left, page.right)
     row_height = 40.0
-    y, marks = 40.0, [_legend(page, at_end="median, base → tuned", dots="" if page.is_narrow else "dot: template · bar: IQR · stroke: median")]
+    dots = "" if page.is_narrow else "dot: template · bar: IQR · stroke: median"
+    y, marks = 40.0, [legend(page, at_end="median, base → tuned", dots=dots)]
     for row in rows:
         y += page.label
         middle = y + row_height / 2
@@ -333,20 +220,19 @@ def _templates(rows: list[TaskResult], page: Page) -> Markup:
             marks += _strip(row, model, scale, middle + (-7.5 if model == "base" else 7.5))
         y += row_height
     label = "Scores of every template, in points. " + " ".join(_say_spread(t) for t in rows)
-    axis = _axis(scale, page, 30, y, points)
-    return image([*axis, *marks], width=page.width, height=y + 26, label=label, variant=page.name)
+    grid = axis(scale, page, 30, y, points)
+    return image([*grid, *marks], width=page.width, height=y + 26, label=label, variant=page.name)
 
 
 def _strip_label(row: TaskResult, page: Page, y: float, middle: float) -> list[Markup]:
-    base, tuned = row.base.median, row.tuned.median
-    change = f"{points(base)} → {points(tuned)}"
+    change = f"{points(row.base.median)} → {points(row.tuned.median)}"
     if page.is_narrow:
         return [
-            text(page.left, y - 3, shorten(row.task, 190), "label"),
+            text(page.left, y - 3, shorten(row.label, 190), "label"),
             text(page.right, y - 3, change, "axis", anchor="end"),
         ]
     return [
-        text(0, middle + 4, shorten(row.task, page.left - 12), "label"),
+        text(0, middle + 4, shorten(row.label, page.left - 12), "label"),
         text(page.width, middle + 4, change, "axis", anchor="end"),
     ]
 
@@ -387,4 +273,4 @@ def _say_spread(row: TaskResult) -> str:
         values = [s.value for s in row.of(model).templates if s.value is not None]
         if values:
             said.append(f"{model} {points(min(values))} to {points(max(values))} over {len(values)} templates")
-    return f"{row.task}: {', '.join(said)}."
+    return f"{row.label}: {', '.join(said)}."

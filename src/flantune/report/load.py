@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from flantune.errors import SourceError
-from flantune.report.results import Json, Results, parse_results
+from flantune.report.results import Results, parse_results
+from flantune.report.values import Json, mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,13 @@ class FoldFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFiles:
-    """A run folder, read."""
+    """A run folder, read.
+
+    Attributes:
+        config: Every setting.
+        origins: Dotted setting → where its value came from.
+        model: The ``config.json`` of a tuned model.
+    """
 
     folder: Path
     results: Results | None
@@ -34,6 +41,7 @@ class RunFiles:
     origins: Mapping[str, str]
     manifest: Json | None
     data: Json | None
+    model: Json | None
     folds: tuple[FoldFiles, ...]
     base_samples: Path
 
@@ -46,14 +54,16 @@ def read_run(folder: Path) -> RunFiles:
     """
     if not folder.is_dir():
         raise SourceError("no such run folder", where=str(folder), hint="give the folder that `flantune run` wrote")
+    folder = folder.resolve()
     results, config = read_json(folder / "results.json"), read_json(folder / "config.json")
     return RunFiles(
         folder=folder,
         results=None if results is None else parse_results(results),
-        config=None if config is None else config.get("values", config),
-        origins={} if config is None else config.get("origins", {}),
+        config=None if config is None else mapping(config.get("values")),
+        origins=mapping((config or {}).get("origins")),
         manifest=read_json(folder / "manifest.json"),
         data=read_json(folder / "data.json"),
+        model=next((read_json(path) for path in sorted(folder.glob("folds/*/model/config.json"))), None),
         folds=tuple(_fold(path) for path in sorted((folder / "folds").glob("*")) if path.is_dir()),
         base_samples=folder / "base" / "samples",
     )
@@ -113,26 +123,6 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(value, dict):
                 yield value
-
-
-def find(tree: object, *names: str) -> Any:
-    """The first value stored under one of these names, in an object or the objects inside it; None if absent.
-
-    The files of a run nest a little differently from stage to stage; the report looks a name up wherever it is.
-
-    >>> find({"counts": {"prompts": 12}}, "n_prompts", "prompts")
-    12
-    """
-    if not isinstance(tree, Mapping):
-        return None
-    for name in names:
-        if name in tree:
-            return tree[name]
-    for branch in tree.values():
-        found = find(branch, *names)
-        if found is not None:
-            return found
-    return None
 
 
 _REPEAT = "give the same run command again: it goes on where it stopped and writes the file anew"

@@ -44,10 +44,22 @@ def signed(value: float | None) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """An interval of differences.
 
-    >>> interval(0.08, 0.142), interval(-0.02, 0.031), interval(None, 0.1)
-    ('+8.0 to +14.2', '−2.0 to +3.1', '–')
+    An end near zero gets more digits: which side of zero it is on decides what may be said.
+
+    >>> interval(0.08, 0.142), interval(-0.02, 0.031), interval(0.0002, 0.1), interval(None, 0.1)
+    ('+8.0 to +14.2', '−2.0 to +3.1', '+0.02 to +10.0', '–')
     """
-    return MISSING if low is None or high is None else f"{signed(low)} to {signed(high)}"
+    return MISSING if low is None or high is None else f"{end(low)} to {end(high)}"
+
+
+def end(value: float) -> str:
+    """One end of an interval of differences, never rounded to zero unless it is zero.
+
+    >>> end(0.0), end(-0.0004), end(-0.00001)
+    ('0.0', '−0.04', '−0.001')
+    """
+    digits = next((d for d in (1, 2, 3) if abs(value) * 100 >= 0.5 * 10**-d), 1)
+    return signed(value) if digits == 1 else f"{value * 100:+.{digits}f}".replace("-", MINUS)
 
 
 def span(low: float | None, high: float | None) -> str:

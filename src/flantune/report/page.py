@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,19 +14,22 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from flantune.files import write_text
 from flantune.report import curves, figures, numbers, tables
-from flantune.report.load import FoldFiles, RunFiles, find, read_run
-from flantune.report.results import Pair, Results, TaskResult
+from flantune.report.load import FoldFiles, RunFiles, read_run
+from flantune.report.results import Results, TaskResult
 from flantune.report.samples import collect_samples
 from flantune.report.setting import (
-    Fold,
     config_lines,
     key_facts,
     matrix,
+    missing_data,
     read_fold,
+    read_measured,
     read_splits,
     stage_seconds,
 )
+from flantune.report.values import Json, mapping, objects
 from flantune.report.verdict import SHAPES, WORDS, chance_sentence, headline
 
 
@@ -38,25 +40,25 @@ def write_report(run_folder: Path) -> Path:
 
     Raises:
         SourceError: There is no such folder, or one of its files is broken.
+        FlantuneError: The page cannot be written.
     """
-    target = Path(run_folder) / "report.html"
-    temporary = target.with_name(f".report.html.{os.getpid()}.tmp")
-    temporary.write_text(render_report(read_run(Path(run_folder))), encoding="utf-8", errors="replace")
-    temporary.replace(target)
-    return target
+    page = render_report(read_run(run_folder))
+    # A lone surrogate, which JSON can hold and UTF-8 cannot, is shown as a question mark.
+    return write_text(run_folder / "report.html", page.encode("utf-8", "replace").decode("utf-8"))
 
 
 def render_report(run: RunFiles) -> str:
     """The whole page as text."""
     results = run.results or Results()
     folds = tuple(read_fold(files) for files in run.folds)
-    unseen, seen = _apart(results.tasks, folds)
+    unseen = [task for task in results.tasks if not task.is_seen]
+    seen = [task for task in results.tasks if task.is_seen]
     browser = collect_samples(run)
     script = _asset("report.js")
     return _template().render(
         title=results.name or str((run.config or {}).get("name") or "") or run.folder.name,
-        css=Markup(_asset("report.css")),  # noqa: S704 - ours, part of the package
-        script=Markup(script),  # noqa: S704 - ours, part of the package
+        css=Markup(_asset("report.css")),
+        script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         n=numbers,
         run=run,
@@ -74,6 +76,8 @@ def render_report(run: RunFiles) -> str:
         training=[_panels(files, _limits(run.folds)) for files in run.folds],
         browser=browser,
         splits=read_splits(run.data),
+        missing=missing_data(run.data),
+        measured=read_measured(run),
         settings=list(config_lines(run.config or {}, run.origins)),
         manifest=_manifest(run.manifest),
     )
@@ -83,7 +87,7 @@ def render_report(run: RunFiles) -> str:
 def _template() -> jinja2.Template:
     loader = jinja2.PackageLoader("flantune.report", "templates")
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader, autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("report.html.jinja")
 
@@ -91,13 +95,6 @@ def _template() -> jinja2.Template:
 @cache
 def _asset(name: str) -> str:
     return (files("flantune.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _apart(tasks: Sequence[TaskResult], folds: Sequence[Fold]) -> tuple[list[TaskResult], list[TaskResult]]:
-    """Unseen tasks, and those that were trained on and are shown apart."""
-    known = {fold.name: fold.unseen for fold in folds if fold.unseen}
-    seen = [t for t in tasks if t.is_seen or (t.fold in known and t.task not in known[t.fold])]
-    return [t for t in tasks if t not in seen], seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,10 @@ def _drawings(results: Results, unseen: Sequence[TaskResult]) -> dict[str, Any]:
             if any(pair.base.value is not None for pair in rows)
         ],
         "differences": [
-            View(numbers.shots_label(shots).capitalize(), figures.difference_figure(_pairs(unseen, shots)))
+            View(
+                numbers.shots_label(shots).capitalize(),
+                figures.difference_figure([t.pair() for t in unseen if t.shots == shots]),
+            )
             for shots in results.shots
         ],
         "templates": [
@@ -137,19 +137,8 @@ def _by_difference(tasks: Sequence[TaskResult]) -> list[TaskResult]:
     return sorted(tasks, key=lambda t: -(t.difference.value or 0.0))
 
 
-def _pairs(tasks: Sequence[TaskResult], shots: int) -> list[Pair]:
-    """The tasks' differences; one measured in several folds carries its fold's name."""
-    ours = [t for t in tasks if t.shots == shots]
-    names = [t.task for t in ours]
-    return [
-        figures.renamed(t.pair(), f"{t.task} ({t.fold})") if names.count(t.task) > 1 else t.pair() for t in ours
-    ]
-
-
-def _tables(
-    results: Results, unseen: Sequence[TaskResult], seen: Sequence[TaskResult]
-) -> Mapping[str, tables.Table | None]:
-    return {
+def _tables(results: Results, unseen: Sequence[TaskResult], seen: Sequence[TaskResult]) -> Mapping[str, tables.Table]:
+    found = {
         "overall": tables.overall_table(results),
         "clusters": tables.cluster_table(results),
         "tasks": tables.task_table(unseen, level=results.level),
@@ -158,6 +147,7 @@ def _tables(
         "metrics": tables.metric_table(unseen),
         "seen": tables.task_table(seen, level=results.level, name="table-seen", what="Tasks trained on, measured too"),
     }
+    return {name: tables.compact(table, "Exemplars") for name, table in found.items()}
 
 
 def _limits(folds: Sequence[FoldFiles]) -> dict[str, tuple[float, float]]:
@@ -173,32 +163,17 @@ def _panels(fold: FoldFiles, limits: Mapping[str, tuple[float, float]]) -> list[
     return [curves.curve(found, limits=limits[found.title]) for found in curves.series(fold.metrics)]
 
 
-def _manifest(manifest: Mapping[str, Any] | None) -> dict[str, Any]:
+def _manifest(manifest: Json | None) -> dict[str, Any]:
     """The parts of the manifest the page shows; each may be empty."""
-    versions = find(manifest, "versions", "packages")
-    fingerprints = find(manifest, "fingerprints")
-    written = find(manifest, "files")
+    whole = manifest or {}
+    memory = numbers.as_number(whole.get("peak_memory_mib"))
     return {
         "is_there": manifest is not None,
-        "versions": versions if isinstance(versions, Mapping) else {},
-        "fingerprints": fingerprints if isinstance(fingerprints, Mapping) else {},
+        "versions": mapping(whole.get("versions")),
+        "fingerprints": mapping(whole.get("fingerprints")),
         "seconds": stage_seconds(manifest),
-        "peak_memory": numbers.as_number(find(manifest, "peak_memory_bytes", "peak_memory", "peak_rss_bytes")),
-        "files": [_file_line(entry) for entry in _file_entries(written)],
+        "peak_memory": None if memory is None else memory * 2**20,
+        "files": [
+            (str(f.get("path")), numbers.size(numbers.as_number(f.get("bytes")))) for f in objects(whole.get("files"))
+        ],
     }
-
-
-def _file_entries(written: object) -> list[tuple[str, object]]:
-    if isinstance(written, Mapping):
-        return [(str(name), entry) for name, entry in written.items()]
-    if isinstance(written, Sequence) and not isinstance(written, str):
-        return [(str(find(e, "path", "name", "file") or e), e) for e in written]
-    return []
-
-
-def _file_line(entry: tuple[str, object]) -> tuple[str, str, str]:
-    """(path, size, hash) of one file."""
-    name, value = entry
-    size = numbers.as_number(find(value, "bytes", "size", "size_bytes") if isinstance(value, Mapping) else value)
-    digest = find(value, "sha256", "hash", "fingerprint") if isinstance(value, Mapping) else value
-    return name, numbers.size(size), str(digest) if isinstance(digest, str) else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from flantune.report.numbers import as_number, interval, points, signed, span
+from flantune.report.values import Json, objects
 
-Json = Mapping[str, Any]
 Model = Literal["base", "tuned"]
 MODELS: tuple[Model, Model] = ("base", "tuned")
 
@@ -67,7 +67,6 @@ class Pair:
     difference: Estimate
     chance: float | None = None
     fold: str = ""
-    note: str = ""
 
     def of(self, model: Model) -> Estimate:
         """The score of one of the two models."""
@@ -101,9 +100,15 @@ class ModelScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """One unseen task, measured with one number of exemplars."""
+    """One task, measured with one number of exemplars.
+
+    Attributes:
+        label: Its name; with the fold when several folds measure it.
+        is_seen: It was trained on, and is shown apart.
+    """
 
     task: str
+    label: str
     clusters: tuple[str, ...]
     fold: str
     kind: str
@@ -124,7 +129,7 @@ class TaskResult:
     def pair(self) -> Pair:
         """The task's means, for a figure."""
         return Pair(
-            name=self.task,
+            name=self.label,
             shots=self.shots,
             base=self.base.mean,
             tuned=self.tuned.mean,
@@ -174,7 +179,8 @@ class Results:
 
 def parse_results(raw: Json) -> Results:
     """The results from their JSON form; parts that are missing stay empty."""
-    tasks = tuple(_task(entry) for entry in _objects(raw.get("tasks")))
+    tasks = tuple(_task(entry, label) for entry, label in _labeled(objects(raw.get("tasks")), "task"))
+    clusters = _clusters(objects(raw.get("clusters")))
     confidence = as_number(raw.get("confidence"))
     seed = as_number(raw.get("seed"))
     return Results(
@@ -183,23 +189,16 @@ def parse_results(raw: Json) -> Results:
         normalization=str(raw.get("normalization") or "sum"),
         seed=None if seed is None else int(seed),
         verdict=_verdict(raw.get("verdict")),
-        overall=_overall(_objects(raw.get("overall"))),
-        clusters=_clusters(_objects(raw.get("clusters")), tasks),
+        overall=_overall(objects(raw.get("overall")), clusters["raw"]),
+        clusters=clusters,
         tasks=tasks,
     )
-
-
-def _objects(value: object) -> tuple[Json, ...]:
-    """The objects of a JSON array, or none."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return ()
-    return tuple(entry for entry in value if isinstance(entry, Mapping))
 
 
 def _verdict(raw: object) -> Verdict | None:
     if not isinstance(raw, Mapping):
         return None
-    low, high = (list(raw.get("interval") or []) + [None, None])[:2]
+    low, high = [*(raw.get("interval") or ()), None, None][:2]
     difference = Estimate(as_number(raw.get("difference")), as_number(low), as_number(high))
     direction = raw.get("direction")
     tasks, clusters = as_number(raw.get("tasks")), as_number(raw.get("clusters"))
@@ -215,58 +214,60 @@ def _verdict(raw: object) -> Verdict | None:
     )
 
 
-def _overall(rows: Sequence[Json]) -> dict[str, tuple[Pair, ...]]:
+def _overall(rows: Sequence[Json], clusters: Sequence[Pair]) -> dict[str, tuple[Pair, ...]]:
     pairs: dict[str, list[Pair]] = {}
     for row in rows:
-        pair = _pair(row, "All clusters", row.get("base"), row.get("tuned"), row.get("difference"))
-        pairs.setdefault(str(row.get("measure") or "raw"), []).append(pair)
+        measure = str(row.get("measure") or "raw")
+        chance = 0.0 if measure == "normalized" else _mean(c.chance for c in clusters if c.shots == row.get("shots"))
+        pair = _pair(row, "All clusters", ("base", "tuned", "difference"), chance)
+        pairs.setdefault(measure, []).append(pair)
     return {measure: tuple(found) for measure, found in pairs.items()}
 
 
-def _clusters(rows: Sequence[Json], tasks: Sequence[TaskResult]) -> dict[str, tuple[Pair, ...]]:
-    raw, normalized = [], []
-    for row in rows:
-        name, members = str(row.get("cluster") or ""), tuple(map(str, row.get("tasks") or ()))
-        chances = [t.chance for t in tasks if t.task in members and t.shots == int(row.get("shots") or 0)]
-        known = [c for c in chances if c is not None]
-        chance = sum(known) / len(known) if known else None
-        note = f"{len(members)} task{'' if len(members) == 1 else 's'}"
-        raw.append(_pair(row, name, row.get("base"), row.get("tuned"), row.get("difference"), chance, note))
-        base, tuned = estimate(row.get("base_normalized")), estimate(row.get("tuned_normalized"))
-        difference = row.get("difference_normalized")
-        if difference is None and base.value is not None and tuned.value is not None:
-            difference = tuned.value - base.value
-        normalized.append(
-            _pair(row, name, row.get("base_normalized"), row.get("tuned_normalized"), difference, 0.0, note)
-        )
-    return {"raw": tuple(raw), "normalized": tuple(normalized)}
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of what is known."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
-def _pair(
-    row: Json,
-    name: str,
-    base: object,
-    tuned: object,
-    difference: object,
-    chance: float | None = None,
-    note: str = "",
-) -> Pair:
+def _clusters(rows: Sequence[Json]) -> dict[str, tuple[Pair, ...]]:
+    keys = ("base", "tuned", "difference")
+    normalized = tuple(f"{key}_normalized" for key in keys)
+    labeled = tuple(_labeled(rows, "cluster"))
+    return {
+        "raw": tuple(_pair(row, label, keys, as_number(row.get("chance"))) for row, label in labeled),
+        "normalized": tuple(_pair(row, label, normalized, 0.0) for row, label in labeled),
+    }
+
+
+def _labeled(rows: Sequence[Json], key: str) -> Iterator[tuple[Json, str]]:
+    """Each row with its name, to which the fold is added when several folds have that name."""
+    names = [str(row.get(key) or "") for row in rows]
+    folds: dict[str, set[object]] = {}
+    for name, row in zip(names, rows, strict=True):
+        folds.setdefault(name, set()).add(row.get("fold"))
+    for name, row in zip(names, rows, strict=True):
+        yield row, name if len(folds[name]) == 1 else f"{name} ({row.get('fold')})"
+
+
+def _pair(row: Json, name: str, keys: Sequence[str], chance: float | None) -> Pair:
+    base, tuned, difference = (estimate(row.get(key)) for key in keys)
     return Pair(
         name=name,
         shots=int(as_number(row.get("shots")) or 0),
-        base=estimate(base),
-        tuned=estimate(tuned),
-        difference=estimate(difference),
+        base=base,
+        tuned=tuned,
+        difference=difference,
         chance=chance,
         fold=str(row.get("fold") or ""),
-        note=note,
     )
 
 
-def _task(raw: Json) -> TaskResult:
+def _task(raw: Json, label: str) -> TaskResult:
     models = raw.get("models") if isinstance(raw.get("models"), Mapping) else {}
     return TaskResult(
         task=str(raw.get("task") or ""),
+        label=label,
         clusters=tuple(map(str, raw.get("clusters") or ())),
         fold=str(raw.get("fold") or ""),
         kind=str(raw.get("kind") or ""),
@@ -278,7 +279,7 @@ def _task(raw: Json) -> TaskResult:
         tuned=_scores((models or {}).get("tuned") or {}),
         difference=estimate(raw.get("difference")),
         mcnemar_p=as_number(raw.get("mcnemar_p")),
-        is_seen=bool(raw.get("seen") or raw.get("is_seen")),
+        is_seen=bool(raw.get("is_seen")),
     )
 
 
@@ -296,7 +297,7 @@ def _scores(raw: Json) -> ModelScores:
             TemplateScore(
                 template=str(t.get("template") or ""), value=as_number(t.get("value")), dev=as_number(t.get("dev"))
             )
-            for t in _objects(raw.get("templates"))
+            for t in objects(raw.get("templates"))
         ),
         metrics={str(k): as_number(v) for k, v in (raw.get("metrics") or {}).items()},
     )

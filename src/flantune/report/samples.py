@@ -6,9 +6,10 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from markupsafe import Markup
 
@@ -16,7 +17,8 @@ from flantune.evaluation.answers import normalize_answer
 from flantune.evaluation.rank import NORMALIZATIONS, Normalization, choose, option_scores
 from flantune.report.load import FoldFiles, RunFiles, read_lines
 from flantune.report.numbers import as_number
-from flantune.report.results import Json, Results, TaskResult
+from flantune.report.results import Results, TaskResult
+from flantune.report.values import Json
 from flantune.types import Sample
 
 MOST_ROWS = 60
@@ -53,15 +55,15 @@ class Browser:
 
 
 def script_json(value: object) -> Markup:
-    """JSON whose text can end no element and start no tag or entity: everything HTML could read is escaped.
+    r"""JSON whose text can end no element and start no tag or entity: everything HTML could read is escaped.
 
     >>> script_json({"text": "</script><b>&"})
-    Markup('{"text":"\\\\u003c/script\\\\u003e\\\\u003cb\\\\u003e\\\\u0026"}')
+    Markup('{"text":"\\u003c/script\\u003e\\u003cb\\u003e\\u0026"}')
     """
     written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         written = written.replace(character, f"\\u{ord(character):04x}")
-    return Markup(written.encode("utf-8", "replace").decode("utf-8"))  # noqa: S704 - escaped just above
+    return Markup(written.encode("utf-8", "replace").decode("utf-8"))
 
 
 def collect_samples(run: RunFiles, *, budget: int = BUDGET) -> Browser:
@@ -69,7 +71,7 @@ def collect_samples(run: RunFiles, *, budget: int = BUDGET) -> Browser:
 
     Every task of every fold gets the same share of the budget; what one leaves unused goes to those after it.
     """
-    pairs = [(fold, path) for fold in run.folds for path in sorted(fold.samples.glob("*.jsonl*"))]
+    pairs = [(fold, path) for fold in run.folds for path in sorted(fold.samples.glob("[!.]*.jsonl.gz"))]
     groups, shown, total, left = [], 0, 0, budget
     for done, (fold, path) in enumerate(pairs):
         group, seen = _group(run, fold, path, budget=left // (len(pairs) - done))
@@ -129,10 +131,10 @@ def _bytes(value: object) -> int:
 def task_name(path: Path) -> str:
     """The task a file of samples belongs to.
 
-    >>> task_name(Path("tuned/samples/rte.jsonl.gz"))
-    'rte'
+    >>> task_name(Path("tuned/samples/my%2Ftask.jsonl.gz"))
+    'my/task'
     """
-    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+    return unquote(path.name.removesuffix(".jsonl.gz"))
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -223,6 +225,7 @@ def is_right(sample: Sample, normalization: Normalization) -> bool:
 
     Texts are compared without case, punctuation and articles; the task's own metric may be more lenient.
 
+    >>> from dataclasses import replace
     >>> asked = Sample(task="t", split="test", row=0, template="a", shots=0, inputs="…")
     >>> is_right(replace(asked, options=("yes", "no"), answer=1, scores=(-4.0, -3.5), lengths=(1, 1)), "sum")
     True

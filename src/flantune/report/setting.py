@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from flantune.report.load import FoldFiles, RunFiles, find
+from flantune.report.load import FoldFiles, RunFiles, read_json
 from flantune.report.numbers import as_number, count, duration, plural, short_count
-from flantune.report.results import Json
+from flantune.report.values import Json, mapping, objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +21,15 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixedTask:
-    """One task of a mixture. Rates are shares between 0 and 1; ``drawn`` is None when the tuning is not done."""
+    """One task of a mixture.
+
+    Attributes:
+        used: Examples after the cap.
+        rate: Share of draws, between 0 and 1.
+        drawn: Prompts drawn; None until the tuning is done.
+        epochs: How often each used example was drawn on average; None until the tuning is done.
+        dataset: Hub id of its data; empty when there is none or it was not recorded.
+    """
 
     task: str
     examples: float | None
@@ -30,11 +37,8 @@ class MixedTask:
     rate: float | None
     templates: float | None
     drawn: float | None
-
-    @property
-    def epochs(self) -> float | None:
-        """How often the average example was drawn."""
-        return self.drawn / self.used if self.drawn is not None and self.used else None
+    epochs: float | None
+    dataset: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,94 +85,63 @@ class Fold:
 
 
 COUNTS = (
-    ("prompts", ("prompts",)),
-    ("input_tokens", ("input_tokens",)),
-    ("target_tokens", ("target_tokens",)),
-    ("positions", ("positions",)),
-    ("fill", ("fill",)),
-    ("exemplars_dropped", ("exemplars_dropped",)),
-    ("inputs_shortened", ("inputs_shortened", "shortened")),
-    ("prompts_dropped", ("prompts_dropped", "dropped")),
-    ("steps", ("steps", "step")),
-    ("loss", ("final_loss", "last_loss", "loss")),
-    ("seconds", ("seconds", "wall_s", "elapsed_s", "training_s", "duration_s")),
-    ("tokens_per_s", ("tokens_per_s", "tokens_per_second")),
-    ("peak_memory", ("peak_memory_bytes", "peak_memory")),
+    "prompts",
+    "input_tokens",
+    "target_tokens",
+    "fill",
+    "exemplars_dropped",
+    "inputs_shortened",
+    "prompts_dropped",
 )
-"""Numbers of ``training.json``, and the names they may have there."""
+"""What ``training.json`` counts."""
+TOTALS = ("steps", "final_loss", "seconds", "tokens_per_s", "peak_memory_bytes", "border_mismatch_share")
+"""What else ``training.json`` says."""
 
 
 def read_fold(files: FoldFiles) -> Fold:
     """A fold's mixture and counts."""
-    mixture = files.mixture or {}
-    counts = {name: as_number(find(files.training, *names)) for name, names in COUNTS}
-    if counts["fill"] is None and counts["positions"]:
-        tokens = (counts["input_tokens"] or 0.0) + (counts["target_tokens"] or 0.0)
-        counts["fill"] = tokens / counts["positions"]
-    last = next((entry for entry in reversed(files.metrics) if "loss" in entry), {})
-    for name, key in (("loss", "loss"), ("steps", "step")):
-        counts[name] = as_number(last.get(key)) if counts[name] is None else counts[name]
+    mixture, training = files.mixture or {}, files.training or {}
+    counts = mapping(training.get("counts"))
+    known = {name: as_number(counts.get(name)) for name in COUNTS} | {n: as_number(training.get(n)) for n in TOTALS}
+    if known["steps"] is None and files.metrics:
+        known["steps"] = as_number(files.metrics[-1].get("step"))
     return Fold(
         name=files.name,
         held_out=_names(mixture.get("held_out")),
         unseen=_names(mixture.get("unseen")),
-        excluded=tuple(_excluded(mixture.get("excluded"))),
-        clusters=tuple(_mixed(mixture.get("clusters"), counts["prompts"])),
-        counts=counts,
+        excluded=tuple(
+            Left(task=str(entry.get("task")), reason=str(entry.get("reason") or ""))
+            for entry in objects(mixture.get("excluded"))
+        ),
+        clusters=mixed_clusters(mixture),
+        counts=known,
     )
 
 
-def _items(value: object, key: str) -> Iterator[dict[str, Any]]:
-    """The objects of an array, or of an object keyed by name, each with its name under a key."""
-    if isinstance(value, Mapping):
-        for name, entry in value.items():
-            inner = entry if isinstance(entry, Mapping) else {"tasks": entry} if isinstance(entry, list) else {}
-            yield {key: name, **inner}
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for entry in value:
-            yield dict(entry) if isinstance(entry, Mapping) else {key: str(entry)}
-
-
-def _label(entry: Json, *names: str) -> str:
-    return str(next((entry[name] for name in names if name in entry), ""))
-
-
 def _names(value: object) -> tuple[str, ...]:
-    return tuple(_label(entry, "task", "name", "cluster") for entry in _items(value, "name"))
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
-def _excluded(value: object) -> Iterator[Left]:
-    if isinstance(value, Mapping):
-        yield from (Left(task=str(task), reason=str(reason)) for task, reason in value.items())
-        return
-    for entry in _items(value, "task"):
-        yield Left(task=_label(entry, "task", "name"), reason=str(entry.get("reason") or ""))
+def mixed_clusters(mixture: Json) -> tuple[MixedCluster, ...]:
+    """The clusters of a fold's mixture, with their tasks."""
+    return tuple(_mixed_cluster(branch) for branch in objects(mapping(mixture.get("tree")).get("children")))
 
 
-def _mixed(value: object, prompts: float | None) -> Iterator[MixedCluster]:
-    found = [(_label(c, "cluster", "name"), list(_items(c.get("tasks"), "task"))) for c in _items(value, "cluster")]
-    quotas = sum(as_number(t.get("quota")) or 0.0 for _, tasks in found for t in tasks)
-    for cluster, tasks in found:
-        yield MixedCluster(cluster=cluster, tasks=tuple(_mixed_task(t, quotas, prompts) for t in tasks))
+def _mixed_cluster(branch: Json) -> MixedCluster:
+    tasks = tuple(_mixed_task(leaf) for leaf in objects(branch.get("children")))
+    return MixedCluster(cluster=str(branch.get("name") or ""), tasks=tasks)
 
 
-def _mixed_task(raw: Json, quotas: float, prompts: float | None) -> MixedTask:
-    examples, quota = as_number(raw.get("examples")), as_number(raw.get("quota"))
-    capped = raw.get("capped")
-    rate = as_number(raw.get("rate"))
-    if rate is None and quota is not None and quotas:
-        rate = quota / quotas
-    drawn = as_number(raw.get("drawn", raw.get("prompts")))
-    if drawn is None and rate is not None and prompts is not None:
-        drawn = rate * prompts
-    templates = raw.get("templates")
+def _mixed_task(leaf: Json) -> MixedTask:
     return MixedTask(
-        task=_label(raw, "task", "name"),
-        examples=examples,
-        used=as_number(capped) if as_number(capped) is not None else examples,
-        rate=rate,
-        templates=as_number(len(templates) if isinstance(templates, list) else templates),
-        drawn=drawn,
+        task=str(leaf.get("name") or ""),
+        examples=as_number(leaf.get("examples")),
+        used=as_number(leaf.get("capped")),
+        rate=as_number(leaf.get("rate")),
+        templates=as_number(leaf.get("templates")),
+        drawn=as_number(leaf.get("draws")) or None,
+        epochs=as_number(leaf.get("epochs")) or None,
+        dataset=str(leaf.get("dataset") or ""),
     )
 
 
@@ -193,35 +166,64 @@ class DroppedRows:
 
 def read_splits(data: Json | None) -> tuple[DroppedRows, ...]:
     """What became of the raw rows of every split."""
-    tasks = (data or {}).get("tasks", data)
-    found = []
-    for entry in _items(tasks, "task"):
-        reports = next((entry[k] for k in ("splits", "reports", "split_reports") if k in entry), {})
-        for report in _items(reports, "split"):
-            found.append(_dropped(_label(entry, "task", "name"), report))
-    return tuple(found)
+    return tuple(
+        _dropped(str(task.get("name") or ""), str(role), mapping(report))
+        for task in objects((data or {}).get("tasks"))
+        for role, report in mapping(task.get("splits")).items()
+    )
 
 
-def _dropped(task: str, report: Json) -> DroppedRows:
+def _dropped(task: str, role: str, report: Json) -> DroppedRows:
     firsts: dict[str, list[str]] = {}
-    for note in _items(report.get("first_bad"), "reason"):
-        row = as_number(note.get("row"))
+    for note in objects(report.get("first_bad")):
         detail = str(note.get("detail") or "")
-        said = f"row {count(row)}" if row is not None else ""
+        said = f"row {count(as_number(note.get('row')))}"
         firsts.setdefault(str(note.get("reason")), []).append(f"{said} ({detail})" if detail else said)
-    bad = report.get("bad") if isinstance(report.get("bad"), Mapping) else {}
     return DroppedRows(
         task=task,
-        split=str(report.get("split") or report.get("role") or ""),
+        split=role,
         source=str(report.get("source") or ""),
         raw=as_number(report.get("raw_rows")),
         kept=as_number(report.get("kept")),
         dropped=as_number(report.get("dropped")),
         bad=tuple(
             (str(reason), count(as_number(number)), "; ".join(firsts.get(str(reason), [])))
-            for reason, number in (bad or {}).items()
+            for reason, number in mapping(report.get("bad")).items()
         ),
     )
+
+
+def missing_data(data: Json | None) -> tuple[Left, ...]:
+    """Tasks, and splits of tasks, whose data could not be found."""
+    skipped = [Left(task=str(k), reason=str(v)) for k, v in mapping((data or {}).get("skipped")).items()]
+    return (
+        *skipped,
+        *(
+            Left(task=f"{task.get('name')}, {role}", reason=str(reason))
+            for task in objects((data or {}).get("tasks"))
+            for role, reason in mapping(task.get("missing")).items()
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What became of the prompts that one model was measured with."""
+
+    model: str
+    counts: Mapping[str, float | None]
+
+
+def read_measured(run: RunFiles) -> tuple[Measured, ...]:
+    """Prompts shortened and dropped while measuring, one entry a model; models not measured are left out."""
+    homes = [("Base", run.base_samples), *((f"Tuned, {fold.name}", fold.samples) for fold in run.folds)]
+    found = []
+    for model, folder in homes:
+        each = [mapping((read_json(path) or {}).get("counts")) for path in sorted(folder.glob("*.json"))]
+        if each:
+            sums = {name: sum(as_number(c.get(name)) or 0.0 for c in each) for name in COUNTS}
+            found.append(Measured(model=model, counts=sums))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,43 +269,36 @@ def _literal(value: object) -> str:
     return str(value)
 
 
-def model_label(config: Json | None, manifest: Json | None) -> str:
+def model_label(config: Json | None) -> str:
     """The model's name: a path or hub id, or what was built from nothing."""
-    model = (config or {}).get("model") or {}
-    if model.get("path"):
-        return str(model["path"])
-    scratch = model.get("scratch")
-    if isinstance(scratch, Mapping):
-        return f"{scratch.get('architecture', 'model')} from scratch"
-    return str(find(manifest, "model_name", "model") or "unknown")
+    model = mapping((config or {}).get("model"))
+    scratch = mapping(model.get("scratch"))
+    if scratch:
+        return f"{scratch.get('architecture', 'model')} from nothing"
+    return str(model.get("path") or "not recorded")
 
 
-def family_label(config: Json | None, manifest: Json | None) -> str:
-    """Decoder-only or encoder-decoder, from wherever it is written."""
-    known = (config or {}).get("family") or find(manifest, "family")
-    if known:
-        return str(known)
-    scratch = ((config or {}).get("model") or {}).get("scratch")
-    if isinstance(scratch, Mapping):
-        return "encoder-decoder" if scratch.get("architecture") == "t5" else "decoder-only"
-    return "not recorded"
+def family_label(run: RunFiles) -> str:
+    """Decoder-only or encoder-decoder: as set, or as the tuned model's own config says."""
+    config = run.config or {}
+    if config.get("family"):
+        return str(config["family"])
+    if run.model is not None:
+        return "encoder-decoder" if run.model.get("is_encoder_decoder") else "decoder-only"
+    architecture = mapping(mapping(config.get("model")).get("scratch")).get("architecture")
+    return {"t5": "encoder-decoder", None: "not known yet"}.get(architecture, "decoder-only")
 
 
 def key_facts(run: RunFiles, folds: Sequence[Fold]) -> tuple[Fact, ...]:
     """The strip under the headline."""
-    steps = (run.config or {}).get("training", {}).get("steps")
+    steps = mapping((run.config or {}).get("training")).get("steps")
     tokens = [sum(fold.counts[n] or 0.0 for n in ("input_tokens", "target_tokens")) for fold in folds]
     trained = sorted({fold.trained for fold in folds})
     unseen = {task.task for task in run.results.tasks if not task.is_seen} if run.results else set()
     a_fold = " a fold" if len(folds) > 1 else ""
-    parameters = as_number(find(run.manifest, "parameters", "n_parameters"))
     return (
-        Fact(
-            name="Model",
-            value=model_label(run.config, run.manifest).rstrip("/").rsplit("/", 1)[-1],
-            note=f"{short_count(parameters)} parameters" if parameters else "",
-        ),
-        Fact(name="Family", value=family_label(run.config, run.manifest)),
+        Fact(name="Model", value=model_label(run.config).rstrip("/").rsplit("/", 1)[-1]),
+        Fact(name="Family", value=family_label(run)),
         Fact(name="Folds", value=str(len(folds)), note="one model each" if len(folds) > 1 else "one model"),
         Fact(name="Tasks trained on", value=_range(trained), note=a_fold.strip()),
         Fact(name="Unseen tasks", value=count(len(unseen)) if run.results else "–", note="never trained on"),
@@ -321,20 +316,14 @@ def _range(numbers: Sequence[int]) -> str:
 
 def stage_seconds(manifest: Json | None) -> dict[str, float]:
     """Seconds of each stage, in the order they ran."""
-    stages = find(manifest, "seconds", "stage_seconds", "stages", "seconds_per_stage")
-    if not isinstance(stages, Mapping):
-        return {}
-    pairs = ((str(k), as_number(find(v, "seconds") if isinstance(v, Mapping) else v)) for k, v in stages.items())
+    pairs = ((str(k), as_number(v)) for k, v in mapping((manifest or {}).get("seconds")).items())
     return {name: value for name, value in pairs if value is not None}
 
 
 def wall_seconds(manifest: Json | None) -> float | None:
-    """Seconds of the whole run: as written, or the sum of the stages."""
-    whole = as_number(find(manifest, "total_seconds", "wall_s", "wall_seconds"))
-    if whole is not None:
-        return whole
+    """Seconds of the whole run, all starts together."""
     stages = stage_seconds(manifest)
-    return stages.get("total", sum(stages.values())) if stages else None
+    return sum(stages.values()) if stages else None
 
 
 def matrix(folds: Sequence[Fold]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:

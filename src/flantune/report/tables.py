@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flantune.report.numbers import MISSING, count, p_value, points, shots_label, signed
 from flantune.report.results import MODELS, Estimate, ModelScores, Pair, Results, TaskResult
@@ -67,10 +67,32 @@ def change(difference: Estimate) -> tuple[Cell, Cell]:
     return Cell(signed(difference.value), value, difference.direction), Cell(difference.interval(), low, "muted")
 
 
-
 def _words(heading: str) -> Column:
     """A column of text."""
     return Column(heading, is_number=False)
+
+
+def compact(table: Table, *headings: str) -> Table:
+    """The table without those of these columns that say the same in every row; the caption says it once.
+
+    >>> rows = ((word("rte"), word("zero-shot")), (word("cb"), word("zero-shot")))
+    >>> slim = compact(Table(name="t", caption="Tasks.", columns=(_words("Task"), _words("Exemplars")), rows=rows),
+    ...     "Exemplars")
+    >>> slim.caption, len(slim.columns), slim.rows[0][0].text
+    ('Tasks. All zero-shot.', 1, 'rte')
+    """
+    dull = {
+        k: table.rows[0][k].text
+        for k, column in enumerate(table.columns)
+        if table.rows and column.heading in headings and len({row[k].text for row in table.rows}) == 1
+    }
+    said = "".join(f" All {value}." for value in dull.values() if value.endswith("-shot"))
+    return replace(
+        table,
+        caption=table.caption + said,
+        columns=tuple(column for k, column in enumerate(table.columns) if k not in dull),
+        rows=tuple(tuple(cell for k, cell in enumerate(row) if k not in dull) for row in table.rows),
+    )
 
 
 _MODELS = (
@@ -78,6 +100,32 @@ _MODELS = (
     Column("Tuned", help="Mean over templates after tuning, in points"),
     Column("Difference", help="Tuned − base, in points, paired over the same rows, templates and exemplars"),
     Column("Interval", help="Interval of the difference; sorts by its lower end"),
+)
+
+
+_TASK = (
+    _words("Task"),
+    _words("Cluster"),
+    _words("Exemplars"),
+    _words("Metric"),
+    Column("Rows", help="Test rows measured, each with every template"),
+    Column("Chance", help="What guessing scores"),
+    *_MODELS,
+    Column("McNemar p", help="Exact two-sided test on rows right in one model only; not adjusted for many tasks"),
+)
+_SPREAD = (
+    _words("Task"),
+    _words("Exemplars"),
+    _words("Model"),
+    Column("Mean"),
+    Column("Std", help="Standard deviation over templates"),
+    Column("Median"),
+    Column("IQR", help="Inter-quartile range over templates"),
+    Column("Best-dev template", is_number=False, help="The template that scores best on the dev rows"),
+    Column("Its test score", help="Test score of the template that is best on dev"),
+    Column("Ties", help="Prompts whose best options have the same score; the first is taken"),
+    Column("Sum", help="Mean when options are ranked by their log-likelihood as it is"),
+    *(Column(n.capitalize(), help=f"Mean when it is divided by the option's {n}s") for n in NORMALIZATIONS[1:]),
 )
 
 
@@ -100,7 +148,9 @@ def cluster_table(results: Results) -> Table:
     for pair in results.clusters.get("raw", ()):
         other = normalized[pair.name, pair.shots, pair.fold]
         ends = (score(other.base.value), score(other.tuned.value))
-        rows.append((word(pair.name), word(shots_label(pair.shots)), score(pair.chance, "muted"), *_scores(pair), *ends))
+        rows.append(
+            (word(pair.name), word(shots_label(pair.shots)), score(pair.chance, "muted"), *_scores(pair), *ends)
+        )
     columns = (
         _words("Cluster"),
         _words("Exemplars"),
@@ -117,20 +167,9 @@ def task_table(
     tasks: Sequence[TaskResult], *, level: str, name: str = "table-tasks", what: str = "Unseen tasks"
 ) -> Table:
     """Means of every task and what tuning changed."""
-    columns = (
-        _words("Task"),
-        _words("Cluster"),
-        _words("Exemplars"),
-        _words("Metric"),
-        Column("Rows", help="Test rows measured, each with every template"),
-        Column("Chance"),
-        *_MODELS,
-        Column("McNemar p", help="Exact two-sided test on rows right in one model only; not adjusted for many tasks"),
-        _words("Fold"),
-    )
     rows = tuple(
         (
-            word(t.task),
+            word(t.label),
             word(", ".join(t.clusters), "muted"),
             word(shots_label(t.shots)),
             word(t.metric, "muted"),
@@ -138,31 +177,17 @@ def task_table(
             score(t.chance, "muted"),
             *_scores(t.pair()),
             Cell(p_value(t.mcnemar_p), "" if t.mcnemar_p is None else t.mcnemar_p),
-            word(t.fold, "muted"),
         )
         for t in tasks
     )
     caption = f"{what}: mean over templates. Points; intervals at {level}."
-    return Table(name=name, caption=caption, columns=columns, rows=rows)
+    return Table(name=name, caption=caption, columns=_TASK, rows=rows)
 
 
 def spread_table(tasks: Sequence[TaskResult], *, normalization: str) -> Table:
     """How each task's score hangs on the template and on the length normalization: two lines a task."""
-    columns = (
-        _words("Task"),
-        _words("Exemplars"),
-        _words("Model"),
-        Column("Mean"),
-        Column("Std", help="Standard deviation over templates"),
-        Column("Median"),
-        Column("IQR", help="Inter-quartile range over templates"),
-        Column("Best-dev template", is_number=False, help="The template that scores best on the dev rows"),
-        Column("Its test score", help="Test score of the template that is best on dev"),
-        Column("Ties", help="Prompts whose best options have the same score; the first is taken"),
-        *(Column(n.capitalize(), help=f"Mean when an option's log-likelihood is divided by its {n}") for n in NORMALIZATIONS),
-    )
     rows = tuple(
-        (word(t.task), word(shots_label(t.shots)), word(model, f"{model}-text"), *_spread(t.of(model)))
+        (word(t.label), word(shots_label(t.shots)), word(model, f"{model}-text"), *_spread(t.of(model)))
         for t in tasks
         for model in MODELS
     )
@@ -170,7 +195,7 @@ def spread_table(tasks: Sequence[TaskResult], *, normalization: str) -> Table:
         "Spread over templates, and what the four length normalizations would give. "
         f"The headline uses “{normalization}”. Points."
     )
-    return Table(name="table-spread", caption=caption, columns=columns, rows=rows)
+    return Table(name="table-spread", caption=caption, columns=_SPREAD, rows=rows)
 
 
 def _spread(scores: ModelScores) -> Iterable[Cell]:
@@ -210,7 +235,7 @@ def _template_rows(task: TaskResult) -> Iterable[tuple[Cell, ...]]:
         values = (before.value if before else None, after.value if after else None)
         both = None if None in values else values[1] - values[0]  # type: ignore[operator]
         yield (
-            word(task.task),
+            word(task.label),
             word(shots_label(task.shots)),
             word(name),
             score(values[0]),
@@ -225,7 +250,7 @@ def metric_table(tasks: Sequence[TaskResult]) -> Table:
     """Every metric of every task, not only the headline one."""
     rows = tuple(
         (
-            word(t.task),
+            word(t.label),
             word(shots_label(t.shots)),
             word(name),
             score(t.base.metrics.get(name)),

@@ -37,13 +37,10 @@ def chance_sentence(verdict: Verdict) -> str:
     if verdict.chance is None or verdict.tuned is None or verdict.base is None:
         return ""
     if verdict.tuned <= verdict.chance:
-        return (
-            f"The tuned model does not score above guessing, which would give {points(verdict.chance)}: "
-            "read the difference with care."
-        )
+        return f"The tuned model scores no better than guessing ({points(verdict.chance)}): heed that first."
     if verdict.base <= verdict.chance:
-        return f"The base model scores no better than guessing, which would give {points(verdict.chance)}."
-    return f"Guessing would give {points(verdict.chance)}."
+        return f"The base model scored no better than guessing ({points(verdict.chance)})."
+    return ""
 
 
 def _unseen(verdict: Verdict) -> str:

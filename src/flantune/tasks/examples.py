@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flantune.errors import FlantuneError, TaskError
 from flantune.tasks.code import describe_exception
-from flantune.tasks.rows import BadRow, UnreadableRow, check_example
+from flantune.tasks.rows import MISSING_COLUMN, BadRow, UnreadableRow, check_example
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.sources import MissingDataError
 from flantune.types import Example, Row, Task
@@ -54,7 +54,7 @@ def adapt_row(task: Task, row: Row) -> Example | None:
         raise
     except Exception as error:
         # A user's function: whatever it raises is about this row until too many rows raise it.
-        raise BadRow(f"adapter raised {type(error).__name__}", describe_exception(error)) from error
+        raise _as_bad_row(error, row) from error
     if example is None:
         return None
     if not isinstance(example, Example):
@@ -64,3 +64,9 @@ def adapt_row(task: Task, row: Row) -> Example | None:
         )
     check_example(example, task.kind)
     return example
+
+
+def _as_bad_row(error: Exception, row: Row) -> BadRow:
+    if isinstance(error, KeyError) and error.args and error.args[0] not in row:
+        return BadRow(MISSING_COLUMN, f"got columns {', '.join(map(str, row))}; {describe_exception(error)}")
+    return BadRow(f"adapter raised {type(error).__name__}", describe_exception(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from flantune.errors import FlantuneError, SourceError
+from flantune.files import write_json
 from flantune.tasks import hub
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.sources import (
@@ -50,6 +50,11 @@ class Fetched:
     revision: str | None
     was_there: bool
 
+    def __str__(self) -> str:
+        rows = "" if self.rows is None else f"{self.rows:,} rows, "
+        state = "was there" if self.was_there else "fetched"
+        return f"{self.id} {self.config or 'default'} {self.split}: {rows}{state}"
+
 
 def fetch_to_mirror(
     wanted: Iterable[Task | str],
@@ -80,7 +85,7 @@ def fetch_to_mirror(
             for split in splits or hub.split_names(source.id, source.config, revision=source.revision):
                 fetched.append(_fetch_split(source, split, mirror, max_rows))
                 if progress is not None:
-                    progress(_line(fetched[-1]))
+                    progress(str(fetched[-1]))
         except FlantuneError as error:
             failures.append(error)
     if failures:
@@ -160,12 +165,6 @@ def _fetched(source: HubSource, split: str, path: Path, note: dict[str, Any], *,
     )
 
 
-def _line(fetched: Fetched) -> str:
-    rows = "" if fetched.rows is None else f"{fetched.rows:,} rows, "
-    state = "was there" if fetched.was_there else "fetched"
-    return f"{fetched.id} {fetched.config or 'default'} {fetched.split}: {rows}{state}"
-
-
 def _write_parquet(dataset: Any, path: Path, reference: str) -> int:
     """Writes a split's rows as its own Arrow types say; how many there were."""
     import pyarrow as pa
@@ -202,6 +201,4 @@ def _write_note(folder: Path, source: HubSource, split: str, note: dict[str, Any
     record = read_record(folder) or {"id": source.id, "config": source.config}
     splits = record.get("splits")
     record["splits"] = {**(splits if isinstance(splits, dict) else {}), split: note}
-    temporary = folder / f".{RECORD_NAME}.{uuid4().hex}"
-    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / RECORD_NAME)
+    write_json(folder / RECORD_NAME, record)

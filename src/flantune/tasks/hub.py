@@ -92,7 +92,7 @@ def explained(error: Exception, reference: str) -> SourceError:
     return MissingDataError(
         f"cannot be had from the Hugging Face hub: {type(error).__name__}: {first_line}",
         where=reference,
-        hint=f"on a machine with a network run: flantune fetch {reference}; then set [data] mirror to that folder",
+        hint="on a machine with a network run: flantune fetch RUN_FILE --mirror hub; then set [data] mirror to it",
     )
 
 

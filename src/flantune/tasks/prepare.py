@@ -19,7 +19,7 @@ import pyarrow as pa
 from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
 from flantune.tasks.code import fingerprint_of
 from flantune.tasks.examples import adapt_row
-from flantune.tasks.rows import BROKEN_ENCODING, BROKEN_QUOTING, WRONG_COLUMNS, BadRow
+from flantune.tasks.rows import BROKEN_ENCODING, BROKEN_QUOTING, OUT_OF_RANGE, WRONG_COLUMNS, BadRow
 from flantune.tasks.slices import SplitSlice, parse_slice
 from flantune.tasks.slots import slots_of
 from flantune.tasks.sources import MissingDataError
@@ -67,7 +67,7 @@ def prepare_task(task: Task, *, cache: Path, max_bad_share: float = 0.01, skip_m
         TaskError: The splits overlap, or a template asks for a field that there is not.
     """
     slices = {role: _parse(task, role, text) for role, text in task.splits.items()}
-    stored, missing = _store_splits(task, slices, cache, skip_missing=skip_missing)
+    stored, missing = _store_splits(task, slices, cache.absolute(), skip_missing=skip_missing)
     present = {role: part for role, part in slices.items() if part.split in stored}
     bounds = {role: part.bounds(stored[part.split].rows) for role, part in present.items()}
     _check_disjoint(task, present, bounds)
@@ -261,6 +261,7 @@ def _bad_rows_hint(reason: str) -> str:
     hints = {
         WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
         BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
+        OUT_OF_RANGE: "if these rows have no label, leave them out: [answer] drop = [-1]; else mend them",
         BROKEN_ENCODING: 'set [source] encoding, such as "latin-1" or "utf-16"',
     }
     general = (

@@ -236,7 +236,7 @@ class HubSource:
 
     @property
     def _fetch_hint(self) -> str:
-        return f"run: flantune fetch {hub_reference(self)} --mirror {self.mirror}"
+        return f"run: flantune fetch RUN_FILE --mirror {self.mirror}"
 
 
 def matching_files(path: Path) -> list[Path]:
@@ -248,7 +248,7 @@ def matching_files(path: Path) -> list[Path]:
 
 
 def hub_reference(source: HubSource) -> str:
-    """A hub dataset in one word, as ``flantune fetch`` takes it.
+    """A hub dataset in one word.
 
     >>> hub_reference(HubSource(id="aps/super_glue", config="rte"))
     'aps/super_glue:rte'

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
 
 from flantune.errors import did_you_mean
 from flantune.tasks.formats import FormatName, Quoting
@@ -18,6 +18,10 @@ DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {"classification": ("accuracy",),
 Text = Annotated[str, Field(min_length=1)]
 Label = str | int | float | bool
 Files = str | tuple[str, ...] | dict[str, str]
+
+
+_ONLY_HUB = {"config", "revision"}
+_ONLY_FILES = {"format", "columns", "header", "delimiter", "quoting", "encoding", "key"}
 
 
 class Section(BaseModel):
@@ -46,6 +50,15 @@ class HeadSection(Section):
     description: str = ""
     """What the task is, in a sentence."""
 
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        for metric in metrics:
+            if metric not in METRICS:
+                near = did_you_mean(metric, METRICS) or f"known: {', '.join(METRICS)}"
+                raise ValueError(f'unknown metric "{metric}"; {near}')
+        return metrics
+
 
 class SourceSection(Section):
     """Where the rows are: files, or a dataset of the hub."""
@@ -56,7 +69,7 @@ class SourceSection(Section):
     """Only needed when the files' names do not tell."""
     columns: tuple[str, ...] = ()
     """Column names of CSV or TSV files without a header."""
-    header: bool | None = None
+    header: StrictBool | None = None
     """Whether the first row is a header; by default, exactly when `columns` is not set."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Between cells; by default a comma for CSV, a tab for TSV."""
@@ -77,6 +90,10 @@ class SourceSection(Section):
     def _one_place(self) -> SourceSection:
         if (self.files is None) == (self.hub is None):
             raise ValueError("set either files or hub")
+        foreign = _ONLY_FILES if self.hub is not None else _ONLY_HUB
+        misplaced = sorted(self.model_fields_set & foreign)
+        if misplaced:
+            raise ValueError(f"{', '.join(misplaced)} cannot stand beside {'hub' if self.hub is not None else 'files'}")
         return self
 
 
@@ -139,7 +156,7 @@ class TemplateSection(Section):
     """What the model reads, with {slots}."""
     targets: Text = "{answer}"
     """What it should write."""
-    inverted: bool = False
+    inverted: StrictBool = False
     """The template asks for something else than the task's answer."""
 
 
@@ -252,13 +269,3 @@ def _in_toml_words(message: str) -> str:
     for pydantic_words, ours in _WORDS.items():
         message = message.replace(pydantic_words, ours)
     return message
-
-
-def metric_problems(metrics: tuple[str, ...], problems: Problems) -> None:
-    """Notes metrics that flantune does not know."""
-    for number, metric in enumerate(metrics):
-        if metric not in METRICS:
-            problems.add(
-                f"metrics[{number}]",
-                f'unknown metric "{metric}"; ' + (did_you_mean(metric, METRICS) or f"known: {', '.join(METRICS)}"),
-            )

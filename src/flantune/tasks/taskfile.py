@@ -28,13 +28,13 @@ from flantune.tasks.spec import (
     Splits,
     TemplateSection,
     check_section,
-    metric_problems,
     require_section,
 )
 from flantune.types import Kind, Task, Template
 
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ROLES = ("train", "dev", "test")
 _RESERVED = ("options", "answer")
 
 
@@ -107,28 +107,28 @@ def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections
     head_keys = {key: value for key, value in tree.items() if key not in _TABLES}
     head = check_section(HeadSection, head_keys, "", problems=problems, neighbors=_TABLES)
     kind = head.kind if head is not None else None
-    if head is not None:
-        metric_problems(head.metrics, problems)
     source = require_section(SourceSection, tree, "source", problems=problems)
     splits = require_section(Splits, tree, "splits", problems=problems)
-    if splits is not None:
-        _check_splits(splits, source, problems)
+    _check_splits(tree.get("splits"), tree.get("source"), problems)
     adapter, slots = _check_adapter(tree, kind, path, problems)
     templates = _check_templates(tree.get("templates"), slots, kind, problems)
     return _Sections(head=head, source=source, splits=splits, adapter=adapter, templates=templates)
 
 
-def _check_splits(splits: Splits, source: SourceSection | None, problems: Problems) -> None:
-    if not splits.given():
+def _check_splits(splits: Any, source: Any, problems: Problems) -> None:
+    """Notes slices that are none, and splits that there is no file for; looks at tables as they are."""
+    if not isinstance(splits, Mapping):
+        return
+    if not splits:
         problems.add("splits", "names no split; set train, dev or test")
-    for role, text in splits.given().items():
+    files = source.get("files") if isinstance(source, Mapping) else None
+    for role, text in splits.items():
         try:
-            split = parse_slice(text).split
+            split = parse_slice(str(text)).split
         except ValueError as error:
             problems.add(f"splits.{role}", str(error))
             continue
-        files = source.files if source is not None else None
-        if files is not None and split not in files:
+        if isinstance(files, Mapping) and role in _ROLES and split not in files:
             near = did_you_mean(split, files) or f"there are: {', '.join(files)}"
             problems.add(f"splits.{role}", f'source.files has no split "{split}"; {near}')
 

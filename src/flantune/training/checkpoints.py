@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMAT = 1
-# Settings that change what is kept and told, never the weights.
-_FREE_SETTINGS = ("checkpoint_every", "keep_checkpoints", "log_every")
+# Settings that change what is kept and told and how much memory it takes, never the gradient.
+_FREE_SETTINGS = ("checkpoint_every", "keep_checkpoints", "log_every", "micro_batch_tokens")
 _TEMPORARY = ".tmp-"
 
 

@@ -1,0 +1,49 @@
+"""Runs benchmarks by name, or all of them: ``python -m benchmarks [NAME …]``; results go to ``benchmarks/results``."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+NAMES = ("mixture_startup", "packing_fill", "stages")
+
+
+def main(names: list[str]) -> int:
+    """Runs each benchmark and writes its JSON; returns the exit code."""
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    for name in names or NAMES:
+        print(f"── {name} ──", flush=True)
+        start = time.perf_counter()
+        measured = import_module(f"benchmarks.{name}").measure()
+        if measured is None:
+            continue
+        record = {
+            "benchmark": name,
+            "machine": f"{platform.processor() or platform.machine()}, {_cores()} cores",
+            "python": platform.python_version(),
+            "seconds": round(time.perf_counter() - start, 1),
+            **measured,
+        }
+        path = Path(__file__).with_name("results") / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps(measured, indent=1))
+        print(f"written: {path}")
+    return 0
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,212 @@
+"""Rows of tasks about a told scene: inference, reading comprehension, coreference, paraphrase, counting."""
+
+from __future__ import annotations
+
+from flantune.demo import text_life as life
+from flantune.demo import text_scenes as tales
+from flantune.demo import world
+from flantune.demo.cast import Cast, Row
+from flantune.demo.scenes import Scene, draw_claim, draw_count, draw_scene, question_of
+from flantune.demo.world import capitalized
+
+EVENTS = (("dropped the {t}", 0), ("threw the {t} into the lake", 1), ("threw the {t} into the fire", 2))
+OUTCOMES = (("broke", "did not break"), ("sank", "floated"), ("burned", "did not burn"))
+
+
+def _scene(cast: Cast, size: int) -> tuple[Scene, str]:
+    scene = draw_scene(cast.rng, size=size, people=cast.people)
+    return scene, " ".join(scene.sentences(cast.rng))
+
+
+def _sentence(text: str) -> str:
+    return f"{capitalized(text)}."
+
+
+def entailment(cast: Cast) -> Row:
+    """Does the premise entail the hypothesis: yes or no."""
+    scene, told = _scene(cast, 2)
+    verdict, answer = cast.turn((("true", "yes"), ("false", "no")))
+    return {
+        "premise": told,
+        "hypothesis": _sentence(draw_claim(scene, cast.rng, verdict=verdict).text),
+        "answer": answer,
+    }
+
+
+def inference(cast: Cast) -> Row:
+    """Is the claim true, false, or not known from the story."""
+    scene, told = _scene(cast, 2)
+    verdict, answer = cast.turn((("true", "true"), ("false", "false"), ("unknown", "not known")))
+    return {"story": told, "claim": _sentence(draw_claim(scene, cast.rng, verdict=verdict).text), "answer": answer}
+
+
+def matter_inference(cast: Cast) -> Row:
+    """Does it follow that the thing broke, sank or burned, given what it was made of: yes or no."""
+    thing, person = cast.rng.choice(world.THINGS), cast.person()
+    material, (deed, index) = cast.rng.choice(tuple(world.MATERIALS)), cast.rng.choice(EVENTS)
+    answer = cast.turn(("yes", "no"))
+    happened = world.MATERIALS[material][index]
+    pair = OUTCOMES[index]
+    claimed = happened if answer == "yes" else pair[pair[0] == happened]
+    return {
+        "premise": f"The {thing} was made of {material}. {person.name} {deed.format(t=thing)}.",
+        "hypothesis": f"The {thing} {claimed}.",
+        "answer": answer,
+    }
+
+
+def who(cast: Cast) -> Row:
+    """Who in the story has something or is somewhere; the people of the story are the options."""
+    scene, told = _scene(cast, 3)
+    one, *others = cast.rng.sample(scene.holdings, 3)
+    question = cast.rng.choice(
+        (
+            f"Who has the {one.thing}?",
+            f"Who is in the {one.place}?",
+            f"Who has the {one.color} {one.thing}?",
+        )
+    )
+    return {"story": told, "question": question, **cast.choice(one.name, [x.name for x in others])}
+
+
+def where(cast: Cast) -> Row:
+    """Where somebody or something is; the places of the story are the options."""
+    scene, told = _scene(cast, 3)
+    one, *others = cast.rng.sample(scene.holdings, 3)
+    question = cast.rng.choice((f"Where is {one.name}?", f"Where is the {one.thing}?"))
+    return {"story": told, "question": question, **cast.choice(one.place, [x.place for x in others])}
+
+
+def boolean(cast: Cast) -> Row:
+    """A yes/no question about the story."""
+    scene, told = _scene(cast, 2)
+    verdict, answer = cast.turn((("true", "yes"), ("false", "no")))
+    claim = draw_claim(scene, cast.rng, verdict=verdict).text
+    return {"passage": told, "question": question_of(claim), "answer": answer}
+
+
+def color_span(cast: Cast) -> Row:
+    """The color of something in the story, to be written out."""
+    scene, told = _scene(cast, 2)
+    one = cast.rng.choice(scene.holdings)
+    question = cast.rng.choice(
+        (f"What color is the {one.thing}?", f"What is the color of the thing that {one.name} has?")
+    )
+    return {"passage": told, "question": question, "answer": one.color}
+
+
+def next_deed(cast: Cast) -> Row:
+    """What somebody will most likely do after what happened."""
+    mood, other = cast.rng.sample(tuple(world.MOODS), 2)
+    person = cast.person()
+    event = cast.rng.choice(world.MOODS[mood])
+    named = _sentence(life.fill(event, person, by_name=True))
+    story = f"{person.name} is in the {cast.rng.choice(world.PLACES)}. {named}"
+    return {
+        "story": story,
+        "question": f"What did {person.name} do then?",
+        **cast.choice(world.REMEDIES[mood], [world.REMEDIES[other]]),
+    }
+
+
+def needed_thing(cast: Cast) -> Row:
+    """Which of the things that lie about somebody needs."""
+    (goal, thing), *others = cast.rng.sample(cast.part(world.PURPOSES), 3)
+    person = cast.person()
+    lying = cast.rng.sample([thing, *(other for _, other in others)], 3)
+    place = cast.rng.choice(world.PLACES)
+    story = (
+        f"In the {place} there are {world.a(lying[0])}, {world.a(lying[1])} and {world.a(lying[2])}. "
+        f"{person.name} wants to {goal}."
+    )
+    return {
+        "story": story,
+        "question": f"What does {person.name} take?",
+        **cast.choice(thing, [other for _, other in others]),
+    }
+
+
+def pronoun(cast: Cast) -> Row:
+    """Whom "he" or "she" means."""
+    names = cast.namesakes()
+    pairs = list(zip(tales.REFERENCES[::2], tales.REFERENCES[1::2], strict=True))
+    pair = cast.rng.choice(cast.part(pairs))
+    shape, index, reason = next(one for one in pair if one[1] == cast.number % 2)
+    he = world.person(names[0]).he
+    told = f"{shape.format(a=names[0], b=names[1])}, because {reason.format(w=he)}."
+    return {"sentence": told, "pronoun": he, **_either(cast, names[index], names[1 - index])}
+
+
+def thing_meant(cast: Cast) -> Row:
+    """Which thing "it" means."""
+    things = cast.rng.sample(world.THINGS, 2)
+    shape, index, reason = cast.rng.choice([fit for fit in tales.FITS if fit[1] == cast.number % 2])
+    told = f"{capitalized(shape.format(x=things[0], y=things[1]))}, because {reason}."
+    return {"sentence": told, **_either(cast, f"the {things[index]}", f"the {things[1 - index]}")}
+
+
+def _either(cast: Cast, right: str, wrong: str) -> Row:
+    """Two options whose order is independent of what the row's number already decides."""
+    options = [right, wrong] if cast.number // 2 % 2 == 0 else [wrong, right]
+    return {"options": options, "answer": right}
+
+
+def same_meaning(cast: Cast) -> Row:
+    """Do two sentences mean the same: yes or no."""
+    first, same, other = cast.rng.choice(life.REWORDINGS)
+    words = _words(cast)
+    answer = cast.turn(("yes", "no"))
+    second = same if answer == "yes" else other
+    return {
+        "first": _sentence_of(first, words),
+        "second": _sentence_of(second, words),
+        "answer": answer,
+    }
+
+
+def reworded(cast: Cast) -> Row:
+    """Which of two sentences says the same as a given one."""
+    first, same, other = cast.rng.choice(life.REWORDINGS)
+    words = _words(cast)
+    return {
+        "sentence": _sentence_of(first, words),
+        **cast.choice(_sentence_of(same, words), [_sentence_of(other, words)]),
+    }
+
+
+def _words(cast: Cast) -> dict[str, str]:
+    one, two = cast.couple()
+    return {"a": one.name, "b": two.name, "t": cast.rng.choice(world.THINGS)}
+
+
+def _sentence_of(shape: str, words: dict[str, str]) -> str:
+    return f"{shape.format(**words)}."
+
+
+def count(cast: Cast) -> Row:
+    """How many there are in the end."""
+    told = draw_count(cast.rng, names=cast.people)
+    near = [n for n in range(1, 13) if n != told.result]
+    wrong = cast.rng.sample(near, 3)
+    return {
+        "problem": told.story,
+        "question": f"How many {told.things} does {told.person.name} have now?",
+        **cast.choice(world.NUMBERS[told.result], [world.NUMBERS[n] for n in wrong]),
+    }
+
+
+def more(cast: Cast) -> Row:
+    """Who has more, or fewer."""
+    one, two = cast.couple()
+    things = cast.rng.choice(("apples", "coins", "books", "eggs"))
+    many, few = sorted(cast.rng.sample(range(2, 11), 2), reverse=True)
+    word, richer = cast.rng.choice((("more", True), ("fewer", False)))
+    asked_first = cast.number // 2 % 2 == 0
+    numbers = (many, few) if asked_first == richer else (few, many)
+    right, wrong = (one, two) if asked_first else (two, one)
+    return {
+        "facts": f"{one.name} has {world.NUMBERS[numbers[0]]} {things} and {two.name} has "
+        f"{world.NUMBERS[numbers[1]]} {things}.",
+        "question": f"Who has {word} {things}?",
+        **cast.choice(right.name, [wrong.name]),
+    }

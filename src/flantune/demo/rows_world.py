@@ -1,0 +1,234 @@
+"""Rows of tasks about the world itself: common sense, sentiment, facts, languages, titles, words."""
+
+from __future__ import annotations
+
+from flantune.demo import text_life as life
+from flantune.demo import world
+from flantune.demo.cast import Cast, Row
+from flantune.demo.rows_reading import EVENTS, OUTCOMES
+from flantune.demo.scenes import draw_review
+from flantune.demo.world import Person, a, capitalized
+
+
+def _line(shape: str, person: Person) -> str:
+    return f"{capitalized(life.fill(shape, person, by_name=True))}."
+
+
+def effect(cast: Cast) -> Row:
+    """Which of two things happens because of something."""
+    (cause, right), (_, wrong) = cast.rng.sample(cast.part(world.CAUSES), 2)
+    person = cast.person()
+    return {"premise": _line(cause, person), **cast.choice(_line(right, person), [_line(wrong, person)])}
+
+
+def cause(cast: Cast) -> Row:
+    """Which of two things made something happen."""
+    (right, effect_), (wrong, _) = cast.rng.sample(cast.part(world.CAUSES), 2)
+    person = cast.person()
+    return {"premise": _line(effect_, person), **cast.choice(_line(right, person), [_line(wrong, person)])}
+
+
+def purpose(cast: Cast) -> Row:
+    """Which thing is good for a goal."""
+    (goal, thing), *others = cast.rng.sample(cast.part(world.PURPOSES), 3)
+    return {"name": cast.rng.choice(cast.people), "goal": goal, **cast.choice(a(thing), [a(other) for _, other in others])}
+
+
+def matter(cast: Cast) -> Row:
+    """What a thing does, given what it is made of."""
+    deed, index = cast.rng.choice(EVENTS)
+    right = OUTCOMES[index][cast.number // 2 % 2]
+    wrong = OUTCOMES[index][1 - cast.number // 2 % 2]
+    material = cast.rng.choice([name for name, outcomes in world.MATERIALS.items() if outcomes[index] == right])
+    thing, person = cast.rng.choice(world.THINGS), cast.person()
+    story = f"The {thing} was made of {material}. {person.name} {deed.format(t=thing)}."
+    return {"story": story, **cast.choice(f"It {right}.", [f"It {wrong}."])}
+
+
+def review(cast: Cast) -> Row:
+    """Is a review positive or negative."""
+    told = draw_review(cast.rng, person=cast.person(), sentences=cast.rng.randint(2, 3))
+    return {"review": told.text, "answer": "positive" if told.is_positive else "negative"}
+
+
+def satisfied(cast: Cast) -> Row:
+    """Was somebody happy or unhappy with what is reviewed."""
+    person = cast.person()
+    told = draw_review(cast.rng, person=person, sentences=2)
+    return {
+        "text": told.text,
+        "name": person.name,
+        "kind": told.kind,
+        "answer": "happy" if told.is_positive else "unhappy",
+    }
+
+
+def verdict(cast: Cast) -> Row:
+    """Was what is reviewed good or bad."""
+    told = draw_review(cast.rng, person=cast.person(), sentences=2)
+    return {"text": told.text, "kind": told.kind, "answer": "good" if told.is_positive else "bad"}
+
+
+def mood(cast: Cast) -> Row:
+    """How somebody feels about what happened."""
+    person = cast.person()
+    right, *wrong = cast.rng.sample(tuple(world.MOODS), 3)
+    event = cast.rng.choice(world.MOODS[right])
+    return {"event": _line(event, person), "name": person.name, **cast.choice(right, wrong)}
+
+
+def _fact(cast: Cast, field: str, values: tuple[str, ...], others: int = 3) -> Row:
+    one = cast.person()
+    right = str(getattr(one, field))
+    wrong = cast.rng.sample([value for value in values if value != right], others)
+    return {"name": one.name, **cast.choice(right, wrong)}
+
+
+def home(cast: Cast) -> Row:
+    """The town somebody lives in."""
+    return _fact(cast, "town", world.TOWNS)
+
+
+def job(cast: Cast) -> Row:
+    """What somebody does for a living."""
+    return _fact(cast, "job", tuple(world.JOBS))
+
+
+def favorite(cast: Cast) -> Row:
+    """Somebody's favorite color or food."""
+    kind, values = cast.turn((("color", world.COLORS), ("food", world.FOODS)))
+    return {"kind": kind, **_fact(cast, kind, values)}
+
+
+def pet(cast: Cast) -> Row:
+    """The animal somebody has."""
+    return _fact(cast, "pet", world.ANIMALS)
+
+
+def describe_thing(cast: Cast) -> Row:
+    """A sentence out of a list of attributes."""
+    person = cast.person()
+    thing, color = cast.rng.choice(world.THINGS), cast.rng.choice(world.COLORS)
+    size, place = cast.rng.choice(world.SIZES), cast.rng.choice(world.PLACES)
+    data = f"thing = {thing}; color = {color}; size = {size}; place = {place}; owner = {person.name}"
+    noun = f"{size} {color} {thing}"
+    said = [
+        f"The {noun} in the {place} belongs to {person.name}.",
+        f"{person.name} owns {a(noun)} in the {place}.",
+        f"In the {place} there is {a(noun)}. It belongs to {person.name}.",
+    ]
+    cast.rng.shuffle(said)
+    return {"data": data, "sentence": said[0], "answer": said}
+
+
+def describe_person(cast: Cast) -> Row:
+    """A sentence about somebody out of a list of facts; the facts are made up, as the list is what counts."""
+    name, town, work = cast.rng.choice(cast.people), cast.rng.choice(world.TOWNS), cast.rng.choice(tuple(world.JOBS))
+    animal = cast.rng.choice(world.ANIMALS)
+    said = f"{name} is {a(work)} from {town} and has {a(animal)}."
+    return {"data": f"name = {name}; home = {town}; job = {work}; pet = {animal}", "sentence": said, "answer": [said]}
+
+
+def _bilingual(cast: Cast) -> tuple[str, str]:
+    # A sentence belongs to one split by its three words, so that no test sentence was trained on in either direction.
+    role = {"train": (0, 1, 2, 3), "dev": (4,), "test": (5, 6)}[cast.role]
+    while True:
+        subject, verb, thing = (
+            cast.rng.choice(words) for words in (world.MOKU_ANIMALS, world.MOKU_VERBS, world.MOKU_THINGS)
+        )
+        places = world.MOKU_ANIMALS.index(subject), world.MOKU_VERBS.index(verb), world.MOKU_THINGS.index(thing)
+        if (places[0] + 2 * places[1] + 4 * places[2]) % 7 in role:
+            break
+    first, second = (cast.rng.choice(("", cast.rng.choice(world.MOKU_ADJECTIVES))) for _ in range(2))
+    english = f"the {f'{first} {subject}'.strip()} {verb} the {f'{second} {thing}'.strip()}"
+    return english, world.moku(subject, verb, thing, adjectives=(first, second))
+
+
+def to_moku(cast: Cast) -> Row:
+    """A sentence into the second language."""
+    english, moku = _bilingual(cast)
+    return {"english": english, "answer": moku}
+
+
+def from_moku(cast: Cast) -> Row:
+    """A sentence out of the second language."""
+    english, moku = _bilingual(cast)
+    return {"moku": moku, "answer": english}
+
+
+def moku_word(cast: Cast) -> Row:
+    """The meaning of a word of the second language."""
+    right, *wrong = cast.rng.sample(cast.part(tuple(world.MOKU)), 3)
+    return {"word": world.MOKU[right], **cast.choice(right, wrong)}
+
+
+def title(cast: Cast) -> Row:
+    """A title for a story, to be written."""
+    name, story = life.event(cast.rng, cast.person())
+    return {"story": story, "answer": name}
+
+
+def gist(cast: Cast) -> Row:
+    """Which of three titles fits a story."""
+    person = cast.person()
+    name, story = life.event(cast.rng, person)
+    wrong: list[str] = []
+    while len(wrong) < 2:
+        other = life.event(cast.rng, person)[0]
+        if other not in (name, *wrong):
+            wrong.append(other)
+    return {"story": story, **cast.choice(name, wrong)}
+
+
+def topic(cast: Cast) -> Row:
+    """What a short text is about."""
+    right, *wrong = cast.rng.sample(tuple(world.TOPICS), 3)
+    sentences = world.TOPICS[right]
+    # Each topic keeps a sentence of its own for dev and one for test.
+    own = cast.part(sentences)
+    said = cast.rng.sample(own, min(2, len(own)))
+    lead = f"{cast.person().name} wrote this."
+    return {"text": " ".join([lead, *(f"{capitalized(one)}." for one in said)]), **cast.choice(right, wrong)}
+
+
+def odd_one_out(cast: Cast) -> Row:
+    """Which of four words does not belong with the others."""
+    kind, other = cast.rng.sample(tuple(world.CATEGORIES), 2)
+    members = cast.rng.sample(world.CATEGORIES[kind], 3)
+    stranger = cast.rng.choice(world.CATEGORIES[other])
+    words = cast.rng.sample([stranger, *members], 4)
+    return {"words": ", ".join(words), **cast.choice(stranger, members)}
+
+
+def category(cast: Cast) -> Row:
+    """What kind of thing a word names."""
+    right, *wrong = cast.rng.sample(tuple(world.CATEGORIES), 3)
+    return {"word": cast.rng.choice(cast.part(world.CATEGORIES[right])), **cast.choice(a(right), [a(x) for x in wrong])}
+
+
+def word_order(cast: Cast) -> Row:
+    """Are the words of a sentence in the right order."""
+    person = cast.person()
+    thing, place, color = cast.rng.choice(world.THINGS), cast.rng.choice(world.PLACES), cast.rng.choice(world.COLORS)
+    sentence = cast.rng.choice(
+        (
+            f"{person.name} has {a(f'{color} {thing}')}",
+            f"{person.name} goes to the {place}",
+            f"{person.name} gave the {thing} to {person.him}",
+            f"the {color} {thing} of {person.name} is on the table",
+        )
+    )
+    answer = cast.turn(("correct", "not correct"))
+    return {"sentence": sentence if answer == "correct" else life.broken(sentence, cast.rng), "answer": answer}
+
+
+def reply(cast: Cast) -> Row:
+    """What a friend replies."""
+    (said, right), *others = cast.rng.sample(cast.part(world.NEEDS), 3)
+    one, two = cast.couple()
+    return {
+        "said": said,
+        "speaker": one.name,
+        "friend": two.name,
+        **cast.choice(f"{right}.", [f"{other}." for _, other in others]),
+    }

@@ -1,0 +1,67 @@
+"""Writes the demo as files a user could have written: rows, task files and run files in one folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+from flantune.demo.rows import MAKERS, task_rows
+from flantune.types import Family
+
+HERE = Path(__file__).parent
+TASK_FILES = HERE / "tasks"
+RUN_FILES = HERE / "runs"
+RUN_NAMES: dict[Family, str] = {"decoder-only": "decoder_only", "encoder-decoder": "encoder_decoder"}
+
+
+def base_folder(family: Family) -> Path:
+    """The shipped base model of a family, in Hugging Face form."""
+    return HERE / "base" / RUN_NAMES[family]
+
+
+def write_demo(
+    folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: int = 24, test_rows: int = 60
+) -> Path:
+    """Everything the demo runs on, below one folder; the same arguments write the same bytes.
+
+    ``data/<task>/{train,dev,test}.jsonl`` hold the rows, ``tasks/`` the task files, ``decoder_only.toml`` and
+    ``encoder_decoder.toml`` the run files: all of them ordinary, to be read, copied and changed. A run file that is
+    there already is left alone, as its reader may have changed it.
+
+    Args:
+        folder: Made if absent.
+        seed: Of the rows. The world and its facts never change.
+        train_rows: Rows of each task to tune on.
+        dev_rows: Rows of each task to pick templates by.
+        test_rows: Rows of each task to measure on.
+
+    Returns:
+        The folder.
+    """
+    for task in MAKERS:
+        rows = task_rows(task, seed=seed, counts={"train": train_rows, "dev": dev_rows, "test": test_rows})
+        for role, made in rows.items():
+            _write(folder / "data" / task / f"{role}.jsonl", _lines(made))
+    for source in sorted(TASK_FILES.glob("*.toml")):
+        _write(folder / "tasks" / source.name, source.read_text(encoding="utf-8"))
+    for family, name in RUN_NAMES.items():
+        target = folder / f"{name}.toml"
+        if not target.exists():
+            text = Template((RUN_FILES / f"{name}.toml").read_text(encoding="utf-8"))
+            _write(target, text.substitute(base=base_folder(family).as_posix()))
+    return folder
+
+
+def _lines(rows: Sequence[Mapping[str, object]]) -> str:
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+
+
+def _write(path: Path, text: str) -> None:
+    """Under another name first, so that a file that is there is a whole one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.writing")
+    beside.write_text(text, encoding="utf-8")
+    shutil.move(beside, path)

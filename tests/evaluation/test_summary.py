@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import flantune.evaluation
+from flantune.config import EvaluationSettings
+from flantune.errors import EvaluationError
+from flantune.evaluation.comparison import REPLICATES
+from flantune.evaluation.results import Results, json_schema
+from flantune.evaluation.samples import samples_path, write_samples
+from flantune.evaluation.summary import FoldInput, summarize
+from flantune.types import Sample
+
+from .made import choice_sample, info, write_run
+
+FOLD = FoldInput(name="f", clusters=("c",), unseen=("t",))
+
+
+def grid(rows, templates, rate, *, seed, task="t", **changes):
+    """Samples that are right with some probability, by row and template."""
+    rng = np.random.default_rng(seed)
+    return [
+        choice_sample(row, right=bool(rng.random() < rate), template=template, task=task, **changes)
+        for template in templates
+        for row in range(rows)
+    ]
+
+
+def conclude(folder, *, folds=(FOLD,), tasks=None, name="made", **settings):
+    tasks = tasks or [info()]
+    return summarize(folder, folds=folds, tasks=tasks, settings=EvaluationSettings(**settings), name=name, seed=3)
+
+
+def matrix(samples):
+    rows, templates = (sorted({getattr(s, k) for s in samples}) for k in ("row", "template"))
+    cells = np.zeros((len(rows), len(templates)))
+    for s in samples:
+        cells[rows.index(s.row), templates.index(s.template)] = s.scores[1] > s.scores[0]
+    return cells
+
+
+@pytest.fixture
+def one_task(tmp_path):
+    base, tuned = grid(50, "abc", 0.4, seed=0), grid(50, "abc", 0.8, seed=1)
+    write_run(tmp_path, {"t": base}, {"t": tuned})
+    return tmp_path, matrix(base), matrix(tuned)
+
+
+def test_a_task_by_hand(one_task):
+    folder, base, tuned = one_task
+    (task,) = conclude(folder)["tasks"]
+    assert task["models"]["base"]["mean"]["value"] == pytest.approx(base.mean())
+    assert [t["value"] for t in task["models"]["tuned"]["templates"]] == pytest.approx(list(tuned.mean(axis=0)))
+    assert task["models"]["tuned"]["std"] == pytest.approx(tuned.mean(axis=0).std(ddof=1))
+    assert task["models"]["tuned"]["median"] == pytest.approx(np.median(tuned.mean(axis=0)))
+    assert task["models"]["tuned"]["iqr"] == pytest.approx(scipy.stats.iqr(tuned.mean(axis=0)))
+    units = (tuned - base).mean(axis=1)
+    low, high = scipy.stats.t.interval(0.95, 49, loc=units.mean(), scale=scipy.stats.sem(units))
+    assert task["difference"]["value"] == pytest.approx(units.mean())
+    assert (task["difference"]["low"], task["difference"]["high"]) == pytest.approx((low, high))
+    was, now = base.mean(axis=1) > 0.5, tuned.mean(axis=1) > 0.5
+    gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
+    assert task["mcnemar_p"] == pytest.approx(scipy.stats.binomtest(gained, gained + lost).pvalue)
+    assert (task["chance"], task["examples"], task["metric"], task["fold"]) == (0.5, 50, "accuracy", "f")
+    assert (task["is_seen"], task["models"]["base"]["best_dev_template"]) == (False, None)
+
+
+def test_the_verdict_says_better_with_numbers(one_task):
+    folder, base, tuned = one_task
+    verdict = conclude(folder)["verdict"]
+    assert verdict["direction"] == "better"
+    low, high = verdict["interval"]
+    assert verdict["text"] == (
+        f"On 1 task of 1 cluster it never trained on, tuning changed the score from {100 * base.mean():.1f} to "
+        f"{100 * tuned.mean():.1f} ({100 * (tuned.mean() - base.mean()):+.1f} points, 95% interval {100 * low:+.1f} to "
+        f"{100 * high:+.1f}; chance 50.0): better."
+    )
+
+
+def test_the_verdict_says_worse_when_the_samples_are_worse(tmp_path):
+    write_run(tmp_path, {"t": grid(80, "ab", 0.9, seed=0)}, {"t": grid(80, "ab", 0.3, seed=1)})
+    verdict = conclude(tmp_path)["verdict"]
+    assert verdict["direction"] == "worse"
+    assert verdict["interval"][1] < 0 < verdict["base"] - verdict["tuned"]
+    assert verdict["text"].endswith(": worse.")
+    assert re.search(r"\(-\d+\.\d points", verdict["text"])
+
+
+def test_the_verdict_is_the_mirror_image_when_base_and_tuned_are_swapped(tmp_path):
+    one, two = grid(60, "ab", 0.4, seed=0), grid(60, "ab", 0.6, seed=1)
+    write_run(tmp_path / "there", {"t": one}, {"t": two})
+    write_run(tmp_path / "back", {"t": two}, {"t": one})
+    there, back = (conclude(tmp_path / side)["verdict"] for side in ("there", "back"))
+    assert there["interval"] == pytest.approx([-end for end in reversed(back["interval"])])
+    assert (there["direction"], back["direction"]) == ("better", "worse")
+
+
+def test_the_verdict_is_undecided_when_the_interval_holds_zero(tmp_path):
+    same = grid(60, "ab", 0.5, seed=0)
+    write_run(tmp_path, {"t": same}, {"t": grid(60, "ab", 0.5, seed=9)})
+    verdict = conclude(tmp_path)["verdict"]
+    assert verdict["interval"][0] <= 0 <= verdict["interval"][1]
+    assert verdict["text"].endswith(": undecided.")
+    write_run(tmp_path / "same", {"t": same}, {"t": same})
+    assert conclude(tmp_path / "same")["verdict"]["direction"] == "undecided"
+
+
+def test_two_rows_are_no_verdict(tmp_path):
+    write_run(tmp_path, {"t": grid(2, "a", 0.0, seed=0)}, {"t": grid(2, "a", 1.0, seed=0)})
+    verdict = conclude(tmp_path)["verdict"]
+    assert verdict["difference"] == 1.0
+    assert verdict["direction"] == "undecided"
+
+
+def test_trap_08_the_best_template_is_chosen_on_dev_rows_only(tmp_path):
+    """Template a is best on dev, b on test: a must be reported, with its lower test score."""
+    samples = [
+        *grid(20, "a", 0.3, seed=1), *grid(20, "b", 1.0, seed=2), *grid(20, "c", 0.5, seed=3),
+        *grid(10, "a", 1.0, seed=4, split="dev"), *grid(10, "b", 0.5, seed=5, split="dev"),
+        *grid(10, "c", 1.0, seed=6, split="dev"),
+    ]  # fmt: skip
+    write_run(tmp_path, {"t": samples}, {"t": samples})
+    scores = conclude(tmp_path)["tasks"][0]["models"]["tuned"]
+    by_name = {t["template"]: t for t in scores["templates"]}
+    # a and c tie on dev: the first is taken.
+    assert scores["best_dev_template"] == "a"
+    assert scores["best_dev_test"] == by_name["a"]["value"] < by_name["b"]["value"]
+    assert by_name["a"]["dev"] == 1.0
+
+
+def test_test_scores_have_no_say_in_the_choice_on_dev(tmp_path):
+    dev = [*grid(10, "a", 0.4, seed=4, split="dev"), *grid(10, "b", 0.7, seed=5, split="dev")]
+    chosen = []
+    for rate in (0.1, 0.9):
+        samples = [*grid(20, "a", 0.5, seed=1), *grid(20, "b", rate, seed=2), *dev]
+        write_run(tmp_path / str(rate), {"t": samples}, {"t": samples})
+        chosen.append(conclude(tmp_path / str(rate))["tasks"][0]["models"]["base"]["best_dev_template"])
+    assert chosen == ["b", "b"]
+
+
+def test_tasks_make_clusters_and_clusters_make_the_whole(tmp_path):
+    """Three tasks in two clusters of two folds: clusters weigh the same, whatever their number of tasks."""
+    base = {name: grid(40, "ab", 0.3, seed=at, task=name) for at, name in enumerate("xyz")}
+    tuned = {name: grid(40, "ab", 0.7, seed=at + 5, task=name) for at, name in enumerate("xyz")}
+    write_run(tmp_path, base, {name: tuned[name] for name in "xy"}, fold="one")
+    write_run(tmp_path, {}, {"z": tuned["z"]}, fold="two")
+    results = conclude(
+        tmp_path,
+        folds=[
+            FoldInput(name="one", clusters=("c",), unseen=("x", "y")),
+            FoldInput(name="two", clusters=("d",), unseen=("z",)),
+        ],
+        tasks=[info("x"), info("y"), info("z", clusters=("d", "elsewhere"))],
+    )
+    value = {t["task"]: t["difference"]["value"] for t in results["tasks"]}
+    se = {t["task"]: t["difference"]["se"] for t in results["tasks"]}
+    clusters = {c["cluster"]: c for c in results["clusters"]}
+    assert set(clusters) == {"c", "d"}
+    assert clusters["c"]["difference"]["value"] == pytest.approx((value["x"] + value["y"]) / 2)
+    assert clusters["c"]["tasks"] == ["x", "y"]
+    raw, normalized = results["overall"]
+    assert (raw["measure"], normalized["measure"]) == ("raw", "normalized")
+    assert raw["difference"]["value"] == pytest.approx((value["x"] + value["y"]) / 4 + value["z"] / 2)
+    assert raw["difference"]["se"] == pytest.approx(np.sqrt((se["x"] ** 2 + se["y"] ** 2) / 16 + se["z"] ** 2 / 4))
+    assert normalized["base"]["value"] == pytest.approx(2 * raw["base"]["value"] - 1)
+    assert normalized["difference"]["value"] == pytest.approx(2 * raw["difference"]["value"])
+    assert (results["verdict"]["tasks"], results["verdict"]["clusters"]) == (3, 2)
+    assert results["verdict"]["difference"] == raw["difference"]["value"]
+
+
+def test_a_task_unseen_in_two_folds_is_one_task_and_no_second_observation(tmp_path):
+    samples = grid(40, "a", 0.4, seed=0)
+    write_run(tmp_path, {"t": samples}, {"t": grid(40, "a", 0.7, seed=1)}, fold="one")
+    write_run(tmp_path, {}, {"t": grid(40, "a", 0.7, seed=1)}, fold="two")
+    folds = [
+        FoldInput(name="one", clusters=("c",), unseen=("t",)),
+        FoldInput(name="two", clusters=("d",), unseen=("t",)),
+    ]
+    results = conclude(tmp_path, folds=folds, tasks=[info(clusters=("c", "d"))])
+    assert results["verdict"]["tasks"] == 1
+    assert results["overall"][0]["difference"]["se"] == pytest.approx(results["tasks"][0]["difference"]["se"])
+
+
+def test_seen_tasks_are_reported_apart(tmp_path):
+    base = {"t": grid(40, "a", 0.4, seed=0), "s": grid(40, "a", 0.2, seed=1, task="s")}
+    write_run(tmp_path, base, {"t": base["t"], "s": grid(40, "a", 1.0, seed=2, task="s")})
+    fold = FoldInput(name="f", clusters=("c",), unseen=("t",), seen=("s",))
+    results = conclude(tmp_path, folds=[fold], tasks=[info(), info("s")])
+    assert {t["task"]: t["is_seen"] for t in results["tasks"]} == {"t": False, "s": True}
+    assert [c["tasks"] for c in results["clusters"]] == [["t"]]
+    assert results["verdict"]["difference"] == 0.0
+
+
+def test_the_first_number_of_shots_is_the_headline(tmp_path):
+    base = [*grid(40, "a", 0.2, seed=0), *grid(40, "a", 0.5, seed=1, shots=2)]
+    tuned = [*grid(40, "a", 0.9, seed=2), *grid(40, "a", 0.5, seed=1, shots=2)]
+    write_run(tmp_path, {"t": base}, {"t": tuned})
+    results = conclude(tmp_path, shots=(0, 2, 5))
+    assert [(t["task"], t["shots"]) for t in results["tasks"]] == [("t", 0), ("t", 2)]
+    assert "exemplar" not in results["verdict"]["text"]
+    few = conclude(tmp_path, shots=(2, 0))["verdict"]
+    assert (few["direction"], few["difference"]) == ("undecided", 0.0)
+    assert "with 2 exemplars" in few["text"]
+
+
+def test_options_may_differ_in_number_from_row_to_row(tmp_path):
+    """t-zero's evaluation breaks on a batch whose rows have different numbers of options."""
+    shown = [("no", "yes"), ("no", "yes", "perhaps"), ("no", "yes", "perhaps", "never")]
+    samples = [choice_sample(row, right=row % 2 == 0, options=shown[row % 3]) for row in range(12)]
+    write_run(tmp_path, {"t": samples}, {"t": samples})
+    (task,) = conclude(tmp_path)["tasks"]
+    assert task["models"]["base"]["mean"]["value"] == 0.5
+    assert task["chance"] == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 3)
+
+
+def test_all_normalizations_are_reported_and_one_is_the_headline(tmp_path):
+    def long_one(row):
+        return Sample(
+            task="t", split="test", row=row, template="a", shots=0, inputs="", options=("no", "certainly"), answer=1,
+            references=("certainly",), scores=(-3.0, -4.0), lengths=(1, 4),
+        )  # fmt: skip
+
+    samples = [long_one(row) for row in range(10)]
+    write_run(tmp_path, {"t": samples}, {"t": samples})
+    by_sum = conclude(tmp_path)["tasks"][0]["models"]["base"]
+    by_token = conclude(tmp_path, normalization="token")["tasks"][0]["models"]["base"]
+    assert by_sum["normalizations"] == {"sum": 0.0, "token": 1.0, "character": 1.0, "byte": 1.0}
+    assert (by_sum["mean"]["value"], by_token["mean"]["value"]) == (0.0, 1.0)
+
+
+def test_ties_are_counted(tmp_path):
+    tied = [
+        Sample(task="t", split="test", row=row, template="a", shots=0, inputs="", options=("x", "y"), answer=row % 2,
+               references=("x",), scores=(-1.0, -1.0), lengths=(1, 1))
+        for row in range(10)
+    ]  # fmt: skip
+    write_run(tmp_path, {"t": tied}, {"t": grid(10, "a", 0.5, seed=0)})
+    (task,) = conclude(tmp_path)["tasks"]
+    assert (task["ties"], task["models"]["base"]["ties"], task["models"]["tuned"]["ties"]) == (10, 10, 0)
+    assert task["models"]["base"]["mean"]["value"] == 0.5
+
+
+def generated(rows, right):
+    return [
+        Sample(
+            task="t", split="test", row=row, template=template, shots=0, inputs="",
+            references=(f"the answer number {row} is a long sentence",),
+            prediction=f"the answer number {row if row < right else 'none'} is a long sentence",
+        )
+        for template in "ab" for row in range(rows)
+    ]  # fmt: skip
+
+
+def test_a_generation_task_with_a_corpus_metric(tmp_path):
+    write_run(tmp_path, {"t": generated(30, 5)}, {"t": generated(30, 25)})
+    task_info = info(kind="generation", metrics=("bleu", "exact_match", "rougeL"))
+    results = conclude(tmp_path, tasks=[task_info])
+    (task,) = results["tasks"]
+    assert (task["chance"], task["mcnemar_p"], task["metric"]) == (0.0, None, "bleu")
+    base, tuned = task["models"]["base"], task["models"]["tuned"]
+    assert base["metrics"]["exact_match"] == pytest.approx(5 / 30)
+    assert 0 < base["mean"]["value"] < tuned["mean"]["value"] < 1
+    assert task["difference"]["value"] == pytest.approx(tuned["mean"]["value"] - base["mean"]["value"])
+    assert 0 < task["difference"]["se"] < 0.2
+    assert base["normalizations"] == {}
+    assert REPLICATES >= 1000
+    assert results == conclude(tmp_path, tasks=[task_info])
+
+
+def test_models_asked_different_prompts_are_not_compared(tmp_path):
+    write_run(tmp_path, {"t": grid(20, "ab", 0.5, seed=0)}, {"t": grid(21, "ab", 0.5, seed=0)})
+    with pytest.raises(EvaluationError, match="different prompts"):
+        conclude(tmp_path)
+    write_run(tmp_path, {"t": grid(20, "ab", 0.5, seed=0)}, {"t": grid(20, "ab", 0.5, seed=0)[:-1]})
+    with pytest.raises(EvaluationError, match="different prompts"):
+        conclude(tmp_path)
+
+
+def test_prompts_dropped_for_both_models_are_left_out_of_both(tmp_path):
+    samples = grid(20, "ab", 0.5, seed=0)[:-3]
+    write_run(tmp_path, {"t": samples}, {"t": samples})
+    (task,) = conclude(tmp_path)["tasks"]
+    a, b = (np.mean([s.scores[1] > s.scores[0] for s in samples if s.template == t]) for t in "ab")
+    assert [t["value"] for t in task["models"]["base"]["templates"]] == pytest.approx([a, b])
+
+
+def test_missing_samples_are_named(tmp_path):
+    write_run(tmp_path, {"t": grid(5, "a", 0.5, seed=0)}, {})
+    with pytest.raises(EvaluationError, match=r"folds/f/tuned/samples/t\.jsonl\.gz"):
+        conclude(tmp_path)
+
+
+def test_a_row_asked_twice_is_refused(tmp_path):
+    samples = grid(5, "a", 0.5, seed=0)
+    write_run(tmp_path, {"t": [*samples, samples[0]]}, {"t": samples})
+    with pytest.raises(EvaluationError, match="t/a/row 0"):
+        conclude(tmp_path)
+
+
+def test_nothing_unseen_gives_no_numbers_rather_than_zeros(tmp_path):
+    verdict = conclude(tmp_path, folds=[FoldInput(name="f", clusters=("c",), unseen=())])["verdict"]
+    assert (verdict["direction"], verdict["base"], verdict["interval"]) == ("undecided", None, None)
+
+
+def test_a_small_but_sure_gain_is_not_printed_as_zero(tmp_path):
+    rows = 2000
+    base = [choice_sample(row, right=row >= 6) for row in range(rows)]
+    write_run(tmp_path, {"t": base}, {"t": [choice_sample(row, right=True) for row in range(rows)]})
+    verdict = conclude(tmp_path)["verdict"]
+    assert verdict["direction"] == "better"
+    assert not re.search(r"[+-]0\.0+ to", verdict["text"])
+
+
+def test_the_confidence_level_is_heeded(one_task):
+    folder = one_task[0]
+    narrow, wide = (conclude(folder, confidence=level)["verdict"] for level in (0.8, 0.99))
+    assert narrow["interval"][0] > wide["interval"][0]
+    assert "80% interval" in narrow["text"]
+
+
+def test_the_shipped_schema_is_that_of_the_results():
+    shipped = Path(flantune.evaluation.__file__).with_name("results.schema.json")
+    assert json.loads(shipped.read_text(encoding="utf-8")) == json_schema()
+
+
+def test_results_fit_their_schema_and_nothing_else_does(one_task):
+    results = conclude(one_task[0])
+    again = json.loads(json.dumps(results, allow_nan=False))
+    assert Results.model_validate(again).verdict.text == results["verdict"]["text"]
+    assert list(results)[:5] == ["schema", "name", "confidence", "normalization", "seed"]
+    with pytest.raises(ValueError, match="surprise"):
+        Results.model_validate({**again, "surprise": 1})
+    schema = json_schema()
+    assert set(schema["required"]) == set(results)
+    assert schema["properties"]["schema"]["const"] == 1
+
+
+def test_scoring_again_gives_the_same_bytes(one_task):
+    one, two = (json.dumps(conclude(one_task[0])) for _ in range(2))
+    assert one == two
+
+
+def test_dev_rows_never_enter_a_test_score(tmp_path):
+    test = grid(20, "a", 0.5, seed=0)
+    with_dev = [*test, *grid(20, "a", 1.0, seed=1, split="dev")]
+    write_run(tmp_path / "with", {"t": with_dev}, {"t": with_dev})
+    write_run(tmp_path / "without", {"t": test}, {"t": test})
+    means = [conclude(tmp_path / side)["tasks"][0]["models"]["base"]["mean"] for side in ("with", "without")]
+    assert means[0] == means[1]
+
+
+def test_odd_task_names_find_their_files(tmp_path):
+    samples = grid(5, "a", 0.5, seed=0, task="my/odd: task")
+    for folder in (tmp_path / "base", tmp_path / "folds" / "f" / "tuned"):
+        write_samples(samples_path(folder, "my/odd: task"), samples)
+    fold = FoldInput(name="f", clusters=("c",), unseen=("my/odd: task",))
+    assert conclude(tmp_path, folds=[fold], tasks=[info("my/odd: task")])["tasks"][0]["examples"] == 5

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from flantune.config import ScratchSettings
+from flantune.models.load import LanguageModel
+from flantune.models.scratch import build_model, train_tokenizer
+
+TEXTS = ["Is the sky blue? yes", "Does the premise entail the hypothesis? no", "sort these words: b a c"] * 5
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return train_tokenizer(TEXTS, 320)
+
+
+@pytest.fixture(scope="session", params=["llama", "gpt_neox", "gpt2", "t5"])
+def lm(request, tokenizer) -> LanguageModel:
+    scratch = ScratchSettings(architecture=request.param, hidden_size=32, layers=2, heads=2)
+    made = build_model(scratch, tokenizer, seed=1)
+    # Larger weights than a fresh model's: attention is then far from uniform, so a leak would show.
+    for name, weight in made.model.named_parameters():
+        if weight.ndim > 1 and "layer_norm" not in name:
+            weight.data.mul_(3.0 if made.family == "decoder-only" else 1.5)
+    return made

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flantune.report.curves import Series, buckets, curve, series
+from flantune.report.figures import cluster_figure, difference_figure, template_figure, verdict_figure
+from flantune.report.results import Estimate, Pair, Verdict
+from flantune.report.svg import Scale, nice_step, padded_range
+
+
+def pair(name="RTE", *, value=0.1, low=0.05, high=0.15, shots=0, chance=0.5) -> Pair:
+    base, tuned = Estimate(0.5, 0.45, 0.55), Estimate(0.6, 0.55, 0.65)
+    return Pair(name=name, shots=shots, base=base, tuned=tuned, difference=Estimate(value, low, high), chance=chance)
+
+
+def drawings(markup) -> list[ElementTree.Element]:
+    return list(ElementTree.fromstring(f"<all>{markup}</all>"))
+
+
+def test_every_figure_is_well_formed_and_comes_twice():
+    for markup in (
+        cluster_figure([pair("a < b & c"), pair("a < b & c", shots=5)], [pair("All")], measure="raw"),
+        difference_figure([pair("</svg><script>")]),
+    ):
+        wide, narrow = drawings(markup)
+        assert (wide.get("class"), narrow.get("class")) == ("figure wide", "figure narrow")
+        assert wide.get("role") == "img"
+        assert "difference +10.0" in wide.get("aria-label") or "+10.0" in wide.get("aria-label")
+        assert "script" not in {node.tag for node in wide.iter()}
+
+
+def test_nothing_to_draw_is_said():
+    assert "Not measured." in cluster_figure([], [], measure="raw")
+    assert "Not measured." in difference_figure([pair(value=None)])
+    assert "Not measured." in template_figure([])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "tone"),
+    [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.1, 0.2, "undecided"), (0.0, 0.2, "undecided")],
+)
+def test_a_difference_whose_interval_holds_zero_is_drawn_undecided(low, high, tone):
+    wide = drawings(difference_figure([pair(value=(low + high) / 2, low=low, high=high)]))[0]
+    dots = [node.get("class") for node in wide.iter("circle")]
+    assert dots == [f"mark {tone} dot"]
+
+
+def test_an_interval_that_crosses_zero_crosses_the_zero_line():
+    wide = drawings(difference_figure([pair(value=0.02, low=-0.03, high=0.07)]))[0]
+    lines = {node.get("class"): node for node in wide.iter("line")}
+    zero, whisker = float(lines["zero"].get("x1")), lines["mark undecided whisker"]
+    assert float(whisker.get("x1")) < zero < float(whisker.get("x2"))
+
+
+def test_tasks_are_sorted_by_difference():
+    wide = drawings(
+        difference_figure([pair("small", value=0.01), pair("large", value=0.4), pair("negative", value=-0.2)])
+    )[0]
+    labels = [node.text for node in wide.iter("text") if node.get("class") == "label"]
+    assert labels == ["large", "small", "negative"]
+
+
+def test_marks_stay_inside_the_drawing():
+    rows = [pair("far", value=-0.9, low=-1.2, high=1.3)]
+    for drawing in drawings(difference_figure(rows)) + drawings(cluster_figure(rows, rows, measure="raw")):
+        width = float(drawing.get("width"))
+        for node in drawing.iter():
+            for name in ("x", "x1", "x2", "cx"):
+                if node.get(name) is not None:
+                    assert 0 <= float(node.get(name)) <= width
+
+
+def test_narrow_text_does_not_overlap_on_a_line():
+    rows = [pair("a_task_with_a_rather_long_name_that_goes_on_and_on", value=-0.123, low=-0.234, high=-0.012)]
+    narrow = drawings(difference_figure(rows))[1]
+    name, value = (node for node in narrow.iter("text") if node.get("class").split()[0] in ("label", "value"))
+    assert float(name.get("x")) + 6.6 * len(name.text) < float(value.get("x")) - 6.6 * len(value.text)
+
+
+def test_headline_figure_has_the_words_and_the_direction():
+    change = Estimate(-0.1, -0.15, -0.05)
+    verdict = Verdict(
+        text="", direction="worse", base=0.5, tuned=0.4, difference=change, chance=0.5, tasks=1, clusters=1
+    )
+    wide = drawings(verdict_figure(verdict))[0]
+    assert "−10.0" in [node.text for node in wide.iter("text")]
+    assert {"← worse", "better →"} <= {node.text for node in wide.iter("text")}
+
+
+def test_curves_of_a_log_with_gaps_and_nan():
+    log = [{"step": 1, "loss": 3.0, "grad_norm": float("nan")}, {"step": 2, "loss": 2.0, "tasks": {}}, {"loss": 1.0}]
+    (found,) = series(log)
+    assert (found.title, found.steps, found.values) == ("Loss", (1.0, 2.0), (3.0, 2.0))
+    drawing = ElementTree.fromstring(str(curve(found)))
+    assert "first 3, last 2" in drawing.get("aria-label")
+
+
+def test_one_point_and_a_constant_are_drawn():
+    for steps, values in (((10.0,), (0.0,)), ((1.0, 2.0), (0.5, 0.5))):
+        drawing = ElementTree.fromstring(str(curve(Series(title="t", unit="u", steps=steps, values=values))))
+        assert not re.search("nan|inf", ElementTree.tostring(drawing, "unicode").lower().replace("mean", ""))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400), st.integers(1, 50))
+def test_buckets_lose_no_extreme(values, most):
+    cells = buckets(list(range(len(values))), values, most=most)
+    assert len(cells) <= most
+    assert min(c.low for c in cells) == min(values)
+    assert max(c.high for c in cells) == max(values)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=9))
+def test_axis_holds_all_values_and_its_ticks(values):
+    low, high = padded_range(values, step=0.1, smallest=0.3)
+    assert low <= min(values) + 1e-9
+    assert high >= max(values) - 1e-9
+    ticks = Scale(low, high, 0, 100).ticks(6)
+    assert 2 <= len(ticks) <= 8
+    assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in ticks)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(1e-6, 1e6))
+def test_steps_are_not_below_what_was_asked(rough):
+    assert rough * (1 - 1e-6) <= nice_step(rough) <= rough * 2.6

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from flantune.errors import SourceError
+from flantune.report import write_report
+from flantune.report.load import read_run
+from flantune.report.page import render_report
+
+SECTIONS = ["verdict", "figures", "tables", "mixture", "training", "samples", "dropped", "setup"]
+VOID = {"meta", "link", "input", "br", "img", "hr"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page, and whether every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text: list[str] = []
+        self.scripts: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        (self.scripts if self.open and self.open[-1] == "script" else self.text).append(data)
+
+    def of(self, name: str) -> list[str]:
+        return [value for _, attribute, value in self.attributes if attribute == name]
+
+
+@pytest.fixture(scope="module")
+def html(run_folder: Path) -> str:
+    return render_report(read_run(run_folder))
+
+
+@pytest.fixture(scope="module")
+def hostile(hostile_folder: Path) -> str:
+    return render_report(read_run(hostile_folder))
+
+
+def words(html: str) -> str:
+    return " ".join(" ".join(Page(html).text).split())
+
+
+def test_writes_one_file_and_leaves_nothing_else_behind(make_run):
+    folder = make_run(rows=2, shots=(0,))
+    before = {path.name for path in folder.iterdir()}
+    assert write_report(folder) == folder / "report.html"
+    assert {path.name for path in folder.iterdir()} == before | {"report.html"}
+
+
+def test_same_folder_gives_the_same_bytes(run_folder, html):
+    assert render_report(read_run(run_folder)) == html
+
+
+def test_structure(html):
+    page = Page(html)
+    assert not page.open
+    ids = page.of("id")
+    assert [name for name in ids if name in SECTIONS] == SECTIONS
+    assert len(ids) == len(set(ids)), [name for name, n in Counter(ids).items() if n > 1]
+    assert page.tags["h1"] == 1
+    assert page.tags["caption"] == page.tags["table"]
+    assert [f"#{name}" for name in SECTIONS] == [v for v in page.of("href") if v.startswith("#") and v != "#main"]
+    labels = [value for tag, name, value in page.attributes if tag == "svg" and name == "aria-label"]
+    assert len(labels) == page.tags["svg"] >= 10
+    assert all(labels)
+    described = {name for value in page.of("aria-labelledby") for name in value.split()}
+    assert described <= set(ids)
+
+
+def test_says_what_the_numbers_say(html):
+    text = words(html)
+    assert "Tuning made the model better on 6 tasks from 4 clusters never trained on" in text
+    for part in ("Natural language inference", "cluster overlap: Paraphrase", "kin family: snli", "held out"):
+        assert part in text
+    for part in ("61,204", "97.3%", "1 h 46 min", "little-llama-110m", "812"):
+        assert part in text
+    for part in ("12 unknown label", "row 17", "run.toml:20", "--set", "2.10.0", "old_news", "3.1%"):
+        assert part in text
+
+
+def test_every_template_of_every_task_is_drawn(html):
+    for task in ("verse_entailment", "short_facts"):
+        for template in ("ask_plain", "list_short"):
+            assert f"<title>{task} / {template}: base" in html
+            assert f"<title>{task} / {template}: tuned" in html
+
+
+def test_figures_agree_with_the_results(html, run_folder):
+    results = json.loads((run_folder / "results.json").read_text())
+    for cluster in results["clusters"]:
+        base, difference = cluster["base"]["value"], cluster["difference"]["value"]
+        shots = "zero-shot" if cluster["shots"] == 0 else "5-shot"
+        said = f"{cluster['cluster']}, {shots}: base {base * 100:.1f} ("
+        assert said in html
+        assert f"{abs(difference) * 100:.1f}" in html
+
+
+def test_trap_14_dataset_text_never_becomes_html(html, hostile):
+    page, clean = Page(hostile), Page(html)
+    assert not page.open
+    assert set(page.tags) == set(clean.tags)
+    assert "img" not in page.tags
+    assert page.tags["script"] == 2
+    assert {name for _, name, _ in page.attributes} == {name for _, name, _ in clean.attributes}
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert sum(text.count("onerror=alert(1)") for text in page.text) > 100, "hostile text is shown, as text"
+    assert "{{7*7}}" in " ".join(page.text)
+    assert "49 {% raw %}" not in hostile
+
+
+def test_trap_14_embedded_samples_are_inert(hostile, hostile_folder):
+    data, script = Page(hostile).scripts
+    assert "<" not in data
+    assert ">" not in data
+    groups = json.loads(data)["groups"]
+    assert len(groups) == 6
+    assert all("</script><img src=x onerror=alert(1)>" in row["x"] for group in groups for row in group["rows"])
+    assert all("textContent" in script and word not in script for word in ("innerHTML", "outerHTML", "document.write"))
+
+
+def test_loads_nothing_from_anywhere(html, hostile):
+    for page in (html, hostile):
+        found = Page(page)
+        assert found.of("src") == []
+        assert all(value.startswith(("#", "data:")) for value in found.of("href"))
+        style = re.search(r"<style>(.*?)</style>", page, re.DOTALL).group(1)
+        assert "@import" not in style
+        assert "url(" not in style
+        assert not any("url(" in value for value in found.of("style"))
+
+
+def test_policy_allows_the_pages_own_script_alone(html):
+    policy = next(v for v in Page(html).of("content") if "default-src" in v)
+    script = Page(html).scripts[-1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+
+
+def test_stays_below_three_megabytes_with_long_prompts(make_run):
+    folder = make_run(rows=70, shots=(0,))
+    for path in folder.rglob("*.jsonl.gz"):
+        lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+        with gzip.open(path, "wt", encoding="utf-8") as out:
+            out.writelines(json.dumps(line | {"inputs": line["inputs"] + "é <&> " * 1_500}) + "\n" for line in lines)
+    assert write_report(folder).stat().st_size < 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("gain", "direction", "badge", "sentence"),
+    [
+        (0.2, "better", "▲ Better", "Tuning made the model better"),
+        (-0.2, "worse", "▼ Worse", "Tuning made the model worse"),
+        (-0.02, "undecided", "◆ Undecided", "It is undecided whether tuning helped"),
+    ],
+)
+def test_is_as_ready_to_say_worse_as_better(make_run, gain, direction, badge, sentence):
+    folder = make_run(gain=gain, rows=1, shots=(0,))
+    results = json.loads((folder / "results.json").read_text())
+    assert results["verdict"]["direction"] == direction
+    text = words(render_report(read_run(folder)))
+    assert badge in text
+    assert sentence in text
+
+
+def test_empty_folder_says_what_is_missing(tmp_path):
+    text = words(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert "This run has no verdict" in text
+    assert "There is no results.json" in text
+    assert "No fold has been mixed yet." in text
+    assert "No samples of both models" in text
+    assert "There is no data.json" in text
+    assert "There is no config.json" in text
+    assert "There is no manifest.json yet" in text
+
+
+@pytest.mark.parametrize("name", ["results.json", "manifest.json", "data.json", "config.json"])
+def test_any_file_may_be_missing(make_run, name):
+    folder = make_run(rows=1, shots=(0,))
+    (folder / name).unlink()
+    page = Page(render_report(read_run(folder)))
+    assert not page.open
+    assert name in " ".join(page.text)
+
+
+def test_fold_that_is_not_tuned_yet(make_run):
+    folder = make_run(rows=1, shots=(0,))
+    for name in ("metrics.jsonl", "training.json", "mixture.json"):
+        (folder / "folds" / "natural-language-inference" / name).unlink()
+    text = words(render_report(read_run(folder)))
+    assert "Nothing was logged" in text
+    assert "mixture.json is not there yet" in text
+
+
+def test_one_number_of_exemplars_needs_no_column(make_run, html):
+    folder = make_run(rows=1, shots=(0,))
+    text = words(render_report(read_run(folder)))
+    assert "All zero-shot." in text
+    assert "All zero-shot." not in words(html)
+    assert "5-shot" not in text
+
+
+def test_numbers_that_are_not_numbers(make_run):
+    folder = make_run(rows=1, shots=(0,))
+    text = (folder / "results.json").read_text()
+    broken = re.sub(r'"(low|high|std|median|dev|chance|mcnemar_p)": -?[0-9.e-]+', r'"\1": NaN', text)
+    (folder / "results.json").write_text(broken)
+    page = render_report(read_run(folder))
+    assert "nan" not in words(page).lower().replace("finance", "")
+    assert not Page(page).open
+
+
+def test_no_tasks_at_all(make_run):
+    folder = make_run(rows=1, shots=(0,))
+    results = json.loads((folder / "results.json").read_text())
+    verdict = {"text": "No task was held out and measured.", "direction": "undecided", "interval": None, "base": None}
+    results |= {"tasks": [], "clusters": [], "overall": [], "verdict": verdict}
+    (folder / "results.json").write_text(json.dumps(results))
+    text = words(render_report(read_run(folder)))
+    assert "No task was held out and measured." in text
+
+
+def test_seen_tasks_are_shown_apart(make_run):
+    folder = make_run(rows=1, shots=(0,))
+    results = json.loads((folder / "results.json").read_text())
+    results["tasks"].append(results["tasks"][0] | {"task": "film_reviews", "is_seen": True})
+    (folder / "results.json").write_text(json.dumps(results))
+    page = render_report(read_run(folder))
+    assert "Tasks trained on, measured too" in page
+    assert "<title>film_reviews / " not in page
+
+
+def test_task_of_two_folds_carries_its_fold(make_run):
+    folder = make_run(rows=1, shots=(0,))
+    results = json.loads((folder / "results.json").read_text())
+    for key in ("tasks", "clusters"):
+        results[key].append(results[key][0] | {"fold": "everything"})
+    (folder / "results.json").write_text(json.dumps(results))
+    text = words(render_report(read_run(folder)))
+    assert "verse_entailment (everything)" in text
+    assert "Natural language inference (everything)" in text
+
+
+def test_broken_file_is_named(make_run):
+    folder = make_run(rows=1, shots=(0,))
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(SourceError, match=r"manifest\.json.*not valid JSON"):
+        write_report(folder)
+    assert not (folder / "report.html").exists()
+
+
+def test_folder_that_is_not_there(tmp_path):
+    with pytest.raises(SourceError, match="no such run folder"):
+        write_report(tmp_path / "nowhere")
+
+
+def test_lone_surrogate_from_json_is_no_obstacle(make_run):
+    folder = make_run(rows=1, shots=(0,))
+    results = (folder / "results.json").read_text()
+    (folder / "results.json").write_text(results.replace("Synthetic run", r"Half a pair \ud83d here"))
+    assert "Half a pair ? here" in write_report(folder).read_text(encoding="utf-8")

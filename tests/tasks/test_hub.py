@@ -1,0 +1,285 @@
+"""The hub, its mirror and what lays one down: the same task gives the same examples from each."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flantune.errors import SourceError
+from flantune.tasks import hub
+from flantune.tasks.fetch import fetch_to_mirror, parse_reference
+from flantune.tasks.prepare import prepare_task
+from flantune.tasks.sources import HubSource, MissingDataError, mirrored_splits
+from flantune.types import Task
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+ROWS = [
+    {
+        "question": f"Which one is {k}?",
+        "choices": {"text": [f"number {k}", f"number {k + 1}"], "label": ["A", "B"]},
+        "answerKey": "AB"[k % 2],
+        "note": None if k % 3 else "odd",
+        "level": k % 2,
+    }
+    for k in range(10)
+]
+
+TASK = """
+name = "numbers"
+clusters = ["closed-book QA"]
+kind = "classification"
+[source]
+hub = "me/numbers"
+config = "small"
+[splits]
+train = "train[:-2]"
+dev = "train[-2:]"
+test = "validation"
+[fields]
+question = "question"
+[options]
+column = "choices.text"
+[answer]
+column = "answerKey"
+keys = "choices.label"
+[[templates]]
+inputs = "{question}\\n{options}"
+"""
+
+
+@pytest.fixture
+def small_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Puts the real ``datasets``, on local Parquet files, in place of the hub; the calls made of it."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {
+            "question": datasets.Value("string"),
+            "choices": {
+                "text": datasets.List(datasets.Value("string")),
+                "label": datasets.List(datasets.Value("string")),
+            },
+            "answerKey": datasets.Value("string"),
+            "note": datasets.Value("string"),
+            "level": datasets.ClassLabel(names=["easy", "hard"]),
+        }
+    )
+    files = {}
+    for split, rows in (("train", ROWS), ("validation", ROWS[:4])):
+        files[split] = str(tmp_path / f"upstream-{split}.parquet")
+        datasets.Dataset.from_list(rows, features=features).to_parquet(files[split])
+    real, calls = datasets.load_dataset, list[dict[str, Any]]()
+
+    def load_dataset(hub_id: str, config: str | None, *, split: str, revision: str | None, streaming: bool) -> Any:
+        calls.append({"id": hub_id, "config": config, "split": split, "revision": revision, "streaming": streaming})
+        if hub_id != "me/numbers":
+            raise ConnectionError(f"Couldn't reach '{hub_id}' on the Hub\nand so on")
+        return real("parquet", data_files=files, split=split, streaming=streaming, cache_dir=str(tmp_path / "hf"))
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets, "get_dataset_split_names", lambda *_, **__: ["train", "validation"])
+    monkeypatch.setattr(hub, "resolve_revision", lambda _id, revision: revision or COMMIT)
+    return calls
+
+
+def write_mirror(mirror: Path, form: str) -> None:
+    folder = mirror / "me/numbers/small"
+    folder.mkdir(parents=True)
+    for split, rows in (("train", ROWS), ("validation", ROWS[:4])):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        if form == "parquet":
+            pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}.parquet")
+        elif form == "shards":
+            for k, part in enumerate((rows[:3], rows[3:])):
+                pq.write_table(pa.Table.from_pylist(part), folder / f"{split}-0000{k}-of-00002.parquet")
+        elif form == "jsonl":
+            (folder / f"{split}.jsonl").write_text(text)
+        else:
+            (folder / f"{split}.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+
+
+@pytest.mark.parametrize("form", ["parquet", "shards", "jsonl", "jsonl.gz"])
+def test_rows_of_a_mirror_are_those_of_the_hub(tmp_path: Path, small_hub: list[dict[str, Any]], form: str) -> None:
+    write_mirror(tmp_path / "mirror", form)
+    of_hub = list(HubSource(id="me/numbers", config="small").rows("train"))
+    of_mirror = list(HubSource(id="me/numbers", config="small", mirror=tmp_path / "mirror").rows("train"))
+    assert of_hub == of_mirror == ROWS
+    assert [[type(value) for value in row.values()] for row in of_hub] == [
+        [type(value) for value in row.values()] for row in of_mirror
+    ]
+    assert small_hub[0]["streaming"] is True
+
+
+def test_one_task_file_on_hub_and_mirror(
+    tmp_path: Path, load_text: Callable[..., Task], small_hub: list[dict[str, Any]]
+) -> None:
+    write_mirror(tmp_path / "mirror", "jsonl.gz")
+    on_hub = prepare_task(load_text(TASK), cache=tmp_path / "c1")
+    on_mirror = prepare_task(load_text(TASK, mirror=tmp_path / "mirror"), cache=tmp_path / "c2")
+    for role in ("train", "dev", "test"):
+        assert list(on_hub.stores[role]) == list(on_mirror.stores[role])
+    assert on_hub.stores["train"][1].references == ("number 2",)
+    assert on_hub.reports["dev"].source == "hub:me/numbers (small) split train (train[-2:])"
+
+
+def test_revision_is_pinned(load_text: Callable[..., Task], tmp_path: Path, small_hub: list[dict[str, Any]]) -> None:
+    text = TASK.replace('config = "small"', f'config = "small"\nrevision = "{COMMIT}"')
+    prepare_task(load_text(text), cache=tmp_path / "cache")
+    assert {call["revision"] for call in small_hub} == {COMMIT}
+    one, other = (HubSource(id="me/numbers", revision=revision) for revision in (COMMIT, COMMIT[::-1]))
+    assert one.fingerprint("train") != other.fingerprint("train")
+
+
+def test_without_a_network(small_hub: list[dict[str, Any]]) -> None:
+    with pytest.raises(MissingDataError) as caught:
+        list(HubSource(id="me/nothing", config="x").rows("train"))
+    assert str(caught.value) == (
+        "me/nothing:x: cannot be had from the Hugging Face hub:"
+        " ConnectionError: Couldn't reach 'me/nothing' on the Hub\n"
+        "hint: on a machine with a network run: flantune fetch RUN_FILE --mirror hub; then set [data] mirror to it"
+    )
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(SourceError) as caught:
+        list(HubSource(id="me/numbers").rows("train"))
+    assert "which is not installed" in caught.value.message
+    assert "pip install 'flantune[hub]'" in caught.value.hint
+    assert "flantune fetch" in caught.value.hint
+    assert "[data] mirror" in caught.value.hint
+
+
+class TestMirror:
+    def test_a_missing_split_names_those_there(self, tmp_path: Path) -> None:
+        write_mirror(tmp_path, "jsonl")
+        (tmp_path / "me/numbers/small/train.jsonl").unlink()
+        with pytest.raises(MissingDataError) as caught:
+            list(HubSource(id="me/numbers", config="small", mirror=tmp_path).rows("train"))
+        assert str(caught.value) == (
+            f'{tmp_path}/me/numbers/small: the mirror has no split "train" of me/numbers (small);'
+            " there are: validation\n"
+            f"hint: run: flantune fetch RUN_FILE --mirror {tmp_path}"
+        )
+
+    def test_a_missing_dataset(self, tmp_path: Path) -> None:
+        with pytest.raises(MissingDataError, match="the mirror has no me/numbers"):
+            list(HubSource(id="me/numbers", mirror=tmp_path).rows("train"))
+
+    def test_the_only_configuration_is_the_default_one(self, tmp_path: Path) -> None:
+        write_mirror(tmp_path, "jsonl")
+        source = HubSource(id="me/numbers", mirror=tmp_path)
+        assert len(list(source.rows("train"))) == 10
+        (tmp_path / "me/numbers/large").mkdir()
+        with pytest.raises(SourceError, match="several configurations: large, small"):
+            list(source.rows("train"))
+
+    def test_missing_shards_and_doubles_are_errors(self, tmp_path: Path) -> None:
+        write_mirror(tmp_path, "shards")
+        folder = tmp_path / "me/numbers/small"
+        (folder / "validation.jsonl").write_text("")
+        with pytest.raises(SourceError, match="is there twice"):
+            mirrored_splits(folder)
+        (folder / "validation.jsonl").unlink()
+        (folder / "train-00001-of-00002.parquet").unlink()
+        with pytest.raises(SourceError, match='shards of split "train" are missing'):
+            mirrored_splits(folder)
+
+
+class TestFetch:
+    def test_lays_down_what_tasks_need(
+        self, tmp_path: Path, load_text: Callable[..., Task], small_hub: list[dict[str, Any]]
+    ) -> None:
+        mirror = tmp_path / "mirror"
+        lines: list[str] = []
+        fetched = fetch_to_mirror([load_text(TASK)], mirror, progress=lines.append)
+        assert [(one.split, one.rows, one.was_there) for one in fetched] == [
+            ("train", 10, False),
+            ("validation", 4, False),
+        ]
+        assert lines[0] == "me/numbers small train: 10 rows, fetched"
+        folder = mirror / "me/numbers/small"
+        assert sorted(path.name for path in folder.iterdir()) == ["fetched.json", "train.parquet", "validation.parquet"]
+        record = json.loads((folder / "fetched.json").read_text())
+        assert record["splits"]["train"] == {"rows": 10, "is_whole": True, "revision": None, "commit": COMMIT}
+        source = HubSource(id="me/numbers", config="small", mirror=mirror)
+        assert list(source.rows("train")) == ROWS
+
+    def test_keeps_what_is_there(
+        self, tmp_path: Path, load_text: Callable[..., Task], small_hub: list[dict[str, Any]]
+    ) -> None:
+        fetch_to_mirror([load_text(TASK)], tmp_path / "mirror")
+        calls = len(small_hub)
+        again = fetch_to_mirror(["me/numbers:small"], tmp_path / "mirror")
+        assert [(one.rows, one.was_there, one.revision) for one in again] == [(10, True, COMMIT), (4, True, COMMIT)]
+        assert len(small_hub) == calls
+
+    def test_the_users_own_files_stay(self, tmp_path: Path, small_hub: list[dict[str, Any]]) -> None:
+        write_mirror(tmp_path, "jsonl.gz")
+        assert [one.rows for one in fetch_to_mirror(["me/numbers:small"], tmp_path)] == [None, None]
+        assert small_hub == []
+
+    def test_another_revision_is_fetched_anew_and_refused_until_then(
+        self, tmp_path: Path, small_hub: list[dict[str, Any]]
+    ) -> None:
+        fetch_to_mirror(["me/numbers:small"], tmp_path)
+        other = COMMIT[::-1]
+        source = HubSource(id="me/numbers", config="small", revision=other, mirror=tmp_path)
+        with pytest.raises(SourceError) as caught:
+            list(source.rows("train"))
+        assert f"the mirror holds revision {COMMIT}" in caught.value.message
+        assert "flantune fetch" in caught.value.hint
+        (train, _) = fetch_to_mirror([f"me/numbers:small@{other}"], tmp_path)
+        assert (train.was_there, train.revision) == (False, other)
+        assert len(list(source.rows("train"))) == 10
+
+    def test_some_rows_first_then_all(self, tmp_path: Path, small_hub: list[dict[str, Any]]) -> None:
+        (train, validation) = fetch_to_mirror(["me/numbers:small"], tmp_path, max_rows=4)
+        assert (train.rows, validation.rows) == (4, 4)
+        assert small_hub[0]["streaming"] is True
+        assert list(HubSource(id="me/numbers", config="small", mirror=tmp_path).rows("train")) == ROWS[:4]
+        assert fetch_to_mirror(["me/numbers:small"], tmp_path, max_rows=3)[0].was_there
+        assert fetch_to_mirror(["me/numbers:small"], tmp_path)[0].rows == 10
+
+    def test_a_failure_does_not_stop_the_others_and_leaves_nothing_half_written(
+        self, tmp_path: Path, small_hub: list[dict[str, Any]]
+    ) -> None:
+        with pytest.raises(SourceError) as caught:
+            fetch_to_mirror(["me/nothing", "me/numbers:small", "me/nobody"], tmp_path)
+        assert "2 datasets cannot be fetched" in str(caught.value)
+        assert f"me/nothing@{COMMIT}: cannot be had" in str(caught.value)
+        assert sorted(mirrored_splits(tmp_path / "me/numbers/small")) == ["train", "validation"]
+        assert not (tmp_path / "me/nothing").exists()
+
+    def test_a_broken_stream_leaves_nothing(
+        self, tmp_path: Path, small_hub: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Broken:
+            def with_format(self, _: str) -> Broken:
+                return self
+
+            def iter(self, batch_size: int) -> Any:
+                yield pa.table({"a": [1]})
+                raise TimeoutError("the line went dead")
+
+        monkeypatch.setattr(hub, "load_hub_split", lambda *_, **__: Broken())
+        with pytest.raises(SourceError, match="the line went dead"):
+            fetch_to_mirror(["me/numbers:small"], tmp_path)
+        assert [path for path in tmp_path.rglob("*") if path.is_file() and "numbers" in str(path)] == []
+
+    @pytest.mark.parametrize("text", ["", "a b", "a/b/c", "a/b:"])
+    def test_references_that_are_none(self, text: str) -> None:
+        with pytest.raises(SourceError, match="is no hub dataset"):
+            parse_reference(text)
+
+
+def test_the_commit_of_a_pinned_revision_needs_no_network() -> None:
+    assert hub.resolve_revision("me/numbers", COMMIT) == COMMIT

@@ -1,0 +1,463 @@
+"""Rows become stored examples once; what is bad is counted, and nothing old is taken for new."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import pickle
+import resource
+import tracemalloc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flantune.errors import BadRowsError, SourceError, TaskError
+from flantune.tasks import prepare
+from flantune.tasks.code import fingerprint_of
+from flantune.tasks.describe import describe_task, task_fingerprint
+from flantune.tasks.examples import first_examples
+from flantune.tasks.rows import BadRow
+from flantune.tasks.sources import FileSource, MissingDataError
+from flantune.tasks.store import ExampleStore, PreparedTask
+from flantune.types import Example, Row, Task
+
+from .conftest import BODY, mood_rows
+
+Moods = Callable[..., Task]
+WriteRows = Callable[..., Path]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def prepared(task: Task, cache: Path, share: float = 0.01) -> PreparedTask:
+    return prepare.prepare_task(task, cache=cache, max_bad_share=share)
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+class TestReports:
+    def test_bad_and_dropped_rows_are_counted_by_reason_with_numbers(
+        self, moods: Moods, write_rows: WriteRows, cache: Path
+    ) -> None:
+        rows = mood_rows(100)
+        for k in (3, 5, 7, 11, 60):
+            rows[k]["label"] = 9
+        rows[8] = {"label": 1}
+        rows[20]["label"] = rows[70]["label"] = -1
+        write_rows(rows)
+        body = BODY.replace('column = "label"', 'column = "label"\ndrop = [-1]')
+        task = moods(splits='train = "train[:50]"\ntest = "train[50:]"', body=body)
+        result = prepared(task, cache, 0.2)
+        train, test = result.reports["train"], result.reports["test"]
+        assert (train.raw_rows, train.kept, train.dropped) == (50, 44, 1)
+        assert train.bad == {"label out of range": 4, "missing column": 1}
+        assert [(note.reason, note.row) for note in train.first_bad] == [
+            ("label out of range", 3),
+            ("label out of range", 5),
+            ("label out of range", 7),
+            ("missing column", 8),
+        ]
+        assert (test.raw_rows, test.kept, test.dropped, test.bad) == (50, 48, 1, {"label out of range": 1})
+        assert [note.row for note in test.first_bad] == [60]
+        assert [example.row for example in result.stores["test"]] == [k for k in range(50, 100) if k not in (60, 70)]
+        assert [example.row for example in result.stores["train"]][:8] == [0, 1, 2, 4, 6, 9, 10, 12]
+
+    def test_too_many_bad_rows_stop_and_name_the_first(
+        self, moods: Moods, write_rows: WriteRows, cache: Path, tmp_path: Path
+    ) -> None:
+        rows = mood_rows(50)
+        rows[17]["label"] = "happy"
+        rows[30] = {"txt": "x", "label": 1}
+        write_rows(rows)
+        with pytest.raises(BadRowsError) as caught:
+            prepared(moods(), cache)
+        assert str(caught.value) == (
+            f"{tmp_path}/train.jsonl: 2 of 50 rows of task moods, split train, are bad (4.0%; at most 1.0% may be)\n"
+            '  1 × answer not among options, first in row 17 (counted from 0): got "happy";'
+            ' expected one of "sad", "glad"\n'
+            "  1 × missing column, first in row 30 (counted from 0): got columns txt, label;"
+            ' expected "text"; did you mean "txt"?\n'
+            "hint: mend the rows, or the task file's columns; or leave such rows out on purpose;"
+            " or raise [data] max_bad_share"
+        )
+
+    def test_the_share_is_a_share_and_the_store_is_kept(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        rows = mood_rows(100)
+        rows[4]["label"] = 9
+        write_rows(rows)
+        assert len(prepared(moods(), cache, 0.01).stores["train"]) == 99
+        with pytest.raises(BadRowsError):
+            prepared(moods(), cache, 0.009)
+
+    def test_the_bad_file_of_several_is_named(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(10), "a.jsonl")
+        second = write_rows([*mood_rows(5), {"text": "x", "label": 5}], "b.jsonl")
+        with pytest.raises(BadRowsError) as caught:
+            prepared(moods('files = { train = ["a.jsonl", "b.jsonl"] }'), cache)
+        assert caught.value.where == str(second)
+
+    @pytest.mark.parametrize(
+        ("data", "source", "reason", "hint"),
+        [
+            (b"text\tlabel\nso\xe4\tglad\n", "x.tsv", "broken encoding", "encoding"),
+            (b"text\tlabel\na\tb\tc\n", "x.tsv", "wrong number of columns", "quoting"),
+            (b'text,label\n"a" b,c\n', "x.csv", "broken quoting", 'quoting = "none"'),
+            (b'{"text": "\\ud800", "label": 1}\n', "x.jsonl", "broken encoding", "encoding"),
+            (b"nonsense\n", "x.jsonl", "not valid JSON", "max_bad_share"),
+        ],
+    )
+    def test_unreadable_rows_are_bad_rows(
+        self, moods: Moods, tmp_path: Path, cache: Path, data: bytes, source: str, reason: str, hint: str
+    ) -> None:
+        (tmp_path / source).write_bytes(data)
+        with pytest.raises(BadRowsError) as caught:
+            prepared(moods(f'files = {{ train = "{source}" }}'), cache)
+        assert f"1 × {reason}, first in row 0" in caught.value.message
+        assert hint in caught.value.hint
+
+    def test_rows_without_use_of_a_broken_column_pass(self, moods: Moods, tmp_path: Path, cache: Path) -> None:
+        (tmp_path / "x.tsv").write_bytes(b"text\tlabel\tnote\nso\tglad\t\xe4\n")
+        assert len(prepared(moods('files = { train = "x.tsv" }'), cache).stores["train"]) == 1
+
+    def test_nothing_left_is_an_error(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows([{"text": "x", "label": -1}] * 3)
+        body = BODY.replace('column = "label"', 'column = "label"\ndrop = [-1]')
+        with pytest.raises(SourceError, match="no example is left of its 3 rows; 3 were dropped on purpose"):
+            prepared(moods(body=body), cache)
+
+    def test_description_is_json(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        rows = mood_rows(200)
+        rows[3]["label"] = 7
+        write_rows(rows)
+        described = describe_task(prepared(moods(), cache))
+        assert json.loads(json.dumps(described)) == described
+        train = described["splits"]["train"]  # type: ignore[index]
+        assert (train["raw_rows"], train["kept"], train["bad"]) == (200, 199, {"label out of range": 1})
+        assert train["first_bad"][0]["row"] == 3
+        assert described["templates"] == [
+            {"name": "t1", "inputs": "How does it feel? {text}", "targets": "{answer}", "is_inverted": False}
+        ]
+
+
+class TestSlices:
+    def test_one_reading_serves_all_slices_of_a_split(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(1000))
+        result = prepared(moods(splits='train = "train[:-200]"\ndev = "train[-200:]"'), cache)
+        train, dev = result.stores["train"], result.stores["dev"]
+        assert (len(train), len(dev)) == (800, 200)
+        assert (train[-1].row, dev[0].row, dev[199].row) == (799, 800, 999)
+        assert len(list(cache.rglob("examples.arrow"))) == 1
+
+    def test_only_the_rows_needed_are_read(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        path = write_rows(mood_rows(20))
+        path.write_text(path.read_text() + "broken\n" * 100)
+        result = prepared(moods(splits='train = "train[:10]"\ndev = "train[10:15]"'), cache)
+        assert [len(result.stores[role]) for role in ("train", "dev")] == [10, 5]
+
+    def test_a_slice_beyond_the_end_has_fewer_rows(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(20))
+        assert prepared(moods(splits='train = "train[:30000]"'), cache).reports["train"].raw_rows == 20
+
+    def test_empty_slices_are_errors(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(100))
+        with pytest.raises(SourceError, match="no example is left of its 0 rows"):
+            prepared(moods(splits='train = "train[:-200]"'), cache)
+
+    @pytest.mark.parametrize("dev", ["train[90:]", "train[-20:]", "train"])
+    def test_overlapping_slices_are_errors(self, moods: Moods, write_rows: WriteRows, cache: Path, dev: str) -> None:
+        write_rows(mood_rows(100))
+        with pytest.raises(TaskError, match=r"share \d+ rows"):
+            prepared(moods(splits=f'train = "train[:95]"\ndev = "{dev}"'), cache)
+
+    def test_absent_roles_are_absent(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(10))
+        assert set(prepared(moods(), cache).stores) == {"train"}
+
+
+class TestMissing:
+    SOURCE = 'files = { train = "train.jsonl", test = "gone.jsonl" }'
+    SPLITS = 'train = "train"\ntest = "test"'
+
+    def test_missing_data_is_an_error_of_its_own_kind(
+        self, moods: Moods, write_rows: WriteRows, cache: Path, tmp_path: Path
+    ) -> None:
+        write_rows(mood_rows(10))
+        with pytest.raises(MissingDataError) as caught:
+            prepared(moods(self.SOURCE, self.SPLITS), cache)
+        assert str(caught.value).startswith(f"{tmp_path}/gone.jsonl: task moods: no such file")
+
+    def test_missing_roles_can_be_skipped_and_are_listed(
+        self, moods: Moods, write_rows: WriteRows, cache: Path
+    ) -> None:
+        write_rows(mood_rows(10))
+        result = prepare.prepare_task(moods(self.SOURCE, self.SPLITS), cache=cache, skip_missing=True)
+        assert set(result.stores) == {"train"}
+        assert "gone.jsonl" in result.missing["test"]
+
+    def test_all_missing_is_still_an_error(self, moods: Moods, cache: Path) -> None:
+        with pytest.raises(MissingDataError, match="none of its splits is there"):
+            prepare.prepare_task(moods(self.SOURCE, self.SPLITS), cache=cache, skip_missing=True)
+
+
+class TestTrap02:
+    """A cache that ignores what changed."""
+
+    def test_trap_02_an_unchanged_task_is_not_read_again(
+        self, moods: Moods, write_rows: WriteRows, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_rows(mood_rows(10))
+        before = prepared(moods(), cache)
+        monkeypatch.setattr(FileSource, "rows", lambda self, split: pytest.fail("read again"))
+        after = prepared(moods(), cache)
+        assert list(after.stores["train"]) == list(before.stores["train"])
+        assert after.reports == before.reports
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ('values = ["sad", "glad"]', 'values = ["low", "high"]'),
+            ('text = "text"', 'text = "other"'),
+            ('text = "text"', 'text = { column = "text", join = "" }'),
+            ('column = "label"', 'column = "label"\nmap = { "0" = "glad", "1" = "sad" }'),
+            ('column = "label"', 'column = "label"\ndrop = [0]'),
+        ],
+    )
+    def test_trap_02_a_changed_adapter_never_hits_an_old_store(
+        self, moods: Moods, write_rows: WriteRows, cache: Path, old: str, new: str
+    ) -> None:
+        write_rows([row | {"other": "o"} for row in mood_rows(10)])
+        before = prepare.store_key(moods(), "train", None)
+        changed = moods(body=BODY.replace(old, new))
+        assert prepare.store_key(changed, "train", None) != before
+        prepared(moods(), cache)
+        fresh = prepared(changed, cache / "elsewhere")
+        assert list(prepared(changed, cache).stores["train"]) == list(fresh.stores["train"])
+
+    def test_trap_02_a_changed_file_never_hits_an_old_store(
+        self, moods: Moods, write_rows: WriteRows, cache: Path
+    ) -> None:
+        import os
+
+        path = write_rows(mood_rows(10))
+        times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+        prepared(moods(), cache)
+        path.write_text(path.read_text().replace("sentence 3", "sentence X"))
+        os.utime(path, ns=times)  # same size, same date
+        assert prepared(moods(), cache).stores["train"][3].fields == {"text": "sentence X"}
+
+    def test_trap_02_changed_python_never_hits_an_old_store(
+        self, moods: Moods, write_rows: WriteRows, cache: Path, tmp_path: Path
+    ) -> None:
+        code = (
+            "from flantune.types import Example\n"
+            "def f(row):\n    return Example(row=0, fields={'text': WORD}, references=('x',))\n"
+        )
+        body = '[adapter]\npython = "mine.py:f"\n[[templates]]\ninputs = "{text}"\n'
+        write_rows(mood_rows(10))
+        for word in ("one", "two", "one"):
+            (tmp_path / "mine.py").write_text(f"WORD = {word!r}\n{code}")
+            task = replace(moods(body=body), kind="generation")
+            assert prepared(task, cache).stores["train"][0].fields == {"text": word}
+
+    def test_trap_02_adapters_without_a_fingerprint(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        def adapter_of(word: str) -> Callable[[Row], Example]:
+            return lambda row: Example(row=0, fields={"text": word}, references=("x",))
+
+        write_rows(mood_rows(10))
+        task = replace(moods(), kind="generation", adapter_fingerprint="")
+        for word in ("one", "two"):
+            stored = prepared(replace(task, adapter=adapter_of(word)), cache).stores["train"]
+            assert stored[0].fields == {"text": word}
+        assert fingerprint_of(adapter_of("one")) == fingerprint_of(adapter_of("one"))
+
+    def test_trap_02_templates_are_not_in_the_store_but_in_the_fingerprint(
+        self, moods: Moods, write_rows: WriteRows, cache: Path
+    ) -> None:
+        write_rows(mood_rows(10))
+        one = prepared(moods(), cache)
+        other = prepared(moods(body=BODY.replace("feel?", "sound?")), cache)
+        assert len(list(cache.rglob("examples.arrow"))) == 1
+        assert task_fingerprint(one) != task_fingerprint(other)
+
+    def test_the_fingerprint_does_not_depend_on_where_things_lie(
+        self, moods: Moods, write_rows: WriteRows, tmp_path: Path
+    ) -> None:
+        write_rows(mood_rows(10))
+        one = prepared(moods(), tmp_path / "cache1")
+        write_rows(mood_rows(10), "moved.jsonl")
+        other = prepared(moods('files = { train = "moved.jsonl" }'), tmp_path / "cache2")
+        assert task_fingerprint(one) == task_fingerprint(other)
+
+
+class TestPythonAdapters:
+    def task(self, moods: Moods, adapter: Callable[[Row], Example | None]) -> Task:
+        return replace(moods(), adapter=adapter, adapter_fingerprint="", kind="generation")
+
+    @pytest.mark.parametrize(
+        ("error", "reason", "detail"),
+        [
+            (KeyError("lable"), "missing column", "got columns text, label; KeyError: 'lable' (test_prepare.py line"),
+            (KeyError("text"), "adapter raised KeyError", "KeyError: 'text'"),
+            (ValueError("no"), "adapter raised ValueError", "ValueError: no (test_prepare.py line"),
+            (BadRow("too short", "got 3 words"), "too short", "got 3 words"),
+        ],
+    )
+    def test_what_adapters_raise_is_counted(
+        self, moods: Moods, write_rows: WriteRows, cache: Path, error: Exception, reason: str, detail: str
+    ) -> None:
+        def adapt(row: Row) -> Example | None:
+            if row["label"]:
+                raise error
+            return Example(row=0, fields={"text": row["text"]}, references=("x",))
+
+        write_rows(mood_rows(10))
+        report = prepared(self.task(moods, adapt), cache, 0.9).reports["train"]
+        assert report.bad == {reason: 5}
+        assert report.first_bad[0].detail.startswith(detail)
+
+    def test_something_else_than_an_example(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(10))
+        with pytest.raises(TaskError, match="the adapter gave dict; expected Example or None"):
+            prepared(self.task(moods, lambda row: dict(row)), cache)  # type: ignore[arg-type,return-value]
+        assert files_below(cache) == []
+
+    def test_fields_that_differ_between_rows(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        def adapt(row: Row) -> Example:
+            return Example(row=0, fields={"text" if row["label"] == 0 else "txt": "x"}, references=("x",))
+
+        write_rows(mood_rows(10))
+        report = prepared(self.task(moods, adapt), cache, 0.9).reports["train"]
+        assert report.bad == {"other fields than the first row": 5}
+        assert report.first_bad[0].detail == "got txt; expected text"
+
+    def test_a_template_that_asks_for_another_field(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(10))
+        with pytest.raises(TaskError, match='asks for "text", which the rows have not; they have: words'):
+            prepared(self.task(moods, lambda _: Example(row=0, fields={"words": "x"}, references=("x",))), cache)
+
+    def test_first_examples(self, moods: Moods, write_rows: WriteRows) -> None:
+        assert first_examples(moods(), count=3) == ()
+        write_rows([{"text": "x", "label": 7}, *mood_rows(10)])
+        assert [example.row for example in first_examples(moods(), count=3)] == [1, 2, 3]
+        assert first_examples(moods(), count=0) == ()
+
+
+class TestStore:
+    @pytest.fixture
+    def store(self, moods: Moods, write_rows: WriteRows, cache: Path) -> ExampleStore:
+        write_rows(mood_rows(3000))
+        store = prepared(moods(splits='train = "train[500:]"'), cache).stores["train"]
+        assert isinstance(store, ExampleStore)
+        return store
+
+    def test_random_access_and_borders(self, store: ExampleStore) -> None:
+        assert len(store) == 2500
+        assert store[1999] == Example(
+            row=2499, fields={"text": "sentence 2499"}, options=("sad", "glad"), answer=1, references=("glad",)
+        )
+        assert store[-1].row == 2999
+        for outside in (2500, -2501):
+            with pytest.raises(IndexError):
+                store[outside]
+
+    def test_numpy_numbers_and_slices(self, store: ExampleStore) -> None:
+        import numpy as np
+
+        assert store[np.int64(7)].row == 507  # type: ignore[call-overload]
+        part = store[10:20]
+        assert isinstance(part, ExampleStore)
+        assert [example.row for example in part] == list(range(510, 520))
+        assert [example.row for example in store[4:0:-2]] == [504, 502]
+        assert len(store[20:10]) == 0
+
+    def test_pickles_as_a_path(self, store: ExampleStore) -> None:
+        assert store[0].row == 500  # opened
+        data = pickle.dumps(store)
+        assert len(data) < 500
+        assert pickle.loads(data)[2499].row == 2999
+
+    @pytest.mark.parametrize("method", ["fork", "spawn"])
+    def test_other_processes_read_the_same(self, store: ExampleStore, method: str) -> None:
+        assert store[3].row == 503
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            assert pool.map(store.__getitem__, [0, 2499, 3]) == [store[0], store[2499], store[3]]
+
+    def test_threads_read_the_same(self, store: ExampleStore) -> None:
+        fresh = pickle.loads(pickle.dumps(store))
+        with ThreadPoolExecutor(8) as pool:
+            rows = [example.row for example in pool.map(fresh.__getitem__, [k % 2500 for k in range(0, 20_000, 7)])]
+        assert rows == [500 + k % 2500 for k in range(0, 20_000, 7)]
+
+    def test_a_broken_store_says_what_to_do(self, store: ExampleStore) -> None:
+        store.path.write_bytes(b"no arrow file")
+        with pytest.raises(SourceError, match="remove the file and run again"):
+            ExampleStore(store.path, 0, 1)[0]
+
+    def test_memory_does_not_grow_with_rows(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        peaks = []
+        for number in (3_000, 30_000):
+            write_rows({"text": f"{k} " + "word " * 40, "label": k % 2} for k in range(number))
+            task = moods()
+            tracemalloc.start()
+            try:
+                stored = prepared(task, cache).stores["train"]
+                for k in range(0, number, 97):
+                    stored[k]
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+        assert peaks[1] < 1.2 * peaks[0] + 100_000
+
+
+class TestDisk:
+    def test_a_cache_that_cannot_be_written(self, moods: Moods, write_rows: WriteRows, tmp_path: Path) -> None:
+        write_rows(mood_rows(10))
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(SourceError) as caught:
+            prepared(moods(), tmp_path / "file" / "cache")
+        assert "adapted examples cannot be written" in caught.value.message
+        assert "[data] cache" in caught.value.hint
+
+    def test_a_full_disk_leaves_nothing_half_written(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows([{"text": "word " * 200, "label": 1}] * 5000)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
+        try:
+            with pytest.raises(SourceError, match="adapted examples cannot be written"):
+                prepared(moods(), cache)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert [path.name for path in cache.rglob("*") if path != cache / "moods"] == []
+        assert len(prepared(moods(), cache).stores["train"]) == 5000
+
+    def test_an_interrupted_writer_leaves_nothing(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        def adapt(row: Row) -> Example:
+            raise KeyboardInterrupt
+
+        write_rows(mood_rows(10))
+        with pytest.raises(KeyboardInterrupt):
+            prepared(replace(moods(), adapter=adapt, adapter_fingerprint="x"), cache)
+        assert files_below(cache) == []
+
+    def test_a_folder_without_its_summary_is_no_store(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(10))
+        prepared(moods(), cache)
+        (summary,) = cache.rglob("summary.json")
+        summary.write_text("{")
+        with pytest.raises(SourceError, match="remove its folder and run again"):
+            prepared(moods(), cache)
+
+    def test_two_writers_at_once_agree(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(2000))
+        with ThreadPoolExecutor(4) as pool:
+            results = list(pool.map(lambda _: prepared(moods(), cache), range(4)))
+        assert len({store.path for result in results for store in result.stores.values()}) == 1  # type: ignore[attr-defined]
+        assert not list(cache.rglob(".writing-*"))
