@@ -222,6 +222,13 @@ def test_prompts_with_an_option_too_long_are_left_out_and_counted(llama, colors,
     assert done.origin.counts.prompts_dropped == len(longest) - len(kept) > 0
 
 
+@pytest.mark.parametrize("change", [{"packing": PackingSettings(max_target_tokens=1)}, {"shots": (2,)}])
+def test_a_task_of_which_nothing_can_be_scored_is_an_error_at_once(llama, tmp_path, change):
+    prepared = make_task({"test": color_examples(4)})
+    with pytest.raises(EvaluationError, match="colors: not one prompt"):
+        run(llama, prepared, tmp_path, **change)
+
+
 def test_repeating_the_call_scores_nothing_again(llama, colors, tmp_path, monkeypatch):
     (first,) = run(llama, colors, tmp_path)
     stamp = first.path.stat().st_mtime_ns
@@ -274,6 +281,7 @@ def test_progress_counts_to_the_total(lm, colors, tmp_path):
     assert seen[-1].done == seen[-1].total == 2 * 2 * (9 + 4)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     assert seen[-1].seconds >= seen[0].seconds >= 0
+    assert str(Progress(task="rte", done=30, total=40, seconds=2.0)) == "rte: 30 of 40 prompts, 15 prompts/s"
 
 
 def test_many_blocks_give_the_samples_of_one(llama, colors, tmp_path, monkeypatch):

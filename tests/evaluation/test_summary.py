@@ -296,6 +296,11 @@ def test_missing_samples_are_named(tmp_path):
         conclude(tmp_path)
 
 
+def test_shots_that_were_never_measured_are_named(one_task):
+    with pytest.raises(EvaluationError, match=r"\[3\] shots"):
+        conclude(one_task[0], shots=(3,))
+
+
 def test_a_row_asked_twice_is_refused(tmp_path):
     samples = grid(5, "a", 0.5, seed=0)
     write_run(tmp_path, {"t": [*samples, samples[0]]}, {"t": samples})

@@ -199,3 +199,27 @@ def test_cut_middle_keeps_both_ends(tokens, limit):
     if len(tokens) > limit:
         head = limit // 3
         assert kept == tokens[:head] + tokens[len(tokens) - (limit - head) :]
+
+
+def test_trap_09_eos_once_where_the_tokenizer_itself_adds_one(make_prompt):
+    backend = train_tokenizer(TEXTS, 320).backend_tokenizer
+    backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", EOS)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>", pad_token="<pad>")
+    assert tokenizer("a").input_ids[-1] == EOS
+    encoded = encode_one(codec("encoder-decoder", tokenizer=tokenizer), make_prompt())
+    assert [list(ids).count(EOS) for ids in (encoded.inputs, *encoded.targets)] == [1, 1]
+    assert EOS not in encode_one(codec(tokenizer=tokenizer), make_prompt()).inputs
+
+
+def test_a_tokenizer_without_a_rust_backend_gives_the_same(make_prompt):
+    prompts = [make_prompt("Is </s> it?", "it is", shots=1), make_prompt()]
+    slow = codec()
+    slow.__dict__["_backend"] = None
+    for left, right in zip(
+        slow.encode_prompts(prompts, continuations="target"),
+        codec().encode_prompts(prompts, continuations="target"),
+        strict=True,
+    ):
+        assert list(left.inputs) == list(right.inputs)
+        assert list(left.targets[0]) == list(right.targets[0])
+    assert len(slow.encode_prompts([], continuations="target")) == 0

@@ -446,7 +446,7 @@ def poison(folder: Path) -> Path:
     for path in folder.rglob("*.json"):
         write(path, spoil(json.loads(path.read_text(encoding="utf-8"))))
     for path in folder.rglob("*.jsonl.gz"):
-        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        lines = gzip.decompress(path.read_bytes()).splitlines()
         with gzip.open(path, "wt", encoding="utf-8") as out:
             # Templates keep their names, by which base and tuned samples are matched.
             out.writelines(json.dumps(spoil(json.loads(line)), ensure_ascii=False) + "\n" for line in lines)

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 def look(page: Path, profile: Path, *arguments: str, fragment: str = "") -> subprocess.CompletedProcess[str]:
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-        "--enable-logging=stderr", f"--user-data-dir={profile}", "--virtual-time-budget=4000", *arguments,
+        "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--hide-scrollbars", "--enable-logging=stderr", f"--user-data-dir={profile}", "--virtual-time-budget=4000", *arguments,
         f"{page.as_uri()}{fragment}",
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

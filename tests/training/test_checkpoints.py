@@ -17,7 +17,7 @@ from tests.training.small import make_lm, settings, weights_digest
 from flantune.errors import TrainingError
 from flantune.training.checkpoints import CheckpointFolder, Identity, model_tensors
 from flantune.training.optimizers import build_optimizer, optimizer_tensors
-from flantune.training.summary import TuningState
+from flantune.training.state import TuningState
 
 
 def identity(**changes):

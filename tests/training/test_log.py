@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from flantune.training.log import MetricsLog, read_metrics
-from flantune.training.summary import Step, TaskLoss, TuningState, Window
+from flantune.training.state import Step, TaskLoss, TuningState, Window
 from flantune.types import Counts
 
 

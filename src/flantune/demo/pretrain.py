@@ -22,16 +22,22 @@ from random import Random
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
+from flantune.demo import probes
 from flantune.demo.text import documents
 from flantune.demo.tokenizer import train_tokenizer
 from flantune.models.masks import additive, context_mask, decoder_mask
 from flantune.types import Family
 
 TOKENIZER_DOCUMENTS = 30_000
-HELD_BACK = 1_000_000_000
-"""Documents from this number on are never trained on: probes and the held-back loss use them."""
 IGNORED = -100
 ENCODER_ROW, DECODER_ROW = 128, 112
 
@@ -131,23 +137,26 @@ def encoder_decoder_batch(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *,
     rng = Random(f"cuts/{recipe.seed}/{document}")
     stream = _encoded(tokenizer, recipe.seed, document)
     rows_wanted = max(1, recipe.batch_tokens // (ENCODER_ROW + DECODER_ROW))
-    rows: list[list[tuple[list[int], list[int]]]] = [[]]
-    number = document
-    while True:
+    rows: list[list[tuple[list[int], list[int]]]] = [[] for _ in range(rows_wanted)]
+    number, refused = document, 0
+    while refused < rows_wanted // 2 + 1:
         count = rng.choices((1, 2, 3), (85, 10, 5))[0]
         *before, last = islice(stream, count)
         number += count
         cut = rng.randint(len(last) // 8, len(last) * 3 // 4)
         inputs = [token for one in before for token in one[:-1]] + last[:cut] + [tokenizer.eos_token_id]
         pair = (inputs[-ENCODER_ROW:], last[cut : cut + DECODER_ROW])
-        if not _fits([*rows[-1], pair]):
-            if len(rows) == rows_wanted:
-                break
-            rows.append([])
-        rows[-1].append(pair)
+        roomy = next((row for row in rows if _fits([*row, pair])), None)
+        if roomy is None:
+            refused += 1
+        else:
+            roomy.append(pair)
     arrays = _packed(rows)
-    return TextBatch(arrays=arrays, next_document=number, tokens=int((arrays["encoder_segments"] > 0).sum()
-        + (arrays["decoder_segments"] > 0).sum()))
+    return TextBatch(
+        arrays=arrays,
+        next_document=number,
+        tokens=int((arrays["encoder_segments"] > 0).sum() + (arrays["decoder_segments"] > 0).sum()),
+    )
 
 
 def _fits(pairs: Sequence[tuple[list[int], list[int]]]) -> bool:
@@ -230,8 +239,19 @@ def pretrain(
     probe_every_s: float = 300.0,
     log_every: int = 100,
     stop_after_steps: int | None = None,
+    probe_items: int = 200,
 ) -> Path:
-    """Runs or goes on with a pretraining run; the folder ``out/model`` is the newest model in Hugging Face form."""
+    """Runs or goes on with a pretraining run; the folder ``out/model`` is the newest model in Hugging Face form.
+
+    Args:
+        recipe: What to do.
+        out: Folder of the run; ``log.jsonl`` in it gets losses and probe scores.
+        checkpoint_every_s: Seconds between checkpoints.
+        probe_every_s: Seconds between probes.
+        log_every: Steps between lines of the log.
+        stop_after_steps: Stop early, with a checkpoint.
+        probe_items: Items a skill.
+    """
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(recipe, out)
     model = build_model(recipe, vocabulary_size=len(tokenizer))
@@ -260,17 +280,16 @@ def pretrain(
             _save(model, optimizer, tokenizer, state, out)
             saved_at = time.monotonic()
         if now - probed_at > probe_every_s:
-            _log(out, {**state, "probes": _probed(model, tokenizer)})
+            _log(out, {**state, "probes": _probed(model, tokenizer, probe_items)})
             probed_at = time.monotonic()
     _save(model, optimizer, tokenizer, state, out)
-    _log(out, {**state, "probes": _probed(model, tokenizer)})
+    _log(out, {**state, "probes": _probed(model, tokenizer, probe_items)})
     return out / "model"
 
 
-def _probed(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
-    from flantune.demo import probes
-
-    return probes.score_all(model, tokenizer)
+def _probed(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, count: int) -> dict[str, float]:
+    model.eval()
+    return probes.score_all(model, tokenizer, count=count)
 
 
 def _step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: TextBatch, *, rate: float) -> float:

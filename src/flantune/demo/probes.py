@@ -106,9 +106,7 @@ def _matter(rng: Random) -> Item:
     pair = (("broke", "did not break"), ("sank", "floated"), ("burned", "did not burn"))[event]
     right = world.MATERIALS[material][event]
     wrong = pair[1] if right == pair[0] else pair[0]
-    return Item(
-        beginning=f"The {thing} was made of {material}. {name} {deed}. It", endings=(f"{right}.", f"{wrong}.")
-    )
+    return Item(beginning=f"The {thing} was made of {material}. {name} {deed}. It", endings=(f"{right}.", f"{wrong}."))
 
 
 def _purpose(rng: Random) -> Item:
@@ -247,9 +245,7 @@ def score_all(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, count: int = 200, skills: Sequence[str] = ()
 ) -> dict[str, float]:
     """Skill → share of items whose right ending is the likeliest."""
-    return {
-        skill: round(score(model, tokenizer, items(skill, count=count)), 3) for skill in skills or tuple(PROBES)
-    }
+    return {skill: round(score(model, tokenizer, items(skill, count=count)), 3) for skill in skills or tuple(PROBES)}
 
 
 def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: Sequence[Item]) -> float:

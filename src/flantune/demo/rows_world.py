@@ -31,7 +31,11 @@ def cause(cast: Cast) -> Row:
 def purpose(cast: Cast) -> Row:
     """Which thing is good for a goal."""
     (goal, thing), *others = cast.rng.sample(cast.part(world.PURPOSES), 3)
-    return {"name": cast.rng.choice(cast.people), "goal": goal, **cast.choice(a(thing), [a(other) for _, other in others])}
+    return {
+        "name": cast.rng.choice(cast.people),
+        "goal": goal,
+        **cast.choice(a(thing), [a(other) for _, other in others]),
+    }
 
 
 def matter(cast: Cast) -> Row:

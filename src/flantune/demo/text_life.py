@@ -220,9 +220,7 @@ def event(rng: Random, person: Person) -> tuple[str, str]:
     """A title and the two-sentence story it stands for."""
     title, story = rng.choice(EVENTS)
     thing, place, color = rng.choice(world.THINGS), rng.choice(world.PLACES), rng.choice(world.COLORS)
-    told = story.format(
-        n=person.name, t=thing, l=place, c=color, p=person.his, s=person.he, S=capitalized(person.he)
-    )
+    told = story.format(n=person.name, t=thing, l=place, c=color, p=person.his, s=person.he, S=capitalized(person.he))
     return title.format(T=capitalized(thing), L=capitalized(place)), told.replace("a old", "an old")
 
 

@@ -22,9 +22,7 @@ def base_folder(family: Family) -> Path:
     return HERE / "base" / RUN_NAMES[family]
 
 
-def write_demo(
-    folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: int = 24, test_rows: int = 60
-) -> Path:
+def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: int = 24, test_rows: int = 60) -> Path:
     """Everything the demo runs on, below one folder; the same arguments write the same bytes.
 
     ``data/<task>/{train,dev,test}.jsonl`` hold the rows, ``tasks/`` the task files, ``decoder_only.toml`` and

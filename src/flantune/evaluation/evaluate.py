@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import check_metrics
 from flantune.evaluation.protocol import Protocol, Question, count_questions, questions
 from flantune.evaluation.samples import (
@@ -56,6 +57,10 @@ class Progress:
     done: int
     total: int
     seconds: float
+
+    def __str__(self) -> str:
+        rate = f", {self.done / self.seconds:.0f} prompts/s" if self.seconds > 0 else ""
+        return f"{self.task}: {self.done} of {self.total} prompts{rate}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +156,9 @@ def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -
         return Evaluated(task=prepared.task.name, path=path, origin=origin, is_reused=True)
     counts: list[Counts] = []
     written = write_samples(path, _samples(session, prepared, counts=counts, started=started))
+    if not written:
+        hint = "raise packing.max_target_tokens, have 0 among evaluation.shots, or leave it out with data.exclude"
+        raise EvaluationError("not one prompt of the task could be scored", where=prepared.task.name, hint=hint)
     origin = Origin(
         fingerprint=fingerprint,
         samples=written,

@@ -1,7 +1,7 @@
 """Samples on disk: one line of JSON a scored prompt, from which every number can be computed again.
 
-``<folder>/samples/<task>.jsonl.gz`` holds the samples; ``<task>.json`` beside it says what they were made from and is
-written last, so a task counts as done only when both agree.
+``<folder>/samples/<task>.jsonl.gz`` holds the samples; ``<folder>/origins/<task>.json`` says what they were made from
+and is written last, so a task counts as done only when both agree.
 """
 
 from __future__ import annotations
@@ -55,8 +55,12 @@ def samples_path(folder: Path, task: str) -> Path:
 
 
 def origin_path(path: Path) -> Path:
-    """The file that says what a file of samples was made from."""
-    return path.with_name(path.name.removesuffix(".jsonl.gz") + ".json")
+    """The file that says what a file of samples was made from.
+
+    >>> origin_path(samples_path(Path("base"), "rte")).as_posix()
+    'base/origins/rte.json'
+    """
+    return path.parent.parent / "origins" / f"{path.name.removesuffix('.jsonl.gz')}.json"
 
 
 def read_samples(path: Path) -> Iterator[Sample]:

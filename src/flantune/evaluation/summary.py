@@ -139,6 +139,9 @@ def _entries(
     base_path = samples_path(folder / "base", task.name)
     tuned_path = samples_path(folder / "folds" / fold.name / "tuned", task.name)
     base, tuned = (read_tables(read_samples(path), columns) for path in (base_path, tuned_path))
+    if not any(_pair(base, tuned, shots) for shots in settings.shots):
+        hint = "repeat the run with the evaluation settings that are wanted"
+        raise EvaluationError(f"no test rows with {list(settings.shots)} shots", where=str(tuned_path), hint=hint)
     for shots in dict.fromkeys(settings.shots):
         pair = _pair(base, tuned, shots)
         if pair is None:

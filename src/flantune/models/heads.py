@@ -78,6 +78,8 @@ def _candidates(model: PreTrainedModel) -> Iterator[Head]:
     multiplier = float(getattr(config, "logit_scale", None) or 1.0)
     divisor = float(getattr(config, "logits_scaling", None) or 1.0)
     inputs = [1.0, width**-0.5] if width and model.config.is_encoder_decoder else [1.0]
+    if getattr(config, "scale_decoder_outputs", False):
+        inputs.reverse()
     for input_scale, output_scale in product(inputs, dict.fromkeys((multiplier / divisor, multiplier * divisor))):
         yield Head(input_scale=input_scale, output_scale=output_scale, softcap=softcap)
 

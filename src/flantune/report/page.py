@@ -87,7 +87,7 @@ def render_report(run: RunFiles) -> str:
 def _template() -> jinja2.Template:
     loader = jinja2.PackageLoader("flantune.report", "templates")
     environment = jinja2.Environment(
-        loader=loader, autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("report.html.jinja")
 

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 import flantune
 from flantune.errors import TrainingError
 from flantune.training.optimizers import optimizer_tensors, restore_optimizer
-from flantune.training.summary import TuningState
+from flantune.training.state import TuningState
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -23,7 +23,8 @@ from flantune.training.objective import accumulate_gradient, check_finite, loss_
 from flantune.training.optimizers import build_optimizer, check_float32, set_learning_rate, trainable
 from flantune.training.randomness import dropout, repeatable, seed_micro_batch
 from flantune.training.schedules import learning_rate
-from flantune.training.summary import Progress, Step, TuningState, TuningSummary, Window
+from flantune.training.state import Step, TuningState, Window
+from flantune.training.summary import Progress, TuningSummary
 
 if TYPE_CHECKING:
     from flantune.config import TrainingSettings

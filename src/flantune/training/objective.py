@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from flantune.errors import TrainingError
-from flantune.training.summary import TaskLoss
+from flantune.training.state import TaskLoss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,183 @@
+"""What a tuning run keeps count of from step to step, and stores with each checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from flantune.training.summary import TuningSummary
+from flantune.types import Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskLoss:
+    """Loss of one task's target tokens.
+
+    Attributes:
+        nll: Sum of negative log-likelihoods, in nats.
+        target_tokens: Over so many tokens.
+    """
+
+    nll: float = 0.0
+    target_tokens: int = 0
+
+    def __add__(self, other: TaskLoss) -> TaskLoss:
+        return TaskLoss(nll=self.nll + other.nll, target_tokens=self.target_tokens + other.target_tokens)
+
+    @property
+    def mean(self) -> float:
+        """Nats a token."""
+        return self.nll / self.target_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One optimizer step, done.
+
+    Attributes:
+        loss: The objective before the step, in nats a target token.
+        tasks: The same by task, as sums.
+        grad_norm: Global norm of the gradient, before clipping.
+        seconds: Whole step, the wait for its batch included.
+        data_wait_seconds: Wait for its batch.
+    """
+
+    cursor: int
+    loss: float
+    tasks: dict[str, TaskLoss]
+    learning_rate: float
+    grad_norm: float
+    counts: Counts
+    seconds: float
+    data_wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The steps since the last metrics line, added up."""
+
+    steps: int = 0
+    tasks: dict[str, TaskLoss] = field(default_factory=dict)
+    learning_rate: float = 0.0
+    grad_norm: float = 0.0
+    counts: Counts = field(default_factory=Counts)
+    seconds: float = 0.0
+    data_wait_seconds: float = 0.0
+
+    def after(self, step: Step) -> Window:
+        """The window with one step more."""
+        empty = TaskLoss()
+        names = sorted({*self.tasks, *step.tasks})
+        return Window(
+            steps=self.steps + 1,
+            tasks={name: self.tasks.get(name, empty) + step.tasks.get(name, empty) for name in names},
+            learning_rate=step.learning_rate,
+            grad_norm=self.grad_norm + step.grad_norm,
+            counts=self.counts + step.counts,
+            seconds=self.seconds + step.seconds,
+            data_wait_seconds=self.data_wait_seconds + step.data_wait_seconds,
+        )
+
+    @property
+    def loss(self) -> float:
+        """Nats a target token."""
+        return sum(self.tasks.values(), TaskLoss()).mean
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Real input and target tokens a second."""
+        return speed(self.counts, self.seconds)
+
+    def line(self, *, step: int, cursor: int, seconds: float) -> dict[str, Any]:
+        """One line of ``metrics.jsonl``; see ``docs/training.md`` for its fields."""
+        return {
+            "step": step,
+            "cursor": cursor,
+            "loss": self.loss,
+            "learning_rate": self.learning_rate,
+            "grad_norm": self.grad_norm / self.steps,
+            "prompts": self.counts.prompts,
+            "target_tokens": self.counts.target_tokens,
+            "input_tokens": self.counts.input_tokens,
+            "fill": self.counts.fill,
+            "tokens_per_s": self.tokens_per_s,
+            "seconds": seconds,
+            "data_wait_share": self.data_wait_seconds / self.seconds if self.seconds else 0.0,
+            "tasks": {
+                name: {"loss": task.mean, "target_tokens": task.target_tokens} for name, task in self.tasks.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningState:
+    """Everything but weights and optimizer that a start needs to go on where another stopped.
+
+    Attributes:
+        step: Optimizer steps done.
+        cursor: Index of the first draw of the next batch.
+        window: Steps that no metrics line tells of yet.
+    """
+
+    step: int = 0
+    cursor: int = 0
+    counts: Counts = field(default_factory=Counts)
+    seconds: float = 0.0
+    data_wait_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    first_loss: float | None = None
+    last_loss: float | None = None
+    final_loss: float | None = None
+    window: Window = field(default_factory=Window)
+
+    def after(self, step: Step) -> TuningState:
+        """The state with one step more."""
+        return TuningState(
+            step=self.step + 1,
+            cursor=step.cursor,
+            counts=self.counts + step.counts,
+            seconds=self.seconds + step.seconds,
+            data_wait_seconds=self.data_wait_seconds + step.data_wait_seconds,
+            peak_memory_bytes=self.peak_memory_bytes,
+            first_loss=step.loss if self.first_loss is None else self.first_loss,
+            last_loss=step.loss,
+            final_loss=self.final_loss,
+            window=self.window.after(step),
+        )
+
+    def summary(self) -> TuningSummary:
+        """The numbers a finished run is known by."""
+        return TuningSummary(
+            steps=self.step,
+            cursor=self.cursor,
+            counts=self.counts,
+            seconds=self.seconds,
+            data_wait_seconds=self.data_wait_seconds,
+            tokens_per_s=speed(self.counts, self.seconds),
+            peak_memory_bytes=self.peak_memory_bytes,
+            first_loss=self.first_loss,
+            last_loss=self.last_loss,
+            final_loss=self.final_loss,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; floats survive the way to JSON and back exactly."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TuningState:
+        """What ``to_json`` gave.
+
+        >>> state = TuningState(step=3, window=Window(steps=1, tasks={"rte": TaskLoss(nll=0.1, target_tokens=2)}))
+        >>> TuningState.from_json(state.to_json()) == state
+        True
+        """
+        window = dict(values["window"])
+        window["tasks"] = {name: TaskLoss(**task) for name, task in window["tasks"].items()}
+        window["counts"] = Counts(**window["counts"])
+        return cls(**{**values, "counts": Counts(**values["counts"]), "window": Window(**window)})
+
+
+def speed(counts: Counts, seconds: float) -> float:
+    """Real input and target tokens a second."""
+    return (counts.input_tokens + counts.target_tokens) / seconds if seconds > 0 else 0.0

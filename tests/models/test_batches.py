@@ -1,0 +1,69 @@
+"""What the optimizer sees does not depend on how a batch is laid out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from flantune.config import PackingSettings
+from flantune.models.forward import target_logprobs
+from flantune.packing.batches import Batches, pack_for_scoring
+from flantune.packing.encode import Codec
+from flantune.prompts.layout import Layout
+from flantune.types import Prompt
+
+
+class FakeMixture:
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        text = f"{index} " + "words " * int(rng.exponential(8))
+        options = ("yes", "no", "it depends")
+        return Prompt(
+            task="t", split="train", row=index, template="t", inputs=text, targets="yes " * int(rng.integers(1, 6)),
+            options=options[: 2 + index % 2],
+        )  # fmt: skip
+
+
+def codec_of(lm) -> Codec:
+    return Codec(
+        tokenizer=lm.tokenizer, family=lm.family, layout=Layout(), max_input_tokens=60, max_target_tokens=20
+    )  # fmt: skip
+
+
+def step(lm, batch) -> dict[str, torch.Tensor]:
+    """The gradient of the mean over the batch's target tokens, summed over its packs."""
+    lm.model.zero_grad(set_to_none=True)
+    for pack in batch.packs:
+        (-target_logprobs(lm, pack).logprobs.sum() / batch.counts.target_tokens).backward()
+    return {name: weight.grad.clone() for name, weight in lm.model.named_parameters() if weight.grad is not None}
+
+
+@pytest.mark.parametrize(("enabled", "micro"), [(False, 0), (True, 1), (False, 100)])
+def test_trap_10_packed_equals_unpacked_equals_accumulated(lm, enabled, micro):
+    mixture, codec = FakeMixture(), codec_of(lm)
+    settings = PackingSettings(row_tokens=80, batch_tokens=320)
+    plain = Batches(mixture, codec, settings).batch(3)
+    other = Batches(mixture, codec, settings.model_copy(update={"enabled": enabled}), micro_batch_tokens=micro).batch(3)
+    assert plain.rows == other.rows
+    left, right = step(lm, plain), step(lm, other)
+    for name in left:
+        scale = left[name].abs().max().clamp(min=1e-4)
+        assert (left[name] - right[name]).abs().max() / scale < 5e-4, name
+
+
+def test_scores_do_not_depend_on_the_batch(lm):
+    encoded = codec_of(lm).encode_prompts([FakeMixture()[at] for at in range(12)], continuations="options")
+    results = []
+    for budget, is_isolated in ((64, True), (512, True), (100, False)):
+        scores = {}
+        packs = pack_for_scoring(encoded.prompts, family=lm.family, batch_tokens=budget, is_isolated=is_isolated)
+        for made in packs:
+            with torch.no_grad():
+                logprobs = target_logprobs(lm, made.pack).logprobs
+            for item, key in enumerate(made.items):
+                scores[key] = float(logprobs[torch.from_numpy(made.pack.targets.item == item)].sum())
+        results.append(scores)
+    assert results[0].keys() == results[1].keys() == results[2].keys() and len(results[0]) == 30
+    for other in results[1:]:
+        assert all(abs(results[0][key] - other[key]) < 1e-4 for key in other)
