@@ -20,7 +20,8 @@ def look(page: Path, profile: Path, *arguments: str, fragment: str = "") -> subp
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--hide-scrollbars", "--enable-logging=stderr", f"--user-data-dir={profile}", "--virtual-time-budget=4000", *arguments,
+        "--hide-scrollbars", "--enable-logging=stderr", "--virtual-time-budget=4000", f"--user-data-dir={profile}",
+        *arguments,
         f"{page.as_uri()}{fragment}",
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
