@@ -22,7 +22,7 @@ def test_the_callers_random_state_is_left_as_it_was():
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    with repeatable():
+    with repeatable(torch.device("cpu")):
         draw(step=1, number=0)
     assert torch.equal(torch.rand(3), expected)
     assert not torch.are_deterministic_algorithms_enabled()
@@ -36,7 +36,7 @@ def test_trap_11_backward_adds_up_in_one_order_whatever_the_threads():
         hidden = torch.randn(2048, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
         at = torch.randint(0, 40, (60_000,), generator=torch.Generator().manual_seed(1))
         found = []
-        with repeatable():
+        with repeatable(torch.device("cpu")):
             for _ in range(3):
                 hidden.grad = None
                 (hidden[at].float() * torch.linspace(0, 1, 60_000)[:, None]).sum().backward()

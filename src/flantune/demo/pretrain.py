@@ -40,6 +40,8 @@ from flantune.types import Family
 TOKENIZER_DOCUMENTS = 30_000
 IGNORED = -100
 ENCODER_ROW, DECODER_ROW = 128, 112
+FIRST_SIGN, SIGNS = 2 + 0xF5, 11
+"""Token ids of the bytes F5 to FF, which UTF-8 never uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +145,9 @@ def encoder_decoder_batch(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *,
         count = rng.choices((1, 2, 3), (85, 10, 5))[0]
         *before, last = islice(stream, count)
         number += count
-        cut = rng.randint(len(last) // 8, len(last) * 3 // 4)
-        inputs = [token for one in before for token in one[:-1]] + last[:cut] + [tokenizer.eos_token_id]
-        pair = (inputs[-ENCODER_ROW:], last[cut : cut + DECODER_ROW])
+        asked = _spans_left_out(last, rng) if rng.random() < 0.5 else _cut(last, rng)
+        inputs = [token for one in before for token in one[:-1]] + asked[0] + [tokenizer.eos_token_id]
+        pair = (inputs[-ENCODER_ROW:], asked[1][:DECODER_ROW])
         roomy = next((row for row in rows if _fits([*row, pair])), None)
         if roomy is None:
             refused += 1
@@ -157,6 +159,35 @@ def encoder_decoder_batch(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *,
         next_document=number,
         tokens=int((arrays["encoder_segments"] > 0).sum() + (arrays["decoder_segments"] > 0).sum()),
     )
+
+
+def _cut(document: list[int], rng: Random) -> tuple[list[int], list[int]]:
+    """A document's beginning and its rest: half the time all of it, else a few tokens, which the encoder must tell."""
+    if rng.random() < 0.5:
+        cut = rng.randint(len(document) // 8, len(document) * 3 // 4)
+        return document[:cut], document[cut:]
+    cut = rng.randint(len(document) // 3, len(document) - 2)
+    return document[:cut], document[cut : cut + 6]
+
+
+def _spans_left_out(document: list[int], rng: Random) -> tuple[list[int], list[int]]:
+    """A document with short spans left out, each under a sign of its own; and the signs with what belongs there.
+
+    Paper: Raffel et al. 2020, section 3.1.4 (span corruption). The signs are bytes that no text contains.
+    """
+    inputs: list[int] = []
+    targets: list[int] = []
+    at, sign = 0, FIRST_SIGN
+    last = len(document) - 1  # the end of the sequence, which is said only when it is reached in writing
+    while at < last:
+        if sign < FIRST_SIGN + SIGNS and rng.random() < 0.14:
+            size = rng.randint(1, 3)
+            targets += [sign, *document[at : min(at + size, last)]]
+            inputs.append(sign)
+            at, sign = at + size, sign + 1
+        inputs += document[at : min(at + 1, last)]
+        at += 1
+    return inputs, targets or [document[-1]]
 
 
 def _fits(pairs: Sequence[tuple[list[int], list[int]]]) -> bool:

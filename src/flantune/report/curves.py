@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from flantune.report.numbers import as_number, plain, short_count
+from flantune.report.numbers import as_number, fixed, plain, short_count
 from flantune.report.svg import Scale, circle, image, line, padded_range, path, text
 from flantune.report.values import Json
 
@@ -99,8 +99,7 @@ def _frame(across: Scale, up: Scale, words: Callable[[float | None], str]) -> li
 
 def _last(value: float, at: tuple[float, float]) -> Markup:
     above = at[1] > TOP + 16
-    words = short_count(value) if abs(value) >= 1000 else plain(value)
-    return text(at[0], at[1] - 8 if above else at[1] + 18, words, "value halo", anchor="end")
+    return text(at[0], at[1] - 8 if above else at[1] + 18, fixed(value), "value halo", anchor="end")
 
 
 @dataclass(frozen=True, slots=True)

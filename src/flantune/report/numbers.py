@@ -83,15 +83,15 @@ def count(value: float | None) -> str:
 def short_count(value: float | None) -> str:
     """A large count in three figures.
 
-    >>> short_count(950), short_count(245_760_000), short_count(18_400)
-    ('950', '246 M', '18.4 k')
+    >>> short_count(950), short_count(245_760_000), short_count(18_400), short_count(40_000)
+    ('950', '246 M', '18.4 k', '40 k')
     """
     if value is None:
         return MISSING
     for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= unit:
             scaled = value / unit
-            return f"{scaled:.0f} {name}" if scaled >= 100 else f"{scaled:.1f} {name}"
+            return f"{scaled:.0f} {name}" if scaled >= 100 else f"{scaled:.1f}".removesuffix(".0") + f" {name}"
     return f"{value:,.0f}"
 
 
@@ -115,6 +115,19 @@ def plain(value: float | None, digits: int = 3) -> str:
     if abs(value) >= 1000:
         return count(value)
     return f"{value:.{digits}g}".replace("e-", "e~").replace("-", MINUS).replace("e~", "e-")
+
+
+def fixed(value: float | None) -> str:
+    """A number such as a loss, always with so many decimals that neighbors can be compared.
+
+    >>> fixed(0.5), fixed(6.0), fixed(12.345), fixed(None)
+    ('0.500', '6.00', '12.3', '–')
+    """
+    if value is None:
+        return MISSING
+    if abs(value) >= 1000:
+        return short_count(value)
+    return f"{value:.{3 if abs(value) < 1 else 2 if abs(value) < 10 else 1}f}".replace("-", MINUS)
 
 
 def p_value(value: float | None) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flantune.report.numbers import plural, points
+import re
+
+from flantune.report.numbers import MINUS, plural, points
 from flantune.report.results import Results, Verdict
 
 WORDS = {"better": "Better", "worse": "Worse", "undecided": "Undecided"}
@@ -17,7 +19,7 @@ def verdict_sentence(verdict: Verdict, *, level: str = "95%") -> str:
         level: The level of the interval, as words.
     """
     if verdict.text:
-        return verdict.text
+        return re.sub(r"(?<=\s)-(?=\d)", MINUS, verdict.text)
     where = f" on {_unseen(verdict)}" if _unseen(verdict) else ""
     if verdict.difference.value is None:
         return f"Nothing was measured{where}, so nothing can be said about what tuning did."

@@ -82,7 +82,12 @@ def tune(
         return state.summary()
     with closing(MetricsLog(folder, after=state.step if state else 0)) as log:
         tuning = _Tuning(lm=lm, optimizer=optimizer, settings=settings, seed=seed, checkpoints=checkpoints, log=log)
-        with repeatable(), dropout(lm.model, settings.dropout), deferred_interrupt() as interrupt, _memory_explained():
+        with (
+            repeatable(lm.device),
+            dropout(lm.model, settings.dropout),
+            deferred_interrupt() as interrupt,
+            _memory_explained(),
+        ):
             return _run(tuning, batches, state, progress=progress, interrupt=interrupt).summary()
 
 

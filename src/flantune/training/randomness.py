@@ -21,16 +21,15 @@ def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
 
 
 @contextmanager
-def repeatable() -> Iterator[None]:
+def repeatable(device: torch.device) -> Iterator[None]:
     """Inside, the same arrays give the same bits; outside, PyTorch's global state is as it was.
 
     Without it, the backward pass of "take these positions" adds up in whatever order the threads arrive. Operations
     that have no deterministic form on some accelerator warn and go on.
     """
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     was_on, was_warning = torch.are_deterministic_algorithms_enabled(), _warns_only()
     was_filling = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    with torch.random.fork_rng(devices):
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:
             torch.use_deterministic_algorithms(True, warn_only=True)
             # Only there to find reads of unset memory; it costs a write of every new tensor.

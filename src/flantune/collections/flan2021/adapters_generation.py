@@ -23,7 +23,7 @@ _BARE_DATELINE = re.compile(r"\((?:CNN|Reuters|AP)[^()\n]{0,20}\)\s*(?:--?|–|�
 _PLACED_DATELINE = re.compile(r"[A-Z][^()\n]{0,60}\([A-Z][\w. ]{1,30}\)\s*(?:--|–|—)\s*")
 _STAMP = r"\d\d:\d\d [A-Z]{2,4}, \d{1,2} \w+ \d{4} \. "
 _BYLINE = re.compile(rf"By \. .{{0,200}}?PUBLISHED: \. {_STAMP}(?:\| \. UPDATED: \. {_STAMP})?", re.DOTALL)
-_SPACED_STOP = re.compile(r"\s+([.!?])$")
+_SPACED_STOP = re.compile(r"[ \t]+([.!?])$", re.MULTILINE)
 _MASKED = re.compile(r"#|(?<!\w)<?unk>?(?!\w)", re.IGNORECASE)
 _DOCUMENT_MARK = "|||||"
 _MOST_OPINIONS = 10
@@ -63,8 +63,7 @@ def ag_news(row: Row) -> Example | None:
 
 def cnn_dailymail(row: Row) -> Example:
     """CNN/Daily Mail: the article without its dateline; the highlights, one on a line, as the summary."""
-    lines = [_SPACED_STOP.sub(r"\1", line.strip()) for line in _text(row, "highlights").splitlines()]
-    highlights = "\n".join(line for line in lines if line)
+    highlights = _SPACED_STOP.sub(r"\1", _lines(_text(row, "highlights")))
     return _written({"article": _without_dateline(_text(row, "article"))}, [highlights])
 
 
@@ -79,7 +78,7 @@ def gigaword(row: Row) -> Example | None:
 def multi_news(row: Row) -> Example:
     """Multi-News: the articles numbered, and the summary without the dash that it opens with."""
     text = _text(row, "document").replace("NEWLINE_CHAR", "\n")
-    articles = [article.strip() for article in text.split(_DOCUMENT_MARK) if article.strip()]
+    articles = [_lines(article) for article in text.split(_DOCUMENT_MARK) if article.strip()]
     if not articles:
         raise BadRow("missing value", "document holds no article")
     numbered = "\n\n".join(f"Article {number}: {article}" for number, article in enumerate(articles, start=1))
@@ -110,8 +109,7 @@ def samsum(row: Row) -> Example | None:
     """SAMSum: a chat with one message on a line; the row without a chat is dropped."""
     if _is_blank(row.get("dialogue", "?")):
         return None
-    lines = (line.strip() for line in _text(row, "dialogue").splitlines())
-    return _written({"dialogue": "\n".join(line for line in lines if line)}, [_one_line(_text(row, "summary"))])
+    return _written({"dialogue": _lines(_text(row, "dialogue"))}, [_one_line(_text(row, "summary"))])
 
 
 def wiki_lingua(row: Row) -> Example:
@@ -127,6 +125,11 @@ def xsum(row: Row) -> Example:
 def _is_blank(value: object) -> bool:
     """Null, or text with nothing in it; a column that is absent or of another type is a bad row instead."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _lines(text: str) -> str:
+    """The lines of a text without white space around them, and without empty ones."""
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _without_html_remains(text: str) -> str:
