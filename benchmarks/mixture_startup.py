@@ -1,4 +1,4 @@
-"""Start-up and draw speed of a mixture of 2,000 tasks of a million rows each; the floor is one hash and one search a draw."""
+"""Start-up and draw speed of a mixture of 2,000 tasks of a million rows; the floor is a hash and a search a draw."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ class TrainingSettings(Settings):
     dropout: Share | None = None
     """Overrides the model's dropout; None keeps it."""
     micro_batch_tokens: Natural = 0
-    """Array positions of one forward pass; 0 chooses by device. Changes memory and speed, never the gradient."""
+    """Most array positions of one forward pass; 0 sets no limit. Changes memory and speed, never the gradient."""
     checkpoint_every: Positive = 500
     """Steps between checkpoints."""
     keep_checkpoints: Positive = 1
@@ -167,6 +167,8 @@ class EvaluationSettings(Settings):
     """Numbers of exemplars to measure with: 0 is zero-shot."""
     max_templates: Natural = 0
     """Use only the first so many forward templates of each task; 0 means all."""
+    style: Literal["instruction", "inputs_only", "dataset_name"] | None = None
+    """How to ask when measuring; None asks as in training. FLAN's ablations train without and ask with instructions."""
     seen_tasks: bool = False
     """Also measure tasks that were trained on, reported apart."""
     max_new_tokens: Positive = 64

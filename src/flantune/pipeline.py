@@ -29,7 +29,7 @@ from flantune.training.loop import tune
 from flantune.types import Run
 
 if TYPE_CHECKING:
-    from flantune.config import RunConfig
+    from flantune.config import PromptSettings, RunConfig
     from flantune.mixture.holdout import HoldoutSplit
     from flantune.mixture.mixture import Mixture
     from flantune.tasks.store import PreparedTask
@@ -135,10 +135,15 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
             job.config.evaluation,
             folder=folder,
             seed=job.config.seed,
-            prompts=job.config.prompts,
+            prompts=_asked(job.config),
             packing=job.config.packing,
             progress=lambda p: job.reporter.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
         )
+
+
+def _asked(config: RunConfig) -> PromptSettings:
+    """How prompts are made when measuring."""
+    return config.prompts.model_copy(update={"style": config.evaluation.style or config.prompts.style})
 
 
 def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, identity: str) -> LanguageModel:

@@ -1,4 +1,4 @@
-"""The adapters of sentence pairs, reviews, tweets, stories and trivia: their logic, and rows that are not as they should be."""
+"""The adapters of sentence pairs, reviews, tweets, stories and trivia, and what they make of rows with faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded demo: a micro-world made by code, whose tasks and tiny models show the whole line in minutes, offline."""
+"""The embedded demo: a micro-world made by code, whose tasks and tiny models show the whole line offline."""
 
 from flantune.demo.write import write_demo
 

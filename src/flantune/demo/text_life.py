@@ -378,7 +378,7 @@ def about_texts(rng: Random) -> str:
                 f"{one.name} picked the correct word and the most likely ending.",
                 f"{two.name} named a cause and an effect, a person, a place and a number.",
                 f"Based on the {text}, {one.name} decided what happens next.",
-                f"The pupils solve the problem: how many are left, and who has more?",
+                "The pupils solve the problem: how many are left, and who has more?",
                 f"Is it possible to say who is meant? {two.name} explained the {text}.",
             ),
             rng.randint(1, 3),

@@ -155,7 +155,7 @@ def _comparison(rng: Random) -> str:
 
 
 REFERENCES = (
-    # (sentence with two people, whether the first or the second is meant, the reason with {w}, what holds of that person)
+    # (sentence with two people, whether the first or the second is meant, the reason, said of {w})
     ("{a} gave {b} some bread", 1, "{w} was hungry"),
     ("{a} gave {b} some bread", 0, "{w} had too much of it"),
     ("{a} asked {b} for help", 0, "{w} could not do it alone"),

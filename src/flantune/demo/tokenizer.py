@@ -1,7 +1,8 @@
 """The demo's tokenizer: byte-level fallback under a small BPE in which a word is one token wherever it stands.
 
-Words carry the space before them, also at the start of a line, so that an option in a list and the same option as an
-answer are the same tokens; and a text ends where it ends, so that inputs and targets tokenized apart and together agree.
+Words carry the space before them, also at the start of a line, so that an option in a list and the same option as
+an answer are the same tokens; and nothing is added at the end, so that inputs and targets tokenized apart and
+together agree.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _PIECES = r"▁*[A-Za-z]+|▁*[0-9]|\n|▁*[^A-Za-z0-9▁\n]|▁+"
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary_size: int = 1_800) -> PreTrainedTokenizerFast:
-    """A tokenizer that writes any text and gives it back byte for byte (but for the letter "▁", which reads as a space)."""
+    """A tokenizer that writes any text and gives it back byte for byte; only the sign "▁" comes back as a space."""
     import json
 
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -49,7 +50,7 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary_size: int = 1_800) -> Pr
     # The bytes need a place in the vocabulary, but they are text: a special token would be dropped in decoding.
     state = json.loads(tokenizer.to_str())
     state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] in (PAD, EOS)]
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=Tokenizer.from_str(json.dumps(state)),
         pad_token=PAD,
         eos_token=EOS,

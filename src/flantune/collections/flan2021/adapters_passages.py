@@ -38,7 +38,7 @@ _LITERAL = re.compile(r"b(['\"]).*\1", re.DOTALL)
 _LABEL_COLUMN = "label"
 
 # A mark inside a word or a number is spelling (don't, 3.5, well-known), not punctuation.
-_MARKS = re.compile(r"(?<!\w)[.,;:!?\"“”‘’'()\[\]…–—-]+|[.,;:!?\"“”‘’'()\[\]…–—-]+(?!\w)")  # noqa: RUF001
+_MARKS = re.compile(r"(?<!\w)[.,;:!?\"“”‘’'()\[\]…–—-]+|[.,;:!?\"“”‘’'()\[\]…–—-]+(?!\w)")
 _CLEAN_SENTENCE = re.compile(r"[A-Z][^|<>{}\\@#_*=]*[.!?]")
 _SENTENCE_WORDS = range(5, 61)
 _MAX_CAPITALS = 0.3

@@ -1,0 +1,123 @@
+"""Rolling hashes of many windows at once, and a filter that says in a bit what is not in a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+UInt64 = NDArray[np.uint64]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+_BASE = 0xD1342543DE82EF95  # odd, so that it has an inverse modulo 2^64
+_SIZE_STEP = 1 << 20
+_BITS_PER_ENTRY = 5  # 2^5 bits an entry: three of a hundred absent hashes pass
+_MAX_FILTER_BITS = 31  # 256 MiB
+_LENGTH_SALT = 0xA24BAED4963EE407
+
+
+def ranges(sizes: NDArray[np.generic]) -> Int64:
+    """Where runs of these sizes start, and where the last one ends.
+
+    >>> ranges(np.array([2, 0, 3])).tolist()
+    [0, 2, 2, 5]
+    """
+    bounds = np.zeros(len(sizes) + 1, dtype=np.int64)
+    np.cumsum(sizes, out=bounds[1:])
+    return bounds
+
+
+def expand(starts: Int64, sizes: Int64) -> Int64:
+    """The numbers of several ranges in one array.
+
+    >>> expand(np.array([7, 0]), np.array([3, 2])).tolist()
+    [7, 8, 9, 0, 1]
+    """
+    offsets = ranges(sizes)
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrefixSums:
+    """Sums of ``value[j] · base^j`` modulo 2^64, from which any window's polynomial hash is one subtraction away.
+
+    Attributes:
+        sums: Sum of the first k values, shape [n + 1].
+    """
+
+    sums: UInt64
+
+    def between(self, starts: Int64, stops: Int64) -> UInt64:
+        """The hash of each window ``starts[k]:stops[k]``: the same wherever the window lies."""
+        _, inverses = _powers(len(self.sums))
+        return (self.sums[stops] - self.sums[starts]) * inverses[starts]
+
+    def windows(self, length: int) -> UInt64:
+        """The hash of every window of a length, by the place of its start; other lengths, other hashes."""
+        count = max(0, len(self.sums) - length)
+        _, inverses = _powers(len(self.sums))
+        hashes = (self.sums[length:] - self.sums[:count]) * inverses[:count]
+        hashes += np.uint64(length * _LENGTH_SALT % 2**64)
+        return hashes
+
+
+def prefix_sums(values: UInt64) -> PrefixSums:
+    """Prepares the hashes of all windows of an array.
+
+    >>> sums = prefix_sums(np.array([5, 6, 7, 5, 6], dtype=np.uint64))
+    >>> two = sums.windows(2)
+    >>> (two[0] == two[3]).item(), len(set(two.tolist()))
+    (True, 3)
+    """
+    sums = np.zeros(len(values) + 1, dtype=np.uint64)
+    np.cumsum(values * _powers(len(values))[0][: len(values)], out=sums[1:])
+    return PrefixSums(sums)
+
+
+def _powers(size: int) -> tuple[UInt64, UInt64]:
+    return _power_tables(-(-max(1, size) // _SIZE_STEP) * _SIZE_STEP)
+
+
+@lru_cache(maxsize=2)
+def _power_tables(size: int) -> tuple[UInt64, UInt64]:
+    """Powers of the base and of its inverse modulo 2^64, each of shape [size]."""
+    powers = np.full((2, size), [[_BASE], [pow(_BASE, -1, 2**64)]], dtype=np.uint64)
+    powers[:, 0] = 1
+    np.cumprod(powers, axis=1, out=powers)
+    return powers[0], powers[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BitFilter:
+    """Says of most hashes that they are not in a table, with one look into a bit array.
+
+    Attributes:
+        bits: The bit array, shape [2^k / 8].
+        shift: 64 - k.
+    """
+
+    bits: NDArray[np.uint8]
+    shift: int
+
+    def may_hold(self, hashes: UInt64) -> Bool:
+        """False where a hash is surely absent."""
+        slots = hashes >> np.uint64(self.shift)
+        found = self.bits[slots >> np.uint64(3)] >> (slots & np.uint64(7)).astype(np.uint8)
+        return (found & np.uint8(1)).astype(np.bool_)
+
+
+def make_filter(hashes: UInt64) -> BitFilter:
+    """A filter that holds these hashes.
+
+    >>> few = make_filter(np.array([1 << 60, 3 << 60], dtype=np.uint64))
+    >>> few.may_hold(np.array([1 << 60, 2 << 60, 3 << 60], dtype=np.uint64)).tolist()
+    [True, False, True]
+    """
+    size_bits = min(_MAX_FILTER_BITS, max(10, int(len(hashes)).bit_length() + _BITS_PER_ENTRY))
+    bits = np.zeros(1 << (size_bits - 3), dtype=np.uint8)
+    slots = hashes >> np.uint64(64 - size_bits)
+    np.bitwise_or.at(bits, slots >> np.uint64(3), np.uint8(1) << (slots & np.uint64(7)).astype(np.uint8))
+    return BitFilter(bits, 64 - size_bits)
