@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flantune.types import Family
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _as_tuple(value: object) -> object:
+    """A single name as a tuple of one; an empty one as none."""
+    return ((value,) if value else ()) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -25,8 +30,8 @@ class DataSettings(Settings):
 
     tasks: tuple[str, ...] = ()
     """Task files: TOML files, Python files with a `tasks()` function, or globs of them, relative to the run file."""
-    collection: str = ""
-    """A shipped collection of tasks, such as "flan2021"."""
+    collection: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "more"."""
     include: tuple[str, ...] = ()
     """Only these tasks by name; empty means all."""
     exclude: tuple[str, ...] = ()

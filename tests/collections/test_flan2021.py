@@ -18,9 +18,25 @@ from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import check_example
 from flantune.types import Example, Task
 
-COLLECTION = Path(__file__).parents[2] / "src/flantune/collections/flan2021"
-FILES = sorted(COLLECTION.glob("*.toml"))
-NAMES = [path.stem for path in FILES]
+COLLECTIONS = Path(__file__).parents[2] / "src/flantune/collections"
+FILES = {path.stem: path for path in sorted(COLLECTIONS.glob("*/*.toml"))}
+NAMES = list(FILES)
+FLAN = [name for name, path in FILES.items() if path.parent.name == "flan2021"]
+
+# What the paper counts as one dataset, we keep as several tasks. Paper: FLAN 2021, figure 3 and appendix.
+COUNTED_ONCE = (
+    {"anli_r1", "anli_r2", "anli_r3"},
+    {"mnli", "mnli_mismatched"},
+    {"arc_easy", "arc_challenge"},
+    {"squad_v1", "squad_v2"},
+)
+# In the public code's collection but not among the paper's 62: WSC stands there beside WSC273.
+BEYOND_THE_PAPER = {"wsc", "true_case", "word_segment"}
+
+# METHOD of FLAN: PAWS shows the options in nine of ten templates, Winogrande in five.
+WITHOUT_OPTIONS = {"paws": 1, "winogrande": 5}
+# IMDB's hub splits are sorted by label, so no slice of them is a dev split; WSC273 is a test set.
+MISSING_ROLES = {"imdb": {"dev"}, "wsc273": {"train", "dev"}}
 CLUSTERS = {
     "natural language inference",
     "commonsense",
@@ -34,16 +50,17 @@ CLUSTERS = {
     "translation",
     "summarization",
     "miscellaneous",
+    "text formatting",
     "chain of thought",
 }
 
 
 def load(name: str) -> Task:
-    return load_task_file(COLLECTION / f"{name}.toml")
+    return load_task_file(FILES[name])
 
 
 def shipped_rows(name: str) -> list[dict]:
-    return [json.loads(line) for line in (COLLECTION / "rows" / f"{name}.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (FILES[name].parent / "rows" / f"{name}.jsonl").read_text().splitlines()]
 
 
 def examples(task: Task) -> list[Example]:
@@ -56,9 +73,32 @@ def words(text: str) -> str:
     return " ".join(re.findall(r"\w+", re.sub(r"\{\w+\}", " ", text.lower())))
 
 
-def test_all_thirteen_clusters_are_there() -> None:
+def test_all_clusters_are_there() -> None:
     assert {cluster for name in NAMES for cluster in load(name).clusters} == CLUSTERS
-    assert len(NAMES) == 19
+
+
+def test_the_papers_62_datasets_in_its_12_clusters() -> None:
+    """Paper: FLAN 2021, figure 3: 7+4+4+4+3+4+5+2+3+8+11+7 datasets."""
+    counted = Counter()
+    for name in FLAN:
+        if name in BEYOND_THE_PAPER or any(name in group and name != min(group) for group in COUNTED_ONCE):
+            continue
+        counted[load(name).clusters[0]] += 1
+    assert counted == {
+        "natural language inference": 7,
+        "commonsense": 4,
+        "sentiment": 4,
+        "paraphrase": 4,
+        "closed-book qa": 3,
+        "struct to text": 4,
+        "reading comprehension": 5,
+        "reading comprehension with commonsense": 2,
+        "coreference": 3,
+        "translation": 8,
+        "summarization": 11,
+        "miscellaneous": 7,
+    }
+    assert sum(counted.values()) == 62
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,7 +106,7 @@ def test_file_is_named_after_its_task_and_says_where_the_data_are_from(name: str
     task = load(name)
     assert task.name == name
     assert task.family and task.licence and task.citation and task.description
-    assert set(task.splits) == {"train", "dev", "test"}
+    assert set(task.splits) == {"train", "dev", "test"} - MISSING_ROLES.get(name, set())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,19 +146,21 @@ def test_templates_are_clean(name: str) -> None:
 
 
 def test_trap_05_no_wording_is_used_twice() -> None:
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, str]] = {}
     for name in NAMES:
+        group = min(next((group for group in COUNTED_ONCE if name in group), {name}))
         for template in load(name).templates:
             key = words(template.inputs) or template.inputs  # copa's question is a slot
-            assert key not in seen, f"{name}/{template.name} says the same as {seen.get(key)}"
-            seen[key] = f"{name}/{template.name}"
+            other = seen.setdefault(key, (group, f"{name}/{template.name}"))
+            assert other[0] == group, f"{name}/{template.name} says the same as {other[1]}"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if load(name).kind == "classification"])
 def test_every_forward_template_ends_with_the_options(name: str) -> None:
-    for template in forward_templates(load(name)):
-        assert template.inputs.endswith("\n{options}"), template.name
-        assert template.targets == "{answer}"
+    templates = forward_templates(load(name))
+    without = [template.name for template in templates if not template.inputs.endswith("\n{options}")]
+    assert len(without) == WITHOUT_OPTIONS.get(name, 0), without
+    assert {template.targets for template in templates} == {"{answer}"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,7 +172,8 @@ def test_every_template_renders_every_shipped_row(name: str) -> None:
             assert prompt.inputs == prompt.inputs.strip() and prompt.targets
             assert not re.search(r"\{\w+\}", prompt.inputs + prompt.targets)
             if not template.is_inverted:
-                assert prompt.options == example.options and prompt.targets == example.references[0]
+                assert prompt.targets == example.references[0]
+                assert prompt.options == example.options
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,11 +187,11 @@ def test_nothing_is_left_over_when_options_are_hidden(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_template_files_have_no_white_space_at_line_ends(name: str) -> None:
-    text = (COLLECTION / f"{name}.toml").read_text()
+    text = FILES[name].read_text()
     assert not re.search(r"[ \t]+$", text, flags=re.MULTILINE)
     assert all(len(line) <= 170 for line in text.splitlines())
     tomllib.loads(text)
 
 
 def test_every_shipped_row_file_belongs_to_a_task() -> None:
-    assert sorted(path.stem for path in (COLLECTION / "rows").glob("*.jsonl")) == NAMES
+    assert sorted(path.stem for path in COLLECTIONS.glob("*/rows/*.jsonl")) == sorted(NAMES)

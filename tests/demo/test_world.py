@@ -102,7 +102,7 @@ def test_counts_add_up_and_stay_small() -> None:
 
 @pytest.mark.parametrize("skill", list(probes.PROBES))
 def test_probes_are_balanced(skill: str) -> None:
-    """Right endings are no longer and no shorter than wrong ones, and where two labels compete each is right half the time."""
+    """Length does not tell the right ending; and where two labels compete, each is right half the time."""
     asked = probes.items(skill, count=200)
     assert all(len(set(item.endings)) == len(item.endings) for item in asked)
     longest = sum(_share(item.endings, longest=True) for item in asked) / len(asked)

@@ -81,7 +81,7 @@ class TextBatch:
 
 
 def build_model(recipe: Recipe, *, vocabulary_size: int) -> LlamaForCausalLM | T5ForConditionalGeneration:
-    """A model with random weights, of about 1.2 million (decoder-only) or 1.8 million (encoder-decoder) parameters."""
+    """A model with random weights, of about 1.2 million (decoder-only) or 1.6 million (encoder-decoder) parameters."""
     torch.manual_seed(recipe.seed)
     if recipe.family == "decoder-only":
         return LlamaForCausalLM(
@@ -109,7 +109,7 @@ def build_model(recipe: Recipe, *, vocabulary_size: int) -> LlamaForCausalLM | T
             num_heads=4,
             feed_forward_proj="gated-gelu",
             dropout_rate=0.0,
-            tie_word_embeddings=False,  # type: ignore[call-arg]
+            tie_word_embeddings=False,  # type: ignore[call-arg]  # tied still; but the logits are not scaled down
             decoder_start_token_id=0,
             eos_token_id=1,
             pad_token_id=0,
@@ -118,8 +118,7 @@ def build_model(recipe: Recipe, *, vocabulary_size: int) -> LlamaForCausalLM | T
     # T5 draws embeddings with a deviation of 1, which suits Adafactor's relative steps; with AdamW's absolute ones
     # words would stay where they were drawn for thousands of steps.
     with torch.no_grad():
-        model.shared.weight.normal_(std=0.1)
-        model.lm_head.weight.normal_(std=0.02)
+        model.shared.weight.normal_(std=0.02)
     return model
 
 

@@ -35,16 +35,6 @@ SHARES: tuple[tuple[Writer, float], ...] = (
 )
 """Each kind of document with its share of all documents, in per cent or nearly so."""
 
-LATER = 642_000
-"""From the document of this number on, half of the documents are about who has what and who is where: to find such
-things in a text again is what small models learn last."""
-LATER_SHARES: tuple[tuple[Writer, float], ...] = (
-    *((writer, share / 2) for writer, share in SHARES),
-    (scenes.retelling, 20),
-    (scenes.recall, 18),
-    (scenes.claims, 12),
-)
-
 
 def documents(seed: int, *, start: int = 0) -> Iterator[str]:
     """An endless stream of short documents; the k-th depends on ``seed`` and k alone, so any part can be made again.
@@ -52,10 +42,9 @@ def documents(seed: int, *, start: int = 0) -> Iterator[str]:
     >>> next(documents(0)) == next(documents(0))
     True
     """
+    writers, weights = zip(*SHARES, strict=True)
     number = start
     while True:
         rng = Random(f"{seed}/{number}")
-        shares = SHARES if number < LATER else LATER_SHARES
-        writers, weights = zip(*shares, strict=True)
         yield rng.choices(writers, weights)[0](rng)
         number += 1

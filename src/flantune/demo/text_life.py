@@ -162,7 +162,7 @@ def kinds_of_things(rng: Random) -> str:
         kind, other = rng.sample(tuple(world.CATEGORIES), 2)
         members = rng.sample(world.CATEGORIES[kind], 3)
         stranger = rng.choice(world.CATEGORIES[other])
-        four = [*members, stranger]
+        four, plural = [*members, stranger], world.PLURAL_CATEGORIES[kind]
         rng.shuffle(four)
         person = any_person(rng)
         listed = f"{four[0]}, {four[1]}, {four[2]} and {four[3]}"
@@ -170,9 +170,9 @@ def kinds_of_things(rng: Random) -> str:
             rng.choice(
                 (
                     f"{capitalized(members[0])} is the name of {a(kind)}.",
-                    f"{capitalized(members[0])}, {members[1]} and {members[2]} are all {world.PLURAL_CATEGORIES[kind]}.",
+                    f"{capitalized(members[0])}, {members[1]} and {members[2]} are all {plural}.",
                     f"{person.name} wrote down {listed}. Only {stranger} did not belong with the others.",
-                    f"Of {listed}, all but one are {world.PLURAL_CATEGORIES[kind]}, and that one is {stranger}.",
+                    f"Of {listed}, all but one are {plural}, and that one is {stranger}.",
                     f"{capitalized(members[0])} and {members[1]} are of the same kind.",
                     f"{capitalized(members[0])} and {stranger} are not of the same kind.",
                 )

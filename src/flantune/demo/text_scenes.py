@@ -35,45 +35,6 @@ def _again(one: Holding, rng: Random) -> str:
     )
 
 
-DEEDS = (
-    # (what is done to a thing, the same said of the thing)
-    ("took the {t}", "The {t} was taken by {n}."),
-    ("likes the {t}", "The one who likes the {t} is {n}."),
-    ("has the {t}", "The {t} is with {n}."),
-    ("wants {t}", "The {t} is for {n}."),
-)
-
-
-def retelling(rng: Random) -> str:
-    """Short facts about a few people, told again in the same or nearly the same words: the simplest kind of recall."""
-    size = rng.choice((2, 2, 3, 3, 4))
-    names = rng.sample(world.PEOPLE, size)
-    if rng.random() < 0.3:
-        return _table_again(rng, names)
-    shape, reverse = rng.choice(DEEDS)
-    if rng.random() < 0.4:
-        shape, reverse = rng.choice(
-            (("is in the {t}", "The one in the {t} is {n}."), ("went to the {t}", "In the {t} is {n}."))
-        )
-        values = rng.sample(world.PLACES, size)
-    else:
-        values = rng.sample(rng.choice((world.THINGS, world.ANIMALS, world.COLORS)), size)
-    facts = [f"{name} {shape.format(t=value)}." for name, value in zip(names, values, strict=True)]
-    again = []
-    for _ in range(rng.randint(3, 6)):
-        k = rng.randrange(size)
-        again.append(facts[k] if rng.random() < 0.6 else reverse.format(n=names[k], t=values[k]))
-    return " ".join([*facts, *again])
-
-
-def _table_again(rng: Random, names: list[str]) -> str:
-    values = rng.sample(rng.choice((world.THINGS, world.COLORS, world.PLACES)), len(names))
-    pairs = list(zip(names, values, strict=True))
-    both = [*pairs, *(rng.choice(pairs) for _ in range(rng.randint(3, 6)))]
-    order = 1 if rng.random() < 0.5 else -1
-    return "\n".join(" - ".join(pair[::order]) for pair in both)
-
-
 def claims(rng: Random) -> str:
     """A scene, then what people claim about it, and whether they are right."""
     scene = draw_scene(rng, size=rng.choice((2, 2, 2, 3, 3)))

@@ -13,16 +13,16 @@ from random import Random
 WORLD_SEED = 7
 
 WOMEN = tuple(
-    "Anna Mia Lena Sara Eva Nora Rosa Ida Clara Emma Julia Alma Vera Dora Greta Hanna Olga Paula Rita Tina".split()
+    "Anna Mia Lena Sara Eva Nora Rosa Ida Clara Emma Julia Alma Vera Dora Greta Hanna Olga Paula Rita Tina".split()  # noqa: SIM905
 )
-MEN = tuple("Tom Sam Ben Max Leo Paul Karl Otto Hugo Finn Noah Emil Oscar Felix Ivan Jonas Lars Nick Rolf Theo".split())
+MEN = tuple("Tom Sam Ben Max Leo Paul Karl Otto Hugo Finn Noah Emil Oscar Felix Ivan Jonas Lars Nick Rolf Theo".split())  # noqa: SIM905
 PEOPLE = tuple(name for pair in zip(WOMEN, MEN, strict=True) for name in pair)
 
 COLORS = ("red", "blue", "green", "yellow", "black", "white", "brown", "pink")
 SIZES = ("small", "big", "tiny", "huge", "old", "new")
 NUMBERS = tuple(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty".split()
+    "eighteen nineteen twenty".split()  # noqa: SIM905
 )
 PLACES = ("kitchen", "garden", "market", "school", "park", "library", "station", "barn", "cellar", "attic")
 TOWNS = ("Arden", "Belmor", "Corvia", "Delsy", "Ostra", "Fenwick", "Lumen", "Marlow")
@@ -78,8 +78,8 @@ JOBS = {
     "cook": ("restaurant", "makes meals"),
 }
 
-GOOD_WORDS = tuple("great wonderful lovely excellent perfect amazing delightful superb charming brilliant".split())
-BAD_WORDS = tuple("awful terrible boring horrible bad dull disappointing dreadful ugly poor".split())
+GOOD_WORDS = tuple("great wonderful lovely excellent perfect amazing delightful superb charming brilliant".split())  # noqa: SIM905
+BAD_WORDS = tuple("awful terrible boring horrible bad dull disappointing dreadful ugly poor".split())  # noqa: SIM905
 REVIEWED = {
     # thing reviewed: its aspects
     "film": ("story", "music", "acting", "ending"),

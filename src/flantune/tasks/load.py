@@ -59,14 +59,13 @@ def collections() -> tuple[str, ...]:
     return tuple(sorted(folder.name for folder in _COLLECTIONS.iterdir() if any(folder.glob("*.toml"))))
 
 
-def _collection_files(name: str) -> list[Path]:
-    if not name:
-        return []
+def _collection_files(names: Iterable[str]) -> list[Path]:
     known = collections()
-    if name not in known:
-        near = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
-        raise ConfigError(f'no collection "{name}"', where="data.collection", hint=near)
-    return sorted((_COLLECTIONS / name).glob("*.toml"))
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
+            raise ConfigError(f'no collection "{name}"', where="data.collection", hint=near)
+    return [path for name in names for path in sorted((_COLLECTIONS / name).glob("*.toml"))]
 
 
 def _task_files(patterns: Iterable[str], root: Path) -> list[Path]:

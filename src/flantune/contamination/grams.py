@@ -1,0 +1,139 @@
+"""The n-grams of what is measured, as one sorted array of hashes that knows where each gram occurs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flantune.contamination.corpus import Corpus
+from flantune.contamination.hashing import BitFilter, Int64, UInt64, expand, make_filter
+from flantune.contamination.units import Units
+
+_KEPT_UNITS = 4096
+Int32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GramIndex:
+    """Every gram of the measured rows. An *occurrence* is one place of a gram; occurrences are sorted by gram.
+
+    Attributes:
+        corpus: The measured rows.
+        hashes: Hash of each distinct gram, sorted, shape [grams].
+        firsts: Number of each gram's first occurrence, and the end: shape [grams + 1].
+        units: Unit of each occurrence, shape [occurrences].
+        offsets: Its first word within the unit, shape [occurrences].
+        unit_rows: Row of each unit in the corpus, shape [units].
+        unit_fields: Number of its text in the row, shape [units].
+        unit_lengths: Words of a gram of the unit, shape [units].
+        lengths: The gram lengths that occur.
+        filter: Tells quickly what is no gram of the index.
+        hash_mask: Bits of a hash that count; fewer than 64 only to test that results do not rest on hashes.
+    """
+
+    corpus: Corpus
+    hashes: UInt64
+    firsts: Int64
+    units: Int32
+    offsets: Int32
+    unit_rows: Int32
+    unit_fields: NDArray[np.int16]
+    unit_lengths: NDArray[np.uint8]
+    lengths: tuple[int, ...]
+    filter: BitFilter
+    hash_mask: int
+
+    def find(self, hashes: UInt64) -> tuple[Int64, Int64]:
+        """Which of these hashes are grams: their places in ``hashes`` and the numbers of the grams."""
+        masked = hashes & np.uint64(self.hash_mask)
+        places = np.flatnonzero(self.filter.may_hold(masked))
+        wanted = masked[places]
+        grams = np.searchsorted(self.hashes, wanted)
+        is_found = grams < len(self.hashes)
+        is_found[is_found] = self.hashes[grams[is_found]] == wanted[is_found]
+        return places[is_found], grams[is_found]
+
+    def grams_of(self, occurrences: Int64) -> Int64:
+        """The gram of each occurrence."""
+        return np.searchsorted(self.firsts, occurrences, side="right") - 1
+
+
+class GramCollector:
+    """Takes the units of measured rows, block by block, and makes the index."""
+
+    def __init__(self, corpus: Corpus, *, ngram: int, min_ngram: int, hash_bits: int = 64) -> None:
+        self._corpus, self._ngram, self._min = corpus, ngram, min_ngram
+        self._mask = (2**64 - 1) << (64 - hash_bits) & (2**64 - 1)
+        self._hashes: list[UInt64] = []
+        self._units: list[Int32] = []
+        self._offsets: list[Int32] = []
+        self._described: list[tuple[Int64, Int64, Int64]] = []
+        self._unit_count = 0
+
+    def add(self, units: Units) -> None:
+        """Takes every gram of n words; a unit of fewer words, down to the minimum, is one gram as a whole."""
+        kept = np.flatnonzero(units.sizes >= self._min)
+        sizes = units.sizes[kept]
+        lengths = np.minimum(sizes, self._ngram)
+        for length in np.unique(lengths).tolist():
+            chosen = np.flatnonzero(lengths == length)
+            counts = sizes[chosen] - length + 1
+            places = expand(units.firsts[kept[chosen]], counts)
+            self._hashes.append(units.sums.windows(length)[places] & np.uint64(self._mask))
+            self._units.append((np.repeat(chosen, counts) + self._unit_count).astype(np.int32))
+            self._offsets.append(expand(np.zeros_like(counts), counts).astype(np.int32))
+        self._described.append((units.rows[kept], units.fields[kept], lengths))
+        self._unit_count += len(kept)
+
+    def index(self) -> GramIndex:
+        """The index of all that was taken; the collector is empty afterwards."""
+        hashes, units, offsets = _join(self._hashes, np.uint64), _join(self._units, np.int32), _join(self._offsets, np.int32)
+        # A stable sort of what comes in order of (unit, offset) but for short units, which come in between.
+        order = np.lexsort((offsets, units, hashes))
+        hashes = hashes[order]
+        is_first = np.ones(len(hashes), dtype=np.bool_)
+        is_first[1:] = hashes[1:] != hashes[:-1]
+        rows, fields, lengths = (_join([part[k] for part in self._described], np.int64) for k in range(3))
+        distinct = hashes[is_first]
+        return GramIndex(
+            corpus=self._corpus,
+            hashes=distinct,
+            firsts=np.append(np.flatnonzero(is_first), len(hashes)),
+            units=units[order],
+            offsets=offsets[order],
+            unit_rows=rows.astype(np.int32),
+            unit_fields=fields.astype(np.int16),
+            unit_lengths=lengths.astype(np.uint8),
+            lengths=tuple(np.unique(lengths).tolist()),
+            filter=make_filter(distinct),
+            hash_mask=self._mask,
+        )
+
+
+class UnitWords:
+    """The words of the units of an index, read again from their rows when a hash is to be verified."""
+
+    def __init__(self, index: GramIndex) -> None:
+        self._index = index
+        self._read = lru_cache(maxsize=_KEPT_UNITS)(self._of_unit)
+
+    def of(self, unit: int) -> list[str]:
+        """All words of a unit."""
+        return self._read(unit)
+
+    def at(self, occurrence: int, length: int) -> list[str]:
+        """The words of an occurrence of a gram, or as many as are asked for from there on."""
+        offset = int(self._index.offsets[occurrence])
+        return self.of(int(self._index.units[occurrence]))[offset : offset + length]
+
+    def _of_unit(self, unit: int) -> list[str]:
+        return self._index.corpus.strings(int(self._index.unit_rows[unit]), int(self._index.unit_fields[unit]))
+
+
+def _join(parts: list[NDArray[np.generic]], dtype: type[np.generic]) -> NDArray[np.generic]:
+    joined = np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
+    parts.clear()
+    return joined
