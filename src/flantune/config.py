@@ -62,6 +62,10 @@ class PromptSettings(Settings):
     """The template's instruction, the inputs alone, or the dataset's name before them. Paper: FLAN 2021, 4.3."""
     show_options: bool = True
     """List the answer options of classification tasks in the prompt."""
+    options_layout: Literal["listed", "lettered"] = "listed"
+    """ "listed": "- yes", the answer is the option's text. "lettered": "(A) yes", the answer is the letter, "(A)"."""
+    shuffle_options: bool = False
+    """Show the options in a seeded random order: anew at each visit in training, one a row when measuring."""
     include_inverted: bool = True
     """Train on inverted templates too. They are never scored."""
     max_templates: Natural = 0

@@ -28,10 +28,11 @@ _PACKAGES = (
 
 
 class Stopwatch:
-    """Seconds of each stage, added up over the times a run was started and resumed."""
+    """Seconds of each stage, added up over all starts of a run; kept in a file, so a kill loses one stage."""
 
-    def __init__(self, earlier: Mapping[str, float] | None = None) -> None:
-        self.seconds: dict[str, float] = dict(earlier or {})
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.seconds: dict[str, float] = dict(read_json(path)) if path.exists() else {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -41,6 +42,7 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            write_json(self._path, self.seconds)
 
 
 def peak_memory_mib() -> float:
@@ -61,7 +63,7 @@ def versions() -> dict[str, str]:
 
 
 def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: Mapping[str, str], **more: Any) -> Path:
-    """Writes ``manifest.json``: the last file of a run."""
+    """Writes ``manifest.json``: the last file of a run, which names all others."""
     manifest: dict[str, Any] = {
         "schema": 1,
         "versions": versions(),
@@ -72,12 +74,6 @@ def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: 
         **more,
     }
     return write_json(folder / "manifest.json", manifest)
-
-
-def earlier_seconds(folder: Path) -> dict[str, float]:
-    """Seconds that earlier, interrupted starts of this run spent."""
-    path = folder / "seconds.json"
-    return dict(read_json(path)) if path.exists() else {}
 
 
 def _files(folder: Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flantune.errors import ConfigError
 from flantune.evaluation.evaluate import evaluate
 from flantune.files import read_json, write_json, write_text
-from flantune.manifest import Stopwatch, earlier_seconds, write_manifest
+from flantune.manifest import Stopwatch, write_manifest
 from flantune.mixture.tree import mixture_tree
 from flantune.models.load import LanguageModel, load_model, save_model
 from flantune.models.scratch import build_model
@@ -76,7 +76,7 @@ def _start(file: RunFile, out: Path, reporter: Reporter) -> _Job:
         hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
         raise ConfigError("nothing is held out, so nothing unseen could be measured", where="holdout.folds", hint=hint)
     folder = open_run_folder(out, file)
-    return _Job(file.config, file.root, folder, Stopwatch(earlier_seconds(out)), reporter)
+    return _Job(file.config, file.root, folder, Stopwatch(out / "seconds.json"), reporter)
 
 
 def _prepare(job: _Job) -> tuple[list[PreparedTask], str]:
@@ -219,8 +219,10 @@ def _conclude(job: _Job, *, identity: str) -> dict[str, Any]:
             fold = job.folder.fold(clusters)
             card = model_card(job.config.model_dump(mode="json"), results, read_json(fold.mixture), fold.root.name)
             write_text(fold.model / "README.md", card)
+    # The report shows the manifest and the manifest names the report, so it is written before and after.
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     write_report(job.folder.root)
+    write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     return results
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from flantune.prompts import Layout, Style, draw_exemplars, fit_exemplars, inputs_text, render
-from flantune.prompts.exemplars import _shuffled
+from flantune.prompts.hashing import shuffled
 from flantune.types import Example, Exemplar, Prompt, Task, Template
 
 
@@ -129,8 +129,8 @@ def test_each_example_is_drawn_equally_often(make_task: Callable[..., Task], exa
 @given(size=st.integers(0, 300), limit=st.integers(0, 400), key=st.integers(0, 2**64 - 1))
 @settings(max_examples=50)
 def test_the_shuffle_never_repeats_and_a_longer_one_begins_alike(size: int, limit: int, key: int) -> None:
-    part = list(_shuffled(size, key=key, limit=limit))
-    whole = list(_shuffled(size, key=key, limit=size))
+    part = list(shuffled(size, key=key, limit=limit))
+    whole = list(shuffled(size, key=key))
     assert sorted(whole) == list(range(size))
     assert part == whole[:limit]
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from flantune.errors import TrainingError
 from flantune.training.log import MetricsLog, read_metrics
 from flantune.training.state import Step, TaskLoss, TuningState, Window
 from flantune.types import Counts
@@ -97,6 +98,14 @@ def test_without_tensorboard_nothing_is_missed(tmp_path, monkeypatch):
     log.close()
     assert [found["step"] for found in read_metrics(tmp_path / "metrics.jsonl", up_to=9)] == [1]
     assert not (tmp_path / "tensorboard").exists()
+
+
+def test_a_full_disk_says_so(tmp_path):
+    log = MetricsLog(tmp_path, after=0)
+    log._file.close()
+    log._file = open("/dev/full", "a")
+    with pytest.raises(TrainingError, match="metrics.jsonl: cannot be written: No space left"):
+        log.write(line(1))
 
 
 def test_state_survives_json_to_the_bit():

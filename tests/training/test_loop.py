@@ -225,7 +225,9 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_lost(tmp_path):
 
 def test_metrics_have_every_field_and_progress_counts_down(tmp_path):
     told = []
-    summary = tune_small(tmp_path, make_lm("llama"), settings(steps=5, log_every=2), progress=told.append)
+    summary = tune_small(
+        tmp_path, make_lm("llama"), settings(steps=5, log_every=2, warmup_steps=4), progress=told.append
+    )
     entries = lines(tmp_path)
     assert [entry["step"] for entry in entries] == [2, 4, 5]
     assert all(entry["tasks"].keys() == {"same", "repeat", "spell"} for entry in entries)
@@ -233,7 +235,7 @@ def test_metrics_have_every_field_and_progress_counts_down(tmp_path):
     assert sum(entry["target_tokens"] for entry in entries) == summary.counts.target_tokens
     assert sum(entry["input_tokens"] for entry in entries) == summary.counts.input_tokens
     assert entries[-1]["cursor"] == summary.cursor
-    assert entries[-1]["learning_rate"] == 1e-2
+    assert [entry["learning_rate"] for entry in entries] == [0.5e-2, 1e-2, 1e-2]
     assert [progress.step for progress in told] == [1, 2, 3, 4, 5]
     assert told[-1].seconds_left == 0 < told[0].seconds_left
     assert "step 5/5, loss " in str(told[-1])

@@ -1,53 +1,113 @@
-"""``flantune tasks``: what a run file's tasks are, and whether their rows are sound."""
+"""``flantune tasks``: what tasks are, whether their rows are sound, and which of them give others away."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from flantune.mixture.leaks import FoldLeaks, KinGroup
 
 
 @click.group("tasks")
 def command() -> None:
-    """List and check the tasks of a run file."""
+    """List, show and check the tasks of a run file or of a shipped collection."""
 
 
 @command.command("list")
-@click.argument("run_file", type=click.Path(path_type=Path))
+@click.argument("run_file", type=click.Path(path_type=Path), required=False)
+@click.option("--collection", default="", help="A shipped collection, such as flan2021, instead of a run file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_tasks(run_file: Path, as_json: bool) -> None:
-    """List RUN_FILE's tasks: name, clusters, kind, family, templates."""
-    from flantune.run_file import load_run_file
-    from flantune.tasks.load import load_tasks
+def list_tasks(run_file: Path | None, collection: str, as_json: bool) -> None:
+    """List RUN_FILE's tasks, or a collection's: name, clusters, kind, templates, hub id, licence."""
+    from flantune.tasks.catalog import summarize_task, tasks_of
 
-    loaded = load_run_file(run_file)
-    tasks = load_tasks(loaded.config.data, root=loaded.root)
-    rows = [
-        {
-            "name": task.name,
-            "clusters": list(task.clusters),
-            "family": task.family,
-            "kind": task.kind,
-            "metrics": list(task.metrics),
-            "templates": len(task.templates),
-            "inverted": sum(template.is_inverted for template in task.templates),
-            "licence": task.licence,
-        }
-        for task in tasks
-    ]
+    rows = [summarize_task(task) for task in tasks_of(run_file, collection=collection)]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
         return
     for row in rows:
-        counts = f"{row['templates']} templates ({row['inverted']} inverted)"
-        click.echo(f"{row['name']:32} {', '.join(task_clusters(row)):44} {row['kind']:15} {counts}")
+        click.echo(_row_line(row))
+    clusters = {cluster for row in rows for cluster in row["clusters"]}
+    templates = sum(row["templates"] for row in rows)
+    click.echo(f"{len(rows)} tasks in {len(clusters)} clusters, {templates} templates", err=True)
 
 
-def task_clusters(row: dict[str, object]) -> list[str]:
-    """The clusters of a listed task."""
-    clusters = row["clusters"]
-    return [str(cluster) for cluster in clusters] if isinstance(clusters, list) else []
+def _row_line(row: dict[str, Any]) -> str:
+    counts = f"{row['templates']} templates ({row['inverted']} inverted)"
+    clusters = ", ".join(row["clusters"])
+    return f"{row['name']:34} {clusters:38} {row['kind']:15} {counts:27} {row['hub']:44} {row['licence']}".rstrip()
+
+
+@command.command()
+@click.argument("name")
+@click.argument("run_file", type=click.Path(path_type=Path), required=False)
+@click.option("--collection", default="", help="A shipped collection [default: flan2021, without a run file].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(name: str, run_file: Path | None, collection: str, as_json: bool) -> None:
+    """Show the task NAME: its definition, splits, slots, licence and templates, and one rendered example."""
+    from flantune.showing import definition_lines, describe_definition
+    from flantune.tasks.catalog import find_task
+
+    sheet = describe_definition(find_task(name, run_file=run_file, collection=collection))
+    if as_json:
+        click.echo(json.dumps(sheet, ensure_ascii=False, indent=1))
+        return
+    for line in definition_lines(sheet):
+        click.echo(line)
+
+
+@command.command()
+@click.argument("run_file", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Explain, for each fold of RUN_FILE, why each excluded task is excluded, and which tasks are kin.
+
+    Looks at the definitions alone, not at the data: a run leaves out, besides, tasks whose data is not there.
+    """
+    from flantune.errors import ConfigError
+    from flantune.mixture.holdout import load_taxonomy
+    from flantune.mixture.leaks import explain_fold, kin_groups
+    from flantune.run_file import load_run_file
+    from flantune.tasks.load import load_tasks
+
+    loaded = load_run_file(run_file, overrides=overrides)
+    holdout = loaded.config.holdout
+    if not holdout.folds:
+        raise ConfigError("no fold is held out", where="holdout.folds", hint="flantune splits makes folds")
+    tasks, taxonomy = load_tasks(loaded.config.data, root=loaded.root), load_taxonomy(holdout.taxonomy)
+    folds = [explain_fold(tasks, clusters, taxonomy=taxonomy) for clusters in holdout.folds]
+    groups = kin_groups(tasks, taxonomy)
+    if as_json:
+        kin = [{"name": group.name, "tasks": group.tasks, "because": group.because} for group in groups]
+        click.echo(json.dumps({"folds": [fold.to_json() for fold in folds], "kin": kin}, ensure_ascii=False, indent=1))
+        return
+    for fold in folds:
+        _print_fold(fold)
+    _print_kin(groups)
+
+
+def _print_fold(fold: FoldLeaks) -> None:
+    click.echo(f"── held out: {', '.join(fold.held_out)}")
+    click.echo(f"   unseen ({len(fold.unseen)}): {', '.join(fold.unseen)}")
+    click.echo(f"   trained on ({len(fold.train)}): {', '.join(fold.train)}")
+    click.echo(f"   excluded ({len(fold.excluded)})")
+    for one in fold.excluded:
+        click.echo(f"     {one.task} ({', '.join(one.clusters)}): {one.reason}")
+        for connection in one.connections:
+            if connection.because not in one.reason:
+                click.echo(f"       with {connection.task}: {connection.because}")
+    click.echo()
+
+
+def _print_kin(groups: tuple[KinGroup, ...]) -> None:
+    click.echo("── kin among these tasks" if groups else "── no two of these tasks are kin")
+    for group in groups:
+        click.echo(f"     {', '.join(group.tasks)}: {group.because or group.name}")
 
 
 @command.command()

@@ -1,4 +1,4 @@
-"""``flantune templates``: the linter."""
+"""``flantune templates``: the linter, and every template on a row."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from flantune.prompts.spans import Span
+    from flantune.showing import ShownTemplate
     from flantune.types import Task
 
 
 @click.group("templates")
 def command() -> None:
-    """Check templates for the mistakes that spoil training."""
+    """Look at templates, and check them for the mistakes that spoil training."""
 
 
 @command.command()
@@ -37,6 +39,43 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
         templates = sum(len(task.templates) for task in tasks)
         click.echo(f"{len(findings)} findings in {templates} templates of {len(tasks)} tasks", err=True)
     click.get_current_context().exit(1 if any(finding.severity == "error" for finding in findings) else 0)
+
+
+@command.command()
+@click.argument("name")
+@click.argument("run_file", type=click.Path(path_type=Path), required=False)
+@click.option("--collection", default="", help="A shipped collection [default: flan2021, without a run file].")
+@click.option("--row", default=0, show_default=True, type=click.IntRange(0), help="Which of the shipped rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a template.")
+def preview(name: str, run_file: Path | None, collection: str, row: int, as_json: bool) -> None:
+    """Render every template of the task NAME on one of its shipped rows.
+
+    On a terminal, what fills a slot is colored, each slot in its own color.
+    """
+    from flantune.cli.colors import echo
+    from flantune.showing import show_templates
+    from flantune.tasks.catalog import find_task
+
+    task = find_task(name, run_file=run_file, collection=collection)
+    for shown in show_templates(task, row=row):
+        echo(json.dumps(shown.to_json(), ensure_ascii=False) if as_json else _as_text(shown))
+
+
+_COLORS = ("cyan", "yellow", "magenta", "blue", "bright_red", "bright_cyan")
+
+
+def _as_text(shown: ShownTemplate) -> str:
+    slots = dict.fromkeys(span.slot for span in (*shown.prompt.inputs, *shown.prompt.targets) if span.slot)
+    colors = {slot: "green" if slot == "answer" else _COLORS[place % 6] for place, slot in enumerate(slots)}
+    mark = " (inverted)" if shown.template.is_inverted else ""
+    legend = " ".join(click.style(f"{{{slot}}}", fg=colors[slot]) for slot in slots)
+    sides = (shown.prompt.inputs, shown.prompt.targets)
+    inputs, targets = ("".join(_styled(span, colors) for span in side) for side in sides)
+    return f"── {shown.template.name}{mark}  {legend}\n{inputs}\n{click.style('→', dim=True)} {targets}\n"
+
+
+def _styled(span: Span, colors: dict[str, str]) -> str:
+    return click.style(span.text, fg=colors[span.slot]) if span.slot else span.text
 
 
 def _tasks_of(path: Path) -> tuple[Task, ...]:

@@ -197,8 +197,7 @@ class DuplicateScanner:
             counts = sizes[chosen]
             measured = self._index.rows[expand(low[chosen].ravel(), counts.ravel())].astype(np.int64)
             trained = np.repeat(rows.rows[chosen], counts.sum(axis=1))
-            for train_row, row in np.unique(np.stack([trained, measured], axis=1), axis=0).tolist():
-                yield train_row, row
+            yield from np.unique(np.stack([trained, measured], axis=1), axis=0).tolist()
 
     def _compare(self, block: Block, train_row: int, row: int) -> None:
         task = int(self._train.tasks_of(np.asarray(train_row)))

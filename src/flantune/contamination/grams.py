@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from flantune.contamination.units import Units
 
 _KEPT_UNITS = 4096
 Int32 = NDArray[np.int32]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,7 +92,11 @@ class GramCollector:
 
     def index(self) -> GramIndex:
         """The index of all that was taken; the collector is empty afterwards."""
-        hashes, units, offsets = _join(self._hashes, np.uint64), _join(self._units, np.int32), _join(self._offsets, np.int32)
+        hashes, units, offsets = (
+            _join(self._hashes, np.uint64),
+            _join(self._units, np.int32),
+            _join(self._offsets, np.int32),
+        )
         # A stable sort of what comes in order of (unit, offset) but for short units, which come in between.
         order = np.lexsort((offsets, units, hashes))
         hashes = hashes[order]
@@ -133,7 +139,7 @@ class UnitWords:
         return self._index.corpus.strings(int(self._index.unit_rows[unit]), int(self._index.unit_fields[unit]))
 
 
-def _join(parts: list[NDArray[np.generic]], dtype: type[np.generic]) -> NDArray[np.generic]:
+def _join(parts: list[NDArray[_Scalar]], dtype: type[_Scalar]) -> NDArray[_Scalar]:
     joined = np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
     parts.clear()
     return joined

@@ -84,10 +84,13 @@ def _powers(size: int) -> tuple[UInt64, UInt64]:
 @lru_cache(maxsize=2)
 def _power_tables(size: int) -> tuple[UInt64, UInt64]:
     """Powers of the base and of its inverse modulo 2^64, each of shape [size]."""
-    powers = np.full((2, size), [[_BASE], [pow(_BASE, -1, 2**64)]], dtype=np.uint64)
-    powers[:, 0] = 1
-    np.cumprod(powers, axis=1, out=powers)
-    return powers[0], powers[1]
+    return _power_table(_BASE, size), _power_table(pow(_BASE, -1, 2**64), size)
+
+
+def _power_table(base: int, size: int) -> UInt64:
+    factors = np.full(size, base, dtype=np.uint64)
+    factors[0] = 1
+    return np.cumprod(factors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +109,8 @@ class BitFilter:
         """False where a hash is surely absent."""
         slots = hashes >> np.uint64(self.shift)
         found = self.bits[slots >> np.uint64(3)] >> (slots & np.uint64(7)).astype(np.uint8)
-        return (found & np.uint8(1)).astype(np.bool_)
+        held: Bool = (found & np.uint8(1)).astype(np.bool_)
+        return held
 
 
 def make_filter(hashes: UInt64) -> BitFilter:
@@ -116,7 +120,7 @@ def make_filter(hashes: UInt64) -> BitFilter:
     >>> few.may_hold(np.array([1 << 60, 2 << 60, 3 << 60], dtype=np.uint64)).tolist()
     [True, False, True]
     """
-    size_bits = min(_MAX_FILTER_BITS, max(10, int(len(hashes)).bit_length() + _BITS_PER_ENTRY))
+    size_bits = min(_MAX_FILTER_BITS, max(10, len(hashes).bit_length() + _BITS_PER_ENTRY))
     bits = np.zeros(1 << (size_bits - 3), dtype=np.uint8)
     slots = hashes >> np.uint64(64 - size_bits)
     np.bitwise_or.at(bits, slots >> np.uint64(3), np.uint8(1) << (slots & np.uint64(7)).astype(np.uint8))

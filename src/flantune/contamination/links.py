@@ -61,11 +61,14 @@ def _rows_of_grams(matches: Matches, grams: Int64) -> Int64:
 
 def _chunks(matches: Matches, kept: Int64, grams: Int64) -> Iterator[Int64]:
     """Numbers of kept matches, in parts that give a bounded number of links and never divide a document."""
-    sizes = np.diff(matches.index.firsts)[grams[kept]]
-    part = np.cumsum(sizes) // _CHUNK_LINKS
+    if not len(kept):
+        return
+    part = np.cumsum(np.diff(matches.index.firsts)[grams[kept]]) // _CHUNK_LINKS
     documents = matches.documents[kept]
-    is_border = np.append(False, (part[1:] != part[:-1]) & (documents[1:] != documents[:-1])) if len(kept) else []
-    yield from np.split(kept, np.flatnonzero(is_border)) if len(kept) else ()
+    # Parts end with a document: the part of its first match is the part of all of them.
+    is_new = np.append(True, documents[1:] != documents[:-1])
+    part = part[np.maximum.accumulate(np.where(is_new, np.arange(len(kept)), 0))]
+    yield from np.split(kept, np.flatnonzero(np.diff(part)) + 1)
 
 
 def _verified(matches: Matches, words: UnitWords, chosen: Int64) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ Paper: Broder, "On the resemblance and containment of documents" (1997).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,4 +88,4 @@ def _parts(firsts: Int64) -> list[tuple[int, int]]:
     while borders[-1] < rows:
         limit = firsts[borders[-1]] + _CHUNK_SHINGLES
         borders.append(max(borders[-1] + 1, int(np.searchsorted(firsts, limit, side="right")) - 1))
-    return list(zip(borders[:-1], borders[1:], strict=True))
+    return list(pairwise(borders))

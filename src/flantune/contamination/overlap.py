@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 
@@ -71,12 +72,12 @@ class OverlapScanner:
     def add(self, block: Block, units: Units) -> None:
         """Takes the units of one block of training rows."""
         hits = self._hits(units)
-        bounds = np.flatnonzero(np.append(True, hits.units[1:] != hits.units[:-1])) if len(hits.units) else []
-        for start, stop in zip(bounds, [*bounds[1:], len(hits.units)], strict=True):
+        borders = np.flatnonzero(np.diff(hits.units)) + 1
+        for start, stop in pairwise([0, *borders.tolist(), len(hits.units)] if len(hits.units) else []):
             unit = int(hits.units[start])
-            first = int(units.words[unit])
-            words = block.words.strings(first, first + int(units.sizes[unit]))
-            document = self._document(words, hits, slice(int(start), int(stop)), base=int(units.firsts[unit]))
+            first, base = int(units.words[unit]), int(units.firsts[unit])
+            words = block.words.strings(first, first + int(units.firsts[unit + 1]) - base)
+            document = self._document(words, hits, slice(start, stop), base=base)
             if document is not None:
                 self._row_documents.append(document)
                 self._rows.append(int(units.rows[unit]))

@@ -37,8 +37,8 @@ class Units:
 def make_units(block: Block, *, ngram: int) -> Units:
     """A block's units.
 
-    Every text is one. A row all of whose texts are shorter than an n-gram (a COPA premise with its two choices, a trivia
-    question with its answer) is one more unit as a whole, or it could hardly ever be recognized.
+    Every text is one. A row all of whose texts are shorter than an n-gram (a COPA premise with its two choices, a
+    trivia question with its answer) is one more unit as a whole, or it could hardly ever be recognized.
     """
     firsts, row_of_text = block.words.firsts, block.row_of_text
     sizes = np.diff(firsts)
@@ -64,12 +64,3 @@ def make_units(block: Block, *, ngram: int) -> Units:
 def _hashes(block: Block, row_words: Int64, short_rows: Int64) -> UInt64:
     sizes = row_words[short_rows + 1] - row_words[short_rows]
     return np.concatenate([block.words.hashes, block.words.hashes[expand(row_words[short_rows], sizes)]])
-
-
-def gram_starts(units: Units, length: int, *, sizes_from: int, sizes_to: int | None) -> Int64:
-    """Places where a gram of this length starts, in the units whose size lies in a range (inclusive)."""
-    sizes = units.sizes
-    is_chosen = sizes >= max(length, sizes_from)
-    if sizes_to is not None:
-        is_chosen &= sizes <= sizes_to
-    return expand(units.firsts[:-1][is_chosen], sizes[is_chosen] - length + 1)

@@ -38,7 +38,6 @@ from flantune.demo.tokenizer import train_tokenizer
 from flantune.models.masks import additive, context_mask, decoder_mask
 from flantune.types import Family
 
-TOKENIZER_DOCUMENTS = 30_000
 IGNORED = -100
 ENCODER_ROW, DECODER_ROW = 128, 112
 FIRST_SIGN, SIGNS = 2 + 0xF5, 11
@@ -52,6 +51,7 @@ class Recipe:
     Attributes:
         tokens: Tokens to read before stopping; the learning rate falls along a cosine until then.
         batch_tokens: Tokens of one optimizer step, about.
+        tokenizer_documents: Documents that the tokenizer is trained on.
     """
 
     family: Family
@@ -63,6 +63,7 @@ class Recipe:
     warmup_steps: int = 200
     batch_tokens: int = 4_096
     weight_decay: float = 0.05
+    tokenizer_documents: int = 30_000
 
     def rate(self, step: int, tokens_seen: int) -> float:
         """Learning rate of a step: warm-up, then a cosine down to a twentieth."""
@@ -347,7 +348,7 @@ def _tokenizer(recipe: Recipe, out: Path) -> PreTrainedTokenizerBase:
         from transformers import AutoTokenizer
 
         return AutoTokenizer.from_pretrained(out / "model")
-    return train_tokenizer(islice(documents(recipe.seed), TOKENIZER_DOCUMENTS))
+    return train_tokenizer(islice(documents(recipe.seed), recipe.tokenizer_documents))
 
 
 def _save(
@@ -417,7 +418,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--family", choices=("decoder-only", "encoder-decoder"), required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--tokens", type=int, default=30_000_000, help="tokens to read")
+    parser.add_argument("--tokens", type=int, default=24_000_000, help="tokens to read")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=5)

@@ -21,8 +21,8 @@ PEOPLE = tuple(name for pair in zip(WOMEN, MEN, strict=True) for name in pair)
 COLORS = ("red", "blue", "green", "yellow", "black", "white", "brown", "pink")
 SIZES = ("small", "big", "tiny", "huge", "old", "new")
 NUMBERS = tuple(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty".split()  # noqa: SIM905
+    "zero one two three four five six seven eight nine ten eleven twelve "  # noqa: SIM905
+    "thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
 )
 PLACES = ("kitchen", "garden", "market", "school", "park", "library", "station", "barn", "cellar", "attic")
 TOWNS = ("Arden", "Belmor", "Corvia", "Delsy", "Ostra", "Fenwick", "Lumen", "Marlow")

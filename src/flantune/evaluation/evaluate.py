@@ -16,6 +16,7 @@ from flantune.evaluation.metrics import check_metrics
 from flantune.evaluation.protocol import Protocol, Question, count_questions, questions
 from flantune.evaluation.samples import (
     Origin,
+    arranged,
     file_sha256,
     read_origin,
     samples_path,
@@ -24,6 +25,7 @@ from flantune.evaluation.samples import (
 )
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
+from flantune.prompts.options import ArrangedPrompt
 from flantune.types import Counts, Sample
 
 if TYPE_CHECKING:
@@ -232,7 +234,7 @@ def _sample(session: _Session, question: Question, counts: Counts) -> Sample:
     """What was asked, as the model read it; not yet answered."""
     prompt = question.prompt
     shown = replace(prompt, exemplars=prompt.exemplars[: len(prompt.exemplars) - counts.exemplars_dropped])
-    return Sample(
+    sample = Sample(
         task=prompt.task,
         split=prompt.split,
         row=prompt.row,
@@ -244,6 +246,7 @@ def _sample(session: _Session, question: Question, counts: Counts) -> Sample:
         references=prompt.references,
         exemplar_rows=tuple(exemplar.row for exemplar in shown.exemplars),
     )
+    return arranged(sample, prompt.order) if isinstance(prompt, ArrangedPrompt) else sample
 
 
 def _first_answer(session: _Session, text: str, *, is_few_shot: bool) -> str:

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError, did_you_mean
+from flantune.evaluation.numbers import number_match
 from flantune.evaluation.rank import Normalization, choose, option_scores
+from flantune.evaluation.samples import ArrangedSample
 from flantune.evaluation.texts import bleu_statistics, corpus_bleu, exact_match, rouge, token_f1
 from flantune.types import Kind, Sample, Task
 
@@ -75,8 +77,12 @@ def _accuracy(sample: Sample, normalization: Normalization) -> Statistics:
 
 
 def _decision(sample: Sample, normalization: Normalization) -> Statistics:
+    chosen = choose(option_scores(sample, normalization)).index
     answer = -1 if sample.answer is None else sample.answer
-    return (float(answer), float(choose(option_scores(sample, normalization)).index))
+    if isinstance(sample, ArrangedSample) and sample.order:
+        # A class is an option of the example, not a place in the prompt.
+        return (float(sample.order[answer] if answer >= 0 else -1), float(sample.order[chosen]))
+    return (float(answer), float(chosen))
 
 
 def _class_f1(decisions: Floats, weights: Floats) -> Floats:
@@ -113,6 +119,7 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
     ),
     "generation": _by_name(
         Metric(name="exact_match", note=_text_metric(exact_match), is_binary=True),
+        Metric(name="number_match", note=_text_metric(number_match), is_binary=True),
         Metric(name="token_f1", note=_text_metric(token_f1)),
         _rouge_metric("rouge1"),
         _rouge_metric("rouge2"),

@@ -37,8 +37,15 @@ class Protocol:
 
     @property
     def style(self) -> Style:
-        """How much of the instruction is shown."""
-        return Style(name=self.prompts.style, show_options=self.prompts.show_options)
+        """How much of the instruction is shown, and how the options are."""
+        return Style.from_settings(self.prompts)
+
+    def options_key(self, task: str) -> int:
+        """Seeds the order of shuffled options: one order a row, whatever the template, the shots and the model.
+
+        So templates differ in their words alone. An exemplar's order follows from its own row likewise.
+        """
+        return stream_key(self.seed, task, "evaluation options")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +135,8 @@ def _question(
     prepared: PreparedTask, example: Example, protocol: Protocol, *, split: SplitRole, template: Template, shots: int
 ) -> Question:
     task = prepared.task
-    prompt = render(task, example, template, split=split, style=protocol.style)
+    options_key = protocol.options_key(task.name)
+    prompt = render(task, example, template, split=split, style=protocol.style, options_key=options_key)
     if not shots:
         return Question(prompt=prompt, shots=0)
     exemplars = draw_exemplars(
@@ -141,6 +149,7 @@ def _question(
         # Without the row: all queries of a template shuffle the candidates alike and take the first that may be shown.
         key=stream_key(protocol.seed, task.name, "evaluation exemplars", template.name, shots),
         style=protocol.style,
+        options_key=options_key,
     )
     return Question(prompt=replace(prompt, exemplars=exemplars), shots=shots)
 

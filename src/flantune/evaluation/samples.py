@@ -27,6 +27,17 @@ _NAMES = frozenset(f.name for f in fields(Sample))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArrangedSample(Sample):
+    """A sample whose options were shown in another order than the example has them.
+
+    Attributes:
+        order: Place in ``options`` → index in the example's options.
+    """
+
+    order: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """What a file of samples was made from, and what was lost on the way.
 
@@ -43,6 +54,11 @@ class Origin:
     sha256: str
     counts: Counts
     seconds: float
+
+
+def arranged(sample: Sample, order: tuple[int, ...]) -> ArrangedSample:
+    """The sample with a note of the order in which its options were shown."""
+    return ArrangedSample(**{name: getattr(sample, name) for name in Sample.__slots__}, order=order)
 
 
 def samples_path(folder: Path, task: str) -> Path:
@@ -148,13 +164,16 @@ def to_line(sample: Sample) -> str:
         hint = 'the model itself gives it: try dtype = "float32", or look at its weights'
         raise EvaluationError("an option's log-likelihood is not a finite number", where=where, hint=hint)
     values = {name: getattr(sample, name) for name in Sample.__slots__}
+    if isinstance(sample, ArrangedSample):
+        values["order"] = sample.order
     return json.dumps(values, ensure_ascii=True, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def _from_json(line: str) -> Sample:
     raw: dict[str, Any] = json.loads(line)
     known: dict[str, Any] = {name: value for name, value in raw.items() if name in _NAMES}
-    return Sample(**known | {name: tuple(known[name]) for name in _TUPLES & known.keys()})
+    known |= {name: tuple(known[name]) for name in _TUPLES & known.keys()}
+    return ArrangedSample(**known, order=tuple(raw["order"])) if raw.get("order") else Sample(**known)
 
 
 def _sync(path: Path) -> None:

@@ -1,7 +1,7 @@
 """The endless stream of training prompts: prompt ``i`` is a pure function of the seed and ``i``.
 
 One cycle of the mixture holds exactly ``quota`` draws of each task, in shuffled order. The visits to a task are
-numbered through all cycles, and what a visit shows (row, template, exemplars) follows from the task's name and that
+numbered through all cycles, and what a visit shows (row, template, exemplars, order of options) follows from the task's name and that
 number alone.
 """
 
@@ -115,7 +115,7 @@ class Mixture:
             ConfigError: There is no task, or two have the same name.
             TaskError: A task has no training example or no template to train on.
         """
-        self.style = Style(name=prompts.style, show_options=prompts.show_options)
+        self.style = Style.from_settings(prompts)
         self.layout = Layout.from_settings(prompts)
         self.seed, self.train_shots = seed, prompts.train_shots or (0,)
         self.count_tokens, self.max_input_tokens = count_tokens, max_input_tokens
@@ -198,7 +198,8 @@ class Mixture:
         """
         portion = self._portion(draw.task)
         example, template = portion.store[draw.example], portion.templates[draw.template]
-        prompt = render(portion.task, example, template, split="train", style=self.style)
+        options_key = mix64(portion.options_key, draw.visit)
+        prompt = render(portion.task, example, template, split="train", style=self.style, options_key=options_key)
         if not draw.shots:
             return prompt
         exemplars = draw_exemplars(
@@ -210,6 +211,7 @@ class Mixture:
             shots=draw.shots,
             key=draw.key,
             style=self.style,
+            options_key=options_key,
         )
         return self._fit(replace(prompt, exemplars=exemplars))
 

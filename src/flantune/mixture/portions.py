@@ -45,7 +45,7 @@ class Portion:
         capped: How many of them are used.
         quota: Draws in one cycle.
         templates: The renderings drawn from.
-        epoch_key, sample_key, template_key, shots_key, exemplar_key: Its random streams.
+        epoch_key, sample_key, template_key, shots_key, exemplar_key, options_key: Its random streams.
     """
 
     task: Task
@@ -60,6 +60,7 @@ class Portion:
     template_key: int
     shots_key: int
     exemplar_key: int
+    options_key: int
 
     @property
     def used(self) -> Examples:
@@ -116,6 +117,7 @@ def lay_out(
                 template_key=stream_key(seed, task.name, "template"),
                 shots_key=stream_key(seed, task.name, "shots"),
                 exemplar_key=stream_key(seed, task.name, "exemplars"),
+                options_key=stream_key(seed, task.name, "options"),
             )
         )
     return tuple(portions)

@@ -4,7 +4,8 @@ from flantune.prompts.exemplars import draw_exemplars, fit_exemplars
 from flantune.prompts.hashing import mix64, stream_key
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.lint import Finding, lint_task
-from flantune.prompts.render import options_block, render
+from flantune.prompts.options import options_block
+from flantune.prompts.render import render
 from flantune.prompts.styles import Style, forward_templates, usable_templates
 
 __all__ = [

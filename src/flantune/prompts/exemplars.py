@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from flantune.prompts.hashing import mix64
+from flantune.prompts.hashing import shuffled
 from flantune.prompts.layout import inputs_text
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import INSTRUCTION
 from flantune.types import Exemplar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from flantune.prompts.layout import Layout
     from flantune.prompts.render import Words
@@ -45,6 +45,7 @@ def draw_exemplars(
     shots: int,
     key: int,
     style: Style = INSTRUCTION,
+    options_key: int = 0,
 ) -> tuple[Exemplar, ...]:
     """Up to ``shots`` solved examples for a query, a pure function of ``key``; fewer when the split has no more.
 
@@ -53,7 +54,8 @@ def draw_exemplars(
 
     Left out: the query itself (same split, same row), any example with the query's text or another exemplar's (up to
     case and white space), and, for a forward template, any whose rendered inputs are the query's. So no exemplar shows
-    the query's answer, nor the same question twice.
+    the query's answer, nor the same question twice. The order in which options are shown makes no other question, and
+    has no say in which exemplars are drawn.
 
     Args:
         task: The task.
@@ -64,25 +66,28 @@ def draw_exemplars(
         shots: How many exemplars.
         key: Seeds the draw; see ``hashing.stream_key`` and ``mix64``.
         style: The query's style.
+        options_key: The query's; each exemplar's options are shuffled by it and the exemplar's own row.
 
     Raises:
         TemplateError: A candidate cannot be rendered.
     """
     if shots <= 0:
         return ()
-    asked = render_words(task, query, template, style=style)
-    taken = _identities(query, asked, template)
+    plain = replace(style, shuffle_options=False)
+    taken = _identities(query, render_words(task, query, template, style=plain), template)
     exemplars: list[Exemplar] = []
     looks = max(MIN_LOOKS, MAX_LOOKS_PER_SHOT * shots)
-    for index in _shuffled(len(store), key=key, limit=looks):
+    for index in shuffled(len(store), key=key, limit=looks):
         candidate = store[index]
         if split == "train" and candidate.row == query.row:
             continue
-        words = render_words(task, candidate, template, style=style)
+        words = render_words(task, candidate, template, style=plain)
         marks = _identities(candidate, words, template)
         if taken & marks:
             continue
         taken |= marks
+        if style.shuffle_options:
+            words = render_words(task, candidate, template, style=style, options_key=options_key)
         exemplars.append(Exemplar(row=candidate.row, inputs=words.inputs, targets=words.targets))
         if len(exemplars) == shots:
             break
@@ -115,15 +120,6 @@ def fit_exemplars(prompt: Prompt, *, max_tokens: int, count_tokens: Callable[[st
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
     return replace(prompt, exemplars=prompt.exemplars[:low])
-
-
-def _shuffled(size: int, *, key: int, limit: int) -> Iterator[int]:
-    """The first ``limit`` numbers of a shuffle of range(size), in memory that grows with ``limit`` alone."""
-    moved: dict[int, int] = {}
-    for place in range(min(size, limit)):
-        other = place + mix64(key, place) % (size - place)
-        yield moved.get(other, other)
-        moved[other] = moved.get(place, place)
 
 
 def _identities(example: Example, words: Words, template: Template) -> set[tuple[str, ...]]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
@@ -46,3 +50,16 @@ def stream_key(seed: int, *names: str | int) -> int:
     # ASCII JSON is the same on every Python version; repr() of a string follows the Unicode tables of the interpreter.
     text = json.dumps([seed, *names], ensure_ascii=True)
     return int.from_bytes(blake2b(text.encode("ascii"), digest_size=8).digest(), "little")
+
+
+def shuffled(size: int, *, key: int, limit: int | None = None) -> Iterator[int]:
+    """The first ``limit`` numbers of a shuffle of range(size), in memory that grows with ``limit`` alone.
+
+    >>> sorted(shuffled(5, key=7)), len(list(shuffled(1_000, key=7, limit=3)))
+    ([0, 1, 2, 3, 4], 3)
+    """
+    moved: dict[int, int] = {}
+    for place in range(size if limit is None else min(size, limit)):
+        other = place + mix64(key, place) % (size - place)
+        yield moved.get(other, other)
+        moved[other] = moved.get(place, place)

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flantune.errors import TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_text, compile_without_options
+from flantune.prompts.options import ArrangedPrompt, answer_texts, in_order, options_block, shown_order
 from flantune.prompts.styles import INSTRUCTION, Style, shown_fields
 from flantune.types import Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flantune.prompts.compiled import CompiledText
     from flantune.types import Example, SplitRole, Task, Template
 
@@ -23,21 +22,21 @@ class Words(NamedTuple):
     targets: str
 
 
-def options_block(options: Sequence[str]) -> str:
-    r"""The answer options as FLAN lists them. Paper: FLAN 2021, section 2.3 (the OPTIONS token).
-
-    >>> options_block(["yes", "no"])
-    'OPTIONS:\n- yes\n- no'
-    """
-    return "\n".join(["OPTIONS:", *(f"- {option}" for option in options)])
-
-
-def render(task: Task, example: Example, template: Template, *, split: SplitRole, style: Style = INSTRUCTION) -> Prompt:
+def render(
+    task: Task,
+    example: Example,
+    template: Template,
+    *,
+    split: SplitRole,
+    style: Style = INSTRUCTION,
+    options_key: int = 0,
+) -> Prompt:
     """The prompt that asks ``example`` in the words of ``template``, without exemplars.
 
     An inverted template is trained on but is not the task: its prompt has no options and no gold index, and its only
     reference is its own target. In the styles without instructions the template's words are not used, and the
-    prompt's ``template`` is the style's name.
+    prompt's ``template`` is the style's name. Options, answer and references are those that the prompt shows: in its
+    order, and letters where it asks for letters; a prompt with shuffled options says what it did (``ArrangedPrompt``).
 
     Args:
         task: The task, for its name and messages.
@@ -45,12 +44,15 @@ def render(task: Task, example: Example, template: Template, *, split: SplitRole
         template: The words.
         split: Which split ``example`` comes from.
         style: How much of the words is kept; see ``Style``.
+        options_key: With the example's row, seeds the order of shuffled options.
 
     Raises:
         TemplateError: A slot names no field of the example, a brace has no partner, or ``{options}`` is asked of an
             example without options.
     """
-    words = render_words(task, example, template, style=style)
+    order = shown_order(example, style, key=options_key)
+    example = in_order(example, order) if style.shuffle_options else example
+    words = _words(task, example, template, style=style)
     if style.name == "instruction" and template.is_inverted:
         return Prompt(
             task=task.name,
@@ -61,48 +63,72 @@ def render(task: Task, example: Example, template: Template, *, split: SplitRole
             targets=words.targets,
             references=(words.targets,),
         )
-    return Prompt(
+    prompt = Prompt(
         task=task.name,
         split=split,
         row=example.row,
         template=template.name if style.name == "instruction" else style.name,
         inputs=words.inputs,
         targets=words.targets,
-        options=example.options,
+        options=answer_texts(example, template, style),
         answer=example.answer,
-        references=example.references,
+        references=_references(example, template, style),
     )
+    return _arranged(prompt, order) if style.shuffle_options else prompt
 
 
-def render_words(task: Task, example: Example, template: Template, *, style: Style = INSTRUCTION) -> Words:
+def render_words(
+    task: Task, example: Example, template: Template, *, style: Style = INSTRUCTION, options_key: int = 0
+) -> Words:
     """The texts of ``render`` alone.
 
     Raises:
         TemplateError: As ``render``.
     """
+    if style.shuffle_options:
+        example = in_order(example, shown_order(example, style, key=options_key))
+    return _words(task, example, template, style=style)
+
+
+def _words(task: Task, example: Example, template: Template, *, style: Style) -> Words:
+    """The texts for an example whose options are in the order to show."""
     if style.name != "instruction":
-        return Words(_plain_inputs(task, example, style), example.references[0] if example.references else "")
+        references = _references(example, template, style)
+        return Words(_plain_inputs(task, example, style), references[0] if references else "")
     read_inputs = compile_text if style.show_options else compile_without_options
     try:
         inputs, targets = read_inputs(template.inputs), compile_text(template.targets)
     except TemplateError as error:
         raise TemplateError(error.message, where=f"{task.name}/{template.name}", hint=error.hint) from None
-    values = _values(example)
+    values = _values(example, template, style)
     return Words(
         _fill(inputs, values, task=task, example=example, template=template),
         _fill(targets, values, task=task, example=example, template=template),
     )
 
 
-def _values(example: Example) -> dict[str, str]:
+def _references(example: Example, template: Template, style: Style) -> tuple[str, ...]:
+    """The acceptable answers as this prompt wants them: the gold option's letter where letters answer."""
+    texts = answer_texts(example, template, style)
+    if texts is example.options or example.answer is None:
+        return example.references
+    return (texts[example.answer],)
+
+
+def _arranged(prompt: Prompt, order: tuple[int, ...]) -> ArrangedPrompt:
+    return ArrangedPrompt(**{name: getattr(prompt, name) for name in Prompt.__slots__}, order=order)
+
+
+def _values(example: Example, template: Template, style: Style) -> dict[str, str]:
     """Slot name → text. ``answer`` and ``options`` are reserved: a field of that name is never shown."""
     values = dict(example.fields)
     values.pop("options", None)
     values.pop("answer", None)
-    if example.references:
-        values["answer"] = example.references[0]
+    references = _references(example, template, style)
+    if references:
+        values["answer"] = references[0]
     if example.options:
-        values["options"] = options_block(example.options)
+        values["options"] = options_block(example.options, style.options)
     return values
 
 
@@ -138,6 +164,6 @@ def _unfilled(text: CompiledText, values: dict[str, str], *, where: str) -> Temp
 def _plain_inputs(task: Task, example: Example, style: Style) -> str:
     lines = [example.fields[name] for name in shown_fields(task, tuple(example.fields))]
     if style.show_options and example.options:
-        lines.append(options_block(example.options))
+        lines.append(options_block(example.options, style.options))
     text = "\n".join(lines)
     return f"[{task.name}] {text}" if style.name == "dataset_name" else text

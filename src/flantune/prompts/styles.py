@@ -11,9 +11,11 @@ from flantune.prompts.compiled import compile_text
 from flantune.types import Template
 
 if TYPE_CHECKING:
+    from flantune.config import PromptSettings
     from flantune.types import Task
 
 StyleName = Literal["instruction", "inputs_only", "dataset_name"]
+OptionsLayout = Literal["listed", "lettered"]
 RESERVED_SLOTS = frozenset({"options", "answer"})
 """Slots that are no fields: the options block and the first reference."""
 
@@ -27,10 +29,25 @@ class Style:
             ``dataset_name``: the same behind ``[name of the task]``.
         show_options: List the answer options. Both values exist for every style: an ablation that took away the
             options together with the instruction would measure two things at once.
+        options: ``listed``: a dash before each option, and its text is the answer (the paper's way). ``lettered``:
+            "(A)", "(B)" … before them, and where they are shown the letter alone, brackets and all, is the answer.
+        shuffle_options: Show the options in an order drawn for each example, by the key that rendering is given.
     """
 
     name: StyleName = "instruction"
     show_options: bool = True
+    options: OptionsLayout = "listed"
+    shuffle_options: bool = False
+
+    @classmethod
+    def from_settings(cls, settings: PromptSettings) -> Style:
+        """The style of a run file."""
+        return cls(
+            name=settings.style,
+            show_options=settings.show_options,
+            options=settings.options_layout,
+            shuffle_options=settings.shuffle_options,
+        )
 
 
 INSTRUCTION = Style()

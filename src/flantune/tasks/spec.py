@@ -12,7 +12,7 @@ from flantune.errors import did_you_mean
 from flantune.tasks.formats import FormatName, Quoting
 from flantune.types import Kind, SplitRole
 
-METRICS = ("accuracy", "f1", "exact_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu")
+METRICS = ("accuracy", "f1", "exact_match", "number_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu")
 DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {"classification": ("accuracy",), "generation": ("exact_match",)}
 
 Text = Annotated[str, Field(min_length=1)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,20 +41,22 @@ class MetricsLog:
         Raises:
             TrainingError: The disk is full.
         """
-        try:
+        with _reported(self._path):
             self._file.write(_encode(line))
             self._file.flush()
-        except OSError as error:
-            hint = "free some space, then repeat the command: it goes on from the last checkpoint"
-            raise TrainingError(f"cannot be written: {error.strerror}", where=str(self._path), hint=hint) from error
-        if self._board is not None:
-            _draw(self._board, line)
+            if self._board is not None:
+                _draw(self._board, line)
 
     def flush(self) -> None:
-        """Makes sure that all lines are on the disk, before a checkpoint says that they are."""
-        os.fsync(self._file.fileno())
-        if self._board is not None:
-            self._board.flush()
+        """Makes sure that all lines are on the disk, before a checkpoint says that they are.
+
+        Raises:
+            TrainingError: The disk is full.
+        """
+        with _reported(self._path):
+            os.fsync(self._file.fileno())
+            if self._board is not None:
+                self._board.flush()
 
     def close(self) -> None:
         """Lets go of the files."""
@@ -78,6 +82,15 @@ def read_metrics(path: Path, *, up_to: int) -> list[dict[str, Any]]:
 
 def _encode(line: dict[str, Any]) -> str:
     return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "free some space, then repeat the command: it goes on from the last checkpoint"
+        raise TrainingError(f"cannot be written: {error.strerror or error}", where=str(path), hint=hint) from error
 
 
 def _open_board(folder: Path, lines: list[dict[str, Any]]) -> SummaryWriter | None:

@@ -1,0 +1,42 @@
+"""``flantune tasks browse``: a page to look tasks and their templates through with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("browse")
+@click.argument("run_file", required=False, type=click.Path(path_type=Path))
+@click.option("--collection", "names", multiple=True, metavar="NAME", help="A shipped collection; repeatable.")
+@click.option(
+    "--out",
+    default=Path("tasks.html"),
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page to write.",
+)
+def command(run_file: Path | None, names: tuple[str, ...], out: Path) -> None:
+    """Write a page to browse RUN_FILE's tasks with, or those of shipped collections (flan2021 when none is named).
+
+    It shows every dataset by cluster, every template beside what it makes of a row, and has a search box. It is one
+    file that loads nothing from anywhere.
+    """
+    if run_file is not None and names:
+        raise click.UsageError("give a run file or --collection, not both")
+    from flantune.config import DataSettings
+    from flantune.mixture.taxonomy import load_taxonomy
+    from flantune.report.collection_page import shipped_rows, write_collection_page
+    from flantune.run_file import load_run_file
+    from flantune.tasks.load import load_tasks
+
+    if run_file is not None:
+        loaded = load_run_file(run_file)
+        data, root, title = loaded.config.data, loaded.root, loaded.config.name
+        taxonomy = load_taxonomy(loaded.config.holdout.taxonomy)
+    else:
+        chosen = tuple(dict.fromkeys(names)) or ("flan2021",)
+        data, root, title, taxonomy = DataSettings(collection=chosen), Path(), " + ".join(chosen), load_taxonomy(None)
+    tasks = load_tasks(data, root=root)
+    click.echo(str(write_collection_page(tasks, shipped_rows(tasks), out, title=title, taxonomy=taxonomy)))

@@ -1,0 +1,12 @@
+"""Colors where they are wanted: on a terminal, unless NO_COLOR is set."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+
+def echo(text: str) -> None:
+    """Prints text whose ANSI colors are dropped off a terminal and under NO_COLOR."""
+    click.echo(text, color=False if os.environ.get("NO_COLOR") else None)

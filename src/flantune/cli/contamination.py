@@ -1,0 +1,97 @@
+"""``flantune contamination``: is what is measured among what is trained on?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("contamination")
+@click.argument("run_file", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as JSON here.")
+@click.option(
+    "--clean", type=click.Path(dir_okay=False, path_type=Path), help="Write the dirty rows here, as a filter."
+)
+@click.option("--fold", type=click.IntRange(0), help="Look at this fold only, counted from 0.")
+@click.option("--ngram", default=13, show_default=True, type=click.IntRange(2, 255), help="Words of an n-gram.")
+@click.option(
+    "--max-documents",
+    default=10,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Ignore n-grams in more distinct training texts than this; 0: ignore none.",
+)
+@click.option(
+    "--jaccard",
+    default=0.8,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Similarity from which two rows are near duplicates.",
+)
+@click.option(
+    "--data",
+    "cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of adapted examples, such as a run folder's data/.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(
+    run_file: Path,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    clean: Path | None,
+    fold: int | None,
+    ngram: int,
+    max_documents: int,
+    jaccard: float,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare RUN_FILE's unseen test rows with its training rows: shared n-grams and near-duplicate rows.
+
+    For each fold, every test row of an unseen task is looked up in the train rows of the tasks trained on. Exit code 1
+    when any overlap is found.
+    """
+    import json
+
+    from flantune.cli.console import Console
+    from flantune.cli.finish import quiet_libraries
+
+    quiet_libraries()
+    from flantune.contamination.check import check_run
+    from flantune.contamination.clean import write_clean
+    from flantune.contamination.findings import Settings
+    from flantune.files import write_json
+    from flantune.run_file import load_run_file
+
+    loaded = load_run_file(run_file, overrides=overrides)
+    settings = Settings(
+        ngram=ngram,
+        min_ngram=min(8, ngram),
+        max_documents=max_documents or None,
+        jaccard=jaccard,
+        seed=loaded.config.seed,
+    )
+    folder = cache or Path("runs") / run_file.stem / "data"
+    report = check_run(loaded, cache=folder, settings=settings, only_fold=fold, reporter=Console())
+    written = []
+    if out is not None:
+        written.append(f"report:  {write_json(out, report.to_json())}")
+    if clean is not None:
+        written.append(f"filter:  {write_clean(clean, report)}")
+    if as_json:
+        click.echo(json.dumps(report.to_json(), ensure_ascii=False))
+    else:
+        from rich.console import Console as RichConsole
+
+        from flantune.contamination.table import contamination_table, summary_line
+
+        RichConsole().print(contamination_table(report))
+        click.echo(summary_line(report))
+    for line in written:
+        click.echo(line, err=as_json)
+    if report.has_overlap and not as_json and clean is None:
+        click.echo("next:    write the rows concerned as a filter: repeat with --clean clean.json")
+    click.get_current_context().exit(1 if report.has_overlap else 0)

@@ -1,0 +1,69 @@
+"""``flantune export``: the mixture as data for other trainers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("export")
+@click.argument("run_file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write.")
+@click.option("--count", type=click.IntRange(1), required=True, help="How many draws.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "parquet", "chat"]),
+    help="How to write [default: as the file's name says: .parquet, .chat.jsonl, else jsonl].",
+)
+@click.option("--fold", default=0, show_default=True, type=click.IntRange(0), help="Which fold's mixture.")
+@click.option("--start", default=0, show_default=True, type=click.IntRange(0), help="Index of the first draw.")
+@click.option("--run", "run_folder", type=click.Path(file_okay=False, path_type=Path), help="Run folder to share data.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def command(
+    run_file: Path,
+    out: Path,
+    count: int,
+    form: str | None,
+    fold: int,
+    start: int,
+    run_folder: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Write training prompts of RUN_FILE's mixture, in the order a run would draw them, each with its provenance.
+
+    The same seed gives the same bytes. No model is loaded.
+    """
+    from flantune.cli.console import Console
+    from flantune.cli.finish import quiet_libraries
+
+    quiet_libraries()
+    from flantune.exporting import export, format_of
+    from flantune.run_file import load_run_file
+
+    loaded = load_run_file(run_file, overrides=overrides)
+    console = Console()
+    exported = export(
+        loaded,
+        path=out,
+        count=count,
+        form=format_of(out) if form is None else form,  # type: ignore[arg-type]
+        fold=fold,
+        start=start,
+        cache=(run_folder or Path("runs") / run_file.stem) / "data",
+        progress=lambda done, total: console.step(done, total, f"{done:,} of {total:,} rows"),
+    )
+    for name, reason in exported.skipped.items():
+        console.note(f"{name} is left out: {reason}")
+    if as_json:
+        licences = dict(exported.licences)
+        click.echo(json.dumps({"path": str(out), "rows": exported.rows, "licences": licences}, ensure_ascii=False))
+        return
+    click.echo(str(out))
+    for licence, rows in exported.licences.items():
+        click.echo(f"  {rows:,} rows under: {licence or 'no stated licence'}", err=True)
+    click.echo("next: mind the licences above before you share the file", err=True)

@@ -1,0 +1,76 @@
+"""``flantune splits``: the papers' splits as run files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+# As in flantune.studies.split_files, which is not imported for --help.
+_KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-cluster", "templates", "training-tasks")
+
+
+@click.command("splits")
+@click.argument("run_file", type=click.Path(path_type=Path))
+@click.option("--kind", type=click.Choice(_KINDS), default=_KINDS[0], show_default=True, help="Which study.")
+@click.option("--clusters", default="", help='Other clusters: "flan2021_clusters17" or a TOML file.')
+@click.option("--paper-rules", is_flag=True, help="Overlap rules alone: kin source families do not count.")
+@click.option("--order", multiple=True, metavar="CLUSTER", help="Cluster to train on, in order; repeatable.")
+@click.option("--test", multiple=True, metavar="CLUSTER", help="Cluster to measure; repeatable.")
+@click.option("--super-glue", is_flag=True, help="Measure SuperGLUE's tasks, not whole clusters, as the public code.")
+@click.option("--max-tasks", default=0, type=click.IntRange(0), help="Most training tasks of --kind clusters; 0: all.")
+@click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="Number to try; repeatable.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every choice.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write one run file a split here.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    run_file: Path,
+    kind: str,
+    clusters: str,
+    paper_rules: bool,
+    order: tuple[str, ...],
+    test: tuple[str, ...],
+    super_glue: bool,
+    max_tasks: int,
+    counts: tuple[int, ...],
+    seed: int,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Divide RUN_FILE's tasks as the FLAN paper and its code do; each split is a run file's lines, or a run file.
+
+    Every split is checked: nothing measured as unseen, nor its cluster or kin, is trained on. Splits within clusters
+    break the rule of clusters on purpose and say so.
+    """
+    import json
+
+    from flantune.run_file import load_run_file
+    from flantune.studies.split_files import StudyOptions, fragment, plan_study, split_json, write_split
+
+    loaded = load_run_file(run_file, overrides=overrides)
+    options = StudyOptions(
+        clusters=clusters,
+        paper_rules=paper_rules,
+        order=order,
+        test=test,
+        hide_super_glue=super_glue,
+        max_tasks=max_tasks,
+        counts=counts,
+        seed=seed,
+    )
+    planned = plan_study(loaded, kind=kind, options=options)
+    study = planned.study
+    written = [write_split(split, planned, file=loaded, folder=out) for split in study.splits] if out else []
+    if as_json:
+        shown = {"kind": study.kind, "splits": [split_json(split) for split in study.splits], "notes": study.notes}
+        click.echo(json.dumps({**shown, "files": [str(path) for path in written]}, ensure_ascii=False, indent=1))
+    elif written:
+        click.echo("\n".join(map(str, written)))
+    else:
+        click.echo("\n".join(fragment(split, planned) for split in study.splits), nl=False)
+    for note in study.notes:
+        click.echo(f"note: {note}", err=True)
+    if written:
+        click.echo(f"next: flantune run {written[0]}", err=True)

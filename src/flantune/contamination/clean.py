@@ -1,0 +1,152 @@
+"""The findings as a filter: rows to leave out of training, rows to leave out of a clean score."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from flantune.contamination.findings import Contamination
+from flantune.errors import ConfigError
+from flantune.files import read_json, write_json
+from flantune.tasks.store import PreparedTask
+from flantune.types import Example, Sample, SplitRole
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanFold:
+    """The dirty rows of one fold, as raw row numbers of the source split.
+
+    Attributes:
+        held_out: The fold's clusters.
+        train: Training task → rows to leave out of training.
+        test: Measured task → rows to leave out of a clean score.
+    """
+
+    held_out: tuple[str, ...]
+    train: Mapping[str, frozenset[int]]
+    test: Mapping[str, frozenset[int]]
+
+
+def write_clean(path: Path, report: Contamination) -> Path:
+    """Writes every dirty row of a report, fold by fold, to a file that ``read_clean`` reads."""
+    folds = [
+        {
+            "held_out": list(fold.held_out),
+            "train": {one.task: list(one.dirty) for one in fold.train if one.dirty},
+            "test": {one.task: list(one.dirty) for one in fold.tasks if one.dirty},
+        }
+        for fold in report.folds
+    ]
+    return write_json(path, {"schema": SCHEMA, "name": report.name, "folds": folds})
+
+
+def read_clean(path: Path) -> tuple[CleanFold, ...]:
+    """The folds of a filter file.
+
+    Raises:
+        flantune.errors.FlantuneError: The file is missing or is no filter file.
+    """
+    content = read_json(path)
+    try:
+        if content["schema"] != SCHEMA:
+            raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
+        return tuple(
+            CleanFold(held_out=tuple(fold["held_out"]), train=_rows(fold["train"]), test=_rows(fold["test"]))
+            for fold in content["folds"]
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        hint = "write it with `flantune contamination RUN_FILE --clean FILE`"
+        raise ConfigError(f"this is no filter file: {error}", where=str(path), hint=hint) from None
+
+
+def fold_of(folds: Iterable[CleanFold], clusters: Collection[str], *, where: str = "") -> CleanFold:
+    """The filter of the fold that holds these clusters out.
+
+    Raises:
+        ConfigError: There is none: the file was written for other folds.
+    """
+    known = list(folds)
+    for fold in known:
+        if set(fold.held_out) == set(clusters):
+            return fold
+    listing = "; ".join(", ".join(fold.held_out) for fold in known) or "none"
+    raise ConfigError(
+        f"the filter has no fold that holds out {', '.join(clusters)}",
+        where=where,
+        hint=f"its folds are: {listing}; write it again with `flantune contamination`",
+    )
+
+
+def leave_out(prepared: Iterable[PreparedTask], rows: Mapping[str, Collection[int]]) -> list[PreparedTask]:
+    """Prepared tasks whose train splits lack some rows; a task of which nothing is left has no train split any more.
+
+    Args:
+        prepared: The tasks.
+        rows: Task → raw rows of its train split to leave out, as in ``CleanFold.train``.
+    """
+    return [_without(one, rows.get(one.task.name, ())) for one in prepared]
+
+
+def clean_samples(samples: Iterable[Sample], rows: Mapping[str, Collection[int]]) -> Iterator[Sample]:
+    """The samples whose test row is not dirty. ``rows``: as in ``CleanFold.test``; dev samples are kept."""
+    return (one for one in samples if one.split != "test" or one.row not in rows.get(one.task, ()))
+
+
+class KeptExamples(Sequence[Example]):
+    """A store without some of its examples: pickles, reads lazily, and costs eight bytes an example kept."""
+
+    __slots__ = ("_kept", "_store")
+
+    def __init__(self, store: Sequence[Example], kept: Sequence[int] | np.ndarray[Any, Any]) -> None:
+        self._store, self._kept = store, np.asarray(kept, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, number: int) -> Example: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Example]: ...
+    def __getitem__(self, number: int | slice) -> Example | Sequence[Example]:
+        if isinstance(number, slice):
+            return KeptExamples(self._store, self._kept[number])
+        return self._store[int(self._kept[number])]
+
+    def __reduce__(self) -> tuple[type[KeptExamples], tuple[Sequence[Example], np.ndarray[Any, Any]]]:
+        return KeptExamples, (self._store, self._kept)
+
+    def __repr__(self) -> str:
+        # Says which examples are left, so that the fingerprint of a run that rests on it does, too.
+        left_out = np.setdiff1d(np.arange(len(self._store)), self._kept)
+        return f"KeptExamples({self._store!r}, without={left_out.tolist()})"
+
+
+def _without(prepared: PreparedTask, rows: Collection[int]) -> PreparedTask:
+    store = prepared.stores.get("train", ())
+    numbers = {number for row in rows if (number := _number_of(store, row)) is not None}
+    if not numbers:
+        return prepared
+    kept = np.setdiff1d(np.arange(len(store)), np.array(sorted(numbers)))
+    stores: dict[SplitRole, Sequence[Example]] = {role: one for role, one in prepared.stores.items() if role != "train"}
+    if len(kept):
+        return replace(prepared, stores={**stores, "train": KeptExamples(store, kept)})
+    splits: dict[SplitRole, str] = {role: text for role, text in prepared.task.splits.items() if role != "train"}
+    return replace(prepared, task=replace(prepared.task, splits=splits), stores=stores)
+
+
+def _number_of(store: Sequence[Example], row: int) -> int | None:
+    """The place of a raw row in a store, whose rows are in order."""
+    number = bisect_left(store, row, key=attrgetter("row"))
+    return number if number < len(store) and store[number].row == row else None
+
+
+def _rows(tasks: Mapping[str, Iterable[int]]) -> dict[str, frozenset[int]]:
+    return {task: frozenset(int(row) for row in rows) for task, rows in tasks.items()}

@@ -1,0 +1,68 @@
+"""The findings for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flantune.contamination.findings import Contamination, FoldFinding, Shown, TaskFinding
+
+_TASKS_NAMED = 3
+
+
+def contamination_table(report: Contamination) -> Group:
+    """One table a fold, with a few overlaps below it."""
+    return Group(*(part for fold in report.folds for part in _fold(fold)))
+
+
+def summary_line(report: Contamination) -> str:
+    """One sentence that says how it stands."""
+    tasks = [task for fold in report.folds for task in fold.tasks]
+    dirty = [task for task in tasks if task.dirty]
+    if not dirty:
+        return f"no overlap: none of {sum(task.rows for task in tasks):,} test rows of {len(tasks)} unseen tasks"
+    rows = sum(len(task.dirty) for task in dirty)
+    of = sum(task.rows for task in tasks)
+    train = sum(len(one.dirty) for fold in report.folds for one in fold.train)
+    return (
+        f"{rows:,} of {of:,} test rows ({rows / of:.1%}) in {len(dirty)} of {len(tasks)} unseen tasks overlap with "
+        f"{train:,} training rows"
+    )
+
+
+def _fold(fold: FoldFinding) -> Iterator[RenderableType]:
+    rows = sum(one.rows for one in fold.train)
+    title = f"held out: {', '.join(fold.held_out)} — against {rows:,} training rows of {len(fold.train)} tasks"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("unseen task")
+    for name in ("rows", "dirty", "share", "n-gram", "near duplicate", "too short"):
+        table.add_column(name, justify="right")
+    table.add_column("fields")
+    table.add_column("training tasks (rows touched)")
+    for task in fold.tasks:
+        table.add_row(*(Text(cell) for cell in _cells(task)))
+    yield table
+    for task in fold.tasks:
+        for shown in task.examples:
+            yield Text(_example(task.task, shown))
+    if fold.common_grams:
+        yield Text(f"{fold.common_grams:,} n-grams were ignored: too many training texts hold them")
+
+
+def _cells(task: TaskFinding) -> Iterator[str]:
+    yield task.task
+    yield from (f"{task.rows:,}", f"{len(task.dirty):,}", f"{task.share:.1%}")
+    yield from (f"{task.overlapping:,}", f"{task.duplicates:,}", f"{task.too_short:,}")
+    yield ", ".join(f"{name} {count:,}" for name, count in task.fields.items()) or "–"
+    named = [f"{one.task} ({max(one.overlapping, one.duplicates):,})" for one in task.training[:_TASKS_NAMED]]
+    more = len(task.training) - len(named)
+    yield ", ".join(named + ([f"{more} more"] if more else [])) or "–"
+
+
+def _example(task: str, shown: Shown) -> str:
+    what = f"{shown.words} words" if shown.jaccard is None else f"Jaccard index {shown.jaccard:.2f}"
+    places = f"{task} test row {shown.row} {shown.field} = {shown.train_task} train row {shown.train_row} "
+    return f"  {places}{shown.train_field}, {what}: “{shown.span}”"

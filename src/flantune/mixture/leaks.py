@@ -1,0 +1,129 @@
+"""Why each task stands where it stands in a fold, and which tasks are kin: for people, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from flantune.mixture.holdout import check_unseen, hold_out, leak
+from flantune.mixture.taxonomy import Taxonomy, plain_name
+
+if TYPE_CHECKING:
+    from flantune.types import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What makes one task give another away.
+
+    Attributes:
+        task: The other task.
+        because: Why, as words for a report.
+    """
+
+    task: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedExclusion:
+    """A task that is neither trained on nor measured.
+
+    Attributes:
+        task: Its name.
+        clusters: Its clusters.
+        reason: The one reason that decided.
+        connections: Every unseen task it would give away, were it trained on.
+    """
+
+    task: str
+    clusters: tuple[str, ...]
+    reason: str
+    connections: tuple[Connection, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldLeaks:
+    """One fold, explained.
+
+    Attributes:
+        held_out: The held-out clusters.
+        train: Names of the tasks trained on.
+        unseen: Names of the tasks measured as unseen.
+        excluded: The rest.
+    """
+
+    held_out: tuple[str, ...]
+    train: tuple[str, ...]
+    unseen: tuple[str, ...]
+    excluded: tuple[ExplainedExclusion, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fold as JSON-able values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KinGroup:
+    """Tasks made from the same texts, or one from the other.
+
+    Attributes:
+        name: What they have in common.
+        tasks: Their names, in the order given.
+        because: Why the taxonomy says so.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    because: str
+
+
+def explain_fold(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy) -> FoldLeaks:
+    """Who is trained on, unseen and excluded when some clusters are held out, with every connection behind it.
+
+    Raises:
+        ConfigError: A cluster has no task, or nothing is left to train on or to measure.
+    """
+    split = hold_out(tasks, clusters, taxonomy=taxonomy)
+    check_unseen(split.train, split.unseen, taxonomy=taxonomy)
+    named = {task.name: task for task in tasks}
+    excluded = tuple(
+        ExplainedExclusion(
+            task=one.task,
+            clusters=named[one.task].clusters,
+            reason=one.reason,
+            connections=_connections(named[one.task], split.unseen, taxonomy),
+        )
+        for one in split.excluded
+    )
+    return FoldLeaks(
+        held_out=split.held_out,
+        train=tuple(task.name for task in split.train),
+        unseen=tuple(task.name for task in split.unseen),
+        excluded=excluded,
+    )
+
+
+def kin_groups(tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[KinGroup, ...]:
+    """The kin among some tasks: by the taxonomy's groups, then by source family. Groups of one are left out."""
+    groups = []
+    for kin in taxonomy.kin:
+        members = [task for task in tasks if {plain_name(task.family), plain_name(task.name)} & kin.members]
+        groups.append(KinGroup(name=kin.name, tasks=_named(members), because=kin.because))
+    families: dict[str, list[Task]] = {}
+    for task in tasks:
+        families.setdefault(plain_name(task.family), []).append(task)
+    for family, members in families.items():
+        if family and not any(set(_named(members)) <= set(group.tasks) for group in groups):
+            groups.append(KinGroup(name=family, tasks=_named(members), because="they come from one source family"))
+    return tuple(group for group in groups if len(group.tasks) > 1)
+
+
+def _connections(task: Task, unseen: Sequence[Task], taxonomy: Taxonomy) -> tuple[Connection, ...]:
+    found = ((other.name, leak(task, other, taxonomy=taxonomy)) for other in unseen)
+    return tuple(Connection(task=name, because=reason) for name, reason in found if reason)
+
+
+def _named(tasks: Sequence[Task]) -> tuple[str, ...]:
+    return tuple(task.name for task in tasks)

@@ -1,0 +1,329 @@
+"""What a page about a collection says of its tasks: plain values, before any of them is HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from flantune.errors import FlantuneError, TemplateError
+from flantune.files import slug
+from flantune.mixture.taxonomy import Overlap, Taxonomy
+from flantune.prompts.compiled import compile_text
+from flantune.prompts.render import render_words
+from flantune.prompts.styles import RESERVED_SLOTS
+from flantune.tasks.examples import adapt_row, first_examples
+from flantune.tasks.rows import BadRow
+from flantune.tasks.sources import FileSource, HubSource
+from flantune.types import Example, Row, Task, Template
+
+EXAMPLES_SHOWN = 3
+SLOT_TONES = 6
+_LONGEST_VALUE = 1_200
+_NO_ROWS = "Its data is not there, so its templates stand alone."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A stretch of text.
+
+    Attributes:
+        text: The words.
+        slot: The slot it fills or is; empty for the template's own words.
+        tone: Name of the slot's colour.
+        left_out: Characters of the slot's text not shown behind ``text``.
+        rest: The end of a shortened text.
+    """
+
+    text: str
+    slot: str = ""
+    tone: str = ""
+    left_out: int = 0
+    rest: str = ""
+
+
+Pieces = tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """One template beside what it makes of one row.
+
+    Attributes:
+        anchor: Its id on the page.
+        shown: Inputs and targets filled in; None when there is no row, or ``problem`` says why it cannot be.
+        row: Which of the shown rows, from 1.
+    """
+
+    name: str
+    anchor: str
+    is_inverted: bool
+    inputs: Pieces
+    targets: Pieces
+    shown: tuple[Pieces, Pieces] | None = None
+    row: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relative:
+    """Another task of the page that is made from the same data.
+
+    Attributes:
+        because: Why, as the taxonomy puts it.
+    """
+
+    name: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """All that the page says of one task.
+
+    Attributes:
+        task: The task itself.
+        anchor: Its id on the page.
+        places: Where its rows come from, a line each: label, text, link (or the empty string).
+        fields: Slot → tone, in the order of the row's fields.
+        options: The answer options, when every shown row has the same.
+        relatives: Tasks of the page it may not be measured apart from.
+        wordings: One a template.
+        rows_note: Why there are no rows; empty when there are.
+    """
+
+    task: Task
+    anchor: str
+    places: tuple[tuple[str, str, str], ...]
+    fields: Mapping[str, str]
+    options: tuple[str, ...]
+    relatives: tuple[Relative, ...]
+    wordings: tuple[Wording, ...]
+    rows_note: str = ""
+
+    @property
+    def inverted(self) -> int:
+        """How many templates ask for something else than the answer."""
+        return sum(wording.is_inverted for wording in self.wordings)
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Why other tasks are kin → their names."""
+        found: dict[str, list[str]] = {}
+        for relative in self.relatives:
+            found.setdefault(relative.because, []).append(relative.name)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterGroup:
+    """The datasets of one cluster.
+
+    Attributes:
+        own: Those whose first cluster this is: they are described here.
+        guests: Those described under another cluster that belong here too.
+        overlaps: What measuring this cluster removes from training.
+    """
+
+    name: str
+    anchor: str
+    own: tuple[Dataset, ...]
+    guests: tuple[Dataset, ...]
+    overlaps: tuple[Overlap, ...]
+
+    @property
+    def members(self) -> tuple[Dataset, ...]:
+        """All its datasets."""
+        return self.own + self.guests
+
+
+def cluster_groups(
+    tasks: Sequence[Task], rows: Mapping[str, Sequence[Row]], *, taxonomy: Taxonomy
+) -> tuple[ClusterGroup, ...]:
+    """The tasks under their clusters, in the order of the clusters' names; tasks keep their order.
+
+    Args:
+        tasks: What to show.
+        rows: Task name → raw rows to show it on. A task that is not named here is shown on the first rows of its own
+            data, when they are there.
+        taxonomy: What is kin and what overlaps.
+    """
+    datasets = [_dataset(task, rows.get(task.name), tasks, taxonomy) for task in tasks]
+    names = sorted({cluster for task in tasks for cluster in task.clusters}, key=lambda name: (name.casefold(), name))
+    anchors = _unique_anchors(names)
+    return tuple(
+        ClusterGroup(
+            name=name,
+            anchor=anchors[name],
+            own=tuple(found for found in datasets if found.task.clusters[0] == name),
+            guests=tuple(found for found in datasets if name in found.task.clusters[1:]),
+            overlaps=tuple(
+                rule for rule in taxonomy.overlaps if taxonomy.cluster(rule.evaluating) == taxonomy.cluster(name)
+            ),
+        )
+        for name in names
+    )
+
+
+def task_anchor(name: str) -> str:
+    """A task's id on the page.
+
+    >>> task_anchor("wmt14_enfr")
+    'task-wmt14_enfr'
+    """
+    return f"task-{quote(name, safe='')}"
+
+
+def _unique_anchors(names: Sequence[str]) -> dict[str, str]:
+    anchors: dict[str, str] = {}
+    for name in names:
+        stem = anchor = f"cluster-{slug(name) or 'other'}"
+        number = 1
+        while anchor in anchors.values():
+            number += 1
+            anchor = f"{stem}-{number}"
+        anchors[name] = anchor
+    return anchors
+
+
+def _dataset(task: Task, rows: Sequence[Row] | None, tasks: Sequence[Task], taxonomy: Taxonomy) -> Dataset:
+    examples, note = _examples(task, rows)
+    fields = slot_tones(task, examples)
+    options = {example.options for example in examples}
+    return Dataset(
+        task=task,
+        anchor=task_anchor(task.name),
+        places=_places(task),
+        fields=fields,
+        options=next(iter(options)) if len(options) == 1 and len(examples) > 1 else (),
+        relatives=tuple(
+            Relative(name=other.name, because=because)
+            for other in tasks
+            if other is not task and (because := taxonomy.kinship(task, other))
+        ),
+        wordings=tuple(_wording(task, template, k, examples, fields) for k, template in enumerate(task.templates)),
+        rows_note=note,
+    )
+
+
+def _examples(task: Task, rows: Sequence[Row] | None) -> tuple[tuple[Example, ...], str]:
+    """Examples to show, and why there are none. Broken data spoils its own rows, not the page."""
+    try:
+        found = first_examples(task, count=EXAMPLES_SHOWN) if rows is None else _adapted(task, rows)
+    except FlantuneError as error:
+        return (), f"Its rows cannot be read. {error.render()}"
+    return found, "" if found else _NO_ROWS
+
+
+def _adapted(task: Task, rows: Sequence[Row]) -> tuple[Example, ...]:
+    found: list[Example] = []
+    for row in rows:
+        try:
+            example = adapt_row(task, row)
+        except BadRow:
+            continue
+        if example is not None:
+            found.append(example)
+    return tuple(found[:EXAMPLES_SHOWN])
+
+
+def _places(task: Task) -> tuple[tuple[str, str, str], ...]:
+    """Where a task's rows come from; never a machine's own folders, which say nothing to another reader."""
+    source = task.source
+    if isinstance(source, HubSource):
+        config = (("configuration", source.config, ""),) if source.config else ()
+        revision = (("revision", source.revision, ""),) if source.revision else ()
+        link = f"https://huggingface.co/datasets/{quote(source.id, safe='/')}"
+        return (("hub", source.id, link), *config, *revision)
+    if isinstance(source, FileSource):
+        return tuple(("file", ", ".join(_names(pattern)), "") for pattern in source.files.values())
+    return (("source", type(source).__name__, ""),)
+
+
+def _names(pattern: str | tuple[str, ...] | Mapping[str, str]) -> tuple[str, ...]:
+    if isinstance(pattern, str):
+        return (pattern,)
+    return tuple(pattern.values() if isinstance(pattern, Mapping) else pattern)
+
+
+def slot_tones(task: Task, examples: Sequence[Example]) -> dict[str, str]:
+    """Slot → the name of its colour: the same colour for a field wherever the task shows it."""
+    asked = dict.fromkeys(slot for one in task.templates for slot in (*_slots(one.inputs), *_slots(one.targets)))
+    # In the order of the adapter's fields, which is how a reader of the data knows them.
+    fields = [name for example in examples[:1] for name in example.fields if name in asked]
+    own = [name for name in dict.fromkeys([*fields, *asked]) if name not in RESERVED_SLOTS]
+    tones = {name: f"slot-{k % SLOT_TONES}" for k, name in enumerate(own)}
+    return tones | {name: f"slot-{name}" for name in ("options", "answer") if name in asked}
+
+
+def _slots(text: str) -> tuple[str, ...]:
+    try:
+        return compile_text(text).slots
+    except TemplateError:
+        return ()
+
+
+def _wording(
+    task: Task, template: Template, number: int, examples: Sequence[Example], tones: Mapping[str, str]
+) -> Wording:
+    # Templates take turns with the rows, so that all the rows are seen and not one of them ten times.
+    place = number % len(examples) if examples else 0
+    shown, problem = None, ""
+    if examples:
+        try:
+            shown = _filled(task, template, examples[place], tones)
+        except TemplateError as error:
+            problem = error.render()
+    return Wording(
+        name=template.name,
+        anchor=f"{task_anchor(task.name)}/{quote(template.name, safe='')}",
+        is_inverted=template.is_inverted,
+        inputs=_holes(template.inputs, tones),
+        targets=_holes(template.targets, tones),
+        shown=shown,
+        row=place + 1,
+        problem=problem,
+    )
+
+
+def _filled(task: Task, template: Template, example: Example, tones: Mapping[str, str]) -> tuple[Pieces, Pieces]:
+    """Both texts of a prompt with the slots' texts marked.
+
+    Raises:
+        TemplateError: As ``flantune.prompts.render``.
+    """
+    render_words(task, example, template)  # its errors name the template
+
+    def value(slot: str) -> str:
+        return render_words(task, example, Template(name=template.name, inputs=f"{{{slot}}}", targets="")).inputs
+
+    def pieces(text: str) -> Pieces:
+        return _pieces(text, lambda slot: _clip(value(slot), slot=slot, tone=tones[slot]))
+
+    return pieces(template.inputs), pieces(template.targets)
+
+
+def _holes(text: str, tones: Mapping[str, str]) -> Pieces:
+    """A template's text, its slots as they are written; broken text as it is."""
+    try:
+        return _pieces(text, lambda slot: Piece(text=f"{{{slot}}}", slot=slot, tone=tones[slot]))
+    except TemplateError:
+        return (Piece(text=text),)
+
+
+def _pieces(text: str, piece: Callable[[str], Piece]) -> Pieces:
+    compiled = compile_text(text)
+    found = [Piece(text=compiled.literals[0])]
+    for slot, literal in zip(compiled.slots, compiled.literals[1:], strict=True):
+        found += [piece(slot), Piece(text=literal)]
+    return tuple(one for one in found if one.text or one.slot)
+
+
+def _clip(text: str, *, slot: str, tone: str) -> Piece:
+    """A slot's text, its middle left out when it would fill the page."""
+    left_out = len(text) - _LONGEST_VALUE
+    # A cut that saves a line or two is not worth the reader's trouble.
+    if left_out <= _LONGEST_VALUE // 6:
+        return Piece(text=text, slot=slot, tone=tone)
+    head = _LONGEST_VALUE * 2 // 3
+    return Piece(text=text[:head], slot=slot, tone=tone, left_out=left_out, rest=text[head + left_out :])

@@ -1,0 +1,125 @@
+"""Writes a page to browse tasks with: every dataset, every template, and what each makes of a row."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from flantune.errors import SourceError
+from flantune.files import write_text
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
+from flantune.report import numbers
+from flantune.report.collection import ClusterGroup, cluster_groups, task_anchor
+from flantune.report.setting import Fact
+from flantune.types import Row, Task
+
+
+def write_collection_page(
+    tasks: Sequence[Task],
+    rows: Mapping[str, Sequence[Row]],
+    out: Path,
+    *,
+    title: str,
+    taxonomy: Taxonomy | None = None,
+) -> Path:
+    """Writes one page that shows every template of every task, and returns its path.
+
+    The page needs nothing else: no network, no other file. The same tasks and rows give the same bytes.
+
+    Args:
+        tasks: What to show.
+        rows: Task name → raw rows to show its templates on. A task that is not named is shown on the first rows of
+            its own data; without those its templates stand alone.
+        out: The page.
+        title: Its heading.
+        taxonomy: What is kin and what overlaps; None: the shipped rules.
+
+    Raises:
+        FlantuneError: The page cannot be written.
+    """
+    page = render_collection_page(tasks, rows, title=title, taxonomy=taxonomy or load_taxonomy(None))
+    # A lone surrogate, which JSON can hold and UTF-8 cannot, is shown as a question mark.
+    return write_text(out, page.encode("utf-8", "replace").decode("utf-8"))
+
+
+def render_collection_page(
+    tasks: Sequence[Task], rows: Mapping[str, Sequence[Row]], *, title: str, taxonomy: Taxonomy
+) -> str:
+    """The whole page as text."""
+    groups = cluster_groups(tasks, rows, taxonomy=taxonomy)
+    css = _asset("report.css") + _asset("collection.css")
+    script = _asset("collection.js")
+    return _template().render(
+        title=title,
+        groups=groups,
+        facts=_facts(groups),
+        n=numbers,
+        anchor_of={task.name: task_anchor(task.name) for task in tasks},
+        css=Markup(css),
+        css_hash=_digest(css),
+        script=Markup(script),
+        script_hash=_digest(script),
+    )
+
+
+def shipped_rows(tasks: Sequence[Task]) -> dict[str, list[Row]]:
+    """Task name → the hand-written rows that lie beside its file as ``rows/<task>.jsonl``; tasks without are left out.
+
+    Raises:
+        SourceError: Such a file is broken.
+    """
+    places = {task.name: Path(task.origin).parent / "rows" / f"{task.name}.jsonl" for task in tasks if task.origin}
+    return {name: _read_rows(path) for name, path in places.items() if path.is_file()}
+
+
+def _read_rows(path: Path) -> list[Row]:
+    try:
+        # Split at line feeds alone: JSON text may hold other line separators.
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot be read: {error}", where=str(path), hint="one JSON object a line") from None
+
+
+def _facts(groups: Sequence[ClusterGroup]) -> list[Fact]:
+    """The collection in four numbers."""
+    datasets = [found for group in groups for found in group.own]
+    kinds = [found.task.kind for found in datasets]
+    templates = sum(len(found.wordings) for found in datasets)
+    inverted = sum(found.inverted for found in datasets)
+    families = {found.task.family or found.task.name for found in datasets}
+    return [
+        Fact("Datasets", numbers.count(len(datasets)), f"of {numbers.plural(len(families), 'family', 'families')}"),
+        Fact("Clusters", numbers.count(len(groups)), "kinds of task, held out whole"),
+        Fact("Templates", numbers.count(templates), f"{numbers.count(inverted)} of them inverted"),
+        Fact(
+            "Answered by",
+            f"{numbers.count(kinds.count('classification'))} + {numbers.count(kinds.count('generation'))}",
+            "choosing an option + writing",
+        ),
+    ]
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@cache
+def _template() -> jinja2.Template:
+    loader = jinja2.PackageLoader("flantune.report", "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("collection.html.jinja")
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("flantune.report") / "templates" / name).read_text(encoding="utf-8")

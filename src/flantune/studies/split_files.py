@@ -1,0 +1,247 @@
+"""Splits as run files: each can be run, looked at and changed like one a person wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.config import DataSettings
+from flantune.errors import ConfigError, did_you_mean
+from flantune.files import read_json, write_text
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
+from flantune.run_file import to_toml
+from flantune.studies import splits
+from flantune.studies.splits import Split, Study, arranged
+from flantune.tasks.load import load_tasks
+from flantune.tasks.regroup import Grouping, load_grouping, regroup
+
+if TYPE_CHECKING:
+    from flantune.run_file import RunFile
+    from flantune.types import Task
+
+KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-cluster", "templates", "training-tasks")
+_TASKS_FILE = '''\
+"""The tasks of one split, in its clusters: the JSON file of the same name says which."""
+
+from pathlib import Path
+
+from flantune.studies.split_files import tasks_of_split
+
+
+def tasks():
+    return tasks_of_split(Path(__file__).with_suffix(".json"))
+'''
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOptions:
+    """What a study may be told.
+
+    Attributes:
+        clusters: A grouping that replaces the tasks' own clusters: a shipped one's name or a TOML file; empty: none.
+        paper_rules: Follow the overlap rules alone; kin source families do not count.
+        order: Clusters in the order in which they are added; empty: the paper's.
+        test: Clusters that are measured; empty: the paper's three.
+        hide_super_glue: Measure SuperGLUE's tasks, as the public code does, instead of whole clusters (studies of
+            templates and of the number of training tasks).
+        max_tasks: At most this many training tasks in the study of clusters; 0 means all.
+        counts: The numbers to try; empty: the paper's.
+        seed: Of every choice.
+    """
+
+    clusters: str = ""
+    paper_rules: bool = False
+    order: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    hide_super_glue: bool = False
+    max_tasks: int = 0
+    counts: tuple[int, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStudy:
+    """A study of a run file's tasks.
+
+    Attributes:
+        study: The splits.
+        tasks: The tasks they name, in the clusters the splits know them by.
+        originals: The same tasks as the run file has them.
+        taxonomy: The rules the splits follow.
+        has_own_rules: The rules are not those of the run file, so that run files must bring them.
+    """
+
+    study: Study
+    tasks: tuple[Task, ...]
+    originals: tuple[Task, ...]
+    taxonomy: Taxonomy
+    has_own_rules: bool = False
+
+
+def plan_study(file: RunFile, *, kind: str, options: StudyOptions | None = None) -> PlannedStudy:
+    """A study of the tasks that a run file names; its folds are not looked at.
+
+    Raises:
+        ConfigError: There is no such study, or the tasks do not allow it.
+    """
+    options = options or StudyOptions()
+    if kind not in KINDS:
+        raise ConfigError(f'no study "{kind}"', hint=did_you_mean(kind, KINDS) or f"there are: {', '.join(KINDS)}")
+    originals = load_tasks(file.config.data, root=file.root)
+    taxonomy = load_taxonomy(file.config.holdout.taxonomy)
+    rules = splits.paper_rules(taxonomy) if options.paper_rules else taxonomy
+    tasks = regroup(originals, load_grouping(options.clusters)) if options.clusters else originals
+    study = _make(kind, tasks, rules, options)
+    lost = sorted({task.name for task in originals} - {task.name for task in tasks})
+    if lost:
+        note = f"in no cluster of {options.clusters}, so in no split: {', '.join(lost)}"
+        study = Study(kind=study.kind, splits=study.splits, notes=(note, *study.notes))
+    if not study.splits:
+        raise ConfigError("the tasks allow no split of this kind", hint="; ".join(study.notes))
+    return PlannedStudy(
+        study=study, tasks=tasks, originals=originals, taxonomy=rules, has_own_rules=options.paper_rules
+    )
+
+
+def _make(kind: str, tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+    order, test = options.order or splits.PAPER_ORDER, options.test or splits.PAPER_TEST
+    if kind == "leave-one-cluster-out":
+        return splits.leave_one_cluster_out(tasks, rules)
+    if kind == "within-cluster":
+        number = options.counts[0] if options.counts else splits.WITHIN_CLUSTER_SPLITS
+        return splits.within_cluster(tasks, rules, splits=number, seed=options.seed)
+    if kind == "clusters":
+        return splits.cluster_counts(
+            tasks, rules, order=order, test=test, max_tasks=options.max_tasks, seed=options.seed
+        )
+    if kind == "tasks-per-cluster":
+        counts = options.counts or splits.PER_CLUSTER_COUNTS
+        return splits.tasks_per_cluster(tasks, rules, order=order, test=test, counts=counts, seed=options.seed)
+    base = (
+        splits.without_tasks(tasks, rules, splits.SUPER_GLUE, name="SuperGLUE")
+        if options.hide_super_glue
+        else splits.without_clusters(tasks, rules, test)
+    )
+    if kind == "templates":
+        return splits.template_counts(base, tasks, counts=options.counts or splits.TEMPLATE_COUNTS)
+    return splits.task_counts(base, tasks, rules, counts=options.counts or splits.TASK_COUNTS, seed=options.seed)
+
+
+def split_json(split: Split) -> dict[str, Any]:
+    """A split as JSON-able values."""
+    return {
+        "name": split.name,
+        "held_out": list(split.held_out),
+        "train": list(split.train),
+        "test": list(split.test),
+        "max_templates": split.max_templates,
+        "moved": dict(split.moved),
+        "breaks": list(split.breaks),
+    }
+
+
+def fragment(split: Split, planned: PlannedStudy) -> str:
+    """The lines of a run file that make a split, to be copied into one; what they cannot say stands as a comment."""
+    lines = [f"# {split.name}: {len(split.train)} tasks trained on, {len(split.test)} unseen"]
+    lines += [f"# On purpose: {rule}." for rule in split.breaks]
+    if needs_tasks_file(split, planned):
+        lines.append("# The tasks stand in other clusters than their files say: write run files with --out.")
+    if planned.has_own_rules:
+        lines.append("# The rules leave kin families out: write run files with --out, or set holdout.taxonomy.")
+    lines += ["[data]", f"include = {_names(_included(split, planned))}"]
+    lines += ["[holdout]", f"folds = [{_names(split.held_out)}]"]
+    if split.max_templates:
+        lines += ["[prompts]", f"max_templates = {split.max_templates}"]
+    return "\n".join(lines) + "\n"
+
+
+def needs_tasks_file(split: Split, planned: PlannedStudy) -> bool:
+    """Whether a task stands in another cluster than its definition says, which a run file alone cannot express."""
+    own = {task.name: task.clusters for task in planned.originals}
+    return any(task.clusters != own[task.name] for task in arranged(split, planned.tasks))
+
+
+def write_split(split: Split, planned: PlannedStudy, *, file: RunFile, folder: Path) -> Path:
+    """Writes the run file of a split, and what it needs beside it.
+
+    All other settings are the run file's. Tasks in other clusters come as a Python file and a JSON file; rules of the
+    study's own as ``taxonomy.toml``.
+
+    Returns:
+        The run file.
+
+    Raises:
+        FlantuneError: The folder cannot be written.
+    """
+    config = file.config
+    data = config.data.model_copy(update={"include": _included(split, planned), "exclude": ()})
+    if needs_tasks_file(split, planned):
+        tasks_file = _write_tasks(split, planned, data=data, folder=folder)
+        data = data.model_copy(update={"tasks": (str(tasks_file),), "collection": ""})
+    holdout = config.holdout.model_copy(update={"folds": (split.held_out,)})
+    if planned.has_own_rules:
+        path = write_text((folder / "taxonomy.toml").absolute(), taxonomy_toml(planned.taxonomy))
+        holdout = holdout.model_copy(update={"taxonomy": path})
+    prompts = config.prompts
+    if split.max_templates:
+        prompts = prompts.model_copy(update={"max_templates": split.max_templates})
+    changes = {"name": f"{config.name}: {split.name}", "data": data, "holdout": holdout, "prompts": prompts}
+    head = "".join(f"# On purpose: {rule}.\n" for rule in split.breaks)
+    return write_text(folder / f"{split.name}.toml", head + to_toml(config.model_copy(update=changes)))
+
+
+def tasks_of_split(path: Path) -> list[Task]:
+    """The tasks that a written split names, each in its cluster there.
+
+    Raises:
+        FlantuneError: The JSON file is missing or wrong, or a task is.
+    """
+    values = read_json(path)
+    tasks = load_tasks(DataSettings.model_validate(values["data"]), root=path.parent)
+    grouping = Grouping(clusters={cluster: tuple(names) for cluster, names in values["clusters"].items()})
+    moved = {task.name: task for task in regroup(tasks, grouping)}
+    return [moved[task.name] for task in tasks]
+
+
+def taxonomy_toml(taxonomy: Taxonomy) -> str:
+    """A taxonomy as a file that ``load_taxonomy`` reads back."""
+    names: dict[str, list[str]] = {}
+    for alias, name in taxonomy.aliases.items():
+        names.setdefault(name, []).append(alias)
+    lines = ["[aliases]", *(f"{json.dumps(name, ensure_ascii=False)} = {_names(many)}" for name, many in names.items())]
+    for rule in taxonomy.overlaps:
+        lines += ["", "[[overlap]]", f"evaluating = {_text(rule.evaluating)}", f"removes = {_names(rule.removes)}"]
+        lines.append(f"because = {_text(rule.because)}")
+    for group in taxonomy.kin:
+        lines += ["", "[[kin]]", f"name = {_text(group.name)}", f"members = {_names(sorted(group.members))}"]
+        lines.append(f"because = {_text(group.because)}")
+    return "\n".join(lines) + "\n"
+
+
+def _write_tasks(split: Split, planned: PlannedStudy, *, data: DataSettings, folder: Path) -> Path:
+    clusters: dict[str, list[str]] = {}
+    for task in arranged(split, planned.tasks):
+        for cluster in task.clusters:
+            clusters.setdefault(cluster, []).append(task.name)
+    values: Mapping[str, Any] = {"data": data.model_dump(mode="json", exclude_none=True), "clusters": clusters}
+    path = (folder / f"{split.name}_tasks.py").absolute()
+    write_text(path.with_suffix(".json"), json.dumps(values, ensure_ascii=False, indent=1) + "\n")
+    return write_text(path, _TASKS_FILE)
+
+
+def _included(split: Split, planned: PlannedStudy) -> tuple[str, ...]:
+    """Names in the order of the run file's own tasks, which decides nothing but is easy to compare."""
+    names = {*split.train, *split.test}
+    return tuple(task.name for task in planned.originals if task.name in names)
+
+
+def _names(names: Sequence[str]) -> str:
+    return "[" + ", ".join(map(_text, names)) + "]"
+
+
+def _text(text: str) -> str:
+    # JSON's escapes are a subset of those of TOML's basic strings.
+    return json.dumps(text, ensure_ascii=False)

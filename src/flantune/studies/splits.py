@@ -1,0 +1,402 @@
+"""The splits of the FLAN paper and its public code: who is trained on and who is measured, as pure functions.
+
+Each study is a tuple of splits. A split says names only; ``flantune.studies.split_files`` turns it into a run file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from flantune.errors import ConfigError, LeakError, did_you_mean
+from flantune.files import slug
+from flantune.mixture.holdout import HoldoutSplit, check_unseen, hold_out
+from flantune.mixture.permutation import permute, stream_key
+from flantune.mixture.taxonomy import Taxonomy, plain_name
+
+if TYPE_CHECKING:
+    from flantune.types import Task
+
+PAPER_ORDER = (
+    "summarization",
+    "translation",
+    "reading comprehension",
+    "sentiment",
+    "structure to text",
+    "coreference",
+    "conversational qa",
+)
+"""Clusters in the order in which the paper adds them. Paper: FLAN 2021, section 4.1."""
+PAPER_TEST = ("entailment", "common sense", "open domain qa")
+"""Clusters held out while others are added. Paper: FLAN 2021, section 4.1."""
+SUPER_GLUE = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
+"""The tasks that the public code holds out in its studies of templates and of the number of training tasks."""
+TEMPLATE_COUNTS = (1, 2, 4, 7, 10)
+TASK_COUNTS = tuple(range(5, 60, 5))
+PER_CLUSTER_COUNTS = (1, 2, 3, 4)
+WITHIN_CLUSTER_SPLITS = 10
+
+SAME_CLUSTER = "a task of the same cluster is trained on"
+OVERLAPPING = "a task of an overlapping cluster is trained on"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """One experiment: what is trained on and what is measured.
+
+    Attributes:
+        name: Unique within the study; fit for a file name.
+        train: Names of the tasks tuned on.
+        held_out: The held-out clusters.
+        test: Names of the tasks measured as unseen.
+        max_templates: Templates of each task trained on; 0 means all.
+        moved: Task → the cluster it stands in for this split alone, so that it can be held out without its cluster.
+        breaks: The rules of "unseen" that this split breaks on purpose; empty for most.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+    test: tuple[str, ...]
+    max_templates: int = 0
+    moved: Mapping[str, str] = field(default_factory=dict)
+    breaks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """Splits that belong together, and what could not be made.
+
+    Attributes:
+        kind: Which study.
+        splits: The splits, in the study's order.
+        notes: Sentences about what the given tasks do not allow.
+    """
+
+    kind: str
+    splits: tuple[Split, ...]
+    notes: tuple[str, ...] = ()
+
+
+def leave_one_cluster_out(tasks: Sequence[Task], taxonomy: Taxonomy) -> Study:
+    """One split a cluster: it is measured, and all that does not give it away is trained on.
+
+    Paper: FLAN 2021, section 2.2: to evaluate on c clusters, c models are tuned.
+    """
+    splits, notes = [], []
+    for cluster in _clusters(tasks, taxonomy).values():
+        try:
+            splits.append(without_clusters(tasks, taxonomy, [cluster]))
+        except ConfigError as error:
+            notes.append(f'"{cluster}" cannot be left out: {error.message}')
+    return Study(kind="leave-one-cluster-out", splits=tuple(splits), notes=tuple(notes))
+
+
+def without_clusters(tasks: Sequence[Task], taxonomy: Taxonomy, clusters: Sequence[str]) -> Split:
+    """The split that holds some clusters out; what would give them away leaves training.
+
+    Raises:
+        ConfigError: A cluster is unknown, or one side would be empty.
+    """
+    held = hold_out(tasks, [_known(cluster, tasks, taxonomy) for cluster in clusters], taxonomy=taxonomy)
+    return _checked(_split(f"without-{slug(*held.held_out)}", held), tasks, taxonomy)
+
+
+def without_tasks(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str], *, name: str = "hidden") -> Split:
+    """The split that holds single tasks out but trains on others of their clusters, on purpose. Kin leaves training.
+
+    Paper: the public code of FLAN 2021 so hides SuperGLUE's eight tasks.
+
+    Raises:
+        ConfigError: None of the tasks is there, or one side would be empty.
+    """
+    present = [task.name for task in tasks if task.name in names]
+    if not present:
+        raise ConfigError(f"none of these tasks is there: {', '.join(names)}", hint="name tasks of the run file")
+    return _hide(tasks, taxonomy, dict.fromkeys(present, f"{name} (hidden)"), name=f"without-{slug(name)}")
+
+
+def within_cluster(
+    tasks: Sequence[Task], taxonomy: Taxonomy, *, splits: int = WITHIN_CLUSTER_SPLITS, seed: int = 0
+) -> Study:
+    """Splits that hide one task of each cluster and train on the rest of the cluster.
+
+    Tasks of one source family (SQuAD 1 and 2, ANLI's rounds) are hidden or shown together. Each cluster goes through
+    its families in an order of its own, seeded with its name, from the beginning again when they are used up. A
+    cluster of one family is never hidden: nothing of it would be left.
+
+    Paper: the public code of FLAN 2021 (ten intra-cluster splits).
+    """
+    families = _families(tasks, taxonomy)
+    notes = [f'"{name}" is never hidden: it has one source family' for name, own in families.items() if len(own) < 2]
+    shown = {name: own for name, own in families.items() if len(own) > 1}
+    if not shown:
+        raise ConfigError("no cluster has two source families, so none can be split", hint="add tasks")
+    made = []
+    for number in range(splits):
+        moved = {
+            task: f"{cluster} (hidden)"
+            for cluster, own in shown.items()
+            for task in own[permute(number % len(own), len(own), stream_key(seed, "within", plain_name(cluster)))]
+        }
+        made.append(_hide(tasks, taxonomy, moved, name=f"within-clusters-{number + 1}"))
+    return Study(kind="within-cluster", splits=tuple(made), notes=tuple(notes))
+
+
+def cluster_counts(
+    tasks: Sequence[Task],
+    taxonomy: Taxonomy,
+    *,
+    order: Sequence[str] = PAPER_ORDER,
+    test: Sequence[str] = PAPER_TEST,
+    max_tasks: int = 0,
+    seed: int = 0,
+) -> Study:
+    """Training on one cluster, on two, … in the paper's order; the test clusters stay the same throughout.
+
+    A test task that is kin to any cluster of the order leaves the test, not training: so each split has as many
+    training tasks as its clusters have, and all are measured on the same tasks.
+
+    Args:
+        tasks: The tasks.
+        taxonomy: Overlap rules and kin families.
+        order: Clusters in the order in which they are added.
+        test: Clusters that are measured.
+        max_tasks: At most this many training tasks, drawn from the clusters in turn; 0 means all.
+        seed: Decides which.
+
+    Raises:
+        ConfigError: A cluster has no task.
+        LeakError: A cluster of the order overlaps with a test cluster.
+
+    Paper: FLAN 2021, section 4.1 (figure 6).
+    """
+    groups, measured, notes = _fixed_test(tasks, taxonomy, order=order, test=test)
+    limit = f"-{max_tasks}-tasks" if max_tasks else ""
+    made = []
+    for count in range(1, len(groups) + 1):
+        train = round_robin([ranked(group, seed=seed) for group in groups[:count]], limit=max_tasks or len(tasks))
+        name = f"{count}-{'cluster' if count == 1 else 'clusters'}{limit}"
+        made.append(_between(tasks, taxonomy, train, measured, test=test, name=name))
+    return Study(kind="clusters", splits=tuple(made), notes=notes)
+
+
+def tasks_per_cluster(
+    tasks: Sequence[Task],
+    taxonomy: Taxonomy,
+    *,
+    order: Sequence[str] = PAPER_ORDER,
+    test: Sequence[str] = PAPER_TEST,
+    counts: Sequence[int] = PER_CLUSTER_COUNTS,
+    seed: int = 0,
+) -> Study:
+    """Training on one task of each cluster, on two, …; each split holds the tasks of the one before.
+
+    Paper: FLAN 2021, appendix B.1.
+
+    Raises:
+        ConfigError: A cluster has no task.
+        LeakError: A cluster of the order overlaps with a test cluster.
+    """
+    groups, measured, notes = _fixed_test(tasks, taxonomy, order=order, test=test)
+    short = [f"{len(group)} of {group[0].clusters[0]}" for group in groups if len(group) < max(counts)]
+    if short:
+        notes = (*notes, f"some clusters have fewer than {max(counts)} tasks: {', '.join(short)}")
+    made = []
+    for count in counts:
+        train = [task for group in groups for task in ranked(group, seed=seed)[:count]]
+        made.append(_between(tasks, taxonomy, train, measured, test=test, name=f"{count}-per-cluster"))
+    return Study(kind="tasks-per-cluster", splits=tuple(made), notes=notes)
+
+
+def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int] = TEMPLATE_COUNTS) -> Study:
+    """One split with so many templates of each training task; the measured templates stay as they are.
+
+    Paper: FLAN 2021, appendix B (1, 4, 10); the public code has 1, 2, 4, 7, 10.
+    """
+    most = max(len(task.templates) for task in tasks if task.name in base.train)
+    made = tuple(
+        replace(base, name=f"{base.name}-{count}-{'template' if count == 1 else 'templates'}", max_templates=count)
+        for count in counts
+        if count <= most
+    )
+    left = [str(count) for count in counts if count > most]
+    notes = (f"no training task has more than {most} templates: left out {', '.join(left)}",) if left else ()
+    return Study(kind="templates", splits=made, notes=notes)
+
+
+def task_counts(
+    base: Split, tasks: Sequence[Task], taxonomy: Taxonomy, *, counts: Sequence[int] = TASK_COUNTS, seed: int = 0
+) -> Study:
+    """One split with so many of its training tasks; each holds the tasks of the smaller ones.
+
+    Paper: the public code of FLAN 2021 (5, 10, …, 55 training tasks).
+    """
+    order = ranked([task for task in tasks if task.name in base.train], seed=seed)
+    made = []
+    for count in counts:
+        if count > len(order):
+            continue
+        chosen = {task.name for task in order[:count]}
+        train = tuple(name for name in base.train if name in chosen)
+        made.append(_checked(replace(base, name=f"{base.name}-{count}-tasks", train=train), tasks, taxonomy))
+    left = [str(count) for count in counts if count > len(order)]
+    notes = (f"there are {len(order)} training tasks: left out {', '.join(left)}",) if left else ()
+    return Study(kind="training-tasks", splits=tuple(made), notes=notes)
+
+
+def paper_rules(taxonomy: Taxonomy) -> Taxonomy:
+    """The taxonomy without kin between source families: the paper's own idea of unseen."""
+    return replace(taxonomy, kin=())
+
+
+def ranked(tasks: Iterable[Task], *, seed: int) -> list[Task]:
+    """The tasks in a seeded order that each task's name alone decides: another task changes no place but its own."""
+    return sorted(tasks, key=lambda task: (stream_key(seed, "studies", task.name), task.name))
+
+
+def round_robin(groups: Sequence[Sequence[Task]], *, limit: int) -> list[Task]:
+    """The first of each group, then the second of each, … until there are ``limit``."""
+    longest = max((len(group) for group in groups), default=0)
+    turns = [group[place] for place in range(longest) for group in groups if place < len(group)]
+    return turns[:limit]
+
+
+def arranged(split: Split, tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """The tasks of a split, each in the cluster it has there."""
+    names = {*split.train, *split.test}
+    return tuple(
+        replace(task, clusters=(split.moved[task.name],)) if task.name in split.moved else task
+        for task in tasks
+        if task.name in names
+    )
+
+
+def _split(name: str, held: HoldoutSplit) -> Split:
+    train, test = (tuple(task.name for task in side) for side in (held.train, held.unseen))
+    return Split(name=name, train=train, held_out=held.held_out, test=test)
+
+
+def _checked(split: Split, tasks: Sequence[Task], taxonomy: Taxonomy) -> Split:
+    """The split, after making sure that nothing leaks and that a run would have just these two sides."""
+    own = arranged(split, tasks)
+    train, test = ([task for task in own if task.name in side] for side in (split.train, split.test))
+    check_unseen(train, test, taxonomy=taxonomy)
+    run = hold_out(own, split.held_out, taxonomy=taxonomy)
+    if [task.name for task in run.train] != [task.name for task in train] or run.excluded:
+        lost = "; ".join(f"{one.task}: {one.reason}" for one in run.excluded)
+        raise LeakError(f"a run would not keep this split's tasks: {lost}", where=split.name)
+    return split
+
+
+def _hide(tasks: Sequence[Task], taxonomy: Taxonomy, moved: Mapping[str, str], *, name: str) -> Split:
+    """The split that holds out single tasks by giving them a cluster of their own."""
+    placed = [replace(task, clusters=(moved[task.name],)) if task.name in moved else task for task in tasks]
+    held = hold_out(placed, list(dict.fromkeys(moved.values())), taxonomy=taxonomy)
+    unseen = {task.name for task in held.unseen}
+    held_out = tuple(dict.fromkeys(cluster for task, cluster in moved.items() if task in unseen))
+    kept = {task: cluster for task, cluster in moved.items() if task in unseen}
+    split = replace(_split(name, held), moved=kept, held_out=held_out)
+    originals = {task.name: task for task in tasks}
+    broken = _broken([originals[one] for one in split.train], [originals[one] for one in split.test], taxonomy)
+    return _checked(replace(split, breaks=broken), tasks, taxonomy)
+
+
+def _broken(train: Sequence[Task], test: Sequence[Task], taxonomy: Taxonomy) -> tuple[str, ...]:
+    trained = {taxonomy.cluster(cluster) for task in train for cluster in task.clusters}
+    measured = {taxonomy.cluster(cluster) for task in test for cluster in task.clusters}
+    overlap = any(taxonomy.overlap(evaluating=one, training=other) for one in measured for other in trained)
+    return ((SAME_CLUSTER,) if trained & measured else ()) + ((OVERLAPPING,) if overlap else ())
+
+
+def _fixed_test(
+    tasks: Sequence[Task], taxonomy: Taxonomy, *, order: Sequence[str], test: Sequence[str]
+) -> tuple[list[list[Task]], list[Task], tuple[str, ...]]:
+    """The clusters to train on, the tasks to measure whatever of them is trained on, and who left the test."""
+    groups = _apart([_members(cluster, tasks, taxonomy=taxonomy, role="train") for cluster in order])
+    trained = [task for group in groups for task in group]
+    asked = _apart([_members(cluster, tasks, taxonomy=taxonomy, role="test") for cluster in test])
+    measured, left = [], []
+    for task in (task for group in asked for task in group):
+        kin = next((other for other in trained if taxonomy.kinship(other, task)), None)
+        if kin is None:
+            measured.append(task)
+        else:
+            left.append(f"{task.name} (kin to {kin.name})")
+    if not measured:
+        raise ConfigError(f"no task is left to measure: {', '.join(left)}", hint="test other clusters")
+    notes = (f"not measured, since their kin is trained on: {', '.join(left)}",) if left else ()
+    return groups, measured, notes
+
+
+def _apart(groups: Sequence[Sequence[Task]]) -> list[list[Task]]:
+    """The groups with each task only in the first that has it; empty groups are dropped."""
+    seen: set[str] = set()
+    apart = []
+    for group in groups:
+        apart.append([task for task in group if task.name not in seen])
+        seen |= {task.name for task in group}
+    return [group for group in apart if group]
+
+
+def _between(
+    tasks: Sequence[Task],
+    taxonomy: Taxonomy,
+    train: Sequence[Task],
+    measured: Sequence[Task],
+    *,
+    test: Sequence[str],
+    name: str,
+) -> Split:
+    sides = [{task.name for task in side} for side in (train, measured)]
+    trained, unseen = (tuple(task.name for task in tasks if task.name in side) for side in sides)
+    held = {_known(cluster, measured, taxonomy): None for cluster in test if _has(cluster, measured, taxonomy)}
+    return _checked(Split(name=name, train=trained, held_out=tuple(held), test=unseen), tasks, taxonomy)
+
+
+def _clusters(tasks: Sequence[Task], taxonomy: Taxonomy) -> dict[str, str]:
+    """Canonical name → the tasks' own name of each cluster, in order of appearance."""
+    found: dict[str, str] = {}
+    for task in tasks:
+        for cluster in task.clusters:
+            found.setdefault(taxonomy.cluster(cluster), cluster)
+    return found
+
+
+def _has(cluster: str, tasks: Sequence[Task], taxonomy: Taxonomy) -> bool:
+    return taxonomy.cluster(cluster) in _clusters(tasks, taxonomy)
+
+
+def _known(cluster: str, tasks: Sequence[Task], taxonomy: Taxonomy) -> str:
+    clusters = _clusters(tasks, taxonomy)
+    if taxonomy.cluster(cluster) not in clusters:
+        near = did_you_mean(cluster, clusters.values())
+        hint = (
+            near or f"the clusters are: {', '.join(clusters.values())}; --clusters flan2021_clusters17 has finer ones"
+        )
+        raise ConfigError(f'no task belongs to the cluster "{cluster}"', hint=hint)
+    return clusters[taxonomy.cluster(cluster)]
+
+
+def _members(cluster: str, tasks: Sequence[Task], *, taxonomy: Taxonomy, role: str) -> list[Task]:
+    """The tasks of a cluster that have the split; an error when there are none."""
+    name = taxonomy.cluster(_known(cluster, tasks, taxonomy))
+    found = [task for task in tasks if role in task.splits and name in map(taxonomy.cluster, task.clusters)]
+    if not found:
+        raise ConfigError(f'no task of the cluster "{cluster}" has a {role} split')
+    return found
+
+
+def _families(tasks: Sequence[Task], taxonomy: Taxonomy) -> dict[str, list[list[str]]]:
+    """Cluster → its source families with a test split, each as the names of its tasks; a task counts in its first."""
+    found: dict[str, dict[str, list[Task]]] = {name: {} for name in _clusters(tasks, taxonomy).values()}
+    names = _clusters(tasks, taxonomy)
+    for task in tasks:
+        cluster = names[taxonomy.cluster(task.clusters[0])]
+        found[cluster].setdefault(plain_name(task.family or task.name), []).append(task)
+    measurable = {
+        cluster: [group for group in own.values() if any("test" in task.splits for task in group)]
+        for cluster, own in found.items()
+    }
+    return {cluster: [[task.name for task in group] for group in own] for cluster, own in measurable.items() if own}

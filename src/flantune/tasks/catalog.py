@@ -1,0 +1,121 @@
+"""A look at tasks without their data: what a collection holds, where one is defined, and the rows shipped with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.config import DataSettings
+from flantune.errors import ConfigError, SourceError, did_you_mean
+from flantune.tasks.examples import adapt_row, first_examples
+from flantune.tasks.load import load_task_file, load_tasks
+from flantune.tasks.rows import BadRow
+from flantune.tasks.slots import slots_of
+from flantune.tasks.sources import HubSource, hub_reference
+
+if TYPE_CHECKING:
+    from flantune.types import Example, Task
+
+_COLLECTIONS = Path(__file__).parents[1] / "collections"
+DEFAULT_COLLECTION = "flan2021"
+
+
+def tasks_of(run_file: Path | None, *, collection: str = "") -> tuple[Task, ...]:
+    """The tasks of a run file, or of a shipped collection.
+
+    Raises:
+        ConfigError: Neither is named, or both are.
+        FlantuneError: The run file or a task is wrong.
+    """
+    if (run_file is None) == (not collection):
+        hint = "flantune tasks list RUN_FILE, or --collection flan2021"
+        raise ConfigError("name a run file or a collection, one of the two", hint=hint)
+    if run_file is None:
+        return load_tasks(DataSettings(collection=collection), root=Path())
+    from flantune.run_file import load_run_file
+
+    loaded = load_run_file(run_file)
+    return load_tasks(loaded.config.data, root=loaded.root)
+
+
+def find_task(name: str, *, run_file: Path | None = None, collection: str = "") -> Task:
+    """One task by name: of a run file, or of a shipped collection (``flan2021`` when nothing is named).
+
+    Raises:
+        ConfigError: There is no such task; names one like it.
+        FlantuneError: The run file or the task is wrong.
+    """
+    chosen = collection or (DEFAULT_COLLECTION if run_file is None else "")
+    file = _COLLECTIONS / chosen / f"{name}.toml"
+    if chosen and run_file is None and file.is_file():
+        return load_task_file(file)  # files are named after their tasks: no need to read all the others
+    tasks = tasks_of(run_file, collection=chosen)
+    found = next((task for task in tasks if task.name == name), None)
+    if found is None:
+        names = [task.name for task in tasks]
+        place = str(run_file) if run_file else f"the collection {chosen}"
+        raise ConfigError(
+            f'no task "{name}" in {place}', hint=did_you_mean(name, names) or f"it has {len(names)} others"
+        )
+    return found
+
+
+def summarize_task(task: Task) -> dict[str, Any]:
+    """A task in one line of JSON-able values."""
+    return {
+        "name": task.name,
+        "clusters": list(task.clusters),
+        "family": task.family,
+        "kind": task.kind,
+        "metrics": list(task.metrics),
+        "templates": len(task.templates),
+        "inverted": sum(template.is_inverted for template in task.templates),
+        "licence": task.licence,
+        "hub": hub_id(task),
+        "splits": dict(task.splits),
+    }
+
+
+def hub_id(task: Task) -> str:
+    """The task's dataset on the Hugging Face hub with its configuration, or the empty string."""
+    return hub_reference(task.source) if isinstance(task.source, HubSource) else ""
+
+
+def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
+    """A few examples to look at, without network: the rows shipped with the task, or the first of its own files.
+
+    Rows are shipped as ``rows/<task>.jsonl`` beside the task file, in the columns of the task's source.
+
+    Raises:
+        SourceError: The rows are there but cannot be read.
+    """
+    shipped = Path(task.origin).parent / "rows" / f"{task.name}.jsonl" if task.origin else None
+    if shipped is not None and shipped.is_file():
+        return _adapted(task, shipped)[:count]
+    if isinstance(task.source, HubSource) and task.source.mirror is None:
+        return ()
+    return first_examples(task, count=count)
+
+
+def slots_of_task(task: Task, examples: tuple[Example, ...] = ()) -> tuple[str, ...]:
+    """The slots a template can use: the fields of the examples, and those its templates name already."""
+    fields = [name for example in examples for name in example.fields]
+    named = [name for one in task.templates for text in (one.inputs, one.targets) for name in slots_of(text)]
+    return tuple(dict.fromkeys([*fields, *named]))
+
+
+def _adapted(task: Task, path: Path) -> tuple[Example, ...]:
+    examples = []
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        for number, row in enumerate(rows):
+            example = adapt_row(task, row)
+            if example is not None:
+                examples.append(replace(example, row=number))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot be read: {error}", where=str(path)) from error
+    except BadRow as error:
+        raise SourceError(f"row {len(examples)}: {error.reason}: {error.detail}", where=str(path)) from error
+    return tuple(examples)

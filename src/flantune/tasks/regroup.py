@@ -1,0 +1,106 @@
+"""The same tasks in other clusters: a second taxonomy as data."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from flantune.types import Task
+
+_SHIPPED = Path(__file__).parents[1] / "collections"
+_KEYS = ("description", "clusters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouping:
+    """Which tasks belong to which cluster, in place of the clusters that the task files name.
+
+    Attributes:
+        clusters: Cluster → names of its tasks; the order of both is the file's.
+        description: Whose clusters these are.
+    """
+
+    clusters: Mapping[str, tuple[str, ...]]
+    description: str = ""
+
+    def clusters_of(self, task: str) -> tuple[str, ...]:
+        """The clusters of a task; none when the grouping does not know it.
+
+        >>> load_grouping("flan2021_clusters17").clusters_of("coqa")
+        ('conversational qa',)
+        """
+        return tuple(cluster for cluster, names in self.clusters.items() if task in names)
+
+
+def load_grouping(name: str | Path) -> Grouping:
+    """A shipped grouping by name, such as ``flan2021_clusters17``, or one's own from a TOML file.
+
+    Args:
+        name: A shipped grouping's name, or a TOML file with a table ``[clusters]`` of lines cluster = [task, …].
+
+    Raises:
+        ConfigError: There is no such grouping, or it is wrong.
+
+    Paper: FLAN 2021 counts 12 clusters (figure 3); its public code has 17 finer ones.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = _SHIPPED / f"{name}.toml"
+        if not path.is_file():
+            known = [file.stem for file in _SHIPPED.glob("*.toml")]
+            hint = did_you_mean(str(name), known) or f"shipped: {', '.join(known)}; or name a .toml file"
+            raise ConfigError(f'no grouping "{name}" is shipped', hint=hint)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"the grouping cannot be read: {error.strerror}", where=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the grouping is no valid TOML: {error}", where=str(path), hint="mend that line") from None
+    problems = _problems(values)
+    if problems:
+        hint = 'write [clusters] and then lines such as "math" = ["gsm8k"]'
+        raise ConfigError("\n".join(["the grouping is wrong:", *problems]), where=str(path), hint=hint)
+    clusters = {cluster: tuple(names) for cluster, names in values["clusters"].items()}
+    return Grouping(clusters=clusters, description=values.get("description", ""))
+
+
+def regroup(tasks: Sequence[Task], grouping: Grouping, *, keep_others: bool = False) -> tuple[Task, ...]:
+    """The tasks in a grouping's clusters, in its order.
+
+    Args:
+        tasks: The tasks.
+        grouping: Their new clusters.
+        keep_others: Tasks that the grouping does not know stay as they are, at the end; otherwise they are left out.
+
+    Raises:
+        ConfigError: The grouping knows none of the tasks.
+    """
+    order = {name: place for place, name in enumerate(_names(grouping))}
+    known = sorted((task for task in tasks if task.name in order), key=lambda task: order[task.name])
+    if not known:
+        raise ConfigError("the grouping knows none of these tasks", hint="it names tasks, each under its cluster")
+    others = [task for task in tasks if task.name not in order] if keep_others else []
+    return (*(replace(task, clusters=grouping.clusters_of(task.name)) for task in known), *others)
+
+
+def _names(grouping: Grouping) -> list[str]:
+    return list(dict.fromkeys(name for names in grouping.clusters.values() for name in names))
+
+
+def _problems(values: Mapping[str, Any]) -> list[str]:
+    problems = [f"  {key}: unknown key {did_you_mean(key, _KEYS)}".rstrip() for key in values if key not in _KEYS]
+    clusters = values.get("clusters")
+    if not isinstance(clusters, Mapping) or not clusters:
+        return [*problems, "  clusters: expected a table of clusters"]
+    for cluster, names in clusters.items():
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            problems.append(f"  clusters.{cluster}: expected a list of task names")
+    if not isinstance(values.get("description", ""), str):
+        problems.append("  description: expected text")
+    return problems
