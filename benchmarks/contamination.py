@@ -1,6 +1,7 @@
-"""Overlap and near-duplicate search over a million synthetic training rows of FLAN-like length; one row in a hundred is planted.
+"""Overlap and near-duplicate search over a million synthetic training rows of FLAN-like length.
 
-The texts are made while they are read. Making them is timed apart and taken off, so that what is left is the search.
+One training row in a hundred holds a copy of a test row. The texts are made while they are read; making them is timed
+apart and taken off, so that what is left is the search.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +173,8 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
         write_json(
             folder.training, {**summary.to_json(), "fill": summary.counts.fill, "border_mismatch_share": mismatch}
         )
+        # The model is saved and the fold is marked done: its checkpoints, three times the model's size, can go.
+        shutil.rmtree(folder.root / "checkpoints", ignore_errors=True)
     return lm
 
 

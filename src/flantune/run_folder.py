@@ -14,8 +14,10 @@ from flantune.run_file import RunFile, fingerprint, to_toml
 if TYPE_CHECKING:
     from flantune.config import RunConfig
 
-# What may change between two starts of one run: only what is measured and said, never what is trained.
+# What may change between two starts of one run: what is measured and said, and how often it is saved; nothing that
+# shapes the tuned weights.
 _FREE_SECTIONS = ("name", "evaluation")
+_FREE_TRAINING = ("checkpoint_every", "keep_checkpoints", "log_every", "micro_batch_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class RunFolder:
 
 def training_identity(config: RunConfig) -> str:
     """A fingerprint of every setting that can change the tuned weights."""
-    values = config.model_dump(mode="json")
+    values = config.model_dump(mode="json", exclude={"training": set(_FREE_TRAINING)})
     return fingerprint({key: value for key, value in values.items() if key not in _FREE_SECTIONS})
 
 

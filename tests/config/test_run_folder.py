@@ -36,6 +36,12 @@ def test_what_is_measured_may_change(tmp_path):
     assert load_run_file(tmp_path / "run" / "config.toml").config.evaluation.max_examples == 3
 
 
+def test_how_often_it_is_saved_may_change(tmp_path):
+    open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
+    often = RunConfig(training=TrainingSettings(checkpoint_every=1, micro_batch_tokens=100))
+    open_run_folder(tmp_path / "run", file_of(often, tmp_path))
+
+
 def test_an_unwritable_folder_is_a_message_not_a_traceback(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FlantuneError, match="cannot be written"):

@@ -84,6 +84,24 @@ def test_a_row_of_short_fields_is_compared_as_a_whole(prepared, sentence):
     assert only(found).examples[0].train_field == "(row)"
 
 
+def test_short_titles_and_answers_are_not_looked_for(prepared, sentence):
+    """A film's name of eight words says nothing about a row that has more to say."""
+    title = sentence("film", 9)
+    train = prepared("a", train=[f"{sentence('x', 9)} {title} {sentence('y', 9)}"])
+    rows = [
+        {"title": title, "passage": sentence("p", 20), "answer": "no"},
+        {"question": sentence("q", 9), "answer": title},
+    ]
+    assert not compare([train], [prepared("b", test=rows)]).has_overlap
+
+
+def test_a_short_question_is_found_whatever_its_answer(prepared, sentence):
+    question = sentence("q", 9)
+    train = prepared("a", train=[f"{sentence('x', 20)} {question} {sentence('y', 20)}"])
+    found = compare([train], [prepared("b", test=[{"question": question, "answer": "forty two"}])])
+    assert only(found).fields == {"question": 1}
+
+
 def test_references_count_as_text(prepared, sentence):
     answer = sentence("long", 15)
     train = prepared("a", train=[{"text": f"in here {answer}"}])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -103,9 +104,10 @@ def test_without_tensorboard_nothing_is_missed(tmp_path, monkeypatch):
 def test_a_full_disk_says_so(tmp_path):
     log = MetricsLog(tmp_path, after=0)
     log._file.close()
-    log._file = open("/dev/full", "a")
-    with pytest.raises(TrainingError, match="metrics.jsonl: cannot be written: No space left"):
+    log._file = Path("/dev/full").open("a")  # noqa: SIM115
+    with pytest.raises(TrainingError, match=r"metrics\.jsonl: cannot be written: No space left"):
         log.write(line(1))
+    log.close()
 
 
 def test_state_survives_json_to_the_bit():

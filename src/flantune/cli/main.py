@@ -16,6 +16,8 @@ _COMMANDS = {
     "preview": ("Show prompts as the model will see them, with the tokens that carry loss marked.", "preview"),
     "tasks": ("List and check the tasks of a run file.", "tasks"),
     "templates": ("Check templates for the mistakes that spoil training.", "templates"),
+    "splits": ("The papers' splits of the tasks, as run files.", "splits"),
+    "export": ("Write the mixture as data for other trainers.", "export"),
     "contamination": ("Look for evaluation rows that stand in the training data too.", "contamination"),
     "fetch": ("Lay hub datasets down as a local mirror, for machines without network.", "fetch"),
     "config": ("Show every setting of a run file, its meaning and where its value came from.", "config"),

@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flantune.cli.browse import command as browse
+
 if TYPE_CHECKING:
     from flantune.mixture.leaks import FoldLeaks, KinGroup
 
 
 @click.group("tasks")
 def command() -> None:
-    """List, show and check the tasks of a run file or of a shipped collection."""
+    """List, show, browse and check the tasks of a run file or of a shipped collection."""
+
+
+command.add_command(browse)
 
 
 @command.command("list")
 @click.argument("run_file", type=click.Path(path_type=Path), required=False)
-@click.option("--collection", default="", help="A shipped collection, such as flan2021, instead of a run file.")
+@click.option("--collection", multiple=True, metavar="NAME", help="A shipped collection instead; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_tasks(run_file: Path | None, collection: str, as_json: bool) -> None:
+def list_tasks(run_file: Path | None, collection: tuple[str, ...], as_json: bool) -> None:
     """List RUN_FILE's tasks, or a collection's: name, clusters, kind, templates, hub id, licence."""
     from flantune.tasks.catalog import summarize_task, tasks_of
 
@@ -45,9 +50,9 @@ def _row_line(row: dict[str, Any]) -> str:
 @command.command()
 @click.argument("name")
 @click.argument("run_file", type=click.Path(path_type=Path), required=False)
-@click.option("--collection", default="", help="A shipped collection [default: flan2021, without a run file].")
+@click.option("--collection", multiple=True, metavar="NAME", help="A shipped collection [default: all]; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(name: str, run_file: Path | None, collection: str, as_json: bool) -> None:
+def show(name: str, run_file: Path | None, collection: tuple[str, ...], as_json: bool) -> None:
     """Show the task NAME: its definition, splits, slots, licence and templates, and one rendered example."""
     from flantune.showing import definition_lines, describe_definition
     from flantune.tasks.catalog import find_task
@@ -98,9 +103,9 @@ def _print_fold(fold: FoldLeaks) -> None:
     click.echo(f"   excluded ({len(fold.excluded)})")
     for one in fold.excluded:
         click.echo(f"     {one.task} ({', '.join(one.clusters)}): {one.reason}")
-        for connection in one.connections:
-            if connection.because not in one.reason:
-                click.echo(f"       with {connection.task}: {connection.because}")
+        for because, names in one.given_away().items():
+            is_said = because.rpartition(": ")[2] in one.reason
+            click.echo(f"       it would give away {', '.join(names)}{'' if is_said else f': {because}'}")
     click.echo()
 
 

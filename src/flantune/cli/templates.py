@@ -44,10 +44,10 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 @click.argument("run_file", type=click.Path(path_type=Path), required=False)
-@click.option("--collection", default="", help="A shipped collection [default: flan2021, without a run file].")
+@click.option("--collection", multiple=True, metavar="NAME", help="A shipped collection [default: all]; repeatable.")
 @click.option("--row", default=0, show_default=True, type=click.IntRange(0), help="Which of the shipped rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a template.")
-def preview(name: str, run_file: Path | None, collection: str, row: int, as_json: bool) -> None:
+def preview(name: str, run_file: Path | None, collection: tuple[str, ...], row: int, as_json: bool) -> None:
     """Render every template of the task NAME on one of its shipped rows.
 
     On a terminal, what fills a slot is colored, each slot in its own color.

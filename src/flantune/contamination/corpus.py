@@ -31,12 +31,14 @@ class Block:
     Attributes:
         first_row: Number of the first row in the corpus.
         row_of_text: Row of each text, counted from ``first_row``, shape [texts].
+        is_reference: Whether a text is a reference and not a field, shape [texts].
         rows: How many rows.
         words: The words of the texts.
     """
 
     first_row: int
     row_of_text: NDArray[np.int64]
+    is_reference: NDArray[np.bool_]
     rows: int
     words: Words
 
@@ -81,11 +83,11 @@ class Corpus:
 
     def blocks(self, on_rows: Callable[[int], None] | None = None) -> Iterator[Block]:
         """All rows in order, read into words, in constant memory."""
-        rows: list[tuple[str, ...]] = []
+        rows: list[Example] = []
         first, characters = 0, 0
         for example in self._examples():
-            rows.append(texts_of(example))
-            characters += sum(map(len, rows[-1]))
+            rows.append(example)
+            characters += sum(map(len, texts_of(example)))
             if characters >= BLOCK_CHARACTERS:
                 yield _read_block(rows, first)
                 first, characters, rows = first + len(rows), 0, []
@@ -106,11 +108,12 @@ def make_corpus(prepared: Iterable[PreparedTask], role: SplitRole) -> Corpus:
     return Corpus(names=tuple(p.task.name for p in chosen), stores=stores, firsts=ranges(sizes))
 
 
-def _read_block(rows: Sequence[tuple[str, ...]], first: int) -> Block:
-    counts = [len(texts) for texts in rows]
+def _read_block(rows: Sequence[Example], first: int) -> Block:
+    counts = np.array([(len(example.fields), len(example.references)) for example in rows])
     return Block(
         first_row=first,
-        row_of_text=np.repeat(np.arange(len(rows)), counts),
+        row_of_text=np.repeat(np.arange(len(rows)), counts.sum(axis=1)),
+        is_reference=np.repeat(np.tile([False, True], len(rows)), counts.ravel()),
         rows=len(rows),
-        words=read_words([text for texts in rows for text in texts]),
+        words=read_words([text for example in rows for text in texts_of(example)]),
     )

@@ -76,8 +76,8 @@ class GramCollector:
         self._unit_count = 0
 
     def add(self, units: Units) -> None:
-        """Takes every gram of n words; a unit of fewer words, down to the minimum, is one gram as a whole."""
-        kept = np.flatnonzero(units.sizes >= self._min)
+        """Takes every gram of n words; a short unit, if it may be one, is one gram as a whole."""
+        kept = np.flatnonzero(units.sizes >= np.where(units.may_be_short, self._min, self._ngram))
         sizes = units.sizes[kept]
         lengths = np.minimum(sizes, self._ngram)
         for length in np.unique(lengths).tolist():
@@ -97,8 +97,8 @@ class GramCollector:
             _join(self._units, np.int32),
             _join(self._offsets, np.int32),
         )
-        # A stable sort of what comes in order of (unit, offset) but for short units, which come in between.
-        order = np.lexsort((offsets, units, hashes))
+        # Grams of one length come in order of unit and offset; a stable sort keeps that order among occurrences of one.
+        order = np.argsort(hashes, kind="stable")
         hashes = hashes[order]
         is_first = np.ones(len(hashes), dtype=np.bool_)
         is_first[1:] = hashes[1:] != hashes[:-1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flantune.contamination.corpus import WHOLE_ROW, Block
-from flantune.contamination.hashing import Int64, PrefixSums, UInt64, expand, prefix_sums, ranges
+from flantune.contamination.hashing import Bool, Int64, PrefixSums, UInt64, expand, prefix_sums, ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -19,6 +19,7 @@ class Units:
         words: Number in the block of each unit's first word, shape [units].
         rows: Row of each unit in the corpus, shape [units].
         fields: Number of its text in the row, or ``WHOLE_ROW``, shape [units].
+        may_be_short: Whether a measured unit of fewer words than a gram is compared as a whole, shape [units].
         sums: Rolling hashes over the units' words.
     """
 
@@ -26,6 +27,7 @@ class Units:
     words: Int64
     rows: Int64
     fields: Int64
+    may_be_short: Bool
     sums: PrefixSums
 
     @property
@@ -38,7 +40,9 @@ def make_units(block: Block, *, ngram: int) -> Units:
     """A block's units.
 
     Every text is one. A row all of whose texts are shorter than an n-gram (a COPA premise with its two choices, a
-    trivia question with its answer) is one more unit as a whole, or it could hardly ever be recognized.
+    trivia question with its answer) is one more unit as a whole, or it could hardly ever be recognized. Only such rows
+    are looked for by texts of fewer words than a gram, and not by their references: the title of a passage and the name
+    of a film, both of eight words, are found anywhere.
     """
     firsts, row_of_text = block.words.firsts, block.row_of_text
     sizes = np.diff(firsts)
@@ -57,6 +61,9 @@ def make_units(block: Block, *, ngram: int) -> Units:
         words=starts,
         rows=np.concatenate([row_of_text, short_rows]) + block.first_row,
         fields=np.concatenate([numbers, np.full(len(short_rows), WHOLE_ROW)]),
+        may_be_short=np.concatenate(
+            [(longest < ngram)[row_of_text] & ~block.is_reference, np.ones(len(short_rows), dtype=np.bool_)]
+        ),
         sums=prefix_sums(_hashes(block, row_words, short_rows)),
     )
 

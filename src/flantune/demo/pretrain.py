@@ -13,11 +13,10 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from random import Random
 from typing import Any, cast
 
 import torch
@@ -33,15 +32,16 @@ from transformers import (
 )
 
 from flantune.demo import probes
+from flantune.demo.pretrain_batches import TextBatch, batches
 from flantune.demo.text import documents
 from flantune.demo.tokenizer import train_tokenizer
 from flantune.models.masks import additive, context_mask, decoder_mask
+from flantune.training.adafactor import Adafactor
 from flantune.types import Family
 
-IGNORED = -100
-ENCODER_ROW, DECODER_ROW = 128, 112
-FIRST_SIGN, SIGNS = 2 + 0xF5, 11
-"""Token ids of the bytes F5 to FF, which UTF-8 never uses."""
+PEAK_RATES: dict[Family, float] = {"decoder-only": 3e-3, "encoder-decoder": 2e-2}
+"""AdamW's rate for the decoder, Adafactor's for T5: relative to each weight's size, which T5's small query weights
+need (with AdamW at either 3e-3 or 6e-4 the loss fell more slowly from the first million tokens on)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,7 @@ class Recipe:
     Attributes:
         tokens: Tokens to read before stopping; the learning rate falls along a cosine until then.
         batch_tokens: Tokens of one optimizer step, about.
+        learning_rate: Peak rate; None: the family's in ``PEAK_RATES``.
         tokenizer_documents: Documents that the tokenizer is trained on.
     """
 
@@ -59,7 +60,7 @@ class Recipe:
     seed: int = 0
     hidden_size: int = 128
     layers: int = 5
-    learning_rate: float = 3e-3
+    learning_rate: float | None = None
     warmup_steps: int = 200
     batch_tokens: int = 4_096
     weight_decay: float = 0.05
@@ -69,16 +70,7 @@ class Recipe:
         """Learning rate of a step: warm-up, then a cosine down to a twentieth."""
         warm = min(1.0, (step + 1) / self.warmup_steps)
         left = 0.5 * (1 + math.cos(math.pi * min(1.0, tokens_seen / self.tokens)))
-        return self.learning_rate * warm * (0.05 + 0.95 * left)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextBatch:
-    """Arrays of one step and the number of the first document of the next."""
-
-    arrays: dict[str, Tensor]
-    next_document: int
-    tokens: int
+        return (self.learning_rate or PEAK_RATES[self.family]) * warm * (0.05 + 0.95 * left)
 
 
 def build_model(recipe: Recipe, *, vocabulary_size: int) -> LlamaForCausalLM | T5ForConditionalGeneration:
@@ -123,107 +115,6 @@ def build_model(recipe: Recipe, *, vocabulary_size: int) -> LlamaForCausalLM | T
     return model
 
 
-def decoder_batch(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, document: int, step: int) -> TextBatch:
-    """Rows of whole documents one after another, each row beginning with a new one; three of four steps short rows."""
-    length = 256 if step % 4 == 3 else 128
-    rows_wanted = max(1, recipe.batch_tokens // length)
-    rows: list[list[int]] = []
-    row: list[int] = []
-    stream = _encoded(tokenizer, recipe.seed, document)
-    number = document
-    while len(rows) < rows_wanted:
-        row += next(stream)
-        number += 1
-        if len(row) >= length:
-            rows.append(row[:length])
-            row = []
-    ids = torch.tensor(rows)
-    return TextBatch(arrays={"input_ids": ids, "labels": ids}, next_document=number, tokens=ids.numel())
-
-
-def encoder_decoder_batch(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, document: int) -> TextBatch:
-    """Packed pairs of (a document's beginning, its rest), sometimes with whole documents before the beginning."""
-    rng = Random(f"cuts/{recipe.seed}/{document}")
-    stream = _encoded(tokenizer, recipe.seed, document)
-    rows_wanted = max(1, recipe.batch_tokens // (ENCODER_ROW + DECODER_ROW))
-    rows: list[list[tuple[list[int], list[int]]]] = [[] for _ in range(rows_wanted)]
-    number, refused = document, 0
-    while refused < rows_wanted // 2 + 1:
-        count = rng.choices((1, 2, 3), (85, 10, 5))[0]
-        *before, last = islice(stream, count)
-        number += count
-        asked = _spans_left_out(last, rng) if rng.random() < 0.25 else _cut(last, rng)
-        inputs = [token for one in before for token in one[:-1]] + asked[0] + [tokenizer.eos_token_id]
-        pair = (inputs[-ENCODER_ROW:], asked[1][:DECODER_ROW])
-        roomy = next((row for row in rows if _fits([*row, pair])), None)
-        if roomy is None:
-            refused += 1
-        else:
-            roomy.append(pair)
-    arrays = _packed(rows)
-    return TextBatch(
-        arrays=arrays,
-        next_document=number,
-        tokens=int((arrays["encoder_segments"] > 0).sum() + (arrays["decoder_segments"] > 0).sum()),
-    )
-
-
-def _cut(document: list[int], rng: Random) -> tuple[list[int], list[int]]:
-    """A document's beginning and its rest: mostly all of it, else a few tokens, which the encoder must tell."""
-    if rng.random() < 0.7:
-        cut = rng.randint(len(document) // 8, len(document) * 3 // 4)
-        return document[:cut], document[cut:]
-    cut = rng.randint(len(document) // 3, len(document) - 2)
-    return document[:cut], document[cut : cut + 6]
-
-
-def _spans_left_out(document: list[int], rng: Random) -> tuple[list[int], list[int]]:
-    """A document with short spans left out, each under a sign of its own; and the signs with what belongs there.
-
-    Paper: Raffel et al. 2020, section 3.1.4 (span corruption). The signs are bytes that no text contains.
-    """
-    inputs: list[int] = []
-    targets: list[int] = []
-    at, sign = 0, FIRST_SIGN
-    last = len(document) - 1  # the end of the sequence, which is said only when it is reached in writing
-    while at < last:
-        if sign < FIRST_SIGN + SIGNS and rng.random() < 0.14:
-            size = rng.randint(1, 3)
-            targets += [sign, *document[at : min(at + size, last)]]
-            inputs.append(sign)
-            at, sign = at + size, sign + 1
-        inputs += document[at : min(at + 1, last)]
-        at += 1
-    return inputs, targets or [document[-1]]
-
-
-def _fits(pairs: Sequence[tuple[list[int], list[int]]]) -> bool:
-    sizes = [(len(inputs), len(targets)) for inputs, targets in pairs]
-    return sum(n for n, _ in sizes) <= ENCODER_ROW and sum(m for _, m in sizes) <= DECODER_ROW
-
-
-def _packed(rows: Sequence[Sequence[tuple[list[int], list[int]]]]) -> dict[str, Tensor]:
-    """Arrays [rows, row length]; the decoder reads each target shifted right behind the start token, 0."""
-    shape = {"encoder": (len(rows), ENCODER_ROW), "decoder": (len(rows), DECODER_ROW)}
-    arrays = {
-        f"{side}_{what}": torch.zeros(size, dtype=torch.long)
-        for side, size in shape.items()
-        for what in ("tokens", "segments")
-    }
-    arrays["labels"] = torch.full(shape["decoder"], IGNORED)
-    for r, row in enumerate(rows):
-        n = m = 0
-        for segment, (inputs, targets) in enumerate(row, start=1):
-            read, written = slice(n, n + len(inputs)), slice(m, m + len(targets))
-            arrays["encoder_tokens"][r, read] = torch.tensor(inputs)
-            arrays["encoder_segments"][r, read] = segment
-            arrays["decoder_tokens"][r, written] = torch.tensor([0, *targets[:-1]])
-            arrays["decoder_segments"][r, written] = segment
-            arrays["labels"][r, written] = torch.tensor(targets)
-            n, m = n + len(inputs), m + len(targets)
-    return arrays
-
-
 def loss_of(model: torch.nn.Module, arrays: dict[str, Tensor]) -> Tensor:
     """Mean negative log-likelihood of the labels."""
     if "encoder_tokens" not in arrays:
@@ -250,25 +141,6 @@ def loss_of(model: torch.nn.Module, arrays: dict[str, Tensor]) -> Tensor:
     return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), arrays["labels"].flatten())
 
 
-def _encoded(tokenizer: PreTrainedTokenizerBase, seed: int, document: int) -> Iterator[list[int]]:
-    """Token ids of the documents from a number on, each with the end-of-sequence token."""
-    stream = documents(seed, start=document)
-    while True:
-        for ids in tokenizer(list(islice(stream, 64)), add_special_tokens=False)["input_ids"]:
-            yield [*ids, tokenizer.eos_token_id]
-
-
-def batches(tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, document: int, step: int) -> Iterator[TextBatch]:
-    """The endless stream of steps from a document on."""
-    while True:
-        if recipe.family == "decoder-only":
-            batch = decoder_batch(tokenizer, recipe, document=document, step=step)
-        else:
-            batch = encoder_decoder_batch(tokenizer, recipe, document=document)
-        yield batch
-        document, step = batch.next_document, step + 1
-
-
 def pretrain(
     recipe: Recipe,
     *,
@@ -293,14 +165,20 @@ def pretrain(
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(recipe, out)
     model = build_model(recipe, vocabulary_size=len(tokenizer))
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
-    )
+    optimizer = _optimizer(model, recipe)
     state = _resume(model, optimizer, out)
     saved_at = probed_at = time.monotonic()
     losses: list[float] = []
     began, first_tokens, at_start = time.monotonic(), state["tokens"], state["step"]
-    for batch in batches(tokenizer, recipe, document=state["document"], step=state["step"]):
+    stream = batches(
+        tokenizer,
+        family=recipe.family,
+        seed=recipe.seed,
+        batch_tokens=recipe.batch_tokens,
+        document=state["document"],
+        step=state["step"],
+    )
+    for batch in stream:
         if state["tokens"] >= recipe.tokens or state["step"] - at_start == stop_after_steps:
             break
         losses.append(_step(model, optimizer, batch, rate=recipe.rate(state["step"], state["tokens"])))
@@ -323,6 +201,14 @@ def pretrain(
     _save(model, optimizer, tokenizer, state, out)
     _log(out, {**state, "probes": _probed(model, tokenizer, probe_items)})
     return out / "model"
+
+
+def _optimizer(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.family == "encoder-decoder":
+        return Adafactor(list(model.parameters()), lr=recipe.rate(0, 0))
+    return torch.optim.AdamW(
+        model.parameters(), lr=recipe.rate(0, 0), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
+    )
 
 
 def _probed(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, count: int) -> dict[str, float]:
@@ -422,7 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=5)
-    parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--learning-rate", type=float, help="peak rate; default by family")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes-between-checkpoints", type=float, default=5.0)
     given = parser.parse_args(arguments)

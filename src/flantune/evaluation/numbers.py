@@ -9,14 +9,14 @@ from decimal import Decimal
 from flantune.evaluation.texts import exact_match
 
 _MINUS = "-−–"  # hyphen, minus sign, en dash
-_SIGN = rf"[+{_MINUS}]"
+_SIGN = rf"[{_MINUS}+]"
 _CURRENCY = r"[$€£¥₹₩₽¢]"
 _THIN = "\u00a0\u2009\u202f"  # no-break and thin spaces: written inside numbers alone
 _NUMBER = re.compile(
     # A sign after a letter, a digit or a bracket is a hyphen or a subtraction.
     rf"(?:(?<![\w)\]])(?P<outer>{_SIGN}){_CURRENCY}?|{_CURRENCY}(?P<inner>{_SIGN})?)?"
-    # No part of a name such as B12, nor of the number before.
-    rf"(?<![^\W\d]|\d)(?P<digits>(?:\d{{1,3}}(?:[,{_THIN}]\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|(?<![\d.])\.\d+)"
+    # Not a part of a name such as B12, nor of the number before.
+    rf"(?<!\w)(?P<digits>(?:\d{{1,3}}(?:[,{_THIN}]\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|(?<!\.)\.\d+)"
 )
 # A sign, a currency and groups of three set off by plain spaces count only when nothing else stands there.
 _WHOLE = re.compile(
@@ -51,11 +51,10 @@ def read_number(text: str) -> Decimal | None:
     """
     if _WHOLE.fullmatch(text):
         text = "".join(text.split())
-    last = None
-    for last in _NUMBER.finditer(text):
-        pass
-    if last is None:
+    found = list(_NUMBER.finditer(text))
+    if not found:
         return None
+    last = found[-1]
     # Decimal, not int: it reads any number of digits and compares exactly.
     size = Decimal(re.sub(rf"[,{_THIN}]", "", last["digits"]))
     return size.copy_negate() if (last["outer"] or last["inner"] or "+") in _MINUS else size

@@ -42,6 +42,13 @@ class ExplainedExclusion:
     reason: str
     connections: tuple[Connection, ...]
 
+    def given_away(self) -> dict[str, tuple[str, ...]]:
+        """Why it would give unseen tasks away → which of them."""
+        found: dict[str, tuple[str, ...]] = {}
+        for one in self.connections:
+            found[one.because] = (*found.get(one.because, ()), one.task)
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldLeaks:

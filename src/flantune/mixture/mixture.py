@@ -1,8 +1,8 @@
 """The endless stream of training prompts: prompt ``i`` is a pure function of the seed and ``i``.
 
 One cycle of the mixture holds exactly ``quota`` draws of each task, in shuffled order. The visits to a task are
-numbered through all cycles, and what a visit shows (row, template, exemplars, order of options) follows from the task's name and that
-number alone.
+numbered through all cycles, and what a visit shows (row, template, exemplars, order of options) follows from the
+task's name and that number alone.
 """
 
 from __future__ import annotations

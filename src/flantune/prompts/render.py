@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from flantune.prompts.compiled import CompiledText
     from flantune.types import Example, SplitRole, Task, Template
 
+__all__ = ["Words", "options_block", "render", "render_words"]
+
 
 class Words(NamedTuple):
     """The two texts of a prompt."""
@@ -74,7 +76,7 @@ def render(
         answer=example.answer,
         references=_references(example, template, style),
     )
-    return _arranged(prompt, order) if style.shuffle_options else prompt
+    return _arranged(prompt, order) if style.shuffle_options and order else prompt
 
 
 def render_words(

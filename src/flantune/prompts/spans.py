@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flantune.prompts.compiled import compile_text
-from flantune.prompts.render import options_block, render
+from flantune.prompts.options import options_block
+from flantune.prompts.render import render
 
 if TYPE_CHECKING:
     from flantune.types import Example, Task, Template

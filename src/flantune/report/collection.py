@@ -171,7 +171,7 @@ def task_anchor(name: str) -> str:
     >>> task_anchor("wmt14_enfr")
     'task-wmt14_enfr'
     """
-    return f"task-{quote(name, safe='')}"
+    return f"task-{quote(name, safe='', errors='replace')}"
 
 
 def _unique_anchors(names: Sequence[str]) -> dict[str, str]:
@@ -233,7 +233,7 @@ def _places(task: Task) -> tuple[tuple[str, str, str], ...]:
     if isinstance(source, HubSource):
         config = (("configuration", source.config, ""),) if source.config else ()
         revision = (("revision", source.revision, ""),) if source.revision else ()
-        link = f"https://huggingface.co/datasets/{quote(source.id, safe='/')}"
+        link = f"https://huggingface.co/datasets/{quote(source.id, safe='/', errors='replace')}"
         return (("hub", source.id, link), *config, *revision)
     if isinstance(source, FileSource):
         return tuple(("file", ", ".join(_names(pattern)), "") for pattern in source.files.values())
@@ -276,7 +276,7 @@ def _wording(
             problem = error.render()
     return Wording(
         name=template.name,
-        anchor=f"{task_anchor(task.name)}/{quote(template.name, safe='')}",
+        anchor=f"{task_anchor(task.name)}/{quote(template.name, safe='', errors='replace')}",
         is_inverted=template.is_inverted,
         inputs=_holes(template.inputs, tones),
         targets=_holes(template.targets, tones),

@@ -95,16 +95,18 @@ def _facts(groups: Sequence[ClusterGroup]) -> list[Fact]:
     templates = sum(len(found.wordings) for found in datasets)
     inverted = sum(found.inverted for found in datasets)
     families = {found.task.family or found.task.name for found in datasets}
-    return [
-        Fact("Datasets", numbers.count(len(datasets)), f"of {numbers.plural(len(families), 'family', 'families')}"),
-        Fact("Clusters", numbers.count(len(groups)), "kinds of task, held out whole"),
-        Fact("Templates", numbers.count(templates), f"{numbers.count(inverted)} of them inverted"),
-        Fact(
-            "Answered by",
-            f"{numbers.count(kinds.count('classification'))} + {numbers.count(kinds.count('generation'))}",
-            "choosing an option + writing",
+    choosing, writing = (numbers.count(kinds.count(kind)) for kind in ("classification", "generation"))
+    found = (
+        (
+            "Datasets",
+            numbers.count(len(datasets)),
+            f"of {numbers.plural(len(families), 'source family', 'source families')}",
         ),
-    ]
+        ("Clusters", numbers.count(len(groups)), "kinds of task, held out whole"),
+        ("Templates", numbers.count(templates), f"{numbers.count(inverted)} of them inverted"),
+        ("Answers", f"{choosing} + {writing}", "chosen among options + written"),
+    )
+    return [Fact(name=name, value=value, note=note) for name, value, note in found]
 
 
 def _digest(text: str) -> str:

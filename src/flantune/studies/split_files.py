@@ -13,7 +13,7 @@ from flantune.errors import ConfigError, did_you_mean
 from flantune.files import read_json, write_text
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.run_file import to_toml
-from flantune.studies import splits
+from flantune.studies import paper, splits
 from flantune.studies.splits import Split, Study, arranged
 from flantune.tasks.load import load_tasks
 from flantune.tasks.regroup import Grouping, load_grouping, regroup
@@ -107,27 +107,27 @@ def plan_study(file: RunFile, *, kind: str, options: StudyOptions | None = None)
 
 
 def _make(kind: str, tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
-    order, test = options.order or splits.PAPER_ORDER, options.test or splits.PAPER_TEST
+    order, test = options.order or paper.PAPER_ORDER, options.test or paper.PAPER_TEST
     if kind == "leave-one-cluster-out":
         return splits.leave_one_cluster_out(tasks, rules)
     if kind == "within-cluster":
-        number = options.counts[0] if options.counts else splits.WITHIN_CLUSTER_SPLITS
+        number = options.counts[0] if options.counts else paper.WITHIN_CLUSTER_SPLITS
         return splits.within_cluster(tasks, rules, splits=number, seed=options.seed)
     if kind == "clusters":
         return splits.cluster_counts(
             tasks, rules, order=order, test=test, max_tasks=options.max_tasks, seed=options.seed
         )
     if kind == "tasks-per-cluster":
-        counts = options.counts or splits.PER_CLUSTER_COUNTS
+        counts = options.counts or paper.PER_CLUSTER_COUNTS
         return splits.tasks_per_cluster(tasks, rules, order=order, test=test, counts=counts, seed=options.seed)
     base = (
-        splits.without_tasks(tasks, rules, splits.SUPER_GLUE, name="SuperGLUE")
+        splits.without_tasks(tasks, rules, paper.SUPER_GLUE, name="SuperGLUE")
         if options.hide_super_glue
         else splits.without_clusters(tasks, rules, test)
     )
     if kind == "templates":
-        return splits.template_counts(base, tasks, counts=options.counts or splits.TEMPLATE_COUNTS)
-    return splits.task_counts(base, tasks, rules, counts=options.counts or splits.TASK_COUNTS, seed=options.seed)
+        return splits.template_counts(base, tasks, counts=options.counts or paper.TEMPLATE_COUNTS)
+    return splits.task_counts(base, tasks, rules, counts=options.counts or paper.TASK_COUNTS, seed=options.seed)
 
 
 def split_json(split: Split) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def write_split(split: Split, planned: PlannedStudy, *, file: RunFile, folder: P
     data = config.data.model_copy(update={"include": _included(split, planned), "exclude": ()})
     if needs_tasks_file(split, planned):
         tasks_file = _write_tasks(split, planned, data=data, folder=folder)
-        data = data.model_copy(update={"tasks": (str(tasks_file),), "collection": ""})
+        data = data.model_copy(update={"tasks": (str(tasks_file),), "collection": ()})
     holdout = config.holdout.model_copy(update={"folds": (split.held_out,)})
     if planned.has_own_rules:
         path = write_text((folder / "taxonomy.toml").absolute(), taxonomy_toml(planned.taxonomy))

@@ -14,28 +14,17 @@ from flantune.files import slug
 from flantune.mixture.holdout import HoldoutSplit, check_unseen, hold_out
 from flantune.mixture.permutation import permute, stream_key
 from flantune.mixture.taxonomy import Taxonomy, plain_name
+from flantune.studies.paper import (
+    PAPER_ORDER,
+    PAPER_TEST,
+    PER_CLUSTER_COUNTS,
+    TASK_COUNTS,
+    TEMPLATE_COUNTS,
+    WITHIN_CLUSTER_SPLITS,
+)
 
 if TYPE_CHECKING:
     from flantune.types import Task
-
-PAPER_ORDER = (
-    "summarization",
-    "translation",
-    "reading comprehension",
-    "sentiment",
-    "structure to text",
-    "coreference",
-    "conversational qa",
-)
-"""Clusters in the order in which the paper adds them. Paper: FLAN 2021, section 4.1."""
-PAPER_TEST = ("entailment", "common sense", "open domain qa")
-"""Clusters held out while others are added. Paper: FLAN 2021, section 4.1."""
-SUPER_GLUE = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
-"""The tasks that the public code holds out in its studies of templates and of the number of training tasks."""
-TEMPLATE_COUNTS = (1, 2, 4, 7, 10)
-TASK_COUNTS = tuple(range(5, 60, 5))
-PER_CLUSTER_COUNTS = (1, 2, 3, 4)
-WITHIN_CLUSTER_SPLITS = 10
 
 SAME_CLUSTER = "a task of the same cluster is trained on"
 OVERLAPPING = "a task of an overlapping cluster is trained on"

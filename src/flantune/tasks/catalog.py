@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flantune.config import DataSettings
 from flantune.errors import ConfigError, SourceError, did_you_mean
 from flantune.tasks.examples import adapt_row, first_examples
-from flantune.tasks.load import load_task_file, load_tasks
+from flantune.tasks.load import collections, load_task_file, load_tasks
 from flantune.tasks.rows import BadRow
 from flantune.tasks.slots import slots_of
 from flantune.tasks.sources import HubSource, hub_reference
@@ -19,18 +19,17 @@ if TYPE_CHECKING:
     from flantune.types import Example, Task
 
 _COLLECTIONS = Path(__file__).parents[1] / "collections"
-DEFAULT_COLLECTION = "flan2021"
 
 
-def tasks_of(run_file: Path | None, *, collection: str = "") -> tuple[Task, ...]:
-    """The tasks of a run file, or of a shipped collection.
+def tasks_of(run_file: Path | None, *, collection: tuple[str, ...] = ()) -> tuple[Task, ...]:
+    """The tasks of a run file, or of shipped collections.
 
     Raises:
         ConfigError: Neither is named, or both are.
         FlantuneError: The run file or a task is wrong.
     """
     if (run_file is None) == (not collection):
-        hint = "flantune tasks list RUN_FILE, or --collection flan2021"
+        hint = f"name a run file, or --collection with one of: {', '.join(collections())}"
         raise ConfigError("name a run file or a collection, one of the two", hint=hint)
     if run_file is None:
         return load_tasks(DataSettings(collection=collection), root=Path())
@@ -40,24 +39,25 @@ def tasks_of(run_file: Path | None, *, collection: str = "") -> tuple[Task, ...]
     return load_tasks(loaded.config.data, root=loaded.root)
 
 
-def find_task(name: str, *, run_file: Path | None = None, collection: str = "") -> Task:
-    """One task by name: of a run file, or of a shipped collection (``flan2021`` when nothing is named).
+def find_task(name: str, *, run_file: Path | None = None, collection: tuple[str, ...] = ()) -> Task:
+    """One task by name: of a run file, or of shipped collections (all of them when nothing is named).
 
     Raises:
         ConfigError: There is no such task; names one like it.
         FlantuneError: The run file or the task is wrong.
     """
-    chosen = collection or (DEFAULT_COLLECTION if run_file is None else "")
-    file = _COLLECTIONS / chosen / f"{name}.toml"
-    if chosen and run_file is None and file.is_file():
-        return load_task_file(file)  # files are named after their tasks: no need to read all the others
+    chosen = collection or (collections() if run_file is None else ())
+    for one in chosen if run_file is None else ():
+        file = _COLLECTIONS / one / f"{name}.toml"
+        if file.is_file():
+            return load_task_file(file)  # files are named after their tasks: no need to read all the others
     tasks = tasks_of(run_file, collection=chosen)
     found = next((task for task in tasks if task.name == name), None)
     if found is None:
         names = [task.name for task in tasks]
-        place = str(run_file) if run_file else f"the collection {chosen}"
+        place = str(run_file) if run_file else f"the collections {', '.join(chosen)}"
         raise ConfigError(
-            f'no task "{name}" in {place}', hint=did_you_mean(name, names) or f"it has {len(names)} others"
+            f'no task "{name}" in {place}', hint=did_you_mean(name, names) or f"there are {len(names)} others"
         )
     return found
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +60,12 @@ class MetricsLog:
 
     def close(self) -> None:
         """Lets go of the files."""
-        self._file.close()
-        if self._board is not None:
-            self._board.close()
+        # What a full disk still holds back was reported when it was written.
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            if self._board is not None:
+                self._board.close()
 
 
 def read_metrics(path: Path, *, up_to: int) -> list[dict[str, Any]]:

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flantune.cli.contamination import command
+from flantune.contamination.clean import read_clean
+
+SHARED = "the ferry to the outer islands leaves at seven in the morning from the old stone pier"
+
+TASK = """
+name = "{name}"
+clusters = ["{cluster}"]
+kind = "generation"
+[source]
+files = {{ train = "{name}_train.jsonl", test = "{name}_test.jsonl" }}
+[splits]
+train = "train"
+test = "test"
+[fields]
+text = "text"
+[answer]
+column = "answer"
+[[templates]]
+name = "t"
+inputs = "{{text}}"
+"""
+
+
+@pytest.fixture
+def run_file(tmp_path: Path, sentence) -> Path:
+    for name, cluster in (("news", "summarization"), ("quiz", "questions")):
+        (tmp_path / f"{name}.toml").write_text(TASK.format(name=name, cluster=cluster), encoding="utf-8")
+        for role in ("train", "test"):
+            rows = [{"text": sentence(f"{name}-{role}-{k}-", 20), "answer": "yes"} for k in range(4)]
+            (tmp_path / f"{name}_{role}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with (tmp_path / "news_train.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps({"text": f"Timetable: {SHARED}.", "answer": "no"}))
+    path = tmp_path / "run.toml"
+    path.write_text(
+        '[data]\ntasks = ["news.toml", "quiz.toml"]\ncache = "cache"\n'
+        '[holdout]\nfolds = [["questions"], ["summarization"]]\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def plant(run_file: Path) -> None:
+    with (run_file.parent / "quiz_test.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps({"text": f"[bold]When?[/bold] {SHARED.title()}", "answer": "seven"}))
+
+
+def run(*args: object):
+    return CliRunner(env={"COLUMNS": "200"}).invoke(command, [str(arg) for arg in args])
+
+
+def test_a_clean_run_ends_with_code_0(run_file):
+    result = run(run_file)
+    assert result.exit_code == 0, result.output
+    assert "no overlap: none of 8 test rows of 2 unseen tasks" in result.stdout
+
+
+def test_an_overlap_ends_with_code_1_and_says_where(run_file):
+    plant(run_file)
+    result = run(run_file)
+    assert result.exit_code == 1, result.output
+    assert "quiz test row 4 text = news train row 4 text, 17 words: “the ferry to the outer" in result.stdout
+    assert "1 of 9 test rows (11.1%) in 1 of 2 unseen tasks overlap with 1 training rows" in result.stdout
+    assert "--clean" in result.stdout
+
+
+def test_json_owns_stdout(run_file, tmp_path):
+    plant(run_file)
+    out, clean = tmp_path / "made" / "report.json", tmp_path / "clean.json"
+    result = run(run_file, "--json", "--out", out, "--clean", clean)
+    report = json.loads(result.stdout)
+    assert json.loads(out.read_text(encoding="utf-8")) == report
+    task = report["folds"][0]["tasks"][0]
+    assert {key: task[key] for key in ("task", "rows", "dirty", "share", "overlapping", "duplicates")} == {
+        "task": "quiz", "rows": 5, "dirty": 1, "share": 0.2, "overlapping": 1, "duplicates": 0,
+    }  # fmt: skip
+    folds = read_clean(clean)
+    assert [dict(fold.test) for fold in folds] == [{"quiz": {4}}, {}]
+    assert folds[0].train == {"news": {4}}
+
+
+def test_one_fold_and_other_limits(run_file):
+    plant(run_file)
+    assert run(run_file, "--fold", 1).exit_code == 0
+    assert run(run_file, "--fold", 0, "--ngram", 30).exit_code == 0
+    assert run(run_file, "--fold", 0, "--max-documents", 0).exit_code == 1
+
+
+def test_mistakes_are_named(run_file):
+    assert "there are 2 folds" in str(run(run_file, "--fold", 2).exception)
+    assert "nothing is held out" in str(run(run_file, "--set", "holdout.folds=[]").exception)

@@ -1,0 +1,159 @@
+"""Exported mixtures: the run's own prompts, with provenance, the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from flantune import exporting
+from flantune.cli.export import command
+from flantune.errors import ConfigError, FlantuneError
+from flantune.exporting import Format, export, format_of, whole_file
+from flantune.planning import make_mixture, prepare_tasks, split_fold
+from flantune.prompts.layout import Layout, inputs_text
+from flantune.run_file import RunFile, load_run_file
+from tests.end_to_end.small_world import write_small_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_small_world(folder)
+    return folder
+
+
+def load(world: Path, *overrides: str) -> RunFile:
+    return load_run_file(world / "run.toml", overrides=overrides)
+
+
+def write(world: Path, name: str, *overrides: str, form: Format = "jsonl", count: int = 50, fold: int = 0) -> Path:
+    path = world / "exports" / name
+    export(load(world, *overrides), path=path, count=count, form=form, fold=fold, cache=world / "cache")
+    return path
+
+
+def rows_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "chat"])
+def test_the_same_seed_writes_the_same_bytes(world: Path, form: Format) -> None:
+    one, other = (write(world, name, form=form) for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
+    assert one.read_bytes() != write(world, "third", "seed=4", form=form).read_bytes()
+
+
+def test_rows_are_the_draws_of_the_run(world: Path) -> None:
+    file = load(world, "prompts.train_shots=[0, 2]")
+    prepared, _ = prepare_tasks(file.config, root=file.root, cache=world / "cache")
+    split = split_fold(file.config, [one.task for one in prepared], file.config.holdout.folds[1])
+    mixture = make_mixture(file.config, prepared, split)
+    rows = rows_of(write(world, "draws", "prompts.train_shots=[0, 2]", fold=1))
+    for index, row in enumerate(rows):
+        prompt = mixture[index]
+        assert row["index"] == index
+        assert row["inputs"] == inputs_text(prompt, Layout.from_settings(file.config.prompts))
+        assert row["targets"] == prompt.targets
+        assert row["exemplar_rows"] == [exemplar.row for exemplar in prompt.exemplars]
+    assert {len(row["exemplar_rows"]) for row in rows} == {0, 2}
+
+
+def test_provenance_leads_back_to_the_raw_row(world: Path) -> None:
+    raw = {name: rows_of(world / name / "train.jsonl") for name in ("mood", "tone", "animal", "echo")}
+    rows = rows_of(write(world, "provenance"))
+    assert {row["task"] for row in rows} == {"animal", "echo"}
+    assert {row["is_inverted"] for row in rows} == {True, False}
+    for row in rows:
+        source = raw[row["task"]][row["row"]]
+        assert source["text"] in (row["targets"] if row["is_inverted"] else row["inputs"])
+        if row["is_inverted"]:
+            assert row["options"] == [] and row["answer"] is None
+        elif row["options"]:
+            assert row["options"][row["answer"]] == source["answer"] == row["targets"]
+        assert row["split"] == row["source_split"] == "train"
+        assert row["clusters"] == [{"animal": "topic", "echo": "copying"}[row["task"]]]
+
+
+def test_trap_held_out_tasks_are_not_exported(world: Path) -> None:
+    assert {row["task"] for row in rows_of(write(world, "fold1", fold=1))} == {"mood", "tone", "echo"}
+
+
+def test_parquet_holds_the_same_rows(world: Path) -> None:
+    path = write(world, "rows.parquet", form="parquet")
+    assert pq.read_table(path).to_pylist() == rows_of(write(world, "rows.jsonl"))
+
+
+def test_blocks_change_no_row(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = write(world, "whole").read_bytes()
+    monkeypatch.setattr(exporting, "_BLOCK", 7)
+    assert write(world, "pieces").read_bytes() == whole
+    assert pq.read_metadata(write(world, "pieces.parquet", form="parquet")).num_row_groups == 8
+
+
+def test_chat_rows_have_two_turns(world: Path) -> None:
+    flat = rows_of(write(world, "flat"))
+    for row, plain in zip(rows_of(write(world, "chat", form="chat")), flat, strict=True):
+        assert [turn["role"] for turn in row["messages"]] == ["user", "assistant"]
+        assert [turn["content"] for turn in row["messages"]] == [plain["inputs"], plain["targets"]]
+        assert row["metadata"]["row"] == plain["row"] and "inputs" not in row["metadata"]
+
+
+def test_a_run_file_without_folds_exports_all_tasks(world: Path) -> None:
+    rows = rows_of(write(world, "all", "holdout.folds=[]", count=200))
+    assert {row["task"] for row in rows} == {"mood", "tone", "animal", "echo"}
+    with pytest.raises(ConfigError, match="there are 2 folds"):
+        write(world, "none", fold=2)
+
+
+def test_an_export_that_fails_leaves_nothing(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise FlantuneError("stop")
+
+    monkeypatch.setattr(exporting, "write_jsonl", fail)
+    with pytest.raises(FlantuneError, match="stop"):
+        write(world, "failed.jsonl")
+    assert not [path for path in (world / "exports").iterdir() if "failed" in path.name]
+
+
+def test_an_export_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "old.jsonl"
+    path.write_text("old")
+    with pytest.raises(KeyError), whole_file(path) as handle:
+        handle.write(b"new")
+        raise KeyError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with whole_file(path) as handle:
+        handle.write(b"new")
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_memory_does_not_grow_with_the_count(world: Path, form: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "_BLOCK", 64)
+    peaks = []
+    write(world, "warm", form=form)
+    for count in (400, 4_000):
+        tracemalloc.start()
+        write(world, f"memory-{count}", form=form, count=count)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0] + 200_000
+
+
+def test_the_name_tells_the_format() -> None:
+    names = ("a.parquet", "a.jsonl", "a.chat.jsonl", "a")
+    assert [format_of(Path(name)) for name in names] == ["parquet", "jsonl", "chat", "jsonl"]
+
+
+def test_the_command_writes_and_says_where(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world)
+    out = world / "exports" / "by-command.jsonl"
+    result = CliRunner().invoke(command, ["run.toml", "--fold", "0", "--count", "9", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(out) and len(rows_of(out)) == 9
+    assert "9 rows under: no stated licence" in result.stderr
