@@ -109,7 +109,9 @@ def test_references_count_as_text(prepared, sentence):
     assert only(found).fields == {"(answer)": 1}
 
 
-def test_grams_in_too_many_texts_are_ignored_and_counted(prepared, sentence):
+@pytest.mark.parametrize("characters", [100, 1 << 20])
+def test_grams_in_too_many_texts_are_ignored_and_counted(prepared, sentence, monkeypatch, characters):
+    monkeypatch.setattr(corpus, "BLOCK_CHARACTERS", characters)
     common, own = sentence("boiler", 13), sentence("o", 15)
     texts = [f"{sentence(f'u{k}-', 10)} {common}" for k in range(11)]
     test = prepared("b", test=[f"{common} {sentence('t', 10)}", f"{common} {own}"])
@@ -194,6 +196,14 @@ def _random_tasks(seed, *, rows=40, vocabulary=6):
     train = [make_prepared(f"train {k}", train=[text() for _ in range(rows)]) for k in range(3)]
     unseen = [make_prepared(f"unseen {k}", test=[text() for _ in range(rows)]) for k in range(2)]
     return train, unseen
+
+
+def test_a_short_gram_is_no_part_of_a_long_one(prepared, sentence):
+    """With one hash for all grams, the first eight words of a longer gram look like a match of eight words."""
+    rows = [sentence("s", 20), {"text": sentence("t", 8), "answer": ""}]
+    train = prepared("a", train=[f"{sentence('s', 8)} {sentence('x', 9)}", FILLER])
+    settings = Settings(max_documents=None)
+    assert not compare([train], [prepared("b", test=rows)], settings=settings, hash_bits=0).has_overlap
 
 
 @pytest.mark.parametrize("seed", range(3))

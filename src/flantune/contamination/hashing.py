@@ -16,7 +16,6 @@ _BASE = 0xD1342543DE82EF95  # odd, so that it has an inverse modulo 2^64
 _SIZE_STEP = 1 << 20
 _BITS_PER_ENTRY = 5  # 2^5 bits an entry: three of a hundred absent hashes pass
 _MAX_FILTER_BITS = 31  # 256 MiB
-_LENGTH_SALT = 0xA24BAED4963EE407
 
 
 def ranges(sizes: NDArray[np.generic]) -> Int64:
@@ -56,12 +55,10 @@ class PrefixSums:
         return (self.sums[stops] - self.sums[starts]) * inverses[starts]
 
     def windows(self, length: int) -> UInt64:
-        """The hash of every window of a length, by the place of its start; other lengths, other hashes."""
+        """The hash of every window of a length, by the place of its start."""
         count = max(0, len(self.sums) - length)
         _, inverses = _powers(len(self.sums))
-        hashes = (self.sums[length:] - self.sums[:count]) * inverses[:count]
-        hashes += np.uint64(length * _LENGTH_SALT % 2**64)
-        return hashes
+        return (self.sums[length:] - self.sums[:count]) * inverses[:count]
 
 
 def prefix_sums(values: UInt64) -> PrefixSums:
