@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -69,6 +70,15 @@ def test_short_texts_are_compared_whole_down_to_eight_words(prepared, sentence):
         task = only(compare([train], [prepared("b", test=[{"text": sentence("s", size), "answer": ""}])]))
         assert task.overlapping == expected
         assert task.too_short == 1 - expected
+
+
+def test_a_row_counts_once_however_many_references_overlap(prepared, sentence):
+    answers = (sentence("s", 15), sentence("t", 15))
+    test = prepared("b", test=["Why?"])
+    test.stores["test"][0] = replace(test.stores["test"][0], references=answers)
+    task = only(compare([prepared("a", train=list(answers))], [test]))
+    assert (task.overlapping, task.fields) == (1, {"(answer)": 1})
+    assert [(one.task, one.overlapping) for one in task.training] == [("a", 1)]
 
 
 def test_grams_do_not_cross_the_border_of_rows_or_long_fields(prepared, sentence):
