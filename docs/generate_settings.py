@@ -41,7 +41,9 @@ def _scratch() -> str:
         f"| `{name}` | `{json.dumps(field.default)}` | {field.description} |"
         for name, field in ScratchSettings.model_fields.items()
     ]
-    head = "\n\n## [model.scratch]\n\nA small model made from nothing, for tests and for runs without pretrained weights."
+    head = (
+        "\n\n## [model.scratch]\n\nA small model made from nothing, for tests and for runs without pretrained weights."
+    )
     return "\n".join([head, "", "| setting | default | meaning |", "|---|---|---|", *rows])
 
 

@@ -188,5 +188,3 @@ def test_trap_08_tuning_never_looks_at_held_out_tasks(finished):
         training = json.loads((run.folder / "folds" / fold / "training.json").read_text())
         assert training["steps"] == 6  # the last step is the result, whatever any score says
         assert not list((run.folder / "folds" / fold).glob("**/best*"))
-
-
