@@ -11,8 +11,8 @@ from flantune.run_file import explain, flatten
 _HEAD = """# Settings
 
 Every setting of a run file, with its default. This page is made from the docstrings in `src/flantune/config.py`;
-`flantune config show run.toml` prints the same for a run file, with where each value came from. Any setting can be overridden on the
-command line: `--set training.steps=100`.
+`flantune config show run.toml` prints the same for a run file, with where each value came from. Any setting can be
+overridden on the command line: `--set training.steps=100`.
 """
 
 
