@@ -9,7 +9,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("mixture_startup", "packing_fill", "stages")
+NAMES = ("mixture_startup", "packing_fill", "contamination", "stages")
 
 
 def main(names: list[str]) -> int:

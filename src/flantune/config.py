@@ -36,10 +36,14 @@ class DataSettings(Settings):
     """Only these tasks by name; empty means all."""
     exclude: tuple[str, ...] = ()
     """Never these tasks, by name."""
+    clusters: str = ""
+    """Another grouping into clusters: "flan2021_clusters17" (the public code's finer ones) or a TOML file."""
     mirror: Path | None = None
     """Folder that mirrors the hub: <org>/<name>/<config>/<split>.jsonl.gz or .parquet. None: the Hugging Face hub."""
     cache: Path | None = None
     """Where adapted examples are kept between runs. None: `data/` inside the run folder."""
+    clean: Path | None = None
+    """Rows to leave out of training, as `flantune contamination --clean` writes them. None: all rows are used."""
     max_bad_share: Share = 0.01
     """The run stops when more than this share of a split's rows is bad."""
     missing: Literal["error", "skip"] = "error"

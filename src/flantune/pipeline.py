@@ -92,7 +92,9 @@ def _prepare(job: _Job) -> tuple[list[PreparedTask], str]:
         )
     for name, reason in skipped.items():
         job.reporter.note(f"{name} is left out: {reason}")
-    identity = fingerprint(training_identity(job.config), [task_fingerprint(p) for p in prepared])
+    clean = job.config.data.clean
+    left_out = clean.read_text(encoding="utf-8") if clean is not None and clean.exists() else None
+    identity = fingerprint(training_identity(job.config), [task_fingerprint(p) for p in prepared], left_out)
     if job.folder.data.exists() and read_json(job.folder.data)["identity"] != identity:
         raise ConfigError(
             "the tasks or their data changed since this run began",

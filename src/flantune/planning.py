@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.contamination.clean import fold_of, leave_out, read_clean
 from flantune.errors import ConfigError, SourceError
 from flantune.mixture.holdout import HoldoutSplit, check_unseen, hold_out, load_taxonomy
 from flantune.mixture.mixture import Mixture
@@ -94,8 +95,9 @@ def tokenizer_texts(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iter
     layout = Layout.from_settings(config.prompts)
     tasks = [p.task for p in prepared]
     splits = [split_fold(config, tasks, clusters) for clusters in config.holdout.folds]
-    common = set.intersection(*({task.name for task in split.train} for split in splits)) if splits else set()
-    chosen = [p for p in prepared if p.task.name in common] or list(prepared)
+    trained = [{p.task.name: p for p in trained_tasks(config, prepared, split)} for split in splits]
+    common = set.intersection(*(set(found) for found in trained)) if trained else set()
+    chosen = [trained[0][name] for name in sorted(common)] or list(prepared)
     mixture = Mixture(
         chosen,
         seed=config.seed,
@@ -120,8 +122,17 @@ def make_codec(config: RunConfig, tokenizer: PreTrainedTokenizerBase, family: Fa
 
 def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> Mixture:
     """The endless stream of training prompts of one fold; packing sees to the token budget and counts what it costs."""
-    names = {task.name for task in split.train}
-    chosen = [p for p in prepared if p.task.name in names and len(p.stores.get("train", ()))]
+    chosen = trained_tasks(config, prepared, split)
     if not chosen:
         raise ConfigError("no task is left to train on", where="holdout.folds", hint="hold out less, or add tasks")
     return Mixture(chosen, seed=config.seed, settings=config.mixture, prompts=config.prompts)
+
+
+def trained_tasks(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> list[PreparedTask]:
+    """The tasks a fold trains on, without the rows that ``data.clean`` leaves out."""
+    names = {task.name for task in split.train}
+    chosen = [p for p in prepared if p.task.name in names]
+    if config.data.clean is not None:
+        fold = fold_of(read_clean(config.data.clean), split.held_out, where="data.clean")
+        chosen = leave_out(chosen, fold.train)
+    return [p for p in chosen if len(p.stores.get("train", ()))]

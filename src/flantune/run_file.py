@@ -18,7 +18,6 @@ from flantune.errors import ConfigError, did_you_mean
 
 Tree = dict[str, Any]
 
-_PATHS = ("data.mirror", "data.cache", "holdout.taxonomy")
 _TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-]+)\s*\]")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
 
@@ -206,7 +205,10 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
     return config.model_copy(
         update={
             "data": data.model_copy(
-                update={"tasks": tasks, "mirror": _under(root, data.mirror), "cache": _under(root, data.cache)}
+                update={
+                    "tasks": tasks,
+                    **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean")},
+                }
             ),
             "holdout": holdout.model_copy(update={"taxonomy": _under(root, holdout.taxonomy)}),
             "model": model.model_copy(update={"path": str(local)}) if local and local.is_dir() else model,

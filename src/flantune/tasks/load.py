@@ -51,7 +51,15 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
             problems.append(error)
     _raise_gathered(problems)
     _check_unique(tasks)
-    return _select(tasks, settings)
+    return _grouped(_select(tasks, settings), settings.clusters, root)
+
+
+def _grouped(tasks: tuple[Task, ...], clusters: str, root: Path) -> tuple[Task, ...]:
+    if not clusters:
+        return tasks
+    from flantune.tasks.regroup import load_grouping, regroup
+
+    return regroup(tasks, load_grouping(root / clusters if clusters.endswith(".toml") else clusters), keep_others=True)
 
 
 def collections() -> tuple[str, ...]:
