@@ -7,16 +7,14 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from flantune.demo import probes
-from flantune.demo.pretrain import (
+from flantune.demo.pretrain import Recipe, build_model, pretrain
+from flantune.demo.pretrain_batches import (
     DECODER_ROW,
     ENCODER_ROW,
     IGNORED,
-    Recipe,
     batches,
-    build_model,
     decoder_batch,
     encoder_decoder_batch,
-    pretrain,
 )
 from flantune.demo.rows import MAKERS, task_rows
 from flantune.demo.text import documents
@@ -60,19 +58,18 @@ def test_trap_09_an_answer_is_the_same_tokens_alone_and_after_its_prompt(tokeniz
 
 
 def test_rows_of_the_decoder_begin_with_documents_and_follow_each_other(tokenizer) -> None:
-    recipe = Recipe(family="decoder-only", tokens=1, batch_tokens=1_024)
-    first = decoder_batch(tokenizer, recipe, document=0, step=0)
+    sizes = {"seed": 0, "batch_tokens": 1_024}
+    first = decoder_batch(tokenizer, **sizes, document=0, step=0)
     assert first.arrays["input_ids"].shape == (8, 128)
     begun = tokenizer(next(documents(0)), add_special_tokens=False)["input_ids"]
     assert first.arrays["input_ids"][0, : len(begun)].tolist() == begun
-    again = next(islice(batches(tokenizer, recipe, document=0, step=0), 1, None))
-    other = decoder_batch(tokenizer, recipe, document=first.next_document, step=1)
+    again = next(islice(batches(tokenizer, family="decoder-only", **sizes, document=0, step=0), 1, None))
+    other = decoder_batch(tokenizer, **sizes, document=first.next_document, step=1)
     assert torch.equal(again.arrays["input_ids"], other.arrays["input_ids"])
 
 
 def test_pairs_of_the_encoder_decoder_are_the_two_parts_of_documents(tokenizer) -> None:
-    recipe = Recipe(family="encoder-decoder", tokens=1, batch_tokens=1_024)
-    arrays = encoder_decoder_batch(tokenizer, recipe, document=0).arrays
+    arrays = encoder_decoder_batch(tokenizer, seed=0, batch_tokens=1_024, document=0).arrays
     assert arrays["encoder_tokens"].shape[1] == ENCODER_ROW and arrays["labels"].shape[1] == DECODER_ROW
     whole = {" ".join(text.split()) for text in islice(documents(0), 200)}
     read = arrays["encoder_tokens"][0][arrays["encoder_segments"][0] == 1]
