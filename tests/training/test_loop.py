@@ -178,6 +178,15 @@ def test_ctrl_c_loses_no_step(tmp_path):
     assert without_times(lines(tmp_path / "stopped")) == without_times(lines(tmp_path / "straight"))
 
 
+@pytest.fixture
+def listening():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests run in the background and the shell switched that off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path, monkeypatch):
     """A real signal while the weights are half changed: the step ends, then the checkpoint is written."""
     lm, chosen = make_lm("llama"), settings(steps=6, checkpoint_every=100)
