@@ -457,7 +457,8 @@ class TestDisk:
 
     def test_two_writers_at_once_agree(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
         write_rows(mood_rows(2000))
+        task = moods()  # loaded once: what is tested is writing the store, not this fixture's task file
         with ThreadPoolExecutor(4) as pool:
-            results = list(pool.map(lambda _: prepared(moods(), cache), range(4)))
+            results = list(pool.map(lambda _: prepared(task, cache), range(4)))
         assert len({store.path for result in results for store in result.stores.values()}) == 1  # type: ignore[attr-defined]
         assert not list(cache.rglob(".writing-*"))
