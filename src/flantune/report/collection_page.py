@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from flantune.errors import SourceError
@@ -19,6 +14,7 @@ from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.report import numbers
 from flantune.report.collection import ClusterGroup, cluster_groups, task_anchor
 from flantune.report.setting import Fact
+from flantune.report.templating import asset, digest, template
 from flantune.types import Row, Task
 
 
@@ -55,18 +51,18 @@ def render_collection_page(
 ) -> str:
     """The whole page as text."""
     groups = cluster_groups(tasks, rows, taxonomy=taxonomy)
-    css = _asset("report.css") + _asset("collection.css")
-    script = _asset("collection.js")
-    return _template().render(
+    css = asset("report.css") + asset("collection.css")
+    script = asset("collection.js")
+    return template("collection.html.jinja").render(
         title=title,
         groups=groups,
         facts=_facts(groups),
         n=numbers,
         anchor_of={task.name: task_anchor(task.name) for task in tasks},
         css=Markup(css),
-        css_hash=_digest(css),
+        css_hash=digest(css),
         script=Markup(script),
-        script_hash=_digest(script),
+        script_hash=digest(script),
     )
 
 
@@ -107,21 +103,3 @@ def _facts(groups: Sequence[ClusterGroup]) -> list[Fact]:
         ("Answers", f"{choosing} + {writing}", "chosen among options + written"),
     )
     return [Fact(name=name, value=value, note=note) for name, value, note in found]
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-@cache
-def _template() -> jinja2.Template:
-    loader = jinja2.PackageLoader("flantune.report", "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("collection.html.jinja")
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("flantune.report") / "templates" / name).read_text(encoding="utf-8")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from flantune.files import write_text
@@ -29,6 +24,7 @@ from flantune.report.setting import (
     read_splits,
     stage_seconds,
 )
+from flantune.report.templating import asset, digest, template
 from flantune.report.values import Json, mapping, objects
 from flantune.report.verdict import SHAPES, WORDS, chance_sentence, headline
 
@@ -54,12 +50,12 @@ def render_report(run: RunFiles) -> str:
     unseen = [task for task in results.tasks if not task.is_seen]
     seen = [task for task in results.tasks if task.is_seen]
     browser = collect_samples(run)
-    script = _asset("report.js")
-    return _template().render(
+    script = asset("report.js")
+    return template("report.html.jinja").render(
         title=results.name or str((run.config or {}).get("name") or "") or run.folder.name,
-        css=Markup(_asset("report.css")),
+        css=Markup(asset("report.css")),
         script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script_hash=digest(script),
         n=numbers,
         run=run,
         results=results,
@@ -81,20 +77,6 @@ def render_report(run: RunFiles) -> str:
         settings=list(config_lines(run.config or {}, run.origins)),
         manifest=_manifest(run.manifest),
     )
-
-
-@cache
-def _template() -> jinja2.Template:
-    loader = jinja2.PackageLoader("flantune.report", "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html.jinja")
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("flantune.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,31 @@
+"""The package's templates, styles and scripts; every page is made with dataset text escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+import jinja2
+
+
+@cache
+def template(name: str) -> jinja2.Template:
+    """A page template, with escaping on and undefined names as errors."""
+    loader = jinja2.PackageLoader("flantune.report", "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(name)
+
+
+@cache
+def asset(name: str) -> str:
+    """The text of a style sheet or script."""
+    return (files("flantune.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def digest(text: str) -> str:
+    """SHA-256 in base 64, as a content security policy names an inline script or style it allows."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
