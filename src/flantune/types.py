@@ -35,7 +35,10 @@ class Example:
         fields: Slot name to text, for example ``{"premise": …, "hypothesis": …}``.
         options: The answer options of a classification example, in order; empty for generation.
         answer: Index of the gold option; None for generation.
-        references: Acceptable answers, the first of which is trained on. For classification: the gold option.
+        references: Acceptable answers, the first of which is trained on. For classification: the gold option, and any
+            other option that is right as well.
+        group: Rows of the same non-empty group belong together (the candidate answers to one question): metrics may
+            score them as one, and intervals count them as one observation.
     """
 
     row: int
@@ -43,6 +46,7 @@ class Example:
     options: tuple[str, ...] = ()
     answer: int | None = None
     references: tuple[str, ...]
+    group: str = ""
 
 
 Adapter = Callable[[Row], Example | None]
@@ -102,6 +106,7 @@ class Task:
         metrics: Names of metrics, the first of which is the headline.
         origin: The file that defines the task, for messages.
         adapter_fingerprint: Changes when the adapter's code or column mapping changes.
+        confirmed: Where the dataset's id, columns, splits and licence were looked up.
     """
 
     name: str
@@ -118,6 +123,7 @@ class Task:
     description: str = ""
     origin: str = ""
     adapter_fingerprint: str = ""
+    confirmed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +146,8 @@ class Prompt:
         answer: Index of the gold option in ``options``; None when the template is inverted or generation.
         references: Acceptable answers for generation metrics.
         exemplars: Solved examples that stand before the query, in order.
+        preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
+        group: The example's group; empty for most.
     """
 
     task: str
@@ -152,6 +160,8 @@ class Prompt:
     answer: int | None = None
     references: tuple[str, ...] = ()
     exemplars: tuple[Exemplar, ...] = ()
+    preamble: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,10 +174,12 @@ class EncodedPrompt:
     Attributes:
         inputs: Token ids of the context, shape [n].
         targets: One entry a continuation, each [m_k]. Training has exactly one; rank classification one an option.
+        contexts: Where continuations follow different contexts, the one of each; empty: all follow ``inputs``.
     """
 
     inputs: Int32
     targets: tuple[Int32, ...]
+    contexts: tuple[Int32, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +258,7 @@ class Counts:
         exemplars_dropped: Exemplars left out to meet the token budget.
         inputs_shortened: Prompts whose inputs were cut.
         prompts_dropped: Prompts left out whole, since their target alone exceeds the budget.
+        borders_merged: Prompts in which a token spans the border of inputs and option, when tokenized together.
     """
 
     prompts: int = 0
@@ -255,6 +268,7 @@ class Counts:
     exemplars_dropped: int = 0
     inputs_shortened: int = 0
     prompts_dropped: int = 0
+    borders_merged: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.__slots__})
@@ -276,6 +290,7 @@ class Batch:
         tasks: Task name of each item (see ``TargetTokens.item``).
         rows: Source row of each item.
         counts: What was laid out.
+        seconds: What it took to make, from rendering to arrays.
     """
 
     cursor: int
@@ -284,6 +299,7 @@ class Batch:
     tasks: tuple[str, ...]
     rows: tuple[int, ...]
     counts: Counts
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +309,14 @@ class Sample:
     Attributes:
         scores: Summed log-likelihood of each option, natural log (rank classification); empty for generation.
         lengths: Scored tokens of each option.
-        prediction: Text the model wrote (generation); empty for rank classification.
+        greedy: Whether every scored token of an option is the model's first choice.
+        prediction: Text the model wrote (generation); empty for rank classification. Of several drawn texts the first
+            that holds the answer most of them agree on.
+        group: Samples of one task with the same non-empty group belong to one question.
+        predictions: All texts drawn for a vote, in order; empty where one was written.
+        confidence: The voted answer's share of them; None without a vote.
+        baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty
+            where none was asked for.
     """
 
     task: str
@@ -307,8 +330,13 @@ class Sample:
     references: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
     lengths: tuple[int, ...] = ()
+    greedy: tuple[bool, ...] = ()
     prediction: str = ""
     exemplar_rows: tuple[int, ...] = field(default=())
+    group: str = ""
+    predictions: tuple[str, ...] = ()
+    confidence: float | None = None
+    baselines: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

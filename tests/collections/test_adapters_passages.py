@@ -108,9 +108,9 @@ def test_squad_v1_needs_an_answer_and_v2_says_there_is_none() -> None:
     assert adapters.squad_v2(squad_row("Bo", "Bo")).references == ("Bo",)
 
 
-def test_record_offers_each_entity_once_and_one_right_one() -> None:
+def test_record_offers_each_entity_once_and_every_right_one_counts() -> None:
     example = kept(adapters.record(record_row(["Ann", "Bo", "Ann", "Bo B."], ["Bo", "Bo B."])))
-    assert example.options == ("Ann", "Bo")
+    assert example.options == ("Ann", "Bo", "Bo B.")
     assert example.answer == 1
     assert example.references == ("Bo", "Bo B.")
     assert example.fields["query"] == "Then _____ left."
@@ -120,6 +120,7 @@ def test_record_offers_each_entity_once_and_one_right_one() -> None:
 def test_record_rows_without_a_choice_are_dropped() -> None:
     assert adapters.record(record_row(["Ann", "Bo"], [])) is None
     assert adapters.record(record_row(["Ann"], ["Ann"])) is None
+    assert adapters.record(record_row(["Bo", "Bo B."], ["Bo", "Bo B."])) is None
 
 
 def test_record_answer_must_be_an_entity_and_the_query_have_a_blank() -> None:

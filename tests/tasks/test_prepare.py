@@ -203,7 +203,7 @@ class TestMissing:
         assert "gone.jsonl" in result.missing["test"]
 
     def test_all_missing_is_still_an_error(self, moods: Moods, cache: Path) -> None:
-        with pytest.raises(MissingDataError, match="none of its splits is there"):
+        with pytest.raises(MissingDataError, match="no such file"):
             prepare.prepare_task(moods(self.SOURCE, self.SPLITS), cache=cache, skip_missing=True)
 
 
@@ -462,3 +462,55 @@ class TestDisk:
             results = list(pool.map(lambda _: prepared(task, cache), range(4)))
         assert len({store.path for result in results for store in result.stores.values()}) == 1  # type: ignore[attr-defined]
         assert not list(cache.rglob(".writing-*"))
+
+
+class TestJoinedSlices:
+    SPLITS = 'train = "train[:4] + train[6:10]"\ndev = "train[4:6]"\ntest = "train[-2:]"'
+
+    def test_a_role_may_take_several_stretches_of_a_split(
+        self, moods: Moods, write_rows: WriteRows, cache: Path
+    ) -> None:
+        rows = mood_rows(12)
+        rows[1]["label"] = 9
+        rows[7]["label"] = 9
+        write_rows(rows)
+        result = prepared(moods(splits=self.SPLITS), cache, 0.5)
+        train = result.stores["train"]
+        assert [example.row for example in train] == [0, 2, 3, 6, 8, 9]
+        assert [train[k].row for k in range(-6, 6)] == [0, 2, 3, 6, 8, 9] * 2
+        assert [one.row for one in train[1:4]] == [2, 3, 6]
+        assert [example.row for example in result.stores["dev"]] == [4, 5]
+        report = result.reports["train"]
+        assert (report.raw_rows, report.kept, sum(report.bad.values())) == (8, 6, 2)
+        assert [note.row for note in report.first_bad] == [1, 7]
+        with pytest.raises(IndexError):
+            train[6]
+
+    def test_a_joined_store_travels_to_another_process(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+        write_rows(mood_rows(12))
+        train = prepared(moods(splits=self.SPLITS), cache).stores["train"]
+        assert list(pickle.loads(pickle.dumps(train))) == list(train)
+
+    def test_where_the_files_lie_does_not_count(
+        self, moods: Moods, write_rows: WriteRows, tmp_path: Path, cache: Path
+    ) -> None:
+        write_rows(mood_rows(12))
+        task = moods(splits=self.SPLITS)
+        one, other = prepared(task, cache), prepared(task, tmp_path / "elsewhere")
+        assert task_fingerprint(one) == task_fingerprint(other)
+        another = prepared(moods(splits=self.SPLITS.replace("[6:10]", "[6:9]")), cache)
+        assert task_fingerprint(one) != task_fingerprint(another)
+
+    @pytest.mark.parametrize(
+        ("splits", "message"),
+        [
+            ('train = "train[:6] + train[4:]"', "names 2 rows twice"),
+            ('train = "train[:4] + train[8:]"\ntest = "train[3:9]"', "share 2 rows"),
+        ],
+    )
+    def test_rows_named_twice_are_an_error(
+        self, moods: Moods, write_rows: WriteRows, cache: Path, splits: str, message: str
+    ) -> None:
+        write_rows(mood_rows(12))
+        with pytest.raises(TaskError, match=message):
+            prepared(moods(splits=splits), cache)

@@ -100,18 +100,29 @@ def test_stored_examples_come_back(tmp_path: Path, examples: list[Example]) -> N
     ]
 
 
-@given(start=st.none() | st.integers(-30, 30), stop=st.none() | st.integers(-30, 30), rows=st.integers(0, 20))
+BORDERS = st.tuples(st.none() | st.integers(-30, 30), st.none() | st.integers(-30, 30))
+
+
+@given(parts=st.lists(BORDERS, min_size=1, max_size=3), rows=st.integers(0, 20))
 @SETTINGS
-def test_slices_are_pythons(start: int | None, stop: int | None, rows: int) -> None:
-    part = parse_slice(f"train[{'' if start is None else start}:{'' if stop is None else stop}]")
-    low, high = part.bounds(rows)
-    assert list(range(low, high)) == list(range(rows))[slice(start, stop)]
+def test_slices_are_pythons(parts: list[tuple[int | None, int | None]], rows: int) -> None:
+    written = [f"train[{'' if one is None else one}:{'' if other is None else other}]" for one, other in parts]
+    part = parse_slice(" + ".join(written))
+    found = [row for low, high in part.bounds(rows) for row in range(low, high)]
+    assert sorted(found) == sorted(row for one, other in parts for row in range(rows)[slice(one, other)])
     if part.rows_needed is not None:
         needed = min(rows, part.rows_needed)
-        assert range(*part.bounds(needed)) == range(low, high)
+        assert [row for low, high in part.bounds(needed) for row in range(low, high)] == found
 
 
-@pytest.mark.parametrize("text", ["train[", "train[1]", "train[a:b]", "train[:10%]", "", "train[1:2]x", "train[-:]"])
+def test_a_role_takes_rows_of_one_source_split() -> None:
+    with pytest.raises(ValueError, match="joins rows of train and test"):
+        parse_slice("train[:5] + test")
+
+
+@pytest.mark.parametrize(
+    "text", ["train[", "train[1]", "train[a:b]", "train[:10%]", "", "train[1:2]x", "train[-:]", "train +", "+train"]
+)
 def test_what_is_no_slice(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a slice|not a whole number"):
         parse_slice(text)

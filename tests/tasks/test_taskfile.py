@@ -12,6 +12,7 @@ from flantune.errors import TaskError
 from flantune.tasks.columns import ColumnAdapter, FieldColumn
 from flantune.tasks.load import load_task_file
 from flantune.tasks.sources import FileSource, HubSource
+from flantune.tasks.spec import METRICS
 from flantune.types import Task, Template
 
 WHOLE = '''
@@ -137,7 +138,7 @@ def test_all_problems_come_at_once(load_text: Callable[..., Task], tmp_path: Pat
         str(caught.value)
         == f"""{tmp_path}/task.toml: 10 problems
   clusters: is missing
-  metrics: unknown metric "f7"; known: accuracy, f1, exact_match, number_match, token_f1, rouge1, rouge2, rougeL, bleu
+  metrics: unknown metric "f7"; known: {", ".join(METRICS)}
   clutsers: unknown key; did you mean "clusters"?
   source.delimeter: unknown key; did you mean "delimiter"?
   splits.eval: unknown key; known: train, dev, test

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flantune.config import DataSettings
 from flantune.errors import ConfigError, SourceError, did_you_mean
 from flantune.tasks.examples import adapt_row, first_examples
+from flantune.tasks.facts import options_shown, template_facts
 from flantune.tasks.load import collections, load_task_file, load_tasks
 from flantune.tasks.rows import BadRow
 from flantune.tasks.slots import slots_of
@@ -72,9 +73,11 @@ def summarize_task(task: Task) -> dict[str, Any]:
         "metrics": list(task.metrics),
         "templates": len(task.templates),
         "inverted": sum(template.is_inverted for template in task.templates),
+        "options_shown": options_shown(task),
         "licence": task.licence,
         "hub": hub_id(task),
         "splits": dict(task.splits),
+        "template_facts": [{"name": one.name, **template_facts(task, one).to_json()} for one in task.templates],
     }
 
 

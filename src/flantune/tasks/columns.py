@@ -23,7 +23,7 @@ from flantune.tasks.rows import (
 from flantune.types import Example, Row
 
 # Raised whenever the code below adapts a row to something else than before, so that no old store is taken for new.
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,7 @@ class AnswerColumn:
         map: Value as text → answer text.
         separator: Splits several references joined in one cell; empty: the cell is one reference.
         drop: Values, as text, whose rows are left out on purpose, such as the -1 of unlabelled rows.
+        group: Columns whose values together name the group that a row belongs to; empty: rows stand alone.
     """
 
     column: str
@@ -73,6 +74,7 @@ class AnswerColumn:
     map: Mapping[str, str] = field(default_factory=dict)
     separator: str = ""
     drop: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,8 @@ class ColumnAdapter:
             return Example(row=0, fields=fields, references=_references(value, self.answer))
         options = _options(row, self.options)
         index = _choice(row, value, options, self.answer)
-        return Example(row=0, fields=fields, options=options, answer=index, references=(options[index],))
+        group = "/".join(as_text(find_value(row, path), path) for path in self.answer.group)
+        return Example(row=0, fields=fields, options=options, answer=index, references=(options[index],), group=group)
 
     @property
     def fingerprint(self) -> str:

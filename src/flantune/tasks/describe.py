@@ -46,6 +46,9 @@ def task_fingerprint(prepared: PreparedTask) -> str:
 
 
 def _store_identity(store: object) -> object:
+    parts = getattr(store, "parts", None)
+    if parts is not None:
+        return [_store_identity(part) for part in parts]
     path = getattr(store, "path", None)
     # A stored split's folder is named by the fingerprint of all that decides what is in it.
     return (

@@ -65,12 +65,12 @@ def fetch_to_mirror(
 ) -> tuple[Fetched, ...]:
     """Lays hub datasets down as ``<mirror>/<org>/<name>/<config>/<split>.parquet``.
 
-    Splits that are there already at the wanted revision stay as they are. A failure does not stop the others; all
-    failures are raised together at the end.
+    Splits that are there already at the wanted revision stay as they are. Of a split of which a task reads the first
+    rows only, no more are taken. A failure does not stop the others; all failures are raised together at the end.
 
     Args:
-        wanted: Tasks (those on files are passed over), or hub datasets as ``<org>/<name>[:<config>][@<revision>]``,
-            of which all splits are taken.
+        wanted: Tasks (those on files, and those that ``by_hand`` lists, are passed over), or hub datasets as
+            ``<org>/<name>[:<config>][@<revision>]``, of which all splits are taken.
         mirror: The folder to fill.
         max_rows: Rows to take of each split, from its beginning; 0: all.
         progress: Called with a line of text for each split.
@@ -82,8 +82,9 @@ def fetch_to_mirror(
     failures: list[FlantuneError] = []
     for source, splits in _gathered(wanted).items():
         try:
-            for split in splits or hub.split_names(source.id, source.config, revision=source.revision):
-                fetched.append(_fetch_split(source, split, mirror, max_rows))
+            names = splits or dict.fromkeys(hub.split_names(source.id, source.config, revision=source.revision), 0)
+            for split, needed in names.items():
+                fetched.append(_fetch_split(source, split, mirror, _smaller(max_rows, needed)))
                 if progress is not None:
                     progress(str(fetched[-1]))
         except FlantuneError as error:
@@ -113,20 +114,51 @@ def parse_reference(text: str) -> HubSource:
     return HubSource(id=match["id"], config=match["config"], revision=match["revision"])
 
 
-def _gathered(wanted: Iterable[Task | str]) -> dict[HubSource, tuple[str, ...]]:
-    """Dataset → the splits that are used of it; empty means all."""
-    splits: dict[HubSource, dict[str, None]] = {}
+def by_hand(tasks: Iterable[Task], mirror: Path) -> dict[str, str]:
+    """Task → how to get its data, for tasks whose data nobody can fetch and whose folder is not in the mirror."""
+    found = {}
+    for task in tasks:
+        source = task.source
+        if isinstance(source, HubSource) and source.manual:
+            there = mirrored_splits(mirror / source.id / (source.config or "default"))
+            if not all(parse_slice(text).split in there for text in task.splits.values()):
+                found[task.name] = source.manual
+    return found
+
+
+def _smaller(one: int, other: int) -> int:
+    """The smaller of two limits, 0 being none.
+
+    >>> _smaller(0, 30), _smaller(20, 30), _smaller(0, 0)
+    (30, 20, 0)
+    """
+    return min(one, other) if one and other else one or other
+
+
+def _larger(one: int, other: int) -> int:
+    """The larger of two limits, 0 being none.
+
+    >>> _larger(0, 30), _larger(20, 30), _larger(1, 0)
+    (0, 30, 0)
+    """
+    return max(one, other) if one and other else 0
+
+
+def _gathered(wanted: Iterable[Task | str]) -> dict[HubSource, dict[str, int]]:
+    """Dataset → the splits that are used of it and how many rows from the front, 0 for all; empty means all splits."""
+    splits: dict[HubSource, dict[str, int]] = {}
     whole: set[HubSource] = set()
     for one in wanted:
         if isinstance(one, str):
             source = parse_reference(one)
             splits.setdefault(source, {})
             whole.add(source)
-        elif isinstance(one.source, HubSource):
+        elif isinstance(one.source, HubSource) and not one.source.manual:
             source = HubSource(id=one.source.id, config=one.source.config, revision=one.source.revision)
-            used = (parse_slice(text).split for text in one.splits.values())
-            splits.setdefault(source, {}).update(dict.fromkeys(used))
-    return {source: () if source in whole else tuple(names) for source, names in splits.items()}
+            used = splits.setdefault(source, {})
+            for part in map(parse_slice, one.splits.values()):
+                used[part.split] = _larger(used.get(part.split, 1), part.rows_needed or 0)
+    return {source: {} if source in whole else names for source, names in splits.items()}
 
 
 def _fetch_split(source: HubSource, split: str, mirror: Path, max_rows: int) -> Fetched:
@@ -137,7 +169,7 @@ def _fetch_split(source: HubSource, split: str, mirror: Path, max_rows: int) -> 
         return _fetched(source, split, there[0], note, was_there=True)
     commit = hub.resolve_revision(source.id, source.revision)
     dataset = hub.load_hub_split(
-        source.id, source.config, split=split, revision=commit or source.revision, streaming=max_rows > 0
+        source.id, source.config, split=split, revision=_loaded_revision(source, commit), streaming=max_rows > 0
     )
     path = folder / f"{split}.parquet"
     rows = _write_parquet(dataset.take(max_rows) if max_rows else dataset, path, hub_reference(source))
@@ -145,6 +177,11 @@ def _fetch_split(source: HubSource, split: str, mirror: Path, max_rows: int) -> 
     note = {"rows": rows, "is_whole": is_whole, "revision": source.revision, "commit": commit}
     _write_note(folder, source, split, note)
     return _fetched(source, split, path, note, was_there=False)
+
+
+def _loaded_revision(source: HubSource, commit: str | None) -> str | None:
+    """The commit, so that all splits are of one; the converted branch is read by its name, which says how."""
+    return source.revision if source.revision == hub.CONVERTED else commit or source.revision
 
 
 def _is_wanted(note: dict[str, Any], revision: str | None, max_rows: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from flantune.errors import SourceError
 from flantune.tasks.sources import HubSource, MissingDataError, hub_reference
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flantune.types import Row
+
+CONVERTED = "refs/convert/parquet"
+"""The branch to which the hub itself converts datasets, as ``<config>/<split>/<number>.parquet``.
+
+Datasets that are a loading script can be had from nowhere else: the library runs such scripts no more.
+"""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -25,6 +32,9 @@ def load_hub_split(hub_id: str, config: str | None, *, split: str, revision: str
     """
     datasets = _library(hub_id, config, revision)
     try:
+        if revision == CONVERTED:
+            files = {split: converted_files(hub_id, config, split)}
+            return datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming)
         return datasets.load_dataset(hub_id, config, split=split, revision=revision, streaming=streaming)
     except Exception as error:
         # Whatever went wrong between here and the hub; the library raises a dozen unrelated types for it.
@@ -55,6 +65,15 @@ def split_names(hub_id: str, config: str | None, *, revision: str | None) -> tup
         return tuple(datasets.get_dataset_split_names(hub_id, config, revision=revision))
     except Exception as error:
         raise explained(error, reference_of(hub_id, config, revision)) from error
+
+
+def converted_files(hub_id: str, config: str | None, split: str) -> str:
+    """The converted Parquet files of a split. The library would otherwise guess splits from the folders' names.
+
+    >>> converted_files("GEM/web_nlg", "en", "train")
+    'hf://datasets/GEM/web_nlg@refs%2Fconvert%2Fparquet/en/train/*.parquet'
+    """
+    return f"hf://datasets/{hub_id}@{quote(CONVERTED, safe='')}/{config or 'default'}/{split}/*.parquet"
 
 
 @lru_cache(maxsize=1024)

@@ -6,10 +6,11 @@ import json
 import re
 import shutil
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -19,14 +20,15 @@ import pyarrow as pa
 from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
 from flantune.tasks.code import fingerprint_of
 from flantune.tasks.examples import adapt_row
-from flantune.tasks.rows import BROKEN_ENCODING, BROKEN_QUOTING, OUT_OF_RANGE, WRONG_COLUMNS, BadRow
-from flantune.tasks.slices import SplitSlice, parse_slice
+from flantune.tasks.rows import BROKEN_ENCODING, BROKEN_QUOTING, OUT_OF_RANGE, WRONG_COLUMNS, BadRow, BadRowNote
+from flantune.tasks.slices import SplitSlice, parse_slice, shared_rows
 from flantune.tasks.slots import slots_of
 from flantune.tasks.sources import MissingDataError
 from flantune.tasks.store import (
     STORE_VERSION,
     ExampleStore,
     ExampleWriter,
+    JoinedExamples,
     PreparedTask,
     SkippedWriter,
     SplitReport,
@@ -35,7 +37,7 @@ from flantune.tasks.store import (
 from flantune.types import Example, SplitRole, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _EXAMPLES, _SKIPPED, _SUMMARY = "examples.arrow", "skipped.arrow", "summary.json"
 _LEFTOVER_AGE_S = 24 * 3600
@@ -98,6 +100,7 @@ def _store_splits(
     """The stored source splits, and the roles whose data is not there."""
     stored: dict[str, _StoredSplit] = {}
     missing: dict[SplitRole, str] = {}
+    first = MissingDataError(f"task {task.name}: it has no splits")
     for split in dict.fromkeys(part.split for part in slices.values()):
         parts = {role: part for role, part in slices.items() if part.split == split}
         needed = [part.rows_needed for part in parts.values()]
@@ -108,9 +111,11 @@ def _store_splits(
             named = MissingDataError(f"task {task.name}: {error.message}", where=error.where, hint=error.hint)
             if not skip_missing:
                 raise named from error
+            first = first if missing else named
             missing |= dict.fromkeys(parts, named.render())
     if not stored:
-        raise MissingDataError(f"task {task.name}: none of its splits is there\n" + "\n".join(missing.values()))
+        # One line a task: a run that skips many lists them all. Most often all splits lack for one reason.
+        raise first
     return stored, missing
 
 
@@ -199,39 +204,57 @@ def _adapt_all(task: Task, split: str, limit: int | None, folder: Path) -> int:
 
 
 def _view(
-    task: Task, role: SplitRole, stored: _StoredSplit, bounds: tuple[int, int]
-) -> tuple[ExampleStore, SplitReport]:
+    task: Task, role: SplitRole, stored: _StoredSplit, bounds: tuple[tuple[int, int], ...]
+) -> tuple[Sequence[Example], SplitReport]:
     """A role's part of a stored split, and what became of its rows."""
-    start, stop = bounds
-    skipped = read_skipped(stored.folder / _SKIPPED, start, stop)
-    raw_rows = stop - start
-    kept = raw_rows - skipped.dropped - sum(skipped.bad.values())
-    first = start - skipped.before
+    views: list[ExampleStore] = []
+    dropped, bad = 0, Counter[str]()
+    notes: list[BadRowNote] = []
+    for start, stop in bounds:
+        skipped = read_skipped(stored.folder / _SKIPPED, start, stop)
+        first = start - skipped.before
+        kept = stop - start - skipped.dropped - sum(skipped.bad.values())
+        views.append(ExampleStore(stored.folder / _EXAMPLES, first, first + kept))
+        dropped += skipped.dropped
+        bad.update(skipped.bad)
+        notes += skipped.first_bad
     report = SplitReport(
         split=role,
         source=f"{task.source.describe(parse_slice(task.splits[role]).split)} ({task.splits[role]})",
-        raw_rows=raw_rows,
-        kept=kept,
-        dropped=skipped.dropped,
-        bad=skipped.bad,
-        first_bad=skipped.first_bad,
+        raw_rows=sum(stop - start for start, stop in bounds),
+        kept=sum(map(len, views)),
+        dropped=dropped,
+        bad=dict(bad),
+        first_bad=tuple(notes),
     )
-    return ExampleStore(stored.folder / _EXAMPLES, first, first + kept), report
+    return (views[0] if len(views) == 1 else JoinedExamples(views)), report
 
 
 def _check_disjoint(
-    task: Task, slices: Mapping[SplitRole, SplitSlice], bounds: Mapping[SplitRole, tuple[int, int]]
+    task: Task, slices: Mapping[SplitRole, SplitSlice], bounds: Mapping[SplitRole, tuple[tuple[int, int], ...]]
 ) -> None:
     roles = list(slices)
     for k, one in enumerate(roles):
+        _check_joined(task, one, bounds[one])
         for other in roles[k + 1 :]:
-            shared = min(bounds[one][1], bounds[other][1]) - max(bounds[one][0], bounds[other][0])
+            shared = shared_rows(bounds[one], bounds[other])
             if slices[one].split == slices[other].split and shared > 0:
                 raise TaskError(
                     f'{one} = "{task.splits[one]}" and {other} = "{task.splits[other]}" share {shared:,} rows',
                     where=f"{_origin(task)}: splits",
                     hint='take them apart, as in train = "train[:-200]", dev = "train[-200:]"',
                 )
+
+
+def _check_joined(task: Task, role: SplitRole, bounds: tuple[tuple[int, int], ...]) -> None:
+    """The ranges of a joined slice are in row order, so each may only begin where the one before has ended."""
+    twice = sum(max(0, before[1] - after[0]) for before, after in pairwise(bounds))
+    if twice:
+        raise TaskError(
+            f'{role} = "{task.splits[role]}" names {twice:,} rows twice',
+            where=f"{_origin(task)}: splits",
+            hint='take its parts apart, as in "train[:100] + train[100:]"',
+        )
 
 
 def _check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share: float) -> None:

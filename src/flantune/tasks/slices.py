@@ -1,33 +1,32 @@
-"""Slices of a source split, as FLAN writes them: ``train[:-200]``."""
+"""Slices of a source split, as FLAN writes them, and several of them joined: ``train[:12400] + train[12600:]``."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-_PATTERN = re.compile(r"(?P<split>[^\[\]]+)(?:\[(?P<start>-?[\d_]*):(?P<stop>-?[\d_]*)\])?")
+_PATTERN = re.compile(r"(?P<split>[^\[\]+]+?)\s*(?:\[(?P<start>-?[\d_]*):(?P<stop>-?[\d_]*)\])?")
+_HOW = 'write "train", "train[:-200]", "train[-200:]", "train[100:300]", or join some: "train[:100] + train[300:]"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitSlice:
-    """Part of a source split, by raw row numbers.
+class RowRange:
+    """Rows of a source split that stand together.
 
     Attributes:
-        split: Name of the source split.
         start: First row; negative counts from the end.
         stop: One past the last row; negative counts from the end; None: to the end.
     """
 
-    split: str
     start: int = 0
     stop: int | None = None
 
     def bounds(self, rows: int) -> tuple[int, int]:
         """First row and one past the last, in a split of so many rows.
 
-        >>> parse_slice("train[-200:]").bounds(1000)
+        >>> RowRange(start=-200).bounds(1000)
         (800, 1000)
-        >>> parse_slice("train[:-200]").bounds(100)
+        >>> RowRange(stop=-200).bounds(100)
         (0, 0)
         """
         start, stop, _ = slice(self.start, self.stop).indices(rows)
@@ -35,31 +34,84 @@ class SplitSlice:
 
     @property
     def rows_needed(self) -> int | None:
+        """How many rows from the front the range needs to be known; None: all."""
+        return self.stop if self.start >= 0 and self.stop is not None and self.stop >= 0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitSlice:
+    """Part of a source split, by raw row numbers.
+
+    All ranges are of one source split, so that a row number names one row.
+
+    Attributes:
+        split: Name of the source split.
+        ranges: The rows, in one piece or in several.
+    """
+
+    split: str
+    ranges: tuple[RowRange, ...] = (RowRange(),)
+
+    def bounds(self, rows: int) -> tuple[tuple[int, int], ...]:
+        """First row and one past the last of each range, in row order, in a split of so many rows.
+
+        >>> parse_slice("train[-200:]").bounds(1000)
+        ((800, 1000),)
+        >>> parse_slice("train[900:] + train[:100]").bounds(1000)
+        ((0, 100), (900, 1000))
+        """
+        return tuple(sorted(one.bounds(rows) for one in self.ranges))
+
+    @property
+    def rows_needed(self) -> int | None:
         """How many rows from the front the slice needs to be known; None: all.
 
-        >>> parse_slice("train[:30000]").rows_needed
-        30000
+        >>> parse_slice("train[:100] + train[300:400]").rows_needed
+        400
         >>> parse_slice("train[-200:]").rows_needed
         """
-        return self.stop if self.start >= 0 and self.stop is not None and self.stop >= 0 else None
+        needed = [one.rows_needed for one in self.ranges]
+        return None if None in needed else max(number or 0 for number in needed)
 
 
 def parse_slice(text: str) -> SplitSlice:
     """A slice from how it is written.
 
-    >>> parse_slice("train[:-200]")
-    SplitSlice(split='train', start=0, stop=-200)
-    >>> parse_slice("validation")
-    SplitSlice(split='validation', start=0, stop=None)
+    >>> parse_slice("train[:-200]").ranges
+    (RowRange(start=0, stop=-200),)
+    >>> parse_slice("train[:100] + train[300:]").ranges
+    (RowRange(start=0, stop=100), RowRange(start=300, stop=None))
 
     Raises:
-        ValueError: It is not written like one.
+        ValueError: It is not written like one, or joins rows of two source splits.
     """
-    match = _PATTERN.fullmatch(text.strip())
+    parts = [_parse_part(part, text) for part in text.split("+")]
+    splits = list(dict.fromkeys(split for split, _ in parts))
+    if len(splits) > 1:
+        why = "a role takes rows of one source split, so that a number names a row"
+        raise ValueError(f'"{text}" joins rows of {" and ".join(splits)}; {why}')
+    return SplitSlice(split=splits[0], ranges=tuple(one for _, one in parts))
+
+
+def shared_rows(bounds: tuple[tuple[int, int], ...], others: tuple[tuple[int, int], ...]) -> int:
+    """How many rows two lists of ranges have in common.
+
+    >>> shared_rows(((0, 100), (200, 300)), ((90, 210),))
+    20
+    """
+    return sum(
+        max(0, min(stop, other_stop) - max(start, other_start))
+        for start, stop in bounds
+        for other_start, other_stop in others
+    )
+
+
+def _parse_part(part: str, text: str) -> tuple[str, RowRange]:
+    match = _PATTERN.fullmatch(part.strip())
     if match is None:
-        raise ValueError(f'"{text}" is not a slice; write "train", "train[:-200]", "train[-200:]" or "train[100:300]"')
+        raise ValueError(f'"{text}" is not a slice; {_HOW}')
     try:
         start, stop = match["start"], match["stop"]
-        return SplitSlice(split=match["split"], start=int(start) if start else 0, stop=int(stop) if stop else None)
+        return match["split"], RowRange(start=int(start) if start else 0, stop=int(stop) if stop else None)
     except ValueError:
         raise ValueError(f'"{text}" has a border that is not a whole number') from None

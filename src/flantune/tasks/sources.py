@@ -139,12 +139,14 @@ class HubSource:
         revision: Commit; pin it to make a run repeatable.
         mirror: Folder with ``<org>/<name>/<config>/<split>.jsonl.gz`` (or .jsonl, .jsonl.zst, .parquet, or Parquet
             shards). None: the hub.
+        manual: How to get data that the hub does not give into a mirror; such data is never asked of the hub.
     """
 
     id: str
     config: str | None = None
     revision: str | None = None
     mirror: Path | None = None
+    manual: str = ""
 
     def rows(self, split: str) -> Iterator[Row]:
         """All rows of a split, in order, in constant memory; the same from a mirror as from the hub.
@@ -156,6 +158,7 @@ class HubSource:
         if files is not None:
             yield from files.rows(split)
             return
+        self._check_on_hub()
         from flantune.tasks.hub import stream_rows
 
         yield from stream_rows(self.id, self.config, split=split, revision=self.revision)
@@ -169,6 +172,7 @@ class HubSource:
         files = self._mirrored(split)
         if files is not None:
             return files.fingerprint(split)
+        self._check_on_hub()
         from flantune.tasks.hub import resolve_revision
 
         commit = resolve_revision(self.id, self.revision) or f"unresolved {self.revision}"
@@ -234,9 +238,14 @@ class HubSource:
     def _name(self) -> str:
         return f"{self.id} ({self.config})" if self.config else self.id
 
+    def _check_on_hub(self) -> None:
+        if self.manual:
+            message = f"{self._name} cannot be had from the hub: its files have to be put into a mirror by hand"
+            raise MissingDataError(message, hint=self.manual)
+
     @property
     def _fetch_hint(self) -> str:
-        return f"run: flantune fetch RUN_FILE --mirror {self.mirror}"
+        return self.manual or f"run: flantune fetch RUN_FILE --mirror {self.mirror}"
 
 
 def matching_files(path: Path) -> list[Path]:

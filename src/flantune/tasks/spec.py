@@ -6,21 +6,38 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from flantune.errors import did_you_mean
 from flantune.tasks.formats import FormatName, Quoting
 from flantune.types import Kind, SplitRole
 
-METRICS = ("accuracy", "f1", "exact_match", "number_match", "token_f1", "rouge1", "rouge2", "rougeL", "bleu")
+METRICS = (
+    *("accuracy", "f1", "mcc", "pearson", "spearman", "group_exact_match"),
+    *("exact_match", "token_f1", "trivia_exact_match", "trivia_f1", "drop_exact_match", "drop_f1", "number_match"),
+    *("instruction_exact_match", "instruction_rougeL", "instruction_rougeL_xlingual"),
+    *("rouge1", "rouge2", "rougeL", "rougeLsum", "bleu", "bleu_13a"),
+    *("edit_similarity", "word_edit_similarity", "verbatim_match"),
+)
 DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {"classification": ("accuracy",), "generation": ("exact_match",)}
 
 Text = Annotated[str, Field(min_length=1)]
+Prose = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
+"""Text whose line breaks are only the file's."""
 Label = str | int | float | bool
 Files = str | tuple[str, ...] | dict[str, str]
 
 
-_ONLY_HUB = {"config", "revision"}
+_ONLY_HUB = {"config", "revision", "manual"}
 _ONLY_FILES = {"format", "columns", "header", "delimiter", "quoting", "encoding", "key"}
 
 
@@ -49,6 +66,8 @@ class HeadSection(Section):
     """Of the data."""
     description: str = ""
     """What the task is, in a sentence."""
+    confirmed: Prose = ""
+    """Where the id, columns, splits and licence were looked up."""
 
     @field_validator("metrics")
     @classmethod
@@ -85,6 +104,8 @@ class SourceSection(Section):
     """The dataset's configuration."""
     revision: str | None = None
     """Commit of the dataset; pin it to make a run repeatable."""
+    manual: Prose = ""
+    """For data that the hub does not give: where to get the files, where to put them, what is read of them."""
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceSection:
@@ -138,6 +159,8 @@ class AnswerSection(Section):
     """Splits several references joined in one cell (generation)."""
     drop: tuple[Label, ...] = ()
     """Values whose rows are left out on purpose."""
+    group: tuple[Text, ...] = ()
+    """Columns that together name the question, when its candidate answers are rows of their own (classification)."""
 
 
 class AdapterSection(Section):

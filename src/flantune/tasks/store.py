@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 from operator import index as as_index
 from pathlib import Path
 from typing import Any, overload
@@ -18,7 +19,7 @@ from flantune.errors import SourceError
 from flantune.tasks.rows import OTHER_FIELDS, BadRow, BadRowNote
 from flantune.types import Example, SplitRole, Task
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 _BATCH_ROWS = 1024
 _BATCH_CHARACTERS = 8 * 2**20
 _FIELD = "field."
@@ -100,6 +101,47 @@ class ExampleStore(Sequence[Example]):
         return f"ExampleStore({str(self.path)!r}, {self.start}, {self.stop})"
 
 
+class JoinedExamples(Sequence[Example]):
+    """The examples of several ranges of one stored split, one after another.
+
+    Attributes:
+        parts: The ranges, in row order.
+    """
+
+    __slots__ = ("_ends", "parts")
+
+    def __init__(self, parts: Sequence[ExampleStore]) -> None:
+        self.parts = tuple(parts)
+        self._ends = tuple(accumulate(map(len, self.parts)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, number: int) -> Example: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Example]: ...
+    def __getitem__(self, number: int | slice) -> Example | Sequence[Example]:
+        if isinstance(number, slice):
+            return [self[k] for k in range(*number.indices(len(self)))]
+        number = as_index(number)
+        if number < 0:
+            number += len(self)
+        if not 0 <= number < len(self):
+            raise IndexError(f"example {number} of {len(self)}")
+        place = bisect_right(self._ends, number)
+        return self.parts[place][number - (self._ends[place - 1] if place else 0)]
+
+    def __iter__(self) -> Iterator[Example]:
+        return chain.from_iterable(self.parts)
+
+    def __reduce__(self) -> tuple[type[JoinedExamples], tuple[tuple[ExampleStore, ...]]]:
+        return JoinedExamples, (self.parts,)
+
+    def __repr__(self) -> str:
+        return f"JoinedExamples({list(self.parts)!r})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedTask:
     """A task with its rows adapted and ready to be read.
@@ -133,13 +175,14 @@ class _ArrowFile:
     def example(self, number: int) -> Example:
         batch = bisect_right(self._first, number) - 1
         k = number - self._first[batch]
-        row, answer, options, references, *fields = self._batches[batch]
+        row, answer, options, references, group, *fields = self._batches[batch]
         return Example(
             row=row[k].as_py(),
             fields={slot: column[k].as_py() for slot, column in zip(self._slots, fields, strict=True)},
             options=tuple(options[k].as_py()),
             answer=answer[k].as_py(),
             references=tuple(references[k].as_py()),
+            group=group[k].as_py(),
         )
 
 
@@ -190,6 +233,7 @@ class ExampleWriter:
             [example.answer for example in examples],
             [example.options for example in examples],
             [example.references for example in examples],
+            [example.group for example in examples],
             *([example.fields[slot] for example in examples] for slot in slots),
         ]
         self._writer.write_batch(pa.record_batch(columns, schema=_schema(slots)))
@@ -198,7 +242,13 @@ class ExampleWriter:
 
 def _schema(slots: tuple[str, ...]) -> Any:
     texts = pa.list_(pa.string())
-    fixed = [("row", pa.int64()), ("answer", pa.int32()), ("options", texts), ("references", texts)]
+    fixed = [
+        ("row", pa.int64()),
+        ("answer", pa.int32()),
+        ("options", texts),
+        ("references", texts),
+        ("group", pa.string()),
+    ]
     return pa.schema([*fixed, *((_FIELD + slot, pa.string()) for slot in slots)])
 
 

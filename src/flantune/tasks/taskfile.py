@@ -82,6 +82,7 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         description=head.description,
         origin=str(path),
         adapter_fingerprint=sections.adapter.fingerprint,
+        confirmed=head.confirmed,
     )
 
 
@@ -199,6 +200,7 @@ def _answer_column(answer: AnswerSection) -> AnswerColumn:
         map=answer.map,
         separator=answer.separator,
         drop=tuple(as_label(value) for value in answer.drop),
+        group=answer.group,
     )
 
 
@@ -207,6 +209,8 @@ def _check_answer(answer: AnswerSection, options: OptionsSection | None, has_opt
         problems.add("answer.keys", "needs options")
     if has_options and answer.separator:
         problems.add("answer.separator", "is for several references, which a classification task has not")
+    if not has_options and answer.group:
+        problems.add("answer.group", "is for candidate answers, which only a classification task has")
     if answer.keys is not None and answer.map:
         problems.add("answer", "set either keys or map")
     if options is None:
@@ -259,7 +263,13 @@ def _check_slots(text: str, path: str, slots: tuple[str, ...] | None, kind: Kind
 
 def _source(section: SourceSection, path: Path, mirror: Path | None) -> FileSource | HubSource:
     if section.hub is not None:
-        return HubSource(id=section.hub, config=section.config, revision=section.revision, mirror=mirror)
+        return HubSource(
+            id=section.hub,
+            config=section.config,
+            revision=section.revision,
+            mirror=mirror,
+            manual=section.manual,
+        )
     form = FileFormat(
         name=section.format,
         columns=section.columns,

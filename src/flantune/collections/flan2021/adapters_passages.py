@@ -123,16 +123,15 @@ def _squad_fields(row: Row) -> dict[str, str]:
 def record(row: Row) -> Example | None:
     """ReCoRD: the entities of the passage are the options for the blank in the query; the first answer is the gold one.
 
-    Other right answers (a name and its short form) are references but no options: accuracy knows one right option.
+    Other right answers (a name and its short form) are references and options, too: metrics by reference count them.
     """
     answers = list(dict.fromkeys(_cells(row, "answers")))
     if not answers:
         return None  # the test split hides them
-    others = set(answers[1:])
-    options = tuple(entity for entity in dict.fromkeys(_cells(row, "entities")) if entity not in others)
+    options = tuple(dict.fromkeys(_cells(row, "entities")))
     if answers[0] not in options:
         raise BadRow(NOT_AN_OPTION, f"got answer {short(answers[0])}, which is no entity of the passage")
-    if len(options) < 2:
+    if set(options) <= set(answers):
         return None  # every entity is right, so there is nothing to choose
     query = _cell(row, "query")
     if _RECORD_GAP not in query:

@@ -1,0 +1,69 @@
+"""What a template asks for and shows: facts that follow from its text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from flantune.tasks.slots import slots_of
+
+if TYPE_CHECKING:
+    from flantune.types import Task, Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateFacts:
+    """A template in three claims.
+
+    Attributes:
+        is_inverted: It turns the task around; trained on, never scored.
+        shows_options: The prompt lists the answer options; None: the task has none.
+        original_task: The task that it was made for and, unless it is inverted, asks.
+        asks_for: What its target is made of: ``answer``, or the fields that an inverted template asks for.
+    """
+
+    is_inverted: bool
+    shows_options: bool | None
+    original_task: str
+    asks_for: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as JSON-able values."""
+        return {**asdict(self), "asks_for": list(self.asks_for)}
+
+    def words(self) -> str:
+        """The facts for a line of text.
+
+        >>> TemplateFacts(is_inverted=True, shows_options=False, original_task="rte", asks_for=("premise",)).words()
+        'inverted: asks for premise instead of the answer of rte'
+        >>> TemplateFacts(is_inverted=False, shows_options=True, original_task="rte", asks_for=("answer",)).words()
+        'asks rte, with options'
+        """
+        if self.is_inverted:
+            shown = " and ".join(self.asks_for) or "a fixed text"
+            return f"inverted: asks for {shown} instead of the answer of {self.original_task}"
+        shown = {True: ", with options", False: ", without options", None: ""}[self.shows_options]
+        return f"asks {self.original_task}{shown}"
+
+
+def template_facts(task: Task, template: Template) -> TemplateFacts:
+    """What a template of a task asks for and shows. A text that cannot be read shows nothing and asks for nothing."""
+    return TemplateFacts(
+        is_inverted=template.is_inverted,
+        shows_options="options" in _slots(template.inputs) if task.kind == "classification" else None,
+        original_task=task.name,
+        asks_for=_slots(template.targets),
+    )
+
+
+def options_shown(task: Task) -> int:
+    """How many of a task's forward templates list the options."""
+    facts = [template_facts(task, template) for template in task.templates]
+    return sum(bool(one.shows_options) and not one.is_inverted for one in facts)
+
+
+def _slots(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(dict.fromkeys(slots_of(text)))
+    except ValueError:
+        return ()
