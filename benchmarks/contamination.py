@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TRAIN_TASKS, TEST_TASKS = 20, 10
 TRAIN_ROWS, TEST_ROWS = 1_000_000, 100_000
+SMALL = 50
+"""How many times fewer rows ``--small`` has: to see that the program runs, not to measure."""
 VOCABULARY, MEDIAN_WORDS, MAX_WORDS = 50_000, 60, 600
 PLANTED_EVERY = 100
 _CHUNK = 1000
@@ -63,12 +65,13 @@ class _Texts:
         return texts
 
 
-def measure() -> dict[str, Any]:
+def measure(*, small: bool = False) -> dict[str, Any]:
     """Rows a second, with their text ready in memory, and the memory it takes."""
+    train_rows, test_rows = (rows // (SMALL if small else 1) for rows in (TRAIN_ROWS, TEST_ROWS))
     vocabulary = _vocabulary()
-    tests = [_Texts(1000 + k, TEST_ROWS // TEST_TASKS, vocabulary) for k in range(TEST_TASKS)]
+    tests = [_Texts(1000 + k, test_rows // TEST_TASKS, vocabulary) for k in range(TEST_TASKS)]
     trains = [
-        _Texts(k, TRAIN_ROWS // TRAIN_TASKS, vocabulary, copied=tests[k % TEST_TASKS]) for k in range(TRAIN_TASKS)
+        _Texts(k, train_rows // TRAIN_TASKS, vocabulary, copied=tests[k % TEST_TASKS]) for k in range(TRAIN_TASKS)
     ]
     read_words(["warm up the tables"])
     making, making_cpu, characters = _seconds_to_make([*tests, *trains])
@@ -82,13 +85,13 @@ def measure() -> dict[str, Any]:
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     net = seconds - making
     return {
-        "train_rows": TRAIN_ROWS,
-        "test_rows": TEST_ROWS,
-        "characters_per_row": round(characters / (TRAIN_ROWS + TEST_ROWS)),
+        "train_rows": train_rows,
+        "test_rows": test_rows,
+        "characters_per_row": round(characters / (train_rows + test_rows)),
         "seconds_with_making_texts": round(seconds, 1),
         "seconds": round(net, 1),
         "cpu_seconds": round(cpu - making_cpu, 1),
-        "rows_per_second": round((TRAIN_ROWS + TEST_ROWS) / net),
+        "rows_per_second": round((train_rows + test_rows) / net),
         "megabytes_of_text_per_second": round(characters / net / 1e6, 1),
         "memory_grown_mib": round((after - before) / 1024),
         "train_rows_found": sum(len(one.dirty) for one in found.train),

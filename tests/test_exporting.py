@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -145,6 +146,14 @@ def test_memory_does_not_grow_with_the_count(world: Path, form: Format, monkeypa
     assert peaks[1] < 2 * peaks[0] + 200_000
 
 
+def test_without_a_count_a_cycle_is_written(world: Path) -> None:
+    path = world / "exports" / "cycle.jsonl"
+    done = export(load(world), path=path, cache=world / "cache")
+    counted = Counter(row["task"] for row in rows_of(path))
+    assert done.rows == counted.total() and set(counted) == {"animal", "echo"}
+    assert counted["animal"] == counted["echo"] == 60
+
+
 def test_the_name_tells_the_format() -> None:
     names = ("a.parquet", "a.jsonl", "a.chat.jsonl", "a")
     assert [format_of(Path(name)) for name in names] == ["parquet", "jsonl", "chat", "jsonl"]
@@ -153,7 +162,7 @@ def test_the_name_tells_the_format() -> None:
 def test_the_command_writes_and_says_where(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(world)
     out = world / "exports" / "by-command.jsonl"
-    result = CliRunner().invoke(command, ["run.toml", "--fold", "0", "--count", "9", "--out", str(out)])
+    result = CliRunner().invoke(command, ["data", "run.toml", "--fold", "0", "--count", "9", "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(out) and len(rows_of(out)) == 9
     assert "9 rows under: no stated licence" in result.stderr

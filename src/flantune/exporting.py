@@ -14,7 +14,7 @@ from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from flantune.errors import ConfigError, FlantuneError
-from flantune.mixture.holdout import HoldoutSplit
+from flantune.mixture.holdout import HoldoutSplit, folds_of
 from flantune.planning import make_mixture, prepare_tasks, split_fold
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.tasks.catalog import hub_id
@@ -57,7 +57,7 @@ def export(
     file: RunFile,
     *,
     path: Path,
-    count: int,
+    count: int | None = None,
     form: Format = "jsonl",
     fold: int = 0,
     start: int = 0,
@@ -72,7 +72,8 @@ def export(
     Args:
         file: The run file; its model is not looked at.
         path: The file to write.
-        count: Draws to write. More than a cycle of the mixture repeats rows, as tuning would.
+        count: Draws to write; None: one cycle of the mixture, which holds each task's quota. More repeats rows, as
+            tuning would.
         form: ``jsonl`` and ``parquet`` have a row of flat columns a draw; ``chat`` has ``messages`` and ``metadata``.
         fold: Which fold's mixture.
         start: The first draw.
@@ -86,7 +87,8 @@ def export(
     prepared, skipped = prepare_tasks(config, root=file.root, cache=config.data.cache or cache)
     mixture = make_mixture(config, prepared, _fold_of(config, prepared, fold))
     licences: Counter[str] = Counter()
-    rows = _counted(export_rows(mixture, start=start, count=count), licences, total=count, progress=progress)
+    total = mixture.cycle if count is None else count
+    rows = _counted(export_rows(mixture, start=start, count=total), licences, total=total, progress=progress)
     write = {"jsonl": write_jsonl, "parquet": write_parquet, "chat": write_chat}[form]
     with whole_file(path) as handle:
         write(rows, handle)
@@ -227,7 +229,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _fold_of(config: RunConfig, prepared: list[PreparedTask], fold: int) -> HoldoutSplit:
-    folds = config.holdout.folds
+    folds = folds_of(config.holdout)
     tasks = [one.task for one in prepared]
     if not folds and fold == 0:
         train = tuple(task for task in tasks if "train" in task.splits)

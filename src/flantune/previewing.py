@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
+from flantune.mixture.holdout import folds_of
 from flantune.planning import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold
 
 if TYPE_CHECKING:
@@ -50,11 +51,10 @@ def preview(
     """
     config = file.config
     prepared, _ = prepare_tasks(config, root=file.root, cache=config.data.cache or out / "data")
-    if fold >= len(config.holdout.folds):
-        raise ConfigError(
-            f"there are {len(config.holdout.folds)} folds", where=f"--fold {fold}", hint="folds count from 0"
-        )
-    split = split_fold(config, [p.task for p in prepared], config.holdout.folds[fold])
+    folds = folds_of(config.holdout)
+    if fold >= len(folds):
+        raise ConfigError(f"there are {len(folds)} folds", where=f"--fold {fold}", hint="folds count from 0")
+    split = split_fold(config, [p.task for p in prepared], folds[fold])
     names = [task.name for task in split.train]
     if only_task is not None and only_task not in names:
         hint = did_you_mean(only_task, names) or "trained on: " + ", ".join(names)

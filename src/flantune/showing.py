@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, SourceError
 from flantune.prompts.spans import SpannedPrompt, render_spans
+from flantune.prompts.styles import INSTRUCTION
 from flantune.tasks.catalog import example_rows, slots_of_task, summarize_task
+from flantune.tasks.facts import TemplateFacts, template_facts
+from flantune.tasks.slices import parse_slice
 
 if TYPE_CHECKING:
+    from flantune.prompts.styles import Style
     from flantune.types import Example, Task, Template
 
 
@@ -20,24 +24,34 @@ class ShownTemplate:
 
     Attributes:
         template: The template.
+        facts: What it asks for and shows.
         prompt: Its inputs and targets, in pieces.
     """
 
     template: Template
+    facts: TemplateFacts
     prompt: SpannedPrompt
 
     def to_json(self) -> dict[str, Any]:
         """The rendering as JSON-able values, the texts whole."""
         return {
             "template": self.template.name,
-            "is_inverted": self.template.is_inverted,
+            **self.facts.to_json(),
             "inputs": "".join(span.text for span in self.prompt.inputs),
             "targets": "".join(span.text for span in self.prompt.targets),
         }
 
 
-def show_templates(task: Task, *, row: int = 0) -> Iterator[ShownTemplate]:
+def show_templates(
+    task: Task, *, row: int = 0, style: Style = INSTRUCTION, options_key: int = 0
+) -> Iterator[ShownTemplate]:
     """Every template of a task on one of its shipped rows (or, for a task of one's own, on one of its first rows).
+
+    Args:
+        task: The task.
+        row: Which of the rows.
+        style: How options are shown.
+        options_key: Seeds the order of shuffled options.
 
     Raises:
         SourceError: There is no row to show.
@@ -51,7 +65,8 @@ def show_templates(task: Task, *, row: int = 0) -> Iterator[ShownTemplate]:
     if row >= len(examples):
         raise ConfigError(f"there are {len(examples)} rows", where=f"--row {row}", hint="rows count from 0")
     for template in task.templates:
-        yield ShownTemplate(template=template, prompt=render_spans(task, examples[row], template))
+        prompt = render_spans(task, examples[row], template, style=style, options_key=options_key)
+        yield ShownTemplate(template=template, facts=template_facts(task, template), prompt=prompt)
 
 
 def describe_definition(task: Task) -> dict[str, Any]:
@@ -60,16 +75,19 @@ def describe_definition(task: Task) -> dict[str, Any]:
     sheet = summarize_task(task) | {
         "description": task.description,
         "citation": task.citation,
+        "confirmed": task.confirmed,
+        "manual": getattr(task.source, "manual", ""),
         "origin": task.origin,
         "source": _source(task),
         "slots": list(slots_of_task(task, examples)),
         "templates": [
-            {"name": one.name, "inputs": one.inputs, "targets": one.targets, "is_inverted": one.is_inverted}
+            {"name": one.name, "inputs": one.inputs, "targets": one.targets, **template_facts(task, one).to_json()}
             for one in task.templates
         ],
         "example": _example(task, examples[0]) if examples else None,
     }
-    del sheet["inverted"]
+    for count in ("inverted", "options_shown", "template_facts"):  # the templates themselves say it
+        del sheet[count]
     return sheet
 
 
@@ -88,14 +106,16 @@ def definition_lines(sheet: dict[str, Any]) -> Iterator[str]:
         ("slots", ", ".join(f"{{{slot}}}" for slot in sheet["slots"])),
         ("licence", sheet["licence"] or "not stated"),
         ("citation", sheet["citation"]),
+        ("confirmed", sheet["confirmed"]),
+        ("by hand", sheet["manual"]),
         ("defined in", sheet["origin"]),
         ("templates", f"{len(sheet['templates'])}, {inverted} of them inverted"),
     ):
         if text:
             yield f"  {key:11} {text}"
     for template in sheet["templates"]:
-        mark = " (inverted)" if template["is_inverted"] else ""
-        yield f"\n── template {template['name']}{mark}"
+        words = TemplateFacts(**{key: template[key] for key in TemplateFacts.__slots__}).words()
+        yield f"\n── template {template['name']} ({words})"
         yield template["inputs"]
         yield f"→ {template['targets']}"
     if sheet["example"]:
@@ -106,10 +126,11 @@ def definition_lines(sheet: dict[str, Any]) -> Iterator[str]:
 
 def _source(task: Task) -> str:
     split = next(iter(task.splits.values()), "")
-    return task.source.describe(split.partition("[")[0])
+    return task.source.describe(parse_slice(split).split)
 
 
 def _example(task: Task, example: Example) -> dict[str, Any]:
     template = task.templates[0]
-    shown = ShownTemplate(template=template, prompt=render_spans(task, example, template))
+    prompt = render_spans(task, example, template)
+    shown = ShownTemplate(template=template, facts=template_facts(task, template), prompt=prompt)
     return {"row": example.row, **shown.to_json(), "options": list(example.options), "answer": example.answer}

@@ -13,13 +13,13 @@ from tests.end_to_end.small_world import write_small_world
 
 from flantune.cli.splits import command
 from flantune.errors import ConfigError
-from flantune.mixture import hold_out, load_taxonomy
+from flantune.mixture import load_taxonomy
+from flantune.mixture.holdout import folds_of, hold_out_fold
 from flantune.run_file import load_run_file
 from flantune.studies.split_files import (
     KINDS,
     StudyOptions,
     fragment,
-    needs_tasks_file,
     plan_study,
     taxonomy_toml,
     write_split,
@@ -55,7 +55,8 @@ def test_a_written_run_file_has_just_the_splits_tasks(tmp_path: Path, kind: str,
         file = load_run_file(path)
         tasks = load_tasks(file.config.data, root=file.root)
         taxonomy = load_taxonomy(file.config.holdout.taxonomy)
-        held = hold_out(tasks, file.config.holdout.folds[0], taxonomy=taxonomy)
+        (fold,) = folds_of(file.config.holdout)
+        held = hold_out_fold(tasks, fold, taxonomy=taxonomy)
         assert {task.name for task in held.train} == set(split.train)
         assert {task.name for task in held.unseen} == set(split.test)
         assert held.excluded == ()
@@ -68,29 +69,43 @@ def test_writing_twice_writes_the_same_bytes(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     plan_and_write(tmp_path, "within-cluster", StudyOptions(counts=(2,)))
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert len(paths) == 2 and len(before) == 6
+    assert len(paths) == 2 and len(before) == 2
 
 
-def test_moved_tasks_keep_their_rows_and_adapters(tmp_path: Path) -> None:
-    """A copy in another cluster reads the same data: the cache of adapted examples is shared by all splits."""
+def test_tasks_keep_their_clusters_rows_and_adapters(tmp_path: Path) -> None:
+    """A held-out task stands where its file says: the cache of adapted examples is shared by all splits."""
     _, paths = plan_and_write(tmp_path, "within-cluster", StudyOptions(counts=(2,)))
     found = []
     for path in paths:
         file = load_run_file(path)
         found.append({task.name: task for task in load_tasks(file.config.data, root=file.root)})
     one, other = found
-    assert {name: task.adapter_fingerprint for name, task in one.items()} == {
-        name: task.adapter_fingerprint for name, task in other.items()
+    assert {name: (task.adapter_fingerprint, task.clusters) for name, task in one.items()} == {
+        name: (task.adapter_fingerprint, task.clusters) for name, task in other.items()
     }
     assert next(iter(one["mood"].source.rows("train")))["text"].startswith("In train story 0")
+
+
+def test_a_grouping_of_ones_own_is_named_in_the_run_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = '[clusters]\nfeeling = ["mood", "tone"]\nother = ["animal", "echo"]\n'
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    planned, paths = plan_and_write(tmp_path, "leave-one-cluster-out", StudyOptions(clusters="mine.toml"))
+    assert [split.held_out for split in planned.study.splits] == [("feeling",), ("other",)]
+    for split, path in zip(planned.study.splits, paths, strict=True):
+        file = load_run_file(path)
+        held = hold_out_fold(
+            load_tasks(file.config.data, root=file.root), folds_of(file.config.holdout)[0], taxonomy=load_taxonomy(None)
+        )
+        assert {task.name for task in held.train} == set(split.train)
 
 
 def test_fragments_are_toml_and_say_what_they_cannot(tmp_path: Path) -> None:
     file = load_run_file(write_small_world(tmp_path))
     planned = plan_study(file, kind="within-cluster", options=StudyOptions(counts=(1,)))
     text = fragment(planned.study.splits[0], planned)
-    assert needs_tasks_file(planned.study.splits[0], planned)
-    assert "write run files with --out" in text and "# On purpose: a task of the same cluster" in text
+    assert "# On purpose: a task of the same cluster" in text
+    assert tomllib.loads(text)["holdout"] == {"task_folds": [list(planned.study.splits[0].hidden)]}
     plain = plan_study(file, kind="leave-one-cluster-out")
     lines = tomllib.loads(fragment(plain.study.splits[0], plain))
     assert lines["holdout"]["folds"] == [list(plain.study.splits[0].held_out)]

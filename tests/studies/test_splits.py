@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flantune.errors import ConfigError, LeakError
-from flantune.mixture import Taxonomy, check_unseen, hold_out, load_taxonomy
+from flantune.mixture import Taxonomy, check_unseen, load_taxonomy
+from flantune.mixture.holdout import SAME_CLUSTER, hold_out_fold
 from flantune.studies.splits import (
-    SAME_CLUSTER,
     Split,
     Study,
-    arranged,
     cluster_counts,
     leave_one_cluster_out,
     ranked,
     round_robin,
     task_counts,
+    tasks_in,
     tasks_per_cluster,
     template_counts,
     within_cluster,
@@ -49,7 +49,7 @@ def grid(**sizes: int) -> list[Task]:
 
 
 def sides(split: Split, tasks: list[Task]) -> tuple[list[Task], list[Task]]:
-    own = arranged(split, tasks)
+    own = tasks_in(split, tasks)
     return [t for t in own if t.name in split.train], [t for t in own if t.name in split.test]
 
 
@@ -60,8 +60,11 @@ def check_sound(study: Study, tasks: list[Task], taxonomy: Taxonomy) -> None:
     for split in study.splits:
         train, test = sides(split, tasks)
         assert train and test
-        check_unseen(train, test, taxonomy=taxonomy)
-        run = hold_out([*train, *test], split.held_out, taxonomy=taxonomy)
+        if split.hidden:
+            assert not any(taxonomy.kinship(one, other) for one in train for other in test)
+        else:
+            check_unseen(train, test, taxonomy=taxonomy)
+        run = hold_out_fold([*train, *test], split.fold, taxonomy=taxonomy)
         assert [t.name for t in run.train] == [t.name for t in train]
         assert {t.name for t in run.unseen} == set(split.test)
 

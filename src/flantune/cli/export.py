@@ -1,4 +1,4 @@
-"""``flantune export``: the mixture as data for other trainers."""
+"""``flantune export``: what a run makes, for other programs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from pathlib import Path
 import click
 
 
-@click.command("export")
+@click.group("export")
+def command() -> None:
+    """Write what a run makes in forms that other programs read."""
+
+
+@command.command("data")
 @click.argument("run_file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write.")
-@click.option("--count", type=click.IntRange(1), required=True, help="How many draws.")
+@click.option("--count", type=click.IntRange(1), help="How many draws [default: a cycle: each task's share once].")
 @click.option(
     "--format",
     "form",
@@ -23,10 +28,10 @@ import click
 @click.option("--run", "run_folder", type=click.Path(file_okay=False, path_type=Path), help="Run folder to share data.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
-def command(
+def data(
     run_file: Path,
     out: Path,
-    count: int,
+    count: int | None,
     form: str | None,
     fold: int,
     start: int,

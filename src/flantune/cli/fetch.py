@@ -19,7 +19,7 @@ def command(run_file: Path, mirror: Path) -> None:
     """
     from flantune.cli.console import Console
     from flantune.run_file import load_run_file
-    from flantune.tasks.fetch import fetch_to_mirror
+    from flantune.tasks.fetch import by_hand, fetch_to_mirror
     from flantune.tasks.load import load_tasks
 
     loaded = load_run_file(run_file)
@@ -27,6 +27,9 @@ def command(run_file: Path, mirror: Path) -> None:
     data = loaded.config.data.model_copy(update={"mirror": None})
     console = Console()
     console.stage(f"fetch into {mirror}")
-    for split in fetch_to_mirror(load_tasks(data, root=loaded.root), mirror, progress=console.note):
+    tasks = load_tasks(data, root=loaded.root)
+    for split in fetch_to_mirror(tasks, mirror, progress=console.note):
         click.echo(f"{split.path}  {'kept' if split.was_there else 'written'}")
+    for name, how in by_hand(tasks, mirror).items():
+        console.note(f"{name} has to be put there by hand. {how}")
     click.echo(f'next: set mirror = "{mirror}" under [data] in {run_file}', err=True)

@@ -42,9 +42,9 @@ def list_tasks(run_file: Path | None, collection: tuple[str, ...], as_json: bool
 
 
 def _row_line(row: dict[str, Any]) -> str:
-    counts = f"{row['templates']} templates ({row['inverted']} inverted)"
+    counts = f"{row['templates']} templates ({row['inverted']} inverted, {row['options_shown']} with options)"
     clusters = ", ".join(row["clusters"])
-    return f"{row['name']:34} {clusters:38} {row['kind']:15} {counts:27} {row['hub']:44} {row['licence']}".rstrip()
+    return f"{row['name']:34} {clusters:38} {row['kind']:15} {counts:44} {row['hub']:44} {row['licence']}".rstrip()
 
 
 @command.command()
@@ -75,17 +75,17 @@ def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     Looks at the definitions alone, not at the data: a run leaves out, besides, tasks whose data is not there.
     """
     from flantune.errors import ConfigError
-    from flantune.mixture.holdout import load_taxonomy
+    from flantune.mixture.holdout import folds_of, load_taxonomy
     from flantune.mixture.leaks import explain_fold, kin_groups
     from flantune.run_file import load_run_file
     from flantune.tasks.load import load_tasks
 
     loaded = load_run_file(run_file, overrides=overrides)
     holdout = loaded.config.holdout
-    if not holdout.folds:
+    if not folds_of(holdout):
         raise ConfigError("no fold is held out", where="holdout.folds", hint="flantune splits makes folds")
     tasks, taxonomy = load_tasks(loaded.config.data, root=loaded.root), load_taxonomy(holdout.taxonomy)
-    folds = [explain_fold(tasks, clusters, taxonomy=taxonomy) for clusters in holdout.folds]
+    folds = [explain_fold(tasks, fold, taxonomy=taxonomy) for fold in folds_of(holdout)]
     groups = kin_groups(tasks, taxonomy)
     if as_json:
         kin = [{"name": group.name, "tasks": group.tasks, "because": group.because} for group in groups]
@@ -98,6 +98,8 @@ def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
 def _print_fold(fold: FoldLeaks) -> None:
     click.echo(f"── held out: {', '.join(fold.held_out)}")
+    for rule in fold.breaks:
+        click.echo(f"   on purpose: {rule}")
     click.echo(f"   unseen ({len(fold.unseen)}): {', '.join(fold.unseen)}")
     click.echo(f"   trained on ({len(fold.train)}): {', '.join(fold.train)}")
     click.echo(f"   excluded ({len(fold.excluded)})")

@@ -46,18 +46,30 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
 @click.argument("run_file", type=click.Path(path_type=Path), required=False)
 @click.option("--collection", multiple=True, metavar="NAME", help="A shipped collection [default: all]; repeatable.")
 @click.option("--row", default=0, show_default=True, type=click.IntRange(0), help="Which of the shipped rows.")
+@click.option("--options", "layout", type=click.Choice(["listed", "lettered"]), default="listed", show_default=True)
+@click.option("--shuffle", type=click.IntRange(0), metavar="SEED", help="Show the options in an order of this seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a template.")
-def preview(name: str, run_file: Path | None, collection: tuple[str, ...], row: int, as_json: bool) -> None:
+def preview(
+    name: str,
+    run_file: Path | None,
+    collection: tuple[str, ...],
+    row: int,
+    layout: str,
+    shuffle: int | None,
+    as_json: bool,
+) -> None:
     """Render every template of the task NAME on one of its shipped rows.
 
     On a terminal, what fills a slot is colored, each slot in its own color.
     """
     from flantune.cli.colors import echo
+    from flantune.prompts.styles import Style
     from flantune.showing import show_templates
     from flantune.tasks.catalog import find_task
 
     task = find_task(name, run_file=run_file, collection=collection)
-    for shown in show_templates(task, row=row):
+    style = Style(options=layout, shuffle_options=shuffle is not None)  # type: ignore[arg-type]
+    for shown in show_templates(task, row=row, style=style, options_key=shuffle or 0):
         echo(json.dumps(shown.to_json(), ensure_ascii=False) if as_json else _as_text(shown))
 
 
@@ -67,11 +79,11 @@ _COLORS = ("cyan", "yellow", "magenta", "blue", "bright_red", "bright_cyan")
 def _as_text(shown: ShownTemplate) -> str:
     slots = dict.fromkeys(span.slot for span in (*shown.prompt.inputs, *shown.prompt.targets) if span.slot)
     colors = {slot: "green" if slot == "answer" else _COLORS[place % 6] for place, slot in enumerate(slots)}
-    mark = " (inverted)" if shown.template.is_inverted else ""
     legend = " ".join(click.style(f"{{{slot}}}", fg=colors[slot]) for slot in slots)
     sides = (shown.prompt.inputs, shown.prompt.targets)
     inputs, targets = ("".join(_styled(span, colors) for span in side) for side in sides)
-    return f"── {shown.template.name}{mark}  {legend}\n{inputs}\n{click.style('→', dim=True)} {targets}\n"
+    title = f"── {shown.template.name} ({shown.facts.words()})  {legend}"
+    return f"{title}\n{inputs}\n{click.style('→', dim=True)} {targets}\n"
 
 
 def _styled(span: Span, colors: dict[str, str]) -> str:

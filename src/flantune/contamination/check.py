@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from flantune.contamination.compare import compare
 from flantune.contamination.findings import Contamination, FoldFinding, Settings
 from flantune.errors import ConfigError
+from flantune.mixture.holdout import folds_of
 from flantune.planning import prepare_tasks, split_fold
 from flantune.progress import Reporter, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flantune.mixture.holdout import Fold
     from flantune.run_file import RunFile
     from flantune.tasks.store import PreparedTask
 
@@ -43,14 +45,14 @@ def check_run(
     for name, reason in skipped.items():
         told.note(f"{name} is left out: {reason}")
     findings = []
-    for clusters in chosen:
-        told.stage(f"compare what is trained on with {', '.join(clusters)}")
-        findings.append(_check_fold(file, prepared, clusters, settings, told))
+    for fold in chosen:
+        told.stage(f"compare what is trained on with {', '.join(fold.held_out)}")
+        findings.append(_check_fold(file, prepared, fold, settings, told))
     return Contamination(name=config.name, settings=settings, folds=tuple(findings))
 
 
-def _folds(file: RunFile, only_fold: int | None) -> Sequence[Sequence[str]]:
-    folds = file.config.holdout.folds
+def _folds(file: RunFile, only_fold: int | None) -> Sequence[Fold]:
+    folds = folds_of(file.config.holdout)
     if not folds:
         hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
         raise ConfigError("nothing is held out, so nothing is unseen", where="holdout.folds", hint=hint)
@@ -62,9 +64,9 @@ def _folds(file: RunFile, only_fold: int | None) -> Sequence[Sequence[str]]:
 
 
 def _check_fold(
-    file: RunFile, prepared: Sequence[PreparedTask], clusters: Sequence[str], settings: Settings, told: Reporter
+    file: RunFile, prepared: Sequence[PreparedTask], fold: Fold, settings: Settings, told: Reporter
 ) -> FoldFinding:
-    split = split_fold(file.config, [p.task for p in prepared], clusters)
+    split = split_fold(file.config, [p.task for p in prepared], fold)
     train, unseen = ({task.name for task in tasks} for tasks in (split.train, split.unseen))
     return compare(
         [p for p in prepared if p.task.name in train],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, LeakError, did_you_mean
@@ -11,9 +11,47 @@ from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from flantune.config import HoldoutSettings
     from flantune.types import Task
 
-__all__ = ["Excluded", "HoldoutSplit", "Taxonomy", "check_unseen", "hold_out", "load_taxonomy"]
+__all__ = [
+    "Excluded",
+    "Fold",
+    "HoldoutSplit",
+    "Taxonomy",
+    "check_task_names",
+    "check_unseen",
+    "folds_of",
+    "hold_out",
+    "hold_out_fold",
+    "hold_out_tasks",
+    "load_taxonomy",
+]
+
+SAME_CLUSTER = "a task of the same cluster is trained on"
+OVERLAPPING = "a task of an overlapping cluster is trained on"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """What one model never sees: clusters held out whole, or single tasks.
+
+    Attributes:
+        clusters: The clusters; empty when single tasks are held out.
+        tasks: Names of the single tasks.
+    """
+
+    clusters: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """What it is called, in reports and by its folder.
+
+        >>> Fold(tasks=("rte", "copa")).held_out
+        ('task rte', 'task copa')
+        """
+        return self.clusters or tuple(f"task {name}" for name in self.tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +76,68 @@ class HoldoutSplit:
         train: Tasks to tune on.
         unseen: Tasks to measure: no cluster of theirs, nor any kin, is among ``train``.
         excluded: The rest, each with the reason.
+        tasks: Names of the single tasks held out, where clusters are not.
+        breaks: The rules of "unseen" that this split breaks on purpose: only where single tasks are held out.
     """
 
     held_out: tuple[str, ...]
     train: tuple[Task, ...]
     unseen: tuple[Task, ...]
     excluded: tuple[Excluded, ...]
+    tasks: tuple[str, ...] = ()
+    breaks: tuple[str, ...] = ()
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The clusters whose scores the unseen tasks make: the held-out ones, or those of the single tasks."""
+        if not self.tasks:
+            return self.held_out
+        return tuple(dict.fromkeys(name for task in self.unseen for name in task.clusters))
+
+
+def folds_of(settings: HoldoutSettings) -> tuple[Fold, ...]:
+    """The folds of a run file: those of clusters first, then those of single tasks."""
+    whole = tuple(Fold(clusters=tuple(clusters)) for clusters in settings.folds)
+    return whole + tuple(Fold(tasks=tuple(names)) for names in settings.task_folds)
+
+
+def hold_out_fold(tasks: Sequence[Task], fold: Fold, *, taxonomy: Taxonomy) -> HoldoutSplit:
+    """One fold's tasks, after making sure that nothing leaks.
+
+    Raises:
+        ConfigError: A cluster or task is unknown, or nothing is left to train on or to measure.
+        LeakError: A task measured as unseen is trained on, or its kin is.
+    """
+    if fold.tasks:
+        return hold_out_tasks(tasks, fold.tasks, taxonomy=taxonomy)
+    split = hold_out(tasks, fold.clusters, taxonomy=taxonomy)
+    check_unseen(split.train, split.unseen, taxonomy=taxonomy)
+    return split
+
+
+def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Taxonomy) -> HoldoutSplit:
+    """Hold single tasks out and train on others of their clusters, on purpose. Their kin still leaves training.
+
+    So what is measured is how well a model does a task that it has not seen, of a kind that it has: an easier question
+    than a held-out cluster's. ``breaks`` says which rules of the clusters are broken.
+
+    Raises:
+        ConfigError: A task is unknown, or nothing is left to train on or to measure.
+        LeakError: Kin of a held-out task is trained on.
+
+    Paper: the public code of FLAN 2021 (its intra-cluster splits, and those that hide SuperGLUE's tasks).
+    """
+    check_task_names(tasks, names)
+    held = Fold(tasks=tuple(names))
+    # In clusters of their own, no rule of clusters touches them; kin knows families and names.
+    own = {name: f"task {name}" for name in names}
+    placed = [replace(task, clusters=(own[task.name],)) if task.name in own else task for task in tasks]
+    split = hold_out(placed, held.held_out, taxonomy=taxonomy)
+    check_unseen(split.train, split.unseen, taxonomy=taxonomy)
+    originals = {task.name: task for task in tasks}
+    unseen = tuple(originals[task.name] for task in split.unseen)
+    broken = _broken(split.train, unseen, taxonomy)
+    return replace(split, held_out=held.held_out, unseen=unseen, tasks=held.tasks, breaks=broken)
 
 
 def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy) -> HoldoutSplit:
@@ -115,6 +209,28 @@ def leak(trained: Task, unseen: Task, *, taxonomy: Taxonomy) -> str:
             if rule := taxonomy.overlap(evaluating=cluster, training=other):
                 return f'measuring "{cluster}" forbids training on "{other}": {rule.because or "they overlap"}'
     return taxonomy.kinship(trained, unseen)
+
+
+def check_task_names(tasks: Sequence[Task], names: Sequence[str]) -> None:
+    """Make sure that the single tasks of a fold are there.
+
+    Raises:
+        ConfigError: One is not, or none is named.
+    """
+    known = [task.name for task in tasks]
+    if not names:
+        raise ConfigError("a fold holds out no task", where="holdout.task_folds", hint="name tasks of the run file")
+    unknown = [f'no task "{name}"; {did_you_mean(name, known)}'.rstrip("; ") for name in names if name not in known]
+    if unknown:
+        hint = "flantune tasks list RUN_FILE prints the names of the tasks that are there"
+        raise ConfigError("\n".join(unknown), where="holdout.task_folds", hint=hint)
+
+
+def _broken(train: Iterable[Task], unseen: Iterable[Task], taxonomy: Taxonomy) -> tuple[str, ...]:
+    trained = {taxonomy.cluster(cluster) for task in train for cluster in task.clusters}
+    measured = {taxonomy.cluster(cluster) for task in unseen for cluster in task.clusters}
+    overlap = any(taxonomy.overlap(evaluating=one, training=other) for one in measured for other in trained)
+    return ((SAME_CLUSTER,) if trained & measured else ()) + ((OVERLAPPING,) if overlap else ())
 
 
 def _known_clusters(tasks: Sequence[Task], clusters: Sequence[str], taxonomy: Taxonomy) -> Mapping[str, str]:

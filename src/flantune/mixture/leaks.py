@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from flantune.mixture.holdout import check_unseen, hold_out, leak
+from flantune.mixture.holdout import Fold, hold_out_fold, leak
 from flantune.mixture.taxonomy import Taxonomy, plain_name
 
 if TYPE_CHECKING:
@@ -59,12 +59,14 @@ class FoldLeaks:
         train: Names of the tasks trained on.
         unseen: Names of the tasks measured as unseen.
         excluded: The rest.
+        breaks: The rules that the fold breaks on purpose, where single tasks are held out.
     """
 
     held_out: tuple[str, ...]
     train: tuple[str, ...]
     unseen: tuple[str, ...]
     excluded: tuple[ExplainedExclusion, ...]
+    breaks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The fold as JSON-able values."""
@@ -86,21 +88,26 @@ class KinGroup:
     because: str
 
 
-def explain_fold(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy) -> FoldLeaks:
-    """Who is trained on, unseen and excluded when some clusters are held out, with every connection behind it.
+def explain_fold(tasks: Sequence[Task], fold: Fold | Sequence[str], *, taxonomy: Taxonomy) -> FoldLeaks:
+    """Who is trained on, unseen and excluded in a fold, with every connection behind it.
+
+    Args:
+        tasks: All tasks.
+        fold: What is held out; a plain sequence names clusters.
+        taxonomy: Overlap rules and kin families.
 
     Raises:
-        ConfigError: A cluster has no task, or nothing is left to train on or to measure.
+        ConfigError: A cluster has no task, a task is unknown, or nothing is left to train on or to measure.
     """
-    split = hold_out(tasks, clusters, taxonomy=taxonomy)
-    check_unseen(split.train, split.unseen, taxonomy=taxonomy)
+    held = fold if isinstance(fold, Fold) else Fold(clusters=tuple(fold))
+    split = hold_out_fold(tasks, held, taxonomy=taxonomy)
     named = {task.name: task for task in tasks}
     excluded = tuple(
         ExplainedExclusion(
             task=one.task,
             clusters=named[one.task].clusters,
             reason=one.reason,
-            connections=_connections(named[one.task], split.unseen, taxonomy),
+            connections=_connections(named[one.task], split.unseen, taxonomy, kin_alone=bool(held.tasks)),
         )
         for one in split.excluded
     )
@@ -109,6 +116,7 @@ def explain_fold(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Ta
         train=tuple(task.name for task in split.train),
         unseen=tuple(task.name for task in split.unseen),
         excluded=excluded,
+        breaks=split.breaks,
     )
 
 
@@ -127,8 +135,10 @@ def kin_groups(tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[KinGroup, ...
     return tuple(group for group in groups if len(group.tasks) > 1)
 
 
-def _connections(task: Task, unseen: Sequence[Task], taxonomy: Taxonomy) -> tuple[Connection, ...]:
-    found = ((other.name, leak(task, other, taxonomy=taxonomy)) for other in unseen)
+def _connections(task: Task, unseen: Sequence[Task], taxonomy: Taxonomy, *, kin_alone: bool) -> tuple[Connection, ...]:
+    """What makes a task give unseen ones away; where single tasks are held out, clusters do not."""
+    why = taxonomy.kinship if kin_alone else lambda one, other: leak(one, other, taxonomy=taxonomy)
+    found = ((other.name, why(task, other)) for other in unseen)
     return tuple(Connection(task=name, because=reason) for name, reason in found if reason)
 
 

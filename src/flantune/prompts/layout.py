@@ -48,8 +48,8 @@ def inputs_text(prompt: Prompt, layout: Layout, *, eos_token: str = EOS_WORD) ->
     '2+2?\n4\n\n1+1?'
     """
     if not prompt.exemplars:
-        return prompt.inputs
+        return prompt.preamble + prompt.inputs
     to_target = layout.target_separator.replace(EOS_WORD, eos_token)
     to_next = layout.exemplar_separator.replace(EOS_WORD, eos_token)
     solved = [f"{exemplar.inputs}{to_target}{exemplar.targets}" for exemplar in prompt.exemplars]
-    return to_next.join([*solved, prompt.inputs])
+    return prompt.preamble + to_next.join([*solved, prompt.inputs])

@@ -75,6 +75,7 @@ def render(
         options=answer_texts(example, template, style),
         answer=example.answer,
         references=_references(example, template, style),
+        group=example.group,
     )
     return _arranged(prompt, order) if style.shuffle_options and order else prompt
 
@@ -110,11 +111,12 @@ def _words(task: Task, example: Example, template: Template, *, style: Style) ->
 
 
 def _references(example: Example, template: Template, style: Style) -> tuple[str, ...]:
-    """The acceptable answers as this prompt wants them: the gold option's letter where letters answer."""
+    """The acceptable answers as this prompt wants them: the letters of right options where letters answer."""
     texts = answer_texts(example, template, style)
     if texts is example.options or example.answer is None:
         return example.references
-    return (texts[example.answer],)
+    right = (text for text, option in zip(texts, example.options, strict=True) if option in example.references[1:])
+    return tuple(dict.fromkeys((texts[example.answer], *right)))
 
 
 def _arranged(prompt: Prompt, order: tuple[int, ...]) -> ArrangedPrompt:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flantune.prompts.compiled import compile_text
-from flantune.prompts.options import options_block
+from flantune.prompts.options import answer_texts, in_order, options_block, shown_order
 from flantune.prompts.render import render
+from flantune.prompts.styles import INSTRUCTION
 
 if TYPE_CHECKING:
+    from flantune.prompts.styles import Style
     from flantune.types import Example, Task, Template
 
 
@@ -34,18 +36,32 @@ class SpannedPrompt:
     targets: tuple[Span, ...]
 
 
-def render_spans(task: Task, example: Example, template: Template) -> SpannedPrompt:
-    """The prompt of ``render`` in instruction style, in pieces.
+def render_spans(
+    task: Task, example: Example, template: Template, *, style: Style = INSTRUCTION, options_key: int = 0
+) -> SpannedPrompt:
+    """The prompt of ``render`` in pieces, with options as the style writes and orders them.
+
+    Args:
+        task: The task.
+        example: What is asked.
+        template: The words; a style's name other than ``instruction`` is not looked at.
+        style: How options are shown.
+        options_key: With the example's row, seeds the order of shuffled options.
 
     Raises:
         TemplateError: As ``render``.
     """
     render(task, example, template, split="train")  # finds every mistake, and says where it is
+    if style.shuffle_options:
+        example = in_order(example, shown_order(example, style, key=options_key))
     values = {name: text for name, text in example.fields.items() if name not in ("options", "answer")}
-    if example.references:
+    texts = answer_texts(example, template, style)
+    if example.answer is not None and texts is not example.options:
+        values["answer"] = texts[example.answer]
+    elif example.references:
         values["answer"] = example.references[0]
     if example.options:
-        values["options"] = options_block(example.options)
+        values["options"] = options_block(example.options, style.options)
     return SpannedPrompt(inputs=_spans(template.inputs, values), targets=_spans(template.targets, values))
 
 

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flantune.config import DataSettings
 from flantune.errors import ConfigError, did_you_mean
-from flantune.files import read_json, write_text
+from flantune.files import write_text
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.run_file import to_toml
 from flantune.studies import paper, splits
-from flantune.studies.splits import Split, Study, arranged
+from flantune.studies.splits import Split, Study
 from flantune.tasks.load import load_tasks
-from flantune.tasks.regroup import Grouping, load_grouping, regroup
+from flantune.tasks.regroup import load_grouping, regroup
 
 if TYPE_CHECKING:
     from flantune.run_file import RunFile
     from flantune.types import Task
 
 KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-cluster", "templates", "training-tasks")
-_TASKS_FILE = '''\
-"""The tasks of one split, in its clusters: the JSON file of the same name says which."""
-
-from pathlib import Path
-
-from flantune.studies.split_files import tasks_of_split
-
-
-def tasks():
-    return tasks_of_split(Path(__file__).with_suffix(".json"))
-'''
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +58,7 @@ class PlannedStudy:
         study: The splits.
         tasks: The tasks they name, in the clusters the splits know them by.
         originals: The same tasks as the run file has them.
+        clusters: The grouping that the tasks stand in, as ``data.clusters`` names it; empty: the run file's own.
         taxonomy: The rules the splits follow.
         has_own_rules: The rules are not those of the run file, so that run files must bring them.
     """
@@ -77,6 +66,7 @@ class PlannedStudy:
     study: Study
     tasks: tuple[Task, ...]
     originals: tuple[Task, ...]
+    clusters: str
     taxonomy: Taxonomy
     has_own_rules: bool = False
 
@@ -102,8 +92,18 @@ def plan_study(file: RunFile, *, kind: str, options: StudyOptions | None = None)
     if not study.splits:
         raise ConfigError("the tasks allow no split of this kind", hint="; ".join(study.notes))
     return PlannedStudy(
-        study=study, tasks=tasks, originals=originals, taxonomy=rules, has_own_rules=options.paper_rules
+        study=study,
+        tasks=tasks,
+        originals=originals,
+        clusters=_absolute(options.clusters, Path.cwd()) or _absolute(file.config.data.clusters, file.root),
+        taxonomy=rules,
+        has_own_rules=options.paper_rules,
     )
+
+
+def _absolute(clusters: str, root: Path) -> str:
+    """A grouping's name as it is, its file as an absolute path: run files are written to another folder."""
+    return str((root / clusters).absolute()) if clusters.endswith(".toml") else clusters
 
 
 def _make(kind: str, tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
@@ -138,7 +138,7 @@ def split_json(split: Split) -> dict[str, Any]:
         "train": list(split.train),
         "test": list(split.test),
         "max_templates": split.max_templates,
-        "moved": dict(split.moved),
+        "hidden": list(split.hidden),
         "breaks": list(split.breaks),
     }
 
@@ -147,28 +147,20 @@ def fragment(split: Split, planned: PlannedStudy) -> str:
     """The lines of a run file that make a split, to be copied into one; what they cannot say stands as a comment."""
     lines = [f"# {split.name}: {len(split.train)} tasks trained on, {len(split.test)} unseen"]
     lines += [f"# On purpose: {rule}." for rule in split.breaks]
-    if needs_tasks_file(split, planned):
-        lines.append("# The tasks stand in other clusters than their files say: write run files with --out.")
     if planned.has_own_rules:
         lines.append("# The rules leave kin families out: write run files with --out, or set holdout.taxonomy.")
     lines += ["[data]", f"include = {_names(_included(split, planned))}"]
-    lines += ["[holdout]", f"folds = [{_names(split.held_out)}]"]
+    lines += [f"clusters = {_text(planned.clusters)}"] if planned.clusters else []
+    lines += ["[holdout]", f"{'task_folds' if split.hidden else 'folds'} = [{_names(split.hidden or split.held_out)}]"]
     if split.max_templates:
         lines += ["[prompts]", f"max_templates = {split.max_templates}"]
     return "\n".join(lines) + "\n"
 
 
-def needs_tasks_file(split: Split, planned: PlannedStudy) -> bool:
-    """Whether a task stands in another cluster than its definition says, which a run file alone cannot express."""
-    own = {task.name: task.clusters for task in planned.originals}
-    return any(task.clusters != own[task.name] for task in arranged(split, planned.tasks))
-
-
 def write_split(split: Split, planned: PlannedStudy, *, file: RunFile, folder: Path) -> Path:
-    """Writes the run file of a split, and what it needs beside it.
+    """Writes the run file of a split: all other settings are the run file's.
 
-    All other settings are the run file's. Tasks in other clusters come as a Python file and a JSON file; rules of the
-    study's own as ``taxonomy.toml``.
+    Rules of the study's own come beside it as ``taxonomy.toml``.
 
     Returns:
         The run file.
@@ -177,11 +169,10 @@ def write_split(split: Split, planned: PlannedStudy, *, file: RunFile, folder: P
         FlantuneError: The folder cannot be written.
     """
     config = file.config
-    data = config.data.model_copy(update={"include": _included(split, planned), "exclude": ()})
-    if needs_tasks_file(split, planned):
-        tasks_file = _write_tasks(split, planned, data=data, folder=folder)
-        data = data.model_copy(update={"tasks": (str(tasks_file),), "collection": ()})
-    holdout = config.holdout.model_copy(update={"folds": (split.held_out,)})
+    changed = {"include": _included(split, planned), "exclude": (), "clusters": planned.clusters}
+    data = config.data.model_copy(update=changed)
+    folds = {"folds": () if split.hidden else (split.held_out,), "task_folds": (split.hidden,) if split.hidden else ()}
+    holdout = config.holdout.model_copy(update=folds)
     if planned.has_own_rules:
         path = write_text((folder / "taxonomy.toml").absolute(), taxonomy_toml(planned.taxonomy))
         holdout = holdout.model_copy(update={"taxonomy": path})
@@ -191,19 +182,6 @@ def write_split(split: Split, planned: PlannedStudy, *, file: RunFile, folder: P
     changes = {"name": f"{config.name}: {split.name}", "data": data, "holdout": holdout, "prompts": prompts}
     head = "".join(f"# On purpose: {rule}.\n" for rule in split.breaks)
     return write_text(folder / f"{split.name}.toml", head + to_toml(config.model_copy(update=changes)))
-
-
-def tasks_of_split(path: Path) -> list[Task]:
-    """The tasks that a written split names, each in its cluster there.
-
-    Raises:
-        FlantuneError: The JSON file is missing or wrong, or a task is.
-    """
-    values = read_json(path)
-    tasks = load_tasks(DataSettings.model_validate(values["data"]), root=path.parent)
-    grouping = Grouping(clusters={cluster: tuple(names) for cluster, names in values["clusters"].items()})
-    moved = {task.name: task for task in regroup(tasks, grouping)}
-    return [moved[task.name] for task in tasks]
 
 
 def taxonomy_toml(taxonomy: Taxonomy) -> str:
@@ -219,17 +197,6 @@ def taxonomy_toml(taxonomy: Taxonomy) -> str:
         lines += ["", "[[kin]]", f"name = {_text(group.name)}", f"members = {_names(sorted(group.members))}"]
         lines.append(f"because = {_text(group.because)}")
     return "\n".join(lines) + "\n"
-
-
-def _write_tasks(split: Split, planned: PlannedStudy, *, data: DataSettings, folder: Path) -> Path:
-    clusters: dict[str, list[str]] = {}
-    for task in arranged(split, planned.tasks):
-        for cluster in task.clusters:
-            clusters.setdefault(cluster, []).append(task.name)
-    values: Mapping[str, Any] = {"data": data.model_dump(mode="json", exclude_none=True), "clusters": clusters}
-    path = (folder / f"{split.name}_tasks.py").absolute()
-    write_text(path.with_suffix(".json"), json.dumps(values, ensure_ascii=False, indent=1) + "\n")
-    return write_text(path, _TASKS_FILE)
 
 
 def _included(split: Split, planned: PlannedStudy) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ Each study is a tuple of splits. A split says names only; ``flantune.studies.spl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, LeakError, did_you_mean
 from flantune.files import slug
-from flantune.mixture.holdout import HoldoutSplit, check_unseen, hold_out
+from flantune.mixture.holdout import Fold, HoldoutSplit, check_unseen, hold_out, hold_out_fold, hold_out_tasks
 from flantune.mixture.permutation import permute, stream_key
 from flantune.mixture.taxonomy import Taxonomy, plain_name
 from flantune.studies.paper import (
@@ -26,9 +26,6 @@ from flantune.studies.paper import (
 if TYPE_CHECKING:
     from flantune.types import Task
 
-SAME_CLUSTER = "a task of the same cluster is trained on"
-OVERLAPPING = "a task of an overlapping cluster is trained on"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
@@ -37,10 +34,10 @@ class Split:
     Attributes:
         name: Unique within the study; fit for a file name.
         train: Names of the tasks tuned on.
-        held_out: The held-out clusters.
+        held_out: The held-out clusters; empty where single tasks are held out.
         test: Names of the tasks measured as unseen.
         max_templates: Templates of each task trained on; 0 means all.
-        moved: Task → the cluster it stands in for this split alone, so that it can be held out without its cluster.
+        hidden: Names of the single tasks held out without their clusters.
         breaks: The rules of "unseen" that this split breaks on purpose; empty for most.
     """
 
@@ -49,8 +46,13 @@ class Split:
     held_out: tuple[str, ...]
     test: tuple[str, ...]
     max_templates: int = 0
-    moved: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
     breaks: tuple[str, ...] = ()
+
+    @property
+    def fold(self) -> Fold:
+        """What a run file holds out to make this split."""
+        return Fold(tasks=self.hidden) if self.hidden else Fold(clusters=self.held_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ def without_tasks(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str
     present = [task.name for task in tasks if task.name in names]
     if not present:
         raise ConfigError(f"none of these tasks is there: {', '.join(names)}", hint="name tasks of the run file")
-    return _hide(tasks, taxonomy, dict.fromkeys(present, f"{name} (hidden)"), name=f"without-{slug(name)}")
+    return _hide(tasks, taxonomy, present, name=f"without-{slug(name)}")
 
 
 def within_cluster(
@@ -124,12 +126,12 @@ def within_cluster(
         raise ConfigError("no cluster has two source families, so none can be split", hint="add tasks")
     made = []
     for number in range(splits):
-        moved = {
-            task: f"{cluster} (hidden)"
+        hidden = [
+            task
             for cluster, own in shown.items()
             for task in own[permute(number % len(own), len(own), stream_key(seed, "within", plain_name(cluster)))]
-        }
-        made.append(_hide(tasks, taxonomy, moved, name=f"within-clusters-{number + 1}"))
+        ]
+        made.append(_hide(tasks, taxonomy, hidden, name=f"within-clusters-{number + 1}"))
     return Study(kind="within-cluster", splits=tuple(made), notes=tuple(notes))
 
 
@@ -252,14 +254,10 @@ def round_robin(groups: Sequence[Sequence[Task]], *, limit: int) -> list[Task]:
     return turns[:limit]
 
 
-def arranged(split: Split, tasks: Sequence[Task]) -> tuple[Task, ...]:
-    """The tasks of a split, each in the cluster it has there."""
+def tasks_in(split: Split, tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """The tasks of a split, in the order given."""
     names = {*split.train, *split.test}
-    return tuple(
-        replace(task, clusters=(split.moved[task.name],)) if task.name in split.moved else task
-        for task in tasks
-        if task.name in names
-    )
+    return tuple(task for task in tasks if task.name in names)
 
 
 def _split(name: str, held: HoldoutSplit) -> Split:
@@ -269,34 +267,22 @@ def _split(name: str, held: HoldoutSplit) -> Split:
 
 def _checked(split: Split, tasks: Sequence[Task], taxonomy: Taxonomy) -> Split:
     """The split, after making sure that nothing leaks and that a run would have just these two sides."""
-    own = arranged(split, tasks)
-    train, test = ([task for task in own if task.name in side] for side in (split.train, split.test))
-    check_unseen(train, test, taxonomy=taxonomy)
-    run = hold_out(own, split.held_out, taxonomy=taxonomy)
-    if [task.name for task in run.train] != [task.name for task in train] or run.excluded:
+    own = tasks_in(split, tasks)
+    if not split.hidden:
+        train, test = ([task for task in own if task.name in side] for side in (split.train, split.test))
+        check_unseen(train, test, taxonomy=taxonomy)
+    run = hold_out_fold(own, split.fold, taxonomy=taxonomy)
+    if {task.name for task in run.train} != set(split.train) or run.excluded:
         lost = "; ".join(f"{one.task}: {one.reason}" for one in run.excluded)
         raise LeakError(f"a run would not keep this split's tasks: {lost}", where=split.name)
     return split
 
 
-def _hide(tasks: Sequence[Task], taxonomy: Taxonomy, moved: Mapping[str, str], *, name: str) -> Split:
-    """The split that holds out single tasks by giving them a cluster of their own."""
-    placed = [replace(task, clusters=(moved[task.name],)) if task.name in moved else task for task in tasks]
-    held = hold_out(placed, list(dict.fromkeys(moved.values())), taxonomy=taxonomy)
-    unseen = {task.name for task in held.unseen}
-    held_out = tuple(dict.fromkeys(cluster for task, cluster in moved.items() if task in unseen))
-    kept = {task: cluster for task, cluster in moved.items() if task in unseen}
-    split = replace(_split(name, held), moved=kept, held_out=held_out)
-    originals = {task.name: task for task in tasks}
-    broken = _broken([originals[one] for one in split.train], [originals[one] for one in split.test], taxonomy)
-    return _checked(replace(split, breaks=broken), tasks, taxonomy)
-
-
-def _broken(train: Sequence[Task], test: Sequence[Task], taxonomy: Taxonomy) -> tuple[str, ...]:
-    trained = {taxonomy.cluster(cluster) for task in train for cluster in task.clusters}
-    measured = {taxonomy.cluster(cluster) for task in test for cluster in task.clusters}
-    overlap = any(taxonomy.overlap(evaluating=one, training=other) for one in measured for other in trained)
-    return ((SAME_CLUSTER,) if trained & measured else ()) + ((OVERLAPPING,) if overlap else ())
+def _hide(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str], *, name: str) -> Split:
+    """The split that holds out single tasks."""
+    held = hold_out_tasks(tasks, names, taxonomy=taxonomy)
+    split = _split(name, held)
+    return _checked(replace(split, held_out=(), hidden=split.test, breaks=held.breaks), tasks, taxonomy)
 
 
 def _fixed_test(

@@ -1,0 +1,34 @@
+"""docs/splits.md: each command makes the splits that the page says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flantune.cli.splits import command
+
+PAGE = (Path(__file__).parents[2] / "docs/splits.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\|[^|]+\| `(--kind [^`]+)` \| ([^|]+) \|$", PAGE, flags=re.MULTILINE)
+
+
+def test_the_page_has_every_kind() -> None:
+    from flantune.studies.split_files import KINDS
+
+    assert {options.split()[1] for options, _ in ROWS} == set(KINDS)
+
+
+@pytest.mark.parametrize(("options", "count"), ROWS)
+def test_a_command_makes_as_many_splits_as_the_page_says(options: str, count: str, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('[data]\ncollection = "flan2021"\n')
+    result = CliRunner().invoke(command, [str(tmp_path / "run.toml"), *options.split(), "--json"])
+    assert result.exit_code == 0, result.output
+    splits = json.loads(result.stdout)["splits"]
+    number = int(re.search(r"\d+", count)[0])
+    assert len(splits) <= number if count.startswith("up to") else len(splits) == number
+    assert all(split["train"] and split["test"] for split in splits)
+    if "within" in options or "super-glue" in options:
+        assert all(split["hidden"] and split["breaks"] for split in splits)
