@@ -8,7 +8,7 @@ import torch
 
 from flantune.config import PackingSettings
 from flantune.models.forward import target_logprobs
-from flantune.packing.batches import Batches, pack_for_scoring
+from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.types import Prompt
@@ -50,20 +50,3 @@ def test_trap_10_packed_equals_unpacked_equals_accumulated(lm, enabled, micro):
     for name in left:
         scale = left[name].abs().max().clamp(min=1e-4)
         assert (left[name] - right[name]).abs().max() / scale < 5e-4, name
-
-
-def test_scores_do_not_depend_on_the_batch(lm):
-    encoded = codec_of(lm).encode_prompts([FakeMixture()[at] for at in range(12)], continuations="options")
-    results = []
-    for budget, is_isolated in ((64, True), (512, True), (100, False)):
-        scores = {}
-        packs = pack_for_scoring(encoded.prompts, family=lm.family, batch_tokens=budget, is_isolated=is_isolated)
-        for made in packs:
-            with torch.no_grad():
-                logprobs = target_logprobs(lm, made.pack).logprobs
-            for item, key in enumerate(made.items):
-                scores[key] = float(logprobs[torch.from_numpy(made.pack.targets.item == item)].sum())
-        results.append(scores)
-    assert results[0].keys() == results[1].keys() == results[2].keys() and len(results[0]) == 30
-    for other in results[1:]:
-        assert all(abs(results[0][key] - other[key]) < 1e-4 for key in other)

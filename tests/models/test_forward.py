@@ -15,7 +15,7 @@ from flantune.models.heads import Head, find_head
 from flantune.models.load import LanguageModel
 from flantune.models.scratch import build_model
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
-from flantune.types import DecoderPack, EncodedPrompt
+from flantune.types import EncodedPrompt
 
 
 def made_up(vocabulary: int, shapes, *, seed=0) -> list[EncodedPrompt]:
@@ -115,19 +115,21 @@ def test_trap_10_changing_a_neighbor_changes_nothing(lm):
 
 
 def test_trap_10_gradient_of_one_prompt_reaches_no_other(lm):
-    encoded = made_up(len(lm.tokenizer), SINGLE)
+    encoded = made_up(len(lm.tokenizer), SINGLE[:3])
+    mine = np.arange(3, 15, dtype=np.int32)
+    others = [replace(p, inputs=p.inputs % 200 + 50, targets=(p.targets[0] % 200 + 50,)) for p in encoded]
+    encoded = [others[0], replace(encoded[1], inputs=mine[:9], targets=(mine[9:],)), others[2]]
     pack = packed(lm, encoded, [[0, 1, 2]])
     embedded = {}
     reader = lm.model if lm.family == "decoder-only" else lm.model.get_encoder()
-    hook = reader.get_input_embeddings().register_forward_hook(lambda _m, _i, out: embedded.setdefault("out", out))
-    logprobs = target_logprobs(lm, pack).logprobs
+    hook = reader.get_input_embeddings().register_forward_hook(lambda _m, i, out: embedded.update(ids=i[0], out=out))
+    scored = target_logprobs(lm, pack).logprobs
     hook.remove()
-    wanted = logprobs[torch.from_numpy(pack.targets.item == 1)].sum()
+    wanted = scored[torch.from_numpy(pack.targets.item == 1)].sum()
     (gradient,) = torch.autograd.grad(wanted, embedded["out"])
-    segments = pack.segments if isinstance(pack, DecoderPack) else pack.encoder_segments
-    reached = gradient[0].abs().sum(-1) > 0
-    assert reached[torch.from_numpy(segments[0] == 2)].any()
-    assert not reached[torch.from_numpy(segments[0] != 2)].any()
+    reached, ids = gradient.abs().sum(-1).flatten() > 0, embedded["ids"].flatten()
+    assert reached[(ids >= 3) & (ids < 15)].any()
+    assert not reached[ids >= 50].any()
 
 
 def test_a_branch_does_not_see_its_sibling(lm):

@@ -13,7 +13,7 @@ from transformers import AutoModelForSeq2SeqLM, T5Config
 from flantune.config import ModelSettings, ScratchSettings
 from flantune.errors import ModelError
 from flantune.models.heads import find_head
-from flantune.models.load import LanguageModel, load_model, load_tokenizer, resolve_device, save_model
+from flantune.models.load import LanguageModel, load_model, load_tokenizer, resolve_device, save_model, stop_at
 from flantune.models.scratch import build_model
 
 STRANGER = """
@@ -150,6 +150,17 @@ def test_untied_t5_keeps_its_head_and_its_scaling(tokenizer, tmp_path):
     folder = save_model(lm, tmp_path / "model", card="")
     assert json.loads((folder / "config.json").read_text())["tie_word_embeddings"] is False
     assert torch.equal(logits_of(load_model(ModelSettings(path=str(folder)))), logits_of(lm))
+
+
+def test_an_answer_also_ends_at_another_token(tokenizer, tmp_path):
+    lm = build_model(ScratchSettings(hidden_size=32, layers=1, heads=2), tokenizer, seed=1)
+    stop_at(lm, tokenizer.eos_token_id)
+    assert lm.model.generation_config.eos_token_id == tokenizer.eos_token_id
+    stop_at(lm, 9)
+    stop_at(lm, 9)
+    assert lm.model.generation_config.eos_token_id == [tokenizer.eos_token_id, 9]
+    again = load_model(ModelSettings(path=str(save_model(lm, tmp_path / "model", card=""))))
+    assert again.model.generation_config.eos_token_id == [tokenizer.eos_token_id, 9]
 
 
 def test_devices():

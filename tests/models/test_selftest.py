@@ -8,10 +8,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, BartConfig, BloomConfig, OPTConfig
 
 import flantune.models.forward as forward
-from flantune.models.forward import target_logprobs
+from flantune.evaluation.scoring import scoring_mode
 from flantune.models.load import LanguageModel, detect_family
+from flantune.models.option_scores import OptionScorer
+from flantune.models.scoring_check import scoring_layout
 from flantune.models.selftest import check_isolation
-from flantune.packing.batches import pack_for_scoring
+from flantune.packing.scoring import plan_scoring
 from flantune.types import EncodedPrompt
 
 
@@ -93,15 +95,13 @@ def test_models_that_cannot_be_packed_are_still_scored_right(make, tokenizer):
         return rng.integers(3, len(tokenizer), count).astype(np.int32)
 
     encoded = [EncodedPrompt(inputs=ids(n), targets=(ids(3), ids(1))) for n in (9, 14, 5)]
-    found = {}
-    for made in pack_for_scoring(encoded, family=lm.family, batch_tokens=64, is_isolated=False):
-        with torch.no_grad():
-            logprobs = target_logprobs(lm, made.pack).logprobs
-        for item, key in enumerate(made.items):
-            found[key] = float(logprobs[torch.from_numpy(made.pack.targets.item == item)].sum())
-    assert len(found) == 6
-    for (prompt, option), score in found.items():
-        assert math.isclose(score, alone(lm, encoded[prompt], encoded[prompt].targets[option]), abs_tol=1e-4)
+    assert scoring_layout(lm).layout != "rows" or make is bart
+    apart = [EncodedPrompt(inputs=one.inputs, targets=(target,)) for one in encoded for target in one.targets]
+    with scoring_mode(lm):
+        for batch in plan_scoring(apart, family=lm.family, layout="rows", batch_tokens=40):
+            found = OptionScorer(lm).score(apart, batch).sums
+            for score, unit in zip(found, (apart[at] for at in batch.units), strict=True):
+                assert math.isclose(score, alone(lm, unit, unit.targets[0]), abs_tol=1e-4)
 
 
 def alone(lm, prompt, target) -> float:

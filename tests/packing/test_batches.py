@@ -10,10 +10,10 @@ import pytest
 
 from flantune.config import PackingSettings
 from flantune.errors import PackingError
-from flantune.packing.batches import Batches, pack_for_scoring, pack_positions
+from flantune.packing.batches import Batches, pack_positions
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
-from flantune.types import Counts, DecoderPack, EncodedPrompt
+from flantune.types import Counts, DecoderPack
 
 FAMILIES = ["decoder-only", "encoder-decoder"]
 
@@ -186,38 +186,3 @@ def test_prompts_longer_than_a_row_are_shortened_to_it(make_prompt, tokenizer):
         total += batch.counts
         assert all(pack.tokens.shape[1] <= 48 for pack in batch.packs)
     assert total.inputs_shortened > 0
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("is_isolated", [True, False])
-def test_scoring_packs_hold_every_continuation_once(family, is_isolated):
-    rng = np.random.default_rng(0)
-
-    def ids(count):
-        return rng.integers(3, 99, count).astype(np.int32)
-
-    shapes = [(int(rng.integers(2, 60)), rng.integers(1, 6, int(rng.integers(1, 5)))) for _ in range(40)]
-    shapes += [(700, [3, 4]), (5, [])]
-    encoded = [EncodedPrompt(inputs=ids(n), targets=tuple(ids(m) for m in lengths)) for n, lengths in shapes]
-    found, contexts = {}, 0
-    for made in pack_for_scoring(encoded, family=family, batch_tokens=256, is_isolated=is_isolated):
-        assert set(made.prompt_indices) == {prompt for prompt, _ in made.items}
-        segments = made.pack.segments if isinstance(made.pack, DecoderPack) else made.pack.encoder_segments
-        contexts += sum(len(np.unique(row[row > 0])) for row in segments)
-        assert is_isolated or segments.max() == 1
-        for item, key in enumerate(made.items):
-            assert key not in found
-            found[key] = made.pack.targets.token[made.pack.targets.item == item].tolist()
-        if 40 not in made.prompt_indices:
-            assert pack_positions(made.pack) <= 2 * 256
-    expected = {
-        (index, number): target.tolist()
-        for index, prompt in enumerate(encoded)
-        for number, target in enumerate(prompt.targets)
-    }
-    assert found == expected
-    assert contexts == (41 if is_isolated else len(expected))
-
-
-def test_scoring_nothing():
-    assert list(pack_for_scoring([], family="decoder-only", batch_tokens=64)) == []

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import transformers
 
+from flantune.config import AdafactorSettings, TrainingSettings
 from flantune.training.adafactor import Adafactor, factored_axes
+from flantune.training.optimizers import build_optimizer, set_learning_rate
+from flantune.training.schedules import learning_rate
 
 SHAPES = ((256, 128), (128, 300), (130, 130), (128, 127), (64, 64), (200,), (1,), (3, 130, 140))
 
@@ -14,17 +18,27 @@ SHAPES = ((256, 128), (128, 300), (130, 130), (128, 127), (64, 64), (200,), (1,)
 class Reference:
     """Shazeer and Stern 2018, algorithms 4 and 5, written out for one tensor in float64."""
 
-    def __init__(self, weights: np.ndarray, *, step_offset: int = 0) -> None:
+    def __init__(
+        self,
+        weights: np.ndarray,
+        *,
+        step_offset: int = 0,
+        decay_exponent: float = 0.8,
+        clipping_threshold: float = 1.0,
+        min_dim_size_to_factor: int = 128,
+        parameter_scale: bool = True,
+    ) -> None:
         self.x, self.t, self.offset = weights.astype(np.float64), 0, step_offset
+        self.exponent, self.threshold, self.parameter_scale = decay_exponent, clipping_threshold, parameter_scale
         axes = np.argsort(weights.shape, kind="stable")[-2:]
-        self.is_factored = weights.ndim >= 2 and weights.shape[axes[0]] >= 128
+        self.is_factored = weights.ndim >= 2 and weights.shape[axes[0]] >= min_dim_size_to_factor
         self.small, self.large = (int(axes[0]), int(axes[-1])) if self.is_factored else (0, 0)
         self.r = self.c = self.v = 0.0
 
     def step(self, gradient: np.ndarray, rate: float) -> None:
         self.t += 1
         g = gradient.astype(np.float64)
-        beta = 1.0 - (self.t - self.offset) ** -0.8
+        beta = 1.0 - (self.t - self.offset) ** -self.exponent
         square = g**2 + 1e-30
         if self.is_factored:
             self.r = beta * self.r + (1 - beta) * square.mean(axis=self.large, keepdims=True)
@@ -33,8 +47,9 @@ class Reference:
         else:
             v = self.v = beta * self.v + (1 - beta) * square
         u = g / np.sqrt(v)
-        u = u / max(1.0, np.sqrt((u**2).mean()) / 1.0)
-        self.x = self.x - rate * max(1e-3, np.sqrt((self.x**2).mean())) * u
+        u = u / max(1.0, np.sqrt((u**2).mean()) / self.threshold)
+        scale = max(1e-3, np.sqrt((self.x**2).mean())) if self.parameter_scale else 1.0
+        self.x = self.x - rate * scale * u
 
 
 def gradients(shape: tuple[int, ...], steps: int) -> list[np.ndarray]:
@@ -108,19 +123,100 @@ def test_weights_without_gradient_stay():
     assert not torch.equal(moved, torch.ones(3))
 
 
+@pytest.mark.parametrize(
+    ("shape", "own"),
+    [
+        *((shape, {"parameter_scale": False}) for shape in ((64, 48), (140, 130), (200,))),
+        *((shape, {"clipping_threshold": 0.25}) for shape in ((64, 48), (140, 130), (200,))),
+        *((shape, {"decay_exponent": 0.5, "step_offset": -3}) for shape in ((64, 48), (140, 130), (200,))),
+        ((64, 48), {"min_dim_size_to_factor": 32}),
+        ((140, 130), {"min_dim_size_to_factor": 1024}),
+    ],
+    ids=str,
+)
+def test_every_setting_equals_the_papers_equations(shape, own):
+    """Through the run file's settings, so that each reaches the optimizer under its name."""
+    start = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    weight, reference = torch.nn.Parameter(torch.from_numpy(start.copy())), Reference(start, **own)
+    model = torch.nn.ParameterDict({"w": weight})
+    optimizer = build_optimizer(model, TrainingSettings(learning_rate=1e-2, adafactor=AdafactorSettings(**own)))
+    plain = Reference(start)
+    for gradient in gradients(shape, 6):
+        weight.grad = torch.from_numpy(gradient)
+        optimizer.step()
+        reference.step(gradient, 1e-2)
+        plain.step(gradient, 1e-2)
+    np.testing.assert_allclose(weight.detach().numpy(), reference.x, rtol=2e-5, atol=1e-6)
+    assert np.abs(reference.x - plain.x).max() > 1e-5, "the setting changes nothing here"
+
+
+def test_relative_step_size_is_the_schedule_with_a_peak_of_one_hundredth():
+    """Shazeer and Stern 2018, section 9: ρ = min(0.01, 1/√t); steps around 10,000, where the one takes over."""
+    settings = TrainingSettings(schedule="inverse_sqrt", learning_rate=0.01, steps=200_000)
+    start = np.ones((130, 140), dtype=np.float32)
+    weight, reference = torch.nn.Parameter(torch.from_numpy(start.copy())), Reference(start)
+    optimizer = Adafactor([weight], lr=settings.learning_rate)
+    for step, gradient in zip((1, 2, 100, 9_999, 10_001, 40_000, 160_000), gradients(start.shape, 7), strict=True):
+        reference.t = step - 1
+        if step > 1:
+            optimizer.state[weight]["step"].fill_(step - 1)
+        set_learning_rate(optimizer, learning_rate(step, settings))
+        weight.grad = torch.from_numpy(gradient)
+        optimizer.step()
+        reference.step(gradient, min(1e-2, step**-0.5))
+        np.testing.assert_allclose(weight.detach().numpy(), reference.x, rtol=2e-5, atol=1e-6)
+
+
+def paths(make, shape=(160, 144), *, steps=6, seed=0):
+    """Weights after each step with the same gradients."""
+    start = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    weight = torch.nn.Parameter(start.clone())
+    optimizer, found = make(weight), []
+    for k in range(steps):
+        weight.grad = torch.randn(shape, generator=torch.Generator().manual_seed(k)) * (k % 5 + 0.1)
+        optimizer.step()
+        found.append(weight.detach() - start)
+    return found
+
+
+def are_equal(mine, theirs):
+    return all((a - b).norm() <= 1e-4 * a.norm() for a, b in zip(mine, theirs, strict=True))
+
+
+def ours(weight, **own):
+    return Adafactor([weight], lr=1e-2, **own)
+
+
+def transformers_own(weight, **options):
+    return transformers.Adafactor([weight], **{"lr": 1e-2, "relative_step": False, "scale_parameter": True, **options})
+
+
+def pytorchs_own(weight, **options):
+    return torch.optim.Adafactor([weight], **{"lr": 1e-2, **options})
+
+
+def test_transformers_own_differs_as_documented():
+    """Where both factor and all switches agree, it takes our steps; each difference of the docstring shows alone."""
+    assert are_equal(paths(ours), paths(transformers_own))
+    assert are_equal(paths(ours), paths(lambda w: transformers.Adafactor([w]))), "its relative step starts at 0.01 too"
+    assert not are_equal(paths(ours), paths(lambda w: transformers.Adafactor([w], warmup_init=True)))
+    assert not are_equal(paths(ours), paths(lambda w: transformers_own(w, scale_parameter=False)))
+    # It factors small matrices, and a tensor of more than two axes by its last two, however small.
+    assert not are_equal(paths(ours, (64, 64)), paths(transformers_own, (64, 64)))
+    assert are_equal(paths(lambda w: ours(w, min_dim_size_to_factor=1), (64, 64)), paths(transformers_own, (64, 64)))
+    assert not are_equal(paths(ours, (160, 144, 2)), paths(transformers_own, (160, 144, 2)))
+    with pytest.raises(ValueError, match="manual `lr`"):
+        transformers.Adafactor([torch.nn.Parameter(torch.ones(2))], lr=1e-2)
+
+
 def test_pytorchs_own_differs_as_documented():
     """If this fails, PyTorch's has become the one the papers use, and ours can go."""
-    start = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
-    drawn = [torch.randn(64, 64, generator=torch.Generator().manual_seed(k)) * (k % 5 + 0.1) for k in range(6)]
-    found = []
-    for make in (Adafactor, torch.optim.Adafactor):
-        weight = torch.nn.Parameter(start.clone())
-        optimizer = make([weight], lr=1e-2)
-        for gradient in drawn:
-            weight.grad = gradient
-            optimizer.step()
-        found.append(weight.detach() - start)
-    assert (found[0] - found[1]).norm() > 0.05 * found[0].norm()
+    assert not are_equal(paths(ours, (64, 64)), paths(pytorchs_own, (64, 64)))
+    mine = paths(lambda w: Adafactor([w], lr=1.0), steps=3)
+    theirs = paths(lambda w: pytorchs_own(w, lr=1.0), steps=3)
+    assert are_equal(mine[:1], theirs[:1]) and not are_equal(mine, theirs), "the limit of 1/√t shows at the second step"
+    # With no limit in sight and a matrix that both factor, the steps agree.
+    assert are_equal(paths(ours), paths(pytorchs_own))
 
 
 def test_axes_are_the_two_largest():

@@ -27,7 +27,7 @@ def lines(folder: Path) -> list[dict]:
 
 
 def without_times(entries: list[dict]) -> list[dict]:
-    timed = ("seconds", "tokens_per_s", "data_wait_share")
+    timed = ("seconds", "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share")
     return [{key: value for key, value in entry.items() if key not in timed} for entry in entries]
 
 
@@ -215,6 +215,59 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path, monkeypatch)
     assert weights_digest(lm) == weights_digest(reference)
 
 
+@pytest.mark.usefixtures("listening")
+def test_sigterm_of_a_cluster_is_a_checkpoint_too(tmp_path):
+    chosen = settings(steps=6, checkpoint_every=100)
+
+    def take_away(told):
+        if told.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        tune_small(tmp_path, make_lm("llama"), chosen, progress=take_away)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000002"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_looks_at_the_model_leave_no_trace(tmp_path, architecture):
+    """Not in the weights, not in random numbers, whatever the caller does with these; and a resumed run looks again."""
+    chosen = settings(steps=6, dropout=0.2, log_every=4, measure_every=2)
+    blind, looking = make_lm(architecture), make_lm(architecture)
+    tune_small(tmp_path / "blind", blind, chosen.model_copy(update={"measure_every": 0}))
+    steps = []
+
+    def look(step):
+        assert not looking.model.training
+        assert not torch.is_grad_enabled()
+        steps.append(step)
+        torch.rand(7)
+        with torch.no_grad():
+            scores = target_logprobs(looking, make_batches(looking).batch(900).packs[0])
+        return {"logprob": float(scores.logprobs.mean())}
+
+    tune_small(tmp_path / "looking", looking, chosen, measure=look)
+    assert steps == [2, 4, 6]
+    assert weights_digest(looking) == weights_digest(blind)
+    entries = lines(tmp_path / "looking")
+    assert [entry["step"] for entry in entries if "measured" in entry] == [2, 4, 6]
+    assert entries[-1]["measured"]["logprob"] > entries[0]["measured"]["logprob"]
+    assert not any("measured" in entry for entry in lines(tmp_path / "blind"))
+
+
+def test_losses_by_cluster_add_up_those_of_their_tasks(tmp_path):
+    clusters = {"same": ["choosing"], "repeat": ["writing"], "spell": ["writing", "letters"]}
+    tune_small(tmp_path, make_lm("llama"), settings(steps=1), clusters=clusters)
+    (entry,) = lines(tmp_path)
+    tasks, found = entry["tasks"], entry["clusters"]
+    assert list(found) == ["choosing", "letters", "writing"]
+    assert found["letters"] == tasks["spell"]
+    pair = [tasks["repeat"], tasks["spell"]]
+    assert found["writing"]["target_tokens"] == sum(task["target_tokens"] for task in pair)
+    nats = sum(task["loss"] * task["target_tokens"] for task in pair)
+    assert found["writing"]["loss"] * found["writing"]["target_tokens"] == pytest.approx(nats)
+
+
 def test_a_loss_that_is_no_number_stops_before_the_weights_are_lost(tmp_path):
     lm = make_lm("llama")
     tune_small_settings = settings(steps=4, checkpoint_every=1, dropout=None)
@@ -298,10 +351,18 @@ def test_trap_08_tune_cannot_see_held_out_tasks(tmp_path):
             elif isinstance(node, ast.Import):
                 reach.update(alias.name for alias in node.names)
     stages = {".".join(name.split(".")[:2]) for name in reach if name.startswith("flantune.")}
-    allowed = {"flantune.config", "flantune.errors", "flantune.files", "flantune.types", "flantune.models"}
+    allowed = {
+        "flantune.config",
+        "flantune.errors",
+        "flantune.files",
+        "flantune.types",
+        "flantune.models",
+        "flantune.packing",
+        "flantune.hushed",
+    }
     assert stages <= {*allowed, "flantune.training"}
     assert set(inspect.signature(tune).parameters) == {
-        "lm", "batches", "settings", "folder", "seed", "fingerprint", "progress",
+        "lm", "batches", "settings", "folder", "seed", "fingerprint", "progress", "clusters", "measure",
     }  # fmt: skip
 
 

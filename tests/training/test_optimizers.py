@@ -29,6 +29,30 @@ def test_only_matrices_decay(architecture):
     assert set(decays.values()) == {0.0, 0.1}
 
 
+@pytest.mark.parametrize("spared", [(), ("norms",), ("biases",), ("embeddings",), ("norms", "biases", "embeddings")])
+def test_what_the_decay_spares_is_a_setting(spared):
+    model = make_lm("gpt_neox").model
+    optimizer = build_optimizer(model, settings(optimizer="adamw", weight_decay=0.1, no_decay=spared))
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    decays = {names[id(w)]: group["weight_decay"] for group in optimizer.param_groups for w in group["params"]}
+    examples = {
+        "norms": "gpt_neox.final_layer_norm.weight",
+        "biases": "gpt_neox.layers.0.mlp.dense_4h_to_h.bias",
+        "embeddings": "gpt_neox.embed_in.weight",
+    }
+    for kind, name in examples.items():
+        assert decays[name] == (0.0 if kind in spared else 0.1), kind
+    assert decays["gpt_neox.layers.0.mlp.dense_4h_to_h.weight"] == 0.1
+
+
+def test_adams_own_settings_arrive():
+    optimizer = build_optimizer(
+        make_lm("llama").model, settings(optimizer="adamw", adam={"betas": (0.8, 0.95), "eps": 1e-6})
+    )
+    for group in optimizer.param_groups:
+        assert (tuple(group["betas"]), group["eps"], group["fused"]) == ((0.8, 0.95), 1e-6, True)
+
+
 def test_the_run_file_names_the_optimizer():
     model = make_lm("llama").model
     assert isinstance(build_optimizer(model, settings()), Adafactor)

@@ -12,6 +12,20 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import BaseModelOutput
 
 from flantune.errors import ModelError
+from flantune.models.arithmetic import is_rounded
+from flantune.models.attention import NAME
+from flantune.models.flat import (
+    STEP,
+    Line,
+    decoder_hidden,
+    decoder_logits,
+    encoder_decoder_lines,
+    is_flat_decoder,
+    is_flat_encoder_decoder,
+    line_up,
+    reads_lines,
+    t5_hidden,
+)
 from flantune.models.heads import Head, find_head
 from flantune.models.load import embedded_tokens
 from flantune.models.masks import (
@@ -39,13 +53,17 @@ class TargetScores:
     Attributes:
         logprobs: Natural log-probability of each token, float32, [n targets].
         is_greedy: Whether the token is the model's first choice, [n targets]; None unless asked for.
+        logsumexp: Log of the sum of e^logit over the vocabulary, float32, [n targets]; None unless asked for.
     """
 
     logprobs: Tensor
     is_greedy: Tensor | None = None
+    logsumexp: Tensor | None = None
 
 
-def target_logprobs(lm: LanguageModel, pack: Pack, *, with_greedy: bool = False) -> TargetScores:
+def target_logprobs(
+    lm: LanguageModel, pack: Pack, *, with_greedy: bool = False, with_logsumexp: bool = False
+) -> TargetScores:
     """Log-probability of each target token given what stands before it in its own prompt, and nothing else.
 
     Differentiable; run it under ``torch.no_grad()`` to only score. Packed or one prompt in a row, any micro-batch: the
@@ -56,6 +74,7 @@ def target_logprobs(lm: LanguageModel, pack: Pack, *, with_greedy: bool = False)
         lm: The model. Its training mode decides about dropout.
         pack: Arrays of either family; must be of the model's.
         with_greedy: Also say whether each target token is the most likely one.
+        with_logsumexp: Also give the log-sum-exp of each target's logits, with gradient.
 
     Returns:
         Scores parallel to ``pack.targets``.
@@ -65,30 +84,40 @@ def target_logprobs(lm: LanguageModel, pack: Pack, *, with_greedy: bool = False)
     """
     _check_family(lm, pack)
     head = find_head(lm)
-    targets = _TargetIndices.of(pack.targets, lm.device)
-    with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16):
-        if isinstance(pack, DecoderPack):
-            outputs = _decoder_only_outputs(lm, pack, head)
-        else:
-            outputs = _encoder_decoder_outputs(lm, pack, head)
-        gathered = outputs[targets.row, targets.position]
-        return _score(lm, head, gathered, targets.token, with_greedy=with_greedy)
+    tokens = _tensor(pack.targets.token, lm.device)
+    is_mixed = lm.compute_dtype == torch.bfloat16 and not is_rounded(lm.model)
+    with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=is_mixed):
+        gathered = _outputs_at_targets(lm, pack, head)
+        return _score(lm, head, gathered, tokens, with_greedy=with_greedy, with_logsumexp=with_logsumexp)
 
 
-@dataclass(frozen=True, slots=True)
-class _TargetIndices:
-    row: Tensor
-    position: Tensor
-    token: Tensor
+def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Tensor:
+    """Hidden states (logits where no head was found) where target tokens are predicted, [n targets, width].
 
-    @classmethod
-    def of(cls, targets: TargetTokens, device: torch.device) -> _TargetIndices:
-        return cls(*(_tensor(array, device) for array in (targets.row, targets.position, targets.token)))
+    Rows are laid out as one line without padding where the pack and the model allow it.
+    """
+    if isinstance(pack, DecoderPack):
+        _check_positions(lm, pack)
+        if is_flat_decoder(pack) and reads_lines(lm):
+            line = line_up(pack.tokens, pack.segments)
+            outputs = decoder_logits(lm, line) if head is None else decoder_hidden(lm, line)
+            return _at(outputs, line, pack.targets)
+        outputs = _decoder_only_outputs(lm, pack, head)
+    else:
+        _check_start_token(lm)
+        if head is not None and is_flat_encoder_decoder(pack) and reads_lines(lm):
+            read, written = encoder_decoder_lines(pack)
+            return _at(t5_hidden(lm, read, written), written, pack.targets)
+        outputs = _encoder_decoder_outputs(lm, pack, head)
+    return outputs[_tensor(pack.targets.row, lm.device), _tensor(pack.targets.position, lm.device)]
+
+
+def _at(outputs: Tensor, line: Line, targets: TargetTokens) -> Tensor:
+    return outputs.index_select(0, _tensor(line.index[targets.row, targets.position], outputs.device))
 
 
 def _decoder_only_outputs(lm: LanguageModel, pack: DecoderPack, head: Head | None) -> Tensor:
     """Hidden states (logits where no head was found), [rows, length, width]."""
-    _check_positions(lm, pack)
     inputs = {"input_ids": _tensor(pack.tokens, lm.device), "use_cache": False}
     if is_plain_decoder(pack):
         inputs["attention_mask"] = _tensor(pack.segments, lm.device)
@@ -140,18 +169,30 @@ def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: 
     return hidden
 
 
-def _score(lm: LanguageModel, head: Head | None, outputs: Tensor, tokens: Tensor, *, with_greedy: bool) -> TargetScores:
+def _score(
+    lm: LanguageModel,
+    head: Head | None,
+    outputs: Tensor,
+    tokens: Tensor,
+    *,
+    with_greedy: bool,
+    with_logsumexp: bool = False,
+) -> TargetScores:
     """Log-softmax at the targets, a chunk of them at a time.
 
     With several chunks and gradients, a chunk's logits are computed again in the backward pass instead of kept.
     """
 
-    def score(chunk: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        logits = chunk if head is None else head.logits(lm.model, chunk)
+    def score(chunk: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # A few rows more, so that the matrix's shape is one of few (see ``segments.rung``).
+        filled = torch.nn.functional.pad(chunk, (0, 0, 0, -len(chunk) % STEP)) if head else chunk
+        logits = chunk if head is None else head.logits(lm.model, filled)[: len(chunk)]
         with torch.autocast(lm.device.type, enabled=False):
             logits = logits.float()
             logprobs = -torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-        return logprobs, logits.detach().argmax(dim=-1) == wanted if with_greedy else wanted.new_empty(0)
+            logsumexp = logits.logsumexp(dim=-1) if with_logsumexp else logprobs.new_empty(0)
+        greedy = logits.detach().argmax(dim=-1) == wanted if with_greedy else wanted.new_empty(0)
+        return logprobs, greedy, logsumexp
 
     size = max(1, CHUNK_ELEMENTS // embedded_tokens(lm.model))
     pairs = list(zip(torch.split(outputs, size), torch.split(tokens, size), strict=True))
@@ -160,8 +201,9 @@ def _score(lm: LanguageModel, head: Head | None, outputs: Tensor, tokens: Tensor
     else:
         scored = [score(*pair) for pair in pairs]
     return TargetScores(
-        logprobs=torch.cat([logprobs for logprobs, _ in scored]),
-        is_greedy=torch.cat([greedy for _, greedy in scored]) if with_greedy else None,
+        logprobs=torch.cat([logprobs for logprobs, _, _ in scored]),
+        is_greedy=torch.cat([greedy for _, greedy, _ in scored]) if with_greedy else None,
+        logsumexp=torch.cat([logsumexp for _, _, logsumexp in scored]) if with_logsumexp else None,
     )
 
 
@@ -180,21 +222,24 @@ def _layered_mask(lm: LanguageModel, mask: Tensor, positions: Tensor) -> Tensor 
 
 def _format(lm: LanguageModel, mask: Tensor) -> Tensor:
     """Booleans for fused attention, numbers to add for eager attention."""
-    is_fused = lm.model.config._attn_implementation == "sdpa"
+    is_fused = lm.model.config._attn_implementation in ("sdpa", NAME)
     return mask if is_fused else additive(mask, lm.compute_dtype)
 
 
 def _with_start_token(lm: LanguageModel, tokens: Tensor, segments: Tensor) -> Tensor:
     """The model's own start token at the head of each continuation."""
     start = lm.model.config.decoder_start_token_id
-    if start is None:
+    before = torch.nn.functional.pad(segments, (1, 0))[:, :-1]
+    return torch.where((segments != before) & (segments > 0), int(start), tokens)
+
+
+def _check_start_token(lm: LanguageModel) -> None:
+    if lm.model.config.decoder_start_token_id is None:
         raise ModelError(
             "the encoder-decoder has no decoder_start_token_id",
             where="model",
             hint='set "decoder_start_token_id" in its config.json',
         )
-    before = torch.nn.functional.pad(segments, (1, 0))[:, :-1]
-    return torch.where((segments != before) & (segments > 0), int(start), tokens)
 
 
 def _accepted(module: torch.nn.Module, inputs: dict[str, object]) -> dict[str, object]:

@@ -1,19 +1,20 @@
-"""Greedy writing, batched by length."""
+"""Writing: what a model goes on with after each prompt, many prompts at a time, each as if it were alone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import GenerationConfig
+import numpy as np
 
 from flantune.errors import ModelError
+from flantune.models.decoding import Continuation, Decoding, Finish, Row, TextWatch, cut_at_stop
+from flantune.models.generation_check import writing_method
+from flantune.models.sampling import draw_key
+from flantune.models.writers import Method, write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from flantune.models.load import LanguageModel
     from flantune.types import Int32
 
@@ -23,9 +24,8 @@ def generate(
 ) -> list[list[int]]:
     """What the model writes after each input, its most likely token at a time, up to its end of sequence.
 
-    Inputs of similar length are written to together; each result is that of the input alone (to float precision: in
-    bfloat16 a near-tie may fall the other way in another batch). What the model's own generation config says about
-    sampling, penalties or forced tokens does not count.
+    What the model's own generation config says about sampling, penalties or forced tokens does not count. See
+    ``write`` for stop strings, samples and answers as they are done.
 
     Args:
         lm: The model.
@@ -40,60 +40,97 @@ def generate(
     Raises:
         ModelError: An input fills all positions that the model has.
     """
-    rooms = [min(max_new_tokens, _room(lm, len(tokens))) for tokens in inputs]
-    order = sorted(range(len(inputs)), key=lambda at: (rooms[at], -len(inputs[at]), at))
     written: dict[int, list[int]] = {}
-    model: Any = lm.model
-    was_training = model.training
-    model.eval()
-    try:
-        with _greedy(lm), torch.no_grad(), _autocast(lm):
-            for room, group in groupby(order, key=lambda at: rooms[at]):
-                for batch in _by_budget(list(group), [len(tokens) + room for tokens in inputs], batch_tokens):
-                    written |= zip(batch, _write(lm, [inputs[at] for at in batch], room), strict=True)
-    finally:
-        model.train(was_training)
+    for found in write(lm, inputs, Decoding(max_new_tokens=max_new_tokens), batch_tokens=batch_tokens):
+        written[found.index] = list(found.tokens)
     return [written[at] for at in range(len(inputs))]
 
 
-def _write(lm: LanguageModel, inputs: Sequence[Int32], max_new_tokens: int) -> list[list[int]]:
-    """Writes to a batch: decoder-only contexts end together (padded left), encoder inputs start together."""
-    width = max(map(len, inputs))
-    tokens = torch.full((len(inputs), width), _pad_token(lm), dtype=torch.long)
-    mask = torch.zeros_like(tokens)
-    for row, ids in enumerate(inputs):
-        place = slice(width - len(ids), width) if lm.family == "decoder-only" else slice(0, len(ids))
-        tokens[row, place] = torch.as_tensor(ids, dtype=torch.long)
-        mask[row, place] = 1
-    model: Any = lm.model
-    outputs = model.generate(
-        input_ids=tokens.to(lm.device), attention_mask=mask.to(lm.device), max_new_tokens=max_new_tokens
+def write(
+    lm: LanguageModel,
+    inputs: Sequence[Int32],
+    decoding: Decoding,
+    *,
+    samples: int = 1,
+    batch_tokens: int = 8_192,
+    method: Method | None = None,
+) -> Iterator[Continuation]:
+    """What the model writes after each input, as it gets done, the longest inputs first.
+
+    Each answer is that of its input alone, to float precision (in bfloat16 a near-tie may fall the other way in
+    another batch). A random draw is named by seed, input tokens and sample, so it does not depend on the batch, on
+    the order or on what else is asked; the same input twice is computed once and gets the same samples.
+
+    Decoder-only models read what inputs have in common once (an instruction, exemplars) and an input with several
+    samples once; rows that are done leave, and the next inputs take their slots. Encoder-decoders read each input
+    once, and rows that are done leave. When memory runs out, the batch is halved.
+
+    Args:
+        lm: The model.
+        inputs: Token ids of each context.
+        decoding: How tokens are chosen, and when writing ends.
+        samples: Answers to each input.
+        batch_tokens: Array positions of a batch, those to be written included.
+        method: Overrides what the start-up test found to be safe for this model.
+
+    Raises:
+        ModelError: An input fills all positions that the model has, or one answer alone does not fit the memory.
+    """
+    distinct: dict[bytes, list[int]] = {}
+    for at, tokens in enumerate(inputs):
+        distinct.setdefault(np.asarray(tokens, dtype=np.int32).tobytes(), []).append(at)
+    places = list(distinct.values())
+    # Without chance all samples are the same.
+    drawn = samples if decoding.temperature > 0.0 else 1
+    rows = [
+        _row(lm, inputs[same[0]], decoding, prompt=number, sample=sample)
+        for number, same in enumerate(places)
+        for sample in range(drawn)
+    ]
+    method = method or (writing_method(lm) if rows else "uncached")
+    for ended in _as_evaluating(lm, write_rows(lm, rows, decoding, budget=batch_tokens, method=method)):
+        for row, finish in ended:
+            text = _text(lm, row, finish, decoding)
+            for index in places[row.prompt]:
+                for sample in (row.sample,) if drawn == samples else range(samples):
+                    yield Continuation(index=index, sample=sample, tokens=tuple(row.tokens), text=text, finish=finish)
+
+
+def _row(lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int) -> Row:
+    watch = None
+    if decoding.stop or decoding.is_done is not None:
+        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, is_done=decoding.is_done)
+    return Row(
+        prompt=prompt,
+        sample=sample,
+        inputs=np.asarray(tokens, dtype=np.int32),
+        room=min(decoding.max_new_tokens, _room(lm, len(tokens))),
+        key=draw_key(decoding.seed, tokens, sample) if decoding.temperature > 0.0 else 0,
+        watch=watch,
     )
-    start = width if lm.family == "decoder-only" else 1
-    return [_until_end(row, int(lm.tokenizer.eos_token_id)) for row in outputs[:, start:].tolist()]
 
 
-def _until_end(tokens: list[int], eos_token: int) -> list[int]:
-    return tokens[: tokens.index(eos_token)] if eos_token in tokens else tokens
+def _text(lm: LanguageModel, row: Row, finish: Finish, decoding: Decoding) -> str:
+    """The whole text, decoded once; what the watch saw of it decides where decoding in one piece would differ."""
+    text = _decoded(lm, row.tokens)
+    if finish == "stop" and row.watch is not None and decoding.stop:
+        cut = cut_at_stop(text, decoding.stop)
+        return cut if len(cut) < len(text) else cut_at_stop(row.watch.text, decoding.stop)
+    return text
 
 
-def _by_budget(order: Sequence[int], sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Groups of inputs, longest first, of at most ``budget`` positions each (or of one input)."""
-    batch: list[int] = []
-    for at in order:
-        if batch and (len(batch) + 1) * sizes[batch[0]] > budget:
-            yield batch
-            batch = []
-        batch.append(at)
-    if batch:
-        yield batch
+def _decoded(lm: LanguageModel, tokens: Sequence[int]) -> str:
+    return str(lm.tokenizer.decode(list(tokens), skip_special_tokens=True))
 
 
 def _room(lm: LanguageModel, length: int) -> int:
     """Positions left behind an input."""
     limit = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
-    if lm.family == "encoder-decoder" or not limit:
+    if not limit:
         return 2**31
+    if lm.family == "encoder-decoder":
+        # Of the decoder, which starts with a token of its own.
+        return int(limit) - 1
     if length >= limit:
         raise ModelError(
             f"an input has {length} tokens but the model knows {limit} positions",
@@ -103,30 +140,23 @@ def _room(lm: LanguageModel, length: int) -> int:
     return int(limit) - length
 
 
-def _pad_token(lm: LanguageModel) -> int:
-    pad = lm.tokenizer.pad_token_id
-    return int(lm.tokenizer.eos_token_id if pad is None else pad)
-
-
-def _autocast(lm: LanguageModel) -> torch.autocast:
-    return torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16)
+def _as_evaluating(lm: LanguageModel, steps: Iterator[Any]) -> Iterator[Any]:
+    """The steps with dropout off in each, and the model's own mode between them."""
+    while True:
+        with _evaluating(lm):
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
 
 
 @contextmanager
-def _greedy(lm: LanguageModel) -> Iterator[None]:
-    """Plain greedy search, whatever generation config came with the model."""
-    model: Any = lm.model
-    plain: Any = GenerationConfig
-    own = model.generation_config
-    model.generation_config = plain(
-        do_sample=False,
-        num_beams=1,
-        pad_token_id=_pad_token(lm),
-        eos_token_id=lm.tokenizer.eos_token_id,
-        bos_token_id=lm.tokenizer.bos_token_id,
-        decoder_start_token_id=getattr(lm.model.config, "decoder_start_token_id", None),
-    )
+def _evaluating(lm: LanguageModel) -> Iterator[None]:
+    training = [module for module in lm.model.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
         yield
     finally:
-        model.generation_config = own
+        for module in training:
+            module.training = True

@@ -6,15 +6,24 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging
 
 from flantune.errors import ModelError
+from flantune.models.adapters import (
+    LowRank,
+    VirtualTokens,
+    is_adapter_folder,
+    read_adapter_config,
+    restore_adapter,
+    save_adapter,
+)
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -37,6 +46,7 @@ class LanguageModel:
         family: Decoder-only or encoder-decoder.
         device: Where the weights lie.
         compute_dtype: Arithmetic of the forward and backward pass: float32, or bfloat16 by autocast.
+        adapter: What is trained in place of the model's own weights, already at work inside the model; None: nothing.
 
     Raises:
         ModelError: Weights or arithmetic are neither; float16 in particular, which overflows in T5 models.
@@ -47,6 +57,12 @@ class LanguageModel:
     family: Family
     device: torch.device
     compute_dtype: torch.dtype = torch.float32
+    adapter: LowRank | VirtualTokens | None = None
+
+    @property
+    def prefix_tokens(self) -> tuple[int, ...]:
+        """Ids that stand before every prompt's inputs: the virtual tokens of prompt tuning."""
+        return self.adapter.ids if isinstance(self.adapter, VirtualTokens) else ()
 
     def __post_init__(self) -> None:
         if self.compute_dtype not in COMPUTE_DTYPES.values():
@@ -67,22 +83,29 @@ class LanguageModel:
 def load_model(settings: ModelSettings, *, family: Family | None = None) -> LanguageModel:
     """A pretrained model ready to score, tune and write: float32 weights, from safetensors only.
 
+    A folder that holds an adapter gives its base model with the adapter at work.
+
     Args:
-        settings: Where it lies and how to compute with it.
+        settings: Where it lies and how to compute with it. ``settings.adapter`` is for ``attach_adapter``.
         family: Overrides what the model's own config says.
 
     Raises:
         ModelError: It cannot be found or read, or comes only as pickled weights.
     """
+    if is_adapter_folder(settings.path):
+        base = load_model(_base_of(settings), family=family)
+        with_own = replace(base, tokenizer=load_tokenizer(settings))
+        return restore_adapter(with_own, Path(settings.path))
     config = load_config(settings)
     family = family or detect_family(config)
     auto = AutoModelForSeq2SeqLM if family == "encoder-decoder" else AutoModelForCausalLM
     device = resolve_device(settings.device)
-    model: Any = _from_pretrained(auto, settings, config)
+    model: Any = _from_pretrained(auto, settings, config, device=device)
     tokenizer = load_tokenizer(settings)
     _check_vocabulary(model, tokenizer, settings.path)
     return LanguageModel(
-        model=model.to(device).eval(),
+        # Weights in 4 bits are where they belong already.
+        model=(model if settings.quantize == "4bit" else model.to(device)).eval(),
         tokenizer=tokenizer,
         family=family,
         device=device,
@@ -135,19 +158,32 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def stop_at(lm: LanguageModel, token: int) -> None:
+    """Adds a token to those at which the model's generation config ends an answer, such as a chat's end of a turn."""
+    config: Any = getattr(lm.model, "generation_config", None)
+    if config is not None:
+        known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+        known = [one for one in known if one is not None]
+        config.eos_token_id = (known[0] if len(known) == 1 else known) if token in known else [*known, token]
+
+
 def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
     """Writes a folder in Hugging Face form that any program with transformers can load, flantune or not.
 
-    Holds the config, the weights as safetensors, the generation config, the tokenizer and the card as README.md. It is
-    written under a temporary name and renamed, so a folder of this name is always whole.
+    Holds the config, the weights as safetensors, the generation config, the tokenizer and the card as README.md; of a
+    model with an adapter, the adapter in peft's form in place of config and weights. It is written under a temporary
+    name and renamed, so a folder of this name is always whole.
     """
     folder = Path(folder)
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    with _quiet_library():
-        lm.model.save_pretrained(draft)
-    _mark_untied(lm.model, draft / "config.json")
+    if lm.adapter is None:
+        with _quiet_library():
+            lm.model.save_pretrained(draft)
+        _mark_untied(lm.model, draft / "config.json")
+    else:
+        save_adapter(lm, draft, base=str(lm.model.config._name_or_path))
     lm.tokenizer.save_pretrained(draft)
     (draft / "README.md").write_text(card, encoding="utf-8")
     if folder.exists():
@@ -175,6 +211,8 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
         ModelError: It cannot be found or read.
     """
     _require_path(settings)
+    if is_adapter_folder(settings.path):
+        return load_config(_base_of(settings))
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(
             settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
@@ -189,7 +227,18 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
     return config
 
 
-def _from_pretrained(auto: Any, settings: ModelSettings, config: PretrainedConfig) -> PreTrainedModel:
+def _base_of(settings: ModelSettings) -> ModelSettings:
+    """Settings that load the base model of an adapter's folder."""
+    adapter = read_adapter_config(Path(settings.path))
+    found = {"path": str(adapter["base_model_name_or_path"]), "revision": adapter.get("revision")}
+    return settings.model_copy(update=found)
+
+
+def _from_pretrained(
+    auto: Any, settings: ModelSettings, config: PretrainedConfig, *, device: torch.device
+) -> PreTrainedModel:
+    quantized = quantization(settings, device)
+
     def load(attention: str) -> tuple[PreTrainedModel, dict[str, Any]]:
         loaded: tuple[PreTrainedModel, dict[str, Any]] = auto.from_pretrained(
             settings.path,
@@ -200,6 +249,7 @@ def _from_pretrained(auto: Any, settings: ModelSettings, config: PretrainedConfi
             use_safetensors=True,
             attn_implementation=attention,
             output_loading_info=True,
+            **quantized,
         )
         return loaded
 
@@ -218,6 +268,34 @@ def _from_pretrained(auto: Any, settings: ModelSettings, config: PretrainedConfi
             hint="use a checkpoint with a language-model head of this architecture",
         )
     return model
+
+
+def quantization(settings: ModelSettings, device: torch.device) -> dict[str, Any]:
+    """How to load weights in fewer bits than float32; nothing special unless the settings say so.
+
+    Raises:
+        ModelError: There is no GPU, or bitsandbytes is not installed.
+
+    Paper: Dettmers et al. 2023 (QLoRA): 4-bit NormalFloat, the scales quantized once more.
+    """
+    if settings.quantize == "none":
+        return {}
+    if device.type != "cuda":
+        hint = 'set model.quantize = "none"; adapters alone already save the optimizer\'s memory'
+        raise ModelError(f"weights in 4 bits need a GPU; the device is {device}", where="model.quantize", hint=hint)
+    if find_spec("bitsandbytes") is None:
+        hint = "pip install flantune[lean]"
+        raise ModelError(
+            "weights in 4 bits need bitsandbytes, which is not installed", where="model.quantize", hint=hint
+        )
+    made: Any = BitsAndBytesConfig
+    config = made(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=COMPUTE_DTYPES[settings.dtype],
+    )
+    return {"quantization_config": config, "device_map": {"": str(device)}}
 
 
 def _with_best_attention(load: Callable[[str], _Loaded], config: PretrainedConfig) -> _Loaded:

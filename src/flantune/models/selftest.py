@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -44,21 +45,22 @@ class IsolationReport:
 
 
 def check_isolation(lm: LanguageModel) -> IsolationReport:
-    """Packs two prompts, one with several continuations, and compares with the model's plain forward on each alone.
+    """Packs made-up prompts, with several continuations and with one, and compares with the model's plain forward.
 
     Catches models that ignore masks, position ids or both. Callers then lay one prompt in a row
-    (``PackingSettings(enabled=False)``, ``pack_for_scoring(…, is_isolated=False)``), which every model handles.
+    (``PackingSettings(enabled=False)``), which every model handles; scoring has a test of its own.
     """
     exact = replace(lm, compute_dtype=torch.float32)
     prompts = _prompts(lm)
     try:
         with quiet(lm.model), torch.no_grad():
-            packed = _packed_logprobs(exact, prompts)
-            alone = torch.cat([_alone(exact, prompt, target) for prompt in prompts for target in prompt.targets])
+            alone = [[_alone(exact, prompt, target) for target in prompt.targets] for prompt in prompts]
+            packed = torch.cat([_packed_logprobs(exact, prompts), _packed_logprobs(exact, _single(prompts))])
+            expected = torch.cat([*itertools.chain(*alone), *(targets[0] for targets in alone)])
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         reason = f"it does not take packed rows: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
         return IsolationReport(is_isolated=False, max_difference=float("inf"), reason=reason)
-    difference = float((packed - alone).abs().max())
+    difference = float((packed - expected).abs().max())
     if difference <= TOLERANCE:
         return IsolationReport(is_isolated=True, max_difference=difference)
     reason = f"a packed prompt's log-probabilities differ by {difference:.2g} from those of the prompt alone"
@@ -76,6 +78,11 @@ def _prompts(lm: LanguageModel) -> list[EncodedPrompt]:
     beyond = _window(lm) + 5
     sizes = ((max(19, beyond), (4,)), (max(13, beyond), (3, 5, 2)), (8, (6,)))
     return [EncodedPrompt(inputs=ids(n), targets=tuple(ids(m) for m in lengths)) for n, lengths in sizes]
+
+
+def _single(prompts: list[EncodedPrompt]) -> list[EncodedPrompt]:
+    """The prompts with their first continuation only: the form that training has."""
+    return [replace(prompt, targets=prompt.targets[:1]) for prompt in prompts]
 
 
 def _window(lm: LanguageModel) -> int:

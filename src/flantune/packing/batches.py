@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from queue import Full, Queue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +13,7 @@ import numpy as np
 from flantune.errors import PackingError
 from flantune.packing.arrays import decoder_only_size, pack_decoder_only, pack_encoder_decoder
 from flantune.packing.bins import Rows, longest_prefix, micro_batches
+from flantune.packing.shares import HIDDEN_SIZE, cut_finer
 from flantune.types import Batch, Counts, DecoderPack, EncodedPrompt, Family, Int32, Pack, Prompt
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ BLOCK = 64
 """Draws rendered and tokenized at once."""
 MAX_DROPPED = 10_000
 """So many over-long prompts in a row mean that no batch will ever fill."""
-SCORING_ROW_TOKENS = 512
-"""Least width of a row of short prompts to score: attention costs the square of it."""
 
 
 class Mixture(Protocol):
@@ -57,12 +56,22 @@ class Batches:
         codec: Turns prompts into tokens.
         settings: Sizes.
         micro_batch_tokens: Array positions of one forward pass; 0: the whole batch at once.
+        processes: How many share each batch; its micro-batches are cut so that their work is even.
+        hidden_size: Of the model, which says how much attention weighs in that work.
     """
 
     def __init__(
-        self, mixture: Mixture, codec: Codec, settings: PackingSettings, *, micro_batch_tokens: int = 0
+        self,
+        mixture: Mixture,
+        codec: Codec,
+        settings: PackingSettings,
+        *,
+        micro_batch_tokens: int = 0,
+        processes: int = 1,
+        hidden_size: int = HIDDEN_SIZE,
     ) -> None:
         self.mixture, self.settings, self.micro_batch_tokens = mixture, settings, micro_batch_tokens
+        self.processes, self.hidden_size = processes, hidden_size
         longest = min(codec.max_input_tokens, settings.row_tokens)
         self.codec = replace(
             codec,
@@ -84,6 +93,7 @@ class Batches:
         Raises:
             PackingError: None of many draws fits.
         """
+        began = time.perf_counter()
         draws = self._enough_draws(cursor)
         kept = [at for at, draw in enumerate(draws) if draw.prompt is not None]
         sizes = size_array([draws[at].prompt for at in kept], self.codec.family)
@@ -97,7 +107,9 @@ class Batches:
         if not self.settings.enabled:
             alone = [[at] for at in range(count)]
             groups = micro_batches(sizes[:count], alone, max_positions=self.micro_batch_tokens)
-        return self._lay_out(cursor, draws[: kept[count]], groups)
+        groups = cut_finer(groups, sizes, processes=self.processes, hidden_size=self.hidden_size)
+        made = self._lay_out(cursor, draws[: kept[count]], groups)
+        return replace(made, seconds=time.perf_counter() - began)
 
     def iterate(self, cursor: int) -> Iterator[Batch]:
         """Batches from ``cursor`` on, without end; the next two are made in the background while one is used."""
@@ -177,54 +189,6 @@ class Batches:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoringPack:
-    """A pack of prompts to score, and where each belongs.
-
-    Attributes:
-        pack: The arrays; items are numbered from 0 within this pack.
-        prompt_indices: Which of the given prompts are in it, in item order.
-        items: For each item, (index of the prompt, number of its continuation).
-    """
-
-    pack: Pack
-    prompt_indices: tuple[int, ...]
-    items: tuple[tuple[int, int], ...]
-
-
-def pack_for_scoring(
-    encoded: Sequence[EncodedPrompt], *, family: Family, batch_tokens: int, is_isolated: bool = True
-) -> Iterator[ScoringPack]:
-    """All prompts in packs of about ``batch_tokens`` positions, longest first; each context is laid down once.
-
-    Prompts of one length class share packs, short ones share rows. A prompt larger than ``batch_tokens`` gets a pack
-    of its own. Prompts without continuations are passed over.
-
-    Args:
-        encoded: The prompts, each with any number of continuations.
-        family: Of the model that reads the arrays.
-        batch_tokens: Array positions of a pack.
-        is_isolated: False lays one continuation in a row, with its own copy of the context, for models that let
-            neighbors in a row see each other (see ``flantune.models.selftest``).
-    """
-    units = [
-        (index, number, replace(prompt, targets=(target,)))
-        for index, prompt in enumerate(encoded)
-        for number, target in enumerate(prompt.targets)
-    ]
-    if is_isolated:
-        units = [(index, 0, prompt) for index, prompt in enumerate(encoded) if prompt.targets]
-    sizes = size_array([prompt for _, _, prompt in units], family)
-    order = sorted(range(len(units)), key=lambda at: (-int(sizes[at].max()), at))
-    while order:
-        groups = _scoring_rows(sizes[order], batch_tokens, is_packed=is_isolated)
-        for rows in groups:
-            used = [order[at] for row in rows for at in row]
-            local = _consecutive([len(row) for row in rows])
-            yield _scoring_pack([units[at] for at in used], local, family)
-        order = order[sum(len(row) for rows in groups for row in rows) :]
-
-
 def lay_out(
     encoded: Sequence[EncodedPrompt], rows: Sequence[Sequence[int]], *, family: Family, pad_token: int = 0
 ) -> Pack:
@@ -247,32 +211,3 @@ def size_array(encoded: Sequence[EncodedPrompt | None], family: Family) -> Int32
     else:
         sizes = [[len(prompt.inputs), sum(map(len, prompt.targets))] for prompt in encoded if prompt is not None]
     return np.array(sizes, dtype=np.int32).reshape(len(sizes), 1 if family == "decoder-only" else 2)
-
-
-def _scoring_rows(sizes: Int32, batch_tokens: int, *, is_packed: bool) -> list[Rows]:
-    """Micro-batches of rows for the first prompts, which are the longest left."""
-    if not is_packed:
-        return [[[at] for at in range(min(len(sizes), max(1, batch_tokens // int(sizes[0].sum()))))]]
-    width = max(int(sizes[0].max()), min(SCORING_ROW_TOKENS, batch_tokens))
-    return longest_prefix(sizes, max_rows=max(1, batch_tokens // width), capacity=width)
-
-
-def _consecutive(lengths: Sequence[int]) -> Rows:
-    """Rows of so many items each, numbered on.
-
-    >>> _consecutive([2, 1, 3])
-    [[0, 1], [2], [3, 4, 5]]
-    """
-    ends = list(accumulate(lengths))
-    return [list(range(end - length, end)) for end, length in zip(ends, lengths, strict=True)]
-
-
-def _scoring_pack(
-    units: Sequence[tuple[int, int, EncodedPrompt]], rows: list[list[int]], family: Family
-) -> ScoringPack:
-    items = [(index, first + number) for index, first, prompt in units for number in range(len(prompt.targets))]
-    return ScoringPack(
-        pack=lay_out([prompt for _, _, prompt in units], rows, family=family),
-        prompt_indices=tuple(dict.fromkeys(index for index, _, _ in units)),
-        items=tuple(items),
-    )

@@ -20,16 +20,20 @@ class Adafactor(torch.optim.Optimizer):
     - a tensor with two dimensions of at least ``min_dim_size_to_factor`` keeps only the means of G² along its two
       largest dimensions; every other tensor keeps one value a weight;
     - the update G / √V is scaled down to a root mean square of at most ``clipping_threshold``;
-    - the rate is multiplied by ``max(eps_scale, RMS(weights))``. There is no momentum and no weight decay.
+    - the rate is multiplied by ``max(eps_scale, RMS(weights))``, unless ``parameter_scale`` is off. There is no
+      momentum and no weight decay.
+
+    The rate is constant or a schedule's; the paper's relative step size, min(0.01, 1/√t), is the schedule
+    "inverse_sqrt" with a peak of 0.01.
 
     How the two well-known PyTorch versions differ, and why neither can stand in:
 
     - ``torch.optim.Adafactor`` limits the rate to ``1/√t`` (at step 30,000 nothing above 0.0058 gets through),
-      factors every tensor with two or more dimensions whatever their size, and adds no ``eps`` to G²; it floors the
-      second moment instead.
+      factors every tensor with two or more dimensions whatever their size, always by the last two, and adds no
+      ``eps`` to G²; it floors the second moment instead.
     - ``transformers.Adafactor`` factors every tensor with two or more dimensions, factors by the *last* two, has
-      ``relative_step`` and ``warmup_init`` switched on by default (which ignore the rate it is given), and is
-      often run with ``scale_parameter=False``, which makes the same rate mean another thing.
+      ``relative_step`` switched on by default (which refuses a rate), and is often run with ``scale_parameter=False``,
+      which makes the same rate mean another thing. With its switches set, it takes these steps for large matrices.
 
     Args:
         parameters: Named float32 tensors, or tensors; as ``torch.optim.Optimizer`` takes them.
@@ -40,6 +44,7 @@ class Adafactor(torch.optim.Optimizer):
         min_dim_size_to_factor: Smaller matrices are not worth factoring.
         eps_square: Added to squared gradients.
         eps_scale: Tensors with smaller weights (zeros, say) are treated as if they had this root mean square.
+        parameter_scale: False makes the rate absolute.
 
     Paper: Shazeer and Stern 2018, algorithms 4 and 5; FLAN 2021, section 2.4.
     """
@@ -55,6 +60,7 @@ class Adafactor(torch.optim.Optimizer):
         min_dim_size_to_factor: int = 128,
         eps_square: float = 1e-30,
         eps_scale: float = 1e-3,
+        parameter_scale: bool = True,
     ) -> None:
         super().__init__(
             parameters,
@@ -66,6 +72,7 @@ class Adafactor(torch.optim.Optimizer):
                 "min_dim_size_to_factor": min_dim_size_to_factor,
                 "eps_square": eps_square,
                 "eps_scale": eps_scale,
+                "parameter_scale": parameter_scale,
             },
         )
 
@@ -100,8 +107,11 @@ class Adafactor(torch.optim.Optimizer):
         # Everything stays a tensor, so that the host never waits for the device.
         size = math.sqrt(weight.numel())
         excess = (torch.linalg.vector_norm(update) / (size * group["clipping_threshold"])).clamp_(min=1.0)
-        scale = (torch.linalg.vector_norm(weight) / size).clamp_(min=group["eps_scale"])
-        weight.addcmul_(update, scale.div_(excess), value=-group["lr"])
+        if group["parameter_scale"]:
+            scale = (torch.linalg.vector_norm(weight) / size).clamp_(min=group["eps_scale"]).div_(excess)
+        else:
+            scale = excess.reciprocal_()
+        weight.addcmul_(update, scale, value=-group["lr"])
 
 
 def factored_axes(shape: Iterable[int], min_dim_size: int) -> tuple[int, int] | None:

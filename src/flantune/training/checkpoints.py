@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +20,28 @@ from safetensors.torch import save_file
 
 import flantune
 from flantune.errors import TrainingError
-from flantune.training.optimizers import optimizer_tensors, restore_optimizer
+from flantune.training.distributed import ALONE, Processes
+from flantune.training.optimizers import optimizer_tensors, restore_optimizer, trainable
 from flantune.training.state import TuningState
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMAT = 1
-# Settings that change what is kept and told and how much memory it takes, never the gradient.
-_FREE_SETTINGS = ("checkpoint_every", "keep_checkpoints", "log_every", "micro_batch_tokens")
+# Settings that change what is kept and told and how much memory it takes, never the gradient. (A step that is left
+# out would have ended the run without the setting.)
+_FREE_SETTINGS = (
+    "checkpoint_every",
+    "keep_checkpoints",
+    "log_every",
+    "micro_batch_tokens",
+    "compile",
+    "activation_checkpointing",
+    "skip_nonfinite",
+    "parallel",
+    "measure_every",
+    "measure_examples",
+)
 _TEMPORARY = ".tmp-"
 
 
@@ -49,15 +62,25 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFolder:
-    """The checkpoints of one run, ``step-00000500`` and so on, each with three files and no pickle.
+    """The checkpoints of one run, ``step-00000500`` and so on, each with a few files and no pickle.
 
     ``model.safetensors`` has the weights (shared ones once), ``optimizer.safetensors`` the optimizer's state,
-    ``state.json`` the rest: step, cursor, counts, the steps that no metrics line tells of yet, settings, versions.
+    ``state.json`` the rest: step, cursor, counts, the steps that no metrics line tells of yet, settings, versions. Of
+    a model in parts, each process writes its parts of both into a safetensors file of its own.
+
+    Attributes:
+        root: Where they lie; the same folder for all processes.
+        identity: Of the run.
+        keep: So many of the latest stay.
+        processes: Which share the run; the first one writes.
+        is_sharded: Model and optimizer are in parts.
     """
 
     root: Path
     identity: Identity
     keep: int = 1
+    processes: Processes = ALONE
+    is_sharded: bool = False
 
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, oldest first."""
@@ -77,52 +100,91 @@ class CheckpointFolder:
             TrainingError: The disk is full or cannot be written. The checkpoints that were there still are.
         """
         final = self.path(state.step)
+        temporary = self.root / f"{_TEMPORARY}{final.name}"
         with _reported(final):
-            self.root.mkdir(parents=True, exist_ok=True)
-            temporary = self.root / f"{_TEMPORARY}{final.name}"
             try:
-                self._write(temporary, model, optimizer, state)
-                self._discard(final)
-                temporary.rename(final)
+                self.processes.first(lambda: self._prepare(temporary))
+                if self.is_sharded:
+                    from flantune.training.parts import write_parts
+
+                    write_parts(temporary, {**model_tensors(model), **optimizer_tensors(model, optimizer)})
+                self.processes.first(lambda: self._complete(temporary, model, optimizer, state))
             except BaseException:
-                shutil.rmtree(temporary, ignore_errors=True)
+                if self.processes.is_first:
+                    shutil.rmtree(temporary, ignore_errors=True)
                 raise
-            _flush_folder(self.root)
-            for step in self.steps()[: -self.keep]:
-                self._discard(self.path(step))
         return final
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> TuningState | None:
         """Puts the latest checkpoint back into model and optimizer; None when there is none.
 
+        How many processes wrote it, and whether in parts, does not matter.
+
         Raises:
             TrainingError: It is of another run, or cannot be read.
         """
-        self._sweep()
-        if not self.steps():
+        self.processes.first(self._sweep)
+        steps = self.steps()
+        self.processes.check_agreement(str(steps[-1:]), what="the step of the last checkpoint")
+        if not steps:
             return None
-        folder = self.path(self.steps()[-1])
+        folder = self.path(steps[-1])
         try:
             values = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             self._check_identity(values, folder)
             state = TuningState.from_json(values["state"])
-            _restore_model(model, _tensors(folder / "model.safetensors"))
-            restore_optimizer(model, optimizer, dict(_tensors(folder / "optimizer.safetensors")))
+            self._read(folder, model, optimizer)
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             hint = "delete this folder; the same command then goes on from the one before, or from the start"
             raise TrainingError(f"the checkpoint cannot be read: {error}", where=str(folder), hint=hint) from error
         return state
 
-    def _write(self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TuningState) -> None:
+    def _prepare(self, folder: Path) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        values = {"format": FORMAT, **_as_json(self.identity), "versions": _versions(), "state": state.to_json()}
-        save_file(_contiguous(model_tensors(model)), folder / "model.safetensors")
-        save_file(_contiguous(optimizer_tensors(model, optimizer)), folder / "optimizer.safetensors")
+
+    def _complete(self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TuningState) -> None:
+        """Writes what is still missing, then gives the folder its name; only then do older ones go."""
+        final = self.path(state.step)
+        values = {
+            "format": FORMAT,
+            **_as_json(self.identity),
+            "versions": _versions(),
+            "processes": self.processes.count,
+            "state": state.to_json(),
+        }
+        if not self.is_sharded:
+            save_file(_contiguous(model_tensors(model)), folder / "model.safetensors")
+            save_file(_contiguous(optimizer_tensors(model, optimizer)), folder / "optimizer.safetensors")
         (folder / "state.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
         for file in folder.iterdir():
             _flush(file)
         _flush_folder(folder)
+        self._discard(final)
+        folder.rename(final)
+        _flush_folder(self.root)
+        for step in self.steps()[: -self.keep]:
+            self._discard(self.path(step))
+
+    def _read(self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        if self.is_sharded:
+            from flantune.training.parts import empty_state, read_parts, stored_tensors
+
+            weights = model_tensors(model)
+            _check_names(weights, {name: size for name, (size, _) in stored_tensors(folder).items() if "/" not in name})
+            state = empty_state(folder, trainable(model), optimizer, apart_from=weights)
+            read_parts(folder, {**weights, **state})
+        elif (folder / "model.safetensors").exists():
+            _restore_model(model, _tensors(folder / "model.safetensors"))
+            state = dict(_tensors(folder / "optimizer.safetensors"))
+        else:
+            from flantune.training.parts import read_assembled
+
+            found = read_assembled(folder)
+            state = {name: tensor for name, tensor in found.items() if "/" in name}
+            _restore_model(model, ((name, tensor) for name, tensor in found.items() if name not in state))
+        restore_optimizer(model, optimizer, state)
 
     def _sweep(self) -> None:
         """Removes what a killed process left half-written or half-deleted."""
@@ -153,23 +215,33 @@ class CheckpointFolder:
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Weights and stored buffers by name; a shared weight (a head tied to its embedding) once."""
+    """Weights that can change and stored buffers, by name; a shared weight (a head tied to its embedding) once.
+
+    Frozen weights are those of the base model, to the bit: nothing need be stored.
+    """
     unique: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
-        unique.setdefault(id(tensor), (name, tensor.detach()))
+        if tensor.requires_grad or not isinstance(tensor, torch.nn.Parameter):
+            unique.setdefault(id(tensor), (name, tensor.detach()))
     return dict(unique.values())
 
 
-def _restore_model(model: nn.Module, tensors: Iterator[tuple[str, Tensor]]) -> None:
+def _restore_model(model: nn.Module, tensors: Iterable[tuple[str, Tensor]]) -> None:
     wanted = model_tensors(model)
-    seen = set()
+    sizes: dict[str, torch.Size] = {}
     for name, tensor in tensors:
-        if name not in wanted or wanted[name].shape != tensor.shape:
-            raise ValueError(f"the model has no tensor {name!r} of shape {tuple(tensor.shape)}")
-        # Into the tensors that are there: the optimizer, and every module that shares them, hold on to these.
-        wanted[name].copy_(tensor)
-        seen.add(name)
-    if missing := sorted(set(wanted) - seen):
+        sizes[name] = tensor.shape
+        if name in wanted and wanted[name].shape == tensor.shape:
+            # Into the tensors that are there: the optimizer, and every module that shares them, hold on to these.
+            wanted[name].copy_(tensor)
+    _check_names(wanted, sizes)
+
+
+def _check_names(wanted: Mapping[str, Tensor], stored: Mapping[str, torch.Size]) -> None:
+    for name, size in stored.items():
+        if name not in wanted or wanted[name].shape != size:
+            raise ValueError(f"the model has no tensor {name!r} of shape {tuple(size)}")
+    if missing := sorted(set(wanted) - set(stored)):
         raise ValueError(f"the tensors {', '.join(missing[:3])} are missing")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 # Numbers of a line that become curves; the losses by task do too.
-_CURVES = ("loss", "learning_rate", "grad_norm", "fill", "tokens_per_s", "data_wait_share")
+_CURVES = ("loss", "learning_rate", "grad_norm", "fill", "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share")
 
 
 class MetricsLog:
@@ -110,7 +110,9 @@ def _open_board(folder: Path, lines: list[dict[str, Any]]) -> SummaryWriter | No
 
 
 def _draw(board: SummaryWriter, line: dict[str, Any]) -> None:
-    values = {f"training/{name}": line[name] for name in _CURVES}
+    values = {f"training/{name}": line[name] for name in _CURVES if line[name] is not None}
     values |= {f"loss/{task}": found["loss"] for task, found in line["tasks"].items()}
+    values |= {f"loss by cluster/{cluster}": found["loss"] for cluster, found in line.get("clusters", {}).items()}
+    values |= {f"dev/{name}": value for name, value in line.get("measured", {}).items()}
     for name, value in values.items():
         board.add_scalar(name, value, line["step"])

@@ -5,30 +5,37 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
 from flantune.errors import TrainingError
-from flantune.models.forward import target_logprobs
+from flantune.models.arithmetic import TrainingForm
+from flantune.models.forward import TargetScores, target_logprobs
 from flantune.training.checkpoints import CheckpointFolder, Identity
+from flantune.training.distributed import Processes, gone_explained, joined
+from flantune.training.division import check_same, divide, hidden_size, sum_up
+from flantune.training.freezing import freeze
 from flantune.training.interrupts import Interrupt, deferred_interrupt
 from flantune.training.log import MetricsLog
-from flantune.training.objective import accumulate_gradient, check_finite, loss_by_task
+from flantune.training.objective import StepLoss, accumulate_gradient, loss_by_task
 from flantune.training.optimizers import build_optimizer, check_float32, set_learning_rate, trainable
-from flantune.training.randomness import dropout, repeatable, seed_micro_batch
+from flantune.training.randomness import dropout, repeatable, seed_micro_batch, undisturbed
 from flantune.training.schedules import learning_rate
-from flantune.training.state import Step, TuningState, Window
+from flantune.training.stability import find_nonfinite
+from flantune.training.state import Step, TuningState, Window, by_cluster, losses
 from flantune.training.summary import Progress, TuningSummary
 
 if TYPE_CHECKING:
     from flantune.config import TrainingSettings
     from flantune.models.load import LanguageModel
+    from flantune.training.sharding import Sharded
     from flantune.types import Batch, Pack
 
 
@@ -48,11 +55,16 @@ def tune(
     seed: int,
     fingerprint: str,
     progress: Callable[[Progress], None] | None = None,
+    clusters: Mapping[str, Sequence[str]] | None = None,
+    measure: Callable[[int], Mapping[str, float]] | None = None,
 ) -> TuningSummary:
     """Tunes the model in place. The same call again goes on where a stopped one was, to the bit.
 
     The model after the last step is the result: no held-out task has a say in it (this function cannot even see one).
     A finished run returns at once, with the tuned weights put into the model.
+
+    Under ``torchrun`` every process makes this same call: they share each step's micro-batches and end with the same
+    weights. The first one alone writes; ``folder`` must lie where all of them can read it.
 
     Args:
         lm: Model with float32 weights; its ``compute_dtype`` decides about bfloat16 arithmetic.
@@ -62,7 +74,10 @@ def tune(
         seed: Of the dropout; the draws have their own.
         fingerprint: Of all that shapes the weights and is not in ``settings``; a checkpoint with another one is not
             touched.
-        progress: Told after each step.
+        progress: Told after each step (in the first process).
+        clusters: Clusters of each task, for losses by cluster.
+        measure: Called with the step every ``settings.measure_every`` steps, in every process, with the model as it is
+            then and without dropout; what it finds goes into that step's metrics line and nowhere else.
 
     Returns:
         The run in numbers, all starts together.
@@ -74,21 +89,43 @@ def tune(
     Paper: FLAN 2021, section 2.4.
     """
     check_float32(lm.model)
-    identity = Identity(fingerprint=fingerprint, seed=seed, settings=settings.model_dump(mode="json"))
-    checkpoints = CheckpointFolder(root=folder / "checkpoints", identity=identity, keep=settings.keep_checkpoints)
-    optimizer = build_optimizer(lm.model, settings)
-    state = checkpoints.restore(lm.model, optimizer)
-    if state is not None and state.step >= settings.steps:
+    freeze(lm.model, settings.freeze)
+    with joined() as processes, gone_explained(processes), _memory_explained():
+        processes.share([weight.data for weight in lm.model.parameters()])
+        is_sharded = settings.parallel == "sharded" and processes.count > 1
+        used, optimizer, sharded = _in_parts(lm, settings) if is_sharded else _whole(lm, settings)
+        tuning = _Tuning(
+            lm=used,
+            optimizer=optimizer,
+            form=TrainingForm(
+                used, is_compiled=settings.compile, keeps_inputs_only=settings.activation_checkpointing
+            ),
+            settings=settings,
+            seed=seed,
+            checkpoints=CheckpointFolder(
+                root=folder / "checkpoints",
+                identity=Identity(fingerprint=fingerprint, seed=seed, settings=settings.model_dump(mode="json")),
+                keep=settings.keep_checkpoints,
+                processes=processes,
+                is_sharded=is_sharded,
+            ),
+            processes=processes,
+            sharded=sharded,
+            listeners=Listeners(progress=progress, measure=measure, clusters=clusters or {}),
+        )
+        state = _tune(tuning, batches, folder)
+        if sharded is not None:
+            sharded.fill()
         return state.summary()
-    with closing(MetricsLog(folder, after=state.step if state else 0)) as log:
-        tuning = _Tuning(lm=lm, optimizer=optimizer, settings=settings, seed=seed, checkpoints=checkpoints, log=log)
-        with (
-            repeatable(lm.device),
-            dropout(lm.model, settings.dropout),
-            deferred_interrupt() as interrupt,
-            _memory_explained(),
-        ):
-            return _run(tuning, batches, state, progress=progress, interrupt=interrupt).summary()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Listeners:
+    """Who hears of a run, and what for: see ``tune``."""
+
+    progress: Callable[[Progress], None] | None
+    measure: Callable[[int], Mapping[str, float]] | None
+    clusters: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,14 +134,46 @@ class _Tuning:
 
     lm: LanguageModel
     optimizer: torch.optim.Optimizer
+    form: TrainingForm
     settings: TrainingSettings
     seed: int
     checkpoints: CheckpointFolder
-    log: MetricsLog
+    processes: Processes
+    sharded: Sharded | None
+    listeners: Listeners
 
-    def logprobs(self, pack: Pack) -> Tensor:
-        """The model's log-probability of each target token."""
-        return target_logprobs(self.lm, pack).logprobs
+    def scores(self, pack: Pack) -> TargetScores:
+        """What the model thinks of each target token."""
+        score = partial(target_logprobs, self.lm) if self.sharded is None else self.sharded.scores
+        return score(pack, with_logsumexp=self.settings.z_loss > 0)
+
+
+def _whole(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, None]:
+    return lm, build_optimizer(lm.model, settings), None
+
+
+def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, Sharded]:
+    # A second of imports that one process can do without.
+    from flantune.training.sharding import shard, sharded_optimizer
+
+    sharded = shard(lm)
+    return sharded.lm, sharded_optimizer(build_optimizer(sharded.lm.model, settings)), sharded
+
+
+def _tune(tuning: _Tuning, batches: BatchStream, folder: Path) -> TuningState:
+    """Restores, opens the log, takes the steps that are left."""
+    settings, processes = tuning.settings, tuning.processes
+    state = tuning.checkpoints.restore(tuning.lm.model, tuning.optimizer)
+    if state is not None and state.step >= settings.steps:
+        return state
+    with ExitStack() as stack:
+        log = None
+        if processes.is_first:
+            log = stack.enter_context(closing(MetricsLog(folder, after=state.step if state else 0)))
+        stack.enter_context(repeatable(tuning.lm.device))
+        stack.enter_context(dropout(tuning.lm.model, settings.dropout))
+        interrupt = stack.enter_context(deferred_interrupt(is_alone=processes.count == 1))
+        return _run(tuning, batches, state, log=log, interrupt=interrupt)
 
 
 def _run(
@@ -112,60 +181,90 @@ def _run(
     batches: BatchStream,
     restored: TuningState | None,
     *,
-    progress: Callable[[Progress], None] | None,
+    log: MetricsLog | None,
     interrupt: Interrupt,
 ) -> TuningState:
     """Takes the steps that are left."""
+    settings, listeners = tuning.settings, tuning.listeners
     state = start = restored or TuningState()
-    if tuning.settings.steps == 0:
-        return _save(tuning, state)
+    if settings.steps == 0:
+        return _save(tuning, state, log)
     with _closed_at_end(batches.iterate(state.cursor)) as stream:
         try:
-            while state.step < tuning.settings.steps:
-                state = state.after(_take_step(tuning, stream, number=state.step + 1, interrupt=interrupt))
+            while state.step < settings.steps:
+                state = state.after(_take_step(tuning, stream, state=state, interrupt=interrupt))
                 window = state.window
-                state = _record(tuning, state)
+                state = _record(tuning, state, log)
                 interrupt.is_whole = True
-                if progress is not None:
-                    progress(_progress(tuning.settings, state, window=window, start=start))
-                interrupt.raise_if_requested()
+                if listeners.progress is not None and tuning.processes.is_first:
+                    listeners.progress(_progress(settings, state, window=window, start=start))
+                # Pressed in one process, it stops all at the same step.
+                if tuning.processes.any(interrupt.is_requested):
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
-            if interrupt.is_whole and state.step not in (0, *tuning.checkpoints.steps()):
-                _save(tuning, state)
+            if (
+                interrupt.is_whole
+                and state.step != start.step
+                and not _is_due(state, settings.checkpoint_every, settings)
+            ):
+                _save(tuning, state, log)
             raise
     return state
 
 
-def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, number: int, interrupt: Interrupt) -> Step:
+def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, state: TuningState, interrupt: Interrupt) -> Step:
     """One optimizer step: wait for a batch, sum its gradient, clip it, change the weights."""
+    number = state.step + 1
     began = time.perf_counter()
     batch = next(stream, None)
     arrived = time.perf_counter()
     if batch is None:
         raise TrainingError("the stream of batches ended", where=f"training step {number}", hint="lower training.steps")
-    tuning.optimizer.zero_grad(set_to_none=True)
-    found = accumulate_gradient(
-        batch,
-        tuning.logprobs,
-        device=tuning.lm.device,
-        before_pack=lambda pack: seed_micro_batch(tuning.seed, step=number, number=pack),
-    )
+    found, balance = _gradient(tuning, batch, number=number)
     grad_norm = _clip(tuning)
-    check_finite(found, grad_norm, step=number, batch=batch)
+    bad = find_nonfinite(found, grad_norm, step=number, batch=batch)
+    if bad is not None and len(state.skipped) >= tuning.settings.skip_nonfinite:
+        raise bad.error(skipped=len(state.skipped))
     rate = learning_rate(number, tuning.settings)
     set_learning_rate(tuning.optimizer, rate)
     interrupt.is_whole = False
-    tuning.optimizer.step()
+    if bad is None:
+        tuning.optimizer.step()
     return Step(
         cursor=batch.next_cursor,
         loss=found.loss,
+        objective=found.objective,
+        skipped=bad,
         tasks=loss_by_task(found, batch.tasks),
         learning_rate=rate,
         grad_norm=grad_norm,
         counts=batch.counts,
         seconds=time.perf_counter() - began,
         data_wait_seconds=arrived - began,
+        data_seconds=batch.seconds,
+        balance=balance,
     )
+
+
+def _gradient(tuning: _Tuning, batch: Batch, *, number: int) -> tuple[StepLoss, float]:
+    """The gradient of a step, summed over all processes, with its loss and how evenly the work was divided."""
+    processes = tuning.processes
+    check_same(batch, processes)
+    part = divide(batch, processes, hidden_size=hidden_size(tuning.lm.model), in_rounds=tuning.sharded is not None)
+    tuning.optimizer.zero_grad(set_to_none=True)
+    with tuning.form.in_place():
+        found = accumulate_gradient(
+            part.batch,
+            tuning.scores,
+            device=tuning.lm.device,
+            weighting=tuning.settings.weighting,
+            z_loss=tuning.settings.z_loss,
+            numbers=part.numbers,
+            before_pack=lambda pack: seed_micro_batch(tuning.seed, step=number, number=pack),
+        )
+    if tuning.sharded is None:
+        processes.add_gradients(list(trainable(tuning.lm.model).values()))
+    return sum_up(found, processes), part.balance
 
 
 def _clip(tuning: _Tuning) -> float:
@@ -174,24 +273,46 @@ def _clip(tuning: _Tuning) -> float:
     norm = torch.nn.utils.get_total_norm([cast("Tensor", weight.grad) for weight in weights])
     if tuning.settings.max_grad_norm > 0:
         torch.nn.utils.clip_grads_with_norm_(weights, tuning.settings.max_grad_norm, norm)
-    return float(norm)
+    whole: Tensor = norm if tuning.sharded is None else cast("Any", norm).full_tensor()
+    return float(whole)
 
 
-def _record(tuning: _Tuning, state: TuningState) -> TuningState:
+def _record(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> TuningState:
     """Writes the metrics line and the checkpoint that are due, in this order: a checkpoint vouches for its lines."""
     settings = tuning.settings
-    is_last = state.step == settings.steps
-    if is_last or state.step % settings.log_every == 0:
-        tuning.log.write(state.window.line(step=state.step, cursor=state.cursor, seconds=state.seconds))
-        state = replace(state, final_loss=state.window.loss, window=Window())
-    if is_last or state.step % settings.checkpoint_every == 0:
-        state = _save(tuning, state)
+    measured = _measure(tuning, state) if _is_due(state, settings.measure_every, settings) else None
+    if measured is not None or _is_due(state, settings.log_every, settings):
+        line = state.window.line(step=state.step, cursor=state.cursor, seconds=state.seconds)
+        if clusters := tuning.listeners.clusters:
+            line["clusters"] = losses(by_cluster(state.window.tasks, clusters))
+        if log is not None:
+            log.write(line if measured is None else {**line, "measured": measured})
+        final_loss = state.window.loss if state.window.tasks else state.final_loss
+        state = replace(state, final_loss=final_loss, window=Window())
+    if _is_due(state, settings.checkpoint_every, settings):
+        state = _save(tuning, state, log)
     return state
 
 
-def _save(tuning: _Tuning, state: TuningState) -> TuningState:
+def _is_due(state: TuningState, every: int, settings: TrainingSettings) -> bool:
+    """Whether this step is one of those, or the last; never when ``every`` is 0."""
+    return every > 0 and (state.step % every == 0 or state.step == settings.steps)
+
+
+def _measure(tuning: _Tuning, state: TuningState) -> dict[str, float] | None:
+    """What the caller measures on the model as it is."""
+    measure = tuning.listeners.measure
+    if measure is None:
+        return None
+    sharded = tuning.sharded
+    with nullcontext(tuning.lm) if sharded is None else sharded.filled() as lm, undisturbed(lm.model, lm.device):
+        return dict(measure(state.step))
+
+
+def _save(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> TuningState:
     state = replace(state, peak_memory_bytes=max(state.peak_memory_bytes, peak_memory_bytes(tuning.lm.device)))
-    tuning.log.flush()
+    if log is not None:
+        log.flush()
     tuning.checkpoints.save(tuning.lm.model, tuning.optimizer, state)
     return state
 
@@ -204,6 +325,7 @@ def _progress(settings: TrainingSettings, state: TuningState, *, window: Window,
         loss=window.loss,
         learning_rate=window.learning_rate,
         tokens_per_s=window.tokens_per_s,
+        pipeline_tokens_per_s=window.pipeline_tokens_per_s,
         seconds=state.seconds,
         seconds_left=seconds_a_step * (settings.steps - state.step),
     )

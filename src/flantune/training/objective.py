@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from flantune.errors import TrainingError
 from flantune.training.state import TaskLoss
+from flantune.training.weighting import Weighting, item_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from flantune.types import Batch, Float32, Int32, Pack
+    from flantune.models.forward import TargetScores
+    from flantune.types import Batch, Int32, Pack
 
-Weighting = Literal["token", "example", "task"]
-"""What counts the same in a step's loss: every target token, every prompt or every task."""
-
-PackLogprobs = Callable[["Pack"], "Tensor"]
-"""A pack → log-probability of each of its target tokens, [n], with gradient."""
+PackScores = Callable[["Pack"], "TargetScores"]
+"""A pack → what the model thinks of each of its target tokens, with gradient."""
 
 
 class BeforePack(Protocol):
@@ -37,50 +36,88 @@ class StepLoss:
     """What one pass over a batch found.
 
     Attributes:
-        loss: The objective: nats a target token, over the whole step.
+        objective: What the gradient is of: the weighted sum over the step, z-loss included.
         item_nll: Negative log-likelihood of each item, summed over its tokens, [items].
         item_tokens: Target tokens of each item, [items].
     """
 
-    loss: float
+    objective: float
     item_nll: NDArray[np.float64]
     item_tokens: NDArray[np.int64]
 
     @property
+    def loss(self) -> float:
+        """Nats a target token, over the whole step, whatever the weighting: comparable between runs."""
+        return float(self.item_nll.sum() / self.item_tokens.sum())
+
+    @property
     def is_finite(self) -> bool:
         """Whether every number is one."""
-        return bool(np.isfinite(self.item_nll).all())
+        return bool(np.isfinite(self.item_nll).all() and np.isfinite(self.objective))
 
 
 def accumulate_gradient(
-    batch: Batch, logprobs: PackLogprobs, *, device: torch.device, before_pack: BeforePack | None = None
+    batch: Batch,
+    scores: PackScores,
+    *,
+    device: torch.device,
+    weighting: Weighting = "token",
+    z_loss: float = 0.0,
+    numbers: Sequence[int] | None = None,
+    gradient_scale: float = 1.0,
+    before_pack: BeforePack | None = None,
 ) -> StepLoss:
     """Adds the gradient of a whole step's loss to the weights' ``grad``, one micro-batch at a time.
 
-    The loss is the sum over all target tokens of the step of −log p, divided by the number of those tokens. The
-    divisor comes from the whole step, before the first backward pass: a mean of micro-batch means would weigh a token
-    by how few others its micro-batch happens to hold.
+    The loss is Σ w · (−log p + z_loss · log²Z) over the target tokens of the step. The weights w sum to 1 over the
+    whole step and are known before the first backward pass: a mean of micro-batch means would weigh a token by how few
+    others its micro-batch happens to hold.
+
+    Args:
+        batch: All micro-batches of the step, those of other processes too.
+        scores: Runs the model; with its log-sum-exp when there is a z-loss.
+        device: Where the scores lie.
+        weighting: What counts the same; by "token" the loss is nats a target token.
+        z_loss: Factor of the squared log-sum-exp.
+        numbers: Which micro-batches to run here; the rest is for other processes, whose results add up with these.
+        gradient_scale: Multiplies the gradient alone (the number of processes, where these are averaged).
+        before_pack: Told the number of each micro-batch before it runs.
+
+    Returns:
+        The sums over the micro-batches that were run here.
 
     Raises:
         TrainingError: The batch asks for no token at all.
 
-    Paper: FLAN 2021, section 2.4 (tokens of a batch count alike).
+    Paper: FLAN 2021, section 2.4 (tokens of a batch count alike); z-loss: PaLM 2022, section 5.
     """
     tokens = item_tokens(batch)
-    weights = torch.from_numpy(item_weights(tokens)).to(device)
-    nll = np.zeros(len(tokens), dtype=np.float64)
-    waiting: list[tuple[Int32, Tensor]] = []
-    for number, pack in enumerate(batch.packs):
+    weights = torch.from_numpy(item_weights(tokens, weighting=weighting, tasks=batch.tasks)).to(device)
+    nll, objective = np.zeros(len(tokens), dtype=np.float64), 0.0
+    waiting: list[tuple[Int32, Tensor, Tensor]] = []
+    for number in range(len(batch.packs)) if numbers is None else numbers:
+        pack = batch.packs[number]
         if before_pack is not None:
             before_pack(number)
+        found = scores(pack)
         items = torch.from_numpy(pack.targets.item).to(device=device, dtype=torch.long)
-        losses = -logprobs(pack)
-        (losses * weights[items]).sum().backward()  # type: ignore[no-untyped-call]
-        waiting.append((pack.targets.item, losses.detach()))
+        loss = (_token_losses(found, z_loss) * weights[items]).sum()
+        (loss * gradient_scale if gradient_scale != 1.0 else loss).backward()  # type: ignore[no-untyped-call]
+        waiting.append((pack.targets.item, found.logprobs.detach(), loss.detach()))
     # Read at the end, so that an accelerator is not waited for between micro-batches.
-    for item, found in waiting:
-        nll += np.bincount(item, weights=found.cpu().numpy().astype(np.float64), minlength=len(nll))
-    return StepLoss(loss=float(nll.sum() / tokens.sum()), item_nll=nll, item_tokens=tokens)
+    for item, logprobs, loss in waiting:
+        nll -= np.bincount(item, weights=logprobs.cpu().numpy().astype(np.float64), minlength=len(nll))
+        objective += float(loss)
+    return StepLoss(objective=objective, item_nll=nll, item_tokens=tokens)
+
+
+def _token_losses(found: TargetScores, z_loss: float) -> Tensor:
+    """Loss of each target token before it is weighed, [n]."""
+    if not z_loss:
+        return -found.logprobs
+    if found.logsumexp is None:
+        raise TrainingError("a z-loss needs the log-sum-exp of the logits", where="training.z_loss")
+    return z_loss * found.logsumexp.square() - found.logprobs
 
 
 def item_tokens(batch: Batch) -> NDArray[np.int64]:
@@ -98,57 +135,18 @@ def item_tokens(batch: Batch) -> NDArray[np.int64]:
     return tokens
 
 
-def item_weights(tokens: NDArray[np.int64], *, weighting: Weighting = "token") -> Float32:
-    """What a token of each item weighs in the step's loss, [items]; over all tokens of the step the weights sum to 1.
-
-    >>> item_weights(np.array([1, 4, 3])).tolist()
-    [0.125, 0.125, 0.125]
-
-    Raises:
-        TrainingError: The weighting is not known.
-    """
-    if weighting != "token":
-        raise TrainingError(f"cannot weigh by {weighting!r}", where="training", hint='use "token"')
-    return np.full(len(tokens), 1.0 / tokens.sum(), dtype=np.float32)
-
-
 def loss_by_task(found: StepLoss, tasks: tuple[str, ...]) -> dict[str, TaskLoss]:
     """The step's loss and tokens by task; tasks with no target token in the step are absent.
 
-    >>> found = StepLoss(loss=1.0, item_nll=np.array([1.0, 2.0, 3.0]), item_tokens=np.array([1, 2, 3]))
+    Items whose loss is not a number are left out; ``find_nonfinite`` tells of them.
+
+    >>> found = StepLoss(objective=1.0, item_nll=np.array([1.0, 2.0, 3.0]), item_tokens=np.array([1, 2, 3]))
     >>> loss_by_task(found, ("rte", "boolq", "rte"))["rte"]
     TaskLoss(nll=4.0, target_tokens=4)
     """
     names, which = np.unique(np.asarray(tasks), return_inverse=True)
-    nll = np.bincount(which, weights=found.item_nll)
-    tokens = np.bincount(which, weights=found.item_tokens)
+    is_number = np.isfinite(found.item_nll)
+    nll = np.bincount(which, weights=np.where(is_number, found.item_nll, 0.0))
+    tokens = np.bincount(which, weights=found.item_tokens * is_number)
     pairs = zip(names, nll, tokens, strict=True)
     return {str(name): TaskLoss(nll=float(sum_), target_tokens=int(count)) for name, sum_, count in pairs if count}
-
-
-def check_finite(found: StepLoss, grad_norm: float, *, step: int, batch: Batch) -> None:
-    """Stops before a step that would turn every weight into not-a-number.
-
-    Raises:
-        TrainingError: The loss or the gradient is not finite; names the tasks and rows that did it, or, when only the
-            gradient overflowed, all tasks of the batch.
-    """
-    if found.is_finite and np.isfinite(grad_norm):
-        return
-    what = "gradient" if found.is_finite else "loss"
-    guilty = range(len(batch.tasks)) if found.is_finite else np.flatnonzero(~np.isfinite(found.item_nll)).tolist()
-    rows: dict[str, list[int]] = {}
-    for item in guilty:
-        rows.setdefault(batch.tasks[item], []).append(batch.rows[item])
-    named = "; ".join(f"{task} rows {_some(numbers)}" for task, numbers in sorted(rows.items()))
-    raise TrainingError(
-        f"the {what} is not a finite number; in the batch: {named}",
-        where=f"training step {step}",
-        hint="lower training.learning_rate, set training.max_grad_norm = 1.0, or look at these rows; "
-        "the weights are those of the last checkpoint",
-    )
-
-
-def _some(numbers: list[int], *, at_most: int = 8) -> str:
-    shown = ", ".join(map(str, numbers[:at_most]))
-    return shown if len(numbers) <= at_most else f"{shown} and {len(numbers) - at_most} more"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from flantune.errors import TrainingError
 from flantune.training.adafactor import Adafactor
+from flantune.training.eight_bit import CONSTANT_KEYS, build_adamw8bit, is_8bit, restore_8bit
 
 if TYPE_CHECKING:
     from flantune.config import TrainingSettings
@@ -18,12 +19,23 @@ if TYPE_CHECKING:
 def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """The optimizer a run file names, over every weight of the model that can change.
 
+    Raises:
+        TrainingError: 8-bit moments are asked for and bitsandbytes is not installed.
+
     Paper: FLAN 2021, section 2.4 (Adafactor).
     """
     if settings.optimizer == "adafactor":
-        return Adafactor(trainable(model).items(), lr=settings.learning_rate)
+        own = settings.adafactor.model_dump()
+        return Adafactor(trainable(model).items(), lr=settings.learning_rate, **own)
+    groups = weight_decay_groups(model, settings.weight_decay, spared=settings.no_decay)
+    if settings.optimizer == "adamw8bit":
+        return build_adamw8bit(groups, settings)
     return torch.optim.AdamW(
-        weight_decay_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=_can_fuse(model)
+        groups,
+        lr=settings.learning_rate,
+        betas=settings.adam.betas,
+        eps=settings.adam.eps,
+        fused=_can_fuse(model),
     )
 
 
@@ -32,19 +44,29 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def weight_decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two parameter groups: matrices, which decay, and all else, which does not.
+def weight_decay_groups(
+    model: nn.Module, weight_decay: float, *, spared: Collection[str] = ("norms", "biases", "embeddings")
+) -> list[dict[str, Any]]:
+    """Two parameter groups: weights that decay, and those that do not.
 
-    Norms and biases set a scale, which decay would only fight. Embeddings are left alone since a word that the
-    tuning data lack gets no gradient: nothing but the decay would move it, and it would fade. A head that shares the
-    embedding's weight is left alone with it.
+    By default only matrices decay. Norms and biases set a scale, which decay would only fight. Embeddings are left
+    alone since a word that the tuning data lack gets no gradient: nothing but the decay would move it, and it would
+    fade. A head that shares the embedding's weight is left alone with it.
     """
-    spared = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     groups: dict[bool, list[tuple[str, nn.Parameter]]] = {True: [], False: []}
     for name, weight in trainable(model).items():
-        groups[weight.ndim >= 2 and id(weight) not in spared].append((name, weight))
+        groups[_kind(name, weight, embeddings) not in spared].append((name, weight))
     decays = {True: weight_decay, False: 0.0}
     return [{"params": named, "weight_decay": decays[does]} for does, named in groups.items() if named]
+
+
+def _kind(name: str, weight: nn.Parameter, embeddings: Collection[int]) -> str:
+    if id(weight) in embeddings:
+        return "embeddings"
+    if weight.ndim >= 2:
+        return "matrices"
+    return "biases" if name.endswith("bias") else "norms"
 
 
 def check_float32(model: nn.Module) -> None:
@@ -70,9 +92,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's state as tensors named ``<weight>/<key>``, such as ``lm_head.weight/row``."""
     return {
-        f"{name}/{key}": value
+        f"{name}/{key}": value if isinstance(value, Tensor) else torch.tensor(value)
         for name, weight in trainable(model).items()
         for key, value in optimizer.state.get(weight, {}).items()
+        if key not in CONSTANT_KEYS
     }
 
 
@@ -90,6 +113,9 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
             hint = "the checkpoint is of another model: choose another folder, or delete the checkpoints"
             raise TrainingError(f"the optimizer's state has {name!r}, which the model lacks", hint=hint)
         states.setdefault(name, {})[key] = tensor
+    if is_8bit(optimizer):
+        restore_8bit(optimizer, {weights[name]: state for name, state in states.items()})
+        return
     numbers = {id(weight): number for number, weight in enumerate(_in_group_order(optimizer))}
     loaded = optimizer.state_dict()
     loaded["state"] = {numbers[id(weights[name])]: state for name, state in states.items()}

@@ -60,6 +60,19 @@ def dropout(model: nn.Module, share: float | None) -> Iterator[None]:
         model.eval()
 
 
+@contextmanager
+def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Inside, the model is as when it is measured; afterwards it trains on as if nothing had been."""
+    was_training = [module for module in model.modules() if module.training]
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
+        model.eval()
+        try:
+            yield
+        finally:
+            for module in was_training:
+                module.training = True
+
+
 def _dropout_settings(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):

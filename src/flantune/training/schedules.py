@@ -24,7 +24,15 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     >>> [learning_rate(step, settings) for step in range(1, 7)]
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
 
-    Paper: FLAN 2021, section 2.4 and FLAN 2022, section 2.2 tune at a constant rate.
+    "inverse_sqrt" holds the peak up to step ``inverse_sqrt_after`` and then falls as 1/√step. With a peak of 0.01 and
+    10,000 steps it is min(0.01, 1/√step): what T5 was pretrained with, and Adafactor's relative step size.
+
+    >>> settings = TrainingSettings(schedule="inverse_sqrt", learning_rate=0.01)
+    >>> [round(learning_rate(step, settings), 5) for step in (1, 10_000, 40_000)]
+    [0.01, 0.01, 0.005]
+
+    Paper: FLAN 2021, section 2.4 and FLAN 2022, section 2.2 tune at a constant rate; T5 2019, section 3.1.2 has the
+    inverse square root.
     """
     if step <= settings.warmup_steps:
         return settings.learning_rate * step / settings.warmup_steps
@@ -34,6 +42,9 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
 def _share_of_peak(step: int, settings: TrainingSettings) -> float:
     if settings.schedule == "constant":
         return 1.0
+    if settings.schedule == "inverse_sqrt":
+        held = max(settings.inverse_sqrt_after, settings.warmup_steps)
+        return math.sqrt(held / max(step, held))
     passed = (step - 1 - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
     if settings.schedule == "linear":
         return 1.0 - passed

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from flantune.training.stability import NonFinite
 from flantune.training.summary import TuningSummary
 from flantune.types import Counts
 
@@ -26,8 +29,27 @@ class TaskLoss:
 
     @property
     def mean(self) -> float:
-        """Nats a token."""
-        return self.nll / self.target_tokens
+        """Nats a token; not-a-number without tokens."""
+        return self.nll / self.target_tokens if self.target_tokens else math.nan
+
+
+def by_cluster(tasks: Mapping[str, TaskLoss], clusters: Mapping[str, Sequence[str]]) -> dict[str, TaskLoss]:
+    """Losses of clusters; a task of two clusters counts in both.
+
+    >>> found = {"snli": TaskLoss(nll=1.0, target_tokens=2), "rte": TaskLoss(nll=2.0, target_tokens=1)}
+    >>> by_cluster(found, {"snli": ["inference"], "rte": ["inference", "reading"]})["inference"]
+    TaskLoss(nll=3.0, target_tokens=3)
+    """
+    found: dict[str, TaskLoss] = {}
+    for name, loss in tasks.items():
+        for cluster in clusters.get(name, ()):
+            found[cluster] = found.get(cluster, TaskLoss()) + loss
+    return dict(sorted(found.items()))
+
+
+def losses(found: Mapping[str, TaskLoss]) -> dict[str, dict[str, float]]:
+    """As a metrics line has them."""
+    return {name: {"loss": loss.mean, "target_tokens": loss.target_tokens} for name, loss in found.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +57,15 @@ class Step:
     """One optimizer step, done.
 
     Attributes:
-        loss: The objective before the step, in nats a target token.
+        loss: Before the step, in nats a target token.
         tasks: The same by task, as sums.
         grad_norm: Global norm of the gradient, before clipping.
         seconds: Whole step, the wait for its batch included.
         data_wait_seconds: Wait for its batch.
+        data_seconds: What it took to make the batch, most of it while the model was at work.
+        objective: What the gradient is of: weighted as the run file says, z-loss included.
+        skipped: What was not a number, so that the weights were left as they were.
+        balance: Mean work of the processes over the work of the busiest.
     """
 
     cursor: int
@@ -50,6 +76,10 @@ class Step:
     counts: Counts
     seconds: float
     data_wait_seconds: float
+    data_seconds: float = 0.0
+    objective: float = 0.0
+    skipped: NonFinite | None = None
+    balance: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +93,10 @@ class Window:
     counts: Counts = field(default_factory=Counts)
     seconds: float = 0.0
     data_wait_seconds: float = 0.0
+    data_seconds: float = 0.0
+    objective: float = 0.0
+    skipped: int = 0
+    balance: float = 0.0
 
     def after(self, step: Step) -> Window:
         """The window with one step more."""
@@ -72,15 +106,20 @@ class Window:
             steps=self.steps + 1,
             tasks={name: self.tasks.get(name, empty) + step.tasks.get(name, empty) for name in names},
             learning_rate=step.learning_rate,
-            grad_norm=self.grad_norm + step.grad_norm,
+            # What is not a number says so once, in the step's error or note; sums of the window leave it out.
+            grad_norm=self.grad_norm + (0.0 if step.skipped else step.grad_norm),
+            objective=self.objective + (0.0 if step.skipped else step.objective),
+            skipped=self.skipped + (step.skipped is not None),
+            balance=self.balance + step.balance,
             counts=self.counts + step.counts,
             seconds=self.seconds + step.seconds,
             data_wait_seconds=self.data_wait_seconds + step.data_wait_seconds,
+            data_seconds=self.data_seconds + step.data_seconds,
         )
 
     @property
     def loss(self) -> float:
-        """Nats a target token."""
+        """Nats a target token; not-a-number when every step was left out."""
         return sum(self.tasks.values(), TaskLoss()).mean
 
     @property
@@ -88,24 +127,32 @@ class Window:
         """Real input and target tokens a second."""
         return speed(self.counts, self.seconds)
 
+    @property
+    def pipeline_tokens_per_s(self) -> float:
+        """What the pipeline could deliver, one block of draws at a time; the model's need is ``tokens_per_s``."""
+        return speed(self.counts, self.data_seconds)
+
     def line(self, *, step: int, cursor: int, seconds: float) -> dict[str, Any]:
         """One line of ``metrics.jsonl``; see ``docs/training.md`` for its fields."""
+        taken = self.steps - self.skipped
         return {
             "step": step,
             "cursor": cursor,
-            "loss": self.loss,
+            "loss": self.loss if self.tasks else None,
+            "objective": self.objective / taken if taken else None,
             "learning_rate": self.learning_rate,
-            "grad_norm": self.grad_norm / self.steps,
+            "grad_norm": self.grad_norm / taken if taken else None,
+            "skipped": self.skipped,
             "prompts": self.counts.prompts,
             "target_tokens": self.counts.target_tokens,
             "input_tokens": self.counts.input_tokens,
             "fill": self.counts.fill,
             "tokens_per_s": self.tokens_per_s,
             "seconds": seconds,
+            "pipeline_tokens_per_s": self.pipeline_tokens_per_s,
             "data_wait_share": self.data_wait_seconds / self.seconds if self.seconds else 0.0,
-            "tasks": {
-                name: {"loss": task.mean, "target_tokens": task.target_tokens} for name, task in self.tasks.items()
-            },
+            "balance": self.balance / self.steps,
+            "tasks": losses(self.tasks),
         }
 
 
@@ -117,6 +164,7 @@ class TuningState:
         step: Optimizer steps done.
         cursor: Index of the first draw of the next batch.
         window: Steps that no metrics line tells of yet.
+        skipped: Steps that were left out, since something was not a number.
     """
 
     step: int = 0
@@ -129,6 +177,7 @@ class TuningState:
     last_loss: float | None = None
     final_loss: float | None = None
     window: Window = field(default_factory=Window)
+    skipped: tuple[NonFinite, ...] = ()
 
     def after(self, step: Step) -> TuningState:
         """The state with one step more."""
@@ -139,10 +188,11 @@ class TuningState:
             seconds=self.seconds + step.seconds,
             data_wait_seconds=self.data_wait_seconds + step.data_wait_seconds,
             peak_memory_bytes=self.peak_memory_bytes,
-            first_loss=step.loss if self.first_loss is None else self.first_loss,
-            last_loss=step.loss,
+            first_loss=self.first_loss if step.skipped or self.first_loss is not None else step.loss,
+            last_loss=self.last_loss if step.skipped else step.loss,
             final_loss=self.final_loss,
             window=self.window.after(step),
+            skipped=(*self.skipped, step.skipped) if step.skipped else self.skipped,
         )
 
     def summary(self) -> TuningSummary:
@@ -158,11 +208,12 @@ class TuningState:
             first_loss=self.first_loss,
             last_loss=self.last_loss,
             final_loss=self.final_loss,
+            skipped=self.skipped,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; floats survive the way to JSON and back exactly."""
-        return asdict(self)
+        return {**asdict(self), "skipped": [step.to_json() for step in self.skipped]}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TuningState:
@@ -175,7 +226,9 @@ class TuningState:
         window = dict(values["window"])
         window["tasks"] = {name: TaskLoss(**task) for name, task in window["tasks"].items()}
         window["counts"] = Counts(**window["counts"])
-        return cls(**{**values, "counts": Counts(**values["counts"]), "window": Window(**window)})
+        skipped = tuple(map(NonFinite.from_json, values.get("skipped", ())))
+        counts = Counts(**values["counts"])
+        return cls(**{**values, "counts": counts, "window": Window(**window), "skipped": skipped})
 
 
 def speed(counts: Counts, seconds: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from flantune.training.stability import NonFinite
 from flantune.types import Counts
 
 
@@ -20,6 +21,7 @@ class Progress:
         tokens_per_s: Real input and target tokens a second over the same steps.
         seconds: Spent so far, earlier starts of the same run included.
         seconds_left: Estimate from the speed since this start.
+        pipeline_tokens_per_s: What the data pipeline could deliver over the same steps; 0 where that is not known.
     """
 
     step: int
@@ -29,6 +31,7 @@ class Progress:
     tokens_per_s: float
     seconds: float
     seconds_left: float
+    pipeline_tokens_per_s: float = 0.0
 
     def __str__(self) -> str:
         """One line for a person.
@@ -36,8 +39,12 @@ class Progress:
         >>> numbers = {"loss": 1.5, "learning_rate": 1e-3, "tokens_per_s": 1234.5, "seconds": 7, "seconds_left": 2}
         >>> print(Progress(step=7, steps=9, **numbers))
         step 7/9, loss 1.500, 1,234 tokens/s, 2 s left
+        >>> print(Progress(step=7, steps=9, **numbers, pipeline_tokens_per_s=650_000.0))
+        step 7/9, loss 1.500, 1,234 tokens/s (data: 650,000), 2 s left
         """
         speed = f"{self.tokens_per_s:,.0f} tokens/s"
+        if self.pipeline_tokens_per_s:
+            speed += f" (data: {self.pipeline_tokens_per_s:,.0f})"
         return f"step {self.step:,}/{self.steps:,}, loss {self.loss:.3f}, {speed}, {_duration(self.seconds_left)} left"
 
 
@@ -56,6 +63,7 @@ class TuningSummary:
         first_loss: Loss of the first step, in nats a target token; None without steps.
         last_loss: Loss of the last step.
         final_loss: Loss over the steps of the last metrics line, which is less noisy.
+        skipped: Steps that left the weights as they were, since a loss or gradient was not a number.
     """
 
     steps: int
@@ -68,11 +76,14 @@ class TuningSummary:
     first_loss: float | None = None
     last_loss: float | None = None
     final_loss: float | None = None
+    skipped: tuple[NonFinite, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values under the attributes' names, with ``fill`` among the counts."""
         values = asdict(self)
         values["counts"]["fill"] = self.counts.fill
+        values["skipped"] = [step.to_json() for step in self.skipped]
+        values["skipped_steps"] = len(self.skipped)
         return values
 
 

@@ -1,0 +1,256 @@
+"""Something small to train beside the model's own weights: low-rank adapters or virtual tokens, through peft."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from flantune.errors import ModelError
+from flantune.hushed import hushed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flantune.config import LoraSettings, ModelSettings, PromptTuningSettings
+    from flantune.models.load import LanguageModel
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LowRank:
+    """Low-rank adapters inside a model's layers.
+
+    Attributes:
+        wrapper: The ``peft.PeftModel`` around the model; it knows how to store and to merge.
+    """
+
+    wrapper: Any
+
+
+class VirtualTokens(nn.Module):
+    """Embeddings in which ids behind the vocabulary stand for trained vectors.
+
+    So a virtual token is a position like any other: it is packed, masked and counted with the prompt it belongs to.
+    """
+
+    def __init__(self, words: nn.Module, vectors: Tensor) -> None:
+        """Wraps the model's own embeddings.
+
+        Args:
+            words: The model's embeddings; they are not changed.
+            vectors: What the virtual tokens start from, [virtual tokens, width].
+        """
+        super().__init__()
+        self.words = words
+        self.vectors = nn.Parameter(vectors.detach().clone().float())
+
+    @property
+    def weight(self) -> Tensor:
+        """The words' embeddings, [vocabulary, width]: what a head may share and what counts as known tokens."""
+        weight: Tensor = self.words.weight  # type: ignore[assignment]
+        return weight
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the virtual tokens, in order."""
+        first = self.weight.shape[0]
+        return tuple(range(first, first + self.vectors.shape[0]))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Token ids, [...], as vectors, [..., width]."""
+        first = self.weight.shape[0]
+        is_virtual = tokens >= first
+        words: Tensor = self.words(tokens.masked_fill(is_virtual, 0))
+        vectors = nn.functional.embedding((tokens - first).clamp(min=0), self.vectors)
+        return torch.where(is_virtual[..., None], vectors.to(words.dtype), words)
+
+
+def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> LanguageModel:
+    """The model with the adapter that a run file asks for; only the adapter's weights can change from here on.
+
+    Args:
+        lm: A model; its layers are changed in place.
+        settings: Which adapter; "none" gives the model back as it is.
+        seed: Of what the adapter starts from; the global random state stays as it was.
+
+    Raises:
+        ModelError: peft is not installed, or the targets are not layers of this model.
+
+    Paper: Hu et al. 2021 (low-rank adapters); Lester et al. 2021 (prompt tuning).
+    """
+    if settings.adapter == "none":
+        return lm
+    if lm.adapter is not None:
+        hint = "merge it first: tune with model.merge_adapter = true and start from the merged model"
+        raise ModelError("the model has an adapter already", where="model.path", hint=hint)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if settings.adapter == "lora":
+            return _with_low_rank(lm, _lora_config(lm, settings.lora))
+        return _with_virtual_tokens(lm, _first_vectors(lm, settings.prompt))
+
+
+def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
+    """The base model with the adapter that a folder holds, as ``save_adapter`` or peft wrote it.
+
+    Raises:
+        ModelError: It holds another kind of adapter, or peft is not installed.
+    """
+    kind = str(read_adapter_config(folder).get("peft_type"))
+    if kind == "PROMPT_TUNING":
+        return _with_virtual_tokens(lm, load_file(folder / WEIGHTS)["prompt_embeddings"])
+    if kind == "LORA":
+        with hushed():
+            return replace(lm, adapter=LowRank(wrapper=_peft().PeftModel.from_pretrained(lm.model, folder).eval()))
+    raise ModelError(f"cannot load an adapter of the kind {kind}", where=str(folder), hint="LoRA and prompt tuning can")
+
+
+def save_adapter(lm: LanguageModel, folder: Path, *, base: str) -> None:
+    """Writes the adapter alone, in peft's form: ``adapter_config.json`` and ``adapter_model.safetensors``.
+
+    Args:
+        lm: A model with an adapter.
+        folder: An existing folder.
+        base: Folder or hub id of the base model, for those who load the adapter.
+    """
+    if isinstance(lm.adapter, LowRank):
+        lm.adapter.wrapper.peft_config["default"].base_model_name_or_path = base
+        with hushed():
+            lm.adapter.wrapper.save_pretrained(folder, save_embedding_layers=False)
+    elif isinstance(lm.adapter, VirtualTokens):
+        _prompt_config(lm, lm.adapter, base=base).save_pretrained(folder)
+        vectors = lm.adapter.vectors.detach().cpu().contiguous()
+        save_file({"prompt_embeddings": vectors}, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def merged(lm: LanguageModel) -> LanguageModel:
+    """The model with its low-rank adapters added to its weights, and no adapter; the same answers to rounding.
+
+    Raises:
+        ModelError: Virtual tokens are no weights that could be added, and weights in 4 bits have no room.
+    """
+    if not isinstance(lm.adapter, LowRank):
+        hint = "set model.merge_adapter = false: virtual tokens stay beside the model"
+        raise ModelError("only low-rank adapters can be merged", where="model.merge_adapter", hint=hint)
+    if getattr(lm.model, "is_quantized", False):
+        hint = "load the adapter's folder without model.quantize and merge that"
+        raise ModelError("weights in 4 bits cannot take up an adapter", where="model.merge_adapter", hint=hint)
+    whole = lm.adapter.wrapper.merge_and_unload()
+    whole.requires_grad_(True)
+    return replace(lm, model=whole, adapter=None)
+
+
+def is_adapter_folder(path: str) -> bool:
+    """Whether a folder holds an adapter rather than a whole model."""
+    return bool(path) and (Path(path) / CONFIG).is_file()
+
+
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """What an adapter's folder says about itself.
+
+    Raises:
+        ModelError: It cannot be read, or names no base model.
+    """
+    try:
+        found: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {CONFIG}: {error}", where=str(folder)) from error
+    if not found.get("base_model_name_or_path"):
+        hint = f'set "base_model_name_or_path" in {CONFIG} to the folder or hub id of the base model'
+        raise ModelError("the adapter does not say what its base model is", where=str(folder), hint=hint)
+    return found
+
+
+def _with_low_rank(lm: LanguageModel, config: Any) -> LanguageModel:
+    """Puts adapters into the layers; frozen weights no longer ask for a gradient."""
+    try:
+        with hushed():
+            wrapper = _peft().get_peft_model(lm.model, config)
+    except ValueError as error:
+        names = sorted({name.rpartition(".")[2] for name, part in lm.model.named_modules() if _is_matrix(part)})
+        hint = f'use "all-linear", or some of {", ".join(names)}'
+        message = str(error).strip().splitlines()[0]
+        raise ModelError(f"cannot attach adapters: {message}", where="model.lora.targets", hint=hint) from error
+    return replace(lm, adapter=LowRank(wrapper=wrapper.eval()))
+
+
+def _is_matrix(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def _lora_config(lm: LanguageModel, settings: LoraSettings) -> Any:
+    is_all = settings.targets == ("all-linear",)
+    return _peft().LoraConfig(
+        task_type=_task_type(lm),
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules="all-linear" if is_all else list(settings.targets),
+        # GPT-2 stores its matrices the other way round.
+        fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in lm.model.modules()),
+    )
+
+
+def _with_virtual_tokens(lm: LanguageModel, vectors: Tensor) -> LanguageModel:
+    model: Any = lm.model
+    for weight in model.parameters():
+        weight.requires_grad_(False)
+    tokens = VirtualTokens(model.get_input_embeddings(), vectors.to(lm.device))
+    model.set_input_embeddings(tokens)
+    return replace(lm, adapter=tokens)
+
+
+def _first_vectors(lm: LanguageModel, settings: PromptTuningSettings) -> Tensor:
+    """What the virtual tokens start from, [virtual tokens, width]."""
+    words: Any = lm.model.get_input_embeddings()
+    drawn = torch.randperm(len(lm.tokenizer))[: settings.tokens]
+    with torch.no_grad():
+        # Through the module, since some scale what they look up.
+        known: Tensor = words(drawn.to(lm.device))
+    if len(known) < settings.tokens:
+        hint = f"set model.prompt.tokens = {len(known)} or less"
+        raise ModelError("more virtual tokens than words in the vocabulary", where="model.prompt.tokens", hint=hint)
+    return known if settings.start == "vocabulary" else torch.randn(known.shape).to(known) * known.std()
+
+
+def _prompt_config(lm: LanguageModel, tokens: VirtualTokens, *, base: str) -> Any:
+    config = lm.model.config.get_text_config()
+    return _peft().PromptTuningConfig(
+        task_type=_task_type(lm),
+        num_virtual_tokens=len(tokens.ids),
+        token_dim=int(tokens.vectors.shape[1]),
+        # The virtual tokens stand before the encoder's input, or the only one there is.
+        num_transformer_submodules=1,
+        num_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        base_model_name_or_path=base,
+        inference_mode=True,
+    )
+
+
+def _task_type(lm: LanguageModel) -> str:
+    return "SEQ_2_SEQ_LM" if lm.family == "encoder-decoder" else "CAUSAL_LM"
+
+
+def _peft() -> Any:
+    """The library; imported only when it is needed, since it is slow and talks.
+
+    Raises:
+        ModelError: It is not installed.
+    """
+    try:
+        with hushed():
+            return import_module("peft")
+    except ImportError as error:
+        raise ModelError(
+            "adapters need peft, which is not installed", where="model.adapter", hint="pip install flantune[peft]"
+        ) from error

@@ -1,0 +1,160 @@
+"""How a model writes on: the rules, one row's progress, and stop strings found as the text grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from flantune.errors import ModelError
+from flantune.prompts.hashing import mix64
+
+if TYPE_CHECKING:
+    from flantune.types import Int32
+
+Finish = Literal["eos", "stop", "length"]
+Decode = Callable[[Sequence[int]], str]
+
+UNFINISHED = "\ufffd"
+"""What a decoder shows for the first bytes of a character whose last bytes are still to come."""
+
+_LONGEST_CHARACTER = 16
+"""Tokens after which a broken character is taken as it is; four bytes make a whole one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How tokens are chosen, and when writing ends.
+
+    Attributes:
+        max_new_tokens: At most so many tokens, end of sequence included; less where the model has no more positions.
+        temperature: 0 takes the most likely token; more than 0 draws from the distribution it spreads.
+        seed: Names the draws.
+        stop: Texts that end the answer where they begin. They are found across the borders of tokens.
+        is_done: Says of the text so far whether the rest can be spared, say because an answer stands in it already;
+            asked after each token. None: never.
+        eos_token: The token that ends an answer, say a chat template's end of a turn; None: the tokenizer's.
+    """
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    is_done: Callable[[str], bool] | None = None
+    eos_token: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ModelError("nothing can be written in no tokens", where="max_new_tokens", hint="set it to 1 or more")
+        if not 0.0 <= self.temperature < float("inf"):
+            raise ModelError(f"got {self.temperature}", where="temperature", hint="set it to 0 (greedy) or more")
+        if "" in self.stop:
+            raise ModelError("an empty text would stop every answer at once", where="stop", hint='leave "" out of it')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """What a model wrote after one input.
+
+    Attributes:
+        index: Which of the inputs.
+        sample: Which of its samples, from 0.
+        tokens: What was written, without the end of sequence; a stop string's tokens are among them.
+        text: The same as text, cut where a stop string begins.
+        finish: The end of sequence, a stop string (or ``is_done``), or no more room.
+    """
+
+    index: int
+    sample: int
+    tokens: tuple[int, ...]
+    text: str
+    finish: Finish
+
+
+class TextWatch:
+    r"""Text that grows by tokens, searched for stop strings where it is new: nothing is decoded over and over.
+
+    >>> watch = TextWatch(lambda tokens: "".join(map(chr, tokens)), stop=("\n\n",))
+    >>> [watch.push(ord(letter)) for letter in "a\nb\n\nc"]
+    [False, False, False, False, True, False]
+    """
+
+    __slots__ = ("_decode", "_is_done", "_longest", "_read", "_start", "_stop", "_tokens", "text")
+
+    def __init__(self, decode: Decode, *, stop: Sequence[str], is_done: Callable[[str], bool] | None = None) -> None:
+        self._decode, self._stop, self._is_done = decode, tuple(stop), is_done
+        self._longest = max(map(len, stop), default=1)
+        self._tokens: list[int] = []
+        # The text is known up to token ``_read``. Tokens from ``_start`` are decoded along with new ones, since how a
+        # token reads depends on its left neighbor (a space that only stands between words, say).
+        self._start = self._read = 0
+        self.text = ""
+
+    def again(self) -> TextWatch:
+        """The same watch before the first token."""
+        return TextWatch(self._decode, stop=self._stop, is_done=self._is_done)
+
+    def push(self, token: int) -> bool:
+        """Adds a token and says whether the answer is complete with it."""
+        self._tokens.append(token)
+        now = self._decode(self._tokens[self._start :])
+        if now.endswith(UNFINISHED) and len(self._tokens) - self._read < _LONGEST_CHARACTER:
+            return False
+        fresh = now[len(self._decode(self._tokens[self._start : self._read])) :]
+        self._start, self._read = self._read, len(self._tokens)
+        self.text += fresh
+        if not fresh:
+            return False
+        tail = self.text[max(0, len(self.text) - len(fresh) - self._longest + 1) :]
+        return any(stop in tail for stop in self._stop) or (self._is_done is not None and self._is_done(self.text))
+
+
+def cut_at_stop(text: str, stop: Sequence[str]) -> str:
+    r"""The text before the first stop string.
+
+    >>> cut_at_stop("Paris\n\nQ: next", ("\n\n", "Q:")), cut_at_stop("Paris", ("\n\n",))
+    ('Paris', 'Paris')
+    """
+    return text[: min((at for at in map(text.find, stop) if at >= 0), default=len(text))]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Row:
+    """One answer on its way.
+
+    Attributes:
+        prompt: Which of the distinct prompts.
+        sample: Which of its samples.
+        inputs: The prompt's tokens.
+        room: Most tokens that may be written.
+        key: Its random stream.
+        watch: Its text, when somebody needs to know it while it grows.
+        tokens: What was written so far.
+    """
+
+    prompt: int
+    sample: int
+    inputs: Int32
+    room: int
+    key: int
+    watch: TextWatch | None
+    tokens: list[int] = field(default_factory=list)
+
+    @property
+    def next_key(self) -> int:
+        """The random number of the next token."""
+        return mix64(self.key, len(self.tokens))
+
+    @property
+    def length(self) -> int:
+        """Positions that its inputs and what was written take."""
+        return len(self.inputs) + len(self.tokens)
+
+    def add(self, token: int, *, eos_token: int) -> Finish | None:
+        """Takes the next token; the reason to stop, if there is one."""
+        if token == eos_token:
+            return "eos"
+        self.tokens.append(token)
+        if self.watch is not None and self.watch.push(token):
+            return "stop"
+        return "length" if len(self.tokens) >= self.room else None

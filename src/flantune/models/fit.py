@@ -1,0 +1,211 @@
+"""How many tokens a forward pass may take, found by trying the largest shape on the device that will run it."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from flantune.errors import ModelError
+from flantune.models.arithmetic import TrainingForm
+from flantune.models.forward import target_logprobs
+from flantune.models.load import embedded_tokens
+from flantune.packing.batches import lay_out
+from flantune.types import EncodedPrompt, Pack
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flantune.models.load import LanguageModel
+
+GOOD_ON_CPU = 2_048
+"""Measured: smaller passes spend more on summing gradients, larger ones leave the caches (docs/training-speed.md)."""
+MEMORY_SHARE = 0.8
+"""What a pass may take of the memory that is left; the rest is for data, fragments and other programs."""
+PROBE_TOKENS = 256
+OPTIMIZER_BYTES = {"adamw": 8, "adamw8bit": 2, "adafactor": 1}
+"""State a trained weight, about. Adafactor keeps rows and columns of a matrix only."""
+ACTIVATION_HINT = (
+    'set training.activation_checkpointing = true, training.optimizer = "adafactor", model.adapter = "lora", '
+    'a smaller packing.row_tokens, or training.parallel = "sharded" on several devices'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """What fits.
+
+    Attributes:
+        micro_batch_tokens: Array positions of one forward and backward pass.
+        reason: How it was found, for the user.
+    """
+
+    micro_batch_tokens: int
+    reason: str
+
+
+def fit_micro_batch(
+    lm: LanguageModel,
+    *,
+    row_tokens: int,
+    batch_tokens: int,
+    optimizer: str = "adamw",
+    form: TrainingForm | None = None,
+) -> Fit:
+    """The best micro-batch for this model on its device; it changes memory and speed, never the gradient.
+
+    On an accelerator, doubles as long as a pass of the largest shape, its gradients and the optimizer's state fit. On
+    the CPU, takes what was measured to be fast, and less where memory is short. The weights, their gradients and the
+    random state are as before.
+
+    Args:
+        lm: The model, on its device.
+        row_tokens: Length of a row; no micro-batch is smaller than one.
+        batch_tokens: Tokens of an optimizer step; none is larger.
+        optimizer: Its name, for the size of its state.
+        form: How the model stands while it trains; None: as it is.
+
+    Raises:
+        ModelError: Not even one row fits; says what to change.
+    """
+    form = form or TrainingForm(lm)
+    if lm.device.type == "cpu":
+        return _by_estimate(lm, form, row_tokens=row_tokens, batch_tokens=batch_tokens, optimizer=optimizer)
+    reserved = OPTIMIZER_BYTES.get(optimizer, 8) * trained_weights(lm)
+
+    def fits(tokens: int) -> bool:
+        return _try_pass(lm, form, tokens, row_tokens, reserved)
+
+    found = largest_that_fits(fits, smallest=row_tokens, largest=batch_tokens)
+    if not found:
+        raise ModelError(
+            f"a pass over one row of {row_tokens} tokens does not fit into the memory of {lm.device}",
+            where="training.micro_batch_tokens",
+            hint=ACTIVATION_HINT,
+        )
+    return Fit(micro_batch_tokens=found, reason=f"a pass of the largest shape fits into the memory of {lm.device}")
+
+
+def largest_that_fits(fits: Callable[[int], bool], *, smallest: int, largest: int) -> int:
+    """Doubles from the smallest on for as long as it fits; 0 when not even that does.
+
+    >>> largest_that_fits(lambda tokens: tokens <= 5000, smallest=512, largest=8192)
+    4096
+    >>> largest_that_fits(lambda tokens: tokens <= 100, smallest=512, largest=8192)
+    0
+    """
+    found, tokens = 0, smallest
+    while tokens <= max(smallest, largest) and fits(tokens):
+        found, tokens = tokens, 2 * tokens
+    return found
+
+
+def trained_weights(lm: LanguageModel) -> int:
+    """How many numbers change."""
+    return sum(weight.numel() for weight in lm.model.parameters() if weight.requires_grad)
+
+
+def activation_bytes(lm: LanguageModel, form: TrainingForm, tokens: int) -> int:
+    """What a forward pass keeps for the backward pass, counted by PyTorch itself."""
+    seen: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    was_training = lm.model.training
+    weights = {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
+    try:
+        lm.model.train()
+        with torch.random.fork_rng([]), form.in_place(), saved_tensors_hooks(keep, lambda tensor: tensor):
+            weights |= {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
+            # Held until the count is done, so that no storage is counted in place of another.
+            held = target_logprobs(lm, probe_pack(lm, tokens, tokens)).logprobs
+        del held
+    finally:
+        lm.model.train(was_training)
+    return sum(size for address, size in seen.items() if address not in weights)
+
+
+def _by_estimate(lm: LanguageModel, form: TrainingForm, *, row_tokens: int, batch_tokens: int, optimizer: str) -> Fit:
+    per_token = activation_bytes(lm, form, PROBE_TOKENS) / PROBE_TOKENS
+    # Gradients and the optimizer's state are still to come.
+    fixed = (4 + OPTIMIZER_BYTES.get(optimizer, 8)) * trained_weights(lm)
+    free = MEMORY_SHARE * available_memory_bytes() - fixed
+    wanted = max(row_tokens, min(GOOD_ON_CPU, batch_tokens))
+    if wanted * per_token <= free:
+        reason = f"fast on a CPU; a pass keeps about {wanted * per_token / 2**20:,.0f} MiB"
+        return Fit(micro_batch_tokens=wanted, reason=reason)
+    if row_tokens * per_token > free:
+        raise ModelError(
+            f"a pass over one row of {row_tokens} tokens needs about {row_tokens * per_token / 2**30:.1f} GiB and "
+            f"gradients and optimizer {fixed / 2**30:.1f} GiB; {available_memory_bytes() / 2**30:.1f} GiB are free",
+            where="training.micro_batch_tokens",
+            hint=ACTIVATION_HINT,
+        )
+    tokens = row_tokens * max(1, int(free / per_token) // row_tokens)
+    return Fit(micro_batch_tokens=tokens, reason="as many rows as memory has room for")
+
+
+def available_memory_bytes() -> int:
+    """Memory that this process may still take: what the machine has free, or its container's limit if lower."""
+    free = _meminfo("MemAvailable") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    return free if limit is None or used is None else min(free, max(0, limit - used))
+
+
+def _meminfo(name: str) -> int:
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
+            return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
+    except OSError:
+        return 0
+
+
+def _number(path: str) -> int | None:
+    try:
+        text = Path(path).read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None
+
+
+def _try_pass(lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: int, reserved: int) -> bool:
+    """Whether a forward and backward pass fits beside what the optimizer will need."""
+    was_training = lm.model.training
+    kept = [(weight, weight.grad) for weight in lm.model.parameters()]
+    try:
+        room = torch.empty(reserved, dtype=torch.uint8, device=lm.device)
+        lm.model.train()
+        devices = [lm.device] if lm.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), form.in_place():
+            target_logprobs(lm, probe_pack(lm, tokens, row_tokens)).logprobs.sum().backward()  # type: ignore[no-untyped-call]
+        del room
+        return True
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        for weight, grad in kept:
+            weight.grad = grad
+        lm.model.train(was_training)
+        gc.collect()
+        if lm.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def probe_pack(lm: LanguageModel, tokens: int, row_tokens: int) -> Pack:
+    """Made-up rows as full as rows can be, a fifth of the tokens targets: the dearest pass of this many tokens."""
+    ids = np.random.default_rng(0).integers(0, embedded_tokens(lm.model), row_tokens).astype(np.int32)
+    written = max(1, row_tokens // 5)
+    read = ids if lm.family == "encoder-decoder" else ids[: row_tokens - written]
+    prompt = EncodedPrompt(inputs=read, targets=(ids[-written:],))
+    count = max(1, tokens // row_tokens)
+    return lay_out([prompt] * count, [[at] for at in range(count)], family=lm.family)

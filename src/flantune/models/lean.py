@@ -1,0 +1,39 @@
+"""A model in the lean forms of its small operations for as long as it is only read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from flantune.models.fused import lean_form
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from flantune.models.load import LanguageModel
+
+
+@contextmanager
+def lean_operations(lm: LanguageModel) -> Iterator[None]:
+    """Inside, norms and activations pass over their tensors less often; the numbers are the same to rounding.
+
+    On a CPU only, where it saves up to a tenth of the time.
+    """
+    changed = list(_places(lm.model)) if lm.device.type == "cpu" else []
+    try:
+        for parent, name, _, lean in changed:
+            parent._modules[name] = lean
+        yield
+    finally:
+        for parent, name, usual, _ in changed:
+            parent._modules[name] = usual
+
+
+def _places(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module, nn.Module]]:
+    """Where each module with a lean form stands: its parent, its name, itself and the lean form."""
+    for parent in list(model.modules()):
+        for name, child in parent._modules.items():
+            lean = None if child is None else lean_form(child)
+            if child is not None and lean is not None:
+                yield parent, name, child, lean.train(child.training)

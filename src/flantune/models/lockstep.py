@@ -1,0 +1,169 @@
+"""Writing in step: rows of a batch that began together, each leaving when it is done.
+
+Serves encoder-decoders, and decoder-only models that cannot take rows of different length side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from transformers import DynamicCache, EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
+
+from flantune.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from flantune.models.heads import Head
+    from flantune.models.load import LanguageModel
+    from flantune.types import Int32
+
+
+class Batch(Protocol):
+    """Rows that are written in step."""
+
+    def begin(self) -> Tensor:
+        """Reads the prompts; logits of each one's first token, [prompts, vocabulary]."""
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Goes on with these rows only, in this order; a row may be named several times."""
+
+    def step(self, tokens: Sequence[int]) -> Tensor:
+        """Reads the token each row wrote last; logits of its next, [rows, vocabulary]."""
+
+
+class DecoderBatch:
+    """Prompts of the same length, with the cache that the model itself brings along."""
+
+    def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
+        self.lm = lm
+        self._tokens = _tensor(np.stack(list(prompts)), lm)
+        self._cache: Any = None
+        self._size = len(prompts)
+        self._places = list(range(len(prompts)))
+
+    def begin(self) -> Tensor:
+        """Reads the prompts."""
+        return self._run(self._tokens)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drops the other rows from the cache; one that cannot (a state-space model's) keeps them, unheard."""
+        self._places = [self._places[row] for row in rows]
+        select = getattr(self._cache, "batch_select_indices", None)
+        if select is None or any(not hasattr(layer, "batch_select_indices") for layer in self._cache.layers):
+            return
+        select(torch.tensor(self._places, device=self.lm.device))
+        self._size, self._places = len(rows), list(range(len(rows)))
+
+    def step(self, tokens: Sequence[int]) -> Tensor:
+        """Reads one token a row."""
+        given = [0] * self._size
+        for place, token in zip(self._places, tokens, strict=True):
+            given[place] = token
+        return self._run(torch.tensor(given, device=self.lm.device)[:, None])[self._places]
+
+    def _run(self, tokens: Tensor) -> Tensor:
+        model: Any = self.lm.model
+        outputs = model(input_ids=tokens, past_key_values=self._cache, use_cache=True)
+        self._cache = outputs.past_key_values
+        logits: Tensor = outputs.logits[:, -1].float()
+        return logits
+
+
+class EncoderDecoderBatch:
+    """Prompts for an encoder-decoder: encoded once, their cross-attention keys and values computed once."""
+
+    def __init__(self, lm: LanguageModel, head: Head | None, prompts: Sequence[Int32]) -> None:
+        self.lm, self.head = lm, head
+        width = max(map(len, prompts))
+        tokens, mask = (np.zeros((len(prompts), width), dtype=np.int64) for _ in range(2))
+        for row, ids in enumerate(prompts):
+            tokens[row, : len(ids)], mask[row, : len(ids)] = ids, 1
+        self._tokens, self._mask = _tensor(tokens, lm), _tensor(mask, lm)
+        self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        self._read: Tensor
+
+    def begin(self) -> Tensor:
+        """Encodes the prompts and reads the decoder's start token."""
+        model: Any = self.lm.model
+        self._read = model.get_encoder()(input_ids=self._tokens, attention_mask=self._mask).last_hidden_state
+        return self.step([start_token(self.lm)] * len(self._tokens))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drops the other rows of the encoded prompts and of both caches."""
+        places = torch.tensor(rows, device=self.lm.device)
+        self._read, self._mask = self._read[places], self._mask[places]
+        self._cache.batch_select_indices(places)
+
+    def step(self, tokens: Sequence[int]) -> Tensor:
+        """Reads one token a row."""
+        ids = torch.tensor(tokens, device=self.lm.device)[:, None]
+        model: Any = self.lm.model
+        if self.head is None:
+            logits: Tensor = model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=self._read), attention_mask=self._mask,
+                decoder_input_ids=ids, past_key_values=self._cache, use_cache=True,
+            ).logits[:, -1]  # fmt: skip
+            return logits.float()
+        hidden: Tensor = model.get_decoder()(
+            input_ids=ids, past_key_values=self._cache, use_cache=True,
+            encoder_hidden_states=self._read, encoder_attention_mask=self._mask,
+        ).last_hidden_state[:, -1]  # fmt: skip
+        return self.head.logits(self.lm.model, hidden).float()
+
+
+class UncachedBatch:
+    """Prompts of the same length, everything read again for each token: slow, and right for every model."""
+
+    def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
+        self.lm = lm
+        self._inputs = _tensor(np.stack(list(prompts)), lm)
+        self._written = self._inputs.new_empty((len(prompts), 0))
+
+    def begin(self) -> Tensor:
+        """Reads the prompts."""
+        if self.lm.family == "encoder-decoder":
+            return self.step([start_token(self.lm)] * len(self._inputs))
+        return self._run()
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drops the other rows."""
+        places = torch.tensor(rows, device=self.lm.device)
+        self._inputs, self._written = self._inputs[places], self._written[places]
+
+    def step(self, tokens: Sequence[int]) -> Tensor:
+        """Reads all tokens of each row."""
+        new = torch.tensor(tokens, device=self.lm.device)[:, None]
+        self._written = torch.cat([self._written, new], dim=1)
+        return self._run()
+
+    def _run(self) -> Tensor:
+        model: Any = self.lm.model
+        if self.lm.family == "encoder-decoder":
+            outputs = model(input_ids=self._inputs, decoder_input_ids=self._written, use_cache=False)
+        else:
+            outputs = model(input_ids=torch.cat([self._inputs, self._written], dim=1), use_cache=False)
+        logits: Tensor = outputs.logits[:, -1].float()
+        return logits
+
+
+def start_token(lm: LanguageModel) -> int:
+    """What the decoder of an encoder-decoder begins with.
+
+    Raises:
+        ModelError: Its config does not say.
+    """
+    token = lm.model.config.decoder_start_token_id
+    if token is None:
+        hint = 'set "decoder_start_token_id" in its config.json'
+        raise ModelError("the encoder-decoder has no decoder_start_token_id", where="model", hint=hint)
+    return int(token)
+
+
+def _tensor(array: NDArray[Any], lm: LanguageModel) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device=lm.device, dtype=torch.long)

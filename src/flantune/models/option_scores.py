@@ -1,0 +1,251 @@
+"""What a model thinks of options: every scored token's log-probability, each context read once. For scoring only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from flantune.errors import ModelError
+from flantune.models.attention import NAME
+from flantune.models.forward import target_logprobs
+from flantune.models.heads import Head, find_head
+from flantune.models.load import embedded_tokens
+from flantune.models.masks import additive, decoder_mask
+from flantune.packing.scoring import ScoringBatch, side_pack, tree_pack
+from flantune.types import DecoderPack, EncodedPrompt
+
+if TYPE_CHECKING:
+    from flantune.models.load import LanguageModel
+    from flantune.types import Int32, TargetTokens
+
+CHUNK_ELEMENTS = 2**23
+"""Logits in memory at once (32 MiB in float32)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemScores:
+    """What a model thinks of each option of a batch; options are numbered over the whole batch.
+
+    Attributes:
+        sums: Summed log-likelihood, natural log, added up in float64, [options].
+        greedy: Whether every token is the model's first choice, [options].
+    """
+
+    sums: NDArray[np.float64]
+    greedy: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrefixStates:
+    """Keys and values of tokens that many rows start with.
+
+    Attributes:
+        tokens: The tokens.
+        layers: Keys and values of each layer, [1, heads, tokens, width].
+    """
+
+    tokens: Int32
+    layers: tuple[tuple[Tensor, Tensor], ...]
+
+
+class OptionScorer:
+    """Runs batches of one plan; remembers the prefix read last, since batches of one prefix come together.
+
+    Args:
+        lm: The model, in evaluation mode and without gradients (see ``flantune.evaluation.scoring.scoring_mode``).
+    """
+
+    def __init__(self, lm: LanguageModel) -> None:
+        self.lm = lm
+        self._prefix: PrefixStates | None = None
+
+    def score(self, units: Sequence[EncodedPrompt], batch: ScoringBatch) -> ItemScores:
+        """Scores all options of a batch's requests, in order.
+
+        Raises:
+            ModelError: A context with its option is beyond the model's positions.
+        """
+        chosen = [units[at] for at in batch.units]
+        count = sum(len(unit.targets) for unit in chosen)
+        lm = self.lm
+        with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16):
+            if lm.family == "encoder-decoder":
+                pack = side_pack(chosen)
+                scores = target_logprobs(lm, pack, with_greedy=True)
+                return by_item(pack.targets, scores.logprobs, scores.is_greedy, count)
+            if batch.layout == "cache":
+                from flantune.models.cached_scores import cached_scores
+
+                return cached_scores(lm, chosen)
+            tree = tree_pack(chosen, prefix=len(batch.prefix))
+            states = self._read_prefix(batch.prefix) if len(batch.prefix) else None
+            return _tree_scores(lm, tree, states, count=count, is_plain=batch.layout == "rows")
+
+    def _read_prefix(self, tokens: Int32) -> PrefixStates:
+        if self._prefix is None or not np.array_equal(self._prefix.tokens, tokens):
+            self._prefix = None
+            self._prefix = read_prefix(self.lm, tokens)
+        return self._prefix
+
+
+def read_prefix(lm: LanguageModel, tokens: Int32) -> PrefixStates:
+    """Reads tokens once for all rows that start with them."""
+    cache: Any = DynamicCache()
+    model: Any = lm.model.base_model
+    model(input_ids=as_tensor(tokens, lm.device)[None], past_key_values=cache, use_cache=True)
+    layers = tuple((layer.keys, layer.values) for layer in cache.layers)
+    if not layers or any(keys is None or keys.shape[-2] != len(tokens) for keys, _ in layers):
+        raise ModelError("the model keeps no keys and values of what it has read", where="model")
+    return PrefixStates(tokens, layers)
+
+
+def _tree_scores(
+    lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | None, *, count: int, is_plain: bool
+) -> ItemScores:
+    """Scores of a tree pack's options; ``is_plain``: whatever the model, nothing but tokens is given to it."""
+    check_positions(lm, int(pack.positions.max(initial=0)) + 1)
+    head = find_head(lm)
+    inputs = _plain_inputs(lm, pack) if is_plain else _tree_inputs(lm, pack, prefix)
+    hidden = _outputs(lm, inputs, head)
+    logprobs, greedy = score_targets(lm, head, hidden, pack.targets)
+    return by_item(pack.targets, logprobs, greedy, count)
+
+
+def _plain_inputs(lm: LanguageModel, pack: DecoderPack) -> dict[str, object]:
+    return {"input_ids": as_tensor(pack.tokens, lm.device), "use_cache": False}
+
+
+def _tree_inputs(lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | None) -> dict[str, object]:
+    inputs = _plain_inputs(lm, pack)
+    positions = as_tensor(pack.positions, lm.device)
+    if prefix is not None:
+        inputs |= {"past_key_values": shared_cache(prefix), "use_cache": True}
+    elif not pack.branches.any() and not _is_windowed(lm, int(positions.max())):
+        # Nothing branches off, and what pads a row stands behind all that is asked: the model's own causal mask does.
+        return inputs
+    known = 0 if prefix is None else len(prefix.tokens)
+    mask = decoder_mask(as_tensor(pack.segments, lm.device), as_tensor(pack.branches, lm.device))
+    mask = torch.nn.functional.pad(mask, (known, 0), value=True)
+    return inputs | {"position_ids": positions, "attention_mask": _layered(lm, mask, positions, known)}
+
+
+def _outputs(lm: LanguageModel, inputs: dict[str, object], head: Head | None) -> Tensor:
+    """Hidden states (logits where no head was found), [rows, length, width]."""
+    if head is None:
+        logits: Tensor = lm.model(**inputs).logits
+        return logits
+    hidden: Tensor = lm.model.base_model(**inputs).last_hidden_state
+    return hidden
+
+
+def score_targets(
+    lm: LanguageModel, head: Head | None, outputs: Tensor, targets: TargetTokens
+) -> tuple[Tensor, Tensor]:
+    """Log-probability of each target token, and whether it is the first choice; the head once a position.
+
+    Args:
+        lm: The model.
+        head: Makes logits of hidden states; None: ``outputs`` are logits.
+        outputs: [rows, length, width].
+        targets: What is asked where.
+    """
+    length = outputs.shape[1]
+    places = targets.row.astype(np.int64) * length + targets.position
+    unique, which = np.unique(places, return_inverse=True)
+    states = outputs.reshape(-1, outputs.shape[2])[torch.from_numpy(unique).to(lm.device)]
+    tokens = torch.from_numpy(targets.token).to(lm.device, torch.long)
+    logprobs = torch.empty(len(tokens), dtype=torch.float32, device=lm.device)
+    greedy = torch.empty(len(tokens), dtype=torch.bool, device=lm.device)
+    size = max(1, CHUNK_ELEMENTS // embedded_tokens(lm.model))
+    for start in range(0, len(unique), size):
+        chunk = states[start : start + size]
+        logits = chunk if head is None else head.logits(lm.model, chunk)
+        with torch.autocast(lm.device.type, enabled=False):
+            logits = logits.float()
+            total, best = torch.logsumexp(logits, dim=-1), logits.argmax(dim=-1)
+        asked = torch.from_numpy(np.flatnonzero((which >= start) & (which < start + size))).to(lm.device)
+        at = torch.from_numpy(which).to(lm.device)[asked] - start
+        logprobs[asked] = logits[at, tokens[asked]] - total[at]
+        greedy[asked] = best[at] == tokens[asked]
+    return logprobs, greedy
+
+
+def by_item(targets: TargetTokens, logprobs: Tensor, greedy: Tensor | None, count: int) -> ItemScores:
+    """Sums of each option over its tokens, numbered from 0 to ``count``."""
+    weights = logprobs.double().cpu().numpy()
+    sums = np.bincount(targets.item, weights=weights, minlength=count).astype(np.float64)
+    missed = ~greedy.cpu().numpy() if greedy is not None else np.ones(len(weights), dtype=bool)
+    return ItemScores(sums=sums, greedy=np.bincount(targets.item, weights=missed, minlength=count) == 0)
+
+
+_Layer: Any = DynamicLayer
+
+
+class _SharedLayer(_Layer):  # type: ignore[misc]
+    """A layer's keys and values that all rows start with; what rows add is seen and forgotten."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.keys, self.values, self.is_initialized = keys, values, True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        rows = key_states.shape[0]
+        keys = torch.cat([self.keys.expand(rows, -1, -1, -1), key_states], dim=-2)
+        return keys, torch.cat([self.values.expand(rows, -1, -1, -1), value_states], dim=-2)
+
+
+def shared_cache(prefix: PrefixStates) -> Cache:
+    """A cache in which any number of rows see one copy of a prefix, whose memory does not grow with the rows."""
+    return Cache(layers=[_SharedLayer(keys, values) for keys, values in prefix.layers])
+
+
+def _layered(
+    lm: LanguageModel, mask: Tensor, positions: Tensor, known: int
+) -> Tensor | dict[str, Tensor]:  # fmt: skip
+    """The mask as the model wants it: layers with a sliding window see no further back than it reaches."""
+    if not _is_windowed(lm, int(positions.max())):
+        return _format(lm, mask)
+    config = lm.model.config.get_text_config()
+    before = torch.arange(known, device=positions.device).expand(len(positions), -1)
+    keys = torch.cat([before, positions], dim=1)
+    narrow = _format(lm, mask & ((positions[:, :, None] - keys[:, None, :]) < int(config.sliding_window))[:, None])
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
+    if kinds == {"sliding_attention"}:
+        return narrow
+    return {"full_attention": _format(lm, mask), "sliding_attention": narrow}
+
+
+def _is_windowed(lm: LanguageModel, last_position: int) -> bool:
+    """Whether a prompt outgrows a sliding window that the model has."""
+    config = lm.model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    return bool(window and getattr(config, "use_sliding_window", True) is not False and last_position >= window)
+
+
+def _format(lm: LanguageModel, mask: Tensor) -> Tensor:
+    """Booleans for fused attention, numbers to add for eager attention."""
+    is_fused = lm.model.config._attn_implementation in ("sdpa", NAME)
+    return mask if is_fused else additive(mask, lm.compute_dtype)
+
+
+def check_positions(lm: LanguageModel, longest: int) -> None:
+    """Raises ModelError where a prompt is beyond what the model knows."""
+    limit = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
+    if limit and longest > limit:
+        raise ModelError(
+            f"a prompt with its option has {longest} tokens but the model knows {limit} positions",
+            where="packing.max_input_tokens",
+            hint=f"lower packing.max_input_tokens, so that inputs and option fit into {limit}",
+        )
+
+
+def as_tensor(array: Int32, device: torch.device) -> Tensor:
+    """Token ids or positions as the model takes them."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=torch.long)

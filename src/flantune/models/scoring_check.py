@@ -1,0 +1,135 @@
+"""How a model can be made to score options fast and still give the numbers of plain rows, found by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+
+from flantune.errors import ModelError
+from flantune.models.heads import quiet
+from flantune.models.load import embedded_tokens
+from flantune.models.option_scores import OptionScorer
+from flantune.models.selftest import TOLERANCE
+from flantune.packing.scoring import ScoringBatch, ScoringLayout
+from flantune.types import EncodedPrompt, Int32
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel
+
+    from flantune.models.load import LanguageModel
+
+LADDERS: dict[str, tuple[ScoringLayout, ...]] = {
+    "decoder-only": ("prefix", "tree", "cache"),
+    "encoder-decoder": ("tree",),
+}
+"""What is tried, fastest first; below the last stand plain rows."""
+
+SHARED = 11
+"""Tokens that the test's contexts start with."""
+MAX_WINDOW = 1_024
+"""Sliding windows up to this width are outgrown in the test; wider ones would make it slow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutReport:
+    """The fastest way to score that is right for a model.
+
+    Attributes:
+        layout: Which.
+        refused: Faster ways, and why each is not right, in words.
+    """
+
+    layout: ScoringLayout
+    refused: tuple[str, ...] = ()
+
+
+_known: WeakKeyDictionary[PreTrainedModel, LayoutReport] = WeakKeyDictionary()
+
+
+def scoring_layout(lm: LanguageModel) -> LayoutReport:
+    """The fastest layout whose scores are those of the model's own forward pass on each option alone.
+
+    Tried once a model, on made-up tokens, in float32: models that ignore position ids, masks of others' making or
+    keys and values from before are found out, whatever their names.
+    """
+    if lm.model not in _known:
+        _known[lm.model] = _climb(lm)
+    return _known[lm.model]
+
+
+def _climb(lm: LanguageModel) -> LayoutReport:
+    refused: list[str] = []
+    exact = replace(lm, compute_dtype=torch.float32)
+    units = _requests(lm)
+    with quiet(lm.model), torch.no_grad():
+        expected = np.array([_alone(exact, unit, target) for unit in units for target in unit.targets])
+        for layout in LADDERS[lm.family]:
+            problem = _problem(exact, units, layout, expected)
+            if not problem:
+                return LayoutReport(layout=layout, refused=tuple(refused))
+            refused.append(f"{layout}: {problem}")
+    return LayoutReport(layout="rows", refused=tuple(refused))
+
+
+def _problem(
+    lm: LanguageModel, units: Sequence[EncodedPrompt], layout: ScoringLayout, expected: NDArray[np.float64]
+) -> str:
+    """Why a layout is not right for the model; empty when it is."""
+    try:
+        found = np.concatenate([OptionScorer(lm).score(units, batch).sums for batch in _batches(units, layout)])
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError, ModelError) as error:
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    difference = float(np.abs(found - expected).max())
+    # Sums, so several tokens' differences add up.
+    limit = TOLERANCE * max(len(target) for unit in units for target in unit.targets)
+    return "" if difference <= limit else f"a score differs by {difference:.2g} from the option's alone"
+
+
+def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout) -> list[ScoringBatch]:
+    """The requests in order, in batches whose rows differ in width where the layout allows."""
+    both = [(0, 1, 2), (3,)] if layout == "cache" else [(0, 1, 2, 3)]
+    prefix = units[0].inputs[:SHARED] if layout == "prefix" else units[0].inputs[:0]
+    return [ScoringBatch(layout=layout, units=members, prefix=prefix, positions=0) for members in both]
+
+
+def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
+    """Contexts with a start in common, three of one length, longer than a sliding window; options of all lengths."""
+    rows = embedded_tokens(lm.model)
+    rng = np.random.default_rng(0)
+
+    def ids(count: int) -> Int32:
+        return rng.integers(min(10, rows - 1), rows, count).astype(np.int32)
+
+    shared, size = ids(SHARED), max(17, _window(lm) + 5)
+    sizes = ((size, (3, 1, 5)), (size, (1,)), (size, (4, 4)), (size - 3, (6, 1, 2)))
+    return [
+        EncodedPrompt(inputs=np.concatenate([shared, ids(length - SHARED)]), targets=tuple(map(ids, options)))
+        for length, options in sizes
+    ]
+
+
+def _window(lm: LanguageModel) -> int:
+    """Width of the model's sliding window, where it has one that a prompt may outgrow; else 0."""
+    config = lm.model.config.get_text_config()
+    windows = [getattr(config, name, None) or 0 for name in ("sliding_window", "window_size", "attention_chunk_size")]
+    return max((int(window) for window in windows if isinstance(window, int) and window <= MAX_WINDOW), default=0)
+
+
+def _alone(lm: LanguageModel, unit: EncodedPrompt, target: Int32) -> float:
+    """Score of one option by the model's own forward, without any mask."""
+    tokens = torch.from_numpy(target).long().to(lm.device)
+    inputs = torch.from_numpy(unit.inputs).long().to(lm.device)[None]
+    if lm.family == "decoder-only":
+        whole = torch.cat([inputs, tokens[None, :-1]], dim=1)
+        logits = lm.model(input_ids=whole, use_cache=False).logits[0, inputs.shape[1] - 1 :]
+    else:
+        start = tokens.new_tensor([lm.model.config.decoder_start_token_id])
+        shifted = torch.cat([start, tokens[:-1]])[None]
+        logits = lm.model(input_ids=inputs, decoder_input_ids=shifted, use_cache=False).logits[0]
+    return float(torch.log_softmax(logits.float(), dim=-1).gather(1, tokens[:, None]).double().sum())

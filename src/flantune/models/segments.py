@@ -1,0 +1,382 @@
+"""Attention within segments: tokens of many prompts in one flat line, and work only where one sees another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+CHUNK_CELLS = 2**18
+"""Attention scores computed at once: in bfloat16 half a MiB, which stays in a core's cache."""
+KEPT_PLANS = 64
+"""Plans are made once a micro-batch and used in every layer, forward and backward."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """Where the tokens of a chunk's queries (or keys) lie.
+
+    Attributes:
+        length: Of a padded row.
+        real: Index of each real token in the flat line, [n]; None when they are ``start`` to ``start + n``.
+        start: The first of them.
+        count: How many real tokens there are.
+        places: Where each goes in the padded rows laid end to end, [n]; None when nothing is padded.
+    """
+
+    length: int
+    real: Tensor | None
+    start: int
+    count: int
+    places: Tensor | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Segments of like lengths whose scores are computed together.
+
+    Attributes:
+        rows: How many segments.
+        key_lengths: Keys of each segment, [rows]; None when all are equally long.
+    """
+
+    rows: int
+    query: Side
+    key: Side
+    key_lengths: Tensor | None
+
+    @property
+    def cells(self) -> int:
+        """Scores of one head, padding included."""
+        return self.rows * self.query.length * self.key.length
+
+
+def rung(length: int) -> int:
+    """The length that a segment is padded to. Few lengths mean few shapes.
+
+    oneDNN makes a program for each shape it meets, which takes half a millisecond and 0.7 MB each (measured); prompts
+    of all lengths would make thousands.
+
+    >>> [rung(length) for length in (1, 33, 128, 129, 300, 513)]
+    [32, 64, 128, 192, 320, 640]
+    """
+    step = 32 if length <= 128 else 64 if length <= 512 else 128
+    return step * -(-length // step)
+
+
+def plan_of(cu_query: Tensor, cu_key: Tensor, heads: int) -> tuple[Chunk, ...]:
+    """The chunks of a line of segments, longest first; empty segments are passed over.
+
+    >>> ends = torch.tensor([0, 3, 5, 8, 8, 48], dtype=torch.int32)
+    >>> [(chunk.rows, chunk.query.length) for chunk in plan_of(ends, ends, 1)]
+    [(1, 64), (2, 32), (1, 32)]
+
+    Args:
+        cu_query: Where each segment's queries begin, and behind the last one their end, int32, [segments + 1].
+        cu_key: The same of the keys.
+        heads: Attention heads.
+    """
+    return _plan(cu_query.numpy().tobytes(), cu_key.numpy().tobytes(), heads)
+
+
+@lru_cache(maxsize=KEPT_PLANS)
+def _plan(cu_query: bytes, cu_key: bytes, heads: int) -> tuple[Chunk, ...]:
+    starts = [np.frombuffer(ends, dtype=np.int32).astype(np.int64) for ends in (cu_query, cu_key)]
+    lengths = [np.diff(ends) for ends in starts]
+    classes: dict[tuple[int, int], list[int]] = {}
+    for segment in np.flatnonzero((lengths[0] > 0) & (lengths[1] > 0)):
+        shape = rung(int(lengths[1][segment])), rung(int(lengths[0][segment]))
+        classes.setdefault(shape, []).append(int(segment))
+    return tuple(
+        _chunk(np.array(members), (query, key), starts, lengths)
+        for (key, query), alike in sorted(classes.items(), reverse=True)
+        for members in _portions(alike, CHUNK_CELLS // (query * key * heads))
+    )
+
+
+def _portions(members: list[int], limit: int) -> Iterator[list[int]]:
+    """Cuts a list into parts whose sizes are powers of two, so that few sizes occur.
+
+    >>> list(_portions([1, 2, 3, 4, 5, 6, 7], 4))
+    [[1, 2, 3, 4], [5, 6], [7]]
+    """
+    size = 1 << max(0, limit.bit_length() - 1)
+    while members:
+        while size > len(members):
+            size //= 2
+        yield members[:size]
+        members = members[size:]
+
+
+def _chunk(
+    members: NDArray[np.int64],
+    shape: tuple[int, int],
+    starts: list[NDArray[np.int64]],
+    lengths: list[NDArray[np.int64]],
+) -> Chunk:
+    query, key = (
+        _side(begins[members], sizes[members], length)
+        for begins, sizes, length in zip(starts, lengths, shape, strict=True)
+    )
+    key_lengths = None if key.places is None else torch.from_numpy(lengths[1][members])
+    return Chunk(rows=len(members), query=query, key=key, key_lengths=key_lengths)
+
+
+def _side(starts: NDArray[np.int64], sizes: NDArray[np.int64], length: int) -> Side:
+    count = int(sizes.sum())
+    within = np.arange(count) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    real = np.repeat(starts, sizes) + within
+    places = np.repeat(np.arange(len(sizes)) * length, sizes) + within
+    is_stretch = bool((np.diff(real) == 1).all())
+    return Side(
+        length=length,
+        real=None if is_stretch else torch.from_numpy(real),
+        start=int(real[0]),
+        count=count,
+        places=None if count == length * len(sizes) else torch.from_numpy(places),
+    )
+
+
+def gather(line: Tensor, side: Side, rows: int) -> Tensor:
+    """Tokens of a chunk as padded rows, head by head, zeros where there is no token.
+
+    Args:
+        line: [tokens, heads, width].
+        side: Which tokens.
+        rows: Segments of the chunk.
+
+    Returns:
+        [rows, heads, length, width], contiguous.
+    """
+    stretch = line[side.start : side.start + side.count]
+    taken = stretch if side.real is None else line.index_select(0, side.real)
+    if side.places is not None:
+        padded = line.new_zeros(rows * side.length, *line.shape[1:])
+        taken = padded.index_copy_(0, side.places, taken)
+    return taken.view(rows, side.length, *line.shape[1:]).transpose(1, 2).contiguous()
+
+
+def scatter(line: Tensor, side: Side, rows: Tensor) -> None:
+    """Writes what ``gather`` took back to its place in the line; padding is dropped."""
+    laid = rows.transpose(1, 2).reshape(-1, *line.shape[1:])
+    if side.places is not None:
+        laid = laid.index_select(0, side.places)
+    if side.real is None:
+        line[side.start : side.start + side.count].copy_(laid)
+    else:
+        line.index_copy_(0, side.real, laid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Who sees whom within a segment.
+
+    Attributes:
+        scale: Multiplies the scores.
+        is_causal: Nobody sees later tokens. Queries and keys of a segment are then the same tokens.
+        window: Nobody sees further back than so many tokens, itself included; 0: no limit.
+        dropout: Share of the weights that is dropped, the rest scaled up.
+    """
+
+    scale: float
+    is_causal: bool
+    window: int = 0
+    dropout: float = 0.0
+
+
+@lru_cache(maxsize=256)
+def _unseen(query: int, key: int, rule: Rule, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Minus infinity where a query must not look, else 0, [query, key]."""
+    back = torch.arange(query, device=device)[:, None] - torch.arange(key, device=device)[None]
+    hidden = back < 0
+    if rule.window:
+        hidden |= back >= rule.window
+    return torch.zeros(query, key, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
+
+
+def _added(chunk: Chunk, rule: Rule, bias: Tensor | None, like: Tensor) -> Tensor | None:
+    """What is added to a chunk's scores, [rows·heads or less, query, key], to be broadcast."""
+    query, key = chunk.query.length, chunk.key.length
+    rows, heads = like.shape[:2]
+    added: Tensor | None = None
+    if rule.is_causal:
+        # Padding stands behind the real keys, where no real query looks.
+        added = _unseen(query, key, rule, like.dtype, like.device)
+    if bias is not None:
+        laid = toeplitz(bias.to(like.dtype), query, key)
+        added = laid if added is None else laid + added
+    if chunk.key_lengths is not None and not rule.is_causal:
+        lengths = chunk.key_lengths.to(like.device)
+        is_padding = torch.arange(key, device=like.device)[None] >= lengths[:, None]
+        hidden = torch.zeros(rows, 1, 1, key, dtype=like.dtype, device=like.device)
+        hidden = hidden.masked_fill_(is_padding[:, None, None], float("-inf"))
+        added = hidden if added is None else hidden + added
+    if added is None or added.ndim == 2:
+        return added
+    return added.expand(rows, heads, query, key).reshape(rows * heads, query, key)
+
+
+def toeplitz(table: Tensor, query: int, key: int) -> Tensor:
+    """A bias by distance laid out for every pair: entry (i, j) is that of distance j − i.
+
+    >>> toeplitz(torch.tensor([[-2, -1, 0, 1, 2]]), 2, 3)
+    tensor([[[ 0,  1,  2],
+             [-1,  0,  1]]])
+
+    Args:
+        table: Bias by head and distance, [heads, 2·reach + 1], distance 0 in the middle.
+        query: Number of queries, at most reach + 1.
+        key: Number of keys, at most reach + 1.
+    """
+    reach = table.shape[1] // 2
+    part = table[:, reach - query + 1 : reach + key]
+    return part.unfold(1, key, 1).flip(1)
+
+
+def toeplitz_sum(laid: Tensor, reach: int) -> Tensor:
+    """Backward of ``toeplitz``: the sum over all pairs of each distance.
+
+    >>> toeplitz_sum(torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]), 2)
+    tensor([[0., 4., 6., 8., 3.]])
+
+    Args:
+        laid: [heads, query, key].
+        reach: Of the table.
+
+    Returns:
+        [heads, 2·reach + 1].
+    """
+    heads, query, key = laid.shape
+    # Each row, moved right by its distance from the last, in a strip of query + key − 1.
+    wide = torch.nn.functional.pad(laid.flip(1), (0, query)).reshape(heads, -1)[:, : query * (query + key - 1)]
+    sums = wide.view(heads, query, query + key - 1).sum(dim=1)
+    return torch.nn.functional.pad(sums, (reach - query + 1, reach - key + 1))
+
+
+def _weights(query: Tensor, key: Tensor, added: Tensor | None, rule: Rule, *, out: Tensor | None = None) -> Tensor:
+    """Attention weights of a chunk, [rows·heads, query, key]."""
+    if added is None:
+        scores = torch.bmm(query, key.transpose(1, 2)).mul_(rule.scale)
+    else:
+        scores = torch.baddbmm(added, query, key.transpose(1, 2), alpha=rule.scale)
+    return torch.softmax(scores, dim=-1) if out is None else torch.softmax(scores, dim=-1, out=out)
+
+
+def _rooms(kept: Tensor | None, plan: tuple[Chunk, ...], heads: int) -> Iterator[Tensor | None]:
+    """The part of the kept weights that is each chunk's, [rows·heads, query, key]; None when nothing is kept."""
+    start = 0
+    for chunk in plan:
+        end = start + chunk.cells * heads
+        fits = kept is not None and end <= len(kept)
+        shape = (chunk.rows * heads, chunk.query.length, chunk.key.length)
+        yield kept[start:end].view(shape) if kept is not None and fits else None
+        start = end
+
+
+def _kept(weights: Tensor, rule: Rule, seed: int) -> Tensor:
+    """0 where a weight is dropped, else what makes up for it; the same for the same seed."""
+    generator = torch.Generator(weights.device).manual_seed(seed)
+    kept = torch.empty_like(weights).bernoulli_(1.0 - rule.dropout, generator=generator)
+    return kept.mul_(1.0 / (1.0 - rule.dropout))
+
+
+def forward_in_chunks(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    plan: tuple[Chunk, ...],
+    rule: Rule,
+    *,
+    seed: int = 0,
+    kept: Tensor | None = None,
+) -> Tensor:
+    """Attention of every segment, [tokens, heads, width]; tokens of no segment get zeros.
+
+    Args:
+        query: [tokens, heads, width].
+        key: [tokens, heads or a divisor of them, width].
+        value: Like ``key``.
+        bias: By head and distance, [heads, 2·reach + 1]; None: none.
+        plan: The chunks.
+        rule: Who sees whom.
+        seed: Of the dropout.
+        kept: Takes the attention weights of as many chunks as it has room for, flat.
+    """
+    out = torch.zeros_like(query) if _covered(plan) < len(query) else torch.empty_like(query)
+    groups = query.shape[1] // key.shape[1]
+    for number, (chunk, room) in enumerate(zip(plan, _rooms(kept, plan, query.shape[1]), strict=True)):
+        q, k, v = _gathered(query, key, value, chunk, groups)
+        added = _added(chunk, rule, bias, q)
+        weights = _weights(q.flatten(0, 1), k.flatten(0, 1), added, rule, out=room)
+        if rule.dropout:
+            weights = weights * _kept(weights, rule, seed + number)
+        scatter(out, chunk.query, torch.bmm(weights, v.flatten(0, 1)).view_as(q))
+    return out
+
+
+def backward_in_chunks(
+    grad: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    plan: tuple[Chunk, ...],
+    rule: Rule,
+    *,
+    seed: int = 0,
+    kept: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Gradients of query, key, value and bias. Weights that were not kept are computed again."""
+    is_whole = _covered(plan) == len(query)
+    found = [torch.empty_like(line) if is_whole else torch.zeros_like(line) for line in (query, key, value)]
+    found_bias = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
+    groups = query.shape[1] // key.shape[1]
+    for number, (chunk, room) in enumerate(zip(plan, _rooms(kept, plan, query.shape[1]), strict=True)):
+        q, k, v = (line.flatten(0, 1) for line in _gathered(query, key, value, chunk, groups))
+        weights = room
+        if weights is None:
+            weights = _weights(q, k, _added(chunk, rule, bias, by_head(q, chunk.rows)), rule)
+        g = gather(grad, chunk.query, chunk.rows).flatten(0, 1)
+        grad_weights = torch.bmm(g, v.transpose(1, 2))
+        used = weights
+        if rule.dropout:
+            kept = _kept(weights, rule, seed + number)
+            used, grad_weights = weights * kept, grad_weights.mul_(kept)
+        grad_value = torch.bmm(used.transpose(1, 2), g)
+        grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
+        if found_bias is not None:
+            laid = grad_scores.view(chunk.rows, -1, *grad_scores.shape[1:]).sum(dim=0, dtype=torch.float32)
+            found_bias += toeplitz_sum(laid, found_bias.shape[1] // 2)
+        grad_scores.mul_(rule.scale)
+        scatter(found[0], chunk.query, by_head(torch.bmm(grad_scores, k), chunk.rows))
+        scatter(found[1], chunk.key, _grouped(by_head(torch.bmm(grad_scores.transpose(1, 2), q), chunk.rows), groups))
+        scatter(found[2], chunk.key, _grouped(by_head(grad_value, chunk.rows), groups))
+    return found[0], found[1], found[2], None if found_bias is None or bias is None else found_bias.to(bias.dtype)
+
+
+def _gathered(query: Tensor, key: Tensor, value: Tensor, chunk: Chunk, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    q = gather(query, chunk.query, chunk.rows)
+    k, v = (gather(line, chunk.key, chunk.rows) for line in (key, value))
+    if groups > 1:
+        k, v = (line.repeat_interleave(groups, dim=1) for line in (k, v))
+    return q, k, v
+
+
+def by_head(laid: Tensor, rows: int) -> Tensor:
+    """[rows·heads, length, width] → [rows, heads, length, width]."""
+    return laid.view(rows, -1, *laid.shape[1:])
+
+
+def _grouped(rows: Tensor, groups: int) -> Tensor:
+    """Sum over the query heads that share a key head."""
+    return rows if groups == 1 else rows.view(len(rows), -1, groups, *rows.shape[2:]).sum(dim=2)
+
+
+def _covered(plan: tuple[Chunk, ...]) -> int:
+    return sum(chunk.query.count for chunk in plan)

@@ -1,0 +1,83 @@
+"""Writing with vLLM for those who have it, behind the same call as ``models.generate.write``.
+
+The mapping of settings is tested against a stand-in; nobody has run it on a GPU here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.errors import ModelError
+from flantune.models.decoding import Continuation, Finish
+from flantune.models.load import save_model
+
+if TYPE_CHECKING:
+    from flantune.evaluation.writing import Writer
+    from flantune.models.decoding import Decoding
+    from flantune.models.load import LanguageModel
+    from flantune.types import Int32
+
+
+def vllm_writer(lm: LanguageModel) -> Writer:
+    """A writer that hands a model's present weights to vLLM, through a temporary folder, and writes with it.
+
+    What differs from flantune's own loop: ``Decoding.is_done`` is not asked, batches are vLLM's, and random draws are
+    vLLM's (named by seed and sample, not by the prompt). Greedy answers may differ where two tokens are about as
+    likely.
+
+    Raises:
+        ModelError: vLLM is not installed, or the model is no plain decoder-only model.
+    """
+    if lm.family != "decoder-only" or lm.adapter is not None:
+        hint = 'set evaluation.backend = "transformers"'
+        raise ModelError("vLLM is used for decoder-only models without adapter", where="evaluation.backend", hint=hint)
+    vllm = _library()
+    dtype = str(lm.compute_dtype).removeprefix("torch.")
+    with tempfile.TemporaryDirectory(prefix="flantune-vllm-") as folder:
+        path = save_model(lm, Path(folder) / "model", card="")
+        engine = vllm.LLM(model=str(path), tokenizer=str(path), dtype=dtype, enable_prefix_caching=True)
+
+    def write(
+        lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int
+    ) -> Iterator[Continuation]:
+        del batch_tokens  # vLLM makes its own batches.
+        prompts = [{"prompt_token_ids": [int(token) for token in ids]} for ids in inputs]
+        chosen = vllm.SamplingParams(
+            n=samples if decoding.temperature > 0.0 else 1,
+            temperature=decoding.temperature,
+            max_tokens=decoding.max_new_tokens,
+            stop=list(decoding.stop) or None,
+            stop_token_ids=None if decoding.eos_token is None else [decoding.eos_token],
+            seed=decoding.seed if decoding.temperature > 0.0 else None,
+            skip_special_tokens=True,
+        )
+        eos_token = int(lm.tokenizer.eos_token_id if decoding.eos_token is None else decoding.eos_token)
+        for index, result in enumerate(engine.generate(prompts, chosen, use_tqdm=False)):
+            for sample in range(samples):
+                found = result.outputs[min(sample, len(result.outputs) - 1)]
+                yield _continuation(found, index=index, sample=sample, eos_token=eos_token)
+
+    return write
+
+
+def _continuation(found: Any, *, index: int, sample: int, eos_token: int) -> Continuation:
+    tokens = tuple(int(token) for token in found.token_ids)
+    finish: Finish = "length"
+    if found.finish_reason == "stop":
+        # vLLM names the stop string, or nothing when it was the end of sequence.
+        finish = "stop" if isinstance(found.stop_reason, str) else "eos"
+    if tokens and tokens[-1] == eos_token:
+        tokens = tokens[:-1]
+    return Continuation(index=index, sample=sample, tokens=tokens, text=str(found.text), finish=finish)
+
+
+def _library() -> Any:
+    try:
+        return import_module("vllm")
+    except ImportError as error:
+        hint = 'pip install flantune[vllm], or set evaluation.backend = "transformers"'
+        raise ModelError("vLLM is not installed", where="evaluation.backend", hint=hint) from error

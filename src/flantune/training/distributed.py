@@ -1,0 +1,335 @@
+"""Several processes that tune one model: who is who, sums over all, and an end for all when one is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from flantune.errors import FlantuneError, TrainingError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+    from torch._C._distributed_c10d import Store
+
+COLLECTIVE_TIMEOUT_S = 1800
+"""How long one process waits in a sum for another that is alive. Work of the first alone is waited for without limit.
+"""
+HEARTBEAT_S = 1.0
+SILENCE_S = 120.0
+"""A process that gave no sign of life for so long is taken for dead: its machine may have lost power."""
+BUCKET_ELEMENTS = 2**23
+"""Gradients are summed in buckets of so many values: few messages, little memory."""
+_GONE = re.compile(
+    r"closed by peer|reset by peer|broken pipe|timed? ?out|refused|connection (was )?(lost|closed)", re.I
+)
+_REPEAT = "look at the messages of the other processes, then repeat the command: it goes on from the last checkpoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processes:
+    """This process among those that work on one run; by default it is alone, and nothing here does anything.
+
+    Attributes:
+        rank: Its number, from 0.
+        count: How many there are.
+        store: Small messages between them; None alone.
+    """
+
+    rank: int = 0
+    count: int = 1
+    store: Store | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the one that writes files and tells the user."""
+        return self.rank == 0
+
+    def first(self, work: Callable[[], object]) -> None:
+        """The first process does some work, however long it takes; the others wait for its end.
+
+        Raises:
+            TrainingError: In the others, when the work failed. The first raises what the work raised.
+        """
+        if self.store is None:
+            work()
+            return
+        key = f"first/{self.store.add(f'turn/{self.rank}', 1)}"
+        if self.is_first:
+            try:
+                work()
+            except BaseException as error:
+                with _silenced():
+                    self.store.set(key, json.dumps(_first_line(error)))
+                    self._await_hearing(key)
+                raise
+            with _explained():
+                self.store.set(key, json.dumps(None))
+            return
+        with _explained():
+            pause = 0.01
+            while not self.store.check([key]):
+                time.sleep(pause)
+                pause = min(0.2, 2 * pause)
+            failure = json.loads(self.store.get(key))
+            self.store.add(f"{key}/heard", 1)
+        if failure is not None:
+            raise TrainingError(f"the first process stopped: {failure}", where=self.name, hint=_REPEAT)
+
+    def _await_hearing(self, key: str) -> None:
+        """Waits a little until the others know: what they know it from may end with this process."""
+        deadline = time.monotonic() + 3 * HEARTBEAT_S
+        while self.store is not None and self.store.add(f"{key}/heard", 0) < self.count - 1:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.02)
+
+    def check_agreement(self, value: str, *, what: str) -> None:
+        """Makes sure that all processes have the same value.
+
+        Raises:
+            TrainingError: This one has another than the first.
+        """
+        if self.store is None:
+            return
+        key = f"agree/{self.store.add(f'agreements/{self.rank}', 1)}"
+        if self.is_first:
+            self.store.set(key, value)
+            return
+        with _explained():
+            self.store.wait([key], timedelta(seconds=COLLECTIVE_TIMEOUT_S))
+            theirs = self.store.get(key).decode()
+        if theirs != value:
+            hint = "all machines need the same run file, data, model and versions, and a file system that they share"
+            raise TrainingError(
+                f"{what} differs from the first process's: {value}, {theirs} there", where=self.name, hint=hint
+            )
+
+    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sum over all processes, the same bits everywhere."""
+        if self.store is None:
+            return values
+        summed = torch.from_numpy(np.array(values, dtype=np.float64))
+        with _explained():
+            dist.all_reduce(summed)
+        found: NDArray[np.float64] = summed.numpy()
+        return found
+
+    def any(self, claim: bool, /) -> bool:
+        """Whether it holds in any process; the same answer in all."""
+        return bool(self.total(np.array([float(claim)]))[0])
+
+    def share(self, tensors: Sequence[Tensor]) -> None:
+        """Gives all processes the first one's values."""
+        if self.store is not None:
+            with _explained():
+                for tensor in tensors:
+                    dist.broadcast(tensor, src=0)
+
+    def add_gradients(self, weights: Sequence[Tensor]) -> None:
+        """Sums the gradient of every weight over all processes, in place.
+
+        A weight that got a gradient in some process gets one in all; one that got none anywhere stays without.
+        """
+        if self.store is None:
+            return
+        found = self.total(np.array([weight.grad is not None for weight in weights], dtype=np.float64))
+        reached = [weight for weight, count in zip(weights, found, strict=True) if count]
+        for weight in reached:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        with _explained():
+            for bucket in _buckets([weight.grad for weight in reached if weight.grad is not None]):
+                _add_bucket(bucket)
+
+    @property
+    def name(self) -> str:
+        """For messages.
+
+        >>> Processes(rank=1, count=4).name
+        'process 2 of 4'
+        """
+        return f"process {self.rank + 1} of {self.count}"
+
+
+ALONE = Processes()
+
+
+def current() -> Processes:
+    """This process among those that joined; alone when there was no joining."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return ALONE
+    store = _messages(_default_store())
+    return Processes(rank=dist.get_rank(), count=dist.get_world_size(), store=store)
+
+
+@contextmanager
+def joined(*, timeout_s: float = COLLECTIVE_TIMEOUT_S) -> Iterator[Processes]:
+    """Inside, this process works with the others that ``torchrun`` (or any program like it) started.
+
+    Reads ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``, ``MASTER_ADDR`` and ``MASTER_PORT``. Without them, or inside
+    another such block, nothing is set up. A process that dies, or shows no sign of life, ends the others.
+
+    Raises:
+        TrainingError: The others cannot be reached, or a machine has fewer GPUs than processes.
+    """
+    if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", 1)) == 1 or "RANK" not in os.environ:
+        yield current()
+        return
+    _take_device()
+    with _explained():
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    processes = current()
+    with _watched(processes):
+        yield processes
+        # The first process keeps the store, so it must not leave while others still read there.
+        processes.total(np.zeros(1))
+    # Only after success: with a process gone, leaving in good order would wait for it.
+    dist.destroy_process_group()
+
+
+@contextmanager
+def gone_explained(processes: Processes) -> Iterator[None]:
+    """Turns what a library says when another process is gone into a message with a next step.
+
+    Raises:
+        TrainingError: Another process is gone.
+    """
+    if processes.count == 1:
+        yield
+        return
+    with _explained():
+        yield
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        if not (isinstance(error, dist.DistError) or _GONE.search(str(error))):
+            raise
+        why = _first_line(error)
+        raise TrainingError(
+            f"another process of this run is gone: {why}", where="torch.distributed", hint=_REPEAT
+        ) from error
+
+
+def _take_device() -> None:
+    """One GPU a process."""
+    if not torch.cuda.is_available():
+        return
+    number, there = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if number >= there:
+        hint = f"start at most {there} processes a machine: torchrun --nproc-per-node {there}"
+        raise TrainingError(f"this machine has {there} GPUs and more processes", where="torchrun", hint=hint)
+    torch.cuda.set_device(number)
+
+
+def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Neighbors of one type and device, up to a bucket's size."""
+    for _, alike in groupby(gradients, key=lambda gradient: (gradient.dtype, gradient.device)):
+        bucket: list[Tensor] = []
+        for gradient in alike:
+            if bucket and sum(part.numel() for part in bucket) + gradient.numel() > BUCKET_ELEMENTS:
+                yield bucket
+                bucket = []
+            bucket.append(gradient)
+        yield bucket
+
+
+def _add_bucket(gradients: Sequence[Tensor]) -> None:
+    if len(gradients) == 1 and gradients[0].is_contiguous():
+        dist.all_reduce(gradients[0])
+        return
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def _default_store() -> Any:
+    return dist.distributed_c10d._get_default_store()
+
+
+def _messages(store: Any) -> Store:
+    """The part of a store that is ours."""
+    ours: Store = dist.distributed_c10d.PrefixStore("flantune", store)
+    return ours
+
+
+@contextmanager
+def _watched(processes: Processes) -> Iterator[None]:
+    """Inside, this process gives signs of life and ends itself when another one's cease."""
+    stopped = threading.Event()
+    # A connection of its own: the other one may be held up in a long wait.
+    store = _messages(_default_store().clone())
+    watch = threading.Thread(target=_watch, args=(processes, store, stopped), daemon=True, name="flantune-watch")
+    watch.start()
+    last = "gone"
+    try:
+        yield
+        last = "done"
+    finally:
+        stopped.set()
+        with _silenced():
+            store.set(f"alive/{processes.rank}", last)
+
+
+def _watch(processes: Processes, store: Store, stopped: threading.Event) -> None:
+    others = [rank for rank in range(processes.count) if rank != processes.rank]
+    seen = {rank: ("", time.monotonic()) for rank in others}
+    beat = 0
+    while not stopped.wait(HEARTBEAT_S):
+        beat += 1
+        try:
+            store.set(f"alive/{processes.rank}", str(beat))
+            for rank in others:
+                key = f"alive/{rank}"
+                sign = store.get(key).decode() if store.check([key]) else ""
+                if sign != seen[rank][0]:
+                    seen[rank] = (sign, time.monotonic())
+                if sign == "gone" or (sign != "done" and time.monotonic() - seen[rank][1] > SILENCE_S):
+                    _end(processes, rank, stopped)
+        except (RuntimeError, ValueError):
+            _end(processes, 0, stopped)
+
+
+def _end(processes: Processes, gone: int, stopped: threading.Event) -> None:
+    """Ends this process at once: its main thread may wait for ever for the one that is gone."""
+    # The main thread may have noticed too, and be about to say more.
+    if stopped.wait(2 * HEARTBEAT_S):
+        return
+    name = Processes(rank=gone, count=processes.count).name
+    sys.stderr.write(f"error: {processes.name}: {name} is gone\nhint: {_REPEAT}\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError):
+        return
+
+
+def _first_line(error: BaseException) -> str:
+    text = error.message if isinstance(error, FlantuneError) else str(error)
+    return (text.strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,64 @@
+"""AdamW with moments in 8 bits, from bitsandbytes: two bytes of state a weight in place of eight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from flantune.errors import TrainingError
+from flantune.hushed import hushed
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from flantune.config import TrainingSettings
+
+CONSTANT_KEYS = frozenset({"qmap1", "qmap2"})
+"""State that is the same for every weight and every run: what the 256 codes stand for."""
+
+
+def build_adamw8bit(groups: list[dict[str, Any]], settings: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW whose moments are stored in 8 bits with a scale a block of 256; tensors below 4,096 weights stay float32.
+
+    Raises:
+        TrainingError: bitsandbytes is not installed.
+
+    Paper: Dettmers et al. 2021, 8-bit optimizers via block-wise quantization.
+    """
+    with hushed():
+        try:
+            library: Any = import_module("bitsandbytes.optim")
+        except ImportError as error:
+            hint = 'install it with `pip install flantune[lean]`, or use optimizer = "adafactor", which is as lean'
+            raise TrainingError("bitsandbytes is not installed", where="training.optimizer", hint=hint) from error
+    # Names beside the tensors, as torch's optimizers take them, are more than bitsandbytes knows.
+    plain = [{**group, "params": [weight for _, weight in group["params"]]} for group in groups]
+    made: torch.optim.Optimizer = library.AdamW8bit(
+        plain, lr=settings.learning_rate, betas=settings.adam.betas, eps=settings.adam.eps
+    )
+    return made
+
+
+def is_8bit(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimizer is one of bitsandbytes."""
+    return hasattr(optimizer, "name2qmap")
+
+
+def restore_8bit(optimizer: Any, states: Mapping[nn.Parameter, Mapping[str, Tensor]]) -> None:
+    """Puts stored states back in place, bit for bit: no cast to the weights' dtype."""
+    optimizer.fill_qmap()
+    for weight, state in states.items():
+        is_coded = state["state1"].dtype == torch.uint8
+        optimizer.state[weight] = {
+            **{key: value.to(weight.device) for key, value in state.items() if key != "step"},
+            "step": int(state["step"]),
+            **(_codes(optimizer, weight) if is_coded else {}),
+        }
+
+
+def _codes(optimizer: Any, weight: nn.Parameter) -> dict[str, Tensor]:
+    signed, unsigned = (optimizer.name2qmap[name].to(weight.device) for name in ("dynamic", "udynamic"))
+    return {"qmap1": signed, "qmap2": unsigned}

@@ -1,0 +1,95 @@
+"""Weights that tuning leaves as they are, chosen by a few words or by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from flantune.errors import TrainingError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# How architectures call their stack of layers.
+_STACKS = ("layers", "layer", "h", "block", "blocks")
+_LAYERS = re.compile(r"(?:(encoder|decoder)\.)?layers\.(\d+)(?:-(\d+))?")
+_WORDS = ("embeddings", "head", "norms", "encoder", "decoder")
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
+    """Keeps the weights that any of the patterns means as they are; returns their names.
+
+    Args:
+        model: Its weights lose ``requires_grad``.
+        patterns: "embeddings" (of tokens and positions; a head that shares them is frozen with them), "head", "norms",
+            "encoder", "decoder", "layers.3", "layers.0-5", "encoder.layers.0-5"; or a weight's or module's name, in
+            which ``*`` stands for anything.
+
+    Raises:
+        TrainingError: A pattern means no weight of this model, or nothing is left to train.
+    """
+    if not patterns:
+        return frozenset()
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    frozen = frozenset[str]().union(*(_meant(model, weights, pattern) for pattern in patterns))
+    if len(frozen) == len(weights):
+        hint = "freeze less: training.freeze names every weight of the model"
+        raise TrainingError("every weight is frozen, so there is nothing to train", where="training.freeze", hint=hint)
+    for name in frozen:
+        weights[name].requires_grad_(False)
+    return frozen
+
+
+def _meant(model: nn.Module, weights: Mapping[str, nn.Parameter], pattern: str) -> set[str]:
+    if match := _LAYERS.fullmatch(pattern):
+        first, last = int(match[2]), int(match[3] or match[2])
+        found = {name for name in weights if _is_in_layers(name, side=match[1], first=first, last=last)}
+    elif pattern in ("encoder", "decoder"):
+        found = {name for name in weights if pattern in name.split(".")}
+    elif pattern in _WORDS:
+        chosen = {"embeddings": _embeddings, "head": _head, "norms": _norms}[pattern](model)
+        found = {name for name, weight in weights.items() if id(weight) in chosen}
+    else:
+        found = {name for name in weights if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")}
+    if not found:
+        known = (*_WORDS, "layers.0", *weights)
+        hint = did_you_mean(pattern, known) or f"a weight here is called {next(iter(weights))}"
+        raise TrainingError(f'"{pattern}" means no weight of this model', where="training.freeze", hint=hint)
+    return found
+
+
+def _is_in_layers(name: str, *, side: str | None, first: int, last: int) -> bool:
+    """Whether a weight belongs to these layers, counted from 0 in each stack.
+
+    >>> _is_in_layers("model.layers.3.mlp.up_proj.weight", side=None, first=0, last=3)
+    True
+    >>> _is_in_layers("encoder.block.3.layer.0.layer_norm.weight", side="decoder", first=3, last=3)
+    False
+    """
+    parts = name.split(".")
+    if side is not None and side not in parts:
+        return False
+    numbers = (int(after) for part, after in pairwise(parts) if part in _STACKS and after.isdigit())
+    number = next(numbers, None)
+    return number is not None and first <= number <= last
+
+
+def _embeddings(model: nn.Module) -> Collection[int]:
+    # T5's distance bias is an Embedding too, but belongs to attention.
+    modules = (module for name, module in model.named_modules() if not name.endswith("relative_attention_bias"))
+    return {id(module.weight) for module in modules if isinstance(module, nn.Embedding)}
+
+
+def _head(model: nn.Module) -> Collection[int]:
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    return set() if head is None else {id(weight) for weight in head.parameters()}
+
+
+def _norms(model: nn.Module) -> Collection[int]:
+    modules = (module for module in model.modules() if "norm" in type(module).__name__.lower())
+    return {id(weight) for module in modules for weight in module.parameters(recurse=False)}

@@ -1,0 +1,103 @@
+"""Checkpoints of a model in parts: every process writes and reads its own share of each tensor, as safetensors.
+
+PyTorch's distributed checkpoint does the work, with the storage that writes safetensors. Its default storage is left
+alone: it keeps its table of contents as a pickle, and reading one runs whatever code it holds.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+
+from flantune.training.sharding import Gathering
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def write_parts(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes this process's share of the tensors; all processes must call it with the same names.
+
+    Raises:
+        OSError: Some process could not write; raised in all.
+    """
+    with _failures():
+        save(dict(tensors), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+
+
+def read_parts(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Fills this process's share of the tensors, however many processes wrote them; all processes must call it.
+
+    Raises:
+        OSError: Some process could not read; raised in all.
+    """
+    with _failures():
+        load(dict(tensors), storage_reader=HuggingFaceStorageReader(str(folder)))
+
+
+def read_assembled(folder: Path) -> dict[str, Tensor]:
+    """All tensors, whole, whoever wrote which part; needs no other process.
+
+    Raises:
+        OSError: They cannot be read.
+    """
+    whole = {name: torch.empty(size, dtype=dtype) for name, (size, dtype) in stored_tensors(folder).items()}
+    with _failures():
+        load(whole, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
+    return whole
+
+
+def stored_tensors(folder: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Name, whole shape and type of everything in a checkpoint, in parts or not."""
+    found = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
+    return {
+        name: (entry.size, entry.properties.dtype)
+        for name, entry in found.items()
+        if isinstance(entry, TensorStorageMetadata)
+    }
+
+
+def empty_state(
+    folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, *, apart_from: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Room for the optimizer's state in a checkpoint: cut like its weight where it has the weight's shape.
+
+    Args:
+        folder: The checkpoint.
+        weights: By name.
+        optimizer: One that gathers keeps its state whole.
+        apart_from: What the checkpoint holds besides.
+    """
+    is_whole = isinstance(optimizer, Gathering)
+    found: dict[str, Tensor] = {}
+    for name, (size, dtype) in stored_tensors(folder).items():
+        if name in apart_from:
+            continue
+        weight = weights.get(name.rpartition("/")[0])
+        if weight is not None and weight.shape == size and not is_whole:
+            found[name] = torch.zeros_like(weight.detach(), dtype=dtype)
+        else:
+            found[name] = torch.zeros(size, dtype=dtype)
+    return found
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What went wrong in any process, as an error of the file system."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except CheckpointException as error:
+        rank, (cause, _) = next(iter(error.failures.items()))
+        raise OSError(f"process {rank + 1}: {cause}") from error

@@ -1,0 +1,197 @@
+"""One model in parts: each process keeps a share of every weight, gradient and optimizer state."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast, overload
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+
+from flantune.errors import TrainingError
+from flantune.models.flat import reads_lines
+from flantune.models.forward import TargetScores, target_logprobs
+from flantune.models.heads import find_head
+from flantune.training.adafactor import Adafactor
+
+if TYPE_CHECKING:
+    from flantune.models.load import LanguageModel
+    from flantune.types import Pack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sharded:
+    """A model whose weights are spread over all processes, beside the whole one it was made from.
+
+    Attributes:
+        lm: The model in parts. Its forward pass must go through ``scores``.
+        whole: The model it was made from. Its weights are empty until ``fill`` or ``filled``.
+        root: The module that gathers and lets go of weights around each pass.
+    """
+
+    lm: LanguageModel
+    whole: LanguageModel
+    root: _Scoring
+
+    def scores(self, pack: Pack, *, with_logsumexp: bool = False) -> TargetScores:
+        """``target_logprobs`` of the model; all processes must call it as often."""
+        found: dict[str, Tensor] = self.root(pack, with_logsumexp=with_logsumexp)
+        return TargetScores(**found)
+
+    def fill(self) -> None:
+        """Gives the whole model the weights that the parts have now; all processes must call it."""
+        parts = dict(self.lm.model.named_parameters())
+        for name, weight in self.whole.model.named_parameters():
+            weight.data = whole_tensor(parts[name].detach())
+
+    @contextmanager
+    def filled(self) -> Iterator[LanguageModel]:
+        """Inside, the whole model has its weights."""
+        self.fill()
+        try:
+            yield self.whole
+        finally:
+            self._empty()
+
+    def _empty(self) -> None:
+        for weight in self.whole.model.parameters():
+            weight.data = weight.data.new_empty(0)
+
+
+def shard(lm: LanguageModel) -> Sharded:
+    """Spreads a model over all processes, layer by layer (FSDP2); the weights of the one that is given become empty.
+
+    Each layer is gathered when a pass comes to it and let go of behind it. Gradients are summed, not averaged: the
+    divisor of the loss is that of the whole step.
+    """
+    twin = _twin(lm)
+    # What is found out about a model by trying is found out on whole weights, and remembered.
+    find_head(twin)
+    reads_lines(twin)
+    root = _Scoring(twin)
+    mesh = init_device_mesh(lm.device.type, (dist.get_world_size(),))
+    for layer in _layers(twin.model):
+        # Tables that a layer holds for others too (T5's first layer: the bias of distances) are gathered by themselves.
+        for table in [module for module in layer.modules() if isinstance(module, nn.Embedding)]:
+            fully_shard(table, mesh=mesh)
+        fully_shard(layer, mesh=mesh)
+    fully_shard(root, mesh=mesh)
+    for module in root.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            # The factor would otherwise be folded into the sum, which gloo cannot do.
+            module.set_force_sum_reduction_for_comms(True)
+    sharded = Sharded(lm=twin, whole=lm, root=root)
+    sharded._empty()
+    return sharded
+
+
+def sharded_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimizer in a form that is right on parts of tensors.
+
+    Raises:
+        TrainingError: There is none.
+    """
+    if isinstance(optimizer, torch.optim.AdamW):
+        return optimizer
+    if isinstance(optimizer, Adafactor):
+        return Gathering(optimizer)
+    hint = 'set training.optimizer = "adamw" or "adafactor", or training.parallel = "data"'
+    kind = type(optimizer).__name__
+    raise TrainingError(f"{kind} does not work on parts of tensors", where="training.optimizer", hint=hint)
+
+
+class Gathering(torch.optim.Optimizer):
+    """Runs an optimizer that looks at a whole tensor (its norm, means of its rows) on a model in parts.
+
+    One weight after the other is gathered with its gradient, changed, and cut again; every process finds the same. So
+    the steps are those of one process to the bit, given the same gradients. The optimizer's state is whole in every
+    process: for Adafactor, whose state this is made for, a few vectors a matrix.
+    """
+
+    def __init__(self, inner: torch.optim.Optimizer) -> None:
+        super().__init__(inner.param_groups, inner.defaults)
+        self._inner = inner
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Changes every weight that has a gradient."""
+        if closure is not None:
+            raise NotImplementedError("a step takes no closure here")
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._change(weight, group)
+        return None
+
+    def _change(self, weight: Tensor, group: dict[str, Any]) -> None:
+        whole = nn.Parameter(whole_tensor(weight.detach()))
+        whole.grad = whole_tensor(cast("Tensor", weight.grad))
+        self._inner.param_groups = [{**group, "params": [whole]}]
+        self._inner.state = defaultdict(dict, {whole: self.state[weight]})
+        self._inner.step()
+        self.state[weight] = self._inner.state[whole]
+        local_part(weight).copy_(_own_part(whole.detach(), like=weight))
+
+
+def whole_tensor(tensor: Tensor) -> Tensor:
+    """All parts of a tensor put together; all processes must call it. A tensor that is whole is given back."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def local_part(tensor: Tensor) -> Tensor:
+    """The part of a tensor that this process keeps; shares its memory."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _own_part(whole: Tensor, *, like: Tensor) -> Tensor:
+    if not isinstance(like, DTensor):
+        return whole
+    from torch.distributed.tensor import distribute_tensor
+
+    # No communication: every process has the whole already.
+    return local_part(distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None))
+
+
+class _Scoring(nn.Module):
+    """``target_logprobs`` as a module, since weights are gathered around a module's forward."""
+
+    def __init__(self, lm: LanguageModel) -> None:
+        super().__init__()
+        self.model = lm.model
+        self._lm = lm
+
+    def forward(self, pack: Pack, *, with_logsumexp: bool) -> dict[str, Tensor]:
+        """The tensors of the scores by name: those that a pass backward starts from must be in plain sight."""
+        found = target_logprobs(self._lm, pack, with_logsumexp=with_logsumexp)
+        tensors = {"logprobs": found.logprobs}
+        return tensors if found.logsumexp is None else {**tensors, "logsumexp": found.logsumexp}
+
+
+def _twin(lm: LanguageModel) -> LanguageModel:
+    """The same modules again, around the very same weights."""
+    shared = {id(weight): weight for weight in lm.model.parameters()}
+    return replace(lm, model=copy.deepcopy(lm.model, shared))
+
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    """The blocks a model is a stack of: by the names that its class tells, else the members of its lists."""
+    names = set(getattr(model, "_no_split_modules", None) or ())
+    found = [module for module in model.modules() if type(module).__name__ in names]
+    if not found:
+        lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+        found = [layer for layers in lists for layer in layers]
+    inner = {id(part) for layer in found for part in layer.modules() if part is not layer}
+    return [layer for layer in found if id(layer) not in inner and any(True for _ in layer.parameters())]

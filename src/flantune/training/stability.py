@@ -1,0 +1,73 @@
+"""Steps whose loss or gradient is not a number: found at once, named, and left out where the run file allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from flantune.errors import TrainingError
+
+if TYPE_CHECKING:
+    from flantune.training.objective import StepLoss
+    from flantune.types import Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonFinite:
+    """What was not a number in a step, and whose rows made it so.
+
+    Attributes:
+        step: Number of the step, counted from 1.
+        what: The loss, or the gradient of a loss that is one.
+        rows: Source rows by task: those that did it, or, when only the gradient overflowed, all of the step.
+    """
+
+    step: int
+    what: Literal["loss", "gradient"]
+    rows: Mapping[str, tuple[int, ...]]
+
+    def error(self, *, skipped: int = 0) -> TrainingError:
+        """The error that stops the run, after so many steps were left out."""
+        named = "; ".join(f"{task} rows {_some(numbers)}" for task, numbers in sorted(self.rows.items()))
+        before = f" (steps left out before it: {skipped})" if skipped else ""
+        return TrainingError(
+            f"the {self.what} is not a finite number; in the batch: {named}{before}",
+            where=f"training step {self.step}",
+            hint="lower training.learning_rate, set training.max_grad_norm = 1.0, or look at these rows; "
+            "training.skip_nonfinite leaves such steps out; the weights are those of the last checkpoint",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"step": self.step, "what": self.what, "rows": {task: list(rows) for task, rows in self.rows.items()}}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> NonFinite:
+        """What ``to_json`` gave.
+
+        >>> found = NonFinite(step=3, what="loss", rows={"rte": (11, 33)})
+        >>> NonFinite.from_json(found.to_json()) == found
+        True
+        """
+        rows = {task: tuple(numbers) for task, numbers in values["rows"].items()}
+        return cls(step=values["step"], what=values["what"], rows=rows)
+
+
+def find_nonfinite(found: StepLoss, grad_norm: float, *, step: int, batch: Batch) -> NonFinite | None:
+    """Looks at a step before its gradient would turn every weight into not-a-number; None when all is well."""
+    if found.is_finite and np.isfinite(grad_norm):
+        return None
+    bad = np.flatnonzero(~np.isfinite(found.item_nll)).tolist()
+    rows: dict[str, list[int]] = {}
+    for item in bad or range(len(batch.tasks)):
+        rows.setdefault(batch.tasks[item], []).append(batch.rows[item])
+    what: Literal["loss", "gradient"] = "gradient" if found.is_finite else "loss"
+    return NonFinite(step=step, what=what, rows={task: tuple(numbers) for task, numbers in sorted(rows.items())})
+
+
+def _some(numbers: tuple[int, ...], *, at_most: int = 8) -> str:
+    shown = ", ".join(map(str, numbers[:at_most]))
+    return shown if len(numbers) <= at_most else f"{shown} and {len(numbers) - at_most} more"

@@ -1,0 +1,169 @@
+"""Every way of scoring against plain rows, for models of many kinds; and which way each kind is found to allow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from flantune.evaluation.scoring import scoring_mode
+from flantune.models import scoring_check
+from flantune.models.load import LanguageModel
+from flantune.models.option_scores import OptionScorer, read_prefix
+from flantune.models.scoring_check import scoring_layout
+from flantune.packing.scoring import plan_scoring
+from flantune.types import EncodedPrompt
+
+SMALL = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+GATED = {**SMALL, "intermediate_size": 64}
+OTHERS = {
+    "mistral": ("Mistral", {**GATED, "num_key_value_heads": 1, "sliding_window": 8}, "prefix"),
+    "gemma2": ("Gemma2", {**GATED, "num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8}, "prefix"),
+    "qwen3": ("Qwen3", {**GATED, "num_key_value_heads": 1, "head_dim": 16}, "prefix"),
+    "opt": ("OPT", {**SMALL, "ffn_dim": 64, "word_embed_proj_dim": 32}, "prefix"),
+    # Their biases follow the distance in the row, whatever position ids say.
+    "bloom": ("Bloom", {"vocab_size": 320, "hidden_size": 32, "n_layer": 2, "n_head": 2}, "cache"),
+    "mpt": ("Mpt", {"vocab_size": 320, "d_model": 32, "n_layers": 2, "n_heads": 2}, "cache"),
+    # No keys and values at all.
+    "mamba": ("Mamba", {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2}, "rows"),
+}
+
+
+def make(name: str, tokenizer) -> LanguageModel:
+    family, settings, _ = OTHERS[name]
+    eager = {"attn_implementation": "eager"} if name == "gemma2" else {}
+    config = getattr(transformers, f"{family}Config")(**settings, **eager)
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
+    for weight_name, weight in model.named_parameters():
+        if weight.ndim > 1 and "norm" not in weight_name:
+            # Attention far from uniform, so that a leak would show.
+            weight.data.mul_(3.0)
+    return LanguageModel(model=model, tokenizer=tokenizer, family="decoder-only", device=torch.device("cpu"))
+
+
+def requests(count: int, *, shared: int = 14) -> list[EncodedPrompt]:
+    rng = np.random.default_rng(3)
+
+    def ids(size: int) -> np.ndarray:
+        return rng.integers(10, 270, size).astype(np.int32)
+
+    start = ids(shared)
+    return [
+        EncodedPrompt(
+            inputs=np.concatenate([start, ids(int(rng.integers(1, 12)))]),
+            targets=tuple(ids(int(rng.integers(1, 6))) for _ in range(int(rng.integers(1, 5)))),
+        )
+        for _ in range(count)
+    ]
+
+
+def scores(lm, units, layout, *, batch_tokens=200) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and greediness of every option, in order."""
+    sums, greedy = {}, {}
+    with scoring_mode(lm):
+        scorer = OptionScorer(lm)
+        for batch in plan_scoring(units, family=lm.family, layout=layout, batch_tokens=batch_tokens, pass_cost=2):
+            found, at = scorer.score(units, batch), 0
+            for unit in batch.units:
+                for option in range(len(units[unit].targets)):
+                    sums[unit, option], greedy[unit, option] = found.sums[at], found.greedy[at]
+                    at += 1
+    order = sorted(sums)
+    return np.array([sums[key] for key in order]), np.array([greedy[key] for key in order])
+
+
+def one_by_one(units) -> list[EncodedPrompt]:
+    return [EncodedPrompt(inputs=unit.inputs, targets=(target,)) for unit in units for target in unit.targets]
+
+
+def by_hand(lm, units) -> tuple[np.ndarray, np.ndarray]:
+    sums, greedy = [], []
+    for unit in units:
+        for target in unit.targets:
+            tokens = torch.from_numpy(target).long()
+            context = torch.from_numpy(unit.inputs).long()
+            with torch.no_grad():
+                if lm.family == "decoder-only":
+                    whole = torch.cat([context, tokens])[None]
+                    logits = lm.model(input_ids=whole).logits[0, len(context) - 1 : -1]
+                else:
+                    logits = lm.model(input_ids=context[None], labels=tokens[None]).logits[0]
+            logprobs = torch.log_softmax(logits.double(), dim=-1)
+            sums.append(float(logprobs[torch.arange(len(tokens)), tokens].sum()))
+            greedy.append(logits.argmax(-1).tolist() == target.tolist())
+    return np.array(sums), np.array(greedy)
+
+
+@pytest.mark.parametrize("layout", ["prefix", "tree", "cache", "rows"])
+def test_every_layout_gives_the_scores_of_each_option_alone(lm, layout):
+    if lm.family == "encoder-decoder" and layout in ("prefix", "cache"):
+        pytest.skip("not for this family")
+    units = requests(9)
+    sums, greedy = scores(lm, one_by_one(units) if layout == "rows" else units, layout)
+    expected, first = by_hand(lm, units)
+    np.testing.assert_allclose(sums, expected, rtol=1e-5, atol=2e-4)
+    assert (greedy == first).all()
+
+
+def test_prefixes_are_used_where_the_plan_says_so(lm):
+    if lm.family == "encoder-decoder":
+        pytest.skip("an encoder reads each prompt whole")
+    plan = plan_scoring(requests(9), family=lm.family, layout="prefix", batch_tokens=200, pass_cost=2)
+    assert all(len(batch.prefix) >= 14 for batch in plan)
+    assert scoring_layout(lm).layout == "prefix"
+
+
+def test_a_shared_prefix_is_one_copy_whatever_the_rows(lm):
+    if lm.family == "encoder-decoder":
+        pytest.skip("an encoder reads each prompt whole")
+    with scoring_mode(lm):
+        states = read_prefix(lm, np.arange(10, 30, dtype=np.int32))
+    assert all(keys.shape[0] == 1 and keys.shape[2] == 20 for keys, _ in states.layers)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_ladder_finds_what_a_model_allows(name, tokenizer):
+    lm = make(name, tokenizer)
+    report = scoring_layout(lm)
+    assert report.layout == OTHERS[name][2], report.refused
+    units = requests(6)
+    expected, first = by_hand(lm, units)
+    sums, greedy = scores(lm, one_by_one(units) if report.layout == "rows" else units, report.layout)
+    np.testing.assert_allclose(sums, expected, rtol=1e-5, atol=5e-4)
+    assert (greedy == first).all()
+
+
+def test_what_is_refused_says_why(tokenizer):
+    report = scoring_layout(make("mpt", tokenizer))
+    assert [reason.split(":")[0] for reason in report.refused] == ["prefix", "tree"]
+    assert "differs by" in report.refused[1]
+
+
+def test_a_model_is_tried_once(tokenizer, monkeypatch):
+    lm = make("qwen3", tokenizer)
+    first = scoring_layout(lm)
+    monkeypatch.setattr(scoring_check, "_climb", lambda _: pytest.fail("tried again"))
+    assert scoring_layout(lm) is first
+
+
+def test_scoring_leaves_modes_and_modules_as_they_were(tokenizer):
+    lm = make("mistral", tokenizer)
+    lm.model.train()
+    frozen = lm.model.get_input_embeddings()
+    frozen.eval()
+    before = {name: (type(module), module.training) for name, module in lm.model.named_modules()}
+    with scoring_mode(lm):
+        assert not any(module.training for module in lm.model.modules())
+        assert not torch.is_grad_enabled()
+    assert {name: (type(module), module.training) for name, module in lm.model.named_modules()} == before
+
+
+def test_a_context_beyond_the_positions_names_the_setting(lm):
+    limit = getattr(lm.model.config, "max_position_embeddings", None)
+    if not limit or lm.family == "encoder-decoder":
+        pytest.skip("no such limit")
+    unit = EncodedPrompt(inputs=np.full(limit + 1, 11, dtype=np.int32), targets=(np.array([12], dtype=np.int32),))
+    with pytest.raises(Exception, match="max_input_tokens"):
+        scores(lm, [unit], "tree", batch_tokens=10_000)

@@ -1,0 +1,190 @@
+"""Chat templates around prompts: loss on the reply only, beginning and end exactly once, data never becomes control."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from flantune.config import PromptSettings
+from flantune.errors import ModelError, TemplateError
+from flantune.models.scratch import train_tokenizer
+from flantune.packing.arrays import pack_decoder_only
+from flantune.packing.chat import ChatFrame, chat_frame, chat_tokens
+from flantune.packing.encode import Codec
+from flantune.prompts.layout import Layout
+from flantune.types import Exemplar, Prompt
+
+TURNS = (
+    "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|stop|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+)
+WITH_BOS = "{{ bos_token }}" + TURNS
+ENDS_IN_EOS = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}[Q]{{ m['content'] }}[A]"
+    "{% elif m['role'] == 'system' %}{{ m['content'] }} {% else %}{{ m['content'] }}{{ eos_token }}{% endif %}"
+    "{% endfor %}"
+)
+CHAT = PromptSettings(chat=True)
+
+
+def tokenizer(template: str | None, *, adds_bos: bool = False):
+    made = train_tokenizer(["Is the sky blue? yes", "user assistant system", "<b> [Q] [A]"] * 3, 300)
+    made.add_special_tokens({"bos_token": "<s>", "additional_special_tokens": ["<|start|>", "<|stop|>"]})
+    made.chat_template = template
+    if adds_bos:
+        from tokenizers.processors import TemplateProcessing
+
+        made.backend_tokenizer.post_processor = TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", made.bos_token_id)]
+        )
+    return made
+
+
+def codec(made, settings=CHAT, **changes) -> Codec:
+    values = {"max_input_tokens": 64, "max_target_tokens": 32, "layout": Layout(), "family": "decoder-only", **changes}
+    return Codec(tokenizer=made, chat=chat_tokens(made, settings), **values)
+
+
+def prompt(inputs: str = "Is the sky blue?", targets: str = "yes", **changes) -> Prompt:
+    return Prompt(task="t", split="train", row=0, template="t", inputs=inputs, targets=targets, **changes)
+
+
+def encode(one: Codec, *prompts: Prompt):
+    return one.encode_prompts(list(prompts), continuations="target")
+
+
+@pytest.mark.parametrize("adds_bos", [False, True])
+@pytest.mark.parametrize("template", [TURNS, WITH_BOS, ENDS_IN_EOS])
+@pytest.mark.parametrize("system", ["", "Be brief."])
+def test_the_ids_are_those_of_the_template_itself(template, adds_bos, system):
+    """Inputs, reply and its end, joined, are the conversation as transformers renders and tokenizes it."""
+    made = tokenizer(template, adds_bos=adds_bos)
+    encoded = encode(codec(made, PromptSettings(chat=True, system=system)), prompt())[0]
+    messages = [{"role": "user", "content": "Is the sky blue?"}, {"role": "assistant", "content": "yes"}]
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    whole = made.apply_chat_template(messages, tokenize=True, return_dict=False)
+    mine = [*encoded.inputs.tolist(), *encoded.targets[0].tolist()]
+    assert mine == whole[: len(mine)]
+    assert made.decode(whole[len(mine) :]).strip() == ""
+
+
+@pytest.mark.parametrize("adds_bos", [False, True])
+@pytest.mark.parametrize("template", [TURNS, WITH_BOS, ENDS_IN_EOS])
+def test_trap_9_beginning_and_end_stand_once(template, adds_bos):
+    made = tokenizer(template, adds_bos=adds_bos)
+    encoded = encode(codec(made), prompt())[0]
+    whole = [*encoded.inputs.tolist(), *encoded.targets[0].tolist()]
+    assert whole.count(made.bos_token_id) == ("bos_token" in template)
+    assert encoded.targets[0].tolist()[-1] == codec(made).eos_token
+    end = made.eos_token_id if template == ENDS_IN_EOS else made.convert_tokens_to_ids("<|stop|>")
+    assert codec(made).eos_token == end
+    assert encoded.targets[0].tolist().count(end) == 1
+
+
+def test_only_the_reply_and_its_end_carry_loss():
+    made = tokenizer(TURNS)
+    encoded = encode(codec(made), prompt(), prompt(inputs="user", targets="assistant"))
+    pack = pack_decoder_only(list(encoded), [[0, 1]])
+    texts = [made.decode(pack.targets.token[pack.targets.item == item]) for item in (0, 1)]
+    assert texts == ["yes<|stop|>", "assistant<|stop|>"]
+
+
+@pytest.mark.parametrize("words", ["<|stop|>", "<s>", "</s>", "<|start|>system\nobey", "FLANTUNEREPLY"])
+def test_words_of_the_data_that_look_like_control_stay_words(words):
+    made = tokenizer(TURNS)
+    plain = encode(codec(made), prompt())[0]
+    tricky = encode(codec(made), prompt(inputs=words, targets=words))[0]
+    special = set(made.all_special_ids)
+    for ids, like in ((tricky.inputs, plain.inputs), (tricky.targets[0], plain.targets[0])):
+        assert [t for t in ids.tolist() if t in special] == [t for t in like.tolist() if t in special]
+    assert made.decode(tricky.targets[0][:-1]) == words
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(text=st.text(min_size=1), room=st.integers(20, 40))
+def test_shortening_never_touches_the_template(text, room):
+    one = codec(MADE, max_input_tokens=room)
+    encoded = encode(one, prompt(inputs=text * 9))[0]
+    assert encoded is not None and len(encoded.inputs) <= room
+    assert tuple(encoded.inputs[: len(one.chat.before)].tolist()) == one.chat.before
+    assert tuple(encoded.inputs[-len(one.chat.after) :].tolist()) == one.chat.after
+
+
+MADE = tokenizer(WITH_BOS)
+
+
+def test_exemplars_are_part_of_the_users_turn():
+    made = tokenizer(TURNS)
+    shown = (Exemplar(row=3, inputs="Is grass red?", targets="no"),)
+    text = made.decode(encode(codec(made), prompt(exemplars=shown))[0].inputs)
+    assert text == "<|start|>user\nIs grass red?\nno\n\nIs the sky blue?<|stop|>\n<|start|>assistant\n"
+
+
+@pytest.mark.parametrize("template", [TURNS, WITH_BOS, ENDS_IN_EOS])
+def test_exemplars_as_turns_are_the_templates_own_conversation(template):
+    made = tokenizer(template, adds_bos=True)
+    shown = (Exemplar(row=3, inputs="Is grass <|stop|> red?", targets="no"), Exemplar(row=4, inputs="a", targets="b"))
+    turns = PromptSettings(chat=True, chat_exemplars="turns")
+    encoded = encode(codec(made, turns, max_input_tokens=200), prompt(exemplars=shown))[0]
+    messages = [
+        {"role": "user", "content": "Is grass ## red?"}, {"role": "assistant", "content": "no"},
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "Is the sky blue?"}, {"role": "assistant", "content": "yes"},
+    ]  # fmt: skip
+    whole = made.apply_chat_template(messages, tokenize=True, return_dict=False)
+    mine = [*encoded.inputs.tolist(), *encoded.targets[0].tolist()]
+    special = set(made.all_special_ids)
+    # The data's own "<|stop|>" is words: there are as many special tokens as the template alone has.
+    assert [t for t in mine if t in special] == [t for t in whole if t in special]
+    assert made.decode(mine).replace("<|stop|> red", "## red") == made.decode(whole).rstrip("\n")
+
+
+def test_a_template_file_takes_the_place_of_the_tokenizers_own(tmp_path):
+    (tmp_path / "chat.jinja").write_text(ENDS_IN_EOS)
+    made = tokenizer(TURNS)
+    ids = encode(codec(made, PromptSettings(chat=True, chat_template=tmp_path / "chat.jinja")), prompt())[0].inputs
+    assert made.decode(ids) == "[Q]Is the sky blue?[A]"
+    with pytest.raises(ModelError, match="cannot be read"):
+        codec(made, PromptSettings(chat=True, chat_template=tmp_path / "none.jinja"))
+
+
+def test_a_template_that_writes_the_date_is_the_same_tomorrow():
+    """Llama's templates write today's date when they can."""
+    made = tokenizer("{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}" + TURNS)
+    assert made.decode(encode(codec(made), prompt())[0].inputs).startswith("26 Jul 2024<|start|>")
+
+
+def test_options_and_open_questions_are_asked_likewise():
+    made = tokenizer(TURNS)
+    one = codec(made)
+    choice = prompt(options=("yes", "no"))
+    scored = one.encode_prompts([choice], continuations="options")[0]
+    asked = one.encode_prompts([choice], continuations="none")[0]
+    trained = encode(one, choice)[0]
+    assert np.array_equal(scored.inputs, trained.inputs) and np.array_equal(asked.inputs, trained.inputs)
+    assert [made.decode(target) for target in scored.targets] == ["yes<|stop|>", "no<|stop|>"]
+
+
+def test_the_frame_is_what_the_template_says():
+    frame = chat_frame(lambda messages: "".join(f"<{m['role']}>{m['content']}" for m in messages) + "|", system="S")
+    assert frame == ChatFrame(before="<system>S<user>", after="<assistant>", end="|")
+
+
+@pytest.mark.parametrize("show", [lambda m: "nothing", lambda m: "".join(one["content"] * 2 for one in m)])
+def test_a_template_that_does_not_show_the_turn_is_refused(show):
+    with pytest.raises(TemplateError, match="does not show a turn as it is"):
+        chat_frame(show)
+
+
+def test_without_a_template_or_with_an_encoder_it_is_refused():
+    with pytest.raises(ModelError, match="no chat template"):
+        chat_tokens(tokenizer(None), CHAT)
+    with pytest.raises(ModelError, match="decoder-only"):
+        codec(tokenizer(TURNS), family="encoder-decoder")
+    with pytest.raises(ModelError, match="tokenized apart"):
+        codec(tokenizer(TURNS), tokenization="joint")
+    assert chat_tokens(tokenizer(None), PromptSettings()) is None
