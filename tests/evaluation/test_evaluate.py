@@ -9,14 +9,19 @@ import torch
 
 from flantune.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.errors import EvaluationError
+from flantune.evaluation import answering, engine
 from flantune.evaluation import evaluate as evaluate_module
-from flantune.evaluation import scoring
+from flantune.evaluation.engine import PromptScorer
 from flantune.evaluation.evaluate import Progress
 from flantune.evaluation.protocol import Protocol, drawn_rows, questions, sample_rows
 from flantune.evaluation.rank import choose
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.summary import FoldInput, summarize
+from flantune.evaluation.writing import Written
+from flantune.models.decoding import cut_at_stop
 from flantune.models.load import LanguageModel
+from flantune.models.option_scores import OptionScorer
+from flantune.models.scoring_check import scoring_layout
 from flantune.types import Example, Template
 
 from .made import color_examples, generation_examples, info, make_model, make_talkative, make_task, run
@@ -86,12 +91,10 @@ def test_batch_size_changes_no_answer(lm, colors, tmp_path):
 
 def test_a_model_that_lets_neighbors_see_each_other_is_scored_one_option_a_row(llama, colors, tmp_path, monkeypatch):
     (packed,) = run(llama, colors, tmp_path / "packed")
-    calls = []
-    original = scoring.pack_for_scoring
-    monkeypatch.setattr(scoring, "pack_for_scoring", lambda *a, **k: calls.append(k) or original(*a, **k))
-    monkeypatch.setattr("flantune.models.selftest.TOLERANCE", -1.0)
-    (apart,) = run(llama, colors, tmp_path / "apart", batch_tokens=120)
-    assert not calls[0]["is_isolated"]
+    suspect = make_model("llama")
+    monkeypatch.setattr("flantune.models.scoring_check.TOLERANCE", -1.0)
+    (apart,) = run(suspect, colors, tmp_path / "apart", batch_tokens=120)
+    assert scoring_layout(suspect).layout == "rows"
     for a, b in zip(read_samples(packed.path), read_samples(apart.path), strict=True):
         assert a.scores == pytest.approx(b.scores, abs=1e-4)
 
@@ -232,7 +235,7 @@ def test_a_task_of_which_nothing_can_be_scored_is_an_error_at_once(llama, tmp_pa
 def test_repeating_the_call_scores_nothing_again(llama, colors, tmp_path, monkeypatch):
     (first,) = run(llama, colors, tmp_path)
     stamp = first.path.stat().st_mtime_ns
-    monkeypatch.setattr(scoring, "score_options", lambda *a, **k: pytest.fail("scored again"))
+    monkeypatch.setattr(OptionScorer, "score", lambda *a, **k: pytest.fail("scored again"))
     (second,) = run(llama, colors, tmp_path)
     assert (first.is_reused, second.is_reused) == (False, True)
     assert second.path.stat().st_mtime_ns == stamp
@@ -286,7 +289,8 @@ def test_progress_counts_to_the_total(lm, colors, tmp_path):
 
 def test_many_blocks_give_the_samples_of_one(llama, colors, tmp_path, monkeypatch):
     (whole,) = run(llama, colors, tmp_path / "whole")
-    monkeypatch.setattr(evaluate_module, "_BLOCK", 7)
+    monkeypatch.setattr(engine, "GROUP_PROMPTS", 7)
+    monkeypatch.setattr(evaluate_module, "GROUP_PROMPTS", 7)
     (blocks,) = run(llama, colors, tmp_path / "blocks")
     for a, b in zip(read_samples(whole.path), read_samples(blocks.path), strict=True):
         assert replace(a, scores=()) == replace(b, scores=())
@@ -304,7 +308,7 @@ def test_an_empty_option_cannot_be_scored_without_its_end(llama, tmp_path):
 
 @pytest.mark.parametrize("problem", ["no test rows", "no forward template", "metric"])
 def test_a_task_that_cannot_be_measured_is_named_before_any_scoring(llama, tmp_path, problem, monkeypatch):
-    monkeypatch.setattr(scoring, "score_options", lambda *a, **k: pytest.fail("scored"))
+    monkeypatch.setattr(PromptScorer, "score", lambda *a, **k: pytest.fail("scored"))
     templates = (Template(name="i", inputs="{answer}", is_inverted=True),) if problem == "no forward template" else None
     prepared = make_task(
         {"train": color_examples(3), "test": () if problem == "no test rows" else color_examples(3)},
@@ -362,8 +366,11 @@ def test_greedy_answers_are_those_of_each_prompt_alone(architecture, tmp_path):
 
 
 def test_what_follows_a_few_shot_answer_is_cut_off_for_every_model(llama, tmp_path, monkeypatch):
-    said = llama.tokenizer("a cat\n\nAnimal 9 is", add_special_tokens=False)["input_ids"]
-    monkeypatch.setattr(scoring, "generate", lambda lm, inputs, **_: [said for _ in inputs])
+    def say(lm, prompts, *, stop, **_):
+        text = cut_at_stop("a cat\n\nAnimal 9 is", stop)
+        return [(Written(text=text, tokens=(), finish="length"),) for _ in prompts]
+
+    monkeypatch.setattr(answering, "write_answers", say)
     prepared = make_task({"train": generation_examples(9, start=50), "test": generation_examples(3)}, kind="generation")
     (done,) = run(llama, prepared, tmp_path, shots=(0, 1))
     assert {(s.shots, s.prediction) for s in read_samples(done.path)} == {(0, "a cat\n\nAnimal 9 is"), (1, "a cat")}

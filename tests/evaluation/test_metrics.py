@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.answers import normalize_answer
-from flantune.evaluation.metrics import check_metrics, find_metric
+from flantune.evaluation.answers import cut_like_flan, normalize_answer
+from flantune.evaluation.bleu import bleu_statistics, corpus_bleu
+from flantune.evaluation.metrics import check_metrics, find_metric, metric_names
 from flantune.evaluation.rank import NORMALIZATIONS, choose, option_scores
-from flantune.evaluation.texts import bleu_statistics, corpus_bleu, exact_match, rouge, token_f1
+from flantune.evaluation.rouge import PieceTokenizer, cross_lingual_rouge, rouge
+from flantune.evaluation.texts import exact_match, token_f1
+from flantune.tasks.spec import METRICS
 from flantune.types import Sample
 
 from .made import choice_sample, color_examples, make_task
@@ -66,7 +69,8 @@ def test_normalizing_twice_changes_nothing_but_articles_laid_bare(text):
         ("no no no", ["no"], 0.0, 0.5),
         ("cat", ["dog"], 0.0, 0.0),
         ("", ["dog"], 0.0, 0.0),
-        ("the", ["a"], 1.0, 1.0),
+        # SQuAD's script finds no common word in two answers without words.
+        ("the", ["a"], 1.0, 0.0),
         ("anything", [], 0.0, 0.0),
     ],
 )
@@ -76,9 +80,10 @@ def test_exact_match_and_token_f1_by_hand(prediction, references, match, f1):
 
 
 def test_rouge_is_the_library_with_the_best_reference_for_each_type():
-    library = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
+    library = RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=False)
     for prediction, references in zip(PREDICTIONS, REFERENCES, strict=True):
         ours = rouge(prediction, references)
+        assert list(ours) == ["rouge1", "rouge2", "rougeL", "rougeLsum"]
         for name in ours:
             best = max(library.score(reference, prediction)[name].fmeasure for reference in references)
             assert ours[name] == pytest.approx(best)
@@ -162,9 +167,85 @@ def test_an_unknown_metric_is_named_with_its_task():
     assert "accuracy" in caught.value.hint
 
 
-def test_all_metrics_lie_between_zero_and_one():
-    for name in ("exact_match", "f1", "token_f1", "rouge1", "rouge2", "rougeL"):
-        metric = find_metric(name, "generation")
-        for prediction, references in zip(PREDICTIONS, REFERENCES, strict=True):
-            (value,) = metric.note(sample(prediction=prediction, references=tuple(references)), "sum")
-            assert 0.0 <= value <= 1.0
+NEEDS_A_TOKENIZER = {"instruction_rougeL_xlingual"}
+
+
+@pytest.mark.parametrize("name", [n for n in metric_names("generation") if n not in NEEDS_A_TOKENIZER])
+def test_every_text_metric_gives_all_for_a_reference_and_nothing_for_another_text(name):
+    metric = find_metric(name, "generation")
+
+    def score(prediction):
+        notes = metric.note(sample(prediction=prediction, references=("7 tall oak trees", "8 tall oak trees")), "sum")
+        return notes[0] if metric.score is None else metric.score(np.array([notes]), np.ones((1, 1)))[0]
+
+    assert score("8 tall oak trees") == pytest.approx(1.0)
+    assert score("") == pytest.approx(0.0)
+    for prediction, references in zip(PREDICTIONS, REFERENCES, strict=True):
+        (value, *_) = metric.note(sample(prediction=prediction, references=tuple(references)), "sum")
+        assert metric.score is not None or 0.0 <= value <= 1.0
+
+
+def test_the_task_files_know_every_metric_by_the_same_name():
+    assert set(METRICS) == {*metric_names("classification"), *metric_names("generation")}
+
+
+@pytest.mark.parametrize("ties", ["first", "expected"])
+def test_tied_options_go_to_the_first_or_share_the_credit(ties):
+    tied = sample(options=("x", "y", "z"), answer=1, references=("y",), scores=(-1.0, -1.0, -3.0), lengths=(1, 1, 1))
+    lost = sample(options=("x", "y", "z"), answer=2, references=("z",), scores=(-1.0, -1.0, -3.0), lengths=(1, 1, 1))
+    accuracy = find_metric("accuracy", "classification")
+    assert accuracy.noted(tied, "sum", ties) == ((0.0,) if ties == "first" else (0.5,))
+    assert accuracy.noted(lost, "sum", ties) == (0.0,)
+
+
+def test_a_metric_by_reference_takes_every_right_option():
+    """ReCoRD: a name and its short form are both right, and overlap counts for F1."""
+    options = ("Orla Finn", "Petra Novak", "Finn", "Finn Harbor")
+
+    def chosen(index):
+        scores = tuple(-1.0 if at == index else -2.0 for at in range(4))
+        return sample(options=options, answer=0, references=("Orla Finn", "Finn"), scores=scores, lengths=(2,) * 4)
+
+    exact, f1, accuracy = (find_metric(name, "classification") for name in ("exact_match", "token_f1", "accuracy"))
+    assert [exact.note(chosen(at), "sum")[0] for at in range(4)] == [1.0, 0.0, 1.0, 0.0]
+    assert [accuracy.note(chosen(at), "sum")[0] for at in range(4)] == [1.0, 0.0, 0.0, 0.0]
+    assert [f1.note(chosen(at), "sum")[0] for at in range(4)] == pytest.approx([1.0, 0.0, 1.0, 2 / 3])
+    assert (exact.chance(chosen(0)), accuracy.chance(chosen(0))) == (0.5, 0.25)
+    assert f1.chance(chosen(0)) == pytest.approx((1 + 0 + 1 + 2 / 3) / 4)
+
+
+def test_grades_are_numbers_and_letters_count_by_place():
+    grades = find_metric("pearson", "classification")
+    shuffled = ("5", "0", "3", "1", "2", "4")
+    scores = (-9.0, -9.0, -1.0, -9.0, -9.0, -9.0)
+    numbers = sample(options=shuffled, answer=0, references=("5",), scores=scores, lengths=(1,) * 6)
+    assert grades.note(numbers, "sum") == (5.0, 3.0)
+    letters = sample(options=("(A)", "(B)"), answer=1, references=("(B)",), scores=(-1.0, -2.0), lengths=(1, 1))
+    assert grades.note(letters, "sum") == (1.0, 0.0)
+
+
+def test_flans_post_processing_cuts_answers():
+    assert cut_like_flan("** Paris\nQ: and of Spain?\nMadrid") == "Paris"
+    assert cut_like_flan("cold tea Concepts: a, b") == "cold tea"
+    assert cut_like_flan("12") == "12"
+    assert cut_like_flan("Q: What?") == ""
+
+
+def test_cross_lingual_rouge_reads_pieces_without_their_word_mark():
+    class Words:
+        def tokenize(self, text):
+            return [f"Ġ{word}" if at else word for at, word in enumerate(text.split())]
+
+    scorer = RougeScorer(["rougeL"], tokenizer=PieceTokenizer(Words()))
+    assert scorer.score("мир и труд", "и труд")["rougeL"].fmeasure == pytest.approx(0.8)
+
+
+def test_cross_lingual_rouge_without_its_tokenizer_says_what_to_do(monkeypatch):
+    from transformers import AutoTokenizer
+
+    def missing(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", missing)
+    with pytest.raises(EvaluationError, match="GPT-2's tokenizer"):
+        cross_lingual_rouge("a", ["a"])

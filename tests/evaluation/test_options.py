@@ -11,7 +11,7 @@ from flantune.config import EvaluationSettings, PromptSettings
 from flantune.evaluation.metrics import find_metric
 from flantune.evaluation.protocol import Protocol, questions
 from flantune.evaluation.rank import choose
-from flantune.evaluation.samples import ArrangedSample, arranged, read_samples, to_line
+from flantune.evaluation.samples import ArrangedSample, arranged, read_samples, write_samples
 from flantune.evaluation.summary import FoldInput, summarize
 from flantune.types import Sample
 
@@ -106,7 +106,7 @@ def test_shuffled_samples_are_summed_up(llama, colors, tmp_path):
     assert task["difference"]["value"] == 0
     right = [
         choose(sample.scores).index == sample.answer
-        for sample in read_samples(tmp_path / "base/samples/colors.jsonl.gz")
+        for sample in read_samples(tmp_path / "base/samples/colors.parquet")
     ]
     assert task["models"]["base"]["metrics"]["accuracy"] == pytest.approx(np.mean(right))
 
@@ -134,15 +134,14 @@ def test_f1_follows_the_class_and_not_its_place():
     assert f1.score(notes[0], np.ones((1, 7)))[0] < 1
 
 
-def test_a_sample_in_the_examples_own_order_is_written_as_ever():
+def test_a_sample_in_the_examples_own_order_comes_back_without_one(tmp_path):
     sample = choice_sample(0, right=True)
-    assert "order" not in to_line(sample)
+    write_samples(tmp_path / "t.parquet", [sample])
+    assert [type(found) for found in read_samples(tmp_path / "t.parquet")] == [Sample]
     assert set(asdict(sample)) == set(Sample.__slots__)
 
 
 def test_the_order_comes_back_from_disk(tmp_path):
-    from flantune.evaluation.samples import write_samples
-
     samples = [arranged(choice_sample(0, right=True), (1, 0)), choice_sample(1, right=False)]
-    write_samples(tmp_path / "t.jsonl.gz", samples)
-    assert list(read_samples(tmp_path / "t.jsonl.gz")) == samples
+    write_samples(tmp_path / "t.parquet", samples)
+    assert list(read_samples(tmp_path / "t.parquet")) == samples

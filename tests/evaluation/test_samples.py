@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-import gzip
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.samples import (
@@ -36,6 +38,7 @@ def full_sample(row: int) -> Sample:
         references=("ja", "jawohl"),
         scores=(-1.25, -0.1),
         lengths=(2, 3),
+        greedy=(False, True),
         prediction="",
         exemplar_rows=(7, 9),
     )
@@ -54,13 +57,36 @@ def test_samples_come_back_as_they_were(tmp_path):
 
 
 def test_the_same_samples_give_the_same_bytes(tmp_path):
-    write_samples(tmp_path / "a.jsonl.gz", [full_sample(0)])
-    write_samples(tmp_path / "b.jsonl.gz", [full_sample(0)])
-    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
+    write_samples(tmp_path / "a.parquet", [full_sample(0)])
+    write_samples(tmp_path / "b.parquet", [full_sample(0)])
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_any_program_reads_the_matrix(tmp_path):
+    path = tmp_path / "t.parquet"
+    write_samples(path, [full_sample(0), full_sample(1)])
+    row = parquet.read_table(path).to_pylist()[1]
+    assert (row["row"], row["template"], row["options"], row["exemplar_rows"]) == (1, "täsk", ["ja", "nein"], [7, 9])
+    assert (row["scores"], row["lengths"], row["greedy"]) == ([-1.25, -0.1], [2, 3], [False, True])
+    assert (row["characters"], row["bytes"]) == ([2, 4], [2, 4])
+
+
+def test_long_prompts_that_repeat_are_kept_once(tmp_path):
+    start = " ".join(f"word{number}" for number in range(2_000))
+    few = write_samples(tmp_path / "few.parquet", [replace(full_sample(0), inputs=start)])
+    many = write_samples(tmp_path / "many.parquet", [replace(full_sample(0), inputs=start) for _ in range(500)])
+    assert (few, many) == (1, 500)
+    assert (tmp_path / "many.parquet").stat().st_size < 1.5 * (tmp_path / "few.parquet").stat().st_size
+
+
+def test_half_characters_become_question_marks(tmp_path):
+    write_samples(tmp_path / "t.parquet", [replace(full_sample(0), inputs="a\ud800b", options=("\udfff", "no"))])
+    (sample,) = read_samples(tmp_path / "t.parquet")
+    assert (sample.inputs, sample.options) == ("a?b", ("?", "no"))
 
 
 def test_reading_holds_one_sample_at_a_time(tmp_path):
-    path = tmp_path / "t.jsonl.gz"
+    path = tmp_path / "t.parquet"
     write_samples(path, (choice_sample(row, right=True) for row in range(1000)))
     assert [s.row for s in itertools.islice(read_samples(path), 2)] == [0, 1]
 
@@ -95,17 +121,17 @@ def test_a_file_counts_as_complete_only_with_its_own_origin(tmp_path):
 
 @pytest.mark.parametrize("damage", ["cut", "text", "missing", "fields"])
 def test_damaged_samples_are_named(tmp_path, damage):
-    path = tmp_path / "t.jsonl.gz"
+    path = tmp_path / "t.parquet"
     write_samples(path, [full_sample(row) for row in range(50)])
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-20])
     elif damage == "text":
-        path.write_bytes(b"no gzip")
+        path.write_bytes(b"no parquet")
     elif damage == "fields":
-        path.write_bytes(gzip.compress(b'{"task": "t"}\n'))
+        parquet.write_table(pa.table({"task": ["t"]}), path)
     else:
         path.unlink()
-    with pytest.raises(EvaluationError, match=r"t\.jsonl\.gz"):
+    with pytest.raises(EvaluationError, match=r"t\.parquet"):
         list(read_samples(path))
 
 
@@ -114,16 +140,16 @@ def test_scores_that_are_no_numbers_are_refused(tmp_path):
         task="t", split="test", row=4, template="a", shots=0, inputs="", options=("x",), scores=(float("nan"),)
     )
     with pytest.raises(EvaluationError, match="t/a/row 4"):
-        write_samples(tmp_path / "t.jsonl.gz", [bad])
+        write_samples(tmp_path / "t.parquet", [bad])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_fields_of_a_later_version_are_passed_over(tmp_path):
-    path = tmp_path / "t.jsonl.gz"
+    path = tmp_path / "t.parquet"
     write_samples(path, [full_sample(0)])
-    line = gzip.decompress(path.read_bytes()).replace(b'{"task"', b'{"novel":1,"task"')
-    path.write_bytes(gzip.compress(line))
-    assert list(read_samples(path)) == [full_sample(0)]
+    table = parquet.read_table(path)
+    parquet.write_table(table.append_column("novel", pa.array([1])).drop_columns(["greedy"]), path)
+    assert list(read_samples(path)) == [replace(full_sample(0), greedy=())]
 
 
 def test_scoring_again_needs_no_torch():

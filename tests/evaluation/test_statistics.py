@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -8,22 +9,30 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flantune.evaluation.bleu import bleu_statistics, corpus_bleu
 from flantune.evaluation.statistics import (
     DIFFERENCE,
     SCORE,
     Mean,
     Part,
     above_chance,
+    agreement_rate,
     bootstrap_mean,
+    bootstrap_p,
     clustered_mean,
     combine,
+    detectable_difference,
+    false_discovery_rates,
     mcnemar_p,
     measured_mean,
+    percentile_interval,
     resample,
+    resampled_mean,
     spread_over_templates,
     t_interval,
+    t_test_p,
+    wilson_interval,
 )
-from flantune.evaluation.texts import bleu_statistics, corpus_bleu
 
 
 def interval(cells, span=SCORE, confidence=0.95):
@@ -219,3 +228,106 @@ def test_intervals_stay_among_possible_scores():
         measured_mean(0.99, se=0.05, examples=10, span=SCORE, confidence=0.95), confidence=0.95, span=SCORE
     )
     assert ours.high == 1.0
+
+
+def test_rows_of_one_question_are_one_observation():
+    """MultiRC: five candidate answers to a question rise and fall together."""
+    rng = np.random.default_rng(8)
+    covered = alone = 0
+    groups = np.repeat(np.arange(60), 5)
+    for _ in range(1000):
+        cells = (rng.random((300, 1)) < np.repeat(rng.random(60), 5)[:, None]).astype(float)
+        together = clustered_mean(cells, span=SCORE, confidence=0.95, groups=groups)
+        ours = t_interval(together, confidence=0.95, span=SCORE)
+        covered += ours.low <= 0.5 <= ours.high
+        other = interval(cells)
+        alone += other.low <= 0.5 <= other.high
+    assert 0.93 <= covered / 1000 <= 0.97
+    assert alone / 1000 < 0.85
+    assert together.df == 59
+
+
+def test_groups_of_one_change_nothing():
+    cells = np.random.default_rng(0).random((40, 3))
+    grouped = clustered_mean(cells, span=SCORE, confidence=0.95, groups=np.arange(40))
+    plain = clustered_mean(cells, span=SCORE, confidence=0.95)
+    assert (grouped.value, grouped.se, grouped.df) == pytest.approx((plain.value, plain.se, plain.df))
+
+
+def test_groups_are_redrawn_whole():
+    values = np.repeat([0.0, 1.0, 2.0], [2, 3, 4])[:, None]
+    groups = np.repeat([0, 1, 2], [2, 3, 4])
+    redrawn = resampled_mean(values, replicates=500, seed=1, groups=groups)
+    assert redrawn[0] == pytest.approx(values.mean())
+    possible = {
+        round(float(np.dot([0, 3, 8], w) / np.dot([2, 3, 4], w)), 9)
+        for w in itertools.product(range(4), repeat=3)
+        if sum(w) == 3
+    }
+    assert {round(float(value), 9) for value in redrawn[1:]} <= possible
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 60), st.integers(1, 60), st.sampled_from([0.8, 0.95, 0.99]))
+def test_wilson_is_scipys(right, more, confidence):
+    examples = right + more
+    theirs = scipy.stats.binomtest(right, examples).proportion_ci(confidence, method="wilson")
+    ours = wilson_interval(right / examples, examples=examples, confidence=confidence)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30))
+def test_false_discovery_rates_are_scipys(p_values):
+    assert false_discovery_rates(p_values) == pytest.approx(scipy.stats.false_discovery_control(p_values, method="bh"))
+
+
+def test_false_discoveries_stay_within_the_rate():
+    """Forty tasks of which ten changed: of those called changed, at most one in twenty did not, on average."""
+    rng = np.random.default_rng(4)
+    wrong = []
+    for _ in range(400):
+        z = rng.normal(size=40) + np.where(np.arange(40) < 10, 4.0, 0.0)
+        called = np.array(false_discovery_rates(list(2 * scipy.stats.norm.sf(abs(z))))) <= 0.05
+        wrong.append(called[10:].sum() / max(called.sum(), 1))
+    assert np.mean(wrong) < 0.055
+
+
+def test_the_p_value_is_the_t_tests_and_in_step_with_the_interval():
+    values = np.random.default_rng(3).normal(0.05, 0.3, 50)
+    mean = clustered_mean(values[:, None], span=DIFFERENCE, confidence=0.95)
+    theirs = scipy.stats.ttest_1samp(values, 0.0)
+    assert t_test_p(mean) == pytest.approx(theirs.pvalue)
+    edge = scipy.stats.t.ppf(1 - t_test_p(mean) / 2, 49) * mean.se
+    assert abs(mean.value) == pytest.approx(edge)
+    assert t_test_p(Mean(value=0.0, se=0.0, df=9)) == 1.0
+
+
+@pytest.mark.parametrize("rows", [20, 200])
+def test_the_detectable_difference_is_found_four_times_in_five(rows):
+    rng = np.random.default_rng(5)
+    mean = Mean(value=0.0, se=1.0 / math.sqrt(rows), df=rows - 1)
+    shift = detectable_difference(mean, confidence=0.95)
+    # Exact power of the t-test at that shift, then by trying it.
+    edge = scipy.stats.t.ppf(0.975, rows - 1)
+    assert scipy.stats.nct.sf(edge, rows - 1, shift * math.sqrt(rows)) == pytest.approx(0.8, abs=0.01)
+    samples = rng.normal(shift, 1.0, (4000, rows))
+    found = scipy.stats.ttest_1samp(samples, 0.0, axis=1).pvalue < 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.025)
+
+
+def test_the_bootstrap_p_value_is_near_the_t_tests():
+    values = np.random.default_rng(12).normal(0.08, 0.3, 80)[:, None]
+    replicates = resampled_mean(values, replicates=4000, seed=2)[1:]
+    ours = percentile_interval(replicates, confidence=0.95)
+    theirs = interval(values, DIFFERENCE)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+    assert bootstrap_p(replicates) == pytest.approx(scipy.stats.ttest_1samp(values.ravel(), 0).pvalue, abs=0.02)
+    assert bootstrap_p(np.ones(999)) == pytest.approx(2 / 1000)
+    assert bootstrap_p(np.zeros(999)) == 1.0
+
+
+def test_agreement_counts_rows_that_all_templates_answer_alike():
+    assert agreement_rate(np.array([[2, 2], [0, 1]])) == 0.5
+    assert agreement_rate(np.array([[2], [0]])) == 1.0
+    assert agreement_rate(np.array([[1, -1, 0], [1, -1, 1]])) == 0.5

@@ -292,7 +292,7 @@ def test_prompts_dropped_for_both_models_are_left_out_of_both(tmp_path):
 
 def test_missing_samples_are_named(tmp_path):
     write_run(tmp_path, {"t": grid(5, "a", 0.5, seed=0)}, {})
-    with pytest.raises(EvaluationError, match=r"folds/f/tuned/samples/t\.jsonl\.gz"):
+    with pytest.raises(EvaluationError, match=r"folds/f/tuned/samples/t\.parquet"):
         conclude(tmp_path)
 
 
@@ -343,7 +343,7 @@ def test_results_fit_their_schema_and_nothing_else_does(one_task):
         Results.model_validate({**again, "surprise": 1})
     schema = json_schema()
     assert set(schema["required"]) == set(results)
-    assert schema["properties"]["schema"]["const"] == 1
+    assert schema["properties"]["schema"]["const"] == 2
 
 
 def test_scoring_again_gives_the_same_bytes(one_task):
@@ -366,3 +366,187 @@ def test_odd_task_names_find_their_files(tmp_path):
         write_samples(samples_path(folder, "my/odd: task"), samples)
     fold = FoldInput(name="f", clusters=("c",), unseen=("my/odd: task",))
     assert conclude(tmp_path, folds=[fold], tasks=[info("my/odd: task")])["tasks"][0]["examples"] == 5
+
+
+def question(row, group, *, right, gold=1, template="a"):
+    """One candidate answer of a question, to be judged right or wrong."""
+    said = gold if right else 1 - gold
+    return Sample(
+        task="t", split="test", row=row, template=template, shots=0, inputs="", options=("no", "yes"), answer=gold,
+        references=(("no", "yes")[gold],), scores=tuple(0.0 if at == said else -1.0 for at in (0, 1)), lengths=(1, 1),
+        group=group,
+    )  # fmt: skip
+
+
+def test_multirc_scores_questions_whole_and_clusters_by_them(tmp_path):
+    rng = np.random.default_rng(0)
+    groups = [f"{row // 4}/0" for row in range(80)]
+    rights = {model: [bool(rng.random() < 0.8) for _ in range(80)] for model in ("base", "tuned")}
+    base, tuned = (
+        [question(row, groups[row], right=rights[model][row], gold=row % 2) for row in range(80)]
+        for model in ("base", "tuned")
+    )
+    write_run(tmp_path, {"t": base}, {"t": tuned})
+    (task,) = conclude(tmp_path, tasks=[info(metrics=("f1", "group_exact_match", "accuracy"))])["tasks"]
+    whole = np.array(rights["tuned"]).reshape(20, 4).all(axis=1)
+    assert task["models"]["tuned"]["metrics"]["group_exact_match"] == pytest.approx(whole.mean())
+    assert task["models"]["tuned"]["metrics"]["accuracy"] == pytest.approx(np.mean(rights["tuned"]))
+    hits = sum(right for row, right in enumerate(rights["tuned"]) if row % 2)
+    said = hits + sum(not right for row, right in enumerate(rights["tuned"]) if not row % 2)
+    assert task["models"]["tuned"]["mean"]["value"] == pytest.approx(2 * hits / (said + 40))
+    assert (task["examples"], task["groups"], task["mcnemar_p"]) == (80, 20, None)
+
+    (accuracy,) = conclude(tmp_path, tasks=[info(metrics=("accuracy",))])["tasks"]
+    units = (np.array(rights["tuned"], float) - np.array(rights["base"])).reshape(20, 4).mean(axis=1)
+    assert accuracy["difference"]["se"] == pytest.approx(scipy.stats.sem(units))
+    assert accuracy["mcnemar_p"] is None
+    assert accuracy["models"]["base"]["templates"][0]["low"] is None
+
+    (per_group,) = conclude(tmp_path, tasks=[info(metrics=("group_exact_match",))])["tasks"]
+    before = np.array(rights["base"]).reshape(20, 4).all(axis=1)
+    assert per_group["chance"] == pytest.approx(0.5**4)
+    assert per_group["difference"]["se"] == pytest.approx(scipy.stats.sem(whole.astype(float) - before))
+    gained, lost = int((whole & ~before).sum()), int((before & ~whole).sum())
+    assert per_group["mcnemar_p"] == pytest.approx(scipy.stats.binomtest(gained, gained + lost).pvalue)
+
+
+def graded(row, said, *, template="a"):
+    return Sample(
+        task="t", split="test", row=row, template=template, shots=0, inputs="", options=tuple("012345"),
+        answer=row % 6, references=(str(row % 6),), lengths=(1,) * 6,
+        scores=tuple(0.0 if at == said else -1.0 for at in range(6)),
+    )  # fmt: skip
+
+
+def test_a_correlation_may_be_negative_and_its_difference_more_than_one(tmp_path):
+    rng = np.random.default_rng(2)
+    noise = rng.integers(-1, 2, 60)
+    base = [graded(row, int(np.clip(5 - row % 6 + noise[row], 0, 5))) for row in range(60)]
+    tuned = [graded(row, int(np.clip(row % 6 + noise[row], 0, 5))) for row in range(60)]
+    write_run(tmp_path, {"t": base}, {"t": tuned})
+    results = conclude(tmp_path, tasks=[info(metrics=("pearson", "spearman", "accuracy"))])
+    (task,) = results["tasks"]
+    truth = np.arange(60) % 6
+    said = np.clip(5 - truth + noise, 0, 5)
+    assert task["models"]["base"]["mean"]["value"] == pytest.approx(scipy.stats.pearsonr(truth, said).statistic)
+    spearman = scipy.stats.spearmanr(truth, said).statistic
+    assert task["models"]["base"]["metrics"]["spearman"] == pytest.approx(spearman)
+    assert (task["chance"], task["mcnemar_p"]) == (0.0, None)
+    assert task["difference"]["value"] > 1.5
+    assert results["overall"][0]["base"]["value"] < -0.5
+    assert results["verdict"]["direction"] == "better"
+
+
+def test_every_difference_says_what_it_could_have_seen(one_task):
+    folder, base, tuned = one_task
+    results = conclude(folder)
+    (task,) = results["tasks"]
+    units = (tuned - base).mean(axis=1)
+    se = scipy.stats.sem(units)
+    limit = (scipy.stats.t.ppf(0.975, 49) + scipy.stats.t.ppf(0.8, 49)) * se
+    assert task["difference"]["detectable"] == pytest.approx(limit)
+    assert task["difference"]["p"] == pytest.approx(scipy.stats.ttest_1samp(units, 0.0).pvalue)
+    assert results["verdict"]["detectable"] == results["overall"][0]["difference"]["detectable"] == pytest.approx(limit)
+    assert results["overall"][1]["difference"]["detectable"] == pytest.approx(2 * limit)
+    assert task["bootstrap"]["low"] == pytest.approx(task["difference"]["low"], abs=0.02)
+    assert task["bootstrap"]["high"] == pytest.approx(task["difference"]["high"], abs=0.02)
+
+
+def test_single_accuracies_have_wilsons_interval(one_task):
+    folder, base, _ = one_task
+    template = conclude(folder)["tasks"][0]["models"]["base"]["templates"][1]
+    theirs = scipy.stats.binomtest(int(base[:, 1].sum()), 50).proportion_ci(0.95, method="wilson")
+    assert (template["low"], template["high"]) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_worst_template_range_and_agreement(one_task):
+    folder, base, _ = one_task
+    scores = conclude(folder)["tasks"][0]["models"]["base"]
+    means = base.mean(axis=0)
+    assert scores["worst_template"] == "abc"[int(means.argmin())]
+    assert (scores["worst"], scores["range"]) == pytest.approx((means.min(), np.ptp(means)))
+    # Two options: templates agree on a row when all are right or all are wrong.
+    assert scores["agreement"] == pytest.approx(np.mean((base.sum(axis=1) % 3) == 0))
+
+
+def test_false_discovery_control_over_unseen_tasks(tmp_path):
+    names = [f"t{at}" for at in range(8)]
+    base = {name: grid(40, "a", 0.5, seed=at, task=name) for at, name in enumerate(names)}
+    tuned = {name: grid(40, "a", 0.9 if at < 2 else 0.5, seed=at + 50, task=name) for at, name in enumerate(names)}
+    write_run(tmp_path, base, tuned)
+    fold = FoldInput(name="f", clusters=("c",), unseen=tuple(names[:7]), seen=tuple(names[7:]))
+    tasks = conclude(tmp_path, folds=[fold], tasks=[info(name) for name in names])["tasks"]
+    unseen = tasks[:7]
+    expected = scipy.stats.false_discovery_control([t["difference"]["p"] for t in unseen])
+    assert [t["q"] for t in unseen] == pytest.approx(expected)
+    assert all(t["q"] >= t["difference"]["p"] for t in unseen)
+    assert tasks[7]["q"] == pytest.approx(tasks[7]["difference"]["p"])
+
+
+def test_both_rules_for_ties_are_reported_and_the_protocol_chooses(tmp_path):
+    tied = [
+        Sample(task="t", split="test", row=row, template="a", shots=0, inputs="", options=("x", "y", "z"),
+               answer=row % 2, references=("x",), scores=(-1.0, -1.0, -9.0), lengths=(1, 1, 1))
+        for row in range(9)
+    ]  # fmt: skip
+    write_run(tmp_path, {"t": tied}, {"t": tied})
+    for ties, value in (("first", 5 / 9), ("expected", 0.5)):
+        scores = conclude(tmp_path, ties=ties)["tasks"][0]["models"]["base"]
+        assert scores["mean"]["value"] == pytest.approx(value)
+        assert scores["tie_rules"] == {"first": pytest.approx(5 / 9), "expected": pytest.approx(0.5)}
+
+
+def test_clean_scores_leave_out_what_training_overlaps_with(tmp_path):
+    base, tuned = grid(30, "ab", 0.4, seed=0), grid(30, "ab", 0.7, seed=1)
+    write_run(tmp_path, {"t": base}, {"t": tuned})
+    flagged = frozenset({1, 2, 3, 29, 1000})
+    fold = FoldInput(name="f", clusters=("c",), unseen=("t",), flagged={"t": flagged})
+    (task,) = conclude(tmp_path, folds=[fold])["tasks"]
+    keep = [row for row in range(30) if row not in flagged]
+    units = (matrix(tuned) - matrix(base))[keep].mean(axis=1)
+    clean = task["clean"]
+    assert (clean["examples"], clean["flagged"]) == (26, 4)
+    assert clean["base"]["value"] == pytest.approx(matrix(base)[keep].mean())
+    assert clean["difference"]["value"] == pytest.approx(units.mean())
+    assert clean["difference"]["se"] == pytest.approx(scipy.stats.sem(units))
+    assert task["models"]["base"]["mean"]["value"] == pytest.approx(matrix(base).mean())
+
+
+@pytest.mark.parametrize(("flagged", "clean"), [(None, None), ({}, (30, 0)), ({"t": frozenset(range(30))}, (0, 30))])
+def test_nobody_looked_is_not_the_same_as_nothing_found(tmp_path, flagged, clean):
+    samples = grid(30, "a", 0.5, seed=0)
+    write_run(tmp_path, {"t": samples}, {"t": samples})
+    fold = FoldInput(name="f", clusters=("c",), unseen=("t",), flagged=flagged)
+    (task,) = conclude(tmp_path, folds=[fold])["tasks"]
+    if clean is None:
+        assert task["clean"] is None
+    else:
+        assert (task["clean"]["examples"], task["clean"]["flagged"]) == clean
+        assert (task["clean"]["base"] is None) == (clean[0] == 0)
+
+
+def test_answers_can_be_cut_as_flan_cuts_them_without_a_new_run(tmp_path):
+    samples = [
+        Sample(task="t", split="test", row=row, template="a", shots=0, inputs="", references=("Oslo",),
+               prediction="- Oslo Q: And Sweden's?" if row else "Rome")
+        for row in range(10)
+    ]  # fmt: skip
+    write_run(tmp_path, {"t": samples}, {"t": samples})
+    tasks = [info(kind="generation", metrics=("exact_match",))]
+    scores = {
+        name: conclude(tmp_path, tasks=tasks, answer_parsing=name)["tasks"][0]["models"]["base"]["mean"]["value"]
+        for name in ("none", "flan2021")
+    }
+    assert scores == {"none": 0.0, "flan2021": 0.9}
+
+
+def test_how_scores_were_made_stands_beside_them(tmp_path):
+    write_run(tmp_path, {"t": generated(10, 5)}, {"t": generated(10, 5)})
+    tasks = [info(kind="generation", metrics=("bleu", "bleu_13a", "rougeL"))]
+    results = conclude(tmp_path, tasks=tasks)
+    signatures = results["tasks"][0]["signatures"]
+    assert set(signatures) == {"bleu", "bleu_13a"}
+    assert signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:intl|smooth:exp|version:")
+    assert "tok:13a" in signatures["bleu_13a"]
+    assert results["protocol"]["name"] == "flan2021"
+    assert len(results["protocol"]["fingerprint"]) == 16

@@ -7,6 +7,11 @@ import string
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+# TriviaQA's script also reads typographic quotes and the underscore as punctuation, and puts a space in its place.
+_TRIVIA_PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation + "‘’´`_", " "))
+# Where a model that was never taught to stop begins another question of the same kind.
+_NEXT_QUESTION = re.compile("Q:|Concepts:|Data:")
+_FIRST_LETTER = re.compile(r"[^\W\d_]")
 
 
 def lower_case(text: str) -> str:
@@ -50,3 +55,41 @@ def normalize_answer(text: str) -> str:
     ''
     """
     return single_spaced(without_articles(without_punctuation(lower_case(text))))
+
+
+def normalize_trivia(text: str) -> str:
+    """TriviaQA's way: as ``normalize_answer``, but punctuation parts words instead of gluing them.
+
+    Paper: FLAN 2021, section 2.3, with T5's TriviaQA post-processing.
+
+    >>> normalize_trivia("The Spider-Man_‘rumour’"), normalize_answer("The Spider-Man_‘rumour’")
+    ('spider man rumour', 'spiderman‘rumour’')
+    """
+    return single_spaced(without_articles(lower_case(text).translate(_TRIVIA_PUNCTUATION)))
+
+
+def normalize_instruction_answer(text: str) -> str:
+    """Natural-Instructions' way: lower case, no punctuation, single spaces; articles stay.
+
+    Paper: Natural-Instructions v2, section 4 (exact match).
+
+    >>> normalize_instruction_answer("The  Answer: A.")
+    'the answer a'
+    """
+    return single_spaced(without_punctuation(lower_case(text)))
+
+
+def cut_like_flan(text: str) -> str:
+    """What FLAN 2021's post-processing keeps of a written answer.
+
+    The answer ends where a marker of the next question begins, and begins with its first letter. An answer without
+    any letter (a number) is kept, where FLAN's own would be left with nothing.
+
+    Paper: FLAN 2021, section 2.3 (public code).
+
+    >>> cut_like_flan(": the Nile Q: And the longest lake?"), cut_like_flan("- 42")
+    ('the Nile', '- 42')
+    """
+    kept = _NEXT_QUESTION.split(text, maxsplit=1)[0]
+    first = _FIRST_LETTER.search(kept)
+    return (kept[first.start() :] if first else kept).strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,23 @@ from numpy.typing import NDArray
 from flantune.errors import EvaluationError
 from flantune.evaluation import statistics
 from flantune.evaluation.metrics import Metric
-from flantune.evaluation.results import Estimate, Models, ModelScores, TemplateScores
-from flantune.evaluation.statistics import DIFFERENCE, SCORE, Mean, t_interval
+from flantune.evaluation.results import (
+    Bootstrap,
+    CleanScores,
+    Difference,
+    Estimate,
+    Models,
+    ModelScores,
+    TemplateScores,
+)
+from flantune.evaluation.statistics import Interval, Mean, t_interval
 from flantune.evaluation.tables import Column, Columns, Table
 
 Floats = NDArray[np.float64]
+Span = tuple[float, float]
 
 REPLICATES = 1000
-"""Bootstrap replicates of a corpus metric."""
+"""Bootstrap replicates of every task's difference, and of a corpus metric's scores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +46,28 @@ class Pair:
     base_dev: Table | None = None
     tuned_dev: Table | None = None
 
+    def without(self, rows: Collection[int]) -> Pair:
+        """The test rows but for some source rows."""
+        return Pair(base=self.base.without(rows), tuned=self.tuned.without(rows))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What a task adds to the means of clusters: mean over templates, before, after, and the paired difference."""
+    """What a task adds to the means of clusters: mean over templates, before, after, and the paired difference.
+
+    Attributes:
+        base: Before tuning.
+        tuned: After tuning.
+        difference: Tuned minus base, paired by row and template.
+        span: Lowest and highest score possible.
+        replicates: The difference on bootstrap replicates of the rows, shape [REPLICATES].
+    """
 
     base: Mean
     tuned: Mean
     difference: Mean
+    span: Span
+    replicates: Floats
 
 
 def check_same_cells(pair: Pair, *, where: str) -> None:
@@ -55,10 +78,7 @@ def check_same_cells(pair: Pair, *, where: str) -> None:
     """
     base, tuned = pair.base, pair.tuned
     is_same = base.rows == tuned.rows and base.templates == tuned.templates
-    if is_same:
-        key = next(iter(base.notes))
-        is_same = bool((np.isnan(base.notes[key]) == np.isnan(tuned.notes[key])).all())
-    if not is_same:
+    if not is_same or ((base.answers < 0) != (tuned.answers < 0)).any() or (base.groups != tuned.groups).any():
         raise EvaluationError(
             "the base model and the tuned model were asked different prompts",
             where=where,
@@ -67,23 +87,40 @@ def check_same_cells(pair: Pair, *, where: str) -> None:
 
 
 def compare_means(pair: Pair, column: Column, *, seed: int, confidence: float) -> Means:
-    """Means over templates with standard errors clustered by row, and the paired difference.
+    """Means over templates with standard errors clustered by row, or by group of rows, and the paired difference.
 
     Paper: FLAN 2021, section 2.3 (mean over templates as what a typical instruction gives).
     """
+    metric, span = column.metric, column.metric.span
+    reach = _difference_span(span)
     base, tuned = pair.base.cells(column), pair.tuned.cells(column)
-    if column.metric.score is None:
+    groups = pair.base.groups if pair.base.is_grouped else None
+    if metric.score is None:
+        change = (tuned - base)[..., 0]
+        replicates = statistics.resampled_mean(change, replicates=REPLICATES, seed=seed, groups=groups)
+
+        def mean(cells: Floats, span: Span) -> Mean:
+            return statistics.clustered_mean(cells, span=span, confidence=confidence, groups=groups)
+
         return Means(
-            base=statistics.clustered_mean(base[..., 0], span=SCORE, confidence=confidence),
-            tuned=statistics.clustered_mean(tuned[..., 0], span=SCORE, confidence=confidence),
-            difference=statistics.clustered_mean((tuned - base)[..., 0], span=DIFFERENCE, confidence=confidence),
+            base=mean(base[..., 0], span),
+            tuned=mean(tuned[..., 0], span),
+            difference=mean(change, reach),
+            span=span,
+            replicates=replicates[1:],
         )
-    before, after = (_resampled(column.metric, cells, seed=seed) for cells in (base, tuned))
-    rows = len(base)
+    before, after = (_resampled(metric, cells, seed=seed, groups=groups) for cells in (base, tuned))
+    count = len(base) if groups is None else int(groups.max()) + 1
+
+    def resampled(scores: Floats, span: Span) -> Mean:
+        return statistics.bootstrap_mean(scores, examples=count, span=span, confidence=confidence)
+
     return Means(
-        base=statistics.bootstrap_mean(before, examples=rows, span=SCORE, confidence=confidence),
-        tuned=statistics.bootstrap_mean(after, examples=rows, span=SCORE, confidence=confidence),
-        difference=statistics.bootstrap_mean(after - before, examples=rows, span=DIFFERENCE, confidence=confidence),
+        base=resampled(before, span),
+        tuned=resampled(after, span),
+        difference=resampled(after - before, reach),
+        span=span,
+        replicates=(after - before)[1:],
     )
 
 
@@ -95,54 +132,107 @@ def score_models(pair: Pair, columns: Columns, means: Means, *, confidence: floa
 
 
 def mcnemar_of(pair: Pair, column: Column) -> float | None:
-    """Exact McNemar p-value over rows; None when the metric is not right-or-wrong."""
-    if not column.metric.is_binary:
+    """Exact McNemar p-value over rows; None when the metric is not right-or-wrong, or rows are not independent."""
+    if not column.metric.is_binary or (pair.base.is_grouped and not column.metric.is_per_group):
         return None
     return statistics.mcnemar_p(pair.base.cells(column)[..., 0], pair.tuned.cells(column)[..., 0])
 
 
+def clean_scores(pair: Pair, column: Column, flagged: Collection[int], *, seed: int, confidence: float) -> CleanScores:
+    """What both models score on the rows of which training saw nothing; None everywhere when no row is left."""
+    rows = sum(row in flagged for row in pair.base.rows)
+    clean = pair.without(flagged) if rows else pair
+    if not clean.base.rows:
+        return CleanScores(examples=0, flagged=rows, base=None, tuned=None, difference=None)
+    means = compare_means(clean, column, seed=seed, confidence=confidence)
+    return CleanScores(
+        examples=len(clean.base.rows),
+        flagged=rows,
+        base=estimate(means.base, confidence=confidence, span=means.span),
+        tuned=estimate(means.tuned, confidence=confidence, span=means.span),
+        difference=difference_estimate(means.difference, confidence=confidence, span=_difference_span(means.span)),
+    )
+
+
 def template_scores(metric: Metric, cells: Floats) -> list[float]:
-    """The score of each template, in [0, 1]; ``cells`` is [rows, templates, k]."""
+    """The score of each template; ``cells`` is [rows, templates, k]."""
     if metric.score is None:
-        return [_share(float(value)) for value in np.nanmean(cells[..., 0], axis=0)]
+        return [_within(float(value), metric.span) for value in np.nanmean(cells[..., 0], axis=0)]
     ones = np.ones((1, len(cells)))
-    return [_share(float(_corpus(metric, cells[:, at], ones)[0])) for at in range(cells.shape[1])]
+    return [_within(float(_corpus(metric, cells[:, at], ones)[0]), metric.span) for at in range(cells.shape[1])]
 
 
-def estimate(mean: Mean, *, confidence: float, span: tuple[float, float]) -> Estimate:
+def estimate(mean: Mean, *, confidence: float, span: Span) -> Estimate:
     """A mean with its interval, as ``results.json`` has it."""
     interval = t_interval(mean, confidence=confidence, span=span)
     return Estimate(value=mean.value, low=interval.low, high=interval.high, se=mean.se)
 
 
-def _score_model(table: Table, dev: Table | None, columns: Columns, mean: Mean, *, confidence: float) -> ModelScores:
-    templates = _templates(table, dev, columns)
-    values = [template.value for template in templates]
-    spread = statistics.spread_over_templates(values)
-    best = _best_on_dev(templates)
-    names = [column.metric.name for column in (columns.headline, *columns.others)]
-    return ModelScores(
-        mean=estimate(mean, confidence=confidence, span=SCORE),
-        std=spread.std,
-        median=_share(spread.median),
-        iqr=_share(spread.iqr),
-        best_dev_template=best.template if best else None,
-        best_dev_test=best.value if best else None,
-        ties=table.ties,
-        normalizations={c.normalization: _mean(template_scores(c.metric, table.cells(c))) for c in columns.variants},
-        templates=templates,
-        metrics={name: _mean([template.metrics[name] for template in templates]) for name in names},
+def difference_estimate(mean: Mean, *, confidence: float, span: Span) -> Difference:
+    """A difference with its interval, its p-value, and what it could have seen."""
+    plain = estimate(mean, confidence=confidence, span=span)
+    return Difference(
+        **dict(plain),
+        p=statistics.t_test_p(mean),
+        detectable=statistics.detectable_difference(mean, confidence=confidence),
     )
 
 
-def _templates(table: Table, dev: Table | None, columns: Columns) -> tuple[TemplateScores, ...]:
+def bootstrap_of(means: Means, *, confidence: float) -> Bootstrap | None:
+    """The difference's percentile interval and p-value; None when all replicates agree, which proves nothing."""
+    if np.ptp(means.replicates) < 1e-12:
+        return None
+    interval = statistics.percentile_interval(means.replicates, confidence=confidence)
+    return Bootstrap(low=interval.low, high=interval.high, p=statistics.bootstrap_p(means.replicates))
+
+
+def task_difference(means: Means, *, confidence: float) -> Difference:
+    """A task's paired difference as ``results.json`` has it."""
+    return difference_estimate(means.difference, confidence=confidence, span=_difference_span(means.span))
+
+
+def _score_model(table: Table, dev: Table | None, columns: Columns, mean: Mean, *, confidence: float) -> ModelScores:
+    templates = _templates(table, dev, columns, confidence=confidence)
+    values = [template.value for template in templates]
+    spread = statistics.spread_over_templates(values)
+    best, worst = _best_on_dev(templates), min(templates, key=lambda template: template.value)
+    metrics = {column.metric.name: column.metric for column in (columns.headline, *columns.others)}
+    span = columns.headline.metric.span
+    return ModelScores(
+        mean=estimate(mean, confidence=confidence, span=span),
+        std=spread.std,
+        median=_within(spread.median, span),
+        iqr=spread.iqr,
+        range=spread.range,
+        worst_template=worst.template,
+        worst=worst.value,
+        best_dev_template=best.template if best else None,
+        best_dev_test=best.value if best else None,
+        agreement=statistics.agreement_rate(table.answers),
+        ties=table.ties,
+        tie_rules={column.ties: _mean_over_templates(table, column) for column in columns.tie_rules},
+        normalizations={column.normalization: _mean_over_templates(table, column) for column in columns.variants},
+        templates=templates,
+        metrics={
+            name: _mean([template.metrics[name] for template in templates], metric.span)
+            for name, metric in metrics.items()
+        },
+    )
+
+
+def _templates(
+    table: Table, dev: Table | None, columns: Columns, *, confidence: float
+) -> tuple[TemplateScores, ...]:
     scores = {c.metric.name: template_scores(c.metric, table.cells(c)) for c in (columns.headline, *columns.others)}
     headline = columns.headline
     on_dev = dict(zip(dev.templates, template_scores(headline.metric, dev.cells(headline)), strict=True)) if dev else {}
+    intervals = _wilson(table, headline, confidence=confidence)
     return tuple(
         TemplateScores(
             template=name,
             value=scores[headline.metric.name][at],
+            low=intervals[at].low if intervals else None,
+            high=intervals[at].high if intervals else None,
             dev=on_dev.get(name),
             metrics={metric: values[at] for metric, values in scores.items()},
         )
@@ -150,23 +240,37 @@ def _templates(table: Table, dev: Table | None, columns: Columns) -> tuple[Templ
     )
 
 
+def _wilson(table: Table, column: Column, *, confidence: float) -> list[Interval]:
+    """The interval of each template's accuracy; empty for metrics that count no independent right answers."""
+    if not column.metric.is_binary or (table.is_grouped and not column.metric.is_per_group):
+        return []
+    cells = table.cells(column)[..., 0]
+    counts = (~np.isnan(cells)).sum(axis=0)
+    return [
+        statistics.wilson_interval(float(value), examples=int(count), confidence=confidence)
+        for value, count in zip(np.nanmean(cells, axis=0), counts, strict=True)
+    ]
+
+
 def _best_on_dev(templates: Sequence[TemplateScores]) -> TemplateScores | None:
     """The template that does best on the dev rows, the first of equals; test scores have no say.
 
     Paper: FLAN 2021, section 2.3.
     """
-    measured = [template for template in templates if template.dev is not None]
-    return max(measured, key=lambda template: template.dev or 0.0, default=None)
+    measured = [(template.dev, template) for template in templates if template.dev is not None]
+    return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
-def _resampled(metric: Metric, cells: Floats, *, seed: int) -> Floats:
+def _resampled(metric: Metric, cells: Floats, *, seed: int, groups: statistics.Integers | None) -> Floats:
     """A corpus metric's mean over templates, as it is and on bootstrap replicates of the rows."""
 
     def mean_over_templates(weights: Floats) -> Floats:
         scores = [_corpus(metric, cells[:, at], weights) for at in range(cells.shape[1])]
         return np.asarray(np.mean(scores, axis=0))
 
-    return statistics.resample(mean_over_templates, examples=len(cells), replicates=REPLICATES, seed=seed)
+    return statistics.resample(
+        mean_over_templates, examples=len(cells), replicates=REPLICATES, seed=seed, groups=groups
+    )
 
 
 def _corpus(metric: Metric, notes: Floats, weights: Floats) -> Floats:
@@ -177,10 +281,18 @@ def _corpus(metric: Metric, notes: Floats, weights: Floats) -> Floats:
     return metric.score(notes[is_there], weights[:, is_there])
 
 
-def _mean(values: Sequence[float]) -> float:
-    return _share(float(np.mean(values)))
+def _mean_over_templates(table: Table, column: Column) -> float:
+    return _mean(template_scores(column.metric, table.cells(column)), column.metric.span)
 
 
-def _share(value: float) -> float:
-    # Sums of floats can pass 1 by a rounding error.
-    return min(max(value, 0.0), 1.0)
+def _mean(values: Sequence[float], span: Span) -> float:
+    return _within(float(np.mean(values)), span)
+
+
+def _difference_span(span: Span) -> Span:
+    return (span[0] - span[1], span[1] - span[0])
+
+
+def _within(value: float, span: Span) -> float:
+    # Sums of floats can pass an end by a rounding error.
+    return min(max(value, span[0]), span[1])

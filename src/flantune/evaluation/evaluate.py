@@ -7,13 +7,19 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
+from flantune.evaluation.baselines import Blank, blank_of, option_baselines
+from flantune.evaluation.engine import GROUP_PROMPTS, PromptScorer, scoring_codec, within_positions
 from flantune.evaluation.metrics import check_metrics
+from flantune.evaluation.presets import scoring_protocol
 from flantune.evaluation.protocol import Protocol, Question, count_questions, questions
+from flantune.evaluation.rank import BASELINES
+from flantune.evaluation.ranks import World
 from flantune.evaluation.samples import (
     Origin,
     arranged,
@@ -23,6 +29,8 @@ from flantune.evaluation.samples import (
     write_origin,
     write_samples,
 )
+from flantune.evaluation.store import ScoreStore
+from flantune.packing.chat import chat_tokens
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 from flantune.prompts.options import ArrangedPrompt
@@ -30,18 +38,26 @@ from flantune.types import Counts, Sample
 
 if TYPE_CHECKING:
     from flantune.config import EvaluationSettings, PackingSettings, PromptSettings
+    from flantune.evaluation.writing import Writer
     from flantune.models.load import LanguageModel
-    from flantune.packing.encode import Encoded
     from flantune.tasks.store import PreparedTask
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
-_PROTOCOL_VERSION = 1
+_PROTOCOL_VERSION = 2
 
-# Prompts encoded and sorted by length together. Bounds memory; long enough for even batches.
-_BLOCK = 2048
-
-# Prompts written to between two signs of progress; the model still reads them in batches of its own.
-_PIECE = 64
+# The choices of a codec that decide on samples.
+_KNOBS = (
+    "max_input_tokens",
+    "max_target_tokens",
+    "max_row_tokens",
+    "score_eos",
+    "inputs_eos",
+    "drops_exemplars",
+    "truncation",
+    "tokenization",
+    "joint_cut",
+    "prefix",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +102,24 @@ class Evaluated:
 class _Session:
     """What scoring each task of one call shares."""
 
-    lm: LanguageModel
-    codec: Codec
+    scorer: PromptScorer
     protocol: Protocol
     model_fingerprint: str
-    is_isolated: bool
+    store: ScoreStore
+    writer: Writer
     progress: Callable[[Progress], None] | None
+
+    @property
+    def codec(self) -> Codec:
+        return self.scorer.codec
+
+    @property
+    def lm(self) -> LanguageModel:
+        return self.scorer.lm
+
+    @property
+    def world(self) -> World:
+        return self.scorer.world
 
 
 def evaluate(
@@ -109,13 +137,14 @@ def evaluate(
 
     Classification tasks are answered by rank classification, generation tasks by greedy decoding. Which prompts are
     asked depends on tasks, settings and seed alone, so two models measured by two calls are asked the same. A task
-    whose samples are complete and were made from the same prompts by the same model is not measured again.
+    whose samples are complete and were made from the same prompts by the same model is not measured again; of others,
+    what the store has is not computed again. Under ``torchrun`` all processes make this call and share the work.
 
     Args:
         lm: The model; it is not changed.
         prepared: The tasks.
-        settings: Rows, shots, templates, scoring.
-        folder: Where ``samples/`` goes.
+        settings: Rows, shots, templates, protocol, store.
+        folder: Where ``samples/`` goes, and ``store/`` unless the settings say where.
         seed: Names the random draws of rows and exemplars.
         prompts: Style and separators.
         packing: Token budgets of inputs and targets.
@@ -127,107 +156,159 @@ def evaluate(
     Paper: FLAN 2021, section 2.3 and 3.
     """
     from flantune.evaluation.scoring import model_fingerprint
-    from flantune.models.selftest import check_isolation
 
     for entry in prepared:
         check_metrics(entry.task)
+    fingerprint = model_fingerprint(lm)
+    store = ScoreStore(settings.store or folder / "store")
+    codec = _codec(lm, settings, prompts, packing)
+    from flantune.evaluation.writing import writer_for
+
+    writes = any(entry.task.kind == "generation" for entry in prepared)
+    if writes and settings.backend != "transformers":
+        # Another engine's arithmetic: its answers are not those in the store.
+        fingerprint = f"{fingerprint} {settings.backend}"
     session = _Session(
-        lm=lm,
-        codec=Codec(
-            tokenizer=lm.tokenizer,
-            family=lm.family,
-            layout=Layout.from_settings(prompts),
-            max_input_tokens=packing.max_input_tokens,
-            max_target_tokens=packing.max_target_tokens,
-        ),
+        scorer=PromptScorer(lm, codec, store=store, batch_tokens=settings.batch_tokens, fingerprint=fingerprint),
         protocol=Protocol(evaluation=settings, prompts=prompts, seed=seed),
-        model_fingerprint=model_fingerprint(lm),
-        is_isolated=check_isolation(lm).is_isolated,
+        model_fingerprint=fingerprint,
+        store=store,
+        writer=writer_for(lm, settings.backend if writes else "transformers"),
         progress=progress,
     )
     return tuple(_evaluate_task(session, entry, folder=folder) for entry in prepared)
 
 
+def _codec(
+    lm: LanguageModel, settings: EvaluationSettings, prompts: PromptSettings, packing: PackingSettings
+) -> Codec:
+    """How the protocol turns prompts into tokens for this model."""
+    codec = Codec(
+        tokenizer=lm.tokenizer,
+        family=lm.family,
+        layout=Layout.from_settings(prompts),
+        max_input_tokens=packing.max_input_tokens,
+        max_target_tokens=packing.max_target_tokens,
+        prefix=lm.prefix_tokens,
+        chat=chat_tokens(lm.tokenizer, prompts),
+    )
+    return scoring_codec(codec, scoring_protocol(settings))
+
+
 def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -> Evaluated:
-    """One task: reuse its samples or make them."""
+    """One task: reuse its samples or make them. Of several processes the first writes."""
     started = time.perf_counter()
-    path = samples_path(folder, prepared.task.name)
+    name, world = prepared.task.name, session.world
+    path = samples_path(folder, name)
     fingerprint = _fingerprint(session, prepared)
-    origin = read_origin(path)
-    if origin is not None and origin.fingerprint == fingerprint:
-        return Evaluated(task=prepared.task.name, path=path, origin=origin, is_reused=True)
+    found = world.gather(read_origin(path) if world.is_first else None)[0]
+    if found is not None and found.fingerprint == fingerprint:
+        return Evaluated(task=name, path=path, origin=found, is_reused=True)
     counts: list[Counts] = []
-    written = write_samples(path, _samples(session, prepared, counts=counts, started=started))
+    samples = _samples(session, prepared, counts=counts, started=started)
+    written = write_samples(path, samples) if world.is_first else sum(1 for _ in samples)
     if not written:
         hint = "raise packing.max_target_tokens, have 0 among evaluation.shots, or leave it out with data.exclude"
-        raise EvaluationError("not one prompt of the task could be scored", where=prepared.task.name, hint=hint)
-    origin = Origin(
-        fingerprint=fingerprint,
-        samples=written,
-        sha256=file_sha256(path),
-        counts=sum(counts, Counts()),
-        seconds=time.perf_counter() - started,
-    )
-    write_origin(path, origin)
-    return Evaluated(task=prepared.task.name, path=path, origin=origin, is_reused=False)
+        raise EvaluationError("not one prompt of the task could be scored", where=name, hint=hint)
+    made = None
+    if world.is_first:
+        made = Origin(
+            fingerprint=fingerprint,
+            samples=written,
+            sha256=file_sha256(path),
+            counts=sum(counts, Counts()),
+            seconds=time.perf_counter() - started,
+        )
+        write_origin(path, made)
+    origin = world.gather(made)[0]
+    if origin is None:  # pragma: no cover - the first process has made it
+        raise EvaluationError("the first process gave no samples", where=name)
+    return Evaluated(task=name, path=path, origin=origin, is_reused=False)
 
 
 def _samples(session: _Session, prepared: PreparedTask, *, counts: list[Counts], started: float) -> Iterator[Sample]:
     """The samples of a task in the order of its questions; what happened to the prompts is added to ``counts``."""
     total, before = count_questions(prepared, session.protocol), 0
-    kind = prepared.task.kind
-    answer = _rank if kind == "classification" else _generate
-    asked = questions(prepared, session.protocol)
-    while block := list(islice(asked, _BLOCK)):
-        encoded = session.codec.encode_prompts(
-            [question.prompt for question in block], continuations="options" if kind == "classification" else "none"
-        )
-        counts.append(encoded.counts)
-        answered: dict[int, Sample] = {}
-        for at, sample in answer(session, block, encoded):
-            answered[at] = sample
-            _report(session, prepared, done=before + len(answered), total=total, started=started)
+    answer = _write
+    if prepared.task.kind == "classification":
+        answer = partial(_rank, blank=blank_of(prepared, session.protocol))
+    for block in _blocks(questions(prepared, session.protocol), session.scorer.wave_prompts):
+
+        def report(done: int, _: int, *, before: int = before) -> None:
+            if session.progress is not None:
+                seconds = time.perf_counter() - started
+                session.progress(Progress(task=prepared.task.name, done=before + done, total=total, seconds=seconds))
+
+        yield from answer(session, block, counts, report)
         before += len(block)
-        yield from (answered[at] for at in sorted(answered))
 
 
-def _rank(session: _Session, block: Sequence[Question], encoded: Encoded) -> Iterator[tuple[int, Sample]]:
-    """Rank classification of a block, as it gets done; prompts with an option too long are left out (and counted)."""
-    from flantune.evaluation.scoring import score_options, scoring_mode, without_end
+def _blocks(asked: Iterator[Question], size: int) -> Iterator[list[Question]]:
+    """Questions in blocks of about ``size`` that end where a group ends (see ``PromptScorer``)."""
+    block: list[Question] = []
+    for _, members in groupby(asked, key=lambda each: (each.shots, each.prompt.split, each.prompt.template)):
+        held: list[Question] = []
+        for question in members:
+            held.append(question)
+            if len(held) == GROUP_PROMPTS:
+                block, held = [*block, *held], []
+                if len(block) >= size:
+                    yield block
+                    block = []
+        block += held
+        if len(block) >= size:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+_Report = Callable[[int, int], None]
+
+
+def _rank(
+    session: _Session, block: Sequence[Question], counts: list[Counts], report: _Report, *, blank: Blank
+) -> Iterator[Sample]:
+    """Rank classification of a block; prompts with an option too long are left out (and counted)."""
+    prompts = [question.prompt for question in block]
+    scored = session.scorer.score(prompts, progress=report)
+    protocol = scoring_protocol(session.protocol.evaluation)
+    baselines = option_baselines(session.scorer, prompts, protocol, blank=blank)
+    for question, found, own in zip(block, scored, baselines, strict=True):
+        is_asked = found is not None and own is not None
+        counts.append(found.counts if found is not None and is_asked else Counts(prompts_dropped=1))
+        if found is not None and own is not None:
+            sample = _sample(session, question, found.counts)
+            yield replace(sample, scores=found.sums, lengths=found.tokens, greedy=found.greedy, baselines=own)
+
+
+def _write(session: _Session, block: Sequence[Question], counts: list[Counts], report: _Report) -> Iterator[Sample]:
+    """Greedy answers to a block."""
+    from flantune.evaluation.answering import written_texts
 
     settings = session.protocol.evaluation
-    kept = [(at, prompt) for at, prompt in enumerate(encoded) if prompt is not None]
-    prompts = [prompt for _, prompt in kept]
-    if not settings.score_end_of_sequence:
-        prompts = [without_end(prompt, where=f"{block[at].prompt.task}/options") for at, prompt in kept]
-    with scoring_mode(session.lm):
-        scored = score_options(session.lm, prompts, batch_tokens=settings.batch_tokens, is_isolated=session.is_isolated)
-        for result in scored:
-            at = kept[result.index][0]
-            sample = _sample(session, block[at], encoded.each[at])
-            yield at, replace(sample, scores=result.scores, lengths=result.lengths)
-
-
-def _generate(session: _Session, block: Sequence[Question], encoded: Encoded) -> Iterator[tuple[int, Sample]]:
-    """Greedy answers to a block, in pieces of similar length."""
-    from flantune.evaluation.scoring import scoring_mode, write_texts
-
-    settings = session.protocol.evaluation
-    kept = [(at, prompt) for at, prompt in enumerate(encoded) if prompt is not None]
-    kept.sort(key=lambda pair: -len(pair[1].inputs))
-    with scoring_mode(session.lm):
-        for start in range(0, len(kept), _PIECE):
-            piece = kept[start : start + _PIECE]
-            written = write_texts(
-                session.lm,
-                [prompt for _, prompt in piece],
-                max_new_tokens=settings.max_new_tokens,
-                batch_tokens=settings.batch_tokens,
-            )
-            for (at, _), tokens in zip(piece, written, strict=True):
-                sample = _sample(session, block[at], encoded.each[at])
-                text = _first_answer(session, session.codec.decode(tokens), is_few_shot=bool(sample.exemplar_rows))
-                yield at, replace(sample, prediction=text)
+    codec = within_positions(session.codec, session.lm, room=settings.max_new_tokens)
+    prompts = [question.prompt for question in block]
+    encoded = codec.encode_prompts(prompts, continuations="none")
+    counts.append(encoded.counts)
+    samples = [_sample(session, question, each) for question, each in zip(block, encoded.each, strict=True)]
+    texts = written_texts(
+        session.lm,
+        prompts,
+        encoded,
+        codec=codec,
+        stop=[_stop(session, sample) for sample in samples],
+        max_new_tokens=settings.max_new_tokens,
+        batch_tokens=settings.batch_tokens,
+        store=session.store,
+        fingerprint=session.model_fingerprint,
+        world=session.world,
+        progress=report,
+        writer=session.writer,
+    )
+    for sample, text in zip(samples, texts, strict=True):
+        if text is not None:
+            yield replace(sample, prediction=text.strip())
 
 
 def _sample(session: _Session, question: Question, counts: Counts) -> Sample:
@@ -245,27 +326,28 @@ def _sample(session: _Session, question: Question, counts: Counts) -> Sample:
         answer=prompt.answer,
         references=prompt.references,
         exemplar_rows=tuple(exemplar.row for exemplar in shown.exemplars),
+        group=prompt.group,
     )
     return arranged(sample, prompt.order) if isinstance(prompt, ArrangedPrompt) else sample
 
 
-def _first_answer(session: _Session, text: str, *, is_few_shot: bool) -> str:
-    """The model's answer alone.
+def _stop(session: _Session, sample: Sample) -> tuple[str, ...]:
+    """What ends an answer.
 
     After solved examples a model that was never taught to stop goes on with the next one. What follows the separator
     of exemplars is that next one, so it is cut off, for the base model and the tuned model alike; otherwise tuning
     would seem to teach answers where it only teaches to stop.
     """
     separator = session.codec.layout.exemplar_separator.replace(EOS_WORD, "")
-    if is_few_shot and separator:
-        text = text.split(separator, 1)[0]
-    return text.strip()
+    return (separator,) if sample.exemplar_rows and separator else ()
 
 
-def _report(session: _Session, prepared: PreparedTask, *, done: int, total: int, started: float) -> None:
-    if session.progress is not None:
-        seconds = time.perf_counter() - started
-        session.progress(Progress(task=prepared.task.name, done=done, total=total, seconds=seconds))
+def _baseline_choices(settings: EvaluationSettings, kind: str) -> dict[str, object]:
+    """What was asked besides the prompts; nothing where nothing was."""
+    if kind != "classification" or settings.normalization not in BASELINES:
+        return {}
+    protocol = scoring_protocol(settings)
+    return {"baselines": [protocol.normalization, protocol.domain_premise, protocol.content_free]}
 
 
 def _fingerprint(session: _Session, prepared: PreparedTask) -> str:
@@ -279,10 +361,10 @@ def _fingerprint(session: _Session, prepared: PreparedTask) -> str:
         "model": session.model_fingerprint,
         "kind": prepared.task.kind,
         "layout": asdict(codec.layout),
-        "max_input_tokens": codec.max_input_tokens,
-        "max_target_tokens": codec.max_target_tokens,
+        "codec": {name: getattr(codec, name) for name in _KNOBS},
+        "chat": asdict(codec.chat) if codec.chat is not None else None,
         "max_new_tokens": settings.max_new_tokens if prepared.task.kind == "generation" else None,
-        "score_end_of_sequence": settings.score_end_of_sequence,
+        **_baseline_choices(settings, prepared.task.kind),
     }
     digest = hashlib.sha256(json.dumps(limits, sort_keys=True).encode())
     for question in questions(prepared, session.protocol):

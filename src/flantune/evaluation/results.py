@@ -1,6 +1,7 @@
 """The shape of ``results.json``: the one definition its schema is made from.
 
-Every score lies in [0, 1] (normalized ones may be negative); ``docs/evaluation.md`` says what each number means.
+Every score lies in [0, 1], but for correlations, which lie in [-1, 1], and normalized scores, which may be negative;
+``docs/evaluation.md`` says what each number means.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from flantune.evaluation.rank import Normalization
 from flantune.types import Kind
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Score = Annotated[float, Field(ge=-1.0, le=1.0)]
+Distance = Annotated[float, Field(ge=0.0)]
 Natural = Annotated[int, Field(ge=0)]
 Direction = Literal["better", "worse", "undecided"]
+TieRule = Literal["first", "expected"]
 
 
 class Part(BaseModel):
@@ -33,7 +37,42 @@ class Estimate(Part):
     high: float
     """Upper end of the interval."""
     se: Annotated[float, Field(ge=0.0)]
-    """Standard error, clustered by example."""
+    """Standard error, clustered by example, or by group of examples."""
+
+
+class Difference(Estimate):
+    """A paired difference, tuned minus base."""
+
+    p: Share
+    """Two-sided p-value of no difference, by the standard error and the degrees of freedom of the interval."""
+    detectable: Distance
+    """Smallest true difference that would have been found, four times in five, at the file's level of confidence."""
+
+
+class Bootstrap(Part):
+    """The same difference by redrawing rows."""
+
+    low: float
+    """Lower end of the percentile interval."""
+    high: float
+    """Upper end of the percentile interval."""
+    p: Share
+    """Two-sided p-value: twice the share of replicates on zero's rarer side."""
+
+
+class CleanScores(Part):
+    """Both models on the rows that no training row overlaps with, by the headline metric."""
+
+    examples: Natural
+    """Clean rows."""
+    flagged: Natural
+    """Rows left out: they share words with training rows, or are near duplicates of one."""
+    base: Estimate | None
+    """Base model on the clean rows; null when none is left."""
+    tuned: Estimate | None
+    """Tuned model on the clean rows."""
+    difference: Difference | None
+    """Tuned minus base on the clean rows."""
 
 
 class TemplateScores(Part):
@@ -41,11 +80,15 @@ class TemplateScores(Part):
 
     template: str
     """Name of the template."""
-    value: Share
+    value: Score
     """Headline metric on the test rows."""
-    dev: Share | None
+    low: Share | None
+    """Lower end of Wilson's interval; null for metrics that are not right-or-wrong."""
+    high: Share | None
+    """Upper end of the same."""
+    dev: Score | None
     """Headline metric on the dev rows; null without dev rows."""
-    metrics: dict[str, Share]
+    metrics: dict[str, Score]
     """Every metric of the task on the test rows."""
 
 
@@ -54,23 +97,34 @@ class ModelScores(Part):
 
     mean: Estimate
     """Mean over templates. Paper: FLAN 2021, section 2.3."""
-    std: Annotated[float, Field(ge=0.0)]
+    std: Distance
     """Standard deviation over templates."""
-    median: Share
+    median: Score
     """Median over templates. Paper: T0, section 6."""
-    iqr: Share
+    iqr: Distance
     """Interquartile range over templates."""
+    range: Distance
+    """Best template minus worst template."""
+    worst_template: str
+    """The template with the lowest test score (of equals the first)."""
+    worst: Score
+    """Test score of that template."""
     best_dev_template: str | None
     """The template with the highest dev score (of equals the first); null without dev rows."""
-    best_dev_test: Share | None
+    best_dev_test: Score | None
     """Test score of that template. Paper: FLAN 2021, section 2.3."""
+    agreement: Share
+    """Share of rows that get the same answer from every template."""
     ties: Natural
-    """Answers for which two options scored the same; the first of them was taken."""
-    normalizations: dict[Normalization, Share]
+    """Answers for which two options scored the same."""
+    tie_rules: dict[TieRule, Score]
+    """Headline metric when the first of tied options is taken, and when each counts for its share; empty for metrics
+    without that choice."""
+    normalizations: dict[Normalization, Score]
     """Headline metric with log-likelihoods as sums, per token, per character and per byte; empty for generation."""
     templates: tuple[TemplateScores, ...]
     """Each template's scores, in the task's order."""
-    metrics: dict[str, Share]
+    metrics: dict[str, Score]
     """Every metric of the task, mean over templates."""
 
 
@@ -101,15 +155,28 @@ class TaskResult(Part):
     shots: Natural
     """Exemplars before each query."""
     chance: Share
-    """What guessing scores: mean of one over the number of options; 0 for generation."""
+    """What guessing scores by the headline metric; 0 for generation and for correlations."""
     examples: Natural
     """Test rows measured."""
+    groups: Natural
+    """Groups they form; as many as rows when each stands alone."""
+    rows_sha256: str
+    """Names the set of rows: runs with the same one were measured on the same rows."""
     models: Models
     """The scores."""
-    difference: Estimate
+    difference: Difference
     """Tuned minus base, on the same rows and templates."""
+    bootstrap: Bootstrap | None
+    """The same by redrawing rows; null when all replicates agree."""
+    q: Share
+    """Benjamini and Hochberg's false discovery rate: ``difference.p`` among all unseen (or all seen) tasks at these
+    shots."""
     mcnemar_p: Share | None
-    """Exact McNemar p-value over rows; null for metrics that are not right-or-wrong."""
+    """Exact McNemar p-value over rows; null for metrics that are not right-or-wrong, and for rows in groups."""
+    clean: CleanScores | None
+    """Scores without rows that training overlaps with; null when no contamination report lies with the run."""
+    signatures: dict[str, str]
+    """Metric → how it was computed, in the words of the library that computes it (sacrebleu)."""
     ties: Natural
     """Ties of both models together."""
 
@@ -127,13 +194,13 @@ class ClusterResult(Part):
     """Mean of the base model's task means."""
     tuned: Estimate
     """Mean of the tuned model's task means."""
-    difference: Estimate
+    difference: Difference
     """Mean of the tasks' paired differences."""
     base_normalized: Estimate
     """The same as a share of the way from chance to perfect."""
     tuned_normalized: Estimate
     """The same as a share of the way from chance to perfect."""
-    difference_normalized: Estimate
+    difference_normalized: Difference
     """The same as a share of the way from chance to perfect."""
     chance: Share
     """Mean of the tasks' chance."""
@@ -152,7 +219,7 @@ class OverallResult(Part):
     """Mean of the clusters' base scores."""
     tuned: Estimate
     """Mean of the clusters' tuned scores."""
-    difference: Estimate
+    difference: Difference
     """Mean of the clusters' differences."""
 
 
@@ -163,14 +230,16 @@ class Verdict(Part):
     """The sentence."""
     direction: Direction
     """"better" or "worse" only when the whole interval lies on that side of zero."""
-    base: Share | None
+    base: Score | None
     """Overall raw score of the base model at the first number of shots."""
-    tuned: Share | None
+    tuned: Score | None
     """The same of the tuned model."""
     difference: float | None
     """Tuned minus base."""
     interval: tuple[float, float] | None
     """Interval of the difference."""
+    detectable: Distance | None
+    """Smallest true difference that would have been found, four times in five."""
     chance: Share | None
     """What guessing would score."""
     tasks: Natural
@@ -182,7 +251,7 @@ class Verdict(Part):
 class Results(Part):
     """All scores of a run."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Literal[2] = Field(alias="schema")
     """Version of this format."""
     name: str
     """Title of the run."""
@@ -192,6 +261,10 @@ class Results(Part):
     """What log-likelihoods are divided by for the headline."""
     seed: int
     """The run's seed."""
+    protocol: dict[str, object]
+    """Every choice by which options were scored, and their fingerprint: only numbers with the same one compare."""
+    answer_parsing: str
+    """What was done to written answers before they were scored."""
     verdict: Verdict
     """The headline."""
     overall: tuple[OverallResult, ...]

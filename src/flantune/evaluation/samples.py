@@ -1,27 +1,33 @@
-"""Samples on disk: one line of JSON a scored prompt, from which every number can be computed again.
+"""Samples on disk: one row a scored prompt, from which every number can be computed again.
 
-``<folder>/samples/<task>.jsonl.gz`` holds the samples; ``<folder>/origins/<task>.json`` says what they were made from
-and is written last, so a task counts as done only when both agree.
+``<folder>/samples/<task>.parquet`` holds the samples, the matrix of rows, templates, exemplar sets and options;
+``<folder>/origins/<task>.json`` says what they were made from and is written last, so a task counts as done only when
+both agree. Any program that reads Parquet can read it.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
-import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flantune.errors import EvaluationError
 from flantune.files import read_json, write_json
 from flantune.types import Counts, Sample
 
+if TYPE_CHECKING:
+    import pyarrow
+
+SUFFIX = ".parquet"
+
+# Samples of a row group: what reading and writing hold in memory at once.
+_GROUP = 1_024
 _TUPLES = frozenset(f.name for f in fields(Sample) if str(f.type).startswith("tuple"))
 _NAMES = frozenset(f.name for f in fields(Sample))
 
@@ -43,8 +49,8 @@ class Origin:
 
     Attributes:
         fingerprint: Changes when the model, a prompt or the protocol changes.
-        samples: Lines of the file.
-        sha256: Of the compressed file.
+        samples: Rows of the file.
+        sha256: Of the file.
         counts: Prompts shortened, exemplars dropped, prompts dropped.
         seconds: Time spent scoring.
     """
@@ -65,9 +71,9 @@ def samples_path(folder: Path, task: str) -> Path:
     """Where a task's samples lie; characters that no file name may hold are percent-encoded.
 
     >>> samples_path(Path("base"), "my/task").as_posix()
-    'base/samples/my%2Ftask.jsonl.gz'
+    'base/samples/my%2Ftask.parquet'
     """
-    return folder / "samples" / f"{quote(task, safe=' +,;=@~()[]!')}.jsonl.gz"
+    return folder / "samples" / f"{quote(task, safe=' +,;=@~()[]!')}{SUFFIX}"
 
 
 def origin_path(path: Path) -> Path:
@@ -76,25 +82,29 @@ def origin_path(path: Path) -> Path:
     >>> origin_path(samples_path(Path("base"), "rte")).as_posix()
     'base/origins/rte.json'
     """
-    return path.parent.parent / "origins" / f"{path.name.removesuffix('.jsonl.gz')}.json"
+    return path.parent.parent / "origins" / f"{path.name.removesuffix(SUFFIX)}.json"
 
 
 def read_samples(path: Path) -> Iterator[Sample]:
-    """The samples of one task, one at a time.
+    """The samples of one task, in order, a thousand in memory at a time.
 
     Raises:
         EvaluationError: The file is missing, cut off or not made of samples.
     """
+    import pyarrow as pa
+    from pyarrow import parquet
+
     hint = "repeat the run: it scores again what is missing"
     number = 0
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                number += 1
-                yield _from_json(line)
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_GROUP):
+                for raw in batch.to_pylist():
+                    number += 1
+                    yield _from_row(raw)
     except FileNotFoundError:
         raise EvaluationError("no samples here", where=str(path), hint=hint) from None
-    except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise EvaluationError(f"not a sample: {error}", where=f"{path}:{number}", hint=hint) from None
 
 
@@ -106,20 +116,21 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> int:
     Raises:
         EvaluationError: The folder cannot be written, or a score is not a finite number.
     """
+    from pyarrow import parquet
+
     temporary = path.with_name(f".{path.name}.tmp")
-    count = 0
+    count, coming = 0, iter(samples)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # What the old file was made from must not speak for the new one.
         origin_path(path).unlink(missing_ok=True)
-        with (
-            temporary.open("wb") as raw,
-            gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
-            io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as lines,
-        ):
-            for sample in samples:
-                lines.write(to_line(sample))
-                count += 1
+        schema = _schema()
+        with parquet.ParquetWriter(
+            temporary, schema, compression="zstd", use_dictionary=_TEXTS, write_statistics=False
+        ) as writer:
+            while block := list(islice(coming, _GROUP)):
+                writer.write_table(_table(block, schema), row_group_size=_GROUP)
+                count += len(block)
         _sync(temporary)
         temporary.replace(path)
     except OSError as error:
@@ -153,8 +164,48 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def to_line(sample: Sample) -> str:
-    """A sample as one line of JSON.
+# Texts that repeat from row to row are kept once a row group.
+_TEXTS = ["task", "split", "template", "inputs", "options.list.element", "references.list.element", "group"]
+
+_ARROW: Mapping[str, str] = {
+    "str": "string",
+    "SplitRole": "string",
+    "int": "int32",
+    "int | None": "int32",
+    "float | None": "float64",
+    "bool": "bool",
+    "tuple[str, ...]": "string*",
+    "tuple[int, ...]": "int32*",
+    "tuple[float, ...]": "float64*",
+    "tuple[bool, ...]": "bool*",
+}
+"""Type of a sample's field → type of its column; a star makes a list."""
+
+
+def _schema() -> pyarrow.Schema:
+    """One column a field of a sample, then the order of options and their sizes."""
+    import pyarrow as pa
+
+    def column(kind: str) -> pyarrow.DataType:
+        whole = pa.type_for_alias(kind.removesuffix("*"))
+        return pa.list_(whole) if kind.endswith("*") else whole
+
+    own = {field.name: _ARROW[str(field.type)] for field in fields(Sample)}
+    more = {"order": "int32*", "characters": "int32*", "bytes": "int32*"}
+    return pa.schema([pa.field(name, column(kind)) for name, kind in (own | more).items()])
+
+
+def _table(samples: Sequence[Sample], schema: pyarrow.Schema) -> pyarrow.Table:
+    import pyarrow as pa
+
+    rows = [_to_row(sample) for sample in samples]
+    # Lone surrogates, which no file of text can hold, become question marks.
+    columns = {name: [_sound(row[name]) for row in rows] for name in schema.names}
+    return pa.table(columns, schema=schema)
+
+
+def _to_row(sample: Sample) -> dict[str, Any]:
+    """A sample as the values of its columns.
 
     Raises:
         EvaluationError: A score is not a finite number.
@@ -164,16 +215,23 @@ def to_line(sample: Sample) -> str:
         hint = 'the model itself gives it: try dtype = "float32", or look at its weights'
         raise EvaluationError("an option's log-likelihood is not a finite number", where=where, hint=hint)
     values = {name: getattr(sample, name) for name in Sample.__slots__}
-    if isinstance(sample, ArrangedSample):
-        values["order"] = sample.order
-    return json.dumps(values, ensure_ascii=True, separators=(",", ":"), allow_nan=False) + "\n"
+    return values | {
+        "order": sample.order if isinstance(sample, ArrangedSample) else (),
+        "characters": tuple(map(len, sample.options)),
+        "bytes": tuple(len(option.encode("utf-8", "replace")) for option in sample.options),
+    }
 
 
-def _from_json(line: str) -> Sample:
-    raw: dict[str, Any] = json.loads(line)
+def _from_row(raw: Mapping[str, Any]) -> Sample:
     known: dict[str, Any] = {name: value for name, value in raw.items() if name in _NAMES}
-    known |= {name: tuple(known[name]) for name in _TUPLES & known.keys()}
+    known |= {name: tuple(known[name] or ()) for name in _TUPLES & known.keys()}
     return ArrangedSample(**known, order=tuple(raw["order"])) if raw.get("order") else Sample(**known)
+
+
+def _sound(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return [_sound(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _sync(path: Path) -> None:

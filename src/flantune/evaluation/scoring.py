@@ -1,124 +1,67 @@
-"""A model's answers to prompts: the log-likelihood of each option, or a text. The only module here that needs torch."""
+"""The state in which a model is read, and its name by content."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from flantune.errors import EvaluationError
-from flantune.models.forward import target_logprobs
-from flantune.models.generate import generate
-from flantune.packing.batches import pack_for_scoring
+from flantune.models.lean import lean_operations
 
 if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
-    from flantune.types import EncodedPrompt, Pack
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptionScores:
-    """What a model thinks of each option of one prompt.
-
-    Attributes:
-        index: Which of the prompts.
-        scores: Summed log-likelihood of each option, natural log.
-        lengths: Tokens summed for each option.
-    """
-
-    index: int
-    scores: tuple[float, ...]
-    lengths: tuple[int, ...]
+# What a config says about how it came here, and about training and writing.
+_NAMING = {
+    "architectures",
+    "dtype",
+    "torch_dtype",
+    "name_or_path",
+    "transformers_version",
+    "use_cache",
+    "tie_word_embeddings",
+    "scale_decoder_outputs",
+}
 
 
 @contextmanager
 def scoring_mode(lm: LanguageModel) -> Iterator[None]:
-    """No dropout and no gradients while scoring; the model's own mode comes back afterwards."""
-    was_training = lm.model.training
-    lm.model.train(False)
+    """No dropout and no gradients while scoring, small operations in lean forms; afterwards all is as it was."""
+    training = [module for module in lm.model.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
-        with torch.no_grad():
+        with torch.no_grad(), lean_operations(lm):
             yield
     finally:
-        lm.model.train(was_training)
-
-
-def score_options(
-    lm: LanguageModel, encoded: Sequence[EncodedPrompt], *, batch_tokens: int, is_isolated: bool
-) -> Iterator[OptionScores]:
-    """Scores every continuation of every prompt, in the order in which their batches come.
-
-    A prompt's inputs go through the model once; its options branch off them. One pass gives all that the four
-    normalizations need.
-
-    Args:
-        lm: The model.
-        encoded: Prompts with one continuation an option.
-        batch_tokens: Array positions of one forward pass.
-        is_isolated: False for a model that lets prompts in a row see each other: one row an option, then.
-
-    Paper: FLAN 2021, section 2.3; T0, section 5.
-    """
-    pending: dict[int, dict[int, float]] = {}
-    batches = pack_for_scoring(encoded, family=lm.family, batch_tokens=batch_tokens, is_isolated=is_isolated)
-    for batch in batches:
-        sums = item_sums(lm, batch.pack, items=len(batch.items))
-        for (index, option), score in zip(batch.items, sums.tolist(), strict=True):
-            scores = pending.setdefault(index, {})
-            # A millionth of a nat is below what float32 can tell apart.
-            scores[option] = round(score, 6)
-            if len(scores) == len(encoded[index].targets):
-                del pending[index]
-                yield OptionScores(
-                    index=index,
-                    scores=tuple(scores[at] for at in range(len(scores))),
-                    lengths=tuple(map(len, encoded[index].targets)),
-                )
-
-
-def item_sums(lm: LanguageModel, pack: Pack, *, items: int) -> NDArray[np.float64]:
-    """Summed log-likelihood of each continuation of a pack, added up in float64; shape [items]."""
-    logprobs = target_logprobs(lm, pack).logprobs
-    weights = logprobs.double().cpu().numpy()
-    return np.bincount(pack.targets.item, weights=weights, minlength=items).astype(np.float64)
-
-
-def write_texts(
-    lm: LanguageModel, encoded: Sequence[EncodedPrompt], *, max_new_tokens: int, batch_tokens: int
-) -> list[list[int]]:
-    """What the model writes after each prompt, greedily, as token ids up to the end-of-sequence token."""
-    inputs = [prompt.inputs for prompt in encoded]
-    return generate(lm, inputs, max_new_tokens=max_new_tokens, batch_tokens=batch_tokens)
-
-
-def without_end(encoded: EncodedPrompt, *, where: str) -> EncodedPrompt:
-    """The prompt with the end-of-sequence token of each option not asked for, and so not counted.
-
-    Raises:
-        EvaluationError: An option has no other token.
-    """
-    targets = tuple(target[:-1] for target in encoded.targets)
-    if not all(map(len, targets)):
-        hint = "set evaluation.score_end_of_sequence = true"
-        raise EvaluationError("an empty option has no log-likelihood without its end", where=where, hint=hint)
-    return replace(encoded, targets=targets)
+        for module in training:
+            module.training = True
 
 
 def model_fingerprint(lm: LanguageModel) -> str:
-    """A name for the model's weights, arithmetic and tokenizer, by content."""
+    """A name for the model by content: weights, buffers, config, arithmetic and tokenizer.
+
+    The config's own name, path and library version do not count, so a copy in another folder has the same name.
+    """
     digest = hashlib.sha256(f"{lm.family} {lm.compute_dtype}".encode())
     with torch.no_grad():
-        for name, parameter in lm.model.named_parameters():
-            digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
-            digest.update(parameter.detach().contiguous().view(torch.uint8).cpu().numpy().data)
+        for name, tensor in [*lm.model.named_parameters(), *lm.model.named_buffers()]:
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy().data)
+    digest.update(_config_text(lm).encode("utf-8"))
     digest.update(_tokenizer_text(lm).encode("utf-8"))
     return digest.hexdigest()
+
+
+def _config_text(lm: LanguageModel) -> str:
+    settings = lm.model.config.to_dict()
+    kept = {key: value for key, value in settings.items() if not key.startswith("_") and key not in _NAMING}
+    return json.dumps(kept, sort_keys=True, default=str)
 
 
 def _tokenizer_text(lm: LanguageModel) -> str:

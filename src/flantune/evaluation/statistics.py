@@ -16,6 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+POWER = 0.8
+"""How likely the smallest detectable difference is to be found."""
 
 SCORE = (0.0, 1.0)
 DIFFERENCE = (-1.0, 1.0)
@@ -55,11 +59,13 @@ class Spread:
         std: Standard deviation (n − 1); 0 for a single template. Paper: FLAN 2021, section 2.3.
         median: Median. Paper: T0, section 6.
         iqr: Interquartile range, by linear interpolation. Paper: T0, section 6.
+        range: Best minus worst.
     """
 
     std: float
     median: float
     iqr: float
+    range: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,23 +83,40 @@ class Part:
     mean: Mean
 
 
-def clustered_mean(cells: Floats, *, span: tuple[float, float], confidence: float) -> Mean:
+def clustered_mean(
+    cells: Floats, *, span: tuple[float, float], confidence: float, groups: Integers | None = None
+) -> Mean:
     """The mean over examples of each example's mean over templates; shape of ``cells``: [examples, templates].
 
-    A missing cell is nan and left out of its example's mean.
+    A missing cell is nan and left out of its example's mean; an example without any cell is left out.
 
     Args:
         cells: Scores of the examples under each template.
         span: Lowest and highest possible value of a cell.
         confidence: Level at which the interval will be asked for; only used when all examples agree.
+        groups: Group of each example, shape [examples]: examples of one group rise and fall together and are one
+            observation, whose weight is their number. None: each stands alone.
 
-    >>> clustered_mean(np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]), span=SCORE, confidence=0.95).value
+    >>> cells = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+    >>> clustered_mean(cells, span=SCORE, confidence=0.95).value
     0.5
+    >>> one_question = clustered_mean(cells, span=SCORE, confidence=0.95, groups=np.array([0, 0, 1]))
+    >>> one_question.value, one_question.df
+    (0.5, 1)
     """
-    units = np.nanmean(cells, axis=1)
-    count = len(units)
-    se = float(units.std(ddof=1) / math.sqrt(count)) if count > 1 else 0.0
-    return measured_mean(float(units.mean()), se=se, examples=count, span=span, confidence=confidence)
+    units, members = units_of(cells, groups)
+    value = float(units.mean())
+    sums = np.bincount(members, weights=units - value)
+    count = len(sums)
+    se = math.sqrt(float((sums**2).sum()) * count / (count - 1)) / len(units) if count > 1 else 0.0
+    return measured_mean(value, se=se, examples=count, span=span, confidence=confidence)
+
+
+def units_of(cells: Floats, groups: Integers | None = None) -> tuple[Floats, Integers]:
+    """Each example's mean over templates, and its group numbered from 0; examples without any cell are left out."""
+    is_there = ~np.isnan(cells).all(axis=1)
+    members = np.arange(len(cells)) if groups is None else groups
+    return np.nanmean(cells[is_there], axis=1), np.unique(members[is_there], return_inverse=True)[1]
 
 
 def bootstrap_mean(scores: Floats, *, examples: int, span: tuple[float, float], confidence: float) -> Mean:
@@ -109,26 +132,61 @@ def bootstrap_mean(scores: Floats, *, examples: int, span: tuple[float, float], 
     return measured_mean(float(scores[0]), se=se, examples=examples, span=span, confidence=confidence)
 
 
-def resample(score: Callable[[Floats], Floats], *, examples: int, replicates: int, seed: int) -> Floats:
+def resample(
+    score: Callable[[Floats], Floats], *, examples: int, replicates: int, seed: int, groups: Integers | None = None
+) -> Floats:
     """A score on the examples as they are, then on bootstrap replicates; shape [1 + replicates].
 
-    Whole examples are drawn with replacement, which keeps an example's templates together. The same seed draws the
-    same examples, so that two models are compared on equal replicates.
+    Whole examples are drawn with replacement, which keeps an example's templates together; with groups, whole groups.
+    The same seed draws the same examples, so that two models are compared on equal replicates. How often each is
+    drawn is one multinomial draw, so that a score of sums is a product of matrices.
 
     Args:
         score: Weights of the examples [n, examples] to scores [n].
         examples: How many there are.
         replicates: How many times they are drawn.
         seed: Names the draws.
+        groups: Group of each example, numbered from 0; None: each stands alone.
     """
     generator = np.random.Generator(np.random.Philox(key=seed))
-    shares = np.full(examples, 1.0 / examples)
+    count = examples if groups is None else int(groups.max()) + 1
+    shares = np.full(count, 1.0 / count)
     scores = [score(np.ones((1, examples)))]
     block = max(1, _MOST_WEIGHTS // examples)
     for start in range(0, replicates, block):
-        weights = generator.multinomial(examples, shares, size=min(block, replicates - start))
-        scores.append(score(weights.astype(np.float64)))
+        drawn = generator.multinomial(count, shares, size=min(block, replicates - start)).astype(np.float64)
+        scores.append(score(drawn if groups is None else drawn[:, groups]))
     return np.concatenate(scores)
+
+
+def resampled_mean(cells: Floats, *, replicates: int, seed: int, groups: Integers | None = None) -> Floats:
+    """``clustered_mean``'s value on the examples as they are, then on bootstrap replicates."""
+    units, members = units_of(cells, groups)
+
+    def score(weights: Floats) -> Floats:
+        return np.asarray(weights @ units / np.maximum(weights.sum(axis=1), 1.0))
+
+    return resample(score, examples=len(units), replicates=replicates, seed=seed, groups=members)
+
+
+def percentile_interval(replicates: Floats, *, confidence: float) -> Interval:
+    """The bootstrap's interval: what lies between the outer shares of the replicates.
+
+    >>> percentile_interval(np.arange(101.0), confidence=0.5)
+    Interval(low=25.0, high=75.0)
+    """
+    low, high = np.quantile(replicates, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
+    return Interval(low=float(low), high=float(high))
+
+
+def bootstrap_p(replicates: Floats) -> float:
+    """Two-sided p-value of a difference: twice the share of replicates on zero's rarer side, itself counted in.
+
+    >>> bootstrap_p(np.array([0.1, 0.2, 0.3, -0.1]))
+    0.8
+    """
+    below, above = int((replicates <= 0.0).sum()), int((replicates >= 0.0).sum())
+    return min(1.0, 2.0 * (min(below, above) + 1) / (len(replicates) + 1))
 
 
 def measured_mean(value: float, *, se: float, examples: int, span: tuple[float, float], confidence: float) -> Mean:
@@ -182,6 +240,89 @@ def t_interval(mean: Mean, *, confidence: float, span: tuple[float, float]) -> I
     return Interval(low=max(mean.value - half, span[0]), high=min(mean.value + half, span[1]))
 
 
+def wilson_interval(value: float, *, examples: int, confidence: float) -> Interval:
+    """The interval of a single accuracy: right answers out of so many, each asked once.
+
+    Unlike the plain interval it is never empty, never leaves [0, 1], and keeps its level near 0 and 1.
+
+    Paper: Wilson 1927.
+
+    >>> wilson_interval(0.9, examples=10, confidence=0.95)
+    Interval(low=0.595..., high=0.982...)
+    """
+    from scipy.special import ndtri
+
+    z2 = float(ndtri(0.5 + confidence / 2.0)) ** 2
+    middle = (value + z2 / (2 * examples)) / (1 + z2 / examples)
+    half = math.sqrt(z2 * (value * (1 - value) / examples + z2 / (4 * examples**2))) / (1 + z2 / examples)
+    return Interval(low=max(middle - half, 0.0), high=min(middle + half, 1.0))
+
+
+def t_test_p(mean: Mean) -> float:
+    """Two-sided p-value of a difference being nothing but chance, in step with ``t_interval``.
+
+    >>> round(t_test_p(Mean(value=0.2, se=0.1, df=1e9)), 4)
+    0.0455
+    """
+    from scipy.special import stdtr
+
+    if mean.se <= 0.0:
+        return 1.0 if mean.value == 0.0 else 0.0
+    return float(2.0 * stdtr(mean.df, -abs(mean.value) / mean.se))
+
+
+def detectable_difference(mean: Mean, *, confidence: float, power: float = POWER) -> float:
+    """The smallest true difference that a measurement this precise would find significant, with so much power.
+
+    A difference that was not found and is smaller than this was never likely to be found: more rows are needed to
+    see it, four times as many for half of it.
+
+    Paper: Miller 2024, "Adding Error Bars to Evals", section 5.
+
+    >>> round(detectable_difference(Mean(value=0.0, se=0.01, df=1e9), confidence=0.95), 4)
+    0.028
+    """
+    from scipy.special import stdtrit
+
+    return (t_quantile(confidence, mean.df) + float(stdtrit(mean.df, power))) * mean.se
+
+
+def false_discovery_rates(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Benjamini and Hochberg's q-values: calling all tasks with q ≤ 0.05 changed, 5 % of the calls are expected wrong.
+
+    Without it one task in twenty would seem to change although nothing did.
+
+    Paper: Benjamini and Hochberg 1995.
+
+    >>> false_discovery_rates([0.01, 0.04, 0.03, 0.5])
+    (0.04, 0.053..., 0.053..., 0.5)
+    """
+    count = len(p_values)
+    order = sorted(range(count), key=lambda at: p_values[at], reverse=True)
+    rates, lowest = [1.0] * count, 1.0
+    for place, at in enumerate(order):
+        lowest = min(lowest, p_values[at] * count / (count - place))
+        rates[at] = lowest
+    return tuple(rates)
+
+
+def agreement_rate(answers: Integers) -> float:
+    """Share of rows that get the same answer from every template; shape of ``answers``: [rows, templates].
+
+    A missing answer is −1 and has no say; rows with fewer than two answers are not counted. 1 with one template.
+
+    >>> agreement_rate(np.array([[1, 1, 1], [0, 1, 0], [1, -1, 1], [0, -1, -1]]))
+    0.666...
+    """
+    is_there = answers >= 0
+    asked = answers[is_there.sum(axis=1) > 1]
+    if not len(asked):
+        return 1.0
+    highest = asked.max(axis=1)
+    lowest = np.where(asked >= 0, asked, highest[:, None]).min(axis=1)
+    return float((highest == lowest).mean())
+
+
 def t_quantile(confidence: float, df: float) -> float:
     """How many standard errors an interval reaches to either side.
 
@@ -207,7 +348,7 @@ def mcnemar_p(base: Floats, tuned: Floats) -> float:
     """
     from scipy.special import bdtr
 
-    was, now = np.nanmean(base, axis=1) > 0.5, np.nanmean(tuned, axis=1) > 0.5
+    was, now = (units_of(cells)[0] > 0.5 for cells in (base, tuned))
     gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
     if gained + lost == 0:
         return 1.0
@@ -239,8 +380,8 @@ def spread_over_templates(values: Sequence[float]) -> Spread:
     """How much the score depends on the wording of the instruction.
 
     >>> spread_over_templates([0.2, 0.4, 0.6, 0.8])
-    Spread(std=0.258..., median=0.5, iqr=0.3...)
+    Spread(std=0.258..., median=0.5, iqr=0.3..., range=0.6...)
     """
-    lower, middle, upper = np.quantile(values, [0.25, 0.5, 0.75])
+    worst, lower, middle, upper, best = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0])
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return Spread(std=deviation, median=float(middle), iqr=float(upper - lower))
+    return Spread(std=deviation, median=float(middle), iqr=float(upper - lower), range=float(best - worst))

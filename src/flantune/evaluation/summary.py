@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,20 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.comparison import (
     Means,
     Pair,
+    bootstrap_of,
     check_same_cells,
+    clean_scores,
     compare_means,
+    difference_estimate,
     estimate,
     mcnemar_of,
     score_models,
+    task_difference,
 )
+from flantune.evaluation.presets import scoring_protocol
 from flantune.evaluation.results import (
     ClusterResult,
+    Difference,
     Estimate,
     OverallResult,
     Results,
@@ -28,9 +34,9 @@ from flantune.evaluation.results import (
     to_json,
 )
 from flantune.evaluation.samples import read_samples, samples_path
-from flantune.evaluation.statistics import DIFFERENCE, SCORE, Mean, above_chance, combine
+from flantune.evaluation.statistics import Mean, above_chance, combine, false_discovery_rates
 from flantune.evaluation.statistics import Part as Share
-from flantune.evaluation.tables import Table, columns_of, read_tables
+from flantune.evaluation.tables import Columns, Table, columns_of, read_tables
 from flantune.evaluation.verdict import make_verdict, no_verdict
 from flantune.prompts.hashing import stream_key
 from flantune.types import Kind, SplitRole
@@ -38,7 +44,6 @@ from flantune.types import Kind, SplitRole
 if TYPE_CHECKING:
     from flantune.config import EvaluationSettings
 
-_NORMALIZED = (-math.inf, 1.0)
 _ANY = (-math.inf, math.inf)
 
 
@@ -51,12 +56,14 @@ class FoldInput:
         clusters: Clusters held out.
         unseen: Names of the tasks measured as unseen.
         seen: Names of tasks measured although they were trained on; reported apart.
+        flagged: Task → test rows that overlap with the fold's training rows; None: nobody looked.
     """
 
     name: str
     clusters: tuple[str, ...]
     unseen: tuple[str, ...]
     seen: tuple[str, ...] = ()
+    flagged: Mapping[str, Collection[int]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,19 +110,23 @@ def summarize(
         EvaluationError: Samples are missing, damaged, or the two models were asked different prompts.
     """
     known = {task.name: task for task in tasks}
-    entries = [
-        entry
-        for fold in folds
-        for task, is_seen in _measured(fold, known)
-        for entry in _entries(folder, fold, task, settings, is_seen=is_seen, seed=seed)
-    ]
+    entries = _with_false_discovery_rates(
+        [
+            entry
+            for fold in folds
+            for task, is_seen in _measured(fold, known)
+            for entry in _entries(folder, fold, task, settings, is_seen=is_seen, seed=seed)
+        ]
+    )
     clusters = list(_clusters(entries, folds, settings))
     results = Results(
-        schema=1,
+        schema=2,
         name=name,
         confidence=settings.confidence,
         normalization=settings.normalization,
         seed=seed,
+        protocol=scoring_protocol(settings).to_json(),
+        answer_parsing=settings.answer_parsing,
         verdict=_verdict(entries, clusters, settings),
         overall=tuple(_overall(entries, clusters, settings)),
         clusters=tuple(clusters),
@@ -135,7 +146,13 @@ def _measured(fold: FoldInput, known: Mapping[str, TaskInfo]) -> Iterator[tuple[
 def _entries(
     folder: Path, fold: FoldInput, task: TaskInfo, settings: EvaluationSettings, *, is_seen: bool, seed: int
 ) -> Iterator[_Entry]:
-    columns = columns_of(task.kind, task.metrics, normalization=settings.normalization)
+    columns = columns_of(
+        task.kind,
+        task.metrics,
+        normalization=settings.normalization,
+        ties=scoring_protocol(settings).ties,
+        answer_parsing=settings.answer_parsing,
+    )
     base_path = samples_path(folder / "base", task.name)
     tuned_path = samples_path(folder / "folds" / fold.name / "tuned", task.name)
     base, tuned = (read_tables(read_samples(path), columns) for path in (base_path, tuned_path))
@@ -147,26 +164,60 @@ def _entries(
         if pair is None:
             continue
         check_same_cells(pair, where=f"{tuned_path}, {shots} shots")
-        key = stream_key(seed, "bootstrap", task.name)
-        means = compare_means(pair, columns.headline, seed=key, confidence=settings.confidence)
-        yield _Entry(
-            means=means,
-            result=TaskResult(
-                task=task.name,
-                clusters=task.clusters,
-                fold=fold.name,
-                is_seen=is_seen,
-                kind=task.kind,
-                metric=columns.headline.metric.name,
-                shots=shots,
-                chance=pair.base.chance,
-                examples=len(pair.base.rows),
-                models=score_models(pair, columns, means, confidence=settings.confidence),
-                difference=estimate(means.difference, confidence=settings.confidence, span=DIFFERENCE),
-                mcnemar_p=mcnemar_of(pair, columns.headline),
-                ties=pair.base.ties + pair.tuned.ties,
-            ),
-        )
+        yield _entry(pair, columns, fold, task, settings, shots=shots, is_seen=is_seen, seed=seed)
+
+
+def _entry(
+    pair: Pair, columns: Columns, fold: FoldInput, task: TaskInfo, settings: EvaluationSettings, *,
+    shots: int, is_seen: bool, seed: int,
+) -> _Entry:  # fmt: skip
+    key, confidence, headline = stream_key(seed, "bootstrap", task.name), settings.confidence, columns.headline
+    means = compare_means(pair, headline, seed=key, confidence=confidence)
+    flagged = None if fold.flagged is None or is_seen else fold.flagged.get(task.name, ())
+    result = TaskResult(
+        task=task.name,
+        clusters=task.clusters,
+        fold=fold.name,
+        is_seen=is_seen,
+        kind=task.kind,
+        metric=headline.metric.name,
+        shots=shots,
+        chance=pair.base.chance,
+        examples=len(pair.base.rows),
+        groups=int(pair.base.groups.max()) + 1,
+        rows_sha256=pair.base.rows_sha256,
+        models=score_models(pair, columns, means, confidence=confidence),
+        difference=task_difference(means, confidence=confidence),
+        bootstrap=bootstrap_of(means, confidence=confidence),
+        q=1.0,  # known once all tasks are
+        mcnemar_p=mcnemar_of(pair, headline),
+        clean=None if flagged is None else clean_scores(pair, headline, flagged, seed=key, confidence=confidence),
+        signatures=_signatures(pair.base, columns),
+        ties=pair.base.ties + pair.tuned.ties,
+    )
+    return _Entry(means=means, result=result)
+
+
+def _signatures(table: Table, columns: Columns) -> dict[str, str]:
+    """How metrics were computed, for those whose library says so."""
+    metrics = [column.metric for column in (columns.headline, *columns.others)]
+    return {metric.name: metric.signature(table.references) for metric in metrics if metric.signature is not None}
+
+
+def _with_false_discovery_rates(entries: Sequence[_Entry]) -> list[_Entry]:
+    """The entries with q-values: seen and unseen tasks apart, each number of exemplars apart.
+
+    Paper: Benjamini and Hochberg 1995.
+    """
+    families: dict[tuple[bool, int], list[int]] = {}
+    for at, entry in enumerate(entries):
+        families.setdefault((entry.result.is_seen, entry.result.shots), []).append(at)
+    rated = list(entries)
+    for members in families.values():
+        rates = false_discovery_rates([entries[at].result.difference.p for at in members])
+        for at, rate in zip(members, rates, strict=True):
+            rated[at] = replace(entries[at], result=entries[at].result.model_copy(update={"q": rate}))
+    return rated
 
 
 def _pair(
@@ -276,25 +327,26 @@ def _macro_weights(
 class _Scores:
     base: Estimate
     tuned: Estimate
-    difference: Estimate
+    difference: Difference
 
 
 def _scores(weighted: Sequence[tuple[float, _Entry]], confidence: float, *, is_normalized: bool) -> _Scores:
-    def combined(pick: Callable[[Means], Mean], *, span: tuple[float, float], is_difference: bool = False) -> Estimate:
+    def combined(pick: Callable[[Means], Mean], *, is_difference: bool = False) -> Mean:
         parts = []
         for weight, entry in weighted:
             mean, chance = pick(entry.means), entry.result.chance
             if is_normalized:
                 mean = above_chance(mean, chance, is_difference=is_difference)
             parts.append(Share(task=entry.result.task, weight=weight, mean=mean))
-        return estimate(combine(parts), confidence=confidence, span=span)
+        return combine(parts)
 
-    span = _NORMALIZED if is_normalized else SCORE
+    lowest = -math.inf if is_normalized else min(entry.means.span[0] for _, entry in weighted)
+    changes = _ANY if is_normalized else (lowest - 1.0, 1.0 - lowest)
     return _Scores(
-        base=combined(lambda means: means.base, span=span),
-        tuned=combined(lambda means: means.tuned, span=span),
-        difference=combined(
-            lambda means: means.difference, span=_ANY if is_normalized else DIFFERENCE, is_difference=True
+        base=estimate(combined(lambda means: means.base), confidence=confidence, span=(lowest, 1.0)),
+        tuned=estimate(combined(lambda means: means.tuned), confidence=confidence, span=(lowest, 1.0)),
+        difference=difference_estimate(
+            combined(lambda means: means.difference, is_difference=True), confidence=confidence, span=changes
         ),
     )
 

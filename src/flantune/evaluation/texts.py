@@ -1,28 +1,18 @@
-"""How near a generated text comes to its references: exact match, token F1, ROUGE and BLEU's sufficient statistics.
+"""How near a generated text comes to its references, one sample at a time.
 
-Every score lies between 0 and 1 and is the maximum over references. ROUGE and BLEU are those of the libraries
-rouge-score and sacrebleu.
+Every score lies between 0 and 1 and is the maximum over references. Those with an official scorer agree with it to the
+last digit it prints, oddities included: its own normalizer, and what it makes of an empty answer.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from flantune.evaluation.answers import normalize_answer, normalize_instruction_answer, normalize_trivia
+from flantune.evaluation.edits import similarity
 
-from flantune.evaluation.answers import normalize_answer
-
-if TYPE_CHECKING:
-    from sacrebleu.metrics.bleu import BLEU
-
-Floats = NDArray[np.float64]
-
-_ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
-_BLEU_ORDER = 4
+Normalizer = Callable[[str], str]
 
 
 def exact_match(prediction: str, references: Sequence[str]) -> float:
@@ -31,104 +21,91 @@ def exact_match(prediction: str, references: Sequence[str]) -> float:
     >>> exact_match("The Nile.", ["nile", "river nile"])
     1.0
     """
-    return _best(_is_same, prediction, references)
+    return _same(prediction, references, normalize_answer)
 
 
 def token_f1(prediction: str, references: Sequence[str]) -> float:
-    """Overlap of words as SQuAD counts it: a bag of tokens, so that repeated words count as often as they occur.
+    """Overlap of words as SQuAD v1.1 counts it: a bag of words, so that repeated words count as often as they occur.
+
+    An answer that is nothing but articles and punctuation overlaps with nothing, not even with itself.
 
     >>> round(token_f1("the red red car", ["a red car"]), 3)
     0.8
     """
-    return _best(_token_f1, prediction, references)
+    return _bag_f1(prediction, references, normalize_answer)
 
 
-def rouge(prediction: str, references: Sequence[str]) -> dict[str, float]:
-    """ROUGE-1, ROUGE-2 and ROUGE-L F-measures, each the maximum over references.
+def trivia_exact_match(prediction: str, references: Sequence[str]) -> float:
+    """``exact_match`` by TriviaQA's normalizer.
 
-    rouge-score's own tokenizer and no stemming; it keeps only a–z and 0–9, so other scripts score 0.
-
-    Paper: FLAN 2021, section 3 (summarization and struct-to-text).
+    >>> trivia_exact_match("Spider-Man", ["spider man"]), exact_match("Spider-Man", ["spider man"])
+    (1.0, 0.0)
     """
-    return dict(zip(_ROUGE_TYPES, _rouge(prediction, tuple(references)), strict=True))
+    return _same(prediction, references, normalize_trivia)
 
 
-def bleu_statistics(prediction: str, references: Sequence[str]) -> tuple[float, ...]:
-    """All that corpus BLEU needs to know of one sentence: 4 matches, 4 totals, its length and the closest reference's.
+def trivia_f1(prediction: str, references: Sequence[str]) -> float:
+    """``token_f1`` by TriviaQA's normalizer.
 
-    >>> bleu_statistics("the cat sat", ["the cat sat down"])
-    (3.0, 2.0, 1.0, 0.0, 3.0, 2.0, 1.0, 0.0, 3.0, 4.0)
+    >>> trivia_f1("Jean-Paul Sartre", ["Sartre"])
+    0.5
     """
-    score = _bleu().sentence_score(prediction, list(references))
-    return tuple(float(number) for number in (*score.counts, *score.totals, score.sys_len, score.ref_len))
+    return _bag_f1(prediction, references, normalize_trivia)
 
 
-def corpus_bleu(statistics: Floats, weights: Floats) -> Floats:
-    """Corpus BLEU, in [0, 1], of a weighted bag of sentences, for each row of weights.
+def instruction_exact_match(prediction: str, references: Sequence[str]) -> float:
+    """Natural-Instructions' exact match: articles count.
 
-    Args:
-        statistics: ``bleu_statistics`` of each sentence, shape [sentences, 10].
-        weights: How often each sentence counts (whole numbers), shape [replicates, sentences].
-
-    Returns:
-        Shape [replicates].
+    >>> instruction_exact_match("Yes.", ["yes"]), instruction_exact_match("the cat", ["cat"])
+    (1.0, 0.0)
     """
-    from sacrebleu.metrics.bleu import BLEU
-
-    # Whole numbers, since weights count sentences; sacrebleu prints them as such.
-    sums = np.rint(weights @ statistics).astype(np.int64)
-    scores = [
-        BLEU.compute_bleu(
-            list(row[:_BLEU_ORDER]),
-            list(row[_BLEU_ORDER : 2 * _BLEU_ORDER]),
-            row[-2],
-            row[-1],
-            smooth_method="exp",
-            effective_order=False,
-        ).score
-        for row in sums.tolist()
-    ]
-    return np.clip(np.asarray(scores, dtype=np.float64) / 100.0, 0.0, 1.0)
+    return _same(prediction, references, normalize_instruction_answer)
 
 
-def _best(score: Callable[[str, str], float], prediction: str, references: Sequence[str]) -> float:
-    return max((score(prediction, reference) for reference in references), default=0.0)
+def verbatim_match(prediction: str, references: Sequence[str]) -> float:
+    """1 when the prediction is a reference, character for character but for white space at the ends.
+
+    For tasks whose answer is case or punctuation itself, of which ``exact_match`` sees nothing.
+
+    >>> verbatim_match("Yes, it is. ", ["Yes, it is."]), verbatim_match("yes it is", ["Yes, it is."])
+    (1.0, 0.0)
+    """
+    return _same(prediction, references, str.strip)
 
 
-def _is_same(prediction: str, reference: str) -> float:
-    return float(normalize_answer(prediction) == normalize_answer(reference))
+def edit_similarity(prediction: str, references: Sequence[str]) -> float:
+    """1 minus the character edits that lead to the reference, per character of the longer text.
+
+    >>> round(edit_similarity("kitten", ["sitting"]), 3)
+    0.571
+    """
+    said = prediction.strip()
+    return max((similarity(said, reference.strip()) for reference in references), default=0.0)
 
 
-def _token_f1(prediction: str, reference: str) -> float:
-    said, wanted = normalize_answer(prediction).split(), normalize_answer(reference).split()
-    if not said or not wanted:
-        # SQuAD 2.0's rule: an empty answer is right exactly when the reference is empty too.
-        return float(said == wanted)
+def word_edit_similarity(prediction: str, references: Sequence[str]) -> float:
+    """The same in words: 1 minus the words inserted, deleted or replaced, per word of the longer text.
+
+    >>> word_edit_similarity("the cat sat down", ["the dog sat down"])
+    0.75
+    """
+    said = prediction.split()
+    return max((similarity(said, reference.split()) for reference in references), default=0.0)
+
+
+def _same(prediction: str, references: Sequence[str], normalize: Normalizer) -> float:
+    said = normalize(prediction)
+    return float(any(normalize(reference) == said for reference in references))
+
+
+def _bag_f1(prediction: str, references: Sequence[str], normalize: Normalizer) -> float:
+    said = normalize(prediction).split()
+    return max((_f1(said, normalize(reference).split()) for reference in references), default=0.0)
+
+
+def _f1(said: Sequence[str], wanted: Sequence[str]) -> float:
     common = sum((Counter(said) & Counter(wanted)).values())
     if not common:
         return 0.0
     precision, recall = common / len(said), common / len(wanted)
     return 2 * precision * recall / (precision + recall)
-
-
-@lru_cache(maxsize=4096)
-def _rouge(prediction: str, references: tuple[str, ...]) -> tuple[float, ...]:
-    # Cached because the three types come from one computation and are asked for one by one.
-    scores = _rouge_scorer().score_multi(list(references), prediction)
-    return tuple(float(scores[name].fmeasure) for name in _ROUGE_TYPES)
-
-
-@lru_cache(maxsize=1)
-def _rouge_scorer() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer(list(_ROUGE_TYPES), use_stemmer=False)
-
-
-@lru_cache(maxsize=1)
-def _bleu() -> BLEU:
-    from sacrebleu.metrics.bleu import BLEU
-
-    # T5's and FLAN's settings. effective_order would only change the sentence's own score, which is not used; asking
-    # for it keeps sacrebleu from warning at every sentence.
-    return BLEU(tokenize="intl", smooth_method="exp", effective_order=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flantune.evaluation.results import Direction, Estimate, Verdict
+from flantune.evaluation.results import Difference, Direction, Estimate, Verdict
 
 
 def make_verdict(
-    *, base: Estimate, tuned: Estimate, difference: Estimate, chance: float, tasks: int, clusters: int,
+    *, base: Estimate, tuned: Estimate, difference: Difference, chance: float, tasks: int, clusters: int,
     confidence: float, shots: int,
 ) -> Verdict:  # fmt: skip
     """The headline of a run, from its overall raw scores at the first number of shots."""
@@ -27,6 +27,7 @@ def make_verdict(
         tuned=tuned.value,
         difference=difference.value,
         interval=(difference.low, difference.high),
+        detectable=difference.detectable,
         chance=chance,
         tasks=tasks,
         clusters=clusters,
@@ -42,6 +43,7 @@ def no_verdict() -> Verdict:
         tuned=None,
         difference=None,
         interval=None,
+        detectable=None,
         chance=None,
         tasks=0,
         clusters=0,

@@ -1,0 +1,91 @@
+"""Scores of many decisions together: F1, Matthews' and the two correlations, for any number of bootstrap replicates.
+
+Each takes decisions [n, 2], of which the first column is the truth and the second what the model says, and weights
+[replicates, n] that say how often each decision counts; it gives one score a replicate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
+
+
+def class_f1(decisions: Floats, weights: Floats) -> Floats:
+    """F1 of class 1 when there are two classes, as GLUE scores MRPC and QQP, and MultiRC its F1a.
+
+    With more classes: the mean of each one's F1 (macro), over classes that occur in the replicate.
+
+    >>> class_f1(np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]), np.ones((1, 3))).round(3)
+    array([0.667])
+    """
+    classes = np.unique(decisions)
+    if classes.max() <= 1:
+        classes = np.array([1.0])
+    is_gold, is_chosen = decisions[:, :1] == classes, decisions[:, 1:] == classes
+    hits = weights @ (is_gold & is_chosen)
+    total = weights @ (is_gold.astype(np.float64) + is_chosen)
+    scores = np.divide(2.0 * hits, total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(scores.sum(axis=1) / np.maximum((total > 0).sum(axis=1), 1))
+
+
+def matthews(decisions: Floats, weights: Floats) -> Floats:
+    """Matthews' correlation of truth and decision, for any number of classes; 0 when either is always the same.
+
+    Paper: Matthews 1975; Gorodkin 2004 for more than two classes.
+
+    >>> matthews(np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]), np.ones((1, 4))).round(4)
+    array([0.5774])
+    """
+    classes = np.unique(decisions)
+    is_gold, is_chosen = ((decisions[:, at : at + 1] == classes).astype(np.float64) for at in (0, 1))
+    gold, chosen = weights @ is_gold, weights @ is_chosen
+    hits, count = weights @ (is_gold * is_chosen).sum(axis=1), weights.sum(axis=1)
+    return _ratio(
+        count * hits - (gold * chosen).sum(axis=1),
+        (count**2 - (gold**2).sum(axis=1)) * (count**2 - (chosen**2).sum(axis=1)),
+    )
+
+
+def pearson(pairs: Floats, weights: Floats) -> Floats:
+    """Pearson's correlation; 0 when either side does not vary, as with a model that always says the same.
+
+    >>> pearson(np.array([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0]]), np.ones((1, 3))).round(6)
+    array([1.])
+    """
+    # Around the middle, so that little is lost when the sums of squares are subtracted.
+    x, y = (pairs - pairs.mean(axis=0)).T
+    n, sx, sy, sxx, syy, sxy = (weights @ np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)).T
+    return _ratio(n * sxy - sx * sy, np.maximum(n * sxx - sx**2, 0.0) * np.maximum(n * syy - sy**2, 0.0))
+
+
+def spearman(pairs: Floats, weights: Floats) -> Floats:
+    """Spearman's correlation: Pearson's of the ranks, equal values sharing the mean of theirs.
+
+    >>> spearman(np.array([[0.0, 1.0], [1.0, 10.0], [2.0, 100.0]]), np.ones((1, 3))).round(6)
+    array([1.])
+    """
+    codes = [np.unique(pairs[:, at], return_inverse=True)[1] for at in (0, 1)]
+    joint, place = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
+    counts = weights @ _indicator(place.ravel(), len(joint))
+    middle = (weights.sum(axis=1, keepdims=True) + 1.0) / 2.0
+    x, y = (_ranks(weights, code)[:, joint[:, at]] - middle for at, code in enumerate(codes))
+    return _ratio((counts * x * y).sum(axis=1), (counts * x * x).sum(axis=1) * (counts * y * y).sum(axis=1))
+
+
+def _ranks(weights: Floats, codes: Integers) -> Floats:
+    """The mean rank of each value in each replicate, [replicates, values]."""
+    counts = weights @ _indicator(codes, int(codes.max()) + 1)
+    return np.asarray(counts.cumsum(axis=1) - (counts - 1.0) / 2.0)
+
+
+def _indicator(codes: Integers, size: int) -> Floats:
+    return np.eye(size)[codes]
+
+
+def _ratio(covariance: Floats, product: Floats) -> Floats:
+    """Covariance over the root of the variances' product; 0 where that is as good as nothing."""
+    scale = np.sqrt(product)
+    return np.clip(np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 1e-9), -1.0, 1.0)

@@ -1,0 +1,350 @@
+"""The answer in what a model wrote: rules in order of trust, and which of them found it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Literal
+
+from flantune.evaluation.answers import lower_case, single_spaced, without_punctuation
+
+Form = Literal["text", "number", "number_comma", "letter", "lower"]
+"""How a find is written down: trimmed text; a number in plain digits (``number_comma``: 1.234,5 is meant as in German
+or Spanish); a capital letter; trimmed text in lower case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    r"""One place where an answer may stand.
+
+    Attributes:
+        name: What reports call it.
+        pattern: A regular expression with a group ``answer``; ``re.IGNORECASE`` and ``re.MULTILINE`` are on.
+        pick: Which match counts when there are several.
+        form: How the find is written down; a find that cannot be written so does not count.
+        closed: The pattern of a find that further text cannot change, for stopping early; empty: there is none.
+    """
+
+    name: str
+    pattern: str
+    pick: Literal["first", "last"] = "last"
+    form: Form = "text"
+    closed: str = ""
+
+    def find(self, text: str) -> str | None:
+        """The answer by this rule alone."""
+        found = [match.group("answer") for match in _compiled(self.pattern).finditer(text)]
+        if self.pick == "last":
+            found.reverse()
+        return next((answer for each in found if (answer := FORMS[self.form](each)) is not None), None)
+
+
+Rules = tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted:
+    """What was found.
+
+    Attributes:
+        answer: The answer; None when no rule matched.
+        rule: The rule that found it; empty when none did.
+    """
+
+    answer: str | None
+    rule: str
+
+
+def extract(text: str, rules: Sequence[Rule]) -> Extracted:
+    """The answer by the first rule that finds one.
+
+    >>> extract("3 + 4 = 7. So the answer is 7.", BBH_COT)
+    Extracted(answer='7', rule='answer_is')
+    >>> extract("no idea", MGSM_COT)
+    Extracted(answer=None, rule='')
+    """
+    for rule in rules:
+        answer = rule.find(text)
+        if answer is not None:
+            return Extracted(answer=answer, rule=rule.name)
+    return Extracted(answer=None, rule="")
+
+
+def is_complete(text: str, rules: Sequence[Rule]) -> bool:
+    r"""Whether the most trusted rule has found an answer that no further text can change, so that writing may end.
+
+    Only such rules as have a closed form are looked at: "the answer is 3." may go on as "3.5", with a space or a line
+    break behind the point it may not.
+
+    >>> is_complete("The answer is 3.", BBH_COT), is_complete("The answer is 3.5. ", BBH_COT)
+    (False, True)
+    """
+    closed = [rule for rule in rules if rule.closed]
+    return bool(closed) and any(
+        FORMS[rule.form](match.group("answer")) is not None
+        for rule in closed
+        for match in _compiled(rule.closed).finditer(text)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """How answers were found in many texts.
+
+    Attributes:
+        total: Texts.
+        unparsed: Texts in which no rule found an answer.
+        by_rule: Rule → texts in which it found the answer, most first.
+    """
+
+    total: int
+    unparsed: int
+    by_rule: tuple[tuple[str, int], ...]
+
+    @property
+    def unparsed_share(self) -> float:
+        """Share of texts without an answer, between 0 and 1."""
+        return self.unparsed / self.total if self.total else 0.0
+
+
+def audit(found: Iterable[Extracted]) -> Audit:
+    """Counts which rule found how many answers; a benchmark's score means little when the unparsed share is high.
+
+    >>> audit([extract("The answer is 4.", MGSM_COT), extract("it is 5", MGSM_COT), extract("?", MGSM_COT)])
+    Audit(total=3, unparsed=1, by_rule=(('answer_is', 1), ('last_number', 1)))
+    """
+    rules = Counter(one.rule for one in found)
+    unparsed = rules.pop("", 0)
+    by_rule = tuple(sorted(rules.items(), key=lambda pair: (-pair[1], pair[0])))
+    return Audit(total=unparsed + sum(rules.values()), unparsed=unparsed, by_rule=by_rule)
+
+
+def same_answer(answer: str | None, reference: str) -> bool:
+    """Whether an answer is the reference, but for capitals, ASCII punctuation and spaces.
+
+    Where nothing but punctuation is asked for (closing brackets), punctuation counts: dropped, all would be equal.
+
+    >>> same_answer("(B)", "b"), same_answer("] )", "] }"), same_answer("])", "] )")
+    (True, False, True)
+    """
+    if answer is None:
+        return False
+    bare = [single_spaced(without_punctuation(lower_case(text))) for text in (answer, reference)]
+    if bare[1]:
+        return bare[0] == bare[1]
+    return "".join(answer.split()) == "".join(reference.split())
+
+
+# ---- numbers
+
+_SEPARATORS = {"，": ",", "٬": ",", "．": ".", "٫": "."}
+_MINUS = "−－"
+_SPACES = "\u00a0\u2009\u202f"
+_CURRENCY = "$€£¥₹"
+# No minus between two figures (a range), no figure inside of an English word; letters of other scripts may touch it.
+NUMBER = (
+    rf"(?:(?<![\w.])[-{_MINUS}]\s?)?(?:[{_CURRENCY}]\s?)?(?<![A-Za-z_\d])"
+    rf"\d+(?:[,.'’{''.join(_SEPARATORS)}]\d+)*(?:[{_SPACES}]\d{{3}}(?!\d))*"
+)
+
+
+def plain_number(text: str, *, decimal: Literal[".", ","] = ".") -> str | None:
+    """A number in plain ASCII digits, however it was written; None when it is none.
+
+    Digits of any script count. A separator before exactly three digits groups thousands, except for a single one
+    that is the language's decimal sign; a single one before any other count of digits is a decimal sign.
+
+    Args:
+        text: The number; signs of currency, percent and spaces around it are ignored.
+        decimal: The decimal sign that is meant where both readings are possible ("1.234").
+
+    >>> [plain_number(text) for text in ("$1,234.50", "−3", "１２３４", "१२", "12%", "1.234", "1,5", "seven")]
+    ['1234.5', '-3', '1234', '12', '12', '1.234', '1.5', None]
+    >>> plain_number("1.234", decimal=","), plain_number("1.234.567,5", decimal=",")
+    ('1234', '1234567.5')
+    """
+    text = "".join(_plain_character(character) for character in text)
+    text = re.sub(r"(?<=\d)[ '’](?=\d{3}(?!\d))", "", text.strip(f" {_CURRENCY}%."))
+    text = re.sub(rf"^-[ {_CURRENCY}]*", "-", text)
+    whole, fraction = _split_number(text, decimal)
+    try:
+        value = Decimal(f"{whole}.{fraction or '0'}")
+    except InvalidOperation:
+        return None
+    if not re.fullmatch(r"-?\d+", whole):
+        return None
+    shown = format(value.normalize(), "f")
+    return "0" if shown == "-0" else shown
+
+
+def _plain_character(character: str) -> str:
+    if character.isdigit() and not character.isascii():
+        digit = unicodedata.digit(character, -1)
+        return str(digit) if digit >= 0 else character
+    if character in _MINUS:
+        return "-"
+    return " " if character in _SPACES else _SEPARATORS.get(character, character)
+
+
+def _split_number(text: str, decimal: str) -> tuple[str, str]:
+    """Whole part and fraction of a number with its separators taken out."""
+    signs = [character for character in text if character in ".,"]
+    if not signs:
+        return text, ""
+    last = signs[-1]
+    head, _, tail = text.rpartition(last)
+    if signs.count(last) > 1 and len(tail) != 3:
+        # A list or a date.
+        return text, ""
+    is_grouping = len(tail) == 3 and (signs.count(last) > 1 or last != decimal) and head.strip("-0") != ""
+    is_grouping = is_grouping and not (len(set(signs)) > 1 and signs.count(last) == 1)
+    if is_grouping:
+        head, tail = head + tail, ""
+    return head.replace(",", "").replace(".", ""), tail
+
+
+# ---- how finds are written down
+
+
+def _text(found: str) -> str | None:
+    """Without what surrounds an answer in prose: spaces, a full stop, quotes in pairs, emphasis."""
+    found = re.sub(r"^[\s*_:=]+|[\s*_]+$", "", found)
+    found = re.sub(r"[.,;!?。．]+$", "", found).strip()
+    if len(found) > 1 and (found[0], found[-1]) in (('"', '"'), ("'", "'"), ("“", "”"), ("`", "`")):
+        found = found[1:-1].strip()
+    return found or None
+
+
+def _lower(found: str) -> str | None:
+    text = _text(found)
+    return text.lower() if text else None
+
+
+def _letter(found: str) -> str | None:
+    match = re.match(r"\W*([A-Za-z])(?![A-Za-z0-9'’])", found)
+    return match.group(1).upper() if match else None
+
+
+def _number(decimal: Literal[".", ","]) -> Callable[[str], str | None]:
+    def read(found: str) -> str | None:
+        # Of "5 + 6 = 11" the result; of "5 (see step 2)" the first.
+        result = found.rpartition("=")[2]
+        numbers = _compiled(NUMBER).findall(result) or _compiled(NUMBER).findall(found)
+        return next((n for each in numbers if (n := plain_number(each, decimal=decimal)) is not None), None)
+
+    return read
+
+
+FORMS: dict[Form, Callable[[str], str | None]] = {
+    "text": _text,
+    "lower": _lower,
+    "letter": _letter,
+    "number": _number("."),
+    "number_comma": _number(","),
+}
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+
+
+# ---- rules, and sets of them for the benchmarks
+
+_STATED = r"(?P<answer>[^\s:][^\n]*?)"
+# A full stop ends the answer unless a figure or letter stands right behind it (3.5, U.S.).
+_ENDED = r"(?:\.(?=\s|[\"'”*)\]]|$)|$)"
+_CLOSED = r"(?:\.(?=\s)|\n)"
+
+ANSWER_IS = Rule(
+    name="answer_is", pattern=rf"answer\s+is\b\s*:?\s*{_STATED}{_ENDED}",
+    closed=rf"answer\s+is\b[ \t]*:?[ \t]*{_STATED}{_CLOSED}",
+)  # fmt: skip
+ANSWER_COLON = Rule(name="answer_colon", pattern=rf"\banswer\**\s*:\**[ \t]*{_STATED}{_ENDED}")
+HASHES = Rule(name="hashes", pattern=r"####[ \t]*(?P<answer>[^\n]+)", form="number", closed=r"####[ \t]*(?P<answer>[^\n]+)\n")  # fmt: skip  # noqa: E501
+LAST_NUMBER = Rule(name="last_number", pattern=rf"(?P<answer>{NUMBER})", form="number")
+LETTER_IN_BRACKETS = Rule(name="letter_in_brackets", pattern=r"(?P<answer>\([A-Z]\))", form="letter")
+LETTER_WITH_MARK = Rule(name="letter_with_mark", pattern=r"(?:^|(?<=\s))(?P<answer>[A-Z])[.):](?=\s|$)", form="letter")
+LETTER_ALONE = Rule(name="letter_alone", pattern=r"^[ \t]*(?P<answer>[A-Z])[ \t]*$", form="letter")
+LETTER_FIRST = Rule(
+    name="letter_first", pattern=r"\A\W*(?P<answer>[A-Z])(?=[.):,]|\s*$|\s*\n)", pick="first", form="letter"
+)
+YES_NO_FIRST = Rule(name="yes_no_first", pattern=r"\A\W*(?P<answer>yes|no)\b", pick="first", form="lower")
+YES_NO_LAST = Rule(name="yes_no_last", pattern=r"\b(?P<answer>yes|no)\b", form="lower")
+FIRST_LINE = Rule(name="first_line", pattern=r"\A\s*(?P<answer>[^\n]+)", pick="first", closed=r"\A\s*(?P<answer>[^\n]+)\n")  # fmt: skip  # noqa: E501
+LAST_LINE = Rule(name="last_line", pattern=r"^(?P<answer>[^\n]+)\s*\Z")
+
+
+def in_form(rule: Rule, form: Form) -> Rule:
+    """The same place, written down in another form."""
+    return Rule(name=rule.name, pattern=rule.pattern, pick=rule.pick, form=form, closed=rule.closed)
+
+
+def after_phrase(phrase: str, *, form: Form = "text") -> Rule:
+    """The rule for an answer that follows a wording of the user's own, in any language.
+
+    >>> extract("Also ist die Antwort 12.", [after_phrase("Antwort", form="number")]).answer
+    '12'
+    """
+    words = r"\s+".join(map(re.escape, phrase.split()))
+    stated = rf"{words}\s*[:：]?\s*{_STATED}"
+    return Rule(
+        name=f"after “{' '.join(phrase.split())}”", pattern=rf"{stated}(?:\.(?=\s|$)|[。।]|$)", form=form,
+        closed=rf"{stated}(?:\.(?=\s)|[。।]|\n)",
+    )  # fmt: skip
+
+
+def shared_phrase(answers: Sequence[str]) -> str:
+    """The wording that stands before the last number in each worked answer; empty when they do not agree.
+
+    So the exemplars of a language say themselves how an answer is announced in it.
+
+    >>> shared_phrase(["3 + 4 = 7. La respuesta es 7.", "La respuesta es 12."])
+    'La respuesta es'
+    """
+    ends = []
+    for answer in answers:
+        numbers = list(_compiled(NUMBER).finditer(answer))
+        if not numbers:
+            return ""
+        sentence = re.split(r"[.\n。।!?]\s*", answer[: numbers[-1].start()])[-1]
+        ends.append(sentence.split())
+    shared: list[str] = []
+    for words in zip(*(reversed(end) for end in ends), strict=False):
+        if len(set(words)) > 1:
+            break
+        shared.append(words[0])
+    return " ".join(reversed(shared)).strip(" :：$")
+
+
+def number_rules(*, phrases: Sequence[str] = (), decimal: Literal[".", ","] = ".") -> Rules:
+    """Rules for an answer that is a number, in any language.
+
+    Args:
+        phrases: Wordings that announce the answer, most trusted first (see ``shared_phrase``). English "the answer
+            is" always counts too; without any of them, the last number does.
+        decimal: What "1.234" means in this language.
+    """
+    form: Form = "number" if decimal == "." else "number_comma"
+    announced = tuple(after_phrase(phrase, form=form) for phrase in phrases if phrase.strip())
+    return (*announced, *(in_form(rule, form) for rule in (HASHES, ANSWER_IS, ANSWER_COLON, LAST_NUMBER)))
+
+
+BBH_COT: Rules = (ANSWER_IS, ANSWER_COLON, LAST_LINE)
+BBH_DIRECT: Rules = (FIRST_LINE,)
+MGSM_COT: Rules = number_rules()
+GSM8K_COT: Rules = number_rules()
+MMLU_COT: Rules = (
+    in_form(ANSWER_IS, "letter"), in_form(ANSWER_COLON, "letter"), LETTER_IN_BRACKETS, LETTER_WITH_MARK, LETTER_ALONE,
+)  # fmt: skip
+MMLU_DIRECT: Rules = (LETTER_FIRST, *MMLU_COT)
+YES_NO: Rules = (in_form(ANSWER_IS, "lower"), YES_NO_FIRST, YES_NO_LAST)
+TYDIQA_DIRECT: Rules = (FIRST_LINE,)
+
+EXEMPLAR_STOP = ("\n\n", "\nQ:")
+"""Where a base model goes on with an exemplar of its own. A bare "Q" would cut every answer with that letter in it."""

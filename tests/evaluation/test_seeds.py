@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+from click.testing import CliRunner
+
+from flantune.cli.main import cli
+from flantune.config import EvaluationSettings
+from flantune.errors import EvaluationError
+from flantune.evaluation.seeds import over_seeds, seed_mean
+from flantune.evaluation.statistics import t_interval
+from flantune.evaluation.summary import FoldInput, summarize
+
+from .made import choice_sample, info, write_run
+
+
+def results_of(folder, seed, *, rows=range(60), gain=0.3, settings=None):
+    rng = np.random.default_rng(seed)
+
+    def grid(rate):
+        return [choice_sample(row, right=bool(rng.random() < rate), template=t) for t in "ab" for row in rows]
+
+    write_run(folder, {"t": grid(0.4)}, {"t": grid(0.4 + gain)})
+    fold = FoldInput(name="f", clusters=("c",), unseen=("t",))
+    return summarize(
+        folder, folds=[fold], tasks=[info()], settings=settings or EvaluationSettings(), name="made", seed=seed
+    )
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [results_of(tmp_path / str(seed), seed) for seed in range(4)]
+
+
+def test_other_rows_in_every_run_give_the_plain_t_test(tmp_path):
+    runs = [results_of(tmp_path / str(seed), seed, rows=range(100 * seed, 100 * seed + 60)) for seed in range(4)]
+    summary = over_seeds(runs)
+    task = next(effect for effect in summary.effects if effect.level == "task")
+    each = [run["tasks"][0]["difference"]["value"] for run in runs]
+    assert task.each == tuple(each)
+    assert not task.shares_rows
+    low, high = scipy.stats.t.interval(0.95, 3, loc=np.mean(each), scale=scipy.stats.sem(each))
+    assert (task.value, task.low, task.high) == pytest.approx((np.mean(each), low, high))
+    assert task.p == pytest.approx(scipy.stats.ttest_1samp(each, 0.0).pvalue)
+    assert task.std == pytest.approx(np.std(each, ddof=1))
+
+
+def test_the_same_rows_add_their_own_error(runs):
+    task = next(effect for effect in over_seeds(runs).effects if effect.level == "task")
+    each, ses = ([run["tasks"][0]["difference"][key] for run in runs] for key in ("value", "se"))
+    assert task.shares_rows
+    assert task.se == pytest.approx(np.sqrt(np.var(each, ddof=1) / 4 + np.mean(np.square(ses))))
+
+
+def test_the_interval_covers_seeds_and_rows():
+    """Seeds and rows both vary: the interval of the mean over five seeds holds the truth, one run's own does not."""
+    rng = np.random.default_rng(1)
+    covered = {True: 0, False: 0}
+    alone = 0
+    for _ in range(2000):
+        seeds, rows = rng.normal(0.1, 0.03, 5), rng.normal(0.0, 0.02, 6)
+        for shared in (True, False):
+            values = seeds + (rows[5] if shared else rows[:5])
+            mean = seed_mean(list(values), [0.02] * 5, shares_rows=shared)
+            ours = t_interval(mean, confidence=0.95, span=(-1, 1))
+            covered[shared] += ours.low <= 0.1 <= ours.high
+        alone += abs(seeds[0] + rows[0] - 0.1) <= 1.96 * 0.02
+    assert 0.935 <= covered[False] / 2000 <= 0.965
+    assert covered[True] / 2000 >= 0.94
+    assert alone / 2000 < 0.8
+
+
+def test_whole_clusters_and_tasks_are_there_and_incomplete_ones_are_not(runs):
+    summary = over_seeds(runs)
+    assert [(effect.level, effect.name) for effect in summary.effects] == [
+        ("overall", "all clusters"), ("cluster", "c"), ("task", "t"),
+    ]  # fmt: skip
+    lacking = runs[1] | {"tasks": []}
+    assert [effect.level for effect in over_seeds([runs[0], lacking]).effects] == ["overall", "cluster"]
+
+
+def test_runs_that_do_not_differ_at_all_keep_their_rows_error():
+    mean = seed_mean([0.1, 0.1], [0.02, 0.02], shares_rows=False)
+    assert mean.se == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "same seed"),
+        ({"seed": 9, "normalization": "token"}, "normalization differs"),
+        ({"seed": 9, "schema": 1}, "older version"),
+    ],
+)
+def test_runs_that_cannot_be_put_together_are_refused(runs, change, message):
+    with pytest.raises(EvaluationError, match=message):
+        over_seeds([runs[0], runs[0] | change])
+
+
+def test_one_run_is_not_enough(runs):
+    with pytest.raises(EvaluationError, match="no spread"):
+        over_seeds(runs[:1])
+
+
+def test_the_command_prints_a_table_or_json(runs, tmp_path):
+    for seed, results in enumerate(runs):
+        (tmp_path / str(seed) / "results.json").write_text(json.dumps(results))
+    folders = [str(tmp_path / str(seed)) for seed in range(4)]
+    table = CliRunner().invoke(cli, ["seeds", *folders])
+    assert table.exit_code == 0
+    assert "4 seeds: 0, 1, 2, 3" in table.output
+    assert "all clusters" in table.output
+    found = json.loads(CliRunner().invoke(cli, ["seeds", "--json", *folders]).output)
+    assert found["effects"][0]["level"] == "overall"
