@@ -1,0 +1,195 @@
+"""The rows of a harness task, and the fields its templates make of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.errors import TaskError, TemplateError
+from flantune.tasks.formats import FileFormat, FormatName, open_binary
+from flantune.tasks.sources import FileSource
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from flantune.harness.taskfile import HarnessTask
+    from flantune.suites.suite import SuiteData
+    from flantune.types import Row
+
+Target = int | str | list[Any]
+
+_FORMATS: Mapping[str, FormatName] = {"csv": "csv", "parquet": "parquet", "text": "lines"}
+
+
+def load_rows(task: HarnessTask, split: str, data: SuiteData) -> list[Row]:
+    """All rows of a split: local files, a mirror of the hub, or the hub.
+
+    Raises:
+        TaskError: The file names no data set.
+        flantune.errors.SourceError: The rows are not there or cannot be read.
+    """
+    path = task.text("dataset_path")
+    if not path:
+        raise TaskError("dataset_path: is missing", where=str(task.path))
+    if path in {"json", *_FORMATS}:
+        return list(_files(task, split, path).rows(split))
+    name = task.values.get("dataset_name")
+    return data.rows(path, None if name is None else str(name), split=split)
+
+
+def _files(task: HarnessTask, split: str, kind: str) -> FileSource:
+    options = task.values.get("dataset_kwargs") or {}
+    given = options.get("data_files")
+    # As in the datasets library: files without a split are the training split.
+    files = given if isinstance(given, Mapping) else {"train": given}
+    if not files.get(split):
+        names = ", ".join(map(str, files))
+        raise TaskError(f'dataset_kwargs.data_files: no split "{split}"; there are {names}', where=str(task.path))
+    found = files[split]
+    patterns = tuple(map(str, found)) if isinstance(found, list) else (str(found),)
+    # The harness looks from where it is started; files beside their task are found from everywhere.
+    beside, here = task.path.parent, Path.cwd()
+    root = here if not _is_there(beside, patterns) and _is_there(here, patterns) else beside
+    source = FileSource(files={split: patterns}, root=root)
+    key = str(options.get("field", ""))
+    name = _json_form(source.paths(split)[0], key) if kind == "json" else _FORMATS[kind]
+    return FileSource(files=source.files, form=FileFormat(name=name, key=key), root=root)
+
+
+def _json_form(path: Path, key: str) -> FormatName:
+    """Files of JSON hold a list, an object with a list, or one object a line, whatever they are called."""
+    with open_binary(path) as handle:
+        start = handle.read(4096).decode("utf-8-sig", "replace").lstrip()
+    return "json" if key or start.startswith("[") else "jsonl"
+
+
+def _is_there(root: Path, patterns: Sequence[str]) -> bool:
+    return all(any(root.glob(pattern)) if not Path(pattern).is_absolute() else True for pattern in patterns)
+
+
+# --- fields ---------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    environment.filters["regex_replace"] = _regex_replace
+    return environment
+
+
+def _regex_replace(text: str, pattern: str, repl: str, count: int = 0) -> str:
+    return re.sub(pattern, repl, text, count=count)
+
+
+@lru_cache(maxsize=1024)
+def _template(text: str) -> jinja2.Template:
+    return _environment().from_string(text)
+
+
+def render(text: str, row: Row, *, where: str) -> str:
+    """A template of a task file, filled in with a row, in a sandbox.
+
+    >>> render("{{ a | upper }}!", {"a": "yes"}, where="here")
+    'YES!'
+
+    Raises:
+        TemplateError: It names no column, or asks for what a sandbox does not give.
+    """
+    import jinja2
+
+    try:
+        return _template(text).render(**row)
+    except jinja2.TemplateError as error:
+        raise TemplateError(f"cannot be rendered: {error}", where=where, hint=f"columns: {', '.join(row)}") from None
+
+
+def text_of(task: HarnessTask, row: Row, key: str = "doc_to_text") -> str:
+    """The question of a row.
+
+    Raises:
+        TaskError: The task puts the choices into the question, which is not read.
+    """
+    template = task.values[key]
+    value = row[template] if isinstance(template, str) and template in row else None
+    if isinstance(template, int) or isinstance(value, int):
+        raise TaskError(f"{key}: a number (choices inside the question) is not read", where=str(task.path))
+    return str(value) if value is not None else render(str(template), row, where=f"{task.path}: {key}")
+
+
+def choices_of(task: HarnessTask, row: Row) -> tuple[str, ...]:
+    """The choices of a row; none when the task has none.
+
+    Raises:
+        TaskError: The template makes no list.
+    """
+    found = task.values.get("doc_to_choice")
+    if found is None:
+        return ()
+    if isinstance(found, str):
+        value = row[found] if found in row else _literal(task, render(found, row, where=f"{task.path}: doc_to_choice"))
+    else:
+        value = list(found.values()) if isinstance(found, Mapping) else found
+    if not isinstance(value, (list, tuple)):
+        raise TaskError(f"doc_to_choice: makes {value!r}, not a list", where=str(task.path))
+    return tuple(str(choice) for choice in value)
+
+
+def _literal(task: HarnessTask, text: str) -> object:
+    try:
+        value: object = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise TaskError(f"doc_to_choice: makes {text!r}, not a list", where=str(task.path)) from None
+    return value
+
+
+def target_of(task: HarnessTask, row: Row) -> Target:
+    """The target of a row: the index of a choice, a text, or several of either."""
+    found = task.values["doc_to_target"]
+    if isinstance(found, (int, list)):
+        return found
+    if found in row:
+        value = row[found]
+        return value if isinstance(value, (int, list)) and not isinstance(value, bool) else _plain(value)
+    text = render(str(found), row, where=f"{task.path}: doc_to_target")
+    if text.isdigit() and "doc_to_choice" in task.values:
+        return int(text)
+    if len(text) >= 2 and text[0] == "[" and text[-1] == "]":
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+        return value if isinstance(value, list) else text
+    return text
+
+
+def _plain(value: object) -> Target:
+    return int(value) if isinstance(value, bool) else str(value)
+
+
+def golds_of(target: Target, choices: Sequence[str]) -> tuple[int, ...]:
+    """The indices of the right choices; those that are none of the choices are left out.
+
+    >>> golds_of(1, ("a", "b")), golds_of("b", ("a", "b")), golds_of([0, "b"], ("a", "b")), golds_of(7, ("a",))
+    ((1,), (1,), (0, 1), ())
+    """
+    found = []
+    for one in target if isinstance(target, list) else [target]:
+        if isinstance(one, int) and 0 <= one < len(choices):
+            found.append(one)
+        elif isinstance(one, str) and one in choices:
+            found.append(list(choices).index(one))
+    return tuple(found)
+
+
+def answers_of(target: Target, choices: Sequence[str]) -> tuple[str, ...]:
+    """The right answers as texts, the first of which an exemplar shows."""
+    if choices:
+        return tuple(choices[gold] for gold in golds_of(target, choices))
+    return tuple(str(one) for one in (target if isinstance(target, list) else [target]))

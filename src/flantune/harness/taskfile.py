@@ -1,0 +1,214 @@
+"""Task files of lm-evaluation-harness as values: YAML read, ``include`` and groups resolved, nothing run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flantune.errors import TaskError, did_you_mean
+
+Tree = dict[str, Any]
+
+_READ = frozenset(
+    {
+        "task", "include", "group", "group_alias", "task_alias", "tag", "dataset_path", "dataset_name",
+        "dataset_kwargs", "training_split", "validation_split", "test_split", "fewshot_split", "output_type",
+        "doc_to_text", "doc_to_target", "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter",
+        "num_fewshot", "fewshot_config", "generation_kwargs", "filter_list", "metric_list", "metadata", "repeats",
+        "should_decontaminate", "doc_to_decontamination_query", "unsafe_code",
+    }
+)  # fmt: skip
+_SHOT_KEYS = frozenset({"sampler", "split", "samples", "doc_to_text", "doc_to_target", "doc_to_choice"})
+_REFUSED = {
+    "process_docs": "a function that changes rows",
+    "process_results": "a function that scores",
+    "custom_dataset": "a function that makes rows",
+    "class": "a task written in Python",
+    "use_prompt": "a prompt of promptsource",
+    "doc_to_image": "images",
+    "doc_to_audio": "audio",
+    "gen_prefix": "a prefix of the answer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PythonName:
+    """A ``!function`` of a task file: named, never run."""
+
+    name: str
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Plain YAML values, and names of functions."""
+
+
+def _function(loader: _Loader, node: yaml.Node) -> PythonName:
+    return PythonName(str(loader.construct_scalar(node)))
+
+
+_Loader.add_constructor("!function", _function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarnessTask:
+    """One task, all of its ``include`` files merged.
+
+    Attributes:
+        name: Its name.
+        values: Its settings, as the YAML has them.
+        path: The file.
+        group: The group it was asked for in; empty when by itself.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    path: Path
+    group: str = ""
+
+    def of_exemplars(self) -> HarnessTask:
+        """The task as its exemplars are shown, which may be in other fields."""
+        shots = self.values.get("fewshot_config") or {}
+        own = {
+            key: shots[key] for key in ("doc_to_text", "doc_to_target", "doc_to_choice") if shots.get(key) is not None
+        }
+        return replace(self, values={**self.values, **own}) if own else self
+
+    def text(self, key: str, default: str = "") -> str:
+        """A setting that is text."""
+        value = self.values.get(key)
+        return default if value is None else str(value)
+
+
+def read_task_file(path: Path) -> tuple[HarnessTask, ...]:
+    """The task of a file, or the tasks of a group file, in order.
+
+    Raises:
+        TaskError: The file cannot be read, or needs what flantune does not do.
+    """
+    _neighbors.cache_clear()
+    values = _load(path)
+    if "group" in values and isinstance(values.get("task"), list):
+        return tuple(_group_tasks(values, path))
+    return (_task(values, path, group=""),)
+
+
+def _group_tasks(values: Tree, path: Path, *, outer: str = "") -> Iterator[HarnessTask]:
+    """A group's tasks; those of a group within it count for the outermost, which is what was asked for."""
+    group = outer or str(values["group"])
+    for entry in values["task"]:
+        if isinstance(entry, Mapping) and isinstance(entry.get("task"), list):
+            yield from _group_tasks({**values.get("defaults", {}), **entry}, path, outer=group)
+        elif isinstance(entry, Mapping):
+            own = {**values.get("defaults", {}), **entry}
+            found = _find(str(own["task"]), path)
+            base = _load(found[0]) if found else {}
+            yield _task({**base, **own}, found[0] if found else path, group=group)
+        else:
+            yield from _named_tasks(str(entry), path, group=group)
+
+
+def _named_tasks(name: str, path: Path, *, group: str) -> Iterator[HarnessTask]:
+    files = _find(name, path)
+    if not files:
+        hint = "put its YAML into the same folder or below"
+        raise TaskError(f'no task, group or tag "{name}" beside this file', where=str(path), hint=hint)
+    for file in files:
+        values = _load(file)
+        if "group" in values and isinstance(values.get("task"), list):
+            yield from _group_tasks(values, file, outer=group)
+        else:
+            yield _task(values, file, group=group)
+
+
+def _find(name: str, path: Path) -> list[Path]:
+    """The file of a task or group by its name, or all files of a tag, among those in the folder and below it."""
+    named, tagged = [], []
+    for other, values in _neighbors(path.parent):
+        tags = values.get("tag") or []
+        if other != path and name in (values.get("task"), values.get("group")):
+            named.append(other)
+        elif other != path and name in (tags if isinstance(tags, list) else [tags]):
+            tagged.append(other)
+    return named[:1] or tagged
+
+
+@lru_cache(maxsize=64)
+def _neighbors(folder: Path) -> tuple[tuple[Path, Tree], ...]:
+    """Every task file in a folder and below it; what is no such file is passed over."""
+    found = []
+    for path in sorted(folder.rglob("*.yaml")):
+        try:
+            # What a file includes may name its tag.
+            found.append((path, _load(path)))
+        except TaskError:
+            continue
+    return tuple(found)
+
+
+def _task(values: Tree, path: Path, *, group: str) -> HarnessTask:
+    problems = [
+        f"{key}: {_REFUSED[key]} cannot be read; flantune runs no code of task files"
+        for key in values
+        if key in _REFUSED
+    ]
+    problems += [
+        f"{key}: !function {found.name} is Python code, which flantune does not run"
+        for key, found in _functions(values)
+        if key.partition(".")[0] not in _REFUSED
+    ]
+    shots = values.get("fewshot_config") or {}
+    problems += [f"fewshot_config.{key}: is not read" for key in shots if key not in _SHOT_KEYS]
+    unknown = [key for key in values if key not in _READ and key not in _REFUSED]
+    problems += [f"{key}: unknown key {did_you_mean(key, _READ)}".rstrip() for key in unknown]
+    problems += [f"{key}: is missing" for key in ("task", "doc_to_text", "doc_to_target") if key not in values]
+    if values.get("output_type", "generate_until") not in {"multiple_choice", "generate_until"}:
+        problems.append(f"output_type: {values['output_type']} is not read; multiple_choice and generate_until are")
+    if problems:
+        raise TaskError(
+            "\n".join([f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", *(f"  {p}" for p in problems)]),
+            where=str(path),
+            hint="write what the code would make into a JSON file, and name that in dataset_kwargs.data_files",
+        )
+    return HarnessTask(name=str(values["task"]), values=values, path=path, group=group)
+
+
+def _functions(value: object, key: str = "") -> Iterator[tuple[str, PythonName]]:
+    if isinstance(value, PythonName):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _functions(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            yield from _functions(item, key)
+
+
+def _load(path: Path, *, depth: int = 0) -> Tree:
+    """A file with what it includes below its own settings."""
+    values = _parse(path)
+    includes = values.pop("include", [])
+    merged: Tree = {}
+    for name in includes if isinstance(includes, list) else [includes]:
+        if depth > 20:
+            raise TaskError("includes itself", where=str(path))
+        base = _load(path.parent / str(name), depth=depth + 1)
+        # What the included file is called is its own; its list of tasks is, too.
+        merged |= {key: value for key, value in base.items() if key != "task_list"}
+    return {**merged, **values}
+
+
+def _parse(path: Path) -> Tree:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise TaskError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TaskError(f"is no valid YAML: {error}", where=str(path)) from None
+    if not isinstance(values, dict):
+        raise TaskError("is no mapping of settings", where=str(path))
+    return values

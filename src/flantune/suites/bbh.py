@@ -1,0 +1,86 @@
+"""BIG-Bench Hard: 27 files that are 23 tasks, three shots, direct and chain of thought.
+
+Paper: Suzgun et al. 2022; Flan 2022, section 2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.evaluation.extraction import BBH_COT, BBH_DIRECT, EXEMPLAR_STOP
+from flantune.evaluation.normalized_average import BBH_CHANCE
+from flantune.suites.grading import TextGrader
+from flantune.suites.prompt_files import FewShotPrompt, read_prompt, without_rationale
+from flantune.suites.suite import MissingPart, Mode, Part, SuiteData, wanted
+from flantune.tasks.sources import MissingDataError
+from flantune.types import Exemplar, Prompt
+
+if TYPE_CHECKING:
+    from flantune.types import Row
+
+HUB_ID = "lukaemon/bbh"
+FOLDERS = ("bbh_cot_prompts", "cot-prompts", "BIG-Bench-Hard/cot-prompts")
+TASKS = tuple(BBH_CHANCE)
+
+
+def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+    """Both ways of asking, from the published chain-of-thought prompts; direct ones leave the rationale out.
+
+    Raises:
+        flantune.errors.SourceError: Data is there but cannot be read.
+    """
+    folder = data.find(*FOLDERS)
+    loaded = {task: _load(data, folder, task) for task in TASKS}
+    modes: tuple[Mode, ...] = ("direct", "cot")
+    for mode in modes:
+        for task, found in loaded.items():
+            if isinstance(found, str):
+                yield MissingPart(score=f"bbh_{mode}", name=task, needs=found)
+            else:
+                yield _part(data, task, mode, *found)
+
+
+def _load(data: SuiteData, folder: Path | None, task: str) -> tuple[list[Row], FewShotPrompt] | str:
+    path = folder / f"{task}.txt" if folder else None
+    if path is None or not path.is_file():
+        return f"bbh_cot_prompts/{task}.txt: the published prompt (blocks of Q: and A:, ending in 'the answer is …')"
+    try:
+        rows = data.rows(HUB_ID, task, split="test")
+    except MissingDataError as error:
+        return f"{HUB_ID}, {task}: {wanted(error)}"
+    return rows, read_prompt(path.read_text(encoding="utf-8"))
+
+
+def _part(data: SuiteData, task: str, mode: Mode, rows: list[Row], published: FewShotPrompt) -> Part:
+    shown = published.exemplars if data.shots is None else published.exemplars[: data.shots]
+    exemplars = tuple(map(without_rationale, shown)) if mode == "direct" else shown
+    return Part(
+        suite="bbh",
+        mode=mode,
+        name=task,
+        prompts=data.cut(_prompt(row, at, task, mode, published.preamble, exemplars) for at, row in enumerate(rows)),
+        answering="text",
+        grader=TextGrader(rules=BBH_DIRECT if mode == "direct" else BBH_COT),
+        chance=BBH_CHANCE[task],
+        shots=len(exemplars),
+        stop=EXEMPLAR_STOP,
+        max_new_tokens=64 if mode == "direct" else 512,
+        hub_id=HUB_ID,
+    )
+
+
+def _prompt(row: Row, at: int, task: str, mode: Mode, preamble: str, exemplars: tuple[Exemplar, ...]) -> Prompt:
+    target = str(row["target"]).strip()
+    return Prompt(
+        task=f"bbh_{mode}/{task}",
+        split="test",
+        row=at,
+        template=mode,
+        inputs=f"Q: {str(row['input']).strip()}\nA:",
+        targets=f" {target}",
+        references=(target,),
+        exemplars=exemplars,
+        preamble=preamble,
+    )

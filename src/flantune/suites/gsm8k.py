@@ -1,0 +1,84 @@
+"""GSM8K: grade-school mathematics, eight shots with rationales. Paper: Cobbe et al. 2021; Wei et al. 2022."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from flantune.evaluation.extraction import EXEMPLAR_STOP, GSM8K_COT
+from flantune.prompts.hashing import shuffled, stream_key
+from flantune.suites.grading import TextGrader
+from flantune.suites.suite import MissingPart, Part, SuiteData, wanted
+from flantune.tasks.sources import MissingDataError
+from flantune.types import Exemplar, Prompt
+
+if TYPE_CHECKING:
+    from flantune.types import Row
+
+HUB_ID = "openai/gsm8k"
+SHOTS = 8
+_CALCULATOR = re.compile(r"<<[^>]*>>")
+
+
+def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+    """One part: all test problems behind exemplars drawn from the training split by seed, the same for every problem.
+
+    Raises:
+        flantune.errors.SourceError: Data is there but cannot be read.
+    """
+    try:
+        train, test = (data.rows(HUB_ID, "main", split=split) for split in ("train", "test"))
+    except MissingDataError as error:
+        yield MissingPart(score="gsm8k_cot", name="main", needs=f"{HUB_ID}, main: {wanted(error)}")
+        return
+    shots = SHOTS if data.shots is None else data.shots
+    drawn = shuffled(len(train), key=stream_key(data.seed, "gsm8k"), limit=shots)
+    exemplars = tuple(_exemplar(train[at], at) for at in drawn)
+    yield Part(
+        suite="gsm8k",
+        mode="cot",
+        name="main",
+        prompts=data.cut(_prompt(row, at, exemplars) for at, row in enumerate(test)),
+        answering="text",
+        grader=TextGrader(rules=GSM8K_COT),
+        chance=0.0,
+        shots=len(exemplars),
+        stop=EXEMPLAR_STOP,
+        max_new_tokens=256,
+        hub_id=HUB_ID,
+        notes=(f"exemplars drawn from the training split with seed {data.seed}",) if exemplars else (),
+    )
+
+
+def solution_of(row: Row) -> tuple[str, str]:
+    r"""The rationale in plain words, and the final number.
+
+    >>> solution_of({"answer": "2 * 3 = <<2*3=6>>6 eggs.\nHalf of 1,006 are 503.\n#### 1,503"})
+    ('2 * 3 = 6 eggs. Half of 1,006 are 503.', '1503')
+    """
+    rationale, _, number = str(row["answer"]).rpartition("####")
+    return " ".join(_CALCULATOR.sub("", rationale).split()), number.strip().replace(",", "")
+
+
+def _exemplar(row: Row, at: int) -> Exemplar:
+    rationale, number = solution_of(row)
+    return Exemplar(row=at, inputs=_question(row), targets=f" {rationale} The answer is {number}.")
+
+
+def _question(row: Row) -> str:
+    return f"Q: {str(row['question']).strip()}\nA:"
+
+
+def _prompt(row: Row, at: int, exemplars: tuple[Exemplar, ...]) -> Prompt:
+    number = solution_of(row)[1]
+    return Prompt(
+        task="gsm8k_cot/main",
+        split="test",
+        row=at,
+        template="cot",
+        inputs=_question(row),
+        targets=f" {number}",
+        references=(number,),
+        exemplars=exemplars,
+    )

@@ -1,0 +1,123 @@
+"""MGSM: grade-school mathematics in eleven languages, eight shots with rationales in the language itself.
+
+Paper: Shi et al. 2022; Flan 2022, section 2.3, which averages the ten languages that are not English.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from flantune.errors import SourceError
+from flantune.evaluation.extraction import Rules, number_rules, shared_phrase
+from flantune.suites.grading import TextGrader
+from flantune.suites.prompt_files import read_literal
+from flantune.suites.suite import MissingPart, Part, SuiteData
+from flantune.tasks.formats import FileFormat, read_rows
+from flantune.types import Exemplar, Prompt, Row
+
+SHOTS = 8
+LANGUAGES = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
+EXEMPLAR_FILES = ("mgsm/exemplars.py", "mgsm/exemplars.json", "mgsm_exemplars.json", "exemplars.py")
+_DECIMAL_COMMA = frozenset({"de", "es", "fr", "ru"})
+_CONSTANT = "MGSM_EXEMPLARS"
+_LABEL = re.compile(r"^[^:：]{1,60}[:：]\s*")
+_NEEDS = (
+    "mgsm/exemplars.py, the benchmark's own file (it is read as data, never run), or mgsm/exemplars.json: an object of "
+    'language code to {"1": {"q": "<label>: <question>", "a": "<label>: <rationale> <conclusion> <number>."}, …}; '
+    "the labels are taken over for the questions asked"
+)
+
+
+def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+    """One part a language whose questions and exemplars are both there.
+
+    Raises:
+        SourceError: A file is there but cannot be read.
+    """
+    path = data.find(*EXEMPLAR_FILES)
+    exemplars = _exemplars(path) if path else {}
+    for language in LANGUAGES:
+        rows = data.find(f"mgsm/mgsm_{language}.tsv", f"mgsm_{language}.tsv")
+        if rows is None:
+            needs = f"mgsm/mgsm_{language}.tsv: question, tab, number; no header"
+            yield MissingPart(score="mgsm_cot", name=language, needs=needs)
+        elif not exemplars.get(language):
+            yield MissingPart(score="mgsm_cot", name=language, needs=_NEEDS)
+        else:
+            yield _part(data, language, rows, exemplars[language])
+
+
+def _exemplars(path: Path) -> dict[str, tuple[Exemplar, ...]]:
+    table = read_literal(path, _CONSTANT)
+    try:
+        if not isinstance(table, Mapping):
+            raise TypeError("not an object of languages")
+        return {str(language): _language_exemplars(entries) for language, entries in table.items()}
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise SourceError(f"holds no exemplars: {error!r}", where=str(path), hint=_NEEDS) from None
+
+
+def _language_exemplars(entries: Mapping[str, Mapping[str, str]]) -> tuple[Exemplar, ...]:
+    ordered = sorted(entries.items(), key=lambda item: int(item[0]))
+    return tuple(
+        Exemplar(row=-int(number), inputs=f"{entry['q']}\n{_label(entry['a'])}".rstrip(), targets=_answer(entry["a"]))
+        for number, entry in ordered
+    )
+
+
+def _label(text: str) -> str:
+    found = _LABEL.match(text)
+    return found[0] if found else ""
+
+
+def _answer(text: str) -> str:
+    return " " + text.removeprefix(_label(text)).strip()
+
+
+def _rules(language: str, exemplars: tuple[Exemplar, ...]) -> Rules:
+    """The number behind the words with which the exemplars lead to theirs, else the last one."""
+    phrase = shared_phrase([exemplar.targets for exemplar in exemplars])
+    return number_rules(phrases=(phrase,) if phrase else (), decimal="," if language in _DECIMAL_COMMA else ".")
+
+
+def _part(data: SuiteData, language: str, path: Path, exemplars: tuple[Exemplar, ...]) -> Part:
+    shown = exemplars[: SHOTS if data.shots is None else data.shots]
+    question, answer = _labels(exemplars)
+    form = FileFormat(columns=("question", "answer"))
+    return Part(
+        suite="mgsm",
+        mode="cot",
+        name=language,
+        prompts=data.cut(
+            _prompt(row, at, language, f"{question}{row['question']}\n{answer}".rstrip(), shown)
+            for at, row in enumerate(read_rows(path, form))
+        ),
+        answering="text",
+        grader=TextGrader(rules=_rules(language, exemplars)),
+        chance=0.0,
+        shots=len(shown),
+        groups=() if language == "en" else ("not English",),
+        stop=tuple(dict.fromkeys(("\n\n", *([f"\n{question.strip()}"] if question.strip() else [])))),
+        max_new_tokens=256,
+    )
+
+
+def _labels(exemplars: tuple[Exemplar, ...]) -> tuple[str, str]:
+    """What stands before a question and before its answer, as the first exemplar has it."""
+    return _label(exemplars[0].inputs), exemplars[0].inputs.rpartition("\n")[2]
+
+
+def _prompt(row: Row, at: int, language: str, text: str, exemplars: tuple[Exemplar, ...]) -> Prompt:
+    number = str(row["answer"]).replace(",", "").strip()
+    return Prompt(
+        task=f"mgsm_cot/{language}",
+        split="test",
+        row=at,
+        template="cot",
+        inputs=text,
+        targets=f" {number}",
+        references=(number,),
+        exemplars=exemplars,
+    )

@@ -1,0 +1,127 @@
+"""Natural-Instructions' test tasks: a definition and positive examples, ROUGE-L and exact match by category.
+
+Paper: Wang et al. 2022, section 4.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from flantune.errors import SourceError
+from flantune.evaluation.extraction import Rule
+from flantune.suites.grading import TextGrader
+from flantune.suites.suite import MissingPart, Part, SuiteData
+from flantune.types import Exemplar, Prompt
+
+SHOTS = 2
+MAX_INSTANCES = 100
+FOLDERS = ("natural_instructions", "natural-instructions")
+_CATEGORY_PREFIX = "category: "
+_WHOLE = Rule(name="whole", pattern=r"\A\s*(?P<answer>(?:.|\n)*\S)\s*\Z")
+
+
+def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+    """One part a task of the test split, its first hundred instances, which are balanced by label and stand first.
+
+    Raises:
+        SourceError: A task file is there but is not one.
+    """
+    folder = data.find(*FOLDERS)
+    names = _test_tasks(folder) if folder else None
+    if folder is None or names is None:
+        needs = "natural_instructions/splits/default/test_tasks.txt and natural_instructions/tasks/task*.json"
+        yield MissingPart(score="natural_instructions_direct", name="", needs=needs)
+        return
+    for name in names:
+        path = folder / "tasks" / f"{name}.json"
+        if path.is_file():
+            yield _part(data, name, _read(path), path)
+        else:
+            needs = f"natural_instructions/tasks/{name}.json"
+            yield MissingPart(score="natural_instructions_direct", name=name, needs=needs)
+
+
+def _test_tasks(folder: Path) -> list[str] | None:
+    path = folder / "splits" / "default" / "test_tasks.txt"
+    if not path.is_file():
+        return None
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("Definition", "Instances", "Positive Examples"):
+            tree[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"is no Natural-Instructions task: {error!r}", where=str(path)) from None
+    return tree  # type: ignore[no-any-return]  # checked above
+
+
+def _part(data: SuiteData, name: str, task: Mapping[str, Any], path: Path) -> Part:
+    shots = SHOTS if data.shots is None else data.shots
+    definition = task["Definition"] if isinstance(task["Definition"], str) else task["Definition"][0]
+    exemplars = tuple(
+        Exemplar(row=-1 - at, inputs=_question(example["input"]), targets=f" {_text(example['output'])}")
+        for at, example in enumerate(task["Positive Examples"][:shots])
+    )
+    try:
+        prompts = [
+            _prompt(instance, at, name, ending_in_stop(str(definition)), exemplars)
+            for at, instance in enumerate(task["Instances"][:MAX_INSTANCES])
+        ]
+    except (KeyError, TypeError, IndexError) as error:
+        raise SourceError(f"an instance is broken: {error!r}", where=str(path)) from None
+    return Part(
+        suite="natural_instructions",
+        mode="direct",
+        name=name,
+        prompts=data.cut(prompts),
+        answering="text",
+        grader=TextGrader(rules=(_WHOLE,), comparison="natural_instructions"),
+        chance=0.0,
+        shots=len(exemplars),
+        headline="rougeL",
+        groups=tuple(_CATEGORY_PREFIX + category for category in task.get("Categories", ())),
+        stop=("\n\n", "\nInput:"),
+        max_new_tokens=128,
+    )
+
+
+def ending_in_stop(text: str) -> str:
+    """The text with a full stop where it ends in none.
+
+    >>> ending_in_stop("Name the color"), ending_in_stop("Is it red?")
+    ('Name the color.', 'Is it red?')
+    """
+    text = text.strip()
+    return text if not text or text[-1] in ".!?。" else f"{text}."
+
+
+def _question(text: str) -> str:
+    return f"Input: {text.strip()}\nOutput:"
+
+
+def _text(output: object) -> str:
+    return str(output[0] if isinstance(output, list) else output).strip()
+
+
+def _prompt(
+    instance: Mapping[str, Any], at: int, name: str, definition: str, exemplars: tuple[Exemplar, ...]
+) -> Prompt:
+    outputs = instance["output"] if isinstance(instance["output"], list) else [instance["output"]]
+    references = tuple(str(output) for output in outputs)
+    return Prompt(
+        task=f"natural_instructions_direct/{name}",
+        split="test",
+        row=at,
+        template="definition",
+        inputs=_question(str(instance["input"])),
+        targets=f" {references[0].strip()}",
+        references=references,
+        exemplars=exemplars,
+        preamble=f"{definition}\n\n",
+    )

@@ -1,0 +1,125 @@
+"""Tasks in flantune's own form, scored for any number of models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.errors import EvaluationError
+from flantune.evaluation.comparison import (
+    Pair,
+    check_same_cells,
+    compare_means,
+    estimate,
+    mcnemar_of,
+    score_models,
+)
+from flantune.evaluation.presets import scoring_protocol
+from flantune.evaluation.samples import read_samples, samples_path
+from flantune.evaluation.statistics import DIFFERENCE
+from flantune.evaluation.tables import Columns, columns_of, read_tables
+from flantune.prompts.hashing import stream_key
+from flantune.suites.results import Comparison, TaskScore
+from flantune.training_record import Seen
+
+if TYPE_CHECKING:
+    from flantune.config import EvaluationSettings
+    from flantune.evaluation.tables import Table
+    from flantune.tasks.store import PreparedTask
+    from flantune.types import SplitRole
+
+    Tables = Mapping[tuple[int, SplitRole], Table]
+
+
+def score_tasks(
+    models: Sequence[tuple[str, Path]],
+    prepared: Sequence[PreparedTask],
+    settings: EvaluationSettings,
+    *,
+    seen: Mapping[tuple[str, str], Seen],
+    seed: int,
+) -> tuple[list[TaskScore], list[Comparison]]:
+    """Each model's scores on each task, and every later model's difference from the first.
+
+    Args:
+        models: Name and folder of samples.
+        prepared: The tasks.
+        settings: As they were measured with.
+        seen: Model and task → why the task was not new to it.
+        seed: Names the bootstrap draws.
+
+    Raises:
+        EvaluationError: Samples are missing, or models were asked different prompts.
+    """
+    scores: list[TaskScore] = []
+    differences: list[Comparison] = []
+    if not models:
+        return scores, differences
+    for one in prepared:
+        columns = columns_of(one.task.kind, one.task.metrics, normalization=settings.normalization)
+        tables = [(name, _tables(folder, one.task.name, columns)) for name, folder in models]
+        for shots in dict.fromkeys(shots for shots, split in tables[0][1] if split == "test"):
+            for at, (name, found) in enumerate(tables):
+                pair = _pair(tables[0][1], found, shots, where=one.task.name)
+                why = seen.get((name, one.task.name), Seen(reasons=()))
+                score, difference = _scored(
+                    one, name, tables[0][0], pair, columns, settings, shots=shots, seen=why, seed=seed
+                )
+                scores.append(score)
+                differences += [difference] if at else []
+    return scores, differences
+
+
+def _tables(folder: Path, task: str, columns: Columns) -> Tables:
+    return read_tables(read_samples(samples_path(folder, task)), columns)
+
+
+def _pair(first: Tables, other: Tables, shots: int, *, where: str) -> Pair:
+    if (shots, "test") not in other:
+        raise EvaluationError("the models were asked with different numbers of exemplars", where=where)
+    pair = Pair(
+        base=first[shots, "test"],
+        tuned=other[shots, "test"],
+        base_dev=first.get((shots, "dev")),
+        tuned_dev=other.get((shots, "dev")),
+    )
+    check_same_cells(pair, where=where)
+    return pair
+
+
+def _scored(
+    prepared: PreparedTask,
+    name: str,
+    first: str,
+    pair: Pair,
+    columns: Columns,
+    settings: EvaluationSettings,
+    *,
+    shots: int,
+    seen: Seen,
+    seed: int,
+) -> tuple[TaskScore, Comparison]:
+    task, level = prepared.task, settings.confidence
+    means = compare_means(pair, columns.headline, seed=stream_key(seed, "bootstrap", task.name), confidence=level)
+    score = TaskScore(
+        task=task.name,
+        model=name,
+        clusters=task.clusters,
+        metric=columns.headline.metric.name,
+        protocol=scoring_protocol(settings).fingerprint,
+        shots=shots,
+        questions=len(pair.tuned.rows),
+        chance=pair.tuned.chance,
+        seen=seen.reasons,
+        scores=score_models(pair, columns, means, confidence=level).tuned,
+    )
+    difference = Comparison(
+        score=task.name,
+        first=first,
+        second=name,
+        difference=estimate(means.difference, confidence=level, span=DIFFERENCE),
+        mcnemar_p=mcnemar_of(pair, columns.headline),
+        questions=len(pair.tuned.rows),
+    )
+    return score, difference

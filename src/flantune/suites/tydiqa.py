@@ -1,0 +1,112 @@
+"""TyDiQA-GoldP: reading comprehension in nine languages, one shot, exact match.
+
+Paper: Clark et al. 2020; Flan 2022, section 2.3, which averages the eight languages that are not English.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from flantune.evaluation.extraction import TYDIQA_DIRECT
+from flantune.prompts.hashing import mix64, stream_key
+from flantune.suites.grading import TextGrader
+from flantune.suites.suite import MissingPart, Part, SuiteData, wanted
+from flantune.tasks.sources import MissingDataError
+from flantune.types import Exemplar, Prompt
+
+if TYPE_CHECKING:
+    from flantune.types import Row
+
+HUB_ID = "google-research-datasets/tydiqa"
+SHOTS = 1
+LANGUAGES = ("arabic", "bengali", "english", "finnish", "indonesian", "korean", "russian", "swahili", "telugu")
+
+
+def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+    """One part a language, its exemplar drawn by seed from the training split.
+
+    Where there is no training split the exemplar is a validation row, which is then not asked, nor are the other
+    questions about its passage.
+
+    Raises:
+        flantune.errors.SourceError: Data is there but cannot be read.
+    """
+    for language in LANGUAGES:
+        try:
+            rows = _rows(data, language, split="validation")
+        except MissingDataError as error:
+            needs = f"{HUB_ID}, secondary_task-{language} (or secondary_task), split validation: {wanted(error)}"
+            yield MissingPart(score="tydiqa_direct", name=language, needs=needs)
+            continue
+        yield _part(data, language, rows)
+
+
+def _rows(data: SuiteData, language: str, *, split: str) -> list[Row]:
+    """The rows of a language: its own configuration, or its share of the one with all of them."""
+    try:
+        return data.rows(HUB_ID, f"secondary_task-{language}", split=split)
+    except MissingDataError as missing:
+        try:
+            rows = data.rows(HUB_ID, "secondary_task", split=split)
+        except MissingDataError:
+            raise missing from None
+        return [row for row in rows if str(row["id"]).startswith(f"{language}-")]
+
+
+def _part(data: SuiteData, language: str, rows: list[Row]) -> Part:
+    try:
+        pool, note = _rows(data, language, split="train"), ""
+    except MissingDataError:
+        pool, note = rows, "no training split: the exemplar is a validation row, left out of the questions"
+    shots = SHOTS if data.shots is None else data.shots
+    key = stream_key(data.seed, "tydiqa", language)
+    shown = sorted(range(len(pool)), key=lambda at: mix64(key, at))[:shots]
+    exemplars = tuple(
+        Exemplar(row=at, inputs=question_text(pool[at]), targets=" " + answers_of(pool[at])[0]) for at in shown
+    )
+    passages = {pool[at]["context"] for at in shown} if note else set()
+    return Part(
+        suite="tydiqa",
+        mode="direct",
+        name=language,
+        prompts=data.cut(
+            _prompt(row, at, language, exemplars) for at, row in enumerate(rows) if row["context"] not in passages
+        ),
+        answering="text",
+        grader=TextGrader(rules=TYDIQA_DIRECT, comparison="squad"),
+        chance=0.0,
+        shots=len(exemplars),
+        headline="exact_match",
+        groups=() if language == "english" else ("not English",),
+        stop=("\n\n", "\nTitle:", "\nPassage:", "\nQuestion:"),
+        max_new_tokens=50,
+        hub_id=HUB_ID,
+        notes=(note,) if note and exemplars else (),
+    )
+
+
+def question_text(row: Row) -> str:
+    """A passage, its title and a question, up to the answer."""
+    title = str(row.get("title") or "").strip()
+    head = [f"Title: {title}"] if title else []
+    return "\n".join([*head, f"Passage: {row['context']}".strip(), f"Question: {row['question']}".strip(), "Answer:"])
+
+
+def answers_of(row: Row) -> tuple[str, ...]:
+    """The acceptable answers of a row in SQuAD's form."""
+    return tuple(dict.fromkeys(str(text) for text in row["answers"]["text"]))
+
+
+def _prompt(row: Row, at: int, language: str, exemplars: tuple[Exemplar, ...]) -> Prompt:
+    references = answers_of(row)
+    return Prompt(
+        task=f"tydiqa_direct/{language}",
+        split="test",
+        row=at,
+        template="direct",
+        inputs=question_text(row),
+        targets=f" {references[0]}",
+        references=references,
+        exemplars=exemplars,
+    )

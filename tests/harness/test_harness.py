@@ -1,0 +1,306 @@
+"""Task files of lm-evaluation-harness: what is read, what is refused, what is asked, and what is written."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+import pytest
+
+from flantune.errors import TaskError, TemplateError
+from flantune.evaluating import EvaluationRequest, evaluate_models
+from flantune.evaluation.presets import PRESETS
+from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader, read_filters
+from flantune.harness.read import harness_parts
+from flantune.prompts.layout import inputs_text
+from flantune.suites.suite import SuiteData
+from flantune.types import Sample
+
+from ..suites.world import make_model
+
+LM_EVAL = PRESETS["lm_eval"]
+THINGS = ("apple", "bread", "candle", "drum")
+
+BASE = """
+dataset_path: json
+dataset_kwargs:
+  data_files: {train: train.jsonl, test: test.jsonl}
+training_split: train
+test_split: test
+fewshot_split: train
+metadata: {version: 2.0}
+"""
+CHOICE = (
+    BASE
+    + """
+task: shop
+output_type: multiple_choice
+description: "About shops.\\n\\n"
+doc_to_text: "{{passage | trim}}\\nWhat was bought?"
+doc_to_choice: choices
+doc_to_target: label
+num_fewshot: 2
+metric_list:
+  - {metric: acc, aggregation: mean, higher_is_better: true}
+  - {metric: acc_norm}
+  - {metric: mcc}
+"""
+)
+WRITE = (
+    BASE
+    + """
+task: sums
+output_type: generate_until
+doc_to_text: "Q: {{passage}}\\nA:"
+doc_to_target: "{{choices[label]}}"
+fewshot_config: {sampler: first_n}
+num_fewshot: 1
+generation_kwargs: {until: ["\\n\\n", "Q:"], max_gen_toks: 6}
+filter_list:
+  - {name: strict, filter: [{function: regex, regex_pattern: "#### (\\\\-?[0-9]+)"}, {function: take_first}]}
+  - {name: loose, filter: [{function: remove_whitespace}, {function: take_first}]}
+metric_list: [{metric: exact_match, ignore_case: true}]
+"""
+)
+
+
+def rows(count: int, *, start=0):
+    for n in range(start, start + count):
+        choices = list(THINGS[: 2 + n % 3])
+        label = n % len(choices)
+        yield {"passage": f" Item {n}: the {choices[label]}.", "choices": choices, "label": label}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for split, made in (("train", rows(6)), ("test", rows(5, start=6))):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    return tmp_path
+
+
+def write(folder, text, name="task.yaml"):
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def read(folder, text, **values):
+    (found,) = harness_parts([write(folder, text)], SuiteData(**values))
+    return found
+
+
+def refused(folder, text) -> str:
+    with pytest.raises((TaskError, TemplateError)) as error:
+        read(folder, text)
+    return str(error.value)
+
+
+def test_choices_are_scored_behind_the_delimiter_and_exemplars_are_those_the_harness_draws(folder):
+    part = read(folder, CHOICE).part
+    drawn = Random(1234)
+    train = list(rows(6))
+    for at, row in enumerate(rows(5, start=6)):
+        shown = drawn.sample(train, 2)
+        text = "About shops.\n\n" + "".join(
+            f"{one['passage'].strip()}\nWhat was bought? {one['choices'][one['label']]}\n\n" for one in shown
+        )
+        assert inputs_text(part.prompts[at], part.layout) == f"{text}{row['passage'].strip()}\nWhat was bought?"
+        assert part.prompts[at].options == tuple(row["choices"]) and part.prompts[at].answer == row["label"]
+    assert part.layout.target_separator == " " and part.shots == 2
+    assert part.grader.metrics == ("acc,none", "acc_norm,none") and part.notes == ("the metric mcc is not computed",)
+    assert part.chance == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 2 + 1 / 3) / 5)
+
+
+def test_a_question_is_never_among_its_own_exemplars(folder):
+    text = CHOICE.replace("fewshot_split: train", "fewshot_split: test").replace("num_fewshot: 2", "num_fewshot: 4")
+    part = read(folder, text).part
+    for prompt in part.prompts:
+        assert prompt.inputs not in [exemplar.inputs for exemplar in prompt.exemplars] and len(prompt.exemplars) == 4
+
+
+def test_written_answers_follow_the_text_as_it_is(folder):
+    part = read(folder, WRITE).part
+    assert inputs_text(part.prompts[0], part.layout) == "Q:  Item 0: the apple.\nA: apple\n\nQ:  Item 6: the apple.\nA:"
+    assert part.stop == ("\n\n", "Q:") and part.max_new_tokens == 6
+    assert part.grader.metrics == ("exact_match,strict", "exact_match,loose") and part.chance == 0.0
+
+
+def test_included_files_lie_below_a_files_own_settings(folder):
+    write(folder, CHOICE, "_base.yaml")
+    found = read(folder, "include: _base.yaml\ntask: other\nnum_fewshot: 0\n")
+    assert found.part.name == "other" and found.part.shots == 0 and found.part.prompts[0].preamble == "About shops.\n\n"
+
+
+def test_a_group_is_its_tasks_wherever_they_lie_below_it(folder):
+    (folder / "sub").mkdir()
+    write(folder, CHOICE, "shop.yaml")
+    deep = WRITE.replace("task: sums", "task: deep").replace("train.jsonl", "../train.jsonl")
+    write(folder, deep.replace("test.jsonl", "../test.jsonl"), "sub/deep.yaml")
+    path = write(folder, "group: all\ntask:\n  - shop\n  - task: deep\n    num_fewshot: 0\n", "all.yaml")
+    found = harness_parts([path], SuiteData(limit=2))
+    assert [(one.part.score, one.part.name, one.part.shots) for one in found] == [
+        ("all", "shop", 2),
+        ("all", "deep", 0),
+    ]
+    assert [(one.total, len(one.rows)) for one in found] == [(5, 2), (5, 2)]
+    with pytest.raises(TaskError, match='no task, group or tag "absent"'):
+        harness_parts([write(folder, "group: g\ntask: [absent]\n", "g.yaml")], SuiteData())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("process_docs: !function utils.clean", "flantune runs no code of task files"),
+        ("doc_to_text: !function utils.text", "!function utils.text is Python code"),
+        ("output_type: loglikelihood_rolling", "loglikelihood_rolling is not read"),
+        ("fewshot_spilt: train", 'unknown key did you mean "fewshot_split"?'),
+        ("doc_to_text: '{{nothing}}'", "columns: passage, choices, label"),
+        ("doc_to_text: '{{passage.__class__.__mro__}}'", "cannot be rendered"),
+        ("doc_to_text: label", "choices inside the question"),
+        ("metric_list: [{metric: f1}]", "metric_list: none of f1"),
+        ("test_split: exam", 'no split "exam"; there are train, test'),
+        ("dataset_path: null", "dataset_path"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_refused_with_its_place(folder, change, said):
+    key = change.partition(":")[0]
+    kept = [line for line in CHOICE.splitlines() if not line.startswith(f"{key}:")]
+    kept = [line for line in kept if key != "metric_list" or not line.startswith("  - {metric")]
+    assert said in refused(folder, "\n".join([*kept, change, ""]))
+
+
+def test_all_problems_of_a_file_come_at_once(folder):
+    said = refused(folder, "task: x\nprocess_results: !function a.b\nclass: c\n")
+    assert "4 problems" in said and "process_results" in said and "doc_to_text: is missing" in said
+
+
+def test_exemplars_may_be_shown_in_other_fields(folder):
+    own = 'fewshot_config: {sampler: first_n, doc_to_text: "Seen: {{passage}}", doc_to_target: 0}\n'
+    part = read(folder, CHOICE + own).part
+    assert [one.inputs for one in part.prompts[0].exemplars] == [
+        "Seen:  Item 0: the apple.",
+        "Seen:  Item 1: the bread.",
+    ]
+    assert [one.targets for one in part.prompts[0].exemplars] == ["apple", "apple"]
+    assert part.prompts[0].inputs.startswith("Item 6")
+    assert "fewshot_config.delimiter: is not read" in refused(folder, CHOICE + "fewshot_config: {delimiter: x}\n")
+
+
+def test_groups_may_hold_groups_and_tags(folder):
+    write(folder, CHOICE + "tag: [buying]\n", "shop.yaml")
+    write(folder, "include: shop.yaml\ntask: shop2\n", "shop2.yaml")
+    write(folder, "group: inner\ntask: [buying]\n", "inner.yaml")
+    path = write(
+        folder, "group: outer\ntask:\n  - inner\n  - group: more\n    task: [{task: third, include: x}]\n", "o.yaml"
+    )
+    (folder / "third.yaml").write_text(CHOICE.replace("task: shop", "task: third"))
+    path.write_text(path.read_text().replace(", include: x", ""))
+    found = harness_parts([path], SuiteData(limit=1))
+    assert [(one.part.score, one.part.name) for one in found] == [
+        ("outer", name) for name in ("shop", "shop2", "third")
+    ]
+
+
+def test_yaml_that_would_make_python_objects_is_refused(folder):
+    assert "no valid YAML" in refused(folder, "task: !!python/object/apply:os.system [echo]\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "choices", "answer", "references"),
+    [
+        ("'{{label}}'", "choices", 0, ("apple",)),
+        ("'{{choices[label]}}'", "'{{choices}}'", 0, ("apple",)),
+        ("'{{[0, 1]}}'", "choices", 0, ("apple", "bread")),
+        ("1", '[yes it is, "no, it is not"]', 1, ("no, it is not",)),
+        ("1", "{a: one, b: two}", 1, ("two",)),
+    ],
+)  # fmt: skip
+def test_targets_and_choices_come_in_many_forms(folder, target, choices, answer, references):
+    text = CHOICE.replace("doc_to_target: label", f"doc_to_target: {target}")
+    part = read(folder, text.replace("doc_to_choice: choices", f"doc_to_choice: {choices}")).part
+    assert (part.prompts[0].answer, part.prompts[0].references) == (answer, references)
+
+
+def sample(**values) -> Sample:
+    return Sample(**{"task": "t", "split": "test", "row": 0, "template": "a", "shots": 0, "inputs": "", **values})
+
+
+def test_accuracies_are_by_sum_by_characters_and_by_bytes():
+    grader = HarnessOptionGrader(names=("acc", "acc_norm", "acc_bytes", "exact_match"), golds={0: (1,)})
+    one = sample(options=("ab", "äääää"), scores=(-2.0, -4.5), lengths=(1, 2), greedy=(False, True))
+    assert grader.grade(one, LM_EVAL).metrics == {
+        "acc,none": 0.0, "acc_norm,none": 1.0, "acc_bytes,none": 1.0, "exact_match,none": 1.0,
+    }  # fmt: skip
+    tied = sample(options=("a", "b"), scores=(-1.0, -1.0), lengths=(1, 1))
+    assert grader.grade(tied, LM_EVAL).metrics["acc,none"] == 0.0  # the first of equals
+
+
+@pytest.mark.parametrize(
+    ("steps", "text", "answer"),
+    [
+        ([{"function": "regex", "regex_pattern": r"is (\d+)"}], "is 3 is 4", "3"),
+        ([{"function": "regex", "regex_pattern": r"is (\d+)", "group_select": -1}], "is 3 is 4", "4"),
+        ([{"function": "regex", "regex_pattern": r"(x)|(\d)"}], "7", "7"),
+        ([{"function": "regex"}], "nothing", "[invalid]"),
+        ([{"function": "remove_whitespace"}, {"function": "uppercase"}], " a ", "A"),
+        ([{"function": "map", "mapping_dict": {"a": "1"}, "default_value": "0"}], "b", "0"),
+    ],
+)
+def test_filters_do_what_the_harness_does(steps, text, answer):
+    (found,) = read_filters([{"name": "f", "filter": steps}], where="here")
+    assert found.apply(text) == answer
+
+
+def test_an_unknown_filter_is_refused():
+    with pytest.raises(TaskError, match="majority_vote"):
+        read_filters([{"name": "f", "filter": [{"function": "majority_vote"}]}], where="here")
+
+
+def test_exact_match_is_of_the_text_as_it_is():
+    plain = HarnessTextGrader(filters=read_filters(None, where=""), options={})
+    said = sample(prediction=" 4", references=("4",))
+    assert plain.grade(said, LM_EVAL).metrics == {"exact_match,none": 0.0}
+    loose = HarnessTextGrader(filters=plain.filters, options={"regexes_to_ignore": [" ", r"\."], "ignore_case": True})
+    assert loose.grade(sample(prediction=" Ab.", references=("aB",)), LM_EVAL).metrics == {"exact_match,none": 1.0}
+
+
+def test_a_model_is_asked_and_results_are_written_as_the_harness_writes_them(folder, tmp_path_factory):
+    model = make_model(tmp_path_factory.mktemp("model") / "llama")
+    paths = (write(folder, CHOICE, "shop.yaml"), write(folder, WRITE, "sums.yaml"))
+    group = write(folder, "group: all\ntask: [shop]\n", "all.yaml")
+    out, export = folder / "out", folder / "export"
+    request = EvaluationRequest(
+        models=(str(model),), out=out, harness=(group, paths[1]), harness_out=export, suites=(), confidence=0.9
+    )
+    results = evaluate_models(request)
+    assert [one.score for one in results.scores] == ["all", "sums"] and results.is_reportable
+    assert results.scores[0].protocol == LM_EVAL.fingerprint
+    assert set(results.scores[0].other_metrics) == {"acc_norm,none"}
+    (file,) = export.rglob("results_*.json")
+    stored = json.loads(file.read_text())
+    shop = stored["results"]["shop"]
+    assert shop["acc,none"] == pytest.approx(results.scores[0].averages[0].raw.value) and shop["sample_len"] == 5
+    assert {"acc_stderr,none", "acc_norm,none", "acc_norm_stderr,none", "alias", "name"} <= set(shop)
+    assert set(stored["results"]["sums"]) >= {"exact_match,strict", "exact_match_stderr,loose"}
+    assert stored["groups"]["all"]["acc,none"] == pytest.approx(shop["acc,none"])
+    assert stored["groups"]["all"]["acc_stderr,none"] == pytest.approx(shop["acc_stderr,none"])
+    assert stored["group_subtasks"] == {"all": ["shop"]} and stored["n-shot"] == {"shop": 2, "sums": 1}
+    assert stored["n-samples"]["shop"] == {"original": 5, "effective": 5} and stored["versions"]["shop"] == 2.0
+    assert stored["configs"]["shop"]["dataset_kwargs"] == {"data_files": {"train": "train.jsonl", "test": "test.jsonl"}}
+    _check_samples(export, rows=list(rows(5, start=6)))
+
+
+def _check_samples(export, *, rows) -> None:
+    (file,) = export.rglob("samples_shop_*.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["doc"] for line in lines] == rows and [line["doc_id"] for line in lines] == [0, 1, 2, 3, 4]
+    first = lines[0]
+    assert first["arguments"]["gen_args_1"]["arg_1"] == " bread" and first["target"] == "0"
+    assert len(first["resps"]) == 2 and first["resps"][0][0][0] == first["filtered_resps"][0][0]
+    assert float(first["filtered_resps"][0][0]) < 0 and first["filtered_resps"][0][1] in {"True", "False"}
+    assert first["metrics"] == ["acc", "acc_norm"] and first["acc"] in {0.0, 1.0} and first["filter"] == "none"
+    assert {"doc_hash", "prompt_hash", "target_hash"} <= set(first)
+    (file,) = export.rglob("samples_sums_*.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["filter"] for line in lines] == ["strict"] * 5 + ["loose"] * 5
+    assert lines[0]["arguments"]["gen_args_0"]["arg_1"] == {"until": ["\n\n", "Q:"], "max_gen_toks": 6}
+    assert lines[5]["filtered_resps"] == [lines[5]["resps"][0][0].strip()]

@@ -1,0 +1,283 @@
+"""``flantune evaluate``: from models to results, and back to where it stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from flantune import evaluating
+from flantune.cli.main import cli
+from flantune.config import DataSettings
+from flantune.errors import ConfigError, LeakError
+from flantune.evaluating import EvaluationRequest, evaluate_models
+from flantune.evaluation.presets import PRESETS
+from flantune.evaluation.samples import read_samples
+from flantune.evaluation.store import ScoreStore
+from flantune.suites import asking
+from flantune.suites.chosen import choose_parts
+from flantune.training_record import TrainedTask, TrainingRecord, make_index, write_record
+from flantune.training_record import _one_corpus as one_corpus
+
+from .world import make_model, mmlu_row, write_rows, write_world
+
+SMALL = ("tydiqa", "gsm8k", "natural_instructions")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_answers():
+    """A random model never comes to an end of its own: eight tokens of it say as much as five hundred."""
+
+    def chosen(*args, **values):
+        found = choose_parts(*args, **values)
+        return replace(found, parts=tuple(replace(part, max_new_tokens=8) for part in found.parts))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluating, "choose_parts", chosen)
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return {
+        "llama": make_model(folder / "llama"),
+        "other": make_model(folder / "other", seed=1),
+        "t5": make_model(folder / "t5", "t5"),
+    }
+
+
+def request(world, out, *models, **values) -> EvaluationRequest:
+    values = {"suites": ("mmlu_direct",), "limit": 1, "skip_missing": True, **values}
+    return EvaluationRequest(models=tuple(map(str, models)), out=out, root=world, **values)
+
+
+@pytest.fixture(scope="module")
+def flan2022(world, models, tmp_path_factory):
+    """The whole suite, two families of models side by side, one question a part."""
+    out = tmp_path_factory.mktemp("evaluation")
+    return out, evaluate_models(request(world, out, models["llama"], models["t5"], suites=("flan2022",)))
+
+
+def test_one_command_gives_six_scores_the_average_and_differences(flan2022):
+    out, results = flan2022
+    assert [model.name for model in results.models] == ["llama", "t5"]
+    assert len(results.scores) == 12 and len(results.comparisons) == 6
+    stored = json.loads((out / "results.json").read_text())
+    assert stored["kind"] == "evaluation" and stored["schema"] == 1
+    for one in results.flan2022:
+        assert one.average is not None and one.average.low <= one.average.value <= one.average.high
+    mmlu = next(one for one in results.scores if one.score == "mmlu_direct")
+    assert mmlu.averages[0].name == "mean of 57 subjects" and len(mmlu.averages) == 23
+    assert mmlu.averages[0].chance == pytest.approx(0.25) and mmlu.questions == 57
+    assert {one.metric for one in results.scores if one.score == "tydiqa_direct"} == {"exact_match"}
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["fingerprints"]["protocol flan2022"] == PRESETS["flan2022"].fingerprint
+    assert list(stored["protocols"]) == [PRESETS["flan2022"].fingerprint]
+
+
+def test_a_limit_is_marked_loudly_as_not_reportable(flan2022):
+    out, results = flan2022
+    assert not results.is_reportable and not any(one.is_complete for one in results.scores)
+    assert "Not reportable: at most 1 questions" in (out / "report.html").read_text()
+    assert "not on all questions of mmlu_direct" in results.flan2022[0].reason
+
+
+def test_the_page_holds_every_part_and_no_foreign_markup(flan2022):
+    page = (flan2022[0] / "report.html").read_text()
+    assert page.count("<details") >= 6 and "abstract_algebra" in page and "http" not in page.split("<body>")[1]
+
+
+def test_the_same_command_again_asks_nothing(world, models, tmp_path, monkeypatch):
+    first = evaluate_models(request(world, tmp_path, models["llama"], suites=SMALL))
+    monkeypatch.setattr(asking, "_ask_wave", None)
+    again = evaluate_models(request(world, tmp_path, models["llama"], suites=SMALL))
+    assert again.scores == first.scores
+
+
+def test_what_a_killed_run_has_in_its_store_is_not_asked_again(world, models, tmp_path):
+    suites = ("gsm8k", "mmlu_direct")
+    first = evaluate_models(request(world, tmp_path, models["llama"], suites=suites, limit=2))
+    entries, files = len(ScoreStore(tmp_path / "store")), len(list((tmp_path / "store").iterdir()))
+    shutil.rmtree(tmp_path / "models")  # as if it had been killed before the samples were written
+    again = evaluate_models(request(world, tmp_path, models["llama"], suites=suites, limit=2))
+    assert again.scores == first.scores and entries > 0
+    assert (len(ScoreStore(tmp_path / "store")), len(list((tmp_path / "store").iterdir()))) == (entries, files)
+
+
+@pytest.mark.parametrize("change", ["protocol", "shots", "model"])
+def test_trap_2_samples_of_other_prompts_or_models_are_not_reused(world, models, tmp_path, change):
+    first = evaluate_models(request(world, tmp_path, models["llama"], suites=("gsm8k",), limit=2))
+    path = next(tmp_path.rglob("origins/*.json"))
+    before = json.loads(path.read_text())["fingerprint"]
+    if change == "model":  # the same folder name, other weights
+        shutil.copytree(models["other"], tmp_path / "copy" / "llama")
+        models = {"llama": tmp_path / "copy" / "llama"}
+    values = {"protocol": {"protocol": "t0"}, "shots": {"shots": 2}, "model": {}}[change]
+    second = evaluate_models(request(world, tmp_path, models["llama"], suites=("gsm8k",), limit=2, **values))
+    assert json.loads(path.read_text())["fingerprint"] != before
+    assert second.models != first.models or second.scores != first.scores
+
+
+def test_samples_hold_the_prompt_as_it_was_asked(world, models, tmp_path):
+    evaluate_models(request(world, tmp_path, models["t5"], limit=0))
+    samples = list(read_samples(tmp_path / "models/t5/samples/mmlu_direct%2Fvirology.parquet"))
+    assert [sample.row for sample in samples] == [0, 1]
+    assert samples[0].inputs.endswith("\nAnswer:") and len(samples[0].scores) == 4 and len(samples[0].greedy) == 4
+
+
+def test_too_long_prompts_lose_exemplars_and_that_is_counted(world, models, tmp_path):
+    """The original script drops exemplars one at a time until the prompt fits; so does this, and it says so."""
+    folder = shutil.copytree(world, tmp_path / "world")
+    long = [mmlu_row("virology", n) | {"question": f"Question {n}? " + "stones " * 400} for n in range(5)]
+    write_rows(folder / "hub/cais/mmlu/virology", "dev", long)
+    (score,) = evaluate_models(request(folder, tmp_path / "out", models["llama"])).scores
+    dropped = {part.name: part.exemplars_dropped for part in score.parts}
+    assert dropped.pop("virology") in range(1, 5) and not any(dropped.values())
+    (sample,) = read_samples(tmp_path / "out/models/llama/samples/mmlu_direct%2Fvirology.parquet")
+    assert sample.inputs.startswith("Questions about virology.\n\nQuestion 0?") and len(sample.exemplar_rows) < 5
+
+
+def record(folder, *, rows=(), **task) -> None:
+    values = {"name": "x", "clusters": ("c",), "family": "x", "hub": "", "source": "", "rows": 1, **task}
+    taught = TrainingRecord(tasks=(TrainedTask(**values),), held_out=("d",), base="")
+    write_record(folder, taught, make_index(one_corpus(rows)))
+
+
+@pytest.fixture
+def tuned(models, tmp_path):
+    """A copy of the model, to which a training record is added."""
+    return shutil.copytree(models["llama"], tmp_path / "tuned")
+
+
+def test_a_benchmark_the_model_was_trained_on_is_refused_before_anything_is_loaded(world, tuned, tmp_path):
+    record(tuned, hub="openai/gsm8k:main", name="grade_school")
+    (tuned / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(LeakError) as error:
+        evaluate_models(request(world, tmp_path / "out", tuned, suites=("gsm8k",)))
+    assert "gsm8k_cot/main" in str(error.value) and '"grade_school"' in str(error.value)
+    assert "--allow-seen" in error.value.hint
+
+
+def test_forced_it_is_labeled_seen_everywhere(world, tuned, tmp_path):
+    record(tuned, hub="openai/gsm8k:main", name="grade_school")
+    results = evaluate_models(request(world, tmp_path / "out", tuned, suites=("gsm8k",), limit=0, allow_seen=True))
+    assert results.scores[0].seen and not results.is_reportable
+    page = (tmp_path / "out/report.html").read_text()
+    assert "gsm8k_cot (seen)" in page and "was trained on what gsm8k_cot measures" in page
+
+
+def test_mgsm_is_kin_to_gsm8k(world, tuned, tmp_path):
+    record(tuned, family="gsm8k", name="rationales")
+    with pytest.raises(LeakError, match="mgsm_cot/bn"):
+        evaluate_models(request(world, tmp_path / "out", tuned, suites=("mgsm",)))
+
+
+def test_near_duplicate_rows_are_counted_and_left_out_of_the_clean_score(world, tuned, tmp_path):
+    question = "Which of the many rivers that rise in the northern hills of this country reaches the sea first of all?"
+    folder = tmp_path / "world"
+    shutil.copytree(world, folder)
+    rows = [
+        {"question": question, "choices": ["a", "b", "c", "d"], "answer": 0},
+        {"question": "Which city is the largest?", "choices": ["a", "b", "c", "d"], "answer": 1},
+    ]
+    write_rows(folder / "hub/cais/mmlu/virology", "test", rows)
+    record(tuned, rows=[(question.upper(),)])
+    with pytest.raises(LeakError, match="1 of 2 questions of mmlu_direct/virology"):
+        evaluate_models(request(folder, tmp_path / "out", tuned, limit=0))
+    (score,) = evaluate_models(request(folder, tmp_path / "out", tuned, limit=0, allow_seen=True)).scores
+    seen = {part.name: part.seen_rows for part in score.parts}
+    assert seen.pop("virology") == 1 and not any(seen.values())
+    assert score.clean is not None
+
+
+def test_tasks_of_ones_own_are_measured_in_all_their_templates(models, tmp_path):
+    (tmp_path / "colors.toml").write_text(TASK)
+    rows = [{"text": f"The {n} is red", "label": n % 2} for n in range(20)]
+    (tmp_path / "colors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = DataSettings(tasks=(str(tmp_path / "colors.toml"),))
+    results = evaluate_models(
+        EvaluationRequest(models=(str(models["llama"]), str(models["other"])), out=tmp_path / "out", data=data)
+    )
+    assert [(one.task, one.model, one.questions) for one in results.tasks] == [
+        ("colors", "llama", 10), ("colors", "other", 10),
+    ]  # fmt: skip
+    assert [template.template for template in results.tasks[0].scores.templates] == ["ask", "tell"]
+    (difference,) = results.comparisons
+    assert (difference.first, difference.second) == ("llama", "other")
+    assert results.tasks[0].protocol == PRESETS["flan2021"].fingerprint and results.is_reportable
+
+
+TASK = """
+name = "colors"
+clusters = ["colors"]
+family = "colors"
+kind = "classification"
+metrics = ["accuracy"]
+
+[source]
+files = { all = "colors.jsonl" }
+
+[splits]
+train = "all[:10]"
+test = "all[10:]"
+
+[fields]
+text = "text"
+
+[options]
+values = ["no", "yes"]
+
+[answer]
+column = "label"
+
+[[templates]]
+name = "ask"
+inputs = "{text}?\\n\\n{options}"
+
+[[templates]]
+name = "tell"
+inputs = "Say whether {text}.\\n\\n{options}"
+"""
+
+
+def test_without_anything_to_measure_it_says_so(models, tmp_path):
+    with pytest.raises(ConfigError, match="nothing to measure"):
+        evaluate_models(EvaluationRequest(models=(str(models["llama"]),), out=tmp_path))
+
+
+def test_two_models_of_one_name_are_told_apart(world, models, tmp_path):
+    shutil.copytree(models["other"], tmp_path / "llama")
+    results = evaluate_models(request(world, tmp_path / "out", models["llama"], tmp_path / "llama", suites=("gsm8k",)))
+    assert [model.name for model in results.models] == ["llama", "llama (2)"]
+    assert len(list((tmp_path / "out/models").iterdir())) == 2
+
+
+def test_the_command_line_prints_a_table_or_json_and_says_what_is_missing(world, models, tmp_path):
+    call = ["evaluate", str(models["llama"]), "--suite", "gsm8k", "--limit", "2", "--data", str(world)]
+    done = CliRunner().invoke(cli, [*call, "--out", str(tmp_path)])
+    assert done.exit_code == 1 and "gsm8k_cot" in done.output and "Not reportable" in done.output
+    done = CliRunner().invoke(cli, [*call, "--out", str(tmp_path), "--json"])
+    assert json.loads(done.stdout)["scores"][0]["score"] == "gsm8k_cot"
+    done = CliRunner().invoke(cli, ["evaluate", str(models["llama"]), "--suite", "bbh", "--data", str(tmp_path)])
+    assert isinstance(done.exception, ConfigError | Exception) and "bbh_cot_prompts" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("runs/x/y/model", "no such folder"), ("{folder}", "no model in this folder"), ("{file}", "is a file")],
+)
+def test_a_wrong_path_shows_before_the_model_named_before_it_is_asked(world, models, tmp_path, path, message):
+    (tmp_path / "file").write_text("not a model")
+    wrong = path.format(folder=tmp_path, file=tmp_path / "file")
+    with pytest.raises(ConfigError, match=message):
+        evaluate_models(request(world, tmp_path / "out", models["llama"], wrong))
+    assert not (tmp_path / "out").exists()

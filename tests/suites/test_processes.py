@@ -1,0 +1,82 @@
+"""``flantune evaluate`` under ``torchrun``: two processes over gloo make what one makes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from flantune.config import DataSettings
+from flantune.evaluating import EvaluationRequest, evaluate_models
+from tests.end_to_end.torchrun import start
+
+from .world import make_model, write_world
+
+pytestmark = pytest.mark.slow
+
+TASK = """
+name = "colors"
+clusters = ["naming"]
+kind = "classification"
+[source]
+files = { all = "colors.jsonl" }
+[splits]
+train = "all[:5]"
+test = "all[5:]"
+[fields]
+text = "text"
+[options]
+values = ["no", "yes"]
+[answer]
+column = "label"
+[[templates]]
+name = "ask"
+inputs = "{text}?\\n\\n{options}"
+"""
+
+
+def written(folder):
+    """All files that do not depend on time or chance."""
+    timed = {"seconds.json", "manifest.json", "results.json", "report.html"}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not {"store", "data", "origins"} & {*path.parts} and path.name not in timed
+    }
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "colors.toml").write_text(TASK)
+    rows = [{"text": f"stone {n} is heavy", "label": n % 2} for n in range(20)]
+    (folder / "colors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    make_model(folder / "llama")
+    return write_world(folder)
+
+
+def test_two_processes_give_the_results_of_one(world):
+    """Options, greedy answers, sampled answers and a task; the first process alone writes and prints."""
+    suites = ("mmlu_direct", "tydiqa", "gsm8k")
+    request = EvaluationRequest(
+        models=(str(world / "llama"),), out=world / "one", suites=suites, root=world, limit=2, shots=1, samples=3,
+        data=DataSettings(tasks=(str(world / "colors.toml"),)), normalization="contextual",
+    )  # fmt: skip
+    alone = evaluate_models(request).model_dump(mode="json", exclude={"seconds"}, by_alias=True)
+    named = [text for name in suites for text in ("--suite", name)]
+    arguments = [str(world / "llama"), *named, "--tasks", str(world / "colors.toml"), "--data", str(world), "--json",
+                 "--limit", "2", "--shots", "1", "--samples", "3", "--normalization", "contextual",
+                 "--out"]  # fmt: skip
+    job = start(2, "evaluate", *arguments, str(world / "two"))
+    printed, told = job.communicate(timeout=100)
+    assert job.returncode == 0, told
+    found = json.loads(printed)  # once
+    assert {key: value for key, value in found.items() if key != "seconds"} == alone
+    assert written(world / "two") == written(world / "one") != {}
+    assert not list((world / "two").rglob("*.tmp"))
+
+
+def test_a_mistake_under_torchrun_ends_all_processes(world):
+    job = start(2, "evaluate", str(world / "llama"), "--suite", "mmul", "--out", str(world / "wrong"))
+    _, told = job.communicate(timeout=60)
+    assert job.returncode != 0 and 'no suite "mmul"' in told
