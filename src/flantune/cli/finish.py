@@ -21,6 +21,8 @@ def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:
     from flantune.pipeline import run
 
     finished = run(file, out=out, reporter=Console())
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and os.environ.get("RANK", "0") != "0":
+        return finished
     if as_json:
         click.echo(json.dumps(finished.results, ensure_ascii=False))
     else:
@@ -48,3 +50,5 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    # PyTorch otherwise prints its own call stack when another process is gone; flantune says it in a line.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -13,15 +13,19 @@ from flantune.errors import FlantuneError
 _COMMANDS = {
     "run": ("Tune a model as a run file says, measure it on clusters it never saw, write the report.", "run"),
     "demo": ("The whole line on an embedded micro-world: offline, in minutes.", "demo"),
+    "evaluate": ("Measure models on benchmarks, tasks and lm-eval files, side by side.", "evaluate"),
+    "answer": ("Write down what models answer to open-ended prompts.", "answer"),
+    "judge": ("Rate answers of several models side by side, blind, on a page on this machine.", "judge"),
     "preview": ("Show prompts as the model will see them, with the tokens that carry loss marked.", "preview"),
     "tasks": ("List and check the tasks of a run file.", "tasks"),
     "templates": ("Check templates for the mistakes that spoil training.", "templates"),
     "splits": ("The papers' splits of the tasks, as run files.", "splits"),
-    "export": ("Write the mixture as data for other trainers.", "export"),
+    "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
     "contamination": ("Look for evaluation rows that stand in the training data too.", "contamination"),
     "fetch": ("Lay hub datasets down as a local mirror, for machines without network.", "fetch"),
     "config": ("Show every setting of a run file, its meaning and where its value came from.", "config"),
     "rescore": ("Score a run's stored samples again, without the model.", "rescore"),
+    "seeds": ("Put several runs that differ in their seed together.", "seeds"),
     "report": ("Write a run folder's report again.", "report"),
 }
 

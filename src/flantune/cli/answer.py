@@ -1,0 +1,40 @@
+"""``flantune answer``: what models write to open-ended prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("answer")
+@click.argument("prompts", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The answers, JSON lines.")
+@click.option("--max-new-tokens", default=256, show_default=True, type=click.IntRange(1), help="Longest answer.")
+@click.option("--max-input-tokens", default=2048, show_default=True, type=click.IntRange(2), help="Longest prompt.")
+@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="0 is greedy.")
+@click.option("--seed", default=0, show_default=True, help="Names the draws when the temperature is above 0.")
+@click.option(
+    "--stop", multiple=True, metavar="TEXT", help=r"Text that ends an answer, \n for a line break; repeatable."
+)
+@click.option("--separator", default=r"\n", show_default=True, help="Between prompt and answer (decoder-only models).")
+@click.option("--device", default="auto", show_default=True, help='"auto", "cpu", "cuda", "cuda:1" …')
+@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
+@click.option("--batch-tokens", default=8192, show_default=True, type=click.IntRange(1), help="Positions of a batch.")
+@click.option("--backend", default="transformers", show_default=True, type=click.Choice(["transformers", "vllm"]))
+def command(prompts: Path, models: tuple[str, ...], out: Path, **options: object) -> None:
+    """Write down what each MODEL answers to PROMPTS (a text file, one a line, or .jsonl).
+
+    A MODEL is a folder or hub id, or NAME=PATH. Repeat the command to go on where it stopped, or with another model
+    to add its answers. Then rate them blind: `flantune judge FILE`.
+    """
+    from flantune.cli.console import Console
+    from flantune.cli.finish import quiet_libraries
+
+    quiet_libraries()
+    from flantune.answering import answer_with_models
+
+    answer_with_models(prompts, models, out=out, options=options, reporter=Console())
+    click.echo(str(out))
+    click.echo(f"next: flantune judge {out}", err=True)

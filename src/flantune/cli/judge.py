@@ -1,0 +1,108 @@
+"""``flantune judge``: rate answers of several models side by side, without knowing whose they are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from flantune.judging.ratings import Desk
+    from flantune.judging.summary import Summary
+
+
+@click.command("judge")
+@click.argument("answers", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--ratings",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where ratings are kept.  [default: beside ANSWERS, .ratings.jsonl]",
+)
+@click.option("--rater", default="", help="Your name, when several people rate into one file.")
+@click.option("--seed", default=0, show_default=True, help="Order of the pairs, and who stands left.")
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; a free one when left out.")
+@click.option("--no-browser", is_flag=True, help="Print the page's address only.")
+@click.option("--summary", is_flag=True, help="Print win rates instead of rating.")
+@click.option("--json", "as_json", is_flag=True, help="With --summary: as JSON.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="With --summary: also write a page with them."
+)
+@click.option(
+    "--confidence", default=0.95, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True)
+)
+def command(
+    answers: Path,
+    ratings: Path | None,
+    rater: str,
+    seed: int,
+    port: int,
+    no_browser: bool,
+    summary: bool,
+    as_json: bool,
+    html: Path | None,
+    confidence: float,
+) -> None:
+    """Open a page on this machine to rate the models' ANSWERS in pairs, blind and in random order.
+
+    Keys: 1 and 2 for the better answer, T for a tie, S to skip, B to go back. Each rating is on disk before the next
+    pair is shown; repeat the command to go on.
+    """
+    from flantune.judging.answers import read_answers
+    from flantune.judging.comparisons import comparisons
+    from flantune.judging.ratings import Desk, read_ratings
+
+    if (as_json or html) and not summary:
+        raise click.UsageError("--json and --html go with --summary")
+    pairs = comparisons(read_answers(answers), seed=seed)
+    kept = ratings or answers.with_suffix(".ratings.jsonl")
+    if not summary:
+        _serve(Desk(pairs, kept, rater=rater), title=answers.stem, port=port, is_quiet=no_browser)
+        click.echo(str(kept))
+        click.echo(f"next: flantune judge {answers} --summary", err=True)
+        return
+    from flantune.judging.summary import summarize
+
+    found = summarize(pairs, read_ratings(kept), confidence=confidence, seed=seed)
+    if as_json:
+        click.echo(json.dumps(asdict(found), ensure_ascii=False))
+    else:
+        _tell(found)
+    if html is not None:
+        from flantune.judging.page import write_summary_page
+
+        click.echo(str(write_summary_page(found, html, title=answers.stem)), err=as_json)
+
+
+def _serve(desk: Desk, *, title: str, port: int, is_quiet: bool) -> None:
+    """Serves the page until Ctrl-C."""
+    import webbrowser
+
+    from flantune.judging.server import JudgingServer
+
+    server = JudgingServer(desk, title=title, port=port)
+    same = f", {desk.same} pairs of equal answers count as ties" if desk.same else ""
+    click.echo(f"{desk.done} of {len(desk.pairs)} pairs are rated{same}; Ctrl-C ends", err=True)
+    click.echo(server.url)
+    try:
+        if not is_quiet:
+            webbrowser.open(server.url)
+        server.run()
+    except KeyboardInterrupt:
+        click.echo(f"\n{desk.done} of {len(desk.pairs)} pairs are rated", err=True)
+    finally:
+        server.close()
+
+
+def _tell(found: Summary) -> None:
+    """Prints the table and what it says."""
+    from rich.console import Console as RichConsole
+
+    from flantune.judging.page import sentence
+    from flantune.judging.table import summary_table
+
+    RichConsole().print(summary_table(found))
+    for pair in found.pairs:
+        click.echo(sentence(pair))

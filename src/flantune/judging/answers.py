@@ -1,0 +1,329 @@
+"""Prompts in, answers of several models out: one line an answer, appended as they come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.errors import EvaluationError, SourceError
+
+if TYPE_CHECKING:
+    from flantune.evaluation.writing import Writer
+    from flantune.models.load import LanguageModel
+
+_TEXT_KEYS = ("prompt", "inputs", "instruction", "question", "text")
+_KEEP_EVERY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPrompt:
+    """One prompt.
+
+    Attributes:
+        id: Its name: the file's ``id``, or its number from 1.
+        text: What the models are asked.
+    """
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """How answers are written; part of each answer's line, so that two ways are not mixed up in one file.
+
+    Attributes:
+        max_new_tokens: Longest answer.
+        temperature: 0 is greedy.
+        seed: Names the draws.
+        stop: Texts that end an answer.
+        separator: What stands between a prompt and its answer, for decoder-only models.
+        max_input_tokens: Longest prompt; the middle of a longer one is left out.
+    """
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    separator: str = "\n"
+    max_input_tokens: int = 2_048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One line of an answers file.
+
+    Attributes:
+        id: The prompt's name.
+        prompt: The prompt's text.
+        model: The model's name.
+        answer: What it wrote.
+        finish: Why it ends: "eos", "stop" or "length".
+        tokens: How many tokens it wrote.
+        settings: How it was written, as one digest.
+    """
+
+    id: str
+    prompt: str
+    model: str
+    answer: str
+    finish: str = "eos"
+    tokens: int = 0
+    settings: str = ""
+
+
+def read_prompts(path: Path) -> tuple[OpenPrompt, ...]:
+    """Prompts of a text file (one a line) or of a ``.jsonl`` file.
+
+    A JSON line is a text, or an object with the text under "prompt" (or "inputs", "instruction", "question", "text")
+    and perhaps an "id".
+
+    Raises:
+        SourceError: The file cannot be read, holds no prompt, or names two prompts alike.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"cannot be read: {error}", where=str(path), hint="UTF-8, one prompt a line") from None
+    read = _json_prompt if path.suffix in (".jsonl", ".ndjson") else _text_prompt
+    prompts = tuple(read(line, number, path) for number, line in enumerate(lines, start=1) if line.strip())
+    if not prompts:
+        raise SourceError("holds no prompt", where=str(path), hint="write one prompt a line")
+    seen: set[str] = set()
+    for prompt in prompts:
+        if prompt.id in seen:
+            raise SourceError(
+                f'two prompts have the id "{prompt.id}"', where=str(path), hint="give each an id of its own"
+            )
+        seen.add(prompt.id)
+    return prompts
+
+
+def _text_prompt(line: str, number: int, path: Path) -> OpenPrompt:  # noqa: ARG001
+    return OpenPrompt(id=str(number), text=line.strip("\r"))
+
+
+def _json_prompt(line: str, number: int, path: Path) -> OpenPrompt:
+    where = f"{path}:{number}"
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise SourceError(f"is not JSON: {error}", where=where, hint="one JSON object a line") from None
+    if isinstance(found, str):
+        return OpenPrompt(id=str(number), text=found)
+    text = next((found[key] for key in _TEXT_KEYS if key in found), None) if isinstance(found, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        hint = f'put the text under "{_TEXT_KEYS[0]}"'
+        raise SourceError(f"holds no prompt under {', '.join(_TEXT_KEYS)}", where=where, hint=hint)
+    return OpenPrompt(id=str(found.get("id", number)), text=text)
+
+
+def read_answers(path: Path) -> tuple[Answer, ...]:
+    """The answers of a file, in its order; a last line that was cut off by a crash is passed over.
+
+    Only "prompt", "model" and "answer" must be there, so answers from elsewhere can be judged too.
+
+    Raises:
+        SourceError: The file cannot be read, a line is no answer, or a model answers a prompt twice.
+    """
+    found: dict[tuple[str, str], Answer] = {}
+    for number, line, is_last in _lines(path):
+        where = f"{path}:{number}"
+        try:
+            answer = _answer(json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            if is_last and not isinstance(error, KeyError):
+                break
+            hint = 'each line needs "prompt", "model" and "answer"; `flantune answer` writes such a file'
+            raise SourceError(f"is no answer: {error!r}", where=where, hint=hint) from None
+        if (answer.id, answer.model) in found:
+            hint = "keep one of the two lines"
+            raise SourceError(f'"{answer.model}" answers the prompt "{answer.id}" twice', where=where, hint=hint)
+        found[answer.id, answer.model] = answer
+    return tuple(found.values())
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
+    """Number, text, and whether it is a last line without line break."""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        hint = "write it with `flantune answer PROMPTS MODEL MODEL --out FILE`"
+        raise SourceError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from None
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield number, line, number == len(lines)
+
+
+def _answer(found: Mapping[str, Any]) -> Answer:
+    prompt, model, answer = (found[key] for key in ("prompt", "model", "answer"))
+    if not all(isinstance(each, str) for each in (prompt, model, answer)):
+        raise TypeError("prompt, model and answer must be texts")
+    return Answer(
+        id=str(found.get("id", prompt)),
+        prompt=prompt,
+        model=model,
+        answer=answer,
+        finish=str(found.get("finish", "eos")),
+        tokens=int(found.get("tokens", 0)),
+        settings=str(found.get("settings", "")),
+    )
+
+
+def missing_answers(
+    prompts: Sequence[OpenPrompt], answers: Iterable[Answer], *, model: str, settings: str
+) -> list[OpenPrompt]:
+    """Prompts that a model has not answered yet.
+
+    Raises:
+        EvaluationError: The file holds answers under this name that were written in another way, or to other prompts.
+    """
+    given = {answer.id: answer for answer in answers if answer.model == model}
+    for prompt in prompts:
+        found = given.get(prompt.id)
+        if found is None:
+            continue
+        if found.settings != settings or found.prompt != prompt.text:
+            what = "to another prompt" if found.prompt != prompt.text else "by other weights or with other settings"
+            hint = "choose another --out, or another name for the model: NAME=PATH"
+            raise EvaluationError(f'"{model}" was answered {what}', where=f"prompt {prompt.id}", hint=hint)
+    return [prompt for prompt in prompts if prompt.id not in given]
+
+
+def answer_prompts(
+    lm: LanguageModel,
+    prompts: Sequence[OpenPrompt],
+    *,
+    model: str,
+    answering: Answering,
+    out: Path,
+    batch_tokens: int = 8_192,
+    progress: Callable[[int, int], None] | None = None,
+    writer: Writer | None = None,
+) -> int:
+    """Writes a model's answers to the end of a file; those that stand there already are not written again.
+
+    Args:
+        lm: The model.
+        prompts: What it is asked, as it is: no exemplars, no template.
+        model: Its name in the file.
+        answering: How answers are written.
+        out: The answers file, one JSON line an answer.
+        batch_tokens: Array positions of a batch.
+        progress: Called with (answers done, answers in all).
+        writer: What does the writing; None: flantune's own loop.
+
+    Returns:
+        How many answers were written now.
+
+    Raises:
+        EvaluationError: The file holds answers under this name that were written in another way.
+    """
+    from flantune.evaluation.scoring import model_fingerprint
+    from flantune.evaluation.writing import write_answers
+    from flantune.models.generate import write
+    from flantune.packing.encode import Codec
+    from flantune.prompts.layout import Layout
+    from flantune.types import Prompt
+
+    settings = settings_digest(answering, model_fingerprint(lm))
+    left = missing_answers(prompts, read_answers(out) if out.exists() else (), model=model, settings=settings)
+    codec = Codec(
+        tokenizer=lm.tokenizer,
+        family=lm.family,
+        layout=Layout(target_separator=answering.separator),
+        max_input_tokens=answering.max_input_tokens,
+        max_target_tokens=answering.max_new_tokens,
+        prefix=lm.prefix_tokens,
+    )
+    asked = [
+        Prompt(task="open-ended", split="test", row=at, template="", inputs=prompt.text, targets="")
+        for at, prompt in enumerate(left)
+    ]
+    with LineWriter(out) as lines:
+        write_answers(
+            lm, asked, codec=codec, max_new_tokens=answering.max_new_tokens, stop=answering.stop,
+            temperature=answering.temperature, seed=answering.seed, batch_tokens=batch_tokens, progress=progress,
+            each=lambda at, _, written: lines.add(
+                asdict(
+                    Answer(
+                        id=left[at].id, prompt=left[at].text, model=model, answer=written.text.strip(),
+                        finish=written.finish, tokens=len(written.tokens), settings=settings,
+                    )
+                )
+            ),
+            writer=writer or write,
+        )  # fmt: skip
+    return len(left)
+
+
+def settings_digest(answering: Answering, fingerprint: str) -> str:
+    """Weights and settings as a short name."""
+    return hashlib.sha256(json.dumps([asdict(answering), fingerprint], sort_keys=True).encode()).hexdigest()[:16]
+
+
+class LineWriter:
+    """Appends JSON lines; the disk has them within seconds, and a line cut off before is finished first.
+
+    Args:
+        path: The file; made when missing.
+        every_seconds: How long a line may wait for the disk; 0: not at all.
+    """
+
+    def __init__(self, path: Path, *, every_seconds: float = _KEEP_EVERY_SECONDS) -> None:
+        self.path, self._every, self._since = path, every_seconds, time.monotonic()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _drop_torn_line(path)
+            self._handle = path.open("ab")
+        except OSError as error:
+            hint = "choose another file or folder"
+            raise EvaluationError(f"cannot be written: {error.strerror}", where=str(path), hint=hint) from error
+
+    def __enter__(self) -> LineWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, value: Mapping[str, object]) -> None:
+        """Appends a line."""
+        self._handle.write(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        if time.monotonic() - self._since >= self._every:
+            self.sync()
+
+    def sync(self) -> None:
+        """Waits until the disk has all lines."""
+        self._handle.flush()
+        os.fsync(self._handle.fileno())
+        self._since = time.monotonic()
+
+    def close(self) -> None:
+        """Waits for the disk and closes the file."""
+        if not self._handle.closed:
+            self.sync()
+            self._handle.close()
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cuts off what stands behind the last line break, unless it is a whole JSON value that only lacks the break."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    kept, _, tail = content.rpartition(b"\n")
+    if not tail:
+        return
+    try:
+        json.loads(tail)
+        with path.open("ab") as handle:
+            handle.write(b"\n")
+    except ValueError:
+        with path.open("r+b") as handle:
+            handle.truncate(len(kept) + 1 if kept else 0)

@@ -1,0 +1,128 @@
+"""The pages of judging: the one that a person rates with, and the one that shows the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from markupsafe import Markup
+
+from flantune.files import write_text
+from flantune.judging.summary import PairResult, Summary
+from flantune.report import numbers
+from flantune.report.frame import WIDE, Page, axis, both, interval_mark, row_label
+from flantune.report.results import Estimate
+from flantune.report.setting import Fact
+from flantune.report.svg import Scale, group, image, line, text
+from flantune.report.templating import asset, digest, template
+
+
+def judging_page(*, title: str) -> tuple[str, str]:
+    """The page to rate with, and the content security policy to send it with.
+
+    The page holds no answer: its script asks for one pair at a time and shows it as text.
+    """
+    css, script = asset("report.css") + asset("judge.css"), asset("scheme.js") + asset("judge.js")
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest(css)}'; script-src 'sha256-{digest(script)}'; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    page = template("judge.html.jinja").render(title=title, css=Markup(css), script=Markup(script))
+    return page, policy
+
+
+def write_summary_page(summary: Summary, out: Path, *, title: str) -> Path:
+    """Writes the outcome as one page that needs nothing else.
+
+    Raises:
+        FlantuneError: It cannot be written.
+    """
+    page = render_summary_page(summary, title=title)
+    return write_text(out, page.encode("utf-8", "replace").decode("utf-8"))
+
+
+def render_summary_page(summary: Summary, *, title: str) -> str:
+    """The page as text."""
+    css, script = asset("report.css"), asset("scheme.js")
+    return template("judged.html.jinja").render(
+        title=title,
+        summary=summary,
+        n=numbers,
+        facts=_facts(summary),
+        sentences=[sentence(pair) for pair in summary.pairs],
+        figure=win_rates(summary.pairs),
+        level=f"{100 * summary.confidence:g}%",
+        same=sum(pair.same for pair in summary.pairs),
+        css=Markup(css),
+        css_hash=digest(css),
+        script=Markup(script),
+        script_hash=digest(script),
+    )
+
+
+def sentence(pair: PairResult) -> str:
+    """A pair's outcome in words.
+
+    >>> from flantune.evaluation.statistics import Interval
+    >>> wilson, bootstrap = Interval(low=0.57, high=0.98), Interval(low=0.7, high=1.0)
+    >>> sentence(PairResult(model="a", against="b", prompts=10, wins=9, losses=1, ties=0, same=0, skipped=0,
+    ...     win_rate=0.9, wilson=wilson, bootstrap=bootstrap, p_value=0.021, verdict="better"))
+    'a beats b: its answer was preferred on 90.0% of 10 prompts (57.0 to 98.0).'
+    """
+    low, high = 100 * pair.wilson.low, 100 * pair.wilson.high
+    found = f"on {100 * pair.win_rate:.1f}% of {numbers.plural(pair.prompts, 'prompt')} ({low:.1f} to {high:.1f})."
+    if pair.verdict == "better":
+        return f"{pair.model} beats {pair.against}: its answer was preferred {found}"
+    return f"Undecided between {pair.model} and {pair.against}: the former's answer was preferred {found}"
+
+
+def _facts(summary: Summary) -> list[Fact]:
+    who = ", ".join(name for name in summary.raters if name) or "not named"
+    left, agreed = summary.left_share, summary.agreement
+    found = [
+        ("Rated", f"{summary.rated} of {summary.total}", "comparisons"),
+        ("Raters", str(len(summary.raters)), who),
+        ("Left side chosen", "–" if left is None else f"{100 * left:.0f}%", "of decided ratings"),
+        ("Agreement", "–" if agreed is None else f"{100 * agreed:.0f}%", "of pairs of raters"),
+    ]
+    return [Fact(name=name, value=value, note=note) for name, value, note in found]
+
+
+def win_rates(pairs: Sequence[PairResult]) -> Markup:
+    """Win rates with intervals, one row a pair."""
+    return both(lambda page: _drawn(pairs, page))
+
+
+def _drawn(pairs: Sequence[PairResult], page: Page) -> Markup:
+    scale = Scale(0.0, 100.0, page.left, page.right)
+    top, row = 12.0, page.row + page.label
+    bottom = top + row * len(pairs)
+    marks = axis(scale, page, top, bottom, lambda value: f"{value:.0f}")
+    marks.append(line(scale(50.0), top, scale(50.0), bottom, "chance"))
+    for number, pair in enumerate(pairs):
+        marks += _row(pair, page, top + row * number + page.label, scale)
+    if page is WIDE:
+        marks.append(text(page.width, bottom + 16, "win rate, %", "axis", anchor="end"))
+    label = "; ".join(sentence(pair) for pair in pairs)
+    return image(marks, width=page.width, height=bottom + 26, label=label, variant=page.name)
+
+
+def _row(pair: PairResult, page: Page, y: float, scale: Scale) -> list[Markup]:
+    low, high = 100 * pair.wilson.low, 100 * pair.wilson.high
+    found = Estimate(100 * pair.win_rate, low, high)
+    return [
+        *row_label(f"{pair.model} over {pair.against}", page, y),
+        group(*interval_mark(found, scale, y + page.row / 2, f"mark {pair.verdict}")),
+        *_numbers(pair, page, y),
+    ]
+
+
+def _numbers(pair: PairResult, page: Page, y: float) -> list[Markup]:
+    rate, span = f"{100 * pair.win_rate:.1f}", f"{100 * pair.wilson.low:.1f} to {100 * pair.wilson.high:.1f}"
+    if page.is_narrow:
+        return [text(page.right, y - 5, f"{rate} ({span})", "value", anchor="end")]
+    middle = y + page.row / 2 + 4
+    return [
+        text(page.right + 52, middle, rate, "value", anchor="end"),
+        text(page.width, middle, span, "axis", anchor="end"),
+    ]

@@ -1,0 +1,138 @@
+"""Ratings on disk: one line each, there before the page shows the next pair."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from flantune.errors import SourceError
+from flantune.judging.answers import LineWriter
+from flantune.judging.comparisons import Comparison
+
+Choice = Literal["left", "right", "tie", "skip"]
+CHOICES: tuple[str, ...] = get_args(Choice)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """What a person said of one comparison.
+
+    Attributes:
+        comparison: The comparison's key.
+        prompt: The prompt's id.
+        left: The model on the left.
+        right: The model on the right.
+        choice: "left" or "right" is better, they tie, or no judgment is given.
+        rater: Who.
+        seconds: How long the pair was looked at.
+        time: When, in UTC.
+    """
+
+    comparison: str
+    prompt: str
+    left: str
+    right: str
+    choice: Choice
+    rater: str = ""
+    seconds: float = 0.0
+    time: str = ""
+
+
+def read_ratings(path: Path) -> tuple[Rating, ...]:
+    """The valid ratings of a file: of each rater's on a comparison the last. A line cut off at the end is passed over.
+
+    Raises:
+        SourceError: A line is no rating.
+    """
+    if not path.exists():
+        return ()
+    lines = path.read_bytes().decode("utf-8", "replace").split("\n")
+    latest: dict[tuple[str, str], Rating] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            rating = Rating(**json.loads(line))
+            if rating.choice not in CHOICES:
+                raise ValueError(f'choice "{rating.choice}"')
+        except (ValueError, TypeError) as error:
+            if number == len(lines):
+                break
+            hint = "ratings are written by `flantune judge`; give another file with --ratings"
+            raise SourceError(f"is no rating: {error}", where=f"{path}:{number}", hint=hint) from None
+        latest.pop((rating.rater, rating.comparison), None)
+        latest[rating.rater, rating.comparison] = rating
+    return tuple(latest.values())
+
+
+class Desk:
+    """One rater at work: which comparisons there are, which are rated, and the file that ratings go to.
+
+    Safe to use from several threads.
+
+    Args:
+        pairs: The comparisons in the order in which they are shown; those of equal answers are passed over.
+        path: The ratings file.
+        rater: Who rates.
+    """
+
+    def __init__(self, pairs: Sequence[Comparison], path: Path, *, rater: str = "") -> None:
+        self.pairs = tuple(pair for pair in pairs if not pair.is_same)
+        self.same = len(pairs) - len(self.pairs)
+        self.path, self.rater = path, rater
+        known = {pair.key for pair in self.pairs}
+        self._choices: dict[str, Choice] = {
+            rating.comparison: rating.choice
+            for rating in read_ratings(path)
+            if rating.rater == rater and rating.comparison in known
+        }
+        self._lines = LineWriter(path, every_seconds=0.0)
+        self._lock = threading.Lock()
+
+    @property
+    def done(self) -> int:
+        """Comparisons with a rating (skipped ones count)."""
+        return len(self._choices)
+
+    def choice(self, at: int) -> Choice | None:
+        """What was said of a comparison."""
+        return self._choices.get(self.pairs[at].key)
+
+    def first_open(self, start: int = 0) -> int:
+        """The next comparison without a rating, from ``start`` on, then from the top; their number if there is none."""
+        size = len(self.pairs)
+        order = (*range(start, size), *range(min(start, size)))
+        return next((at for at in order if self.choice(at) is None), size)
+
+    def rate(self, at: int, choice: Choice, *, seconds: float) -> None:
+        """Stores a rating; when this returns, the disk has it."""
+        pair = self.pairs[at]
+        rating = Rating(
+            comparison=pair.key,
+            prompt=pair.left.id,
+            left=pair.left.model,
+            right=pair.right.model,
+            choice=choice,
+            rater=self.rater,
+            seconds=round(seconds, 1),
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        with self._lock:
+            self._lines.add(asdict(rating))
+            self._lines.sync()
+            self._choices[pair.key] = choice
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._lines.close()
+
+
+def raters(ratings: Iterable[Rating]) -> tuple[str, ...]:
+    """Who rated, in order of appearance."""
+    return tuple(dict.fromkeys(rating.rater for rating in ratings))

@@ -1,0 +1,161 @@
+"""A page on this machine only, to rate pairs of answers with: it talks to nobody but this process."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+
+from flantune.errors import EvaluationError
+from flantune.judging.page import judging_page
+from flantune.judging.ratings import CHOICES, Choice, Desk
+
+LOCAL = "127.0.0.1"
+_MOST_BYTES = 10_000
+
+
+class JudgingServer:
+    """Serves a desk under an address that nobody can guess.
+
+    Args:
+        desk: The comparisons and the ratings file.
+        title: What the page is called.
+        port: 0 takes a free one.
+
+    Raises:
+        EvaluationError: The port is taken.
+    """
+
+    def __init__(self, desk: Desk, *, title: str, port: int = 0) -> None:
+        self.desk = desk
+        self.token = secrets.token_urlsafe(24)
+        handler = partial(_Handler, desk, self.token, judging_page(title=title))
+        try:
+            self._server = ThreadingHTTPServer((LOCAL, port), handler)
+        except OSError as error:
+            hint = "leave --port out to take a free one"
+            raise EvaluationError(
+                f"the port cannot be used: {error.strerror}", where=f"{LOCAL}:{port}", hint=hint
+            ) from error
+        self._server.daemon_threads = True
+
+    @property
+    def url(self) -> str:
+        """The page's address."""
+        return f"http://{LOCAL}:{self._server.server_port}/{self.token}/"
+
+    def run(self) -> None:
+        """Serves until ``stop`` is called or Ctrl-C is pressed."""
+        self._server.serve_forever(poll_interval=0.2)
+
+    def stop(self) -> None:
+        """Ends ``run``."""
+        self._server.shutdown()
+
+    def close(self) -> None:
+        """Frees the port and closes the ratings file."""
+        self._server.server_close()
+        self.desk.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """GET the page or a pair, POST a rating. Models' names never leave this process while pairs are rated."""
+
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "flantune", ""
+
+    def __init__(self, desk: Desk, token: str, page: tuple[str, str], *arguments: Any) -> None:
+        self._desk, self._token, self._page = desk, token, page
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        """The page, or a pair as JSON."""
+        place = self._place()
+        if place is None:
+            self._send(HTTPStatus.NOT_FOUND, "not here", "text/plain")
+        elif place == "":
+            page, policy = self._page
+            self._send(HTTPStatus.OK, page, "text/html", policy=policy)
+        elif place == "pair":
+            self._send_json(pair_at(self._desk, self._desk.first_open()))
+        elif place.startswith("pair/") and place[5:].isdigit() and int(place[5:]) <= len(self._desk.pairs):
+            self._send_json(pair_at(self._desk, int(place[5:])))
+        else:
+            self._send(HTTPStatus.NOT_FOUND, "not here", "text/plain")
+
+    def do_POST(self) -> None:
+        """Stores a rating, then gives the next pair."""
+        if self._place() != "rate" or self.headers.get("Content-Type") != "application/json":
+            self._send(HTTPStatus.NOT_FOUND, "not here", "text/plain")
+            return
+        given = self._read()
+        if given is None:
+            self._send(HTTPStatus.BAD_REQUEST, "not a rating", "text/plain")
+            return
+        at, choice, seconds = given
+        try:
+            self._desk.rate(at, choice, seconds=seconds)
+        except OSError as error:
+            self._send(HTTPStatus.INSUFFICIENT_STORAGE, f"not stored: {error.strerror}", "text/plain")
+            return
+        self._send_json(pair_at(self._desk, self._desk.first_open(at)))
+
+    def _place(self) -> str | None:
+        """What stands behind the token; None for anybody who does not know it, or comes by another name.
+
+        The name is checked since a page elsewhere may have its own name point at this machine.
+        """
+        host, _, _ = (self.headers.get("Host") or "").partition(":")
+        origin = self.headers.get("Origin")
+        if host != LOCAL or origin not in (None, f"http://{self.headers.get('Host')}"):
+            return None
+        first, _, rest = self.path.lstrip("/").partition("/")
+        return rest if secrets.compare_digest(first.encode(), self._token.encode()) else None
+
+    def _read(self) -> tuple[int, Choice, float] | None:
+        try:
+            size = int(self.headers.get("Content-Length") or 0)
+            given: Any = json.loads(self.rfile.read(size)) if 0 < size <= _MOST_BYTES else None
+            at, key, choice, seconds = (given[name] for name in ("at", "key", "choice", "seconds"))
+            is_valid = choice in CHOICES and type(at) is int and at >= 0 and self._desk.pairs[at].key == key
+            return (at, cast("Choice", choice), max(0.0, float(seconds))) if is_valid else None
+        except (ValueError, TypeError, KeyError, IndexError):
+            return None
+
+    def _send_json(self, value: object) -> None:
+        self._send(HTTPStatus.OK, json.dumps(value, ensure_ascii=True), "application/json")
+
+    def _send(self, status: HTTPStatus, content: str, kind: str, *, policy: str = "default-src 'none'") -> None:
+        body = content.encode("utf-8", "replace")
+        self.send_response(status)
+        for name, value in (
+            ("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", str(len(body))),
+            ("Content-Security-Policy", policy), ("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"), ("Cross-Origin-Resource-Policy", "same-origin"),
+        ):  # fmt: skip
+            self.send_header(name, value)
+        if status is not HTTPStatus.OK:
+            # What was sent along may not have been read.
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing: the terminal is the user's."""
+
+
+def pair_at(desk: Desk, at: int) -> dict[str, object]:
+    """What the page may know of a comparison: the texts and an earlier choice, not whose they are.
+
+    ``at`` beyond the last comparison is the end.
+    """
+    state: dict[str, object] = {"at": at, "total": len(desk.pairs), "done": desk.done, "is_end": at >= len(desk.pairs)}
+    if at >= len(desk.pairs):
+        return state
+    pair = desk.pairs[at]
+    texts = {"prompt": pair.left.prompt, "left": pair.left.answer, "right": pair.right.answer}
+    return state | texts | {"key": pair.key, "choice": desk.choice(at)}

@@ -1,0 +1,203 @@
+"""Win rates of pairs of models, and how far they can be trusted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from flantune.errors import EvaluationError
+from flantune.evaluation.statistics import Interval, percentile_interval, resample, wilson_interval
+from flantune.judging.comparisons import Comparison
+from flantune.judging.ratings import Rating, raters
+
+REPLICATES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairResult:
+    """How the better of two models fares against the other.
+
+    The unit is the prompt: several raters of one prompt count as their mean.
+
+    Attributes:
+        model: The model with the higher win rate, which is given; between equals the first by name.
+        against: The other one.
+        prompts: Prompts with a judgment.
+        wins: Ratings for ``model``.
+        losses: Ratings for the other.
+        ties: Ratings for neither, equal answers among them.
+        same: Prompts to which both gave the same text; each counts as a tie.
+        skipped: Ratings that give no judgment; they count nowhere.
+        win_rate: Mean over prompts, ties as half a win.
+        wilson: Interval of the win rate by Wilson's formula.
+        bootstrap: Interval by drawing prompts anew.
+        p_value: Exact sign test over prompts that are no tie: how likely so uneven a result is between equals.
+        verdict: Of ``model``; undecided unless Wilson's interval leaves a half out and the sign test agrees, which on
+            a handful of prompts it does later (four wins of four are not enough at 95%).
+    """
+
+    model: str
+    against: str
+    prompts: int
+    wins: int
+    losses: int
+    ties: int
+    same: int
+    skipped: int
+    win_rate: float
+    wilson: Interval
+    bootstrap: Interval
+    p_value: float
+    verdict: Literal["better", "undecided"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All that the ratings say.
+
+    Attributes:
+        pairs: One entry a pair of models with judgments, models in order of appearance.
+        rated: Comparisons with a rating, equal answers not counted.
+        total: Comparisons that can be rated.
+        raters: Who rated.
+        agreement: Share of pairs of raters that say the same of a comparison; None with one rater.
+        left_share: Share of decided ratings that chose the left side; far from a half, the side itself was rated.
+        confidence: Level of the intervals.
+    """
+
+    pairs: tuple[PairResult, ...]
+    rated: int
+    total: int
+    raters: tuple[str, ...]
+    agreement: float | None
+    left_share: float | None
+    confidence: float
+
+
+def summarize(
+    pairs: Sequence[Comparison], ratings: Sequence[Rating], *, confidence: float = 0.95, seed: int = 0
+) -> Summary:
+    """Win rates from comparisons and their ratings; ratings of other comparisons are left out.
+
+    Args:
+        pairs: The comparisons.
+        ratings: The ratings.
+        confidence: Level of the intervals.
+        seed: Names the bootstrap's draws.
+
+    Raises:
+        EvaluationError: Nothing is rated yet.
+    """
+    known = {pair.key: pair for pair in pairs}
+    used = [rating for rating in ratings if rating.comparison in known]
+    if not used and not any(pair.is_same for pair in pairs):
+        hint = "rate some pairs first: flantune judge FILE"
+        raise EvaluationError("no rating belongs to these answers", where="ratings", hint=hint)
+    order = list(dict.fromkeys(answer.model for pair in pairs for answer in (pair.left, pair.right)))
+    order.sort()
+    results = [
+        _pair_result(model, against, pairs, used, confidence=confidence, seed=seed)
+        for model, against in combinations(order, 2)
+    ]
+    decided = [rating.choice == "left" for rating in used if rating.choice in ("left", "right")]
+    open_pairs = [pair for pair in pairs if not pair.is_same]
+    return Summary(
+        pairs=tuple(result for result in results if result is not None),
+        rated=len({rating.comparison for rating in used if not known[rating.comparison].is_same}),
+        total=len(open_pairs),
+        raters=raters(used),
+        agreement=_agreement(used),
+        left_share=sum(decided) / len(decided) if decided else None,
+        confidence=confidence,
+    )
+
+
+def _pair_result(
+    model: str, against: str, pairs: Sequence[Comparison], ratings: Sequence[Rating], *, confidence: float, seed: int
+) -> PairResult | None:
+    mine = {pair.key: pair for pair in pairs if {pair.left.model, pair.right.model} == {model, against}}
+    said: dict[str, list[float]] = defaultdict(list)
+    same = [key for key, pair in mine.items() if pair.is_same]
+    said.update({key: [0.5] for key in same})
+    skipped = 0
+    for rating in ratings:
+        if rating.comparison not in mine or mine[rating.comparison].is_same:
+            continue
+        if rating.choice == "skip":
+            skipped += 1
+        else:
+            said[rating.comparison].append(score_for(model, rating))
+    if not said:
+        return None
+    units = np.array([np.mean(scores) for scores in said.values()])
+    every = [score for scores in said.values() for score in scores]
+    if units.mean() < 0.5:
+        return _pair_result(against, model, pairs, ratings, confidence=confidence, seed=seed)
+    rate, p_value = float(units.mean()), sign_test(units)
+    wilson = wilson_interval(rate, examples=len(units), confidence=confidence)
+    is_decided = p_value <= 1.0 - confidence and not wilson.low <= 0.5 <= wilson.high
+    return PairResult(
+        model=model,
+        against=against,
+        prompts=len(units),
+        wins=every.count(1.0),
+        losses=every.count(0.0),
+        ties=every.count(0.5),
+        same=len(same),
+        skipped=skipped,
+        win_rate=rate,
+        wilson=wilson,
+        bootstrap=_bootstrap(units, confidence=confidence, seed=seed),
+        p_value=p_value,
+        verdict="better" if is_decided else "undecided",
+    )
+
+
+def score_for(model: str, rating: Rating) -> float:
+    """1 for the better model, 0 for the other, a half for a tie.
+
+    >>> rating = Rating(comparison="c", prompt="1", left="a", right="b", choice="right")
+    >>> score_for("a", rating), score_for("b", rating)
+    (0.0, 1.0)
+    """
+    if rating.choice == "tie":
+        return 0.5
+    return float((rating.left if rating.choice == "left" else rating.right) == model)
+
+
+def sign_test(units: np.ndarray) -> float:
+    """Two-sided exact sign test: prompts above a half against prompts below.
+
+    >>> sign_test(np.array([1.0, 1.0, 1.0, 0.5])), sign_test(np.array([0.5]))
+    (0.25, 1.0)
+    """
+    from scipy.special import bdtr
+
+    above, below = int((units > 0.5).sum()), int((units < 0.5).sum())
+    if above + below == 0:
+        return 1.0
+    return min(1.0, 2.0 * float(bdtr(min(above, below), above + below, 0.5)))
+
+
+def _bootstrap(units: np.ndarray, *, confidence: float, seed: int) -> Interval:
+    def score(weights: np.ndarray) -> np.ndarray:
+        return np.asarray(weights @ units / weights.sum(axis=1))
+
+    replicates = resample(score, examples=len(units), replicates=REPLICATES, seed=seed)
+    return percentile_interval(replicates, confidence=confidence)
+
+
+def _agreement(ratings: Sequence[Rating]) -> float | None:
+    """Over all comparisons with several raters: the share of pairs of raters that say the same."""
+    said: dict[str, list[str]] = defaultdict(list)
+    for rating in ratings:
+        if rating.choice != "skip":
+            # By model, since raters may have seen the sides the other way round.
+            said[rating.comparison].append("tie" if rating.choice == "tie" else getattr(rating, rating.choice))
+    agreed = [one == other for verdicts in said.values() for one, other in combinations(verdicts, 2)]
+    return sum(agreed) / len(agreed) if agreed else None

@@ -1,0 +1,114 @@
+"""`flantune answer` and `flantune judge` from the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from click.testing import CliRunner
+
+from flantune.cli.main import cli
+from flantune.config import ScratchSettings
+from flantune.judging.answers import read_answers
+from flantune.judging.ratings import read_ratings
+from flantune.models.load import save_model
+from flantune.models.scratch import build_model, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    tokenizer = train_tokenizer(["Is the sky blue? yes", "Name a river. Rhine"] * 5, 300)
+    for seed, architecture in enumerate(("llama", "t5")):
+        scratch = ScratchSettings(architecture=architecture, hidden_size=16, layers=1, heads=2)
+        save_model(build_model(scratch, tokenizer, seed=seed), folder / architecture, card="")
+    return folder
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    path = tmp_path / "prompts.txt"
+    path.write_text("Is the sky blue?\nName a river.\n", encoding="utf-8")
+    return path
+
+
+def invoke(*arguments, code=0):
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_two_models_answer_and_repeating_the_command_changes_nothing(models, prompts, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    command = ("answer", prompts, models / "llama", f"second={models / 't5'}", "--out", out, "--max-new-tokens", 4)
+    result = invoke(*command)
+    assert f"flantune judge {out}" in result.stderr
+    answers = read_answers(out)
+    assert {(answer.id, answer.model) for answer in answers} == {(at, m) for at in "12" for m in ("llama", "second")}
+    assert all(answer.tokens <= 4 for answer in answers)
+    before = out.read_bytes()
+    invoke(*command)
+    assert out.read_bytes() == before
+    with prompts.open("a", encoding="utf-8") as handle:
+        handle.write("And now?\n")
+    invoke(*command)
+    assert out.read_bytes().startswith(before)
+    assert len(read_answers(out)) == 6
+
+
+def test_other_settings_do_not_mix_in(models, prompts, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    invoke("answer", prompts, models / "llama", "--out", out, "--max-new-tokens", 4)
+    result = CliRunner().invoke(cli, ["answer", str(prompts), str(models / "llama"), "--out", str(out)])
+    assert "other settings" in str(result.exception)
+
+
+def test_two_models_of_one_name_are_refused(models, prompts, tmp_path):
+    result = CliRunner().invoke(
+        cli, ["answer", str(prompts), f"a={models / 't5'}", f"a={models / 'llama'}", "--out", str(tmp_path / "x.jsonl")]
+    )
+    assert "NAME=PATH" in str(result.exception)
+
+
+def test_the_page_is_served_until_interrupted(answers_file):
+    command = [sys.executable, "-m", "flantune", "judge", str(answers_file), "--no-browser"]
+    command[1:3] = ["-c", "from flantune.cli.main import main; main()"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        url = process.stdout.readline().strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{32,}/", url)
+        with urllib.request.urlopen(f"{url}pair", timeout=20) as reply:
+            pair = json.load(reply)
+        body = json.dumps({"at": 0, "key": pair["key"], "choice": "left", "seconds": 1}).encode()
+        asked = urllib.request.Request(f"{url}rate", data=body, headers={"Content-Type": "application/json"})
+        urllib.request.urlopen(asked, timeout=20).close()
+        assert [rating.choice for rating in read_ratings(answers_file.with_suffix(".ratings.jsonl"))] == ["left"]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert out.strip() == str(answers_file.with_suffix(".ratings.jsonl"))
+    assert "1 of 2 pairs are rated" in err
+    assert "--summary" in err
+
+
+def test_summary_as_table_json_and_page(answers_file, tmp_path):
+    from flantune.judging.comparisons import comparisons
+    from flantune.judging.ratings import Desk
+
+    desk = Desk(comparisons(read_answers(answers_file), seed=0), answers_file.with_suffix(".ratings.jsonl"))
+    desk.rate(0, "left", seconds=1)
+    page = tmp_path / "out.html"
+    shown = invoke("judge", answers_file, "--summary", "--html", page)
+    assert "1 of 2 pairs rated" in shown.stdout
+    assert "Undecided between" in shown.stdout
+    assert "Wilson" in page.read_text(encoding="utf-8")
+    found = json.loads(invoke("judge", answers_file, "--summary", "--json").stdout)
+    assert (found["rated"], found["pairs"][0]["prompts"], found["pairs"][0]["same"]) == (1, 2, 1)
+    invoke("judge", answers_file, "--json", code=2)
