@@ -1,4 +1,7 @@
-"""Runs benchmarks by name, or all of them: ``python -m benchmarks [NAME …]``; results go to ``benchmarks/results``."""
+"""Runs benchmarks by name, or all of them: ``python -m benchmarks [NAME …]``; results go to ``benchmarks/results``.
+
+``--small`` tries a benchmark with little data and writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,25 @@ import platform
 import sys
 import time
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
-NAMES = ("mixture_startup", "packing_fill", "contamination", "stages")
+NAMES = (
+    "mixture_startup",
+    "packing_fill",
+    "contamination",
+    "stages",
+    "soak",
+    "corpus_bootstrap",
+    "generation",
+    "lm_eval_scoring",
+)
 
 
 def main(names: list[str]) -> int:
     """Runs each benchmark and writes its JSON; returns the exit code."""
+    is_small = "--small" in names
+    names = [name for name in names if name != "--small"]
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)
@@ -21,7 +36,14 @@ def main(names: list[str]) -> int:
     for name in names or NAMES:
         print(f"── {name} ──", flush=True)
         start = time.perf_counter()
-        measured = import_module(f"benchmarks.{name}").measure()
+        measure = import_module(f"benchmarks.{name}").measure
+        if is_small:
+            if "small" not in signature(measure).parameters:
+                print(f"{name} has no small size")
+                continue
+            print(json.dumps(measure(small=True), indent=1))
+            continue
+        measured = measure()
         if measured is None:
             continue
         record = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from flantune.types import Family
 
@@ -55,6 +56,8 @@ class HoldoutSettings(Settings):
 
     folds: tuple[tuple[str, ...], ...] = ()
     """Clusters held out whole, one model a fold. Paper: FLAN 2021, section 2.2 (leave one cluster out)."""
+    task_folds: tuple[tuple[str, ...], ...] = ()
+    """Single tasks held out, one model a fold: others of their clusters are trained on, on purpose; kin is not."""
     taxonomy: Path | None = None
     """TOML file of overlap rules and kin families. None: the one shipped with flantune."""
 
@@ -78,6 +81,14 @@ class PromptSettings(Settings):
     """Exemplars before a training prompt; one of these numbers is drawn for each prompt."""
     target_separator: str = "\n"
     """Between a query and its answer. The word "<eos>" stands for the end-of-sequence token."""
+    chat: bool = False
+    """Put each prompt into the chat template of the model's tokenizer, as the user's turn; the target is the reply."""
+    system: str = ""
+    """System message of the chat; none when empty."""
+    chat_template: Path | None = None
+    """File with a Jinja chat template. None: the one that the model's tokenizer carries."""
+    chat_exemplars: Literal["message", "turns"] = "message"
+    """Solved examples of a chat prompt stand in the user's one message, or are earlier turns and their replies."""
     exemplar_separator: str = "\n\n"
     """Between one exemplar and the next."""
 
@@ -123,6 +134,28 @@ class ScratchSettings(Settings):
     """Attention heads."""
 
 
+class LoraSettings(Settings):
+    """Low-rank adapters: small matrices beside the weights are trained, the weights stay as they are."""
+
+    rank: Positive = 16
+    """Rank of the two matrices of each adapted layer."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """The adapters' output is multiplied by alpha / rank."""
+    dropout: Share = 0.0
+    """Dropout in front of the adapters; `training.dropout` overrides it."""
+    targets: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ("all-linear",)
+    """Layers to adapt: "all-linear" (all but the head), or ends of their names such as ["q_proj", "v_proj"]."""
+
+
+class PromptTuningSettings(Settings):
+    """Prompt tuning: only a few virtual tokens in front of every prompt are trained."""
+
+    tokens: Positive = 20
+    """Number of virtual tokens. They count as input tokens."""
+    start: Literal["vocabulary", "random"] = "vocabulary"
+    """Start from embeddings of words drawn from the vocabulary, or from random numbers of their size."""
+
+
 class ModelSettings(Settings):
     """The pretrained model to tune."""
 
@@ -138,6 +171,49 @@ class ModelSettings(Settings):
     """"auto", "cpu", "cuda", "cuda:1" …"""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Off unless you trust its authors."""
+    adapter: Literal["none", "lora", "prompt"] = "none"
+    """Train all weights, low-rank adapters ("lora") or virtual tokens ("prompt"); `pip install flantune[peft]`."""
+    lora: LoraSettings = LoraSettings()
+    """Size and place of low-rank adapters."""
+    prompt: PromptTuningSettings = PromptTuningSettings()
+    """Virtual tokens."""
+    quantize: Literal["none", "4bit"] = "none"
+    """"4bit": hold the frozen weights in 4 bits (QLoRA). Needs an adapter, a GPU and `pip install flantune[lean]`."""
+    merge_adapter: bool = False
+    """Add low-rank adapters to the weights at the end: `model/` is a whole model, `adapter/` the adapters apart."""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> ModelSettings:
+        if self.quantize != "none" and self.adapter == "none":
+            raise ValueError('weights in 4 bits cannot be trained: set adapter = "lora", or quantize = "none"')
+        if self.merge_adapter and self.adapter != "lora":
+            raise ValueError('only low-rank adapters can be merged: set adapter = "lora", or merge_adapter = false')
+        return self
+
+
+class AdafactorSettings(Settings):
+    """Adafactor's own settings. The defaults are T5X's."""
+
+    decay_exponent: Annotated[float, Field(gt=0)] = 0.8
+    """How fast the memory of second moments grows longer."""
+    step_offset: Annotated[int, Field(le=0)] = 0
+    """Subtracted from the step in the decay: −1000 lets second moments age as if 1,000 steps were done. T5X counts on
+    from pretraining and subtracts that again; here steps count from 1."""
+    clipping_threshold: Annotated[float, Field(gt=0)] = 1.0
+    """Largest root mean square of a tensor's update, before the rate."""
+    parameter_scale: bool = True
+    """Multiply the rate by the root mean square of each tensor's weights."""
+    min_dim_size_to_factor: Positive = 128
+    """Matrices with a smaller side keep one second moment a weight."""
+
+
+class AdamSettings(Settings):
+    """AdamW's own settings."""
+
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    """How much of the mean and of the mean square of earlier gradients is kept a step."""
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the root of the mean square."""
 
 
 class TrainingSettings(Settings):
@@ -145,32 +221,67 @@ class TrainingSettings(Settings):
 
     steps: Natural = 30_000
     """Optimizer steps. The last checkpoint is the result: none is chosen by looking at held-out tasks."""
-    optimizer: Literal["adafactor", "adamw"] = "adafactor"
-    """Adafactor as T5X has it, or AdamW. Paper: FLAN 2021, section 2.4."""
+    optimizer: Literal["adafactor", "adamw", "adamw8bit"] = "adafactor"
+    """Adafactor as T5X has it, AdamW, or AdamW with 8-bit moments (`flantune[lean]`). Paper: FLAN 2021, section 2.4."""
+    adafactor: AdafactorSettings = AdafactorSettings()
+    """Adafactor's own settings."""
+    adam: AdamSettings = AdamSettings()
+    """AdamW's own settings."""
+    weighting: Literal["token", "example", "task"] = "token"
+    """What counts the same in a step's loss: every target token, every example, or every task of the step."""
+    z_loss: Annotated[float, Field(ge=0)] = 0.0
+    """Adds so much times log²Z a target token, which keeps the logits from drifting. T5X pretrains with 1e-4."""
+    freeze: tuple[str, ...] = ()
+    """Weights kept as they are: "embeddings", "head", "norms", "encoder", "layers.0-5", or name patterns with `*`."""
+    skip_nonfinite: Natural = 0
+    """Leave out at most so many steps whose loss or gradient is not a number; the next one stops the run."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-5
     """Peak learning rate."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "inverse_sqrt"] = "constant"
     """How the rate changes after the warm-up."""
+    inverse_sqrt_after: Positive = 10_000
+    """"inverse_sqrt" keeps the peak up to this step, then falls as 1/√step. With a rate of 0.01: T5's own."""
     warmup_steps: Natural = 0
     """Steps over which the rate rises from zero."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Decoupled weight decay (AdamW only)."""
+    no_decay: tuple[Literal["norms", "biases", "embeddings"], ...] = ("norms", "biases", "embeddings")
+    """Weights that the weight decay spares."""
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     """Gradients are scaled down to this norm; 0 turns clipping off."""
     dropout: Share | None = None
     """Overrides the model's dropout; None keeps it."""
-    micro_batch_tokens: Natural = 0
-    """Most array positions of one forward pass; 0 sets no limit. Changes memory and speed, never the gradient."""
+    parallel: Literal["data", "sharded"] = "data"
+    """Under `torchrun`: each process has the whole model ("data"), or a share of every tensor ("sharded", FSDP2)."""
+    micro_batch_tokens: Natural | Literal["auto"] = "auto"
+    """Most array positions of one forward pass; 0: the whole batch at once; "auto": what fits and is fast on the
+    device. Changes memory and speed, never the gradient."""
+    compile: bool = False
+    """Let PyTorch write a program for the model's layers: faster steps after half a minute. Needs a C++ compiler."""
+    activation_checkpointing: bool = False
+    """Keep only each layer's input and compute the rest again in the backward pass: less memory, a third slower."""
     checkpoint_every: Positive = 500
     """Steps between checkpoints."""
     keep_checkpoints: Positive = 1
     """How many of the latest checkpoints stay on disk."""
     log_every: Positive = 10
     """Steps between progress lines."""
+    measure_every: Natural = 0
+    """Steps between looks at dev questions of the tasks trained on; 0: never. Never changes the weights."""
+    measure_examples: Positive = 16
+    """Dev questions of each task trained on that such a look asks."""
 
 
 class EvaluationSettings(Settings):
     """How the base model and the tuned model are measured."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_protocol(cls, given: object) -> object:
+        """Settings that were not given are the protocol's."""
+        from flantune.evaluation.presets import preset_settings
+
+        return preset_settings(given) if isinstance(given, Mapping) else given
 
     max_examples: Natural = 200
     """At most this many test examples a task, drawn by seed; 0 means all."""
@@ -182,16 +293,39 @@ class EvaluationSettings(Settings):
     """Use only the first so many forward templates of each task; 0 means all."""
     style: Literal["instruction", "inputs_only", "dataset_name"] | None = None
     """How to ask when measuring; None asks as in training. FLAN's ablations train without and ask with instructions."""
+    options_layout: Literal["listed", "lettered"] | None = None
+    """How options are written when measuring; None: as in training (`prompts.options_layout`)."""
+    shuffle_options: bool | None = None
+    """Whether options are shown in a random order when measuring, one a row; None: as in training."""
     seen_tasks: bool = False
     """Also measure tasks that were trained on, reported apart."""
     max_new_tokens: Positive = 64
     """Longest answer the model may write."""
     batch_tokens: Positive = 8_192
-    """Array positions of one forward pass."""
+    """Most array positions of one forward pass; halved where memory runs out."""
+    backend: Literal["transformers", "vllm"] = "transformers"
+    """What writes answers: flantune's own loop over the model, or vLLM (`pip install flantune[vllm]`; a GPU)."""
+    store: Path | None = None
+    """Where scores and answers are kept by content, to be shared by runs. None: beside each model's samples."""
+    protocol: Literal["flan2021", "flan2022", "t0", "natural_instructions", "lm_eval"] = "flan2021"
+    """Whose way of scoring: it sets what the settings below leave open. `docs/protocols.md` has every choice."""
     score_end_of_sequence: bool = True
     """Count the end-of-sequence token in each option's log-likelihood, as T0 and FLAN do."""
-    normalization: Literal["sum", "token", "character", "byte"] = "sum"
-    """By what an option's log-likelihood is divided for the headline; all four are always reported."""
+    normalization: Literal["sum", "token", "character", "byte", "mutual_information", "domain", "contextual"] = "sum"
+    """By what an option's log-likelihood is divided for the headline (the first four are always reported), or what is
+    subtracted: its own after no question (mutual_information), after `domain_premise`, or after `content_free` ones."""
+    domain_premise: str = "Answer:"
+    """What stands in the place of the whole prompt for `normalization = "domain"`."""
+    content_free: Annotated[tuple[str, ...], Field(min_length=1)] = ("N/A", "", "[MASK]")
+    """Texts in the place of every field for `normalization = "contextual"`. Paper: Zhao et al. 2021, section 5."""
+    tokenization: Literal["separate", "joint"] | None = None
+    """Tokenize inputs and option apart or together (decoder-only models); None: as the protocol does."""
+    truncation: Literal["middle", "left", "drop"] | None = None
+    """What goes when a prompt is too long, after exemplars: its middle, its left end, or all; None: the protocol's."""
+    ties: Literal["first", "expected"] | None = None
+    """Of options scoring the same, the first is taken, or each counts for its share; None: as the protocol does."""
+    answer_parsing: Literal["none", "flan2021"] = "none"
+    """"flan2021": cut written answers as FLAN's code does (at "Q:", "Concepts:", "Data:"; from the first letter on)."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Level of the intervals."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from flantune.errors import FlantuneError
+
+_LONGEST_SLUG = 120
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -77,5 +80,13 @@ def slug(*names: str) -> str:
 
     >>> slug("closed-book QA", "struct to text")
     'closed-book-qa+struct-to-text'
+
+    A very long one is cut, and ends in a digest of the whole: file systems allow 255 bytes.
+
+    >>> len(slug(*(f"task number {k}" for k in range(100))))
+    120
     """
-    return "+".join(re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names)
+    whole = "+".join(re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names)
+    if len(whole) <= _LONGEST_SLUG:
+        return whole
+    return f"{whole[: _LONGEST_SLUG - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"

@@ -30,9 +30,9 @@ _PACKAGES = (
 class Stopwatch:
     """Seconds of each stage, added up over all starts of a run; kept in a file, so a kill loses one stage."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self.seconds: dict[str, float] = dict(read_json(path)) if path.exists() else {}
+        self.seconds: dict[str, float] = dict(read_json(path)) if path is not None and path.exists() else {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -42,7 +42,8 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-            write_json(self._path, self.seconds)
+            if self._path is not None:
+                write_json(self._path, self.seconds)
 
 
 def peak_memory_mib() -> float:
@@ -77,5 +78,11 @@ def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: 
 
 
 def _files(folder: Path) -> list[dict[str, Any]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and "checkpoints" not in path.parts)
+    # A store is how an interrupted run goes on, and its files are named by chance.
+    passed_over = {".lock", "checkpoints", "store"}
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not passed_over & {*path.relative_to(folder).parts}
+    )
     return [{"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size} for path in files]

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError
 from flantune.evaluation.evaluate import evaluate
 from flantune.files import read_json, write_json, write_text
+from flantune.locking import locked
 from flantune.manifest import Stopwatch, write_manifest
+from flantune.measuring import dev_questions, make_measure
+from flantune.mixture.holdout import folds_of
 from flantune.mixture.tree import mixture_tree
-from flantune.models.load import LanguageModel, load_model, save_model
+from flantune.models.adapters import attach_adapter, merged
+from flantune.models.arithmetic import TrainingForm
+from flantune.models.compiled import why_not
+from flantune.models.fit import fit_micro_batch
+from flantune.models.load import LanguageModel, load_model, save_model, stop_at
 from flantune.models.scratch import build_model
 from flantune.models.selftest import check_isolation
 from flantune.packing.batches import Batches
 from flantune.packing.encode import border_mismatches
-from flantune.planning import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold
+from flantune.planning import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold, trained_tasks
 from flantune.progress import Reporter, Silent
 from flantune.report.card import model_card
 from flantune.report.page import write_report
@@ -26,7 +34,10 @@ from flantune.rescoring import summarize_run
 from flantune.run_file import RunFile, fingerprint
 from flantune.run_folder import FoldFolder, RunFolder, open_run_folder, training_identity
 from flantune.tasks.describe import describe_task, task_fingerprint
+from flantune.training.distributed import Processes, joined
+from flantune.training.division import hidden_size
 from flantune.training.loop import tune
+from flantune.training_record import make_training_index, record_of, write_record
 from flantune.types import Run
 
 if TYPE_CHECKING:
@@ -48,40 +59,66 @@ class _Job:
     folder: RunFolder
     watch: Stopwatch
     reporter: Reporter
+    processes: Processes
 
 
 def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     """Tunes a model on many tasks and measures it on clusters it never saw.
 
-    Every product lies in ``out``; the same call again goes on where an interrupted one stopped.
+    Every product lies in ``out``; the same call again goes on where an interrupted one stopped. Under ``torchrun`` all
+    processes make this call and share the work; the first one prepares what the others then read, and writes.
 
     Raises:
         flantune.errors.FlantuneError: Something the user can mend; what is done so far stays on disk.
 
     Paper: FLAN 2021, section 2.
     """
-    job = _start(file, out, reporter or Silent())
+    with joined() as processes, ExitStack() as until_done:
+        job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
+        return _run(job)
+
+
+def _run(job: _Job) -> Run:
     prepared, identity = _prepare(job)
-    folds = [split_fold(job.config, [p.task for p in prepared], clusters) for clusters in job.config.holdout.folds]
+    folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
     base = _base_model(job, prepared)
     _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
     for split in folds:
         tuned = _tune_fold(job, prepared, split, identity=identity)
         folder = job.folder.fold(split.held_out).tuned
         _measure(job, tuned, _measured(job, prepared, [split]), folder=folder, title=f"tuned, blind to {_names(split)}")
-    return Run(folder=out, results=_conclude(job, identity=identity))
+    job.processes.first(lambda: _conclude(job, identity=identity))
+    return Run(folder=job.folder.root, results=read_json(job.folder.results))
 
 
-def _start(file: RunFile, out: Path, reporter: Reporter) -> _Job:
-    if not file.config.holdout.folds:
+def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
+    if not folds_of(file.config.holdout):
         hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
         raise ConfigError("nothing is held out, so nothing unseen could be measured", where="holdout.folds", hint=hint)
-    folder = open_run_folder(out, file)
-    return _Job(file.config, file.root, folder, Stopwatch(out / "seconds.json"), reporter)
+
+    def claim() -> None:
+        until_done.enter_context(locked(out))
+        open_run_folder(out, file)
+
+    processes.first(claim)
+    watch = Stopwatch(out / "seconds.json" if processes.is_first else None)
+    told = reporter if processes.is_first else Silent()
+    return _Job(file.config, file.root, RunFolder(out), watch, told, processes)
 
 
 def _prepare(job: _Job) -> tuple[list[PreparedTask], str]:
-    """Reads the tasks' rows; returns them with a fingerprint of every definition and every row."""
+    """Reads the tasks' rows; returns them with a fingerprint of every definition and every row.
+
+    The first process reads them into the cache, where the others, which wait for it, find them.
+    """
+    found: list[tuple[list[PreparedTask], str]] = []
+    job.processes.first(lambda: found.append(_read_tasks(job)))
+    prepared, identity = found[0] if found else _read_tasks(job)
+    job.processes.check_agreement(identity, what="the fingerprint of settings and data")
+    return prepared, identity
+
+
+def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
     job.reporter.stage("read the tasks")
     with job.watch.stage("tasks"):
         prepared, skipped = prepare_tasks(
@@ -101,8 +138,9 @@ def _prepare(job: _Job) -> tuple[list[PreparedTask], str]:
             where=str(job.folder.root),
             hint="choose another --out, or delete the folder",
         )
-    described = [describe_task(p) for p in prepared]
-    write_json(job.folder.data, {"identity": identity, "skipped": skipped, "tasks": described})
+    if job.processes.is_first:
+        described = [describe_task(p) for p in prepared]
+        write_json(job.folder.data, {"identity": identity, "skipped": skipped, "tasks": described})
     return prepared, identity
 
 
@@ -111,13 +149,18 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
     config = job.config
     if config.model.scratch is None:
         return load_model(config.model, family=config.family)
-    folder = job.folder.base / "model"
-    if not folder.exists():
+    scratch, folder = config.model.scratch, job.folder.base / "model"
+
+    def make() -> None:
+        if folder.exists():
+            return
         job.reporter.stage("make a model from nothing, with a tokenizer trained on training prompts")
         with job.watch.stage("base model"):
             tokenizer, _ = make_tokenizer(config, prepared)
-            made = build_model(config.model.scratch, tokenizer, seed=config.seed)
+            made = build_model(scratch, tokenizer, seed=config.seed)
             save_model(made, folder, card="A small random model: the starting point of a flantune run.\n")
+
+    job.processes.first(make)
     return load_model(config.model.model_copy(update={"path": str(folder)}), family=config.family)
 
 
@@ -146,19 +189,22 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
 
 def _asked(config: RunConfig) -> PromptSettings:
     """How prompts are made when measuring."""
-    return config.prompts.model_copy(update={"style": config.evaluation.style or config.prompts.style})
+    names = ("style", "options_layout", "shuffle_options")
+    own = {name: value for name in names if (value := getattr(config.evaluation, name)) is not None}
+    return config.prompts.model_copy(update=own)
 
 
 def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, identity: str) -> LanguageModel:
     """The model tuned on everything a fold does not hold out; loaded when that is already done."""
     folder = job.folder.fold(split.held_out)
-    if folder.training.exists():
+    if job.processes.any(job.processes.is_first and folder.training.exists()):
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
-    lm = _base_model(job, prepared)
+    lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
     job.reporter.stage(f"tune on {len(split.train)} tasks, blind to {_names(split)}")
     with job.watch.stage("training"):
         mixture, batches = _stream(job, prepared, split, lm)
-        _write_mixture(folder, split, mixture, prepared, draws=0)
+        job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=0))
+        taught = trained_tasks(job.config, prepared, split)
         summary = tune(
             lm,
             batches,
@@ -167,24 +213,56 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
             seed=job.config.seed,
             progress=lambda p: job.reporter.step(p.step, p.steps, str(p)),
             fingerprint=fingerprint(identity, split.held_out),
+            clusters={p.task.name: p.task.clusters for p in taught},
+            measure=_dev_measure(job, taught, lm, batches),
         )
-        _write_mixture(folder, split, mixture, prepared, draws=summary.cursor)
+        job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = model_card(job.config.model_dump(mode="json"), None, read_json(folder.mixture), folder.root.name)
-        save_model(lm, folder.model, card=card)
-        mismatch = border_mismatches(batches.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
-        write_json(
-            folder.training, {**summary.to_json(), "fill": summary.counts.fill, "border_mismatch_share": mismatch}
-        )
-        # The model is saved and the fold is marked done: its checkpoints, three times the model's size, can go.
-        shutil.rmtree(folder.root / "checkpoints", ignore_errors=True)
+        stop_at(lm, batches.codec.eos_token)
+        lm = _store(job, folder, lm, card=card)
+
+        def close() -> None:
+            _write_record(job, folder, prepared, split, identity=identity)
+            mismatch = border_mismatches(batches.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
+            found = {"fill": summary.counts.fill, "border_mismatch_share": mismatch}
+            write_json(folder.training, {**summary.to_json(), **found, "processes": job.processes.count})
+            # The model is saved and the fold is marked done: its checkpoints, three times the model's size, can go.
+            shutil.rmtree(folder.root / "checkpoints", ignore_errors=True)
+
+        job.processes.first(close)
+    return lm
+
+
+def _dev_measure(
+    job: _Job, taught: Sequence[PreparedTask], lm: LanguageModel, batches: Batches
+) -> Callable[[int], dict[str, float]] | None:
+    """A look, now and then, at dev rows of the tasks trained on; it is not given the others."""
+    settings = job.config.training
+    if not settings.measure_every:
+        return None
+    asked = dev_questions(taught, prompts=job.config.prompts, seed=job.config.seed, examples=settings.measure_examples)
+    return make_measure(lm, asked, codec=batches.codec, batch_tokens=job.config.evaluation.batch_tokens)
+
+
+def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> LanguageModel:
+    """Writes the tuned model; with its adapter apart and merged where the run file asks for it. Returns what it is."""
+    settings, adapted = job.config.model, lm
+    if settings.merge_adapter:
+        job.processes.first(lambda: save_model(adapted, folder.adapter, card=card))
+        # Weights in 4 bits have no room for an adapter: it is added to those they were made from.
+        whole = {"path": str(folder.adapter), "quantize": "none"}
+        answers = lm.model.generation_config
+        lm = merged(lm if settings.quantize == "none" else load_model(settings.model_copy(update=whole)))
+        lm.model.generation_config = answers
+    job.processes.first(lambda: save_model(lm, folder.model, card=card))
     return lm
 
 
 def _stream(
     job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit, lm: LanguageModel
 ) -> tuple[Mixture, Batches]:
-    config = job.config
-    codec = make_codec(config, lm.tokenizer, lm.family)
+    config, folder = job.config, job.folder.fold(split.held_out)
+    codec = make_codec(config, lm.tokenizer, lm.family, prefix=lm.prefix_tokens)
     mixture = make_mixture(config, prepared, split)
     packing = config.packing
     isolation = check_isolation(lm)
@@ -194,7 +272,36 @@ def _stream(
             f"{isolation.max_difference:.2g}): it is tuned with one prompt a row"
         )
         packing = packing.model_copy(update={"enabled": False})
-    return mixture, Batches(mixture, codec, packing, micro_batch_tokens=config.training.micro_batch_tokens)
+    batches = Batches(
+        mixture,
+        codec,
+        packing,
+        micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
+        processes=job.processes.count,
+        hidden_size=hidden_size(lm.model),
+    )
+    return mixture, batches
+
+
+def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int:
+    """The setting, or what fits the device: found once a fold, so that a resumed run takes the very same passes."""
+    training, packing = job.config.training, job.config.packing
+    if training.compile and (reason := why_not(lm)):
+        job.reporter.note(f"the model is not compiled: {reason}")
+    if training.micro_batch_tokens != "auto":
+        return training.micro_batch_tokens
+    kept = folder.root / "micro_batch.json"
+
+    def find() -> None:
+        if kept.exists():
+            return
+        form = TrainingForm(lm, keeps_inputs_only=training.activation_checkpointing)
+        sizes = {"row_tokens": packing.row_tokens, "batch_tokens": packing.batch_tokens}
+        fit = fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form)
+        write_json(kept, {"micro_batch_tokens": fit.micro_batch_tokens, "reason": fit.reason})
+
+    job.processes.first(find)
+    return int(read_json(kept)["micro_batch_tokens"])
 
 
 def _write_mixture(
@@ -205,6 +312,8 @@ def _write_mixture(
         folder.mixture,
         {
             "held_out": list(split.held_out),
+            "clusters": list(split.clusters),
+            "breaks": list(split.breaks),
             "train": list(mixture.task_names),
             "unseen": [task.name for task in split.unseen if task.name in with_test],
             "measured_seen": [task.name for task in split.train if task.name in with_test],
@@ -215,20 +324,28 @@ def _write_mixture(
     )
 
 
-def _conclude(job: _Job, *, identity: str) -> dict[str, Any]:
+def _write_record(
+    job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, identity: str
+) -> None:
+    """What the model was taught goes into its folder, so that ``flantune evaluate`` can tell what it has seen."""
+    taught = trained_tasks(job.config, prepared, split)
+    record = record_of(taught, held_out=split.held_out, base=job.config.model.path, fingerprint=identity)
+    write_record(folder.model, record, make_training_index(taught))
+
+
+def _conclude(job: _Job, *, identity: str) -> None:
     """Scores the samples, fills in the model cards, writes manifest and report."""
     job.reporter.stage("score, write the report")
     with job.watch.stage("report"):
         results = summarize_run(job.folder, job.config, settings=job.config.evaluation)
-        for clusters in job.config.holdout.folds:
-            fold = job.folder.fold(clusters)
+        for held in folds_of(job.config.holdout):
+            fold = job.folder.fold(held.held_out)
             card = model_card(job.config.model_dump(mode="json"), results, read_json(fold.mixture), fold.root.name)
             write_text(fold.model / "README.md", card)
     # The report shows the manifest and the manifest names the report, so it is written before and after.
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     write_report(job.folder.root)
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
-    return results
 
 
 def _names(split: HoldoutSplit) -> str:

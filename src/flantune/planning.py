@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING
 
 from flantune.contamination.clean import fold_of, leave_out, read_clean
 from flantune.errors import ConfigError, SourceError
-from flantune.mixture.holdout import HoldoutSplit, check_unseen, hold_out, load_taxonomy
+from flantune.mixture.holdout import (
+    Fold,
+    HoldoutSplit,
+    check_task_names,
+    folds_of,
+    hold_out_fold,
+    load_taxonomy,
+)
 from flantune.mixture.mixture import Mixture
 from flantune.models.load import detect_family, load_config, load_tokenizer
 from flantune.models.scratch import train_tokenizer
+from flantune.packing.chat import chat_tokens
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 from flantune.tasks.load import load_tasks
@@ -44,6 +52,8 @@ def prepare_tasks(
         flantune.errors.BadRowsError: Too many rows of a split are bad.
     """
     tasks = load_tasks(config.data, root=root)
+    for names in config.holdout.task_folds:
+        check_task_names(tasks, names)
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
     for number, task in enumerate(tasks):
@@ -59,12 +69,19 @@ def prepare_tasks(
         except SourceError as error:
             if config.data.missing == "error":
                 raise
-            skipped[task.name] = error.message
+            skipped[task.name] = _why_skipped(task, error)
             continue
         prepared.append(_with_present_splits(found))
     if on_task is not None:
         on_task(len(tasks), len(tasks), "done")
     return prepared, skipped
+
+
+def _why_skipped(task: Task, error: SourceError) -> str:
+    """One sentence for a list of skipped tasks, with how to get the data where nobody can fetch it."""
+    reason = error.message.removeprefix(f"task {task.name}: ")
+    manual = getattr(task.source, "manual", "")
+    return f"{reason}. {manual}" if manual and manual not in reason else reason
 
 
 def _with_present_splits(prepared: PreparedTask) -> PreparedTask:
@@ -73,12 +90,22 @@ def _with_present_splits(prepared: PreparedTask) -> PreparedTask:
     return replace(prepared, task=replace(prepared.task, splits=present))
 
 
-def split_fold(config: RunConfig, tasks: Sequence[Task], clusters: Sequence[str]) -> HoldoutSplit:
-    """Divides tasks into those trained on, those unseen and those left out of both; checks that nothing leaks."""
-    taxonomy = load_taxonomy(config.holdout.taxonomy)
-    split = hold_out(tasks, clusters, taxonomy=taxonomy)
-    check_unseen(split.train, split.unseen, taxonomy=taxonomy)
-    return split
+def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[str]) -> HoldoutSplit:
+    """Divides tasks into those trained on, those unseen and those left out of both; checks that nothing leaks.
+
+    Args:
+        config: The run.
+        tasks: The tasks whose data is there.
+        fold: What is held out; a plain sequence names clusters.
+    """
+    held = fold if isinstance(fold, Fold) else Fold(clusters=tuple(fold))
+    names = {task.name for task in tasks}
+    present = held
+    if held.tasks and config.data.missing == "skip":
+        present = Fold(tasks=tuple(name for name in held.tasks if name in names))
+    split = hold_out_fold(tasks, present, taxonomy=load_taxonomy(config.holdout.taxonomy))
+    # The fold keeps its name when some of its tasks had to be left out.
+    return replace(split, held_out=held.held_out) if held.tasks else split
 
 
 def make_tokenizer(config: RunConfig, prepared: Sequence[PreparedTask]) -> tuple[PreTrainedTokenizerBase, Family]:
@@ -94,7 +121,7 @@ def tokenizer_texts(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iter
     """Text for a tokenizer: training prompts of the tasks that no fold holds out."""
     layout = Layout.from_settings(config.prompts)
     tasks = [p.task for p in prepared]
-    splits = [split_fold(config, tasks, clusters) for clusters in config.holdout.folds]
+    splits = [split_fold(config, tasks, fold) for fold in folds_of(config.holdout)]
     trained = [{p.task.name: p for p in trained_tasks(config, prepared, split)} for split in splits]
     common = set.intersection(*(set(found) for found in trained)) if trained else set()
     chosen = [trained[0][name] for name in sorted(common)] or list(prepared)
@@ -109,14 +136,18 @@ def tokenizer_texts(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iter
         yield inputs_text(prompt, layout) + layout.target_separator.replace(EOS_WORD, "") + prompt.targets
 
 
-def make_codec(config: RunConfig, tokenizer: PreTrainedTokenizerBase, family: Family) -> Codec:
-    """Text to token ids, as the run says."""
+def make_codec(
+    config: RunConfig, tokenizer: PreTrainedTokenizerBase, family: Family, *, prefix: tuple[int, ...] = ()
+) -> Codec:
+    """Text to token ids, as the run says; the prefix is the model's virtual tokens."""
     return Codec(
         tokenizer=tokenizer,
         family=family,
         layout=Layout.from_settings(config.prompts),
         max_input_tokens=config.packing.max_input_tokens,
         max_target_tokens=config.packing.max_target_tokens,
+        prefix=prefix,
+        chat=chat_tokens(tokenizer, config.prompts),
     )
 
 

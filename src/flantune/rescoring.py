@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.config import RunConfig
-from flantune.errors import FlantuneError
+from flantune.contamination.clean import read_clean
+from flantune.errors import EvaluationError, FlantuneError
+from flantune.evaluation.rank import BASELINES
 from flantune.evaluation.summary import FoldInput, TaskInfo, summarize
 from flantune.files import read_json, write_json
+from flantune.mixture.holdout import folds_of
 from flantune.report.page import write_report
 from flantune.run_folder import RunFolder
 from flantune.types import Run
@@ -31,6 +35,9 @@ def rescore_run(folder: Path, *, normalization: str | None = None, confidence: f
     config = read_config(folder)
     changes = {"normalization": normalization, "confidence": confidence}
     wanted = {key: value for key, value in changes.items() if value is not None}
+    if normalization in BASELINES and normalization != config.evaluation.normalization:
+        hint = "measure again in another folder, with it in the run file"
+        raise EvaluationError(f'samples hold no baselines for "{normalization}"', where=str(folder), hint=hint)
     settings = type(config.evaluation).model_validate({**config.evaluation.model_dump(), **wanted})
     results = summarize_run(RunFolder(folder), config, settings=settings)
     write_report(folder)
@@ -64,8 +71,9 @@ def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationS
 def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
     """What each fold held out, trained on and left unseen, as its own files say."""
     inputs = []
-    for clusters in config.holdout.folds:
-        fold = folder.fold(clusters)
+    flagged = _flagged(folder.contamination)
+    for held in folds_of(config.holdout):
+        fold = folder.fold(held.held_out)
         if not fold.mixture.exists():
             raise FlantuneError("this fold is not finished", where=str(fold.root), hint="repeat `flantune run`")
         mixture = read_json(fold.mixture)
@@ -73,9 +81,17 @@ def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
         inputs.append(
             FoldInput(
                 name=fold.root.name,
-                clusters=tuple(mixture["held_out"]),
+                clusters=tuple(mixture.get("clusters") or mixture["held_out"]),
                 unseen=tuple(mixture["unseen"]),
                 seen=tuple(name for name in seen if name in mixture["measured_seen"]),
+                flagged=flagged.get(frozenset(held.held_out)),
             )
         )
     return inputs
+
+
+def _flagged(path: Path) -> dict[frozenset[str], Mapping[str, frozenset[int]]]:
+    """Held-out set → task → test rows that overlap with training; empty when nobody looked."""
+    if not path.exists():
+        return {}
+    return {frozenset(fold.held_out): fold.test for fold in read_clean(path)}

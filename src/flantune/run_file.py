@@ -199,7 +199,7 @@ def _known_keys(sections: Sequence[str]) -> list[str]:
 
 
 def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
-    data, holdout, model = config.data, config.holdout, config.model
+    data, holdout, model, prompts = config.data, config.holdout, config.model, config.prompts
     tasks = tuple(str(root / pattern) for pattern in data.tasks)
     local = root / model.path if model.path else None
     return config.model_copy(
@@ -210,7 +210,9 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
                     **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean")},
                 }
             ),
+            "prompts": prompts.model_copy(update={"chat_template": _under(root, prompts.chat_template)}),
             "holdout": holdout.model_copy(update={"taxonomy": _under(root, holdout.taxonomy)}),
+            "evaluation": config.evaluation.model_copy(update={"store": _under(root, config.evaluation.store)}),
             "model": model.model_copy(update={"path": str(local)}) if local and local.is_dir() else model,
         }
     )

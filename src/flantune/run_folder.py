@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 # What may change between two starts of one run: what is measured and said, and how often it is saved; nothing that
 # shapes the tuned weights.
 _FREE_SECTIONS = ("name", "evaluation")
-_FREE_TRAINING = ("checkpoint_every", "keep_checkpoints", "log_every", "micro_batch_tokens")
+_FREE_TRAINING = (
+    "checkpoint_every",
+    "keep_checkpoints",
+    "log_every",
+    "micro_batch_tokens",
+    "compile",
+    "activation_checkpointing",
+    "skip_nonfinite",
+    "parallel",
+    "measure_every",
+    "measure_examples",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +49,13 @@ class FoldFolder:
 
     @property
     def model(self) -> Path:
-        """The tuned model in Hugging Face form."""
+        """The tuned model in Hugging Face form; of a model tuned by adapters that were not merged, these alone."""
         return self.root / "model"
+
+    @property
+    def adapter(self) -> Path:
+        """The adapters apart, where the model has them merged in."""
+        return self.root / "adapter"
 
     @property
     def tuned(self) -> Path:
@@ -57,6 +73,11 @@ class RunFolder:
     def base(self) -> Path:
         """The base model's samples (and the base itself when it was made from nothing)."""
         return self.root / "base"
+
+    @property
+    def contamination(self) -> Path:
+        """Rows that training overlaps with, where ``flantune contamination --clean`` put them; scored apart."""
+        return self.root / "contamination.json"
 
     @property
     def results(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import random
 import signal
@@ -15,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from flantune.errors import ConfigError, FlantuneError
+from flantune.evaluation.samples import read_samples
 from flantune.run_file import load_run_file
 from tests.end_to_end.small_world import write_small_world
 
@@ -43,8 +43,8 @@ def test_every_product_is_there(finished):
         for name in ("mixture.json", "metrics.jsonl", "training.json", "model/model.safetensors", "model/README.md"):
             assert (base / name).stat().st_size > 100, name
     assert {p.name for p in (run.folder / "folds/sentiment/tuned/samples").iterdir()} == {
-        "mood.jsonl.gz",
-        "tone.jsonl.gz",
+        "mood.parquet",
+        "tone.parquet",
     }
 
 
@@ -68,9 +68,8 @@ def test_base_and_tuned_answer_the_same_prompts(finished):
     _, run = finished
 
     def prompts(folder: Path) -> list[tuple[object, ...]]:
-        with gzip.open(folder / "samples" / "mood.jsonl.gz", "rt", encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
-        return [(r["row"], r["template"], r["shots"], r["inputs"]) for r in rows if "inputs" in r]
+        found = read_samples(folder / "samples" / "mood.parquet")
+        return [(sample.row, sample.template, sample.shots, sample.inputs) for sample in found]
 
     assert prompts(run.folder / "base") == prompts(run.folder / "folds/sentiment/tuned")
 

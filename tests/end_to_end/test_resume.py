@@ -43,7 +43,7 @@ def run_until(architecture: str, folder: Path, *, last_step: int | None, delay_s
 
 
 def metrics(folder: Path) -> list[dict]:
-    timed = ("seconds", "tokens_per_s", "data_wait_share")
+    timed = ("seconds", "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share")
     entries = [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in entry.items() if key not in timed} for entry in entries]
 

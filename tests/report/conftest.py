@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from flantune.evaluation import samples as samples_on_disk
+from flantune.types import Sample
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 HOSTILE_COMMENT = "<!--<script>document.title='owned'</script>"
@@ -325,7 +328,7 @@ def write_fold(folder: Path, fold: str, chance: random.Random) -> None:
 def write_samples(folder: Path, shots: tuple[int, ...], rows: int, gain: float) -> None:
     for task, (cluster, *_) in TASKS.items():
         for home, skill in ((folder / "base", 0.45), (folder / "folds" / fold_of(cluster) / "tuned", 0.45 + gain)):
-            path = home / "samples" / f"{task}.jsonl.gz"
+            path = home / "samples" / f"{task}.parquet"
             write(
                 path.with_name(f"{task}.json"),
                 {
@@ -334,14 +337,14 @@ def write_samples(folder: Path, shots: tuple[int, ...], rows: int, gain: float) 
                 },
             )
             chance = random.Random(f"{task}{home.name}")
-            with gzip.open(path, "wt", encoding="utf-8") as out:
-                for row in range(rows):
-                    for k in shots:
-                        for template in TEMPLATES:
-                            out.write(
-                                json.dumps(make_sample(task, row, template, k, skill, chance), ensure_ascii=False)
-                                + "\n"
-                            )
+            cells = [(row, template, k) for row in range(rows) for k in shots for template in TEMPLATES]
+            samples_on_disk.write_samples(
+                path, [to_sample(make_sample(task, row, template, k, skill, chance)) for row, template, k in cells]
+            )
+
+
+def to_sample(raw: dict[str, Any]) -> Sample:
+    return Sample(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
 
 
 def make_config() -> dict[str, Any]:
@@ -445,11 +448,10 @@ def poison(folder: Path) -> Path:
 
     for path in folder.rglob("*.json"):
         write(path, spoil(json.loads(path.read_text(encoding="utf-8"))))
-    for path in folder.rglob("*.jsonl.gz"):
-        lines = gzip.decompress(path.read_bytes()).splitlines()
-        with gzip.open(path, "wt", encoding="utf-8") as out:
-            # Templates keep their names, by which base and tuned samples are matched.
-            out.writelines(json.dumps(spoil(json.loads(line)), ensure_ascii=False) + "\n" for line in lines)
+    for path in folder.rglob("samples/*.parquet"):
+        # Templates keep their names, by which base and tuned samples are matched.
+        raw = [json.loads(json.dumps(asdict(sample))) for sample in samples_on_disk.read_samples(path)]
+        samples_on_disk.write_samples(path, [to_sample(spoil(row)) for row in raw])
     return folder
 
 

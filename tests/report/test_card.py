@@ -91,3 +91,31 @@ def test_console_table(parts):
     difference = next(o for o in results["overall"] if o["measure"] == "raw" and o["shots"] == 0)["difference"]
     assert f"+{difference['value'] * 100:.1f} ▲" in text
     assert "nothing was measured" in printed(results_table({}))
+
+
+def test_card_says_how_it_was_tuned_and_how_to_load_it(parts):
+    config, _, mixture = parts
+    plain = model_card(config, None, mixture, FOLD)
+    assert front(plain)["library_name"] == "transformers"
+    assert "`AutoModelForCausalLM.from_pretrained`" in plain and "flantune is not needed" in plain
+    tuned = {**config["training"], "optimizer": "adamw8bit", "weighting": "task", "z_loss": 1e-4, "freeze": ["norms"]}
+    model = {**config["model"], "adapter": "lora", "lora": {"rank": 8}, "quantize": "4bit"}
+    card = model_card({**config, "training": tuned, "model": model, "prompts": {"chat": True}}, None, mixture, FOLD)
+    assert front(card)["library_name"] == "peft"
+    for words in (
+        "Low-rank adapters of rank 8.", "4 bits", "AdamW with 8-bit moments", "every task of a step counts the same",
+        "z-loss 0.0001", "Kept as they were: `norms`", "`AutoPeftModelForCausalLM.from_pretrained`", "chat template",
+    ):  # fmt: skip
+        assert words in card
+    merged = model_card({**config, "model": {**model, "merge_adapter": True}}, None, mixture, FOLD)
+    assert front(merged)["library_name"] == "transformers"
+    assert "merged into the weights" in merged
+
+
+def test_the_card_says_how_options_were_shown() -> None:
+    lettered = {"prompts": {"options_layout": "lettered", "shuffle_options": True}}
+    card = model_card(lettered, None, {}, "fold")
+    assert "listed in the prompt behind letters; the answer is a letter, as in (A), in a random order." in card
+    assert "When measured" not in card
+    asked = model_card({**lettered, "evaluation": {"options_layout": "listed"}}, None, {}, "fold")
+    assert "When measured they were listed in the prompt by a dash each, in a random order" in asked

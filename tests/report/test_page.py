@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from flantune.errors import SourceError
+from flantune.evaluation.samples import read_samples, write_samples
 from flantune.report import write_report
 from flantune.report.load import read_run
 from flantune.report.page import render_report
@@ -163,10 +164,9 @@ def test_policy_allows_the_pages_own_script_alone(html):
 
 def test_stays_below_three_megabytes_with_long_prompts(make_run):
     folder = make_run(rows=70, shots=(0,))
-    for path in folder.rglob("*.jsonl.gz"):
-        lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-        with gzip.open(path, "wt", encoding="utf-8") as out:
-            out.writelines(json.dumps(line | {"inputs": line["inputs"] + "é <&> " * 1_500}) + "\n" for line in lines)
+    for path in folder.rglob("samples/*.parquet"):
+        samples = list(read_samples(path))
+        write_samples(path, [replace(sample, inputs=sample.inputs + "é <&> " * 1_500) for sample in samples])
     assert write_report(folder).stat().st_size < 3_000_000
 
 
@@ -283,3 +283,13 @@ def test_lone_surrogate_from_json_is_no_obstacle(make_run):
     results = (folder / "results.json").read_text()
     (folder / "results.json").write_text(results.replace("Synthetic run", r"Half a pair \ud83d here"))
     assert "Half a pair ? here" in write_report(folder).read_text(encoding="utf-8")
+
+
+def test_steps_that_were_left_out_are_told(run_folder, tmp_path):
+    """And nothing is said where there are none."""
+    files = read_run(run_folder)
+    assert "left the weights as they were" not in render_report(files)
+    told = [replace(fold, training={**(fold.training or {}), "skipped_steps": 3}) for fold in files.folds[:1]]
+    page = render_report(replace(files, folds=(*told, *files.folds[1:])))
+    assert page.count("left the weights as they were") == 1
+    assert "3 of 1,200 steps" in page

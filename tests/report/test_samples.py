@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-import gzip
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flantune.errors import SourceError
+from flantune.evaluation.samples import read_samples, write_samples
 from flantune.report.load import read_lines, read_run
 from flantune.report.samples import MOST_ROWS, MOST_TEMPLATES, collect_samples, probabilities, script_json
+from flantune.types import Sample
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -58,13 +60,9 @@ def test_budget_is_kept_and_shared(run_folder):
 
 def test_long_prompts_lose_their_middle_and_say_so(make_run):
     folder = make_run(rows=1, shots=(0,))
-    for path in folder.rglob("verse_entailment.jsonl.gz"):
-        lines = [
-            json.loads(line) | {"inputs": "begin" + "x" * 9_000 + "end"}
-            for line in gzip.decompress(path.read_bytes()).splitlines()
-        ]
-        with gzip.open(path, "wt") as out:
-            out.writelines(json.dumps(line) + "\n" for line in lines)
+    for path in folder.rglob("verse_entailment.parquet"):
+        samples = list(read_samples(path))
+        write_samples(path, [replace(sample, inputs="begin" + "x" * 9_000 + "end") for sample in samples])
     group = next(g for g in collect_samples(read_run(folder)).groups if g["task"] == "verse_entailment")
     assert group["rows"][0]["x"].startswith("begin")
     assert group["rows"][0]["x"].endswith("end")
@@ -73,13 +71,12 @@ def test_long_prompts_lose_their_middle_and_say_so(make_run):
 
 def test_outcomes_follow_the_run_s_normalization(make_run):
     folder = make_run(rows=1, shots=(0,))
-    sample = {
-        "task": "everyday_causes", "split": "test", "row": 0, "template": "a", "shots": 0, "inputs": "?",
-        "options": ["no", "certainly not"], "answer": 1, "scores": [-2.0, -3.0], "lengths": [1, 2],
-    }  # fmt: skip
-    for path in folder.rglob("everyday_causes.jsonl.gz"):
-        with gzip.open(path, "wt") as out:
-            out.write(json.dumps(sample) + "\n")
+    sample = Sample(
+        task="everyday_causes", split="test", row=0, template="a", shots=0, inputs="?",
+        options=("no", "certainly not"), answer=1, scores=(-2.0, -3.0), lengths=(1, 2),
+    )  # fmt: skip
+    for path in folder.rglob("everyday_causes.parquet"):
+        write_samples(path, [sample])
     for normalization, outcome in (("sum", "wrong"), ("token", "right")):
         results = json.loads((folder / "results.json").read_text()) | {"normalization": normalization, "tasks": []}
         (folder / "results.json").write_text(json.dumps(results))
@@ -97,10 +94,8 @@ def test_generation_keeps_what_both_models_wrote(run_folder):
 
 def test_dev_rows_and_base_without_tuned_are_left_out(make_run):
     folder = make_run(rows=2, shots=(0,))
-    path = folder / "folds" / "natural-language-inference" / "tuned" / "samples" / "claim_pairs.jsonl.gz"
-    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-    with gzip.open(path, "wt") as out:
-        out.writelines(json.dumps(line | {"split": "dev"}) + "\n" for line in lines)
+    path = folder / "folds" / "natural-language-inference" / "tuned" / "samples" / "claim_pairs.parquet"
+    write_samples(path, [replace(sample, split="dev") for sample in list(read_samples(path))])
     browser = collect_samples(read_run(folder))
     assert "claim_pairs" not in {group["task"] for group in browser.groups}
     assert browser.total == 5 * 2 * 9

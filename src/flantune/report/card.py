@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from flantune.report.card_model import is_adapter, loading, tuning_lines
 from flantune.report.numbers import count, plural, points, share, shots_label
 from flantune.report.results import Pair, Results, parse_results
 from flantune.report.setting import MixedCluster, mixed_clusters, model_label
@@ -42,10 +43,14 @@ def model_card(config: Json, results: Json | None, mixture: Json, fold: str) -> 
         _held_out(mixture),
         "## Results on tasks never trained on",
         _results(parsed, fold),
+        "## How it was tuned",
+        "\n".join(f"- {line}" for line in tuning_lines(config)),
         "## How it was prompted",
         _prompted(config),
         "## Limits",
         _limits(parsed),
+        "## To load it",
+        loading(config),
         "## To make it again",
         "```sh\nflantune run config.toml --out run\n```",
         f"`config.toml` lies in the run folder; this model is its `folds/{fold}/model`.",
@@ -65,7 +70,7 @@ def _text(value: object) -> str:
 def _front_matter(config: Json, clusters: Sequence[MixedCluster]) -> str:
     """YAML; every value is written as JSON, which YAML reads, so that no text can break out of it."""
     model = mapping(config.get("model"))
-    lines = ["---", "library_name: transformers"]
+    lines = ["---", f"library_name: {'peft' if is_adapter(config) else 'transformers'}"]
     if model.get("path") and not mapping(model.get("scratch")):
         lines.append(f"base_model: {json.dumps(str(model['path']), ensure_ascii=False)}")
     hub = sorted({task.dataset for cluster in clusters for task in cluster.tasks if task.dataset})
@@ -147,14 +152,35 @@ def _prompt_lines(prompts: Json, evaluation: Json) -> Iterator[str]:
     style = str(prompts.get("style", "instruction"))
     yield _STYLES.get(style, f"Style: {_text(style)}.")
     are_shown = prompts.get("show_options", True)
-    yield f"Answer options of classification tasks are {'' if are_shown else 'not '}listed in the prompt."
+    words = _options_words(prompts) if are_shown else "not listed in the prompt"
+    yield f"Answer options of classification tasks are {words}."
+    asked = {name: evaluation.get(name) for name in ("options_layout", "shuffle_options")}
+    own = {**prompts, **{name: value for name, value in asked.items() if value is not None}}
+    if are_shown and _options_words(own) != words:
+        yield f"When measured they were {_options_words(own)}."
     target, exemplar = (_code(prompts.get(f"{name}_separator", "")) for name in ("target", "exemplar"))
     yield f"Between prompt and answer: {target}; between exemplars: {exemplar}."
+    if prompts.get("chat"):
+        yield "Each prompt was a user's turn in the tokenizer's chat template; only the reply was trained on."
     yield f"Exemplars before a training prompt: {', '.join(map(str, prompts.get('train_shots') or (0,)))}."
     yield (
         "Classification is scored by the log-likelihood of each option, "
         f"length normalization “{_text(evaluation.get('normalization', 'sum'))}”."
     )
+
+
+def _options_words(prompts: Json) -> str:
+    """How options are laid out.
+
+    >>> _options_words({})
+    'listed in the prompt by a dash each, in the order of the task; the answer is the text of one'
+    """
+    is_lettered = prompts.get("options_layout") == "lettered"
+    marks = "behind letters; the answer is a letter, as in (A)" if is_lettered else "the answer is the text of one"
+    place = "in a random order" if prompts.get("shuffle_options") else "in the order of the task"
+    if is_lettered:
+        return f"listed in the prompt {marks}, {place}"
+    return f"listed in the prompt by a dash each, {place}; {marks}"
 
 
 def _code(value: object) -> str:

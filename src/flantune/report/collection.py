@@ -13,6 +13,7 @@ from flantune.prompts.compiled import compile_text
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import RESERVED_SLOTS
 from flantune.tasks.examples import adapt_row, first_examples
+from flantune.tasks.facts import template_facts
 from flantune.tasks.rows import BadRow
 from flantune.tasks.sources import FileSource, HubSource
 from flantune.types import Example, Row, Task, Template
@@ -53,11 +54,13 @@ class Wording:
         anchor: Its id on the page.
         shown: Inputs and targets filled in; None when there is no row, or ``problem`` says why it cannot be.
         row: Which of the shown rows, from 1.
+        facts: What it asks for and shows, in words.
     """
 
     name: str
     anchor: str
     is_inverted: bool
+    facts: str
     inputs: Pieces
     targets: Pieces
     shown: tuple[Pieces, Pieces] | None = None
@@ -100,6 +103,12 @@ class Dataset:
     relatives: tuple[Relative, ...]
     wordings: tuple[Wording, ...]
     rows_note: str = ""
+
+    @property
+    def by_hand(self) -> str:
+        """How to get data that nobody can fetch; empty for most."""
+        source = self.task.source
+        return source.manual if isinstance(source, HubSource) else ""
 
     @property
     def inverted(self) -> int:
@@ -278,6 +287,7 @@ def _wording(
         name=template.name,
         anchor=f"{task_anchor(task.name)}/{quote(template.name, safe='', errors='replace')}",
         is_inverted=template.is_inverted,
+        facts=template_facts(task, template).words(),
         inputs=_holes(template.inputs, tones),
         targets=_holes(template.targets, tones),
         shown=shown,

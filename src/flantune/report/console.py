@@ -1,16 +1,17 @@
-"""The results in a terminal: one short table."""
+"""The results in a terminal: one short table, of a run or of several seeds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flantune.report.numbers import points, shots_label
-from flantune.report.results import Pair, parse_results
+from flantune.report.numbers import interval, limit, p_value, points, shots_label, signed
+from flantune.report.results import Estimate, Pair, parse_results
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from flantune.evaluation.seeds import SeedEffect, SeedSummary
     from flantune.report.values import Json
 
 _STYLES = {"better": "bold green", "worse": "bold red", "undecided": ""}
@@ -20,27 +21,61 @@ _SHAPES = {"better": "▲", "worse": "▼", "undecided": "·"}
 def results_table(results: Json) -> Table:
     """Held-out clusters and their mean as a table for ``rich``: base, tuned, difference and interval, in points.
 
+    "seeable" is the smallest true difference that would have been found four times in five.
+
     Args:
         results: What ``results.json`` holds; parts may be missing.
     """
     from rich.table import Table
 
     parsed = parse_results(results)
-    table = Table(title=_title(parsed.name), title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column("held-out cluster", overflow="fold")
-    for heading in ("", "chance", "base", "tuned", "difference", f"{parsed.level} interval"):
-        table.add_column(heading, justify="right", no_wrap=True)
     clusters = sorted(parsed.clusters.get("raw", ()), key=lambda pair: (pair.shots, -(pair.difference.value or 0.0)))
     overall = parsed.overall.get("raw", ())
+    shots = {pair.shots for pair in (*clusters, *overall)}
+    # One number of exemplars is said once, which keeps the table within 80 columns.
+    said = f", {shots_label(min(shots))}" if len(shots) == 1 else ""
+    table = Table(title=_title(parsed.name + said), title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table.add_column("held-out cluster", overflow="fold")
+    headings = ("chance", "base", "tuned", "difference", parsed.level, "p", "seeable")
+    for heading in (*(() if said else ("",)), *headings):
+        table.add_column(heading, justify="right", no_wrap=True)
     for pair in clusters:
-        table.add_row(*_cells(pair))
+        table.add_row(*_cells(pair, has_shots=not said))
     if clusters and overall:
         table.add_section()
     for pair in overall:
-        table.add_row(*_cells(pair), style="bold")
+        table.add_row(*_cells(pair, has_shots=not said), style="bold")
     if not clusters and not overall:
         table.add_row("nothing was measured on held-out clusters")
     return table
+
+
+def seeds_table(summary: SeedSummary) -> Table:
+    """What tuning changed over several seeds: the mean difference, its interval and its spread, in points."""
+    from rich.table import Table
+
+    title = f"{len(summary.seeds)} seeds: {', '.join(map(str, summary.seeds))}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table.add_column("", overflow="fold")
+    level = f"{summary.confidence * 100:g}% interval"
+    for heading in ("", "difference", level, "p", "seeable", "std"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    last = ""
+    for effect in summary.effects:
+        if last and effect.level != last:
+            table.add_section()
+        last = effect.level
+        table.add_row(*_seed_cells(effect), style="bold" if effect.level == "overall" else "")
+    return table
+
+
+def _seed_cells(effect: SeedEffect) -> list[Text]:
+    from rich.text import Text
+
+    direction = Estimate(effect.value, effect.low, effect.high).direction
+    change = Text(f"{signed(effect.value)} {_SHAPES[direction]}", style=_STYLES[direction])
+    tested = (interval(effect.low, effect.high), p_value(effect.p), limit(effect.detectable), points(effect.std))
+    return [Text(effect.name), Text(shots_label(effect.shots)), change, *map(Text, tested)]
 
 
 def _title(name: str) -> Text:
@@ -50,10 +85,12 @@ def _title(name: str) -> Text:
     return Text(name, style="bold")
 
 
-def _cells(pair: Pair) -> list[Text]:
+def _cells(pair: Pair, *, has_shots: bool) -> list[Text]:
     from rich.text import Text
 
     direction = pair.difference.direction
     change = Text(f"{pair.difference.signed()} {_SHAPES[direction]}", style=_STYLES[direction])
-    plain = (pair.name, shots_label(pair.shots), points(pair.chance), pair.base.score(), pair.tuned.score())
-    return [*map(Text, plain), change, Text(pair.difference.interval())]
+    shots = (shots_label(pair.shots),) if has_shots else ()
+    plain = (pair.name, *shots, points(pair.chance), pair.base.score(), pair.tuned.score())
+    tested = (pair.difference.interval(), p_value(pair.difference.p), limit(pair.difference.detectable))
+    return [*map(Text, plain), change, *map(Text, tested)]

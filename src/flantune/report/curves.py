@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from flantune.report.numbers import as_number, fixed, plain, short_count
 from flantune.report.svg import Scale, circle, image, line, padded_range, path, text
-from flantune.report.values import Json
+from flantune.report.values import Json, mapping
 
 WIDTH, HEIGHT = 272.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 262.0, 30.0, 122.0
@@ -31,6 +31,8 @@ CURVES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("loss",), "Loss", "nats a target token"),
     (("grad_norm", "gradient_norm"), "Gradient norm", "before clipping"),
     (("tokens_per_s", "tokens_per_second", "tokens_s"), "Speed", "tokens/s"),
+    (("measured.loss",), "Dev loss", "tasks trained on, nats a token"),
+    (("measured.accuracy",), "Dev accuracy", "tasks trained on"),
 )
 """Which curves are drawn: the names a log may use, a title and a unit."""
 
@@ -43,12 +45,18 @@ def series(metrics: Sequence[Json]) -> tuple[Series, ...]:
             (step, value)
             for entry in metrics
             if (step := as_number(entry.get("step"))) is not None
-            and (value := next((v for n in names if (v := as_number(entry.get(n))) is not None), None)) is not None
+            and (value := next((v for n in names if (v := as_number(_entry(entry, n))) is not None), None)) is not None
         ]
         if pairs:
             steps, values = zip(*pairs, strict=True)
             found.append(Series(title=title, unit=unit, steps=steps, values=values))
     return tuple(found)
+
+
+def _entry(line: Json, name: str) -> object:
+    """A value of a log line, or of a table in it: "measured.loss"."""
+    table, _, inner = name.rpartition(".")
+    return mapping(line.get(table)).get(inner) if table else line.get(inner)
 
 
 def curve(data: Series, *, limits: tuple[float, float] | None = None) -> Markup:

@@ -141,6 +141,15 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def limit(value: float | None) -> str:
+    """The smallest difference that could be seen, as points, rounded up rather than to nothing.
+
+    >>> limit(0.0312), limit(0.0001), limit(None)
+    ('±3.1', '±0.1', '–')
+    """
+    return MISSING if value is None else f"±{max(value * 100, 0.1 if value else 0.0):.1f}"
+
+
 def duration(seconds: float | None) -> str:
     """A stretch of time in its two largest units.
 

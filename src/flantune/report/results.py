@@ -15,11 +15,18 @@ MODELS: tuple[Model, Model] = ("base", "tuned")
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with the interval it may lie in; None where it is not known."""
+    """A number with the interval it may lie in; None where it is not known.
+
+    Attributes:
+        p: Of a difference: its p-value.
+        detectable: Of a difference: the smallest true one that would likely have been found.
+    """
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    p: float | None = None
+    detectable: float | None = None
 
     @property
     def direction(self) -> Literal["better", "worse", "undecided"]:
@@ -48,11 +55,12 @@ class Estimate:
 def estimate(value: object) -> Estimate:
     """An estimate from its JSON form: an object, a bare number or nothing.
 
-    >>> estimate({"value": 0.5, "low": 0.4, "high": float("nan")}), estimate(0.5), estimate(None).value
-    (Estimate(value=0.5, low=0.4, high=None), Estimate(value=0.5, low=None, high=None), None)
+    >>> found = estimate({"value": 0.5, "low": 0.4, "high": float("nan")})
+    >>> (found.value, found.low, found.high), estimate(0.5).value, estimate(None).value
+    ((0.5, 0.4, None), 0.5, None)
     """
     if isinstance(value, Mapping):
-        return Estimate(as_number(value.get("value")), as_number(value.get("low")), as_number(value.get("high")))
+        return Estimate(*(as_number(value.get(key)) for key in ("value", "low", "high", "p", "detectable")))
     return Estimate(as_number(value))
 
 
@@ -75,11 +83,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateScore:
-    """What one model scored with one template, on test and on dev rows."""
+    """What one model scored with one template, on test and on dev rows, with Wilson's interval of an accuracy."""
 
     template: str
     value: float | None
     dev: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +106,22 @@ class ModelScores:
     normalizations: Mapping[str, float | None]
     templates: tuple[TemplateScore, ...]
     metrics: Mapping[str, float | None]
+    range: float | None = None
+    worst_template: str = ""
+    worst: float | None = None
+    agreement: float | None = None
+    tie_rules: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clean:
+    """Both models on the rows that training does not overlap with."""
+
+    examples: float | None
+    flagged: float | None
+    base: Estimate
+    tuned: Estimate
+    difference: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +131,11 @@ class TaskResult:
     Attributes:
         label: Its name; with the fold when several folds measure it.
         is_seen: It was trained on, and is shown apart.
+        q: False discovery rate among the tasks beside it.
+        bootstrap: The difference's percentile interval and p-value.
+        groups: Groups that its rows form.
+        clean: None when nobody looked for overlap with training.
+        signatures: Metric → how its library says it was computed.
     """
 
     task: str
@@ -121,6 +152,11 @@ class TaskResult:
     difference: Estimate
     mcnemar_p: float | None
     is_seen: bool
+    q: float | None = None
+    bootstrap: Estimate = Estimate()
+    groups: float | None = None
+    clean: Clean | None = None
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, model: Model) -> ModelScores:
         """The scores of one of the two models."""
@@ -160,6 +196,8 @@ class Results:
     name: str = ""
     confidence: float = 0.95
     normalization: str = "sum"
+    answer_parsing: str = "none"
+    protocol: str = ""
     seed: int | None = None
     verdict: Verdict | None = None
     overall: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
@@ -187,12 +225,19 @@ def parse_results(raw: Json) -> Results:
         name=str(raw.get("name") or ""),
         confidence=0.95 if confidence is None else confidence,
         normalization=str(raw.get("normalization") or "sum"),
+        answer_parsing=str(raw.get("answer_parsing") or "none"),
+        protocol=_protocol(raw.get("protocol")),
         seed=None if seed is None else int(seed),
         verdict=_verdict(raw.get("verdict")),
         overall=_overall(objects(raw.get("overall")), clusters["raw"]),
         clusters=clusters,
         tasks=tasks,
     )
+
+
+def _protocol(raw: object) -> str:
+    """Name and fingerprint of the way options were scored; empty in results that do not say."""
+    return f"{raw.get('name')} ({raw.get('fingerprint')})" if isinstance(raw, Mapping) else ""
 
 
 def _verdict(raw: object) -> Verdict | None:
@@ -280,6 +325,23 @@ def _task(raw: Json, label: str) -> TaskResult:
         difference=estimate(raw.get("difference")),
         mcnemar_p=as_number(raw.get("mcnemar_p")),
         is_seen=bool(raw.get("is_seen")),
+        q=as_number(raw.get("q")),
+        bootstrap=estimate(raw.get("bootstrap")),
+        groups=as_number(raw.get("groups")),
+        clean=_clean(raw.get("clean")),
+        signatures={str(k): str(v) for k, v in (raw.get("signatures") or {}).items()},
+    )
+
+
+def _clean(raw: object) -> Clean | None:
+    if not isinstance(raw, Mapping):
+        return None
+    return Clean(
+        examples=as_number(raw.get("examples")),
+        flagged=as_number(raw.get("flagged")),
+        base=estimate(raw.get("base")),
+        tuned=estimate(raw.get("tuned")),
+        difference=estimate(raw.get("difference")),
     )
 
 
@@ -295,9 +357,18 @@ def _scores(raw: Json) -> ModelScores:
         normalizations={str(k): as_number(v) for k, v in (raw.get("normalizations") or {}).items()},
         templates=tuple(
             TemplateScore(
-                template=str(t.get("template") or ""), value=as_number(t.get("value")), dev=as_number(t.get("dev"))
+                template=str(t.get("template") or ""),
+                value=as_number(t.get("value")),
+                dev=as_number(t.get("dev")),
+                low=as_number(t.get("low")),
+                high=as_number(t.get("high")),
             )
             for t in objects(raw.get("templates"))
         ),
         metrics={str(k): as_number(v) for k, v in (raw.get("metrics") or {}).items()},
+        range=as_number(raw.get("range")),
+        worst_template=str(raw.get("worst_template") or ""),
+        worst=as_number(raw.get("worst")),
+        agreement=as_number(raw.get("agreement")),
+        tie_rules={str(k): as_number(v) for k, v in (raw.get("tie_rules") or {}).items()},
     )

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 from markupsafe import Markup
 
-from flantune.evaluation.answers import normalize_answer
-from flantune.evaluation.rank import NORMALIZATIONS, Normalization, choose, option_scores
-from flantune.report.load import FoldFiles, RunFiles, read_lines
-from flantune.report.numbers import as_number
+from flantune.errors import EvaluationError
+from flantune.evaluation.metrics import find_metric
+from flantune.evaluation.rank import BASELINES, NORMALIZATIONS, Normalization, choose, option_scores
+from flantune.evaluation.samples import SUFFIX, read_samples
+from flantune.evaluation.tables import parser_of
+from flantune.evaluation.texts import exact_match
+from flantune.report.load import FoldFiles, RunFiles
 from flantune.report.results import Results, TaskResult
 from flantune.report.values import Json
 from flantune.types import Sample
@@ -31,6 +35,8 @@ BUDGET = 1_900_000
 """Bytes of JSON that all embedded samples may take together."""
 OUTCOMES = ("fixed", "broken", "right", "wrong")
 """Wrong → right, right → wrong, right in both, wrong in both."""
+
+_HALF = 0.5
 
 Key = tuple[int, str, int]
 
@@ -71,7 +77,7 @@ def collect_samples(run: RunFiles, *, budget: int = BUDGET) -> Browser:
 
     Every task of every fold gets the same share of the budget; what one leaves unused goes to those after it.
     """
-    pairs = [(fold, path) for fold in run.folds for path in sorted(fold.samples.glob("[!.]*.jsonl.gz"))]
+    pairs = [(fold, path) for fold in run.folds for path in sorted(fold.samples.glob(f"[!.]*{SUFFIX}"))]
     groups, shown, total, left = [], 0, 0, budget
     for done, (fold, path) in enumerate(pairs):
         group, seen = _group(run, fold, path, budget=left // (len(pairs) - done))
@@ -80,22 +86,22 @@ def collect_samples(run: RunFiles, *, budget: int = BUDGET) -> Browser:
             continue
         groups.append(group)
         shown += len(group["rows"])
-        left -= _bytes(group)
+        left -= json_bytes(group)
     return Browser(groups=tuple(groups), shown=shown, total=total)
 
 
 def _group(run: RunFiles, fold: FoldFiles, path: Path, *, budget: int) -> tuple[dict[str, Any] | None, int]:
     """The embedded part of one task's samples in one fold, and how many there are on disk."""
-    normalization = _normalization(run.results)
     base_path = run.base_samples / path.name
-    wanted = _wanted_templates(_scored(run.results, task_name(path), fold.name))
-    before, after = _read(base_path, wanted, normalization), _read(path, wanted, normalization)
+    scored = _scored(run.results, task_name(path), fold.name)
+    judge, wanted = _judge(run.results, scored), _wanted_templates(scored)
+    before, after = _read(base_path, wanted, judge), _read(path, wanted, judge)
     outcome = {key: _outcome(before.right[key], right) for key, right in after.right.items() if key in before.right}
     if not outcome:
         return None, len(after.right)
     chosen = _choose([key for key in outcome if key in after.kept and key in before.kept], outcome)
-    rows = (_row(before.kept[key], after.kept[key], outcome[key], normalization) for key in chosen)
-    fitting = _fit(rows, budget=budget)
+    rows = (_row(before.kept[key], after.kept[key], outcome[key], judge.normalization) for key in chosen)
+    fitting = fit(rows, budget=budget)
     first = next(iter(after.kept.values()), None)
     group = {
         "task": first.task if first else task_name(path),
@@ -108,33 +114,38 @@ def _group(run: RunFiles, fold: FoldFiles, path: Path, *, budget: int) -> tuple[
     return group, len(after.right)
 
 
-def _normalization(results: Results | None) -> Normalization:
-    """What the run divides log-likelihoods by."""
-    return next((n for n in NORMALIZATIONS if results and n == results.normalization), "sum")
+def _judge(results: Results | None, scored: Sequence[TaskResult]) -> Judge:
+    """How a task's samples were scored, as far as the results say."""
+    return Judge(
+        metric=next((task.metric for task in scored), ""),
+        normalization=next((n for n in (*NORMALIZATIONS, *BASELINES) if results and n == results.normalization), "sum"),
+        answer_parsing=results.answer_parsing if results else "none",
+    )
 
 
-def _fit(rows: Iterable[dict[str, Any]], *, budget: int) -> list[dict[str, Any]]:
+def fit(rows: Iterable[dict[str, Any]], *, budget: int) -> list[dict[str, Any]]:
     """Rows until their JSON is larger than the budget; always at least one."""
     fitting: list[dict[str, Any]] = []
     for row in rows:
-        budget -= _bytes(row)
+        budget -= json_bytes(row)
         if budget < 0 and fitting:
             break
         fitting.append(row)
     return fitting
 
 
-def _bytes(value: object) -> int:
+def json_bytes(value: object) -> int:
+    """What a value takes on the page."""
     return len(script_json(value).encode("utf-8"))
 
 
 def task_name(path: Path) -> str:
     """The task a file of samples belongs to.
 
-    >>> task_name(Path("tuned/samples/my%2Ftask.jsonl.gz"))
+    >>> task_name(Path("tuned/samples/my%2Ftask.parquet"))
     'my/task'
     """
-    return unquote(path.name.removesuffix(".jsonl.gz"))
+    return unquote(path.name.removesuffix(SUFFIX))
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -165,14 +176,13 @@ class _Read:
     kept: dict[Key, Sample]
 
 
-def _read(path: Path, wanted: Sequence[str], normalization: Normalization) -> _Read:
+def _read(path: Path, wanted: Sequence[str], judge: Judge) -> _Read:
     found, templates = _Read({}, {}), list(wanted)
-    for raw in read_lines(path):
-        sample = to_sample(raw)
+    for sample in _samples(path):
         if sample.split != "test":
             continue
         key = (sample.row, sample.template, sample.shots)
-        found.right[key] = is_right(sample, normalization)
+        found.right[key] = is_right(sample, judge)
         if not wanted and sample.template not in templates and len(templates) < MOST_TEMPLATES:
             templates.append(sample.template)
         if sample.template in templates:
@@ -195,47 +205,58 @@ def _choose(keys: Sequence[Key], outcome: Mapping[Key, str]) -> list[Key]:
     return [key for _, _, key in sorted(chosen)]
 
 
-def to_sample(raw: Json) -> Sample:
-    """A sample from its JSON form; fields it lacks are empty."""
-    answer = raw.get("answer")
-    return Sample(
-        task=str(raw.get("task") or ""),
-        split=raw.get("split") or "test",
-        row=int(raw.get("row") or 0),
-        template=str(raw.get("template") or ""),
-        shots=int(raw.get("shots") or 0),
-        inputs=str(raw.get("inputs") or ""),
-        options=tuple(map(str, raw.get("options") or ())),
-        answer=None if answer is None else int(answer),
-        references=tuple(map(str, raw.get("references") or ())),
-        scores=tuple(_finite(score) for score in raw.get("scores") or ()),
-        lengths=tuple(map(int, raw.get("lengths") or ())),
-        prediction=str(raw.get("prediction") or ""),
-    )
+def _samples(path: Path) -> Iterator[Sample]:
+    """A task's samples; none where it was not measured."""
+    if path.exists():
+        yield from read_samples(path)
 
 
-def _finite(score: object) -> float:
-    """A log-likelihood; what is not a number counts as all but impossible."""
-    known = as_number(score)
-    return -1e9 if known is None else known
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """By what a single sample is called right.
+
+    Attributes:
+        metric: The task's headline metric; empty: right answers are gold options, or texts that equal a reference.
+        normalization: What the run divides log-likelihoods by.
+        answer_parsing: What the run does to written answers before it scores them.
+    """
+
+    metric: str = ""
+    normalization: Normalization = "sum"
+    answer_parsing: str = "none"
 
 
-def is_right(sample: Sample, normalization: Normalization) -> bool:
-    """Whether a sample counts as right: the gold option ranks first, or the text equals a reference.
+def is_right(sample: Sample, judge: Judge) -> bool:
+    """Whether a sample counts as right by its task's headline metric.
 
-    Texts are compared without case, punctuation and articles; the task's own metric may be more lenient.
+    Options: the gold one ranks first, or by ``exact_match`` one that equals a reference. Texts: the metric gives at
+    least half of what it can give to this one answer; of a metric that is right-or-wrong that is all of it.
 
     >>> from dataclasses import replace
     >>> asked = Sample(task="t", split="test", row=0, template="a", shots=0, inputs="…")
-    >>> is_right(replace(asked, options=("yes", "no"), answer=1, scores=(-4.0, -3.5), lengths=(1, 1)), "sum")
+    >>> is_right(replace(asked, options=("yes", "no"), answer=1, scores=(-4.0, -3.5), lengths=(1, 1)), Judge())
     True
-    >>> is_right(replace(asked, references=("The Nile",), prediction="nile."), "sum")
-    True
+    >>> said = replace(asked, references=("1500",), prediction="That makes $1,500.00.")
+    >>> is_right(said, Judge(metric="number_match")), is_right(said, Judge(metric="exact_match"))
+    (True, False)
     """
     if sample.scores:
-        return choose(option_scores(sample, normalization)).index == sample.answer
-    said = normalize_answer(sample.prediction)
-    return any(normalize_answer(reference) == said for reference in sample.references)
+        chosen = choose(option_scores(sample, judge.normalization)).index
+        if judge.metric == "exact_match":
+            return exact_match(sample.options[chosen], sample.references) > 0
+        return chosen == sample.answer
+    said = parser_of(judge.answer_parsing)(sample.prediction)
+    return _credit(replace(sample, prediction=said), judge) >= _HALF
+
+
+def _credit(sample: Sample, judge: Judge) -> float:
+    """What a metric gives to one written answer."""
+    try:
+        metric = find_metric(judge.metric, "generation")
+    except EvaluationError:
+        return exact_match(sample.prediction, sample.references)
+    note = metric.note(sample, judge.normalization)
+    return note[0] if metric.score is None else float(metric.score(np.array([note]), np.ones((1, 1)))[0])
 
 
 def probabilities(scores: Sequence[float]) -> list[float]:
@@ -255,26 +276,26 @@ def _row(before: Sample, after: Sample, outcome: str, normalization: Normalizati
         "t": after.template,
         "s": after.shots,
         "c": outcome,
-        "x": _cut(after.inputs),
+        "x": cut(after.inputs),
     }
     if after.scores:
-        row["o"] = [_cut(option) for option in after.options]
+        row["o"] = [cut(option) for option in after.options]
         row["g"] = after.answer
-        row["b"] = _bars(before, normalization)
-        row["u"] = _bars(after, normalization)
+        row["b"] = bars(before, normalization)
+        row["u"] = bars(after, normalization)
     else:
-        row["f"] = [_cut(reference) for reference in after.references]
-        row["p"] = [_cut(before.prediction), _cut(after.prediction)]
+        row["f"] = [cut(reference) for reference in after.references]
+        row["p"] = [cut(before.prediction), cut(after.prediction)]
     return row
 
 
-def _bars(sample: Sample, normalization: Normalization) -> list[tuple[float, float]]:
+def bars(sample: Sample, normalization: Normalization) -> list[tuple[float, float]]:
     """(log-likelihood, probability) of each option."""
     scores = option_scores(sample, normalization)
     return list(zip([round(s, 3) for s in scores], probabilities(scores), strict=True))
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     """The text, or its two ends and how much is missing between them."""
     if len(text) <= MOST_CHARACTERS:
         return text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from flantune.report.numbers import MISSING, count, p_value, points, shots_label, signed
-from flantune.report.results import MODELS, Estimate, ModelScores, Pair, Results, TaskResult
+from flantune.report.numbers import MISSING, count, limit, p_value, points, share, shots_label, signed, span
+from flantune.report.results import MODELS, Estimate, ModelScores, Pair, Results, TaskResult, TemplateScore
 
 NORMALIZATIONS = ("sum", "token", "character", "byte")
 
@@ -67,6 +67,16 @@ def change(difference: Estimate) -> tuple[Cell, Cell]:
     return Cell(signed(difference.value), value, difference.direction), Cell(difference.interval(), low, "muted")
 
 
+def chance_of(value: float | None) -> Cell:
+    """A p-value or a false discovery rate."""
+    return Cell(p_value(value), "" if value is None else value)
+
+
+def seeable(difference: Estimate) -> Cell:
+    """The smallest difference that a comparison could see."""
+    return Cell(limit(difference.detectable), "" if difference.detectable is None else difference.detectable * 100)
+
+
 def _words(heading: str) -> Column:
     """A column of text."""
     return Column(heading, is_number=False)
@@ -100,9 +110,9 @@ _MODELS = (
     Column("Tuned", help="Mean over templates after tuning, in points"),
     Column("Difference", help="Tuned − base, in points, paired over the same rows, templates and exemplars"),
     Column("Interval", help="Interval of the difference; sorts by its lower end"),
+    Column("p", help="How likely so large a difference would be if tuning changed nothing"),
 )
-
-
+_SEEABLE = Column("Seeable", help="Smallest true difference that would have been found four times in five")
 _TASK = (
     _words("Task"),
     _words("Cluster"),
@@ -111,6 +121,19 @@ _TASK = (
     Column("Rows", help="Test rows measured, each with every template"),
     Column("Chance", help="What guessing scores"),
     *_MODELS,
+    Column("q", help="The same, adjusted for looking at all these tasks: share of false alarms among tasks up to here"),
+    _SEEABLE,
+)
+_TESTS = (
+    _words("Task"),
+    _words("Exemplars"),
+    Column("Groups", help="Observations: rows, or groups of rows that belong to one question"),
+    Column("Difference"),
+    Column("t interval", help="By the standard error, clustered by row or group"),
+    Column("p"),
+    Column("q"),
+    Column("Bootstrap interval", help="Percentiles over redrawn rows, clustered likewise"),
+    Column("Bootstrap p"),
     Column("McNemar p", help="Exact two-sided test on rows right in one model only; not adjusted for many tasks"),
 )
 _SPREAD = (
@@ -121,23 +144,46 @@ _SPREAD = (
     Column("Std", help="Standard deviation over templates"),
     Column("Median"),
     Column("IQR", help="Inter-quartile range over templates"),
+    Column("Worst", help="Test score of the worst template"),
+    Column("Range", help="Best template minus worst template"),
+    Column("Agreement", help="Share of rows that get the same answer from every template"),
     Column("Best-dev template", is_number=False, help="The template that scores best on the dev rows"),
     Column("Its test score", help="Test score of the template that is best on dev"),
-    Column("Ties", help="Prompts whose best options have the same score; the first is taken"),
+)
+_RULES = (
+    _words("Task"),
+    _words("Exemplars"),
+    _words("Model"),
+    Column("Ties", help="Prompts whose best options have the same score"),
+    Column("First", help="Mean when the first of tied options is taken"),
+    Column("Expected", help="Mean when each of tied options counts for its share"),
     Column("Sum", help="Mean when options are ranked by their log-likelihood as it is"),
     *(Column(n.capitalize(), help=f"Mean when it is divided by the option's {n}s") for n in NORMALIZATIONS[1:]),
+)
+_CLEAN = (
+    _words("Task"),
+    _words("Exemplars"),
+    Column("Rows"),
+    Column("Flagged", help="Rows that share a run of words, or nearly all of them, with a training row"),
+    Column("Base, all"),
+    Column("Base, clean", help="Without the flagged rows"),
+    Column("Tuned, all"),
+    Column("Tuned, clean", help="Without the flagged rows"),
+    Column("Difference, all"),
+    Column("Difference, clean", help="Without the flagged rows"),
+    Column("Interval, clean"),
 )
 
 
 def overall_table(results: Results) -> Table:
     """The whole in one line for every measure and number of exemplars."""
     rows = [
-        (word(measure), word(shots_label(pair.shots)), *_scores(pair))
+        (word(measure), word(shots_label(pair.shots)), *_scores(pair), seeable(pair.difference))
         for measure, pairs in sorted(results.overall.items(), key=lambda item: item[0] != "raw")
         for pair in sorted(pairs, key=lambda p: p.shots)
     ]
     caption = f"All unseen clusters together. Points; intervals at {results.level}."
-    columns = (_words("Measure"), _words("Exemplars"), *_MODELS)
+    columns = (_words("Measure"), _words("Exemplars"), *_MODELS, _SEEABLE)
     return Table(name="table-overall", caption=caption, columns=columns, rows=tuple(rows))
 
 
@@ -149,13 +195,21 @@ def cluster_table(results: Results) -> Table:
         other = normalized[pair.name, pair.shots, pair.fold]
         ends = (score(other.base.value), score(other.tuned.value))
         rows.append(
-            (word(pair.name), word(shots_label(pair.shots)), score(pair.chance, "muted"), *_scores(pair), *ends)
+            (
+                word(pair.name),
+                word(shots_label(pair.shots)),
+                score(pair.chance, "muted"),
+                *_scores(pair),
+                seeable(pair.difference),
+                *ends,
+            )
         )
     columns = (
         _words("Cluster"),
         _words("Exemplars"),
         Column("Chance", help="What guessing scores on average over the cluster's tasks"),
         *_MODELS,
+        _SEEABLE,
         Column("Base, norm.", help="Normalized: 0 is chance, 100 is perfect; below chance is negative"),
         Column("Tuned, norm.", help="Normalized: 0 is chance, 100 is perfect; below chance is negative"),
     )
@@ -176,7 +230,8 @@ def task_table(
             number(t.examples),
             score(t.chance, "muted"),
             *_scores(t.pair()),
-            Cell(p_value(t.mcnemar_p), "" if t.mcnemar_p is None else t.mcnemar_p),
+            chance_of(t.q),
+            seeable(t.difference),
         )
         for t in tasks
     )
@@ -184,18 +239,69 @@ def task_table(
     return Table(name=name, caption=caption, columns=_TASK, rows=rows)
 
 
-def spread_table(tasks: Sequence[TaskResult], *, normalization: str) -> Table:
-    """How each task's score hangs on the template and on the length normalization: two lines a task."""
+def significance_table(tasks: Sequence[TaskResult], *, level: str) -> Table:
+    """Three ways to ask whether tuning changed a task at all."""
     rows = tuple(
-        (word(t.label), word(shots_label(t.shots)), word(model, f"{model}-text"), *_spread(t.of(model)))
+        (
+            word(t.label),
+            word(shots_label(t.shots)),
+            number(t.groups),
+            *change(t.difference),
+            chance_of(t.difference.p),
+            chance_of(t.q),
+            Cell(t.bootstrap.interval(), "" if t.bootstrap.low is None else t.bootstrap.low * 100, "muted"),
+            chance_of(t.bootstrap.p),
+            chance_of(t.mcnemar_p),
+        )
         for t in tasks
-        for model in MODELS
     )
+    caption = f"Three tests of every difference. Points; intervals at {level}."
+    return Table(name="table-tests", caption=caption, columns=_TESTS, rows=rows)
+
+
+def spread_table(tasks: Sequence[TaskResult]) -> Table:
+    """How each task's score hangs on the wording: two lines a task."""
+    rows = tuple((*start, *_spread(scores)) for start, scores in _by_model(tasks))
+    return Table(name="table-spread", caption="Spread over templates. Points.", columns=_SPREAD, rows=rows)
+
+
+def rule_table(tasks: Sequence[TaskResult], *, normalization: str) -> Table:
+    """What other rules for ties and length would give, for tasks with options: two lines a task."""
+    rows = tuple((*start, *_rules(scores)) for start, scores in _by_model(tasks) if scores.normalizations)
     caption = (
-        "Spread over templates, and what the four length normalizations would give. "
+        "What other rules for ties and for the length of options would give. "
         f"The headline uses “{normalization}”. Points."
     )
-    return Table(name="table-spread", caption=caption, columns=_SPREAD, rows=rows)
+    return Table(name="table-rules", caption=caption, columns=_RULES, rows=rows)
+
+
+def clean_table(tasks: Sequence[TaskResult]) -> Table:
+    """Scores with and without the test rows that training overlaps with; empty when nobody looked."""
+    rows = tuple(
+        (
+            word(t.label),
+            word(shots_label(t.shots)),
+            number(t.examples),
+            number(t.clean.flagged),
+            score(t.base.mean.value, "muted"),
+            score(t.clean.base.value),
+            score(t.tuned.mean.value, "muted"),
+            score(t.clean.tuned.value),
+            Cell(t.difference.signed(), "" if t.difference.value is None else t.difference.value * 100, "muted"),
+            *change(t.clean.difference),
+        )
+        for t in tasks
+        if t.clean is not None
+    )
+    caption = "All test rows, and only those that overlap with no training row. Points."
+    return Table(name="table-clean", caption=caption, columns=_CLEAN, rows=rows)
+
+
+def _by_model(tasks: Sequence[TaskResult]) -> Iterator[tuple[tuple[Cell, ...], ModelScores]]:
+    """Two lines a task: their first cells, and the scores to go on with."""
+    for t in tasks:
+        for model in MODELS:
+            yield (word(t.label), word(shots_label(t.shots)), word(model, f"{model}-text")), t.of(model)
 
 
 def _spread(scores: ModelScores) -> Iterable[Cell]:
@@ -203,9 +309,17 @@ def _spread(scores: ModelScores) -> Iterable[Cell]:
     yield score(scores.std, "muted")
     yield score(scores.median)
     yield score(scores.iqr, "muted")
+    yield score(scores.worst)
+    yield score(scores.range, "muted")
+    yield Cell(share(scores.agreement), "" if scores.agreement is None else scores.agreement)
     yield word(scores.best_dev_template, "muted")
     yield score(scores.best_dev_test)
+
+
+def _rules(scores: ModelScores) -> Iterable[Cell]:
     yield number(scores.ties)
+    for name in ("first", "expected"):
+        yield score(scores.tie_rules.get(name))
     for name in NORMALIZATIONS:
         yield score(scores.normalizations.get(name))
 
@@ -217,7 +331,9 @@ def template_table(tasks: Sequence[TaskResult]) -> Table:
         _words("Exemplars"),
         _words("Template"),
         Column("Base"),
+        Column("Interval of base", help="Wilson's, of the single accuracy; empty for other metrics"),
         Column("Tuned"),
+        Column("Interval of tuned", help="Wilson's, of the single accuracy; empty for other metrics"),
         Column("Difference"),
         Column("Base, dev", help="On the dev rows, by which the best template is picked"),
         Column("Tuned, dev", help="On the dev rows, by which the best template is picked"),
@@ -239,11 +355,18 @@ def _template_rows(task: TaskResult) -> Iterable[tuple[Cell, ...]]:
             word(shots_label(task.shots)),
             word(name),
             score(values[0]),
+            _wilson(before),
             score(values[1]),
+            _wilson(after),
             Cell(signed(both), "" if both is None else both * 100),
             score(before.dev if before else None, "muted"),
             score(after.dev if after else None, "muted"),
         )
+
+
+def _wilson(scores: TemplateScore | None) -> Cell:
+    low, high = (scores.low, scores.high) if scores else (None, None)
+    return Cell(span(low, high), "" if low is None else low * 100, "muted")
 
 
 def metric_table(tasks: Sequence[TaskResult]) -> Table:
@@ -255,6 +378,7 @@ def metric_table(tasks: Sequence[TaskResult]) -> Table:
             word(name),
             score(t.base.metrics.get(name)),
             score(t.tuned.metrics.get(name)),
+            word(t.signatures.get(name, ""), "muted"),
         )
         for t in tasks
         for name in dict.fromkeys([*t.base.metrics, *t.tuned.metrics])
@@ -265,10 +389,11 @@ def metric_table(tasks: Sequence[TaskResult]) -> Table:
         _words("Metric"),
         Column("Base"),
         Column("Tuned"),
+        Column("Signature", is_number=False, help="How the library that computes it says it was computed"),
     )
     return Table(name="table-metrics", caption="All metrics, mean over templates. Points.", columns=columns, rows=rows)
 
 
 def _scores(pair: Pair) -> tuple[Cell, ...]:
     base, tuned = score(pair.base.value), score(pair.tuned.value)
-    return (base, tuned, *change(pair.difference))
+    return (base, tuned, *change(pair.difference), chance_of(pair.difference.p))

@@ -1,0 +1,74 @@
+"""flantune's side: the real ``tune`` with packing in the background, clipping, metrics and checkpoints."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.training.lockstep import Turn
+from benchmarks.training.world import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, World, build_world
+from flantune.config import PackingSettings, TrainingSettings
+from flantune.packing.batches import Batches
+from flantune.training import tune
+from flantune.types import Batch
+
+
+class _Counted:
+    """Batches, and how many real tokens were handed out."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches, self.tokens = batches, 0
+
+    def iterate(self, cursor: int) -> Iterator[Batch]:
+        for batch in self.batches.iterate(cursor):
+            self.tokens += batch.counts.input_tokens + batch.counts.target_tokens
+            yield batch
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Takes steps until nobody asks for more."""
+    import torch
+
+    turn = Turn()
+    torch.set_num_threads(settings["threads"])
+    world = build_world(
+        Path(settings["cache"]), scratch=settings["scratch"], dtype="bfloat16", device=settings["device"]
+    )
+    batches = _Counted(_batches(world, settings))
+    turn.step(0, baseline=True)
+    tune(
+        world.lm,
+        batches,
+        TrainingSettings(
+            steps=10_000,
+            optimizer="adamw",
+            learning_rate=1e-4,
+            max_grad_norm=1.0,
+            checkpoint_every=settings["checkpoint_every"],
+            log_every=1,
+            micro_batch_tokens=settings["micro_batch_tokens"],
+            **settings.get("training", {}),
+        ),
+        folder=Path(tempfile.mkdtemp(dir=settings["cache"])),
+        seed=0,
+        fingerprint="benchmark",
+        progress=lambda _: turn.step(batches.tokens),
+    )
+
+
+def _batches(world: World, settings: dict[str, Any]) -> Batches:
+    packing = PackingSettings(
+        max_input_tokens=MAX_INPUT_TOKENS,
+        max_target_tokens=MAX_TARGET_TOKENS,
+        row_tokens=settings.get("row_tokens", ROW_TOKENS),
+        batch_tokens=settings["batch_tokens"],
+    )
+    return Batches(world.mixture, world.codec, packing, micro_batch_tokens=settings["micro_batch_tokens"])
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,56 @@
+"""One command at a time in a folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from flantune.errors import FlantuneError
+from flantune.locking import BusyFolderError, locked
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from flantune.locking import locked
+with locked(Path(sys.argv[1])):
+    print("mine", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_command_is_told_who_holds_the_folder(tmp_path):
+    with locked(tmp_path), pytest.raises(BusyFolderError) as caught, locked(tmp_path):
+        pass
+    assert f"process {os.getpid()} on {socket.gethostname()} since 20" in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+    assert "hint:" in str(caught.value)
+
+
+def test_afterwards_nothing_is_left(tmp_path):
+    for _ in range(2):
+        with locked(tmp_path):
+            assert (tmp_path / ".lock").exists()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_holder_locks_nobody_out(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "mine\n"
+    with pytest.raises(BusyFolderError, match=f"process {holder.pid} on"), locked(tmp_path):
+        pass
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / ".lock").exists()
+    with locked(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_says_so(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FlantuneError, match="cannot be written"), locked(tmp_path / "file" / "run"):
+        pass
