@@ -18,6 +18,8 @@ NAMES = (
     "packing_fill",
     "contamination",
     "stages",
+    "training_decoder_only",
+    "training_encoder_decoder",
     "soak",
     "corpus_bootstrap",
     "generation",

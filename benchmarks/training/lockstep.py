@@ -14,9 +14,12 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 MARK = "@@side@@ "
+CHECKPOINT_EVERY = 6
+"""Steps between checkpoints, on every side: one in the measured steps."""
 
 
 class Turn:
@@ -27,14 +30,28 @@ class Turn:
         # Whatever a library prints goes to standard error.
         os.dup2(2, 1)
 
-    def step(self, tokens: int, **more: object) -> None:
+    def step(self, tokens: int) -> None:
         """Tells the totals so far and waits for the next turn."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        told = {"cpu": time.process_time(), "wall": time.perf_counter(), "tokens": tokens, "peak": peak, **more}
+        told = {"cpu": time.process_time(), "wall": _wall(), "tokens": tokens, "peak": _accelerator_peak() or peak}
         self._out.write(MARK + json.dumps(told) + "\n")
         if not sys.stdin.readline():
             sys.exit(0)
-        
+        # CPU time that a background thread spends while the others have their turn is still its own.
+        self._out.write(MARK + json.dumps({"cpu_after": told["cpu"], "wall_after": _wall()}) + "\n")
+
+
+def _wall() -> float:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _accelerator_peak() -> int:
+    torch = sys.modules.get("torch")
+    return torch.cuda.max_memory_allocated() if torch is not None and torch.cuda.is_initialized() else 0
+
 
 @dataclass(slots=True, kw_only=True)
 class Side:
@@ -56,9 +73,14 @@ class Side:
         """
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if line.startswith(MARK):
-                self.told.append(json.loads(line[len(MARK) :]))
-                return self.told[-1]
+            if not line.startswith(MARK):
+                continue
+            found = json.loads(line[len(MARK) :])
+            if "cpu_after" in found:
+                self.told[-1].update(found)
+                continue
+            self.told.append(found)
+            return found
         raise RuntimeError(f"{self.name} ended with exit code {self.process.wait()}")
 
     def go(self) -> None:
@@ -82,13 +104,14 @@ def start(name: str, module: str, settings: dict[str, Any], *, threads: int) -> 
     return Side(name=name, process=process)
 
 
-def race(sides: list[Side], *, steps: int, warm_up: int) -> dict[str, dict[str, Any]]:
-    """Lets the sides step in turn; the medians of CPU seconds a useful token, and each side's peak memory.
+def race(sides: list[Side], *, steps: int, warm_up: int, clock: str = "cpu") -> dict[str, dict[str, Any]]:
+    """Lets the sides step in turn; useful tokens a second of the clock, and each side's peak memory.
 
     Args:
         sides: Started, none has been listened to.
         steps: Measured steps.
         warm_up: Steps before them that do not count.
+        clock: "cpu" (seconds of all threads of a side) or "wall".
     """
     try:
         for side in sides:
@@ -101,21 +124,20 @@ def race(sides: list[Side], *, steps: int, warm_up: int) -> dict[str, dict[str, 
         for side in sides:
             side.process.kill()
             side.process.wait()
-    return {side.name: _figures(side.told[warm_up:]) for side in sides}
+    return {side.name: _figures(side.told[warm_up:], clock) for side in sides}
 
 
-def _figures(told: list[dict[str, Any]]) -> dict[str, Any]:
-    pairs = list(zip(told, told[1:], strict=False))
-    speeds = [(b["tokens"] - a["tokens"]) / (b["cpu"] - a["cpu"]) for a, b in pairs]
-    walls = [(b["tokens"] - a["tokens"]) / (b["wall"] - a["wall"]) for a, b in pairs]
+def _figures(told: list[dict[str, Any]], clock: str) -> dict[str, Any]:
+    pairs = list(pairwise(told))
+    # From leave to go on to the end of the step: what happens while it waits is the others' time.
+    spent = [after[clock] - before[f"{clock}_after"] for before, after in pairs]
+    tokens = [after["tokens"] - before["tokens"] for before, after in pairs]
+    speeds = [count / seconds for count, seconds in zip(tokens, spent, strict=True)]
     return {
-        "useful_tokens_per_cpu_second": round(statistics.median(speeds)),
+        "useful_tokens_per_unit": round(statistics.median(speeds)),
         "least_and_most": [round(min(speeds)), round(max(speeds))],
-        "useful_tokens_per_cpu_second_overall": round(
-            (told[-1]["tokens"] - told[0]["tokens"]) / (told[-1]["cpu"] - told[0]["cpu"])
-        ),
-        "useful_tokens_per_second": round(statistics.median(walls)),
-        "tokens_a_step": round((told[-1]["tokens"] - told[0]["tokens"]) / len(pairs)),
+        "overall": round(sum(tokens) / sum(spent)),
+        "tokens_a_step": round(sum(tokens) / len(tokens)),
         "peak_memory_mib": round(told[-1]["peak"] / 2**20),
         "steps": len(pairs),
     }

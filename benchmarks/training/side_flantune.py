@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.lockstep import Turn
+from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, World, build_world
 from flantune.config import PackingSettings, TrainingSettings
 from flantune.packing.batches import Batches
@@ -39,7 +39,7 @@ def main(settings: dict[str, Any]) -> None:
         Path(settings["cache"]), scratch=settings["scratch"], dtype="bfloat16", device=settings["device"]
     )
     batches = _Counted(_batches(world, settings))
-    turn.step(0, baseline=True)
+    turn.step(0)
     tune(
         world.lm,
         batches,
@@ -48,7 +48,7 @@ def main(settings: dict[str, Any]) -> None:
             optimizer="adamw",
             learning_rate=1e-4,
             max_grad_norm=1.0,
-            checkpoint_every=settings["checkpoint_every"],
+            checkpoint_every=CHECKPOINT_EVERY,
             log_every=1,
             micro_batch_tokens=settings["micro_batch_tokens"],
             **settings.get("training", {}),

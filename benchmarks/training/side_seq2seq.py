@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.lockstep import Turn
+from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import build_world
 
 PROMPTS = 6_000
@@ -24,7 +24,8 @@ def main(settings: dict[str, Any]) -> None:
     torch.set_num_threads(settings["threads"])
     world = build_world(Path(settings["cache"]), scratch=settings["scratch"], device=settings["device"])
     rows = [
-        {"input_ids": [*map(int, p.inputs)], "labels": [*map(int, p.targets[0])]} for p in world.encoded(PROMPTS)
+        {"input_ids": [*map(int, p.inputs)], "labels": [*map(int, p.targets[0])]}
+        for p in world.encoded(settings.get("prompts", PROMPTS))
     ]
     collate = DataCollatorForSeq2Seq(world.lm.tokenizer, model=world.lm.model)
     seen = {"tokens": 0, "positions": 0}
@@ -34,10 +35,10 @@ def main(settings: dict[str, Any]) -> None:
         return collate(examples)
 
     class Lockstep(TrainerCallback):  # type: ignore[misc]
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            turn.step(0, baseline=True)
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            turn.step(0)
 
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        def on_step_end(self, *_: Any, **__: Any) -> None:
             turn.step(seen["tokens"])
 
     config = Seq2SeqTrainingArguments(
@@ -48,7 +49,7 @@ def main(settings: dict[str, Any]) -> None:
         lr_scheduler_type="constant",
         max_grad_norm=1.0,
         logging_steps=1,
-        save_steps=settings["checkpoint_every"],
+        save_steps=CHECKPOINT_EVERY,
         save_total_limit=1,
         report_to=[],
         disable_tqdm=True,

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.lockstep import Turn
+from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import ROW_TOKENS, build_world
 
 PROMPTS = 6_000
@@ -32,14 +32,14 @@ def main(settings: dict[str, Any]) -> None:
             "input_ids": [*map(int, p.inputs), *map(int, p.targets[0])],
             "labels": [-100] * len(p.inputs) + [*map(int, p.targets[0])],
         }
-        for p in world.encoded(PROMPTS)
+        for p in world.encoded(settings.get("prompts", PROMPTS))
     ]
 
     class Lockstep(TrainerCallback):  # type: ignore[misc]
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            turn.step(0, baseline=True)
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            turn.step(0)
 
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        def on_step_end(self, *_: Any, **__: Any) -> None:
             turn.step(int(trainer._total_train_tokens))
 
     config = SFTConfig(
@@ -51,7 +51,7 @@ def main(settings: dict[str, Any]) -> None:
         lr_scheduler_type="constant",
         max_grad_norm=1.0,
         logging_steps=1,
-        save_steps=settings["checkpoint_every"],
+        save_steps=CHECKPOINT_EVERY,
         save_total_limit=1,
         report_to=[],
         disable_tqdm=True,

@@ -272,6 +272,22 @@ class TrainingSettings(Settings):
     """Dev questions of each task trained on that such a look asks."""
 
 
+FREE_TRAINING_SETTINGS = (
+    "checkpoint_every",
+    "keep_checkpoints",
+    "log_every",
+    "micro_batch_tokens",
+    "compile",
+    "activation_checkpointing",
+    "skip_nonfinite",
+    "parallel",
+    "measure_every",
+    "measure_examples",
+)
+"""Settings of ``[training]`` that may change between two starts of one run: they change what is kept and told and how
+much memory it takes, never the gradient. (A step that is left out would have ended the run without the setting.)"""
+
+
 class EvaluationSettings(Settings):
     """How the base model and the tuned model are measured."""
 

@@ -81,8 +81,6 @@ def _files(folder: Path) -> list[dict[str, Any]]:
     # A store is how an interrupted run goes on, and its files are named by chance.
     passed_over = {".lock", "checkpoints", "store"}
     files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not passed_over & {*path.relative_to(folder).parts}
+        path for path in folder.rglob("*") if path.is_file() and not passed_over & {*path.relative_to(folder).parts}
     )
     return [{"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size} for path in files]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flantune.config import FREE_TRAINING_SETTINGS
 from flantune.errors import ConfigError
 from flantune.files import read_json, slug, write_json, write_text
 from flantune.run_file import RunFile, fingerprint, to_toml
@@ -17,18 +18,6 @@ if TYPE_CHECKING:
 # What may change between two starts of one run: what is measured and said, and how often it is saved; nothing that
 # shapes the tuned weights.
 _FREE_SECTIONS = ("name", "evaluation")
-_FREE_TRAINING = (
-    "checkpoint_every",
-    "keep_checkpoints",
-    "log_every",
-    "micro_batch_tokens",
-    "compile",
-    "activation_checkpointing",
-    "skip_nonfinite",
-    "parallel",
-    "measure_every",
-    "measure_examples",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +85,7 @@ class RunFolder:
 
 def training_identity(config: RunConfig) -> str:
     """A fingerprint of every setting that can change the tuned weights."""
-    values = config.model_dump(mode="json", exclude={"training": set(_FREE_TRAINING)})
+    values = config.model_dump(mode="json", exclude={"training": set(FREE_TRAINING_SETTINGS)})
     return fingerprint({key: value for key, value in values.items() if key not in _FREE_SECTIONS})
 
 

@@ -8,11 +8,11 @@ import re
 from dataclasses import replace
 
 import pytest
+from tests.suites.world import make_model, write_rows
 
 from flantune import evaluating
 from flantune.evaluating import EvaluationRequest, evaluate_models
 from flantune.suites.chosen import choose_parts
-from tests.suites.world import make_model, write_rows
 
 from .test_browser import CHROMIUM, look
 

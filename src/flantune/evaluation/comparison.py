@@ -220,9 +220,7 @@ def _score_model(table: Table, dev: Table | None, columns: Columns, mean: Mean, 
     )
 
 
-def _templates(
-    table: Table, dev: Table | None, columns: Columns, *, confidence: float
-) -> tuple[TemplateScores, ...]:
+def _templates(table: Table, dev: Table | None, columns: Columns, *, confidence: float) -> tuple[TemplateScores, ...]:
     scores = {c.metric.name: template_scores(c.metric, table.cells(c)) for c in (columns.headline, *columns.others)}
     headline = columns.headline
     on_dev = dict(zip(dev.templates, template_scores(headline.metric, dev.cells(headline)), strict=True)) if dev else {}

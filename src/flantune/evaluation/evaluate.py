@@ -179,9 +179,7 @@ def evaluate(
     return tuple(_evaluate_task(session, entry, folder=folder) for entry in prepared)
 
 
-def _codec(
-    lm: LanguageModel, settings: EvaluationSettings, prompts: PromptSettings, packing: PackingSettings
-) -> Codec:
+def _codec(lm: LanguageModel, settings: EvaluationSettings, prompts: PromptSettings, packing: PackingSettings) -> Codec:
     """How the protocol turns prompts into tokens for this model."""
     codec = Codec(
         tokenizer=lm.tokenizer,

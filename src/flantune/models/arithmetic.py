@@ -85,11 +85,13 @@ class TrainingForm:
             yield
             return
         model: Any = self._model
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        # Earlier versions of transformers name it after the gradient.
+        word = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+        getattr(model, f"{word}_checkpointing_enable")(**{f"{word}_checkpointing_kwargs": {"use_reentrant": False}})
         try:
             yield
         finally:
-            model.gradient_checkpointing_disable()
+            getattr(model, f"{word}_checkpointing_disable")()
 
 
 def _lean_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module, nn.Module]]:

@@ -308,7 +308,7 @@ def forward_in_chunks(
         seed: Of the dropout.
         kept: Takes the attention weights of as many chunks as it has room for, flat.
     """
-    out = torch.zeros_like(query) if _covered(plan) < len(query) else torch.empty_like(query)
+    out = _blank(query, _sides(plan)[0])
     groups = query.shape[1] // key.shape[1]
     for number, (chunk, room) in enumerate(zip(plan, _rooms(kept, plan, query.shape[1]), strict=True)):
         q, k, v = _gathered(query, key, value, chunk, groups)
@@ -333,8 +333,7 @@ def backward_in_chunks(
     kept: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients of query, key, value and bias. Weights that were not kept are computed again."""
-    is_whole = _covered(plan) == len(query)
-    found = [torch.empty_like(line) if is_whole else torch.zeros_like(line) for line in (query, key, value)]
+    found = [_blank(line, sides) for line, sides in zip((query, key, value), _sides(plan), strict=True)]
     found_bias = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
     groups = query.shape[1] // key.shape[1]
     for number, (chunk, room) in enumerate(zip(plan, _rooms(kept, plan, query.shape[1]), strict=True)):
@@ -378,5 +377,13 @@ def _grouped(rows: Tensor, groups: int) -> Tensor:
     return rows if groups == 1 else rows.view(len(rows), -1, groups, *rows.shape[2:]).sum(dim=2)
 
 
-def _covered(plan: tuple[Chunk, ...]) -> int:
-    return sum(chunk.query.count for chunk in plan)
+def _sides(plan: tuple[Chunk, ...]) -> tuple[list[Side], list[Side], list[Side]]:
+    """Where queries, keys and values lie."""
+    keys = [chunk.key for chunk in plan]
+    return [chunk.query for chunk in plan], keys, keys
+
+
+def _blank(line: Tensor, sides: list[Side]) -> Tensor:
+    """A line to be written; zeros where some token is of no segment, since nobody writes there."""
+    is_whole = sum(side.count for side in sides) == len(line)
+    return torch.empty_like(line) if is_whole else torch.zeros_like(line)

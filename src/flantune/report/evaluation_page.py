@@ -124,7 +124,7 @@ def warnings(results: EvaluationResults) -> list[str]:
 
 def averages_table(results: EvaluationResults) -> Table:
     """Every benchmark, every way of averaging it, every model."""
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             word(one.score + (" (seen)" if one.seen else "")),
             word(way.name),
@@ -141,7 +141,7 @@ def averages_table(results: EvaluationResults) -> Table:
         for one in results.scores
         for way in one.averages
     ]
-    headings = _HEADINGS
+    headings: tuple[Column, ...] = _HEADINGS
     if any(one.vote_confidence is not None for one in results.scores):
         headings = (*_HEADINGS, *_VOTES)
         each = [one for one in results.scores for _ in one.averages]

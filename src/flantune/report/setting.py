@@ -94,7 +94,15 @@ COUNTS = (
     "prompts_dropped",
 )
 """What ``training.json`` counts."""
-TOTALS = ("steps", "final_loss", "seconds", "tokens_per_s", "peak_memory_bytes", "border_mismatch_share", "skipped_steps")
+TOTALS = (
+    "steps",
+    "final_loss",
+    "seconds",
+    "tokens_per_s",
+    "peak_memory_bytes",
+    "border_mismatch_share",
+    "skipped_steps",
+)
 """What else ``training.json`` says."""
 
 

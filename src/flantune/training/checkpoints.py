@@ -19,6 +19,7 @@ import transformers
 from safetensors.torch import save_file
 
 import flantune
+from flantune.config import FREE_TRAINING_SETTINGS
 from flantune.errors import TrainingError
 from flantune.training.distributed import ALONE, Processes
 from flantune.training.optimizers import optimizer_tensors, restore_optimizer, trainable
@@ -28,20 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMAT = 1
-# Settings that change what is kept and told and how much memory it takes, never the gradient. (A step that is left
-# out would have ended the run without the setting.)
-_FREE_SETTINGS = (
-    "checkpoint_every",
-    "keep_checkpoints",
-    "log_every",
-    "micro_batch_tokens",
-    "compile",
-    "activation_checkpointing",
-    "skip_nonfinite",
-    "parallel",
-    "measure_every",
-    "measure_examples",
-)
 _TEMPORARY = ".tmp-"
 
 
@@ -203,7 +190,7 @@ class CheckpointFolder:
     def _check_identity(self, values: Mapping[str, Any], folder: Path) -> None:
         mine, theirs = _as_json(self.identity), values
         changed = [key for key in ("fingerprint", "seed") if mine[key] != theirs[key]]
-        settings = {*mine["settings"], *theirs["settings"]}.difference(_FREE_SETTINGS)
+        settings = {*mine["settings"], *theirs["settings"]}.difference(FREE_TRAINING_SETTINGS)
         for key in sorted(settings):
             old, new = theirs["settings"].get(key), mine["settings"].get(key)
             if old != new:

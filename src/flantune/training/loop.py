@@ -97,9 +97,7 @@ def tune(
         tuning = _Tuning(
             lm=used,
             optimizer=optimizer,
-            form=TrainingForm(
-                used, is_compiled=settings.compile, keeps_inputs_only=settings.activation_checkpointing
-            ),
+            form=TrainingForm(used, is_compiled=settings.compile, keeps_inputs_only=settings.activation_checkpointing),
             settings=settings,
             seed=seed,
             checkpoints=CheckpointFolder(

@@ -1,0 +1,37 @@
+"""Compiled layers give the same gradients, and are not compiled again for every new length."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from tests.models.test_forward import made_up, packed
+from tests.models.test_training_form import distance, gradients, pack_of
+
+from flantune.config import ScratchSettings
+from flantune.models.arithmetic import TrainingForm
+from flantune.models.compiled import blocks_of, why_not
+from flantune.models.scratch import build_model
+
+
+# The compiler itself takes long, so one of the two goes through all of it but the writing of the program.
+@pytest.mark.parametrize(("architecture", "backend"), [("llama", "inductor"), ("t5", "aot_eager")])
+def test_compiled_equals_eager_on_any_length_without_another_compilation(architecture, backend, tokenizer, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    made = build_model(
+        ScratchSettings(architecture=architecture, hidden_size=32, layers=2, heads=2), tokenizer, seed=1
+    )  # fmt: skip
+    if reason := why_not(made):
+        pytest.skip(reason)
+    torch._dynamo.reset()
+    form, eager = TrainingForm(made, is_compiled=True), TrainingForm(made, is_lean=False)
+    first = pack_of(made)
+    assert distance(gradients(made, form, [first]), gradients(made, eager, [first])) < 1e-5
+    compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for lengths in ([(100, (40,)), (33, (3,))], [(7, (2,))] * 20, [(180, (9,)), (60, (50,))]):
+        rows = [list(range(len(lengths)))]
+        pack = packed(made, made_up(len(tokenizer), lengths), rows)
+        assert distance(gradients(made, form, [pack]), gradients(made, eager, [pack])) < 1e-5
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
+    assert all("forward" not in vars(block) for block in blocks_of(made.model))

@@ -1,0 +1,78 @@
+"""Settings that change speed and memory: a run with them is resumed to the bit, and ends where one without them ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.training.small import make_batches, make_lm, settings, tune_small, weights_digest
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step: int):
+    def listen(progress) -> None:
+        if progress.step == step:
+            raise Stop
+
+    return listen
+
+
+def weights(lm) -> torch.Tensor:
+    return torch.cat([weight.detach().flatten() for weight in lm.model.parameters()])
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+@pytest.mark.parametrize("changes", [{}, {"activation_checkpointing": True}])
+def test_bfloat16_with_dropout_is_resumed_to_the_bit(tmp_path, architecture, changes):
+    chosen = settings(steps=5, optimizer="adamw", checkpoint_every=2, **changes)
+    straight = make_lm(architecture, dtype=torch.bfloat16)
+    tune_small(tmp_path / "straight", straight, chosen)
+    with pytest.raises(Stop):
+        lm = make_lm(architecture, dtype=torch.bfloat16)
+        tune_small(tmp_path / "resumed", lm, chosen, progress=stop_at(3))
+    resumed = make_lm(architecture, seed=9, dtype=torch.bfloat16)
+    tune_small(tmp_path / "resumed", resumed, chosen)
+    assert weights_digest(resumed) == weights_digest(straight)
+    assert all(weight.dtype == torch.float32 for weight in resumed.model.parameters())
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_activation_checkpointing_ends_at_the_same_weights(tmp_path, architecture):
+    """With dropout: the second forward pass must draw what the first one drew."""
+    ended = []
+    for given in (False, True):
+        lm = make_lm(architecture)
+        chosen = settings(steps=4, optimizer="adamw", activation_checkpointing=given)
+        tune_small(tmp_path / str(given), lm, chosen)
+        ended.append(weights(lm))
+    assert torch.allclose(*ended, atol=1e-4)
+
+
+def test_it_may_be_turned_on_in_the_middle_of_a_run(tmp_path):
+    chosen = settings(steps=4, checkpoint_every=1)
+    with pytest.raises(Stop):
+        tune_small(tmp_path, make_lm("llama"), chosen, progress=stop_at(2))
+    other = chosen.model_copy(update={"activation_checkpointing": True, "compile": False, "micro_batch_tokens": 128})
+    assert tune_small(tmp_path, make_lm("llama"), other).steps == 4
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_bfloat16_learns_as_float32_does(tmp_path, architecture):
+    losses = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        lm = make_lm(architecture, dtype=dtype)
+        chosen = settings(steps=30, optimizer="adamw", checkpoint_every=100, dropout=0.0)
+        losses[dtype] = tune_small(tmp_path / str(dtype), lm, chosen).final_loss
+    assert losses[torch.float32] < 3.0
+    assert abs(losses[torch.bfloat16] - losses[torch.float32]) < 0.05 * losses[torch.float32]
+
+
+def test_the_metrics_tell_what_the_pipeline_could_deliver():
+    batch = make_batches(make_lm("llama")).batch(0)
+    assert batch.seconds > 0
+    assert batch == replace(batch, seconds=99.0)
