@@ -96,9 +96,9 @@ def by_hand(lm, units) -> tuple[np.ndarray, np.ndarray]:
     return np.array(sums), np.array(greedy)
 
 
-@pytest.mark.parametrize("layout", ["prefix", "tree", "cache", "rows"])
+@pytest.mark.parametrize("layout", ["prefix", "line", "tree", "cache", "rows"])
 def test_every_layout_gives_the_scores_of_each_option_alone(lm, layout):
-    if lm.family == "encoder-decoder" and layout in ("prefix", "cache"):
+    if layout in {"encoder-decoder": ("prefix", "cache"), "decoder-only": ("line",)}[lm.family]:
         pytest.skip("not for this family")
     units = requests(9)
     sums, greedy = scores(lm, one_by_one(units) if layout == "rows" else units, layout)

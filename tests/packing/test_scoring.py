@@ -41,12 +41,12 @@ def requests(count: int, *, seed: int = 0, shared: int = 0) -> list[EncodedPromp
 @given(
     st.integers(1, 30),
     st.integers(0, 80),
-    st.sampled_from(["prefix", "tree", "cache"]),
+    st.sampled_from(["prefix", "line", "tree", "cache"]),
     st.sampled_from(["decoder-only", "encoder-decoder"]),
     st.integers(1, 700),
 )
 def test_every_request_is_in_one_batch_within_the_budget(count, shared, layout, family, budget):
-    if family == "encoder-decoder" and layout != "tree":
+    if layout not in {"encoder-decoder": ("line", "tree"), "decoder-only": ("prefix", "tree", "cache")}[family]:
         layout = "tree"
     units = requests(count, shared=shared)
     plan = plan_scoring(units, family=family, layout=layout, batch_tokens=budget)

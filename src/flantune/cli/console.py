@@ -13,12 +13,13 @@ class Console:
         self._start = time.monotonic()
         self._is_terminal = sys.stderr.isatty()
         self._last_line = 0.0
+        self._last_text = ""
         self._has_bar = False
 
     def stage(self, title: str) -> None:
         """A new part of the work begins."""
         self._print(title)
-        self._last_line = 0.0
+        self._last_line, self._last_text = 0.0, ""
 
     def note(self, message: str) -> None:
         """Something the user should know."""
@@ -26,6 +27,9 @@ class Console:
 
     def step(self, done: float, total: float, text: str) -> None:
         """Redraws the bar on a terminal; elsewhere prints a line every ten seconds."""
+        if text == self._last_text and done >= total:
+            return
+        self._last_text = text
         if self._is_terminal:
             share = done / total if total else 1.0
             filled = int(share * 24)

@@ -90,11 +90,14 @@ def _(
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(output[1], *inputs[:7])
     ctx.rule = inputs[7:11]
-    ctx.mark_non_differentiable(output[1])
+    # Otherwise PyTorch would make a gradient of zeros for the kept weights.
+    ctx.set_materialize_grads(False)
 
 
-def _grow(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+def _grow(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
     saved = ctx.saved_tensors
+    if grad is None:
+        return (None,) * 12
     query, key, value, bias = _attend_backward(grad.contiguous(), *saved, *ctx.rule)
     return query, key, value, None if saved[4] is None else bias, *[None] * 8
 

@@ -18,15 +18,15 @@ from flantune.models.arithmetic import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.load import embedded_tokens
 from flantune.packing.batches import lay_out
-from flantune.types import EncodedPrompt, Pack
+from flantune.types import EncodedPrompt, Family, Pack
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.load import LanguageModel
 
-GOOD_ON_CPU = 2_048
-"""Measured: smaller passes spend more on summing gradients, larger ones leave the caches (docs/training-speed.md)."""
+GOOD_ON_CPU: dict[Family, int] = {"decoder-only": 2_048, "encoder-decoder": 4_096}
+"""Measured: smaller passes spend more on summing gradients, larger ones gain little (docs/training-speed.md)."""
 MEMORY_SHARE = 0.8
 """What a pass may take of the memory that is left; the rest is for data, fragments and other programs."""
 PROBE_TOKENS = 256
@@ -140,7 +140,7 @@ def _by_estimate(lm: LanguageModel, form: TrainingForm, *, row_tokens: int, batc
     # Gradients and the optimizer's state are still to come.
     fixed = (4 + OPTIMIZER_BYTES.get(optimizer, 8)) * trained_weights(lm)
     free = MEMORY_SHARE * available_memory_bytes() - fixed
-    wanted = max(row_tokens, min(GOOD_ON_CPU, batch_tokens))
+    wanted = max(row_tokens, min(GOOD_ON_CPU[lm.family], batch_tokens))
     if wanted * per_token <= free:
         reason = f"fast on a CPU; a pass keeps about {wanted * per_token / 2**20:,.0f} MiB"
         return Fit(micro_batch_tokens=wanted, reason=reason)

@@ -76,6 +76,11 @@ class OptionScorer:
         count = sum(len(unit.targets) for unit in chosen)
         lm = self.lm
         with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16):
+            if batch.layout == "line":
+                from flantune.models.option_lines import line_targets
+
+                hidden, targets = line_targets(lm, chosen)
+                return by_item(targets, *score_targets(lm, find_head(lm), hidden, targets), count)
             if lm.family == "encoder-decoder":
                 pack = side_pack(chosen)
                 scores = target_logprobs(lm, pack, with_greedy=True)

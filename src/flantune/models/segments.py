@@ -42,13 +42,13 @@ class Chunk:
 
     Attributes:
         rows: How many segments.
-        key_lengths: Keys of each segment, [rows]; None when all are equally long.
+        key_lengths: Keys of each segment; empty when no row has padding.
     """
 
     rows: int
     query: Side
     key: Side
-    key_lengths: Tensor | None
+    key_lengths: tuple[int, ...]
 
     @property
     def cells(self) -> int:
@@ -123,7 +123,7 @@ def _chunk(
         _side(begins[members], sizes[members], length)
         for begins, sizes, length in zip(starts, lengths, shape, strict=True)
     )
-    key_lengths = None if key.places is None else torch.from_numpy(lengths[1][members])
+    key_lengths = () if key.places is None else tuple(lengths[1][members].tolist())
     return Chunk(rows=len(members), query=query, key=key, key_lengths=key_lengths)
 
 
@@ -199,28 +199,6 @@ def _unseen(query: int, key: int, rule: Rule, dtype: torch.dtype, device: torch.
     return torch.zeros(query, key, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
 
 
-def _added(chunk: Chunk, rule: Rule, bias: Tensor | None, like: Tensor) -> Tensor | None:
-    """What is added to a chunk's scores, [rows·heads or less, query, key], to be broadcast."""
-    query, key = chunk.query.length, chunk.key.length
-    rows, heads = like.shape[:2]
-    added: Tensor | None = None
-    if rule.is_causal:
-        # Padding stands behind the real keys, where no real query looks.
-        added = _unseen(query, key, rule, like.dtype, like.device)
-    if bias is not None:
-        laid = toeplitz(bias.to(like.dtype), query, key)
-        added = laid if added is None else laid + added
-    if chunk.key_lengths is not None and not rule.is_causal:
-        lengths = chunk.key_lengths.to(like.device)
-        is_padding = torch.arange(key, device=like.device)[None] >= lengths[:, None]
-        hidden = torch.zeros(rows, 1, 1, key, dtype=like.dtype, device=like.device)
-        hidden = hidden.masked_fill_(is_padding[:, None, None], float("-inf"))
-        added = hidden if added is None else hidden + added
-    if added is None or added.ndim == 2:
-        return added
-    return added.expand(rows, heads, query, key).reshape(rows * heads, query, key)
-
-
 def toeplitz(table: Tensor, query: int, key: int) -> Tensor:
     """A bias by distance laid out for every pair: entry (i, j) is that of distance j − i.
 
@@ -258,12 +236,25 @@ def toeplitz_sum(laid: Tensor, reach: int) -> Tensor:
     return torch.nn.functional.pad(sums, (reach - query + 1, reach - key + 1))
 
 
-def _weights(query: Tensor, key: Tensor, added: Tensor | None, rule: Rule, *, out: Tensor | None = None) -> Tensor:
-    """Attention weights of a chunk, [rows·heads, query, key]."""
-    if added is None:
-        scores = torch.bmm(query, key.transpose(1, 2)).mul_(rule.scale)
+def _weights(
+    query: Tensor, key: Tensor, bias: Tensor | None, chunk: Chunk, rule: Rule, *, out: Tensor | None = None
+) -> Tensor:
+    """Attention weights of a chunk, [rows·heads, query, key], from what ``gather`` took."""
+    q, k = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
+    if rule.is_causal:
+        # Padding stands behind the real keys, where no real query looks.
+        unseen = _unseen(chunk.query.length, chunk.key.length, rule, q.dtype, q.device)
+        scores = torch.baddbmm(unseen, q, k, alpha=rule.scale)
     else:
-        scores = torch.baddbmm(added, query, key.transpose(1, 2), alpha=rule.scale)
+        scores = torch.bmm(q, k)
+        if rule.scale != 1.0:
+            scores.mul_(rule.scale)
+    by_row = by_head(scores, chunk.rows)
+    if bias is not None:
+        by_row += toeplitz(bias.to(scores.dtype), chunk.query.length, chunk.key.length)
+    if not rule.is_causal:
+        for row, length in enumerate(chunk.key_lengths):
+            by_row[row, :, :, length:] = float("-inf")
     return torch.softmax(scores, dim=-1) if out is None else torch.softmax(scores, dim=-1, out=out)
 
 
@@ -312,8 +303,7 @@ def forward_in_chunks(
     groups = query.shape[1] // key.shape[1]
     for number, (chunk, room) in enumerate(zip(plan, _rooms(kept, plan, query.shape[1]), strict=True)):
         q, k, v = _gathered(query, key, value, chunk, groups)
-        added = _added(chunk, rule, bias, q)
-        weights = _weights(q.flatten(0, 1), k.flatten(0, 1), added, rule, out=room)
+        weights = _weights(q, k, bias, chunk, rule, out=room)
         if rule.dropout:
             weights = weights * _kept(weights, rule, seed + number)
         scatter(out, chunk.query, torch.bmm(weights, v.flatten(0, 1)).view_as(q))
@@ -337,10 +327,9 @@ def backward_in_chunks(
     found_bias = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
     groups = query.shape[1] // key.shape[1]
     for number, (chunk, room) in enumerate(zip(plan, _rooms(kept, plan, query.shape[1]), strict=True)):
-        q, k, v = (line.flatten(0, 1) for line in _gathered(query, key, value, chunk, groups))
-        weights = room
-        if weights is None:
-            weights = _weights(q, k, _added(chunk, rule, bias, by_head(q, chunk.rows)), rule)
+        rows = _gathered(query, key, value, chunk, groups)
+        weights = _weights(rows[0], rows[1], bias, chunk, rule) if room is None else room
+        q, k, v = (line.flatten(0, 1) for line in rows)
         g = gather(grad, chunk.query, chunk.rows).flatten(0, 1)
         grad_weights = torch.bmm(g, v.transpose(1, 2))
         used = weights

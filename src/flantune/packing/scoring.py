@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.packing.arrays import first_items
+from flantune.packing.tries import cut_lines, line_sizes
 from flantune.types import DecoderPack, EncodedPrompt, EncoderDecoderPack, Family, Int32, TargetTokens
 
-ScoringLayout = Literal["prefix", "tree", "cache", "rows"]
+ScoringLayout = Literal["prefix", "line", "tree", "cache", "rows"]
 """How a model reads options: "tree" lays them as branches behind their context; "prefix" also reads what many contexts
-start with only once; "cache" reads contexts of one length and then their options from the keys and values kept;
-"rows" lays each option behind a context of its own. The last is what every model can do."""
+start with only once; "line", of encoder-decoders, is "tree" without padding; "cache" reads contexts of one length and
+then their options from the keys and values kept; "rows" lays each option behind a context of its own. The last is what
+every model can do."""
 
 FORWARD_COST = 24
 """Array positions that a forward pass more must save to be worth its overhead, on a CPU: what reading all weights once
@@ -80,6 +82,8 @@ def plan_scoring(
     """
     if layout == "cache":
         return _plan_cache(units, batch_tokens, pass_cost)
+    if layout == "line":
+        return _plan_lines(units, batch_tokens)
     clusters = [_Cluster(tuple(range(len(units))), 0)]
     if layout == "prefix" and family == "decoder-only":
         clusters = shared_prefixes([unit.inputs for unit in units], pass_cost=pass_cost)
@@ -264,6 +268,17 @@ def cut_rows(
     while cuts[-1] > 0:
         cuts.append(int(cut[cuts[-1]]))
     return cuts[::-1]
+
+
+def _plan_lines(units: Sequence[EncodedPrompt], batch_tokens: int) -> list[ScoringBatch]:
+    sizes = line_sizes(units)
+    order = np.argsort(-sizes, kind="stable")
+    return [
+        ScoringBatch(
+            layout="line", units=tuple(order[start:end].tolist()), positions=int(sizes[order[start:end]].sum())
+        )
+        for start, end in pairwise(cut_lines(sizes[order].tolist(), max_positions=batch_tokens))
+    ]
 
 
 def _plan_cache(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: int) -> list[ScoringBatch]:

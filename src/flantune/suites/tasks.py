@@ -57,7 +57,13 @@ def score_tasks(
     if not models:
         return scores, differences
     for one in prepared:
-        columns = columns_of(one.task.kind, one.task.metrics, normalization=settings.normalization)
+        columns = columns_of(
+            one.task.kind,
+            one.task.metrics,
+            normalization=settings.normalization,
+            ties=scoring_protocol(settings).ties,
+            answer_parsing=settings.answer_parsing,
+        )
         tables = [(name, _tables(folder, one.task.name, columns)) for name, folder in models]
         for shots in dict.fromkeys(shots for shots, split in tables[0][1] if split == "test"):
             for at, (name, found) in enumerate(tables):
