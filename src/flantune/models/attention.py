@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -24,7 +24,7 @@ MAX_KEPT = 512
 """Attention weights of segments up to this length are kept for the backward pass."""
 
 
-@torch.library.custom_op("flantune::segment_attention", mutates_args=())
+@library.custom_op("flantune::segment_attention", mutates_args=())
 def _attend(
     query: Tensor,
     key: Tensor,
@@ -51,7 +51,7 @@ def _attend(
     ), kept  # fmt: skip
 
 
-@torch.library.custom_op("flantune::segment_attention_backward", mutates_args=())
+@library.custom_op("flantune::segment_attention_backward", mutates_args=())
 def _attend_backward(
     grad: Tensor,
     kept: Tensor,
