@@ -65,6 +65,8 @@ def floor(
 
 def flops_a_token(lm: LanguageModel, prompts: Sequence[EncodedPrompt]) -> float:
     """Arithmetic of the forward and backward pass a useful token: matrices that it must go through, and attention."""
+    from flantune.models.last_layer import find_parts
+
     model: Any = lm.model
     read = [len(prompt.inputs) for prompt in prompts]
     written = [len(prompt.targets[0]) for prompt in prompts]
@@ -73,19 +75,22 @@ def flops_a_token(lm: LanguageModel, prompts: Sequence[EncodedPrompt]) -> float:
     head = model.get_output_embeddings().weight.numel() * sum(written)
     if lm.family == "decoder-only":
         lengths = [a + b for a, b in zip(read, written, strict=True)]
-        body = _linear(model.base_model) * useful
+        # What the last layer adds to the hidden states is read at the targets only.
+        cut = sum(_linear(part.parent._modules[part.name]) for part in find_parts(lm))
+        body = _linear(model.base_model) * useful - cut * sum(read)
         # Scores and their use, half of them hidden.
-        attention = config.num_hidden_layers * config.hidden_size * sum(length**2 for length in lengths)
+        pairs = (config.num_hidden_layers - 1) * sum(length**2 for length in lengths)
+        pairs += sum(b * b + 2 * a * b for a, b in zip(read, written, strict=True))
+        attention = config.hidden_size * pairs
     else:
         encoder, decoder = model.get_encoder(), model.get_decoder()
         cross = 2 * config.d_model * config.num_heads * config.d_kv * config.num_decoder_layers
         body = _linear(encoder) * sum(read) + (_linear(decoder) - cross) * sum(written) + cross * sum(read)
         width = config.num_heads * config.d_kv
-        pairs = [
+        attention = width * sum(
             2 * config.num_layers * a * a + config.num_decoder_layers * (b * b + 2 * a * b)
             for a, b in zip(read, written, strict=True)
-        ]
-        attention = width * sum(pairs)
+        )
     return 6.0 * (body + head + attention) / useful
 
 

@@ -13,6 +13,7 @@ from flantune.models.compiled import CompiledBlocks, why_not
 from flantune.models.flat import reads_lines
 from flantune.models.fused import lean_form
 from flantune.models.heads import find_head
+from flantune.models.last_layer import find_parts
 
 if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
@@ -51,6 +52,7 @@ class TrainingForm:
         # What is found out by comparing numbers is found out on the model as it is, and remembered.
         find_head(lm)
         reads_lines(lm)
+        find_parts(lm)
         if is_lean and self._compiled is None and lm.device.type == "cpu":
             self._modules = list(_lean_modules(lm.model))
         if lm.compute_dtype == torch.bfloat16:

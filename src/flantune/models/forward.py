@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -27,6 +28,7 @@ from flantune.models.flat import (
     t5_hidden,
 )
 from flantune.models.heads import Head, find_head
+from flantune.models.last_layer import only_at
 from flantune.models.load import embedded_tokens
 from flantune.models.masks import (
     additive,
@@ -39,6 +41,8 @@ from flantune.models.masks import (
 from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from flantune.models.load import LanguageModel
     from flantune.types import Int32
 
@@ -100,9 +104,11 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
         _check_positions(lm, pack)
         if is_flat_decoder(pack) and reads_lines(lm):
             line = line_up(pack.tokens, pack.segments)
-            outputs = decoder_logits(lm, line) if head is None else decoder_hidden(lm, line)
+            with only_at(lm, line.index[pack.targets.row, pack.targets.position], len(line.tokens)):
+                outputs = decoder_logits(lm, line) if head is None else decoder_hidden(lm, line)
             return _at(outputs, line, pack.targets)
-        outputs = _decoder_only_outputs(lm, pack, head)
+        with only_at(lm, _places(pack), pack.tokens.size):
+            outputs = _decoder_only_outputs(lm, pack, head)
     else:
         _check_start_token(lm)
         if head is not None and is_flat_encoder_decoder(pack) and reads_lines(lm):
@@ -110,6 +116,12 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
             return _at(t5_hidden(lm, read, written), written, pack.targets)
         outputs = _encoder_decoder_outputs(lm, pack, head)
     return outputs[_tensor(pack.targets.row, lm.device), _tensor(pack.targets.position, lm.device)]
+
+
+def _places(pack: DecoderPack) -> NDArray[np.int64]:
+    """Where the targets are predicted, in rows laid end to end."""
+    places: NDArray[np.int64] = pack.targets.row.astype(np.int64) * pack.tokens.shape[1] + pack.targets.position
+    return places
 
 
 def _at(outputs: Tensor, line: Line, targets: TargetTokens) -> Tensor:

@@ -20,6 +20,7 @@ from flantune.errors import TrainingError
 from flantune.models.flat import reads_lines
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.heads import find_head
+from flantune.models.last_layer import find_parts
 from flantune.training.adafactor import Adafactor
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def shard(lm: LanguageModel) -> Sharded:
     # What is found out about a model by trying is found out on whole weights, and remembered.
     find_head(twin)
     reads_lines(twin)
+    find_parts(twin)
     root = _Scoring(twin)
     mesh = init_device_mesh(lm.device.type, (dist.get_world_size(),))
     for layer in _layers(twin.model):
