@@ -15,13 +15,16 @@ from flantune.models.compiled import blocks_of, why_not
 from flantune.models.scratch import build_model
 
 
+def made_small(architecture, tokenizer):
+    settings = ScratchSettings(architecture=architecture, hidden_size=32, layers=2, heads=2)
+    return build_model(settings, tokenizer, seed=1)
+
+
 # The compiler itself takes long, so one of the two goes through all of it but the writing of the program.
 @pytest.mark.parametrize(("architecture", "backend"), [("llama", "inductor"), ("t5", "aot_eager")])
 def test_compiled_equals_eager_on_any_length_without_another_compilation(architecture, backend, tokenizer, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
-    made = build_model(
-        ScratchSettings(architecture=architecture, hidden_size=32, layers=2, heads=2), tokenizer, seed=1
-    )  # fmt: skip
+    made = made_small(architecture, tokenizer)
     if reason := why_not(made):
         pytest.skip(reason)
     torch._dynamo.reset()

@@ -8,11 +8,12 @@ from tests.models.test_forward import made_up, packed
 from transformers import AutoModelForCausalLM, LlamaConfig, T5Config, T5ForConditionalGeneration
 
 import flantune.models.compiled as compiled
+import flantune.models.native_build as native_build
 from flantune.models.arithmetic import TrainingForm
 from flantune.models.attention import NAME
-from flantune.models.flat import reads_lines
+from flantune.models.flat import _bias_table, reads_lines
 from flantune.models.forward import target_logprobs
-from flantune.models.fused import LeanRootMeanSquareNorm, lean_form
+from flantune.models.fused import LeanRootMeanSquareNorm, lean_form, token_logprobs
 
 SHAPES = [(30, (5,)), (9, (12,)), (21, (3,)), (14, (8,)), (40, (2,))]
 
@@ -148,6 +149,36 @@ def test_lean_norms_and_their_gradients(kind):
         assert torch.allclose(left, right, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_log_probabilities_of_tokens_and_their_gradient_are_those_of_cross_entropy(dtype):
+    logits = (5 * torch.randn(7, 40)).to(dtype).requires_grad_()
+    tokens, towards = torch.randint(40, (7,)), torch.randn(7)
+    usual = -torch.nn.functional.cross_entropy(logits.float(), tokens, reduction="none")
+    found = token_logprobs(logits, tokens)
+    assert found.dtype == torch.float32 and torch.equal(found, usual)
+    (expected,), (grad,) = (torch.autograd.grad(values, logits, towards) for values in (usual, found))
+    assert grad.dtype == dtype
+    assert torch.allclose(grad.float(), expected.float(), rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-6)
+
+
+def test_the_gradient_of_log_probabilities_cannot_be_asked_for_twice_by_mistake():
+    """What was kept is gone after the first time."""
+    logits = torch.randn(3, 5, requires_grad=True)
+    found = token_logprobs(logits, torch.tensor([0, 1, 2])).sum()
+    found.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="inplace operation"):
+        found.backward()
+
+
+def test_the_bias_of_t5_lies_as_the_scores_do():
+    small = {"d_model": 32, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 4, "vocab_size": 40}
+    attention = T5ForConditionalGeneration(T5Config(**small)).encoder.block[0].layer[0].SelfAttention
+    table = _bias_table(attention, 128)
+    assert table.shape == (1, 4, 1, 257) and table.is_contiguous()
+    expected = attention.compute_bias(5, 5)[0, :, 2]
+    assert torch.equal(table[0, :, 0, 126:131], expected)
+
+
 def test_a_norm_that_adds_one_to_its_weight_is_left_alone():
     class GemmaLikeRMSNorm(torch.nn.Module):
         def __init__(self) -> None:
@@ -162,7 +193,7 @@ def test_a_norm_that_adds_one_to_its_weight_is_left_alone():
 
 
 def test_without_a_compiler_the_model_is_trained_uncompiled(lm, monkeypatch):
-    monkeypatch.setattr(compiled.shutil, "which", lambda _: None)
+    monkeypatch.setattr(native_build.shutil, "which", lambda _: None)
     assert "C++ compiler" in compiled.why_not(lm)
     form = TrainingForm(lm, is_compiled=True)
     assert form._compiled is None

@@ -14,6 +14,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from flantune.models.native import is_for, native_attention
 from flantune.models.segments import Rule, backward_in_chunks, forward_in_chunks, plan_of
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def segment_attention(
     Returns:
         [tokens, heads, width]; zeros for tokens of no segment.
     """
+    if is_for(query, key, value, rule):
+        return native_attention(query, key, value, bias, cu_query, cu_key, rule)
     seed = torch.randint(2**62, (1,)) if rule.dropout else torch.zeros(1, dtype=torch.int64)
     shape = (rule.scale, rule.is_causal, rule.window, rule.dropout)
     room = query.shape[0] * query.shape[1] * longest if torch.is_grad_enabled() and longest <= MAX_KEPT else 0
@@ -156,6 +159,10 @@ def attention(
     **more: Any,
 ) -> tuple[Tensor, None]:
     """What a transformers model calls in each attention layer; tensors are [1, heads, tokens, width]."""
+    forest = more.pop("forest", None)
+    if forest is not None:
+        # Requests of a line, to be scored (see ``flantune.models.forests``).
+        return forest(query, key, value, scale=scaling, window=int(more.get("sliding_window") or 0)), None
     if cu_seq_lens_q is None or cu_seq_lens_k is None:
         if position_bias is not None:
             more["position_bias"] = position_bias
@@ -170,7 +177,7 @@ def attention(
         window=int(more.get("sliding_window") or 0),
         dropout=dropout,
     )
-    q, k, v = (line[0].transpose(0, 1) for line in (query, key, value))
+    q, k, v = (line.squeeze(0).transpose(0, 1) for line in (query, key, value))
     fast = _varlen(q, k, v, more, rule) if position_bias is None else None
     if fast is not None:
         return fast[None], None
@@ -181,7 +188,7 @@ def attention(
         cu_query=cu_seq_lens_q,
         cu_key=cu_seq_lens_k if is_cross else cu_seq_lens_q,
         rule=rule,
-        bias=None if is_cross or position_bias is None else position_bias[0, :, 0],
+        bias=None if is_cross or position_bias is None else position_bias.squeeze((0, 2)),
         longest=int(more.get("max_length_k" if is_cross else "max_length_q") or 0),
     )
     return found[None], None
