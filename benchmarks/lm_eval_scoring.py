@@ -1,9 +1,9 @@
 """Scores of answer options beside EleutherAI's lm-evaluation-harness: the same numbers, CPU time, memory, positions.
 
 Both sides score the same options of the same prompts of real rows with the same random model, each in a process of its
-own with one thread, one after the other. lm-eval gets the fastest of several batch sizes, found by trying, and its
-cache for options of one token. What starts a program (imports, loading the model, rendering prompts) does not count;
-tokenizing does.
+own with one thread, one after the other. lm-eval gets the fastest of several batch sizes, found by trying in a process
+before, and its cache for options of one token. What starts a program (imports, loading the model, rendering prompts)
+does not count; tokenizing does. Memory is counted from when two prompts have been scored, on both sides.
 
 Needs lm-eval: ``pip install -r benchmarks/peers.txt``, into this environment or into another with flantune whose
 interpreter ``FLANTUNE_PEERS_PYTHON`` names; and data in the mirror's form under ``../shared/data/hub`` or
@@ -25,14 +25,13 @@ from typing import Any
 
 from flantune.config import DataSettings, EvaluationSettings, PromptSettings, RunConfig, ScratchSettings
 from flantune.evaluation.protocol import Protocol, questions
-from flantune.evaluation.rank import best_options
+from flantune.evaluation.rank_classification import best_options
 from flantune.planning import prepare_tasks
 from flantune.types import Prompt
 
 TASKS = ("rte", "boolq", "arc_easy", "arc_challenge", "openbookqa", "cosmos_qa", "copa", "piqa", "trec")
 SHAPES = {"gpt2": (512, 6, 8), "llama": (512, 6, 8), "t5": (512, 6, 8)}
 VOCABULARY = 12_288
-ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +46,12 @@ class Case:
 
 
 CASES = (
-    Case(name="causal, zero-shot", architecture="gpt2", rows=40),
-    Case(name="causal, five-shot", architecture="gpt2", rows=24, shots=5),
-    Case(name="causal, ten templates", architecture="gpt2", rows=8, templates=10),
-    Case(name="causal (llama), five-shot", architecture="llama", rows=16, shots=5),
-    Case(name="T5-type, zero-shot", architecture="t5", rows=24),
-    Case(name="T5-type, ten templates", architecture="t5", rows=4, templates=10),
+    Case(name="causal, zero-shot", architecture="gpt2", rows=20),
+    Case(name="causal, five-shot", architecture="gpt2", rows=8, shots=5),
+    Case(name="causal, ten templates", architecture="gpt2", rows=4, templates=10),
+    Case(name="causal (llama), five-shot", architecture="llama", rows=5, shots=5),
+    Case(name="T5-type, zero-shot", architecture="t5", rows=16),
+    Case(name="T5-type, ten templates", architecture="t5", rows=2, templates=10),
 )
 
 
@@ -73,11 +72,8 @@ def _measure(case: Case, prepared: Any, work: Path, *, python: str, share: int) 
     prompts = _prompts(case, prepared, rows=max(2, case.rows // share))
     folder = _model(case.architecture, prepared, work)
     (work / "prompts.pickle").write_bytes(pickle.dumps(prompts))
-    rounds: dict[str, list[dict[str, Any]]] = {"lm_eval": [], "flantune": []}
-    for _ in range(ROUNDS if share == 1 else 1):
-        for side, told in rounds.items():
-            told.append(_run(python, side, folder, work))
-    theirs, ours = (min(told, key=lambda one: one["cpu_s"]) for told in rounds.values())
+    size = _run(python, ["batch_size"], folder, work)["batch_size"]
+    theirs, ours = (_run(python, side, folder, work) for side in (["lm_eval", str(size)], ["flantune"]))
     return {"case": case.name, "prompts": len(prompts), **compared(theirs, ours, prompts), "by_task": _by_task(
         theirs, ours, prompts)}  # fmt: skip
 
@@ -131,9 +127,10 @@ def _accuracy(scores: list[list[float]], prompts: list[Prompt]) -> dict[str, flo
     }
 
 
-def _run(python: str, side: str, folder: Path, work: Path) -> dict[str, Any]:
-    out = work / f"{side}.json"
-    command = [python, "-m", "benchmarks.scoring_side", side, str(folder), str(work / "prompts.pickle"), str(out)]
+def _run(python: str, side: list[str], folder: Path, work: Path) -> dict[str, Any]:
+    out = work / f"{side[0]}.json"
+    files = [str(folder), str(work / "prompts.pickle"), str(out)]
+    command = [python, "-m", "benchmarks.scoring_side", *files, *side]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "RAYON_NUM_THREADS": "1",
     }  # fmt: skip

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from flantune.evaluation.presets import PRESETS
 from flantune.prompts.layout import Layout, inputs_text
+from flantune.scoring_protocols import PRESETS
 from flantune.types import Prompt
 
 MAX_TOKENS = 2_048
@@ -22,10 +22,15 @@ BATCH_SIZES = (4, 8, 16, 32)
 LAYOUT = Layout(target_separator=" ", exemplar_separator="\n\n")
 
 
-def main(side: str, folder: str, prompts_path: str, out: str) -> None:
+def main(folder: str, prompts_path: str, out: str, side: str, batch_size: str = "") -> None:
     torch.set_num_threads(1)
     prompts: list[Prompt] = pickle.loads(Path(prompts_path).read_bytes())
-    measured = {"lm_eval": lm_eval_side, "flantune": flantune_side}[side](folder, prompts)
+    sides: dict[str, Callable[[], dict[str, Any]]] = {
+        "batch_size": lambda: best_batch_size(folder, prompts),
+        "lm_eval": lambda: lm_eval_side(folder, prompts, int(batch_size)),
+        "flantune": lambda: flantune_side(folder, prompts),
+    }
+    measured = sides[side]()
     Path(out).write_text(json.dumps(measured), encoding="utf-8")
 
 
@@ -57,34 +62,45 @@ def flantune_side(folder: str, prompts: Sequence[Prompt]) -> dict[str, Any]:
     }
 
 
-def lm_eval_side(folder: str, prompts: Sequence[Prompt]) -> dict[str, Any]:
-    from lm_eval.api.instance import Instance
-    from lm_eval.models.huggingface import HFLM
-
-    def load(batch_size: int) -> Any:
-        return HFLM(pretrained=folder, dtype="float32", device="cpu", batch_size=batch_size, max_length=MAX_TOKENS)
-
-    def requests(some: Sequence[Prompt]) -> list[Any]:
-        pairs = [(inputs_text(prompt, LAYOUT), f" {option}") for prompt in some for option in prompt.options]
-        return [Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=at) for at, pair in enumerate(pairs)]
-
-    def score(some: Sequence[Prompt]) -> list[tuple[list[float], list[bool]]]:
-        flat = iter(lm.loglikelihood(requests(some), disable_tqdm=True))
-        pairs = [[next(flat) for _ in prompt.options] for prompt in some]
-        return [([pair[0] for pair in group], [bool(pair[1]) for pair in group]) for group in pairs]
-
-    lm = load(8)
-    score(prompts[:2])
+def best_batch_size(folder: str, prompts: Sequence[Prompt]) -> dict[str, Any]:
+    """lm-eval's fastest batch size on some of the prompts."""
+    lm = _harness(folder, 8)
+    some = prompts[:: max(1, len(prompts) // 10)]
+    _harness_scores(lm, some[:2])
     tried = {}
     for size in BATCH_SIZES:
         lm.batch_size_per_gpu = size
         start = time.process_time()
-        score(prompts[:: max(1, len(prompts) // 40)])
+        _harness_scores(lm, some)
         tried[size] = time.process_time() - start
-    lm.batch_size_per_gpu = best = min(tried, key=lambda size: tried[size])
+    return {"batch_size": min(tried, key=lambda size: tried[size])}
+
+
+def _harness(folder: str, batch_size: int) -> Any:
+    from lm_eval.models.huggingface import HFLM
+
+    return HFLM(pretrained=folder, dtype="float32", device="cpu", batch_size=batch_size, max_length=MAX_TOKENS)
+
+
+def _requests(some: Sequence[Prompt]) -> list[Any]:
+    from lm_eval.api.instance import Instance
+
+    pairs = [(inputs_text(prompt, LAYOUT), f" {option}") for prompt in some for option in prompt.options]
+    return [Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=at) for at, pair in enumerate(pairs)]
+
+
+def _harness_scores(lm: Any, some: Sequence[Prompt]) -> list[tuple[list[float], list[bool]]]:
+    flat = iter(lm.loglikelihood(_requests(some), disable_tqdm=True))
+    pairs = [[next(flat) for _ in prompt.options] for prompt in some]
+    return [([pair[0] for pair in group], [bool(pair[1]) for pair in group]) for group in pairs]
+
+
+def lm_eval_side(folder: str, prompts: Sequence[Prompt], batch_size: int) -> dict[str, Any]:
+    lm = _harness(folder, batch_size)
+    _harness_scores(lm, prompts[:2])
     counter = Positions(lm.model)
-    found, seconds, peak = _by_task(prompts, score)
-    pairs = [lm._encode_pair(*request.args) for request in requests(prompts)]
+    found, seconds, peak = _by_task(prompts, lambda some: _harness_scores(lm, some))
+    pairs = [lm._encode_pair(*request.args) for request in _requests(prompts)]
     tokens, at = [], 0
     for prompt in prompts:
         own = pairs[at : at + len(prompt.options)]
@@ -95,7 +111,7 @@ def lm_eval_side(folder: str, prompts: Sequence[Prompt]) -> dict[str, Any]:
         "seconds": seconds,
         "peak_mib": peak,
         "positions": counter.count,
-        "batch_size": best,
+        "batch_size": batch_size,
         "scores": [scores for scores, _ in found],
         "greedy": [greedy for _, greedy in found],
         "tokens": tokens,
@@ -136,7 +152,8 @@ def _floor(lm: Any, encoded: Sequence[Any], prompts: Sequence[Prompt]) -> dict[s
     all option tokens but the last. Encoder-decoder: each context once, and the options with their start token. The
     head, which is needed where a token is scored alone, is left out.
     """
-    from flantune.packing.scoring import request_sizes, shared_prefixes
+    from flantune.packing.scoring import request_sizes
+    from flantune.packing.starts import shared_prefixes
 
     sides = [0, 0]
     keys = [(prompt.task, prompt.template) for prompt in prompts]

@@ -176,7 +176,7 @@ def collection_page() -> str:
 
 
 def _datasets(tasks: Sequence[Task]) -> Iterator[str]:
-    from flantune.tasks.facts import options_shown
+    from flantune.tasks.template_facts import options_shown
 
     for task in tasks:
         inverted = sum(one.is_inverted for one in task.templates)

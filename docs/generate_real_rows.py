@@ -54,7 +54,8 @@ def page(mirror: Path, cache: Path) -> str:
 
 def _config(mirror: Path, collection: str) -> RunConfig:
     data = DataSettings(collection=(collection,), mirror=mirror, missing="skip")
-    return RunConfig(data=data, holdout=HoldoutSettings(folds=(("natural language inference",),)))
+    folds = (("natural language inference",),) if collection == "flan2021" else ()
+    return RunConfig(data=data, holdout=HoldoutSettings(folds=folds))
 
 
 def _lines(prepared: PreparedTask) -> Iterator[str]:

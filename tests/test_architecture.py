@@ -13,7 +13,19 @@ SOURCE = Path(__file__).parents[1] / "src/flantune"
 MAX_LINES = 400
 
 # What everything may use: values, settings, files on disk, messages.
-GROUND = {"__version__", "types", "errors", "config", "run_file", "files", "locking", "manifest", "progress", "hushed"}
+GROUND = {
+    "__version__",
+    "types",
+    "errors",
+    "config",
+    "run_file",
+    "files",
+    "locking",
+    "manifest",
+    "progress",
+    "quiet_imports",
+    "scoring_protocols",
+}
 
 # Who may import whom, besides the ground. Training and evaluation do not know each other.
 LINE = ["tasks", "prompts", "mixture", "packing", "models"]
@@ -29,15 +41,6 @@ LEFT_OF["judging"] = {*LINE, "evaluation", "report"}
 LEFT_OF["collections"] = {"tasks"}
 LEFT_OF["studies"] = {"tasks", "prompts", "mixture"}
 LEFT_OF["demo"] = {*LINE, "training"}
-
-# What crosses a border as a type only, with nothing imported when the program runs.
-RIGHT_FOR_TYPES = {"models": {"evaluation"}}
-
-# Known steps to the right, each with its reason. Whoever mends one takes it off the list.
-EXCEPTIONS = {
-    ("config.py", "evaluation"): "a default that depends on the scoring protocol is looked up when it is read",
-    ("contamination/check.py", "planning"): "joins the stages for one command, as pipeline.py does",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +114,7 @@ def test_stages_import_only_stages_to_their_left():
     wrong = [
         f"{one.file}:{one.line} imports flantune.{one.target}" + (" (for types)" if one.is_for_types else "")
         for one in IMPORTS
-        if one.house in LEFT_OF
-        and one.target not in LEFT_OF[one.house] | GROUND
-        and not (one.is_for_types and one.target in RIGHT_FOR_TYPES.get(one.house, ()))
-        and (one.file, one.target) not in EXCEPTIONS
+        if one.house in LEFT_OF and one.target not in LEFT_OF[one.house] | GROUND
     ]
     assert wrong == []
 
@@ -128,14 +128,9 @@ def test_the_ground_stands_on_nothing():
     wrong = [
         f"{one.file}:{one.line} imports flantune.{one.target}"
         for one in IMPORTS
-        if one.house in GROUND and one.target not in GROUND and (one.file, one.target) not in EXCEPTIONS
+        if one.house in GROUND and one.target not in GROUND
     ]
     assert wrong == []
-
-
-def test_every_exception_is_still_needed():
-    there = {(one.file, one.target) for one in IMPORTS}
-    assert [pair for pair in EXCEPTIONS if pair not in there] == []
 
 
 def test_nothing_but_the_command_line_imports_the_command_line():

@@ -107,7 +107,7 @@ def test_chat_rows_have_two_turns(world: Path) -> None:
 def test_a_run_file_without_folds_exports_all_tasks(world: Path) -> None:
     rows = rows_of(write(world, "all", "holdout.folds=[]", count=200))
     assert {row["task"] for row in rows} == {"mood", "tone", "animal", "echo"}
-    with pytest.raises(ConfigError, match="there are 2 folds"):
+    with pytest.raises(ConfigError, match="there is no fold 2"):
         write(world, "none", fold=2)
 
 

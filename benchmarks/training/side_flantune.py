@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, World, build_world
 from flantune.config import PackingSettings, TrainingSettings
+from flantune.models.flat import reads_lines
 from flantune.packing.batches import Batches
 from flantune.training import tune
 from flantune.types import Batch
@@ -67,7 +68,8 @@ def _batches(world: World, settings: dict[str, Any]) -> Batches:
         row_tokens=settings.get("row_tokens", ROW_TOKENS),
         batch_tokens=settings["batch_tokens"],
     )
-    return Batches(world.mixture, world.codec, packing, micro_batch_tokens=settings["micro_batch_tokens"])
+    tokens = settings["micro_batch_tokens"]
+    return Batches(world.mixture, world.codec, packing, micro_batch_tokens=tokens, is_padded=not reads_lines(world.lm))
 
 
 if __name__ == "__main__":

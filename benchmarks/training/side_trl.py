@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
+from benchmarks.training.lockstep import Turn
+from benchmarks.training.trainers import PROMPTS, arguments, taking_turns
 from benchmarks.training.world import ROW_TOKENS, build_world
-
-PROMPTS = 6_000
 
 
 def main(settings: dict[str, Any]) -> None:
     """Trains until nobody asks for more steps."""
     import torch
     from datasets import Dataset, disable_progress_bars
-    from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     turn = Turn()
@@ -35,36 +32,13 @@ def main(settings: dict[str, Any]) -> None:
         for p in world.encoded(settings.get("prompts", PROMPTS))
     ]
 
-    class Lockstep(TrainerCallback):  # type: ignore[misc]
-        def on_train_begin(self, *_: Any, **__: Any) -> None:
-            turn.step(0)
-
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            turn.step(int(trainer._total_train_tokens))
-
-    config = SFTConfig(
-        output_dir=tempfile.mkdtemp(dir=settings["cache"]),
-        max_length=ROW_TOKENS,
-        bf16=True,
-        max_steps=10_000,
-        learning_rate=1e-4,
-        lr_scheduler_type="constant",
-        max_grad_norm=1.0,
-        logging_steps=1,
-        save_steps=CHECKPOINT_EVERY,
-        save_total_limit=1,
-        report_to=[],
-        disable_tqdm=True,
-        use_cpu=settings["device"] == "cpu",
-        dataloader_pin_memory=settings["device"] != "cpu",
-        **settings["trl"],
-    )
+    config = SFTConfig(max_length=ROW_TOKENS, **arguments(settings, own="trl"))
     trainer = SFTTrainer(
         model=world.lm.model,
         args=config,
         train_dataset=Dataset.from_list(rows),
         processing_class=world.lm.tokenizer,
-        callbacks=[Lockstep()],
+        callbacks=[taking_turns(turn, lambda: int(trainer._total_train_tokens))],
     )
     trainer.train()
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flantune.config import ModelSettings
-from flantune.errors import EvaluationError
+from flantune.config import ModelSettings, PromptSettings
+from flantune.errors import ConfigError, EvaluationError
 from flantune.judging.answers import Answering, answer_prompts, read_prompts
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def answer_with_models(
         seed=options["seed"],
         stop=tuple(map(unescaped, options["stop"])),
         separator=unescaped(options["separator"]),
+        chat=_chat(options),
     )
     for name, path in named.items():
         reporter.stage(f"{name}: {len(read)} prompts")
@@ -55,6 +56,17 @@ def answer_with_models(
             progress=lambda done, total: reporter.step(done, total, f"{done} of {total} answers"),
         )  # fmt: skip
         reporter.note(f"{written} answers written, {len(read) - written} were there")
+
+
+def _chat(options: Mapping[str, Any]) -> PromptSettings | None:
+    values = {name: options.get(name) for name in ("chat_template", "system")}
+    if options.get("chat"):
+        return PromptSettings.model_validate({"chat": True, **values})
+    for name in (name for name, value in values.items() if value):
+        raise ConfigError(
+            "says nothing without --chat", where=f"--{name.replace('_', '-')}", hint="give --chat with it"
+        )
+    return None
 
 
 def named_model(text: str) -> tuple[str, str]:

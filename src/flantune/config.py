@@ -172,13 +172,13 @@ class ModelSettings(Settings):
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Off unless you trust its authors."""
     adapter: Literal["none", "lora", "prompt"] = "none"
-    """Train all weights, low-rank adapters ("lora") or virtual tokens ("prompt"); `pip install flantune[peft]`."""
+    """Train all weights, low-rank adapters ("lora") or virtual tokens ("prompt"); `pip install -e '.[peft]'`."""
     lora: LoraSettings = LoraSettings()
     """Size and place of low-rank adapters."""
     prompt: PromptTuningSettings = PromptTuningSettings()
     """Virtual tokens."""
     quantize: Literal["none", "4bit"] = "none"
-    """"4bit": hold the frozen weights in 4 bits (QLoRA). Needs an adapter, a GPU and `pip install flantune[lean]`."""
+    """"4bit": hold the frozen weights in 4 bits (QLoRA). Needs an adapter, a GPU and `pip install -e '.[lean]'`."""
     merge_adapter: bool = False
     """Add low-rank adapters to the weights at the end: `model/` is a whole model, `adapter/` the adapters apart."""
 
@@ -295,7 +295,7 @@ class EvaluationSettings(Settings):
     @classmethod
     def _fill_in_protocol(cls, given: object) -> object:
         """Settings that were not given are the protocol's."""
-        from flantune.evaluation.presets import preset_settings
+        from flantune.scoring_protocols import preset_settings
 
         return preset_settings(given) if isinstance(given, Mapping) else given
 
@@ -320,7 +320,7 @@ class EvaluationSettings(Settings):
     batch_tokens: Positive = 8_192
     """Most array positions of one forward pass; halved where memory runs out."""
     backend: Literal["transformers", "vllm"] = "transformers"
-    """What writes answers: flantune's own loop over the model, or vLLM (`pip install flantune[vllm]`; a GPU)."""
+    """What writes answers: flantune's own loop over the model, or vLLM (`pip install -e '.[vllm]'`; a GPU)."""
     store: Path | None = None
     """Where scores and answers are kept by content, to be shared by runs. None: beside each model's samples."""
     protocol: Literal["flan2021", "flan2022", "t0", "natural_instructions", "lm_eval"] = "flan2021"

@@ -8,49 +8,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.config import EvaluationSettings, PackingSettings, RunConfig
-from flantune.errors import ConfigError
-from flantune.evaluation.presets import (
-    scoring_protocol,
-)
-from flantune.evaluation.ranks import this_world
-from flantune.evaluation_request import EvaluationRequest, check_drawn, check_request
+from flantune.config import EvaluationSettings, PackingSettings
+from flantune.evaluation.processes import this_world
+from flantune.evaluation_questions import Questions, notes_of, read_questions
+from flantune.evaluation_request import EvaluationRequest, check_request
 from flantune.files import slug, write_json, write_text
 from flantune.locking import locked
 from flantune.manifest import Stopwatch, write_manifest
 from flantune.progress import Reporter, Silent
+from flantune.scoring_protocols import scoring_protocol
 from flantune.suites import results
-from flantune.suites.chosen import choose_parts
+from flantune.suites.differences import comparisons, with_false_discovery_rates
 from flantune.suites.scores import grade_part
 from flantune.suites.seen import Candidate, candidates, check_candidates, short_name
-from flantune.suites.suite import MissingPart, Part, SuiteData
+from flantune.suites.suite import Part
 from flantune.suites.summary import (
     Measurement,
     ModelMeasurements,
-    comparisons,
     flan2022_result,
     score_results,
 )
 from flantune.training.distributed import Processes, joined
 
 if TYPE_CHECKING:
-    from flantune.harness.read import HarnessPart
+    from flantune.models.decoding import Writer
     from flantune.models.load import LanguageModel
     from flantune.report.samples import Browser
     from flantune.suites.asking import Answered
     from flantune.suites.scores import PartScores
     from flantune.tasks.store import PreparedTask
     from flantune.types import Sample
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Questions:
-    """What is to be measured."""
-
-    parts: tuple[Part, ...]
-    missing: tuple[MissingPart, ...]
-    harness: tuple[HarnessPart, ...]
-    prepared: tuple[PreparedTask, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +49,7 @@ class _Asked:
     parts: ModelMeasurements
     harness: Mapping[str, tuple[PartScores, Sequence[Sample]]]
     tasks: Path | None
+    facts: Mapping[str, object]
 
 
 def evaluate_models(request: EvaluationRequest, *, reporter: Reporter | None = None) -> results.EvaluationResults:
@@ -85,10 +73,12 @@ def evaluate_models(request: EvaluationRequest, *, reporter: Reporter | None = N
 
 def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) -> results.EvaluationResults:
     told.stage("read the questions")
-    made: list[_Questions] = []
+    made: list[Questions] = []
     # The others read what the first has laid down.
-    processes.first(lambda: made.append(_questions(request)))
-    questions = made[0] if made else _questions(request)
+    processes.first(lambda: made.append(read_questions(request)))
+    questions = made[0] if made else read_questions(request)
+    for note in notes_of(questions.parts):
+        told.note(note)
     models = check_candidates(
         candidates(request.models), questions.parts, questions.prepared, allow_seen=request.allow_seen
     )
@@ -105,27 +95,6 @@ def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) 
     return next(one[0] for one in this_world().gather(found) if one)
 
 
-def _questions(request: EvaluationRequest) -> _Questions:
-    data = SuiteData(root=request.root, limit=request.limit, shots=request.shots, seed=request.seed)
-    parts: tuple[Part, ...] = ()
-    missing: tuple[MissingPart, ...] = ()
-    harness: tuple[HarnessPart, ...] = ()
-    if request.suites:
-        chosen = choose_parts(request.suites, data, skip_missing=request.skip_missing)
-        parts, missing = chosen.parts, chosen.missing
-    if request.harness:
-        from flantune.harness.read import harness_parts
-
-        harness = harness_parts(request.harness, data)
-    prepared = tuple(_tasks(request))
-    parts = (*parts, *(one.part for one in harness))
-    check_drawn(request, parts)
-    if not parts and not prepared:
-        hint = "name a --suite, --tasks, a --collection or a --harness file"
-        raise ConfigError("there is nothing to measure", hint=hint)
-    return _Questions(parts=parts, missing=missing, harness=harness, prepared=prepared)
-
-
 def folder_for(models: Sequence[str]) -> Path:
     """Where an evaluation of these models goes unless told.
 
@@ -135,21 +104,11 @@ def folder_for(models: Sequence[str]) -> Path:
     return Path("evaluations") / slug(*(short_name(model) for model in models))
 
 
-def _tasks(request: EvaluationRequest) -> list[PreparedTask]:
-    if request.data is None:
-        return []
-    from flantune.planning import prepare_tasks
-
-    config = RunConfig(data=request.data)
-    prepared, _ = prepare_tasks(config, root=Path.cwd(), cache=request.data.cache or request.out / "data")
-    return [one for one in prepared if len(one.stores.get("test", ()))]
-
-
 # --- asking ---------------------------------------------------------------------------------------------------------
 
 
 def _ask_model(
-    model: Candidate, questions: _Questions, request: EvaluationRequest, told: Reporter, watch: Stopwatch
+    model: Candidate, questions: Questions, request: EvaluationRequest, told: Reporter, watch: Stopwatch
 ) -> _Asked:
     from flantune.evaluation.scoring import model_fingerprint
     from flantune.models.load import load_model
@@ -161,12 +120,27 @@ def _ask_model(
     fingerprint = model_fingerprint(lm)
     folder = request.out / "models" / slug(model.name)
     with watch.stage(model.name):
-        answered = _ask_parts(lm, model, questions.parts, request, told, folder=folder, fingerprint=fingerprint)
-        tasks = _ask_tasks(lm, model, questions.prepared, request, told, folder=folder)
+        writer = _writer(lm, questions, request)
+        answered = _ask_parts(lm, model, questions.parts, request, told, folder, fingerprint=fingerprint, writer=writer)
+        tasks = _ask_tasks(lm, model, questions.prepared, request, told, folder=folder, writer=writer)
     measured = results.MeasuredModel(
         name=model.name, path=model.path, fingerprint=fingerprint, trained_by_flantune=model.record is not None
     )
-    return _Asked(candidate=model, measured=measured, parts=answered[0], harness=answered[1], tasks=tasks)
+    facts: Mapping[str, object] = {}
+    if questions.harness:
+        from flantune.harness.export import model_facts
+
+        facts = model_facts(lm)
+    return _Asked(candidate=model, measured=measured, parts=answered[0], harness=answered[1], tasks=tasks, facts=facts)
+
+
+def _writer(lm: LanguageModel, questions: Questions, request: EvaluationRequest) -> Writer:
+    """One engine for all that is written; none is started where nothing is."""
+    from flantune.evaluation.writing import writer_for
+
+    is_written = any(part.answering == "text" for part in questions.parts)
+    is_written |= any(one.task.kind == "generation" for one in questions.prepared)
+    return writer_for(lm, request.backend if is_written else "transformers")
 
 
 def _ask_parts(
@@ -175,9 +149,10 @@ def _ask_parts(
     parts: Sequence[Part],
     request: EvaluationRequest,
     told: Reporter,
-    *,
     folder: Path,
+    *,
     fingerprint: str,
+    writer: Writer,
 ) -> tuple[ModelMeasurements, dict[str, tuple[PartScores, Sequence[Sample]]]]:
     """The grades of all parts, and the samples of those that came from harness files."""
     from flantune.evaluation.store import ScoreStore
@@ -198,6 +173,8 @@ def _ask_parts(
             samples=request.drawn[0],
             temperature=request.drawn[1],
             chat=chat_tokens(lm.tokenizer, request.prompts),
+            backend=request.backend,
+            writer=writer,
         )
         for protocol in protocols.values()
     }
@@ -226,6 +203,8 @@ def _task_settings(request: EvaluationRequest) -> EvaluationSettings:
         "protocol": request.protocol_of("").name,
         "normalization": request.protocol_of("").normalization,
         "domain_premise": request.protocol_of("").domain_premise,
+        "content_free": request.protocol_of("").content_free,
+        "backend": request.backend,
         "max_examples": request.limit,
         "shots": (request.shots or 0,),
         "batch_tokens": request.batch_tokens,
@@ -242,6 +221,7 @@ def _ask_tasks(
     told: Reporter,
     *,
     folder: Path,
+    writer: Writer,
 ) -> Path | None:
     if not prepared:
         return None
@@ -256,6 +236,7 @@ def _ask_tasks(
         seed=request.seed,
         prompts=request.prompts,
         packing=PackingSettings(),
+        writer=writer,
         progress=lambda p: told.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
     )
     return folder
@@ -265,7 +246,7 @@ def _ask_tasks(
 
 
 def _results(
-    request: EvaluationRequest, questions: _Questions, asked: Sequence[_Asked], *, seconds: float
+    request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], *, seconds: float
 ) -> results.EvaluationResults:
     from flantune.suites.tasks import score_tasks
 
@@ -287,22 +268,25 @@ def _results(
     if questions.prepared:
         own = scoring_protocol(_task_settings(request))
         protocols[own.fingerprint] = own
-    has_seen = any(one.seen for one in scores) or any(one.seen for one in tasks)
+    seen = {(one.model, one.score) for one in scores if one.seen} | {(one.model, one.task) for one in tasks if one.seen}
+    is_flan2022 = "flan2022" in request.suites
+    compared = comparisons(measured, is_flan2022=is_flan2022, confidence=level, seed=request.seed)
     return results.EvaluationResults(
         schema=1,
         kind="evaluation",
         protocols={name: protocol.to_json() for name, protocol in protocols.items()},
+        seed=request.seed,
         confidence=level,
         limit=request.limit,
-        is_reportable=not (request.limit or questions.missing or has_seen),
+        is_reportable=not (request.limit or questions.missing or seen),
         models=tuple(one.measured for one in asked),
         scores=tuple(scores),
         flan2022=tuple(
             flan2022_result(model, [s for s in scores if s.model == model.name], confidence=level)
-            for model in (measured if "flan2022" in request.suites else ())
+            for model in (measured if is_flan2022 else ())
         ),
         tasks=tuple(tasks),
-        comparisons=(*comparisons(measured, confidence=level), *task_comparisons),
+        comparisons=with_false_discovery_rates([*compared, *task_comparisons], seen=seen),
         missing=tuple(results.Missing(score=one.score, name=one.name, needs=one.needs) for one in questions.missing),
         seconds=seconds,
     )
@@ -310,7 +294,7 @@ def _results(
 
 def _write(
     request: EvaluationRequest,
-    questions: _Questions,
+    questions: Questions,
     asked: Sequence[_Asked],
     found: results.EvaluationResults,
     watch: Stopwatch,
@@ -328,7 +312,7 @@ def _write(
     write_manifest(out, seconds=watch.seconds, fingerprints=fingerprints)
 
 
-def _browser(request: EvaluationRequest, questions: _Questions, asked: Sequence[_Asked]) -> Browser:
+def _browser(request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked]) -> Browser:
     """Questions of every part and task to look at, in the order of the tables."""
     from flantune.report.evaluation_samples import asked_part, asked_task, collect_answers
 
@@ -344,19 +328,19 @@ def _browser(request: EvaluationRequest, questions: _Questions, asked: Sequence[
 
 
 def _export(
-    out: Path, request: EvaluationRequest, questions: _Questions, asked: Sequence[_Asked], watch: Stopwatch
+    out: Path, request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], watch: Stopwatch
 ) -> None:
     from datetime import datetime
 
-    from flantune.harness.export import write_export
+    from flantune.harness.export import AskedModel, write_export
 
     for one in asked:
-        write_export(
-            out,
-            questions.harness,
-            one.harness,
-            model=one.measured.path,
+        model = AskedModel(
+            path=one.measured.path,
             limit=request.limit,
             seconds=watch.seconds.get(one.measured.name, 0.0),
-            now=datetime.now(),
+            batch_tokens=request.batch_tokens,
+            prompts=request.prompts,
+            facts=one.facts,
         )
+        write_export(out, questions.harness, one.harness, model, now=datetime.now())

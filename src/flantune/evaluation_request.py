@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from flantune.config import DataSettings, ModelSettings, PromptSettings
 from flantune.errors import ConfigError
-from flantune.evaluation.presets import PRESETS, ProtocolName, ScoreNormalization, ScoringProtocol
+from flantune.scoring_protocols import PRESETS, ProtocolName, ScoreNormalization, ScoringProtocol
 
 if TYPE_CHECKING:
+    from flantune.evaluation.writing import Backend
     from flantune.suites.suite import Part
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
@@ -28,7 +29,7 @@ class EvaluationRequest:
     Attributes:
         models: Folders or hub ids; the first is what the others are compared with.
         out: Where everything goes.
-        suites: Benchmarks by name (``flantune.suites.chosen.NAMES``).
+        suites: Benchmarks by name (``flantune.suites.catalog.NAMES``).
         harness: Task files of lm-evaluation-harness.
         harness_out: Also write results and samples as lm-evaluation-harness does, into this folder.
         data: Tasks in flantune's own form; None: none.
@@ -44,8 +45,10 @@ class EvaluationRequest:
         temperature: Of those answers; None: 0.7 for several, else greedy.
         normalization: What options are ranked by; None: as the protocol does. Harness files have metrics of their own.
         domain_premise: See ``ScoringProtocol``; None: as there.
+        content_free: See ``ScoringProtocol``; none: as there.
         confidence: Level of the intervals.
         batch_tokens: Array positions of one forward pass.
+        backend: What writes answers. Options are always ranked by flantune's own passes.
         dtype: Arithmetic.
         device: "auto", "cpu", "cuda", …
         prompts: Chat template, system message and separators.
@@ -69,8 +72,10 @@ class EvaluationRequest:
     temperature: float | None = None
     normalization: ScoreNormalization | None = None
     domain_premise: str | None = None
+    content_free: tuple[str, ...] = ()
     confidence: float = 0.95
     batch_tokens: int = 8_192
+    backend: Backend = "transformers"
     dtype: str = "float32"
     device: str = "auto"
     prompts: PromptSettings = field(default_factory=PromptSettings)
@@ -91,6 +96,7 @@ class EvaluationRequest:
             preset,
             normalization=self.normalization or preset.normalization,
             domain_premise=preset.domain_premise if self.domain_premise is None else self.domain_premise,
+            content_free=self.content_free or preset.content_free,
         )
 
     @property
@@ -112,6 +118,14 @@ def check_request(request: EvaluationRequest) -> None:
     if samples > 1 and temperature == 0.0:
         hint = "give --temperature 0.7, say, or leave --samples out"
         raise ConfigError("without temperature all answers to a question are the same", where="--samples", hint=hint)
+    unused = {
+        "--domain-premise": ("domain", request.domain_premise),
+        "--content-free": ("contextual", request.content_free),
+    }
+    for option, (normalization, given) in unused.items():
+        if given and request.normalization != normalization:
+            hint = f"give --normalization {normalization} with it"
+            raise ConfigError("says nothing without its normalization", where=option, hint=hint)
     if request.normalization is not None and request.harness and not (request.suites or request.data):
         hint = "name the metric in the file's metric_list: acc, acc_norm, acc_bytes"
         raise ConfigError("harness files say themselves how options are ranked", where="--normalization", hint=hint)

@@ -13,19 +13,16 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from flantune.errors import ConfigError, FlantuneError
-from flantune.mixture.holdout import HoldoutSplit, folds_of
-from flantune.planning import make_mixture, prepare_tasks, split_fold
+from flantune.errors import FlantuneError
+from flantune.planning import make_mixture, numbered_split, prepare_tasks
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.tasks.catalog import hub_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from flantune.config import RunConfig
     from flantune.mixture.mixture import Mixture
     from flantune.run_file import RunFile
-    from flantune.tasks.store import PreparedTask
     from flantune.types import Prompt, Task
 
 Format = Literal["jsonl", "parquet", "chat"]
@@ -85,7 +82,7 @@ def export(
     """
     config = file.config
     prepared, skipped = prepare_tasks(config, root=file.root, cache=config.data.cache or cache)
-    mixture = make_mixture(config, prepared, _fold_of(config, prepared, fold))
+    mixture = make_mixture(config, prepared, numbered_split(config, [one.task for one in prepared], fold))
     licences: Counter[str] = Counter()
     total = mixture.cycle if count is None else count
     rows = _counted(export_rows(mixture, start=start, count=total), licences, total=total, progress=progress)
@@ -226,17 +223,6 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-
-
-def _fold_of(config: RunConfig, prepared: list[PreparedTask], fold: int) -> HoldoutSplit:
-    folds = folds_of(config.holdout)
-    tasks = [one.task for one in prepared]
-    if not folds and fold == 0:
-        train = tuple(task for task in tasks if "train" in task.splits)
-        return HoldoutSplit(held_out=(), train=train, unseen=(), excluded=())
-    if fold >= len(folds):
-        raise ConfigError(f"there are {len(folds)} folds", where=f"--fold {fold}", hint="folds count from 0")
-    return split_fold(config, tasks, folds[fold])
 
 
 def _counted(

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tempfile
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,21 @@ def read_json(path: Path) -> Any:
         raise FlantuneError("no such file", where=str(path), hint="is this a finished run folder?") from None
     except (OSError, ValueError) as error:
         raise FlantuneError(f"cannot be read: {error}", where=str(path)) from None
+
+
+def near_file(path: Path) -> str:
+    """A suggestion for a file that is not there: one beside it with a name alike, or the empty string.
+
+    Names are compared without their endings, which would make any two files alike. A task file or a run file is never
+    taken for data, nor data for one of them.
+    """
+    if not path.parent.is_dir():
+        return ""
+    is_toml = path.suffix == ".toml"
+    beside = [other for other in sorted(path.parent.iterdir()) if (other.suffix == ".toml") == is_toml]
+    alike = get_close_matches(path.stem, [other.stem for other in beside], n=1)
+    named = [other.name for other in beside if other.stem in alike]
+    return f'did you mean "{named[0]}"?' if named else ""
 
 
 def without_nan(value: object) -> object:

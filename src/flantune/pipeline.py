@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.dev_scores import dev_questions, make_measure
 from flantune.errors import ConfigError
 from flantune.evaluation.evaluate import evaluate
 from flantune.files import read_json, write_json, write_text
 from flantune.locking import locked
 from flantune.manifest import Stopwatch, write_manifest
-from flantune.measuring import dev_questions, make_measure
 from flantune.mixture.holdout import folds_of
 from flantune.mixture.tree import mixture_tree
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.arithmetic import TrainingForm
-from flantune.models.compiled import why_not
 from flantune.models.fit import fit_micro_batch
+from flantune.models.flat import reads_lines
 from flantune.models.load import LanguageModel, load_model, save_model, stop_at
 from flantune.models.scratch import build_model
 from flantune.models.selftest import check_isolation
@@ -29,6 +29,7 @@ from flantune.packing.encode import border_mismatches
 from flantune.planning import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold, trained_tasks
 from flantune.progress import Reporter, Silent
 from flantune.report.card import model_card
+from flantune.report.numbers import plural
 from flantune.report.page import write_report
 from flantune.rescoring import summarize_run
 from flantune.run_file import RunFile, fingerprint
@@ -86,7 +87,9 @@ def _run(job: _Job) -> Run:
     for split in folds:
         tuned = _tune_fold(job, prepared, split, identity=identity)
         folder = job.folder.fold(split.held_out).tuned
-        _measure(job, tuned, _measured(job, prepared, [split]), folder=folder, title=f"tuned, blind to {_names(split)}")
+        _measure(
+            job, tuned, _measured(job, prepared, [split]), folder=folder, title=f"the model blind to {_names(split)}"
+        )
     job.processes.first(lambda: _conclude(job, identity=identity))
     return Run(folder=job.folder.root, results=read_json(job.folder.results))
 
@@ -173,7 +176,7 @@ def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[Holdo
 
 
 def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
-    job.reporter.stage(f"measure {title} on {len(prepared)} tasks")
+    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
     with job.watch.stage("evaluation"):
         evaluate(
             lm,
@@ -200,7 +203,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
     if job.processes.any(job.processes.is_first and folder.training.exists()):
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
     lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
-    job.reporter.stage(f"tune on {len(split.train)} tasks, blind to {_names(split)}")
+    job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
     with job.watch.stage("training"):
         mixture, batches = _stream(job, prepared, split, lm)
         job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=0))
@@ -215,6 +218,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
             fingerprint=fingerprint(identity, split.held_out),
             clusters={p.task.name: p.task.clusters for p in taught},
             measure=_dev_measure(job, taught, lm, batches),
+            note=job.reporter.note,
         )
         job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = model_card(job.config.model_dump(mode="json"), None, read_json(folder.mixture), folder.root.name)
@@ -279,6 +283,7 @@ def _stream(
         micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
         processes=job.processes.count,
         hidden_size=hidden_size(lm.model),
+        is_padded=not reads_lines(lm),
     )
     return mixture, batches
 
@@ -286,8 +291,6 @@ def _stream(
 def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int:
     """The setting, or what fits the device: found once a fold, so that a resumed run takes the very same passes."""
     training, packing = job.config.training, job.config.packing
-    if training.compile and (reason := why_not(lm)):
-        job.reporter.note(f"the model is not compiled: {reason}")
     if training.micro_batch_tokens != "auto":
         return training.micro_batch_tokens
     kept = folder.root / "micro_batch.json"

@@ -12,6 +12,7 @@ from flantune.errors import ConfigError, SourceError
 from flantune.mixture.holdout import (
     Fold,
     HoldoutSplit,
+    check_clusters,
     check_task_names,
     folds_of,
     hold_out_fold,
@@ -48,17 +49,20 @@ def prepare_tasks(
         The prepared tasks, and the tasks that were skipped for want of data with the reason.
 
     Raises:
+        ConfigError: What is to be held out is not there.
         SourceError: A task's data is missing and ``data.missing`` is "error".
         flantune.errors.BadRowsError: Too many rows of a split are bad.
     """
     tasks = load_tasks(config.data, root=root)
     for names in config.holdout.task_folds:
         check_task_names(tasks, names)
+    for clusters in config.holdout.folds:
+        check_clusters(tasks, clusters, taxonomy=load_taxonomy(config.holdout.taxonomy))
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
     for number, task in enumerate(tasks):
         if on_task is not None:
-            on_task(number, len(tasks), task.name)
+            on_task(number, len(tasks), f"{task.name}, {number + 1:,} of {len(tasks):,}")
         try:
             found = prepare_task(
                 task,
@@ -73,7 +77,7 @@ def prepare_tasks(
             continue
         prepared.append(_with_present_splits(found))
     if on_task is not None:
-        on_task(len(tasks), len(tasks), "done")
+        on_task(len(tasks), len(tasks), f"{len(tasks):,} of {len(tasks):,}")
     return prepared, skipped
 
 
@@ -106,6 +110,31 @@ def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[s
     split = hold_out_fold(tasks, present, taxonomy=load_taxonomy(config.holdout.taxonomy))
     # The fold keeps its name when some of its tasks had to be left out.
     return replace(split, held_out=held.held_out) if held.tasks else split
+
+
+def numbered_fold(config: RunConfig, number: int) -> Fold:
+    """The fold of this number, counted from 0.
+
+    Raises:
+        ConfigError: There is no such fold.
+    """
+    folds = folds_of(config.holdout)
+    if number < len(folds):
+        return folds[number]
+    there = f"folds 0 to {len(folds) - 1}" if len(folds) > 1 else "fold 0 alone" if folds else "no fold"
+    raise ConfigError(f"there is no fold {number}", where="--fold", hint=f"the run file has {there}")
+
+
+def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> HoldoutSplit:
+    """The division of the tasks that a fold's number names; everything is trained on where nothing is held out.
+
+    Raises:
+        ConfigError: There is no such fold.
+    """
+    if not folds_of(config.holdout) and number == 0:
+        train = tuple(task for task in tasks if "train" in task.splits)
+        return HoldoutSplit(held_out=(), train=train, unseen=(), excluded=())
+    return split_fold(config, tasks, numbered_fold(config, number))
 
 
 def make_tokenizer(config: RunConfig, prepared: Sequence[PreparedTask]) -> tuple[PreTrainedTokenizerBase, Family]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
-from flantune.mixture.holdout import folds_of
-from flantune.planning import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold
+from flantune.planning import make_codec, make_mixture, make_tokenizer, numbered_split, prepare_tasks
 
 if TYPE_CHECKING:
     from flantune.run_file import RunFile
@@ -42,7 +41,7 @@ class Preview:
 
 
 def preview(
-    file: RunFile, *, out: Path, start: int, count: int, only_task: str | None = None, fold: int = 0
+    file: RunFile, *, cache: Path, start: int, count: int, only_task: str | None = None, fold: int = 0
 ) -> Iterator[Preview]:
     """Shows training prompts exactly as the model will get them.
 
@@ -50,11 +49,8 @@ def preview(
         ConfigError: There is no such fold, or no such task is trained on in it.
     """
     config = file.config
-    prepared, _ = prepare_tasks(config, root=file.root, cache=config.data.cache or out / "data")
-    folds = folds_of(config.holdout)
-    if fold >= len(folds):
-        raise ConfigError(f"there are {len(folds)} folds", where=f"--fold {fold}", hint="folds count from 0")
-    split = split_fold(config, [p.task for p in prepared], folds[fold])
+    prepared, _ = prepare_tasks(config, root=file.root, cache=config.data.cache or cache)
+    split = numbered_split(config, [p.task for p in prepared], fold)
     names = [task.name for task in split.train]
     if only_task is not None and only_task not in names:
         hint = did_you_mean(only_task, names) or "trained on: " + ", ".join(names)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flantune.config import RunConfig
 from flantune.contamination.clean import read_clean
 from flantune.errors import EvaluationError, FlantuneError
-from flantune.evaluation.rank import BASELINES
+from flantune.evaluation.rank_classification import BASELINES
 from flantune.evaluation.summary import FoldInput, TaskInfo, summarize
 from flantune.files import read_json, write_json
 from flantune.mixture.holdout import folds_of
@@ -26,12 +26,15 @@ def rescore_run(folder: Path, *, normalization: str | None = None, confidence: f
 
     Args:
         folder: A run folder whose samples are complete.
-        normalization: Another headline normalization: "sum", "token", "character" or "byte".
+        normalization: Another headline normalization: "sum", "token", "character" or "byte", or that of the run file.
         confidence: Another level of the intervals.
 
     Raises:
         FlantuneError: Something the scores need is missing.
     """
+    if not (folder / "config.json").exists() and (folder / "results.json").exists():
+        hint = "repeat `flantune evaluate` with the same --out: what was answered is not asked again"
+        raise EvaluationError("holds an evaluation, not a run", where=str(folder), hint=hint)
     config = read_config(folder)
     changes = {"normalization": normalization, "confidence": confidence}
     wanted = {key: value for key, value in changes.items() if value is not None}

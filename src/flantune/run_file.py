@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from flantune.config import RunConfig
 from flantune.errors import ConfigError, did_you_mean
+from flantune.files import near_file
 
 Tree = dict[str, Any]
 
@@ -52,6 +53,9 @@ def load_run_file(path: Path, *, overrides: Sequence[str] = ()) -> RunFile:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="mend the line named above") from None
+    if "templates" in tree:
+        hint = f'name it in a run file: [data] tasks = ["{path.name}"]; `flantune templates lint` takes it as it is'
+        raise ConfigError("this is a task file, not a run file", where=str(path), hint=hint)
     origins = {key: f"{path.name}:{line}" for key, line in _line_numbers(text).items()}
     for override in overrides:
         key, value = _parse_override(override)
@@ -122,8 +126,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.toml")] if path.parent.is_dir() else [])
-        raise ConfigError("no such run file", where=str(path), hint=near or "see examples/ for run files") from None
+        raise ConfigError(
+            "no such run file", where=str(path), hint=near_file(path) or "see examples/ for run files"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune import __version__
+from flantune.contamination.compared_texts import make_units
 from flantune.contamination.corpus import Block, Corpus, make_corpus
 from flantune.contamination.hashing import expand, ranges
-from flantune.contamination.units import make_units
 from flantune.errors import FlantuneError, SourceError
 from flantune.files import read_json, write_json
 from flantune.mixture.permutation import scramble_array

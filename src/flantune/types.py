@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    # Shapes in signatures; tests compare them with real arrays, nothing looks at them otherwise.
+    from jaxtyping import Int
+
 Row = Mapping[str, Any]
 """One raw row of a dataset, columns by name, as its source gives it."""
 
@@ -177,7 +180,7 @@ class EncodedPrompt:
         contexts: Where continuations follow different contexts, the one of each; empty: all follow ``inputs``.
     """
 
-    inputs: Int32
+    inputs: Int[Int32, " tokens"]
     targets: tuple[Int32, ...]
     contexts: tuple[Int32, ...] = ()
 
@@ -196,10 +199,10 @@ class TargetTokens:
         item: Which continuation of the batch it belongs to, shape [n]; numbered from 0 across the whole batch.
     """
 
-    row: Int32
-    position: Int32
-    token: Int32
-    item: Int32
+    row: Int[Int32, " targets"]
+    position: Int[Int32, " targets"]
+    token: Int[Int32, " targets"]
+    item: Int[Int32, " targets"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,10 +214,10 @@ class DecoderPack:
     continuation when there are several (options); a single training target stays on the trunk.
     """
 
-    tokens: Int32
-    positions: Int32
-    segments: Int32
-    branches: Int32
+    tokens: Int[Int32, "rows length"]
+    positions: Int[Int32, "rows length"]
+    segments: Int[Int32, "rows length"]
+    branches: Int[Int32, "rows length"]
     targets: TargetTokens
 
 
@@ -235,11 +238,11 @@ class EncoderDecoderPack:
         targets: The tokens asked for.
     """
 
-    encoder_tokens: Int32
-    encoder_segments: Int32
-    decoder_tokens: Int32
-    decoder_segments: Int32
-    decoder_contexts: Int32
+    encoder_tokens: Int[Int32, "rows read"]
+    encoder_segments: Int[Int32, "rows read"]
+    decoder_tokens: Int[Int32, "rows written"]
+    decoder_segments: Int[Int32, "rows written"]
+    decoder_contexts: Int[Int32, "rows written"]
     targets: TargetTokens
 
 

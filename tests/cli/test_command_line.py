@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
+import pytest
 from click.testing import CliRunner
 
-from flantune.cli.main import cli
+from flantune.cli.main import cli, main
 
 
 def flantune(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -69,3 +74,56 @@ def test_config_show_json_owns_stdout(tmp_path):
     rows = json.loads(result.stdout)
     assert rows["seed"] == {"value": 7, "origin": "run.toml:1", "help": rows["seed"]["help"]}
     assert rows["training.steps"]["origin"] == "default"
+
+
+def test_a_task_file_is_not_taken_for_a_run_file(tmp_path):
+    (tmp_path / "task.toml").write_text('name = "a"\n[[templates]]\nname = "b"\n', encoding="utf-8")
+    result = flantune("run", "task.toml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "this is a task file" in result.stderr and '[data] tasks = ["task.toml"]' in result.stderr
+
+
+def test_a_cluster_that_is_not_there_is_named_before_any_row_is_read(tmp_path):
+    run_file = '[data]\ncollection = "flan2021"\n[holdout]\nfolds = [["sentimnt"]]\n[model]\npath = "m"\n'
+    (tmp_path / "run.toml").write_text(run_file, encoding="utf-8")
+    result = flantune("run", "run.toml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert 'did you mean "sentiment"?' in result.stderr
+    assert list((tmp_path / "runs/run/data").glob("*")) == []
+
+
+def test_a_full_disk_is_no_traceback(monkeypatch, capsys, tmp_path):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "rows.jsonl"))
+
+    monkeypatch.setattr(cli, "main", full)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err
+    assert "rows.jsonl: No space left on device" in said and "hint: free some space" in said
+
+
+def commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield " ".join((*names, name)), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *names, name)
+
+
+EVERY = dict(commands(cli))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_option_says_what_it_does(name):
+    options = [one for one in EVERY[name].params if isinstance(one, click.Option)]
+    assert [one.opts for one in options if not one.help] == []
+
+
+@pytest.mark.parametrize("name", [name for name, one in EVERY.items() if type(one) is click.Command])
+def test_every_command_shows_an_example_that_it_takes(name):
+    example = EVERY[name].epilog.removeprefix("Example: ")
+    assert example.startswith(f"flantune {name}")
+    words = shlex.split(example)[1 + len(name.split()) :]
+    EVERY[name].make_parser(click.Context(EVERY[name])).parse_args(words)

@@ -8,6 +8,7 @@ import pytest
 
 from flantune.config import RunConfig
 from flantune.errors import ConfigError
+from flantune.files import near_file
 from flantune.run_file import explain, fingerprint, flatten, load_run_file, to_toml
 
 
@@ -32,6 +33,15 @@ def test_missing_file_names_a_near_one(tmp_path):
     write(tmp_path, "")
     with pytest.raises(ConfigError, match=r'did you mean "run.toml"'):
         load_run_file(tmp_path / "rum.toml")
+
+
+def test_a_missing_file_is_not_taken_for_one_with_the_same_ending_alone(tmp_path):
+    for name in ("model.toml", "rows.csv", "rows.toml"):
+        (tmp_path / name).touch()
+    assert near_file(tmp_path / "nope.toml") == ""
+    assert near_file(tmp_path / "row.csv") == 'did you mean "rows.csv"?'
+    assert near_file(tmp_path / "modle.toml") == 'did you mean "model.toml"?'
+    assert near_file(tmp_path / "no folder/rows.csv") == ""
 
 
 def test_broken_toml_says_where(tmp_path):

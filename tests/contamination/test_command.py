@@ -95,5 +95,5 @@ def test_one_fold_and_other_limits(run_file):
 
 
 def test_mistakes_are_named(run_file):
-    assert "there are 2 folds" in str(run(run_file, "--fold", 2).exception)
+    assert "there is no fold 2" in str(run(run_file, "--fold", 2).exception)
     assert "nothing is held out" in str(run(run_file, "--set", "holdout.folds=[]").exception)

@@ -12,13 +12,13 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.engine import score_prompts
 from flantune.evaluation.evaluate import _codec
 from flantune.evaluation.metrics import find_metric
-from flantune.evaluation.presets import PRESETS, scoring_protocol
 from flantune.evaluation.protocol import Protocol, questions
-from flantune.evaluation.rank import BASELINES, option_scores
+from flantune.evaluation.rank_classification import BASELINES, option_scores
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.store import ScoreStore
 from flantune.evaluation.tables import columns_of, read_tables
 from flantune.prompts.render import render
+from flantune.scoring_protocols import PRESETS, scoring_protocol
 from flantune.types import Prompt
 
 from .made import PackingSettings, PromptSettings, color_examples, make_model, make_task, run

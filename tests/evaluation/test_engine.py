@@ -14,9 +14,8 @@ import torch
 
 from flantune.config import EvaluationSettings, PromptSettings
 from flantune.errors import EvaluationError
-from flantune.evaluation import engine, running
+from flantune.evaluation import engine, halving
 from flantune.evaluation.engine import PromptScorer, score_prompts
-from flantune.evaluation.presets import PRESETS
 from flantune.evaluation.protocol import Protocol, questions
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.store import ScoreStore
@@ -24,6 +23,7 @@ from flantune.models.option_scores import OptionScorer
 from flantune.models.scoring_check import scoring_layout
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.scoring_protocols import PRESETS
 from flantune.types import Prompt, Template
 
 from .made import COLORS, color_examples, generation_examples, make_model, make_task, run
@@ -109,7 +109,7 @@ def test_what_few_shot_prompts_share_is_read_once(llama, monkeypatch):
     scorer = PromptScorer(llama, codec, store=None, batch_tokens=8192)
     fed.clear()
     scorer.score(prompts)
-    assert scorer.layout == "prefix"
+    assert scorer.layout == "line"
     assert sum(fed) < 0.4 * sum(lengths)
 
 
@@ -290,7 +290,7 @@ def test_halves_hold_all_requests(llama):
     from flantune.packing.scoring import ScoringBatch
 
     batch = ScoringBatch(layout="tree", units=(4, 2, 9), positions=30)
-    assert [(half.units, half.positions) for half in running.halves(batch)] == [((4, 2), 20), ((9,), 10)]
+    assert [(half.units, half.positions) for half in halving.halves(batch)] == [((4, 2), 20), ((9,), 10)]
 
 
 def work(folder: Path, environment: dict[str, str], told) -> None:

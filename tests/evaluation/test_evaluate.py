@@ -9,12 +9,12 @@ import torch
 
 from flantune.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.errors import EvaluationError
-from flantune.evaluation import answering, engine
+from flantune.evaluation import engine, shared_writing
 from flantune.evaluation import evaluate as evaluate_module
 from flantune.evaluation.engine import PromptScorer
 from flantune.evaluation.evaluate import Progress
 from flantune.evaluation.protocol import Protocol, drawn_rows, questions, sample_rows
-from flantune.evaluation.rank import choose
+from flantune.evaluation.rank_classification import choose
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.summary import FoldInput, summarize
 from flantune.evaluation.writing import Written
@@ -370,7 +370,7 @@ def test_what_follows_a_few_shot_answer_is_cut_off_for_every_model(llama, tmp_pa
         text = cut_at_stop("a cat\n\nAnimal 9 is", stop)
         return [(Written(text=text, tokens=(), finish="length"),) for _ in prompts]
 
-    monkeypatch.setattr(answering, "write_answers", say)
+    monkeypatch.setattr(shared_writing, "write_answers", say)
     prepared = make_task({"train": generation_examples(9, start=50), "test": generation_examples(3)}, kind="generation")
     (done,) = run(llama, prepared, tmp_path, shots=(0, 1))
     assert {(s.shots, s.prediction) for s in read_samples(done.path)} == {(0, "a cat\n\nAnimal 9 is"), (1, "a cat")}

@@ -10,7 +10,7 @@ import pytest
 from flantune.config import EvaluationSettings, PromptSettings
 from flantune.evaluation.metrics import find_metric
 from flantune.evaluation.protocol import Protocol, questions
-from flantune.evaluation.rank import choose
+from flantune.evaluation.rank_classification import choose
 from flantune.evaluation.samples import ArrangedSample, arranged, read_samples, write_samples
 from flantune.evaluation.summary import FoldInput, summarize
 from flantune.types import Sample

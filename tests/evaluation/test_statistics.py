@@ -331,3 +331,10 @@ def test_agreement_counts_rows_that_all_templates_answer_alike():
     assert agreement_rate(np.array([[2, 2], [0, 1]])) == 0.5
     assert agreement_rate(np.array([[2], [0]])) == 1.0
     assert agreement_rate(np.array([[1, -1, 0], [1, -1, 1]])) == 0.5
+
+
+def test_rows_that_their_templates_split_evenly_say_nothing():
+    """With two templates such rows are neither right nor wrong; counted as wrong they would make a winner of nobody."""
+    split, settled = np.array([[1.0, 0.0]] * 20), np.array([[1.0, 1.0], [0.0, 0.0]] * 10)
+    assert mcnemar_p(split, settled) == mcnemar_p(settled, split) == 1.0
+    assert mcnemar_p(np.zeros((8, 2)), np.ones((8, 2))) == pytest.approx(2 / 2**8)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from random import Random
 
+import numpy as np
 import pytest
 
-from flantune.errors import TaskError, TemplateError
+from flantune.config import PromptSettings
+from flantune.errors import ConfigError, TaskError, TemplateError
 from flantune.evaluating import EvaluationRequest, evaluate_models
-from flantune.evaluation.presets import PRESETS
-from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader, read_filters
+from flantune.harness.filters import read_filters
+from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
 from flantune.harness.read import harness_parts
 from flantune.prompts.layout import inputs_text
+from flantune.scoring_protocols import PRESETS
+from flantune.suites.scores import grade_part
 from flantune.suites.suite import SuiteData
 from flantune.types import Sample
 
@@ -44,6 +48,7 @@ metric_list:
   - {metric: acc, aggregation: mean, higher_is_better: true}
   - {metric: acc_norm}
   - {metric: mcc}
+  - {metric: brier_score}
 """
 )
 WRITE = (
@@ -106,7 +111,8 @@ def test_choices_are_scored_behind_the_delimiter_and_exemplars_are_those_the_har
         assert inputs_text(part.prompts[at], part.layout) == f"{text}{row['passage'].strip()}\nWhat was bought?"
         assert part.prompts[at].options == tuple(row["choices"]) and part.prompts[at].answer == row["label"]
     assert part.layout.target_separator == " " and part.shots == 2
-    assert part.grader.metrics == ("acc,none", "acc_norm,none") and part.notes == ("the metric mcc is not computed",)
+    assert part.grader.metrics == ("acc,none", "acc_norm,none", "mcc,none")
+    assert part.notes == ("the metric brier_score is not computed",)
     assert part.chance == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 2 + 1 / 3) / 5)
 
 
@@ -138,9 +144,10 @@ def test_a_group_is_its_tasks_wherever_they_lie_below_it(folder):
     path = write(folder, "group: all\ntask:\n  - shop\n  - task: deep\n    num_fewshot: 0\n", "all.yaml")
     found = harness_parts([path], SuiteData(limit=2))
     assert [(one.part.score, one.part.name, one.part.shots) for one in found] == [
-        ("all", "shop", 2),
-        ("all", "deep", 0),
+        ("shop", "shop", 2),
+        ("deep", "deep", 0),
     ]
+    assert all("the tasks of all share no metric, so they are not averaged" in one.part.notes for one in found)
     assert [(one.total, len(one.rows)) for one in found] == [(5, 2), (5, 2)]
     with pytest.raises(TaskError, match='no task, group or tag "absent"'):
         harness_parts([write(folder, "group: g\ntask: [absent]\n", "g.yaml")], SuiteData())
@@ -152,11 +159,11 @@ def test_a_group_is_its_tasks_wherever_they_lie_below_it(folder):
         ("process_docs: !function utils.clean", "flantune runs no code of task files"),
         ("doc_to_text: !function utils.text", "!function utils.text is Python code"),
         ("output_type: loglikelihood_rolling", "loglikelihood_rolling is not read"),
-        ("fewshot_spilt: train", 'unknown key did you mean "fewshot_split"?'),
+        ("fewshot_spilt: train", 'unknown key, did you mean "fewshot_split"?'),
         ("doc_to_text: '{{nothing}}'", "columns: passage, choices, label"),
         ("doc_to_text: '{{passage.__class__.__mro__}}'", "cannot be rendered"),
         ("doc_to_text: label", "choices inside the question"),
-        ("metric_list: [{metric: f1}]", "metric_list: none of f1"),
+        ("metric_list: [{metric: ter}]", "metric_list: none of ter"),
         ("test_split: exam", 'no split "exam"; there are train, test'),
         ("dataset_path: null", "dataset_path"),
     ],
@@ -166,6 +173,121 @@ def test_what_cannot_be_done_is_refused_with_its_place(folder, change, said):
     kept = [line for line in CHOICE.splitlines() if not line.startswith(f"{key}:")]
     kept = [line for line in kept if key != "metric_list" or not line.startswith("  - {metric")]
     assert said in refused(folder, "\n".join([*kept, change, ""]))
+
+
+def test_a_refusal_names_the_line_and_what_to_do_instead(folder):
+    write(folder, BASE.lstrip() + "process_docs: !function utils.clean\n", "_base.yaml")
+    text = "include: _base.yaml\ntask: shop\ndoc_to_text: '{{passage}}'\ndoc_to_target: !function utils.target\n"
+    said = refused(folder, text)
+    assert "  line 8 of _base.yaml, process_docs: a function that changes rows" in said
+    assert "  line 4, doc_to_target: !function utils.target is Python code" in said
+    hint = said.partition("hint: ")[2]
+    assert "process_docs: write the rows it makes into a JSON file" in hint and "doc_to_target: write what it" in hint
+
+
+def test_code_that_nothing_asks_for_is_no_reason_to_refuse(folder):
+    text = CHOICE.replace("num_fewshot: 2", "num_fewshot: 0").replace("{metric: mcc}", "{metric: !function utils.own}")
+    text += (
+        "fewshot_config: {doc_to_text: !function utils.shown}\ndoc_to_decontamination_query: !function utils.query\n"
+    )
+    part = read(folder, text).part
+    assert part.grader.metrics == ("acc,none", "acc_norm,none")
+    assert part.notes[0] == "the metric !function utils.own is not computed"
+    with pytest.raises(TaskError, match=r"fewshot_config\.doc_to_text: !function utils\.shown"):
+        read(folder, text, shots=1)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "question", "begun", "shown"),
+    [
+        ("Answer:", "{{passage | trim}}", "Item 6: the apple. Answer:", "Answer: "),
+        ("Answer: ", "{{passage | trim}}\\n", "Item 6: the apple.\nAnswer: ", "Answer: "),
+        ("{{choices | length}} things:", "{{passage | trim}}", "Item 6: the apple. 2 things:", "things: "),
+    ],
+)
+def test_the_beginning_of_an_answer_stands_where_the_harness_puts_it(folder, prefix, question, begun, shown):
+    """Checked against lm-eval 0.4.13: a delimiter before it unless a space is there, a space behind it likewise."""
+    text = CHOICE.replace("{{passage | trim}}\\nWhat was bought?", question) + f'gen_prefix: "{prefix}"\n'
+    found = read(folder, text)
+    whole = inputs_text(found.part.prompts[0], found.part.layout)
+    assert whole.endswith("\n\n" + begun) and found.part.layout.target_separator == " "
+    blocks = whole.removeprefix("About shops.\n\n").split("\n\n")[:2]
+    assert all(block.split(shown)[1] in THINGS for block in blocks), blocks
+
+
+def test_the_beginning_of_an_answer_is_not_put_into_a_users_turn(folder):
+    path = write(folder, CHOICE + 'gen_prefix: "Answer:"\n')
+    asked = EvaluationRequest(
+        models=("org/model",), out=folder / "out", harness=(path,), prompts=PromptSettings(chat=True)
+    )
+    with pytest.raises(ConfigError, match="gen_prefix is not read with --chat"):
+        evaluate_models(asked)
+
+
+def test_targets_that_are_no_choice_are_found_before_anything_is_asked(folder):
+    wrong = CHOICE.replace("doc_to_target: label", "doc_to_target: labell")
+    assert "an exemplar has no right answer: doc_to_target makes 'labell'" in refused(folder, wrong)
+    said = refused(folder, wrong.replace("num_fewshot: 2", "num_fewshot: 0"))
+    assert "no question has a right choice: doc_to_target makes 'labell', the choices are 'apple'" in said
+    assert "columns: passage, choices, label" in said
+    part = read(folder, CHOICE.replace("doc_to_target: label", "doc_to_target: drum"), shots=0).part
+    assert part.notes[-1].startswith("4 questions of 5 have no right choice and count as wrong; row 0: ")
+
+
+@pytest.mark.parametrize("key", ["doc_to_text", "doc_to_target"])
+def test_a_word_that_names_no_column_is_refused(folder, key):
+    lines = [line for line in WRITE.splitlines() if not line.startswith(f"{key}:")]
+    said = refused(folder, "\n".join([*lines, f"{key}: pasage", ""]))
+    assert f'{key}: there is no column "pasage"' in said and 'did you mean "passage"?' in said
+
+
+def test_a_file_that_is_not_there_is_named_with_its_neighbor(folder):
+    write(folder, CHOICE, "shop.yaml")
+    with pytest.raises(TaskError, match=r'did you mean "shop\.yaml"'):
+        harness_parts([folder / "shpo.yaml"], SuiteData())
+
+
+def test_drawn_answers_and_beams_are_said_not_to_be_done(folder):
+    text = WRITE.replace("max_gen_toks: 6", "max_completion_tokens: 7, do_sample: true, num_beams: 3")
+    part = read(folder, text).part
+    assert part.max_new_tokens == 7
+    assert [note.split(";")[0] for note in part.notes] == [
+        "the file asks for drawn answers", "the file asks for 3 beams",
+    ]  # fmt: skip
+
+
+def test_metrics_over_all_answers_are_those_of_the_libraries_that_the_harness_calls(folder):
+    import sacrebleu
+
+    part = read(folder, WRITE.partition("filter_list")[0] + "metric_list: [{metric: bleu}, {metric: chrf}]\n").part
+    said = ["the red apple on a table", "bread and butter, please", "", "drums", "a candle is burning in the hall"]
+    wanted = ["the red apple lies on a table", "bread, butter and jam", "drum", "drum", "a candle burns in the hall"]
+    samples = [
+        sample(row=at, prediction=text, references=(reference,))
+        for at, (text, reference) in enumerate(zip(said, wanted, strict=True))
+    ]
+    scores = grade_part(part, samples, LM_EVAL)
+    assert 100 * scores.point("bleu,none") == pytest.approx(sacrebleu.corpus_bleu(said, [wanted]).score, abs=1e-9)
+    assert 100 * scores.point("chrf,none") == pytest.approx(sacrebleu.corpus_chrf(said, [wanted]).score, abs=1e-9)
+    mean = scores.mean("bleu,none", confidence=0.95)
+    assert mean.value == scores.point("bleu,none") and mean.se > 0
+
+
+def test_f1_and_mcc_are_over_all_questions(folder):
+    text = CHOICE.replace("doc_to_choice: choices", "doc_to_choice: ['no', 'yes']")
+    text = text.replace("doc_to_target: label", "doc_to_target: '{{label % 2}}'").replace("acc_norm", "f1")
+    part = read(folder, text).part
+    chosen = [1, 1, 0, 1, 0]
+    golds = [prompt.answer for prompt in part.prompts]
+    samples = [
+        sample(row=at, options=("no", "yes"), answer=golds[at], scores=(-1.0, -2.0) if not pick else (-2.0, -1.0))
+        for at, pick in enumerate(chosen)
+    ]
+    scores = grade_part(part, samples, LM_EVAL)
+    hits = sum(pick and gold for pick, gold in zip(chosen, golds, strict=True))
+    assert scores.point("f1,none") == pytest.approx(2 * hits / (sum(chosen) + sum(golds)))
+    assert scores.point("mcc,none") == pytest.approx(np.corrcoef(chosen, golds)[0, 1])
+    assert scores.span("mcc,none") == (-1.0, 1.0)
 
 
 def test_all_problems_of_a_file_come_at_once(folder):
@@ -246,8 +368,31 @@ def test_accuracies_are_by_sum_by_characters_and_by_bytes():
     ],
 )
 def test_filters_do_what_the_harness_does(steps, text, answer):
-    (found,) = read_filters([{"name": "f", "filter": steps}], where="here")
-    assert found.apply(text) == answer
+    (found,), notes = read_filters([{"name": "f", "filter": steps}], where="here")
+    assert found.apply(text) == answer and not notes
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("It is (C), I think (A).", "(C)"),  # what the pattern finds
+        ("Surely ROME, the city.", "(B)"),  # a choice's own text, case and marks aside
+        ("New York State it is", "(C)"),  # the longer of two choices that start alike
+        ("Answer: D", "(D)"),  # a letter behind a colon
+        ("No idea", "[invalid]"),
+    ],
+)
+def test_a_choice_is_found_by_pattern_by_text_or_by_letter(text, answer):
+    step = {"function": "multi_choice_regex", "regex_pattern": r"(\([A-Z]\))", "ignore_case": True}
+    (found,), _ = read_filters([{"name": "f", "filter": [step | {"ignore_punctuation": True}]}], where="here")
+    assert found.apply(text, ("Paris", "Rome", "New York State", "New York")) == answer
+
+
+def test_a_filter_that_is_not_done_is_left_out_when_another_is_left():
+    """The names under which the harness reports the others stay."""
+    entries = [{"name": "vote", "filter": [{"function": "majority_vote"}]}, {"name": "plain", "filter": []}]
+    (found,), notes = read_filters(entries, where="here")
+    assert found.name == "plain" and notes == ['the filter vote is left out: "majority_vote" is not done']
 
 
 def test_an_unknown_filter_is_refused():
@@ -256,7 +401,7 @@ def test_an_unknown_filter_is_refused():
 
 
 def test_exact_match_is_of_the_text_as_it_is():
-    plain = HarnessTextGrader(filters=read_filters(None, where=""), options={})
+    plain = HarnessTextGrader(filters=read_filters(None, where="")[0])
     said = sample(prediction=" 4", references=("4",))
     assert plain.grade(said, LM_EVAL).metrics == {"exact_match,none": 0.0}
     loose = HarnessTextGrader(filters=plain.filters, options={"regexes_to_ignore": [" ", r"\."], "ignore_case": True})
@@ -274,7 +419,7 @@ def test_a_model_is_asked_and_results_are_written_as_the_harness_writes_them(fol
     results = evaluate_models(request)
     assert [one.score for one in results.scores] == ["all", "sums"] and results.is_reportable
     assert results.scores[0].protocol == LM_EVAL.fingerprint
-    assert set(results.scores[0].other_metrics) == {"acc_norm,none"}
+    assert set(results.scores[0].other_metrics) == {"acc_norm,none", "mcc,none"}
     (file,) = export.rglob("results_*.json")
     stored = json.loads(file.read_text())
     shop = stored["results"]["shop"]
@@ -285,6 +430,18 @@ def test_a_model_is_asked_and_results_are_written_as_the_harness_writes_them(fol
     assert stored["groups"]["all"]["acc_stderr,none"] == pytest.approx(shop["acc_stderr,none"])
     assert stored["group_subtasks"] == {"all": ["shop"]} and stored["n-shot"] == {"shop": 2, "sums": 1}
     assert stored["n-samples"]["shop"] == {"original": 5, "effective": 5} and stored["versions"]["shop"] == 2.0
+    assert set(stored) >= {
+        "results", "groups", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples",
+        "config",
+        "git_hash", "date", "pretty_env_info", "transformers_version", "lm_eval_version", "upper_git_hash",
+        "task_hashes",
+        "tokenizer_pad_token", "tokenizer_eos_token", "tokenizer_bos_token", "eot_token_id", "max_length",
+        "model_source", "model_name", "model_name_sanitized", "system_instruction", "system_instruction_sha",
+        "fewshot_as_multiturn", "chat_template", "chat_template_sha", "total_evaluation_time_seconds",
+    }  # fmt: skip
+    assert stored["tokenizer_pad_token"] == ["<pad>", "0"] and len(stored["task_hashes"]["shop"]) == 64
+    assert stored["higher_is_better"]["all"] == {"acc": True, "acc_norm": True, "mcc": True}
+    assert stored["groups"]["all"]["sample_count"]["acc,none"] == 5
     assert stored["configs"]["shop"]["dataset_kwargs"] == {"data_files": {"train": "train.jsonl", "test": "test.jsonl"}}
     _check_samples(export, rows=list(rows(5, start=6)))
 
@@ -297,7 +454,8 @@ def _check_samples(export, *, rows) -> None:
     assert first["arguments"]["gen_args_1"]["arg_1"] == " bread" and first["target"] == "0"
     assert len(first["resps"]) == 2 and first["resps"][0][0][0] == first["filtered_resps"][0][0]
     assert float(first["filtered_resps"][0][0]) < 0 and first["filtered_resps"][0][1] in {"True", "False"}
-    assert first["metrics"] == ["acc", "acc_norm"] and first["acc"] in {0.0, 1.0} and first["filter"] == "none"
+    assert first["metrics"] == ["acc", "acc_norm", "mcc"] and first["acc"] in {0.0, 1.0} and first["filter"] == "none"
+    assert first["mcc"][0] == int(first["target"]) and first["mcc"][1] in range(2)
     assert {"doc_hash", "prompt_hash", "target_hash"} <= set(first)
     (file,) = export.rglob("samples_sums_*.jsonl")
     lines = [json.loads(line) for line in file.read_text().splitlines()]

@@ -61,6 +61,33 @@ def test_two_models_answer_and_repeating_the_command_changes_nothing(models, pro
     assert len(read_answers(out)) == 6
 
 
+def test_chat_models_are_asked_in_their_template(models, prompts, tmp_path, monkeypatch):
+    seen = []
+
+    def spy(lm, asked, *, codec, **values):
+        seen.append(
+            (
+                codec.chat is not None,
+                [lm.tokenizer.decode(one.inputs) for one in codec.encode_prompts(asked, continuations="none") if one],
+            )
+        )
+        return []
+
+    monkeypatch.setattr("flantune.evaluation.writing.write_answers", spy)
+    template = tmp_path / "chat.jinja"
+    template.write_text(
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}", encoding="utf-8"
+    )
+    command = ("answer", prompts, models / "llama", "--out", tmp_path / "answers.jsonl")
+    invoke(*command, "--chat", "--chat-template", template, "--system", "Be brief.")
+    invoke(*command)
+    assert [is_chat for is_chat, _ in seen] == [True, False]
+    assert seen[0][1][0].startswith("<system>Be brief.") and "<user>Is the sky blue?" in seen[0][1][0]
+    assert "<user>" not in seen[1][1][0]
+    result = CliRunner().invoke(cli, [str(one) for one in (*command, "--system", "Be brief.")])
+    assert "says nothing without --chat" in str(result.exception)
+
+
 def test_other_settings_do_not_mix_in(models, prompts, tmp_path):
     out = tmp_path / "answers.jsonl"
     invoke("answer", prompts, models / "llama", "--out", out, "--max-new-tokens", 4)

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from flantune.errors import EvaluationError, SourceError
 from flantune.judging.answers import (
@@ -192,6 +193,26 @@ class TestSummary:
         assert found.p_value == pytest.approx(0.2890625), "sign test of 6 against 2"
         assert found.wilson.low < found.win_rate < found.wilson.high
         assert found.bootstrap.low < found.win_rate < found.bootstrap.high
+        assert found.q == found.p_value, "a single pair"
+        assert found.detectable > abs(found.win_rate - 0.5), "what was not found was hardly to be seen"
+
+    def test_rates_are_adjusted_for_looking_at_all_pairs(self):
+        rows = [
+            Answer(id=str(at), prompt=str(at), model=model, answer=f"{model} {at}")
+            for at in range(20)
+            for model in ("a", "b", "c")
+        ]
+        pairs = comparisons(rows, seed=0)
+        ratings = [
+            Rating(
+                comparison=one.key, prompt=one.left.id, left=one.left.model, right=one.right.model,
+                choice="left" if (one.left.model < one.right.model) == (int(one.left.id) % 5 > 0) else "right",
+            )
+            for one in pairs
+        ]  # fmt: skip
+        found = summarize(pairs, ratings).pairs
+        expected = scipy.stats.false_discovery_control([pair.p_value for pair in found])
+        assert len(found) == 3 and [pair.q for pair in found] == pytest.approx(expected)
 
     def test_turned_sides_do_not_turn_the_outcome(self):
         for seed in range(3):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tests.training.small import SIZES, make_lm, prompt, settings, tune_small, weights_digest
 
 from flantune.config import LoraSettings, ModelSettings, PromptTuningSettings
-from flantune.errors import ModelError
+from flantune.errors import ModelError, TrainingError
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.forward import target_logprobs
 from flantune.models.load import load_config, load_model, load_tokenizer, quantization, save_model
@@ -171,6 +171,42 @@ def test_an_adapters_folder_loads_as_a_model(bases, tmp_path, architecture, kind
     assert len(load_tokenizer(ModelSettings(path=str(folder)))) == len(lm.tokenizer)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_beside_another_base_is_an_error(tmp_path, kind):
+    """A base model that was tuned on, or replaced, under the same name: the adapter would be noise beside it."""
+    base = save_model(make_lm("llama"), tmp_path / "base", card="")
+    folder = save_model(adapted(base, kind), tmp_path / "adapter", card="")
+    model = ModelSettings(path=str(folder), device="cpu")
+    digest = load_model(model).adapter.base
+    assert json.loads((folder / "adapter_base.json").read_text())["weights"] == digest != ""
+    # The same weights under another name are the same base, and what is saved again still says so.
+    base = base.rename(tmp_path / "moved")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": str(base)}))
+    again = save_model(load_model(model), tmp_path / "again", card="")
+    assert json.loads((again / "adapter_base.json").read_text())["weights"] == digest
+    other = make_lm("llama")
+    with torch.no_grad():
+        next(other.model.parameters()).view(-1)[0] += 1e-3
+    save_model(other, base, card="")
+    with pytest.raises(ModelError, match="trained beside other weights than the base model has now") as caught:
+        merged(load_model(model)) if kind == "lora" else load_model(model)
+    assert str(folder) in str(caught.value) and '"base_model_name_or_path"' in caught.value.hint
+    # Of an adapter that other programs made nothing is known.
+    (folder / "adapter_base.json").unlink()
+    assert load_model(model).adapter.base != digest
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_resuming_beside_another_base_is_an_error(bases, tmp_path, kind):
+    plan = settings(steps=4, checkpoint_every=2, dropout=0.0)
+    lm = adapted(bases / "llama", kind)
+    tune_small(tmp_path, lm, plan.model_copy(update={"steps": 2}), batches=batches_of(lm), fingerprint="two")
+    other = adapted(save_model(make_lm("llama", seed=7), tmp_path / "other", card=""), kind)
+    with pytest.raises(TrainingError, match="what differs: the frozen weights of the base model"):
+        tune_small(tmp_path, other, plan.model_copy(update={"steps": 2}), batches=batches_of(other), fingerprint="two")
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_merged_is_one_ordinary_model_with_the_same_answers(bases, tmp_path, architecture):
     lm = shaken(adapted(bases / architecture, "lora"))
@@ -281,7 +317,7 @@ def test_four_bits_without_a_gpu_is_an_error():
 
 def test_without_peft_the_error_says_what_to_install(bases, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(ModelError, match=r"pip install flantune\[peft\]"):
+    with pytest.raises(ModelError, match=r"pip install -e '\.\[peft\]'"):
         adapted(bases / "llama", "lora")
 
 

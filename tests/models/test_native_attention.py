@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from tests.models.test_training_form import distance, gradients, pack_of
 from flantune.models import native, native_build
 from flantune.models.arithmetic import TrainingForm
 from flantune.models.attention import segment_attention
-from flantune.models.compiled import why_attention_is_not
 from flantune.models.segments import Rule
 
 LONG = [513, 300, 145, 96, 64, 33, 17, 16, 15, 5, 1, 1]
@@ -207,7 +207,7 @@ def test_a_compiler_that_fails_is_told_and_training_goes_on(forgotten, tmp_path,
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(torch, "compile", lambda forward, **_: forward)
     made = made_small("llama", tokenizer)
-    assert "the disk of the compiler is full" in why_attention_is_not(made)
+    assert "the disk of the compiler is full" in native.why_not_native(made.compute_dtype)
     assert not list((tmp_path / "cache/flantune").iterdir())
     with native.in_use():
         assert not native.is_for(*lines_of([5], [5], 1, 1, 16), Rule(scale=1.0, is_causal=True))
@@ -251,7 +251,7 @@ def test_two_processes_build_at_once(program, tmp_path):
     assert [path.suffix for path in Path(tmp_path / "flantune").iterdir()] == [".so"]
 
 
-def test_training_compiled_uses_it_and_gradients_are_the_same(program, tokenizer, monkeypatch):
+def test_training_uses_it_compiled_or_not_and_gradients_are_the_same(program, tokenizer, monkeypatch):
     """Of all layers, with T5's bias and its attention across; a Llama-like model: ``test_compiled``."""
     # The compiler itself takes long: everything but the writing of the program.
     usual = torch.compile
@@ -262,10 +262,12 @@ def test_training_compiled_uses_it_and_gradients_are_the_same(program, tokenizer
     monkeypatch.setattr(native, "forward_natively", lambda *given: (calls.append("forward"), forward(*given))[1])
     made = made_small("t5", tokenizer)
     torch._dynamo.reset()
-    form, eager = TrainingForm(made, is_compiled=True), TrainingForm(made, is_lean=False)
-    pack = pack_of(made)
-    expected = gradients(made, eager, [pack])
+    pack, without = pack_of(made), TrainingForm(made, is_lean=False)
+    without._attention = nullcontext
+    expected = gradients(made, without, [pack])
     assert not calls
-    assert distance(gradients(made, form, [pack]), expected) < 1e-5
-    assert len(calls) == 6
-    assert distance(gradients(made, eager, [pack]), expected) == 0.0
+    for number, is_compiled in enumerate((True, False), 1):
+        form = TrainingForm(made, is_compiled=is_compiled, is_lean=False)
+        assert distance(gradients(made, form, [pack]), expected) < 1e-5
+        assert len(calls) == 6 * number
+    assert distance(gradients(made, without, [pack]), expected) == 0.0

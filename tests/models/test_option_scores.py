@@ -18,10 +18,11 @@ from flantune.types import EncodedPrompt
 SMALL = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 GATED = {**SMALL, "intermediate_size": 64}
 OTHERS = {
-    "mistral": ("Mistral", {**GATED, "num_key_value_heads": 1, "sliding_window": 8}, "prefix"),
+    "mistral": ("Mistral", {**GATED, "num_key_value_heads": 1, "sliding_window": 8}, "line"),
+    # Eager attention cannot be exchanged for another.
     "gemma2": ("Gemma2", {**GATED, "num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8}, "prefix"),
-    "qwen3": ("Qwen3", {**GATED, "num_key_value_heads": 1, "head_dim": 16}, "prefix"),
-    "opt": ("OPT", {**SMALL, "ffn_dim": 64, "word_embed_proj_dim": 32}, "prefix"),
+    "qwen3": ("Qwen3", {**GATED, "num_key_value_heads": 1, "head_dim": 16}, "line"),
+    "opt": ("OPT", {**SMALL, "ffn_dim": 64, "word_embed_proj_dim": 32}, "line"),
     # Their biases follow the distance in the row, whatever position ids say.
     "bloom": ("Bloom", {"vocab_size": 320, "hidden_size": 32, "n_layer": 2, "n_head": 2}, "cache"),
     "mpt": ("Mpt", {"vocab_size": 320, "d_model": 32, "n_layers": 2, "n_heads": 2}, "cache"),
@@ -98,7 +99,7 @@ def by_hand(lm, units) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("layout", ["prefix", "line", "tree", "cache", "rows"])
 def test_every_layout_gives_the_scores_of_each_option_alone(lm, layout):
-    if layout in {"encoder-decoder": ("prefix", "cache"), "decoder-only": ("line",)}[lm.family]:
+    if layout in {"encoder-decoder": ("prefix", "cache"), "decoder-only": ()}[lm.family]:
         pytest.skip("not for this family")
     units = requests(9)
     sums, greedy = scores(lm, one_by_one(units) if layout == "rows" else units, layout)
@@ -110,9 +111,10 @@ def test_every_layout_gives_the_scores_of_each_option_alone(lm, layout):
 def test_prefixes_are_used_where_the_plan_says_so(lm):
     if lm.family == "encoder-decoder":
         pytest.skip("an encoder reads each prompt whole")
-    plan = plan_scoring(requests(9), family=lm.family, layout="prefix", batch_tokens=200, pass_cost=2)
-    assert all(len(batch.prefix) >= 14 for batch in plan)
-    assert scoring_layout(lm).layout == "prefix"
+    for layout in ("prefix", "line"):
+        plan = plan_scoring(requests(20), family=lm.family, layout=layout, batch_tokens=200, pass_cost=2)
+        assert all(len(batch.prefix) >= 14 for batch in plan)
+    assert scoring_layout(lm).layout == "line"
 
 
 def test_a_shared_prefix_is_one_copy_whatever_the_rows(lm):
@@ -135,9 +137,16 @@ def test_the_ladder_finds_what_a_model_allows(name, tokenizer):
     assert (greedy == first).all()
 
 
+def test_another_attention_chosen_later_is_tried_anew(tokenizer):
+    lm = make("qwen3", tokenizer)
+    assert scoring_layout(lm).layout == "line"
+    lm.model.set_attn_implementation("eager")
+    assert scoring_layout(lm).layout == "prefix"
+
+
 def test_what_is_refused_says_why(tokenizer):
     report = scoring_layout(make("mpt", tokenizer))
-    assert [reason.split(":")[0] for reason in report.refused] == ["prefix", "tree"]
+    assert [reason.split(":")[0] for reason in report.refused] == ["line", "prefix", "tree"]
     assert "differs by" in report.refused[1]
 
 

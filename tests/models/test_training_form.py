@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -65,7 +66,7 @@ def test_rounded_weights_are_as_near_to_float32_as_autocast(lm):
     class Autocast(TrainingForm):
         def __init__(self) -> None:
             self._modules, self._weights, self._copies, self._compiled = [], [], {}, None
-            self._keeps_inputs_only = False
+            self._keeps_inputs_only, self._attention = False, nullcontext
 
     assert distance(rounded, exact) < 2.5 * distance(gradients(half, Autocast(), [pack_of(lm)]), exact)
 

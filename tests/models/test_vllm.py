@@ -7,13 +7,14 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from flantune.config import ScratchSettings
 from flantune.errors import ModelError
 from flantune.models.decoding import Decoding
 from flantune.models.load import load_tokenizer
 from flantune.models.scratch import build_model
-from flantune.models.vllm import vllm_writer
+from flantune.models.vllm import _free_share, vllm_writer
 
 INPUTS = [np.array([5, 6, 7], dtype=np.int32), np.array([8], dtype=np.int32)]
 
@@ -67,6 +68,13 @@ def test_settings_arrive_under_vllms_names(lm, seen):
     ]  # fmt: skip
 
 
+def test_vllm_takes_only_what_the_model_beside_it_leaves_free(lm, monkeypatch):
+    """It refuses to start where less memory is free than the share of the whole that it was told to take."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (30, 100))
+    assert _free_share(torch.device("cuda")) == pytest.approx(0.27)
+    assert _free_share(lm.device) == 0.9
+
+
 def test_greedy_asks_for_one_answer_and_gives_it_to_every_sample(lm, seen):
     found = list(vllm_writer(lm)(lm, INPUTS, Decoding(max_new_tokens=2), samples=2, batch_tokens=100))
     assert seen.parameters.n == 1
@@ -76,7 +84,7 @@ def test_greedy_asks_for_one_answer_and_gives_it_to_every_sample(lm, seen):
 
 def test_without_vllm_the_error_says_how_to_get_it(lm, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(ModelError, match=r"pip install flantune\[vllm\]"):
+    with pytest.raises(ModelError, match=r"pip install -e '\.\[vllm\]'"):
         vllm_writer(lm)
 
 

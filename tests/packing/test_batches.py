@@ -32,14 +32,17 @@ class FakeMixture:
         return self.make_prompt(text, targets, row=index, task=f"task{index % 3}", shots=index % 2)
 
 
-def make_batches(make_prompt, tokenizer, family, *, enabled=True, micro=0, too_long=7, batch=512, row=128):
+def make_batches(
+    make_prompt, tokenizer, family, *, enabled=True, micro=0, too_long=7, batch=512, row=128, is_padded=True
+):
     codec = Codec(
         tokenizer=tokenizer, family=family, layout=Layout(), max_input_tokens=100, max_target_tokens=40
     )  # fmt: skip
     settings = PackingSettings(
         max_input_tokens=100, max_target_tokens=40, row_tokens=row, batch_tokens=batch, enabled=enabled
     )
-    return Batches(FakeMixture(make_prompt, too_long=too_long), codec, settings, micro_batch_tokens=micro)
+    mixture = FakeMixture(make_prompt, too_long=too_long)
+    return Batches(mixture, codec, settings, micro_batch_tokens=micro, is_padded=is_padded)
 
 
 def items(batch):
@@ -110,6 +113,16 @@ def test_counts_of_a_batch(batches):
     assert batch.counts.fill > 0.8
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_padding_micro_batches_are_few_and_even(family, make_prompt, tokenizer):
+    made = make_batches(make_prompt, tokenizer, family, micro=300, is_padded=False)
+    for batch in islice(made.iterate(0), 4):
+        real = [pack_positions(pack, is_padded=False) for pack in batch.packs]
+        assert batch.counts.positions == sum(real) == batch.counts.input_tokens + batch.counts.target_tokens
+        assert max(real) <= 300 and len(real) <= -(-sum(real) // 300) + 1
+        assert min(real) > 0.5 * max(real)
+
+
 def test_rows_stay_within_their_bounds(batches):
     for batch in islice(batches.iterate(0), 4):
         rows = sum(pack.targets.row.max() + 1 for pack in batch.packs)
@@ -122,9 +135,10 @@ def test_rows_stay_within_their_bounds(batches):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("micro", [1, 150, 300])
 @pytest.mark.parametrize("enabled", [True, False])
-def test_layout_and_micro_batches_change_no_prompt(family, micro, enabled, make_prompt, tokenizer):
+@pytest.mark.parametrize("is_padded", [True, False])
+def test_layout_and_micro_batches_change_no_prompt(family, micro, enabled, is_padded, make_prompt, tokenizer):
     plain = make_batches(make_prompt, tokenizer, family)
-    other = make_batches(make_prompt, tokenizer, family, enabled=enabled, micro=micro)
+    other = make_batches(make_prompt, tokenizer, family, enabled=enabled, micro=micro, is_padded=is_padded)
     cursor = 0
     for _ in range(3):
         left, right = plain.batch(cursor), other.batch(cursor)
@@ -132,7 +146,7 @@ def test_layout_and_micro_batches_change_no_prompt(family, micro, enabled, make_
         assert items(left) == items(right)
         assert replace(left.counts, positions=0) == replace(right.counts, positions=0)
         for pack in right.packs:
-            assert pack_positions(pack) <= micro or pack.targets.row.max() == 0
+            assert pack_positions(pack, is_padded=is_padded) <= micro or pack.targets.row.max() == 0
             segments = pack.segments if isinstance(pack, DecoderPack) else pack.encoder_segments
             assert enabled or segments.max() == 1
         cursor = left.next_cursor

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.packing.bins import best_fit_decreasing, fitting_rows, longest_prefix, micro_batches, widths
+from flantune.packing.bins import (
+    best_fit_decreasing,
+    even_groups,
+    fitting_rows,
+    longest_prefix,
+    micro_batches,
+    widths,
+)
 
 
 def sizes_of(sides):
@@ -57,6 +64,27 @@ def test_every_layout_found_fits(sizes, max_rows, capacity):
     for rows in fitting_rows(sizes, max_rows=max_rows, capacity=capacity):
         assert sorted(at for row in rows for at in row) == list(range(len(sizes)))
         assert len(rows) <= max_rows and widths(sizes, rows).max() <= capacity
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 2).flatmap(sizes_of), st.sampled_from([0, 45, 120, 1000]))
+def test_even_groups_hold_every_row_once_within_the_limit(sizes, max_tokens):
+    groups = even_groups(sizes, [[at] for at in range(len(sizes))], max_tokens=max_tokens)
+    assert all_indices(groups) == list(range(len(sizes))) and all(groups)
+    tokens = [int(widths(sizes, group).sum()) for group in groups]
+    assert not max_tokens or all(
+        count <= max_tokens or len(group) == 1 for count, group in zip(tokens, groups, strict=True)
+    )
+    assert max_tokens or len(groups) == 1
+
+
+def test_even_groups_share_out_both_sides():
+    rng = np.random.default_rng(0)
+    written = rng.permutation(np.repeat([400, 20, 20, 20], 4))
+    sizes = np.stack([np.full(16, 500), written], axis=1).astype(np.int32)
+    groups = even_groups(sizes, [[at] for at in range(16)], max_tokens=2_500)
+    sums = np.array([widths(sizes, group).sum(axis=0) for group in groups])
+    assert len(groups) == 4 and (sums == [2_000, 460]).all()
 
 
 @settings(max_examples=30)

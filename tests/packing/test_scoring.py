@@ -13,10 +13,10 @@ from flantune.packing.scoring import (
     forward_cost,
     plan_scoring,
     request_sizes,
-    shared_prefixes,
     side_pack,
     tree_pack,
 )
+from flantune.packing.starts import shared_prefixes
 from flantune.types import EncodedPrompt
 
 
@@ -46,7 +46,7 @@ def requests(count: int, *, seed: int = 0, shared: int = 0) -> list[EncodedPromp
     st.integers(1, 700),
 )
 def test_every_request_is_in_one_batch_within_the_budget(count, shared, layout, family, budget):
-    if layout not in {"encoder-decoder": ("line", "tree"), "decoder-only": ("prefix", "tree", "cache")}[family]:
+    if layout not in {"encoder-decoder": ("line", "tree"), "decoder-only": ("prefix", "line", "tree", "cache")}[family]:
         layout = "tree"
     units = requests(count, shared=shared)
     plan = plan_scoring(units, family=family, layout=layout, batch_tokens=budget)

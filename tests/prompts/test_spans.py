@@ -14,9 +14,9 @@ from flantune.pipeline import _asked
 from flantune.prompts.render import render
 from flantune.prompts.spans import render_spans
 from flantune.prompts.styles import Style
-from flantune.showing import show_templates
+from flantune.task_sheet import show_templates
 from flantune.tasks.catalog import example_rows, find_task
-from flantune.tasks.facts import template_facts
+from flantune.tasks.template_facts import template_facts
 
 STYLES = [
     Style(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -16,20 +15,10 @@ from flantune.report.collection_page import shipped_rows, write_collection_page
 from flantune.tasks.load import load_tasks
 from flantune.types import Example, Task, Template
 
+from .test_browser import CHROMIUM, look
+
 HOSTILE = "</script></style></pre></mark><img src=x onerror=alert(1)><!--<script>document.title='owned'</script>"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed, so no page can be looked at")
-
-
-def look(path: Path, profile: Path, *arguments: str, fragment: str = "") -> subprocess.CompletedProcess[str]:
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--hide-scrollbars", "--enable-logging=stderr", "--virtual-time-budget=4000", f"--user-data-dir={profile}",
-        *arguments,
-        f"{path.as_uri()}{fragment}",
-    ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
 def state(tag: str) -> set[str]:

@@ -310,7 +310,7 @@ def test_command_shows_a_run_files_own_tasks(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps({"text": "a <late> bill", "label": 0}) + "\n")
     out = tmp_path / "page.html"
     result = CliRunner().invoke(command, [str(tmp_path / "run.toml"), "--out", str(out)], catch_exceptions=False)
-    assert result.exit_code == 0 and result.output.strip() == str(out)
+    assert result.exit_code == 0 and result.stdout.strip() == str(out)
     page = Page(out.read_text(encoding="utf-8"))
     assert page.blocks["task-ticket/who"][2:] == [
         "\nWho answers a <late> bill?\nOPTIONS:\n- billing\n- other",

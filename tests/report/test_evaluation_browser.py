@@ -8,11 +8,12 @@ import re
 from dataclasses import replace
 
 import pytest
+from tests.judging.devtools import Browser
 from tests.suites.world import make_model, write_rows
 
-from flantune import evaluating
+from flantune import evaluation_questions
 from flantune.evaluating import EvaluationRequest, evaluate_models
-from flantune.suites.chosen import choose_parts
+from flantune.suites.catalog import choose_parts
 
 from .test_browser import CHROMIUM, look
 
@@ -35,7 +36,7 @@ def folder(tmp_path_factory):
         return replace(found, parts=tuple(replace(part, max_new_tokens=12) for part in found.parts))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluating, "choose_parts", chosen)
+        patch.setattr(evaluation_questions, "choose_parts", chosen)
         models = [make_model(folder / name, seed=seed) for seed, name in enumerate(("first", "second"))]
         evaluate_models(
             EvaluationRequest(
@@ -97,6 +98,17 @@ def test_trap_14_hostile_text_does_nothing_in_a_browser(seen):
     assert "<img" not in re.sub(r"<script.*?</script>", "", seen.stdout, flags=re.DOTALL)
     shown = html.unescape(" ".join(re.findall(r'<pre class="text"[^>]*>(.*?)</pre>', seen.stdout, re.DOTALL)))
     assert HOSTILE in shown
+
+
+def test_a_heading_sorts_its_table_and_says_so(folder, tmp_path):
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed, so nothing can be clicked")
+    with Browser(tmp_path / "profile") as browser:
+        browser.open((folder / "report.html").as_uri())
+        browser.ask("document.querySelector('#differences').scrollIntoView({behavior: 'instant'})")
+        browser.click("#differences th button")
+        assert browser.text("#said") == "Sorted by Benchmark or task, ascending"
+        assert browser.ask("document.querySelector('#differences th').ariaSort") == "ascending"
 
 
 def test_screenshot(folder, tmp_path):

@@ -14,8 +14,8 @@ import pytest
 from flantune.errors import SourceError
 from flantune.evaluation.samples import read_samples, write_samples
 from flantune.report import write_report
-from flantune.report.load import read_run
 from flantune.report.page import render_report
+from flantune.report.run_files import read_run
 
 SECTIONS = ["verdict", "figures", "tables", "mixture", "training", "samples", "dropped", "setup"]
 VOID = {"meta", "link", "input", "br", "img", "hr"}

@@ -8,10 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 
 from flantune.cli.evaluate import command
-from flantune.evaluation.presets import PRESETS, ScoringProtocol
-from flantune.harness.grading import FILTERS, OPTION_METRICS
+from flantune.harness.filters import FILTERS
+from flantune.harness.grading import OPTION_METRICS
 from flantune.harness.read import harness_parts
-from flantune.suites.chosen import PARTS, SCORES
+from flantune.scoring_protocols import PRESETS, ScoringProtocol
+from flantune.suites.catalog import PARTS, SCORES
 from flantune.suites.suite import SuiteData
 
 DOCS = Path(__file__).parents[2] / "docs"

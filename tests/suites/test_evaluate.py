@@ -9,16 +9,20 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from flantune import evaluating
+from flantune import evaluation_questions
 from flantune.cli.main import cli
 from flantune.config import DataSettings
 from flantune.errors import ConfigError, LeakError
 from flantune.evaluating import EvaluationRequest, evaluate_models
-from flantune.evaluation.presets import PRESETS
+from flantune.evaluation import writing
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.store import ScoreStore
+from flantune.models.decoding import Continuation
+from flantune.models.generate import write
+from flantune.progress import Silent
+from flantune.scoring_protocols import PRESETS
 from flantune.suites import asking
-from flantune.suites.chosen import choose_parts
+from flantune.suites.catalog import choose_parts
 from flantune.training_record import TrainedTask, TrainingRecord, make_index, write_record
 from flantune.training_record import _one_corpus as one_corpus
 
@@ -36,7 +40,7 @@ def short_answers():
         return replace(found, parts=tuple(replace(part, max_new_tokens=8) for part in found.parts))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluating, "choose_parts", chosen)
+        patch.setattr(evaluation_questions, "choose_parts", chosen)
         yield
 
 
@@ -70,7 +74,8 @@ def flan2022(world, models, tmp_path_factory):
 def test_one_command_gives_six_scores_the_average_and_differences(flan2022):
     out, results = flan2022
     assert [model.name for model in results.models] == ["llama", "t5"]
-    assert len(results.scores) == 12 and len(results.comparisons) == 6
+    assert len(results.scores) == 12
+    assert [one.score for one in results.comparisons] == [*(one.score for one in results.scores[:6]), "flan2022"]
     stored = json.loads((out / "results.json").read_text())
     assert stored["kind"] == "evaluation" and stored["schema"] == 1
     for one in results.flan2022:
@@ -281,3 +286,61 @@ def test_a_wrong_path_shows_before_the_model_named_before_it_is_asked(world, mod
     with pytest.raises(ConfigError, match=message):
         evaluate_models(request(world, tmp_path / "out", models["llama"], wrong))
     assert not (tmp_path / "out").exists()
+
+
+def test_contextual_calibration_takes_texts_of_the_users_own(world, models, tmp_path):
+    values = {"normalization": "contextual", "limit": 2}
+    first = evaluate_models(request(world, tmp_path / "a", models["llama"], **values))
+    other = evaluate_models(request(world, tmp_path / "b", models["llama"], content_free=("nothing here",), **values))
+    (one,), (two,) = first.protocols.values(), other.protocols.values()
+    assert one["content_free"] == ("N/A", "", "[MASK]") and two["content_free"] == ("nothing here",)
+    assert one["fingerprint"] != two["fingerprint"]
+    read = [list(read_samples(next((tmp_path / name).rglob("*virology.parquet")))) for name in "ab"]
+    assert read[0][0].scores == read[1][0].scores and read[0][0].baselines != read[1][0].baselines
+
+
+@pytest.mark.parametrize("values", [{"content_free": ("x",)}, {"domain_premise": "x"}])
+def test_texts_without_their_normalization_are_refused(world, models, tmp_path, values):
+    with pytest.raises(ConfigError, match="says nothing without its normalization"):
+        evaluate_models(request(world, tmp_path, models["llama"], **values))
+
+
+def test_another_engine_writes_all_answers_and_its_answers_are_kept_apart(world, models, tmp_path, monkeypatch):
+    """One engine a model; options are ranked by flantune's own passes, which need none."""
+    started, asked = [], []
+
+    def writer_for(lm, backend):
+        started.append(backend)
+
+        def say(lm, inputs, decoding, *, samples, batch_tokens):
+            asked.extend(inputs)
+            for at in range(len(inputs)):
+                yield Continuation(index=at, sample=0, tokens=(5,), text="The answer is 7.", finish="eos")
+
+        return write if backend == "transformers" else say
+
+    monkeypatch.setattr(writing, "writer_for", writer_for)
+    suites = ("gsm8k", "mmlu_direct")
+    ours = evaluate_models(request(world, tmp_path, models["llama"], suites=suites))
+    theirs = evaluate_models(request(world, tmp_path, models["llama"], suites=suites, backend="vllm"))
+    assert started == ["transformers", "vllm"] and len(asked) == 1
+    (sample,) = read_samples(next(tmp_path.rglob("gsm8k_cot*.parquet")))
+    assert sample.prediction == "The answer is 7."
+    ranked = [next(one for one in found.scores if one.score == "mmlu_direct") for found in (ours, theirs)]
+    assert ranked[0] == ranked[1]
+
+
+def test_a_sentence_on_what_is_not_as_its_authors_have_it_is_said_once(world, models, tmp_path):
+    said = []
+
+    class Told(Silent):
+        def note(self, text):
+            said.append(text)
+
+    folder = shutil.copytree(world, tmp_path / "world")
+    (folder / "files" / "mmlu-cot.json").unlink()
+    evaluate_models(request(folder, tmp_path / "out", models["llama"]), reporter=Told())
+    assert len([text for text in said if "and 56 more: " in text]) == 1
+    assert "and 56 more" not in said[0].partition(": ")[2]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "57 parts, such as mmlu_direct/" in page

@@ -12,13 +12,14 @@ import pytest
 from flantune.errors import EvaluationError, SourceError
 from flantune.evaluation.extraction import BBH_COT
 from flantune.evaluation.normalized_average import BBH_CHANCE
-from flantune.evaluation.presets import PRESETS
 from flantune.prompts.layout import inputs_text
+from flantune.scoring_protocols import PRESETS
 from flantune.suites import bbh, gsm8k, mgsm, mmlu, natural_instructions, tydiqa
-from flantune.suites.chosen import choose_parts
+from flantune.suites.catalog import choose_parts
+from flantune.suites.differences import compare
 from flantune.suites.grading import OptionGrader, TextGrader
 from flantune.suites.prompt_files import read_prompt, without_rationale
-from flantune.suites.scores import PartScores, average, compare, flan2022_average, weightings
+from flantune.suites.scores import PartScores, average, flan2022_average, weightings
 from flantune.suites.suite import MissingPart, MissingSuiteDataError, Part, SuiteData
 from flantune.types import Exemplar, Sample
 

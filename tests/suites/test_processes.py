@@ -75,7 +75,7 @@ def test_two_processes_give_the_results_of_one(world):
                  "--limit", "2", "--shots", "1", "--samples", "3", "--normalization", "contextual",
                  "--out"]  # fmt: skip
     job = start(2, "evaluate", *arguments, str(world / "two"))
-    printed, told = job.communicate(timeout=100)
+    printed, told = job.communicate(timeout=240)
     assert job.returncode == 0, told
     found = json.loads(printed)  # once
     assert {key: value for key, value in found.items() if key != "seconds"} == alone
@@ -85,5 +85,5 @@ def test_two_processes_give_the_results_of_one(world):
 
 def test_a_mistake_under_torchrun_ends_all_processes(world):
     job = start(2, "evaluate", str(world / "llama"), "--suite", "mmul", "--out", str(world / "wrong"))
-    _, told = job.communicate(timeout=60)
+    _, told = job.communicate(timeout=240)
     assert job.returncode != 0 and 'no suite "mmul"' in told

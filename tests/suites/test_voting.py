@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from flantune import evaluating
+from flantune import evaluation_questions
 from flantune.errors import ConfigError
 from flantune.evaluating import EvaluationRequest, evaluate_models
 from flantune.evaluation.extraction import extract
-from flantune.evaluation.rank import option_scores
+from flantune.evaluation.rank_classification import option_scores
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.voting import vote
-from flantune.suites.chosen import choose_parts
+from flantune.suites.catalog import choose_parts
 
 from .world import make_model, write_world
 
@@ -26,7 +26,7 @@ def short_answers():
         return replace(found, parts=tuple(replace(part, max_new_tokens=12) for part in kept))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluating, "choose_parts", chosen)
+        patch.setattr(evaluation_questions, "choose_parts", chosen)
         yield
 
 
@@ -51,7 +51,7 @@ SAMPLES = "models/llama/samples/gsm8k_cot%2Fmain.parquet"
 
 def test_answers_are_drawn_voted_on_and_the_confidence_is_kept(world, models, tmp_path):
     results = evaluated(world, models["llama"], tmp_path, "gsm8k", "tydiqa", samples=5, temperature=1.0)
-    rules = choose_parts(["gsm8k"], evaluating.SuiteData(root=world)).parts[0].grader.rules
+    rules = choose_parts(["gsm8k"], evaluation_questions.SuiteData(root=world)).parts[0].grader.rules
     samples = list(read_samples(tmp_path / SAMPLES))
     assert any(len(set(sample.predictions)) > 1 for sample in samples)
     for sample in samples:

@@ -10,7 +10,7 @@ import pytest
 from flantune.config import DataSettings
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
-from flantune.tasks.spec import METRICS, AnswerSection, HeadSection, SourceSection, TemplateSection
+from flantune.tasks.taskfile_sections import METRICS, AnswerSection, HeadSection, SourceSection, TemplateSection
 
 GUIDE = (Path(__file__).parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)```$", GUIDE, flags=re.MULTILINE | re.DOTALL))

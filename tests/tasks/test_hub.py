@@ -153,7 +153,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SourceError) as caught:
         list(HubSource(id="me/numbers").rows("train"))
     assert "which is not installed" in caught.value.message
-    assert "pip install 'flantune[hub]'" in caught.value.hint
+    assert "pip install -e '.[hub]'" in caught.value.hint
     assert "flantune fetch" in caught.value.hint
     assert "[data] mirror" in caught.value.hint
 

@@ -12,7 +12,7 @@ from flantune.errors import TaskError
 from flantune.tasks.columns import ColumnAdapter, FieldColumn
 from flantune.tasks.load import load_task_file
 from flantune.tasks.sources import FileSource, HubSource
-from flantune.tasks.spec import METRICS
+from flantune.tasks.taskfile_sections import METRICS
 from flantune.types import Task, Template
 
 WHOLE = '''

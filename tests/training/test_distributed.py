@@ -139,8 +139,9 @@ def test_trap_13_a_sharded_checkpoint_has_no_pickles(tmp_path):
     together(2, tune_as_one_of, tmp_path, "t5", changes)
     folder = tmp_path / f"checkpoints/step-{STEPS:08d}"
     files = sorted(entry.name for entry in folder.iterdir())
-    assert [name.rpartition(".")[2] for name in files] == ["safetensors", "safetensors", "json"]
-    stored = [load_file(folder / name) for name in files[:2]]
+    assert [name.rpartition(".")[2] for name in files] == ["json", "safetensors", "safetensors", "json"]
+    assert json.loads((folder / "manifest.json").read_text())["files"].keys() == {*files} - {"manifest.json"}
+    stored = [load_file(folder / name) for name in files[1:3]]
     # Each process wrote its part: together they have every value once.
     sizes = [sum(tensor.numel() for tensor in part.values()) for part in stored]
     assert min(sizes) > 0.4 * max(sizes)

@@ -71,7 +71,7 @@ def test_its_steps_are_near_those_of_float32():
 
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
-    with pytest.raises(TrainingError, match=r"flantune\[lean\]"):
+    with pytest.raises(TrainingError, match=r"pip install -e '\.\[lean\]'"):
         build_optimizer(make_lm("llama").model, LEAN)
 
 

@@ -203,7 +203,7 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path, monkeypatch)
 
     from flantune.training.adafactor import Adafactor
 
-    monkeypatch.setattr(Adafactor, "_update", signaling(Adafactor._update))
+    monkeypatch.setattr(Adafactor, "change", signaling(Adafactor.change))
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         tune_small(tmp_path, lm, chosen)
@@ -358,11 +358,11 @@ def test_trap_08_tune_cannot_see_held_out_tasks(tmp_path):
         "flantune.types",
         "flantune.models",
         "flantune.packing",
-        "flantune.hushed",
+        "flantune.quiet_imports",
     }
     assert stages <= {*allowed, "flantune.training"}
     assert set(inspect.signature(tune).parameters) == {
-        "lm", "batches", "settings", "folder", "seed", "fingerprint", "progress", "clusters", "measure",
+        "lm", "batches", "settings", "folder", "seed", "fingerprint", "progress", "clusters", "measure", "note",
     }  # fmt: skip
 
 

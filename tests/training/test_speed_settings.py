@@ -8,6 +8,8 @@ import pytest
 import torch
 from tests.training.small import make_batches, make_lm, settings, tune_small, weights_digest
 
+from flantune.errors import ModelError
+
 
 class StopHereError(Exception):
     pass
@@ -69,6 +71,22 @@ def test_bfloat16_learns_as_float32_does(tmp_path, architecture):
         losses[dtype] = tune_small(tmp_path / str(dtype), lm, chosen).final_loss
     assert losses[torch.float32] < 3.0
     assert abs(losses[torch.bfloat16] - losses[torch.float32]) < 0.15 * losses[torch.float32]
+
+
+def test_what_cannot_be_done_is_said_at_the_start(tmp_path, monkeypatch):
+    """Not compiled: slower, so a note. Not computed again: it would not fit, so an error."""
+    import flantune.models.compiled as compiled
+
+    monkeypatch.setattr(compiled, "find_compiler", lambda: "")
+    told: list[str] = []
+    tune_small(tmp_path / "one", make_lm("llama"), settings(steps=1, compile=True), note=told.append)
+    assert len(told) == 1 and told[0].startswith("the model is not compiled: ")
+    with pytest.warns(UserWarning, match="the model is not compiled"):
+        tune_small(tmp_path / "two", make_lm("llama"), settings(steps=1, compile=True))
+    lm = make_lm("llama")
+    lm.model.supports_gradient_checkpointing = False
+    with pytest.raises(ModelError, match=r"training\.activation_checkpointing: LlamaForCausalLM cannot compute"):
+        tune_small(tmp_path / "three", lm, settings(steps=1, activation_checkpointing=True))
 
 
 def test_the_metrics_tell_what_the_pipeline_could_deliver():

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
 
-@click.command("answer")
-@click.argument("prompts", type=click.Path(dir_okay=False, path_type=Path))
+
+@click.command("answer", epilog="Example: flantune answer prompts.txt base=A tuned=B --out answers.jsonl")
+@click.argument("prompts", type=options.FILE)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The answers, JSON lines.")
+@click.option("--out", required=True, type=options.FILE, help="The answers, JSON lines.")
 @click.option("--max-new-tokens", default=256, show_default=True, type=click.IntRange(1), help="Longest answer.")
 @click.option("--max-input-tokens", default=2048, show_default=True, type=click.IntRange(2), help="Longest prompt.")
 @click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="0 is greedy.")
@@ -18,12 +20,18 @@ import click
 @click.option(
     "--stop", multiple=True, metavar="TEXT", help=r"Text that ends an answer, \n for a line break; repeatable."
 )
-@click.option("--separator", default=r"\n", show_default=True, help="Between prompt and answer (decoder-only models).")
-@click.option("--device", default="auto", show_default=True, help='"auto", "cpu", "cuda", "cuda:1" …')
-@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
-@click.option("--batch-tokens", default=8192, show_default=True, type=click.IntRange(1), help="Positions of a batch.")
-@click.option("--backend", default="transformers", show_default=True, type=click.Choice(["transformers", "vllm"]))
-def command(prompts: Path, models: tuple[str, ...], out: Path, **options: object) -> None:
+@click.option(
+    "--separator",
+    default=r"\n",
+    show_default=True,
+    help="Between prompt and answer (decoder-only models without --chat).",
+)
+@options.chat
+@options.device
+@options.dtype
+@options.batch_tokens
+@options.backend
+def command(prompts: Path, models: tuple[str, ...], out: Path, **chosen: object) -> None:
     """Write down what each MODEL answers to PROMPTS (a text file, one a line, or .jsonl).
 
     A MODEL is a folder or hub id, or NAME=PATH. Repeat the command to go on where it stopped, or with another model
@@ -35,6 +43,6 @@ def command(prompts: Path, models: tuple[str, ...], out: Path, **options: object
     quiet_libraries()
     from flantune.answering import answer_with_models
 
-    answer_with_models(prompts, models, out=out, options=options, reporter=Console())
+    answer_with_models(prompts, models, out=out, options=chosen, reporter=Console())
     click.echo(str(out))
     click.echo(f"next: flantune judge {out}", err=True)

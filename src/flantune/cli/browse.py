@@ -6,15 +6,21 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
 
-@click.command("browse")
-@click.argument("run_file", required=False, type=click.Path(path_type=Path))
+
+@click.command(
+    "browse",
+    short_help="One page to look tasks and templates through with.",
+    epilog="Example: flantune tasks browse run.toml --out tasks.html",
+)
+@options.run_file_or_none
 @click.option("--collection", "names", multiple=True, metavar="NAME", help="A shipped collection; repeatable.")
 @click.option(
     "--out",
     default=Path("tasks.html"),
     show_default=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.FILE,
     help="The page to write.",
 )
 def command(run_file: Path | None, names: tuple[str, ...], out: Path) -> None:
@@ -40,3 +46,4 @@ def command(run_file: Path | None, names: tuple[str, ...], out: Path) -> None:
         data, root, title, taxonomy = DataSettings(collection=chosen), Path(), " + ".join(chosen), load_taxonomy(None)
     tasks = load_tasks(data, root=root)
     click.echo(str(write_collection_page(tasks, shipped_rows(tasks), out, title=title, taxonomy=taxonomy)))
+    click.echo("next: open the page in a browser", err=True)

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
+
 
 @click.group("config")
 def command() -> None:
     """Show every setting of a run file, its meaning and where its value came from."""
 
 
-@command.command()
-@click.argument("run_file", type=click.Path(path_type=Path), required=False)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: values, origins, help.")
+@command.command(epilog="Example: flantune config show run.toml")
+@options.run_file_or_none
+@options.overrides
+@options.as_json("values, origins and meanings")
 def show(run_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print every value with its origin; without a run file, the defaults."""
     import json

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
 
-@click.command("contamination")
-@click.argument("run_file", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as JSON here.")
-@click.option(
-    "--clean", type=click.Path(dir_okay=False, path_type=Path), help="Write the dirty rows here, as a filter."
-)
+
+@click.command("contamination", epilog="Example: flantune contamination run.toml --clean clean.json")
+@options.run_file
+@options.overrides
+@click.option("--out", type=options.FILE, help="Write the report as JSON here.")
+@click.option("--clean", type=options.FILE, help="Write the test rows that overlap here, as a filter.")
 @click.option("--fold", type=click.IntRange(0), help="Look at this fold only, counted from 0.")
 @click.option("--ngram", default=13, show_default=True, type=click.IntRange(2, 255), help="Words of an n-gram.")
 @click.option(
@@ -30,13 +30,8 @@ import click
     type=click.FloatRange(0, 1, min_open=True),
     help="Similarity from which two rows are near duplicates.",
 )
-@click.option(
-    "--data",
-    "cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of adapted examples, such as a run folder's data/.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@options.run_folder
+@options.as_json("the report")
 def command(
     run_file: Path,
     overrides: tuple[str, ...],
@@ -46,7 +41,7 @@ def command(
     ngram: int,
     max_documents: int,
     jaccard: float,
-    cache: Path | None,
+    run_folder: Path | None,
     as_json: bool,
 ) -> None:
     """Compare RUN_FILE's unseen test rows with its training rows: shared n-grams and near-duplicate rows.
@@ -55,14 +50,15 @@ def command(
     when any overlap is found.
     """
     import json
+    import sys
 
     from flantune.cli.console import Console
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
-    from flantune.contamination.check import check_run
     from flantune.contamination.clean import write_clean
     from flantune.contamination.findings import Settings
+    from flantune.contamination_check import check_run
     from flantune.files import write_json
     from flantune.run_file import load_run_file
 
@@ -74,8 +70,8 @@ def command(
         jaccard=jaccard,
         seed=loaded.config.seed,
     )
-    folder = cache or Path("runs") / run_file.stem / "data"
-    report = check_run(loaded, cache=folder, settings=settings, only_fold=fold, reporter=Console())
+    cache = options.prepared_data(run_folder, run_file)
+    report = check_run(loaded, cache=cache, settings=settings, only_fold=fold, reporter=Console())
     written = []
     if out is not None:
         written.append(f"report:  {write_json(out, report.to_json())}")
@@ -88,7 +84,7 @@ def command(
 
         from flantune.contamination.table import contamination_table, summary_line
 
-        RichConsole().print(contamination_table(report))
+        RichConsole(width=None if sys.stdout.isatty() else 132).print(contamination_table(report))
         click.echo(summary_line(report))
     for line in written:
         click.echo(line, err=as_json)

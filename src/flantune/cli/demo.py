@@ -6,15 +6,18 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
+
 _FAMILIES = {"decoder-only": "decoder_only.toml", "encoder-decoder": "encoder_decoder.toml"}
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-@click.group("demo", invoke_without_command=True)
-@click.option("--out", type=_FOLDER, default=Path("demo-run"), show_default=True, help="Folder of all products.")
-@click.option("--family", type=click.Choice([*_FAMILIES, "both"]), default="both", show_default=True, help="Models.")
+@click.group("demo", invoke_without_command=True, epilog="Example: flantune demo --family decoder-only")
+@click.option("--out", type=options.FOLDER, default=Path("demo-run"), show_default=True, help="Folder of all products.")
+@click.option(
+    "--family", type=click.Choice([*_FAMILIES, "both"]), default="both", show_default=True, help="Which models."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the run, not of the world.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
+@options.overrides
 @click.pass_context
 def command(context: click.Context, out: Path, family: str, seed: int, overrides: tuple[str, ...]) -> None:
     """Make a small world of tasks, tune tiny models on some kinds of task, measure them on the others.
@@ -37,9 +40,12 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
     click.echo(f"change:  {world}/*.toml are ordinary run files: flantune run {world / _FAMILIES[chosen[0]]}")
 
 
-@command.command()
+@command.command(
+    short_help="Make a base model of the demo from nothing.",
+    epilog="Example: flantune demo pretrain --family decoder-only --out base",
+)
 @click.option("--family", type=click.Choice(list(_FAMILIES)), required=True, help="Which model.")
-@click.option("--out", type=_FOLDER, required=True, help="Folder for the base model.")
+@click.option("--out", type=options.FOLDER, required=True, help="Folder for the base model.")
 @click.option("--tokens", type=click.IntRange(1), help="Tokens of plain text to read [default: as the shipped one].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of weights and text.")
 def pretrain(family: str, out: Path, tokens: int | None, seed: int) -> None:

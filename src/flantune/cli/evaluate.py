@@ -4,79 +4,84 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_DATA = click.Path(exists=True, file_okay=False, path_type=Path)
+from flantune.cli import options
+
 _NORMALIZATIONS = ("sum", "token", "character", "byte", "mutual_information", "domain", "contextual")
 _PROTOCOLS = ("flan2021", "flan2022", "t0", "natural_instructions", "lm_eval")
 
 
-@click.command("evaluate")
+@click.command("evaluate", epilog="Example: flantune evaluate BASE TUNED --suite mmlu_direct --data DATA")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option(
     "--suite",
     "suites",
     multiple=True,
     metavar="NAME",
-    help="flan2022, mmlu, bbh, tydiqa, mgsm, natural_instructions, gsm8k, or one way of asking such as mmlu_direct.",
+    help="flan2022, mmlu, bbh, tydiqa, mgsm, natural_instructions, gsm8k, or one way of asking such as "
+    "mmlu_direct; repeatable.",
 )
 @click.option("--tasks", "tasks", multiple=True, metavar="FILE", help="Task file of your own; repeatable.")
-@click.option("--collection", multiple=True, metavar="NAME", help="Shipped collection of tasks.")
-@click.option("--include", multiple=True, metavar="TASK", help="Only these tasks of the files and collections.")
-@click.option("--harness", "harness", multiple=True, type=click.Path(path_type=Path), help="lm-eval task YAML.")
-@click.option("--harness-out", type=_FOLDER, help="Write results and samples as lm-eval does, into this folder.")
+@click.option("--collection", multiple=True, metavar="NAME", help="Shipped collection of tasks; repeatable.")
+@click.option(
+    "--include", multiple=True, metavar="TASK", help="Only this task of the files and collections; repeatable."
+)
+@click.option(
+    "--harness",
+    "harness",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="lm-eval task YAML file; repeatable.",
+)
+@click.option("--harness-out", type=options.FOLDER, help="Write results and samples as lm-eval does, into this folder.")
 @click.option("--protocol", type=click.Choice(_PROTOCOLS), help="Scoring protocol [default: each benchmark's own].")
 @click.option("--normalization", type=click.Choice(_NORMALIZATIONS), help="Rank options by [default: the protocol's].")
 @click.option("--domain-premise", metavar="TEXT", help='For --normalization domain [default: "Answer:"].')
+@click.option(
+    "--content-free",
+    multiple=True,
+    metavar="TEXT",
+    help='For --normalization contextual; repeatable [default: "N/A", "", "[MASK]"].',
+)
 @click.option("--samples", type=click.IntRange(1), default=1, help="Sample N answers to chains of thought, and vote.")
 @click.option("--temperature", type=click.FloatRange(0), help="Of those [default: 0.7 for several, else greedy].")
 @click.option("--shots", type=click.IntRange(0), help="Exemplars [default: as many as the papers show].")
 @click.option("--limit", type=click.IntRange(1), help="Ask only the first N questions of each part: not reportable.")
-@click.option("--data", "root", type=_DATA, help="Folder with a mirror of the hub and the benchmarks' files.")
-@click.option("--missing", type=click.Choice(("error", "skip")), default="error", help="Parts without data.")
-@click.option("--allow-seen", is_flag=True, help="Measure what a model was trained on too, labeled as seen.")
-@click.option("--out", type=_FOLDER, help="Folder for results, samples and page [default: evaluations/<model>].")
-@click.option("--chat", is_flag=True, help="Ask in the chat template of each model's tokenizer.")
-@click.option("--chat-template", type=click.Path(dir_okay=False, path_type=Path), help="Another template, with --chat.")
-@click.option("--system", default="", help="System message, with --chat.")
+@click.option(
+    "--data", "root", type=options.OLD_FOLDER, help="Folder with a mirror of the hub and the benchmarks' files."
+)
+@click.option(
+    "--missing",
+    type=click.Choice(("error", "skip")),
+    default="error",
+    show_default=True,
+    help="What to do with parts that have no data.",
+)
+@click.option("--allow-seen", is_flag=True, help="Measure also what a model was trained on, labeled as seen.")
+@click.option("--out", type=options.FOLDER, help="Folder for results, samples and page [default: evaluations/<model>].")
+@options.chat
 @click.option("--exemplars-as-turns", is_flag=True, help="Show exemplars as earlier turns, with --chat.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws exemplars and rows.")
-@click.option("--batch-tokens", type=click.IntRange(1), default=8192, show_default=True, help="Positions of a batch.")
-@click.option("--dtype", type=click.Choice(("float32", "bfloat16")), default="float32", show_default=True)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+@options.batch_tokens
+@options.backend
+@options.dtype
+@options.device
 @click.option("--trust-remote-code", is_flag=True, help="Run Python code that comes with a model.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+@options.as_json("the results")
 def command(
     models: tuple[str, ...],
-    suites: tuple[str, ...],
     tasks: tuple[str, ...],
     collection: tuple[str, ...],
     include: tuple[str, ...],
-    harness: tuple[Path, ...],
-    harness_out: Path | None,
-    protocol: str | None,
-    normalization: str | None,
-    domain_premise: str | None,
-    samples: int,
-    temperature: float | None,
-    shots: int | None,
-    limit: int | None,
-    root: Path | None,
     missing: str,
-    allow_seen: bool,
+    root: Path | None,
+    limit: int | None,
     out: Path | None,
-    chat: bool,
-    chat_template: Path | None,
-    system: str,
-    exemplars_as_turns: bool,
-    seed: int,
-    batch_tokens: int,
-    dtype: str,
-    device: str,
-    trust_remote_code: bool,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Measure each MODEL (a folder or a hub id) on benchmarks and tasks; the first is what others are compared with.
 
@@ -96,34 +101,22 @@ def command(
         values = {"tasks": tasks, "collection": collection, "include": include, "missing": missing}
         mirror = (root / "hub" if (root / "hub").is_dir() else root) if root else None
         data = DataSettings.model_validate({**values, "mirror": mirror})
+    prompts = PromptSettings(
+        chat=chosen.pop("chat"),
+        chat_template=chosen.pop("chat_template"),
+        system=chosen.pop("system"),
+        chat_exemplars="turns" if chosen.pop("exemplars_as_turns") else "message",
+    )
+    # What is left has the names of the request's own fields.
     request = EvaluationRequest(
         models=models,
         out=out or folder_for(models),
-        suites=suites,
-        harness=harness,
-        harness_out=harness_out,
         data=data,
-        protocol=protocol,  # type: ignore[arg-type]  # click has checked it
         root=root,
-        shots=shots,
         limit=limit or 0,
         skip_missing=missing == "skip",
-        allow_seen=allow_seen,
-        prompts=PromptSettings(
-            chat=chat,
-            chat_template=chat_template,
-            system=system,
-            chat_exemplars="turns" if exemplars_as_turns else "message",
-        ),
-        seed=seed,
-        samples=samples,
-        temperature=temperature,
-        normalization=normalization,  # type: ignore[arg-type]  # click has checked it
-        domain_premise=domain_premise,
-        batch_tokens=batch_tokens,
-        dtype=dtype,
-        device=device,
-        trust_remote_code=trust_remote_code,
+        prompts=prompts,
+        **chosen,
     )
     results = evaluate_models(request, reporter=Console())
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
@@ -146,12 +139,13 @@ def _tell(results: object, out: Path, *, as_json: bool) -> None:
         raise TypeError(type(results).__name__)
     from rich.console import Console as RichConsole
 
-    from flantune.report.evaluation_page import console_table, warnings
+    from flantune.report.evaluation_console import console_tables
+    from flantune.report.evaluation_page import warnings
 
     if as_json:
         click.echo(json.dumps(to_json(results), ensure_ascii=False))
     else:
-        RichConsole(width=None if sys.stdout.isatty() else 132).print(console_table(results))
+        RichConsole(width=None if sys.stdout.isatty() else 132).print(*console_tables(results), sep="\n\n")
     for warning in warnings(results):
         click.secho(warning, err=True, bold=True)
     if not as_json:

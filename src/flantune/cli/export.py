@@ -7,15 +7,21 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
+
 
 @click.group("export")
 def command() -> None:
     """Write what a run makes in forms that other programs read."""
 
 
-@command.command("data")
-@click.argument("run_file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write.")
+@command.command(
+    "data",
+    short_help="Training prompts, in the order a run draws them.",
+    epilog="Example: flantune export data run.toml --count 10000 --out data.jsonl",
+)
+@options.run_file
+@click.option("--out", type=options.FILE, required=True, help="File to write.")
 @click.option("--count", type=click.IntRange(1), help="How many draws [default: a cycle: each task's share once].")
 @click.option(
     "--format",
@@ -23,11 +29,11 @@ def command() -> None:
     type=click.Choice(["jsonl", "parquet", "chat"]),
     help="How to write [default: as the file's name says: .parquet, .chat.jsonl, else jsonl].",
 )
-@click.option("--fold", default=0, show_default=True, type=click.IntRange(0), help="Which fold's mixture.")
-@click.option("--start", default=0, show_default=True, type=click.IntRange(0), help="Index of the first draw.")
-@click.option("--run", "run_folder", type=click.Path(file_okay=False, path_type=Path), help="Run folder to share data.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+@options.fold
+@options.start
+@options.run_folder
+@options.overrides
+@options.as_json("what was written")
 def data(
     run_file: Path,
     out: Path,
@@ -59,7 +65,7 @@ def data(
         form=format_of(out) if form is None else form,  # type: ignore[arg-type]
         fold=fold,
         start=start,
-        cache=(run_folder or Path("runs") / run_file.stem) / "data",
+        cache=options.prepared_data(run_folder, run_file),
         progress=lambda done, total: console.step(done, total, f"{done:,} of {total:,} rows"),
     )
     for name, reason in exported.skipped.items():

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
 
-@click.command("fetch")
-@click.argument("run_file", type=click.Path(path_type=Path))
-@click.option(
-    "--mirror", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to lay the mirror in."
-)
+
+@click.command("fetch", epilog="Example: flantune fetch run.toml --mirror data")
+@options.run_file
+@click.option("--mirror", type=options.FOLDER, required=True, help="Folder to lay the mirror in.")
 def command(run_file: Path, mirror: Path) -> None:
     """Download the hub datasets of RUN_FILE's tasks into a local mirror, for machines without network.
 
@@ -28,8 +28,12 @@ def command(run_file: Path, mirror: Path) -> None:
     console = Console()
     console.stage(f"fetch into {mirror}")
     tasks = load_tasks(data, root=loaded.root)
-    for split in fetch_to_mirror(tasks, mirror, progress=console.note):
+    fetched = fetch_to_mirror(tasks, mirror, progress=console.note)
+    for split in fetched:
         click.echo(f"{split.path}  {'kept' if split.was_there else 'written'}")
     for name, how in by_hand(tasks, mirror).items():
         console.note(f"{name} has to be put there by hand. {how}")
+    if not fetched:
+        console.note(f"nothing was fetched: no task of {run_file} has its rows on the hub in a form to lay down")
+        return
     click.echo(f'next: set mirror = "{mirror}" under [data] in {run_file}', err=True)

@@ -35,10 +35,11 @@ def tell(finished: Run) -> None:
     from rich.console import Console as RichConsole
 
     from flantune.report.console import results_table
+    from flantune.report.results import parse_results
+    from flantune.report.verdict import headline
 
     RichConsole().print(results_table(finished.results))
-    verdict = finished.results.get("verdict", {})
-    click.echo(verdict.get("text", ""))
+    click.echo(headline(parse_results(finished.results)))
     click.echo(f"report:  {finished.folder / 'report.html'}")
     click.echo(f"results: {finished.folder / 'results.json'}")
     click.echo("next:    open the report in a browser")
@@ -48,6 +49,7 @@ def quiet_libraries() -> None:
     """Keeps libraries' own progress bars and hub look-ups off a run's output."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     # PyTorch otherwise prints its own call stack when another process is gone; flantune says it in a line.

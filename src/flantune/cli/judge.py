@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from flantune.judging.summary import Summary
 
 
-@click.command("judge")
+@click.command("judge", epilog="Example: flantune judge answers.jsonl --rater Ada")
 @click.argument("answers", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--ratings",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where ratings are kept.  [default: beside ANSWERS, .ratings.jsonl]",
 )
-@click.option("--rater", default="", help="Your name, when several people rate into one file.")
+@click.option("--rater", default="", metavar="NAME", help="Your name, when several people rate into one file.")
 @click.option("--seed", default=0, show_default=True, help="Order of the pairs, and who stands left.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; a free one when left out.")
 @click.option("--no-browser", is_flag=True, help="Print the page's address only.")
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="With --summary: also write a page with them."
 )
 @click.option(
-    "--confidence", default=0.95, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True)
+    "--confidence",
+    default=0.95,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Level of the intervals.",
 )
 def command(
     answers: Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 
@@ -17,8 +18,8 @@ _COMMANDS = {
     "answer": ("Write down what models answer to open-ended prompts.", "answer"),
     "judge": ("Rate answers of several models side by side, blind, on a page on this machine.", "judge"),
     "preview": ("Show prompts as the model will see them, with the tokens that carry loss marked.", "preview"),
-    "tasks": ("List and check the tasks of a run file.", "tasks"),
-    "templates": ("Check templates for the mistakes that spoil training.", "templates"),
+    "tasks": ("List, show, browse and check tasks.", "tasks"),
+    "templates": ("Look at templates, and check them for the mistakes that spoil training.", "templates"),
     "splits": ("The papers' splits of the tasks, as run files.", "splits"),
     "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
     "contamination": ("Look for evaluation rows that stand in the training data too.", "contamination"),
@@ -28,6 +29,10 @@ _COMMANDS = {
     "seeds": ("Put several runs that differ in their seed together.", "seeds"),
     "report": ("Write a run folder's report again.", "report"),
 }
+
+
+# A full or locked disk, where no stage has said it better.
+_DISK_TROUBLES = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 
 class _LazyGroup(click.Group):
@@ -89,3 +94,10 @@ def main() -> None:
         # The reader of our output has left (`flantune … | head`): not a fault.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _DISK_TROUBLES:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {place}{error.strerror or error}", err=True)
+        click.echo("hint: free some space or mend the folder's permissions, then repeat the command", err=True)
+        sys.exit(1)

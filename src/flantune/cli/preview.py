@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flantune.cli import options
+
 if TYPE_CHECKING:
     from flantune.previewing import Preview
 
 
-@click.command("preview")
-@click.argument("run_file", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
+@click.command("preview", epilog="Example: flantune preview run.toml --task rte --count 2")
+@options.run_file
+@options.overrides
 @click.option("--count", default=5, show_default=True, type=click.IntRange(1), help="How many prompts to show.")
-@click.option("--start", default=0, show_default=True, type=click.IntRange(0), help="Index of the first draw.")
-@click.option("--task", "only_task", help="Show prompts of this task only.")
-@click.option("--fold", default=0, show_default=True, type=click.IntRange(0), help="Which fold's mixture.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder, whose data is reused.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a prompt.")
+@options.start
+@click.option("--task", "only_task", metavar="TASK", help="Show prompts of this task only.")
+@options.fold
+@options.run_folder
+@options.as_json("each prompt")
 def command(
     run_file: Path,
     overrides: tuple[str, ...],
@@ -27,7 +29,7 @@ def command(
     start: int,
     only_task: str | None,
     fold: int,
-    out: Path | None,
+    run_folder: Path | None,
     as_json: bool,
 ) -> None:
     """Show RUN_FILE's training prompts, token by token; tokens that carry loss are marked.
@@ -43,8 +45,8 @@ def command(
     from flantune.run_file import load_run_file
 
     loaded = load_run_file(run_file, overrides=overrides)
-    folder = out or Path("runs") / run_file.stem
-    for shown in preview(loaded, out=folder, start=start, count=count, only_task=only_task, fold=fold):
+    cache = options.prepared_data(run_folder, run_file)
+    for shown in preview(loaded, cache=cache, start=start, count=count, only_task=only_task, fold=fold):
         click.echo(json.dumps(shown.to_json(), ensure_ascii=False) if as_json else _as_text(shown))
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
 
-@click.command("report")
-@click.argument("run_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+@click.command("report", epilog="Example: flantune report runs/run")
+@click.argument("run_folder", type=options.OLD_FOLDER)
 def command(run_folder: Path) -> None:
     """Write RUN_FOLDER's report.html again from what is stored there."""
     from flantune.report.page import write_report

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
 
-@click.command("rescore")
-@click.argument("run_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+@click.command("rescore", epilog="Example: flantune rescore runs/run --normalization token")
+@click.argument("run_folder", type=options.OLD_FOLDER)
 @click.option(
-    "--normalization", type=click.Choice(["sum", "token", "character", "byte"]), help="Headline normalization."
+    "--normalization",
+    type=click.Choice(["sum", "token", "character", "byte", "mutual_information", "domain", "contextual"]),
+    help="Headline normalization; the last three only where the run was measured with it.",
 )
 @click.option("--confidence", type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
 def command(run_folder: Path, normalization: str | None, confidence: float | None) -> None:

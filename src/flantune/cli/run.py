@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
 
-@click.command("run")
-@click.argument("run_file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder [default: runs/<file name>].")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+
+@click.command("run", epilog="Example: flantune run run.toml --set training.steps=100")
+@options.run_file
+@click.option("--out", type=options.FOLDER, help="Run folder [default: runs/<file name>].")
+@options.overrides
+@options.as_json("the results")
 def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Tune the model as RUN_FILE says, measure it on what it never saw, write the report.
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
 
-@click.command("seeds")
-@click.argument("run_folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+
+@click.command("seeds", epilog="Example: flantune seeds runs/a runs/b runs/c")
+@click.argument("run_folders", nargs=-1, required=True, type=options.OLD_FOLDER)
+@options.as_json("everything")
 def command(run_folders: tuple[Path, ...], as_json: bool) -> None:
     """What tuning changed in RUN_FOLDERS together, with intervals that cover other seeds as well as other rows."""
     import json

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import click
 
+from flantune.cli import options
+
 # As in flantune.studies.split_files, which is not imported for --help.
 _KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-cluster", "templates", "training-tasks")
 
 
-@click.command("splits")
-@click.argument("run_file", type=click.Path(path_type=Path))
+@click.command("splits", epilog="Example: flantune splits run.toml --out splits")
+@options.run_file
 @click.option("--kind", type=click.Choice(_KINDS), default=_KINDS[0], show_default=True, help="Which study.")
-@click.option("--clusters", default="", help='Other clusters: "flan2021_clusters17" or a TOML file.')
+@click.option(
+    "--clusters", default="", metavar="NAME|FILE", help='Other clusters: "flan2021_clusters17" or a TOML file.'
+)
 @click.option("--paper-rules", is_flag=True, help="Overlap rules alone: kin source families do not count.")
 @click.option("--order", multiple=True, metavar="CLUSTER", help="Cluster to train on, in order; repeatable.")
 @click.option("--test", multiple=True, metavar="CLUSTER", help="Cluster to measure; repeatable.")
@@ -21,9 +25,9 @@ _KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-clus
 @click.option("--max-tasks", default=0, type=click.IntRange(0), help="Most training tasks of --kind clusters; 0: all.")
 @click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="Number to try; repeatable.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every choice.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write one run file a split here.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.overrides
+@click.option("--out", type=options.FOLDER, help="Write one run file a split here.")
+@options.as_json("the splits")
 def command(
     run_file: Path,
     kind: str,
@@ -50,7 +54,7 @@ def command(
     from flantune.studies.split_files import StudyOptions, fragment, plan_study, split_json, write_split
 
     loaded = load_run_file(run_file, overrides=overrides)
-    options = StudyOptions(
+    chosen = StudyOptions(
         clusters=clusters,
         paper_rules=paper_rules,
         order=order,
@@ -60,7 +64,7 @@ def command(
         counts=counts,
         seed=seed,
     )
-    planned = plan_study(loaded, kind=kind, options=options)
+    planned = plan_study(loaded, kind=kind, options=chosen)
     study = planned.study
     written = [write_split(split, planned, file=loaded, folder=out) for split in study.splits] if out else []
     if as_json:

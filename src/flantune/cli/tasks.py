@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flantune.cli import options
 from flantune.cli.browse import command as browse
 
 if TYPE_CHECKING:
@@ -22,10 +23,14 @@ def command() -> None:
 command.add_command(browse)
 
 
-@command.command("list")
-@click.argument("run_file", type=click.Path(path_type=Path), required=False)
+@command.command(
+    "list",
+    short_help="Name, clusters, kind, templates, hub id and licence of each task.",
+    epilog="Example: flantune tasks list --collection flan2021",
+)
+@options.run_file_or_none
 @click.option("--collection", multiple=True, metavar="NAME", help="A shipped collection instead; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json("the tasks")
 def list_tasks(run_file: Path | None, collection: tuple[str, ...], as_json: bool) -> None:
     """List RUN_FILE's tasks, or a collection's: name, clusters, kind, templates, hub id, licence."""
     from flantune.tasks.catalog import summarize_task, tasks_of
@@ -47,14 +52,16 @@ def _row_line(row: dict[str, Any]) -> str:
     return f"{row['name']:34} {clusters:38} {row['kind']:15} {counts:44} {row['hub']:44} {row['licence']}".rstrip()
 
 
-@command.command()
+@command.command(
+    short_help="One task: definition, splits, slots, templates, an example.", epilog="Example: flantune tasks show rte"
+)
 @click.argument("name")
-@click.argument("run_file", type=click.Path(path_type=Path), required=False)
+@options.run_file_or_none
 @click.option("--collection", multiple=True, metavar="NAME", help="A shipped collection [default: all]; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json("the task")
 def show(name: str, run_file: Path | None, collection: tuple[str, ...], as_json: bool) -> None:
     """Show the task NAME: its definition, splits, slots, licence and templates, and one rendered example."""
-    from flantune.showing import definition_lines, describe_definition
+    from flantune.task_sheet import definition_lines, describe_definition
     from flantune.tasks.catalog import find_task
 
     sheet = describe_definition(find_task(name, run_file=run_file, collection=collection))
@@ -65,10 +72,12 @@ def show(name: str, run_file: Path | None, collection: tuple[str, ...], as_json:
         click.echo(line)
 
 
-@command.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@command.command(
+    short_help="Why each task is trained on, unseen or left out.", epilog="Example: flantune tasks leaks run.toml"
+)
+@options.run_file
+@options.overrides
+@options.as_json("the folds")
 def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Explain, for each fold of RUN_FILE, why each excluded task is excluded, and which tasks are kin.
 
@@ -117,8 +126,10 @@ def _print_kin(groups: tuple[KinGroup, ...]) -> None:
         click.echo(f"     {', '.join(group.tasks)}: {group.because or group.name}")
 
 
-@command.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
+@command.command(
+    short_help="Read every row; count what is bad, by reason.", epilog="Example: flantune tasks check run.toml"
+)
+@options.run_file
 def check(run_file: Path) -> None:
     """Read every row of RUN_FILE's tasks and count what is bad, by reason, with row numbers."""
     import tempfile

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flantune.cli import options
+
 if TYPE_CHECKING:
     from flantune.prompts.spans import Span
-    from flantune.showing import ShownTemplate
+    from flantune.task_sheet import ShownTemplate
     from flantune.types import Task
 
 
@@ -20,13 +22,17 @@ def command() -> None:
     """Look at templates, and check them for the mistakes that spoil training."""
 
 
-@command.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
+@command.command(
+    short_help="Find slips of templates: slots, white space, leaks …",
+    epilog="Example: flantune templates lint my_task.toml",
+)
+@options.run_file
 @click.option("--rows", default=20, show_default=True, type=click.IntRange(0), help="Rows a task to render.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.as_json("the findings")
 def lint(run_file: Path, rows: int, as_json: bool) -> None:
     """Lint the templates of RUN_FILE's tasks, or of one task file: slots, white space, duplicates, leaks, options."""
     from flantune.prompts.lint import lint_task
+    from flantune.report.numbers import plural
     from flantune.tasks.examples import first_examples
 
     tasks = _tasks_of(run_file)
@@ -37,18 +43,30 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
         for finding in findings:
             click.echo(f"{finding.task}/{finding.template}: {finding.severity}: {finding.rule}: {finding.message}")
         templates = sum(len(task.templates) for task in tasks)
-        click.echo(f"{len(findings)} findings in {templates} templates of {len(tasks)} tasks", err=True)
+        click.echo(
+            f"{plural(len(findings), 'finding')} in {plural(templates, 'template')} of {plural(len(tasks), 'task')}",
+            err=True,
+        )
     click.get_current_context().exit(1 if any(finding.severity == "error" for finding in findings) else 0)
 
 
-@command.command()
+@command.command(
+    short_help="Every template of a task on one of its rows.", epilog="Example: flantune templates preview rte --row 1"
+)
 @click.argument("name")
-@click.argument("run_file", type=click.Path(path_type=Path), required=False)
+@options.run_file_or_none
 @click.option("--collection", multiple=True, metavar="NAME", help="A shipped collection [default: all]; repeatable.")
 @click.option("--row", default=0, show_default=True, type=click.IntRange(0), help="Which of the shipped rows.")
-@click.option("--options", "layout", type=click.Choice(["listed", "lettered"]), default="listed", show_default=True)
+@click.option(
+    "--options",
+    "layout",
+    type=click.Choice(["listed", "lettered"]),
+    default="listed",
+    show_default=True,
+    help="How options are shown.",
+)
 @click.option("--shuffle", type=click.IntRange(0), metavar="SEED", help="Show the options in an order of this seed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a template.")
+@options.as_json("each template")
 def preview(
     name: str,
     run_file: Path | None,
@@ -64,7 +82,7 @@ def preview(
     """
     from flantune.cli.colors import echo
     from flantune.prompts.styles import Style
-    from flantune.showing import show_templates
+    from flantune.task_sheet import show_templates
     from flantune.tasks.catalog import find_task
 
     task = find_task(name, run_file=run_file, collection=collection)

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
 from flantune.contamination.findings import Contamination
 from flantune.errors import ConfigError
 from flantune.files import read_json, write_json
+from flantune.tasks.lazy_examples import LazyExamples
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Sample, SplitRole
 
@@ -100,7 +101,7 @@ def clean_samples(samples: Iterable[Sample], rows: Mapping[str, Collection[int]]
     return (one for one in samples if one.split != "test" or one.row not in rows.get(one.task, ()))
 
 
-class KeptExamples(Sequence[Example]):
+class KeptExamples(LazyExamples):
     """A store without some of its examples: pickles, reads lazily, and costs eight bytes an example kept."""
 
     __slots__ = ("_kept", "_store")
@@ -111,14 +112,13 @@ class KeptExamples(Sequence[Example]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    @overload
-    def __getitem__(self, number: int) -> Example: ...
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[Example]: ...
-    def __getitem__(self, number: int | slice) -> Example | Sequence[Example]:
-        if isinstance(number, slice):
-            return KeptExamples(self._store, self._kept[number])
+    def read(self, number: int) -> Example:
+        """The example of this number among those kept."""
         return self._store[int(self._kept[number])]
+
+    def view(self, numbers: range) -> Sequence[Example]:
+        """A store without still more of its examples."""
+        return KeptExamples(self._store, self._kept[np.asarray(numbers, dtype=np.int64)])
 
     def __reduce__(self) -> tuple[type[KeptExamples], tuple[Sequence[Example], np.ndarray[Any, Any]]]:
         return KeptExamples, (self._store, self._kept)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from flantune.contamination.compared_texts import make_units
 from flantune.contamination.corpus import Corpus, make_corpus
 from flantune.contamination.duplicates import DuplicateCollector, DuplicateScanner
 from flantune.contamination.findings import FoldFinding, Settings
-from flantune.contamination.grams import GramCollector
-from flantune.contamination.links import link
+from flantune.contamination.ngrams import GramCollector
 from flantune.contamination.overlap import OverlapScanner
+from flantune.contamination.row_links import link
 from flantune.contamination.tally import Found, make_found, task_finding, train_findings
-from flantune.contamination.units import make_units
 from flantune.tasks.store import PreparedTask
 
 _DEFAULTS = Settings()

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from flantune.contamination.compared_texts import Units
 from flantune.contamination.corpus import Block
-from flantune.contamination.grams import GramIndex, UnitWords
 from flantune.contamination.hashing import Int64
-from flantune.contamination.units import Units
+from flantune.contamination.ngrams import GramIndex, UnitWords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

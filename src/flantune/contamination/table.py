@@ -11,6 +11,7 @@ from rich.text import Text
 from flantune.contamination.findings import Contamination, FoldFinding, Shown, TaskFinding
 
 _TASKS_NAMED = 3
+_WIDEST_NAME = 24
 
 
 def contamination_table(report: Contamination) -> Group:
@@ -23,7 +24,8 @@ def summary_line(report: Contamination) -> str:
     tasks = [task for fold in report.folds for task in fold.tasks]
     dirty = [task for task in tasks if task.dirty]
     if not dirty:
-        return f"no overlap: none of {sum(task.rows for task in tasks):,} test rows of {len(tasks)} unseen tasks"
+        noun = "unseen task" if len(tasks) == 1 else "unseen tasks"
+        return f"no overlap: none of {sum(task.rows for task in tasks):,} test rows of {len(tasks)} {noun}"
     rows = sum(len(task.dirty) for task in dirty)
     of = sum(task.rows for task in tasks)
     train = sum(len(one.dirty) for fold in report.folds for one in fold.train)
@@ -36,16 +38,18 @@ def summary_line(report: Contamination) -> str:
 def _fold(fold: FoldFinding) -> Iterator[RenderableType]:
     rows = sum(one.rows for one in fold.train)
     title = f"held out: {', '.join(fold.held_out)} — against {rows:,} training rows of {len(fold.train)} tasks"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("unseen task")
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    # On a narrow terminal names go on in the next line; cut ones would name nothing.
+    longest = max((len(task.task) for task in fold.tasks), default=0)
+    table.add_column("unseen task", overflow="fold", min_width=min(longest, _WIDEST_NAME))
     for name in ("rows", "dirty", "share", "n-gram", "near duplicate", "too short"):
-        table.add_column(name, justify="right")
-    table.add_column("fields")
-    table.add_column("training tasks (rows touched)")
+        table.add_column(name, justify="right", overflow="fold", min_width=len(max(name.split(), key=len)))
     for task in fold.tasks:
         table.add_row(*(Text(cell) for cell in _cells(task)))
     yield table
     for task in fold.tasks:
+        if task.fields or task.training:
+            yield Text(_where(task))
         for shown in task.examples:
             yield Text(_example(task.task, shown))
     if fold.common_grams:
@@ -56,10 +60,15 @@ def _cells(task: TaskFinding) -> Iterator[str]:
     yield task.task
     yield from (f"{task.rows:,}", f"{len(task.dirty):,}", f"{task.share:.1%}")
     yield from (f"{task.overlapping:,}", f"{task.duplicates:,}", f"{task.too_short:,}")
-    yield ", ".join(f"{name} {count:,}" for name, count in task.fields.items()) or "–"
-    named = [f"{one.task} ({max(one.overlapping, one.duplicates):,})" for one in task.training[:_TASKS_NAMED]]
+
+
+def _where(task: TaskFinding) -> str:
+    """In which fields a task's overlaps lie, and with which training tasks."""
+    fields = ", ".join(f"{name} {count:,}" for name, count in task.fields.items())
+    named = [f"{one.task} {max(one.overlapping, one.duplicates):,}" for one in task.training[:_TASKS_NAMED]]
     more = len(task.training) - len(named)
-    yield ", ".join(named + ([f"{more} more"] if more else [])) or "–"
+    training = ", ".join(named + ([f"{more} more"] if more else []))
+    return f"{task.task}: in {fields or 'no one field'}; training rows touched: {training or 'none'}"
 
 
 def _example(task: str, shown: Shown) -> str:

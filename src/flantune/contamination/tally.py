@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from flantune.contamination.corpus import Corpus
 from flantune.contamination.duplicates import Duplicate, DuplicateScanner
+from flantune.contamination.excerpts import field_name, show_duplicate, show_overlap
 from flantune.contamination.findings import Shown, TaskFinding, TrainFinding, TrainingOverlap
 from flantune.contamination.hashing import Int64, expand
-from flantune.contamination.links import Links
 from flantune.contamination.overlap import Matches
-from flantune.contamination.shown import field_name, show_duplicate, show_overlap
+from flantune.contamination.row_links import Links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

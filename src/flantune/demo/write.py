@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
 from flantune.demo.rows import MAKERS, task_rows
+from flantune.files import write_text
 from flantune.types import Family
 
 HERE = Path(__file__).parent
@@ -38,28 +38,23 @@ def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: 
 
     Returns:
         The folder.
+
+    Raises:
+        FlantuneError: The folder cannot be written.
     """
     for task in MAKERS:
         rows = task_rows(task, seed=seed, counts={"train": train_rows, "dev": dev_rows, "test": test_rows})
         for role, made in rows.items():
-            _write(folder / "data" / task / f"{role}.jsonl", _lines(made))
+            write_text(folder / "data" / task / f"{role}.jsonl", _lines(made))
     for source in sorted(TASK_FILES.glob("*.toml")):
-        _write(folder / "tasks" / source.name, source.read_text(encoding="utf-8"))
+        write_text(folder / "tasks" / source.name, source.read_text(encoding="utf-8"))
     for family, name in RUN_NAMES.items():
         target = folder / f"{name}.toml"
         if not target.exists():
             text = Template((RUN_FILES / f"{name}.toml").read_text(encoding="utf-8"))
-            _write(target, text.substitute(base=base_folder(family).as_posix()))
+            write_text(target, text.substitute(base=base_folder(family).as_posix()))
     return folder
 
 
 def _lines(rows: Sequence[Mapping[str, object]]) -> str:
     return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
-
-
-def _write(path: Path, text: str) -> None:
-    """Under another name first, so that a file that is there is a whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.writing")
-    beside.write_text(text, encoding="utf-8")
-    shutil.move(beside, path)

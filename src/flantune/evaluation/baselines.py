@@ -20,7 +20,7 @@ from flantune.types import Prompt
 
 if TYPE_CHECKING:
     from flantune.evaluation.engine import OptionScores, PromptScorer
-    from flantune.evaluation.presets import ScoringProtocol
+    from flantune.scoring_protocols import ScoringProtocol
     from flantune.tasks.store import PreparedTask
 
 Blank = Callable[[Prompt, str], Prompt]

@@ -178,12 +178,12 @@ def difference_estimate(mean: Mean, *, confidence: float, span: Span) -> Differe
     )
 
 
-def bootstrap_of(means: Means, *, confidence: float) -> Bootstrap | None:
-    """The difference's percentile interval and p-value; None when all replicates agree, which proves nothing."""
-    if np.ptp(means.replicates) < 1e-12:
+def bootstrap_interval(replicates: Floats, *, confidence: float) -> Bootstrap | None:
+    """A difference's percentile interval and p-value; None when all replicates agree, which proves nothing."""
+    if np.ptp(replicates) < 1e-12:
         return None
-    interval = statistics.percentile_interval(means.replicates, confidence=confidence)
-    return Bootstrap(low=interval.low, high=interval.high, p=statistics.bootstrap_p(means.replicates))
+    interval = statistics.percentile_interval(replicates, confidence=confidence)
+    return Bootstrap(low=interval.low, high=interval.high, p=statistics.bootstrap_p(replicates))
 
 
 def task_difference(means: Means, *, confidence: float) -> Difference:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flantune.evaluation.answers import single_spaced, without_articles
+from flantune.evaluation.normalizers import single_spaced, without_articles
 
 _BETWEEN_WORDS = re.compile("[ -]")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.ranks import World, share_out, this_world
+from flantune.evaluation.processes import World, share_out, this_world
 from flantune.evaluation.requests import Group, Known, Request, compile_group
 from flantune.types import Counts
 
 if TYPE_CHECKING:
-    from flantune.evaluation.presets import ScoringProtocol
     from flantune.evaluation.store import ScoreStore
     from flantune.models.load import LanguageModel
     from flantune.packing.encode import Codec
     from flantune.packing.scoring import ScoringBatch
+    from flantune.scoring_protocols import ScoringProtocol
     from flantune.types import Prompt
 
 GROUP_PROMPTS = 2_048
@@ -127,28 +127,47 @@ class PromptScorer:
         self, prompts: Sequence[Prompt], *, progress: Callable[[int, int], None] | None = None
     ) -> list[OptionScores | None]:
         """See ``score_prompts``."""
-        found: list[OptionScores | None] = []
+        return self.score_requests(self.compiled(prompts), prompts=len(prompts), progress=progress)
+
+    def compiled(self, prompts: Sequence[Prompt]) -> Iterator[list[Group]]:
+        """Prompts as requests, so many at a time as are scored together."""
         for wave in _waves(prompts, self.wave_prompts):
+            yield [self._compile(group) for group in wave]
+
+    def score_requests(
+        self,
+        waves: Iterable[Sequence[Group]],
+        *,
+        prompts: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[OptionScores | None]:
+        """Scores what was compiled; the same requests any number of times, by other weights too without a store.
+
+        Args:
+            waves: As ``compiled`` gives them.
+            prompts: How many prompts they come from.
+            progress: As of ``score_prompts``.
+        """
+        found: list[OptionScores | None] = []
+        for groups in waves:
             # Bound by the loop: counts go on from one wave to the next.
             before = len(found)
 
             def report(done: int, *, before: int = before) -> None:
                 if progress is not None:
-                    progress(before + done, len(prompts))
+                    progress(before + done, prompts)
 
-            found += self._score_wave(wave, report)
+            found += self._score_wave(groups, report)
         return found
 
-    def _score_wave(self, wave: Sequence[Sequence[Prompt]], report: Callable[[int], None]) -> list[OptionScores | None]:
-        groups = [self._compile(prompts) for prompts in wave]
+    def _score_wave(self, groups: Sequence[Group], report: Callable[[int], None]) -> list[OptionScores | None]:
         known = self._look_up(groups)
         work = list(self._missing(groups, known))
         owners = share_out([batch.positions + len(batch.prefix) for _, batch in work], self.world.size)
         mine = [piece for piece, owner in zip(work, owners, strict=True) if owner == self.world.rank]
         fresh = self._run(groups, mine, known, report)
-        for found in self.world.gather(fresh):
-            # First come, first served, in the order of ranks: a request of two groups is kept by the first alone.
-            known |= {key: value for key, value in found.items() if key not in known}
+        # A request of two groups is kept by the first alone.
+        known = _first_of([known, *self.world.gather(fresh)])
         if self.world.size > 1 and self._store is not None:
             self._store.refresh()
         scores = [scores for group in groups for scores in _prompt_scores(group, known)]
@@ -166,10 +185,13 @@ class PromptScorer:
         )
 
     def _look_up(self, groups: Sequence[Group]) -> dict[str, Known]:
+        """What is in the store, in the words of all processes: one that opened or read it later may know more."""
         if self._store is None:
             return {}
         keys = dict.fromkeys(request.key for group in groups for request in group.requests)
-        return {key: _from_json(value) for key, value in self._store.find(keys).items()}
+        mine = {key: _from_json(value) for key, value in self._store.find(keys).items()}
+        # Who computes what must be the same everywhere, and nobody adds to the store before all have looked.
+        return _first_of(this_world().gather(mine))
 
     def _missing(self, groups: Sequence[Group], known: dict[str, Known]) -> Iterator[tuple[int, ScoringBatch]]:
         """Batches with a request that is not known. Which batches there are does not depend on what is known."""
@@ -195,7 +217,7 @@ class PromptScorer:
         report: Callable[[int], None],
     ) -> dict[str, Known]:
         """Computes this process's batches and keeps each before the next begins."""
-        from flantune.evaluation.running import run_batches
+        from flantune.evaluation.halving import run_batches
         from flantune.evaluation.scoring import scoring_mode
 
         owner = _owners(groups)
@@ -276,6 +298,11 @@ def _waves(prompts: Sequence[Prompt], size: int) -> Iterator[list[Sequence[Promp
                 wave = []
     if wave:
         yield wave
+
+
+def _first_of(found: Sequence[dict[str, Known]]) -> dict[str, Known]:
+    """All that was found; of what several found, the first one's."""
+    return {key: value for one in reversed(found) for key, value in one.items()}
 
 
 def _owners(groups: Sequence[Group]) -> dict[str, int]:

@@ -16,29 +16,28 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.baselines import Blank, blank_of, option_baselines
 from flantune.evaluation.engine import GROUP_PROMPTS, PromptScorer, scoring_codec, within_positions
 from flantune.evaluation.metrics import check_metrics
-from flantune.evaluation.presets import scoring_protocol
+from flantune.evaluation.processes import World
 from flantune.evaluation.protocol import Protocol, Question, count_questions, questions
-from flantune.evaluation.rank import BASELINES
-from flantune.evaluation.ranks import World
+from flantune.evaluation.rank_classification import BASELINES
 from flantune.evaluation.samples import (
     Origin,
-    arranged,
     file_sha256,
     read_origin,
     samples_path,
+    unanswered,
     write_origin,
     write_samples,
 )
 from flantune.evaluation.store import ScoreStore
 from flantune.packing.chat import chat_tokens
 from flantune.packing.encode import Codec
-from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
-from flantune.prompts.options import ArrangedPrompt
+from flantune.prompts.layout import EOS_WORD, Layout
+from flantune.scoring_protocols import scoring_protocol
 from flantune.types import Counts, Sample
 
 if TYPE_CHECKING:
     from flantune.config import EvaluationSettings, PackingSettings, PromptSettings
-    from flantune.evaluation.writing import Writer
+    from flantune.models.decoding import Writer
     from flantune.models.load import LanguageModel
     from flantune.tasks.store import PreparedTask
 
@@ -132,6 +131,7 @@ def evaluate(
     prompts: PromptSettings,
     packing: PackingSettings,
     progress: Callable[[Progress], None] | None = None,
+    writer: Writer | None = None,
 ) -> tuple[Evaluated, ...]:
     """Asks a model every task in every forward template and writes what it answers to ``folder/samples``.
 
@@ -149,6 +149,7 @@ def evaluate(
         prompts: Style and separators.
         packing: Token budgets of inputs and targets.
         progress: Called after each batch.
+        writer: Of the settings' backend, where it has been started already.
 
     Raises:
         EvaluationError: A task cannot be measured, or the model gives scores that are not numbers.
@@ -173,7 +174,7 @@ def evaluate(
         protocol=Protocol(evaluation=settings, prompts=prompts, seed=seed),
         model_fingerprint=fingerprint,
         store=store,
-        writer=writer_for(lm, settings.backend if writes else "transformers"),
+        writer=writer or writer_for(lm, settings.backend if writes else "transformers"),
         progress=progress,
     )
     return tuple(_evaluate_task(session, entry, folder=folder) for entry in prepared)
@@ -282,7 +283,7 @@ def _rank(
 
 def _write(session: _Session, block: Sequence[Question], counts: list[Counts], report: _Report) -> Iterator[Sample]:
     """Greedy answers to a block."""
-    from flantune.evaluation.answering import written_texts
+    from flantune.evaluation.shared_writing import shared_texts
 
     settings = session.protocol.evaluation
     codec = within_positions(session.codec, session.lm, room=settings.max_new_tokens)
@@ -290,7 +291,7 @@ def _write(session: _Session, block: Sequence[Question], counts: list[Counts], r
     encoded = codec.encode_prompts(prompts, continuations="none")
     counts.append(encoded.counts)
     samples = [_sample(session, question, each) for question, each in zip(block, encoded.each, strict=True)]
-    texts = written_texts(
+    texts = shared_texts(
         session.lm,
         prompts,
         encoded,
@@ -304,29 +305,14 @@ def _write(session: _Session, block: Sequence[Question], counts: list[Counts], r
         progress=report,
         writer=session.writer,
     )
-    for sample, text in zip(samples, texts, strict=True):
-        if text is not None:
+    for sample, written in zip(samples, texts, strict=True):
+        for text in written[:1]:
             yield replace(sample, prediction=text.strip())
 
 
 def _sample(session: _Session, question: Question, counts: Counts) -> Sample:
     """What was asked, as the model read it; not yet answered."""
-    prompt = question.prompt
-    shown = replace(prompt, exemplars=prompt.exemplars[: len(prompt.exemplars) - counts.exemplars_dropped])
-    sample = Sample(
-        task=prompt.task,
-        split=prompt.split,
-        row=prompt.row,
-        template=prompt.template,
-        shots=question.shots,
-        inputs=inputs_text(shown, session.codec.layout),
-        options=prompt.options,
-        answer=prompt.answer,
-        references=prompt.references,
-        exemplar_rows=tuple(exemplar.row for exemplar in shown.exemplars),
-        group=prompt.group,
-    )
-    return arranged(sample, prompt.order) if isinstance(prompt, ArrangedPrompt) else sample
+    return unanswered(question.prompt, counts, shots=question.shots, layout=session.codec.layout)
 
 
 def _stop(session: _Session, sample: Sample) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Literal
 
-from flantune.evaluation.answers import lower_case, single_spaced, without_punctuation
+from flantune.evaluation.normalizers import lower_case, single_spaced, without_punctuation
 
 Form = Literal["text", "number", "number_comma", "letter", "lower"]
 """How a find is written down: trimmed text; a number in plain digits (``number_comma``: 1.234,5 is meant as in German

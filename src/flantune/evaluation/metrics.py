@@ -19,7 +19,7 @@ from flantune.evaluation.bleu import Tokenization, bleu_signature, bleu_statisti
 from flantune.evaluation.decisions import class_f1, matthews, pearson, spearman
 from flantune.evaluation.drop import drop_score
 from flantune.evaluation.numbers import number_match, read_number
-from flantune.evaluation.rank import Normalization, best_options, choose, option_scores
+from flantune.evaluation.rank_classification import Normalization, best_options, choose, option_scores
 from flantune.evaluation.rouge import cross_lingual_rouge, instruction_rouge, rouge
 from flantune.evaluation.samples import ArrangedSample
 from flantune.evaluation.texts import (
@@ -35,7 +35,7 @@ from flantune.evaluation.texts import (
 from flantune.types import Kind, Sample, Task
 
 if TYPE_CHECKING:
-    from flantune.evaluation.presets import Ties
+    from flantune.scoring_protocols import Ties
 
 Floats = NDArray[np.float64]
 Statistics = tuple[float, ...]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flantune.evaluation.rank import Normalization
+from flantune.evaluation.rank_classification import Normalization
 from flantune.types import Kind
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -11,7 +11,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from urllib.parse import quote
 
 from flantune.errors import EvaluationError
 from flantune.files import read_json, write_json
-from flantune.types import Counts, Sample
+from flantune.prompts.layout import Layout, inputs_text
+from flantune.prompts.options import ArrangedPrompt
+from flantune.types import Counts, Prompt, Sample
 
 if TYPE_CHECKING:
     import pyarrow
@@ -65,6 +67,32 @@ class Origin:
 def arranged(sample: Sample, order: tuple[int, ...]) -> ArrangedSample:
     """The sample with a note of the order in which its options were shown."""
     return ArrangedSample(**{name: getattr(sample, name) for name in Sample.__slots__}, order=order)
+
+
+def unanswered(prompt: Prompt, counts: Counts, *, shots: int, layout: Layout) -> Sample:
+    """What was asked, as the model read it.
+
+    Args:
+        prompt: The prompt.
+        counts: What happened to it: exemplars dropped for want of room are not among those shown.
+        shots: Exemplars it was to have.
+        layout: Its separators.
+    """
+    shown = replace(prompt, exemplars=prompt.exemplars[: len(prompt.exemplars) - counts.exemplars_dropped])
+    sample = Sample(
+        task=prompt.task,
+        split=prompt.split,
+        row=prompt.row,
+        template=prompt.template,
+        shots=shots,
+        inputs=inputs_text(shown, layout),
+        options=prompt.options,
+        answer=prompt.answer,
+        references=prompt.references,
+        exemplar_rows=tuple(exemplar.row for exemplar in shown.exemplars),
+        group=prompt.group,
+    )
+    return arranged(sample, prompt.order) if isinstance(prompt, ArrangedPrompt) else sample
 
 
 def samples_path(folder: Path, task: str) -> Path:

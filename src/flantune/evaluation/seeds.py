@@ -20,6 +20,7 @@ from flantune.evaluation.statistics import Mean, detectable_difference, t_interv
 _Key = tuple[str, str, int]
 _ANY = (-math.inf, math.inf)
 _MANY = 1e9
+_WHERE = "several seeds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +65,12 @@ class SeedSummary:
     """All differences over several seeds.
 
     Attributes:
-        seeds: The runs' seeds, in order.
+        seeds: The runs' seeds, in order; of evaluations the models that were compared with the first.
         confidence: Level of the intervals.
         effects: The whole, then clusters, then unseen tasks.
     """
 
-    seeds: tuple[int, ...]
+    seeds: tuple[int | str, ...]
     confidence: float
     effects: tuple[SeedEffect, ...] = field(repr=False)
 
@@ -81,7 +82,8 @@ class SeedSummary:
 def over_seeds(results: Sequence[Mapping[str, Any]]) -> SeedSummary:
     """The differences of several runs of one run file, with intervals that hold for other seeds too.
 
-    What was not measured in every run is left out.
+    What was not measured in every run is left out. Evaluations (``flantune evaluate``) of models tuned with several
+    seeds will do as well: every model that was compared with the first is one seed.
 
     Args:
         results: Their ``results.json``, in any order.
@@ -89,16 +91,36 @@ def over_seeds(results: Sequence[Mapping[str, Any]]) -> SeedSummary:
     Raises:
         EvaluationError: Fewer than two runs, two with the same seed, or runs scored in different ways.
     """
+    if any(one.get("kind") == "evaluation" for one in results):
+        return _over_evaluations(results)
     _check(results)
+    return _summary(results, _LEVELS, seeds=tuple(int(one["seed"]) for one in results))
+
+
+def _over_evaluations(results: Sequence[Mapping[str, Any]]) -> SeedSummary:
+    if not all(one.get("kind") == "evaluation" for one in results):
+        hint = "give folders of one kind"
+        raise EvaluationError("runs and evaluations cannot be put together", where=_WHERE, hint=hint)
+    models = [(one, model) for one in results for model in one["models"][1:]]
+    each = [
+        {**one, "comparisons": [c for c in one["comparisons"] if c["second"] == model["name"]]} for one, model in models
+    ]
+    _check_evaluations(each, [(model["fingerprint"], one["seed"]) for one, model in models])
+    return _summary(each, _EVALUATION_LEVELS, seeds=tuple(model["name"] for _, model in models))
+
+
+def _summary(
+    results: Sequence[Mapping[str, Any]], levels: Mapping[str, _Reader], *, seeds: tuple[int | str, ...]
+) -> SeedSummary:
     confidence = float(results[0]["confidence"])
     effects = [
         _effect(level, key, [found[key] for found in each], confidence)
-        for level, read in _LEVELS.items()
+        for level, read in levels.items()
         for each in [[read(one) for one in results]]
         for key in each[0]
         if all(key in found for found in each)
     ]
-    return SeedSummary(seeds=tuple(int(one["seed"]) for one in results), confidence=confidence, effects=tuple(effects))
+    return SeedSummary(seeds=seeds, confidence=confidence, effects=tuple(effects))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +207,25 @@ def _tasks(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
     }
 
 
-_LEVELS: Mapping[str, Callable[[Mapping[str, Any]], dict[_Key, _Observed]]] = {
-    "overall": _overall,
-    "cluster": _clusters,
-    "task": _tasks,
-}
+def _averages(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
+    return {key: found for key, found in _compared(results).items() if key[0] == "flan2022"}
+
+
+def _benchmarks(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
+    return {key: found for key, found in _compared(results).items() if key[0] != "flan2022"}
+
+
+def _compared(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
+    return {
+        (one["score"], "", one["shots"]): _observed(one["difference"], frozenset([one["questions_sha256"]]))
+        for one in results["comparisons"]
+    }
+
+
+_Reader = Callable[[Mapping[str, Any]], dict[_Key, _Observed]]
+
+_LEVELS: Mapping[str, _Reader] = {"overall": _overall, "cluster": _clusters, "task": _tasks}
+_EVALUATION_LEVELS: Mapping[str, _Reader] = {"overall": _averages, "task": _benchmarks}
 
 
 def _rows(results: Mapping[str, Any], tasks: Collection[str]) -> frozenset[str]:
@@ -205,8 +241,24 @@ def _is_one(values: Iterable[object]) -> bool:
     return len(set(values)) == 1
 
 
+def _check_evaluations(results: Sequence[Mapping[str, Any]], models: Sequence[tuple[str, int]]) -> None:
+    if len(results) < 2:
+        hint = "evaluate the base model and two tuned ones or more, better five, together or one by one"
+        raise EvaluationError("one comparison has no spread", where=_WHERE, hint=hint)
+    if len(set(models)) < len(models):
+        hint = "give every model once; models tuned with other seeds have other weights"
+        raise EvaluationError("two of the models have the same weights", where=_WHERE, hint=hint)
+    if not _is_one(one["models"][0]["fingerprint"] for one in results):
+        hint = "name the same base model first in each evaluation"
+        raise EvaluationError("the models were compared with different ones", where=_WHERE, hint=hint)
+    for key in ("confidence", "limit", "protocols"):
+        if not _is_one(repr(one[key]) for one in results):
+            hint = "evaluate them with the same options"
+            raise EvaluationError(f"the evaluations are not alike: {key} differs", where=_WHERE, hint=hint)
+
+
 def _check(results: Sequence[Mapping[str, Any]]) -> None:
-    where = "several seeds"
+    where = _WHERE
     if len(results) < 2:
         raise EvaluationError("one run has no spread", where=where, hint="give two runs or more, better five")
     if any(one.get("schema") != results[0].get("schema") or "protocol" not in one for one in results):

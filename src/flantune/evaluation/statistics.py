@@ -341,15 +341,16 @@ def mcnemar_p(base: Floats, tuned: Floats) -> float:
         base: 0/1 per example and template, shape [examples, templates]; nan where missing.
         tuned: The same cells of the other model.
 
-    An example counts as right when more than half of its templates are, so that each example is asked once.
+    An example counts as right when more than half of its templates are, so that each example is asked once. One whose
+    templates are split evenly under either model is neither right nor wrong, and is left out.
 
     >>> mcnemar_p(np.array([[0.0], [0.0], [0.0], [1.0]]), np.array([[1.0], [1.0], [1.0], [1.0]]))
     0.25
     """
     from scipy.special import bdtr
 
-    was, now = (units_of(cells)[0] > 0.5 for cells in (base, tuned))
-    gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
+    was, now = (np.sign(np.round(units_of(cells)[0] - 0.5, 9)) for cells in (base, tuned))
+    gained, lost = int(((was < 0) & (now > 0)).sum()), int(((was > 0) & (now < 0)).sum())
     if gained + lost == 0:
         return 1.0
     return min(1.0, 2.0 * float(bdtr(min(gained, lost), gained + lost, 0.5)))

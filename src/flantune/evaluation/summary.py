@@ -12,7 +12,7 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.comparison import (
     Means,
     Pair,
-    bootstrap_of,
+    bootstrap_interval,
     check_same_cells,
     clean_scores,
     compare_means,
@@ -22,7 +22,6 @@ from flantune.evaluation.comparison import (
     score_models,
     task_difference,
 )
-from flantune.evaluation.presets import scoring_protocol
 from flantune.evaluation.results import (
     ClusterResult,
     Difference,
@@ -39,6 +38,7 @@ from flantune.evaluation.statistics import Part as Share
 from flantune.evaluation.tables import Columns, Table, columns_of, read_tables
 from flantune.evaluation.verdict import make_verdict, no_verdict
 from flantune.prompts.hashing import stream_key
+from flantune.scoring_protocols import scoring_protocol
 from flantune.types import Kind, SplitRole
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _entry(
         rows_sha256=pair.base.rows_sha256,
         models=score_models(pair, columns, means, confidence=confidence),
         difference=task_difference(means, confidence=confidence),
-        bootstrap=bootstrap_of(means, confidence=confidence),
+        bootstrap=bootstrap_interval(means.replicates, confidence=confidence),
         q=1.0,  # known once all tasks are
         mcnemar_p=mcnemar_of(pair, headline),
         clean=None if flagged is None else clean_scores(pair, headline, flagged, seed=key, confidence=confidence),

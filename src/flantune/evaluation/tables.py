@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.answers import cut_like_flan, normalize_answer
 from flantune.evaluation.metrics import Metric, decided_class, find_metric
-from flantune.evaluation.rank import NORMALIZATIONS, Normalization, choose, option_scores
+from flantune.evaluation.normalizers import cut_like_flan, normalize_answer
+from flantune.evaluation.rank_classification import NORMALIZATIONS, Normalization, choose, option_scores
 from flantune.types import Kind, Sample, SplitRole
 
 if TYPE_CHECKING:
-    from flantune.evaluation.presets import Ties
+    from flantune.scoring_protocols import Ties
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from flantune.evaluation.answers import normalize_answer, normalize_instruction_answer, normalize_trivia
 from flantune.evaluation.edits import similarity
+from flantune.evaluation.normalizers import normalize_answer, normalize_instruction_answer, normalize_trivia
 
 Normalizer = Callable[[str], str]
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from flantune.evaluation.extraction import Extracted, Rules, extract, is_complete
 from flantune.evaluation.store import JsonValue, content_key
 from flantune.evaluation.voting import Vote, vote
-from flantune.models.decoding import Continuation, Decoding, Finish
+from flantune.models.decoding import Decoding, Finish
 from flantune.models.generate import write
 
 if TYPE_CHECKING:
     from flantune.evaluation.store import ScoreStore
+    from flantune.models.decoding import Writer
     from flantune.models.load import LanguageModel
     from flantune.packing.encode import Codec
-    from flantune.types import Int32, Prompt
+    from flantune.types import Prompt
 
 Backend = Literal["transformers", "vllm"]
 """What does the writing: flantune's own loop over the model, or vLLM."""
@@ -40,15 +41,6 @@ class Written:
     text: str
     tokens: tuple[int, ...]
     finish: Finish
-
-
-class Writer(Protocol):
-    """Anything that goes on with token ids: ``models.generate.write``, or another engine behind the same call."""
-
-    def __call__(
-        self, lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int
-    ) -> Iterator[Continuation]:
-        """Continuations as they get done."""
 
 
 def writer_for(lm: LanguageModel, backend: Backend) -> Writer:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flantune.errors import TaskError, TemplateError
+from flantune.errors import TaskError, TemplateError, did_you_mean
 from flantune.tasks.formats import FileFormat, FormatName, open_binary
 from flantune.tasks.sources import FileSource
 
@@ -114,13 +114,26 @@ def text_of(task: HarnessTask, row: Row, key: str = "doc_to_text") -> str:
     """The question of a row.
 
     Raises:
-        TaskError: The task puts the choices into the question, which is not read.
+        TaskError: The task puts the choices into the question, which is not read, or names no column.
     """
     template = task.values[key]
+    check_column(task, row, key)
     value = row[template] if isinstance(template, str) and template in row else None
     if isinstance(template, int) or isinstance(value, int):
         raise TaskError(f"{key}: a number (choices inside the question) is not read", where=str(task.path))
     return str(value) if value is not None else render(str(template), row, where=f"{task.path}: {key}")
+
+
+def check_column(task: HarnessTask, row: Row, key: str) -> None:
+    """A single word that is no column is a slip: the harness would take it for the text of every question.
+
+    Raises:
+        TaskError: It is one.
+    """
+    name = task.values[key]
+    if isinstance(name, str) and name.isidentifier() and name not in row:
+        hint = did_you_mean(name, row) or f"columns: {', '.join(row)}; a template has its fields in {{{{ }}}}"
+        raise TaskError(f'{key}: there is no column "{name}"', where=str(task.path), hint=hint)
 
 
 def choices_of(task: HarnessTask, row: Row) -> tuple[str, ...]:

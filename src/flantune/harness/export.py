@@ -7,34 +7,83 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flantune import __version__
+from flantune.config import PromptSettings
+from flantune.evaluation.comparison import REPLICATES
 from flantune.files import write_json, write_text
-from flantune.harness.grading import HarnessTextGrader
+from flantune.harness.grading import PERCENT, HarnessTextGrader
 from flantune.harness.read import HarnessPart, by_group
-from flantune.harness.taskfile import PythonName
+from flantune.harness.refusals import PythonName
+from flantune.harness.shots import SEED
 from flantune.prompts.layout import inputs_text
 
 if TYPE_CHECKING:
+    from flantune.models.load import LanguageModel
     from flantune.suites.scores import PartScores
     from flantune.types import Sample
 
 Json = dict[str, Any]
+
+_OF_CONFIG = ("device", "model_dtype", "model_num_parameters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedModel:
+    """What the files say of a model and of how it was asked.
+
+    Attributes:
+        path: Its folder or hub id.
+        limit: As the evaluation was asked for; 0: all.
+        seconds: Time spent.
+        batch_tokens: Array positions of a batch.
+        prompts: Chat template and system message.
+        facts: See ``model_facts``.
+    """
+
+    path: str
+    limit: int = 0
+    seconds: float = 0.0
+    batch_tokens: int = 0
+    prompts: PromptSettings = field(default_factory=PromptSettings)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """The path as the harness makes a folder's name of it."""
+        return re.sub(r'["<>:/|\\?*\[\]]+', "__", self.path)
+
+
+def model_facts(lm: LanguageModel) -> Json:
+    """What the harness's results say of a loaded model."""
+    tokenizer, config = lm.tokenizer, lm.model.config.get_text_config()
+    names = ("bos", "eos", "pad")
+    tokens = {name: (getattr(tokenizer, f"{name}_token"), getattr(tokenizer, f"{name}_token_id")) for name in names}
+    longest = (getattr(config, name, None) for name in ("n_positions", "max_position_embeddings", "n_ctx"))
+    return {
+        **{f"tokenizer_{name}_token": [text, str(number)] for name, (text, number) in tokens.items()},
+        "eot_token_id": tokenizer.eos_token_id,
+        "max_length": next((length for length in longest if length), None),
+        "device": str(lm.device),
+        "model_dtype": str(lm.compute_dtype),
+        "model_num_parameters": sum(weights.numel() for weights in lm.model.parameters()),
+        "transformers_version": version("transformers"),
+    }
 
 
 def write_export(
     out: Path,
     parts: Sequence[HarnessPart],
     answers: Mapping[str, tuple[PartScores, Sequence[Sample]]],
+    model: AskedModel,
     *,
-    model: str,
-    limit: int,
-    seconds: float,
     now: datetime,
 ) -> Path:
     """Writes ``<out>/<model>/results_<time>.json`` and one ``samples_<task>_<time>.jsonl`` a task; returns the former.
@@ -43,70 +92,110 @@ def write_export(
         out: The folder.
         parts: The tasks.
         answers: Key of a part → its grades and samples.
-        model: Path or hub id of the model.
-        limit: As the evaluation was asked for.
-        seconds: Time spent.
+        model: Who answered.
         now: The time in the files' names.
     """
-    folder = out / re.sub(r'["<>:/|\\?*\[\]]+', "__", model)
-    stamp = now.isoformat().replace(":", "-")
+    folder, stamp = out / model.slug, now.isoformat().replace(":", "-")
+    hashes = {}
     for one in parts:
-        scores, samples = answers[one.part.key]
-        lines = [json.dumps(line, ensure_ascii=False) for line in sample_lines(one, scores, samples)]
-        write_text(folder / f"samples_{one.task.name}_{stamp}.jsonl", "\n".join([*lines, ""]))
-    results = results_of(parts, answers, model=model, limit=limit, seconds=seconds)
+        lines = sample_lines(one, *answers[one.part.key])
+        each = (line["doc_hash"] + line["prompt_hash"] + line["target_hash"] for line in lines)
+        hashes[one.task.name] = _hash("".join(each))
+        text = "\n".join([*(json.dumps(line, ensure_ascii=False) for line in lines), ""])
+        write_text(folder / f"samples_{one.task.name}_{stamp}.jsonl", text)
+    results = results_of(parts, answers, model) | {"task_hashes": hashes}
     return write_json(folder / f"results_{stamp}.json", results)
 
 
 def results_of(
-    parts: Sequence[HarnessPart],
-    answers: Mapping[str, tuple[PartScores, Sequence[Sample]]],
-    *,
-    model: str,
-    limit: int,
-    seconds: float,
+    parts: Sequence[HarnessPart], answers: Mapping[str, tuple[PartScores, Sequence[Sample]]], model: AskedModel
 ) -> Json:
-    """The results file as a value."""
+    """The results file as a value; what flantune has no like of is null."""
     tasks = {one.task.name: _task_results(one, answers[one.part.key][0]) for one in parts}
-    groups = {name: _group_results(name, members, answers) for name, members in by_group(parts)}
+    members = dict(by_group(parts))
+    groups = {name: _group_results(name, each, answers) for name, each in members.items()}
+    better = {one.task.name: {_name(metric): True for metric in one.part.grader.metrics} for one in parts}
+    of_groups = {
+        name: {metric: True for one in each for metric in better[one.task.name]} for name, each in members.items()
+    }
     return {
         "results": tasks | groups,
         **({"groups": groups} if groups else {}),
-        "group_subtasks": {name: [one.task.name for one in members] for name, members in by_group(parts)},
+        "group_subtasks": {name: [one.task.name for one in each] for name, each in members.items()},
         "configs": {one.task.name: _config(one) for one in parts},
         "versions": {one.task.name: (one.task.values.get("metadata") or {}).get("version", "Yaml") for one in parts},
         "n-shot": {one.task.name: one.part.shots for one in parts},
-        "higher_is_better": {
-            one.task.name: {metric.partition(",")[0]: True for metric in one.part.grader.metrics} for one in parts
-        },
+        "higher_is_better": better | of_groups,
         "n-samples": {one.task.name: {"original": one.total, "effective": len(one.rows)} for one in parts},
-        "config": {
-            "model": "flantune",
-            "model_args": {"pretrained": model},
-            "limit": limit or None,
-            "fewshot_seed": 1234,
-        },
-        "git_hash": None,
+        "config": _run_config(model),
         "date": time.time(),
         "flantune_version": __version__,
+        **dict.fromkeys(("git_hash", "upper_git_hash", "pretty_env_info", "lm_eval_version")),
+        **{key: value for key, value in model.facts.items() if key not in _OF_CONFIG},
+        **_chat(model.prompts),
         "model_source": "flantune",
-        "model_name": model,
-        "model_name_sanitized": re.sub(r'["<>:/|\\?*\[\]]+', "__", model),
-        "total_evaluation_time_seconds": str(seconds),
+        "model_name": model.path,
+        "model_name_sanitized": model.slug,
+        "total_evaluation_time_seconds": str(model.seconds),
+    }
+
+
+def _name(metric: str) -> str:
+    return metric.partition(",")[0]
+
+
+def _run_config(model: AskedModel) -> Json:
+    return {
+        "model": "flantune",
+        "model_args": {"pretrained": model.path},
+        **{key: model.facts.get(key) for key in _OF_CONFIG},
+        "batch_size": f"{model.batch_tokens} positions",
+        "batch_sizes": [],
+        "use_cache": None,
+        "limit": model.limit or None,
+        "bootstrap_iters": REPLICATES,
+        "gen_kwargs": None,
+        **dict.fromkeys(("random_seed", "numpy_seed", "torch_seed")),
+        "fewshot_seed": SEED,
+    }
+
+
+def _chat(prompts: PromptSettings) -> Json:
+    """The template as it was given; one that came with the tokenizer is named as such."""
+    template = None
+    if prompts.chat:
+        template = prompts.chat_template.read_text(encoding="utf-8") if prompts.chat_template else "the tokenizer's own"
+    system = prompts.system or None
+    return {
+        "chat_template": template,
+        "chat_template_sha": template and _hash(template),
+        "system_instruction": system,
+        "system_instruction_sha": system and _hash(system),
+        "fewshot_as_multiturn": prompts.chat_exemplars == "turns",
     }
 
 
 def _task_results(one: HarnessPart, scores: PartScores) -> Json:
     found: Json = {"name": one.task.name, "alias": one.task.name, "sample_len": len(scores.rows)}
-    for metric, values in scores.values.items():
+    for metric in one.part.grader.metrics:
         name, _, chain = metric.partition(",")
-        found[metric] = float(values.mean())
-        found[f"{name}_stderr,{chain}"] = _stderr(values)
+        found[metric] = _scale(metric) * scores.point(metric)
+        found[f"{name}_stderr,{chain}"] = _scale(metric) * _stderr(scores, metric)
     return found
 
 
-def _stderr(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+def _scale(metric: str) -> float:
+    return 100.0 if metric.partition(",")[0] in PERCENT else 1.0
+
+
+def _stderr(scores: PartScores, metric: str) -> float:
+    """As the harness has it: that of a mean, else the spread of bootstrap replicates."""
+    if len(scores.rows) < 2:
+        return 0.0
+    if metric in scores.values:
+        values = scores.values[metric]
+        return float(values.std(ddof=1) / np.sqrt(len(values)))
+    return float(scores.resampled(metric)[1:].std(ddof=1))
 
 
 def _group_results(
@@ -114,27 +203,44 @@ def _group_results(
 ) -> Json:
     """All questions of the group's tasks pooled, as the harness's groups are by default."""
     scores = [answers[one.part.key][0] for one in members]
-    found: Json = {"name": name, "alias": name, "sample_len": sum(len(one.rows) for one in scores)}
-    common = [metric for metric in scores[0].values if all(metric in one.values for one in scores)]
-    for metric in common:
+    sizes = [len(one.rows) for one in scores]
+    total = sum(sizes)
+    found: Json = {"name": name, "alias": name, "sample_len": total, "sample_count": {}}
+    for metric in members[0].part.grader.metrics:
+        if not all(metric in one.part.grader.metrics for one in members):
+            continue
         kind, _, chain = metric.partition(",")
-        each, sizes = [one.values[metric] for one in scores], [len(one.rows) for one in scores]
-        total = sum(sizes)
-        found[metric] = sum(float(v.mean()) * n for v, n in zip(each, sizes, strict=True)) / total
+        means = [_scale(metric) * one.point(metric) for one in scores]
+        errors = [_scale(metric) * _stderr(one, metric) for one in scores]
+        found[metric] = sum(mean * n for mean, n in zip(means, sizes, strict=True)) / total
+        found["sample_count"][metric] = total
         # The harness's own pooling of variances: within tasks, never between them.
-        within = sum((n - 1) * _stderr(v) ** 2 * n for v, n in zip(each, sizes, strict=True))
+        within = sum((n - 1) * error**2 * n for error, n in zip(errors, sizes, strict=True))
         spread = within / (total - len(sizes)) / total if total > len(sizes) else 0.0
         found[f"{kind}_stderr,{chain}"] = float(np.sqrt(spread))
     return found
 
 
-def _config(one: HarnessPart) -> Json:
-    return {key: _sayable(value) for key, value in one.task.values.items()} | {"num_fewshot": one.part.shots}
+def _config(one: HarnessPart) -> dict[str, Any]:
+    """The file's settings, and those that hold where it has none."""
+    values: dict[str, Any] = {k: _sayable(value) for k, value in one.task.values.items() if k != "group"}
+    return {
+        "description": "",
+        "target_delimiter": " ",
+        "fewshot_delimiter": "\n\n",
+        "repeats": 1,
+        "should_decontaminate": False,
+        "unsafe_code": False,
+        **values,
+        "fewshot_config": {"sampler": "default", **(values.get("fewshot_config") or {})},
+        "num_fewshot": one.part.shots,
+        "metadata": {**(values.get("metadata") or {}), "config_source": str(one.task.path)},
+    }
 
 
 def _sayable(value: object) -> object:
-    if isinstance(value, PythonName):  # pragma: no cover - refused before
-        return f"!function {value.name}"
+    if isinstance(value, PythonName):
+        return repr(value)
     if isinstance(value, Mapping):
         return {str(key): _sayable(item) for key, item in value.items()}
     return [_sayable(item) for item in value] if isinstance(value, list) else value
@@ -143,18 +249,26 @@ def _sayable(value: object) -> object:
 def sample_lines(one: HarnessPart, scores: PartScores, samples: Sequence[Sample]) -> list[Json]:
     """The lines of a task's samples file: one a question, or one a question and filter."""
     places = {row: at for at, row in enumerate(scores.rows)}
+    grader = one.part.grader
     found = []
-    filters = one.part.grader.filters if isinstance(one.part.grader, HarnessTextGrader) else (None,)
-    for chain in filters:
+    for name in dict.fromkeys(metric.partition(",")[2] for metric in grader.metrics):
+        metrics = [metric.partition(",")[0] for metric in grader.metrics if metric.partition(",")[2] == name]
         for sample in samples:
-            name = chain.name if chain else "none"
-            own = {m: v for m, v in scores.values.items() if m.partition(",")[2] == name}
-            line = _sample_line(one, sample, [m.partition(",")[0] for m in own], name)
-            line |= {m.partition(",")[0]: float(v[places[sample.row]]) for m, v in own.items()}
-            if chain is not None:
-                line["filtered_resps"] = [chain.apply(sample.prediction)]
+            line = _sample_line(one, sample, metrics, name)
+            if isinstance(grader, HarnessTextGrader):
+                line["filtered_resps"] = [grader.read(sample)[name]]
+            line |= {m: _value(one, scores, places[sample.row], f"{m},{name}", line) for m in metrics}
             found.append(line)
     return found
+
+
+def _value(one: HarnessPart, scores: PartScores, at: int, metric: str, line: Json) -> object:
+    """A question's own score; where there is none, what the score of all questions is made from."""
+    if metric in scores.values:
+        return float(scores.values[metric][at])
+    if one.part.answering == "options":
+        return [int(number) for number in scores.notes[metric][at]]
+    return [line["target"], line["filtered_resps"][0]]
 
 
 def _sample_line(one: HarnessPart, sample: Sample, metrics: Sequence[str], chain: str) -> Json:
@@ -168,7 +282,8 @@ def _sample_line(one: HarnessPart, sample: Sample, metrics: Sequence[str], chain
         greedy = sample.greedy or (False,) * len(sample.options)
         answers: list[Any] = [[str(s), str(g)] for s, g in zip(sample.scores, greedy, strict=True)]
     else:
-        until = {"until": list(one.part.stop), "max_gen_toks": one.part.max_new_tokens}
+        given = one.task.values.get("generation_kwargs") or {}
+        until = {"until": list(one.part.stop), **(given or {"do_sample": False})}
         arguments, answers = [{"arg_0": context, "arg_1": until}], [sample.prediction]
     return {
         "doc_id": sample.row,

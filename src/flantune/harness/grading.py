@@ -5,22 +5,28 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flantune.errors import TaskError
-from flantune.suites.grading import Grade
+from flantune.evaluation.bleu import bleu_statistics, corpus_bleu
+from flantune.evaluation.chrf import chrf_statistics, corpus_chrf
+from flantune.evaluation.decisions import class_f1, matthews
+from flantune.harness.filters import Filter
+from flantune.suites.grading import Corpus, Grade
 
 if TYPE_CHECKING:
     from flantune.evaluation.extraction import Rules
-    from flantune.evaluation.presets import ScoringProtocol
+    from flantune.scoring_protocols import ScoringProtocol
     from flantune.types import Sample
 
-OPTION_METRICS = ("acc", "acc_norm", "acc_bytes", "exact_match")
-"""Metrics of multiple choice: by the sum, per character, per byte; and whether the right choice is what greedy
-decoding writes."""
-TEXT_METRICS = ("exact_match",)
-FILTERS = ("regex", "remove_whitespace", "take_first", "lowercase", "uppercase", "map")
+OPTION_METRICS = ("acc", "acc_norm", "acc_bytes", "exact_match", "f1", "mcc")
+"""Metrics of multiple choice: by the sum, per character, per byte; whether the right choice is what greedy decoding
+writes; F1 of choice 1 and Matthews' correlation over all questions."""
+TEXT_METRICS = ("exact_match", "bleu", "chrf")
+PERCENT = ("bleu", "chrf")
+"""Metrics that the harness gives out of a hundred."""
+_OF_ALL_CHOICES = {"f1": Corpus(class_f1), "mcc": Corpus(matthews, span=(-1.0, 1.0))}
+_OF_ALL_TEXTS = {"bleu": Corpus(corpus_bleu), "chrf": Corpus(corpus_chrf)}
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _DIGITS = str.maketrans("", "", string.digits)
@@ -44,6 +50,11 @@ class HarnessOptionGrader:
         return tuple(f"{name},none" for name in self.names)
 
     @property
+    def corpora(self) -> Mapping[str, Corpus]:
+        """Metrics over all questions."""
+        return {f"{name},none": _OF_ALL_CHOICES[name] for name in self.names if name in _OF_ALL_CHOICES}
+
+    @property
     def rules(self) -> Rules:
         """None: the harness has filters."""
         return ()
@@ -59,10 +70,12 @@ class HarnessOptionGrader:
         chosen = {name: _first_best(sample.scores, each) for name, each in sizes.items()}
         values = {name: float(at in golds) for name, at in chosen.items()}
         values["exact_match"] = float(any(sample.greedy[gold] for gold in golds)) if sample.greedy else 0.0
+        decision = (float(golds[0]) if golds else -1.0, float(chosen["acc"]))
         return Grade(
-            metrics={f"{name},none": values[name] for name in self.names},
+            metrics={f"{name},none": values[name] for name in self.names if name in values},
             answer=sample.options[chosen["acc"]],
             rule="likeliest",
+            notes=dict.fromkeys(self.corpora, decision),
         )
 
 
@@ -72,94 +85,35 @@ def _first_best(scores: Sequence[float], sizes: Sequence[int]) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One function of a filter."""
-
-    function: str
-    options: Mapping[str, Any]
-
-    def apply(self, text: str) -> str:
-        """The text behind it."""
-        if self.function == "regex":
-            return _regex(text, self.options)
-        if self.function == "remove_whitespace":
-            return text.strip()
-        if self.function == "lowercase":
-            return text.lower()
-        if self.function == "uppercase":
-            return text.upper()
-        if self.function == "map":
-            table = self.options.get("mapping_dict") or {}
-            return str(table.get(text, self.options.get("default_value", "")))
-        return text
-
-
-def _regex(text: str, options: Mapping[str, Any]) -> str:
-    fallback = str(options.get("fallback", "[invalid]"))
-    found = re.findall(str(options.get("regex_pattern", r"#### (\-?[0-9\.\,]+)")), text)
-    try:
-        match = found[int(options.get("group_select", 0))]
-    except IndexError:
-        return fallback
-    if isinstance(match, tuple):
-        match = next((group for group in match if group), fallback)
-    return str(match).strip()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """A chain of functions that makes an answer of what a model wrote."""
-
-    name: str
-    steps: tuple[Step, ...]
-
-    def apply(self, text: str) -> str:
-        """The answer."""
-        for step in self.steps:
-            text = step.apply(text)
-        return text
-
-
-NO_FILTER = Filter(name="none", steps=())
-
-
-def read_filters(entries: Sequence[Mapping[str, Any]] | None, *, where: str) -> tuple[Filter, ...]:
-    """The filters of a task; without any, the text as it is.
-
-    Raises:
-        TaskError: A function is not known.
-    """
-    if not entries:
-        return (NO_FILTER,)
-    found = []
-    for entry in entries:
-        steps = tuple(
-            Step(function=str(one["function"]), options={k: v for k, v in one.items() if k != "function"})
-            for one in entry.get("filter") or ()
-        )
-        unknown = [step.function for step in steps if step.function not in FILTERS]
-        if unknown:
-            raise TaskError(f'filter_list: "{unknown[0]}" is not known; there are {", ".join(FILTERS)}', where=where)
-        found.append(Filter(name=str(entry.get("name", "none")), steps=steps))
-    return tuple(found)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessTextGrader:
-    """Written answers as the harness scores them: every filter, exact match of what it leaves.
+    """Written answers as the harness scores them: every filter, every metric of what it leaves.
 
     Attributes:
         filters: The filters, the headline's first.
+        names: Metrics, the headline first.
         options: Settings of exact match: ignore_case, ignore_punctuation, ignore_numbers, regexes_to_ignore.
+        choices: Row → its choices, for filters that look for one of them.
     """
 
     filters: tuple[Filter, ...]
-    options: Mapping[str, Any]
+    names: tuple[str, ...] = ("exact_match",)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Metrics as the harness's results name them."""
-        return tuple(f"exact_match,{one.name}" for one in self.filters)
+        return tuple(f"{name},{one.name}" for one in self.filters for name in self.names)
+
+    @property
+    def corpora(self) -> Mapping[str, Corpus]:
+        """Metrics over all questions."""
+        return {
+            f"{name},{one.name}": _OF_ALL_TEXTS[name]
+            for one in self.filters
+            for name in self.names
+            if name in _OF_ALL_TEXTS
+        }
 
     @property
     def rules(self) -> Rules:
@@ -167,18 +121,33 @@ class HarnessTextGrader:
         return ()
 
     def grade(self, sample: Sample, protocol: ScoringProtocol) -> Grade:  # noqa: ARG002 - nothing to choose
-        """Exact match behind each filter."""
-        answers = [one.apply(sample.prediction) for one in self.filters]
-        values = [
-            float(any(self._plain(answer) == self._plain(reference) for reference in sample.references))
-            for answer in answers
-        ]
-        is_found = answers[0] not in {"", "[invalid]"}
+        """All metrics behind each filter."""
+        answers = self.read(sample)
+        first = answers[self.filters[0].name]
+        is_found = first not in {"", "[invalid]"}
         return Grade(
-            metrics=dict(zip(self.metrics, values, strict=True)),
-            answer=answers[0] if is_found else None,
+            metrics={
+                f"exact_match,{name}": self._exact_match(answer, sample.references)
+                for name, answer in answers.items()
+                if "exact_match" in self.names
+            },
+            answer=first if is_found else None,
             rule=self.filters[0].name if is_found else "",
+            notes={
+                f"{metric},{name}": _NOTES[metric](answer, sample.references)
+                for name, answer in answers.items()
+                for metric in self.names
+                if metric in _NOTES
+            },
         )
+
+    def read(self, sample: Sample) -> dict[str, str]:
+        """What each filter takes for the answer."""
+        choices = self.choices.get(sample.row, ())
+        return {one.name: one.apply(sample.prediction, choices) for one in self.filters}
+
+    def _exact_match(self, answer: str, references: Sequence[str]) -> float:
+        return float(any(self._plain(answer) == self._plain(reference) for reference in references))
 
     def _plain(self, text: str) -> str:
         for pattern in self.options.get("regexes_to_ignore") or ():
@@ -186,3 +155,6 @@ class HarnessTextGrader:
         text = text.lower() if self.options.get("ignore_case") else text
         text = text.translate(_PUNCTUATION) if self.options.get("ignore_punctuation") else text
         return text.translate(_DIGITS) if self.options.get("ignore_numbers") else text
+
+
+_NOTES = {"bleu": lambda text, wanted: bleu_statistics(text, wanted, "13a"), "chrf": chrf_statistics}

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import TaskError
-from flantune.harness.docs import answers_of, choices_of, golds_of, load_rows, render, target_of, text_of
+from flantune.harness.docs import (
+    answers_of,
+    check_column,
+    choices_of,
+    golds_of,
+    load_rows,
+    render,
+    target_of,
+    text_of,
+)
+from flantune.harness.filters import read_filters
 from flantune.harness.grading import (
     OPTION_METRICS,
     TEXT_METRICS,
     HarnessOptionGrader,
     HarnessTextGrader,
-    read_filters,
 )
+from flantune.harness.refusals import functions, refuse
 from flantune.harness.shots import ExemplarDraw, shots_of
 from flantune.harness.taskfile import HarnessTask, read_task_file
 from flantune.prompts.layout import Layout
@@ -56,7 +66,23 @@ def harness_parts(paths: Sequence[Path], data: SuiteData) -> tuple[HarnessPart, 
     twice = sorted({task.name for task in tasks if sum(other.name == task.name for other in tasks) > 1})
     if twice:
         raise TaskError(f'two tasks are named "{twice[0]}"', where=", ".join(map(str, paths)))
-    return tuple(_part(task, data) for task in tasks)
+    return tuple(_with_common_headlines([_part(task, data) for task in tasks]))
+
+
+def _with_common_headlines(parts: Sequence[HarnessPart]) -> Iterator[HarnessPart]:
+    """A group's tasks with one headline, so that they can be averaged; those that share no metric stand alone."""
+    members = dict(by_group(parts))
+    for one in parts:
+        group = [other.part.grader.metrics for other in members.get(one.task.group, (one,))]
+        common = [name for name in group[0] if all(name in metrics for metrics in group)]
+        if one.part.headline in common[:1]:
+            yield one
+        elif common:
+            yield replace(one, part=replace(one.part, headline=common[0]))
+        else:
+            note = f"the tasks of {one.task.group} share no metric, so they are not averaged"
+            alone = replace(one.part, label=one.task.name, mode=one.task.name, notes=(*one.part.notes, note))
+            yield replace(one, part=alone)
 
 
 def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
@@ -74,6 +100,7 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
     is_choice = task.values.get("output_type", "generate_until") == "multiple_choice"
     prompts = tuple(_prompt(task, row, at, draw, is_choice=is_choice) for at, row in enumerate(asked))
     grader, notes = _grader(task, asked, is_choice=is_choice)
+    notes = notes if is_choice else (*notes, *_writing_notes(task))
     part = Part(
         suite="harness",
         mode=task.group or task.name,
@@ -87,11 +114,17 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
         headline=grader.metrics[0],
         layout=_layout(task) if is_choice else Layout(target_separator="", exemplar_separator=_next(task)),
         stop=() if is_choice else _stops(task),
-        max_new_tokens=int((task.values.get("generation_kwargs") or {}).get("max_gen_toks", 256)),
+        max_new_tokens=_longest_answer(task),
         hub_id=_hub_id(task),
         notes=notes,
     )
     return HarnessPart(task=task, part=part, rows=tuple(asked), total=len(rows))
+
+
+def _longest_answer(task: HarnessTask) -> int:
+    given = task.values.get("generation_kwargs") or {}
+    names = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+    return int(next((given[name] for name in names if given.get(name) is not None), 256))
 
 
 def _hub_id(task: HarnessTask) -> str:
@@ -125,34 +158,78 @@ def _stops(task: HarnessTask) -> tuple[str, ...]:
 def _prompt(task: HarnessTask, row: Row, at: int, draw: ExemplarDraw, *, is_choice: bool) -> Prompt:
     choices, target = choices_of(task, row), target_of(task, row)
     golds = golds_of(target, choices)
-    # The delimiter before a written answer is the model's own to write, so exemplars carry theirs in their targets.
-    before = "" if is_choice else _delimiter(task)
-    solved = task.of_exemplars()
-    shown = (
-        Exemplar(row=-1 - n, inputs=text_of(solved, one), targets=before + _first_answer(solved, one))
-        for n, one in enumerate(draw.draw(row))
-    )
     references = answers_of(target, choices)
     return Prompt(
         task=f"harness/{task.name}",
         split="test",
         row=at,
         template="harness",
-        inputs=text_of(task, row),
+        inputs=_begun(task, row),
         targets=references[0] if references else "",
         options=choices if is_choice else (),
         answer=golds[0] if is_choice and golds else None,
         references=references,
-        exemplars=tuple(shown),
+        exemplars=tuple(_exemplars(task, draw.draw(row), is_choice=is_choice)),
         preamble=_description(task, row),
     )
+
+
+def _exemplars(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> Iterator[Exemplar]:
+    if not rows:
+        return
+    solved, delimiter = task.of_exemplars(), _delimiter(task)
+    for n, row in enumerate(rows):
+        inputs, answer = text_of(solved, row), _first_answer(solved, row)
+        if prefix := _prefix(solved, row):
+            # The delimiter stands before the prefix, and a space behind it; the layout puts its own where they part.
+            text = _begun(solved, row) + (" " if _is_glued(prefix, answer) else "") + answer
+            inputs, answer = _parted(text, delimiter, answer)
+        # The delimiter before a written answer is the model's own to write, so exemplars carry theirs in their targets.
+        yield Exemplar(row=-1 - n, inputs=inputs, targets=answer if is_choice else delimiter + answer)
+
+
+def _begun(task: HarnessTask, row: Row) -> str:
+    """The question, and the beginning of its answer where the file gives one."""
+    text, prefix = text_of(task, row), _prefix(task, row)
+    return text + (_delimiter(task) if prefix and text and _is_glued(text, prefix) else "") + prefix
+
+
+def _prefix(task: HarnessTask, row: Row) -> str:
+    text = task.text("gen_prefix")
+    return str(row[text]) if text in row else render(text, row, where=f"{task.path}: gen_prefix") if text else ""
+
+
+def _is_glued(text: str, more: str) -> bool:
+    """Whether two texts would stick together without something between them."""
+    return bool(text and more) and not (text[-1].isspace() or more[0].isspace())
+
+
+def _parted(text: str, delimiter: str, answer: str) -> tuple[str, str]:
+    r"""A text before and behind a delimiter in it: that before the answer, else the last one.
+
+    >>> _parted("Is it? Answer: a cat", " ", "a cat"), _parted("Is it? It is\na cat", " ", "a cat")
+    (('Is it? Answer:', 'a cat'), ('Is it? It is\na', 'cat'))
+    """
+    if text.endswith(delimiter + answer):
+        return text.removesuffix(delimiter + answer), answer
+    before, found, behind = text.rpartition(delimiter) if delimiter else (text.removesuffix(answer), "", answer)
+    if delimiter and not found:
+        raise TaskError(f"gen_prefix: no {delimiter!r} stands before the answer of an exemplar: {text!r:.200}")
+    return before, behind
 
 
 def _first_answer(task: HarnessTask, row: Row) -> str:
     found = answers_of(target_of(task, row), choices_of(task, row))
     if not found:
-        raise TaskError(f"an exemplar has no answer: {dict(row)!r:.200}", where=str(task.path))
+        hint = f"name the index or the text of a choice; columns: {', '.join(row)}"
+        raise TaskError(f"an exemplar has no right answer: {_said(task, row)}", where=str(task.path), hint=hint)
     return found[0]
+
+
+def _said(task: HarnessTask, row: Row) -> str:
+    """What a row's target is, and what it should be one of."""
+    choices = ", ".join(map(repr, choices_of(task, row)))
+    return f"doc_to_target makes {target_of(task, row)!r}, the choices are {choices}"
 
 
 def _description(task: HarnessTask, row: Row) -> str:
@@ -164,17 +241,50 @@ def _grader(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tuple
     default = [{"metric": "acc"}, {"metric": "acc_norm"}] if is_choice else [{"metric": "exact_match"}]
     entries: list[Mapping[str, Any]] = list(task.values.get("metric_list") or default)
     known = OPTION_METRICS if is_choice else TEXT_METRICS
-    names = [str(entry.get("metric")) for entry in entries]
-    kept = tuple(name for name in names if name in known)
-    notes = tuple(f"the metric {name} is not computed" for name in names if name not in known)
+    kept = [entry for entry in entries if entry.get("metric") in known and not any(functions(entry))]
+    notes = tuple(f"the metric {entry.get('metric')} is not computed" for entry in entries if entry not in kept)
     if not kept:
-        raise TaskError(f"metric_list: none of {', '.join(names)}; there are {', '.join(known)}", where=str(task.path))
+        said = ", ".join(str(entry.get("metric")) for entry in entries)
+        what, remedy = f"none of {said} is computed here", f"name one of {', '.join(known)}"
+        refuse([("metric_list", what, remedy)], task.path)
+    names = tuple(str(entry["metric"]) for entry in kept)
+    if not is_choice and rows:
+        check_column(task, rows[0], "doc_to_target")
     if is_choice:
         golds = {at: golds_of(target_of(task, row), choices_of(task, row)) for at, row in enumerate(rows)}
-        return HarnessOptionGrader(names=kept, golds=golds), notes
-    options = next(dict(entry) for entry in entries if entry.get("metric") == "exact_match")
-    filters = read_filters(task.values.get("filter_list"), where=str(task.path))
-    return HarnessTextGrader(filters=filters, options=options), notes
+        return HarnessOptionGrader(names=names, golds=golds), (*notes, *_wrong_targets(task, rows, golds))
+    options = next((dict(entry) for entry in kept if entry["metric"] == "exact_match"), {})
+    filters, left_out = read_filters(task.values.get("filter_list"), where=str(task.path))
+    choices = {at: tuple(map(str, row.get("choices") or ())) for at, row in enumerate(rows)}
+    return HarnessTextGrader(filters=filters, names=names, options=options, choices=choices), (*notes, *left_out)
+
+
+def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, tuple[int, ...]]) -> Iterator[str]:
+    """A note on questions without a right choice.
+
+    Raises:
+        TaskError: None of them has one.
+    """
+    empty = [at for at, found in golds.items() if not found]
+    if not empty:
+        return
+    row = rows[empty[0]]
+    said = (
+        f"doc_to_target makes {target_of(task, row)!r}, the choices are {', '.join(map(repr, choices_of(task, row)))}"
+    )
+    if len(empty) == len(rows):
+        hint = f"name the index or the text of a choice; columns: {', '.join(row)}"
+        raise TaskError(f"no question has a right choice: {said}", where=str(task.path), hint=hint)
+    yield f"{len(empty)} questions of {len(rows)} have no right choice and count as wrong; row {empty[0]}: {said}"
+
+
+def _writing_notes(task: HarnessTask) -> Iterator[str]:
+    """What of a file's wishes for writing is not done."""
+    given = task.values.get("generation_kwargs") or {}
+    if given.get("do_sample") or int(task.values.get("repeats") or 1) > 1:
+        yield "the file asks for drawn answers; the likeliest one was written, once"
+    if int(given.get("num_beams") or 1) > 1:
+        yield f"the file asks for {given['num_beams']} beams; the likeliest token was taken each time"
 
 
 def by_group(parts: Sequence[HarnessPart]) -> Iterator[tuple[str, tuple[HarnessPart, ...]]]:

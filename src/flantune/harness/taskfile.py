@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from flantune.errors import TaskError, did_you_mean
+from flantune.harness.refusals import Loader, problems, refuse, refuse_functions
 
 Tree = dict[str, Any]
 
@@ -20,38 +21,10 @@ _READ = frozenset(
         "dataset_kwargs", "training_split", "validation_split", "test_split", "fewshot_split", "output_type",
         "doc_to_text", "doc_to_target", "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter",
         "num_fewshot", "fewshot_config", "generation_kwargs", "filter_list", "metric_list", "metadata", "repeats",
-        "should_decontaminate", "doc_to_decontamination_query", "unsafe_code",
+        "should_decontaminate", "doc_to_decontamination_query", "unsafe_code", "gen_prefix",
     }
 )  # fmt: skip
-_SHOT_KEYS = frozenset({"sampler", "split", "samples", "doc_to_text", "doc_to_target", "doc_to_choice"})
-_REFUSED = {
-    "process_docs": "a function that changes rows",
-    "process_results": "a function that scores",
-    "custom_dataset": "a function that makes rows",
-    "class": "a task written in Python",
-    "use_prompt": "a prompt of promptsource",
-    "doc_to_image": "images",
-    "doc_to_audio": "audio",
-    "gen_prefix": "a prefix of the answer",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PythonName:
-    """A ``!function`` of a task file: named, never run."""
-
-    name: str
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
-    """Plain YAML values, and names of functions."""
-
-
-def _function(loader: _Loader, node: yaml.Node) -> PythonName:
-    return PythonName(str(loader.construct_scalar(node)))
-
-
-_Loader.add_constructor("!function", _function)
+_SHOT_KEYS = frozenset({"sampler", "split", "samples", "doc_to_text", "doc_to_target", "doc_to_choice", "gen_prefix"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +44,17 @@ class HarnessTask:
     group: str = ""
 
     def of_exemplars(self) -> HarnessTask:
-        """The task as its exemplars are shown, which may be in other fields."""
+        """The task as its exemplars are shown, which may be in other fields.
+
+        Raises:
+            TaskError: They are made by Python code.
+        """
         shots = self.values.get("fewshot_config") or {}
+        refuse_functions({"fewshot_config": shots}, self.path)
         own = {
-            key: shots[key] for key in ("doc_to_text", "doc_to_target", "doc_to_choice") if shots.get(key) is not None
+            key: shots[key]
+            for key in ("doc_to_text", "doc_to_target", "doc_to_choice", "gen_prefix")
+            if shots.get(key) is not None
         }
         return replace(self, values={**self.values, **own}) if own else self
 
@@ -151,41 +131,10 @@ def _neighbors(folder: Path) -> tuple[tuple[Path, Tree], ...]:
 
 
 def _task(values: Tree, path: Path, *, group: str) -> HarnessTask:
-    problems = [
-        f"{key}: {_REFUSED[key]} cannot be read; flantune runs no code of task files"
-        for key in values
-        if key in _REFUSED
-    ]
-    problems += [
-        f"{key}: !function {found.name} is Python code, which flantune does not run"
-        for key, found in _functions(values)
-        if key.partition(".")[0] not in _REFUSED
-    ]
     shots = values.get("fewshot_config") or {}
-    problems += [f"fewshot_config.{key}: is not read" for key in shots if key not in _SHOT_KEYS]
-    unknown = [key for key in values if key not in _READ and key not in _REFUSED]
-    problems += [f"{key}: unknown key {did_you_mean(key, _READ)}".rstrip() for key in unknown]
-    problems += [f"{key}: is missing" for key in ("task", "doc_to_text", "doc_to_target") if key not in values]
-    if values.get("output_type", "generate_until") not in {"multiple_choice", "generate_until"}:
-        problems.append(f"output_type: {values['output_type']} is not read; multiple_choice and generate_until are")
-    if problems:
-        raise TaskError(
-            "\n".join([f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", *(f"  {p}" for p in problems)]),
-            where=str(path),
-            hint="write what the code would make into a JSON file, and name that in dataset_kwargs.data_files",
-        )
+    unread = [(f"fewshot_config.{key}", "is not read", "leave it out") for key in shots if key not in _SHOT_KEYS]
+    refuse([*problems(values, _READ), *unread], path)
     return HarnessTask(name=str(values["task"]), values=values, path=path, group=group)
-
-
-def _functions(value: object, key: str = "") -> Iterator[tuple[str, PythonName]]:
-    if isinstance(value, PythonName):
-        yield key, value
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _functions(item, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for item in value:
-            yield from _functions(item, key)
 
 
 def _load(path: Path, *, depth: int = 0) -> Tree:
@@ -204,9 +153,11 @@ def _load(path: Path, *, depth: int = 0) -> Tree:
 
 def _parse(path: Path) -> Tree:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except OSError as error:
-        raise TaskError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        near = [other.name for pattern in ("*.yaml", "*.yml") for other in path.parent.glob(pattern)]
+        hint = did_you_mean(path.name, near) or "name a task file of lm-evaluation-harness"
+        raise TaskError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TaskError(f"is no valid YAML: {error}", where=str(path)) from None
     if not isinstance(values, dict):

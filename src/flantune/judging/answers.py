@@ -7,14 +7,15 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError, SourceError
 
 if TYPE_CHECKING:
-    from flantune.evaluation.writing import Writer
+    from flantune.config import PromptSettings
+    from flantune.models.decoding import Writer
     from flantune.models.load import LanguageModel
 
 _TEXT_KEYS = ("prompt", "inputs", "instruction", "question", "text")
@@ -45,6 +46,7 @@ class Answering:
         stop: Texts that end an answer.
         separator: What stands between a prompt and its answer, for decoder-only models.
         max_input_tokens: Longest prompt; the middle of a longer one is left out.
+        chat: Asks in a chat template, with its system message; None: the prompt as it is.
     """
 
     max_new_tokens: int = 256
@@ -53,6 +55,7 @@ class Answering:
     stop: tuple[str, ...] = ()
     separator: str = "\n"
     max_input_tokens: int = 2_048
+    chat: PromptSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +232,7 @@ def answer_prompts(
     from flantune.evaluation.scoring import model_fingerprint
     from flantune.evaluation.writing import write_answers
     from flantune.models.generate import write
+    from flantune.packing.chat import chat_tokens
     from flantune.packing.encode import Codec
     from flantune.prompts.layout import Layout
     from flantune.types import Prompt
@@ -242,6 +246,7 @@ def answer_prompts(
         max_input_tokens=answering.max_input_tokens,
         max_target_tokens=answering.max_new_tokens,
         prefix=lm.prefix_tokens,
+        chat=chat_tokens(lm.tokenizer, answering.chat) if answering.chat else None,
     )
     asked = [
         Prompt(task="open-ended", split="test", row=at, template="", inputs=prompt.text, targets="")
@@ -266,7 +271,12 @@ def answer_prompts(
 
 def settings_digest(answering: Answering, fingerprint: str) -> str:
     """Weights and settings as a short name."""
-    return hashlib.sha256(json.dumps([asdict(answering), fingerprint], sort_keys=True).encode()).hexdigest()[:16]
+    plain = {name: value for name, value in asdict(replace(answering, chat=None)).items() if name != "chat"}
+    named: list[object] = [plain, fingerprint]
+    if answering.chat is not None:
+        template = answering.chat.chat_template
+        named.append([answering.chat.system, template.read_text(encoding="utf-8") if template else None])
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class LineWriter:

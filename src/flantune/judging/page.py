@@ -10,11 +10,11 @@ from markupsafe import Markup
 from flantune.files import write_text
 from flantune.judging.summary import PairResult, Summary
 from flantune.report import numbers
-from flantune.report.frame import WIDE, Page, axis, both, interval_mark, row_label
+from flantune.report.figure_frame import AXIS_HEIGHT, Page, axis, both, interval_mark, row_label
 from flantune.report.results import Estimate
-from flantune.report.setting import Fact
+from flantune.report.run_details import Fact
 from flantune.report.svg import Scale, group, image, line, text
-from flantune.report.templating import asset, digest, template
+from flantune.report.templating import looks, template
 
 
 def judging_page(*, title: str) -> tuple[str, str]:
@@ -22,12 +22,12 @@ def judging_page(*, title: str) -> tuple[str, str]:
 
     The page holds no answer: its script asks for one pair at a time and shows it as text.
     """
-    css, script = asset("report.css") + asset("judge.css"), asset("scheme.js") + asset("judge.js")
+    look = looks(css=("judge.css",), scripts=("judge.js",))
     policy = (
-        f"default-src 'none'; style-src 'sha256-{digest(css)}'; script-src 'sha256-{digest(script)}'; "
+        f"default-src 'none'; style-src 'sha256-{look.css_hash}'; script-src 'sha256-{look.script_hash}'; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    page = template("judge.html.jinja").render(title=title, css=Markup(css), script=Markup(script))
+    page = template("judge.html.jinja").render(title=title, looks=look)
     return page, policy
 
 
@@ -43,7 +43,6 @@ def write_summary_page(summary: Summary, out: Path, *, title: str) -> Path:
 
 def render_summary_page(summary: Summary, *, title: str) -> str:
     """The page as text."""
-    css, script = asset("report.css"), asset("scheme.js")
     return template("judged.html.jinja").render(
         title=title,
         summary=summary,
@@ -53,10 +52,7 @@ def render_summary_page(summary: Summary, *, title: str) -> str:
         figure=win_rates(summary.pairs),
         level=f"{100 * summary.confidence:g}%",
         same=sum(pair.same for pair in summary.pairs),
-        css=Markup(css),
-        css_hash=digest(css),
-        script=Markup(script),
-        script_hash=digest(script),
+        looks=looks(),
     )
 
 
@@ -97,14 +93,12 @@ def _drawn(pairs: Sequence[PairResult], page: Page) -> Markup:
     scale = Scale(0.0, 100.0, page.left, page.right)
     top, row = 12.0, page.row + page.label
     bottom = top + row * len(pairs)
-    marks = axis(scale, page, top, bottom, lambda value: f"{value:.0f}")
+    marks = axis(scale, page, top, bottom, lambda value: f"{value:.0f}", unit="win rate, %")
     marks.append(line(scale(50.0), top, scale(50.0), bottom, "chance"))
     for number, pair in enumerate(pairs):
         marks += _row(pair, page, top + row * number + page.label, scale)
-    if page is WIDE:
-        marks.append(text(page.width, bottom + 16, "win rate, %", "axis", anchor="end"))
     label = "; ".join(sentence(pair) for pair in pairs)
-    return image(marks, width=page.width, height=bottom + 26, label=label, variant=page.name)
+    return image(marks, width=page.width, height=bottom + AXIS_HEIGHT, label=label, variant=page.name)
 
 
 def _row(pair: PairResult, page: Page, y: float, scale: Scale) -> list[Markup]:

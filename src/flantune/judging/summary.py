@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.statistics import Interval, percentile_interval, resample, wilson_interval
+from flantune.evaluation.statistics import (
+    Interval,
+    clustered_mean,
+    detectable_difference,
+    false_discovery_rates,
+    percentile_interval,
+    resample,
+    wilson_interval,
+)
 from flantune.judging.comparisons import Comparison
 from flantune.judging.ratings import Rating, raters
 
@@ -39,6 +47,8 @@ class PairResult:
         p_value: Exact sign test over prompts that are no tie: how likely so uneven a result is between equals.
         verdict: Of ``model``; undecided unless Wilson's interval leaves a half out and the sign test agrees, which on
             a handful of prompts it does later (four wins of four are not enough at 95%).
+        detectable: Smallest true distance of the win rate from a half that would have been found four times in five.
+        q: False discovery rate of the sign test among all pairs (Benjamini and Hochberg).
     """
 
     model: str
@@ -54,6 +64,8 @@ class PairResult:
     bootstrap: Interval
     p_value: float
     verdict: Literal["better", "undecided"]
+    detectable: float = 0.5
+    q: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +118,10 @@ def summarize(
     ]
     decided = [rating.choice == "left" for rating in used if rating.choice in ("left", "right")]
     open_pairs = [pair for pair in pairs if not pair.is_same]
+    found = [result for result in results if result is not None]
+    rates = false_discovery_rates([result.p_value for result in found])
     return Summary(
-        pairs=tuple(result for result in results if result is not None),
+        pairs=tuple(replace(result, q=rate) for result, rate in zip(found, rates, strict=True)),
         rated=len({rating.comparison for rating in used if not known[rating.comparison].is_same}),
         total=len(open_pairs),
         raters=raters(used),
@@ -155,7 +169,14 @@ def _pair_result(
         bootstrap=_bootstrap(units, confidence=confidence, seed=seed),
         p_value=p_value,
         verdict="better" if is_decided else "undecided",
+        detectable=_detectable(units, confidence=confidence),
     )
+
+
+def _detectable(units: np.ndarray, *, confidence: float) -> float:
+    """The smallest distance from a half that so many prompts, agreeing as little as these, could have shown."""
+    mean = clustered_mean(units[:, None] - 0.5, span=(-0.5, 0.5), confidence=confidence)
+    return min(detectable_difference(mean, confidence=confidence), 0.5)
 
 
 def score_for(model: str, rating: Rating) -> float:

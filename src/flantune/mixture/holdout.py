@@ -226,6 +226,15 @@ def check_task_names(tasks: Sequence[Task], names: Sequence[str]) -> None:
         raise ConfigError("\n".join(unknown), where="holdout.task_folds", hint=hint)
 
 
+def check_clusters(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy) -> None:
+    """Make sure that the clusters of a fold are there.
+
+    Raises:
+        ConfigError: One is not, or none is named.
+    """
+    _known_clusters(tasks, clusters, taxonomy)
+
+
 def _broken(train: Iterable[Task], unseen: Iterable[Task], taxonomy: Taxonomy) -> tuple[str, ...]:
     trained = {taxonomy.cluster(cluster) for task in train for cluster in task.clusters}
     measured = {taxonomy.cluster(cluster) for task in unseen for cluster in task.clusters}

@@ -13,7 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from flantune.errors import ModelError
-from flantune.hushed import hushed
+from flantune.files import read_json, write_json
+from flantune.models.digests import weights_digest
+from flantune.quiet_imports import hushed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+BASE = "adapter_base.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,9 +34,11 @@ class LowRank:
 
     Attributes:
         wrapper: The ``peft.PeftModel`` around the model; it knows how to store and to merge.
+        base: Digest of the model's own weights, beside which alone the adapter means something; empty where unknown.
     """
 
     wrapper: Any
+    base: str = ""
 
 
 class VirtualTokens(nn.Module):
@@ -42,14 +47,16 @@ class VirtualTokens(nn.Module):
     So a virtual token is a position like any other: it is packed, masked and counted with the prompt it belongs to.
     """
 
-    def __init__(self, words: nn.Module, vectors: Tensor) -> None:
+    def __init__(self, words: nn.Module, vectors: Tensor, *, base: str = "") -> None:
         """Wraps the model's own embeddings.
 
         Args:
             words: The model's embeddings; they are not changed.
             vectors: What the virtual tokens start from, [virtual tokens, width].
+            base: Digest of the model's own weights; empty where unknown.
         """
         super().__init__()
+        self.base = base
         self.words = words
         self.vectors = nn.Parameter(vectors.detach().clone().float())
 
@@ -96,26 +103,31 @@ def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> 
         torch.manual_seed(seed)
         if settings.adapter == "lora":
             return _with_low_rank(lm, _lora_config(lm, settings.lora))
-        return _with_virtual_tokens(lm, _first_vectors(lm, settings.prompt))
+        return _with_virtual_tokens(lm, _first_vectors(lm, settings.prompt), base=_base_digest(lm))
 
 
 def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     """The base model with the adapter that a folder holds, as ``save_adapter`` or peft wrote it.
 
     Raises:
-        ModelError: It holds another kind of adapter, or peft is not installed.
+        ModelError: It holds another kind of adapter or was trained beside other weights, or peft is not installed.
     """
     kind = str(read_adapter_config(folder).get("peft_type"))
+    base = _base_digest(lm)
+    _check_base(folder, base)
     if kind == "PROMPT_TUNING":
-        return _with_virtual_tokens(lm, load_file(folder / WEIGHTS)["prompt_embeddings"])
+        return _with_virtual_tokens(lm, load_file(folder / WEIGHTS)["prompt_embeddings"], base=base)
     if kind == "LORA":
         with hushed():
-            return replace(lm, adapter=LowRank(wrapper=_peft().PeftModel.from_pretrained(lm.model, folder).eval()))
+            wrapper = _peft().PeftModel.from_pretrained(lm.model, folder).eval()
+        return replace(lm, adapter=LowRank(wrapper=wrapper, base=base))
     raise ModelError(f"cannot load an adapter of the kind {kind}", where=str(folder), hint="LoRA and prompt tuning can")
 
 
 def save_adapter(lm: LanguageModel, folder: Path, *, base: str) -> None:
     """Writes the adapter alone, in peft's form: ``adapter_config.json`` and ``adapter_model.safetensors``.
+
+    A digest of the base model's weights goes beside it, so that loading it beside others is an error.
 
     Args:
         lm: A model with an adapter.
@@ -130,6 +142,8 @@ def save_adapter(lm: LanguageModel, folder: Path, *, base: str) -> None:
         _prompt_config(lm, lm.adapter, base=base).save_pretrained(folder)
         vectors = lm.adapter.vectors.detach().cpu().contiguous()
         save_file({"prompt_embeddings": vectors}, folder / WEIGHTS, metadata={"format": "pt"})
+    if lm.adapter is not None and lm.adapter.base:
+        write_json(folder / BASE, {"base_model_name_or_path": base, "weights": lm.adapter.base})
 
 
 def merged(lm: LanguageModel) -> LanguageModel:
@@ -170,8 +184,33 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     return found
 
 
+def _base_digest(lm: LanguageModel) -> str:
+    """Of the weights an adapter is put beside. In 4 bits they are other ones than the adapter may be merged into."""
+    return "" if getattr(lm.model, "is_quantized", False) else weights_digest(lm.model)
+
+
+def _check_base(folder: Path, found: str) -> None:
+    """Compares a base model with the one an adapter was trained beside; who wrote no digest cannot be checked."""
+    file = folder / BASE
+    if not (found and file.exists()):
+        return
+    wanted = read_json(file)
+    if wanted.get("weights") != found:
+        hint = (
+            f'set "base_model_name_or_path" in {CONFIG} to the model it was trained on '
+            f"(then at {wanted.get('base_model_name_or_path')}), or delete {BASE} if you know better"
+        )
+        raise ModelError(
+            f"the adapter was trained beside other weights than the base model has now: digest {found}, "
+            f"{wanted.get('weights')} there",
+            where=str(folder),
+            hint=hint,
+        )
+
+
 def _with_low_rank(lm: LanguageModel, config: Any) -> LanguageModel:
     """Puts adapters into the layers; frozen weights no longer ask for a gradient."""
+    base = _base_digest(lm)
     try:
         with hushed():
             wrapper = _peft().get_peft_model(lm.model, config)
@@ -180,7 +219,7 @@ def _with_low_rank(lm: LanguageModel, config: Any) -> LanguageModel:
         hint = f'use "all-linear", or some of {", ".join(names)}'
         message = str(error).strip().splitlines()[0]
         raise ModelError(f"cannot attach adapters: {message}", where="model.lora.targets", hint=hint) from error
-    return replace(lm, adapter=LowRank(wrapper=wrapper.eval()))
+    return replace(lm, adapter=LowRank(wrapper=wrapper.eval(), base=base))
 
 
 def _is_matrix(module: nn.Module) -> bool:
@@ -200,11 +239,11 @@ def _lora_config(lm: LanguageModel, settings: LoraSettings) -> Any:
     )
 
 
-def _with_virtual_tokens(lm: LanguageModel, vectors: Tensor) -> LanguageModel:
+def _with_virtual_tokens(lm: LanguageModel, vectors: Tensor, *, base: str) -> LanguageModel:
     model: Any = lm.model
     for weight in model.parameters():
         weight.requires_grad_(False)
-    tokens = VirtualTokens(model.get_input_embeddings(), vectors.to(lm.device))
+    tokens = VirtualTokens(model.get_input_embeddings(), vectors.to(lm.device), base=base)
     model.set_input_embeddings(tokens)
     return replace(lm, adapter=tokens)
 
@@ -251,6 +290,5 @@ def _peft() -> Any:
         with hushed():
             return import_module("peft")
     except ImportError as error:
-        raise ModelError(
-            "adapters need peft, which is not installed", where="model.adapter", hint="pip install flantune[peft]"
-        ) from error
+        hint = "in flantune's folder: pip install -e '.[peft]'"
+        raise ModelError("adapters need peft, which is not installed", where="model.adapter", hint=hint) from error

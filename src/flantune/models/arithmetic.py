@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from flantune.errors import ModelError
 from flantune.models.compiled import CompiledBlocks, why_not
 from flantune.models.flat import reads_lines
 from flantune.models.fused import lean_form
 from flantune.models.heads import find_head
 from flantune.models.last_layer import find_parts
+from flantune.models.native import in_use
 
 if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 class TrainingForm:
     """How a model stands while gradients are computed: weights rounded, small operations in their lean forms.
+
+    On a CPU, attention is computed by a program of its own where there is a compiler for it (``native``).
 
     With bfloat16 arithmetic, copies stand in the weights' places for as long as a block lasts; the gradient of a copy
     is added to the float32 gradient of its weight as soon as it is complete. A model some of whose weights are not
@@ -31,6 +35,9 @@ class TrainingForm:
         is_lean: Use the lean forms of ``fused`` on a CPU.
         is_compiled: Compile the layers where that can be done (``compiled.why_not``); it finds better forms by itself.
         keeps_inputs_only: Keep each layer's input and compute the rest again in the backward pass.
+
+    Raises:
+        ModelError: The model's layers have no way to compute anything again.
     """
 
     def __init__(
@@ -41,8 +48,15 @@ class TrainingForm:
         is_compiled: bool = False,
         keeps_inputs_only: bool = False,
     ) -> None:
+        if keeps_inputs_only and not lm.model.supports_gradient_checkpointing:
+            raise ModelError(
+                f"{type(lm.model).__name__} cannot compute activations again",
+                where="training.activation_checkpointing",
+                hint="set it to false; training.micro_batch_tokens and packing.row_tokens save memory, too",
+            )
         self._model = lm.model
         self._keeps_inputs_only = keeps_inputs_only
+        self._attention = in_use if lm.device.type == "cpu" else nullcontext
         self._compiled = CompiledBlocks(lm) if is_compiled and not why_not(lm) else None
         self._modules: list[tuple[nn.Module, str, nn.Module, nn.Module]] = []
         self._weights: list[tuple[nn.Module, str, nn.Parameter]] = []
@@ -73,7 +87,8 @@ class TrainingForm:
                 parent._modules[name] = lean
             for module, name, weight in self._weights:
                 module._parameters[name] = self._copies[id(weight)]  # type: ignore[assignment]
-            with self._compiled.in_place() if self._compiled else nullcontext(), self._checkpointing():
+            compiled = self._compiled.in_place() if self._compiled else nullcontext()
+            with self._attention(), compiled, self._checkpointing():
                 yield
         finally:
             for module, name, weight in self._weights:

@@ -10,8 +10,9 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from flantune.errors import ModelError
+from flantune.models.forward import check_positions
 from flantune.models.heads import find_head
-from flantune.models.option_scores import ItemScores, as_tensor, by_item, check_positions, score_targets
+from flantune.models.option_scores import LIMIT, ItemScores, as_tensor, by_item, score_targets
 from flantune.packing.arrays import first_items
 from flantune.types import EncodedPrompt, TargetTokens
 
@@ -33,7 +34,7 @@ def cached_scores(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> ItemScor
     if any(len(unit.inputs) != length for unit in units):
         raise ModelError("contexts kept together must be of one length", where="models.cached_scores")
     head = find_head(lm)
-    check_positions(lm, length + max(len(target) for unit in units for target in unit.targets) - 1)
+    check_positions(lm, length + max(len(target) for unit in units for target in unit.targets) - 1, setting=LIMIT)
     cache = DynamicCache()
     contexts = as_tensor(np.stack([unit.inputs for unit in units]), lm.device)
     first = _read(lm, contexts, cache, head)[:, -1:]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from flantune.errors import ModelError
-from flantune.models.native import in_use, why_not_native
 from flantune.models.native_build import find_compiler, no_compiler
 
 if TYPE_CHECKING:
@@ -41,19 +40,13 @@ def why_not(lm: LanguageModel) -> str:
     return ""
 
 
-def why_attention_is_not(lm: LanguageModel) -> str:
-    """Why a compiled model's attention is not computed by flantune's own program; empty when it is, or on a GPU."""
-    return why_not_native(lm.compute_dtype) if lm.device.type == "cpu" else ""
-
-
 class CompiledBlocks:
-    """The compiled forms of a model's layers. On a CPU, attention is then computed by a program too (``native``).
+    """The compiled forms of a model's layers.
 
     The first pass takes half a minute, in which the program is written; PyTorch keeps it on disk for later runs.
     """
 
     def __init__(self, lm: LanguageModel) -> None:
-        self._attention = in_use if lm.device.type == "cpu" else nullcontext
         self._forwards: list[tuple[nn.Module, Callable[..., Any]]] = [
             (block, torch.compile(block.forward, dynamic=True)) for block in blocks_of(lm.model)
         ]
@@ -68,8 +61,7 @@ class CompiledBlocks:
         try:
             for block, forward in self._forwards:
                 block.forward = forward
-            with self._attention():
-                yield
+            yield
         except torch._dynamo.exc.TorchDynamoException as error:
             raise ModelError(
                 f"the model cannot be compiled: {str(error).strip().splitlines()[0]}",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from flantune.errors import ModelError
 from flantune.prompts.hashing import mix64
 
 if TYPE_CHECKING:
+    from flantune.models.load import LanguageModel
     from flantune.types import Int32
 
 Finish = Literal["eos", "stop", "length"]
@@ -69,6 +70,15 @@ class Continuation:
     tokens: tuple[int, ...]
     text: str
     finish: Finish
+
+
+class Writer(Protocol):
+    """Anything that goes on with token ids: ``models.generate.write``, or another engine behind the same call."""
+
+    def __call__(
+        self, lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int
+    ) -> Iterator[Continuation]:
+        """Continuations as they get done."""
 
 
 class TextWatch:

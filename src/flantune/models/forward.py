@@ -27,6 +27,7 @@ from flantune.models.flat import (
     reads_lines,
     t5_hidden,
 )
+from flantune.models.fused import token_logprobs
 from flantune.models.heads import Head, find_head
 from flantune.models.last_layer import only_at
 from flantune.models.load import embedded_tokens
@@ -41,6 +42,7 @@ from flantune.models.masks import (
 from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
 if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
     from numpy.typing import NDArray
 
     from flantune.models.load import LanguageModel
@@ -60,9 +62,9 @@ class TargetScores:
         logsumexp: Log of the sum of e^logit over the vocabulary, float32, [n targets]; None unless asked for.
     """
 
-    logprobs: Tensor
-    is_greedy: Tensor | None = None
-    logsumexp: Tensor | None = None
+    logprobs: Float[Tensor, " targets"]
+    is_greedy: Bool[Tensor, " targets"] | None = None
+    logsumexp: Float[Tensor, " targets"] | None = None
 
 
 def target_logprobs(
@@ -101,7 +103,7 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
     Rows are laid out as one line without padding where the pack and the model allow it.
     """
     if isinstance(pack, DecoderPack):
-        _check_positions(lm, pack)
+        check_positions(lm, int(pack.positions.max(initial=0)) + 1, setting="packing.row_tokens")
         if is_flat_decoder(pack) and reads_lines(lm):
             line = line_up(pack.tokens, pack.segments)
             with only_at(lm, line.index[pack.targets.row, pack.targets.position], len(line.tokens)):
@@ -154,9 +156,9 @@ def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: 
         encoder_mask = cross_mask = encoder_segments
         self_mask = decoder_segments
     else:
-        encoder_mask = _format(lm, context_mask(encoder_segments, encoder_segments))
-        self_mask = _format(lm, decoder_mask(decoder_segments, torch.zeros_like(decoder_segments)))
-        cross_mask = _format(lm, context_mask(contexts, encoder_segments))
+        encoder_mask = format_mask(lm, context_mask(encoder_segments, encoder_segments))
+        self_mask = format_mask(lm, decoder_mask(decoder_segments, torch.zeros_like(decoder_segments)))
+        cross_mask = format_mask(lm, context_mask(contexts, encoder_segments))
     tokens = _with_start_token(lm, _tensor(pack.decoder_tokens, lm.device), decoder_segments)
     model: Any = lm.model
     read: Tensor = model.get_encoder()(
@@ -200,9 +202,8 @@ def _score(
         filled = torch.nn.functional.pad(chunk, (0, 0, 0, -len(chunk) % STEP)) if head else chunk
         logits = chunk if head is None else head.logits(lm.model, filled)[: len(chunk)]
         with torch.autocast(lm.device.type, enabled=False):
-            logits = logits.float()
-            logprobs = -torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-            logsumexp = logits.logsumexp(dim=-1) if with_logsumexp else logprobs.new_empty(0)
+            logprobs = token_logprobs(logits, wanted)
+            logsumexp = logits.float().logsumexp(dim=-1) if with_logsumexp else logprobs.new_empty(0)
         greedy = logits.detach().argmax(dim=-1) == wanted if with_greedy else wanted.new_empty(0)
         return logprobs, greedy, logsumexp
 
@@ -224,15 +225,17 @@ def _layered_mask(lm: LanguageModel, mask: Tensor, positions: Tensor) -> Tensor 
     config = lm.model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     if not window or getattr(config, "use_sliding_window", True) is False or int(positions.max()) < window:
-        return _format(lm, mask)
-    narrow = _format(lm, windowed(mask, positions, int(window)))
+        return format_mask(lm, mask)
+    narrow = format_mask(lm, windowed(mask, positions, int(window)))
     kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
     return (
-        narrow if kinds == {"sliding_attention"} else {"full_attention": _format(lm, mask), "sliding_attention": narrow}
+        narrow
+        if kinds == {"sliding_attention"}
+        else {"full_attention": format_mask(lm, mask), "sliding_attention": narrow}
     )
 
 
-def _format(lm: LanguageModel, mask: Tensor) -> Tensor:
+def format_mask(lm: LanguageModel, mask: Tensor) -> Tensor:
     """Booleans for fused attention, numbers to add for eager attention."""
     is_fused = lm.model.config._attn_implementation in ("sdpa", NAME)
     return mask if is_fused else additive(mask, lm.compute_dtype)
@@ -270,14 +273,20 @@ def _check_family(lm: LanguageModel, pack: Pack) -> None:
         )
 
 
-def _check_positions(lm: LanguageModel, pack: DecoderPack) -> None:
+def check_positions(lm: LanguageModel, longest: int, *, setting: str) -> None:
+    """Raises ModelError where a prompt is beyond what the model knows.
+
+    Args:
+        lm: The model.
+        longest: Tokens of the longest prompt with its target.
+        setting: What to lower.
+    """
     limit = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
-    longest = int(pack.positions.max(initial=0)) + 1
     if limit and longest > limit:
         raise ModelError(
             f"a prompt with its target has {longest} tokens but the model knows {limit} positions",
-            where="packing.row_tokens",
-            hint=f"set packing.row_tokens = {limit} or less",
+            where=setting,
+            hint=f"lower {setting}, so that inputs and target fit into {limit}",
         )
 
 

@@ -35,6 +35,36 @@ class _RootMeanSquare(torch.autograd.Function):
         return torch.addcmul(grad * weight, scaled, mean, value=-1).mul_(factor), grad_weight, None
 
 
+class _TokenLogprobs(torch.autograd.Function):
+    """Log-softmax read at one token a row; the gradient is made in the place of what was kept."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> Tensor:
+        logprobs = torch.log_softmax(logits.float(), dim=-1)
+        ctx.save_for_backward(logprobs, tokens)
+        ctx.dtype = logits.dtype
+        return logprobs.gather(1, tokens[:, None])[:, 0]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        logprobs, tokens = ctx.saved_tensors
+        found = logprobs.exp_().mul_(-grad[:, None]).scatter_add_(1, tokens[:, None], grad[:, None])
+        return found.to(ctx.dtype), None
+
+
+def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Natural log-probability of one token a row, float32, [n].
+
+    Half the passes and a third of the memory of ``cross_entropy``, to the same bits. The backward pass can be run once.
+
+    Args:
+        logits: [n, vocabulary].
+        tokens: [n].
+    """
+    found: Tensor = _TokenLogprobs.apply(logits, tokens)  # type: ignore[no-untyped-call]
+    return found
+
+
 class LeanRootMeanSquareNorm(nn.Module):
     """The norm of Llama, T5 and their kin.
 

@@ -284,7 +284,7 @@ def quantization(settings: ModelSettings, device: torch.device) -> dict[str, Any
         hint = 'set model.quantize = "none"; adapters alone already save the optimizer\'s memory'
         raise ModelError(f"weights in 4 bits need a GPU; the device is {device}", where="model.quantize", hint=hint)
     if find_spec("bitsandbytes") is None:
-        hint = "pip install flantune[lean]"
+        hint = "in flantune's folder: pip install -e '.[lean]'"
         raise ModelError(
             "weights in 4 bits need bitsandbytes, which is not installed", where="model.quantize", hint=hint
         )
@@ -325,6 +325,9 @@ def _require_path(settings: ModelSettings) -> None:
         raise ModelError(
             "no model to load", where="model.path", hint="set model.path to a folder or hub id, or use model.scratch"
         )
+    is_no_hub_id = settings.path.startswith(("/", ".", "~")) or settings.path.count("/") > 1
+    if is_no_hub_id and not Path(settings.path).is_dir():
+        raise ModelError("no such model folder", where=settings.path, hint="check model.path: a folder, or a hub id")
 
 
 def _check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: str) -> None:

@@ -1,6 +1,6 @@
 """Attention within segments by a program in C++: a third of the time, in float32 inside, on a CPU.
 
-It takes the place of the products of ``segments`` while a model trains compiled. Both give the same numbers to
+It takes the place of the products of ``segments`` while a model trains. Both give the same numbers to
 rounding, which is tried on made-up segments before the program is used.
 """
 

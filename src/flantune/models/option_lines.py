@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from flantune.errors import ModelError
-from flantune.packing.arrays import first_items
+from flantune.models.products import FastLinear
+from flantune.packing.forests import filled, line_targets
 from flantune.packing.tries import OptionTrie, option_trie
 from flantune.types import EncodedPrompt, TargetTokens
 
@@ -46,7 +47,7 @@ class _Lines:
             yield slice(*nodes), slice(*tokens)
 
 
-def line_targets(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> tuple[Tensor, TargetTokens]:
+def side_targets(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> tuple[Tensor, TargetTokens]:
     """Hidden states of the decoder at every node of the requests' options, and what is asked at which.
 
     Args:
@@ -65,7 +66,8 @@ def line_targets(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> tuple[Ten
     model: Any = lm.model
     seen = _read(model.get_encoder(), np.concatenate([unit.inputs for unit in units]), lines.contexts)
     hidden = _write(model.get_decoder(), seen, lines, start=int(model.config.decoder_start_token_id))
-    return hidden[None], _targets(units, lines)
+    asked = [trie.asked + begin for trie, begin in zip(tries, lines.options, strict=False)]
+    return hidden[None], line_targets(units, asked)
 
 
 def check_kind(lm: LanguageModel) -> None:
@@ -83,25 +85,9 @@ def _ends(sizes: Sequence[int]) -> tuple[int, ...]:
     return (0, *np.cumsum(sizes).tolist())
 
 
-def _targets(units: Sequence[EncodedPrompt], lines: _Lines) -> TargetTokens:
-    items = [
-        np.full(len(target), start + option)
-        for start, unit in zip(first_items(units), units, strict=False)
-        for option, target in enumerate(unit.targets)
-    ]
-    places = [trie.asked + begin for trie, begin in zip(lines.tries, lines.options, strict=False)]
-    position = np.concatenate(places).astype(np.int32)
-    return TargetTokens(
-        row=np.zeros_like(position),
-        position=position,
-        token=np.concatenate([target for unit in units for target in unit.targets]).astype(np.int32),
-        item=np.concatenate(items).astype(np.int32),
-    )
-
-
 def _read(encoder: Any, tokens: Any, ends: tuple[int, ...]) -> Tensor:
     """States of all contexts, [tokens, width]."""
-    hidden: Tensor = encoder.embed_tokens(torch.from_numpy(tokens).long())
+    hidden: Tensor = encoder.embed_tokens(torch.from_numpy(filled(tokens)).long())
     longest = max(end - start for start, end in pairwise(ends))
     bias = None
     for block in encoder.block:
@@ -109,7 +95,7 @@ def _read(encoder: Any, tokens: Any, ends: tuple[int, ...]) -> Tensor:
         if inner.has_relative_attention_bias:
             bias = _bias(inner, longest)
         query, key, value = _projected(inner, block.layer[0].layer_norm(hidden))
-        mixed = torch.empty_like(query)
+        mixed = torch.zeros_like(query)
         for start, rows, length in _runs(ends):
             span = slice(start, start + rows * length)
             q, k, v = (line[span].view(rows, length, *line.shape[1:]).transpose(1, 2) for line in (query, key, value))
@@ -137,7 +123,7 @@ def _write(decoder: Any, seen: Tensor, lines: _Lines, *, start: int) -> Tensor:
     """States of all option nodes, [nodes, width]."""
     tokens = np.concatenate([trie.tokens for trie in lines.tries])
     tokens[list(lines.options[:-1])] = start
-    hidden: Tensor = decoder.embed_tokens(torch.from_numpy(tokens).long())
+    hidden: Tensor = decoder.embed_tokens(torch.from_numpy(filled(tokens)).long())
     added: list[Tensor] = []
     for block in decoder.block:
         inner, cross = block.layer[0].SelfAttention, block.layer[1].EncDecAttention
@@ -170,7 +156,7 @@ def _seen_nodes(inner: Any, tries: Sequence[OptionTrie]) -> list[Tensor]:
 def _among_nodes(inner: Any, normed: Tensor, lines: _Lines, added: Sequence[Tensor]) -> Tensor:
     """Attention of each node to those before it, [nodes, heads · width]."""
     value = _by_head(inner, inner.v(normed))
-    if len(value) == len(lines.tries):
+    if lines.options[-1] == len(lines.tries):
         # Start tokens alone: each sees itself.
         return value.flatten(1)
     query, key = (_by_head(inner, project(normed)) for project in (inner.q, inner.k))
@@ -189,7 +175,7 @@ def _on_contexts(cross: Any, normed: Tensor, seen: Tensor, lines: _Lines) -> Ten
     if _is_absorbed(cross, lines):
         return _absorbed(cross, query, seen, lines)
     key, value = (_by_head(cross, project(seen)) for project in (cross.k, cross.v))
-    mixed = torch.empty_like(query)
+    mixed = torch.zeros_like(query)
     for nodes, tokens in lines.spans():
         q, k, v = query[nodes].transpose(0, 1), key[tokens].transpose(0, 1), value[tokens].transpose(0, 1)
         weights = torch.softmax(torch.bmm(q, k.transpose(1, 2)), dim=-1)
@@ -199,7 +185,7 @@ def _on_contexts(cross: Any, normed: Tensor, seen: Tensor, lines: _Lines) -> Ten
 
 def _is_absorbed(cross: Any, lines: _Lines) -> bool:
     """Whether it takes fewer multiplications to bring the queries to the encoder's states than the other way round."""
-    if any(type(project) is not nn.Linear or project.bias is not None for project in (cross.k, cross.v)):
+    if any(type(project) not in (nn.Linear, FastLinear) or project.bias is not None for project in (cross.k, cross.v)):
         return False
     inner, width = cross.k.weight.shape
     pairs = sum((nodes.stop - nodes.start) * (tokens.stop - tokens.start) for nodes, tokens in lines.spans())
@@ -212,7 +198,7 @@ def _absorbed(cross: Any, query: Tensor, seen: Tensor, lines: _Lines) -> Tensor:
     into, out = (project.weight.view(heads, -1, seen.shape[1]) for project in (cross.k, cross.v))
     # Node by node, heads side by side, so that a request's are one matrix: [nodes, heads, width of a state].
     asked = torch.bmm(query.transpose(0, 1), into).transpose(0, 1).contiguous()
-    read = torch.empty_like(asked)
+    read = torch.zeros_like(asked)
     for nodes, tokens in lines.spans():
         states = seen[tokens]
         weights = torch.softmax(asked[nodes].flatten(0, 1) @ states.T, dim=-1)

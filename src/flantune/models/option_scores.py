@@ -13,11 +13,12 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from flantune.errors import ModelError
-from flantune.models.attention import NAME
-from flantune.models.forward import target_logprobs
+from flantune.models.forward import check_positions, format_mask, target_logprobs
 from flantune.models.heads import Head, find_head
+from flantune.models.last_layer import only_at
 from flantune.models.load import embedded_tokens
-from flantune.models.masks import additive, decoder_mask
+from flantune.models.masks import decoder_mask
+from flantune.packing.forests import STEP
 from flantune.packing.scoring import ScoringBatch, side_pack, tree_pack
 from flantune.types import DecoderPack, EncodedPrompt
 
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
     from flantune.types import Int32, TargetTokens
 
-CHUNK_ELEMENTS = 2**23
-"""Logits in memory at once (32 MiB in float32)."""
+LIMIT = "packing.max_input_tokens"
+"""What to lower where a prompt with its option is too long."""
+CHUNK_ELEMENTS = 2**21
+"""Logits in memory at once, on a CPU (8 MiB in float32)."""
+CHUNK_ROWS = 128
+"""At least so many positions at once, so that the head's weights are not read too often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +82,7 @@ class OptionScorer:
         lm = self.lm
         with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16):
             if batch.layout == "line":
-                from flantune.models.option_lines import line_targets
-
-                hidden, targets = line_targets(lm, chosen)
+                hidden, targets = self._line(chosen, batch)
                 return by_item(targets, *score_targets(lm, find_head(lm), hidden, targets), count)
             if lm.family == "encoder-decoder":
                 pack = side_pack(chosen)
@@ -93,6 +96,15 @@ class OptionScorer:
             states = self._read_prefix(batch.prefix) if len(batch.prefix) else None
             return _tree_scores(lm, tree, states, count=count, is_plain=batch.layout == "rows")
 
+    def _line(self, chosen: Sequence[EncodedPrompt], batch: ScoringBatch) -> tuple[Tensor, TargetTokens]:
+        if self.lm.family == "encoder-decoder":
+            from flantune.models.option_lines import side_targets
+
+            return side_targets(self.lm, chosen)
+        from flantune.models.forests import forest_targets
+
+        return forest_targets(self.lm, chosen, self._read_prefix(batch.prefix) if len(batch.prefix) else None)
+
     def _read_prefix(self, tokens: Int32) -> PrefixStates:
         if self._prefix is None or not np.array_equal(self._prefix.tokens, tokens):
             self._prefix = None
@@ -104,7 +116,9 @@ def read_prefix(lm: LanguageModel, tokens: Int32) -> PrefixStates:
     """Reads tokens once for all rows that start with them."""
     cache: Any = DynamicCache()
     model: Any = lm.model.base_model
-    model(input_ids=as_tensor(tokens, lm.device)[None], past_key_values=cache, use_cache=True)
+    # Of the last layer, keys and values alone are wanted.
+    with only_at(lm, np.zeros(1, dtype=np.int64), len(tokens)):
+        model(input_ids=as_tensor(tokens, lm.device)[None], past_key_values=cache, use_cache=True)
     layers = tuple((layer.keys, layer.values) for layer in cache.layers)
     if not layers or any(keys is None or keys.shape[-2] != len(tokens) for keys, _ in layers):
         raise ModelError("the model keeps no keys and values of what it has read", where="model")
@@ -115,10 +129,12 @@ def _tree_scores(
     lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | None, *, count: int, is_plain: bool
 ) -> ItemScores:
     """Scores of a tree pack's options; ``is_plain``: whatever the model, nothing but tokens is given to it."""
-    check_positions(lm, int(pack.positions.max(initial=0)) + 1)
+    check_positions(lm, int(pack.positions.max(initial=0)) + 1, setting=LIMIT)
     head = find_head(lm)
     inputs = _plain_inputs(lm, pack) if is_plain else _tree_inputs(lm, pack, prefix)
-    hidden = _outputs(lm, inputs, head)
+    rows, length = pack.tokens.shape
+    with only_at(lm, pack.targets.row.astype(np.int64) * length + pack.targets.position, rows * length):
+        hidden = _outputs(lm, inputs, head)
     logprobs, greedy = score_targets(lm, head, hidden, pack.targets)
     return by_item(pack.targets, logprobs, greedy, count)
 
@@ -166,20 +182,30 @@ def score_targets(
     unique, which = np.unique(places, return_inverse=True)
     states = outputs.reshape(-1, outputs.shape[2])[torch.from_numpy(unique).to(lm.device)]
     tokens = torch.from_numpy(targets.token).to(lm.device, torch.long)
+    at = torch.from_numpy(which).to(lm.device)
     logprobs = torch.empty(len(tokens), dtype=torch.float32, device=lm.device)
     greedy = torch.empty(len(tokens), dtype=torch.bool, device=lm.device)
-    size = max(1, CHUNK_ELEMENTS // embedded_tokens(lm.model))
+    size = _chunk_rows(lm)
     for start in range(0, len(unique), size):
         chunk = states[start : start + size]
-        logits = chunk if head is None else head.logits(lm.model, chunk)
+        # A few rows more, so that the matrix's shape is one of few (see ``segments.rung``).
+        filled = torch.nn.functional.pad(chunk, (0, 0, 0, -len(chunk) % STEP))
+        logits = chunk if head is None else head.logits(lm.model, filled)[: len(chunk)]
         with torch.autocast(lm.device.type, enabled=False):
             logits = logits.float()
-            total, best = torch.logsumexp(logits, dim=-1), logits.argmax(dim=-1)
+            best = logits.argmax(dim=-1)
+            total = torch.logsumexp(logits, dim=-1)
         asked = torch.from_numpy(np.flatnonzero((which >= start) & (which < start + size))).to(lm.device)
-        at = torch.from_numpy(which).to(lm.device)[asked] - start
-        logprobs[asked] = logits[at, tokens[asked]] - total[at]
-        greedy[asked] = best[at] == tokens[asked]
+        place = at[asked] - start
+        logprobs[asked] = logits[place, tokens[asked]] - total[place]
+        greedy[asked] = best[place] == tokens[asked]
     return logprobs, greedy
+
+
+def _chunk_rows(lm: LanguageModel) -> int:
+    """Positions whose logits are made at once."""
+    elements = CHUNK_ELEMENTS if lm.device.type == "cpu" else 2**23
+    return STEP * max(CHUNK_ROWS // STEP, elements // (STEP * embedded_tokens(lm.model)))
 
 
 def by_item(targets: TargetTokens, logprobs: Tensor, greedy: Tensor | None, count: int) -> ItemScores:
@@ -216,15 +242,15 @@ def _layered(
 ) -> Tensor | dict[str, Tensor]:  # fmt: skip
     """The mask as the model wants it: layers with a sliding window see no further back than it reaches."""
     if not _is_windowed(lm, int(positions.max())):
-        return _format(lm, mask)
+        return format_mask(lm, mask)
     config = lm.model.config.get_text_config()
     before = torch.arange(known, device=positions.device).expand(len(positions), -1)
     keys = torch.cat([before, positions], dim=1)
-    narrow = _format(lm, mask & ((positions[:, :, None] - keys[:, None, :]) < int(config.sliding_window))[:, None])
+    narrow = format_mask(lm, mask & ((positions[:, :, None] - keys[:, None, :]) < int(config.sliding_window))[:, None])
     kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
     if kinds == {"sliding_attention"}:
         return narrow
-    return {"full_attention": _format(lm, mask), "sliding_attention": narrow}
+    return {"full_attention": format_mask(lm, mask), "sliding_attention": narrow}
 
 
 def _is_windowed(lm: LanguageModel, last_position: int) -> bool:
@@ -232,23 +258,6 @@ def _is_windowed(lm: LanguageModel, last_position: int) -> bool:
     config = lm.model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     return bool(window and getattr(config, "use_sliding_window", True) is not False and last_position >= window)
-
-
-def _format(lm: LanguageModel, mask: Tensor) -> Tensor:
-    """Booleans for fused attention, numbers to add for eager attention."""
-    is_fused = lm.model.config._attn_implementation in ("sdpa", NAME)
-    return mask if is_fused else additive(mask, lm.compute_dtype)
-
-
-def check_positions(lm: LanguageModel, longest: int) -> None:
-    """Raises ModelError where a prompt is beyond what the model knows."""
-    limit = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
-    if limit and longest > limit:
-        raise ModelError(
-            f"a prompt with its option has {longest} tokens but the model knows {limit} positions",
-            where="packing.max_input_tokens",
-            hint=f"lower packing.max_input_tokens, so that inputs and option fit into {limit}",
-        )
 
 
 def as_tensor(array: Int32, device: torch.device) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
+from flantune.packing.starts import common_length
 
 if TYPE_CHECKING:
     from flantune.types import Int32
@@ -34,6 +34,7 @@ def prefix_groups(prompts: Sequence[Int32]) -> tuple[PrefixGroup, ...]:
 
     At least one token of each prompt stays outside the prefix, so that each has a last position of its own.
 
+    >>> import numpy as np
     >>> shown = list(range(100, 120))
     >>> prompts = [np.array(ids, dtype=np.int32) for ids in ([*shown, 1, 2], [7, 8, 9], [*shown, 3])]
     >>> prefix_groups(prompts)
@@ -55,17 +56,6 @@ def prefix_groups(prompts: Sequence[Int32]) -> tuple[PrefixGroup, ...]:
         single.sort(key=lambda at: (-len(prompts[at]), at))
         groups.append(PrefixGroup(length=0, members=tuple(single)))
     return tuple(sorted(groups, key=lambda group: (-len(prompts[group.members[0]]), group.members[0])))
-
-
-def common_length(left: Int32, right: Int32) -> int:
-    """How many first tokens are the same.
-
-    >>> common_length(np.array([1, 2, 3]), np.array([1, 2, 4, 5]))
-    2
-    """
-    size = min(len(left), len(right))
-    differ = np.flatnonzero(left[:size] != right[:size])
-    return int(differ[0]) if len(differ) else size
 
 
 def _prefix(shared: Sequence[int], room: Sequence[int], start: int, stop: int) -> int:

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from flantune.errors import ModelError
+from flantune.models.attention import NAME
 from flantune.models.heads import quiet
 from flantune.models.load import embedded_tokens
 from flantune.models.option_scores import OptionScorer
-from flantune.models.selftest import TOLERANCE
+from flantune.models.selftest import TOLERANCE, logprobs_alone, window_width
 from flantune.packing.scoring import ScoringBatch, ScoringLayout
-from flantune.types import EncodedPrompt, Int32
+from flantune.types import EncodedPrompt, Family, Int32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,15 +26,13 @@ if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
 
 LADDERS: dict[str, tuple[ScoringLayout, ...]] = {
-    "decoder-only": ("prefix", "tree", "cache"),
+    "decoder-only": ("line", "prefix", "tree", "cache"),
     "encoder-decoder": ("line", "tree"),
 }
 """What is tried, fastest first; below the last stand plain rows."""
 
 SHARED = 11
 """Tokens that the test's contexts start with."""
-MAX_WINDOW = 1_024
-"""Sliding windows up to this width are outgrown in the test; wider ones would make it slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ class LayoutReport:
     refused: tuple[str, ...] = ()
 
 
-_known: WeakKeyDictionary[PreTrainedModel, dict[torch.dtype, LayoutReport]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[PreTrainedModel, dict[tuple[torch.dtype, bool], LayoutReport]] = WeakKeyDictionary()
 
 
 def scoring_layout(lm: LanguageModel) -> LayoutReport:
@@ -59,9 +58,11 @@ def scoring_layout(lm: LanguageModel) -> LayoutReport:
     making or keys and values from before are found out, whatever their names.
     """
     reports = _known.setdefault(lm.model, {})
-    if lm.compute_dtype not in reports:
-        reports[lm.compute_dtype] = _climb(lm)
-    return reports[lm.compute_dtype]
+    # Somebody may choose another attention for the model later on.
+    key = lm.compute_dtype, lm.model.config._attn_implementation in ("sdpa", NAME)
+    if key not in reports:
+        reports[key] = _climb(lm)
+    return reports[key]
 
 
 def _climb(lm: LanguageModel) -> LayoutReport:
@@ -69,7 +70,7 @@ def _climb(lm: LanguageModel) -> LayoutReport:
     exact = replace(lm, compute_dtype=torch.float32)
     units = _requests(lm)
     with quiet(lm.model), torch.no_grad():
-        expected = np.array([_alone(exact, unit, target) for unit in units for target in unit.targets])
+        expected = np.array([_sum_alone(exact, unit, target) for unit in units for target in unit.targets])
         for layout in LADDERS[lm.family]:
             # Lines are for float32 alone, and say so; the numbers of all others are compared in it.
             problem = _problem(lm if layout == "line" else exact, units, layout, expected)
@@ -84,7 +85,9 @@ def _problem(
 ) -> str:
     """Why a layout is not right for the model; empty when it is."""
     try:
-        found = np.concatenate([OptionScorer(lm).score(units, batch).sums for batch in _batches(units, layout)])
+        found = np.concatenate(
+            [OptionScorer(lm).score(units, batch).sums for batch in _batches(units, layout, lm.family)]
+        )
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError, ModelError) as error:
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     difference = float(np.abs(found - expected).max())
@@ -93,10 +96,12 @@ def _problem(
     return "" if difference <= limit else f"a score differs by {difference:.2g} from the option's alone"
 
 
-def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout) -> list[ScoringBatch]:
+def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout, family: Family) -> list[ScoringBatch]:
     """The requests in order, in batches whose rows differ in width where the layout allows."""
     both = [(0, 1, 2), (3,)] if layout == "cache" else [(0, 1, 2, 3)]
-    prefix = units[0].inputs[:SHARED] if layout == "prefix" else units[0].inputs[:0]
+    prefix = (
+        units[0].inputs[:SHARED] if layout in ("prefix", "line") and family == "decoder-only" else units[0].inputs[:0]
+    )
     return [ScoringBatch(layout=layout, units=members, prefix=prefix, positions=0) for members in both]
 
 
@@ -108,7 +113,7 @@ def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
     def ids(count: int) -> Int32:
         return rng.integers(min(10, rows - 1), rows, count).astype(np.int32)
 
-    shared, size = ids(SHARED), max(17, _window(lm) + 5)
+    shared, size = ids(SHARED), max(17, window_width(lm) + 5)
     sizes = ((size, (3, 1, 5)), (size, (1,)), (size, (4, 4)), (size - 3, (6, 1, 2)))
     return [
         EncodedPrompt(inputs=np.concatenate([shared, ids(length - SHARED)]), targets=tuple(map(ids, options)))
@@ -116,22 +121,6 @@ def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
     ]
 
 
-def _window(lm: LanguageModel) -> int:
-    """Width of the model's sliding window, where it has one that a prompt may outgrow; else 0."""
-    config = lm.model.config.get_text_config()
-    windows = [getattr(config, name, None) or 0 for name in ("sliding_window", "window_size", "attention_chunk_size")]
-    return max((int(window) for window in windows if isinstance(window, int) and window <= MAX_WINDOW), default=0)
-
-
-def _alone(lm: LanguageModel, unit: EncodedPrompt, target: Int32) -> float:
+def _sum_alone(lm: LanguageModel, unit: EncodedPrompt, target: Int32) -> float:
     """Score of one option by the model's own forward, without any mask."""
-    tokens = torch.from_numpy(target).long().to(lm.device)
-    inputs = torch.from_numpy(unit.inputs).long().to(lm.device)[None]
-    if lm.family == "decoder-only":
-        whole = torch.cat([inputs, tokens[None, :-1]], dim=1)
-        logits = lm.model(input_ids=whole, use_cache=False).logits[0, inputs.shape[1] - 1 :]
-    else:
-        start = tokens.new_tensor([lm.model.config.decoder_start_token_id])
-        shifted = torch.cat([start, tokens[:-1]])[None]
-        logits = lm.model(input_ids=inputs, decoder_input_ids=shifted, use_cache=False).logits[0]
-    return float(torch.log_softmax(logits.float(), dim=-1).gather(1, tokens[:, None]).double().sum())
+    return float(logprobs_alone(lm, unit, target).double().sum())

@@ -54,7 +54,7 @@ def check_isolation(lm: LanguageModel) -> IsolationReport:
     prompts = _prompts(lm)
     try:
         with quiet(lm.model), torch.no_grad():
-            alone = [[_alone(exact, prompt, target) for target in prompt.targets] for prompt in prompts]
+            alone = [[logprobs_alone(exact, prompt, target) for target in prompt.targets] for prompt in prompts]
             packed = torch.cat([_packed_logprobs(exact, prompts), _packed_logprobs(exact, _single(prompts))])
             expected = torch.cat([*itertools.chain(*alone), *(targets[0] for targets in alone)])
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -75,7 +75,7 @@ def _prompts(lm: LanguageModel) -> list[EncodedPrompt]:
     def ids(count: int) -> Int32:
         return rng.integers(min(10, rows - 1), rows, count).astype(np.int32)
 
-    beyond = _window(lm) + 5
+    beyond = window_width(lm) + 5
     sizes = ((max(19, beyond), (4,)), (max(13, beyond), (3, 5, 2)), (8, (6,)))
     return [EncodedPrompt(inputs=ids(n), targets=tuple(ids(m) for m in lengths)) for n, lengths in sizes]
 
@@ -85,11 +85,11 @@ def _single(prompts: list[EncodedPrompt]) -> list[EncodedPrompt]:
     return [replace(prompt, targets=prompt.targets[:1]) for prompt in prompts]
 
 
-def _window(lm: LanguageModel) -> int:
+def window_width(lm: LanguageModel) -> int:
     """Width of the model's sliding window, where it has one that a prompt may outgrow; else 0."""
     config = lm.model.config.get_text_config()
     windows = [getattr(config, name, None) or 0 for name in ("sliding_window", "window_size", "attention_chunk_size")]
-    return max((int(window) for window in windows if window <= MAX_WINDOW), default=0)
+    return max((int(window) for window in windows if isinstance(window, int) and window <= MAX_WINDOW), default=0)
 
 
 def _packed_logprobs(lm: LanguageModel, prompts: list[EncodedPrompt]) -> Tensor:
@@ -103,7 +103,7 @@ def _packed_logprobs(lm: LanguageModel, prompts: list[EncodedPrompt]) -> Tensor:
     return target_logprobs(lm, pack).logprobs[torch.from_numpy(order).to(lm.device)]
 
 
-def _alone(lm: LanguageModel, prompt: EncodedPrompt, target: Int32) -> Tensor:
+def logprobs_alone(lm: LanguageModel, prompt: EncodedPrompt, target: Int32) -> Tensor:
     """Log-probabilities of one continuation by the model's own forward, without any mask."""
     tokens = torch.from_numpy(target).long().to(lm.device)
     inputs = torch.from_numpy(prompt.inputs).long().to(lm.device)[None]

@@ -11,15 +11,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from flantune.errors import ModelError
 from flantune.models.decoding import Continuation, Finish
 from flantune.models.load import save_model
 
 if TYPE_CHECKING:
-    from flantune.evaluation.writing import Writer
-    from flantune.models.decoding import Decoding
+    from flantune.models.decoding import Decoding, Writer
     from flantune.models.load import LanguageModel
     from flantune.types import Int32
+
+
+_MOST_MEMORY = 0.9
+"""vLLM's own default."""
 
 
 def vllm_writer(lm: LanguageModel) -> Writer:
@@ -33,13 +38,19 @@ def vllm_writer(lm: LanguageModel) -> Writer:
         ModelError: vLLM is not installed, or the model is no plain decoder-only model.
     """
     if lm.family != "decoder-only" or lm.adapter is not None:
-        hint = 'set evaluation.backend = "transformers"'
+        hint = 'set evaluation.backend = "transformers" (--backend transformers)'
         raise ModelError("vLLM is used for decoder-only models without adapter", where="evaluation.backend", hint=hint)
     vllm = _library()
     dtype = str(lm.compute_dtype).removeprefix("torch.")
     with tempfile.TemporaryDirectory(prefix="flantune-vllm-") as folder:
         path = save_model(lm, Path(folder) / "model", card="")
-        engine = vllm.LLM(model=str(path), tokenizer=str(path), dtype=dtype, enable_prefix_caching=True)
+        engine = vllm.LLM(
+            model=str(path),
+            tokenizer=str(path),
+            dtype=dtype,
+            enable_prefix_caching=True,
+            gpu_memory_utilization=_free_share(lm.device),
+        )
 
     def write(
         lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int
@@ -75,9 +86,20 @@ def _continuation(found: Any, *, index: int, sample: int, eos_token: int) -> Con
     return Continuation(index=index, sample=sample, tokens=tokens, text=str(found.text), finish=finish)
 
 
+def _free_share(device: torch.device) -> float:
+    """The share of the accelerator that vLLM may take: it refuses to start where less than it asks for is free.
+
+    The model that is handed over stays where it is, since options are scored with it.
+    """
+    if device.type != "cuda":
+        return _MOST_MEMORY
+    free, total = torch.cuda.mem_get_info(device)
+    return _MOST_MEMORY * free / total
+
+
 def _library() -> Any:
     try:
         return import_module("vllm")
     except ImportError as error:
-        hint = 'pip install flantune[vllm], or set evaluation.backend = "transformers"'
+        hint = "in flantune's folder: pip install -e '.[vllm]'; or set evaluation.backend (--backend) to transformers"
         raise ModelError("vLLM is not installed", where="evaluation.backend", hint=hint) from error

@@ -41,7 +41,7 @@ def pack_decoder_only(
     width = max(sum(map(decoder_only_size, (encoded[at] for at in row))) for row in rows)
     tokens = np.full((len(rows), width), pad_token, dtype=np.int32)
     positions, segments, branches = (np.zeros_like(tokens) for _ in range(3))
-    targets, items = _TargetList(), first_items(encoded)
+    targets, items = TargetList(), first_items(encoded)
     for row, indices in enumerate(rows):
         at = 0
         for segment, index in enumerate(indices, start=1):
@@ -94,7 +94,7 @@ def pack_encoder_decoder(
     decoder_tokens = np.full((len(rows), decoder_width), pad_token, dtype=np.int32)
     encoder_segments = np.zeros_like(encoder_tokens)
     decoder_segments, decoder_contexts = np.zeros_like(decoder_tokens), np.zeros_like(decoder_tokens)
-    targets, items = _TargetList(), first_items(encoded)
+    targets, items = TargetList(), first_items(encoded)
     for row, indices in enumerate(rows):
         read, written, continuation = 0, 0, 0
         for context, index in enumerate(indices, start=1):
@@ -130,7 +130,7 @@ def first_items(encoded: Iterable[EncodedPrompt]) -> list[int]:
     return list(accumulate((len(prompt.targets) for prompt in encoded), initial=0))
 
 
-class _TargetList:
+class TargetList:
     """Target tokens as they are laid down, turned into arrays at the end."""
 
     def __init__(self) -> None:
@@ -140,12 +140,14 @@ class _TargetList:
         self._item: list[int] = []
 
     def add(self, row: int, positions: Sequence[int], tokens: Int32, item: int) -> None:
+        """A continuation's tokens, each predicted at one of the positions of a row."""
         self._row += [row] * len(tokens)
         self._position += positions
         self._token.append(tokens)
         self._item += [item] * len(tokens)
 
     def arrays(self) -> TargetTokens:
+        """All of them, in the order in which they came."""
         token = np.concatenate(self._token) if self._token else np.zeros(0)
         row, position, item = (np.asarray(values, dtype=np.int32) for values in (self._row, self._position, self._item))
         return TargetTokens(row=row, position=position, token=token.astype(np.int32), item=item)

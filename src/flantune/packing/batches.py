@@ -12,12 +12,14 @@ import numpy as np
 
 from flantune.errors import PackingError
 from flantune.packing.arrays import decoder_only_size, pack_decoder_only, pack_encoder_decoder
-from flantune.packing.bins import Rows, longest_prefix, micro_batches
+from flantune.packing.bins import Rows, even_groups, longest_prefix, micro_batches
 from flantune.packing.shares import HIDDEN_SIZE, cut_finer
 from flantune.types import Batch, Counts, DecoderPack, EncodedPrompt, Family, Int32, Pack, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from jaxtyping import Int
 
     from flantune.config import PackingSettings
     from flantune.packing.encode import Codec
@@ -58,6 +60,8 @@ class Batches:
         micro_batch_tokens: Array positions of one forward pass; 0: the whole batch at once.
         processes: How many share each batch; its micro-batches are cut so that their work is even.
         hidden_size: Of the model, which says how much attention weighs in that work.
+        is_padded: Whether a row narrower than the widest of its micro-batch costs the model as much as that one. If
+            not, micro-batches are cut to like many tokens, and padding does not count as positions.
     """
 
     def __init__(
@@ -69,9 +73,10 @@ class Batches:
         micro_batch_tokens: int = 0,
         processes: int = 1,
         hidden_size: int = HIDDEN_SIZE,
+        is_padded: bool = True,
     ) -> None:
         self.mixture, self.settings, self.micro_batch_tokens = mixture, settings, micro_batch_tokens
-        self.processes, self.hidden_size = processes, hidden_size
+        self.processes, self.hidden_size, self.is_padded = processes, hidden_size, is_padded
         longest = min(codec.max_input_tokens, settings.row_tokens)
         self.codec = replace(
             codec,
@@ -104,9 +109,11 @@ class Batches:
             max_positions=self.micro_batch_tokens,
         )
         count = sum(len(row) for rows in groups for row in rows)
-        if not self.settings.enabled:
-            alone = [[at] for at in range(count)]
-            groups = micro_batches(sizes[:count], alone, max_positions=self.micro_batch_tokens)
+        rows = [row for group in groups for row in group] if self.settings.enabled else [[at] for at in range(count)]
+        if not self.is_padded:
+            groups = even_groups(sizes[:count], rows, max_tokens=self.micro_batch_tokens)
+        elif not self.settings.enabled:
+            groups = micro_batches(sizes[:count], rows, max_positions=self.micro_batch_tokens)
         groups = cut_finer(groups, sizes, processes=self.processes, hidden_size=self.hidden_size)
         made = self._lay_out(cursor, draws[: kept[count]], groups)
         return replace(made, seconds=time.perf_counter() - began)
@@ -178,7 +185,8 @@ class Batches:
         packs = tuple(
             lay_out(encoded, rows, family=self.codec.family, pad_token=self.codec.pad_token) for rows in groups
         )
-        counts = sum((draw.counts for draw in taken), Counts(positions=sum(map(pack_positions, packs))))
+        positions = sum(pack_positions(pack, is_padded=self.is_padded) for pack in packs)
+        counts = sum((draw.counts for draw in taken), Counts(positions=positions))
         return Batch(
             cursor=cursor,
             next_cursor=cursor + len(taken),
@@ -197,14 +205,15 @@ def lay_out(
     return pack(encoded, rows, pad_token=pad_token)
 
 
-def pack_positions(pack: Pack) -> int:
-    """Array positions of a pack, padding included, on both sides."""
-    if isinstance(pack, DecoderPack):
-        return int(pack.tokens.size)
-    return int(pack.encoder_tokens.size + pack.decoder_tokens.size)
+def pack_positions(pack: Pack, *, is_padded: bool = True) -> int:
+    """Array positions of a pack on both sides, with padding or without."""
+    sides = (
+        [pack.segments] if isinstance(pack, DecoderPack) else [pack.encoder_segments, pack.decoder_segments]
+    )  # fmt: skip
+    return sum(int(side.size if is_padded else np.count_nonzero(side)) for side in sides)
 
 
-def size_array(encoded: Sequence[EncodedPrompt | None], family: Family) -> Int32:
+def size_array(encoded: Sequence[EncodedPrompt | None], family: Family) -> Int[Int32, "prompts sides"]:
     """Tokens of each prompt on each side of a row, [prompts, 1] decoder-only or [prompts, 2] encoder-decoder."""
     if family == "decoder-only":
         sizes = [[decoder_only_size(prompt)] for prompt in encoded if prompt is not None]

@@ -126,6 +126,32 @@ def micro_batches(sizes: Int32, rows: Sequence[Sequence[int]], *, max_positions:
     return [[list(rows[at]) for at in order[start:end]] for start, end in pairwise(cuts)]
 
 
+def even_groups(sizes: Int32, rows: Sequence[Sequence[int]], *, max_tokens: int = 0) -> list[Rows]:
+    """Rows in as few micro-batches as may be, all with like many tokens on each side.
+
+    For models that compute a micro-batch without padding: rows of unlike widths may then stand together, and thin
+    products (few tokens on a side) are what costs.
+
+    >>> sizes = np.array([[500, 300], [510, 40], [505, 10], [490, 220]])
+    >>> even_groups(sizes, [[0], [1], [2], [3]], max_tokens=1_400)
+    [[[0], [2]], [[1], [3]]]
+
+    Args:
+        sizes: [prompts, sides].
+        rows: Prompts of each row.
+        max_tokens: At most so many tokens of both sides together (or one row) in a micro-batch; 0: no limit.
+    """
+    loads = widths(sizes, rows)
+    tokens = loads.sum(axis=1)
+    count = -(-int(tokens.sum()) // max_tokens) if max_tokens else 1
+    groups_of = _spread(loads, count)
+    while max_tokens and count < len(rows) and np.bincount(groups_of, weights=tokens).max() > max_tokens:
+        count += 1
+        groups_of = _spread(loads, count)
+    found = [np.flatnonzero(groups_of == group).tolist() for group in range(count)]
+    return [[list(rows[at]) for at in members] for members in found if members]
+
+
 def _cheapest_cuts(loads: NDArray[np.int64], max_positions: int) -> list[int]:
     """Where to cut a list of rows, ends included; by dynamic programming over the last cut."""
     count = len(loads)

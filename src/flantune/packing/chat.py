@@ -94,7 +94,7 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) ->
         return None
     template = _own_template(settings)
     if template is None and not getattr(tokenizer, "chat_template", None):
-        hint = 'set "chat_template" in its tokenizer_config.json, or prompts.chat = false'
+        hint = "name one with prompts.chat_template (--chat-template), or leave chat out"
         raise ModelError("the tokenizer has no chat template", where=str(tokenizer.name_or_path), hint=hint)
 
     def render(messages: Sequence[Mapping[str, str]]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flantune.packing.encode import EOS_MARK, Encoded
+from flantune.packing.starts import common_length
 from flantune.prompts.layout import EOS_WORD, inputs_text
 from flantune.types import Counts, EncodedPrompt, Int32
 
@@ -84,16 +85,6 @@ class _Joined:
             tuple([*whole[cut:], *codec.target_end] for whole in wholes),
             is_merged,
         )
-
-
-def common_length(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many tokens two sequences start with in common.
-
-    >>> common_length([1, 2, 3], [1, 2, 4, 5])
-    2
-    """
-    return next((at for at, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]),
-                min(len(left), len(right)))  # fmt: skip
 
 
 def _encoded(codec: Codec, joined: _Joined, fitted: Fitted | None) -> tuple[EncodedPrompt | None, Counts]:

@@ -10,26 +10,23 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.packing.arrays import first_items
+from flantune.packing.arrays import TargetList, first_items
+from flantune.packing.forests import cut_forest, forest_order
+from flantune.packing.starts import FORWARD_COST, Cluster, shared_prefixes
 from flantune.packing.tries import cut_lines, line_sizes
-from flantune.types import DecoderPack, EncodedPrompt, EncoderDecoderPack, Family, Int32, TargetTokens
+from flantune.types import DecoderPack, EncodedPrompt, EncoderDecoderPack, Family, Int32
 
 ScoringLayout = Literal["prefix", "line", "tree", "cache", "rows"]
 """How a model reads options: "tree" lays them as branches behind their context; "prefix" also reads what many contexts
-start with only once; "line", of encoder-decoders, is "tree" without padding; "cache" reads contexts of one length and
-then their options from the keys and values kept; "rows" lays each option behind a context of its own. The last is what
-every model can do."""
+start with only once; "line" does both without padding, one request behind the other; "cache" reads contexts of one
+length and then their options from the keys and values kept; "rows" lays each option behind a context of its own. The
+last is what every model can do."""
 
-FORWARD_COST = 24
-"""Array positions that a forward pass more must save to be worth its overhead, on a CPU: what reading all weights once
-takes, as positions. See ``forward_cost``."""
 ACCELERATOR_FORWARD_COST = 512
-"""The same on an accelerator, which computes many more positions in the time of starting a pass."""
-CACHED_POSITIONS = 1_024
-"""Most positions of a forward pass on a CPU: what more of them leave behind no longer fits into its cache, and each
-then takes a quarter longer (measured: width 512, 4,096 positions)."""
-PREFIX_SHARE = 0.03
-"""What it costs to attend to a position read before, as a share of reading it again (copying its keys and values)."""
+"""``starts.FORWARD_COST`` of an accelerator, which computes many more positions in the time of starting a pass."""
+CACHED_POSITIONS = 512
+"""Most positions of a forward pass on a CPU: more are not faster and take more memory (measured, width 512: 512 and
+1,024 positions take the same time, 256 take 15% more, and 4,096, which no longer fit into the cache, 25%)."""
 KEPT_SHARE = 0.25
 """Memory of a position read before, as a share of that of a position being read."""
 
@@ -40,7 +37,7 @@ class ScoringBatch:
 
     Attributes:
         layout: How it is read.
-        units: Which requests, longest first, one a row.
+        units: Which requests, longest first, one a row; in a line in the order in which they stand.
         prefix: Tokens before all rows, read once for all batches that name the same; empty: none.
         positions: Array positions, those of the prefix left out: its cost.
     """
@@ -69,7 +66,7 @@ def plan_scoring(
     batch_tokens: int,
     pass_cost: int = FORWARD_COST,
 ) -> list[ScoringBatch]:
-    """All requests in batches of at most ``batch_tokens`` positions (or of one request), longest first.
+    """All requests in batches of at most ``batch_tokens`` positions (or of one request).
 
     A pure function of the requests: what is already known, or who computes, has no part in it.
 
@@ -82,9 +79,11 @@ def plan_scoring(
     """
     if layout == "cache":
         return _plan_cache(units, batch_tokens, pass_cost)
-    if layout == "line":
+    if layout == "line" and family == "encoder-decoder":
         return _plan_lines(units, batch_tokens)
-    clusters = [_Cluster(tuple(range(len(units))), 0)]
+    if layout == "line":
+        return _plan_forests(units, batch_tokens, pass_cost)
+    clusters = [Cluster(tuple(range(len(units))), 0)]
     if layout == "prefix" and family == "decoder-only":
         clusters = shared_prefixes([unit.inputs for unit in units], pass_cost=pass_cost)
     return [
@@ -94,111 +93,9 @@ def plan_scoring(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Cluster:
-    """Contexts that start with the same tokens.
-
-    Attributes:
-        members: Which.
-        length: How many tokens; 0: nothing worth sharing.
-    """
-
-    members: tuple[int, ...]
-    length: int
-
-
-def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST) -> list[_Cluster]:
-    """Contexts grouped such that reading what each group starts with only once saves most.
-
-    Few-shot prompts of a template share their exemplars, zero-shot ones an instruction, questions about one passage
-    share the passage. Of nested prefixes the one that saves most is taken. The last token of a context is never part
-    of a prefix, since the first token of its options is predicted there.
-
-    >>> few_shot = [np.array([7] * 90 + [row]) for row in range(9)]
-    >>> [(cluster.members, cluster.length) for cluster in shared_prefixes([*few_shot, np.array([8, 9])])]
-    [((0, 1, 2, 3, 4, 5, 6, 7, 8), 90), ((9,), 0)]
-    """
-    order = sorted(range(len(contexts)), key=lambda at: (contexts[at].tolist(), at))
-    shared = [_common(contexts[left], contexts[right]) for left, right in pairwise(order)]
-    whole = _best_groups([len(contexts[at]) for at in order], shared, pass_cost)
-    groups = sorted([*whole.groups, *([(whole.free, 0)] if whole.free else [])])
-    return [_Cluster(tuple(sorted(order[place] for place in places)), length) for places, length in groups]
-
-
-@dataclass(slots=True)
-class _Stretch:
-    """A stretch of sorted contexts that start with ``shared`` same tokens, and how best to group it.
-
-    Attributes:
-        shared: How many tokens they share.
-        start: Place of the first.
-        gain: Positions saved by the groups.
-        groups: Places and prefix length of each group.
-        free: Places in no group.
-    """
-
-    shared: int
-    start: int
-    gain: float = 0.0
-    groups: list[tuple[list[int], int]] = field(default_factory=list)
-    free: list[int] = field(default_factory=list)
-
-    def take_in(self, inner: _Stretch) -> None:
-        """A stretch inside this one is finished."""
-        self.gain += inner.gain
-        self.groups += inner.groups
-        self.free += inner.free
-
-    def finish(self, end: int, shortest: int, pass_cost: int) -> None:
-        """One prefix for all, or for what the stretches inside left free, where either saves more than it costs."""
-        length = min(self.shared, shortest - 1)
-        alone = _saved(end - self.start, length, pass_cost)
-        rest = _saved(len(self.free), length, pass_cost)
-        if alone > self.gain + max(rest, 0.0):
-            self.gain, self.groups, self.free = alone, [(list(range(self.start, end)), length)], []
-        elif rest > 0:
-            self.gain, self.groups, self.free = self.gain + rest, [*self.groups, (self.free, length)], []
-
-
-def _saved(count: int, length: int, pass_cost: int) -> float:
-    """Positions saved when so many contexts share a prefix of so many tokens: two passes more, at least."""
-    return (count - 1 - count * PREFIX_SHARE) * length - 2 * pass_cost
-
-
-def _best_groups(lengths: Sequence[int], shared: Sequence[int], pass_cost: int) -> _Stretch:
-    """Groups of sorted contexts; each context's tokens in common with the next span a tree of nested stretches.
-
-    Args:
-        lengths: Tokens of each context, in order.
-        shared: Tokens that each shares with the next.
-        pass_cost: Array positions that a forward pass more must save.
-    """
-    stack = [_Stretch(0, 0)]
-    for place, length in enumerate(lengths):
-        before = shared[place - 1] if place else 0
-        after = shared[place] if place < len(shared) else 0
-        deepest = max(before, after)
-        if stack[-1].shared < deepest:
-            stack.append(_Stretch(deepest, place))
-        stack[-1].free.append(place)
-        while stack[-1].shared > after:
-            inner = stack.pop()
-            inner.finish(place + 1, min(lengths[inner.start], length), pass_cost)
-            if stack[-1].shared < after:
-                stack.append(_Stretch(after, inner.start))
-            stack[-1].take_in(inner)
-    return stack[0]
-
-
-def _common(left: Int32, right: Int32) -> int:
-    size = min(len(left), len(right))
-    differs = np.flatnonzero(left[:size] != right[:size])
-    return int(differs[0]) if len(differs) else size
-
-
 def _plan_cluster(
     units: Sequence[EncodedPrompt],
-    cluster: _Cluster,
+    cluster: Cluster,
     family: Family,
     layout: ScoringLayout,
     batch_tokens: int,
@@ -281,6 +178,32 @@ def _plan_lines(units: Sequence[EncodedPrompt], batch_tokens: int) -> list[Scori
     ]
 
 
+def _plan_forests(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: int) -> list[ScoringBatch]:
+    """Lines of requests that start alike; what more of them share than one line can hold is read before."""
+    order = forest_order([unit.inputs for unit in units])
+    free, batches = set(order), []
+    for cluster in shared_prefixes([unit.inputs for unit in units], pass_cost=pass_cost):
+        own = set(cluster.members)
+        members = [at for at in order if at in own]
+        if cluster.length and len(_cut_lines(units, members, 0, batch_tokens)) > 1:
+            batches += _cut_lines(units, members, cluster.length, batch_tokens)
+            free -= own
+    return [*batches, *_cut_lines(units, [at for at in order if at in free], 0, batch_tokens)]
+
+
+def _cut_lines(
+    units: Sequence[EncodedPrompt], members: Sequence[int], known: int, batch_tokens: int
+) -> list[ScoringBatch]:
+    if not members:
+        return []
+    cuts, sizes = cut_forest([units[at] for at in members], max_positions=batch_tokens, known=known)
+    prefix = units[members[0]].inputs[:known]
+    return [
+        ScoringBatch(layout="line", units=tuple(members[start:end]), prefix=prefix, positions=size)
+        for (start, end), size in zip(pairwise(cuts), sizes, strict=True)
+    ]
+
+
 def _plan_cache(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: int) -> list[ScoringBatch]:
     """Contexts of one length together, since a model that needs this may not know padding from text."""
     by_length: dict[int, list[int]] = {}
@@ -315,7 +238,7 @@ def tree_pack(units: Sequence[EncodedPrompt], *, prefix: int = 0) -> DecoderPack
     width = int(request_sizes(units, "decoder-only").sum(axis=1).max()) - prefix
     tokens = np.zeros((len(units), width), dtype=np.int32)
     positions, segments, branches = (np.zeros_like(tokens) for _ in range(3))
-    targets, items = _Targets(), first_items(units)
+    targets, items = TargetList(), first_items(units)
     for row, unit in enumerate(units):
         at = trunk = len(unit.inputs) - prefix
         tokens[row, :at] = unit.inputs[prefix:]
@@ -349,7 +272,7 @@ def side_pack(units: Sequence[EncodedPrompt]) -> EncoderDecoderPack:
     encoder_segments = np.zeros_like(encoder_tokens)
     decoder_tokens = np.zeros((len(units), decoder_width), dtype=np.int32)
     decoder_segments, decoder_contexts = np.zeros_like(decoder_tokens), np.zeros_like(decoder_tokens)
-    targets, items = _Targets(), first_items(units)
+    targets, items = TargetList(), first_items(units)
     for row, unit in enumerate(units):
         encoder_tokens[row, : len(unit.inputs)] = unit.inputs
         encoder_segments[row, : len(unit.inputs)] = 1
@@ -371,25 +294,3 @@ def side_pack(units: Sequence[EncodedPrompt]) -> EncoderDecoderPack:
         decoder_contexts=decoder_contexts,
         targets=targets.arrays(),
     )
-
-
-class _Targets:
-    """Target tokens as they are laid down, turned into arrays at the end."""
-
-    def __init__(self) -> None:
-        self._rows: list[Int32] = []
-        self._positions: list[int] = []
-        self._tokens: list[Int32] = []
-        self._items: list[Int32] = []
-
-    def add(self, row: int, positions: Sequence[int], tokens: Int32, item: int) -> None:
-        self._rows.append(np.full(len(tokens), row, dtype=np.int32))
-        self._positions += positions
-        self._tokens.append(tokens)
-        self._items.append(np.full(len(tokens), item, dtype=np.int32))
-
-    def arrays(self) -> TargetTokens:
-        row, token, item = (np.concatenate(arrays) for arrays in (self._rows, self._tokens, self._items))
-        return TargetTokens(
-            row=row, position=np.array(self._positions, dtype=np.int32), token=token.astype(np.int32), item=item
-        )

@@ -28,6 +28,11 @@ class OptionTrie:
     depths: Int32
     asked: Int32
 
+    @property
+    def is_chain(self) -> bool:
+        """Whether no node has two behind it."""
+        return bool((self.parents == np.arange(-1, len(self.parents) - 1)).all())
+
     @cached_property
     def sees(self) -> NDArray[np.bool_]:
         """Whether a node (first) sees another: itself and those before it, [nodes, nodes]."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from flantune.report.card_model import is_adapter, loading, tuning_lines
 from flantune.report.numbers import count, plural, points, share, shots_label
 from flantune.report.results import Pair, Results, parse_results
-from flantune.report.setting import MixedCluster, mixed_clusters, model_label
-from flantune.report.values import Json, mapping, objects
+from flantune.report.run_details import MixedCluster, mixed_clusters, model_label
+from flantune.report.untrusted_json import Json, mapping, objects
 from flantune.report.verdict import headline
 
 _STYLES = {

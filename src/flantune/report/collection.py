@@ -13,9 +13,9 @@ from flantune.prompts.compiled import compile_text
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import RESERVED_SLOTS
 from flantune.tasks.examples import adapt_row, first_examples
-from flantune.tasks.facts import template_facts
 from flantune.tasks.rows import BadRow
 from flantune.tasks.sources import FileSource, HubSource
+from flantune.tasks.template_facts import template_facts
 from flantune.types import Example, Row, Task, Template
 
 EXAMPLES_SHOWN = 3

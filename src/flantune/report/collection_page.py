@@ -6,15 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from markupsafe import Markup
-
 from flantune.errors import SourceError
 from flantune.files import write_text
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.report import numbers
 from flantune.report.collection import ClusterGroup, cluster_groups, task_anchor
-from flantune.report.setting import Fact
-from flantune.report.templating import asset, digest, template
+from flantune.report.run_details import Fact
+from flantune.report.templating import looks, template
 from flantune.types import Row, Task
 
 
@@ -51,18 +49,13 @@ def render_collection_page(
 ) -> str:
     """The whole page as text."""
     groups = cluster_groups(tasks, rows, taxonomy=taxonomy)
-    css = asset("report.css") + asset("collection.css")
-    script = asset("collection.js")
     return template("collection.html.jinja").render(
         title=title,
         groups=groups,
         facts=_facts(groups),
         n=numbers,
         anchor_of={task.name: task_anchor(task.name) for task in tasks},
-        css=Markup(css),
-        css_hash=digest(css),
-        script=Markup(script),
-        script_hash=digest(script),
+        looks=looks(css=("collection.css",), scripts=("collection.js",)),
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from flantune.evaluation.seeds import SeedEffect, SeedSummary
-    from flantune.report.values import Json
+    from flantune.report.untrusted_json import Json
 
 _STYLES = {"better": "bold green", "worse": "bold red", "undecided": ""}
 _SHAPES = {"better": "▲", "worse": "▼", "undecided": "·"}

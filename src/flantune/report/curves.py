@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from flantune.report.numbers import as_number, fixed, plain, short_count
 from flantune.report.svg import Scale, circle, image, line, padded_range, path, text
-from flantune.report.values import Json, mapping
+from flantune.report.untrusted_json import Json, mapping
 
 WIDTH, HEIGHT = 272.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 262.0, 30.0, 122.0

@@ -1,35 +1,32 @@
-"""The page and the terminal table of an evaluation: benchmarks and tasks, models side by side."""
+"""The page of an evaluation: benchmarks and tasks, models side by side."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
+from flantune.evaluation.verdict import direction_of
 from flantune.report import numbers
-from flantune.report.tables import Cell, Column, Table, number, score, word
-from flantune.report.templating import asset, digest, template
+from flantune.report.tables import Cell, Column, Table, chance_of, number, score, word
+from flantune.report.templating import looks, template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    from flantune.evaluation.results import Estimate
+    from flantune.evaluation.results import Difference, Estimate
     from flantune.report.samples import Browser
     from flantune.suites.results import Comparison, EvaluationResults, ScoreResult
 
 NOT_REPORTABLE = "Not reportable: "
 
-_HEADINGS = (
-    Column("Score", is_number=False),
-    Column("Averaged over", is_number=False),
+_ASKED = (
     Column("Model", is_number=False),
     Column("Metric", is_number=False),
     Column("Shots"),
     Column("Questions"),
     Column("Chance", help="What guessing scores"),
+)
+_HEADINGS = (
+    Column("Benchmark", is_number=False),
+    Column("Averaged over", is_number=False),
+    *_ASKED,
     Column("Score", help="In points on a scale of 0 to 100"),
     Column("Interval"),
     Column("Above chance", help="Share of the way from chance to perfect, part by part"),
@@ -41,24 +38,36 @@ _VOTES = (
 )
 _TASK_HEADINGS = (
     Column("Task", is_number=False),
-    Column("Model", is_number=False),
-    Column("Metric", is_number=False),
-    Column("Shots"),
-    Column("Questions"),
-    Column("Chance", help="What guessing scores"),
+    *_ASKED,
     Column("Mean", help="Over templates, in points"),
     Column("Interval"),
     Column("Median", help="Over templates"),
     Column("IQR", help="Interquartile range over templates"),
     Column("Best on dev", help="Test score of the template that is best on dev rows"),
 )
-_DIFFERENCES = (
-    Column("Score", is_number=False),
-    Column("Model", is_number=False),
-    Column("Against", is_number=False),
+_CHANGE = (
     Column("Difference", help="In points, paired over the same questions"),
-    Column("Interval"),
-    Column("McNemar p", help="Exact test over questions"),
+    Column("Interval", help="By the standard error over questions; sorts by its lower end"),
+    Column("p", help="How likely so large a difference would be if the models were equally good"),
+)
+_DIFFERENCES = (
+    Column("Benchmark or task", is_number=False),
+    Column("Model", is_number=False),
+    *_CHANGE,
+    Column("q", help="The same, adjusted for all benchmarks and tasks compared here that neither model had seen"),
+    Column("Bootstrap interval", help="Percentiles over redrawn questions"),
+    Column("Bootstrap p"),
+    Column("McNemar p", help="Exact test over questions; not adjusted for many benchmarks"),
+    Column("Seeable", help="Smallest true difference that would have been found four times in five"),
+    Column("Questions"),
+)
+_PART_DIFFERENCES = (
+    Column("Part", is_number=False),
+    Column("Model", is_number=False),
+    *_CHANGE,
+    Column("q", help="The same, adjusted for looking at all these parts"),
+    Column("McNemar p", help="Exact test over questions; not adjusted for many parts"),
+    Column("Seeable", help="Smallest true difference that would have been found four times in five"),
     Column("Questions"),
 )
 _PARTS = (
@@ -67,6 +76,7 @@ _PARTS = (
     Column("Questions"),
     Column("Chance"),
     Column("Score"),
+    Column("Interval", help="Over the part's questions; sorts by its lower end"),
     Column("Unparsed"),
     Column("Ties", help="Answers for which two options scored the same"),
     Column("Exemplars dropped"),
@@ -84,22 +94,24 @@ def render_evaluation(results: EvaluationResults, browser: Browser | None = None
         results: What was found.
         browser: Single questions to look at (``flantune.report.evaluation_samples``).
     """
-    script = asset("report.js") + asset("evaluation.js")
-    css = asset("report.css")
+    has_more = any(len(one.averages) > MOST_AVERAGES for one in results.scores)
     return template("evaluation.html.jinja").render(
         title=", ".join(model.name for model in results.models),
-        css=Markup(css),
-        css_hash=digest(css),
-        script=Markup(script),
-        script_hash=digest(script),
+        looks=looks(scripts=("tables.js", "samples.js", "evaluation.js")),
         n=numbers,
         results=results,
         browser=browser,
         warnings=warnings(results),
         averages=averages_table(results),
+        all_averages=averages_table(results, is_full=True) if has_more else None,
         differences=differences_table(results),
         tasks=tasks_table(results),
-        parts=[parts_table(results, name) for name in dict.fromkeys(one.score for one in results.scores)],
+        parts=[
+            table(results, name)
+            for name in dict.fromkeys(one.score for one in results.scores)
+            for table in (parts_table, part_differences_table)
+        ],
+        notes=notes(results),
     )
 
 
@@ -122,8 +134,28 @@ def warnings(results: EvaluationResults) -> list[str]:
     return found
 
 
-def averages_table(results: EvaluationResults) -> Table:
-    """Every benchmark, every way of averaging it, every model."""
+MOST_AVERAGES = 3
+"""A benchmark with more ways of averaging than this shows its first where all benchmarks stand together."""
+
+
+def notes(results: EvaluationResults) -> list[tuple[str, list[str]]]:
+    """What a reader of the scores should know, and the parts that each note is on."""
+    found: dict[str, list[str]] = {}
+    for one in results.scores:
+        for part in one.parts:
+            for note in part.notes:
+                named = found.setdefault(note, [])
+                named += [] if f"{one.score}/{part.name}" in named else [f"{one.score}/{part.name}"]
+    return list(found.items())
+
+
+def averages_table(results: EvaluationResults, *, is_full: bool = False) -> Table:
+    """Every benchmark and every model, by the averages that matter most, or by all there are."""
+    shown = [
+        (one, way)
+        for one in results.scores
+        for way in (one.averages if is_full or len(one.averages) <= MOST_AVERAGES else one.averages[:1])
+    ]
     rows: list[tuple[Cell, ...]] = [
         (
             word(one.score + (" (seen)" if one.seen else "")),
@@ -138,15 +170,14 @@ def averages_table(results: EvaluationResults) -> Table:
             score(way.normalized.value),
             _share(one.unparsed),
         )
-        for one in results.scores
-        for way in one.averages
+        for one, way in shown
     ]
     headings: tuple[Column, ...] = _HEADINGS
     if any(one.vote_confidence is not None for one in results.scores):
         headings = (*_HEADINGS, *_VOTES)
-        each = [one for one in results.scores for _ in one.averages]
-        rows = [(*row, word(_drawn(one)), _confidence(one)) for row, one in zip(rows, each, strict=True)]
-    return Table(name="averages", caption="Benchmarks.", columns=headings, rows=tuple(rows))
+        rows = [(*row, word(_drawn(one)), _confidence(one)) for row, (one, _) in zip(rows, shown, strict=True)]
+    name, caption = ("all-averages", "Every way of averaging.") if is_full else ("averages", "Benchmarks.")
+    return Table(name=name, caption=caption, columns=headings, rows=tuple(rows))
 
 
 def tasks_table(results: EvaluationResults) -> Table:
@@ -176,15 +207,57 @@ def differences_table(results: EvaluationResults) -> Table:
         (
             word(one.score),
             word(one.second),
-            word(one.first),
-            Cell(numbers.signed(one.difference.value), one.difference.value, _tone(one)),
-            Cell(numbers.interval(one.difference.low, one.difference.high), one.difference.low, "muted"),
-            Cell(numbers.p_value(one.mcnemar_p), "" if one.mcnemar_p is None else one.mcnemar_p),
+            *_changed(one.difference),
+            chance_of(one.q),
+            _redrawn(one),
+            chance_of(one.bootstrap.p if one.bootstrap else None),
+            chance_of(one.mcnemar_p),
+            Cell(numbers.limit(one.difference.detectable), one.difference.detectable * 100),
             number(one.questions),
         )
         for one in results.comparisons
     ]
-    return Table(name="differences", caption="Differences between models.", columns=_DIFFERENCES, rows=tuple(rows))
+    return Table(
+        name="differences",
+        caption=f"Differences from {results.models[0].name}.",
+        columns=_DIFFERENCES,
+        rows=tuple(rows),
+    )
+
+
+def part_differences_table(results: EvaluationResults, name: str) -> Table:
+    """Every later model against the first on each part of a benchmark."""
+    rows = [
+        (
+            word(part.name),
+            word(one.second),
+            *_changed(part.difference),
+            chance_of(part.q),
+            chance_of(part.mcnemar_p),
+            Cell(numbers.limit(part.difference.detectable), part.difference.detectable * 100),
+            number(part.questions),
+        )
+        for one in results.comparisons
+        if one.score == name
+        for part in one.parts
+    ]
+    caption = f"Differences from {results.models[0].name}, parts of {name}."
+    return Table(name=f"differences-{name}", caption=caption, columns=_PART_DIFFERENCES, rows=tuple(rows))
+
+
+def _changed(difference: Difference) -> tuple[Cell, ...]:
+    """A difference, its interval and its p-value."""
+    return (
+        Cell(numbers.signed(difference.value), difference.value * 100, direction_of(difference)),
+        Cell(numbers.interval(difference.low, difference.high), difference.low * 100, "muted"),
+        chance_of(difference.p),
+    )
+
+
+def _redrawn(one: Comparison) -> Cell:
+    if one.bootstrap is None:
+        return Cell(numbers.MISSING, "", "muted")
+    return Cell(numbers.interval(one.bootstrap.low, one.bootstrap.high), one.bootstrap.low * 100, "muted")
 
 
 def parts_table(results: EvaluationResults, name: str) -> Table:
@@ -197,6 +270,7 @@ def parts_table(results: EvaluationResults, name: str) -> Table:
             number(part.questions),
             score(part.chance),
             score(part.value),
+            Cell(numbers.span(part.low, part.high), part.low * 100, "muted"),
             _share(part.unparsed),
             number(part.ties),
             number(part.exemplars_dropped),
@@ -209,86 +283,6 @@ def parts_table(results: EvaluationResults, name: str) -> Table:
         for one, part in zip(scored, parts, strict=True)
     ]
     return Table(name=f"parts-{name}", caption=f"Parts of {name}.", columns=_PARTS, rows=tuple(rows))
-
-
-def console_table(results: EvaluationResults) -> RichTable:
-    """The headline of every benchmark and task for a terminal."""
-    from rich.table import Table as RichTable
-
-    has_several = len(results.models) > 1
-    table = RichTable(box=None, pad_edge=False, header_style="dim")
-    table.add_column("", overflow="fold", min_width=24)
-    if has_several:
-        table.add_column("model", overflow="fold")
-    has_votes = any(one.vote_confidence is not None for one in results.scores)
-    for heading in ("chance", "score", f"{results.confidence * 100:g}% interval", "unparsed"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    if has_votes:
-        table.add_column("agreement", justify="right", no_wrap=True)
-    if has_several:
-        table.add_column("against the first", justify="right", no_wrap=True)
-    for cells in _console_rows(results):
-        shown = [
-            *(cells[:2] if has_several else cells[:1]),
-            *cells[2:6],
-            *(cells[6:7] if has_votes else ()),
-            *(cells[7:] if has_several else ()),
-        ]
-        table.add_row(*map(_text, shown), style="bold" if cells[0] == _FLAN2022 else "")
-    return table
-
-
-_FLAN2022 = "Flan 2022 normalized average"
-
-
-def _console_rows(results: EvaluationResults) -> list[list[str]]:
-    """Name, model, chance, score, interval, unparsed, agreement of a vote, difference."""
-    rows = []
-    for one in results.scores:
-        for at in range(len(one.averages)):
-            if at == 0 or len(one.averages) <= 3:
-                rows.append(_score_cells(results, one, at))
-    for task in results.tasks:
-        mean = task.scores.mean
-        name = f"{task.task}{' (seen)' if task.seen else ''}, {task.metric}"
-        values = [numbers.points(task.chance), numbers.points(mean.value), numbers.span(mean.low, mean.high), ""]
-        rows.append([name, task.model, *values, "", _against(results.comparisons, task.task, task.model)])
-    for flan in results.flan2022:
-        value, span = numbers.MISSING, flan.reason
-        if flan.average is not None:
-            value, span = numbers.points(flan.average.value), numbers.span(flan.average.low, flan.average.high)
-        rows.append([_FLAN2022, flan.model, "", value, span, "", "", ""])
-    return rows
-
-
-def _score_cells(results: EvaluationResults, one: ScoreResult, at: int) -> list[str]:
-    way = one.averages[at]
-    seen = " (seen)" if one.seen else ""
-    return [
-        f"{one.score}{seen}, {way.name}" if at == 0 else f"  {way.name}",
-        one.model,
-        numbers.points(way.chance),
-        numbers.points(way.raw.value),
-        numbers.span(way.raw.low, way.raw.high),
-        numbers.share(one.unparsed) if at == 0 else "",
-        "" if at or one.vote_confidence is None else f"{numbers.share(one.vote_confidence)} of {one.answers}",
-        "" if at else _against(results.comparisons, one.score, one.model),
-    ]
-
-
-def _against(comparisons: Sequence[Comparison], name: str, model: str) -> str:
-    found = next((one for one in comparisons if one.score == name and one.second == model), None)
-    if found is None:
-        return ""
-    interval = numbers.interval(found.difference.low, found.difference.high)
-    return f"{numbers.signed(found.difference.value)} ({interval})"
-
-
-def _text(content: str) -> Text:
-    # As it is: rich would read square brackets as styles.
-    from rich.text import Text
-
-    return Text(content)
 
 
 def _span(estimate: Estimate) -> Cell:
@@ -305,9 +299,3 @@ def _drawn(one: ScoreResult) -> str:
 
 def _confidence(one: ScoreResult) -> Cell:
     return Cell(numbers.MISSING, "") if one.vote_confidence is None else _share(one.vote_confidence)
-
-
-def _tone(one: Comparison) -> str:
-    if one.difference.low > 0:
-        return "better"
-    return "worse" if one.difference.high < 0 else "undecided"

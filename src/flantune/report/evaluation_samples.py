@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flantune.evaluation.rank import Normalization, choose, option_scores
+import numpy as np
+
+from flantune.evaluation.rank_classification import Normalization, choose, option_scores
 from flantune.evaluation.samples import read_samples, samples_path
 from flantune.report.samples import BUDGET, Browser, Judge, bars, cut, fit, is_right, json_bytes
 
 if TYPE_CHECKING:
-    from flantune.evaluation.presets import ScoringProtocol
-    from flantune.report.values import Json
+    from flantune.report.untrusted_json import Json
+    from flantune.scoring_protocols import ScoringProtocol
+    from flantune.suites.grading import Grade
     from flantune.suites.suite import Part
     from flantune.types import Sample
 
@@ -64,9 +67,17 @@ def asked_part(part: Part, protocol: ScoringProtocol) -> Asked:
 
     def judge(sample: Sample) -> Verdict:
         grade = part.grader.grade(sample, protocol)
-        return Verdict(is_right=grade.metrics[part.headline] >= _HALF, answer=grade.answer, rule=grade.rule)
+        return Verdict(is_right=_score(part, grade) >= _HALF, answer=grade.answer, rule=grade.rule)
 
     return Asked(key=part.key, normalization=protocol.normalization, judge=judge)
+
+
+def _score(part: Part, grade: Grade) -> float:
+    """The headline metric of one answer; of a metric over all answers, what it would be of this one alone."""
+    if part.headline in grade.metrics:
+        return grade.metrics[part.headline]
+    alone = np.array([grade.notes[part.headline]])
+    return float(part.grader.corpora[part.headline].score(alone, np.ones((1, 1)))[0])
 
 
 def asked_task(name: str, metric: str, normalization: Normalization) -> Asked:

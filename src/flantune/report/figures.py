@@ -7,7 +7,17 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from flantune.report.frame import Page, axis, both, difference_text, interval_mark, legend, missing, row_label
+from flantune.report.figure_frame import (
+    AXIS_HEIGHT,
+    Page,
+    axis,
+    both,
+    difference_text,
+    interval_mark,
+    legend,
+    missing,
+    row_label,
+)
 from flantune.report.numbers import end, points, shots_label, signed
 from flantune.report.results import MODELS, Model, Pair, TaskResult, Verdict
 from flantune.report.svg import Scale, circle, group, image, line, padded_range, rectangle, shorten, text
@@ -86,9 +96,10 @@ def _clusters(rows: list[Pair], overall: list[Pair], page: Page, measure: str) -
         marks.append(line(0, y, page.width, y, "rule"))
         drawn, y = _block(sorted(overall, key=lambda row: row.shots), scale, page, y + 6, is_strong=True)
         marks += drawn
-    grid = axis(scale, page, 38, y, points)
+    unit = "score, points" if measure == "raw" else "share of the way from chance (0) to perfect (100)"
+    grid = axis(scale, page, 38, y, points, unit=unit)
     label = f"Held-out clusters, {measure} scores in points. " + " ".join(_say_pair(r) for r in [*rows, *overall])
-    return image([*grid, *marks], width=page.width, height=y + 26, label=label, variant=page.name)
+    return image([*grid, *marks], width=page.width, height=y + AXIS_HEIGHT, label=label, variant=page.name)
 
 
 def _block(
@@ -186,8 +197,8 @@ def _differences(rows: list[Pair], page: Page) -> Markup:
     label = "Difference of tuned and base on each unseen task, in points. " + " ".join(
         f"{r.name}: {r.difference.signed()} ({r.difference.interval()})." for r in rows
     )
-    grid = axis(scale, page, 20, y, lambda v: signed(v).removesuffix(".0"))
-    return image([*grid, *zero, *marks], width=page.width, height=y + 26, label=label, variant=page.name)
+    grid = axis(scale, page, 20, y, lambda v: signed(v).removesuffix(".0"), unit="tuned − base, points")
+    return image([*grid, *zero, *marks], width=page.width, height=y + AXIS_HEIGHT, label=label, variant=page.name)
 
 
 # ---------------------------------------------------------------- every template of every task
@@ -220,8 +231,8 @@ def _templates(rows: list[TaskResult], page: Page) -> Markup:
             marks += _strip(row, model, scale, middle + (-7.5 if model == "base" else 7.5))
         y += row_height
     label = "Scores of every template, in points. " + " ".join(_say_spread(t) for t in rows)
-    grid = axis(scale, page, 30, y, points)
-    return image([*grid, *marks], width=page.width, height=y + 26, label=label, variant=page.name)
+    grid = axis(scale, page, 30, y, points, unit="score, points")
+    return image([*grid, *marks], width=page.width, height=y + AXIS_HEIGHT, label=label, variant=page.name)
 
 
 def _strip_label(row: TaskResult, page: Page, y: float, middle: float) -> list[Markup]:

@@ -11,10 +11,8 @@ from markupsafe import Markup
 
 from flantune.files import write_text
 from flantune.report import curves, figures, numbers, tables
-from flantune.report.load import FoldFiles, RunFiles, read_run
 from flantune.report.results import Results, TaskResult
-from flantune.report.samples import collect_samples
-from flantune.report.setting import (
+from flantune.report.run_details import (
     config_lines,
     key_facts,
     matrix,
@@ -24,8 +22,10 @@ from flantune.report.setting import (
     read_splits,
     stage_seconds,
 )
-from flantune.report.templating import asset, digest, template
-from flantune.report.values import Json, mapping, objects
+from flantune.report.run_files import FoldFiles, RunFiles, read_run
+from flantune.report.samples import collect_samples
+from flantune.report.templating import looks, template
+from flantune.report.untrusted_json import Json, mapping, objects
 from flantune.report.verdict import SHAPES, WORDS, chance_sentence, headline
 
 
@@ -50,12 +50,9 @@ def render_report(run: RunFiles) -> str:
     unseen = [task for task in results.tasks if not task.is_seen]
     seen = [task for task in results.tasks if task.is_seen]
     browser = collect_samples(run)
-    script = asset("report.js")
     return template("report.html.jinja").render(
         title=results.name or str((run.config or {}).get("name") or "") or run.folder.name,
-        css=Markup(asset("report.css")),
-        script=Markup(script),
-        script_hash=digest(script),
+        looks=looks(scripts=("tables.js", "samples.js", "report.js")),
         n=numbers,
         run=run,
         results=results,

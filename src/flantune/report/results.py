@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from flantune.report.numbers import as_number, interval, points, signed, span
-from flantune.report.values import Json, objects
+from flantune.report.untrusted_json import Json, objects
 
 Model = Literal["base", "tuned"]
 MODELS: tuple[Model, Model] = ("base", "tuned")

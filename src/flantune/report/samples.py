@@ -16,13 +16,13 @@ from markupsafe import Markup
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import find_metric
-from flantune.evaluation.rank import BASELINES, NORMALIZATIONS, Normalization, choose, option_scores
+from flantune.evaluation.rank_classification import BASELINES, NORMALIZATIONS, Normalization, choose, option_scores
 from flantune.evaluation.samples import SUFFIX, read_samples
 from flantune.evaluation.tables import parser_of
 from flantune.evaluation.texts import exact_match
-from flantune.report.load import FoldFiles, RunFiles
 from flantune.report.results import Results, TaskResult
-from flantune.report.values import Json
+from flantune.report.run_files import FoldFiles, RunFiles
+from flantune.report.untrusted_json import Json
 from flantune.types import Sample
 
 MOST_ROWS = 60

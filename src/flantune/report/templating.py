@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 import jinja2
+from markupsafe import Markup
 
 
 @cache
@@ -24,6 +27,23 @@ def template(name: str) -> jinja2.Template:
 def asset(name: str) -> str:
     """The text of a style sheet or script."""
     return (files("flantune.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """The one style sheet and the one script of a page, with their digests for its content security policy."""
+
+    css: Markup
+    script: Markup
+    css_hash: str
+    script_hash: str
+
+
+def looks(*, css: Sequence[str] = (), scripts: Sequence[str] = ()) -> Looks:
+    """What every page has, then its own style sheets and scripts, in this order."""
+    style = "".join(asset(name) for name in ("page.css", *css))
+    script = "".join(asset(name) for name in ("page.js", *scripts))
+    return Looks(css=Markup(style), script=Markup(script), css_hash=digest(style), script_hash=digest(script))
 
 
 def digest(text: str) -> str:

@@ -14,27 +14,29 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.baselines import Blank, option_baselines
 from flantune.evaluation.engine import OptionScores, PromptScorer, scoring_codec, within_positions
 from flantune.evaluation.extraction import extract
-from flantune.evaluation.ranks import this_world
+from flantune.evaluation.processes import this_world
 from flantune.evaluation.samples import (
     Origin,
     file_sha256,
     read_origin,
     read_samples,
     samples_path,
+    unanswered,
     write_origin,
     write_samples,
 )
 from flantune.evaluation.voting import vote
 from flantune.packing.encode import Codec
-from flantune.prompts.layout import inputs_text
 from flantune.suites.suite import Part
 from flantune.types import Counts, Prompt, Sample
 
 if TYPE_CHECKING:
-    from flantune.evaluation.presets import ScoringProtocol
     from flantune.evaluation.store import ScoreStore
+    from flantune.evaluation.writing import Backend
+    from flantune.models.decoding import Writer
     from flantune.models.load import LanguageModel
     from flantune.packing.chat import ChatTokens
+    from flantune.scoring_protocols import ScoringProtocol
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
 _VERSION = 1
@@ -61,6 +63,8 @@ class Session:
         samples: Answers drawn to each question that can be voted on.
         temperature: Of those draws; 0 is greedy.
         chat: A chat template around every prompt; None: plain text.
+        backend: What writes.
+        writer: It, started; None: flantune's own loop.
     """
 
     lm: LanguageModel
@@ -73,7 +77,14 @@ class Session:
     samples: int = 1
     temperature: float = 0.0
     chat: ChatTokens | None = None
+    backend: Backend = "transformers"
+    writer: Writer | None = None
     scorers: dict[str, PromptScorer] = field(default_factory=dict, repr=False)
+
+    @property
+    def written_by(self) -> str:
+        """Names what writes: another engine's arithmetic gives other answers of the same weights."""
+        return self.fingerprint if self.backend == "transformers" else f"{self.fingerprint} {self.backend}"
 
     def drawn(self, part: Part) -> tuple[int, float]:
         """How many answers to each question of a part, and at what temperature."""
@@ -250,13 +261,14 @@ def _blank(parts: Sequence[Part]) -> Blank | None:
 
 
 def _written(session: Session, work: _Work, prompts: Sequence[Prompt], report: OnAnswers) -> list[_Answer]:
-    from flantune.evaluation.answering import sampled_texts
     from flantune.evaluation.scoring import scoring_mode
+    from flantune.evaluation.shared_writing import shared_texts
+    from flantune.models.generate import write
 
     samples, temperature = session.drawn(work.part)
     encoded = work.codec.encode_prompts(prompts, continuations="none")
     with scoring_mode(session.lm):
-        answers = sampled_texts(
+        answers = shared_texts(
             session.lm,
             prompts,
             encoded,
@@ -267,28 +279,21 @@ def _written(session: Session, work: _Work, prompts: Sequence[Prompt], report: O
             temperature=temperature,
             seed=session.seed,
             store=session.store,
-            fingerprint=session.fingerprint,
+            fingerprint=session.written_by,
             batch_tokens=session.batch_tokens,
             world=this_world(),
+            writer=session.writer or write,
             progress=lambda done, total: report(done // samples, total // samples),
         )
     return [_Answer(counts=counts, texts=texts) for texts, counts in zip(answers, encoded.each, strict=True)]
 
 
 def _sample(work: _Work, at: int, answer: _Answer) -> Sample:
-    part, prompt, scores = work.part, work.part.prompts[at], answer.scores
-    shown = replace(prompt, exemplars=prompt.exemplars[: len(prompt.exemplars) - answer.counts.exemplars_dropped])
+    part, scores = work.part, answer.scores
+    asked = unanswered(part.prompts[at], answer.counts, shots=part.shots, layout=work.codec.layout)
     voted = _voted(part, answer.texts)
-    return Sample(
-        task=prompt.task,
-        split=prompt.split,
-        row=prompt.row,
-        template=prompt.template,
-        shots=part.shots,
-        inputs=inputs_text(shown, work.codec.layout),
-        options=prompt.options,
-        answer=prompt.answer,
-        references=prompt.references,
+    return replace(
+        asked,
         scores=scores.sums if scores else (),
         lengths=scores.tokens if scores else (),
         greedy=scores.greedy if scores else (),
@@ -296,7 +301,6 @@ def _sample(work: _Work, at: int, answer: _Answer) -> Sample:
         predictions=answer.texts if len(answer.texts) > 1 else (),
         confidence=voted.confidence,
         baselines=answer.baselines,
-        exemplar_rows=tuple(exemplar.row for exemplar in shown.exemplars),
     )
 
 
@@ -362,7 +366,7 @@ def _fingerprint(session: Session, part: Part, codec: Codec) -> str:
     """Names all that the answers depend on by content: the model, the protocol and every prompt word for word."""
     asked: dict[str, object] = {
         "version": _VERSION,
-        "model": session.fingerprint,
+        "model": session.written_by if part.answering == "text" else session.fingerprint,
         "protocol": session.protocol.fingerprint,
         "layout": asdict(codec.layout),
         "limits": [codec.max_input_tokens, codec.max_target_tokens, codec.max_row_tokens],

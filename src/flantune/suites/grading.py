@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from flantune.evaluation.answers import lower_case, single_spaced, without_punctuation
 from flantune.evaluation.extraction import FIRST_LINE, Rules, extract, same_answer
-from flantune.evaluation.rank import NORMALIZATIONS, Normalization, best_options, choose, option_scores
+from flantune.evaluation.normalizers import lower_case, single_spaced, without_punctuation
+from flantune.evaluation.rank_classification import NORMALIZATIONS, Normalization, best_options, choose, option_scores
 from flantune.evaluation.texts import exact_match, token_f1
 
 if TYPE_CHECKING:
-    from flantune.evaluation.presets import ScoringProtocol, Ties
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from flantune.scoring_protocols import ScoringProtocol, Ties
     from flantune.types import Sample
 
 Comparison = Literal["same", "squad", "natural_instructions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A metric that is no mean over answers.
+
+    Attributes:
+        score: Notes [answers, k] and weights [replicates, answers] to scores [replicates].
+        span: Lowest and highest possible score.
+    """
+
+    score: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+    span: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +44,14 @@ class Grade:
         answer: What was understood as the answer; None when nothing was.
         rule: Which rule found it; empty when none did.
         is_tie: Two options scored the same.
+        notes: What each metric that is no mean over answers keeps of this one.
     """
 
     metrics: Mapping[str, float]
     answer: str | None
     rule: str
     is_tie: bool = False
+    notes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class Grader(Protocol):
@@ -41,7 +59,11 @@ class Grader(Protocol):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics it gives."""
+        """The metrics it gives, the headline first."""
+
+    @property
+    def corpora(self) -> Mapping[str, Corpus]:
+        """Those of them that are no means over answers, and how their notes become a score."""
 
     @property
     def rules(self) -> Rules:
@@ -59,6 +81,11 @@ class OptionGrader:
     def metrics(self) -> tuple[str, ...]:
         """Accuracy under the protocol's normalization, then under each that one pass gives."""
         return ("accuracy", *(f"accuracy_{name}" for name in NORMALIZATIONS))
+
+    @property
+    def corpora(self) -> Mapping[str, Corpus]:
+        """None: all are means over answers."""
+        return {}
 
     @property
     def rules(self) -> Rules:
@@ -102,6 +129,11 @@ class TextGrader:
     def metrics(self) -> tuple[str, ...]:
         """The metrics it gives, the headline first."""
         return tuple(_COMPARED[self.comparison]("", ("",)))
+
+    @property
+    def corpora(self) -> Mapping[str, Corpus]:
+        """None: all are means over answers."""
+        return {}
 
     def grade(self, sample: Sample, protocol: ScoringProtocol) -> Grade:  # noqa: ARG002 - nothing to choose
         """The scores of what was found; nothing found is wrong."""

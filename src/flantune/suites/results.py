@@ -1,6 +1,6 @@
 """The shape of an evaluation's ``results.json``: the one definition its schema is made from.
 
-Every score lies in [0, 1] (normalized ones may be negative).
+Every score lies in [0, 1], but for correlations, which lie in [-1, 1], and normalized scores, which may be negative.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flantune.evaluation.results import Estimate, ModelScores
+from flantune.evaluation.results import Bootstrap, Difference, Estimate, ModelScores, Score
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -56,9 +56,13 @@ class PartResult(Section):
     """Its name."""
     groups: tuple[str, ...]
     """Categories it belongs to."""
-    value: Share
+    value: Score
     """The headline metric."""
-    metrics: dict[str, Share]
+    low: Score
+    """Lower end of its interval over questions."""
+    high: Score
+    """Upper end of the same."""
+    metrics: dict[str, Score]
     """All metrics."""
     chance: Share
     """What guessing scores."""
@@ -121,21 +125,47 @@ class ScoreResult(Section):
     """The voted answers' mean share of the answers drawn; null without a vote."""
 
 
+class PartDifference(Section):
+    """Two models on one subject, task or language."""
+
+    name: str
+    """The part."""
+    difference: Difference
+    """Second minus first."""
+    mcnemar_p: Share | None
+    """Exact McNemar p-value over questions; null for metrics that are not right-or-wrong."""
+    q: Share
+    """False discovery rate (Benjamini and Hochberg) of the difference among the benchmark's parts."""
+    questions: Natural
+    """Questions both answered."""
+
+
 class Comparison(Section):
     """Two models on the same questions of one benchmark or task."""
 
     score: str
-    """The benchmark or task."""
+    """The benchmark or task; "flan2022" for the normalized average."""
     first: str
     """The model compared with."""
     second: str
     """The model compared."""
-    difference: Estimate
+    shots: Natural
+    """Exemplars before each question."""
+    difference: Difference
     """Second minus first, in the headline's weighting."""
+    bootstrap: Bootstrap | None
+    """The same by 1,000 redraws of the questions; null when all redraws agree."""
     mcnemar_p: Share | None
     """Exact McNemar p-value over questions; null for metrics that are not right-or-wrong."""
+    q: Share | None
+    """False discovery rate (Benjamini and Hochberg) of the difference among all benchmarks and tasks that these two
+    models were compared on and had not seen; null for those they had, and for averages of benchmarks."""
     questions: Natural
     """Questions both answered."""
+    questions_sha256: str
+    """Names the questions: of two comparisons with the same one, the same were asked."""
+    parts: tuple[PartDifference, ...] = ()
+    """The parts of a benchmark that has several."""
 
 
 class Flan2022(Section):
@@ -194,6 +224,8 @@ class EvaluationResults(Section):
     """Tells this file from a run's results."""
     protocols: dict[str, dict[str, Any]]
     """Fingerprint → every choice of that scoring protocol; two numbers compare only within one."""
+    seed: Natural
+    """What exemplars, rows and sampled answers were drawn by."""
     confidence: Share
     """Level of all intervals."""
     limit: Natural

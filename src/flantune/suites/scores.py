@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.errors import EvaluationError
-from flantune.evaluation.comparison import estimate
+from flantune.evaluation.comparison import REPLICATES, estimate
 from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
 from flantune.evaluation.normalized_average import normalized_average
 from flantune.evaluation.results import Estimate
 from flantune.evaluation.statistics import (
-    DIFFERENCE,
     SCORE,
     Mean,
     above_chance,
+    bootstrap_mean,
     clustered_mean,
     combine,
-    mcnemar_p,
+    resample,
+    resampled_mean,
 )
 from flantune.evaluation.statistics import Part as Share
+from flantune.prompts.hashing import stream_key
 from flantune.suites.suite import Part
 
 if TYPE_CHECKING:
-    from flantune.evaluation.presets import ScoringProtocol
-    from flantune.suites.grading import Grade
+    from flantune.scoring_protocols import ScoringProtocol
+    from flantune.suites.grading import Corpus, Grade
     from flantune.types import Sample
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 _ANY = (-float("inf"), float("inf"))
 _SIZES = ("_three_objects", "_five_objects", "_seven_objects")
@@ -44,7 +46,8 @@ class PartScores:
     Attributes:
         part: What was asked.
         rows: Row of each graded answer, in order.
-        values: Metric → score of each answer, shape [rows].
+        values: Metric → score of each answer, shape [rows]; not those that are no means over answers.
+        notes: Metric that is none (BLEU, a class's F1) → what its score is made from, shape [rows, k].
         unparsed: Share of answers in which no answer was found.
         ties: Answers for which two options scored the same.
         rules: Rule → how many answers it read.
@@ -58,10 +61,45 @@ class PartScores:
     ties: int
     rules: Mapping[str, int]
     confidence: float | None = None
+    notes: Mapping[str, Floats] = field(default_factory=dict)
+
+    def point(self, metric: str) -> float:
+        """The part's score."""
+        if metric in self.values:
+            return float(self.values[metric].mean())
+        return float(self._corpus(metric).score(self.notes[metric], np.ones((1, len(self.rows))))[0])
+
+    def span(self, metric: str) -> tuple[float, float]:
+        """Lowest and highest score possible."""
+        return SCORE if metric in self.values else self._corpus(metric).span
 
     def mean(self, metric: str, *, confidence: float) -> Mean:
-        """The part's mean of a metric."""
-        return clustered_mean(self.values[metric][:, None], span=SCORE, confidence=confidence)
+        """The part's score with its standard error."""
+        if metric in self.values:
+            return clustered_mean(self.values[metric][:, None], span=SCORE, confidence=confidence)
+        span = self.span(metric)
+        return bootstrap_mean(self.resampled(metric), examples=len(self.rows), span=span, confidence=confidence)
+
+    def resampled(self, metric: str, *, seed: int = 0) -> Floats:
+        """The score as it is, then on bootstrap replicates of the questions, which are the same for all models."""
+        key = stream_key(seed, "bootstrap", self.part.key)
+        if metric in self.values:
+            return resampled_mean(self.values[metric][:, None], replicates=REPLICATES, seed=key)
+        score, notes = self._corpus(metric).score, self.notes[metric]
+        return resample(lambda weights: score(notes, weights), examples=len(notes), replicates=REPLICATES, seed=key)
+
+    def only(self, keep: Sequence[int] | Bools) -> PartScores:
+        """The same of some of the answers, by place."""
+        at = np.flatnonzero(keep) if isinstance(keep, np.ndarray) else np.array(keep, dtype=np.intp)
+        return replace(
+            self,
+            rows=tuple(self.rows[place] for place in at),
+            values={metric: values[at] for metric, values in self.values.items()},
+            notes={metric: notes[at] for metric, notes in self.notes.items()},
+        )
+
+    def _corpus(self, metric: str) -> Corpus:
+        return self.part.grader.corpora[metric]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +130,11 @@ def grade_part(part: Part, samples: Sequence[Sample], protocol: ScoringProtocol)
         values={
             metric: np.array([grade.metrics[metric] for grade in grades], dtype=np.float64)
             for metric in part.grader.metrics
+            if metric not in part.grader.corpora
+        },
+        notes={
+            metric: np.array([grade.notes[metric] for grade in grades], dtype=np.float64)
+            for metric in part.grader.corpora
         },
         unparsed=sum(grade.answer is None for grade in grades) / max(len(grades), 1),
         ties=sum(grade.is_tie for grade in grades),
@@ -174,7 +217,7 @@ def average(scores: Sequence[PartScores], weighting: Weighting, *, metric: str, 
         Share(task=one.part.key, weight=weight, mean=above_chance(mean, one.part.chance)) for weight, one, mean in means
     )
     return Averaged(
-        raw=estimate(raw, confidence=confidence, span=SCORE),
+        raw=estimate(raw, confidence=confidence, span=scores[0].span(metric)),
         normalized=estimate(above, confidence=confidence, span=(_ANY[0], 1.0)),
         chance=sum(weight * one.part.chance for weight, one in chosen),
     )
@@ -191,9 +234,7 @@ def flan2022_average(by_score: Mapping[str, Sequence[PartScores]], *, confidence
     headlines = {name: weightings(by_score[name])[0] for name in FLAN2022_SCORES if by_score.get(name)}
     tasks = {
         name: {
-            one.part.name: float(one.values[one.part.headline].mean())
-            for one in by_score[name]
-            if one.part.name in headline.weights
+            one.part.name: one.point(one.part.headline) for one in by_score[name] if one.part.name in headline.weights
         }
         for name, headline in headlines.items()
     }
@@ -210,58 +251,6 @@ def flan2022_average(by_score: Mapping[str, Sequence[PartScores]], *, confidence
     ]
     mean = combine(shares)
     return estimate(Mean(value=value, se=mean.se, df=mean.df), confidence=confidence, span=(_ANY[0], 1.0))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """One benchmark, two models, the same questions.
-
-    Attributes:
-        difference: Second minus first in the headline's weighting.
-        mcnemar_p: Exact McNemar p-value over all questions; None for metrics that are not right-or-wrong.
-        rows: Questions both were asked.
-    """
-
-    difference: Estimate
-    mcnemar_p: float | None
-    rows: int
-
-
-def compare(first: Sequence[PartScores], second: Sequence[PartScores], *, metric: str, confidence: float) -> Compared:
-    """The paired difference of two models on the questions both answered.
-
-    Raises:
-        EvaluationError: They share no question of some part.
-    """
-    others = {one.part.name: one for one in second}
-    weighting = weightings(first)[0]
-    shares, befores, afters = [], [], []
-    for one in first:
-        before, after = _paired(one, others.get(one.part.name), metric)
-        befores.append(before)
-        afters.append(after)
-        if weight := weighting.weights.get(one.part.name, 0.0):
-            mean = clustered_mean((after - before)[:, None], span=DIFFERENCE, confidence=confidence)
-            shares.append(Share(task=one.part.key, weight=weight, mean=mean))
-    before, after = np.concatenate(befores), np.concatenate(afters)
-    is_binary = bool(np.isin(before, (0.0, 1.0)).all() and np.isin(after, (0.0, 1.0)).all())
-    return Compared(
-        difference=estimate(combine(shares), confidence=confidence, span=DIFFERENCE),
-        mcnemar_p=mcnemar_p(before[:, None], after[:, None]) if is_binary else None,
-        rows=len(before),
-    )
-
-
-def _paired(first: PartScores, second: PartScores | None, metric: str) -> tuple[Floats, Floats]:
-    common = sorted(set(first.rows) & set(second.rows if second else ()))
-    if second is None or not common:
-        hint = "evaluate them with the same data, shots and limit"
-        raise EvaluationError("the two models answered no question in common", where=first.part.key, hint=hint)
-    places = [{row: at for at, row in enumerate(one.rows)} for one in (first, second)]
-    before, after = (
-        one.values[metric][[place[row] for row in common]] for one, place in zip((first, second), places, strict=True)
-    )
-    return before, after
 
 
 def by_score(scores: Iterable[PartScores]) -> dict[str, list[PartScores]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import LeakError
 from flantune.mixture.taxonomy import load_taxonomy
-from flantune.suites.chosen import FAMILIES
+from flantune.suites.catalog import FAMILIES
 from flantune.suites.suite import Part
 from flantune.training_record import (
     Measured,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.errors import EvaluationError
+from flantune.evaluation.comparison import estimate
 from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
 from flantune.evaluation.results import Estimate
+from flantune.evaluation.statistics import SCORE
 from flantune.suites import results
-from flantune.suites.scores import PartScores, average, compare, flan2022_average, weightings
+from flantune.suites.scores import PartScores, average, flan2022_average, weightings
 
 if TYPE_CHECKING:
-    from flantune.evaluation.presets import ScoringProtocol
+    from flantune.scoring_protocols import ScoringProtocol
     from flantune.suites.suite import MissingPart
     from flantune.training_record import Seen
     from flantune.types import Counts
@@ -94,7 +95,7 @@ def _score_result(
         is_complete=is_complete,
         seen=tuple(dict.fromkeys(reason for one in parts for reason in one.seen.reasons)),
         clean=_clean(parts, metric=metric, confidence=confidence),
-        parts=tuple(_part_result(one) for one in parts),
+        parts=tuple(_part_result(one, confidence=confidence) for one in parts),
         answers=model.drawn.get(score, (1, 0.0))[0],
         temperature=model.drawn.get(score, (1, 0.0))[1],
         vote_confidence=_mean_confidence(graded),
@@ -108,17 +109,23 @@ def _mean_confidence(graded: Sequence[PartScores]) -> float | None:
 
 
 def _metrics(graded: Sequence[PartScores]) -> list[str]:
-    part = graded[0].part
-    return [part.headline, *(name for name in part.grader.metrics if name != part.headline)]
+    """What all parts are scored by, the headline first."""
+    part, *others = (one.part for one in graded)
+    common = [name for name in part.grader.metrics if all(name in other.grader.metrics for other in others)]
+    return [part.headline, *(name for name in common if name != part.headline)]
 
 
-def _part_result(one: Measurement) -> results.PartResult:
+def _part_result(one: Measurement, *, confidence: float) -> results.PartResult:
     graded = one.scores
-    means = {name: _share(float(values.mean())) for name, values in graded.values.items()}
+    means = {name: _within(graded.point(name), graded.span(name)) for name in graded.part.grader.metrics}
+    metric = graded.part.headline
+    headline = estimate(graded.mean(metric, confidence=confidence), confidence=confidence, span=graded.span(metric))
     return results.PartResult(
         name=graded.part.name,
         groups=graded.part.groups,
-        value=means[graded.part.headline],
+        value=means[metric],
+        low=headline.low,
+        high=headline.high,
         metrics=means,
         chance=_share(graded.part.chance),
         questions=len(graded.rows),
@@ -147,13 +154,8 @@ def _clean(parts: Sequence[Measurement], *, metric: str, confidence: float) -> E
     flags = [_seen_rows(one) for one in parts]
     if not any(flag.any() for flag in flags):
         return None
-    left = [_subset(one.scores, ~flag) for one, flag in zip(parts, flags, strict=True) if not flag.all()]
+    left = [one.scores.only(~flag) for one, flag in zip(parts, flags, strict=True) if not flag.all()]
     return average(left, weightings(left)[0], metric=metric, confidence=confidence).raw if left else None
-
-
-def _subset(scores: PartScores, keep: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> PartScores:
-    rows = tuple(row for row, is_kept in zip(scores.rows, keep, strict=True) if is_kept)
-    return replace(scores, rows=rows, values={name: values[keep] for name, values in scores.values.items()})
 
 
 def flan2022_result(
@@ -170,33 +172,10 @@ def flan2022_result(
     return results.Flan2022(model=model.name, average=flan2022_average(graded, confidence=confidence), reason=reason)
 
 
-def comparisons(models: Sequence[ModelMeasurements], *, confidence: float) -> list[results.Comparison]:
-    """Every later model against the first, on the questions both answered.
-
-    Raises:
-        EvaluationError: Two models were scored by different protocols.
-    """
-    found = []
-    for other in models[1:]:
-        for score, parts in models[0].by_score.items():
-            if models[0].protocols[score].fingerprint != other.protocols[score].fingerprint:
-                raise EvaluationError("two protocols cannot be compared", where=score)
-            first, second = [one.scores for one in parts], [one.scores for one in other.by_score[score]]
-            metric = first[0].part.headline
-            difference = compare(first, second, metric=metric, confidence=confidence)
-            found.append(
-                results.Comparison(
-                    score=score,
-                    first=models[0].name,
-                    second=other.name,
-                    difference=difference.difference,
-                    mcnemar_p=difference.mcnemar_p,
-                    questions=difference.rows,
-                )
-            )
-    return found
-
-
 def _share(value: float) -> float:
-    # Sums of floats can pass 1 by a rounding error.
-    return min(max(value, 0.0), 1.0)
+    return _within(value, SCORE)
+
+
+def _within(value: float, span: tuple[float, float]) -> float:
+    # Sums of floats can pass an end by a rounding error.
+    return min(max(value, span[0]), span[1])

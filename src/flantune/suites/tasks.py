@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from flantune.errors import EvaluationError
 from flantune.evaluation.comparison import (
     Pair,
+    bootstrap_interval,
     check_same_cells,
     compare_means,
-    estimate,
     mcnemar_of,
     score_models,
+    task_difference,
 )
-from flantune.evaluation.presets import scoring_protocol
 from flantune.evaluation.samples import read_samples, samples_path
-from flantune.evaluation.statistics import DIFFERENCE
 from flantune.evaluation.tables import Columns, columns_of, read_tables
 from flantune.prompts.hashing import stream_key
+from flantune.scoring_protocols import scoring_protocol
 from flantune.suites.results import Comparison, TaskScore
 from flantune.training_record import Seen
 
@@ -124,8 +124,12 @@ def _scored(
         score=task.name,
         first=first,
         second=name,
-        difference=estimate(means.difference, confidence=level, span=DIFFERENCE),
+        shots=shots,
+        difference=task_difference(means, confidence=level),
+        bootstrap=bootstrap_interval(means.replicates, confidence=level),
         mcnemar_p=mcnemar_of(pair, columns.headline),
+        q=None,  # known once everything is compared
         questions=len(pair.tuned.rows),
+        questions_sha256=pair.tuned.rows_sha256,
     )
     return score, difference

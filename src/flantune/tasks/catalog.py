@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from flantune.config import DataSettings
 from flantune.errors import ConfigError, SourceError, did_you_mean
 from flantune.tasks.examples import adapt_row, first_examples
-from flantune.tasks.facts import options_shown, template_facts
 from flantune.tasks.load import collections, load_task_file, load_tasks
 from flantune.tasks.rows import BadRow
 from flantune.tasks.slots import slots_of
 from flantune.tasks.sources import HubSource, hub_reference
+from flantune.tasks.template_facts import options_shown, template_facts
 
 if TYPE_CHECKING:
     from flantune.types import Example, Task

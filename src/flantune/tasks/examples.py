@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flantune.errors import FlantuneError, TaskError
-from flantune.tasks.code import describe_exception
 from flantune.tasks.rows import MISSING_COLUMN, BadRow, UnreadableRow, check_example
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.sources import MissingDataError
+from flantune.tasks.user_code import describe_exception
 from flantune.types import Example, Row, Task
 
 

@@ -98,7 +98,7 @@ def _library(hub_id: str, config: str | None, revision: str | None) -> Any:
         raise MissingDataError(
             "the Hugging Face hub is read through the library datasets, which is not installed",
             where=reference_of(hub_id, config, revision),
-            hint="pip install 'flantune[hub]'; or set [data] mirror to a folder that flantune fetch has filled",
+            hint="in flantune's folder: pip install -e '.[hub]'; or set [data] mirror to what `flantune fetch` wrote",
         ) from error
     return datasets
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
-from flantune.tasks.code import describe_exception, fingerprint_of, load_module_file
+from flantune.files import near_file
 from flantune.tasks.sources import HubSource, matching_files
 from flantune.tasks.taskfile import load_task_file
+from flantune.tasks.user_code import describe_exception, fingerprint_of, load_module_file
 from flantune.types import Task
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ def _task_files(patterns: Iterable[str], root: Path) -> list[Path]:
 def _no_such_file(path: Path) -> FlantuneError:
     if path.is_dir():
         return TaskError("is a folder", where=str(path), hint=f'name its files: "{path.name}/*.toml"')
-    siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-    return TaskError("no such task file", where=str(path), hint=did_you_mean(path.name, siblings))
+    return TaskError("no such task file", where=str(path), hint=near_file(path))
 
 
 def _load_file(path: Path, mirror: Path | None) -> Sequence[Task]:
@@ -157,7 +157,7 @@ def _select(tasks: Sequence[Task], settings: DataSettings) -> tuple[Task, ...]:
         if name not in names
     ]
     if unknown:
-        raise ConfigError("\n".join(unknown), hint="flantune tasks lists the names")
+        raise ConfigError("\n".join(unknown), hint="`flantune tasks list` prints the names")
     chosen = [
         task
         for task in tasks

@@ -18,7 +18,6 @@ from uuid import uuid4
 import pyarrow as pa
 
 from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
-from flantune.tasks.code import fingerprint_of
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.rows import BROKEN_ENCODING, BROKEN_QUOTING, OUT_OF_RANGE, WRONG_COLUMNS, BadRow, BadRowNote
 from flantune.tasks.slices import SplitSlice, parse_slice, shared_rows
@@ -34,6 +33,7 @@ from flantune.tasks.store import (
     SplitReport,
     read_skipped,
 )
+from flantune.tasks.user_code import fingerprint_of
 from flantune.types import Example, SplitRole, Task
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import SourceError, did_you_mean
+from flantune.files import near_file
 from flantune.tasks.formats import FileFormat, read_aligned, read_rows
 
 if TYPE_CHECKING:
@@ -124,9 +125,8 @@ class FileSource:
         found = matching_files(path)
         if found:
             return found
-        siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = did_you_mean(path.name, siblings)
-        raise MissingDataError("no such file", where=str(path), hint=near or "paths are relative to the task file")
+        hint = near_file(path) or "paths are relative to the task file"
+        raise MissingDataError("no such file", where=str(path), hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
-from operator import index as as_index
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from flantune.errors import SourceError
+from flantune.tasks.lazy_examples import LazyExamples
 from flantune.tasks.rows import OTHER_FIELDS, BadRow, BadRowNote
 from flantune.types import Example, SplitRole, Task
 
@@ -50,7 +50,7 @@ class SplitReport:
     first_bad: tuple[BadRowNote, ...]
 
 
-class ExampleStore(Sequence[Example]):
+class ExampleStore(LazyExamples):
     """The examples of one split by number: fast at random, in constant memory, and the same in every process.
 
     Holds nothing but a path and two numbers until it is read; pickling sends those alone.
@@ -70,29 +70,19 @@ class ExampleStore(Sequence[Example]):
     def __len__(self) -> int:
         return self.stop - self.start
 
-    @overload
-    def __getitem__(self, number: int) -> Example: ...
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[Example]: ...
-    def __getitem__(self, number: int | slice) -> Example | Sequence[Example]:
-        if isinstance(number, slice):
-            start, stop, step = number.indices(len(self))
-            if step == 1:
-                return ExampleStore(self.path, self.start + start, self.start + max(start, stop))
-            return [self[k] for k in range(start, stop, step)]
-        number = as_index(number)
-        if number < 0:
-            number += len(self)
-        if not 0 <= number < len(self):
-            raise IndexError(f"example {number} of {len(self)}")
+    def read(self, number: int) -> Example:
+        """The example of this number of the view."""
         # Two threads may both open the file: either result is right, and the assignment is atomic.
         file = self._file
         if file is None:
             file = self._file = _ArrowFile(self.path)
         return file.example(self.start + number)
 
-    def __iter__(self) -> Iterator[Example]:
-        return (self[k] for k in range(len(self)))
+    def view(self, numbers: range) -> Sequence[Example]:
+        """Neighbors are a view of the same file."""
+        if numbers.step == 1:
+            return ExampleStore(self.path, self.start + numbers.start, self.start + numbers.start + len(numbers))
+        return [self.read(number) for number in numbers]
 
     def __reduce__(self) -> tuple[type[ExampleStore], tuple[Path, int, int]]:
         return ExampleStore, (self.path, self.start, self.stop)
@@ -101,7 +91,7 @@ class ExampleStore(Sequence[Example]):
         return f"ExampleStore({str(self.path)!r}, {self.start}, {self.stop})"
 
 
-class JoinedExamples(Sequence[Example]):
+class JoinedExamples(LazyExamples):
     """The examples of several ranges of one stored split, one after another.
 
     Attributes:
@@ -117,23 +107,14 @@ class JoinedExamples(Sequence[Example]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    @overload
-    def __getitem__(self, number: int) -> Example: ...
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[Example]: ...
-    def __getitem__(self, number: int | slice) -> Example | Sequence[Example]:
-        if isinstance(number, slice):
-            return [self[k] for k in range(*number.indices(len(self)))]
-        number = as_index(number)
-        if number < 0:
-            number += len(self)
-        if not 0 <= number < len(self):
-            raise IndexError(f"example {number} of {len(self)}")
+    def read(self, number: int) -> Example:
+        """The example of this number over all ranges."""
         place = bisect_right(self._ends, number)
         return self.parts[place][number - (self._ends[place - 1] if place else 0)]
 
-    def __iter__(self) -> Iterator[Example]:
-        return chain.from_iterable(self.parts)
+    def view(self, numbers: range) -> Sequence[Example]:
+        """The examples themselves."""
+        return [self.read(number) for number in numbers]
 
     def __reduce__(self) -> tuple[type[JoinedExamples], tuple[tuple[ExampleStore, ...]]]:
         return JoinedExamples, (self.parts,)

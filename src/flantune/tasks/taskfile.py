@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from flantune.errors import TaskError, did_you_mean
-from flantune.tasks.code import PythonAdapter, load_adapter
+from flantune.files import near_file
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns, as_label
 from flantune.tasks.formats import FileFormat
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.slots import slots_of
 from flantune.tasks.sources import FileSource, HubSource
-from flantune.tasks.spec import (
+from flantune.tasks.taskfile_sections import (
     DEFAULT_METRICS,
     AdapterSection,
     AnswerSection,
@@ -30,6 +30,7 @@ from flantune.tasks.spec import (
     check_section,
     require_section,
 )
+from flantune.tasks.user_code import PythonAdapter, load_adapter
 from flantune.types import Kind, Task, Template
 
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
@@ -96,8 +97,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        siblings = [other.name for other in path.parent.glob("*.toml")]
-        raise TaskError("no such file", where=str(path), hint=did_you_mean(path.name, siblings)) from None
+        raise TaskError("no such file", where=str(path), hint=near_file(path)) from None
     except (OSError, UnicodeError) as error:
         raise TaskError(f"cannot be read: {error}", where=str(path)) from error
     except tomllib.TOMLDecodeError as error:

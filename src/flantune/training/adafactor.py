@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from flantune.training.weightwise import Weightwise
 
-class Adafactor(torch.optim.Optimizer):
+
+class Adafactor(Weightwise):
     """Adafactor with the rules of T5X, where the FLAN models were tuned.
 
     For a gradient G of step t (counted from 1), all per tensor:
@@ -76,24 +78,8 @@ class Adafactor(torch.optim.Optimizer):
             },
         )
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Changes every weight that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._update(weight, weight.grad, group)
-        return loss
-
-    def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def change(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """One step of one weight."""
         state, axes = self.state[weight], factored_axes(weight.shape, group["min_dim_size_to_factor"])
         if not state:
             state.update(_fresh_state(weight, axes))

@@ -7,7 +7,8 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +23,16 @@ import flantune
 from flantune.config import FREE_TRAINING_SETTINGS
 from flantune.errors import TrainingError
 from flantune.training.distributed import ALONE, Processes
+from flantune.training.integrity import damage_of, record_of, write_record
 from flantune.training.optimizers import optimizer_tensors, restore_optimizer, trainable
 from flantune.training.state import TuningState
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-FORMAT = 1
+FORMAT = 2
 _TEMPORARY = ".tmp-"
+_DAMAGED = "damaged-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +43,19 @@ class Identity:
         fingerprint: Of everything outside the training settings that shapes the weights: model, data, prompts, packing.
         seed: The run's.
         settings: The training settings as plain values.
+        frozen: Digest of the weights that stay as they are: checkpoints do not hold them, so they must be the same
+            again. Empty when all change.
     """
 
     fingerprint: str
     seed: int
     settings: Mapping[str, Any]
+    frozen: str = ""
+
+
+def warn(message: str) -> None:
+    """Tells a caller who listens to nothing else."""
+    warnings.warn(message, stacklevel=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +64,8 @@ class CheckpointFolder:
 
     ``model.safetensors`` has the weights (shared ones once), ``optimizer.safetensors`` the optimizer's state,
     ``state.json`` the rest: step, cursor, counts, the steps that no metrics line tells of yet, settings, versions. Of
-    a model in parts, each process writes its parts of both into a safetensors file of its own.
+    a model in parts, each process writes its parts of both into a safetensors file of its own. ``manifest.json`` has
+    size and checksum of each file.
 
     Attributes:
         root: Where they lie; the same folder for all processes.
@@ -61,6 +73,7 @@ class CheckpointFolder:
         keep: So many of the latest stay.
         processes: Which share the run; the first one writes.
         is_sharded: Model and optimizer are in parts.
+        note: Hears what the user should know, in the first process.
     """
 
     root: Path
@@ -68,6 +81,7 @@ class CheckpointFolder:
     keep: int = 1
     processes: Processes = ALONE
     is_sharded: bool = False
+    note: Callable[[str], None] = warn
 
     def steps(self) -> list[int]:
         """Steps with a complete checkpoint, oldest first."""
@@ -91,11 +105,8 @@ class CheckpointFolder:
         with _reported(final):
             try:
                 self.processes.first(lambda: self._prepare(temporary))
-                if self.is_sharded:
-                    from flantune.training.parts import write_parts
-
-                    write_parts(temporary, {**model_tensors(model), **optimizer_tensors(model, optimizer)})
-                self.processes.first(lambda: self._complete(temporary, model, optimizer, state))
+                parts = self._write_parts(temporary, model, optimizer) if self.is_sharded else {}
+                self.processes.first(lambda: self._complete(temporary, model, optimizer, state, parts))
             except BaseException:
                 if self.processes.is_first:
                     shutil.rmtree(temporary, ignore_errors=True)
@@ -103,35 +114,85 @@ class CheckpointFolder:
         return final
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> TuningState | None:
-        """Puts the latest checkpoint back into model and optimizer; None when there is none.
+        """Puts the latest whole checkpoint back into model and optimizer; None when there is none at all.
 
-        How many processes wrote it, and whether in parts, does not matter.
+        Damaged ones after it (a file is missing, cut short, or not what was written) are told of and set aside. How
+        many processes wrote it, and whether in parts, does not matter.
 
         Raises:
-            TrainingError: It is of another run, or cannot be read.
+            TrainingError: All are damaged; or the latest whole one is of another run, or does not fit the model.
         """
         self.processes.first(self._sweep)
         steps = self.steps()
-        self.processes.check_agreement(str(steps[-1:]), what="the step of the last checkpoint")
+        self.processes.check_agreement(str(steps), what="the list of checkpoints")
         if not steps:
             return None
-        folder = self.path(steps[-1])
+        damaged: dict[int, str] = {}
+        for step in reversed(steps):
+            if not (damage := self._damage(step)):
+                return self._restore(step, model, optimizer, damaged=damaged)
+            damaged[step] = damage
+        what = "; ".join(f"step {step}: {damage}" for step, damage in damaged.items())
+        hint = "put a copy of it back, or delete the folder to start again; training.keep_checkpoints = 2 keeps a spare"
+        raise TrainingError(f"no checkpoint is whole: {what}", where=str(self.root), hint=hint)
+
+    def _restore(
+        self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, *, damaged: Mapping[int, str]
+    ) -> TuningState:
+        folder = self.path(step)
         try:
             values = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             self._check_identity(values, folder)
             state = TuningState.from_json(values["state"])
+            self.processes.first(lambda: self._set_aside(damaged, step=step))
             self._read(folder, model, optimizer)
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             hint = "delete this folder; the same command then goes on from the one before, or from the start"
             raise TrainingError(f"the checkpoint cannot be read: {error}", where=str(folder), hint=hint) from error
         return state
 
+    def _damage(self, step: int) -> str:
+        """What is wrong with a checkpoint; each process looks at some of its files."""
+        mine = damage_of(self.path(step), share=self.processes.rank, shares=self.processes.count)
+        # All of them see what is wrong with the record itself.
+        return ", ".join(dict.fromkeys(filter(None, self.processes.gather(mine))))
+
+    def _set_aside(self, damaged: Mapping[int, str], *, step: int) -> None:
+        """Takes damaged checkpoints out of the row, in which they would push whole ones out."""
+        for later, damage in damaged.items():
+            folder = self.path(later)
+            aside = folder.with_name(f"{_DAMAGED}{folder.name}")
+            # Told before it is done: whoever is killed in between hears of it again.
+            self.note(
+                f"the checkpoint of step {later} is damaged: {damage}. Going on from step {step} "
+                f"(steps to take again: {later - step:,}); the damaged one is kept as {aside} until the next is written"
+            )
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+
     def _prepare(self, folder: Path) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
 
-    def _complete(self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TuningState) -> None:
+    def _write_parts(
+        self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> dict[str, dict[str, Any]]:
+        """Writes this process's share; returns the record of everybody's files."""
+        from flantune.training.parts import write_parts
+
+        mine = write_parts(folder, {**model_tensors(model), **optimizer_tensors(model, optimizer)})
+        records = self.processes.gather(json.dumps(record_of(mine)))
+        return {name: entry for record in records for name, entry in json.loads(record).items()}
+
+    def _complete(
+        self,
+        folder: Path,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        state: TuningState,
+        parts: Mapping[str, Mapping[str, Any]],
+    ) -> None:
         """Writes what is still missing, then gives the folder its name; only then do older ones go."""
         final = self.path(state.step)
         values = {
@@ -145,14 +206,16 @@ class CheckpointFolder:
             save_file(_contiguous(model_tensors(model)), folder / "model.safetensors")
             save_file(_contiguous(optimizer_tensors(model, optimizer)), folder / "optimizer.safetensors")
         (folder / "state.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
+        mine = sorted(file for file in folder.iterdir() if file.name not in parts)
+        write_record(folder, {**parts, **record_of(mine)})
         for file in folder.iterdir():
             _flush(file)
         _flush_folder(folder)
         self._discard(final)
         folder.rename(final)
         _flush_folder(self.root)
-        for step in self.steps()[: -self.keep]:
-            self._discard(self.path(step))
+        for old in [*map(self.path, self.steps()[: -self.keep]), *self.root.glob(f"{_DAMAGED}*")]:
+            self._discard(old)
 
     def _read(self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         if self.is_sharded:
@@ -190,6 +253,8 @@ class CheckpointFolder:
     def _check_identity(self, values: Mapping[str, Any], folder: Path) -> None:
         mine, theirs = _as_json(self.identity), values
         changed = [key for key in ("fingerprint", "seed") if mine[key] != theirs[key]]
+        if mine["frozen"] != theirs["frozen"]:
+            changed.append("the frozen weights of the base model (which the checkpoint does not hold)")
         settings = {*mine["settings"], *theirs["settings"]}.difference(FREE_TRAINING_SETTINGS)
         for key in sorted(settings):
             old, new = theirs["settings"].get(key), mine["settings"].get(key)
@@ -245,7 +310,12 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _as_json(identity: Identity) -> dict[str, Any]:
     settings = json.loads(json.dumps(dict(identity.settings)))
-    return {"fingerprint": identity.fingerprint, "seed": identity.seed, "settings": settings}
+    return {
+        "fingerprint": identity.fingerprint,
+        "seed": identity.seed,
+        "frozen": identity.frozen,
+        "settings": settings,
+    }
 
 
 def _versions() -> dict[str, str]:

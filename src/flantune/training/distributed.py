@@ -119,6 +119,20 @@ class Processes:
                 f"{what} differs from the first process's: {value}, {theirs} there", where=self.name, hint=hint
             )
 
+    def gather(self, value: str) -> list[str]:
+        """What each process has to say, by rank; the same list in all."""
+        if self.store is None:
+            return [value]
+        key = f"gather/{self.store.add(f'gathered/{self.rank}', 1)}"
+        keys = [f"{key}/{rank}" for rank in range(self.count)]
+        with _explained():
+            self.store.set(keys[self.rank], value)
+            self.store.wait(keys, timedelta(seconds=COLLECTIVE_TIMEOUT_S))
+            found = [self.store.get(each).decode() for each in keys]
+        # The first process keeps the store: it must not end on what it heard while others still read.
+        self.total(np.zeros(1))
+        return found
+
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum over all processes, the same bits everywhere."""
         if self.store is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from flantune.errors import TrainingError
-from flantune.hushed import hushed
+from flantune.quiet_imports import hushed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,7 +32,7 @@ def build_adamw8bit(groups: list[dict[str, Any]], settings: TrainingSettings) ->
         try:
             library: Any = import_module("bitsandbytes.optim")
         except ImportError as error:
-            hint = 'install it with `pip install flantune[lean]`, or use optimizer = "adafactor", which is as lean'
+            hint = "in flantune's folder: pip install -e '.[lean]'; or use optimizer adafactor, which is as lean"
             raise TrainingError("bitsandbytes is not installed", where="training.optimizer", hint=hint) from error
     # Names beside the tensors, as torch's optimizers take them, are more than bitsandbytes knows.
     plain = [{**group, "params": [weight for _, weight in group["params"]]} for group in groups]

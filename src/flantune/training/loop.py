@@ -17,8 +17,11 @@ from torch import Tensor
 
 from flantune.errors import TrainingError
 from flantune.models.arithmetic import TrainingForm
+from flantune.models.compiled import why_not
+from flantune.models.digests import weights_digest
 from flantune.models.forward import TargetScores, target_logprobs
-from flantune.training.checkpoints import CheckpointFolder, Identity
+from flantune.models.native import why_not_native
+from flantune.training.checkpoints import CheckpointFolder, Identity, warn
 from flantune.training.distributed import Processes, gone_explained, joined
 from flantune.training.division import check_same, divide, hidden_size, sum_up
 from flantune.training.freezing import freeze
@@ -57,6 +60,7 @@ def tune(
     progress: Callable[[Progress], None] | None = None,
     clusters: Mapping[str, Sequence[str]] | None = None,
     measure: Callable[[int], Mapping[str, float]] | None = None,
+    note: Callable[[str], None] = warn,
 ) -> TuningSummary:
     """Tunes the model in place. The same call again goes on where a stopped one was, to the bit.
 
@@ -78,12 +82,15 @@ def tune(
         clusters: Clusters of each task, for losses by cluster.
         measure: Called with the step every ``settings.measure_every`` steps, in every process, with the model as it is
             then and without dropout; what it finds goes into that step's metrics line and nowhere else.
+        note: Told (in the first process) what the user should know: that a checkpoint is damaged, or that the model
+            cannot be compiled. By default a Python warning.
 
     Returns:
         The run in numbers, all starts together.
 
     Raises:
-        TrainingError: The loss is not finite, the disk is full, or the folder holds another run's checkpoints.
+        TrainingError: The loss is not finite, the disk is full, or the folder holds another run's checkpoints, or
+            damaged ones only.
         KeyboardInterrupt: Ctrl-C, after a checkpoint was written.
 
     Paper: FLAN 2021, section 2.4.
@@ -92,6 +99,14 @@ def tune(
     freeze(lm.model, settings.freeze)
     with joined() as processes, gone_explained(processes), _memory_explained():
         processes.share([weight.data for weight in lm.model.parameters()])
+        identity = Identity(
+            fingerprint=fingerprint,
+            seed=seed,
+            settings=settings.model_dump(mode="json"),
+            frozen=weights_digest(lm.model, frozen_only=True),
+        )
+        if processes.is_first:
+            _tell_what_is_not(lm, settings, note)
         is_sharded = settings.parallel == "sharded" and processes.count > 1
         used, optimizer, sharded = _in_parts(lm, settings) if is_sharded else _whole(lm, settings)
         tuning = _Tuning(
@@ -102,10 +117,11 @@ def tune(
             seed=seed,
             checkpoints=CheckpointFolder(
                 root=folder / "checkpoints",
-                identity=Identity(fingerprint=fingerprint, seed=seed, settings=settings.model_dump(mode="json")),
+                identity=identity,
                 keep=settings.keep_checkpoints,
                 processes=processes,
                 is_sharded=is_sharded,
+                note=note,
             ),
             processes=processes,
             sharded=sharded,
@@ -144,6 +160,14 @@ class _Tuning:
         """What the model thinks of each target token."""
         score = partial(target_logprobs, self.lm) if self.sharded is None else self.sharded.scores
         return score(pack, with_logsumexp=self.settings.z_loss > 0)
+
+
+def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Callable[[str], None]) -> None:
+    """Wishes of the run file that this model or machine cannot fulfill, and that change no result."""
+    if settings.compile and (reason := why_not(lm)):
+        note(f"the model is not compiled: {reason}")
+    if lm.device.type == "cpu" and (reason := why_not_native(lm.compute_dtype)):
+        note(f"attention is computed by PyTorch, not by a program of its own: {reason}")
 
 
 def _whole(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, None]:

@@ -14,6 +14,7 @@ from flantune.training.state import TaskLoss
 from flantune.training.weighting import Weighting, item_weights
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -42,8 +43,8 @@ class StepLoss:
     """
 
     objective: float
-    item_nll: NDArray[np.float64]
-    item_tokens: NDArray[np.int64]
+    item_nll: Float[NDArray[np.float64], " items"]
+    item_tokens: Int[NDArray[np.int64], " items"]
 
     @property
     def loss(self) -> float:
@@ -120,7 +121,7 @@ def _token_losses(found: TargetScores, z_loss: float) -> Tensor:
     return z_loss * found.logsumexp.square() - found.logprobs
 
 
-def item_tokens(batch: Batch) -> NDArray[np.int64]:
+def item_tokens(batch: Batch) -> Int[NDArray[np.int64], " items"]:
     """Target tokens of each item of a step, [items].
 
     Raises:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
@@ -25,14 +26,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def write_parts(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_parts(folder: Path, tensors: Mapping[str, Tensor]) -> list[Path]:
     """Writes this process's share of the tensors; all processes must call it with the same names.
+
+    Returns:
+        The files that this process wrote.
 
     Raises:
         OSError: Some process could not write; raised in all.
     """
     with _failures():
         save(dict(tensors), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    return sorted(folder.glob(f"shard-{dist.get_rank() + 1:05d}-*"))
 
 
 def read_parts(folder: Path, tensors: Mapping[str, Tensor]) -> None:

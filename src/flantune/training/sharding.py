@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -17,11 +18,13 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
 from flantune.errors import TrainingError
+from flantune.models.compiled import blocks_of
 from flantune.models.flat import reads_lines
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.heads import find_head
 from flantune.models.last_layer import find_parts
 from flantune.training.adafactor import Adafactor
+from flantune.training.weightwise import Weightwise
 
 if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
@@ -79,8 +82,10 @@ def shard(lm: LanguageModel) -> Sharded:
     reads_lines(twin)
     find_parts(twin)
     root = _Scoring(twin)
+    # T5's layers hand on the bias of distances, which is a view of it; nobody changes that in place.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
     mesh = init_device_mesh(lm.device.type, (dist.get_world_size(),))
-    for layer in _layers(twin.model):
+    for layer in blocks_of(twin.model):
         # Tables that a layer holds for others too (T5's first layer: the bias of distances) are gathered by themselves.
         for table in [module for module in layer.modules() if isinstance(module, nn.Embedding)]:
             fully_shard(table, mesh=mesh)
@@ -111,7 +116,7 @@ def sharded_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer
     raise TrainingError(f"{kind} does not work on parts of tensors", where="training.optimizer", hint=hint)
 
 
-class Gathering(torch.optim.Optimizer):
+class Gathering(Weightwise):
     """Runs an optimizer that looks at a whole tensor (its norm, means of its rows) on a model in parts.
 
     One weight after the other is gathered with its gradient, changed, and cut again; every process finds the same. So
@@ -123,24 +128,10 @@ class Gathering(torch.optim.Optimizer):
         super().__init__(inner.param_groups, inner.defaults)
         self._inner = inner
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Changes every weight that has a gradient."""
-        if closure is not None:
-            raise NotImplementedError("a step takes no closure here")
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._change(weight, group)
-        return None
-
-    def _change(self, weight: Tensor, group: dict[str, Any]) -> None:
+    def change(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """One step of one weight; all processes must call it."""
         whole = nn.Parameter(whole_tensor(weight.detach()))
-        whole.grad = whole_tensor(cast("Tensor", weight.grad))
+        whole.grad = whole_tensor(gradient)
         self._inner.param_groups = [{**group, "params": [whole]}]
         self._inner.state = defaultdict(dict, {whole: self.state[weight]})
         self._inner.step()
@@ -186,14 +177,3 @@ def _twin(lm: LanguageModel) -> LanguageModel:
     """The same modules again, around the very same weights."""
     shared = {id(weight): weight for weight in lm.model.parameters()}
     return replace(lm, model=copy.deepcopy(lm.model, shared))
-
-
-def _layers(model: nn.Module) -> list[nn.Module]:
-    """The blocks a model is a stack of: by the names that its class tells, else the members of its lists."""
-    names = set(getattr(model, "_no_split_modules", None) or ())
-    found = [module for module in model.modules() if type(module).__name__ in names]
-    if not found:
-        lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-        found = [layer for layers in lists for layer in layers]
-    inner = {id(part) for layer in found for part in layer.modules() if part is not layer}
-    return [layer for layer in found if id(layer) not in inner and any(True for _ in layer.parameters())]

@@ -10,6 +10,7 @@ import numpy as np
 from flantune.errors import TrainingError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int
     from numpy.typing import NDArray
 
     from flantune.types import Float32
@@ -18,7 +19,9 @@ Weighting = Literal["token", "example", "task"]
 """What counts the same in a step's loss: every target token, every example or every task of the step."""
 
 
-def item_weights(tokens: NDArray[np.int64], *, weighting: Weighting = "token", tasks: Sequence[str] = ()) -> Float32:
+def item_weights(
+    tokens: Int[NDArray[np.int64], " items"], *, weighting: Weighting = "token", tasks: Sequence[str] = ()
+) -> Float[Float32, " items"]:
     """What one token of each item weighs in the step's loss; over all tokens of the step the weights sum to 1.
 
     The weights are of the whole step, before it is cut into rows, micro-batches or processes, so no cut changes them.

@@ -1,25 +1,7 @@
 // Searches what the page already shows. Text is only ever read from it, never written back as markup.
-"use strict";
 (() => {
-  const by = (id) => document.getElementById(id);
-  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const { by, all } = page;
   const fragment = () => location.hash.slice(1);
-
-  // ---- light and dark
-  const root = document.documentElement, scheme = by("scheme");
-  const preferred = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.scheme || (preferred.matches ? "dark" : "light")) === "dark";
-  const showScheme = () => { scheme.textContent = isDark() ? "Light" : "Dark"; scheme.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} colors`); };
-  try { const kept = localStorage.getItem("flantune-scheme"); if (kept === "dark" || kept === "light") root.dataset.scheme = kept; } catch { /* no storage on this page: nothing is kept */ }
-  if (fragment() === "dark" || fragment() === "light") root.dataset.scheme = fragment();
-  scheme.hidden = false;
-  scheme.addEventListener("click", () => {
-    root.dataset.scheme = isDark() ? "light" : "dark";
-    try { localStorage.setItem("flantune-scheme", root.dataset.scheme); } catch { /* not kept */ }
-    showScheme();
-  });
-  preferred.addEventListener("change", showScheme);
-  showScheme();
 
   // ---- what there is to find
   const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/\s+/g, " ");
@@ -166,17 +148,6 @@
       if (at < 0) query.focus(); else go(order[at]);
     }
   });
-
-  // ---- where the reader is
-  const links = new Map(all(".contents a").map((a) => [a.hash.slice(1), a]));
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (!entry.isIntersecting) continue;
-      links.forEach((a) => a.removeAttribute("aria-current"));
-      links.get(entry.target.id)?.setAttribute("aria-current", "true");
-    }
-  }, { rootMargin: "-15% 0px -75% 0px" });
-  links.forEach((_, id) => { const part = by(id); if (part) seen.observe(part); });
 
   by("finder").hidden = false;
   search();

@@ -1,7 +1,7 @@
-// Prompts and answers reach the page through textContent only: never as markup.
+// Rates one pair at a time; each rating is on disk before the next pair comes.
 (() => {
-  const by = (id) => document.getElementById(id);
-  const buttons = [...document.querySelectorAll("[data-choice]")];
+  const { by, all } = page;
+  const buttons = all("[data-choice]");
   const state = { pair: null, since: 0, isBusy: false };
   const address = (place) => `${location.pathname}${place}`;
   const say = (text, isTrouble = false) => { by("status").textContent = text; by("status").classList.toggle("worse", isTrouble); };
@@ -21,7 +21,7 @@
     by("pair").hidden = pair.is_end;
     by("end").hidden = !pair.is_end;
     by("end-back").disabled = pair.total === 0;
-    if (pair.is_end) { say(""); return; }
+    if (pair.is_end) { say(""); by("end-title").focus(); return; }
     fill("prompt", pair.prompt);
     fill("left", pair.left);
     fill("right", pair.right);

@@ -7,7 +7,7 @@ import json
 import pytest
 from safetensors.numpy import load_file
 
-import flantune.measuring
+import flantune.dev_scores
 from flantune.run_file import load_run_file
 from tests.end_to_end.small_world import write_small_world
 
@@ -22,18 +22,23 @@ def looked(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("measuring")
     run_file = write_small_world(folder)
-    asked = []
-    real = flantune.measuring.score_prompts
+    asked, compiled = [], []
 
-    def listen(lm, prompts, **options):
-        assert not lm.model.training
-        asked.append(list(prompts))
-        return real(lm, prompts, **options)
+    class Listening(flantune.dev_scores.PromptScorer):
+        def compiled(self, prompts):
+            compiled.append(prompts)
+            return super().compiled(prompts)
+
+        def score_requests(self, waves, **options):
+            assert not self.lm.model.training
+            asked.append([prompt for groups in waves for group in groups for prompt in group.prompts])
+            return super().score_requests(waves, **options)
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(flantune.measuring, "score_prompts", listen)
+    patch.setattr(flantune.dev_scores, "PromptScorer", Listening)
     run(load_run_file(run_file, overrides=[*QUICK, *CHANGES]), out=folder / "looking")
     patch.undo()
+    assert len(compiled) == 1, "questions are made into requests once, not at every look"
     run(load_run_file(run_file, overrides=[*QUICK, CHANGES[-1]]), out=folder / "blind")
     return folder, asked
 

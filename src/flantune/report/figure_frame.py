@@ -84,14 +84,20 @@ def difference_text(difference: Estimate, page: Page, y: float) -> list[Markup]:
     return marks
 
 
-def axis(scale: Scale, page: Page, top: float, bottom: float, words: Callable[[float], str]) -> list[Markup]:
-    """Light vertical lines at round values, named below."""
+AXIS_HEIGHT = 42
+"""Pixels below the last row for the numbers of an axis and for what they count."""
+
+
+def axis(
+    scale: Scale, page: Page, top: float, bottom: float, words: Callable[[float], str], *, unit: str
+) -> list[Markup]:
+    """Light vertical lines at round values, named below, with what they count under them."""
     marks = []
     for tick in scale.ticks(6 if page.is_narrow else 7):
         x = scale(tick)
         marks.append(line(x, top, x, bottom, "grid"))
         marks.append(text(x, bottom + 16, words(tick).removesuffix(".0"), "axis", anchor="middle"))
-    return marks
+    return [*marks, text((page.left + page.right) / 2, bottom + 33, unit, "axis", anchor="middle")]
 
 
 def legend(page: Page, *, at_end: str = "tuned − base", dots: str = "") -> Markup:

@@ -9,7 +9,7 @@ from flantune.contamination.compare import compare
 from flantune.contamination.findings import Contamination, FoldFinding, Settings
 from flantune.errors import ConfigError
 from flantune.mixture.holdout import folds_of
-from flantune.planning import prepare_tasks, split_fold
+from flantune.planning import numbered_fold, prepare_tasks, split_fold
 from flantune.progress import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def _folds(file: RunFile, only_fold: int | None) -> Sequence[Fold]:
         raise ConfigError("nothing is held out, so nothing is unseen", where="holdout.folds", hint=hint)
     if only_fold is None:
         return folds
-    if only_fold >= len(folds):
-        raise ConfigError(f"there are {len(folds)} folds", where=f"--fold {only_fold}", hint="folds count from 0")
-    return folds[only_fold : only_fold + 1]
+    return (numbered_fold(file.config, only_fold),)
 
 
 def _check_fold(

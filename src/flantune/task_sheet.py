@@ -10,8 +10,8 @@ from flantune.errors import ConfigError, SourceError
 from flantune.prompts.spans import SpannedPrompt, render_spans
 from flantune.prompts.styles import INSTRUCTION
 from flantune.tasks.catalog import example_rows, slots_of_task, summarize_task
-from flantune.tasks.facts import TemplateFacts, template_facts
 from flantune.tasks.slices import parse_slice
+from flantune.tasks.template_facts import TemplateFacts, template_facts
 
 if TYPE_CHECKING:
     from flantune.prompts.styles import Style

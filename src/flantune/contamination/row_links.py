@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.contamination.grams import UnitWords
 from flantune.contamination.hashing import Int64, expand
+from flantune.contamination.ngrams import UnitWords
 from flantune.contamination.overlap import Matches
 
 _CHUNK_LINKS = 1 << 22

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.ranks import World, share_out
-from flantune.evaluation.writing import Writer, write_answers
+from flantune.evaluation.processes import World, share_out
+from flantune.evaluation.writing import write_answers
+from flantune.models.decoding import Writer
 from flantune.models.generate import write
 
 if TYPE_CHECKING:
@@ -19,43 +20,7 @@ if TYPE_CHECKING:
 _PIECE = 256
 
 
-def written_texts(
-    lm: LanguageModel,
-    prompts: Sequence[Prompt],
-    encoded: Encoded,
-    *,
-    codec: Codec,
-    stop: Sequence[tuple[str, ...]],
-    max_new_tokens: int,
-    batch_tokens: int,
-    store: ScoreStore | None,
-    fingerprint: str,
-    world: World,
-    progress: Callable[[int, int], None],
-    writer: Writer = write,
-) -> list[str | None]:
-    """The greedy answer to each prompt, for every process; None for a prompt that does not fit.
-
-    See ``sampled_texts``, which this is with one greedy answer each.
-    """
-    found = sampled_texts(
-        lm,
-        prompts,
-        encoded,
-        codec=codec,
-        stop=stop,
-        max_new_tokens=max_new_tokens,
-        batch_tokens=batch_tokens,
-        store=store,
-        fingerprint=fingerprint,
-        world=world,
-        progress=progress,
-        writer=writer,
-    )
-    return [texts[0] if texts else None for texts in found]
-
-
-def sampled_texts(
+def shared_texts(
     lm: LanguageModel,
     prompts: Sequence[Prompt],
     encoded: Encoded,

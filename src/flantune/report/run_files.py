@@ -11,7 +11,7 @@ from typing import Any
 
 from flantune.errors import SourceError
 from flantune.report.results import Results, parse_results
-from flantune.report.values import Json, mapping
+from flantune.report.untrusted_json import Json, mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,11 @@ from pydantic import ValidationError
 
 from flantune.config import EvaluationSettings, RunConfig
 from flantune.evaluation.engine import scoring_codec
-from flantune.evaluation.presets import PRESETS, scoring_protocol
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.run_file import load_run_file
-
-from .made import make_model
+from flantune.scoring_protocols import PRESETS, scoring_protocol
+from tests.evaluation.made import make_model
 
 
 def test_the_default_protocol_scores_as_the_settings_always_did():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flantune.report.load import FoldFiles, RunFiles, read_json
 from flantune.report.numbers import as_number, count, duration, plural, short_count
-from flantune.report.values import Json, mapping, objects
+from flantune.report.run_files import FoldFiles, RunFiles, read_json
+from flantune.report.untrusted_json import Json, mapping, objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -261,6 +261,8 @@ def _messages(error: ValidationError, known: list[str]) -> dict[str, str]:
             text = "is missing"
         else:
             text = _in_toml_words(one["msg"])
+            if one["type"] == "literal_error":
+                text += f", got {one['input']!r}"
         gathered.setdefault(place, []).append(text)
     return {place: " or ".join(dict.fromkeys(texts)) for place, texts in gathered.items()}
 

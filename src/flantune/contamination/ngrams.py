@@ -9,9 +9,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flantune.contamination.compared_texts import Units
 from flantune.contamination.corpus import Corpus
 from flantune.contamination.hashing import BitFilter, Int64, UInt64, expand, make_filter
-from flantune.contamination.units import Units
 
 _KEPT_UNITS = 4096
 Int32 = NDArray[np.int32]

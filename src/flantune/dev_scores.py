@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.engine import score_prompts
+from flantune.evaluation.engine import PromptScorer
 from flantune.evaluation.protocol import sample_rows
 from flantune.prompts.hashing import stream_key
 from flantune.prompts.render import render
@@ -14,6 +15,7 @@ from flantune.prompts.styles import Style, usable_templates
 
 if TYPE_CHECKING:
     from flantune.config import PromptSettings
+    from flantune.evaluation.requests import Group
     from flantune.models.load import LanguageModel
     from flantune.packing.encode import Codec
     from flantune.tasks.store import PreparedTask
@@ -56,11 +58,18 @@ def make_measure(
 
     ``accuracy`` is the mean over tasks with options, ``loss`` the mean over all tasks of the nats a token of the right
     answer costs. Under ``torchrun`` all processes must call it: they share the work.
+
+    Questions are tokenized and laid out at the first look, when the model is where it is tuned; later looks only run.
     """
-    asked = [question.prompt for question in questions]
+
+    @cache
+    def compiled() -> tuple[PromptScorer, tuple[list[Group], ...]]:
+        scorer = PromptScorer(lm, codec, store=None, batch_tokens=batch_tokens)
+        return scorer, tuple(scorer.compiled([question.prompt for question in questions]))
 
     def measure(step: int) -> dict[str, float]:  # noqa: ARG001 - the same questions at every step
-        scores = score_prompts(lm, asked, codec=codec, batch_tokens=batch_tokens)
+        scorer, requests = compiled()
+        scores = scorer.score_requests(requests, prompts=len(questions))
         losses: dict[str, list[float]] = {}
         hits: dict[str, list[float]] = {}
         for question, found in zip(questions, scores, strict=True):

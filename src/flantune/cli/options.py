@@ -1,0 +1,75 @@
+"""Options and arguments that several commands share, so that each has one name and one meaning everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click.decorators import FC
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+OLD_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+run_file = click.argument("run_file", type=click.Path(path_type=Path))
+run_file_or_none = click.argument("run_file", type=click.Path(path_type=Path), required=False)
+
+overrides = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting of the run file; repeatable."
+)
+fold = click.option(
+    "--fold", type=click.IntRange(0), default=0, show_default=True, help="Which fold's mixture, counted from 0."
+)
+start = click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="Index of the first draw.")
+run_folder = click.option(
+    "--run", "run_folder", type=FOLDER, help="Run folder whose prepared data is used [default: runs/<file name>]."
+)
+device = click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:1 …")
+dtype = click.option(
+    "--dtype",
+    type=click.Choice(("float32", "bfloat16")),
+    default="float32",
+    show_default=True,
+    help="Number format of the model's weights.",
+)
+batch_tokens = click.option(
+    "--batch-tokens",
+    type=click.IntRange(1),
+    default=8192,
+    show_default=True,
+    help="Token positions in a batch, at most; fewer need less memory.",
+)
+
+
+backend = click.option(
+    "--backend",
+    type=click.Choice(("transformers", "vllm")),
+    default="transformers",
+    show_default=True,
+    help="What writes answers; vllm needs a GPU and the extra of that name.",
+)
+
+
+def chat(command: FC) -> FC:
+    """``--chat`` and what goes with it."""
+    for option in (
+        click.option("--system", default="", metavar="TEXT", help="System message, with --chat."),
+        click.option("--chat-template", type=FILE, help="Another template, with --chat."),
+        click.option("--chat", is_flag=True, help="Ask in the chat template of each model's tokenizer."),
+    ):
+        command = option(command)
+    return command
+
+
+def as_json(what: str) -> Callable[[FC], FC]:
+    """``--json``, with what it prints."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON on stdout.")
+
+
+def prepared_data(run_folder: Path | None, run_file: Path) -> Path:
+    """Where the adapted examples of a run lie."""
+    return (run_folder or Path("runs") / run_file.stem) / "data"

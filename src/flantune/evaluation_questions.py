@@ -1,0 +1,86 @@
+"""The questions of an evaluation: benchmarks, task files of the harness and tasks, read before any model is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.config import RunConfig
+from flantune.errors import ConfigError
+from flantune.evaluation_request import EvaluationRequest, check_drawn
+from flantune.suites.catalog import choose_parts
+from flantune.suites.suite import MissingPart, Part, SuiteData
+
+if TYPE_CHECKING:
+    from flantune.harness.read import HarnessPart
+    from flantune.tasks.store import PreparedTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What is to be measured.
+
+    Attributes:
+        parts: Benchmarks, and the harness's tasks.
+        missing: Parts without data.
+        harness: What more is known of the harness's tasks.
+        prepared: Tasks in flantune's own form.
+    """
+
+    parts: tuple[Part, ...]
+    missing: tuple[MissingPart, ...]
+    harness: tuple[HarnessPart, ...]
+    prepared: tuple[PreparedTask, ...]
+
+
+def read_questions(request: EvaluationRequest) -> Questions:
+    """Reads all that is asked for.
+
+    Raises:
+        ConfigError: There is nothing to measure, or it does not go together with other settings.
+        flantune.errors.FlantuneError: Data is missing, or a file cannot be read.
+    """
+    data = SuiteData(root=request.root, limit=request.limit, shots=request.shots, seed=request.seed)
+    parts: tuple[Part, ...] = ()
+    missing: tuple[MissingPart, ...] = ()
+    harness: tuple[HarnessPart, ...] = ()
+    if request.suites:
+        chosen = choose_parts(request.suites, data, skip_missing=request.skip_missing)
+        parts, missing = chosen.parts, chosen.missing
+    if request.harness:
+        from flantune.harness.read import harness_parts
+
+        harness = harness_parts(request.harness, data)
+        begun = [one.task.path for one in harness if one.task.text("gen_prefix")]
+        if begun and request.prompts.chat:
+            hint = "leave --chat out, or write the beginning of the answer into doc_to_text"
+            raise ConfigError("gen_prefix is not read with --chat", where=str(begun[0]), hint=hint)
+    prepared = tuple(_tasks(request))
+    parts = (*parts, *(one.part for one in harness))
+    check_drawn(request, parts)
+    if not parts and not prepared:
+        hint = "name a --suite, --tasks, a --collection or a --harness file"
+        raise ConfigError("there is nothing to measure", hint=hint)
+    return Questions(parts=parts, missing=missing, harness=harness, prepared=prepared)
+
+
+def _tasks(request: EvaluationRequest) -> list[PreparedTask]:
+    if request.data is None:
+        return []
+    from flantune.planning import prepare_tasks
+
+    config = RunConfig(data=request.data)
+    prepared, _ = prepare_tasks(config, root=Path.cwd(), cache=request.data.cache or request.out / "data")
+    return [one for one in prepared if len(one.stores.get("test", ()))]
+
+
+def notes_of(parts: Sequence[Part]) -> Iterator[str]:
+    """What is not as its authors have it, each said once."""
+    named: dict[str, list[str]] = {}
+    for part in parts:
+        for note in part.notes:
+            named.setdefault(note, []).append(part.key)
+    for note, keys in named.items():
+        yield f"{keys[0]}{f' and {len(keys) - 1} more' if len(keys) > 1 else ''}: {note}"

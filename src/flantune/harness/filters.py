@@ -1,0 +1,151 @@
+"""The harness's filters: what it takes for the answer in what a model wrote."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from flantune.errors import TaskError
+from flantune.harness.refusals import functions
+
+FILTERS = ("regex", "multi_choice_regex", "remove_whitespace", "take_first", "lowercase", "uppercase", "map")
+
+_NUMBER = r"#### (\-?[0-9\.\,]+)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One function of a filter."""
+
+    function: str
+    options: Mapping[str, Any]
+
+    def apply(self, text: str, choices: Sequence[str] = ()) -> str:
+        """The text behind it."""
+        if self.function == "regex":
+            return _regex(text, self.options)
+        if self.function == "multi_choice_regex":
+            return _choice(text, self.options, choices)
+        if self.function == "remove_whitespace":
+            return text.strip()
+        if self.function == "lowercase":
+            return text.lower()
+        if self.function == "uppercase":
+            return text.upper()
+        if self.function == "map":
+            table = self.options.get("mapping_dict") or {}
+            return str(table.get(text, self.options.get("default_value", "")))
+        return text
+
+
+def _regex(text: str, options: Mapping[str, Any]) -> str:
+    fallback = str(options.get("fallback", "[invalid]"))
+    found = re.findall(str(options.get("regex_pattern", _NUMBER)), text)
+    try:
+        match = found[int(options.get("group_select", 0))]
+    except IndexError:
+        return fallback
+    if isinstance(match, tuple):
+        match = next((group for group in match if group), fallback)
+    return str(match).strip()
+
+
+def _choice(text: str, options: Mapping[str, Any], choices: Sequence[str]) -> str:
+    r"""The letter of a choice: where the pattern finds one, else where a choice's own text stands, else behind a colon.
+
+    >>> _choice("It must be Rome.", {"regex_pattern": r"(\([A-Z]\))"}, ["Paris", "Rome"])
+    '(B)'
+    >>> _choice("Answer: A", {"regex_pattern": r"(\([A-Z]\))"}, ["Paris", "Rome"])
+    '(A)'
+    """
+    place = int(options.get("group_select", 0))
+    letters = [f"({chr(ord('A') + at)})" for at in range(len(choices))]
+    plain = {_plain_choice(choice.strip(), options): letter for choice, letter in zip(choices, letters, strict=True)}
+    by_text = "|".join(sorted(map(re.escape, plain), key=len, reverse=True))
+    by_letter = rf":[\s]*({'|'.join(letter[1] for letter in letters)})"
+    return (
+        _match(str(options.get("regex_pattern", _NUMBER)), text, place)
+        or _match(by_text, _plain_choice(text, options), place, plain)
+        or _match(by_letter, text, place, {letter[1]: letter for letter in letters})
+        or str(options.get("fallback", "[invalid]"))
+    )
+
+
+def _match(pattern: str, text: str, place: int, names: Mapping[str, str] | None = None) -> str:
+    """One match of a pattern, by its name where it has one; empty without a match."""
+    found = re.findall(pattern, text)
+    if not -len(found) <= place < len(found):
+        return ""
+    match = found[place]
+    if isinstance(match, tuple):
+        match = next((group for group in match if group), "")
+    return (names or {}).get(match.strip(), match.strip())
+
+
+def _plain_choice(text: str, options: Mapping[str, Any]) -> str:
+    for pattern in options.get("regexes_to_ignore") or ():
+        text = re.sub(str(pattern), "", text)
+    text = text.lower() if options.get("ignore_case") else text
+    return text.translate(_marks()) if options.get("ignore_punctuation") else text
+
+
+@lru_cache(maxsize=1)
+def _marks() -> dict[int, None]:
+    """Every punctuation mark of every script."""
+    marks = (at for at in range(sys.maxunicode) if unicodedata.category(chr(at)).startswith("P"))
+    return dict.fromkeys(marks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """A chain of functions that makes an answer of what a model wrote."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+    def apply(self, text: str, choices: Sequence[str] = ()) -> str:
+        """The answer.
+
+        Args:
+            text: What the model wrote.
+            choices: Of the question.
+        """
+        for step in self.steps:
+            text = step.apply(text, choices)
+        return text
+
+
+NO_FILTER = Filter(name="none", steps=())
+
+
+def read_filters(entries: Sequence[Mapping[str, Any]] | None, *, where: str) -> tuple[tuple[Filter, ...], list[str]]:
+    """The filters of a task and notes on those left out; without any, the text as it is.
+
+    Raises:
+        TaskError: None of them is known.
+    """
+    if not entries:
+        return (NO_FILTER,), []
+    found, notes, unknown = [], [], []
+    for entry in entries:
+        name = str(entry.get("name", "none"))
+        steps = tuple(
+            Step(function=str(one["function"]), options={k: v for k, v in one.items() if k != "function"})
+            for one in entry.get("filter") or ()
+        )
+        strange = [step.function for step in steps if step.function not in FILTERS or any(functions(step.options))]
+        unknown += strange
+        if strange:
+            notes.append(f'the filter {name} is left out: "{strange[0]}" is not done')
+        else:
+            found.append(Filter(name=name, steps=steps))
+    if not found:
+        hint = "name one of these in the file, or one filter more that uses them alone"
+        message = f'filter_list: "{unknown[0]}" is not known; there are {", ".join(FILTERS)}'
+        raise TaskError(message, where=where, hint=hint)
+    return tuple(found), notes

@@ -1,0 +1,171 @@
+"""What of a harness task file is not done, where it stands, and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from flantune.errors import TaskError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_ROWS = "write the rows it makes into a JSON file, name that in dataset_kwargs.data_files, and leave the key out"
+_COLUMN = "write what it makes into a column of a JSON file, and name that column here"
+_METRICS = "leave it out, and name metrics in metric_list"
+_NO_CODE = "flantune runs no code of task files"
+
+REFUSED = {
+    "process_docs": (f"a function that changes rows; {_NO_CODE}", _ROWS),
+    "process_results": (f"a function that scores; {_NO_CODE}", _METRICS),
+    "custom_dataset": (f"a function that makes rows; {_NO_CODE}", _ROWS),
+    "class": (f"a task written in Python; {_NO_CODE}", "write its prompts as templates of a task file"),
+    "use_prompt": ("a prompt of promptsource", "write the template into doc_to_text and doc_to_target"),
+    "doc_to_image": ("images are not read", "name a task of text alone"),
+    "doc_to_audio": ("audio is not read", "name a task of text alone"),
+}
+"""Keys that change what is asked or how it is scored in a way flantune does not do: what they are, what to do."""
+
+UNUSED_CODE = ("doc_to_decontamination_query", "metric_list", "filter_list", "fewshot_config")
+"""Keys whose functions matter only where they are used: there they are refused, or left out with a note."""
+
+
+class PythonName:
+    """A ``!function`` of a task file: named, never run."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"!function {self.name}"
+
+
+class Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Plain YAML values, and names of functions."""
+
+
+def _function(loader: Loader, node: yaml.Node) -> PythonName:
+    return PythonName(str(loader.construct_scalar(node)))
+
+
+Loader.add_constructor("!function", _function)
+
+
+def functions(value: object, key: str = "") -> Iterator[tuple[str, PythonName]]:
+    """Every function named in a value, with the keys that lead to it.
+
+    >>> [(key, found) for key, found in functions({"a": [{"b": PythonName("x.y")}]})]
+    [('a.b', !function x.y)]
+    """
+    if isinstance(value, PythonName):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from functions(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            yield from functions(item, key)
+
+
+def problems(values: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Key, what is wrong with it, and what to do instead, for everything of a task that is not done.
+
+    Args:
+        values: The task's settings.
+        known: Keys that are read.
+    """
+    for key in values:
+        if key in REFUSED:
+            yield key, *REFUSED[key]
+        elif key not in known:
+            close = did_you_mean(key, known)
+            yield key, "unknown key" + (f", {close}" if close else ""), "leave it out if it changes nothing"
+    yield from _code({k: v for k, v in values.items() if k not in REFUSED and k not in UNUSED_CODE})
+    for key in ("task", "doc_to_text", "doc_to_target"):
+        if key not in values:
+            yield key, "is missing", f"give {key}: {'a name' if key == 'task' else 'a column or a template'}"
+    kind = values.get("output_type", "generate_until")
+    if kind not in {"multiple_choice", "generate_until"}:
+        yield "output_type", f"{kind} is not read", "ask it as multiple_choice or generate_until"
+
+
+def _code(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for key, found in functions(values):
+        yield key, f"{found} is Python code, which flantune does not run", _COLUMN
+
+
+def refuse_functions(values: Mapping[str, Any], path: Path) -> None:
+    """Raises when settings that are about to be used name Python code.
+
+    Raises:
+        TaskError: They do.
+    """
+    refuse(list(_code(values)), path)
+
+
+def refuse(found: Sequence[tuple[str, str, str]], path: Path) -> None:
+    """Raises what is wrong with a task file, all of it at once; returns when nothing is.
+
+    Args:
+        found: As ``problems`` gives it.
+        path: The file.
+
+    Raises:
+        TaskError: Something is wrong.
+    """
+    if not found:
+        return
+    lines = [f"  {_place(path, key)}: {what}" for key, what, _ in found]
+    remedies: dict[str, list[str]] = {}
+    for key, _, remedy in found:
+        remedies.setdefault(remedy, []).append(key)
+    hint = "; ".join(f"{', '.join(keys)}: {remedy}" for remedy, keys in remedies.items())
+    count = f"{len(found)} problem{'s' if len(found) > 1 else ''}"
+    raise TaskError("\n".join([count, *lines]), where=str(path), hint=hint)
+
+
+def _place(path: Path, key: str) -> str:
+    """The key with its line, and the included file that it stands in.
+
+    A key that stands nowhere (since it is missing) is named alone.
+    """
+    for file in (path, *_included(path)):
+        line = _line(_node(file), key.split("."))
+        if line is not None:
+            return f"line {line}{'' if file == path else f' of {file.name}'}, {key}"
+    return key
+
+
+def _included(path: Path, depth: int = 0) -> Iterator[Path]:
+    names = [value for key, value in _entries(_node(path)) if key.value == "include"]
+    each = [one for name in names for one in (name.value if isinstance(name, yaml.SequenceNode) else [name])]
+    for one in reversed(each) if depth < 20 else ():
+        yield path.parent / str(one.value)
+        yield from _included(path.parent / str(one.value), depth + 1)
+
+
+def _node(path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+
+
+def _entries(node: yaml.Node | None) -> list[tuple[Any, Any]]:
+    return list(node.value) if isinstance(node, yaml.MappingNode) else []
+
+
+def _line(node: yaml.Node | None, keys: Sequence[str]) -> int | None:
+    """The line of a nested key; lists on the way are looked through."""
+    if isinstance(node, yaml.SequenceNode):
+        return next((line for item in node.value if (line := _line(item, keys)) is not None), None)
+    for name, value in _entries(node):
+        if str(name.value) == keys[0]:
+            inner = _line(value, keys[1:]) if len(keys) > 1 else None
+            return inner if len(keys) > 1 else int(name.start_mark.line) + 1
+    return None

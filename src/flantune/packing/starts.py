@@ -1,0 +1,124 @@
+"""What contexts start with in common, and for which of them it is worth reading once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from flantune.types import Int32
+
+FORWARD_COST = 24
+"""Array positions that a forward pass more must save to be worth its overhead, on a CPU: what reading all weights once
+takes, as positions."""
+PREFIX_SHARE = 0.03
+"""What it costs to attend to a position read before, as a share of reading it again (copying its keys and values)."""
+
+
+def common_length(left: Sequence[int] | Int32, right: Sequence[int] | Int32) -> int:
+    """How many first tokens are the same.
+
+    >>> common_length([1, 2, 3], [1, 2, 4, 5])
+    2
+    """
+    size = min(len(left), len(right))
+    differ = np.flatnonzero(np.asarray(left[:size]) != np.asarray(right[:size]))
+    return int(differ[0]) if len(differ) else size
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Contexts that start with the same tokens.
+
+    Attributes:
+        members: Which.
+        length: How many tokens; 0: nothing worth sharing.
+    """
+
+    members: tuple[int, ...]
+    length: int
+
+
+def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST) -> list[Cluster]:
+    """Contexts grouped such that reading what each group starts with only once saves most.
+
+    Few-shot prompts of a template share their exemplars, zero-shot ones an instruction, questions about one passage
+    share the passage. Of nested prefixes the one that saves most is taken. The last token of a context is never part
+    of a prefix, since the first token of its options is predicted there.
+
+    >>> few_shot = [np.array([7] * 90 + [row]) for row in range(9)]
+    >>> [(cluster.members, cluster.length) for cluster in shared_prefixes([*few_shot, np.array([8, 9])])]
+    [((0, 1, 2, 3, 4, 5, 6, 7, 8), 90), ((9,), 0)]
+    """
+    order = sorted(range(len(contexts)), key=lambda at: (contexts[at].tolist(), at))
+    shared = [common_length(contexts[left], contexts[right]) for left, right in pairwise(order)]
+    whole = _best_groups([len(contexts[at]) for at in order], shared, pass_cost)
+    groups = sorted([*whole.groups, *([(whole.free, 0)] if whole.free else [])])
+    return [Cluster(tuple(sorted(order[place] for place in places)), length) for places, length in groups]
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """A stretch of sorted contexts that start with ``shared`` same tokens, and how best to group it.
+
+    Attributes:
+        shared: How many tokens they share.
+        start: Place of the first.
+        gain: Positions saved by the groups.
+        groups: Places and prefix length of each group.
+        free: Places in no group.
+    """
+
+    shared: int
+    start: int
+    gain: float = 0.0
+    groups: list[tuple[list[int], int]] = field(default_factory=list)
+    free: list[int] = field(default_factory=list)
+
+    def take_in(self, inner: _Stretch) -> None:
+        """A stretch inside this one is finished."""
+        self.gain += inner.gain
+        self.groups += inner.groups
+        self.free += inner.free
+
+    def finish(self, end: int, shortest: int, pass_cost: int) -> None:
+        """One prefix for all, or for what the stretches inside left free, where either saves more than it costs."""
+        length = min(self.shared, shortest - 1)
+        alone = _saved(end - self.start, length, pass_cost)
+        rest = _saved(len(self.free), length, pass_cost)
+        if alone > self.gain + max(rest, 0.0):
+            self.gain, self.groups, self.free = alone, [(list(range(self.start, end)), length)], []
+        elif rest > 0:
+            self.gain, self.groups, self.free = self.gain + rest, [*self.groups, (self.free, length)], []
+
+
+def _saved(count: int, length: int, pass_cost: int) -> float:
+    """Positions saved when so many contexts share a prefix of so many tokens: two passes more, at least."""
+    return (count - 1 - count * PREFIX_SHARE) * length - 2 * pass_cost
+
+
+def _best_groups(lengths: Sequence[int], shared: Sequence[int], pass_cost: int) -> _Stretch:
+    """Groups of sorted contexts; each context's tokens in common with the next span a tree of nested stretches.
+
+    Args:
+        lengths: Tokens of each context, in order.
+        shared: Tokens that each shares with the next.
+        pass_cost: Array positions that a forward pass more must save.
+    """
+    stack = [_Stretch(0, 0)]
+    for place, length in enumerate(lengths):
+        before = shared[place - 1] if place else 0
+        after = shared[place] if place < len(shared) else 0
+        deepest = max(before, after)
+        if stack[-1].shared < deepest:
+            stack.append(_Stretch(deepest, place))
+        stack[-1].free.append(place)
+        while stack[-1].shared > after:
+            inner = stack.pop()
+            inner.finish(place + 1, min(lengths[inner.start], length), pass_cost)
+            if stack[-1].shared < after:
+                stack.append(_Stretch(after, inner.start))
+            stack[-1].take_in(inner)
+    return stack[0]
