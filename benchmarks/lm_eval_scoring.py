@@ -148,7 +148,7 @@ def _prompts(case: Case, prepared: Any, *, rows: int) -> list[Prompt]:
 
 
 def _model(architecture: str, prepared: Any, work: Path) -> Path:
-    """A random model of some 25 million weights with a tokenizer learnt from the tasks' rows, as a folder."""
+    """A random model of some 25 million weights with a tokenizer learned from the tasks' rows, as a folder."""
     from tokenizers.processors import TemplateProcessing
 
     from flantune.models.load import save_model

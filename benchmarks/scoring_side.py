@@ -23,6 +23,7 @@ LAYOUT = Layout(target_separator=" ", exemplar_separator="\n\n")
 
 
 def main(folder: str, prompts_path: str, out: str, side: str, batch_size: str = "") -> None:
+    """Runs a side on the model of a folder and the prompts of a file, and writes what it measured to ``out``."""
     torch.set_num_threads(1)
     prompts: list[Prompt] = pickle.loads(Path(prompts_path).read_bytes())
     sides: dict[str, Callable[[], dict[str, Any]]] = {

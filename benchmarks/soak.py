@@ -91,7 +91,6 @@ def tune_once(folder: str, architecture: str, rank: int, count: int, port: int, 
         dropout=0.1,
         checkpoint_every=3,
         log_every=2,
-        keep_checkpoints=2,
         parallel=parallel,
     )
     batches = Batches(prompts, codec, sizes, processes=count)

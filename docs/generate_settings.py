@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from flantune.config import RunConfig
+from flantune.config import RunConfig, ScratchSettings
 from flantune.run_file import explain, flatten
 
 _HEAD = """# Settings
@@ -18,33 +18,25 @@ overridden on the command line: `--set training.steps=100`.
 
 def settings_page() -> str:
     """The page's text."""
-    lines = [_HEAD]
-    section = ""
+    sections: dict[str, list[str]] = {}
     for key, default in flatten(RunConfig()):
-        head = key.rpartition(".")[0]
-        if head != section or len(lines) == 1:
-            section = head
-            title = f"[{head}]" if head else "At the top"
-            lines += [f"## {title}", "", "| setting | default | meaning |", "|---|---|---|"]
-        shown = json.dumps(default, default=str, ensure_ascii=False)
-        lines.append(f"| `{key.rpartition('.')[2]}` | `{shown}` | {explain(key).replace('|', '/')} |")
-        if key == "family":
-            lines.append("")
-    text = "\n".join(lines).replace("|\n## ", "|\n\n## ")
-    return text + _scratch() + "\n"
+        head, _, name = key.rpartition(".")
+        if name != "scratch":  # a section that is left out by default
+            sections.setdefault(head, []).append(_row(name, default, explain(key)))
+    fields = ScratchSettings.model_fields.items()
+    sections["model.scratch"] = [_row(name, field.default, field.description or "") for name, field in fields]
+    return "\n\n".join([_HEAD.rstrip("\n"), *(_section(head, rows) for head, rows in sections.items())]) + "\n"
 
 
-def _scratch() -> str:
-    from flantune.config import ScratchSettings
+def _section(head: str, rows: list[str]) -> str:
+    title = f"## [{head}]\n\n{explain(head)}" if head else "## At the top"
+    return "\n".join([title, "", "| setting | default | meaning |", "|---|---|---|", *rows])
 
-    rows = [
-        f"| `{name}` | `{json.dumps(field.default)}` | {field.description} |"
-        for name, field in ScratchSettings.model_fields.items()
-    ]
-    head = (
-        "\n\n## [model.scratch]\n\nA small model made from nothing, for tests and for runs without pretrained weights."
-    )
-    return "\n".join([head, "", "| setting | default | meaning |", "|---|---|---|", *rows])
+
+def _row(name: str, default: object, meaning: str) -> str:
+    shown = json.dumps(default, default=str, ensure_ascii=False)
+    # A line break would end the table, and a docstring may have some.
+    return f"| `{name}` | `{shown}` | {' '.join(meaning.split()).replace('|', '/')} |"
 
 
 if __name__ == "__main__":

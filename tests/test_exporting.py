@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from flantune import exporting
 from flantune.cli.export import command
 from flantune.errors import ConfigError, FlantuneError
-from flantune.exporting import Format, export, format_of, whole_file
+from flantune.exporting import Format, export, format_of
+from flantune.files import whole_file
 from flantune.planning import make_mixture, prepare_tasks, split_fold
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.run_file import RunFile, load_run_file

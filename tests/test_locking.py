@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -38,6 +39,15 @@ def test_afterwards_nothing_is_left(tmp_path):
         assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_made_for_nothing_goes_again(tmp_path):
+    with pytest.raises(ValueError, match="too early"), locked(tmp_path / "runs" / "new"):
+        raise ValueError("too early")
+    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path / "runs" / "new"):
+        (tmp_path / "runs" / "file").write_text("something")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["file"]
+
+
 def test_a_killed_holder_locks_nobody_out(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "mine\n"
@@ -48,6 +58,18 @@ def test_a_killed_holder_locks_nobody_out(tmp_path):
     assert (tmp_path / ".lock").exists()
     with locked(tmp_path):
         pass
+
+
+def test_a_file_system_without_locks_says_so(tmp_path, monkeypatch):
+    """Some clusters mount theirs without them."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("flantune.locking.fcntl.flock", refuse)
+    with pytest.raises(FlantuneError, match="cannot be locked: Function not implemented") as caught, locked(tmp_path):
+        pass
+    assert "another file system" in caught.value.hint
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path):

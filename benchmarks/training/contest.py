@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -39,20 +40,24 @@ def contest(
     """
     missing = [name for name in needs if find_spec(name) is None]
     if missing or not has_data():
-        reason = f"pip install {' '.join(missing)}" if missing else "needs the real files of examples/real_files.toml"
+        reason = (
+            "needs pip install -r benchmarks/peers.txt"
+            if missing
+            else "needs the real files of examples/real_files.toml"
+        )
         print(f"skipped: {reason}")
         return None
-    cache = Path(os.environ.get("FLANTUNE_BENCHMARK_CACHE") or tempfile.mkdtemp())
-    world = build_world(cache, scratch=scratch, device=device)
-    sample = world.encoded(2_000)
-    measured = rates(device, threads=1)
-    least = floor(world.lm, sample, measured, batch_tokens=batch_tokens)
-    common = {"cache": str(cache), "scratch": scratch, "device": device, "batch_tokens": batch_tokens}
-    started = [
-        start(name, f"benchmarks.training.{MODULES[name.split()[0]]}", {**common, **settings}, threads=1)
-        for name, settings in sides.items()
-    ]
-    found = race(started, steps=steps, warm_up=warm_up, clock="cpu" if device == "cpu" else "wall")
+    with _cache() as cache:
+        world = build_world(cache, scratch=scratch, device=device)
+        sample = world.encoded(2_000)
+        measured = rates(device, threads=1)
+        least = floor(world.lm, sample, measured, batch_tokens=batch_tokens)
+        common = {"cache": str(cache), "scratch": scratch, "device": device, "batch_tokens": batch_tokens}
+        started = [
+            start(name, f"benchmarks.training.{MODULES[name.split()[0]]}", {**common, **settings}, threads=1)
+            for name, settings in sides.items()
+        ]
+        found = race(started, steps=steps, warm_up=warm_up, clock="cpu" if device == "cpu" else "wall")
     best = least["tokens_per_second_by_arithmetic"]
     for figures in found.values():
         figures["share_of_the_arithmetic_floor"] = round(figures["useful_tokens_per_unit"] / best, 3)
@@ -67,6 +72,16 @@ def contest(
         "sides": found,
         "ratios": _ratios(found),
     }
+
+
+@contextmanager
+def _cache() -> Iterator[Path]:
+    """The folder of the sides' files: the one that FLANTUNE_BENCHMARK_CACHE names, or one that goes at the end."""
+    if kept := os.environ.get("FLANTUNE_BENCHMARK_CACHE"):
+        yield Path(kept)
+        return
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)
 
 
 def _ratios(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -25,7 +25,7 @@ def arguments(settings: dict[str, Any], *, own: str) -> dict[str, Any]:
         "max_grad_norm": 1.0,
         "logging_steps": 1,
         "save_steps": CHECKPOINT_EVERY,
-        "save_total_limit": 1,
+        "save_total_limit": 2,
         "report_to": [],
         "disable_tqdm": True,
         "use_cpu": settings["device"] == "cpu",

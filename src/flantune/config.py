@@ -262,8 +262,8 @@ class TrainingSettings(Settings):
     """Keep only each layer's input and compute the rest again in the backward pass: less memory, a third slower."""
     checkpoint_every: Positive = 500
     """Steps between checkpoints."""
-    keep_checkpoints: Positive = 1
-    """How many of the latest checkpoints stay on disk."""
+    keep_checkpoints: Positive = 2
+    """How many of the latest checkpoints stay on disk; the older are there for when the newest is damaged."""
     log_every: Positive = 10
     """Steps between progress lines."""
     measure_every: Natural = 0

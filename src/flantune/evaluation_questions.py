@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flantune.config import RunConfig
 from flantune.errors import ConfigError
 from flantune.evaluation_request import EvaluationRequest, check_drawn
-from flantune.suites.catalog import choose_parts
+from flantune.suites.catalog import choose_parts, missing_lines
 from flantune.suites.suite import MissingPart, Part, SuiteData
 
 if TYPE_CHECKING:
@@ -57,23 +57,44 @@ def read_questions(request: EvaluationRequest) -> Questions:
         if begun and request.prompts.chat:
             hint = "leave --chat out, or write the beginning of the answer into doc_to_text"
             raise ConfigError("gen_prefix is not read with --chat", where=str(begun[0]), hint=hint)
-    prepared = tuple(_tasks(request))
+    prepared, left_out = _tasks(request)
+    missing = (*missing, *left_out)
+    _check_names(parts, harness)
     parts = (*parts, *(one.part for one in harness))
     check_drawn(request, parts)
     if not parts and not prepared:
         hint = "name a --suite, --tasks, a --collection or a --harness file"
-        raise ConfigError("there is nothing to measure", hint=hint)
+        lacking = f":\n{missing_lines(missing)}" if missing else ""
+        raise ConfigError(f"there is nothing to measure{lacking}", hint=hint)
     return Questions(parts=parts, missing=missing, harness=harness, prepared=prepared)
 
 
-def _tasks(request: EvaluationRequest) -> list[PreparedTask]:
+def _tasks(request: EvaluationRequest) -> tuple[tuple[PreparedTask, ...], tuple[MissingPart, ...]]:
+    """The tasks with test rows, and those that cannot be measured."""
     if request.data is None:
-        return []
+        return (), ()
     from flantune.planning import prepare_tasks
 
     config = RunConfig(data=request.data)
-    prepared, _ = prepare_tasks(config, root=Path.cwd(), cache=request.data.cache or request.out / "data")
-    return [one for one in prepared if len(one.stores.get("test", ()))]
+    prepared, skipped = prepare_tasks(config, root=Path.cwd(), cache=request.data.cache or request.out / "data")
+    needs = {name: f"its data: {why}" for name, why in skipped.items()}
+    needs |= {one.task.name: "test rows" for one in prepared if not len(one.stores.get("test", ()))}
+    kept = tuple(one for one in prepared if one.task.name not in needs)
+    return kept, tuple(MissingPart(score=name, name="", needs=need) for name, need in needs.items())
+
+
+def _check_names(parts: Sequence[Part], harness: Sequence[HarnessPart]) -> None:
+    """Parts of one score are averaged, so a benchmark and a harness task must not share one.
+
+    Raises:
+        ConfigError: They do.
+    """
+    taken = {part.score for part in parts}
+    for one in harness:
+        if one.part.score in taken:
+            hint = "evaluate the two apart, or give the task another name"
+            message = f'"{one.part.score}" is the name of a benchmark of --suite as well'
+            raise ConfigError(message, where=str(one.task.path), hint=hint)
 
 
 def notes_of(parts: Sequence[Part]) -> Iterator[str]:

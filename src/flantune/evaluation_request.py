@@ -126,6 +126,8 @@ def check_request(request: EvaluationRequest) -> None:
         if given and request.normalization != normalization:
             hint = f"give --normalization {normalization} with it"
             raise ConfigError("says nothing without its normalization", where=option, hint=hint)
+    if request.harness_out is not None and not request.harness:
+        raise ConfigError("says nothing without --harness", where="--harness-out", hint="name a --harness file with it")
     if request.normalization is not None and request.harness and not (request.suites or request.data):
         hint = "name the metric in the file's metric_list: acc, acc_norm, acc_bytes"
         raise ConfigError("harness files say themselves how options are ranked", where="--normalization", hint=hint)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from flantune.errors import FlantuneError
+from flantune.files import whole_file
 from flantune.planning import make_mixture, numbered_split, prepare_tasks
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.tasks.catalog import hub_id
@@ -198,31 +195,6 @@ def format_of(path: Path) -> Format:
     if path.suffix == ".parquet":
         return "parquet"
     return "chat" if ".chat" in path.suffixes else "jsonl"
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that appears under its name when the block ends well, and not at all otherwise.
-
-    Raises:
-        FlantuneError: The folder cannot be written or the disk is full.
-    """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False) as handle:
-            temporary = Path(handle.name)
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        hint = "free some space or choose another file, then repeat the command"
-        raise FlantuneError(f"cannot be written: {error.strerror or error}", where=str(path), hint=hint) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def _counted(

@@ -6,14 +6,41 @@ import hashlib
 import json
 import os
 import re
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from tempfile import NamedTemporaryFile
+from typing import IO, Any
 
 from flantune.errors import FlantuneError
 
 _LONGEST_SLUG = 120
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that appears under its name when the block ends well, and not at all otherwise.
+
+    Raises:
+        FlantuneError: The folder cannot be written or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False) as handle:
+            temporary = Path(handle.name)
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        hint = "free some space or choose another folder, then repeat the command"
+        raise FlantuneError(f"cannot be written: {error.strerror or error}", where=str(path), hint=hint) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -22,23 +49,8 @@ def write_text(path: Path, text: str) -> Path:
     Raises:
         FlantuneError: The folder cannot be written or the disk is full; nothing half-written stays behind.
     """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
-        ) as handle:
-            temporary = Path(handle.name)
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        hint = "free some space or choose another folder, then repeat the command"
-        raise FlantuneError(f"cannot be written: {error.strerror or error}", where=str(path), hint=hint) from error
+    with whole_file(path) as handle:
+        handle.write(text.encode("utf-8"))
     return path
 
 
@@ -97,12 +109,19 @@ def slug(*names: str) -> str:
     >>> slug("closed-book QA", "struct to text")
     'closed-book-qa+struct-to-text'
 
+    Letters of all scripts stay, or else names without a Latin one would share a folder.
+
+    >>> slug("推論", "Übersetzung")
+    '推論+übersetzung'
+
     A very long one is cut, and ends in a digest of the whole: file systems allow 255 bytes.
 
     >>> len(slug(*(f"task number {k}" for k in range(100))))
     120
     """
-    whole = "+".join(re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names)
-    if len(whole) <= _LONGEST_SLUG:
+    whole = "+".join("-".join(re.findall(r"[^\W_]+", name.lower())) for name in names)
+    encoded = whole.encode()
+    if len(encoded) <= _LONGEST_SLUG:
         return whole
-    return f"{whole[: _LONGEST_SLUG - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    start = encoded[: _LONGEST_SLUG - 9].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(encoded).hexdigest()[:8]}"

@@ -29,13 +29,14 @@ def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
     """Inside, no other flantune command works in the folder.
 
     The operating system holds the lock and lets go of it when the process ends, however it ends: a file that a killed
-    process left behind locks nobody out.
+    process left behind locks nobody out. A folder that is made for it and stays empty is gone afterwards.
 
     Raises:
         BusyFolderError: Another command holds it; the message names its process and host.
-        FlantuneError: The folder cannot be written.
+        FlantuneError: The folder cannot be written, or its file system has no locks.
     """
     path = folder / name
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     handle = _claim(path)
     try:
         yield
@@ -43,6 +44,8 @@ def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
         # Whoever opened the file meanwhile finds that it is no longer the one of this name, and opens it anew.
         with suppress(OSError):
             path.unlink()
+            for one in made:  # the first that holds something stays, and so do those above it
+                one.rmdir()
         os.close(handle)
 
 
@@ -66,6 +69,10 @@ def _claim(path: Path) -> int:
             os.close(handle)
             hint = "wait for it, stop it, or choose another --out"
             raise BusyFolderError(f"is in use by {holder}", where=str(path.parent), hint=hint) from None
+        except OSError as error:
+            os.close(handle)
+            hint = "choose a folder on another file system with --out"
+            raise FlantuneError(f"cannot be locked: {error.strerror}", where=str(path.parent), hint=hint) from error
         except BaseException:
             os.close(handle)
             raise

@@ -201,6 +201,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
     """The model tuned on everything a fold does not hold out; loaded when that is already done."""
     folder = job.folder.fold(split.held_out)
     if job.processes.any(job.processes.is_first and folder.training.exists()):
+        job.processes.first(lambda: _drop_checkpoints(folder))
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
     lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
@@ -230,11 +231,15 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
             mismatch = border_mismatches(batches.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
             found = {"fill": summary.counts.fill, "border_mismatch_share": mismatch}
             write_json(folder.training, {**summary.to_json(), **found, "processes": job.processes.count})
-            # The model is saved and the fold is marked done: its checkpoints, three times the model's size, can go.
-            shutil.rmtree(folder.root / "checkpoints", ignore_errors=True)
+            _drop_checkpoints(folder)
 
         job.processes.first(close)
     return lm
+
+
+def _drop_checkpoints(folder: FoldFolder) -> None:
+    """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
+    shutil.rmtree(folder.root / "checkpoints", ignore_errors=True)
 
 
 def _dev_measure(

@@ -8,9 +8,9 @@ is looked up by the sequences of its own that the index would hold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,6 @@ SEEN_SHARE = 0.5
 """A measured row counts as seen when at least this share of its sequences stands in the training rows."""
 
 UInt64 = NDArray[np.uint64]
-FindingKind = Literal["task", "hub", "family", "cluster", "rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,15 +244,11 @@ def write_record(folder: Path, record: TrainingRecord, index: RowIndex) -> None:
     if earlier is not None:
         names = {task.name for task in record.tasks}
         tasks = (*record.tasks, *(task for task in earlier.tasks if task.name not in names))
-        record = TrainingRecord(**{**_plain(record), "tasks": tasks})
+        record = replace(record, tasks=tasks)
         index = _joined(index, read_index(Path(record.base)))
     with (folder / INDEX_FILE).open("wb") as handle:
         np.savez(handle, hashes=index.hashes, limit=np.array(index.limit, dtype=np.uint64))
     write_json(folder / FILE, {"schema": 1, **asdict(record), "index": {"file": INDEX_FILE, "ngram": NGRAM}})
-
-
-def _plain(record: TrainingRecord) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _joined(one: RowIndex, other: RowIndex) -> RowIndex:

@@ -1,6 +1,6 @@
 """The few frozen values that cross the border between two stages.
 
-tasks ─▶ prompts ─▶ mixture ─▶ packing ─▶ training ─▶ evaluation ─▶ report
+tasks ─▶ prompts ─▶ mixture ─▶ packing ─▶ models ─▶ training | evaluation ─▶ report
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Example:
 
 Adapter = Callable[[Row], Example | None]
 """Raw row → Example (its ``row`` number is filled in by the caller). None drops the row on purpose (say, an
-unlabelled one); raising ``flantune.tasks.BadRow(reason, detail)`` counts it as bad."""
+unlabeled one); raising ``flantune.tasks.BadRow(reason, detail)`` counts it as bad."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +257,7 @@ class Counts:
         prompts: Prompts laid out.
         input_tokens: Real input tokens (encoder side, or context of a decoder-only row).
         target_tokens: Real target tokens, each of which carries loss.
-        positions: Array positions used, padding included.
+        positions: Positions computed: padding is among them where the model computes it.
         exemplars_dropped: Exemplars left out to meet the token budget.
         inputs_shortened: Prompts whose inputs were cut.
         prompts_dropped: Prompts left out whole, since their target alone exceeds the budget.
@@ -278,7 +278,7 @@ class Counts:
 
     @property
     def fill(self) -> float:
-        """Share of array positions that hold a real token, between 0 and 1."""
+        """Share of the positions computed that hold a real token, between 0 and 1."""
         return (self.input_tokens + self.target_tokens) / self.positions if self.positions else 0.0
 
 

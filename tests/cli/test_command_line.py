@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from flantune.cli import options
 from flantune.cli.main import cli, main
+from flantune.config import EvaluationSettings
 
 
 def flantune(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -102,6 +105,18 @@ def test_a_full_disk_is_no_traceback(monkeypatch, capsys, tmp_path):
     assert stopped.value.code == 1
     said = capsys.readouterr().err
     assert "rows.jsonl: No space left on device" in said and "hint: free some space" in said
+
+
+def test_choices_are_those_of_the_settings():
+    fields = EvaluationSettings.model_fields
+    assert get_args(fields["normalization"].annotation) == options.NORMALIZATIONS
+    assert get_args(fields["protocol"].annotation) == options.PROTOCOLS
+
+
+def test_no_colors_where_none_are_wanted(monkeypatch):
+    plain, colored = (CliRunner().invoke(cli, ["config", "show"], color=wanted).output for wanted in (False, True))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert CliRunner().invoke(cli, ["config", "show"], color=True).output == plain != colored
 
 
 def commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Command]]:

@@ -11,13 +11,14 @@ from tests.end_to_end.small_world import write_small_world
 
 from flantune.cli import tasks as tasks_cli
 from flantune.cli import templates as templates_cli
-from flantune.errors import ConfigError, FlantuneError
+from flantune.errors import ConfigError, FlantuneError, SourceError
 from flantune.mixture import load_taxonomy
 from flantune.mixture.leaks import explain_fold, kin_groups
 from flantune.prompts.render import render
 from flantune.prompts.spans import render_spans
 from flantune.task_sheet import show_templates
 from flantune.tasks.catalog import example_rows, find_task, tasks_of
+from flantune.tasks.load import load_task_file
 from flantune.tasks.regroup import Grouping, load_grouping, regroup
 
 NAMES = ("rte", "cb", "copa", "boolq", "gsm8k")
@@ -60,6 +61,22 @@ def test_show_finds_a_task_of_ones_own(tmp_path: Path) -> None:
     assert sheet["hub"] == "" and "mood/train.jsonl" in sheet["source"]
     assert sheet["example"]["inputs"].endswith("OPTIONS:\n- bad\n- good")
     assert sheet["splits"] == {"train": "train", "dev": "dev", "test": "test"}
+
+
+def test_shipped_rows_may_hold_any_line_separator_and_a_bad_one_is_named_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\nclusters = ["c"]\nkind = "generation"\n[source]\nhub = "me/mine"\n[splits]\ntrain = "train"\n'
+        '[fields]\ntext = "text"\n[answer]\ncolumn = "label"\ndrop = ["none"]\n[[templates]]\ninputs = "{text}"\n'
+    )
+    rows = [{"text": "a\u2028b\x85c", "label": "x"}, {"text": "y", "label": "none"}, {"text": "z"}]
+    path = tmp_path / "rows/mine.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows[:2]), encoding="utf-8")
+    task = load_task_file(tmp_path / "mine.toml")
+    assert [example.fields["text"] for example in example_rows(task)] == ["a\u2028b\x85c"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(SourceError, match="row 2: missing column"):
+        example_rows(task)
 
 
 def test_a_misspelled_task_is_suggested() -> None:

@@ -4,11 +4,10 @@ import pickle
 
 import pytest
 
-from flantune.contamination.clean import KeptExamples, clean_samples, fold_of, leave_out, read_clean, write_clean
+from flantune.contamination.clean import KeptExamples, fold_of, leave_out, read_clean, write_clean
 from flantune.contamination.compare import compare
 from flantune.contamination.findings import Contamination, Settings
 from flantune.errors import ConfigError, FlantuneError
-from flantune.types import Sample
 
 
 @pytest.fixture
@@ -57,12 +56,6 @@ def test_kept_examples_slice_pickle_and_say_what_is_missing(sides):
     assert "without=[1, 3, 4]" in repr(kept)
     with pytest.raises(IndexError):
         kept[3]
-
-
-def test_clean_samples_are_the_test_rows_that_are_not_dirty():
-    rows = [("b", "test", 0), ("b", "test", 10), ("b", "dev", 0), ("c", "test", 0)]
-    samples = [Sample(task=t, split=s, row=r, template="t", shots=0, inputs="") for t, s, r in rows]
-    assert [(one.task, one.split, one.row) for one in clean_samples(samples, {"b": {0}})] == rows[1:]
 
 
 def test_another_fold_is_an_error_that_names_the_folds(tmp_path, report):

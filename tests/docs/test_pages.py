@@ -101,6 +101,13 @@ def test_words_are_one_way(page: Path):
 
 
 @each_page
+def test_lines_can_be_read_in_an_editor(page: Path):
+    """But for tables and pictures, which cannot be broken."""
+    lines = enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)
+    assert [number for number, line in lines if len(line) > 130 and not line.startswith(("|", "!["))] == []
+
+
+@each_page
 def test_pages_speak_of_no_machine_of_ours(page: Path):
     found = re.findall(r"(?:/work|/tmp|/home|/root|/Users)/\S*|localhost\S*|issue #?\d+", prose(page))
     assert [one for one in found if "localhost:8000" not in one] == []

@@ -185,10 +185,10 @@ def test_mcnemar_is_the_exact_binomial_test(gained, lost, same):
 
 
 def test_mcnemar_asks_each_row_once_by_the_majority_of_templates():
-    base = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    tuned = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    # One flip, of three templates and two rows: p of one coin.
-    assert mcnemar_p(base, tuned) == 1.0
+    base = np.array([[1.0, 0.0, 0.0]] * 10)
+    tuned = np.array([[1.0, 1.0, 0.0]] * 6 + [[0.0, 0.0, 0.0]] * 4)
+    # Six rows flip, all one way; the four that lose a template were wrong before.
+    assert mcnemar_p(base, tuned) == pytest.approx(2 / 2**6)
 
 
 def test_scores_above_chance():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -72,6 +73,24 @@ def test_a_torn_tail_is_passed_over_and_what_follows_is_kept(tmp_path, cut):
         key_of(0): "first",
         key_of(2): "third",
     }
+
+
+def test_what_is_added_after_a_full_disk_is_found_again(tmp_path, monkeypatch):
+    """A frame that was cut off ends what is read of its file, so nothing may be written behind it."""
+    store = ScoreStore(tmp_path)
+    store.add({key_of(0): "first"})
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(EvaluationError, match="No space left"):
+        store.add({key_of(1): "lost" * 20})
+    monkeypatch.undo()
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-7])
+    store.add({key_of(2): "third"})
+    assert [key_of(at) in ScoreStore(tmp_path) for at in range(3)] == [True, False, True]
 
 
 def test_a_flipped_bit_is_not_a_value(tmp_path):

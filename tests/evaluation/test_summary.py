@@ -512,6 +512,18 @@ def test_clean_scores_leave_out_what_training_overlaps_with(tmp_path):
     assert task["models"]["base"]["mean"]["value"] == pytest.approx(matrix(base).mean())
 
 
+@pytest.mark.parametrize(("flagged", "left"), [({0}, 8), ({1}, 8), ({0, 5, 8}, 0)])
+def test_a_question_that_counts_once_is_clean_or_not_as_a_whole(tmp_path, flagged, left):
+    """The score of a group stands in its first row: with that row alone left out, the others would have none."""
+    rows = [question(row, f"{row // 4}/0", right=row != 5) for row in range(12)]
+    write_run(tmp_path, {"t": rows}, {"t": rows})
+    fold = FoldInput(name="f", clusters=("c",), unseen=("t",), flagged={"t": frozenset(flagged)})
+    (task,) = conclude(tmp_path, folds=[fold], tasks=[info(metrics=("group_exact_match",))])["tasks"]
+    clean = task["clean"]
+    assert (clean["examples"], clean["flagged"]) == (left, 12 - left)
+    assert clean["base"] is None if left == 0 else clean["base"]["value"] == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(("flagged", "clean"), [(None, None), ({}, (30, 0)), ({"t": frozenset(range(30))}, (0, 30))])
 def test_nobody_looked_is_not_the_same_as_nothing_found(tmp_path, flagged, clean):
     samples = grid(30, "a", 0.5, seed=0)

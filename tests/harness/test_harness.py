@@ -273,6 +273,12 @@ def test_metrics_over_all_answers_are_those_of_the_libraries_that_the_harness_ca
     assert mean.value == scores.point("bleu,none") and mean.se > 0
 
 
+def test_a_written_answer_to_a_question_without_a_right_one_is_worth_nothing(folder):
+    part = read(folder, WRITE.partition("filter_list")[0] + "metric_list: [{metric: bleu}, {metric: chrf}]\n").part
+    scores = grade_part(part, [sample(prediction="the red apple on a table", references=())], LM_EVAL)
+    assert scores.point("bleu,none") == scores.point("chrf,none") == 0.0
+
+
 def test_f1_and_mcc_are_over_all_questions(folder):
     text = CHOICE.replace("doc_to_choice: choices", "doc_to_choice: ['no', 'yes']")
     text = text.replace("doc_to_target: label", "doc_to_target: '{{label % 2}}'").replace("acc_norm", "f1")

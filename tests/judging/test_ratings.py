@@ -141,6 +141,13 @@ class TestComparisons:
         )
         assert old[0].key != new[0].key
 
+    def test_answers_to_other_words_under_one_name_are_not_compared(self):
+        changed = [Answer(id="0", prompt="p0, reworded", model="c", answer="x")]
+        pairs = comparisons([*many(2), *changed], seed=0)
+        assert {frozenset((pair.left.model, pair.right.model)) for pair in pairs} == {frozenset("ab")}
+        with pytest.raises(EvaluationError, match="two models"):
+            comparisons([*many(1)[:1], *changed], seed=0)
+
     def test_one_model_cannot_be_compared(self):
         with pytest.raises(EvaluationError, match="two models"):
             comparisons(many(3, models=("a",)), seed=0)
@@ -234,6 +241,19 @@ class TestSummary:
         assert (found.prompts, found.wins, found.ties, found.losses) == (12, 18, 3, 3)
         assert found.win_rate == pytest.approx((9 + 3 * 0.25) / 12)
         assert (summary.raters, summary.agreement, summary.rated) == (("x", "y"), 0.75, 12)
+
+    def test_raters_whose_shares_do_not_quite_add_up_to_a_half_make_equals(self):
+        won = (4, 1, 6, 5, 5, 4, 5, 4, 5, 3, 4, 3, 1, 0, 5, 4, 1, 1, 3, 2, 0, 0)
+        assert sum(won) * 2 == 6 * len(won)
+        pairs = comparisons(many(len(won)), seed=0)
+        ratings = [
+            one
+            for rater in range(6)
+            for one in rated(pairs, lambda at, rater=rater: "a" if rater < won[at] else "b", rater=str(rater))
+        ]
+        [found] = summarize(pairs, ratings).pairs
+        assert (found.model, found.verdict, found.wins, found.losses) == ("a", "undecided", 66, 66)
+        assert found.win_rate == pytest.approx(0.5)
 
     def test_a_rater_who_only_looks_at_the_side_is_visible(self):
         pairs = comparisons(many(60), seed=0)

@@ -8,7 +8,11 @@ import torch
 from tests.models.families import DECODERS, build
 from tests.models.test_forward import made_up, packed
 
+from flantune.config import ModelSettings
+from flantune.evaluation.scoring import scoring_mode
 from flantune.models import last_layer
+from flantune.models.adapters import attach_adapter
+from flantune.models.arithmetic import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.last_layer import find_parts, only_at
 
@@ -56,6 +60,30 @@ def test_scores_and_gradients_are_those_of_the_whole_layer(lm, tokenizer, monkey
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
+def test_an_adapted_layer_is_cut_short_with_its_adapters(tokenizer, monkeypatch):
+    pytest.importorskip("peft")
+    made = attach_adapter(build(DECODERS[0], tokenizer), ModelSettings(adapter="lora"), seed=1)
+    for name, weight in made.model.named_parameters():
+        if "lora_B" in name:
+            weight.data.normal_(std=0.3, generator=torch.Generator().manual_seed(2))
+    assert {part.name for part in find_parts(made)} == {"q_proj", "o_proj", "mlp"}
+    pack = packed(made, made_up(len(tokenizer), [(60, (5,)), (33, (9,))]), [[0, 1]])
+    cut = _scored(made, pack)
+    monkeypatch.setattr(last_layer, "find_parts", lambda _: [])
+    whole = _scored(made, pack)
+    assert len(cut[1]) == len(whole[1]) > 0
+    for left, right in zip([cut[0], *cut[1]], [whole[0], *whole[1]], strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
+
+
+def test_parts_found_while_other_forms_stand_in_are_parts_of_the_model(tokenizer):
+    made = build(DECODERS[0], tokenizer)
+    with scoring_mode(made):
+        parts = find_parts(made)
+    assert {part.name for part in parts} == {"q_proj", "o_proj", "mlp"}
+    assert {id(part.parent) for part in parts} <= {id(module) for module in made.model.modules()}
+
+
 def test_fewer_tokens_go_through_the_feed_forward_part(tokenizer):
     made = build(DECODERS[0], tokenizer)
     seen = []
@@ -73,9 +101,8 @@ def test_inputs_kept_only_are_computed_again_as_they_were(tokenizer):
     pack = packed(made, made_up(len(tokenizer), [(60, (5,)), (33, (9,))]), [[0, 1]])
     expected = _scored(made, pack)
     made.model.train()
-    made.model.gradient_checkpointing_enable({"use_reentrant": False})
-    found = _scored(made, pack)
-    made.model.gradient_checkpointing_disable()
+    with TrainingForm(made, is_lean=False, keeps_inputs_only=True).in_place():
+        found = _scored(made, pack)
     for left, right in zip(found[1], expected[1], strict=True):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 

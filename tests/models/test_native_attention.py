@@ -165,6 +165,31 @@ def test_any_layout_in_memory(program):
         assert torch.equal(natively(laid, None, rule, lengths, lengths), expected)
 
 
+def test_a_window_that_nobody_outgrows_is_none(program):
+    lengths = [300, 40]
+    found = []
+    for window in (0, 340, 2**40):
+        lines = lines_of(lengths, lengths, 2, 2, 16)
+        out = natively(lines, None, Rule(scale=0.3, is_causal=True, window=window), lengths, lengths)
+        found.append([out, *torch.autograd.grad(out.square().sum(), lines)])
+    for other in found[1:]:
+        assert all(torch.equal(left, right) for left, right in zip(found[0], other, strict=True))
+
+
+def test_tokens_before_the_first_segment_are_of_none(program):
+    rule, lengths = Rule(scale=0.3, is_causal=True), [3, 40, 17]
+    lines, bias = lines_of(lengths, lengths, 2, 2, 16), random(2, 101, seed=3)
+    behind = [line.detach()[3:].requires_grad_() for line in lines]
+    found = []
+    for given, cu in ((lines, ends(lengths)[1:]), (behind, ends(lengths[1:]))):
+        with native.in_use():
+            out = segment_attention(*given, cu_query=cu, cu_key=cu, rule=rule, bias=bias)
+        grads = torch.autograd.grad(out.square().sum(), [*given, bias])
+        found.append([line[-len(behind[0]) :] for line in (out, *grads[:3])] + [grads[3]])
+        assert not out[: -len(behind[0])].any()
+    assert all(torch.equal(left, right) for left, right in zip(*found, strict=True))
+
+
 def test_a_number_that_is_none_is_not_hidden(program):
     rule, lengths = Rule(scale=0.3, is_causal=True), [40, 30]
     lines = [line.detach().clone() for line in lines_of(lengths, lengths, 1, 1, 16)]
@@ -179,6 +204,7 @@ def test_what_it_cannot_do_is_left_to_pytorch(program):
     lines = lines_of([5], [5], 1, 1, 16)
     with native.in_use():
         assert not native.is_for(*narrow, rule)
+        assert not native.is_for(*lines[:2], lines_of([5], [5], 1, 1, 32)[2], rule)
         assert not native.is_for(*double, rule)
         assert not native.is_for(*lines, Rule(scale=0.3, is_causal=True, dropout=0.1))
         assert native.is_for(*lines, rule)
@@ -225,6 +251,15 @@ def test_a_cache_folder_that_cannot_be_written_is_told(forgotten, tmp_path, monk
     (tmp_path / "cache").write_text("a file", encoding="utf-8")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert "cannot be written" in native.why_not_native(torch.float32)
+
+
+def test_without_a_home_folder_the_reason_says_so(forgotten, monkeypatch):
+    def nobody() -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(native_build.Path, "home", nobody)
+    assert "home directory" in native.why_not_native(torch.float32)
 
 
 def test_wrong_numbers_are_found_before_they_are_used(program, forgotten, monkeypatch):

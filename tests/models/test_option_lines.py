@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 
+from flantune.errors import ModelError
 from flantune.evaluation.scoring import scoring_mode
 from flantune.models import option_lines
 from flantune.models.load import LanguageModel
@@ -91,6 +92,13 @@ def test_lines_give_the_scores_of_each_option_alone(kind, longest, options, abso
 @pytest.mark.parametrize("kind", KINDS)
 def test_lines_are_found_right_for_t5_and_its_kin(kind, tokenizer):
     assert scoring_layout(make(kind, tokenizer)).layout == "line"
+
+
+def test_a_model_without_a_start_token_is_an_error(tokenizer):
+    made = make("t5", tokenizer)
+    made.model.config.decoder_start_token_id = None
+    with pytest.raises(ModelError, match="decoder_start_token_id"):
+        scoring_layout(made)
 
 
 def test_other_arithmetic_keeps_to_padded_rows(tokenizer):

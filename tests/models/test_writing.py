@@ -16,7 +16,6 @@ from flantune.models import writers
 from flantune.models.decoding import Decoding, TextWatch, cut_at_stop
 from flantune.models.generate import generate, write
 from flantune.models.generation_check import _known, writing_method
-from flantune.models.prefixes import SHORTEST, prefix_groups
 from flantune.models.sampling import choose_tokens, draw_key
 
 STEPS = 12
@@ -329,30 +328,6 @@ class TestTextWatch:
         for _ in range(200):
             watch.push(half)
         assert max(seen) <= 40
-
-
-class TestPrefixGroups:
-    def test_every_prompt_once_and_prefixes_really_shared(self):
-        rng = np.random.default_rng(1)
-        heads = [rng.integers(0, 9, 30) for _ in range(3)]
-        prompts = [np.concatenate([heads[at % 3], rng.integers(0, 9, 1 + at % 5)]) for at in range(20)]
-        prompts += [rng.integers(0, 9, 4) for _ in range(5)]
-        groups = prefix_groups(prompts)
-        assert sorted(at for group in groups for at in group.members) == list(range(len(prompts)))
-        for group in groups:
-            shared = {tuple(prompts[at][: group.length]) for at in group.members}
-            assert len(shared) == 1
-            assert all(len(prompts[at]) > group.length for at in group.members)
-            assert group.length == 0 or group.length >= SHORTEST
-        assert sorted(len(group.members) for group in groups if group.length) == [6, 7, 7]
-
-    def test_many_alike_do_not_nest_too_deep(self):
-        prompts = [np.arange(length) for length in range(1, 3_000)]
-        groups = prefix_groups(prompts)
-        assert sum(len(group.members) for group in groups) == len(prompts)
-
-    def test_nothing_in_nothing_out(self):
-        assert prefix_groups([]) == ()
 
 
 def test_between_two_answers_the_model_is_as_it_was(lm):

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.packing.forests import SHORTEST, STEP, cut_forest, forest, forest_order
+from flantune.packing.forests import SHORTEST, STEP, cut_forest, forest
+from flantune.packing.starts import token_order
 from flantune.types import EncodedPrompt
 
 
@@ -32,7 +33,7 @@ def test_each_token_sees_its_own_text_and_nothing_else(drawn, known):
         )
         for start, rest, options in drawn
     ]
-    order = forest_order([unit.inputs for unit in units])
+    order = token_order([unit.inputs for unit in units])
     units = [units[at] for at in order]
     laid = forest(units, known=known)
     assert len(laid.tokens) % (STEP // 2) == 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.training.small import SIZES, make_batches, make_lm
 
 from flantune.packing.bins import longest_prefix
 from flantune.packing.shares import GOOD_BALANCE, assign, balance, cut_finer, filler, layout_cost, pack_cost
@@ -33,17 +35,21 @@ def test_the_busiest_has_little_more_than_its_share(costs, processes):
     sizes=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=40),
     processes=st.integers(1, 4),
     sides=st.integers(1, 2),
+    is_padded=st.booleans(),
 )
-def test_cutting_finer_keeps_every_row_and_evens_the_work(sizes, processes, sides):
+def test_cutting_finer_keeps_every_row_and_evens_the_work(sizes, processes, sides, is_padded):
     array = np.array(sizes, dtype=np.int32)[:, :sides]
     groups = longest_prefix(array, max_rows=8, capacity=64)
-    cut = cut_finer(groups, array, processes=processes)
+    cut = cut_finer(groups, array, processes=processes, is_padded=is_padded)
     rows = sorted(tuple(row) for group in groups for row in group)
     assert sorted(tuple(row) for group in cut for row in group) == rows
     if processes == 1:
         assert cut == groups
-    widths = [[array[list(row)].sum(axis=0) for row in group] for group in cut]
-    found = [layout_cost(len(group), np.max(group, axis=0).tolist()) for group in widths]
+    if is_padded:
+        widths = [[array[list(row)].sum(axis=0) for row in group] for group in cut]
+        found = [layout_cost(len(group), np.max(group, axis=0).tolist()) for group in widths]
+    else:
+        found = [sum(layout_cost(1, array[at].tolist()) for row in group for at in row) for group in cut]
     shares = assign(found, processes)
     if balance(found, shares) < GOOD_BALANCE:
         busiest = max(shares, key=lambda share: sum(found[at] for at in share))
@@ -57,9 +63,18 @@ def test_attention_makes_wide_rows_dearer_than_many_narrow_ones():
     assert layout_cost(1, [100, 50], hidden_size=100) > layout_cost(1, [150], hidden_size=100) - 150 * 150
 
 
-def test_filler_asks_for_nothing():
-    from tests.training.small import make_batches, make_lm
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_without_padding_prompts_cost_the_same_however_they_lie(architecture):
+    lm = make_lm(architecture)
+    layouts = [make_batches(lm, sizes=SIZES.model_copy(update={"enabled": given})).batch(0) for given in (True, False)]
+    first, second = (sum(pack_cost(pack, is_padded=False) for pack in batch.packs) for batch in layouts)
+    assert first == second
+    prompts = [layouts[0].counts.input_tokens, layouts[0].counts.target_tokens]
+    linear = layout_cost(1, prompts) - layout_cost(1, prompts, hidden_size=0)
+    assert linear < first < sum(pack_cost(pack) for pack in layouts[0].packs)
 
+
+def test_filler_asks_for_nothing():
     for architecture in ("llama", "t5"):
         pack = make_batches(make_lm(architecture)).batch(0).packs[0]
         empty = filler(pack)
@@ -68,8 +83,6 @@ def test_filler_asks_for_nothing():
 
 
 def test_two_processes_get_the_prompts_of_one():
-    from tests.training.small import make_batches, make_lm
-
     lm = make_lm("t5")
     one, two = make_batches(lm), make_batches(lm)
     two.processes = 2

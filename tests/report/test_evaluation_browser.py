@@ -77,6 +77,15 @@ def test_the_page_carries_no_more_than_its_budget(folder):
     assert browser.total == 8 and 1 <= browser.shown < 8 and len(browser.script()) < 4_000
 
 
+def test_an_interval_is_copied_and_sorted_in_points(folder):
+    page = (folder / "report.html").read_text()
+    for name in ("averages", "parts-mmlu_direct"):
+        table = page[page.index(f'id="{name}"') :].split("</table>")[0]
+        for row in re.findall(r"<tr>.*?</tr>", table.split("<tbody>")[1], re.DOTALL):
+            value, text = re.findall(r'<td class="num muted" data-v="([^"]*)">([^<]*)<', row)[0]
+            assert f"{float(value):.1f}" == text.split(" to ")[0], row
+
+
 @pytest.fixture(scope="module")
 def seen(folder, tmp_path_factory):
     if CHROMIUM is None:

@@ -15,7 +15,9 @@ from flantune.errors import SourceError
 from flantune.evaluation.samples import read_samples, write_samples
 from flantune.report import write_report
 from flantune.report.page import render_report
+from flantune.report.results import Estimate, Verdict
 from flantune.report.run_files import read_run
+from flantune.report.verdict import verdict_sentence
 
 SECTIONS = ["verdict", "figures", "tables", "mixture", "training", "samples", "dropped", "setup"]
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -185,6 +187,15 @@ def test_is_as_ready_to_say_worse_as_better(make_run, gain, direction, badge, se
     text = words(render_report(read_run(folder)))
     assert badge in text
     assert sentence in text
+
+
+def test_every_minus_of_the_verdict_is_one():
+    difference = Estimate(-0.028, -0.199, 0.144)
+    told = "from 39.6 to 36.8 (-2.8 points, 95% interval -19.9 to +14.4; chance 40.0): zero-shot undecided."
+    verdict = Verdict(
+        text=told, direction="undecided", base=None, tuned=None, difference=difference, chance=None, tasks=1, clusters=1
+    )
+    assert verdict_sentence(verdict) == told.replace("(-2.8", "(−2.8").replace(" -19.9", " −19.9")
 
 
 def test_empty_folder_says_what_is_missing(tmp_path):

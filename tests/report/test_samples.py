@@ -45,7 +45,7 @@ def test_shows_the_best_and_the_worst_template(run_folder):
 
 
 def test_takes_the_four_outcomes_in_turn(make_run):
-    for group in collect_samples(read_run(make_run(rows=300, shots=(0,)))).groups:
+    for group in collect_samples(read_run(make_run(rows=150, shots=(0,)))).groups:
         for template in {row["t"] for row in group["rows"]}:
             ours = [row["c"] for row in group["rows"] if row["t"] == template]
             assert len(ours) <= MOST_ROWS

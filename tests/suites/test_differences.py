@@ -13,13 +13,13 @@ from flantune.evaluation.bleu import bleu_statistics, corpus_bleu
 from flantune.evaluation.normalized_average import SCORES
 from flantune.evaluation.seeds import over_seeds
 from flantune.harness.filters import NO_FILTER
-from flantune.harness.grading import HarnessTextGrader
+from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
 from flantune.scoring_protocols import PRESETS
 from flantune.suites.differences import compare, compare_flan2022, comparisons, with_false_discovery_rates
 from flantune.suites.grading import OptionGrader, TextGrader
 from flantune.suites.scores import PartScores
 from flantune.suites.suite import Part
-from flantune.suites.summary import Measurement, ModelMeasurements
+from flantune.suites.summary import Measurement, ModelMeasurements, score_results
 from flantune.training_record import Seen
 from flantune.types import Counts, Prompt
 
@@ -109,6 +109,22 @@ def test_a_metric_that_is_no_mean_is_compared_on_the_same_redrawn_questions():
     assert same.difference.value == 0.0 and same.bootstrap is None
 
 
+def test_a_correlations_difference_may_be_more_than_one():
+    grader = HarnessOptionGrader(names=("mcc",), golds={})
+    of = replace(part(grader=grader), headline="mcc,none")
+    truth = np.arange(40) % 2
+
+    def noted(said) -> PartScores:
+        notes = np.stack([truth, said], axis=1).astype(float)
+        return PartScores(
+            part=of, rows=tuple(range(40)), values={}, unparsed=0.0, ties=0, rules={}, notes={"mcc,none": notes}
+        )
+
+    worse, better = np.where(np.arange(40) < 4, truth, 1 - truth), np.where(np.arange(40) < 4, 1 - truth, truth)
+    found = compare([noted(worse)], [noted(better)], metric="mcc,none", confidence=0.95).difference
+    assert found.value == pytest.approx(1.6) and found.low < found.value < found.high
+
+
 def test_models_without_a_question_in_common_are_not_compared():
     other = replace(graded(part(), coins(0.5)), rows=tuple(range(100, 140)))
     with pytest.raises(EvaluationError, match="no question in common"):
@@ -167,6 +183,15 @@ def test_rates_cover_what_was_new_to_both_models_and_not_the_average_of_it():
         scipy.stats.false_discovery_control([one.difference.p for one in new])
     )
     assert len({one.questions_sha256 for one in rated}) == 7
+
+
+def test_a_benchmark_of_which_a_question_could_not_be_asked_is_not_complete():
+    model = measured("base", {"gsm8k_cot": [graded(part(), coins(0.5))]})
+    (one,) = model.by_score["gsm8k_cot"]
+    lossy = replace(model, by_score={"gsm8k_cot": [replace(one, counts=Counts(prompts_dropped=1))]})
+    for asked, is_complete in ((model, True), (lossy, False)):
+        (found,) = score_results(asked, missing=(), limit=0, confidence=0.95)
+        assert found.is_complete is is_complete
 
 
 def evaluation(*models: str, seed=0, rate=0.6, first="base") -> dict:

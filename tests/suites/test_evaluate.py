@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from flantune import evaluation_questions
 from flantune.cli.main import cli
 from flantune.config import DataSettings
-from flantune.errors import ConfigError, LeakError
+from flantune.errors import ConfigError, FlantuneError, LeakError
 from flantune.evaluating import EvaluationRequest, evaluate_models
 from flantune.evaluation import writing
 from flantune.evaluation.samples import read_samples
@@ -170,6 +171,7 @@ def test_a_benchmark_the_model_was_trained_on_is_refused_before_anything_is_load
         evaluate_models(request(world, tmp_path / "out", tuned, suites=("gsm8k",)))
     assert "gsm8k_cot/main" in str(error.value) and '"grade_school"' in str(error.value)
     assert "--allow-seen" in error.value.hint
+    assert not (tmp_path / "out").exists()
 
 
 def test_forced_it_is_labeled_seen_everywhere(world, tuned, tmp_path):
@@ -221,6 +223,40 @@ def test_tasks_of_ones_own_are_measured_in_all_their_templates(models, tmp_path)
     assert results.tasks[0].protocol == PRESETS["flan2021"].fingerprint and results.is_reportable
 
 
+def test_tasks_that_cannot_be_measured_are_named_and_nothing_is_reportable(models, tmp_path):
+    (tmp_path / "colors.toml").write_text(TASK)
+    (tmp_path / "absent.toml").write_text(TASK.replace('"colors', '"absent'))
+    (tmp_path / "untested.toml").write_text(TASK.replace('"colors"', '"untested"').replace('test = "all[10:]"\n', ""))
+    rows = [{"text": f"The {n} is red", "label": n % 2} for n in range(12)]
+    (tmp_path / "colors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = {
+        names: EvaluationRequest(
+            models=(str(models["llama"]),),
+            out=tmp_path / "out",
+            data=DataSettings(tasks=tuple(str(tmp_path / f"{name}.toml") for name in names), missing="skip"),
+        )
+        for names in (("colors", "absent", "untested"), ("untested",))
+    }
+    results = evaluate_models(asked["colors", "absent", "untested"])
+    assert [one.task for one in results.tasks] == ["colors"] and not results.is_reportable
+    assert [one.score for one in results.missing] == ["absent", "untested"]
+    assert results.missing[0].needs == "its data: no such file"
+    assert "untested: not measured; needs test rows." in (tmp_path / "out/report.html").read_text()
+    with pytest.raises(ConfigError, match=r"nothing to measure:\n  untested:\n    test rows"):
+        evaluate_models(asked[("untested",)])
+
+
+def test_a_harness_task_of_a_benchmarks_name_is_not_averaged_with_it(world, models, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"q": "1+1?", "a": "2"}\n')
+    (tmp_path / "task.yaml").write_text(
+        "task: gsm8k_cot\ndataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\n"
+        "doc_to_text: q\ndoc_to_target: a\n"
+    )
+    values = {"suites": ("gsm8k",), "harness": (tmp_path / "task.yaml",)}
+    with pytest.raises(ConfigError, match='"gsm8k_cot" is the name of a benchmark'):
+        evaluate_models(request(world, tmp_path / "out", models["llama"], **values))
+
+
 TASK = """
 name = "colors"
 clusters = ["colors"]
@@ -259,10 +295,11 @@ def test_without_anything_to_measure_it_says_so(models, tmp_path):
         evaluate_models(EvaluationRequest(models=(str(models["llama"]),), out=tmp_path))
 
 
-def test_two_models_of_one_name_are_told_apart(world, models, tmp_path):
-    shutil.copytree(models["other"], tmp_path / "llama")
-    results = evaluate_models(request(world, tmp_path / "out", models["llama"], tmp_path / "llama", suites=("gsm8k",)))
-    assert [model.name for model in results.models] == ["llama", "llama (2)"]
+@pytest.mark.parametrize("name", ["llama", "Llama"])
+def test_two_models_whose_folders_would_be_one_are_told_apart(world, models, tmp_path, name):
+    shutil.copytree(models["other"], tmp_path / name)
+    results = evaluate_models(request(world, tmp_path / "out", models["llama"], tmp_path / name, suites=("gsm8k",)))
+    assert [model.name for model in results.models] == ["llama", f"{name} (2)"]
     assert len(list((tmp_path / "out/models").iterdir())) == 2
 
 
@@ -272,8 +309,10 @@ def test_the_command_line_prints_a_table_or_json_and_says_what_is_missing(world,
     assert done.exit_code == 1 and "gsm8k_cot" in done.output and "Not reportable" in done.output
     done = CliRunner().invoke(cli, [*call, "--out", str(tmp_path), "--json"])
     assert json.loads(done.stdout)["scores"][0]["score"] == "gsm8k_cot"
-    done = CliRunner().invoke(cli, ["evaluate", str(models["llama"]), "--suite", "bbh", "--data", str(tmp_path)])
-    assert isinstance(done.exception, ConfigError | Exception) and "bbh_cot_prompts" in str(done.exception)
+    empty = [*call[:2], "--suite", "bbh", "--data", str(tmp_path), "--out", str(tmp_path / "new")]
+    done = CliRunner().invoke(cli, empty)
+    assert isinstance(done.exception, FlantuneError) and "bbh_cot_prompts" in str(done.exception)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
@@ -299,9 +338,16 @@ def test_contextual_calibration_takes_texts_of_the_users_own(world, models, tmp_
     assert read[0][0].scores == read[1][0].scores and read[0][0].baselines != read[1][0].baselines
 
 
-@pytest.mark.parametrize("values", [{"content_free": ("x",)}, {"domain_premise": "x"}])
-def test_texts_without_their_normalization_are_refused(world, models, tmp_path, values):
-    with pytest.raises(ConfigError, match="says nothing without its normalization"):
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        ({"content_free": ("x",)}, "its normalization"),
+        ({"domain_premise": "x"}, "its normalization"),
+        ({"harness_out": Path("x")}, "--harness"),
+    ],
+)
+def test_options_without_what_they_are_for_are_refused(world, models, tmp_path, values, what):
+    with pytest.raises(ConfigError, match=f"says nothing without {what}"):
         evaluate_models(request(world, tmp_path, models["llama"], **values))
 
 

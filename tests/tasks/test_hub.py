@@ -249,6 +249,45 @@ class TestFetch:
         assert fetch_to_mirror(["me/numbers:small"], tmp_path, max_rows=3)[0].was_there
         assert fetch_to_mirror(["me/numbers:small"], tmp_path)[0].rows == 10
 
+    def test_a_mirror_with_fewer_rows_than_a_task_reads_is_not_taken_for_whole(
+        self, tmp_path: Path, load_text: Callable[..., Task], small_hub: list[dict[str, Any]]
+    ) -> None:
+        mirror = tmp_path / "mirror"
+        fetch_to_mirror(["me/numbers:small"], mirror, max_rows=4)
+        with pytest.raises(MissingDataError) as caught:
+            prepare_task(load_text(TASK, mirror=mirror), cache=tmp_path / "cache")
+        told = "the mirror has the first 4 rows of me/numbers (small), split train; the task reads all"
+        assert caught.value.message == f"task numbers: {told}"
+        assert "flantune fetch" in caught.value.hint
+        front = TASK.replace("train[:-2]", "train[:3]").replace("train[-2:]", "train[3:4]")
+        short = load_text(front.replace('"validation"', '"validation[:4]"'), mirror=mirror)
+        assert len(prepare_task(short, cache=tmp_path / "cache").stores["train"]) == 3
+        fetch_to_mirror([load_text(TASK)], mirror)
+        assert len(prepare_task(load_text(TASK, mirror=mirror), cache=tmp_path / "cache").stores["train"]) == 8
+
+    def test_killed_before_the_file_is_there_it_is_fetched_again(
+        self, tmp_path: Path, small_hub: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A file without a note would be taken for the user's own, and for whole."""
+        rename = Path.replace
+
+        def killed(path: Path, target: Path) -> Path:
+            if target.suffix == ".parquet":
+                raise KeyboardInterrupt
+            return rename(path, target)
+
+        def kill(max_rows: int) -> list[str]:
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr(Path, "replace", killed)
+                fetch_to_mirror(["me/numbers:small"], tmp_path, max_rows=max_rows)
+            return sorted(path.name for path in (tmp_path / "me/numbers/small").iterdir())
+
+        assert kill(4) == ["fetched.json"]
+        assert [one.rows for one in fetch_to_mirror(["me/numbers:small"], tmp_path, max_rows=4)] == [4, 4]
+        assert kill(0) == ["fetched.json", "validation.parquet"]
+        (train, _) = fetch_to_mirror(["me/numbers:small"], tmp_path)
+        assert (train.rows, train.was_there) == (10, False)
+
     def test_a_failure_does_not_stop_the_others_and_leaves_nothing_half_written(
         self, tmp_path: Path, small_hub: list[dict[str, Any]]
     ) -> None:

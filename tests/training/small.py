@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -82,6 +84,28 @@ def tune_small(folder: Path, lm: LanguageModel, chosen: TrainingSettings, **chan
 
     values = {"batches": make_batches(lm), "seed": 3, "fingerprint": "small", **changes}
     return tune(lm, values.pop("batches"), chosen, folder=folder, **values)
+
+
+class StoppedError(Exception):
+    """Stands for whatever ends a process; unlike it, it lets the test go on."""
+
+
+def stop_at(step: int | None, error: type[BaseException] = StoppedError) -> Callable:
+    def listen(progress) -> None:
+        if progress.step == step:
+            raise error
+
+    return listen
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def timeless_lines(folder: Path) -> list[dict]:
+    """Without what the clock says."""
+    timed = ("seconds", "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share")
+    return [{key: value for key, value in line.items() if key not in timed} for line in lines(folder)]
 
 
 def weights_digest(lm: LanguageModel) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 # Forked from a server that has imported everything: as good as fresh, without seconds of imports each.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.training.team", "tests.training.small", "flantune.training.loop"])
+PROCESSES.set_forkserver_preload(["tests.training.team", "tests.training.small", "flantune.training.loop", "peft"])
 
 
 @dataclass

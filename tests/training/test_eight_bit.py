@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from tests.training.small import make_lm, settings, tune_small, weights_digest
+from tests.training.small import StoppedError, make_lm, settings, stop_at, tune_small, weights_digest
 
 from flantune.errors import TrainingError
 from flantune.training.optimizers import build_optimizer, optimizer_tensors
@@ -16,22 +16,14 @@ pytest.importorskip("bitsandbytes")
 LEAN = settings(optimizer="adamw8bit", weight_decay=0.01, steps=6, checkpoint_every=3)
 
 
-class StoppedError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("architecture", ["llama", "t5"])
 def test_resumed_equals_straight_to_the_bit(tmp_path, architecture):
     straight = make_lm(architecture, width=64)
     tune_small(tmp_path / "straight", straight, LEAN)
 
-    def stop(progress):
-        if progress.step == 4:
-            raise StoppedError
-
     stopped = make_lm(architecture, width=64)
     with pytest.raises(StoppedError):
-        tune_small(tmp_path / "stopped", stopped, LEAN, progress=stop)
+        tune_small(tmp_path / "stopped", stopped, LEAN, progress=stop_at(4))
     resumed = make_lm(architecture, width=64)
     tune_small(tmp_path / "stopped", resumed, LEAN)
     assert weights_digest(resumed) == weights_digest(straight) != weights_digest(make_lm(architecture, width=64))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import safetensors
-from tests.training.small import make_lm, settings, tune_small, weights_digest
+from tests.training.small import StoppedError, make_lm, settings, stop_at, tune_small, weights_digest
 
 from flantune.errors import TrainingError
 from flantune.training.freezing import freeze
@@ -52,6 +52,17 @@ def test_a_pattern_that_means_nothing_is_an_error(pattern, hint):
     assert hint in caught.value.hint or "did you mean" in caught.value.hint
 
 
+def test_freezing_again_changes_nothing():
+    """As when a program goes on with the model of a run that it stopped."""
+    model = make_lm("llama").model
+    once = freeze(model, ["layers.0", "norms"])
+    assert (
+        freeze(model, ["layers.0", "norms"]) == once == {n for n, w in model.named_parameters() if not w.requires_grad}
+    )
+    with pytest.raises(TrainingError, match="every weight is frozen"):
+        freeze(model, ["layers.1", "embeddings"])
+
+
 def test_freezing_everything_is_an_error():
     with pytest.raises(TrainingError, match="every weight is frozen"):
         frozen("llama", "*")
@@ -69,15 +80,8 @@ def test_frozen_weights_stay_and_are_not_stored_and_the_run_resumes(tmp_path, ar
     with safetensors.safe_open(tmp_path / "one/checkpoints/step-00000004/model.safetensors", "pt") as stored:
         assert set(stored.keys()) == set(before) - kept
 
-    class StoppedError(Exception):
-        pass
-
-    def stop(progress):
-        if progress.step == 3:
-            raise StoppedError
-
     with pytest.raises(StoppedError):
-        tune_small(tmp_path / "two", make_lm(architecture), chosen, progress=stop)
+        tune_small(tmp_path / "two", make_lm(architecture), chosen, progress=stop_at(3))
     resumed = make_lm(architecture)
     tune_small(tmp_path / "two", resumed, chosen)
     assert weights_digest(resumed) == weights_digest(lm)

@@ -52,6 +52,16 @@ def test_a_line_torn_by_a_kill_goes(tmp_path):
     assert steps(path) == [1]
 
 
+def test_a_task_may_be_named_by_any_signs(tmp_path):
+    """Some of them are ends of lines to Unicode."""
+    first = Window().after(step(1, tasks={"a\u2028b\x85": TaskLoss(nll=4.0, target_tokens=2)}))
+    log = MetricsLog(tmp_path, after=0)
+    log.write(first.line(step=1, cursor=10, seconds=2.0))
+    log.write(line(2))
+    log.close()
+    assert [entry["step"] for entry in read_metrics(tmp_path / "metrics.jsonl", up_to=2)] == [1, 2]
+
+
 def test_a_run_that_starts_afresh_forgets_the_lines_no_checkpoint_vouches_for(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(json.dumps(line(1)) + "\n")
     MetricsLog(tmp_path, after=0).close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import os
 import signal
 from contextlib import suppress
@@ -14,33 +13,24 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training.small import ARCHITECTURES, SIZES, make_batches, make_lm, settings, tune_small, weights_digest
+from tests.training.small import (
+    ARCHITECTURES,
+    SIZES,
+    StoppedError,
+    lines,
+    make_batches,
+    make_lm,
+    settings,
+    stop_at,
+    timeless_lines,
+    tune_small,
+    weights_digest,
+)
 
 import flantune.training
 from flantune.errors import TrainingError
 from flantune.models.forward import target_logprobs
 from flantune.training.loop import tune
-
-
-def lines(folder: Path) -> list[dict]:
-    return [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def without_times(entries: list[dict]) -> list[dict]:
-    timed = ("seconds", "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share")
-    return [{key: value for key, value in entry.items() if key not in timed} for entry in entries]
-
-
-class Stop(Exception):  # noqa: N818 - no error
-    """Stands for whatever ends a process; unlike it, it lets the test go on."""
-
-
-def stop_at(step: int, error: type[BaseException] = Stop):
-    def progress(told):
-        if told.step == step:
-            raise error
-
-    return progress
 
 
 class Recording:
@@ -62,13 +52,13 @@ def test_resumed_equals_straight(tmp_path, architecture, optimizer):
     straight = make_lm(architecture)
     expected = tune_small(tmp_path / "straight", straight, chosen)
     for step in (2, 5):
-        with pytest.raises(Stop):
+        with pytest.raises(StoppedError):
             tune_small(tmp_path / "resumed", make_lm(architecture), chosen, progress=stop_at(step))
     resumed = make_lm(architecture, seed=99)
     # No checkpoint yet at step 2: the third start begins with the model it is given, the first one's.
     found = tune_small(tmp_path / "resumed", resumed, chosen)
     assert weights_digest(resumed) == weights_digest(straight)
-    assert without_times(lines(tmp_path / "resumed")) == without_times(lines(tmp_path / "straight"))
+    assert timeless_lines(tmp_path / "resumed") == timeless_lines(tmp_path / "straight")
     assert [entry["step"] for entry in lines(tmp_path / "resumed")] == [2, 4, 6, 7]
     timeless = {"seconds": 0, "data_wait_seconds": 0, "tokens_per_s": 0, "peak_memory_bytes": 0}
     assert replace(found, **timeless) == replace(expected, **timeless)
@@ -82,7 +72,7 @@ def test_trap_11_a_resume_skips_and_repeats_no_data(tmp_path, architecture):
     used = []
     for step in (3, 6, None):
         stream = Recording(make_batches(make_lm(architecture)))
-        with suppress(Stop):
+        with suppress(StoppedError):
             tune_small(tmp_path / "resumed", make_lm(architecture), chosen, batches=stream, progress=stop_at(step))
         used.append(stream.used)
     # Of the first start steps 1 and 2 count (its step 3 was lost), of the second 3 to 6, of the last 7 and 8.
@@ -175,7 +165,7 @@ def test_ctrl_c_loses_no_step(tmp_path):
     tune_small(tmp_path / "straight", straight, chosen)
     assert told == [4, 5, 6]
     assert weights_digest(resumed) == weights_digest(straight)
-    assert without_times(lines(tmp_path / "stopped")) == without_times(lines(tmp_path / "straight"))
+    assert timeless_lines(tmp_path / "stopped") == timeless_lines(tmp_path / "straight")
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from tests.training.small import ARCHITECTURES, make_batches, make_lm, settings, tune_small
+from tests.training.small import ARCHITECTURES, lines, make_batches, make_lm, settings, tune_small
 from tests.training.team import together
 
 from flantune.models.compiled import why_not
@@ -38,7 +37,7 @@ def tune_one_of(folder: Path, architecture: str, changes: dict, backend: str = "
 
 
 def losses(folder: Path) -> list[float]:
-    return [json.loads(text)["loss"] for text in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines(folder)]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.training.small import make_batches, make_lm, settings, tune_small
+from tests.training.small import lines, make_batches, make_lm, settings, tune_small
 from tests.training.team import outcomes, together
 
 from flantune.config import ModelSettings
@@ -53,10 +52,6 @@ def run(count: int, *args) -> dict:
     return tune_one_of(*args) if count == 1 else together(count, tune_one_of, *args)[0]
 
 
-def metrics(folder: Path) -> list[dict]:
-    return [json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
 @pytest.mark.parametrize(
     ("changes", "first", "then"),
     [
@@ -75,7 +70,7 @@ def test_a_run_goes_on_elsewhere(tmp_path, changes, first, then):
     run(first[0], tmp_path / "both", changes, first[1], 0, 2)
     assert [entry.name for entry in (tmp_path / "both/checkpoints").iterdir()] == ["step-00000002"]
     found = run(then[0], tmp_path / "both", changes, then[1], 150, 0)
-    mine, theirs = metrics(tmp_path / "both"), metrics(tmp_path / "straight")
+    mine, theirs = lines(tmp_path / "both"), lines(tmp_path / "straight")
     assert [line["cursor"] for line in mine] == [line["cursor"] for line in theirs]
     assert [line["loss"] for line in mine] == pytest.approx([line["loss"] for line in theirs], rel=1e-4)
     assert found.keys() == straight.keys()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from tests.training.small import make_batches, make_lm, settings, tune_small, weights_digest
+from tests.training.small import (
+    StoppedError,
+    lines,
+    make_batches,
+    make_lm,
+    settings,
+    stop_at,
+    tune_small,
+    weights_digest,
+)
 
 import flantune.training.loop as loop
 from flantune.errors import TrainingError
@@ -64,10 +72,10 @@ def test_skipped_steps_leave_the_weights_and_are_counted(tmp_path, poisoned):
     assert summary.steps == 5
     batch = make_batches(lm).batch(0)
     assert summary.skipped[0].rows == {batches_task(lm, 1): (make_batches(lm).batch(batch.next_cursor).rows[0],)}
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [line["skipped"] for line in lines] == [0, 1, 0, 1, 0]
-    assert lines[1]["grad_norm"] is None and lines[1]["objective"] is None
-    assert np.isfinite(lines[1]["loss"])
+    entries = lines(tmp_path)
+    assert [entry["skipped"] for entry in entries] == [0, 1, 0, 1, 0]
+    assert entries[1]["grad_norm"] is None and entries[1]["objective"] is None
+    assert np.isfinite(entries[1]["loss"])
     assert summary.to_json()["skipped"][0]["step"] == 2
     assert all(torch.isfinite(weight).all() for weight in lm.model.parameters())
 
@@ -86,16 +94,8 @@ def test_one_step_too_many_stops_the_run(tmp_path, poisoned):
 
 def test_skipped_steps_survive_a_stop(tmp_path, poisoned):
     """Stopped behind step 3, which the checkpoint of step 3 has; the count goes on from 1."""
-
-    class StoppedError(Exception):
-        pass
-
-    def stop(progress):
-        if progress.step == 3:
-            raise StoppedError
-
     chosen = settings(skip_nonfinite=3, steps=5, checkpoint_every=3)
     with pytest.raises(StoppedError):
-        tune_small(tmp_path, make_lm("llama"), chosen, progress=stop)
+        tune_small(tmp_path, make_lm("llama"), chosen, progress=stop_at(3))
     summary = tune_small(tmp_path, make_lm("llama"), chosen)
     assert [step.step for step in summary.skipped] == [2, 4]

@@ -7,6 +7,6 @@ import os
 import click
 
 
-def echo(text: str) -> None:
+def echo(text: str, *, err: bool = False) -> None:
     """Prints text whose ANSI colors are dropped off a terminal and under NO_COLOR."""
-    click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
+    click.echo(text, err=err, color=False if os.environ.get("NO_COLOR") else None)

@@ -46,7 +46,7 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
 )
 @click.option("--family", type=click.Choice(list(_FAMILIES)), required=True, help="Which model.")
 @click.option("--out", type=options.FOLDER, required=True, help="Folder for the base model.")
-@click.option("--tokens", type=click.IntRange(1), help="Tokens of plain text to read [default: as the shipped one].")
+@click.option("--tokens", type=click.IntRange(1), help="Tokens of plain text to read [default: 24,000,000].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of weights and text.")
 def pretrain(family: str, out: Path, tokens: int | None, seed: int) -> None:
     """Make a base model of the demo from nothing: text, tokenizer, weights. Repeat the command to resume."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flantune.cli import options
 
-_NORMALIZATIONS = ("sum", "token", "character", "byte", "mutual_information", "domain", "contextual")
-_PROTOCOLS = ("flan2021", "flan2022", "t0", "natural_instructions", "lm_eval")
+if TYPE_CHECKING:
+    from flantune.suites.results import EvaluationResults
 
 
 @click.command("evaluate", epilog="Example: flantune evaluate BASE TUNED --suite mmlu_direct --data DATA")
@@ -37,8 +37,12 @@ _PROTOCOLS = ("flan2021", "flan2022", "t0", "natural_instructions", "lm_eval")
     help="lm-eval task YAML file; repeatable.",
 )
 @click.option("--harness-out", type=options.FOLDER, help="Write results and samples as lm-eval does, into this folder.")
-@click.option("--protocol", type=click.Choice(_PROTOCOLS), help="Scoring protocol [default: each benchmark's own].")
-@click.option("--normalization", type=click.Choice(_NORMALIZATIONS), help="Rank options by [default: the protocol's].")
+@click.option(
+    "--protocol", type=click.Choice(options.PROTOCOLS), help="Scoring protocol [default: each benchmark's own]."
+)
+@click.option(
+    "--normalization", type=click.Choice(options.NORMALIZATIONS), help="Rank options by [default: the protocol's]."
+)
 @click.option("--domain-premise", metavar="TEXT", help='For --normalization domain [default: "Answer:"].')
 @click.option(
     "--content-free",
@@ -128,26 +132,24 @@ def command(
     click.get_current_context().exit(0 if results.is_reportable else 1)
 
 
-def _tell(results: object, out: Path, *, as_json: bool) -> None:
+def _tell(results: EvaluationResults, out: Path, *, as_json: bool) -> None:
     """Prints the table and where things lie (or JSON alone)."""
     import json
     import sys
 
-    from flantune.suites.results import EvaluationResults, to_json
-
-    if not isinstance(results, EvaluationResults):  # pragma: no cover - a slip of ours
-        raise TypeError(type(results).__name__)
     from rich.console import Console as RichConsole
 
+    from flantune.cli.colors import echo
     from flantune.report.evaluation_console import console_tables
     from flantune.report.evaluation_page import warnings
+    from flantune.suites.results import to_json
 
     if as_json:
         click.echo(json.dumps(to_json(results), ensure_ascii=False))
     else:
         RichConsole(width=None if sys.stdout.isatty() else 132).print(*console_tables(results), sep="\n\n")
     for warning in warnings(results):
-        click.secho(warning, err=True, bold=True)
+        echo(click.style(warning, bold=True), err=True)
     if not as_json:
         click.echo(f"page:    {out / 'report.html'}")
         click.echo(f"results: {out / 'results.json'}")

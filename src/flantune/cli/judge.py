@@ -9,27 +9,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flantune.cli import options
+
 if TYPE_CHECKING:
     from flantune.judging.ratings import Desk
     from flantune.judging.summary import Summary
 
 
 @click.command("judge", epilog="Example: flantune judge answers.jsonl --rater Ada")
-@click.argument("answers", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--ratings",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Where ratings are kept.  [default: beside ANSWERS, .ratings.jsonl]",
-)
+@click.argument("answers", type=options.FILE)
+@click.option("--ratings", type=options.FILE, help="Where ratings are kept [default: beside ANSWERS, .ratings.jsonl].")
 @click.option("--rater", default="", metavar="NAME", help="Your name, when several people rate into one file.")
 @click.option("--seed", default=0, show_default=True, help="Order of the pairs, and who stands left.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; a free one when left out.")
 @click.option("--no-browser", is_flag=True, help="Print the page's address only.")
 @click.option("--summary", is_flag=True, help="Print win rates instead of rating.")
 @click.option("--json", "as_json", is_flag=True, help="With --summary: as JSON.")
-@click.option(
-    "--html", type=click.Path(dir_okay=False, path_type=Path), help="With --summary: also write a page with them."
-)
+@click.option("--html", type=options.FILE, help="With --summary: also write a page with them.")
 @click.option(
     "--confidence",
     default=0.95,

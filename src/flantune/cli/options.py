@@ -15,6 +15,10 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 OLD_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
+# As in flantune.config, which is not imported for --help.
+PROTOCOLS = ("flan2021", "flan2022", "t0", "natural_instructions", "lm_eval")
+NORMALIZATIONS = ("sum", "token", "character", "byte", "mutual_information", "domain", "contextual")
+
 run_file = click.argument("run_file", type=click.Path(path_type=Path))
 run_file_or_none = click.argument("run_file", type=click.Path(path_type=Path), required=False)
 
@@ -43,8 +47,6 @@ batch_tokens = click.option(
     show_default=True,
     help="Token positions in a batch, at most; fewer need less memory.",
 )
-
-
 backend = click.option(
     "--backend",
     type=click.Choice(("transformers", "vllm")),

@@ -38,6 +38,7 @@ def command(
     """
     import json
 
+    from flantune.cli.colors import echo
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
@@ -47,7 +48,7 @@ def command(
     loaded = load_run_file(run_file, overrides=overrides)
     cache = options.prepared_data(run_folder, run_file)
     for shown in preview(loaded, cache=cache, start=start, count=count, only_task=only_task, fold=fold):
-        click.echo(json.dumps(shown.to_json(), ensure_ascii=False) if as_json else _as_text(shown))
+        echo(json.dumps(shown.to_json(), ensure_ascii=False) if as_json else _as_text(shown))
 
 
 def _as_text(shown: Preview) -> str:

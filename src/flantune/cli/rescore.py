@@ -13,7 +13,7 @@ from flantune.cli import options
 @click.argument("run_folder", type=options.OLD_FOLDER)
 @click.option(
     "--normalization",
-    type=click.Choice(["sum", "token", "character", "byte", "mutual_information", "domain", "contextual"]),
+    type=click.Choice(options.NORMALIZATIONS),
     help="Headline normalization; the last three only where the run was measured with it.",
 )
 @click.option("--confidence", type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -16,7 +16,7 @@ from flantune.errors import ConfigError
 from flantune.files import read_json, write_json
 from flantune.tasks.lazy_examples import LazyExamples
 from flantune.tasks.store import PreparedTask
-from flantune.types import Example, Sample, SplitRole
+from flantune.types import Example, SplitRole
 
 SCHEMA = 1
 
@@ -94,11 +94,6 @@ def leave_out(prepared: Iterable[PreparedTask], rows: Mapping[str, Collection[in
         rows: Task → raw rows of its train split to leave out, as in ``CleanFold.train``.
     """
     return [_without(one, rows.get(one.task.name, ())) for one in prepared]
-
-
-def clean_samples(samples: Iterable[Sample], rows: Mapping[str, Collection[int]]) -> Iterator[Sample]:
-    """The samples whose test row is not dirty. ``rows``: as in ``CleanFold.test``; dev samples are kept."""
-    return (one for one in samples if one.split != "test" or one.row not in rows.get(one.task, ()))
 
 
 class KeptExamples(LazyExamples):

@@ -139,15 +139,18 @@ def mcnemar_of(pair: Pair, column: Column) -> float | None:
 
 
 def clean_scores(pair: Pair, column: Column, flagged: Collection[int], *, seed: int, confidence: float) -> CleanScores:
-    """What both models score on the rows of which training saw nothing; None everywhere when no row is left."""
-    rows = sum(row in flagged for row in pair.base.rows)
-    clean = pair.without(flagged) if rows else pair
+    """What both models score on the rows of which training saw nothing; None everywhere when no row is left.
+
+    Where a group counts once, it is left out whole.
+    """
+    dropped = pair.base.rows_of_groups(flagged) if column.metric.is_per_group else {*pair.base.rows} & {*flagged}
+    clean = pair.without(dropped) if dropped else pair
     if not clean.base.rows:
-        return CleanScores(examples=0, flagged=rows, base=None, tuned=None, difference=None)
+        return CleanScores(examples=0, flagged=len(dropped), base=None, tuned=None, difference=None)
     means = compare_means(clean, column, seed=seed, confidence=confidence)
     return CleanScores(
         examples=len(clean.base.rows),
-        flagged=rows,
+        flagged=len(dropped),
         base=estimate(means.base, confidence=confidence, span=means.span),
         tuned=estimate(means.tuned, confidence=confidence, span=means.span),
         difference=difference_estimate(means.difference, confidence=confidence, span=_difference_span(means.span)),

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from flantune.tasks.store import PreparedTask
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
-_PROTOCOL_VERSION = 2
+_PROTOCOL_VERSION = 3
 
 # The choices of a codec that decide on samples.
 _KNOBS = (
@@ -157,14 +157,13 @@ def evaluate(
     Paper: FLAN 2021, section 2.3 and 3.
     """
     from flantune.evaluation.scoring import model_fingerprint
+    from flantune.evaluation.writing import writer_for
 
     for entry in prepared:
         check_metrics(entry.task)
     fingerprint = model_fingerprint(lm)
     store = ScoreStore(settings.store or folder / "store")
     codec = _codec(lm, settings, prompts, packing)
-    from flantune.evaluation.writing import writer_for
-
     writes = any(entry.task.kind == "generation" for entry in prepared)
     if writes and settings.backend != "transformers":
         # Another engine's arithmetic: its answers are not those in the store.

@@ -109,7 +109,7 @@ def bbh_macro(tasks: Mapping[str, float]) -> float:
     """
     groups: dict[str, list[float]] = {}
     for name, score in tasks.items():
-        groups.setdefault(_bbh_task(name), []).append(score)
+        groups.setdefault(bbh_task(name), []).append(score)
     return _mean([_mean(scores) for scores in groups.values()])
 
 
@@ -149,7 +149,12 @@ def _share(score: float, name: str) -> float:
     return score
 
 
-def _bbh_task(name: str) -> str:
+def bbh_task(name: str) -> str:
+    """The task that one of BBH's files belongs to.
+
+    >>> bbh_task("logical_deduction_five_objects"), bbh_task("snarks")
+    ('logical_deduction', 'snarks')
+    """
     return next((name.removesuffix(size) for size in _SIZES if name.endswith(size)), name)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from flantune.errors import EvaluationError
+from flantune.scoring_protocols import ScoreNormalization
 from flantune.types import Sample
 
-Normalization = Literal["sum", "token", "character", "byte", "mutual_information", "domain", "contextual"]
+Normalization = ScoreNormalization
 NORMALIZATIONS: tuple[Normalization, ...] = ("sum", "token", "character", "byte")
 """What one pass gives, so that all of them are always reported."""
 BASELINES: tuple[Normalization, ...] = ("mutual_information", "domain", "contextual")

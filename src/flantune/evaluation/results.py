@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from flantune.evaluation.rank_classification import Normalization
+from flantune.scoring_protocols import Ties
 from flantune.types import Kind
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -18,7 +19,6 @@ Score = Annotated[float, Field(ge=-1.0, le=1.0)]
 Distance = Annotated[float, Field(ge=0.0)]
 Natural = Annotated[int, Field(ge=0)]
 Direction = Literal["better", "worse", "undecided"]
-TieRule = Literal["first", "expected"]
 
 
 class Part(BaseModel):
@@ -117,7 +117,7 @@ class ModelScores(Part):
     """Share of rows that get the same answer from every template."""
     ties: Natural
     """Answers for which two options scored the same."""
-    tie_rules: dict[TieRule, Score]
+    tie_rules: dict[Ties, Score]
     """Headline metric when the first of tied options is taken, and when each counts for its share; empty for metrics
     without that choice."""
     normalizations: dict[Normalization, Score]

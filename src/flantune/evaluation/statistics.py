@@ -201,7 +201,7 @@ def measured_mean(value: float, *, se: float, examples: int, span: tuple[float, 
     df = max(examples - 1, 1)
     if se > 1e-12:
         return Mean(value=value, se=se, df=df)
-    dissent = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / examples)
+    dissent = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / max(examples, 1))
     reach = max(value - span[0], span[1] - value)
     return Mean(value=value, se=dissent * reach / t_quantile(confidence, df), df=df)
 

@@ -121,6 +121,8 @@ class ScoreStore:
         try:
             frame = self._append(fresh)
         except OSError as error:
+            # What is behind a frame that was cut off is never read, so this file is not written to any more.
+            self._own = None
             hint = "free some space or set evaluation.store to another folder, then repeat the command"
             where = str(self.folder)
             raise EvaluationError(f"cannot be written: {error.strerror or error}", where=where, hint=hint) from error

@@ -98,6 +98,12 @@ class Table:
         """Names the set of rows: two runs measured the same ones when it is the same."""
         return hashlib.sha256(repr(sorted(self.rows)).encode()).hexdigest()
 
+    def rows_of_groups(self, rows: Collection[int]) -> frozenset[int]:
+        """Source rows of every group that one of these rows is in."""
+        groups = dict(zip(self.rows, self.groups.tolist(), strict=True))
+        hit = {group for row, group in groups.items() if row in rows}
+        return frozenset(row for row, group in groups.items() if group in hit)
+
     def without(self, rows: Collection[int]) -> Table:
         """The table without some source rows; ``chance``, ``ties`` and ``references`` stay those of the whole."""
         keep = np.array([row not in rows for row in self.rows], dtype=bool)

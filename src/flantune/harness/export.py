@@ -101,7 +101,7 @@ def write_export(
         lines = sample_lines(one, *answers[one.part.key])
         each = (line["doc_hash"] + line["prompt_hash"] + line["target_hash"] for line in lines)
         hashes[one.task.name] = _hash("".join(each))
-        text = "\n".join([*(json.dumps(line, ensure_ascii=False) for line in lines), ""])
+        text = "\n".join([*(json.dumps(line, ensure_ascii=False, default=str) for line in lines), ""])
         write_text(folder / f"samples_{one.task.name}_{stamp}.jsonl", text)
     results = results_of(parts, answers, model) | {"task_hashes": hashes}
     return write_json(folder / f"results_{stamp}.json", results)

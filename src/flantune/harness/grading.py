@@ -134,7 +134,7 @@ class HarnessTextGrader:
             answer=first if is_found else None,
             rule=self.filters[0].name if is_found else "",
             notes={
-                f"{metric},{name}": _NOTES[metric](answer, sample.references)
+                f"{metric},{name}": _NOTES[metric](answer, sample.references or ("",))
                 for name, answer in answers.items()
                 for metric in self.names
                 if metric in _NOTES

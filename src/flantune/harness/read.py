@@ -109,7 +109,8 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
         prompts=prompts,
         answering="options" if is_choice else "text",
         grader=grader,
-        chance=_chance(prompts),
+        # What guessing gives is known for shares of right answers only.
+        chance=_chance(prompts) if grader.metrics[0].startswith("acc") else 0.0,
         shots=shots,
         headline=grader.metrics[0],
         layout=_layout(task) if is_choice else Layout(target_separator="", exemplar_separator=_next(task)),
@@ -269,9 +270,7 @@ def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, t
     if not empty:
         return
     row = rows[empty[0]]
-    said = (
-        f"doc_to_target makes {target_of(task, row)!r}, the choices are {', '.join(map(repr, choices_of(task, row)))}"
-    )
+    said = _said(task, row)
     if len(empty) == len(rows):
         hint = f"name the index or the text of a choice; columns: {', '.join(row)}"
         raise TaskError(f"no question has a right choice: {said}", where=str(task.path), hint=hint)

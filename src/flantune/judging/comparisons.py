@@ -45,9 +45,10 @@ def comparisons(answers: Sequence[Answer], *, seed: int) -> tuple[Comparison, ..
     Raises:
         EvaluationError: No prompt is answered by two models.
     """
-    by_prompt: dict[str, list[Answer]] = {}
+    by_prompt: dict[tuple[str, str], list[Answer]] = {}
     for answer in answers:
-        by_prompt.setdefault(answer.id, []).append(answer)
+        # The text too: a file of prompts may have changed between two models.
+        by_prompt.setdefault((answer.id, answer.prompt), []).append(answer)
     found = []
     for given in by_prompt.values():
         for one, other in combinations(sorted(given, key=lambda answer: answer.model), 2):

@@ -73,7 +73,7 @@ class Summary:
     """All that the ratings say.
 
     Attributes:
-        pairs: One entry a pair of models with judgments, models in order of appearance.
+        pairs: One entry a pair of models with judgments, in order of their names.
         rated: Comparisons with a rating, equal answers not counted.
         total: Comparisons that can be rated.
         raters: Who rated.
@@ -110,11 +110,10 @@ def summarize(
     if not used and not any(pair.is_same for pair in pairs):
         hint = "rate some pairs first: flantune judge FILE"
         raise EvaluationError("no rating belongs to these answers", where="ratings", hint=hint)
-    order = list(dict.fromkeys(answer.model for pair in pairs for answer in (pair.left, pair.right)))
-    order.sort()
+    models = sorted({answer.model for pair in pairs for answer in (pair.left, pair.right)})
     results = [
         _pair_result(model, against, pairs, used, confidence=confidence, seed=seed)
-        for model, against in combinations(order, 2)
+        for model, against in combinations(models, 2)
     ]
     decided = [rating.choice == "left" for rating in used if rating.choice in ("left", "right")]
     open_pairs = [pair for pair in pairs if not pair.is_same]
@@ -150,7 +149,8 @@ def _pair_result(
         return None
     units = np.array([np.mean(scores) for scores in said.values()])
     every = [score for scores in said.values() for score in scores]
-    if units.mean() < 0.5:
+    # Thirds and the like may add up to less than a half whoever is looked at: equals stay in order.
+    if units.mean() < 0.5 - 1e-9:
         return _pair_result(against, model, pairs, ratings, confidence=confidence, seed=seed)
     rate, p_value = float(units.mean()), sign_test(units)
     wilson = wilson_interval(rate, examples=len(units), confidence=confidence)

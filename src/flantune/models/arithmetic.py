@@ -15,6 +15,7 @@ from flantune.models.flat import reads_lines
 from flantune.models.fused import lean_form
 from flantune.models.heads import find_head
 from flantune.models.last_layer import find_parts
+from flantune.models.lean import Exchange, exchanged, exchanges
 from flantune.models.native import in_use
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class TrainingForm:
         self._keeps_inputs_only = keeps_inputs_only
         self._attention = in_use if lm.device.type == "cpu" else nullcontext
         self._compiled = CompiledBlocks(lm) if is_compiled and not why_not(lm) else None
-        self._modules: list[tuple[nn.Module, str, nn.Module, nn.Module]] = []
+        self._modules: list[Exchange] = []
         self._weights: list[tuple[nn.Module, str, nn.Parameter]] = []
         self._copies: dict[int, Tensor] = {}
         if not has_plain_weights(lm.model):
@@ -68,7 +69,7 @@ class TrainingForm:
         reads_lines(lm)
         find_parts(lm)
         if is_lean and self._compiled is None and lm.device.type == "cpu":
-            self._modules = list(_lean_modules(lm.model))
+            self._modules = exchanges(lm.model, lean_form)
         if lm.compute_dtype == torch.bfloat16:
             self._weights = list(_weights(lm.model, [lean for *_, lean in self._modules]))
         for _, _, weight in self._weights:
@@ -82,19 +83,15 @@ class TrainingForm:
             # A weight in two places (a head that shares the embeddings) is rounded once.
             for weight in {id(weight): weight for _, _, weight in self._weights}.values():
                 self._copies[id(weight)].copy_(weight)
+        compiled = self._compiled.in_place() if self._compiled else nullcontext()
         try:
-            for parent, name, _, lean in self._modules:
-                parent._modules[name] = lean
             for module, name, weight in self._weights:
                 module._parameters[name] = self._copies[id(weight)]  # type: ignore[assignment]
-            compiled = self._compiled.in_place() if self._compiled else nullcontext()
-            with self._attention(), compiled, self._checkpointing():
+            with exchanged(self._modules), self._attention(), compiled, self._checkpointing():
                 yield
         finally:
             for module, name, weight in self._weights:
                 module._parameters[name] = weight
-            for parent, name, usual, _ in self._modules:
-                parent._modules[name] = usual
 
     @contextmanager
     def _checkpointing(self) -> Iterator[None]:
@@ -109,19 +106,6 @@ class TrainingForm:
             yield
         finally:
             getattr(model, f"{word}_checkpointing_disable")()
-
-
-def _lean_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module, nn.Module]]:
-    found: dict[int, nn.Module | None] = {}
-    for parent in list(model.modules()):
-        for name, child in parent._modules.items():
-            if child is None:
-                continue
-            if id(child) not in found:
-                found[id(child)] = lean_form(child)
-            lean = found[id(child)]
-            if lean is not None:
-                yield parent, name, child, lean
 
 
 def _weights(model: nn.Module, others: list[nn.Module]) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:

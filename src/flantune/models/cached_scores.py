@@ -10,9 +10,9 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from flantune.errors import ModelError
-from flantune.models.forward import check_positions
-from flantune.models.heads import find_head
-from flantune.models.option_scores import LIMIT, ItemScores, as_tensor, by_item, score_targets
+from flantune.models.forward import as_tensor, check_positions
+from flantune.models.heads import find_head, outputs_of
+from flantune.models.option_scores import LIMIT, ItemScores, by_item, score_targets
 from flantune.packing.arrays import first_items
 from flantune.types import EncodedPrompt, TargetTokens
 
@@ -85,13 +85,7 @@ def _later_tokens(options: Sequence[_Option]) -> TargetTokens:
 
 
 def _read(lm: LanguageModel, tokens: Tensor, cache: DynamicCache, head: Head | None) -> Tensor:
-    inputs = {"input_ids": tokens, "past_key_values": cache, "use_cache": True}
-    if head is None:
-        logits: Tensor = lm.model(**inputs).logits
-        return logits
-    model: Any = lm.model.base_model
-    hidden: Tensor = model(**inputs).last_hidden_state
-    return hidden
+    return outputs_of(lm, head, {"input_ids": tokens, "past_key_values": cache, "use_cache": True})
 
 
 def _scored(

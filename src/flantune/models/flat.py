@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from flantune.models.attention import NAME, install
-from flantune.models.heads import PROBE, quiet
+from flantune.models.heads import FAILURES, PROBE, quiet
 from flantune.models.load import embedded_tokens
 from flantune.models.segments import rung
 from flantune.types import DecoderPack, EncoderDecoderPack, Int32
@@ -93,22 +93,8 @@ def is_flat_encoder_decoder(pack: EncoderDecoderPack) -> bool:
     return bool((pack.decoder_contexts == pack.decoder_segments).all())
 
 
-def decoder_hidden(lm: LanguageModel, line: Line) -> Tensor:
-    """Hidden states of a decoder-only model, [n, width]."""
-    inputs = _decoder_inputs(lm, line)
-    model: Any = lm.model
-    hidden: Tensor = model.base_model(**inputs).last_hidden_state
-    return hidden[0]
-
-
-def decoder_logits(lm: LanguageModel, line: Line) -> Tensor:
-    """Logits of a decoder-only model at every token, [n, vocabulary]."""
-    model: Any = lm.model
-    logits: Tensor = model(**_decoder_inputs(lm, line)).logits
-    return logits[0]
-
-
-def _decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
+def decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
+    """A line as a decoder-only model takes it."""
     ends = torch.from_numpy(line.ends)
     inputs = {
         "input_ids": _row(line.tokens, lm.device),
@@ -217,7 +203,7 @@ def _try(lm: LanguageModel) -> bool:
     try:
         with quiet(lm.model), torch.no_grad():
             found, expected = _probe(lm)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):
+    except FAILURES:
         return False
     found = found[: len(expected)]
     return found.shape == expected.shape and torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
@@ -233,7 +219,7 @@ def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
     alone = [torch.from_numpy(text)[None].to(lm.device) for text in texts]
     if lm.family == "decoder-only":
         expected = [model.base_model(input_ids=row, use_cache=False).last_hidden_state[0] for row in alone]
-        return decoder_hidden(lm, line), torch.cat(expected)
+        return model.base_model(**decoder_inputs(lm, line)).last_hidden_state[0], torch.cat(expected)
     expected = []
     for row in alone:
         shifted = torch.cat([row.new_full((1, 1), _start_token(lm)), row[:, 1:]], dim=1)

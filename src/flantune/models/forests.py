@@ -6,7 +6,7 @@ Only attention looks at requests one by one: each sees what its context shares w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from flantune.errors import ModelError
 from flantune.models.attention import install
-from flantune.models.forward import check_positions
-from flantune.models.heads import find_head
+from flantune.models.forward import as_tensor, check_positions
+from flantune.models.heads import find_head, outputs_of
 from flantune.models.last_layer import only_at
-from flantune.models.option_scores import LIMIT, PrefixStates, as_tensor, shared_cache
+from flantune.models.option_scores import LIMIT, PrefixStates, shared_cache
 from flantune.packing.forests import Forest, Request, forest
 from flantune.types import EncodedPrompt, TargetTokens
 
@@ -49,7 +49,7 @@ def forest_targets(
     laid = forest(units, known=0 if prefix is None else len(prefix.tokens))
     check_positions(lm, int(laid.positions.max()) + 1, setting=LIMIT)
     head = find_head(lm)
-    inputs = {
+    inputs: dict[str, object] = {
         "input_ids": as_tensor(laid.tokens, lm.device)[None],
         "position_ids": as_tensor(laid.positions, lm.device)[None],
         # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
@@ -59,10 +59,8 @@ def forest_targets(
     }
     if prefix is not None:
         inputs["past_key_values"] = shared_cache(prefix)
-    model: Any = lm.model
     with only_at(lm, laid.targets.position, len(laid.tokens)):
-        outputs: Tensor = model(**inputs).logits if head is None else model.base_model(**inputs).last_hidden_state
-    return outputs, laid.targets
+        return outputs_of(lm, head, inputs), laid.targets
 
 
 class ForestAttention:

@@ -1,4 +1,4 @@
-"""Log-probabilities of a pack's target tokens: the one function that training and evaluation share."""
+"""Log-probabilities of a pack's target tokens, which tuning sums into its loss."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from flantune.errors import ModelError
 from flantune.models.arithmetic import is_rounded
-from flantune.models.attention import NAME
 from flantune.models.flat import (
     STEP,
     Line,
-    decoder_hidden,
-    decoder_logits,
+    decoder_inputs,
     encoder_decoder_lines,
     is_flat_decoder,
     is_flat_encoder_decoder,
@@ -28,16 +26,16 @@ from flantune.models.flat import (
     t5_hidden,
 )
 from flantune.models.fused import token_logprobs
-from flantune.models.heads import Head, find_head
+from flantune.models.heads import Head, find_head, outputs_of
 from flantune.models.last_layer import only_at
-from flantune.models.load import embedded_tokens
+from flantune.models.load import embedded_tokens, start_token
 from flantune.models.masks import (
-    additive,
+    by_layer,
     context_mask,
     decoder_mask,
+    format_mask,
     is_plain_decoder,
     is_plain_encoder_decoder,
-    windowed,
 )
 from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
@@ -90,7 +88,7 @@ def target_logprobs(
     """
     _check_family(lm, pack)
     head = find_head(lm)
-    tokens = _tensor(pack.targets.token, lm.device)
+    tokens = as_tensor(pack.targets.token, lm.device)
     is_mixed = lm.compute_dtype == torch.bfloat16 and not is_rounded(lm.model)
     with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=is_mixed):
         gathered = _outputs_at_targets(lm, pack, head)
@@ -107,17 +105,17 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
         if is_flat_decoder(pack) and reads_lines(lm):
             line = line_up(pack.tokens, pack.segments)
             with only_at(lm, line.index[pack.targets.row, pack.targets.position], len(line.tokens)):
-                outputs = decoder_logits(lm, line) if head is None else decoder_hidden(lm, line)
-            return _at(outputs, line, pack.targets)
+                outputs = outputs_of(lm, head, decoder_inputs(lm, line))
+            return _at(outputs[0], line, pack.targets)
         with only_at(lm, _places(pack), pack.tokens.size):
-            outputs = _decoder_only_outputs(lm, pack, head)
+            outputs = outputs_of(lm, head, _decoder_only_inputs(lm, pack))
     else:
-        _check_start_token(lm)
+        start = start_token(lm)
         if head is not None and is_flat_encoder_decoder(pack) and reads_lines(lm):
             read, written = encoder_decoder_lines(pack)
             return _at(t5_hidden(lm, read, written), written, pack.targets)
-        outputs = _encoder_decoder_outputs(lm, pack, head)
-    return outputs[_tensor(pack.targets.row, lm.device), _tensor(pack.targets.position, lm.device)]
+        outputs = _encoder_decoder_outputs(lm, pack, head, start=start)
+    return outputs[as_tensor(pack.targets.row, lm.device), as_tensor(pack.targets.position, lm.device)]
 
 
 def _places(pack: DecoderPack) -> NDArray[np.int64]:
@@ -127,30 +125,24 @@ def _places(pack: DecoderPack) -> NDArray[np.int64]:
 
 
 def _at(outputs: Tensor, line: Line, targets: TargetTokens) -> Tensor:
-    return outputs.index_select(0, _tensor(line.index[targets.row, targets.position], outputs.device))
+    return outputs.index_select(0, as_tensor(line.index[targets.row, targets.position], outputs.device))
 
 
-def _decoder_only_outputs(lm: LanguageModel, pack: DecoderPack, head: Head | None) -> Tensor:
-    """Hidden states (logits where no head was found), [rows, length, width]."""
-    inputs = {"input_ids": _tensor(pack.tokens, lm.device), "use_cache": False}
+def _decoder_only_inputs(lm: LanguageModel, pack: DecoderPack) -> dict[str, object]:
+    """Rows as a decoder-only model takes them."""
+    inputs: dict[str, object] = {"input_ids": as_tensor(pack.tokens, lm.device), "use_cache": False}
     if is_plain_decoder(pack):
-        inputs["attention_mask"] = _tensor(pack.segments, lm.device)
-    else:
-        positions = _tensor(pack.positions, lm.device)
-        mask = decoder_mask(_tensor(pack.segments, lm.device), _tensor(pack.branches, lm.device))
-        inputs |= {"position_ids": positions, "attention_mask": _layered_mask(lm, mask, positions)}
-        inputs = _accepted(lm.model.base_model, inputs)
-    if head is None:
-        logits: Tensor = lm.model(**inputs).logits
-        return logits
-    hidden: Tensor = lm.model.base_model(**inputs).last_hidden_state
-    return hidden
+        return inputs | {"attention_mask": as_tensor(pack.segments, lm.device)}
+    positions = as_tensor(pack.positions, lm.device)
+    mask = decoder_mask(as_tensor(pack.segments, lm.device), as_tensor(pack.branches, lm.device))
+    inputs |= {"position_ids": positions, "attention_mask": by_layer(lm, mask, positions, positions)}
+    return _accepted(lm.model.base_model, inputs)
 
 
-def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: Head | None) -> Tensor:
+def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: Head | None, *, start: int) -> Tensor:
     """Decoder hidden states (logits where no head was found), [rows, decoder length, width]."""
     encoder_segments, decoder_segments, contexts = (
-        _tensor(array, lm.device) for array in (pack.encoder_segments, pack.decoder_segments, pack.decoder_contexts)
+        as_tensor(array, lm.device) for array in (pack.encoder_segments, pack.decoder_segments, pack.decoder_contexts)
     )
     if is_plain_encoder_decoder(pack):
         encoder_mask = cross_mask = encoder_segments
@@ -159,10 +151,10 @@ def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: 
         encoder_mask = format_mask(lm, context_mask(encoder_segments, encoder_segments))
         self_mask = format_mask(lm, decoder_mask(decoder_segments, torch.zeros_like(decoder_segments)))
         cross_mask = format_mask(lm, context_mask(contexts, encoder_segments))
-    tokens = _with_start_token(lm, _tensor(pack.decoder_tokens, lm.device), decoder_segments)
+    tokens = _with_start_token(as_tensor(pack.decoder_tokens, lm.device), decoder_segments, start=start)
     model: Any = lm.model
     read: Tensor = model.get_encoder()(
-        input_ids=_tensor(pack.encoder_tokens, lm.device), attention_mask=encoder_mask
+        input_ids=as_tensor(pack.encoder_tokens, lm.device), attention_mask=encoder_mask
     ).last_hidden_state
     if head is None:
         logits: Tensor = lm.model(
@@ -220,41 +212,10 @@ def _score(
     )
 
 
-def _layered_mask(lm: LanguageModel, mask: Tensor, positions: Tensor) -> Tensor | dict[str, Tensor]:
-    """The mask as the model wants it: sliding-window layers get a narrower one when a prompt outgrows the window."""
-    config = lm.model.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    if not window or getattr(config, "use_sliding_window", True) is False or int(positions.max()) < window:
-        return format_mask(lm, mask)
-    narrow = format_mask(lm, windowed(mask, positions, int(window)))
-    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
-    return (
-        narrow
-        if kinds == {"sliding_attention"}
-        else {"full_attention": format_mask(lm, mask), "sliding_attention": narrow}
-    )
-
-
-def format_mask(lm: LanguageModel, mask: Tensor) -> Tensor:
-    """Booleans for fused attention, numbers to add for eager attention."""
-    is_fused = lm.model.config._attn_implementation in ("sdpa", NAME)
-    return mask if is_fused else additive(mask, lm.compute_dtype)
-
-
-def _with_start_token(lm: LanguageModel, tokens: Tensor, segments: Tensor) -> Tensor:
+def _with_start_token(tokens: Tensor, segments: Tensor, *, start: int) -> Tensor:
     """The model's own start token at the head of each continuation."""
-    start = lm.model.config.decoder_start_token_id
     before = torch.nn.functional.pad(segments, (1, 0))[:, :-1]
-    return torch.where((segments != before) & (segments > 0), int(start), tokens)
-
-
-def _check_start_token(lm: LanguageModel) -> None:
-    if lm.model.config.decoder_start_token_id is None:
-        raise ModelError(
-            "the encoder-decoder has no decoder_start_token_id",
-            where="model",
-            hint='set "decoder_start_token_id" in its config.json',
-        )
+    return torch.where((segments != before) & (segments > 0), start, tokens)
 
 
 def _accepted(module: torch.nn.Module, inputs: dict[str, object]) -> dict[str, object]:
@@ -290,5 +251,6 @@ def check_positions(lm: LanguageModel, longest: int, *, setting: str) -> None:
         )
 
 
-def _tensor(array: Int32, device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device=device, dtype=torch.long)
+def as_tensor(array: Int32, device: torch.device) -> Tensor:
+    """Token ids, positions or places as a model takes them."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=torch.long)

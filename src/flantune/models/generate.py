@@ -61,9 +61,9 @@ def write(
     another batch). A random draw is named by seed, input tokens and sample, so it does not depend on the batch, on
     the order or on what else is asked; the same input twice is computed once and gets the same samples.
 
-    Decoder-only models read what inputs have in common once (an instruction, exemplars) and an input with several
-    samples once; rows that are done leave, and the next inputs take their slots. Encoder-decoders read each input
-    once, and rows that are done leave. When memory runs out, the batch is halved.
+    Decoder-only models read what inputs have in common once (an instruction, exemplars) where it pays, and an input
+    with several samples once; rows that are done leave, and the next inputs take their slots. Encoder-decoders read
+    each input once, and rows that are done leave. When memory runs out, the batch is halved.
 
     Args:
         lm: The model.

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from flantune.models.decoding import Decoding, Row
-from flantune.models.heads import quiet
-from flantune.models.load import embedded_tokens
-from flantune.models.slots import sliding_window
+from flantune.models.heads import FAILURES, quiet
+from flantune.models.load import embedded_tokens, start_token
+from flantune.models.masks import sliding_window
 from flantune.models.writers import Method, write_rows
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _passes(lm: LanguageModel, method: Method) -> bool:
         ):  # fmt: skip
             pass
         return all(_is_plain(lm, *one) for one in found)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError, KeyError):
+    except FAILURES:
         return False
 
 
@@ -90,7 +90,7 @@ def _is_plain(lm: LanguageModel, row: Row, written: int, logits: Tensor) -> bool
         tail = torch.tensor([before], dtype=torch.long, device=lm.device)
         own = lm.model(input_ids=torch.cat([inputs, tail], dim=1), use_cache=False).logits[0, -1]
     else:
-        start = [int(lm.model.config.decoder_start_token_id), *before]
+        start = [start_token(lm), *before]
         decoder = torch.tensor([start], dtype=torch.long, device=lm.device)
         own = lm.model(input_ids=inputs, decoder_input_ids=decoder, use_cache=False).logits[0, -1]
     likely = torch.log_softmax(own.float(), dim=-1).topk(min(8, own.shape[-1]))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
 
 PROBE = (3, 5, 7, 11, 13, 17, 19, 23)
+FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+"""What a model may raise that is given something it does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,13 @@ class Head:
         if self.softcap:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return logits if self.output_scale == 1.0 else logits * self.output_scale
+
+
+def outputs_of(lm: LanguageModel, head: Head | None, inputs: dict[str, object]) -> Tensor:
+    """Hidden states of a decoder-only model (logits where no head was found), [rows, length, width]."""
+    model: Any = lm.model
+    found: Tensor = model(**inputs).logits if head is None else model.base_model(**inputs).last_hidden_state
+    return found
 
 
 _known: WeakKeyDictionary[PreTrainedModel, Head | None] = WeakKeyDictionary()

@@ -18,7 +18,7 @@ import torch._dynamo
 from torch import Tensor, nn
 
 from flantune.models.compiled import blocks_of
-from flantune.models.heads import PROBE, quiet
+from flantune.models.heads import FAILURES, PROBE, quiet
 from flantune.models.load import embedded_tokens
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 PROBED = (2, len(PROBE) - 1)
-FAILURES = (RuntimeError, ValueError, TypeError, IndexError, AttributeError)
-"""What a module raises that takes something else than one tensor."""
 
 
 class _AtPlaces(nn.Module):

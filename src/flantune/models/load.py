@@ -125,7 +125,7 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
             settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
     except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"cannot load the tokenizer: {_first_line(error)}", where=settings.path, hint=_FIND) from error
+        raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=_FIND) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
             "the tokenizer has no end-of-sequence token, so a target could not end",
@@ -153,7 +153,7 @@ def resolve_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(
-            f'no device "{name}" here: {_first_line(error)}', where="model.device", hint='set model.device = "auto"'
+            f'no device "{name}" here: {first_line(error)}', where="model.device", hint='set model.device = "auto"'
         ) from error
     return device
 
@@ -223,7 +223,7 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
             if "trust_remote_code" in str(error)
             else _FIND
         )
-        raise ModelError(f"cannot load the model: {_first_line(error)}", where=settings.path, hint=hint) from error
+        raise ModelError(f"cannot load the model: {first_line(error)}", where=settings.path, hint=hint) from error
     return config
 
 
@@ -259,7 +259,7 @@ def _from_pretrained(
     except (OSError, ValueError) as error:
         pickled = "safetensors" in str(error)
         raise ModelError(
-            f"cannot load the weights: {_first_line(error)}", where=settings.path, hint=_CONVERT if pickled else _FIND
+            f"cannot load the weights: {first_line(error)}", where=settings.path, hint=_CONVERT if pickled else _FIND
         ) from error
     if missing := sorted(info["missing_keys"]):
         raise ModelError(
@@ -313,6 +313,19 @@ def _with_best_attention(load: Callable[[str], _Loaded], config: PretrainedConfi
 def embedded_tokens(model: Any) -> int:
     """How many token ids a model knows: its vocabulary, or some more."""
     return int(model.get_input_embeddings().weight.shape[0])
+
+
+def start_token(lm: LanguageModel) -> int:
+    """What the decoder of an encoder-decoder begins with.
+
+    Raises:
+        ModelError: Its config does not say.
+    """
+    token = lm.model.config.decoder_start_token_id
+    if token is None:
+        hint = 'set "decoder_start_token_id" in its config.json'
+        raise ModelError("the encoder-decoder has no decoder_start_token_id", where="model", hint=hint)
+    return int(token)
 
 
 def needs_eager_attention(config: PretrainedConfig) -> bool:
@@ -369,5 +382,6 @@ def _quiet_library() -> Iterator[None]:
             messages.enable_progress_bar()
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """An error in one line; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -13,7 +13,7 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from flantune.errors import ModelError
+from flantune.models.load import start_token
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,19 +150,6 @@ class UncachedBatch:
             outputs = model(input_ids=torch.cat([self._inputs, self._written], dim=1), use_cache=False)
         logits: Tensor = outputs.logits[:, -1].float()
         return logits
-
-
-def start_token(lm: LanguageModel) -> int:
-    """What the decoder of an encoder-decoder begins with.
-
-    Raises:
-        ModelError: Its config does not say.
-    """
-    token = lm.model.config.decoder_start_token_id
-    if token is None:
-        hint = 'set "decoder_start_token_id" in its config.json'
-        raise ModelError("the encoder-decoder has no decoder_start_token_id", where="model", hint=hint)
-    return int(token)
 
 
 def _tensor(array: NDArray[Any], lm: LanguageModel) -> Tensor:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from flantune.models.attention import NAME
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from flantune.models.load import LanguageModel
     from flantune.types import DecoderPack, EncoderDecoderPack
 
 
@@ -55,16 +58,37 @@ def context_mask(queries: Tensor, keys: Tensor) -> Tensor:
     return _never_empty((queries[:, :, None] == keys[:, None, :]) & (keys[:, None, :] > 0))[:, None]
 
 
-def windowed(mask: Tensor, positions: Tensor, window: int) -> Tensor:
-    """A decoder-only mask in which nobody sees further back than a sliding window's width.
+def sliding_window(lm: LanguageModel) -> int:
+    """How far back the model's sliding layers see, the token itself included; 0 when it has none."""
+    config = lm.model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    return int(window) if window and getattr(config, "use_sliding_window", True) is not False else 0
+
+
+def by_layer(lm: LanguageModel, mask: Tensor, queries: Tensor, keys: Tensor) -> Tensor | dict[str, Tensor]:
+    """The mask as the model wants it: sliding layers get a narrower one where a prompt outgrows their window.
 
     Args:
-        mask: [rows, 1, length, length].
-        positions: Position of each token within its prompt, [rows, length].
-        window: Tokens in the window, the token itself included.
+        lm: The model.
+        mask: Booleans, [rows, 1, queries, keys].
+        queries: Position of each query within its prompt, [rows, queries].
+        keys: Position of each key, [rows or 1, keys].
     """
-    distance = positions[:, :, None] - positions[:, None, :]
-    return _never_empty(mask[:, 0] & (distance < window))[:, None]
+    window = sliding_window(lm)
+    if not window or int(queries.max()) < window:
+        return format_mask(lm, mask)
+    is_near = queries[:, :, None] - keys[:, None, :] < window
+    narrow = format_mask(lm, _never_empty(mask[:, 0] & is_near)[:, None])
+    kinds = set(getattr(lm.model.config.get_text_config(), "layer_types", None) or ["sliding_attention"])
+    if kinds == {"sliding_attention"}:
+        return narrow
+    return {"full_attention": format_mask(lm, mask), "sliding_attention": narrow}
+
+
+def format_mask(lm: LanguageModel, mask: Tensor) -> Tensor:
+    """Booleans for fused attention, numbers to add for eager attention."""
+    is_fused = lm.model.config._attn_implementation in ("sdpa", NAME)
+    return mask if is_fused else additive(mask, lm.compute_dtype)
 
 
 def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:

@@ -105,6 +105,7 @@ def is_for(query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> bool:
         query.dtype in _in_use
         and query.dtype == key.dtype == value.dtype
         and query.device.type == "cpu"
+        and query.shape[2] == key.shape[2] == value.shape[2]
         and query.shape[2] % WIDTHS == 0
         and not rule.dropout
     )
@@ -250,7 +251,8 @@ class Inputs:
             key_heads=self.key.shape[1],
             width=self.query.shape[2],
             is_causal=rule.is_causal,
-            window=rule.window if rule.is_causal else 0,
+            # One that nobody outgrows is none, which is faster.
+            window=rule.window if rule.is_causal and rule.window < len(self.query) else 0,
             is_half=self.query.dtype == torch.bfloat16,
             threads=torch.get_num_threads(),
             scale=rule.scale,

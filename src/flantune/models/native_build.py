@@ -39,14 +39,15 @@ def load_library() -> ctypes.CDLL:
     Raises:
         BuildError: There is no compiler, or it failed, or what it wrote cannot be loaded.
     """
-    path = library_path()
     try:
+        path = library_path()
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             build(path)
         return ctypes.CDLL(str(path))
-    except OSError as error:
-        raise BuildError(f"{path} cannot be written or loaded: {error}") from error
+    except (OSError, RuntimeError) as error:
+        # A RuntimeError where nobody knows the user's home folder.
+        raise BuildError(f"it cannot be written or loaded: {error}") from error
 
 
 def library_path() -> Path:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from flantune.errors import ModelError
+from flantune.models.load import start_token
 from flantune.models.products import FastLinear
 from flantune.packing.forests import filled, line_targets
 from flantune.packing.tries import OptionTrie, option_trie
@@ -65,7 +66,7 @@ def side_targets(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> tuple[Ten
     lines = _Lines(_ends([len(unit.inputs) for unit in units]), _ends([len(trie.tokens) for trie in tries]), tries)
     model: Any = lm.model
     seen = _read(model.get_encoder(), np.concatenate([unit.inputs for unit in units]), lines.contexts)
-    hidden = _write(model.get_decoder(), seen, lines, start=int(model.config.decoder_start_token_id))
+    hidden = _write(model.get_decoder(), seen, lines, start=start_token(lm))
     asked = [trie.asked + begin for trie, begin in zip(tries, lines.options, strict=False)]
     return hidden[None], line_targets(units, asked)
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from flantune.errors import ModelError
-from flantune.models.forward import check_positions, format_mask, target_logprobs
-from flantune.models.heads import Head, find_head
+from flantune.models.forward import as_tensor, check_positions, target_logprobs
+from flantune.models.heads import Head, find_head, outputs_of
 from flantune.models.last_layer import only_at
 from flantune.models.load import embedded_tokens
-from flantune.models.masks import decoder_mask
+from flantune.models.masks import by_layer, decoder_mask, sliding_window
 from flantune.packing.forests import STEP
 from flantune.packing.scoring import ScoringBatch, side_pack, tree_pack
 from flantune.types import DecoderPack, EncodedPrompt
@@ -134,8 +134,8 @@ def _tree_scores(
     inputs = _plain_inputs(lm, pack) if is_plain else _tree_inputs(lm, pack, prefix)
     rows, length = pack.tokens.shape
     with only_at(lm, pack.targets.row.astype(np.int64) * length + pack.targets.position, rows * length):
-        hidden = _outputs(lm, inputs, head)
-    logprobs, greedy = score_targets(lm, head, hidden, pack.targets)
+        outputs = outputs_of(lm, head, inputs)
+    logprobs, greedy = score_targets(lm, head, outputs, pack.targets)
     return by_item(pack.targets, logprobs, greedy, count)
 
 
@@ -148,22 +148,15 @@ def _tree_inputs(lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | No
     positions = as_tensor(pack.positions, lm.device)
     if prefix is not None:
         inputs |= {"past_key_values": shared_cache(prefix), "use_cache": True}
-    elif not pack.branches.any() and not _is_windowed(lm, int(positions.max())):
+    elif not pack.branches.any() and not 0 < sliding_window(lm) <= int(positions.max()):
         # Nothing branches off, and what pads a row stands behind all that is asked: the model's own causal mask does.
         return inputs
     known = 0 if prefix is None else len(prefix.tokens)
     mask = decoder_mask(as_tensor(pack.segments, lm.device), as_tensor(pack.branches, lm.device))
     mask = torch.nn.functional.pad(mask, (known, 0), value=True)
-    return inputs | {"position_ids": positions, "attention_mask": _layered(lm, mask, positions, known)}
-
-
-def _outputs(lm: LanguageModel, inputs: dict[str, object], head: Head | None) -> Tensor:
-    """Hidden states (logits where no head was found), [rows, length, width]."""
-    if head is None:
-        logits: Tensor = lm.model(**inputs).logits
-        return logits
-    hidden: Tensor = lm.model.base_model(**inputs).last_hidden_state
-    return hidden
+    before = torch.arange(known, device=lm.device).expand(len(positions), -1)
+    keys = torch.cat([before, positions], dim=1)
+    return inputs | {"position_ids": positions, "attention_mask": by_layer(lm, mask, positions, keys)}
 
 
 def score_targets(
@@ -189,7 +182,7 @@ def score_targets(
     for start in range(0, len(unique), size):
         chunk = states[start : start + size]
         # A few rows more, so that the matrix's shape is one of few (see ``segments.rung``).
-        filled = torch.nn.functional.pad(chunk, (0, 0, 0, -len(chunk) % STEP))
+        filled = torch.nn.functional.pad(chunk, (0, 0, 0, -len(chunk) % STEP)) if head else chunk
         logits = chunk if head is None else head.logits(lm.model, filled)[: len(chunk)]
         with torch.autocast(lm.device.type, enabled=False):
             logits = logits.float()
@@ -235,31 +228,3 @@ class _SharedLayer(_Layer):  # type: ignore[misc]
 def shared_cache(prefix: PrefixStates) -> Cache:
     """A cache in which any number of rows see one copy of a prefix, whose memory does not grow with the rows."""
     return Cache(layers=[_SharedLayer(keys, values) for keys, values in prefix.layers])
-
-
-def _layered(
-    lm: LanguageModel, mask: Tensor, positions: Tensor, known: int
-) -> Tensor | dict[str, Tensor]:  # fmt: skip
-    """The mask as the model wants it: layers with a sliding window see no further back than it reaches."""
-    if not _is_windowed(lm, int(positions.max())):
-        return format_mask(lm, mask)
-    config = lm.model.config.get_text_config()
-    before = torch.arange(known, device=positions.device).expand(len(positions), -1)
-    keys = torch.cat([before, positions], dim=1)
-    narrow = format_mask(lm, mask & ((positions[:, :, None] - keys[:, None, :]) < int(config.sliding_window))[:, None])
-    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
-    if kinds == {"sliding_attention"}:
-        return narrow
-    return {"full_attention": format_mask(lm, mask), "sliding_attention": narrow}
-
-
-def _is_windowed(lm: LanguageModel, last_position: int) -> bool:
-    """Whether a prompt outgrows a sliding window that the model has."""
-    config = lm.model.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    return bool(window and getattr(config, "use_sliding_window", True) is not False and last_position >= window)
-
-
-def as_tensor(array: Int32, device: torch.device) -> Tensor:
-    """Token ids or positions as the model takes them."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=torch.long)

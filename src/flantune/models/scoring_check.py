@@ -12,8 +12,8 @@ import torch
 
 from flantune.errors import ModelError
 from flantune.models.attention import NAME
-from flantune.models.heads import quiet
-from flantune.models.load import embedded_tokens
+from flantune.models.heads import FAILURES, quiet
+from flantune.models.load import embedded_tokens, first_line
 from flantune.models.option_scores import OptionScorer
 from flantune.models.selftest import TOLERANCE, logprobs_alone, window_width
 from flantune.packing.scoring import ScoringBatch, ScoringLayout
@@ -88,8 +88,8 @@ def _problem(
         found = np.concatenate(
             [OptionScorer(lm).score(units, batch).sums for batch in _batches(units, layout, lm.family)]
         )
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError, ModelError) as error:
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    except (*FAILURES, ModelError) as error:
+        return first_line(error)
     difference = float(np.abs(found - expected).max())
     # Sums, so several tokens' differences add up.
     limit = TOLERANCE * max(len(target) for unit in units for target in unit.targets)

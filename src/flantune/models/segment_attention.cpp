@@ -344,6 +344,7 @@ void backward(const Problem& problem, int64_t number, const float* turned_bias, 
 void add_bias(const Problem& problem, const float* parts) {
   const int64_t row = 2 * problem.reach + 1;
   memset(problem.grad_bias, 0, problem.heads * row * 4);
+  parts += (problem.query_ends[0] + problem.key_ends[0]) * problem.heads;
   for (int64_t segment = 0; segment < problem.segments; segment++) {
     const int64_t queries = problem.query_ends[segment + 1] - problem.query_ends[segment];
     const int64_t keys = problem.key_ends[segment + 1] - problem.key_ends[segment], size = queries + keys + 2 * LANES;

@@ -189,14 +189,21 @@ class Rule:
     dropout: float = 0.0
 
 
-@lru_cache(maxsize=256)
-def _unseen(query: int, key: int, rule: Rule, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _unseen(query: int, key: int, window: int, like: Tensor) -> Tensor:
     """Minus infinity where a query must not look, else 0, [query, key]."""
-    back = torch.arange(query, device=device)[:, None] - torch.arange(key, device=device)[None]
+    # The corner of one of few larger ones, so that what is kept stays small.
+    size = 1 << (max(query, key) - 1).bit_length()
+    return _unseen_square(size, window, like.dtype, like.device)[:query, :key]
+
+
+@lru_cache(maxsize=16)
+def _unseen_square(size: int, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    places = torch.arange(size, device=device)
+    back = places[:, None] - places[None]
     hidden = back < 0
-    if rule.window:
-        hidden |= back >= rule.window
-    return torch.zeros(query, key, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
+    if window:
+        hidden |= back >= window
+    return torch.zeros(size, size, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
 
 
 def toeplitz(table: Tensor, query: int, key: int) -> Tensor:
@@ -243,7 +250,7 @@ def _weights(
     q, k = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
     if rule.is_causal:
         # Padding stands behind the real keys, where no real query looks.
-        unseen = _unseen(chunk.query.length, chunk.key.length, rule, q.dtype, q.device)
+        unseen = _unseen(chunk.query.length, chunk.key.length, rule.window, q)
         scores = torch.baddbmm(unseen, q, k, alpha=rule.scale)
     else:
         scores = torch.bmm(q, k)
@@ -334,8 +341,8 @@ def backward_in_chunks(
         grad_weights = torch.bmm(g, v.transpose(1, 2))
         used = weights
         if rule.dropout:
-            kept = _kept(weights, rule, seed + number)
-            used, grad_weights = weights * kept, grad_weights.mul_(kept)
+            factors = _kept(weights, rule, seed + number)
+            used, grad_weights = weights * factors, grad_weights.mul_(factors)
         grad_value = torch.bmm(used.transpose(1, 2), g)
         grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
         if found_bias is not None:

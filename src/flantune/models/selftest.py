@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from flantune.models.forward import target_logprobs
-from flantune.models.heads import quiet
-from flantune.models.load import embedded_tokens
+from flantune.models.heads import FAILURES, quiet
+from flantune.models.load import embedded_tokens, first_line, start_token
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
 from flantune.types import EncodedPrompt, Int32, Pack
 
@@ -57,8 +57,8 @@ def check_isolation(lm: LanguageModel) -> IsolationReport:
             alone = [[logprobs_alone(exact, prompt, target) for target in prompt.targets] for prompt in prompts]
             packed = torch.cat([_packed_logprobs(exact, prompts), _packed_logprobs(exact, _single(prompts))])
             expected = torch.cat([*itertools.chain(*alone), *(targets[0] for targets in alone)])
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        reason = f"it does not take packed rows: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
+    except FAILURES as error:
+        reason = f"it does not take packed rows: {first_line(error)}"
         return IsolationReport(is_isolated=False, max_difference=float("inf"), reason=reason)
     difference = float((packed - expected).abs().max())
     if difference <= TOLERANCE:
@@ -111,7 +111,7 @@ def logprobs_alone(lm: LanguageModel, prompt: EncodedPrompt, target: Int32) -> T
         whole = torch.cat([inputs, tokens[None, :-1]], dim=1)
         logits = lm.model(input_ids=whole, use_cache=False).logits[0, inputs.shape[1] - 1 :]
     else:
-        start = tokens.new_tensor([lm.model.config.decoder_start_token_id])
+        start = tokens.new_tensor([start_token(lm)])
         shifted = torch.cat([start, tokens[:-1]])[None]
         logits = lm.model(input_ids=inputs, decoder_input_ids=shifted, use_cache=False).logits[0]
     return torch.log_softmax(logits.float(), dim=-1).gather(1, tokens[:, None])[:, 0]

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer
 
-from flantune.models.attention import NAME
-from flantune.models.masks import additive
+from flantune.models.masks import by_layer, sliding_window
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -170,22 +169,12 @@ class SlotDecoder:
         }
         window = sliding_window(self.lm)
         if not is_even or (window and window < width):
-            inputs["attention_mask"] = self._mask(lengths, width, window)
+            columns_seen = torch.arange(width, device=device)[None]
+            seen = (columns_seen <= lengths[:, None])[:, None, None]
+            inputs["attention_mask"] = by_layer(self.lm, seen, lengths[:, None], columns_seen)
         logits = next_logits(self.lm, self.head, inputs, torch.zeros_like(lengths))
         self._lengths = [length + 1 for length in self._lengths]
         return logits
-
-    def _mask(self, lengths: Tensor, width: int, window: int) -> Tensor | dict[str, Tensor]:
-        """Each row sees its own columns up to its new token; sliding layers only the last of them."""
-        column = torch.arange(width, device=lengths.device)[None, :]
-        seen = (column <= lengths[:, None])[:, None, None]
-        if not window or window >= width:
-            return _format(self.lm, seen)
-        narrow = seen & (lengths[:, None] - column < window)[:, None, None]
-        kinds = set(getattr(self.lm.model.config.get_text_config(), "layer_types", None) or ["sliding_attention"])
-        if kinds == {"sliding_attention"}:
-            return _format(self.lm, narrow)
-        return {"full_attention": _format(self.lm, seen), "sliding_attention": _format(self.lm, narrow)}
 
     def leave(self, row: int) -> int:
         """Frees a row's slot: the last live row moves there.
@@ -215,13 +204,6 @@ def next_logits(lm: LanguageModel, head: Head | None, inputs: dict[str, Any], la
     return head.logits(lm.model, hidden[rows, last]).float()
 
 
-def sliding_window(lm: LanguageModel) -> int:
-    """How far back the model's sliding layers see; 0 when it has none."""
-    config = lm.model.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    return int(window) if window and getattr(config, "use_sliding_window", True) is not False else 0
-
-
 def _expanded(prefix: Cache, rows: int) -> Cache:
     """The prefix before each of so many rows, without copies of it."""
     new: Any = DynamicLayer
@@ -238,8 +220,3 @@ def _expanded(prefix: Cache, rows: int) -> Cache:
 
 def _both(pair: tuple[Tensor, Tensor], change: Any) -> tuple[Tensor, Tensor]:
     return change(pair[0]), change(pair[1])
-
-
-def _format(lm: LanguageModel, mask: Tensor) -> Tensor:
-    """Booleans for fused attention, numbers to add for eager attention."""
-    return mask if lm.model.config._attn_implementation in ("sdpa", NAME) else additive(mask, lm.compute_dtype)

@@ -13,9 +13,10 @@ import torch
 from flantune.errors import ModelError
 from flantune.models.heads import find_head
 from flantune.models.lockstep import Batch, DecoderBatch, EncoderDecoderBatch, UncachedBatch
-from flantune.models.prefixes import prefix_groups
 from flantune.models.sampling import choose_tokens
 from flantune.models.slots import SlotDecoder
+from flantune.packing.scoring import forward_cost
+from flantune.packing.starts import shared_prefixes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +72,7 @@ class SlotWriter:
         self._head = find_head(lm)
         self._live: list[Row] = []
         self._reading: list[Waiting] = []
-        self._wait_for(_grouped(rows))
+        self._wait_for(_grouped(rows, pass_cost=forward_cost(lm.device.type)))
 
     @property
     def has_work(self) -> bool:
@@ -312,14 +313,23 @@ def write_rows(
             torch.cuda.empty_cache()
 
 
-def _grouped(rows: Sequence[Row]) -> list[Waiting]:
+def _grouped(rows: Sequence[Row], *, pass_cost: int) -> list[Waiting]:
     """Rows by prompt, prompts by common prefix, longest first."""
     prompts = _by_prompt(rows)
-    groups = prefix_groups([group[0].inputs for group in prompts])
+    inputs = [group[0].inputs for group in prompts]
+
+    def longest_first(at: int) -> tuple[int, int]:
+        return -len(inputs[at]), at
+
+    clusters = [
+        (cluster.length, sorted(cluster.members, key=longest_first))
+        for cluster in shared_prefixes(inputs, pass_cost=pass_cost)
+    ]
+    clusters.sort(key=lambda cluster: longest_first(cluster[1][0]))
     return [
-        Waiting(group=number, shared=group.length, rows=prompts[at])
-        for number, group in enumerate(groups, start=1)
-        for at in group.members
+        Waiting(group=number, shared=length, rows=prompts[at])
+        for number, (length, members) in enumerate(clusters, start=1)
+        for at in members
     ]
 
 

@@ -114,7 +114,9 @@ class Batches:
             groups = even_groups(sizes[:count], rows, max_tokens=self.micro_batch_tokens)
         elif not self.settings.enabled:
             groups = micro_batches(sizes[:count], rows, max_positions=self.micro_batch_tokens)
-        groups = cut_finer(groups, sizes, processes=self.processes, hidden_size=self.hidden_size)
+        groups = cut_finer(
+            groups, sizes, processes=self.processes, hidden_size=self.hidden_size, is_padded=self.is_padded
+        )
         made = self._lay_out(cursor, draws[: kept[count]], groups)
         return replace(made, seconds=time.perf_counter() - began)
 
@@ -207,9 +209,7 @@ def lay_out(
 
 def pack_positions(pack: Pack, *, is_padded: bool = True) -> int:
     """Array positions of a pack on both sides, with padding or without."""
-    sides = (
-        [pack.segments] if isinstance(pack, DecoderPack) else [pack.encoder_segments, pack.decoder_segments]
-    )  # fmt: skip
+    sides = [pack.segments] if isinstance(pack, DecoderPack) else [pack.encoder_segments, pack.decoder_segments]
     return sum(int(side.size if is_padded else np.count_nonzero(side)) for side in sides)
 
 

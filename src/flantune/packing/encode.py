@@ -76,7 +76,7 @@ class Codec:
 
     Too long inputs lose exemplars first, from the end, then their middle. Targets are never cut: a prompt with a
     target beyond ``max_target_tokens`` is left out and counted. All this is the default; scoring protocols choose
-    otherwise by the last six attributes.
+    otherwise, from ``score_eos`` to ``joint_cut``.
 
     Attributes:
         tokenizer: A tokenizer of the transformers library; never changed.

@@ -168,11 +168,6 @@ def shared_starts(units: Sequence[EncodedPrompt], *, known: int = 0) -> list[int
     return [0, *(count if count >= SHORTEST else 0 for count in shared)][: len(units)]
 
 
-def forest_order(contexts: Sequence[Int32]) -> list[int]:
-    """The contexts such that those that start alike follow each other."""
-    return sorted(range(len(contexts)), key=lambda at: (contexts[at].tolist(), at))
-
-
 def cut_forest(units: Sequence[EncodedPrompt], *, max_positions: int, known: int = 0) -> tuple[list[int], list[int]]:
     """Where to cut requests into lines of at most ``max_positions`` tokens (or one request), and each line's tokens.
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.packing.arrays import TargetList, first_items
-from flantune.packing.forests import cut_forest, forest_order
-from flantune.packing.starts import FORWARD_COST, Cluster, shared_prefixes
+from flantune.packing.forests import cut_forest
+from flantune.packing.starts import FORWARD_COST, Cluster, shared_prefixes, token_order
 from flantune.packing.tries import cut_lines, line_sizes
 from flantune.types import DecoderPack, EncodedPrompt, EncoderDecoderPack, Family, Int32
 
@@ -180,14 +180,14 @@ def _plan_lines(units: Sequence[EncodedPrompt], batch_tokens: int) -> list[Scori
 
 def _plan_forests(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: int) -> list[ScoringBatch]:
     """Lines of requests that start alike; what more of them share than one line can hold is read before."""
-    order = forest_order([unit.inputs for unit in units])
+    order = token_order([unit.inputs for unit in units])
+    places = {at: place for place, at in enumerate(order)}
     free, batches = set(order), []
     for cluster in shared_prefixes([unit.inputs for unit in units], pass_cost=pass_cost):
-        own = set(cluster.members)
-        members = [at for at in order if at in own]
+        members = sorted(cluster.members, key=places.__getitem__)
         if cluster.length and len(_cut_lines(units, members, 0, batch_tokens)) > 1:
             batches += _cut_lines(units, members, cluster.length, batch_tokens)
-            free -= own
+            free -= set(members)
     return [*batches, *_cut_lines(units, [at for at in order if at in free], 0, batch_tokens)]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flantune.packing.bins import widths
 from flantune.types import DecoderPack, TargetTokens
@@ -38,13 +39,26 @@ def layout_cost(rows: int, sides: Sequence[int], *, hidden_size: int = HIDDEN_SI
     return rows * (linear + pairs)
 
 
-def pack_cost(pack: Pack, *, hidden_size: int = HIDDEN_SIZE) -> int:
-    """``layout_cost`` of a laid-out micro-batch."""
-    if isinstance(pack, DecoderPack):
-        rows, width = pack.tokens.shape
-        return layout_cost(rows, [width], hidden_size=hidden_size)
-    rows, read = pack.encoder_tokens.shape
-    return layout_cost(rows, [read, pack.decoder_tokens.shape[1]], hidden_size=hidden_size)
+def pack_cost(pack: Pack, *, hidden_size: int = HIDDEN_SIZE, is_padded: bool = True) -> int:
+    """Work of a laid-out micro-batch: ``layout_cost`` of its rows or, without padding, of each prompt in one alone."""
+    sides = [pack.segments] if isinstance(pack, DecoderPack) else [pack.encoder_segments, pack.decoder_contexts]
+    if is_padded:
+        return layout_cost(len(sides[0]), [side.shape[1] for side in sides], hidden_size=hidden_size)
+    return sum(_costs_alone(_prompt_sizes(sides), hidden_size))
+
+
+def _prompt_sizes(sides: Sequence[Int32]) -> NDArray[np.int64]:
+    """Tokens of each prompt on each side, [prompts, sides], from the number of each token's prompt in its row."""
+    rows, most = len(sides[0]), 1 + max(int(side.max(initial=0)) for side in sides)
+    names = [(np.arange(rows)[:, None] * most + side)[side > 0] for side in sides]
+    sizes = np.stack([np.bincount(name, minlength=rows * most) for name in names], axis=1)
+    found: NDArray[np.int64] = sizes[sizes.any(axis=1)]
+    return found
+
+
+def _costs_alone(sizes: NDArray[np.integer[Any]], hidden_size: int) -> list[int]:
+    """Work of each prompt in a row of its own."""
+    return [layout_cost(1, size, hidden_size=hidden_size) for size in sizes.tolist()]
 
 
 def assign(costs: Sequence[int], processes: int, *, in_rounds: bool = False) -> list[list[int]]:
@@ -86,7 +100,9 @@ def balance(costs: Sequence[int], shares: Sequence[Sequence[int]]) -> float:
     return sum(loads) / (len(loads) * max(loads)) if max(loads) else 1.0
 
 
-def cut_finer(groups: Sequence[Rows], sizes: Int32, *, processes: int, hidden_size: int = HIDDEN_SIZE) -> list[Rows]:
+def cut_finer(
+    groups: Sequence[Rows], sizes: Int32, *, processes: int, hidden_size: int = HIDDEN_SIZE, is_padded: bool = True
+) -> list[Rows]:
     """Micro-batches cut in halves, by rows, where that lets several processes share the work evenly.
 
     One process keeps its micro-batches as they are. The prompts and so the gradient stay the same.
@@ -99,10 +115,15 @@ def cut_finer(groups: Sequence[Rows], sizes: Int32, *, processes: int, hidden_si
         sizes: Tokens of each prompt, [prompts, sides].
         processes: How many processes share them.
         hidden_size: Of the model.
+        is_padded: Whether the model computes padding.
     """
     cut = [list(group) for group in groups]
+    alone = [] if is_padded else _costs_alone(sizes, hidden_size)
     while processes > 1:
-        costs = [_group_cost(group, sizes, hidden_size) for group in cut]
+        costs = [
+            _group_cost(group, sizes, hidden_size) if is_padded else sum(alone[at] for row in group for at in row)
+            for group in cut
+        ]
         shares = assign(costs, processes)
         if balance(costs, shares) >= GOOD_BALANCE:
             break

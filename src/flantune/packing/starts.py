@@ -28,6 +28,11 @@ def common_length(left: Sequence[int] | Int32, right: Sequence[int] | Int32) -> 
     return int(differ[0]) if len(differ) else size
 
 
+def token_order(contexts: Sequence[Int32]) -> list[int]:
+    """The contexts such that those that start alike follow each other."""
+    return sorted(range(len(contexts)), key=lambda at: (contexts[at].tolist(), at))
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """Contexts that start with the same tokens.
@@ -52,7 +57,7 @@ def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST)
     >>> [(cluster.members, cluster.length) for cluster in shared_prefixes([*few_shot, np.array([8, 9])])]
     [((0, 1, 2, 3, 4, 5, 6, 7, 8), 90), ((9,), 0)]
     """
-    order = sorted(range(len(contexts)), key=lambda at: (contexts[at].tolist(), at))
+    order = token_order(contexts)
     shared = [common_length(contexts[left], contexts[right]) for left, right in pairwise(order)]
     whole = _best_groups([len(contexts[at]) for at in order], shared, pass_cost)
     groups = sorted([*whole.groups, *([(whole.free, 0)] if whole.free else [])])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -10,7 +10,7 @@ from flantune.errors import FlantuneError, TemplateError
 from flantune.files import slug
 from flantune.mixture.taxonomy import Overlap, Taxonomy
 from flantune.prompts.compiled import compile_text
-from flantune.prompts.render import render_words
+from flantune.prompts.spans import Span, render_spans
 from flantune.prompts.styles import RESERVED_SLOTS
 from flantune.tasks.examples import adapt_row, first_examples
 from flantune.tasks.rows import BadRow
@@ -31,7 +31,7 @@ class Piece:
     Attributes:
         text: The words.
         slot: The slot it fills or is; empty for the template's own words.
-        tone: Name of the slot's colour.
+        tone: Name of the slot's color.
         left_out: Characters of the slot's text not shown behind ``text``.
         rest: The end of a shortened text.
     """
@@ -256,7 +256,7 @@ def _names(pattern: str | tuple[str, ...] | Mapping[str, str]) -> tuple[str, ...
 
 
 def slot_tones(task: Task, examples: Sequence[Example]) -> dict[str, str]:
-    """Slot → the name of its colour: the same colour for a field wherever the task shows it."""
+    """Slot → the name of its color: the same color for a field wherever the task shows it."""
     asked = dict.fromkeys(slot for one in task.templates for slot in (*_slots(one.inputs), *_slots(one.targets)))
     # In the order of the adapter's fields, which is how a reader of the data knows them.
     fields = [name for example in examples[:1] for name in example.fields if name in asked]
@@ -300,33 +300,28 @@ def _filled(task: Task, template: Template, example: Example, tones: Mapping[str
     """Both texts of a prompt with the slots' texts marked.
 
     Raises:
-        TemplateError: As ``flantune.prompts.render``.
+        TemplateError: As ``render_spans``.
     """
-    render_words(task, example, template)  # its errors name the template
+    prompt = render_spans(task, example, template)
 
-    def value(slot: str) -> str:
-        return render_words(task, example, Template(name=template.name, inputs=f"{{{slot}}}", targets="")).inputs
+    def pieces(spans: Sequence[Span]) -> Pieces:
+        return tuple(
+            _clip(one.text, slot=one.slot, tone=tones[one.slot]) if one.slot else Piece(text=one.text) for one in spans
+        )
 
-    def pieces(text: str) -> Pieces:
-        return _pieces(text, lambda slot: _clip(value(slot), slot=slot, tone=tones[slot]))
-
-    return pieces(template.inputs), pieces(template.targets)
+    return pieces(prompt.inputs), pieces(prompt.targets)
 
 
 def _holes(text: str, tones: Mapping[str, str]) -> Pieces:
     """A template's text, its slots as they are written; broken text as it is."""
     try:
-        return _pieces(text, lambda slot: Piece(text=f"{{{slot}}}", slot=slot, tone=tones[slot]))
+        compiled = compile_text(text)
     except TemplateError:
         return (Piece(text=text),)
-
-
-def _pieces(text: str, piece: Callable[[str], Piece]) -> Pieces:
-    compiled = compile_text(text)
     found = [Piece(text=compiled.literals[0])]
     for slot, literal in zip(compiled.slots, compiled.literals[1:], strict=True):
-        found += [piece(slot), Piece(text=literal)]
-    return tuple(one for one in found if one.text or one.slot)
+        found += [Piece(text=f"{{{slot}}}", slot=slot, tone=tones[slot]), Piece(text=literal)]
+    return tuple(one for one in found if one.text)
 
 
 def _clip(text: str, *, slot: str, tone: str) -> Piece:

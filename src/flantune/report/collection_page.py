@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flantune.errors import SourceError
 from flantune.files import write_text
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.report import numbers
 from flantune.report.collection import ClusterGroup, cluster_groups, task_anchor
 from flantune.report.run_details import Fact
 from flantune.report.templating import looks, template
+from flantune.tasks.catalog import rows_beside
 from flantune.types import Row, Task
 
 
@@ -60,21 +59,12 @@ def render_collection_page(
 
 
 def shipped_rows(tasks: Sequence[Task]) -> dict[str, list[Row]]:
-    """Task name → the hand-written rows that lie beside its file as ``rows/<task>.jsonl``; tasks without are left out.
+    """Task name → the hand-written rows that lie beside its file; tasks without are left out.
 
     Raises:
         SourceError: Such a file is broken.
     """
-    places = {task.name: Path(task.origin).parent / "rows" / f"{task.name}.jsonl" for task in tasks if task.origin}
-    return {name: _read_rows(path) for name, path in places.items() if path.is_file()}
-
-
-def _read_rows(path: Path) -> list[Row]:
-    try:
-        # Split at line feeds alone: JSON text may hold other line separators.
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except (OSError, ValueError) as error:
-        raise SourceError(f"cannot be read: {error}", where=str(path), hint="one JSON object a line") from None
+    return {task.name: rows for task in tasks if (rows := rows_beside(task)) is not None}
 
 
 def _facts(groups: Sequence[ClusterGroup]) -> list[Fact]:

@@ -27,25 +27,25 @@ class Series:
     values: tuple[float, ...]
 
 
-CURVES: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("loss",), "Loss", "nats a target token"),
-    (("grad_norm", "gradient_norm"), "Gradient norm", "before clipping"),
-    (("tokens_per_s", "tokens_per_second", "tokens_s"), "Speed", "tokens/s"),
-    (("measured.loss",), "Dev loss", "tasks trained on, nats a token"),
-    (("measured.accuracy",), "Dev accuracy", "tasks trained on"),
+CURVES = (
+    ("loss", "Loss", "nats a target token"),
+    ("grad_norm", "Gradient norm", "before clipping"),
+    ("tokens_per_s", "Speed", "tokens/s"),
+    ("measured.loss", "Dev loss", "tasks trained on, nats a token"),
+    ("measured.accuracy", "Dev accuracy", "tasks trained on"),
 )
-"""Which curves are drawn: the names a log may use, a title and a unit."""
+"""Which curves are drawn: the log's name, a title and a unit."""
 
 
 def series(metrics: Sequence[Json]) -> tuple[Series, ...]:
     """The curves that a fold's log holds; a measure that was not logged is left out."""
     found = []
-    for names, title, unit in CURVES:
+    for name, title, unit in CURVES:
         pairs = [
             (step, value)
             for entry in metrics
             if (step := as_number(entry.get("step"))) is not None
-            and (value := next((v for n in names if (v := as_number(_entry(entry, n))) is not None), None)) is not None
+            and (value := as_number(_entry(entry, name))) is not None
         ]
         if pairs:
             steps, values = zip(*pairs, strict=True)

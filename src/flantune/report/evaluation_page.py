@@ -10,7 +10,7 @@ from flantune.report.tables import Cell, Column, Table, chance_of, number, score
 from flantune.report.templating import looks, template
 
 if TYPE_CHECKING:
-    from flantune.evaluation.results import Difference, Estimate
+    from flantune.evaluation.results import Difference
     from flantune.report.samples import Browser
     from flantune.suites.results import Comparison, EvaluationResults, ScoreResult
 
@@ -166,7 +166,7 @@ def averages_table(results: EvaluationResults, *, is_full: bool = False) -> Tabl
             number(way.questions),
             score(way.chance),
             score(way.raw.value),
-            _span(way.raw),
+            _span(way.raw.low, way.raw.high),
             score(way.normalized.value),
             _share(one.unparsed),
         )
@@ -191,7 +191,7 @@ def tasks_table(results: EvaluationResults) -> Table:
             number(one.questions),
             score(one.chance),
             score(one.scores.mean.value),
-            _span(one.scores.mean),
+            _span(one.scores.mean.low, one.scores.mean.high),
             score(one.scores.median),
             score(one.scores.iqr),
             score(one.scores.best_dev_test),
@@ -270,7 +270,7 @@ def parts_table(results: EvaluationResults, name: str) -> Table:
             number(part.questions),
             score(part.chance),
             score(part.value),
-            Cell(numbers.span(part.low, part.high), part.low * 100, "muted"),
+            _span(part.low, part.high),
             _share(part.unparsed),
             number(part.ties),
             number(part.exemplars_dropped),
@@ -285,8 +285,8 @@ def parts_table(results: EvaluationResults, name: str) -> Table:
     return Table(name=f"parts-{name}", caption=f"Parts of {name}.", columns=_PARTS, rows=tuple(rows))
 
 
-def _span(estimate: Estimate) -> Cell:
-    return Cell(numbers.span(estimate.low, estimate.high), estimate.low, "muted")
+def _span(low: float, high: float) -> Cell:
+    return Cell(numbers.span(low, high), low * 100, "muted")
 
 
 def _share(value: float) -> Cell:

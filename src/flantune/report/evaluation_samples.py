@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flantune.evaluation.rank_classification import Normalization, choose, option_scores
-from flantune.evaluation.samples import read_samples, samples_path
-from flantune.report.samples import BUDGET, Browser, Judge, bars, cut, fit, is_right, json_bytes
+from flantune.evaluation.samples import samples_path
+from flantune.report.samples import (
+    BUDGET,
+    Browser,
+    Judge,
+    Key,
+    bars,
+    cut,
+    fit,
+    is_right,
+    json_bytes,
+    key_of,
+    measured_rows,
+    read_chosen,
+)
 
 if TYPE_CHECKING:
     from flantune.report.untrusted_json import Json
@@ -28,8 +41,6 @@ OUTCOMES = ("mixed", "wrong", "right")
 """Right for some models, for none, for all: in this turn they are shown."""
 
 _HALF = 0.5
-
-Key = tuple[int, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,16 +129,13 @@ def collect_answers(asked: Sequence[Asked], models: Mapping[str, Path], *, root:
 
 def _group(asked: Asked, models: Mapping[str, Path], *, root: Path, budget: int) -> dict[str, Any] | None:
     paths = [samples_path(folder, asked.key) for folder in models.values()]
-    right: list[dict[Key, bool]] = [
-        {_key(sample): asked.judge(sample).is_right for sample in _test_samples(path)} for path in paths
-    ]
+    right = [{key_of(sample): asked.judge(sample).is_right for sample in measured_rows(path)} for path in paths]
     common = [key for key in right[0] if all(key in own for own in right)] if right else []
     if not common:
         return None
     outcome = {key: _outcome([own[key] for own in right]) for key in common}
     chosen = _choose(common, outcome)
-    wanted = set(chosen)
-    kept = [{_key(sample): sample for sample in _test_samples(path) if _key(sample) in wanted} for path in paths]
+    kept = [read_chosen(path, chosen) for path in paths]
     prefix = shared_beginning([kept[0][key].inputs for key in chosen])
     rows = (_row(asked, [own[key] for own in kept], outcome[key], prefix=len(prefix)) for key in chosen)
     fitting = fit(rows, budget=budget - len(prefix))
@@ -153,15 +161,6 @@ def shared_beginning(texts: Sequence[str]) -> str:
     # By characters, as wanted here.
     begin, found, _ = os.path.commonprefix(list(texts)).rpartition("\n\n")  # noqa: RUF071
     return begin + found
-
-
-def _test_samples(path: Path) -> Iterator[Sample]:
-    if path.exists():
-        yield from (sample for sample in read_samples(path) if sample.split == "test")
-
-
-def _key(sample: Sample) -> Key:
-    return sample.row, sample.template, sample.shots
 
 
 def _outcome(right: Sequence[bool]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from flantune.report.numbers import as_number, interval, points, signed, span
-from flantune.report.untrusted_json import Json, objects
+from flantune.report.untrusted_json import Json, mapping, objects
 
 Model = Literal["base", "tuned"]
 MODELS: tuple[Model, Model] = ("base", "tuned")
@@ -309,7 +309,7 @@ def _pair(row: Json, name: str, keys: Sequence[str], chance: float | None) -> Pa
 
 
 def _task(raw: Json, label: str) -> TaskResult:
-    models = raw.get("models") if isinstance(raw.get("models"), Mapping) else {}
+    models = mapping(raw.get("models"))
     return TaskResult(
         task=str(raw.get("task") or ""),
         label=label,
@@ -320,8 +320,8 @@ def _task(raw: Json, label: str) -> TaskResult:
         shots=int(as_number(raw.get("shots")) or 0),
         chance=as_number(raw.get("chance")),
         examples=as_number(raw.get("examples")),
-        base=_scores((models or {}).get("base") or {}),
-        tuned=_scores((models or {}).get("tuned") or {}),
+        base=_scores(mapping(models.get("base"))),
+        tuned=_scores(mapping(models.get("tuned"))),
         difference=estimate(raw.get("difference")),
         mcnemar_p=as_number(raw.get("mcnemar_p")),
         is_seen=bool(raw.get("is_seen")),

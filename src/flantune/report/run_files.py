@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -97,7 +96,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON-lines file (plain or .gz), in constant memory; nothing when there is no such file.
+    """The objects of a JSON-lines file, in constant memory; nothing when there is no such file.
 
     A last line that was cut off by a killed run is left out.
 
@@ -106,9 +105,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.is_file():
         return
-    opener = gzip.open if path.suffix == ".gz" else open
     broken: tuple[int, ValueError] | None = None
-    with opener(path, "rt", encoding="utf-8") as lines:
+    with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if broken is not None:
                 raise SourceError(

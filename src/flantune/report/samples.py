@@ -94,24 +94,25 @@ def _group(run: RunFiles, fold: FoldFiles, path: Path, *, budget: int) -> tuple[
     """The embedded part of one task's samples in one fold, and how many there are on disk."""
     base_path = run.base_samples / path.name
     scored = _scored(run.results, task_name(path), fold.name)
-    judge, wanted = _judge(run.results, scored), _wanted_templates(scored)
-    before, after = _read(base_path, wanted, judge), _read(path, wanted, judge)
-    outcome = {key: _outcome(before.right[key], right) for key, right in after.right.items() if key in before.right}
+    judge = _judge(run.results, scored)
+    before, after = ({key_of(one): is_right(one, judge) for one in measured_rows(p)} for p in (base_path, path))
+    outcome = {key: _outcome(before[key], right) for key, right in after.items() if key in before}
     if not outcome:
-        return None, len(after.right)
-    chosen = _choose([key for key in outcome if key in after.kept and key in before.kept], outcome)
-    rows = (_row(before.kept[key], after.kept[key], outcome[key], judge.normalization) for key in chosen)
+        return None, len(after)
+    templates = _wanted_templates(scored) or tuple(dict.fromkeys(key[1] for key in outcome))[:MOST_TEMPLATES]
+    chosen = _choose([key for key in outcome if key[1] in templates], outcome)
+    old, new = (read_chosen(p, chosen) for p in (base_path, path))
+    rows = (_row(old[key], new[key], outcome[key], judge.normalization) for key in chosen)
     fitting = fit(rows, budget=budget)
-    first = next(iter(after.kept.values()), None)
     group = {
-        "task": first.task if first else task_name(path),
+        "task": task_name(path),
         "fold": fold.name,
         "totals": {name: sum(1 for o in outcome.values() if o == name) for name in OUTCOMES},
         "total": len(outcome),
         "paths": [_relative(base_path, run.folder), _relative(path, run.folder)],
         "rows": sorted(fitting, key=lambda row: (row["s"], row["t"], row["r"])),
     }
-    return group, len(after.right)
+    return group, len(after)
 
 
 def _judge(results: Results | None, scored: Sequence[TaskResult]) -> Judge:
@@ -168,28 +169,6 @@ def _wanted_templates(scored: Sequence[TaskResult]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names[:1], *names[-1:]]))[:MOST_TEMPLATES]
 
 
-@dataclass(slots=True)
-class _Read:
-    """What is remembered of a file of samples: who is right on every row, and the wanted rows whole."""
-
-    right: dict[Key, bool]
-    kept: dict[Key, Sample]
-
-
-def _read(path: Path, wanted: Sequence[str], judge: Judge) -> _Read:
-    found, templates = _Read({}, {}), list(wanted)
-    for sample in _samples(path):
-        if sample.split != "test":
-            continue
-        key = (sample.row, sample.template, sample.shots)
-        found.right[key] = is_right(sample, judge)
-        if not wanted and sample.template not in templates and len(templates) < MOST_TEMPLATES:
-            templates.append(sample.template)
-        if sample.template in templates:
-            found.kept[key] = sample
-    return found
-
-
 def _outcome(before: bool, after: bool) -> str:
     return OUTCOMES[(2 if before else 3) if before == after else (0 if after else 1)]
 
@@ -205,10 +184,21 @@ def _choose(keys: Sequence[Key], outcome: Mapping[Key, str]) -> list[Key]:
     return [key for _, _, key in sorted(chosen)]
 
 
-def _samples(path: Path) -> Iterator[Sample]:
-    """A task's samples; none where it was not measured."""
+def measured_rows(path: Path) -> Iterator[Sample]:
+    """The samples of a file's test rows, one at a time; none where nothing was measured."""
     if path.exists():
-        yield from read_samples(path)
+        yield from (sample for sample in read_samples(path) if sample.split == "test")
+
+
+def read_chosen(path: Path, keys: Iterable[Key]) -> dict[Key, Sample]:
+    """The samples of some keys: the others are not held in memory."""
+    wanted = set(keys)
+    return {key: sample for sample in measured_rows(path) if (key := key_of(sample)) in wanted}
+
+
+def key_of(sample: Sample) -> Key:
+    """What tells the samples of a task apart."""
+    return sample.row, sample.template, sample.shots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

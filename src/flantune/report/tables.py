@@ -311,7 +311,7 @@ def _spread(scores: ModelScores) -> Iterable[Cell]:
     yield score(scores.iqr, "muted")
     yield score(scores.worst)
     yield score(scores.range, "muted")
-    yield Cell(share(scores.agreement), "" if scores.agreement is None else scores.agreement)
+    yield Cell(share(scores.agreement), "" if scores.agreement is None else scores.agreement * 100)
     yield word(scores.best_dev_template, "muted")
     yield score(scores.best_dev_test)
 

@@ -19,7 +19,7 @@ def verdict_sentence(verdict: Verdict, *, level: str = "95%") -> str:
         level: The level of the interval, as words.
     """
     if verdict.text:
-        return re.sub(r"(?<=\s)-(?=\d)", MINUS, verdict.text)
+        return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, verdict.text)
     where = f" on {_unseen(verdict)}" if _unseen(verdict) else ""
     if verdict.difference.value is None:
         return f"Nothing was measured{where}, so nothing can be said about what tuning did."

@@ -71,9 +71,14 @@ class _Pair:
         if metric in self.first.values:
             change = self.second.values[metric] - self.first.values[metric]
             return clustered_mean(change[:, None], span=DIFFERENCE, confidence=confidence)
-        low, high = self.first.span(metric)
-        span, rows = (low - high, high - low), len(self.first.rows)
-        return bootstrap_mean(self.replicates(seed=0), examples=rows, span=span, confidence=confidence)
+        rows = len(self.first.rows)
+        return bootstrap_mean(self.replicates(seed=0), examples=rows, span=self.span, confidence=confidence)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Lowest and highest difference possible."""
+        low, high = self.first.span(self.metric)
+        return low - high, high - low
 
     def replicates(self, *, seed: int) -> Floats:
         """The difference as it is, then on redrawn questions, which are the same for both models."""
@@ -107,7 +112,7 @@ def compare(
     shares = [Share(task=name, weight=weight, mean=mean) for name, (weight, mean) in counted.items()]
     redrawn = sum(weight * pairs[name].replicates(seed=seed)[1:] for name, (weight, _) in counted.items())
     return Compared(
-        difference=difference_estimate(combine(shares), confidence=confidence, span=DIFFERENCE),
+        difference=difference_estimate(combine(shares), confidence=confidence, span=next(iter(pairs.values())).span),
         bootstrap=bootstrap_interval(np.asarray(redrawn), confidence=confidence),
         mcnemar_p=_mcnemar(list(pairs.values())),
         rows=sum(len(pair.first.rows) for pair in pairs.values()),
@@ -174,7 +179,7 @@ def _mcnemar(pairs: Sequence[_Pair]) -> float | None:
 def _parts(pairs: Mapping[str, _Pair], *, confidence: float) -> tuple[PartDifference, ...]:
     """Each part's difference; of those called changed at q ≤ 0.05 one in twenty is expected not to have."""
     found = [
-        difference_estimate(pair.mean(confidence=confidence), confidence=confidence, span=DIFFERENCE)
+        difference_estimate(pair.mean(confidence=confidence), confidence=confidence, span=pair.span)
         for pair in pairs.values()
     ]
     rates = false_discovery_rates([one.p for one in found])

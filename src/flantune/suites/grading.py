@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from flantune.evaluation.extraction import FIRST_LINE, Rules, extract, same_answer
-from flantune.evaluation.normalizers import lower_case, single_spaced, without_punctuation
 from flantune.evaluation.rank_classification import NORMALIZATIONS, Normalization, best_options, choose, option_scores
-from flantune.evaluation.texts import exact_match, token_f1
+from flantune.evaluation.rouge import instruction_rouge
+from flantune.evaluation.texts import exact_match, instruction_exact_match, token_f1
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,30 +153,10 @@ def _squad(answer: str, references: Sequence[str]) -> dict[str, float]:
 
 
 def _natural_instructions(answer: str, references: Sequence[str]) -> dict[str, float]:
-    is_same = any(_bare(answer) == _bare(reference) for reference in references)
-    return {"rougeL": rouge_l_stemmed(answer, references), "exact_match": float(is_same)}
-
-
-def _bare(text: str) -> str:
-    # Articles stay: unlike SQuAD's script, that of Natural-Instructions does not remove them.
-    return single_spaced(without_punctuation(lower_case(text)))
-
-
-def rouge_l_stemmed(prediction: str, references: Sequence[str]) -> float:
-    """ROUGE-L with Porter's stemmer, the maximum over references. Paper: Natural-Instructions v2, section 4.
-
-    >>> rouge_l_stemmed("two cats running", ["the cat runs"]) > rouge_l_stemmed("two dogs", ["the cat runs"])
-    True
-    """
-    scores: Any = _stemming_scorer().score_multi(list(references), prediction)
-    return float(scores["rougeL"].fmeasure)
-
-
-@lru_cache(maxsize=1)
-def _stemming_scorer() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer(["rougeL"], use_stemmer=True)
+    return {
+        "rougeL": instruction_rouge(answer, references),
+        "exact_match": instruction_exact_match(answer, references),
+    }
 
 
 _COMPARED = {"same": _same, "squad": _squad, "natural_instructions": _natural_instructions}

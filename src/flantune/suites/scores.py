@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flantune.evaluation.comparison import REPLICATES, estimate
 from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
-from flantune.evaluation.normalized_average import normalized_average
+from flantune.evaluation.normalized_average import bbh_task, normalized_average
 from flantune.evaluation.results import Estimate
 from flantune.evaluation.statistics import (
     SCORE,
@@ -36,7 +36,6 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _ANY = (-float("inf"), float("inf"))
-_SIZES = ("_three_objects", "_five_objects", "_seven_objects")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +178,7 @@ def _even(names: Sequence[str]) -> dict[str, float]:
 
 
 def _bbh_tasks(names: Sequence[str]) -> Weighting:
-    tasks = {name: next((name.removesuffix(s) for s in _SIZES if name.endswith(s)), name) for name in names}
+    tasks = {name: bbh_task(name) for name in names}
     files = {task: sum(other == task for other in tasks.values()) for task in tasks.values()}
     weights = {name: 1.0 / (len(files) * files[task]) for name, task in tasks.items()}
     return Weighting(name=f"mean of {len(files)} tasks", weights=weights)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import LeakError
+from flantune.files import slug
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.suites.catalog import FAMILIES
 from flantune.suites.suite import Part
@@ -65,11 +66,19 @@ def candidates(paths: Sequence[str]) -> list[Candidate]:
     for path in paths:
         folder = Path(path)
         record = read_record(folder) if folder.is_dir() else None
-        name = short_name(path)
-        taken = sum(other.name == name or other.name.startswith(f"{name} (") for other in found)
-        name = f"{name} ({taken + 1})" if taken else name
+        name = _new_name(short_name(path), {slug(other.name) for other in found})
         found.append(Candidate(path=path, name=name, record=record, index=read_index(folder) if record else None))
     return found
+
+
+def _new_name(name: str, taken: Collection[str]) -> str:
+    """The name, numbered where another model's is written alike: each has a folder of its own.
+
+    >>> _new_name("Llama", {"llama", "llama-2"})
+    'Llama (3)'
+    """
+    names = (name, *(f"{name} ({number})" for number in range(2, len(taken) + 2)))
+    return next(one for one in names if slug(one) not in taken)
 
 
 def short_name(path: str) -> str:

@@ -92,7 +92,7 @@ def _score_result(
             for found in [average(graded, way, metric=metric, confidence=confidence)]
         ),
         other_metrics={name: average(graded, ways[0], metric=name, confidence=confidence).raw for name in others},
-        is_complete=is_complete,
+        is_complete=is_complete and not any(one.counts.prompts_dropped for one in parts),
         seen=tuple(dict.fromkeys(reason for one in parts for reason in one.seen.reasons)),
         clean=_clean(parts, metric=metric, confidence=confidence),
         parts=tuple(_part_result(one, confidence=confidence) for one in parts),

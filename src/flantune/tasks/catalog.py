@@ -17,7 +17,9 @@ from flantune.tasks.sources import HubSource, hub_reference
 from flantune.tasks.template_facts import options_shown, template_facts
 
 if TYPE_CHECKING:
-    from flantune.types import Example, Task
+    from collections.abc import Sequence
+
+    from flantune.types import Example, Row, Task
 
 _COLLECTIONS = Path(__file__).parents[1] / "collections"
 
@@ -89,14 +91,12 @@ def hub_id(task: Task) -> str:
 def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
     """A few examples to look at, without network: the rows shipped with the task, or the first of its own files.
 
-    Rows are shipped as ``rows/<task>.jsonl`` beside the task file, in the columns of the task's source.
-
     Raises:
         SourceError: The rows are there but cannot be read.
     """
-    shipped = Path(task.origin).parent / "rows" / f"{task.name}.jsonl" if task.origin else None
-    if shipped is not None and shipped.is_file():
-        return _adapted(task, shipped)[:count]
+    rows = rows_beside(task)
+    if rows is not None:
+        return _adapted(task, rows)[:count]
     if isinstance(task.source, HubSource) and task.source.mirror is None:
         return ()
     return first_examples(task, count=count)
@@ -109,16 +109,30 @@ def slots_of_task(task: Task, examples: tuple[Example, ...] = ()) -> tuple[str, 
     return tuple(dict.fromkeys([*fields, *named]))
 
 
-def _adapted(task: Task, path: Path) -> tuple[Example, ...]:
-    examples = []
+def rows_beside(task: Task) -> list[Row] | None:
+    """The hand-written rows shipped as ``rows/<task>.jsonl`` beside a task's file, in its source's columns, if any.
+
+    Raises:
+        SourceError: The file is broken.
+    """
+    path = Path(task.origin).parent / "rows" / f"{task.name}.jsonl"
+    if not task.origin or not path.is_file():
+        return None
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        for number, row in enumerate(rows):
-            example = adapt_row(task, row)
-            if example is not None:
-                examples.append(replace(example, row=number))
+        # Split at line feeds alone: JSON text may hold other line separators.
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (OSError, ValueError) as error:
-        raise SourceError(f"cannot be read: {error}", where=str(path)) from error
-    except BadRow as error:
-        raise SourceError(f"row {len(examples)}: {error.reason}: {error.detail}", where=str(path)) from error
+        raise SourceError(f"cannot be read: {error}", where=str(path), hint="one JSON object a line") from None
+
+
+def _adapted(task: Task, rows: Sequence[Row]) -> tuple[Example, ...]:
+    examples = []
+    for number, row in enumerate(rows):
+        try:
+            example = adapt_row(task, row)
+        except BadRow as error:
+            where = f"shipped rows of {task.name}, row {number}"
+            raise SourceError(f"{error.reason}: {error.detail}", where=where) from error
+        if example is not None:
+            examples.append(replace(example, row=number))
     return tuple(examples)

@@ -64,7 +64,7 @@ class AnswerColumn:
         keys_column: A column that holds the list of keys.
         map: Value as text → answer text.
         separator: Splits several references joined in one cell; empty: the cell is one reference.
-        drop: Values, as text, whose rows are left out on purpose, such as the -1 of unlabelled rows.
+        drop: Values, as text, whose rows are left out on purpose, such as the -1 of unlabeled rows.
         group: Columns whose values together name the group that a row belongs to; empty: rows stand alone.
     """
 

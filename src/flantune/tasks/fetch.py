@@ -172,10 +172,14 @@ def _fetch_split(source: HubSource, split: str, mirror: Path, max_rows: int) -> 
         source.id, source.config, split=split, revision=_loaded_revision(source, commit), streaming=max_rows > 0
     )
     path = folder / f"{split}.parquet"
-    rows = _write_parquet(dataset.take(max_rows) if max_rows else dataset, path, hub_reference(source))
-    is_whole = max_rows == 0 or rows < max_rows
-    note = {"rows": rows, "is_whole": is_whole, "revision": source.revision, "commit": commit}
-    _write_note(folder, source, split, note)
+    note = {"rows": 0, "is_whole": True, "revision": source.revision, "commit": commit}
+
+    def write_note(rows: int) -> None:
+        note.update(rows=rows, is_whole=max_rows == 0 or rows < max_rows)
+        _write_note(folder, source, split, note)
+
+    rows = dataset.take(max_rows) if max_rows else dataset
+    _write_parquet(rows, path, hub_reference(source), before_it_is_there=write_note)
     return _fetched(source, split, path, note, was_there=False)
 
 
@@ -202,8 +206,11 @@ def _fetched(source: HubSource, split: str, path: Path, note: dict[str, Any], *,
     )
 
 
-def _write_parquet(dataset: Any, path: Path, reference: str) -> int:
-    """Writes a split's rows as its own Arrow types say; how many there were."""
+def _write_parquet(dataset: Any, path: Path, reference: str, *, before_it_is_there: Callable[[int], None]) -> None:
+    """Writes a split's rows as its own Arrow types say, and calls back with their number before the file is there.
+
+    A file without a note is taken for the user's own and whole, so none may be left by a process that is killed.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -218,12 +225,13 @@ def _write_parquet(dataset: Any, path: Path, reference: str) -> int:
         if writer is None:
             raise SourceError("the split has no rows", where=reference)
         writer.close()
+        path.unlink(missing_ok=True)
+        before_it_is_there(rows)
         temporary.replace(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(f"cannot be written: {error}", where=str(path), hint="free some space") from error
     finally:
         temporary.unlink(missing_ok=True)
-    return rows
 
 
 def _tables(dataset: Any, reference: str) -> Iterator[Any]:

@@ -131,6 +131,9 @@ def store_key(task: Task, split: str, limit: int | None) -> str:
 
 
 def _stored_split(task: Task, split: str, limit: int | None, cache: Path) -> _StoredSplit:
+    check_rows = getattr(task.source, "check_rows", None)
+    if callable(check_rows):
+        check_rows(split, limit)
     home = cache / re.sub(r"[^A-Za-z0-9_.+-]", "-", task.name)
     folder = home / f"{re.sub(r'[^A-Za-z0-9_.+-]', '-', split)}-{store_key(task, split, limit)}"
     summary = folder / _SUMMARY

@@ -194,6 +194,22 @@ class HubSource:
         files = self._mirrored(split)
         return files.locate(split, row) if files else self.describe(split)
 
+    def check_rows(self, split: str, wanted: int | None) -> None:
+        """Makes sure that the mirror does not hold fewer rows of a split than are wanted from its front; None: all.
+
+        Raises:
+            MissingDataError: ``flantune fetch`` took fewer.
+        """
+        note = split_record(self._folder(), split) if self.mirror is not None else {}
+        if not note or note["is_whole"] or (wanted is not None and wanted <= note["rows"]):
+            return
+        raise MissingDataError(
+            f"the mirror has the first {note['rows']:,} rows of {self._name}, split {split};"
+            f" the task reads {'all' if wanted is None else f'{wanted:,}'}",
+            where=str(self._folder()),
+            hint=self._fetch_hint,
+        )
+
     def _mirrored(self, split: str) -> FileSource | None:
         """The mirror's files of a split; None without a mirror."""
         if self.mirror is None:

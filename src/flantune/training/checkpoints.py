@@ -70,7 +70,7 @@ class CheckpointFolder:
     Attributes:
         root: Where they lie; the same folder for all processes.
         identity: Of the run.
-        keep: So many of the latest stay.
+        keep: So many of the latest stay; the older are there for when the newest is damaged.
         processes: Which share the run; the first one writes.
         is_sharded: Model and optimizer are in parts.
         note: Hears what the user should know, in the first process.
@@ -78,7 +78,7 @@ class CheckpointFolder:
 
     root: Path
     identity: Identity
-    keep: int = 1
+    keep: int = 2
     processes: Processes = ALONE
     is_sharded: bool = False
     note: Callable[[str], None] = warn
@@ -133,22 +133,23 @@ class CheckpointFolder:
                 return self._restore(step, model, optimizer, damaged=damaged)
             damaged[step] = damage
         what = "; ".join(f"step {step}: {damage}" for step, damage in damaged.items())
-        hint = "put a copy of it back, or delete the folder to start again; training.keep_checkpoints = 2 keeps a spare"
+        hint = (
+            "put a copy of one back, or delete the folder to start again; a larger training.keep_checkpoints keeps more"
+        )
         raise TrainingError(f"no checkpoint is whole: {what}", where=str(self.root), hint=hint)
 
     def _restore(
         self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, *, damaged: Mapping[int, str]
     ) -> TuningState:
         folder = self.path(step)
-        try:
+        with _readable(folder):
             values = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             self._check_identity(values, folder)
             state = TuningState.from_json(values["state"])
+        with _reported(self.root):
             self.processes.first(lambda: self._set_aside(damaged, step=step))
+        with _readable(folder):
             self._read(folder, model, optimizer)
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-            hint = "delete this folder; the same command then goes on from the one before, or from the start"
-            raise TrainingError(f"the checkpoint cannot be read: {error}", where=str(folder), hint=hint) from error
         return state
 
     def _damage(self, step: int) -> str:
@@ -325,6 +326,15 @@ def _versions() -> dict[str, str]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        hint = "delete this folder; the same command then goes on from the one before, or from the start"
+        raise TrainingError(f"the checkpoint cannot be read: {error}", where=str(folder), hint=hint) from error
 
 
 @contextmanager

@@ -35,19 +35,20 @@ class Division:
     balance: float = 1.0
 
 
-def divide(batch: Batch, processes: Processes, *, hidden_size: int, in_rounds: bool) -> Division:
+def divide(batch: Batch, processes: Processes, *, hidden_size: int, is_padded: bool, in_rounds: bool) -> Division:
     """This process's part of a step; every process finds all parts by itself, so nothing need be sent.
 
     Args:
         batch: The step.
         processes: Who shares it.
         hidden_size: Of the model, for the cost of attention.
+        is_padded: Whether the model computes padding.
         in_rounds: Everybody runs the same number of passes, since each gathers weights from all: whoever has a
             micro-batch less runs one without loss.
     """
     if processes.count == 1:
         return Division(batch=batch, numbers=range(len(batch.packs)))
-    costs = [pack_cost(pack, hidden_size=hidden_size) for pack in batch.packs]
+    costs = [pack_cost(pack, hidden_size=hidden_size, is_padded=is_padded) for pack in batch.packs]
     shares = assign(costs, processes.count, in_rounds=in_rounds)
     mine, rounds = shares[processes.rank], max(map(len, shares))
     if in_rounds and len(costs) % processes.count:

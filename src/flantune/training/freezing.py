@@ -25,7 +25,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
     """Keeps the weights that any of the patterns means as they are; returns their names.
 
     Args:
-        model: Its weights lose ``requires_grad``.
+        model: Its weights lose ``requires_grad``; those without it already stay so.
         patterns: "embeddings" (of tokens and positions; a head that shares them is frozen with them), "head", "norms",
             "encoder", "decoder", "layers.3", "layers.0-5", "encoder.layers.0-5"; or a weight's or module's name, in
             which ``*`` stands for anything.
@@ -35,9 +35,9 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
     """
     if not patterns:
         return frozenset()
-    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    weights = dict(model.named_parameters())
     frozen = frozenset[str]().union(*(_meant(model, weights, pattern) for pattern in patterns))
-    if len(frozen) == len(weights):
+    if not any(weight.requires_grad for name, weight in weights.items() if name not in frozen):
         hint = "freeze less: training.freeze names every weight of the model"
         raise TrainingError("every weight is frozen, so there is nothing to train", where="training.freeze", hint=hint)
     for name in frozen:

@@ -73,7 +73,8 @@ def read_metrics(path: Path, *, up_to: int) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    # Not splitlines: a task's name may hold what Unicode takes for the end of a line, and JSON does not.
+    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             line = json.loads(text)
         except ValueError:

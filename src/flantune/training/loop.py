@@ -19,6 +19,7 @@ from flantune.errors import TrainingError
 from flantune.models.arithmetic import TrainingForm
 from flantune.models.compiled import why_not
 from flantune.models.digests import weights_digest
+from flantune.models.flat import reads_lines
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.native import why_not_native
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
@@ -272,7 +273,13 @@ def _gradient(tuning: _Tuning, batch: Batch, *, number: int) -> tuple[StepLoss, 
     """The gradient of a step, summed over all processes, with its loss and how evenly the work was divided."""
     processes = tuning.processes
     check_same(batch, processes)
-    part = divide(batch, processes, hidden_size=hidden_size(tuning.lm.model), in_rounds=tuning.sharded is not None)
+    part = divide(
+        batch,
+        processes,
+        hidden_size=hidden_size(tuning.lm.model),
+        is_padded=not reads_lines(tuning.lm),
+        in_rounds=tuning.sharded is not None,
+    )
     tuning.optimizer.zero_grad(set_to_none=True)
     with tuning.form.in_place():
         found = accumulate_gradient(

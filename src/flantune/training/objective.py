@@ -65,7 +65,6 @@ def accumulate_gradient(
     weighting: Weighting = "token",
     z_loss: float = 0.0,
     numbers: Sequence[int] | None = None,
-    gradient_scale: float = 1.0,
     before_pack: BeforePack | None = None,
 ) -> StepLoss:
     """Adds the gradient of a whole step's loss to the weights' ``grad``, one micro-batch at a time.
@@ -81,7 +80,6 @@ def accumulate_gradient(
         weighting: What counts the same; by "token" the loss is nats a target token.
         z_loss: Factor of the squared log-sum-exp.
         numbers: Which micro-batches to run here; the rest is for other processes, whose results add up with these.
-        gradient_scale: Multiplies the gradient alone (the number of processes, where these are averaged).
         before_pack: Told the number of each micro-batch before it runs.
 
     Returns:
@@ -103,7 +101,7 @@ def accumulate_gradient(
         found = scores(pack)
         items = torch.from_numpy(pack.targets.item).to(device=device, dtype=torch.long)
         loss = (_token_losses(found, z_loss) * weights[items]).sum()
-        (loss * gradient_scale if gradient_scale != 1.0 else loss).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         waiting.append((pack.targets.item, found.logprobs.detach(), loss.detach()))
     # Read at the end, so that an accelerator is not waited for between micro-batches.
     for item, logprobs, loss in waiting:
