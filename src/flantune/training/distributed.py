@@ -123,15 +123,14 @@ class Processes:
         """What each process has to say, by rank; the same list in all."""
         if self.store is None:
             return [value]
-        key = f"gather/{self.store.add(f'gathered/{self.rank}', 1)}"
-        keys = [f"{key}/{rank}" for rank in range(self.count)]
-        with _explained():
-            self.store.set(keys[self.rank], value)
-            self.store.wait(keys, timedelta(seconds=COLLECTIVE_TIMEOUT_S))
-            found = [self.store.get(each).decode() for each in keys]
-        # The first process keeps the store: it must not end on what it heard while others still read.
-        self.total(np.zeros(1))
-        return found
+        # Each adds its bytes at its own place to a sum, and a sum ends at once when somebody is gone.
+        mine = np.frombuffer(value.encode(), dtype=np.uint8)
+        lengths = self.total(np.where(np.arange(self.count) == self.rank, len(mine), 0)).astype(np.int64)
+        ends = np.cumsum(lengths)
+        line = np.zeros(max(1, ends[-1]))
+        line[ends[self.rank] - len(mine) : ends[self.rank]] = mine
+        told = self.total(line).astype(np.uint8).tobytes()
+        return [told[end - length : end].decode() for end, length in zip(ends, lengths, strict=True)]
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum over all processes, the same bits everywhere."""
