@@ -227,6 +227,31 @@ def test_the_others_wait_for_the_first_and_sums_are_the_same_everywhere():
         assert total == [3.0, 3.0]
 
 
+def say() -> list[list[str]]:
+    with joined() as processes:
+        return [processes.gather(text * processes.rank) for text in ("né ", "")]
+
+
+def test_all_hear_what_each_has_to_say():
+    assert together(3, say) == [[["", "né ", "né né "], ["", "", ""]]] * 3
+
+
+def die_before_saying() -> list[str]:
+    with joined() as processes:
+        if processes.rank == 1:
+            time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return processes.gather("here")
+
+
+def test_who_waits_to_hear_from_one_that_is_killed_ends_at_once():
+    began = time.monotonic()
+    first, second = outcomes(2, die_before_saying)
+    assert second == -signal.SIGKILL
+    assert first == 1 or first[0] == "error"
+    assert time.monotonic() - began < 60
+
+
 def disagree() -> None:
     with joined() as processes:
         processes.check_agreement(str(processes.rank), what="the fingerprint")
