@@ -15,7 +15,7 @@ from flantune.errors import ModelError
 from flantune.models import writers
 from flantune.models.decoding import Decoding, TextWatch, cut_at_stop
 from flantune.models.generate import generate, write
-from flantune.models.generation_check import _known, writing_method
+from flantune.models.generation_check import writing_method
 from flantune.models.sampling import choose_tokens, draw_key
 
 STEPS = 12
@@ -97,23 +97,23 @@ def test_a_model_that_ignores_position_ids_is_found_out_and_written_with_evenly(
         lambda *args, position_ids=None, **named: forward(*args, **named),
     )
     inputs = some_inputs(len(lm.tokenizer), lengths=(5, 17, 9, 9, 21))
-    monkeypatch.delitem(_known, lm.model, raising=False)
+    monkeypatch.delitem(writing_method.outcomes, lm.model, raising=False)
     assert writing_method(lm) == "even"
     try:
         assert generate(lm, inputs, max_new_tokens=STEPS) == [hugging_face(lm, ids, STEPS) for ids in inputs]
     finally:
-        del _known[lm.model]
+        del writing_method.outcomes[lm.model]
 
 
 def test_a_model_whose_cache_lies_is_written_with_without_one(lm, monkeypatch):
     monkeypatch.setattr(writers, "DecoderBatch", None)
     monkeypatch.setattr(writers, "SlotDecoder", None)
     monkeypatch.setattr(writers, "EncoderDecoderBatch", None)
-    monkeypatch.delitem(_known, lm.model, raising=False)
+    monkeypatch.delitem(writing_method.outcomes, lm.model, raising=False)
     assert writing_method(lm) == "uncached"
     inputs = some_inputs(len(lm.tokenizer), lengths=(5, 9, 9))
     assert generate(lm, inputs, max_new_tokens=4) == [hugging_face(lm, ids, 4) for ids in inputs]
-    del _known[lm.model]
+    del writing_method.outcomes[lm.model]
 
 
 class Positions:

@@ -376,10 +376,13 @@ def test_a_stream_that_ends_says_so(tmp_path):
         tune_small(tmp_path, make_lm("llama"), settings(), batches=Short())
 
 
-def test_a_full_accelerator_has_a_hint(tmp_path):
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("tried to allocate 20 GiB"), RuntimeError("can't allocate memory"), MemoryError()]
+)
+def test_full_memory_has_a_hint(tmp_path, error):
     class Full:
         def iterate(self, cursor):
-            raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+            raise error
             yield
 
     with pytest.raises(TrainingError, match="micro_batch_tokens"):

@@ -11,6 +11,7 @@ import torch
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.requests import Known
+from flantune.models.memory import is_out_of_memory
 from flantune.models.option_scores import OptionScorer
 from flantune.types import EncodedPrompt
 
@@ -54,7 +55,7 @@ def _scores(scorer: OptionScorer, group: Group, batch: ScoringBatch) -> ItemScor
     try:
         return scorer.score([request.unit for request in group.requests], batch)
     except RuntimeError as error:
-        if not _is_memory(error):
+        if not is_out_of_memory(error):
             raise
         if len(batch.units) == 1:
             where = group.prompts[group.requests[batch.units[0]].prompts[0]].task
@@ -83,11 +84,6 @@ def _by_request(units: Sequence[EncodedPrompt], scores: ItemScores) -> list[Know
         found.append(Known(tuple(sums[start:end]), tuple(greedy[start:end])))
         start = end
     return found
-
-
-def _is_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on an accelerator or in the machine."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _free(lm: LanguageModel) -> None:

@@ -17,6 +17,7 @@ from flantune.errors import ModelError
 from flantune.models.arithmetic import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.load import embedded_tokens
+from flantune.models.memory import is_out_of_memory
 from flantune.packing.batches import lay_out
 from flantune.types import EncodedPrompt, Family, Pack
 
@@ -190,7 +191,9 @@ def _try_pass(lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: in
             target_logprobs(lm, probe_pack(lm, tokens, row_tokens)).logprobs.sum().backward()  # type: ignore[no-untyped-call]
         del room
         return True
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         return False
     finally:
         for weight, grad in kept:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flantune.models.attention import NAME, install
-from flantune.models.heads import FAILURES, PROBE, quiet
 from flantune.models.load import embedded_tokens
 from flantune.models.segments import rung
+from flantune.models.trials import FAILURES, PROBE, once_a_model, quiet
 from flantune.types import DecoderPack, EncoderDecoderPack, Int32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel
 
     from flantune.models.load import LanguageModel
 
@@ -183,19 +181,14 @@ def _row(array: NDArray[Any], device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device=device, dtype=torch.long)[None]
 
 
-_known: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
-
-
 def reads_lines(lm: LanguageModel) -> bool:
     """Whether the model computes segments of a flat line as each alone; found by trying, once a model."""
-    if lm.model not in _known:
-        _known[lm.model] = False
-        _known[lm.model] = _try(lm)
     # Somebody may have chosen another attention since.
-    return _known[lm.model] and lm.model.config._attn_implementation == NAME
+    return _tried(lm) and lm.model.config._attn_implementation == NAME
 
 
-def _try(lm: LanguageModel) -> bool:
+@once_a_model
+def _tried(lm: LanguageModel) -> bool:
     if lm.family == "encoder-decoder" and lm.device.type != "cpu":
         return False
     if not install(lm.model):

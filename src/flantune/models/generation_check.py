@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from flantune.models.decoding import Decoding, Row
-from flantune.models.heads import FAILURES, quiet
 from flantune.models.load import embedded_tokens, start_token
 from flantune.models.masks import sliding_window
+from flantune.models.trials import FAILURES, once_a_model, quiet
 from flantune.models.writers import Method, write_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
 
     from flantune.models.load import LanguageModel
 
@@ -28,9 +26,9 @@ MAX_WINDOW = 256
 """Sliding windows up to this width are outgrown in the test; wider ones would make it slow."""
 
 _STEPS = 4
-_known: WeakKeyDictionary[PreTrainedModel, Method] = WeakKeyDictionary()
 
 
+@once_a_model
 def writing_method(lm: LanguageModel) -> Method:
     """The fastest way of writing in which each answer is that of its prompt alone. Tried once a model.
 
@@ -38,12 +36,10 @@ def writing_method(lm: LanguageModel) -> Method:
     compared with the model's plain forward on the prompt and its answer so far, without cache, mask or neighbors. A
     model that ignores position ids or masks fails "mixed"; one whose cache is no key-value cache may fail "even".
     """
-    if lm.model not in _known:
-        exact = replace(lm, compute_dtype=torch.float32)
-        candidates: tuple[Method, ...] = ("mixed", "even")
-        with quiet(lm.model), torch.no_grad():
-            _known[lm.model] = next((each for each in candidates if _passes(exact, each)), "uncached")
-    return _known[lm.model]
+    exact = replace(lm, compute_dtype=torch.float32)
+    candidates: tuple[Method, ...] = ("mixed", "even")
+    with quiet(lm.model), torch.no_grad():
+        return next((each for each in candidates if _passes(exact, each)), "uncached")
 
 
 def _passes(lm: LanguageModel, method: Method) -> bool:

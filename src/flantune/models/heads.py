@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import torch
 
 from flantune.models.load import embedded_tokens
+from flantune.models.trials import PROBE, once_a_model, quiet
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
     from flantune.models.load import LanguageModel
-
-PROBE = (3, 5, 7, 11, 13, 17, 19, 23)
-FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
-"""What a model may raise that is given something it does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +49,12 @@ def outputs_of(lm: LanguageModel, head: Head | None, inputs: dict[str, object]) 
     return found
 
 
-_known: WeakKeyDictionary[PreTrainedModel, Head | None] = WeakKeyDictionary()
-
-
+@once_a_model
 def find_head(lm: LanguageModel) -> Head | None:
     """The head that reproduces the model's own logits; None when no known form does, so that they must be used.
 
     Tried once a model, on a handful of tokens, in float32 without dropout.
     """
-    if lm.model not in _known:
-        _known[lm.model] = _search(lm)
-    return _known[lm.model]
-
-
-def _search(lm: LanguageModel) -> Head | None:
     model: Any = lm.model
     if model.get_output_embeddings() is None:
         return None
@@ -107,17 +94,3 @@ def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
     ).last_hidden_state
     logits = model(encoder_outputs=encoded, decoder_input_ids=tokens, use_cache=False).logits
     return decoded[0], logits[0]
-
-
-@contextmanager
-def quiet(model: torch.nn.Module) -> Iterator[None]:
-    """The model without dropout and in full precision, for as long as the block lasts; then as it was."""
-    was_training = [module for module in model.modules() if module.training]
-    device = next(model.parameters()).device.type
-    model.eval()
-    try:
-        with torch.autocast(device, enabled=False):
-            yield
-    finally:
-        for module in was_training:
-            module.training = True

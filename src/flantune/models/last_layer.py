@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,12 +17,11 @@ import torch._dynamo
 from torch import Tensor, nn
 
 from flantune.models.compiled import blocks_of
-from flantune.models.heads import FAILURES, PROBE, quiet
 from flantune.models.load import embedded_tokens
+from flantune.models.trials import FAILURES, PROBE, once_a_model, quiet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel
 
     from flantune.models.load import LanguageModel
 
@@ -61,19 +59,14 @@ class Part:
     narrow: _AtPlaces = field(default_factory=_AtPlaces)
 
 
-_known: WeakKeyDictionary[PreTrainedModel, list[Part]] = WeakKeyDictionary()
-
-
+@once_a_model
 def find_parts(lm: LanguageModel) -> list[Part]:
     """The parts of a decoder-only model's last layer that can be computed at chosen places only.
 
     Found by trying, once a model: feed-forward part, output projection and queries, whatever they are called. The
     layer is tried with made-up weights, since weights that are zero would hide that a part is needed everywhere.
     """
-    if lm.model not in _known:
-        _known[lm.model] = []
-        _known[lm.model] = _search(lm) if lm.family == "decoder-only" else []
-    return _known[lm.model]
+    return _search(lm) if lm.family == "decoder-only" else []
 
 
 @contextmanager

@@ -12,10 +12,10 @@ import torch
 
 from flantune.errors import ModelError
 from flantune.models.attention import NAME
-from flantune.models.heads import FAILURES, quiet
 from flantune.models.load import embedded_tokens, first_line
 from flantune.models.option_scores import OptionScorer
 from flantune.models.selftest import TOLERANCE, logprobs_alone, window_width
+from flantune.models.trials import FAILURES, quiet
 from flantune.packing.scoring import ScoringBatch, ScoringLayout
 from flantune.types import EncodedPrompt, Family, Int32
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from flantune.models.forward import target_logprobs
-from flantune.models.heads import FAILURES, quiet
 from flantune.models.load import embedded_tokens, first_line, start_token
+from flantune.models.trials import FAILURES, quiet
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
 from flantune.types import EncodedPrompt, Int32, Pack
 

@@ -13,6 +13,7 @@ import torch
 from flantune.errors import ModelError
 from flantune.models.heads import find_head
 from flantune.models.lockstep import Batch, DecoderBatch, EncoderDecoderBatch, UncachedBatch
+from flantune.models.memory import is_out_of_memory
 from flantune.models.sampling import choose_tokens
 from flantune.models.slots import SlotDecoder
 from flantune.packing.scoring import forward_cost
@@ -300,7 +301,7 @@ def write_rows(
             with torch.no_grad(), _autocast(lm):
                 ended = writer.advance()
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             ended = []
         else:
@@ -342,11 +343,6 @@ def _by_prompt(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
 
 def _restarted(row: Row) -> Row:
     return replace(row, tokens=[], watch=row.watch.again() if row.watch is not None else None)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _autocast(lm: LanguageModel) -> torch.autocast:

@@ -21,6 +21,7 @@ from flantune.models.compiled import why_not
 from flantune.models.digests import weights_digest
 from flantune.models.flat import reads_lines
 from flantune.models.forward import TargetScores, target_logprobs
+from flantune.models.memory import is_out_of_memory
 from flantune.models.native import why_not_native
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
 from flantune.training.distributed import Processes, gone_explained, joined
@@ -383,6 +384,8 @@ def _closed_at_end(stream: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
 def _memory_explained() -> Iterator[None]:
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         hint = "lower training.micro_batch_tokens: it changes memory and speed, never the gradient"
-        raise TrainingError(f"the accelerator's memory is full: {error}", where="training", hint=hint) from error
+        raise TrainingError(f"memory is full: {error}", where="training", hint=hint) from error
