@@ -160,7 +160,7 @@ class ModelSettings(Settings):
     """The pretrained model to tune."""
 
     path: str = ""
-    """A folder in Hugging Face form or a hub id."""
+    """A folder in Hugging Face form, a GGUF file (`pip install -e '.[gguf]'`) or a hub id."""
     revision: str | None = None
     """Commit of the hub model; pin it to make a run repeatable."""
     scratch: ScratchSettings | None = None

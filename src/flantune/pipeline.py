@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flantune.dev_scores import dev_questions, make_measure
 from flantune.errors import ConfigError
@@ -21,6 +21,7 @@ from flantune.models.adapters import attach_adapter, merged
 from flantune.models.arithmetic import TrainingForm
 from flantune.models.fit import fit_micro_batch
 from flantune.models.flat import reads_lines
+from flantune.models.gguf import gguf_origin, is_gguf
 from flantune.models.load import LanguageModel, load_model, save_model, stop_at
 from flantune.models.scratch import build_model
 from flantune.models.selftest import check_isolation
@@ -222,7 +223,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
             note=job.reporter.note,
         )
         job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
-        card = model_card(job.config.model_dump(mode="json"), None, read_json(folder.mixture), folder.root.name)
+        card = _card(job, folder, results=None)
         stop_at(lm, batches.codec.eos_token)
         lm = _store(job, folder, lm, card=card)
 
@@ -251,6 +252,12 @@ def _dev_measure(
         return None
     asked = dev_questions(taught, prompts=job.config.prompts, seed=job.config.seed, examples=settings.measure_examples)
     return make_measure(lm, asked, codec=batches.codec, batch_tokens=job.config.evaluation.batch_tokens)
+
+
+def _card(job: _Job, folder: FoldFolder, *, results: dict[str, Any] | None) -> str:
+    config, path = job.config.model_dump(mode="json"), job.config.model.path
+    origin = str(gguf_origin(Path(path))) if is_gguf(path) and job.config.model.scratch is None else ""
+    return model_card(config, results, read_json(folder.mixture), folder.root.name, origin=origin)
 
 
 def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> LanguageModel:
@@ -348,8 +355,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
         results = summarize_run(job.folder, job.config, settings=job.config.evaluation)
         for held in folds_of(job.config.holdout):
             fold = job.folder.fold(held.held_out)
-            card = model_card(job.config.model_dump(mode="json"), results, read_json(fold.mixture), fold.root.name)
-            write_text(fold.model / "README.md", card)
+            write_text(fold.model / "README.md", _card(job, fold, results=results))
     # The report shows the manifest and the manifest names the report, so it is written before and after.
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     write_report(job.folder.root)

@@ -218,7 +218,7 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
             "prompts": prompts.model_copy(update={"chat_template": _under(root, prompts.chat_template)}),
             "holdout": holdout.model_copy(update={"taxonomy": _under(root, holdout.taxonomy)}),
             "evaluation": config.evaluation.model_copy(update={"store": _under(root, config.evaluation.store)}),
-            "model": model.model_copy(update={"path": str(local)}) if local and local.is_dir() else model,
+            "model": model.model_copy(update={"path": str(local)}) if local and local.exists() else model,
         }
     )
 

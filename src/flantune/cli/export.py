@@ -78,3 +78,40 @@ def data(
     for licence, rows in exported.licences.items():
         click.echo(f"  {rows:,} rows under: {licence or 'no stated licence'}", err=True)
     click.echo("next: mind the licences above before you share the file", err=True)
+
+
+@command.command(
+    "gguf",
+    short_help="A tuned model as one GGUF file, for llama.cpp.",
+    epilog="Example: flantune export gguf runs/run/folds/sentiment/model --like base.gguf --out tuned.gguf",
+)
+@click.argument("model", type=options.OLD_FOLDER)
+@click.option("--like", type=options.FILE, required=True, help="The GGUF file that the model was tuned from.")
+@click.option("--out", type=options.FILE, required=True, help="File to write.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["f32", "f16", "bf16", "q8_0"]),
+    default="bf16",
+    show_default=True,
+    help="How weights are held; norms stay f32.",
+)
+def gguf(model: Path, like: Path, out: Path, kind: str) -> None:
+    """Write the tuned MODEL as a GGUF file; tokenizer, chat template and settings are taken from the one it came from.
+
+    What was written is read back and compared weight by weight before the file gets its name.
+    """
+    from flantune.cli.console import Console
+    from flantune.cli.finish import quiet_libraries
+
+    quiet_libraries()
+    from flantune.config import ModelSettings
+    from flantune.models.gguf import write_gguf
+    from flantune.models.load import load_model
+
+    console = Console()
+    console.note(f"reading {model}")
+    lm = load_model(ModelSettings(path=str(model), device="cpu"))
+    console.note("writing, then reading back to compare")
+    click.echo(str(write_gguf(lm, out, like=like, kind=kind)))
+    click.echo(f"next: llama-cli -m {out}", err=True)

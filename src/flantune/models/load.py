@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,7 @@ from flantune.models.adapters import (
     restore_adapter,
     save_adapter,
 )
+from flantune.models.gguf import is_gguf, location, plain_copy
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -122,7 +124,7 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
     _require_path(settings)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+            **location(settings.path), revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=_FIND) from error
@@ -179,7 +181,7 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     if lm.adapter is None:
-        with _quiet_library():
+        with quiet_library():
             lm.model.save_pretrained(draft)
         _mark_untied(lm.model, draft / "config.json")
     else:
@@ -215,7 +217,7 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
         return load_config(_base_of(settings))
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(
-            settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+            **location(settings.path), revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
     except (OSError, ValueError) as error:
         hint = (
@@ -241,7 +243,7 @@ def _from_pretrained(
 
     def load(attention: str) -> tuple[PreTrainedModel, dict[str, Any]]:
         loaded: tuple[PreTrainedModel, dict[str, Any]] = auto.from_pretrained(
-            settings.path,
+            **location(settings.path),
             config=config,
             revision=settings.revision,
             trust_remote_code=settings.trust_remote_code,
@@ -254,7 +256,7 @@ def _from_pretrained(
         return loaded
 
     try:
-        with _quiet_library():
+        with quiet_library():
             model, info = _with_best_attention(load, config)
     except (OSError, ValueError) as error:
         pickled = "safetensors" in str(error)
@@ -267,7 +269,7 @@ def _from_pretrained(
             where=settings.path,
             hint="use a checkpoint with a language-model head of this architecture",
         )
-    return model
+    return plain_copy(model, settings.path) if is_gguf(settings.path) else model
 
 
 def quantization(settings: ModelSettings, device: torch.device) -> dict[str, Any]:
@@ -339,7 +341,10 @@ def _require_path(settings: ModelSettings) -> None:
             "no model to load", where="model.path", hint="set model.path to a folder or hub id, or use model.scratch"
         )
     is_no_hub_id = settings.path.startswith(("/", ".", "~")) or settings.path.count("/") > 1
-    if is_no_hub_id and not Path(settings.path).is_dir():
+    if is_gguf(settings.path):
+        if not Path(settings.path).is_file():
+            raise ModelError("no such GGUF file", where=settings.path, hint="check model.path")
+    elif is_no_hub_id and not Path(settings.path).is_dir():
         raise ModelError("no such model folder", where=settings.path, hint="check model.path: a folder, or a hub id")
 
 
@@ -368,14 +373,16 @@ def _mark_untied(model: Any, path: Path) -> None:
 
 
 @contextmanager
-def _quiet_library() -> Iterator[None]:
+def quiet_library() -> Iterator[None]:
     """No progress bars (the command line has its own) and no advice; missing weights are an error of ours."""
     messages: Any = logging
     had_bars, verbosity = messages.is_progress_bar_enabled(), messages.get_verbosity()
     messages.disable_progress_bar()
     messages.set_verbosity_error()
     try:
-        yield
+        # The reader of GGUF files draws a bar of its own that nothing turns off.
+        with redirect_stderr(StringIO()):
+            yield
     finally:
         messages.set_verbosity(verbosity)
         if had_bars:

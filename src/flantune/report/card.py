@@ -20,7 +20,7 @@ _STYLES = {
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 
 
-def model_card(config: Json, results: Json | None, mixture: Json, fold: str) -> str:
+def model_card(config: Json, results: Json | None, mixture: Json, fold: str, *, origin: str = "") -> str:
     """What a tuned model is, was tuned on, scores and cannot do, as Markdown behind YAML front matter.
 
     Args:
@@ -28,6 +28,7 @@ def model_card(config: Json, results: Json | None, mixture: Json, fold: str) -> 
         results: What ``results.json`` holds; None before the model was measured.
         mixture: What the fold's ``mixture.json`` holds.
         fold: Name of the fold's folder.
+        origin: The file that the base model was read from, where one file was; see ``flantune.models.gguf``.
 
     The license is left to the user: it depends on the base model and on every data set.
     """
@@ -44,7 +45,7 @@ def model_card(config: Json, results: Json | None, mixture: Json, fold: str) -> 
         "## Results on tasks never trained on",
         _results(parsed, fold),
         "## How it was tuned",
-        "\n".join(f"- {line}" for line in tuning_lines(config)),
+        "\n".join(f"- {line}" for line in (*_origin_lines(origin), *tuning_lines(config))),
         "## How it was prompted",
         _prompted(config),
         "## Limits",
@@ -90,6 +91,11 @@ def _summary(config: Json, mixture: Json, clusters: Sequence[MixedCluster]) -> s
         f"as instructions{how}, with {held} held out. Made with flantune, which follows "
         "“Finetuned Language Models Are Zero-Shot Learners” (Wei et al., 2021)."
     )
+
+
+def _origin_lines(origin: str) -> Iterator[str]:
+    if origin:
+        yield f"Its base model was read from a GGUF file and dequantized to float32: {_text(origin)}."
 
 
 def _trained_on(clusters: Sequence[MixedCluster]) -> str:

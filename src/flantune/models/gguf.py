@@ -1,0 +1,273 @@
+"""Models in one GGUF file, the form of llama.cpp: read as an ordinary model, and written back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from flantune.errors import ModelError
+from flantune.files import whole_file
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from flantune.models.load import LanguageModel
+
+TYPES = ("f32", "f16", "bf16", "q8_0")
+"""What weights can be written as."""
+
+_NEEDED = "in flantune's folder: pip install -e '.[gguf]'"
+_CHUNK_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GgufOrigin:
+    """What a GGUF file says of itself, and which bytes it is.
+
+    Attributes:
+        file: Its name, without the folder.
+        sha256: Of the whole file, in hexadecimal digits.
+        name: What its maker calls the model.
+        architecture: In llama.cpp's words.
+        weights: Kinds of number that hold the weights, most common first, with how many tensors each.
+        licence: What it says; empty where it says nothing.
+    """
+
+    file: str
+    sha256: str
+    name: str
+    architecture: str
+    weights: tuple[tuple[str, int], ...]
+    licence: str
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{kind} ({count})" for kind, count in self.weights)
+        return f"{self.file} ({self.name or 'without a name'}; tensors: {kinds}; sha256 {self.sha256})"
+
+
+def is_gguf(path: str | Path) -> bool:
+    """Whether a model's path names a GGUF file.
+
+    >>> is_gguf("models/small.Q4_1.gguf"), is_gguf("org/model-gguf")
+    (True, False)
+    """
+    return str(path).lower().endswith(".gguf")
+
+
+def location(path: str) -> dict[str, str]:
+    """Where a model lies, in the words of transformers' loaders: a folder, a hub id, or a folder and a file in it.
+
+    >>> location("org/model")
+    {'pretrained_model_name_or_path': 'org/model'}
+    >>> location("models/small.gguf")
+    {'pretrained_model_name_or_path': 'models', 'gguf_file': 'small.gguf'}
+    """
+    if not is_gguf(path):
+        return {"pretrained_model_name_or_path": path}
+    require_gguf(where=path)
+    return {"pretrained_model_name_or_path": str(Path(path).parent), "gguf_file": Path(path).name}
+
+
+def require_gguf(*, where: str) -> None:
+    """Refuses to go on without the package that reads and writes such files.
+
+    Raises:
+        ModelError: It is not installed.
+    """
+    if find_spec("gguf") is None:
+        raise ModelError("GGUF files need the package gguf, which is not installed", where=where, hint=_NEEDED)
+
+
+def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
+    """The model without the marks of quantization, so that it can be tuned and saved like any other.
+
+    transformers dequantizes the weights of a GGUF file and still takes the model for a quantized one, which it
+    refuses to save. The copy shares the weights; ``path`` is what its config calls it.
+    """
+    config: Any = model.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    config._name_or_path = path
+    make: Any = type(model)
+    with torch.device("meta"):
+        copy = make(config)
+    copy.load_state_dict(model.state_dict(), strict=True, assign=True)
+    # What is in no state dict: rotary frequencies and their like.
+    for name, buffer in model.named_buffers():
+        owner, _, last = name.rpartition(".")
+        setattr(copy.get_submodule(owner), last, buffer)
+    copy.tie_weights()
+    copy.generation_config = model.generation_config
+    plain: PreTrainedModel = copy
+    return plain
+
+
+def gguf_origin(path: Path) -> GgufOrigin:
+    """What a file says of itself. Reads it once from end to end.
+
+    Raises:
+        ModelError: It is no GGUF file, or a damaged one.
+    """
+    with _open(path) as reader:
+        counts: dict[str, int] = {}
+        for tensor in reader.tensors:
+            counts[tensor.tensor_type.name] = counts.get(tensor.tensor_type.name, 0) + 1
+
+        def said(key: str) -> str:
+            field = reader.fields.get(key)
+            return "" if field is None else str(field.contents())
+
+        return GgufOrigin(
+            file=path.name,
+            sha256=_sha256(path),
+            name=said("general.name"),
+            architecture=said("general.architecture"),
+            weights=tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))),
+            licence=said("general.license"),
+        )
+
+
+def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16") -> Path:
+    """Writes a tuned model as a GGUF file: all but the weights as in the file that it was tuned from.
+
+    So tokenizer, chat template and settings are those that llama.cpp knows. What was written is read back and
+    compared with the model before the file gets its name.
+
+    Args:
+        lm: The model, of the same shape as the one in ``like``.
+        path: The file to write.
+        like: The GGUF file that the tuned model was made from.
+        kind: One of ``TYPES``. Norms and other vectors stay float32, as llama.cpp wants them.
+
+    Raises:
+        ModelError: The model is not of that shape, or its architecture is stored in a way that is not known here.
+    """
+    require_gguf(where=str(path))
+    if kind not in TYPES:
+        raise ModelError(f'cannot write weights as "{kind}"', where=str(path), hint=f"one of {', '.join(TYPES)}")
+    with _open(like) as reader, whole_file(path) as file:
+        draft = Path(file.name)
+        _write(lm, draft, reader, kind)
+        _compare(lm, draft, kind=kind, where=str(path))
+    return path
+
+
+def _write(lm: LanguageModel, draft: Path, reader: Any, kind: str) -> None:
+    import gguf
+
+    architecture = str(reader.fields["general.architecture"].contents())
+    named = _names(lm, reader, architecture)
+    writer: Any = gguf.GGUFWriter(str(draft), architecture)
+    for key, field in reader.fields.items():
+        if not key.startswith("GGUF.") and key not in ("general.architecture", "general.file_type"):
+            sub = field.types[-1] if field.types[0] is gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(key, field.contents(), field.types[0], sub_type=sub)
+    writer.add_file_type(getattr(gguf.LlamaFileType, {"f32": "ALL_F32", "q8_0": "MOSTLY_Q8_0"}.get(
+        kind, f"MOSTLY_{kind.upper()}")))  # fmt: skip
+    for tensor in reader.tensors:
+        weight = named[tensor.name].detach().float().cpu().numpy()
+        stored = gguf.GGMLQuantizationType[kind.upper() if weight.ndim > 1 else "F32"]
+        turned = np.ascontiguousarray(_turned(weight, tensor.name, architecture, lm))
+        data = gguf.quants.quantize(turned, stored)
+        writer.add_tensor(tensor.name, data, raw_dtype=stored)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, torch.Tensor]:
+    """The model's weights by the names in the file."""
+    import gguf
+
+    number = next((n for n, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture), None)
+    blocks = reader.fields.get(f"{architecture}.block_count")
+    if number is None or blocks is None:
+        raise _unknown(architecture)
+    table: Any = gguf.get_tensor_name_map(number, int(blocks.contents()))
+    known = {
+        f"{found}.{name.rpartition('.')[2]}": weight
+        for name, weight in lm.model.state_dict().items()
+        if (found := table.get_name(name.rpartition(".")[0])) is not None
+    }
+    wanted = {tensor.name: tuple(int(side) for side in tensor.shape)[::-1] for tensor in reader.tensors}
+    # Tied heads stand in the file once, or not at all.
+    for name, shape in wanted.items():
+        if name not in known or tuple(known[name].shape) != shape:
+            have = f"has the shape {tuple(known[name].shape)}" if name in known else "is not there"
+            raise ModelError(
+                f"the model is no tuned form of the one in the file: {name} {have}, expected {shape}",
+                where="--like",
+                hint="name the GGUF file that the model was tuned from",
+            )
+    return {name: known[name] for name in wanted}
+
+
+def _turned(weight: np.ndarray[Any, Any], name: str, architecture: str, lm: LanguageModel) -> np.ndarray[Any, Any]:
+    """llama.cpp stores a Llama's query and key rows with the two halves of each rotation side by side."""
+    if architecture != "llama" or not name.endswith(("attn_q.weight", "attn_k.weight")):
+        return weight
+    config: Any = lm.model.config
+    heads = config.num_attention_heads if "attn_q" in name else config.num_key_value_heads
+    rows = weight.shape[0] // heads
+    return weight.reshape(heads, 2, rows // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
+    """Reads the file as anyone would and compares every weight."""
+    from transformers import AutoConfig
+
+    from flantune.models.load import quiet_library
+
+    tolerance = {"f32": 0.0, "f16": 2.0**-10, "bf16": 2.0**-8, "q8_0": 2.0**-6}[kind]
+    place: Any = {"pretrained_model_name_or_path": str(draft.parent), "gguf_file": draft.name}
+    read: Any = type(lm.model).from_pretrained
+    with quiet_library():
+        config = AutoConfig.from_pretrained(**place)
+        written = read(**place, config=config, dtype=torch.float32).state_dict()
+    for name, weight in lm.model.state_dict().items():
+        error = (written[name].float() - weight.detach().float().cpu()).abs().max().item()
+        if not error <= tolerance * max(weight.abs().max().item(), 1e-6):
+            raise ModelError(
+                f"{name} comes back {error:.3g} away from what was to be written: this architecture is stored in a way "
+                "that is not known here",
+                where=where,
+                hint="convert it with llama.cpp's convert_hf_to_gguf.py",
+            )
+
+
+def _unknown(architecture: str) -> ModelError:
+    hint = "convert it with llama.cpp's convert_hf_to_gguf.py"
+    return ModelError(f'cannot write models of the architecture "{architecture}"', where="--like", hint=hint)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    require_gguf(where=str(path))
+    import gguf
+
+    make: Callable[[str], Any] = gguf.GGUFReader
+    try:
+        reader = make(str(path))
+    except FileNotFoundError as error:
+        raise ModelError("no such file", where=str(path), hint="check the path") from error
+    except (OSError, ValueError, IndexError, KeyError, OverflowError, UnicodeDecodeError) as error:
+        hint = "fetch the file again; its sha256 tells whether it came through whole"
+        raise ModelError(f"no GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error
+    yield reader
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
