@@ -33,7 +33,7 @@ COLLECTIONS = Path(__file__).parents[2] / "src/flantune/collections"
         ("5-3", "3"), ("2*600=1,200", "1200"), ("5-3=2", "2"), ("f(2)-3", "3"), ("5-$3", "3"),
         ("3 bags of 12 make 36 apples.", "36"), ("$4 and $1,009.50 left.", "1009.5"), ("It costs 5€.", "5"),
         ("10%", "10"), ("5km", "5"), ("GPT-4", "4"), ("pages 3–5", "5"), (r"\boxed{-3}", "-3"),
-        ("1,234,56", "56"), ("1, 2, 3", "3"), ("...5", "5"), ("no. 5", "5"),
+        ("1, 2, 3", "3"), ("...5", "5"), ("no. 5", "5"),
         ("A12 holds 8", "8"), ("8 in B12", "8"),
     ],
 )  # fmt: skip
@@ -41,7 +41,7 @@ def test_numbers_are_read(text: str, number: str) -> None:
     assert read_number(text) == Decimal(number)
 
 
-@pytest.mark.parametrize("text", ["", "twelve", "B12", "x2", "-", ".", "$", "²", "…"])
+@pytest.mark.parametrize("text", ["1,234,56", "", "twelve", "B12", "x2", "-", ".", "$", "²", "…"])
 def test_a_text_without_a_number_has_none(text: str) -> None:
     assert read_number(text) is None
 
