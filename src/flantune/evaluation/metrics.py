@@ -137,7 +137,7 @@ def _grades(sample: Sample, normalization: Normalization) -> Statistics:
     chosen = choose(option_scores(sample, normalization)).index
     gold = -1 if sample.answer is None else sample.answer
     numbers = [number for option in sample.options if (number := read_number(option)) is not None]
-    if len(numbers) < len(sample.options) or any(abs(number) > _MAX_GRADE for number in numbers):
+    if len(numbers) < len(sample.options) or not all(-_MAX_GRADE < number < _MAX_GRADE for number in numbers):
         return _decision(sample, normalization)
     return (float(numbers[gold]), float(numbers[chosen]))
 
