@@ -8,9 +8,9 @@ from flantune.evaluation.normalizers import lower_case, single_spaced, without_p
 from flantune.number_values import plain_form
 from flantune.numerals import Found, boxed_text, find_numbers, in_ascii, is_same_number, parse_number
 
-_OPERATORS = "+-*/=<>^"
+_OPERATOR = re.compile(r"[-+*/=<>^]")
+_AROUND_OPERATOR = re.compile(rf"\s*({_OPERATOR.pattern})\s*")
 _REACH = 8
-_AROUND_OPERATOR = re.compile(r"\s*([-+*/=<>^])\s*")
 
 
 def same_answer(answer: str | None, reference: str) -> bool:
@@ -38,26 +38,27 @@ def same_answer(answer: str | None, reference: str) -> bool:
 
 def _bare(text: str) -> str:
     """The words of a text in lower case and its numbers in their plain form, without punctuation."""
-    pieces, at = [], 0
+    pieces, at, plain = [], 0, in_ascii(text)
     for found in find_numbers(text):
-        pieces += [_words(text, at, found.start), _figures(text, found)]
+        pieces += [_words(text, plain, at, found.start), _figures(plain, found)]
         at = found.stop
-    pieces.append(_words(text, at, len(text)))
+    pieces.append(_words(text, plain, at, len(text)))
     joined = single_spaced(lower_case("".join(pieces)))
     return _AROUND_OPERATOR.sub(r"\1", joined)
 
 
-def _figures(text: str, found: Found) -> str:
+def _figures(plain: str, found: Found) -> str:
     if found.value is None:
-        return in_ascii(text[found.start : found.stop])
+        return plain[found.start : found.stop]
     return plain_form(found.value) + ("%" if found.is_percent else "")
 
 
-def _words(text: str, start: int, stop: int) -> str:
+def _words(text: str, plain: str, start: int, stop: int) -> str:
     kept, at = [], start
-    for place in range(start, stop):
-        if text[place] in _OPERATORS and _is_operator(text, place):
-            kept += [without_punctuation(text[at:place]), text[place]]
+    for mark in _OPERATOR.finditer(plain, start, stop):
+        place = mark.start()
+        if _is_operator(plain, place):
+            kept += [without_punctuation(text[at:place]), mark[0]]
             at = place + 1
     return "".join((*kept, without_punctuation(text[at:stop])))
 
