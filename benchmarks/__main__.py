@@ -1,7 +1,7 @@
 """Runs benchmarks by name, or all of them: ``python -m benchmarks [NAME …]``; results go to ``benchmarks/results``.
 
-``--small`` tries a benchmark with little data and writes nothing. The exit code is 1 when one that should come to a given
-result comes to another.
+``--small`` tries a benchmark with little data and writes nothing. The exit code is 1 when one that has to come
+to a given result comes to another.
 """
 
 from __future__ import annotations
