@@ -26,7 +26,7 @@ def adapt(row: Row, *, options: OptionColumns | None = SAD_GLAD, **answer: objec
     [
         ({"label": 1}, SAD_GLAD, {}, 1),
         ({"label": "1"}, SAD_GLAD, {}, 1),
-        ({"label": True}, SAD_GLAD, {}, 1),
+        ({"label": True}, SAD_GLAD, {"reading": "index"}, 1),
         ({"label": 1.0}, SAD_GLAD, {}, 1),
         ({"label": "glad"}, SAD_GLAD, {}, 1),
         ({"label": "pos"}, SAD_GLAD, {"map": {"pos": "glad", "neg": "sad"}}, 1),
@@ -34,9 +34,10 @@ def adapt(row: Row, *, options: OptionColumns | None = SAD_GLAD, **answer: objec
         ({"label": False}, SAD_GLAD, {"map": {"false": "glad", "true": "sad"}}, 1),
         ({"label": "B"}, SAD_GLAD, {"keys": ("A", "B")}, 1),
         ({"label": 2}, SAD_GLAD, {"keys": ("1", "2")}, 1),
-        # Text is text first: "2" is the option called 2, not the third.
+        # Text comes first: 2 is the option called 2, not the third.
         ({"label": "2"}, OptionColumns(values=("1", "2", "3")), {}, 1),
-        ({"label": 2}, OptionColumns(values=("1", "2", "3")), {}, 2),
+        ({"label": 2}, OptionColumns(values=("1", "2", "3")), {}, 1),
+        ({"label": 2}, OptionColumns(values=("1", "2", "3")), {"reading": "index"}, 2),
         ({"c": {"text": ["x", "y"]}, "label": "y"}, OptionColumns(column="c.text"), {}, 1),
         ({"c": [{"text": "x"}, {"text": "y"}], "label": 1}, OptionColumns(column="c.text"), {}, 1),
         ({"one": "x", "two": "y", "label": 1}, OptionColumns(columns=("one", "two")), {}, 1),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Literal
 
-from flantune.evaluation.normalizers import lower_case, single_spaced, without_punctuation
+from flantune.digit_groups import DecimalSign
+from flantune.evaluation.same_answer import same_answer as same_answer
+from flantune.number_values import plain_form
+from flantune.numerals import Found, boxed_text, find_numbers, parse_number, read_number
 
-Form = Literal["text", "number", "number_comma", "letter", "lower"]
-"""How a find is written down: trimmed text; a number in plain digits (``number_comma``: 1.234,5 is meant as in German
-or Spanish); a capital letter; trimmed text in lower case."""
+Form = Literal["text", "number", "number_comma", "last_number", "last_number_comma", "letter", "lower"]
+"""How a find is written down: trimmed text; the number that is stated, or the last one, in plain digits (``_comma``:
+1.234,5 is meant as in German or Spanish); a capital letter; trimmed text in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,88 +125,26 @@ def audit(found: Iterable[Extracted]) -> Audit:
     return Audit(total=unparsed + sum(rules.values()), unparsed=unparsed, by_rule=by_rule)
 
 
-def same_answer(answer: str | None, reference: str) -> bool:
-    """Whether an answer is the reference, but for capitals, ASCII punctuation and spaces.
-
-    Where nothing but punctuation is asked for (closing brackets), punctuation counts: dropped, all would be equal.
-
-    >>> same_answer("(B)", "b"), same_answer("] )", "] }"), same_answer("])", "] )")
-    (True, False, True)
-    """
-    if answer is None:
-        return False
-    bare = [single_spaced(without_punctuation(lower_case(text))) for text in (answer, reference)]
-    if bare[1]:
-        return bare[0] == bare[1]
-    return "".join(answer.split()) == "".join(reference.split())
-
-
 # ---- numbers
 
-_SEPARATORS = {"，": ",", "٬": ",", "．": ".", "٫": "."}
-_MINUS = "−－"
-_SPACES = "\u00a0\u2009\u202f"
-_CURRENCY = "$€£¥₹"
-# No minus between two figures (a range), no figure inside of an English word; letters of other scripts may touch it.
-NUMBER = (
-    rf"(?:(?<![\w.])[-{_MINUS}]\s?)?(?:[{_CURRENCY}]\s?)?(?<![A-Za-z_\d])"
-    rf"\d+(?:[,.'’{''.join(_SEPARATORS)}]\d+)*(?:[{_SPACES}]\d{{3}}(?!\d))*"
-)
 
-
-def plain_number(text: str, *, decimal: Literal[".", ","] = ".") -> str | None:
-    """A number in plain ASCII digits, however it was written; None when it is none.
-
-    Digits of any script count. A separator before exactly three digits groups thousands, except for a single one
-    that is the language's decimal sign; a single one before any other count of digits is a decimal sign.
+def plain_number(text: str, *, decimal: DecimalSign = ".") -> str | None:
+    """A number in plain ASCII, however it was written; None when the text is no number and nothing else.
 
     Args:
         text: The number; signs of currency, percent and spaces around it are ignored.
         decimal: The decimal sign that is meant where both readings are possible ("1.234").
 
-    >>> [plain_number(text) for text in ("$1,234.50", "−3", "１２３４", "१२", "12%", "1.234", "1,5", "seven")]
-    ['1234.5', '-3', '1234', '12', '12', '1.234', '1.5', None]
+    >>> [plain_number(text) for text in ("$1,234.50", "−3", "１２３４", "१२", "12%", "1.234", "1,5", "1/4", "seven")]
+    ['1234.5', '-3', '1234', '12', '12', '1.234', '1.5', '0.25', None]
     >>> plain_number("1.234", decimal=","), plain_number("1.234.567,5", decimal=",")
     ('1234', '1234567.5')
     """
-    text = "".join(_plain_character(character) for character in text)
-    text = re.sub(r"(?<=\d)[ '’](?=\d{3}(?!\d))", "", text.strip(f" {_CURRENCY}%."))
-    text = re.sub(rf"^-[ {_CURRENCY}]*", "-", text)
-    whole, fraction = _split_number(text, decimal)
-    try:
-        value = Decimal(f"{whole}.{fraction or '0'}")
-    except InvalidOperation:
-        return None
-    if not re.fullmatch(r"-?\d+", whole):
-        return None
-    shown = format(value.normalize(), "f")
-    return "0" if shown == "-0" else shown
+    return _written(parse_number(text, decimal=decimal))
 
 
-def _plain_character(character: str) -> str:
-    if character.isdigit() and not character.isascii():
-        digit = unicodedata.digit(character, -1)
-        return str(digit) if digit >= 0 else character
-    if character in _MINUS:
-        return "-"
-    return " " if character in _SPACES else _SEPARATORS.get(character, character)
-
-
-def _split_number(text: str, decimal: str) -> tuple[str, str]:
-    """Whole part and fraction of a number with its separators taken out."""
-    signs = [character for character in text if character in ".,"]
-    if not signs:
-        return text, ""
-    last = signs[-1]
-    head, _, tail = text.rpartition(last)
-    if signs.count(last) > 1 and len(tail) != 3:
-        # A list or a date.
-        return text, ""
-    is_grouping = len(tail) == 3 and (signs.count(last) > 1 or last != decimal) and head.strip("-0") != ""
-    is_grouping = is_grouping and not (len(set(signs)) > 1 and signs.count(last) == 1)
-    if is_grouping:
-        head, tail = head + tail, ""
-    return head.replace(",", "").replace(".", ""), tail
+def _written(found: Found | None) -> str | None:
+    return None if found is None or found.value is None else plain_form(found.value)
 
 
 # ---- how finds are written down
@@ -230,14 +169,26 @@ def _letter(found: str) -> str | None:
     return match.group(1).upper() if match else None
 
 
-def _number(decimal: Literal[".", ","]) -> Callable[[str], str | None]:
+def _number(decimal: DecimalSign) -> Callable[[str], str | None]:
     def read(found: str) -> str | None:
+        boxed = boxed_text(found)
+        found = found if boxed is None else boxed
+        whole = plain_number(found, decimal=decimal)
+        if whole is not None:
+            return whole
         # Of "5 + 6 = 11" the result; of "5 (see step 2)" the first.
-        result = found.rpartition("=")[2]
-        numbers = _compiled(NUMBER).findall(result) or _compiled(NUMBER).findall(found)
-        return next((n for each in numbers if (n := plain_number(each, decimal=decimal)) is not None), None)
+        numbers = _numbers(found.rpartition("=")[2], decimal) or _numbers(found, decimal)
+        return _written(numbers[0]) if numbers else None
 
     return read
+
+
+def _last_number(decimal: DecimalSign) -> Callable[[str], str | None]:
+    return lambda text: _written(read_number(text, decimal=decimal))
+
+
+def _numbers(text: str, decimal: DecimalSign = ".") -> list[Found]:
+    return [found for found in find_numbers(text, decimal=decimal) if found.value is not None]
 
 
 FORMS: dict[Form, Callable[[str], str | None]] = {
@@ -246,6 +197,8 @@ FORMS: dict[Form, Callable[[str], str | None]] = {
     "letter": _letter,
     "number": _number("."),
     "number_comma": _number(","),
+    "last_number": _last_number("."),
+    "last_number_comma": _last_number(","),
 }
 
 
@@ -267,7 +220,7 @@ ANSWER_IS = Rule(
 )  # fmt: skip
 ANSWER_COLON = Rule(name="answer_colon", pattern=rf"\banswer\**\s*:\**[ \t]*{_STATED}{_ENDED}")
 HASHES = Rule(name="hashes", pattern=r"####[ \t]*(?P<answer>[^\n]+)", form="number", closed=r"####[ \t]*(?P<answer>[^\n]+)\n")  # fmt: skip  # noqa: E501
-LAST_NUMBER = Rule(name="last_number", pattern=rf"(?P<answer>{NUMBER})", form="number")
+LAST_NUMBER = Rule(name="last_number", pattern=r"(?P<answer>[\s\S]+)", form="last_number")
 LETTER_IN_BRACKETS = Rule(name="letter_in_brackets", pattern=r"(?P<answer>\([A-Z]\))", form="letter")
 LETTER_WITH_MARK = Rule(name="letter_with_mark", pattern=r"(?:^|(?<=\s))(?P<answer>[A-Z])[.):](?=\s|$)", form="letter")
 LETTER_ALONE = Rule(name="letter_alone", pattern=r"^[ \t]*(?P<answer>[A-Z])[ \t]*$", form="letter")
@@ -309,10 +262,10 @@ def shared_phrase(answers: Sequence[str]) -> str:
     """
     ends = []
     for answer in answers:
-        numbers = list(_compiled(NUMBER).finditer(answer))
+        numbers = _numbers(answer)
         if not numbers:
             return ""
-        sentence = re.split(r"[.\n。।!?]\s*", answer[: numbers[-1].start()])[-1]
+        sentence = re.split(r"[.\n。।!?]\s*", answer[: numbers[-1].start])[-1]
         ends.append(sentence.split())
     shared: list[str] = []
     for words in zip(*(reversed(end) for end in ends), strict=False):
@@ -322,7 +275,7 @@ def shared_phrase(answers: Sequence[str]) -> str:
     return " ".join(reversed(shared)).strip(" :：$")
 
 
-def number_rules(*, phrases: Sequence[str] = (), decimal: Literal[".", ","] = ".") -> Rules:
+def number_rules(*, phrases: Sequence[str] = (), decimal: DecimalSign = ".") -> Rules:
     """Rules for an answer that is a number, in any language.
 
     Args:
@@ -331,8 +284,10 @@ def number_rules(*, phrases: Sequence[str] = (), decimal: Literal[".", ","] = ".
         decimal: What "1.234" means in this language.
     """
     form: Form = "number" if decimal == "." else "number_comma"
+    last: Form = "last_number" if decimal == "." else "last_number_comma"
     announced = tuple(after_phrase(phrase, form=form) for phrase in phrases if phrase.strip())
-    return (*announced, *(in_form(rule, form) for rule in (HASHES, ANSWER_IS, ANSWER_COLON, LAST_NUMBER)))
+    stated = tuple(in_form(rule, form) for rule in (HASHES, ANSWER_IS, ANSWER_COLON))
+    return (*announced, *stated, in_form(LAST_NUMBER, last))
 
 
 BBH_COT: Rules = (ANSWER_IS, ANSWER_COLON, LAST_LINE)

@@ -128,14 +128,18 @@ def _decision(sample: Sample, normalization: Normalization) -> Statistics:
     return (float(gold), float(decided_class(sample, normalization)))
 
 
+# Beyond it a correlation of grades as floats means nothing, and a float may not hold them.
+_MAX_GRADE = 10**15
+
+
 def _grades(sample: Sample, normalization: Normalization) -> Statistics:
     """The two options' numbers; their places where options are no numbers (letters, words in order)."""
     chosen = choose(option_scores(sample, normalization)).index
-    numbers = [read_number(option) for option in sample.options]
     gold = -1 if sample.answer is None else sample.answer
-    if None in numbers:
+    numbers = [number for option in sample.options if (number := read_number(option)) is not None]
+    if len(numbers) < len(sample.options) or not all(-_MAX_GRADE < number < _MAX_GRADE for number in numbers):
         return _decision(sample, normalization)
-    return (float(numbers[gold] or 0), float(numbers[chosen] or 0))
+    return (float(numbers[gold]), float(numbers[chosen]))
 
 
 def _is_gold(sample: Sample, option: int) -> float:

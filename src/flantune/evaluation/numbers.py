@@ -2,64 +2,57 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from decimal import Decimal
 
+from flantune import numerals
+from flantune.evaluation.same_answer import same_answer
 from flantune.evaluation.texts import exact_match
-
-_MINUS = "-−–"  # hyphen, minus sign, en dash
-_SIGN = rf"[{_MINUS}+]"
-_CURRENCY = r"[$€£¥₹₩₽¢]"
-_THIN = "\u00a0\u2009\u202f"  # no-break and thin spaces: written inside numbers alone
-_NUMBER = re.compile(
-    # A sign after a letter, a digit or a bracket is a hyphen or a subtraction.
-    rf"(?:(?<![\w)\]])(?P<outer>{_SIGN}){_CURRENCY}?|{_CURRENCY}(?P<inner>{_SIGN})?)?"
-    # Not a part of a name such as B12, nor of the number before.
-    rf"(?<!\w)(?P<digits>(?:\d{{1,3}}(?:[,{_THIN}]\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|(?<!\.)\.\d+)"
-)
-# A sign, a currency and groups of three set off by plain spaces count only when nothing else stands there.
-_WHOLE = re.compile(
-    rf"\s*{_SIGN}?\s*{_CURRENCY}?\s*{_SIGN}?\s*\d{{1,3}}(?:\s\d{{3}})*(?:\.\d+)?\s*{_CURRENCY}?[\s.,;:!?]*"
-)
+from flantune.number_values import Value
+from flantune.numerals import Found
 
 
 def number_match(prediction: str, references: Sequence[str]) -> float:
     """1 when the prediction's number equals a reference's, exactly, else 0.
 
-    Both are read by ``read_number``. A reference without a number is compared by ``exact_match``.
+    The prediction's number is the one that it is, the one boxed last, or the last one in it; of a reference in words,
+    likewise. A reference of figures that is no number (a time, a date, a range) has to be met as it stands; one without
+    figures by ``exact_match``.
 
     >>> number_match("So x = -3.", ["-3"]), number_match("3", ["-3"]), number_match("$1,500.00", ["1500"])
     (1.0, 0.0, 1.0)
+    >>> number_match("It is 10:30.", ["10:30"]), number_match("1030", ["10:30"]), number_match("0.5", ["1/2"])
+    (1.0, 0.0, 1.0)
     """
-    said = read_number(prediction)
+    said = numerals.read_number(prediction)
     return max((_match(prediction, said, reference) for reference in references), default=0.0)
 
 
-def read_number(text: str) -> Decimal | None:
-    """The number that a text is, or else the last one in it; None without any.
+def read_number(text: str) -> Value | None:
+    """The number that a text is, or else the last one in it (the last that is boxed, if any); None without any.
 
-    Read are a minus sign (also the typographic one and an en dash), decimals after a point, thousands separators
-    (commas and thin spaces; plain spaces when the text is nothing but the number), and currency signs on either side.
-    Units, percent signs and punctuation behind a number say nothing about it. Words for numbers, fractions and
-    powers are not read, nor a decimal comma.
-
-    >>> read_number("3 bags of 12 make 36 apples."), read_number("twelve")
-    (Decimal('36'), None)
-    >>> read_number("- 1 200.50 €"), read_number("10-3"), read_number("−$5")
-    (Decimal('-1200.50'), Decimal('3'), Decimal('-5'))
+    >>> read_number("3 bags of 12 make 36 apples."), read_number("- 1 200.50 €"), read_number("twelve")
+    (Decimal('36'), Decimal('-1200.50'), None)
     """
-    if _WHOLE.fullmatch(text):
-        text = "".join(text.split())
-    found = list(_NUMBER.finditer(text))
-    if not found:
+    found = numerals.read_number(text)
+    return None if found is None else found.value
+
+
+def _match(prediction: str, said: Found | None, reference: str) -> float:
+    wanted = numerals.parse_number(reference)
+    if wanted is None and any(character.isalpha() for character in reference):
+        wanted = numerals.read_number(reference)
+    if wanted is not None:
+        return float(said is not None and numerals.is_same_number(said, wanted))
+    if not any(character.isdecimal() for character in reference):
+        return exact_match(prediction, [reference])
+    figures = _last_figures(reference)
+    is_met = figures == numerals.in_ascii(reference).strip() and figures == _last_figures(prediction)
+    return float(is_met or same_answer(prediction, reference))
+
+
+def _last_figures(text: str) -> str | None:
+    """The time, date or the like in which a text's last figures stand; None where they are a number."""
+    found = list(numerals.find_numbers(text))
+    if not found or found[-1].value is not None:
         return None
-    last = found[-1]
-    # Decimal, not int: it reads any number of digits and compares exactly.
-    size = Decimal(re.sub(rf"[,{_THIN}]", "", last["digits"]))
-    return size.copy_negate() if (last["outer"] or last["inner"] or "+") in _MINUS else size
-
-
-def _match(prediction: str, said: Decimal | None, reference: str) -> float:
-    wanted = read_number(reference)
-    return exact_match(prediction, [reference]) if wanted is None else float(said == wanted)
+    return numerals.in_ascii(text[found[-1].start : found[-1].stop])

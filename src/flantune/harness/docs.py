@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import TaskError, TemplateError, did_you_mean
+from flantune.harness.csv_rows import typed_rows
 from flantune.tasks.formats import FileFormat, FormatName, open_binary
 from flantune.tasks.sources import FileSource
 
@@ -36,7 +37,8 @@ def load_rows(task: HarnessTask, split: str, data: SuiteData) -> list[Row]:
     if not path:
         raise TaskError("dataset_path: is missing", where=str(task.path))
     if path in {"json", *_FORMATS}:
-        return list(_files(task, split, path).rows(split))
+        rows = list(_files(task, split, path).rows(split))
+        return typed_rows(rows) if path == "csv" else rows
     name = task.values.get("dataset_name")
     return data.rows(path, None if name is None else str(name), split=split)
 
@@ -169,7 +171,9 @@ def target_of(task: HarnessTask, row: Row) -> Target:
         return found
     if found in row:
         value = row[found]
-        return value if isinstance(value, (int, list)) and not isinstance(value, bool) else _plain(value)
+        if isinstance(value, list) or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        return _plain(value, is_place="doc_to_choice" in task.values)
     text = render(str(found), row, where=f"{task.path}: doc_to_target")
     if text.isdigit() and "doc_to_choice" in task.values:
         return int(text)
@@ -182,8 +186,10 @@ def target_of(task: HarnessTask, row: Row) -> Target:
     return text
 
 
-def _plain(value: object) -> Target:
-    return int(value) if isinstance(value, bool) else str(value)
+def _plain(value: object, *, is_place: bool) -> Target:
+    """True and 1.0 are places where there are choices, and texts elsewhere."""
+    is_whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
+    return int(value) if is_place and is_whole else str(value)  # type: ignore[call-overload]
 
 
 def golds_of(target: Target, choices: Sequence[str]) -> tuple[int, ...]:

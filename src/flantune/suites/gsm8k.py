@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.extraction import EXEMPLAR_STOP, GSM8K_COT
+from flantune.evaluation.extraction import EXEMPLAR_STOP, GSM8K_COT, plain_number
 from flantune.prompts.hashing import shuffled, stream_key
 from flantune.suites.grading import TextGrader
 from flantune.suites.suite import MissingPart, Part, SuiteData, wanted
@@ -58,7 +58,7 @@ def solution_of(row: Row) -> tuple[str, str]:
     ('2 * 3 = 6 eggs. Half of 1,006 are 503.', '1503')
     """
     rationale, _, number = str(row["answer"]).rpartition("####")
-    return " ".join(_CALCULATOR.sub("", rationale).split()), number.strip().replace(",", "")
+    return " ".join(_CALCULATOR.sub("", rationale).split()), plain_number(number) or number.strip()
 
 
 def _exemplar(row: Row, at: int) -> Exemplar:

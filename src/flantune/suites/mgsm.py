@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flantune.errors import SourceError
-from flantune.evaluation.extraction import Rules, number_rules, shared_phrase
+from flantune.evaluation.extraction import Rules, number_rules, plain_number, shared_phrase
 from flantune.suites.grading import TextGrader
 from flantune.suites.prompt_files import read_literal
 from flantune.suites.suite import MissingPart, Part, SuiteData
@@ -110,7 +110,7 @@ def _labels(exemplars: tuple[Exemplar, ...]) -> tuple[str, str]:
 
 
 def _prompt(row: Row, at: int, language: str, text: str, exemplars: tuple[Exemplar, ...]) -> Prompt:
-    number = str(row["answer"]).replace(",", "").strip()
+    number = plain_number(str(row["answer"])) or str(row["answer"]).strip()
     return Prompt(
         task=f"mgsm_cot/{language}",
         split="test",

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from flantune.errors import did_you_mean
+from flantune.tasks.labels import Reading, choose_option, find_label, written
 from flantune.tasks.rows import (
     BAD_OPTIONS,
     EMPTY_TARGET,
@@ -16,14 +17,14 @@ from flantune.tasks.rows import (
     MISSING_VALUE,
     NOT_AN_OPTION,
     NOT_TEXT,
-    OUT_OF_RANGE,
     BadRow,
+    is_missing,
     short,
 )
 from flantune.types import Example, Row
 
 # Raised whenever the code below adapts a row to something else than before, so that no old store is taken for new.
-_CODE_VERSION = 2
+_CODE_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,8 @@ class AnswerColumn:
     """Where the answer of a row is.
 
     Attributes:
-        column: Classification: an index into the options, an option's text, or a key. Generation: a text or a list.
+        column: Classification: an option's text, its index, or a key. Generation: a text or a list.
+        reading: Whether values are texts of options or indices; empty: a text first, an index where it is none.
         keys: The keys that stand for the options, in the options' order.
         keys_column: A column that holds the list of keys.
         map: Value as text → answer text.
@@ -69,6 +71,7 @@ class AnswerColumn:
     """
 
     column: str
+    reading: Reading = ""
     keys: tuple[str, ...] = ()
     keys_column: str = ""
     map: Mapping[str, str] = field(default_factory=dict)
@@ -98,13 +101,13 @@ class ColumnAdapter:
             BadRow: A column is missing, or holds something that cannot be used.
         """
         value = find_value(row, self.answer.column)
-        if self.answer.drop and as_label(value) in self.answer.drop:
+        if self.answer.drop and find_label(value, self.answer.drop) is not None:
             return None
         fields = {slot: _field_text(row, column) for slot, column in self.fields.items()}
         if self.options is None:
             return Example(row=0, fields=fields, references=_references(value, self.answer))
         options = _options(row, self.options)
-        index = _choice(row, value, options, self.answer)
+        index = _choice(row, value, options, self)
         group = "/".join(as_text(find_value(row, path), path) for path in self.answer.group)
         return Example(row=0, fields=fields, options=options, answer=index, references=(options[index],), group=group)
 
@@ -153,25 +156,20 @@ def _step(value: Any, part: str, path: str) -> Any:
 
 
 def as_text(value: Any, path: str) -> str:
-    """A cell as text: texts as they stand, numbers as Python writes them.
+    """A cell as text: texts as they stand, numbers as Python writes them, dates as ISO does.
 
     Raises:
-        BadRow: The cell is null or holds more than one value.
+        BadRow: The cell is null, not a number, or holds more than one value.
     """
     if isinstance(value, str):
         return value
-    if value is None:
-        raise BadRow(MISSING_VALUE, f'got null in column "{path}"; expected text')
-    if isinstance(value, int | float):
-        return str(value)
+    if is_missing(value):
+        name = "null" if value is None else "NaN"
+        raise BadRow(MISSING_VALUE, f'got {name} in column "{path}"; expected text')
+    text = written(value)
+    if text:
+        return text
     raise BadRow(NOT_TEXT, f'got {type(value).__name__} {short(value)} in column "{path}"; expected text')
-
-
-def as_label(value: Any) -> str:
-    """A cell as a label is written in a task file: true and false as TOML and JSON have them."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "null" if value is None else str(value)
 
 
 def _field_text(row: Row, column: FieldColumn) -> str:
@@ -195,45 +193,36 @@ def _options(row: Row, options: OptionColumns) -> tuple[str, ...]:
     return tuple(as_text(find_value(row, column), column) for column in options.columns)
 
 
-def _choice(row: Row, value: Any, options: tuple[str, ...], answer: AnswerColumn) -> int:
+def _choice(row: Row, value: Any, options: tuple[str, ...], adapter: ColumnAdapter) -> int:
     """Index of the right option."""
-    if value is None:
-        raise BadRow(MISSING_VALUE, f'got null in column "{answer.column}"; expected an answer')
+    answer = adapter.answer
+    if is_missing(value):
+        name = "null" if value is None else "NaN"
+        raise BadRow(MISSING_VALUE, f'got {name} in column "{answer.column}"; expected an answer')
     if answer.keys or answer.keys_column:
         keys = answer.keys or _texts(find_value(row, answer.keys_column), answer.keys_column)
-        return _index(as_label(value), keys, options)
+        return _place_of(value, keys, options)
     if answer.map:
-        return _index(_mapped(value, answer), options, options)
-    # Text is looked up as text first: the options "1" and "2" are texts, not places.
-    if isinstance(value, str) and value in options:
-        return options.index(value)
-    if not _is_whole(value):
-        return _index(value, options, options)
-    if not 0 <= int(value) < len(options):
-        raise BadRow(OUT_OF_RANGE, f"got {value}; expected 0 to {len(options) - 1}")
-    return int(value)
+        return _place_of(_mapped(value, answer), options, options)
+    are_fixed = adapter.options is not None and bool(adapter.options.values)
+    return choose_option(value, options, reading=answer.reading, are_fixed=are_fixed)
 
 
-def _index(value: Any, names: tuple[str, ...], options: tuple[str, ...]) -> int:
-    if value not in names:
+def _place_of(value: Any, names: tuple[str, ...], options: tuple[str, ...]) -> int:
+    place = find_label(value, names)
+    if place is None:
         raise BadRow(NOT_AN_OPTION, f"got {short(value)}; expected one of {', '.join(map(short, names))}")
-    index = names.index(value)
-    if index >= len(options):
+    if place >= len(options):
         raise BadRow(BAD_OPTIONS, f"got {len(options)} options for {len(names)} keys")
-    return index
-
-
-def _is_whole(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.removeprefix("-").isdecimal()
-    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return place
 
 
 def _mapped(value: Any, answer: AnswerColumn) -> str:
-    label = as_label(value)
-    if label not in answer.map:
-        raise BadRow(NOT_AN_OPTION, f"got {short(label)}; expected one of {', '.join(map(short, answer.map))}")
-    return answer.map[label]
+    names = tuple(answer.map)
+    place = find_label(value, names)
+    if place is None:
+        raise BadRow(NOT_AN_OPTION, f"got {short(value)}; expected one of {', '.join(map(short, names))}")
+    return answer.map[names[place]]
 
 
 def _references(value: Any, answer: AnswerColumn) -> tuple[str, ...]:

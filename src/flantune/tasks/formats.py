@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    import pyarrow as pa
+
     from flantune.types import Row
 
 FormatName = Literal["csv", "tsv", "jsonl", "json", "parquet", "lines"]
@@ -203,10 +205,35 @@ def _read_parquet(path: Path, form: FileFormat) -> Iterator[Row]:  # noqa: ARG00
 
     try:
         with pq.ParquetFile(path) as file:
+            narrow = [field for field in file.schema_arrow if _is_narrow(field.type)]
             for batch in file.iter_batches(batch_size=512):
-                yield from batch.to_pylist()
+                yield from (_widened(row, narrow) for row in batch.to_pylist())
     except ValueError as error:  # pyarrow's own errors derive from it
         raise SourceError(f"is not a readable Parquet file: {error}", where=str(path)) from error
+
+
+def _is_narrow(kind: pa.DataType) -> bool:
+    """Whether a type is, or holds, floats of fewer bits than Python's."""
+    import pyarrow as pa
+
+    is_float = pa.types.is_float32(kind) or pa.types.is_float16(kind)
+    return is_float or any(_is_narrow(kind.field(k).type) for k in range(kind.num_fields))
+
+
+def _widened(row: dict[str, Any], narrow: list[pa.Field]) -> Row:
+    """The row with such floats as they would be written: 0.1, as in a text file, and not 0.10000000149011612."""
+    return row | {field.name: _as_written(row[field.name], field.type) for field in narrow}
+
+
+def _as_written(value: Any, kind: pa.DataType) -> Any:
+    if isinstance(value, list):
+        return [_as_written(item, kind.field(0).type) for item in value]
+    if isinstance(value, dict):
+        types = {kind.field(k).name: kind.field(k).type for k in range(kind.num_fields)}
+        return {name: _as_written(item, types[name]) for name, item in value.items()}
+    if not isinstance(value, float) or not _is_narrow(kind):
+        return value
+    return float(str(kind.to_pandas_dtype()(value)))
 
 
 def _read_table(path: Path, form: FileFormat) -> Iterator[Row]:

@@ -19,7 +19,15 @@ import pyarrow as pa
 
 from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
 from flantune.tasks.examples import adapt_row
-from flantune.tasks.rows import BROKEN_ENCODING, BROKEN_QUOTING, OUT_OF_RANGE, WRONG_COLUMNS, BadRow, BadRowNote
+from flantune.tasks.rows import (
+    AMBIGUOUS,
+    BROKEN_ENCODING,
+    BROKEN_QUOTING,
+    OUT_OF_RANGE,
+    WRONG_COLUMNS,
+    BadRow,
+    BadRowNote,
+)
 from flantune.tasks.slices import SplitSlice, parse_slice, shared_rows
 from flantune.tasks.slots import slots_of
 from flantune.tasks.sources import MissingDataError
@@ -76,6 +84,7 @@ def prepare_task(task: Task, *, cache: Path, max_bad_share: float = 0.01, skip_m
     stores, reports = {}, {}
     for role, part in present.items():
         store, report = _view(task, role, stored[part.split], bounds[role])
+        _check_unambiguous(task, part.split, report)
         _check_bad_share(task, part.split, report, max_bad_share)
         _check_not_empty(task, role, report)
         stores[role], reports[role] = store, report
@@ -265,9 +274,27 @@ def _check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share:
     if bad <= max_bad_share * report.raw_rows:
         return
     first = min(report.first_bad, key=lambda note: note.row)
+    text = bad_rows_text(task.name, report, max_bad_share)
+    raise BadRowsError(text, where=_place_of(task, split, first), hint=_bad_rows_hint(first.reason))
+
+
+def _place_of(task: Task, split: str, note: BadRowNote) -> str:
     locate = getattr(task.source, "locate", None)
-    where = locate(split, first.row) if callable(locate) else task.source.describe(split)
-    raise BadRowsError(bad_rows_text(task.name, report, max_bad_share), where=where, hint=_bad_rows_hint(first.reason))
+    return locate(split, note.row) if callable(locate) else task.source.describe(split)
+
+
+def _check_unambiguous(task: Task, split: str, report: SplitReport) -> None:
+    """Refuses answers with two readings, however few: where one row has them, others may have been read wrongly."""
+    if AMBIGUOUS not in report.bad:
+        return
+    note = next(note for note in report.first_bad if note.reason == AMBIGUOUS)
+    rows = f"{report.bad[AMBIGUOUS]:,} of {report.raw_rows:,} rows of split {report.split}"
+    raise BadRowsError(
+        f"task {task.name}: {rows} have an answer with two readings; row {note.row} (counted from 0): {note.detail}",
+        where=_place_of(task, split, note),
+        hint=f'say in {_origin(task)} what the values are: [answer] read = "text" or read = "index" (from 0);'
+        ' keys = [...], the values in the order of the options; or map = { "true" = "...", "false" = "..." }',
+    )
 
 
 def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:

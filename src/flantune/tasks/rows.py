@@ -13,6 +13,7 @@ MISSING_VALUE = "missing value"
 NOT_TEXT = "not text"
 EMPTY_TARGET = "empty target"
 NOT_AN_OPTION = "answer not among options"
+AMBIGUOUS = "answer with two readings"
 OUT_OF_RANGE = "label out of range"
 BAD_OPTIONS = "unusable options"
 BROKEN_ENCODING = "broken encoding"
@@ -101,6 +102,8 @@ def check_texts(example: Example) -> None:
         "".join(texts).encode()
     except TypeError:
         wrong = next(text for text in texts if not isinstance(text, str))
+        if is_missing(wrong):
+            raise BadRow(MISSING_VALUE, f"got {'null' if wrong is None else 'NaN'}; expected text") from None
         raise BadRow(NOT_TEXT, f"got {type(wrong).__name__} {short(wrong)}; expected text") from None
     except UnicodeEncodeError as error:
         # Undecodable bytes arrive as lone surrogates (PEP 383); so do half pairs escaped in JSON.
@@ -124,6 +127,17 @@ def _check_choice(example: Example) -> None:
         raise BadRow(
             NOT_AN_OPTION, f"got reference {short(example.references[0])}; expected option {short(options[answer])}"
         )
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell holds nothing: null, or not a number (in whatever type). The text "nan" is a text.
+
+    >>> is_missing(None), is_missing(float("nan")), is_missing("nan"), is_missing("")
+    (True, True, False, False)
+    """
+    if value is None or type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own
+        return True
+    return not isinstance(value, str | list | tuple | dict) and bool(value != value)
 
 
 def short(value: object, *, width: int = 80) -> str:

@@ -19,7 +19,7 @@ from flantune.tasks.lazy_examples import LazyExamples
 from flantune.tasks.rows import OTHER_FIELDS, BadRow, BadRowNote
 from flantune.types import Example, SplitRole, Task
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 _BATCH_ROWS = 1024
 _BATCH_CHARACTERS = 8 * 2**20
 _FIELD = "field."

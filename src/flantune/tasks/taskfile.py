@@ -11,8 +11,9 @@ from typing import Any
 
 from flantune.errors import TaskError, did_you_mean
 from flantune.files import near_file
-from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns, as_label
+from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
 from flantune.tasks.formats import FileFormat
+from flantune.tasks.labels import as_label
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.slots import slots_of
 from flantune.tasks.sources import FileSource, HubSource
@@ -195,6 +196,7 @@ def _option_columns(options: OptionsSection) -> OptionColumns:
 def _answer_column(answer: AnswerSection) -> AnswerColumn:
     return AnswerColumn(
         column=answer.column,
+        reading=answer.read or "",
         keys=answer.keys if isinstance(answer.keys, tuple) else (),
         keys_column=answer.keys if isinstance(answer.keys, str) else "",
         map=answer.map,
@@ -211,6 +213,10 @@ def _check_answer(answer: AnswerSection, options: OptionsSection | None, has_opt
         problems.add("answer.separator", "is for several references, which a classification task has not")
     if not has_options and answer.group:
         problems.add("answer.group", "is for candidate answers, which only a classification task has")
+    if answer.read is not None and not has_options:
+        problems.add("answer.read", "needs options")
+    if answer.read is not None and (answer.keys is not None or answer.map):
+        problems.add("answer.read", "cannot stand beside keys or map, which say what each value means")
     if answer.keys is not None and answer.map:
         problems.add("answer", "set either keys or map")
     if options is None:

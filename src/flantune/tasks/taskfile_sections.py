@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -151,6 +151,8 @@ class AnswerSection(Section):
 
     column: Text
     """Name or dotted path."""
+    read: Literal["text", "index"] | None = None
+    """What its values are, where both are possible: texts of options, or indices into them, from 0."""
     keys: str | tuple[str, ...] | None = None
     """Letters that stand for the options: a list, or the column that holds it."""
     map: dict[str, str] = Field(default_factory=dict)

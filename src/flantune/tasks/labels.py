@@ -1,0 +1,188 @@
+"""What a cell of the answer column means: one of several labels, or an option by its text or by its place.
+
+A cell says the same whatever file it comes from: 2, 2.0 and "2" are one label, and so are true, True and "TRUE".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, Literal
+
+from flantune.number_values import Value
+from flantune.numerals import parse_number
+from flantune.tasks.rows import AMBIGUOUS, MISSING_VALUE, NOT_AN_OPTION, OUT_OF_RANGE, BadRow, is_missing, short
+
+Reading = Literal["", "text", "index"]
+"""How the values of an answer column are meant: as texts of options, as places among them (from 0), or either."""
+
+_TRUTH = {"true": True, "false": False}
+_SAYS = {
+    **dict.fromkeys(("true", "yes", "correct", "right", "t", "y"), True),
+    **dict.fromkeys(("false", "no", "incorrect", "wrong", "f", "n"), False),
+}
+_MAX_LABEL_CHARACTERS = 60
+
+
+def as_label(value: Any) -> str:
+    """A cell as a label is written in a task file: as TOML and JSON have it, a whole number without a point.
+
+    >>> as_label(True), as_label(-1.0), as_label(0.5), as_label(None), as_label(float("nan"))
+    ('true', '-1', '0.5', 'null', 'null')
+    """
+    if is_missing(value):
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value if isinstance(value, str) else written(value) or str(value)
+
+
+def written(value: Any) -> str:
+    """A single value as text: numbers as Python writes them, dates as ISO does; empty where it is no single value."""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value) if isinstance(value, int | float | Decimal) else ""
+
+
+def find_label(value: Any, labels: Sequence[str]) -> int | None:
+    """The place of the one label that a cell says: the same text, else the same truth value, else the same number.
+
+    >>> find_label(2, ("1", "2")), find_label("2.0", ("1", "2")), find_label(True, ("False", "True"))
+    (1, 1, 1)
+    >>> find_label("yes", ("no", "Yes")), find_label(None, ("null",))
+    (None, 0)
+    """
+    for text in _forms(value):
+        if text in labels:
+            return labels.index(text)
+    truth = truth_of(value)
+    if truth is not None:
+        same = [place for place, label in enumerate(labels) if truth_of(label) == truth]
+        if len(same) == 1:
+            return same[0]
+    number = number_of(value)
+    if number is None:
+        return None
+    same = [place for place, label in enumerate(labels) if number_of(label) == number]
+    return same[0] if len(same) == 1 else None
+
+
+def choose_option(value: Any, options: Sequence[str], *, reading: Reading, are_fixed: bool) -> int:
+    """The place of the option that a cell means.
+
+    A text comes first. Only where no option says what the cell does is it a place; and not where that would mix both
+    readings in one column, nor for true and false.
+
+    Args:
+        value: The cell.
+        options: Texts of the options.
+        reading: What the task file says about it.
+        are_fixed: All rows have these options.
+
+    Raises:
+        BadRow: It means none of them, or could mean two.
+    """
+    if is_missing(value):
+        raise BadRow(MISSING_VALUE, "got no answer")
+    place = _place(value, options)
+    if reading == "index":
+        return _in_range(value, place, options)
+    text = find_label(value, options)
+    if text is not None and (reading == "text" or text == place or place is None):
+        return text
+    if reading == "text":
+        raise BadRow(NOT_AN_OPTION, _expected(value, options))
+    if truth_of(value) is not None:
+        return _by_truth(value, text, place, options)
+    if text is not None:
+        if are_fixed:
+            return text
+        raise BadRow(AMBIGUOUS, _two_readings(value, options, text, place))
+    _check_unmixed(value, place, options, are_fixed)
+    return _in_range(value, place, options)
+
+
+def truth_of(value: Any) -> bool | None:
+    """True or false, as JSON, Python, a spreadsheet and SQL write them."""
+    if isinstance(value, bool):
+        return value
+    return _TRUTH.get(value.strip().lower()) if isinstance(value, str) and len(value) < _MAX_LABEL_CHARACTERS else None
+
+
+def number_of(value: Any) -> Value | None:
+    """The number that a cell is, exactly; true is 1 and false 0, as in every table that has no type for them."""
+    truth = truth_of(value)
+    if truth is not None:
+        return Decimal(int(truth))
+    if isinstance(value, int | float | Decimal):
+        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        return number if number.is_finite() else None
+    if not isinstance(value, str) or len(value) > _MAX_LABEL_CHARACTERS:
+        return None
+    found = parse_number(value)
+    return None if found is None or found.is_percent else found.value
+
+
+def _forms(value: Any) -> tuple[str, ...]:
+    """The texts that a cell may be, the likeliest first."""
+    if isinstance(value, str):
+        return (value, value.strip())
+    if isinstance(value, datetime):
+        day = (value.date().isoformat(),) if value.time() == time() else ()
+        return (written(value), value.isoformat(), *day)
+    return (as_label(value), written(value))
+
+
+def _place(value: Any, options: Sequence[str]) -> int | None:
+    """A cell as a place among the options; None where it is none."""
+    number = number_of(value)
+    if number is None or number != int(number) or not 0 <= number < len(options):
+        return None
+    return int(number)
+
+
+def _in_range(value: Any, place: int | None, options: Sequence[str]) -> int:
+    if place is not None:
+        return place
+    number = number_of(value)
+    if number is not None and number == int(number):
+        raise BadRow(OUT_OF_RANGE, f"got {value}; expected 0 to {len(options) - 1}")
+    raise BadRow(NOT_AN_OPTION, _expected(value, options))
+
+
+def _by_truth(value: Any, text: int | None, place: int | None, options: Sequence[str]) -> int:
+    """The option that says true or false; a truth value is no place, since either may come first."""
+    if text is not None:
+        return text
+    says = [_SAYS.get(option.strip().rstrip(".!").lower()) for option in options]
+    if says.count(True) == says.count(False) == 1:
+        return says.index(truth_of(value))
+    raise BadRow(AMBIGUOUS, _two_readings(value, options, None, place))
+
+
+def _check_unmixed(value: Any, place: int | None, options: Sequence[str], are_fixed: bool) -> None:
+    """Refuses a place where other values of the same column would be read as texts, and mean another option."""
+    if place is None or not are_fixed:
+        return
+    for other in range(len(options)):
+        text = find_label(other, options)
+        if text is not None and text != other:
+            detail = f"got {short(value)}: as an index it is {short(options[place])}, but {other} is an option's text"
+            raise BadRow(AMBIGUOUS, detail)
+
+
+def _two_readings(value: Any, options: Sequence[str], text: int | None, place: int | None) -> str:
+    said = (
+        "none of the options says true or false" if text is None else f"as a text it is option {short(options[text])}"
+    )
+    index = "" if place is None else f"; as an index (from 0) it is option {short(options[place])}"
+    return f"got {short(as_label(value)) if isinstance(value, str) else as_label(value)}: {said}{index}"
+
+
+def _expected(value: Any, options: Sequence[str]) -> str:
+    return f"got {short(value)}; expected one of {', '.join(map(short, options))}"
