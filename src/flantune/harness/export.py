@@ -21,8 +21,8 @@ from flantune.evaluation.comparison import REPLICATES
 from flantune.files import write_json, write_text
 from flantune.harness.grading import PERCENT, HarnessTextGrader
 from flantune.harness.read import HarnessPart, by_group
-from flantune.harness.refusals import PythonName
 from flantune.harness.shots import SEED
+from flantune.harness.task_code import Function
 from flantune.prompts.layout import inputs_text
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _config(one: HarnessPart) -> dict[str, Any]:
 
 
 def _sayable(value: object) -> object:
-    if isinstance(value, PythonName):
+    if isinstance(value, Function):
         return repr(value)
     if isinstance(value, Mapping):
         return {str(key): _sayable(item) for key, item in value.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from flantune.harness.docs import (
     check_column,
     choices_of,
     golds_of,
-    load_rows,
+    local_files,
     render,
     target_of,
     text_of,
@@ -27,7 +27,10 @@ from flantune.harness.grading import (
     HarnessTextGrader,
 )
 from flantune.harness.refusals import functions, refuse
+from flantune.harness.rows import TaskRows
 from flantune.harness.shots import ExemplarDraw, shots_of
+from flantune.harness.task_code import Limits
+from flantune.harness.task_code import Limits, files_of
 from flantune.harness.taskfile import HarnessTask, read_task_file
 from flantune.prompts.layout import Layout
 from flantune.suites.suite import Part, SuiteData
@@ -55,14 +58,21 @@ class HarnessPart:
     total: int
 
 
-def harness_parts(paths: Sequence[Path], data: SuiteData) -> tuple[HarnessPart, ...]:
+def harness_parts(
+    paths: Sequence[Path], data: SuiteData, *, limits: Limits | None = None
+) -> tuple[HarnessPart, ...]:
     """The tasks of several files; a group's tasks are averaged together.
+
+    Args:
+        paths: The files.
+        data: Where data sets are looked for, and how much of them is asked.
+        limits: How much the files' own Python functions may use; None: they are not run.
 
     Raises:
         TaskError: A file is wrong, or needs what flantune does not do.
         flantune.errors.SourceError: Rows are missing.
     """
-    tasks = [task for path in paths for task in read_task_file(path)]
+    tasks = [task for path in paths for task in read_task_file(path, limits=limits)]
     twice = sorted({task.name for task in tasks if sum(other.name == task.name for other in tasks) > 1})
     if twice:
         raise TaskError(f'two tasks are named "{twice[0]}"', where=", ".join(map(str, paths)))
@@ -86,17 +96,15 @@ def _with_common_headlines(parts: Sequence[HarnessPart]) -> Iterator[HarnessPart
 
 
 def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
-    @lru_cache(maxsize=8)
-    def load(split: str) -> list[Row]:
-        return load_rows(task, split, data)
-
-    name = task.values.get("test_split") or task.values.get("validation_split")
-    if not name:
-        raise TaskError("test_split or validation_split: is missing", where=str(task.path))
-    rows = load(str(name))
-    asked = rows[: data.limit] if data.limit else rows
     shots = shots_of(task, data)
-    draw = ExemplarDraw(task, load, shots=shots)
+    if task.code is not None:
+        task.code.begin(task.functions(shots=shots))
+    source = TaskRows(task, data)
+    # Exemplars first, as in the harness: functions that draw at random draw in its order.
+    draw = ExemplarDraw(source, shots=shots, is_same=partial(_is_same, task))
+    rows = source.asked()
+    asked = rows[: data.limit] if data.limit else rows
+    _prepare(task, asked)
     is_choice = task.values.get("output_type", "generate_until") == "multiple_choice"
     prompts = tuple(_prompt(task, row, at, draw, is_choice=is_choice) for at, row in enumerate(asked))
     grader, notes = _grader(task, asked, is_choice=is_choice)
@@ -117,9 +125,33 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
         stop=() if is_choice else _stops(task),
         max_new_tokens=_longest_answer(task),
         hub_id=_hub_id(task),
+        files=local_files(task),
         notes=notes,
+        code=files_of(task.functions(shots=shots)) if task.code is not None else {},
     )
     return HarnessPart(task=task, part=part, rows=tuple(asked), total=len(rows))
+
+
+def _prepare(task: HarnessTask, rows: Sequence[Row]) -> None:
+    """Has the file's functions make all questions, choices and targets at once."""
+    if task.code is not None:
+        made = {key: task.function(key) for key in ("doc_to_text", "doc_to_choice", "doc_to_target")}
+        task.code.prepare({key: found[1] for key, found in made.items() if found}, rows)
+
+
+def _is_same(task: HarnessTask, row: Row, query: Row) -> bool:
+    """Whether an exemplar's row is a query's, or would show the same question with the same choices."""
+    if row == query:
+        return True
+    solved = task.of_exemplars()
+    shown, asked = (text_of(solved, row), choices_of(solved, row)), (text_of(task, query), choices_of(task, query))
+    return shown == asked and bool(shown[0].strip()) and not _is_constant(task)
+
+
+def _is_constant(task: HarnessTask) -> bool:
+    """Whether all rows have one question: then it does not tell them apart."""
+    text = task.values["doc_to_text"]
+    return isinstance(text, str) and "{" not in text and isinstance(task.values.get("doc_to_choice"), list)
 
 
 def _longest_answer(task: HarnessTask) -> int:
