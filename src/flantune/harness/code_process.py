@@ -1,8 +1,8 @@
 """The program that runs Python functions of task files, in a process of its own: a JSON line in, a JSON line out.
 
-``task_code`` starts it and is the only one to talk to it. The first line says where it may write and how much it may use;
-every line after it asks for one thing to be done, and is answered by ``{"done": …}`` or ``{"failed": …}``. What the
-functions print goes to the error stream.
+``task_code`` starts it and is the only one to talk to it. The first line says how much it may use; every line after it
+asks for one thing to be done, and is answered by ``{"done": …}`` or ``{"failed": …}``. What the functions print goes to
+the error stream.
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ def _package(folder: Path, above: int) -> str:
 def _begin(functions: Sequence[Sequence[str]]) -> Json:
     """Loads functions; random numbers start where the harness starts them."""
     random.seed(0)
-    numpy = sys.modules.get("numpy") or (importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None)
+    numpy = sys.modules.get("numpy") or (
+        importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
+    )
     if numpy is not None:
         numpy.random.seed(1234)
     for reference in functions:
@@ -180,7 +182,7 @@ def _filter(function: Sequence[str], options: Mapping[str, Any], text: str, row:
     found = _function(function)
     apply = found(**options).apply if isinstance(found, type) else found
     (answer,) = list(apply([[text]], [_read(row)]))
-    return _plain(answer if isinstance(answer, str | int | float) else list(answer)[0])
+    return _plain(answer if isinstance(answer, str | int | float) else next(iter(answer)))
 
 
 def _aggregate(function: Sequence[str], items: Sequence[Json], draws: Sequence[Sequence[int]]) -> Json:
@@ -219,7 +221,7 @@ _TIME = "a time of Python"
 def _plain(value: Any) -> Json:
     """A value as JSON has it; what it has not is refused by name."""
     if value is None or isinstance(value, str | bool | int | float):
-        return value.item() if hasattr(value, "item") else value
+        return value.item() if value is not None and hasattr(value, "item") else value
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset | Iterator):
@@ -228,7 +230,9 @@ def _plain(value: Any) -> Json:
         return {_TIME: type(value).__name__, "text": value.isoformat()}
     if hasattr(value, "tolist"):  # of numpy or torch
         return _plain(value.tolist())
-    raise TypeError(f"makes a value of the type {type(value).__name__}, which is neither text, number, list nor mapping")
+    raise TypeError(
+        f"makes a value of the type {type(value).__name__}, which is neither text, number, list nor mapping"
+    )
 
 
 def _read(value: Json) -> Any:

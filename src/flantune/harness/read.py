@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flantune.errors import TaskError
 from flantune.harness.docs import (
     answers_of,
-    check_column,
     choices_of,
     golds_of,
     local_files,
@@ -19,17 +18,9 @@ from flantune.harness.docs import (
     target_of,
     text_of,
 )
-from flantune.harness.filters import read_filters
-from flantune.harness.grading import (
-    OPTION_METRICS,
-    TEXT_METRICS,
-    HarnessOptionGrader,
-    HarnessTextGrader,
-)
-from flantune.harness.refusals import functions, refuse
+from flantune.harness.metric_list import grader_of, said_of
 from flantune.harness.rows import TaskRows
 from flantune.harness.shots import ExemplarDraw, shots_of
-from flantune.harness.task_code import Limits
 from flantune.harness.task_code import Limits, files_of
 from flantune.harness.taskfile import HarnessTask, read_task_file
 from flantune.prompts.layout import Layout
@@ -37,7 +28,6 @@ from flantune.suites.suite import Part, SuiteData
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
-    from flantune.suites.grading import Grader
     from flantune.types import Row
 
 
@@ -58,9 +48,7 @@ class HarnessPart:
     total: int
 
 
-def harness_parts(
-    paths: Sequence[Path], data: SuiteData, *, limits: Limits | None = None
-) -> tuple[HarnessPart, ...]:
+def harness_parts(paths: Sequence[Path], data: SuiteData, *, limits: Limits | None = None) -> tuple[HarnessPart, ...]:
     """The tasks of several files; a group's tasks are averaged together.
 
     Args:
@@ -107,7 +95,7 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
     _prepare(task, asked)
     is_choice = task.values.get("output_type", "generate_until") == "multiple_choice"
     prompts = tuple(_prompt(task, row, at, draw, is_choice=is_choice) for at, row in enumerate(asked))
-    grader, notes = _grader(task, asked, is_choice=is_choice)
+    grader, notes = grader_of(task, asked, is_choice=is_choice)
     notes = notes if is_choice else (*notes, *_writing_notes(task))
     part = Part(
         suite="harness",
@@ -255,58 +243,13 @@ def _first_answer(task: HarnessTask, row: Row) -> str:
     found = answers_of(target_of(task, row), choices_of(task, row))
     if not found:
         hint = f"name the index or the text of a choice; columns: {', '.join(row)}"
-        raise TaskError(f"an exemplar has no right answer: {_said(task, row)}", where=str(task.path), hint=hint)
+        raise TaskError(f"an exemplar has no right answer: {said_of(task, row)}", where=str(task.path), hint=hint)
     return found[0]
-
-
-def _said(task: HarnessTask, row: Row) -> str:
-    """What a row's target is, and what it should be one of."""
-    choices = ", ".join(map(repr, choices_of(task, row)))
-    return f"doc_to_target makes {target_of(task, row)!r}, the choices are {choices}"
 
 
 def _description(task: HarnessTask, row: Row) -> str:
     text = task.text("description")
     return str(row[text]) if text in row else render(text, row, where=f"{task.path}: description") if text else ""
-
-
-def _grader(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tuple[Grader, tuple[str, ...]]:
-    default = [{"metric": "acc"}, {"metric": "acc_norm"}] if is_choice else [{"metric": "exact_match"}]
-    entries: list[Mapping[str, Any]] = list(task.values.get("metric_list") or default)
-    known = OPTION_METRICS if is_choice else TEXT_METRICS
-    kept = [entry for entry in entries if entry.get("metric") in known and not any(functions(entry))]
-    notes = tuple(f"the metric {entry.get('metric')} is not computed" for entry in entries if entry not in kept)
-    if not kept:
-        said = ", ".join(str(entry.get("metric")) for entry in entries)
-        what, remedy = f"none of {said} is computed here", f"name one of {', '.join(known)}"
-        refuse([("metric_list", what, remedy)], task.path)
-    names = tuple(str(entry["metric"]) for entry in kept)
-    if not is_choice and rows:
-        check_column(task, rows[0], "doc_to_target")
-    if is_choice:
-        golds = {at: golds_of(target_of(task, row), choices_of(task, row)) for at, row in enumerate(rows)}
-        return HarnessOptionGrader(names=names, golds=golds), (*notes, *_wrong_targets(task, rows, golds))
-    options = next((dict(entry) for entry in kept if entry["metric"] == "exact_match"), {})
-    filters, left_out = read_filters(task.values.get("filter_list"), where=str(task.path))
-    choices = {at: tuple(map(str, row.get("choices") or ())) for at, row in enumerate(rows)}
-    return HarnessTextGrader(filters=filters, names=names, options=options, choices=choices), (*notes, *left_out)
-
-
-def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, tuple[int, ...]]) -> Iterator[str]:
-    """A note on questions without a right choice.
-
-    Raises:
-        TaskError: None of them has one.
-    """
-    empty = [at for at, found in golds.items() if not found]
-    if not empty:
-        return
-    row = rows[empty[0]]
-    said = _said(task, row)
-    if len(empty) == len(rows):
-        hint = f"name the index or the text of a choice; columns: {', '.join(row)}"
-        raise TaskError(f"no question has a right choice: {said}", where=str(task.path), hint=hint)
-    yield f"{len(empty)} questions of {len(rows)} have no right choice and count as wrong; row {empty[0]}: {said}"
 
 
 def _writing_notes(task: HarnessTask) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """What Python code of a task file may not do while it runs: reach the network, write elsewhere, start programs.
 
-Only the process that runs such code builds these walls around itself (``code_process``). Where Linux lets it, the kernel
-holds them: a network namespace without a network, and Landlock rules against writing. Everywhere a hook of Python's own
-audit events refuses what would reach beyond them. This keeps honest code honest; it is no prison for hostile code.
+Only the process that runs such code builds these walls around itself (``code_process``). Where Linux lets it, the
+kernel holds them: a network namespace without a network, and Landlock rules against writing. Everywhere a hook of
+Python's own audit events refuses what would reach beyond them. This keeps honest code honest; it is no prison for
+hostile code.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def _write_only_into(folder: Path) -> bool:
             rule = _Beneath(allowed, opened)
             call(_ADD_RULE, number, _BENEATH, ctypes.byref(rule), 0)
             os.close(opened)
-    is_held = (
+    is_held: bool = (
         ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0 and call(_RESTRICT_SELF, number, 0) == 0
     )
     os.close(number)

@@ -79,7 +79,7 @@ def files_of_source(source: Source) -> frozenset[Path]:
 
 
 def contents_of(files: Iterable[Path]) -> tuple[str, ...]:
-    """Names of what files hold, decompressed: for telling later whether it was the same; unreadable ones are left out."""
+    """Names of what files hold, decompressed, to tell later whether it was the same; without unreadable ones."""
     found = {_content(str(path), *_state(path)) for path in files}
     return tuple(sorted(found - {""}))
 
