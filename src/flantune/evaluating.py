@@ -289,6 +289,9 @@ def _results(
         comparisons=with_false_discovery_rates([*compared, *task_comparisons], seen=seen),
         missing=tuple(results.Missing(score=one.score, name=one.name, needs=one.needs) for one in questions.missing),
         seconds=seconds,
+        trusted_code=tuple(
+            results.TrustedCode(score=one.key, files=dict(one.code)) for one in questions.parts if one.code
+        ),
     )
 
 

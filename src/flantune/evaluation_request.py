@@ -31,6 +31,7 @@ class EvaluationRequest:
         out: Where everything goes.
         suites: Benchmarks by name (``flantune.suites.catalog.NAMES``).
         harness: Task files of lm-evaluation-harness.
+        trust_task_code: Run the Python functions that those files name, in a process that can do little else.
         harness_out: Also write results and samples as lm-evaluation-harness does, into this folder.
         data: Tasks in flantune's own form; None: none.
         protocol: The scoring protocol for all; None: each benchmark's own (flan2022, natural_instructions, lm_eval
@@ -59,6 +60,7 @@ class EvaluationRequest:
     out: Path
     suites: tuple[str, ...] = ()
     harness: tuple[Path, ...] = ()
+    trust_task_code: bool = False
     harness_out: Path | None = None
     data: DataSettings | None = None
     protocol: ProtocolName | None = None
@@ -128,6 +130,9 @@ def check_request(request: EvaluationRequest) -> None:
             raise ConfigError("says nothing without its normalization", where=option, hint=hint)
     if request.harness_out is not None and not request.harness:
         raise ConfigError("says nothing without --harness", where="--harness-out", hint="name a --harness file with it")
+    if request.trust_task_code and not request.harness:
+        hint = "it is for the functions of --harness files"
+        raise ConfigError("says nothing without --harness", where="--trust-task-code", hint=hint)
     if request.normalization is not None and request.harness and not (request.suites or request.data):
         hint = "name the metric in the file's metric_list: acc, acc_norm, acc_bytes"
         raise ConfigError("harness files say themselves how options are ranked", where="--normalization", hint=hint)

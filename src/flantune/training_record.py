@@ -23,7 +23,7 @@ from flantune.errors import FlantuneError, SourceError
 from flantune.files import read_json, write_json
 from flantune.mixture.permutation import scramble_array
 from flantune.mixture.taxonomy import Taxonomy, plain_name
-from flantune.tasks.sources import HubSource
+from flantune.tasks.same_data import contents_of, files_of_source, hub_name, is_same_hub
 from flantune.types import Example
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class TrainedTask:
         hub: Hub id and configuration ("aps/super_glue:rte"); empty for files.
         source: Fingerprint of the rows of its training split; empty where it cannot be told.
         rows: Training rows.
+        files: Names of what its files hold, of all splits; empty where they are not at hand.
     """
 
     name: str
@@ -63,6 +64,7 @@ class TrainedTask:
     hub: str
     source: str
     rows: int
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ class Measured:
         clusters: Its clusters; empty for benchmarks.
         families: Its source families.
         hub: Hub id, with its configuration where only that one would be the same.
+        files: Names of what its files hold.
         rows: Texts of each question; empty to leave rows unchecked.
     """
 
@@ -138,6 +141,7 @@ class Measured:
     clusters: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     hub: str = ""
+    files: tuple[str, ...] = ()
     rows: Sequence[Sequence[str]] = ()
 
 
@@ -175,15 +179,13 @@ def _trained(prepared: PreparedTask) -> TrainedTask:
         hub=hub_of(task),
         source=_source_fingerprint(task),
         rows=len(prepared.stores.get("train", ())),
+        files=contents_of(files_of_source(task.source)),
     )
 
 
 def hub_of(task: Task) -> str:
     """Hub id and configuration of a task's source; empty when it is none of the hub's."""
-    source = task.source
-    if not isinstance(source, HubSource):
-        return ""
-    return f"{source.id}:{source.config}" if source.config else source.id
+    return hub_name(task.source)
 
 
 def _source_fingerprint(task: Task) -> str:
@@ -268,7 +270,10 @@ def read_record(folder: Path) -> TrainingRecord | None:
         return None
     raw = read_json(path)
     try:
-        tasks = tuple(TrainedTask(**{**task, "clusters": tuple(task["clusters"])}) for task in raw["tasks"])
+        tasks = tuple(
+            TrainedTask(**{**task, "clusters": tuple(task["clusters"]), "files": tuple(task.get("files", ()))})
+            for task in raw["tasks"]
+        )
         return TrainingRecord(
             tasks=tasks,
             held_out=tuple(raw["held_out"]),
@@ -310,19 +315,14 @@ def _reasons(record: TrainingRecord, measured: Measured, taxonomy: Taxonomy) -> 
     for task in record.tasks:
         if plain_name(task.name) in names:
             yield f'it was trained on the task "{task.name}", which {measured.name} is'
-        elif measured.hub and task.hub and _is_same_hub(measured.hub, task.hub):
+        elif set(measured.files) & set(task.files):
+            yield f'{measured.name} reads the same files as the task "{task.name}" it was trained on'
+        elif is_same_hub(measured.hub, task.hub):
             yield f'{measured.name} is made from {measured.hub}, which the task "{task.name}" trained it on'
         elif family := _common_family(task, measured, taxonomy):
             yield f'{measured.name} is kin to the task "{task.name}" it was trained on: {family}'
         elif clash := _common_cluster(task, measured, taxonomy):
             yield f'{measured.name} is not unseen, since it was trained on the task "{task.name}": {clash}'
-
-
-def _is_same_hub(measured: str, trained: str) -> bool:
-    """A benchmark named without a configuration is any of them."""
-    if ":" in measured and ":" in trained:
-        return measured == trained
-    return measured.partition(":")[0] == trained.partition(":")[0]
 
 
 def _common_family(task: TrainedTask, measured: Measured, taxonomy: Taxonomy) -> str:

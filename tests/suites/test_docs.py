@@ -57,9 +57,10 @@ def test_every_option_the_pages_use_exists():
 def test_the_task_file_of_the_page_is_read(tmp_path):
     (text,) = re.findall(r"^`shop.yaml`:\n\n```yaml\n(.*?)```$", HARNESS, flags=re.MULTILINE | re.DOTALL)
     (tmp_path / "shop.yaml").write_text(text)
-    row = {"passage": "She took the drum.", "choices": ["drum", "flag"], "label": 0}
+    row = {"choices": ["drum", "flag"], "label": 0}
     for split in ("train", "test"):
-        (tmp_path / f"shop_{split}.jsonl").write_text((json.dumps(row) + "\n") * 3)
+        rows = [{"passage": f"She took the drum in {split} {n}.", **row} for n in range(3)]
+        (tmp_path / f"shop_{split}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
     (found,) = harness_parts([tmp_path / "shop.yaml"], SuiteData())
     assert found.part.shots == 2 and found.part.prompts[0].options == ("drum", "flag")
 

@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="lm-eval task YAML file; repeatable.",
 )
+@click.option(
+    "--trust-task-code",
+    is_flag=True,
+    help="Run the Python functions that --harness files name, shut in: they are programs of whoever wrote them.",
+)
 @click.option("--harness-out", type=options.FOLDER, help="Write results and samples as lm-eval does, into this folder.")
 @click.option(
     "--protocol", type=click.Choice(options.PROTOCOLS), help="Scoring protocol [default: each benchmark's own]."

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flantune.errors import TaskError, TemplateError, did_you_mean
+from flantune.errors import FlantuneError, TaskError, TemplateError, did_you_mean
 from flantune.harness.csv_rows import typed_rows
 from flantune.tasks.formats import FileFormat, FormatName, open_binary
 from flantune.tasks.sources import FileSource
@@ -73,6 +74,17 @@ def _is_there(root: Path, patterns: Sequence[str]) -> bool:
     return all(any(root.glob(pattern)) if not Path(pattern).is_absolute() else True for pattern in patterns)
 
 
+def local_files(task: HarnessTask) -> tuple[Path, ...]:
+    """The files of this machine that a task's rows come from, of all splits; those that are not there are left out."""
+    kind = task.text("dataset_path")
+    given = (task.values.get("dataset_kwargs") or {}).get("data_files")
+    found: list[Path] = []
+    for split in (given if isinstance(given, Mapping) else ["train"]) if kind in {"json", *_FORMATS} else ():
+        with suppress(FlantuneError):
+            found += _files(task, str(split), kind).paths(str(split))
+    return tuple(found)
+
+
 # --- fields ---------------------------------------------------------------------------------------------------------
 
 
@@ -119,11 +131,20 @@ def text_of(task: HarnessTask, row: Row, key: str = "doc_to_text") -> str:
         TaskError: The task puts the choices into the question, which is not read, or names no column.
     """
     template = task.values[key]
+    if made := task.function(key):
+        return _question(task, made[0].value(made[1], row), key)
     check_column(task, row, key)
     value = row[template] if isinstance(template, str) and template in row else None
     if isinstance(template, int) or isinstance(value, int):
         raise TaskError(f"{key}: a number (choices inside the question) is not read", where=str(task.path))
     return str(value) if value is not None else render(str(template), row, where=f"{task.path}: {key}")
+
+
+def _question(task: HarnessTask, made: object, key: str) -> str:
+    if isinstance(made, str):
+        return made
+    what = "a number (choices inside the question)" if isinstance(made, int) else f"{made!r:.80}, which is no text,"
+    raise TaskError(f"{key}: {what} is not read", where=str(task.path))
 
 
 def check_column(task: HarnessTask, row: Row, key: str) -> None:
@@ -147,7 +168,10 @@ def choices_of(task: HarnessTask, row: Row) -> tuple[str, ...]:
     found = task.values.get("doc_to_choice")
     if found is None:
         return ()
-    if isinstance(found, str):
+    value: object
+    if made := task.function("doc_to_choice"):
+        value = made[0].value(made[1], row)
+    elif isinstance(found, str):
         value = row[found] if found in row else _literal(task, render(found, row, where=f"{task.path}: doc_to_choice"))
     else:
         value = list(found.values()) if isinstance(found, Mapping) else found
@@ -167,6 +191,9 @@ def _literal(task: HarnessTask, text: str) -> object:
 def target_of(task: HarnessTask, row: Row) -> Target:
     """The target of a row: the index of a choice, a text, or several of either."""
     found = task.values["doc_to_target"]
+    if made := task.function("doc_to_target"):
+        value = made[0].value(made[1], row)
+        return value if isinstance(value, int | str | list) else str(value)
     if isinstance(found, (int, list)):
         return found
     if found in row:

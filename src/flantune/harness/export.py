@@ -19,10 +19,11 @@ from flantune import __version__
 from flantune.config import PromptSettings
 from flantune.evaluation.comparison import REPLICATES
 from flantune.files import write_json, write_text
+from flantune.harness.code_grading import HarnessCodeGrader
 from flantune.harness.grading import PERCENT, HarnessTextGrader
 from flantune.harness.read import HarnessPart, by_group
-from flantune.harness.refusals import PythonName
 from flantune.harness.shots import SEED
+from flantune.harness.task_code import Function
 from flantune.prompts.layout import inputs_text
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def _config(one: HarnessPart) -> dict[str, Any]:
 
 
 def _sayable(value: object) -> object:
-    if isinstance(value, PythonName):
+    if isinstance(value, Function):
         return repr(value)
     if isinstance(value, Mapping):
         return {str(key): _sayable(item) for key, item in value.items()}
@@ -255,7 +256,7 @@ def sample_lines(one: HarnessPart, scores: PartScores, samples: Sequence[Sample]
         metrics = [metric.partition(",")[0] for metric in grader.metrics if metric.partition(",")[2] == name]
         for sample in samples:
             line = _sample_line(one, sample, metrics, name)
-            if isinstance(grader, HarnessTextGrader):
+            if isinstance(grader, HarnessTextGrader | HarnessCodeGrader) and one.part.answering == "text":
                 line["filtered_resps"] = [grader.read(sample)[name]]
             line |= {m: _value(one, scores, places[sample.row], f"{m},{name}", line) for m in metrics}
             found.append(line)
@@ -266,6 +267,9 @@ def _value(one: HarnessPart, scores: PartScores, at: int, metric: str, line: Jso
     """A question's own score; where there is none, what the score of all questions is made from."""
     if metric in scores.values:
         return float(scores.values[metric][at])
+    grader = one.part.grader
+    if isinstance(grader, HarnessCodeGrader) and metric.partition(",")[0] in grader.made:
+        return grader.item(scores.notes[metric][at][0])
     if one.part.answering == "options":
         return [int(number) for number in scores.notes[metric][at]]
     return [line["target"], line["filtered_resps"][0]]

@@ -8,10 +8,14 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flantune.errors import TaskError
 from flantune.harness.refusals import functions
+from flantune.harness.task_code import Function, TaskCode
+
+if TYPE_CHECKING:
+    from flantune.types import Row
 
 FILTERS = ("regex", "multi_choice_regex", "remove_whitespace", "take_first", "lowercase", "uppercase", "map")
 
@@ -20,13 +24,24 @@ _NUMBER = r"#### (\-?[0-9\.\,]+)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One function of a filter."""
+    """One function of a filter.
+
+    Attributes:
+        function: Its name.
+        options: What the file gives it.
+        own: Python of the task file that it is; None: it is one of ``FILTERS``.
+        code: Runs that.
+    """
 
     function: str
     options: Mapping[str, Any]
+    own: Function | None = None
+    code: TaskCode | None = None
 
-    def apply(self, text: str, choices: Sequence[str] = ()) -> str:
+    def apply(self, text: str, choices: Sequence[str] = (), row: Row | None = None) -> str:
         """The text behind it."""
+        if self.own is not None and self.code is not None:
+            return str(self.code.filtered(self.own, self.options, text, row or {}))
         if self.function == "regex":
             return _regex(text, self.options)
         if self.function == "multi_choice_regex":
@@ -108,23 +123,31 @@ class Filter:
     name: str
     steps: tuple[Step, ...]
 
-    def apply(self, text: str, choices: Sequence[str] = ()) -> str:
+    def apply(self, text: str, choices: Sequence[str] = (), row: Row | None = None) -> str:
         """The answer.
 
         Args:
             text: What the model wrote.
             choices: Of the question.
+            row: All columns of the question, for filters that are Python of the task file.
         """
         for step in self.steps:
-            text = step.apply(text, choices)
+            text = step.apply(text, choices, row)
         return text
 
 
 NO_FILTER = Filter(name="none", steps=())
 
 
-def read_filters(entries: Sequence[Mapping[str, Any]] | None, *, where: str) -> tuple[tuple[Filter, ...], list[str]]:
+def read_filters(
+    entries: Sequence[Mapping[str, Any]] | None, *, where: str, code: TaskCode | None = None
+) -> tuple[tuple[Filter, ...], list[str]]:
     """The filters of a task and notes on those left out; without any, the text as it is.
+
+    Args:
+        entries: ``filter_list``.
+        where: The file, for messages.
+        code: Runs filters that are Python of the file; None: they are left out.
 
     Raises:
         TaskError: None of them is known.
@@ -134,11 +157,8 @@ def read_filters(entries: Sequence[Mapping[str, Any]] | None, *, where: str) -> 
     found, notes, unknown = [], [], []
     for entry in entries:
         name = str(entry.get("name", "none"))
-        steps = tuple(
-            Step(function=str(one["function"]), options={k: v for k, v in one.items() if k != "function"})
-            for one in entry.get("filter") or ()
-        )
-        strange = [step.function for step in steps if step.function not in FILTERS or any(functions(step.options))]
+        steps = tuple(_step(one, code) for one in entry.get("filter") or ())
+        strange = [step.function for step in steps if not _is_done(step)]
         unknown += strange
         if strange:
             notes.append(f'the filter {name} is left out: "{strange[0]}" is not done')
@@ -149,3 +169,22 @@ def read_filters(entries: Sequence[Mapping[str, Any]] | None, *, where: str) -> 
         message = f'filter_list: "{unknown[0]}" is not known; there are {", ".join(FILTERS)}'
         raise TaskError(message, where=where, hint=hint)
     return tuple(found), notes
+
+
+def _step(entry: Mapping[str, Any], code: TaskCode | None) -> Step:
+    """A step as the file has it; ``custom`` is a function of its own, and so is a class in the place of a name."""
+    options = {key: value for key, value in entry.items() if key != "function"}
+    own = options.pop("filter_fn", None) if entry["function"] == "custom" else entry["function"]
+    is_own = code is not None and isinstance(own, Function)
+    return Step(function=str(own or "custom"), options=options, own=own if is_own else None, code=code)
+
+
+def _is_done(step: Step) -> bool:
+    """Whether a step can be taken: a function of the file, where those are run, must load."""
+    if step.own is None or step.code is None:
+        return step.function in FILTERS and not any(functions(step.options))
+    try:
+        step.code.begin([step.own])
+    except TaskError:
+        return False
+    return True

@@ -17,7 +17,7 @@ from flantune.suites.grading import Corpus, Grade
 if TYPE_CHECKING:
     from flantune.evaluation.extraction import Rules
     from flantune.scoring_protocols import ScoringProtocol
-    from flantune.types import Sample
+    from flantune.types import Row, Sample
 
 OPTION_METRICS = ("acc", "acc_norm", "acc_bytes", "exact_match", "f1", "mcc")
 """Metrics of multiple choice: by the sum, per character, per byte; whether the right choice is what greedy decoding
@@ -62,6 +62,24 @@ class HarnessOptionGrader:
     def grade(self, sample: Sample, protocol: ScoringProtocol) -> Grade:  # noqa: ARG002 - each metric is its own way
         """All metrics of one question."""
         golds = self.golds[sample.row]
+        chosen, values = self._values(sample)
+        decision = (float(golds[0]) if golds else -1.0, float(chosen["acc"]))
+        return Grade(
+            metrics={f"{name},none": values[name] for name in self.names if name in values},
+            answer=sample.options[chosen["acc"]],
+            rule="likeliest",
+            notes=dict.fromkeys(self.corpora, decision),
+        )
+
+    def item(self, name: str, sample: Sample) -> float | list[int]:
+        """What the harness hands to what makes one number of all questions: a score, or right and chosen choice."""
+        golds = self.golds[sample.row]
+        chosen, values = self._values(sample)
+        return values[name] if name in values else [golds[0] if golds else -100, chosen["acc"]]
+
+    def _values(self, sample: Sample) -> tuple[dict[str, int], dict[str, float]]:
+        """The choice by each measure, and the scores of one question."""
+        golds = self.golds[sample.row]
         sizes = {
             "acc": [1] * len(sample.options),
             "acc_norm": [max(len(option), 1) for option in sample.options],
@@ -70,13 +88,7 @@ class HarnessOptionGrader:
         chosen = {name: _first_best(sample.scores, each) for name, each in sizes.items()}
         values = {name: float(at in golds) for name, at in chosen.items()}
         values["exact_match"] = float(any(sample.greedy[gold] for gold in golds)) if sample.greedy else 0.0
-        decision = (float(golds[0]) if golds else -1.0, float(chosen["acc"]))
-        return Grade(
-            metrics={f"{name},none": values[name] for name in self.names if name in values},
-            answer=sample.options[chosen["acc"]],
-            rule="likeliest",
-            notes=dict.fromkeys(self.corpora, decision),
-        )
+        return chosen, values
 
 
 def _first_best(scores: Sequence[float], sizes: Sequence[int]) -> int:
@@ -93,12 +105,14 @@ class HarnessTextGrader:
         names: Metrics, the headline first.
         options: Settings of exact match: ignore_case, ignore_punctuation, ignore_numbers, regexes_to_ignore.
         choices: Row → its choices, for filters that look for one of them.
+        rows: Row → all its columns, for filters that are functions.
     """
 
     filters: tuple[Filter, ...]
     names: tuple[str, ...] = ("exact_match",)
     options: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    rows: Mapping[int, Row] = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -127,7 +141,7 @@ class HarnessTextGrader:
         is_found = first not in {"", "[invalid]"}
         return Grade(
             metrics={
-                f"exact_match,{name}": self._exact_match(answer, sample.references)
+                f"exact_match,{name}": self.matches(answer, sample.references)
                 for name, answer in answers.items()
                 if "exact_match" in self.names
             },
@@ -143,10 +157,11 @@ class HarnessTextGrader:
 
     def read(self, sample: Sample) -> dict[str, str]:
         """What each filter takes for the answer."""
-        choices = self.choices.get(sample.row, ())
-        return {one.name: one.apply(sample.prediction, choices) for one in self.filters}
+        choices, row = self.choices.get(sample.row, ()), self.rows.get(sample.row, {})
+        return {one.name: one.apply(sample.prediction, choices, row) for one in self.filters}
 
-    def _exact_match(self, answer: str, references: Sequence[str]) -> float:
+    def matches(self, answer: str, references: Sequence[str]) -> float:
+        """Whether an answer is one of the right ones, by the file's settings of exact match."""
         return float(any(self._plain(answer) == self._plain(reference) for reference in references))
 
     def _plain(self, text: str) -> str:

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flantune.errors import TaskError
 from flantune.harness.docs import (
     answers_of,
-    check_column,
     choices_of,
     golds_of,
-    load_rows,
+    local_files,
     render,
     target_of,
     text_of,
 )
-from flantune.harness.filters import read_filters
-from flantune.harness.grading import (
-    OPTION_METRICS,
-    TEXT_METRICS,
-    HarnessOptionGrader,
-    HarnessTextGrader,
-)
-from flantune.harness.refusals import functions, refuse
+from flantune.harness.metric_list import grader_of, said_of
+from flantune.harness.rows import TaskRows
 from flantune.harness.shots import ExemplarDraw, shots_of
+from flantune.harness.task_code import Limits, files_of
 from flantune.harness.taskfile import HarnessTask, read_task_file
 from flantune.prompts.layout import Layout
 from flantune.suites.suite import Part, SuiteData
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
-    from flantune.suites.grading import Grader
     from flantune.types import Row
 
 
@@ -55,14 +48,19 @@ class HarnessPart:
     total: int
 
 
-def harness_parts(paths: Sequence[Path], data: SuiteData) -> tuple[HarnessPart, ...]:
+def harness_parts(paths: Sequence[Path], data: SuiteData, *, limits: Limits | None = None) -> tuple[HarnessPart, ...]:
     """The tasks of several files; a group's tasks are averaged together.
+
+    Args:
+        paths: The files.
+        data: Where data sets are looked for, and how much of them is asked.
+        limits: How much the files' own Python functions may use; None: they are not run.
 
     Raises:
         TaskError: A file is wrong, or needs what flantune does not do.
         flantune.errors.SourceError: Rows are missing.
     """
-    tasks = [task for path in paths for task in read_task_file(path)]
+    tasks = [task for path in paths for task in read_task_file(path, limits=limits)]
     twice = sorted({task.name for task in tasks if sum(other.name == task.name for other in tasks) > 1})
     if twice:
         raise TaskError(f'two tasks are named "{twice[0]}"', where=", ".join(map(str, paths)))
@@ -86,20 +84,18 @@ def _with_common_headlines(parts: Sequence[HarnessPart]) -> Iterator[HarnessPart
 
 
 def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
-    @lru_cache(maxsize=8)
-    def load(split: str) -> list[Row]:
-        return load_rows(task, split, data)
-
-    name = task.values.get("test_split") or task.values.get("validation_split")
-    if not name:
-        raise TaskError("test_split or validation_split: is missing", where=str(task.path))
-    rows = load(str(name))
-    asked = rows[: data.limit] if data.limit else rows
     shots = shots_of(task, data)
-    draw = ExemplarDraw(task, load, shots=shots)
+    if task.code is not None:
+        task.code.begin(task.functions(shots=shots))
+    source = TaskRows(task, data)
+    # Exemplars first, as in the harness: functions that draw at random draw in its order.
+    draw = ExemplarDraw(source, shots=shots, is_same=partial(_is_same, task))
+    rows = source.asked()
+    asked = rows[: data.limit] if data.limit else rows
+    _prepare(task, asked)
     is_choice = task.values.get("output_type", "generate_until") == "multiple_choice"
     prompts = tuple(_prompt(task, row, at, draw, is_choice=is_choice) for at, row in enumerate(asked))
-    grader, notes = _grader(task, asked, is_choice=is_choice)
+    grader, notes = grader_of(task, asked, is_choice=is_choice)
     notes = notes if is_choice else (*notes, *_writing_notes(task))
     part = Part(
         suite="harness",
@@ -117,9 +113,33 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
         stop=() if is_choice else _stops(task),
         max_new_tokens=_longest_answer(task),
         hub_id=_hub_id(task),
+        files=local_files(task),
         notes=notes,
+        code=files_of(task.functions(shots=shots)) if task.code is not None else {},
     )
     return HarnessPart(task=task, part=part, rows=tuple(asked), total=len(rows))
+
+
+def _prepare(task: HarnessTask, rows: Sequence[Row]) -> None:
+    """Has the file's functions make all questions, choices and targets at once."""
+    if task.code is not None:
+        made = {key: task.function(key) for key in ("doc_to_text", "doc_to_choice", "doc_to_target")}
+        task.code.prepare({key: found[1] for key, found in made.items() if found}, rows)
+
+
+def _is_same(task: HarnessTask, row: Row, query: Row) -> bool:
+    """Whether an exemplar's row is a query's, or would show the same question with the same choices."""
+    if row == query:
+        return True
+    solved = task.of_exemplars()
+    shown, asked = (text_of(solved, row), choices_of(solved, row)), (text_of(task, query), choices_of(task, query))
+    return shown == asked and bool(shown[0].strip()) and not _is_constant(task)
+
+
+def _is_constant(task: HarnessTask) -> bool:
+    """Whether all rows have one question: then it does not tell them apart."""
+    text = task.values["doc_to_text"]
+    return isinstance(text, str) and "{" not in text and isinstance(task.values.get("doc_to_choice"), list)
 
 
 def _longest_answer(task: HarnessTask) -> int:
@@ -223,58 +243,13 @@ def _first_answer(task: HarnessTask, row: Row) -> str:
     found = answers_of(target_of(task, row), choices_of(task, row))
     if not found:
         hint = f"name the index or the text of a choice; columns: {', '.join(row)}"
-        raise TaskError(f"an exemplar has no right answer: {_said(task, row)}", where=str(task.path), hint=hint)
+        raise TaskError(f"an exemplar has no right answer: {said_of(task, row)}", where=str(task.path), hint=hint)
     return found[0]
-
-
-def _said(task: HarnessTask, row: Row) -> str:
-    """What a row's target is, and what it should be one of."""
-    choices = ", ".join(map(repr, choices_of(task, row)))
-    return f"doc_to_target makes {target_of(task, row)!r}, the choices are {choices}"
 
 
 def _description(task: HarnessTask, row: Row) -> str:
     text = task.text("description")
     return str(row[text]) if text in row else render(text, row, where=f"{task.path}: description") if text else ""
-
-
-def _grader(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tuple[Grader, tuple[str, ...]]:
-    default = [{"metric": "acc"}, {"metric": "acc_norm"}] if is_choice else [{"metric": "exact_match"}]
-    entries: list[Mapping[str, Any]] = list(task.values.get("metric_list") or default)
-    known = OPTION_METRICS if is_choice else TEXT_METRICS
-    kept = [entry for entry in entries if entry.get("metric") in known and not any(functions(entry))]
-    notes = tuple(f"the metric {entry.get('metric')} is not computed" for entry in entries if entry not in kept)
-    if not kept:
-        said = ", ".join(str(entry.get("metric")) for entry in entries)
-        what, remedy = f"none of {said} is computed here", f"name one of {', '.join(known)}"
-        refuse([("metric_list", what, remedy)], task.path)
-    names = tuple(str(entry["metric"]) for entry in kept)
-    if not is_choice and rows:
-        check_column(task, rows[0], "doc_to_target")
-    if is_choice:
-        golds = {at: golds_of(target_of(task, row), choices_of(task, row)) for at, row in enumerate(rows)}
-        return HarnessOptionGrader(names=names, golds=golds), (*notes, *_wrong_targets(task, rows, golds))
-    options = next((dict(entry) for entry in kept if entry["metric"] == "exact_match"), {})
-    filters, left_out = read_filters(task.values.get("filter_list"), where=str(task.path))
-    choices = {at: tuple(map(str, row.get("choices") or ())) for at, row in enumerate(rows)}
-    return HarnessTextGrader(filters=filters, names=names, options=options, choices=choices), (*notes, *left_out)
-
-
-def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, tuple[int, ...]]) -> Iterator[str]:
-    """A note on questions without a right choice.
-
-    Raises:
-        TaskError: None of them has one.
-    """
-    empty = [at for at, found in golds.items() if not found]
-    if not empty:
-        return
-    row = rows[empty[0]]
-    said = _said(task, row)
-    if len(empty) == len(rows):
-        hint = f"name the index or the text of a choice; columns: {', '.join(row)}"
-        raise TaskError(f"no question has a right choice: {said}", where=str(task.path), hint=hint)
-    yield f"{len(empty)} questions of {len(rows)} have no right choice and count as wrong; row {empty[0]}: {said}"
 
 
 def _writing_notes(task: HarnessTask) -> Iterator[str]:

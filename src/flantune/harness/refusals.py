@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from flantune.errors import TaskError, did_you_mean
+from flantune.harness.task_code import Function
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -16,13 +17,19 @@ if TYPE_CHECKING:
 _ROWS = "write the rows it makes into a JSON file, name that in dataset_kwargs.data_files, and leave the key out"
 _COLUMN = "write what it makes into a column of a JSON file, and name that column here"
 _METRICS = "leave it out, and name metrics in metric_list"
-_NO_CODE = "flantune runs no code of task files"
+_NO_CODE = "flantune runs no code of task files unless told to"
+TRUST = "with --trust-task-code these functions run, as a program of whoever wrote them: read them first"
+"""What can be done about functions, and what it means."""
 
-REFUSED = {
+OF_CODE = {
     "process_docs": (f"a function that changes rows; {_NO_CODE}", _ROWS),
     "process_results": (f"a function that scores; {_NO_CODE}", _METRICS),
     "custom_dataset": (f"a function that makes rows; {_NO_CODE}", _ROWS),
-    "class": (f"a task written in Python; {_NO_CODE}", "write its prompts as templates of a task file"),
+}
+"""Keys that name a function and nothing else: what it is for, what to do instead."""
+
+REFUSED = {
+    "class": ("a task written in Python", "write its prompts as templates of a task file"),
     "use_prompt": ("a prompt of promptsource", "write the template into doc_to_text and doc_to_target"),
     "doc_to_image": ("images are not read", "name a task of text alone"),
     "doc_to_audio": ("audio is not read", "name a task of text alone"),
@@ -32,37 +39,34 @@ REFUSED = {
 UNUSED_CODE = ("doc_to_decontamination_query", "metric_list", "filter_list", "fewshot_config")
 """Keys whose functions matter only where they are used: there they are refused, or left out with a note."""
 
-
-class PythonName:
-    """A ``!function`` of a task file: named, never run."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"!function {self.name}"
+FIELDS = ("doc_to_text", "doc_to_target", "doc_to_choice")
+"""Keys that a function may make a value of, a row at a time."""
 
 
 class Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
-    """Plain YAML values, and names of functions."""
+    """Plain YAML values, and names of functions, which stand in files beside the YAML file that names them.
+
+    Attributes:
+        folder: Where that file lies.
+    """
+
+    folder = Path()
 
 
-def _function(loader: Loader, node: yaml.Node) -> PythonName:
-    return PythonName(str(loader.construct_scalar(node)))
+def _function(loader: Loader, node: yaml.Node) -> Function:
+    return Function(folder=loader.folder, name=str(loader.construct_scalar(node)))
 
 
 Loader.add_constructor("!function", _function)
 
 
-def functions(value: object, key: str = "") -> Iterator[tuple[str, PythonName]]:
+def functions(value: object, key: str = "") -> Iterator[tuple[str, Function]]:
     """Every function named in a value, with the keys that lead to it.
 
-    >>> [(key, found) for key, found in functions({"a": [{"b": PythonName("x.y")}]})]
+    >>> [(key, found) for key, found in functions({"a": [{"b": Function(folder=Path(), name="x.y")}]})]
     [('a.b', !function x.y)]
     """
-    if isinstance(value, PythonName):
+    if isinstance(value, Function):
         yield key, value
     elif isinstance(value, Mapping):
         for name, item in value.items():
@@ -72,20 +76,26 @@ def functions(value: object, key: str = "") -> Iterator[tuple[str, PythonName]]:
             yield from functions(item, key)
 
 
-def problems(values: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[str, str, str]]:
+def problems(
+    values: Mapping[str, Any], known: Collection[str], *, runs_code: bool = False
+) -> Iterator[tuple[str, str, str]]:
     """Key, what is wrong with it, and what to do instead, for everything of a task that is not done.
 
     Args:
         values: The task's settings.
         known: Keys that are read.
+        runs_code: Functions of the file are run where the harness would run them.
     """
-    for key in values:
-        if key in REFUSED:
+    for key, value in values.items():
+        if key in OF_CODE:
+            yield from _of_code(key, value, runs_code=runs_code)
+        elif key in REFUSED:
             yield key, *REFUSED[key]
         elif key not in known:
             close = did_you_mean(key, known)
             yield key, "unknown key" + (f", {close}" if close else ""), "leave it out if it changes nothing"
-    yield from _code({k: v for k, v in values.items() if k not in REFUSED and k not in UNUSED_CODE})
+    run = FIELDS if runs_code else ()
+    yield from _code({k: v for k, v in values.items() if k not in {*REFUSED, *OF_CODE, *UNUSED_CODE, *run}})
     for key in ("task", "doc_to_text", "doc_to_target"):
         if key not in values:
             yield key, "is missing", f"give {key}: {'a name' if key == 'task' else 'a column or a template'}"
@@ -94,9 +104,16 @@ def problems(values: Mapping[str, Any], known: Collection[str]) -> Iterator[tupl
         yield "output_type", f"{kind} is not read", "ask it as multiple_choice or generate_until"
 
 
+def _of_code(key: str, value: object, *, runs_code: bool) -> Iterator[tuple[str, str, str]]:
+    if not runs_code:
+        yield key, *OF_CODE[key]
+    elif not isinstance(value, Function):
+        yield key, f"is {value!r}, where a function is wanted", "write !function file.name"
+
+
 def _code(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for key, found in functions(values):
-        yield key, f"{found} is Python code, which flantune does not run", _COLUMN
+        yield key, f"{found} is Python code, which flantune does not run unless told to", _COLUMN
 
 
 def refuse_functions(values: Mapping[str, Any], path: Path) -> None:
@@ -125,6 +142,8 @@ def refuse(found: Sequence[tuple[str, str, str]], path: Path) -> None:
     for key, _, remedy in found:
         remedies.setdefault(remedy, []).append(key)
     hint = "; ".join(f"{', '.join(keys)}: {remedy}" for remedy, keys in remedies.items())
+    if any(what.endswith("unless told to") for _, what, _ in found):
+        hint = f"{TRUST}; or {hint}"
     count = f"{len(found)} problem{'s' if len(found) > 1 else ''}"
     raise TaskError("\n".join([count, *lines]), where=str(path), hint=hint)
 

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from flantune.errors import TaskError
+from flantune.harness.rows import TaskRows
 
 if TYPE_CHECKING:
     from flantune.harness.taskfile import HarnessTask
@@ -16,33 +17,38 @@ if TYPE_CHECKING:
 SEED = 1234
 """The harness's default seed of exemplars."""
 
-Loader = Callable[[str], list["Row"]]
+SameQuestion = Callable[["Row", "Row"], bool]
+"""Whether an exemplar's row would show the question of another row."""
 
 
 class ExemplarDraw:
     """Draws exemplars for one question after another, in the order of the data.
 
     The harness keeps one random state for a task and moves it on with every question, so questions must be asked for
-    in order, each once.
+    in order, each once. What it draws is shown, except a question to itself: the harness takes that out only where
+    ``fewshot_split`` is ``test_split``. Here another row stands in its place, drawn by a random state of its own, so
+    that all other questions keep the harness's exemplars.
 
     Args:
-        task: The task.
-        load: Split → its rows.
+        rows: The task's rows.
         shots: Exemplars a question.
+        is_same: Whether an exemplar's row would show the question of another row.
 
     Raises:
         TaskError: The task names no rows to draw from, or a way of drawing that is not known.
     """
 
-    def __init__(self, task: HarnessTask, load: Loader, *, shots: int) -> None:
-        config = task.values.get("fewshot_config") or {}
-        self._shots, self._random = shots, Random(SEED)
+    def __init__(self, rows: TaskRows, *, shots: int, is_same: SameQuestion) -> None:
+        values = rows.task.values
+        config = values.get("fewshot_config") or {}
+        self._shots, self._random, self._instead = shots, Random(SEED), Random(SEED)
+        self._is_same = is_same
         self._sampler = str(config.get("sampler", "default"))
         if self._sampler not in {"default", "first_n"}:
-            raise TaskError(f'fewshot_config.sampler: "{self._sampler}" is not known', where=str(task.path))
-        split = task.values.get("fewshot_split") or config.get("split")
-        self._excludes_query = split == task.values.get("test_split")
-        self._pool = _pool(task, config, split, load) if shots else []
+            raise TaskError(f'fewshot_config.sampler: "{self._sampler}" is not known', where=str(rows.task.path))
+        split = config.get("split") or values.get("fewshot_split")
+        self._excludes_query = split == values.get("test_split")
+        self._pool = rows.pool() if shots else []
 
     def draw(self, query: Row) -> Sequence[Row]:
         """The exemplars of the next question.
@@ -54,7 +60,11 @@ class ExemplarDraw:
             return ()
         others = [row for row in self._pool if row != query] if self._excludes_query else self._pool
         if len(others) < self._shots:
-            raise TaskError(f"{self._shots} exemplars wanted of {len(others)} rows", hint="ask with fewer --shots")
+            raise self._too_few(len(others))
+        return self._without(query, self._drawn(others, query))
+
+    def _drawn(self, others: Sequence[Row], query: Row) -> Sequence[Row]:
+        """As the harness draws."""
         if self._sampler == "first_n":
             return others[: self._shots]
         if not self._excludes_query:
@@ -62,20 +72,27 @@ class ExemplarDraw:
         drawn = [row for row in self._random.sample(self._pool, self._shots + 1) if row != query][: self._shots]
         return drawn if len(drawn) == self._shots else self._random.sample(others, self._shots)
 
+    def _without(self, query: Row, drawn: Sequence[Row]) -> Sequence[Row]:
+        """The same, with other rows in the place of those that show the query."""
+        given_away = [self._is_same(row, query) for row in drawn]
+        if not any(given_away):
+            return drawn
+        kept = [row for row, is_query in zip(drawn, given_away, strict=True) if not is_query]
+        spare = [row for row in self._pool if not self._is_same(row, query) and row not in kept]
+        if len(spare) < sum(given_away):
+            raise self._too_few(len(kept) + len(spare))
+        chosen = spare if self._sampler == "first_n" else self._instead.sample(spare, sum(given_away))
+        more = iter(chosen)
+        return [next(more) if is_query else row for row, is_query in zip(drawn, given_away, strict=True)]
 
-def _pool(task: HarnessTask, config: dict[str, object], split: object, load: Loader) -> list[Row]:
-    samples = config.get("samples")
-    if split is None and isinstance(samples, list):
-        return samples
-    name = split or next((task.values[key] for key in _IN_ORDER if task.values.get(key)), None)
-    if name is None:
-        raise TaskError("no split to draw exemplars from", where=str(task.path), hint="set fewshot_split")
-    return load(str(name))
-
-
-_IN_ORDER = ("training_split", "validation_split", "test_split")
+    def _too_few(self, count: int) -> TaskError:
+        return TaskError(
+            f"{self._shots} exemplars wanted of {count} rows that are not the question itself",
+            hint="ask with fewer --shots",
+        )
 
 
 def shots_of(task: HarnessTask, data: SuiteData) -> int:
-    """The exemplars asked for, else those the file names."""
-    return int(task.values.get("num_fewshot") or 0) if data.shots is None else data.shots
+    """The exemplars asked for, else those the file names; a file that says 0 means it, in the harness too."""
+    own = task.values.get("num_fewshot")
+    return int(own or 0) if data.shots is None or own == 0 else data.shots

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from flantune.errors import TaskError, did_you_mean
-from flantune.harness.refusals import Loader, problems, refuse, refuse_functions
+from flantune.harness.refusals import FIELDS, Loader, functions, problems, refuse, refuse_functions
+from flantune.harness.task_code import Function, Limits, TaskCode
 
 Tree = dict[str, Any]
 
@@ -24,7 +25,9 @@ _READ = frozenset(
         "should_decontaminate", "doc_to_decontamination_query", "unsafe_code", "gen_prefix",
     }
 )  # fmt: skip
-_SHOT_KEYS = frozenset({"sampler", "split", "samples", "doc_to_text", "doc_to_target", "doc_to_choice", "gen_prefix"})
+_SHOT_KEYS = frozenset(
+    {"sampler", "split", "samples", "process_docs", "doc_to_text", "doc_to_target", "doc_to_choice", "gen_prefix"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,26 +39,25 @@ class HarnessTask:
         values: Its settings, as the YAML has them.
         path: The file.
         group: The group it was asked for in; empty when by itself.
+        code: Runs the functions it names; None: they are not run.
     """
 
     name: str
     values: Mapping[str, Any]
     path: Path
     group: str = ""
+    code: TaskCode | None = None
 
     def of_exemplars(self) -> HarnessTask:
         """The task as its exemplars are shown, which may be in other fields.
 
         Raises:
-            TaskError: They are made by Python code.
+            TaskError: They are made by Python code, which is not run.
         """
         shots = self.values.get("fewshot_config") or {}
-        refuse_functions({"fewshot_config": shots}, self.path)
-        own = {
-            key: shots[key]
-            for key in ("doc_to_text", "doc_to_target", "doc_to_choice", "gen_prefix")
-            if shots.get(key) is not None
-        }
+        if self.code is None:
+            refuse_functions({"fewshot_config": shots}, self.path)
+        own = {key: shots[key] for key in (*FIELDS, "gen_prefix") if shots.get(key) is not None}
         return replace(self, values={**self.values, **own}) if own else self
 
     def text(self, key: str, default: str = "") -> str:
@@ -63,9 +65,35 @@ class HarnessTask:
         value = self.values.get(key)
         return default if value is None else str(value)
 
+    def function(self, key: str) -> tuple[TaskCode, Function] | None:
+        """What runs the function that a setting names, and that function; None where it names none.
 
-def read_task_file(path: Path) -> tuple[HarnessTask, ...]:
+        Raises:
+            TaskError: It names one, and functions are not run.
+        """
+        value = self.values.get(key)
+        if not isinstance(value, Function):
+            return None
+        if self.code is None:
+            refuse_functions({key: value}, self.path)
+            raise AssertionError("a function is refused where none is run")
+        return self.code, value
+
+    def functions(self, *, shots: int) -> tuple[Function, ...]:
+        """Every function that has to be run for its questions, with so many exemplars each."""
+        keys = ("process_docs", "custom_dataset", "process_results", *FIELDS)
+        used: Tree = {key: self.values.get(key) for key in keys}
+        if shots:
+            used["fewshot_config"] = self.values.get("fewshot_config")
+        return tuple(found for _, found in functions(used))
+
+
+def read_task_file(path: Path, *, limits: Limits | None = None) -> tuple[HarnessTask, ...]:
     """The task of a file, or the tasks of a group file, in order.
+
+    Args:
+        path: The file.
+        limits: How much its Python functions may use; None: they are not run, and it is refused where it needs them.
 
     Raises:
         TaskError: The file cannot be read, or needs what flantune does not do.
@@ -73,11 +101,17 @@ def read_task_file(path: Path) -> tuple[HarnessTask, ...]:
     _neighbors.cache_clear()
     values = _load(path)
     if "group" in values and isinstance(values.get("task"), list):
-        return tuple(_group_tasks(values, path))
-    return (_task(values, path, group=""),)
+        found = [*_group_tasks(values, path)]
+    else:
+        found = [(values, path, "")]
+    return tuple(_task(one, file, group=group, limits=limits) for one, file, group in found)
 
 
-def _group_tasks(values: Tree, path: Path, *, outer: str = "") -> Iterator[HarnessTask]:
+_Found = tuple[Tree, Path, str]
+"""The settings of a task, its file, and the group it was asked for in."""
+
+
+def _group_tasks(values: Tree, path: Path, *, outer: str = "") -> Iterator[_Found]:
     """A group's tasks; those of a group within it count for the outermost, which is what was asked for."""
     group = outer or str(values["group"])
     for entry in values["task"]:
@@ -87,12 +121,12 @@ def _group_tasks(values: Tree, path: Path, *, outer: str = "") -> Iterator[Harne
             own = {**values.get("defaults", {}), **entry}
             found = _find(str(own["task"]), path)
             base = _load(found[0]) if found else {}
-            yield _task({**base, **own}, found[0] if found else path, group=group)
+            yield {**base, **own}, found[0] if found else path, group
         else:
             yield from _named_tasks(str(entry), path, group=group)
 
 
-def _named_tasks(name: str, path: Path, *, group: str) -> Iterator[HarnessTask]:
+def _named_tasks(name: str, path: Path, *, group: str) -> Iterator[_Found]:
     files = _find(name, path)
     if not files:
         hint = "put its YAML into the same folder or below"
@@ -102,7 +136,7 @@ def _named_tasks(name: str, path: Path, *, group: str) -> Iterator[HarnessTask]:
         if "group" in values and isinstance(values.get("task"), list):
             yield from _group_tasks(values, file, outer=group)
         else:
-            yield _task(values, file, group=group)
+            yield values, file, group
 
 
 def _find(name: str, path: Path) -> list[Path]:
@@ -130,11 +164,12 @@ def _neighbors(folder: Path) -> tuple[tuple[Path, Tree], ...]:
     return tuple(found)
 
 
-def _task(values: Tree, path: Path, *, group: str) -> HarnessTask:
+def _task(values: Tree, path: Path, *, group: str, limits: Limits | None) -> HarnessTask:
     shots = values.get("fewshot_config") or {}
     unread = [(f"fewshot_config.{key}", "is not read", "leave it out") for key in shots if key not in _SHOT_KEYS]
-    refuse([*problems(values, _READ), *unread], path)
-    return HarnessTask(name=str(values["task"]), values=values, path=path, group=group)
+    refuse([*problems(values, _READ, runs_code=limits is not None), *unread], path)
+    code = None if limits is None else TaskCode(path, limits)
+    return HarnessTask(name=str(values["task"]), values=values, path=path, group=group, code=code)
 
 
 def _load(path: Path, *, depth: int = 0) -> Tree:
@@ -153,7 +188,9 @@ def _load(path: Path, *, depth: int = 0) -> Tree:
 
 def _parse(path: Path) -> Tree:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+        loader = Loader(path.read_text(encoding="utf-8"))
+        loader.folder = path.parent
+        values = loader.get_single_data()
     except OSError as error:
         near = [other.name for pattern in ("*.yaml", "*.yml") for other in path.parent.glob(pattern)]
         hint = did_you_mean(path.name, near) or "name a task file of lm-evaluation-harness"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flantune.mixture.holdout import Fold, hold_out_fold, leak
 from flantune.mixture.taxonomy import Taxonomy, plain_name
+from flantune.tasks.same_data import data_keys, same_data
 
 if TYPE_CHECKING:
     from flantune.types import Task
@@ -132,7 +133,25 @@ def kin_groups(tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[KinGroup, ...
     for family, members in families.items():
         if family and not any(set(_named(members)) <= set(group.tasks) for group in groups):
             groups.append(KinGroup(name=family, tasks=_named(members), because="they come from one source family"))
+    groups += [one for one in _of_same_data(tasks) if not any(set(one.tasks) <= set(group.tasks) for group in groups)]
     return tuple(group for group in groups if len(group.tasks) > 1)
+
+
+def _of_same_data(tasks: Sequence[Task]) -> Iterator[KinGroup]:
+    """Tasks that read the same files or hub data set, whatever their definitions say of kin."""
+    readers: dict[str, list[Task]] = {}
+    for task in tasks:
+        for key in data_keys(task.source):
+            readers.setdefault(key, []).append(task)
+    candidates = {task.name: task for each in readers.values() if len(each) > 1 for task in each}
+    left = list(candidates.values())
+    while left:
+        first, *others = left
+        found = {task.name: reason for task in others if (reason := same_data(first, task))}
+        if found:
+            name = "the same data"
+            yield KinGroup(name=name, tasks=(first.name, *found), because=next(iter(found.values())))
+        left = [task for task in others if task.name not in found]
 
 
 def _connections(task: Task, unseen: Sequence[Task], taxonomy: Taxonomy, *, kin_alone: bool) -> tuple[Connection, ...]:

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
+from flantune.tasks.same_data import same_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ class Taxonomy:
         for group in self.kin:
             if left & group.members and right & group.members:
                 return f"their source families are kin ({group.name}: {group.because or 'see the taxonomy'})"
-        return ""
+        return same_data(one, other)
 
 
 @lru_cache(maxsize=65_536)

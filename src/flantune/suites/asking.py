@@ -373,6 +373,8 @@ def _fingerprint(session: Session, part: Part, codec: Codec) -> str:
         "chat": asdict(session.chat) if session.chat is not None else None,
         "writing": [part.stop, part.max_new_tokens] if part.answering == "text" else None,
     }
+    if part.code:
+        asked["code"] = sorted(part.code.values())
     samples, temperature = session.drawn(part)
     if temperature > 0.0:
         rules = [(rule.name, rule.pattern, rule.closed, rule.form) for rule in part.grader.rules]

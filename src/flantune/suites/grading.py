@@ -28,10 +28,12 @@ class Corpus:
     Attributes:
         score: Notes [answers, k] and weights [replicates, answers] to scores [replicates].
         span: Lowest and highest possible score.
+        replicates: How often the questions are redrawn for its interval; None: as often as for all others.
     """
 
     score: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
     span: tuple[float, float] = (0.0, 1.0)
+    replicates: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -215,6 +215,15 @@ class Missing(Section):
     """What would have to be put where."""
 
 
+class TrustedCode(Section):
+    """Python of a task file that was run, since ``--trust-task-code`` said so."""
+
+    score: str
+    """The part whose prompts or scores it had a hand in."""
+    files: dict[str, str]
+    """Each file and the SHA-256 of what it held."""
+
+
 class EvaluationResults(Section):
     """Everything one ``flantune evaluate`` found."""
 
@@ -246,6 +255,8 @@ class EvaluationResults(Section):
     """Parts without data."""
     seconds: float
     """Time spent asking, over all starts."""
+    trusted_code: tuple[TrustedCode, ...] = ()
+    """Python of task files that was run."""
 
 
 def to_json(results: EvaluationResults) -> dict[str, Any]:

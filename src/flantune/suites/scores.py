@@ -84,8 +84,13 @@ class PartScores:
         key = stream_key(seed, "bootstrap", self.part.key)
         if metric in self.values:
             return resampled_mean(self.values[metric][:, None], replicates=REPLICATES, seed=key)
-        score, notes = self._corpus(metric).score, self.notes[metric]
-        return resample(lambda weights: score(notes, weights), examples=len(notes), replicates=REPLICATES, seed=key)
+        corpus, notes = self._corpus(metric), self.notes[metric]
+        return resample(
+            lambda weights: corpus.score(notes, weights),
+            examples=len(notes),
+            replicates=corpus.replicates or REPLICATES,
+            seed=key,
+        )
 
     def only(self, keep: Sequence[int] | Bools) -> PartScores:
         """The same of some of the answers, by place."""

@@ -13,6 +13,7 @@ from flantune.files import slug
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.suites.catalog import FAMILIES
 from flantune.suites.suite import Part
+from flantune.tasks.same_data import contents_of, files_of_source
 from flantune.training_record import (
     Measured,
     RowIndex,
@@ -130,6 +131,7 @@ def _measured_part(part: Part) -> Measured:
         tasks=own,
         families=FAMILIES.get(part.suite, ()),
         hub=part.hub_id,
+        files=contents_of(part.files),
         rows=[question_texts(prompt) for prompt in part.prompts],
     )
 
@@ -142,6 +144,7 @@ def _measured_task(prepared: PreparedTask) -> Measured:
         clusters=task.clusters,
         families=(task.family,) if task.family else (),
         hub=hub_of(task),
+        files=contents_of(files_of_source(task.source)),
         rows=[tuple(example.fields.values()) for example in prepared.stores["test"]],
     )
 

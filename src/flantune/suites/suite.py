@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,8 +42,10 @@ class Part:
         stop: Texts at which the model's writing ends.
         max_new_tokens: Longest answer.
         hub_id: Where its rows come from, for the check of what a model was trained on.
+        files: Files that its rows come from, for the same check.
         notes: What a reader of its score should know.
         blank: The question with a text without content in its place, for contextual calibration; None: there is no way.
+        code: Python files that had a hand in its prompts or scores: path → SHA-256 of what they hold.
         label: Replaces benchmark and mode as the name of what parts are averaged into.
     """
 
@@ -61,9 +63,11 @@ class Part:
     stop: tuple[str, ...] = ()
     max_new_tokens: int = 16
     hub_id: str = ""
+    files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     blank: Callable[[Prompt, str], Prompt] | None = None
     label: str = ""
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_voted(self) -> bool:

@@ -1,0 +1,253 @@
+"""The program that runs Python functions of task files, in a process of its own: a JSON line in, a JSON line out.
+
+``task_code`` starts it and is the only one to talk to it. The first line says how much it may use; every line after it
+asks for one thing to be done, and is answered by ``{"done": …}`` or ``{"failed": …}``. What the functions print goes to
+the error stream.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from flantune.harness.walls import build_walls, renew_seconds
+
+Json = Any
+_ANCESTORS = 4
+"""How far above a task's folder its files may import from: ``from ...common import x`` reaches two."""
+
+
+def main() -> int:
+    """Serves until its input ends; returns the exit code."""
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    questions = os.fdopen(os.dup(0), encoding="ascii")
+    os.dup2(2, 1)  # what the functions print is no answer
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    start = json.loads(questions.readline())
+    for folder in start["paths"]:
+        sys.path.append(folder)
+    held = build_walls(Path.cwd(), start)
+    _send(answers, {"done": held})
+    for line in questions:
+        _send(answers, _answered(json.loads(line), int(start["cpu_s"]), folder=start["paths"][0]))
+    return 0
+
+
+def _send(answers: Any, answer: Json) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+
+
+def _answered(question: Json, seconds: int, *, folder: str) -> Json:
+    renew_seconds(seconds)
+    try:
+        done = _DONE[question.pop("do")](**question)
+        json.dumps(done)  # what cannot be written is the functions' failure, too
+    except MemoryError:
+        return {"failed": {"kind": "memory", "message": "it ran out of memory"}}
+    except Exception as error:
+        traceback.print_exc()
+        return {"failed": _described(error, folder)}
+    return {"done": done}
+
+
+def _described(error: Exception, folder: str) -> Json:
+    missing = error
+    while not isinstance(missing, ModuleNotFoundError) and isinstance(missing.__cause__, Exception):
+        missing = missing.__cause__
+    if isinstance(missing, ModuleNotFoundError) and missing.name:
+        return {"kind": "module", "module": missing.name, "message": str(missing)}
+    frames = traceback.extract_tb(error.__traceback__)
+    place = next((one for one in reversed(frames) if one.filename.startswith(folder)), frames[-1])
+    where = f" ({Path(place.filename).name} line {place.lineno})"
+    return {"kind": "error", "message": f"{type(error).__name__}: {error}{where}"}
+
+
+# --- functions by their names ---------------------------------------------------------------------------------------
+
+
+def _function(reference: Sequence[str]) -> Callable[..., Any]:
+    """A function as a task file names it: of a file beside it, else of a module that can be imported."""
+    folder, name = Path(reference[0]), reference[1]
+    module_name, _, attribute = name.rpartition(".")
+    path = folder / (module_name.replace(".", "/") + ".py")
+    module = _module_of(path) if path.is_file() else importlib.import_module(module_name)
+    found: Callable[..., Any] = getattr(module, attribute)
+    return found
+
+
+def _module_of(path: Path) -> ModuleType:
+    """A file as a module of packages that stand for the folders above it, so that its relative imports work."""
+    name = f"{_package(path.parent, _ANCESTORS)}.{path.stem.replace('.', '_')}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} cannot be loaded")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def _package(folder: Path, above: int) -> str:
+    own = "folder_" + folder.name.replace(".", "_")
+    name = f"{_package(folder.parent, above - 1)}.{own}" if above and folder.parent != folder else f"task_files_{own}"
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    return name
+
+
+# --- what can be asked for ------------------------------------------------------------------------------------------
+
+
+def _begin(functions: Sequence[Sequence[str]]) -> Json:
+    """Loads functions; random numbers start where the harness starts them."""
+    random.seed(0)
+    numpy = sys.modules.get("numpy") or (
+        importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
+    )
+    if numpy is not None:
+        numpy.random.seed(1234)
+    for reference in functions:
+        _function(reference)
+    return len(functions)
+
+
+def _docs(function: Sequence[str], rows: Sequence[Json]) -> Json:
+    """``process_docs``: a ``datasets.Dataset`` in, rows out."""
+    return _rows(_function(function)(_datasets().Dataset.from_list([_read(row) for row in rows])))
+
+
+def _made(function: Sequence[str], options: Mapping[str, Any], split: str) -> Json:
+    """Rows that a function makes: those of a split where it makes splits."""
+    found = _function(function)(**options)
+    if split and isinstance(found, Mapping):
+        if split not in found:
+            raise KeyError(f'no split "{split}" among {", ".join(map(str, found))}')
+        found = found[split]
+    return _rows(found)
+
+
+def _rows(found: Any) -> Json:
+    rows = [_plain(row) for row in found]
+    strange = next((row for row in rows if not isinstance(row, dict)), None)
+    if strange is not None:
+        raise TypeError(f"makes {type(strange).__name__}, where rows are mappings of columns")
+    return rows
+
+
+def _each(functions: Mapping[str, Sequence[str]], rows: Sequence[Json]) -> Json:
+    """Several functions of each row, in the order in which the harness calls them on it."""
+    called = {key: _function(reference) for key, reference in functions.items()}
+    found = []
+    for row in rows:
+        doc = _read(row)
+        found.append({key: _plain(function(doc)) for key, function in called.items()})
+    return found
+
+
+def _results(function: Sequence[str], row: Json, results: Json) -> Json:
+    """``process_results``: a row and what the model answered to it in, scores out."""
+    answers = [tuple(one) if isinstance(one, list) else one for one in results]
+    return _plain(_function(function)(_read(row), answers))
+
+
+def _metric(function: Sequence[str], gold: Json, answer: Json, options: Mapping[str, Any]) -> Json:
+    """A metric of one answer; the harness knows two ways to call one."""
+    metric = _function(function)
+    try:
+        return _plain(metric(references=[gold], predictions=[answer], **options))
+    except TypeError:
+        return _plain(metric([gold, answer]))
+
+
+def _filter(function: Sequence[str], options: Mapping[str, Any], text: str, row: Json) -> Json:
+    """A filter of one answer: a function of all answers, or a class with ``apply``."""
+    found = _function(function)
+    apply = found(**options).apply if isinstance(found, type) else found
+    (answer,) = list(apply([[text]], [_read(row)]))
+    return _plain(answer if isinstance(answer, str | int | float) else next(iter(answer)))
+
+
+def _aggregate(function: Sequence[str], items: Sequence[Json], draws: Sequence[Sequence[int]]) -> Json:
+    """A score of all items, once a draw: the places of the items that it holds."""
+    total = _function(function)
+    each = [_as_tuple(item) for item in items]
+    return [float(total([each[at] for at in draw])) for draw in draws]
+
+
+def _as_tuple(item: Json) -> Any:
+    return tuple(item) if isinstance(item, list) else item
+
+
+_DONE: dict[str, Callable[..., Json]] = {
+    "begin": _begin,
+    "docs": _docs,
+    "made": _made,
+    "each": _each,
+    "results": _results,
+    "metric": _metric,
+    "filter": _filter,
+    "aggregate": _aggregate,
+}
+
+
+# --- values that JSON does not know ---------------------------------------------------------------------------------
+
+_TIMES: Mapping[str, Callable[[str], Any]] = {
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+}
+_TIME = "a time of Python"
+
+
+def _plain(value: Any) -> Json:
+    """A value as JSON has it; what it has not is refused by name."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value.item() if value is not None and hasattr(value, "item") else value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | Iterator):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime | date | time):
+        return {_TIME: type(value).__name__, "text": value.isoformat()}
+    if hasattr(value, "tolist"):  # of numpy or torch
+        return _plain(value.tolist())
+    raise TypeError(
+        f"makes a value of the type {type(value).__name__}, which is neither text, number, list nor mapping"
+    )
+
+
+def _read(value: Json) -> Any:
+    if isinstance(value, dict):
+        if _TIME in value:
+            return _TIMES[value[_TIME]](value["text"])
+        return {key: _read(item) for key, item in value.items()}
+    return [_read(item) for item in value] if isinstance(value, list) else value
+
+
+def _datasets() -> Any:
+    datasets = importlib.import_module("datasets")
+    datasets.disable_progress_bars()
+    return datasets
+
+
+if __name__ == "__main__":
+    sys.exit(main())

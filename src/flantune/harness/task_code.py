@@ -1,0 +1,350 @@
+"""Python functions of task files, run in a process of their own that can do little else: only where that is asked for.
+
+A function is named by the folder of the file that names it and by its own name, ``utils.process_docs``. Rows and
+answers travel as JSON lines, many at a time, to ``code_process`` and back; nothing is pickled, and nothing of a task's
+Python is ever imported here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import IO, Any, ClassVar
+
+from flantune.errors import TaskError
+
+Json = Any
+_LAST_LINES = 6
+_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT", "NLTK_DATA")
+"""What of the environment the functions get to see: no tokens, no keys, no proxies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a task's functions may use.
+
+    Attributes:
+        wall_s: Seconds for one thing asked of them: all rows of a split, say.
+        cpu_s: Seconds of processor time for the same.
+        memory_bytes: Address space of their process.
+        file_bytes: Size of a file they write into their own folder.
+    """
+
+    wall_s: int = 900
+    cpu_s: int = 900
+    memory_bytes: int = 16 << 30
+    file_bytes: int = 4 << 30
+
+
+class MissingModuleError(TaskError):
+    """A task's functions import what is not installed.
+
+    Attributes:
+        module: Its name.
+    """
+
+    module: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Function:
+    """A function as a task file names it.
+
+    Attributes:
+        folder: Where the file lies that names it.
+        name: As it stands there, ``utils.process_docs``.
+    """
+
+    folder: Path
+    name: str
+
+    def __repr__(self) -> str:
+        return f"!function {self.name}"
+
+    @property
+    def file(self) -> Path | None:
+        """Its Python file; None where a module of that name is to be imported."""
+        path = self.folder / (self.name.rpartition(".")[0].replace(".", "/") + ".py")
+        return path if path.is_file() else None
+
+    @property
+    def reference(self) -> list[str]:
+        """Folder and name, as the process wants them."""
+        return [str(self.folder.resolve()), self.name]
+
+
+@dataclass(slots=True)
+class TaskCode:
+    """The functions of one task file.
+
+    Functions of files in one folder share a process while nothing else was asked for in between; there is never more
+    than one such process.
+
+    Attributes:
+        path: The task file, for messages.
+        limits: How much they may use.
+        made: Function and row → what was made of it; asked for once.
+    """
+
+    path: Path
+    limits: Limits = field(default_factory=Limits)
+    made: dict[tuple[str, str], Json] = field(default_factory=dict, repr=False)
+    process: ClassVar[_Process | None] = None
+
+    def begin(self, functions: Sequence[Function]) -> None:
+        """Loads functions, so that what is missing shows before any row is read.
+
+        Raises:
+            MissingModuleError: They import what is not installed.
+            TaskError: One is not there, or its file fails to load.
+        """
+        for function in dict.fromkeys(functions):
+            self._ask("begin", function, functions=[function.reference])
+
+    def docs(self, function: Function, rows: Sequence[Json]) -> list[Json]:
+        """What ``process_docs`` makes of all rows of a split."""
+        return list(self._ask("docs", function, function=function.reference, rows=rows))
+
+    def rows(self, function: Function, options: Mapping[str, Any], split: str = "") -> list[Json]:
+        """Rows that a function makes: those of a split where it makes splits."""
+        return list(self._ask("made", function, function=function.reference, options=options, split=split))
+
+    def prepare(self, functions: Mapping[str, Function], rows: Sequence[Json]) -> None:
+        """Calls functions on many rows at once; ``value`` then has what they made."""
+        texts = {_text(row): row for row in rows}
+        new = {
+            text: row
+            for text, row in texts.items()
+            if any((function.name, text) not in self.made for function in functions.values())
+        }
+        if not functions or not new:
+            return
+        named = {key: function.reference for key, function in functions.items()}
+        first = next(iter(functions.values()))
+        found = self._ask("each", first, functions=named, rows=list(new.values()))
+        for text, values in zip(new, found, strict=True):
+            for key, function in functions.items():
+                self.made[function.name, text] = values[key]
+
+    def value(self, function: Function, row: Json) -> Json:
+        """What a function makes of a row."""
+        self.prepare({"value": function}, [row])
+        return self.made[function.name, _text(row)]
+
+    def results(self, function: Function, row: Json, answers: Sequence[Json]) -> Mapping[str, Json]:
+        """What ``process_results`` makes of a row and of what a model answered."""
+        found = self._ask("results", function, function=function.reference, row=row, results=answers)
+        if not isinstance(found, dict):
+            raise self._error(function, f"makes {type(found).__name__}, where metrics have names")
+        return found
+
+    def metric(self, function: Function, gold: Json, answer: Json, options: Mapping[str, Any]) -> Json:
+        """What a metric makes of one answer."""
+        return self._ask("metric", function, function=function.reference, gold=gold, answer=answer, options=options)
+
+    def filtered(self, function: Function, options: Mapping[str, Any], text: str, row: Json) -> Json:
+        """What a filter leaves of an answer."""
+        return self._ask("filter", function, function=function.reference, options=options, text=text, row=row)
+
+    def aggregate(self, function: Function, items: Sequence[Json], draws: Sequence[Sequence[int]]) -> list[float]:
+        """The score of all items, once a draw of their places."""
+        return list(self._ask("aggregate", function, function=function.reference, items=items, draws=draws))
+
+    def _ask(self, do: str, asked: Function, /, **question: Json) -> Json:
+        answer = self._running(asked).ask({"do": do, **question}, self.limits)
+        if "done" in answer:
+            return answer["done"]
+        failed = answer["failed"]
+        if failed["kind"] == "module":
+            error = MissingModuleError(
+                f"{asked.name}: the file of this function imports {failed['module']}, which is not installed",
+                where=str(self.path),
+                hint=_install(failed["module"]),
+            )
+            error.module = failed["module"]
+            raise error
+        raise self._error(asked, failed["message"], failed.get("last", ()))
+
+    def _running(self, function: Function) -> _Process:
+        folder = str(function.folder.resolve())
+        running = TaskCode.process
+        if running is None or not running.serves(folder, self.limits):
+            if running is not None:
+                running.close()
+            running = TaskCode.process = _Process(folder, self.limits)
+        return running
+
+    def _error(self, function: Function, message: str, last: Sequence[str] = ()) -> TaskError:
+        said = "".join(f"\n  | {line}" for line in last)
+        return TaskError(f"{function.name}: {message}{said}", where=str(self.path))
+
+
+def _install(module: str) -> str:
+    if module.split(".")[0] == "lm_eval":
+        return "install lm_eval into flantune's environment, or name the file in a whole checkout of its repository"
+    if module == "datasets":
+        return "in flantune's folder: pip install -e '.[hub]'"
+    return f"install what gives {module.split('.')[0]} into flantune's environment"
+
+
+def _text(row: Json) -> str:
+    return json.dumps(row, sort_keys=True, default=str)
+
+
+def files_of(functions: Sequence[Function]) -> dict[str, str]:
+    """The Python files beside functions, all of which they may import: path → SHA-256 of what it holds."""
+    folders = sorted({one.folder.resolve() for one in functions})
+    files = sorted({path for folder in folders for path in folder.glob("*.py")})
+    files += [one.file for one in functions if one.file is not None and one.file.resolve() not in files]
+    return {str(path): sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+class _Process:
+    """One running ``code_process``."""
+
+    def __init__(self, folder: str, limits: Limits) -> None:
+        self.folder, self.limits = folder, limits
+        self.home = Path(tempfile.mkdtemp(prefix="flantune-task-code-"))
+        self.errors: IO[bytes] = (self.home / "errors.txt").open("w+b")
+        own = self.home / "own"
+        own.mkdir()
+        self.running = subprocess.Popen(
+            [sys.executable, "-P", "-m", "flantune.harness.code_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            cwd=own,
+            env=_environment(own),
+            start_new_session=True,
+        )
+        self.lines: SimpleQueue[bytes] = SimpleQueue()
+        self.told = 0
+        Thread(target=self._listen, daemon=True).start()
+        atexit.register(self.close)
+        self.held = self.ask(
+            {
+                "paths": _import_paths(Path(folder)),
+                "cpu_s": limits.cpu_s,
+                "memory_bytes": limits.memory_bytes,
+                "file_bytes": limits.file_bytes,
+            },
+            limits,
+        ).get("done", ())
+
+    def serves(self, folder: str, limits: Limits) -> bool:
+        """Whether functions of a folder can be run by it."""
+        return folder == self.folder and limits == self.limits and self.running.poll() is None
+
+    def ask(self, question: Json, limits: Limits) -> Mapping[str, Any]:
+        """Its answer; one that says what went wrong where it gives none."""
+        self.told = os.fstat(self.errors.fileno()).st_size
+        line = json.dumps(question, default=_time).encode("ascii") + b"\n"
+        # In a thread of its own, since a process that hangs reads nothing.
+        Thread(target=self._write, args=(line,), daemon=True).start()
+        try:
+            answer = self.lines.get(timeout=limits.wall_s)
+        except Empty:
+            return self._failed(f"did not end within {limits.wall_s} s, and was stopped")
+        if not answer:
+            return self._failed(self._why_it_ended())
+        found: dict[str, Any] = json.loads(answer)
+        failed = found.get("failed")
+        if failed and failed["kind"] == "memory":
+            return self._failed(f"wants more memory than the {limits.memory_bytes / 2**30:g} GiB it may use")
+        if failed and failed["kind"] == "error":
+            failed["last"] = self._last_lines()
+        return found
+
+    def _failed(self, message: str) -> Mapping[str, Any]:
+        last = self._last_lines()
+        self.close()
+        return {"failed": {"kind": "end", "message": message, "last": last}}
+
+    def _why_it_ended(self) -> str:
+        code = self.running.wait()
+        if code == -getattr(signal, "SIGXCPU", 0):
+            return f"used more than {self.limits.cpu_s} s of processor time, and was stopped"
+        ended = f"by the signal {signal.Signals(-code).name}" if code < 0 else f"with the exit code {code}"
+        return f"its process ended {ended}"
+
+    def _last_lines(self) -> list[str]:
+        """The last lines of what it wrote to its error stream since it was asked."""
+        text = (self.home / "errors.txt").read_bytes()[self.told :][-8_000:].decode("utf-8", "replace")
+        return [line.rstrip() for line in text.splitlines() if line.strip()][-_LAST_LINES:]
+
+    def _write(self, line: bytes) -> None:
+        # What reads this may have ended; then there is no answer, which says so.
+        with suppress(OSError, ValueError):
+            if self.running.stdin is not None:
+                self.running.stdin.write(line)
+                self.running.stdin.flush()
+
+    def _listen(self) -> None:
+        if self.running.stdout is not None:
+            for line in self.running.stdout:
+                self.lines.put(line)
+        self.lines.put(b"")
+
+    def close(self) -> None:
+        """Ends it with all that it started, and removes its folder."""
+        if TaskCode.process is self:
+            TaskCode.process = None
+        atexit.unregister(self.close)
+        with suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(self.running.pid, signal.SIGKILL)
+            else:
+                self.running.kill()
+        self.running.wait()
+        self.errors.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _environment(own: Path) -> dict[str, str]:
+    """What the process sees of the world around it: nothing secret, no hub, one folder to write into."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    home = os.environ.get("NLTK_DATA") or str(Path.home() / "nltk_data")
+    source = str(Path(__file__).parents[2])
+    paths = [source, *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)]
+    return {
+        **kept,
+        "NLTK_DATA": home,
+        "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONIOENCODING": "utf-8",
+        **dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "HF_HOME", "XDG_CACHE_HOME"), str(own)),
+        **dict.fromkeys(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"), "1"),
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def _import_paths(folder: Path) -> list[str]:
+    """What a task's files may import from besides what is installed: beside them, and the checkout they lie in."""
+    checkouts = [
+        above.parents[1]
+        for above in (folder, *folder.parents)
+        if above.name == "tasks" and above.parent.name == "lm_eval" and (above.parent / "__init__.py").is_file()
+    ]
+    return [str(folder), *map(str, checkouts)]
+
+
+def _time(value: object) -> Json:
+    """Times of Python, which JSON does not know."""
+    if hasattr(value, "isoformat"):
+        return {"a time of Python": type(value).__name__, "text": value.isoformat()}
+    raise TypeError(f"a value of the type {type(value).__name__} cannot be handed to the functions of a task file")

@@ -1,0 +1,144 @@
+"""Whether two tasks are made from the same data, whatever they are called: one hub data set, one file, equal files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.errors import SourceError
+from flantune.tasks.formats import open_binary
+from flantune.tasks.sources import FileSource, HubSource, matching_files, mirrored_splits
+
+if TYPE_CHECKING:
+    from flantune.types import Source, Task
+
+_FIRST_BYTES = 1 << 16
+_BLOCK = 1 << 20
+
+
+def same_data(one: Task, other: Task) -> str:
+    """Why two tasks are made from the same data, or the empty string.
+
+    Slices do not count, nor do revisions, links, compression or names: rows of one file are kin to its other rows, as
+    the splits of one data set are.
+    """
+    return same_source(one.source, other.source)
+
+
+def same_source(one: Source, other: Source) -> str:
+    """The same of two sources."""
+    if is_same_hub(left := hub_name(one), hub_name(other)):
+        return f"both are made from the same source, {left} of the hub"
+    left_files, right_files = files_of_source(one), files_of_source(other)
+    if common := left_files & right_files:
+        return f"both read the same file, {min(common).name}"
+    # A look at the beginnings settles nearly all pairs, so that whole files are read only where they are equal.
+    left_starts, right_starts = _beginnings(left_files), _beginnings(right_files)
+    for start in sorted(left_starts.keys() & right_starts.keys()):
+        path, twin = left_starts[start], right_starts[start]
+        if _content(str(path), *_state(path)) == _content(str(twin), *_state(twin)) != "":
+            return f"their files {path.name} and {twin.name} hold the same rows"
+    return ""
+
+
+def data_keys(source: Source) -> frozenset[str]:
+    """Names of what a source reads: sources that have none in common are not the same."""
+    files = files_of_source(source)
+    starts = (start.hex() for start in _beginnings(files))
+    hub = hub_name(source).casefold().partition(":")[0]
+    return frozenset({*map(str, files), *starts, *([hub] if hub else [])})
+
+
+def is_same_hub(one: str, other: str) -> bool:
+    """Whether two names of hub data sets are of the same one; without a configuration it is any of them.
+
+    >>> is_same_hub("nyu-mll/glue:rte", "nyu-mll/GLUE"), is_same_hub("nyu-mll/glue:rte", "nyu-mll/glue:sst2")
+    (True, False)
+    """
+    left, right = one.casefold().partition(":"), other.casefold().partition(":")
+    return bool(one and other) and left[0] == right[0] and (not left[2] or not right[2] or left[2] == right[2])
+
+
+def hub_name(source: Source) -> str:
+    """Hub id and configuration of a source, whatever its revision; empty when it is none of the hub's."""
+    if not isinstance(source, HubSource):
+        return ""
+    return f"{source.id}:{source.config}" if source.config else source.id
+
+
+def files_of_source(source: Source) -> frozenset[Path]:
+    """The files on this machine that a source reads, links followed; those that are not there are left out."""
+    if isinstance(source, FileSource):
+        return _resolved(str(source.root), tuple(_patterns(source.files.values())))
+    if isinstance(source, HubSource) and source.mirror is not None:
+        return _mirrored(str(source.mirror), source.id, source.config)
+    return frozenset()
+
+
+def contents_of(files: Iterable[Path]) -> tuple[str, ...]:
+    """Names of what files hold, decompressed, to tell later whether it was the same; without unreadable ones."""
+    found = {_content(str(path), *_state(path)) for path in files}
+    return tuple(sorted(found - {""}))
+
+
+def _patterns(entries: Iterable[str | tuple[str, ...] | Mapping[str, str]]) -> Iterable[str]:
+    for entry in entries:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            yield from entry.values() if isinstance(entry, Mapping) else entry
+
+
+@lru_cache(maxsize=4096)
+def _resolved(root: str, patterns: tuple[str, ...]) -> frozenset[Path]:
+    found = (path for pattern in patterns for path in matching_files(Path(root) / Path(pattern).expanduser()))
+    return frozenset(path.resolve() for path in found)
+
+
+@lru_cache(maxsize=4096)
+def _mirrored(mirror: str, hub_id: str, config: str | None) -> frozenset[Path]:
+    home = Path(mirror) / hub_id
+    folders = [home / config] if config is not None else [path for path in sorted(home.glob("*")) if path.is_dir()]
+    try:
+        files = [path for folder in folders for split in mirrored_splits(folder).values() for path in split]
+    except (SourceError, OSError):
+        return frozenset()
+    return frozenset(path.resolve() for path in files)
+
+
+def _beginnings(files: Iterable[Path]) -> dict[bytes, Path]:
+    found = {_beginning(str(path), *_state(path)): path for path in sorted(files)}
+    return {start: path for start, path in found.items() if start}
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Changes when a file does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=65_536)
+def _beginning(path: str, size: int, changed: int) -> bytes:  # noqa: ARG001 - they tell one state from another
+    try:
+        with open_binary(Path(path)) as file:
+            return sha256(file.read(_FIRST_BYTES)).digest() if size else b""
+    except (OSError, EOFError, ValueError):
+        return b""
+
+
+@lru_cache(maxsize=65_536)
+def _content(path: str, size: int, changed: int) -> str:  # noqa: ARG001
+    digest = sha256()
+    try:
+        with open_binary(Path(path)) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except (OSError, EOFError, ValueError):
+        return ""
+    return digest.hexdigest() if size else ""
