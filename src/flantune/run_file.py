@@ -93,9 +93,17 @@ def fingerprint(*parts: object) -> str:
 
 
 def to_toml(config: BaseModel) -> str:
-    """The config as a run file that gives the same run; settings that are None are left out."""
+    """The config as a run file that gives the same run; settings that are None are left out.
+
+    Raises:
+        ConfigError: A path is no text.
+    """
     tables: list[str] = []
-    _write_table(config, "", tables)
+    try:
+        _write_table(config, "", tables)
+    except ValueError as error:
+        hint = "a folder or file is named in something else than UTF-8: rename it"
+        raise ConfigError(f"the settings cannot be written down: {error}", hint=hint) from None
     return "\n".join(tables).lstrip("\n")
 
 

@@ -49,7 +49,7 @@ def read_toml(
     try:
         return text, parse_toml(text)
     except ValueError as problem:
-        raise error(f"not valid TOML: {problem}", where=str(path), hint="mend the line named above") from None
+        raise error(f"is not valid TOML: {problem}", where=str(path), hint="mend the line named above") from None
 
 
 def toml_value(value: object) -> str:
