@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -150,6 +151,18 @@ def read_text(path: Path, *, error: type[FlantuneError], what: str = "file", hin
             where=where,
             hint="save it as UTF-8",
         ) from None
+
+
+def check_regular(path: Path) -> None:
+    """Makes sure that reading a file ends: a pipe that nobody writes to would be waited for without end.
+
+    Raises:
+        OSError: There is no file, or something else than a file.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        is_folder = stat.S_ISDIR(mode)
+        raise OSError(errno.EISDIR if is_folder else errno.EINVAL, "is a folder" if is_folder else "is not a file")
 
 
 def _open_at_once(path: str, flags: int) -> int:
