@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -16,6 +18,9 @@ from typing import IO, Any
 from flantune.errors import FlantuneError
 
 _LONGEST_SLUG = 120
+
+MOST_BYTES = 256 * 2**20
+"""No file of settings or results is larger; a path to something else, a disk say, must not fill the memory."""
 
 
 @contextmanager
@@ -59,32 +64,133 @@ def write_json(path: Path, value: object) -> Path:
     return write_text(path, json.dumps(without_nan(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, mends: str = "") -> Any:
     """Reads a JSON file.
+
+    Args:
+        path: The file.
+        mends: What to do when it is broken, for the message.
 
     Raises:
         FlantuneError: The file is missing or is not JSON.
     """
+    text = read_text(path, error=FlantuneError, hint="is this a finished run folder?")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FlantuneError("no such file", where=str(path), hint="is this a finished run folder?") from None
-    except (OSError, ValueError) as error:
-        raise FlantuneError(f"cannot be read: {error}", where=str(path)) from None
+        return json.loads(text)
+    except RecursionError:
+        raise FlantuneError("not valid JSON: nested too deeply", where=str(path), hint=mends or _MENDS) from None
+    except ValueError as error:
+        why = str(error).partition(";")[0]
+        raise FlantuneError(f"not valid JSON: {why}", where=str(path), hint=mends or _MENDS) from None
+
+
+def read_object(path: Path, *, mends: str = "", **needs: type | tuple[type, ...]) -> dict[str, Any]:
+    """Reads a JSON object, and makes sure that what is needed of it is there and of its kind.
+
+    Args:
+        path: The file.
+        mends: What to do when it is broken, for the message.
+        needs: Key → kind of its value.
+
+    Raises:
+        FlantuneError: The file is missing, is not a JSON object, or lacks one of the keys.
+    """
+    found = read_json(path, mends=mends)
+    hint = mends or _MENDS
+    if not isinstance(found, dict):
+        raise FlantuneError(f"got {_kind_name(type(found))}; expected a JSON object", where=str(path), hint=hint)
+    for key, kinds in needs.items():
+        several = kinds if isinstance(kinds, tuple) else (kinds,)
+        if key not in found:
+            raise FlantuneError(f'the key "{key}" is missing', where=str(path), hint=hint)
+        value = found[key]
+        if not isinstance(value, several) or (isinstance(value, bool) and bool not in several):
+            wanted = " or ".join(map(_kind_name, several))
+            raise FlantuneError(f'"{key}" is {_kind_name(type(value))}; expected {wanted}', where=str(path), hint=hint)
+    return found
+
+
+_MENDS = "the file is damaged: give the command that wrote it again, or put a copy back"
+
+_KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+
+
+def _kind_name(kind: type) -> str:
+    return _KINDS.get(kind, "a number")
+
+
+def read_text(path: Path, *, error: type[FlantuneError], what: str = "file", hint: str = "") -> str:
+    """A small file's text, a byte-order mark left out.
+
+    Raises:
+        FlantuneError: Of the kind asked for: the file is missing, is a folder, or holds something else than UTF-8.
+    """
+    where, raw = str(path), b""
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            if is_regular:
+                raw = file.read(MOST_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise error(f"no such {what}", where=where, hint=near_file(path) or hint) from None
+    except IsADirectoryError:
+        raise error(f"is a folder; expected a {what}", where=where, hint=hint) from None
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or problem
+        raise error(f"cannot be read: {why}", where=where, hint="mend the path or its permissions") from None
+    if not is_regular:
+        raise error(f"is a device or a pipe; expected a {what}", where=where, hint=hint)
+    if len(raw) > MOST_BYTES:
+        raise error(f"is larger than {MOST_BYTES // 2**20} MiB, so it is no {what}", where=where, hint=hint)
+    try:
+        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as problem:
+        line = raw.count(b"\n", 0, problem.start) + 1
+        raise error(
+            f"is not text in UTF-8: byte 0x{raw[problem.start]:02x} in line {line}",
+            where=where,
+            hint="save it as UTF-8",
+        ) from None
+
+
+def check_regular(path: Path) -> None:
+    """Makes sure that reading a file ends: a pipe that nobody writes to would be waited for without end.
+
+    Raises:
+        OSError: There is no file, or something else than a file.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        is_folder = stat.S_ISDIR(mode)
+        raise OSError(errno.EISDIR if is_folder else errno.EINVAL, "is a folder" if is_folder else "is not a file")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Opens a file without waiting for ever where it is a pipe that nobody writes to."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there that can be looked for; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or holds what no name may
+        return False
 
 
 def near_file(path: Path) -> str:
     """A suggestion for a file that is not there: one beside it with a name alike, or the empty string.
 
     Names are compared without their endings, which would make any two files alike. A task file or a run file is never
-    taken for data, nor data for one of them.
+    taken for data, nor data for one of them; a folder is never taken for a file.
     """
-    if not path.parent.is_dir():
-        return ""
     is_toml = path.suffix == ".toml"
-    beside = [other for other in sorted(path.parent.iterdir()) if (other.suffix == ".toml") == is_toml]
+    try:
+        beside = [other for other in sorted(path.parent.iterdir()) if (other.suffix == ".toml") == is_toml]
+    except (OSError, ValueError):
+        return ""
     alike = get_close_matches(path.stem, [other.stem for other in beside], n=1)
-    named = [other.name for other in beside if other.stem in alike]
+    named = [other.name for other in beside if other.stem in alike and other.name != path.name and is_file(other)]
     return f'did you mean "{named[0]}"?' if named else ""
 
 
@@ -114,14 +220,23 @@ def slug(*names: str) -> str:
     >>> slug("推論", "Übersetzung")
     '推論+übersetzung'
 
+    One without any letter or digit is named by a digest.
+
+    >>> slug("???")
+    'a03b221c'
+
     A very long one is cut, and ends in a digest of the whole: file systems allow 255 bytes.
 
     >>> len(slug(*(f"task number {k}" for k in range(100))))
     120
     """
-    whole = "+".join("-".join(re.findall(r"[^\W_]+", name.lower())) for name in names)
-    encoded = whole.encode()
+    whole = "+".join("-".join(re.findall(r"[^\W_]+", name.lower())) or _digest(name) for name in names)
+    encoded = whole.encode("utf-8", "replace")
     if len(encoded) <= _LONGEST_SLUG:
         return whole
     start = encoded[: _LONGEST_SLUG - 9].decode(errors="ignore")
-    return f"{start}-{hashlib.sha256(encoded).hexdigest()[:8]}"
+    return f"{start}-{_digest(whole)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flantune.dev_scores import dev_questions, make_measure
 from flantune.errors import ConfigError
 from flantune.evaluation.evaluate import evaluate
-from flantune.files import read_json, write_json, write_text
+from flantune.files import read_json, read_object, write_json, write_text
 from flantune.locking import locked
 from flantune.manifest import Stopwatch, write_manifest
 from flantune.mixture.holdout import folds_of
@@ -34,7 +34,8 @@ from flantune.report.numbers import plural
 from flantune.report.page import write_report
 from flantune.rescoring import summarize_run
 from flantune.run_file import RunFile, fingerprint
-from flantune.run_folder import FoldFolder, RunFolder, open_run_folder, training_identity
+from flantune.run_folder import FoldFolder, RunFolder, open_run_folder
+from flantune.run_identity import training_identity
 from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.training.distributed import Processes, joined
 from flantune.training.division import hidden_size
@@ -136,7 +137,7 @@ def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
     clean = job.config.data.clean
     left_out = clean.read_text(encoding="utf-8") if clean is not None and clean.exists() else None
     identity = fingerprint(training_identity(job.config), [task_fingerprint(p) for p in prepared], left_out)
-    if job.folder.data.exists() and read_json(job.folder.data)["identity"] != identity:
+    if job.folder.data.exists() and _earlier_data(job.folder.data) != identity:
         raise ConfigError(
             "the tasks or their data changed since this run began",
             where=str(job.folder.root),
@@ -146,6 +147,11 @@ def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
         described = [describe_task(p) for p in prepared]
         write_json(job.folder.data, {"identity": identity, "skipped": skipped, "tasks": described})
     return prepared, identity
+
+
+def _earlier_data(path: Path) -> str:
+    mends = "delete this file and repeat the command: it is written again"
+    return str(read_object(path, mends=mends, identity=str)["identity"])
 
 
 def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:

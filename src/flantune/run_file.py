@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from flantune.config import RunConfig
 from flantune.errors import ConfigError, did_you_mean
-from flantune.files import near_file
+from flantune.plain_words import Problem, problems_of, shown
+from flantune.toml_file import parse_toml, read_toml, toml_value
 
 Tree = dict[str, Any]
 
@@ -48,11 +48,7 @@ def load_run_file(path: Path, *, overrides: Sequence[str] = ()) -> RunFile:
     Raises:
         ConfigError: The file is missing, is not TOML, or holds unknown keys or wrong values (all are listed).
     """
-    text = _read(path)
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", where=str(path), hint="mend the line named above") from None
+    text, tree = read_toml(path, error=ConfigError, what="run file", hint="see examples/ for run files")
     if "templates" in tree:
         hint = f'name it in a run file: [data] tasks = ["{path.name}"]; `flantune templates lint` takes it as it is'
         raise ConfigError("this is a task file, not a run file", where=str(path), hint=hint)
@@ -61,7 +57,7 @@ def load_run_file(path: Path, *, overrides: Sequence[str] = ()) -> RunFile:
         key, value = _parse_override(override)
         _assign(tree, key, value)
         origins[key] = "--set"
-    config = _validate(tree, where=str(path), origins=origins)
+    config = validated(tree, where=str(path), origins=origins)
     root = path.parent.resolve()
     return RunFile(config=_with_absolute_paths(config, root=root), origins=_all_origins(config, origins), root=root)
 
@@ -97,9 +93,17 @@ def fingerprint(*parts: object) -> str:
 
 
 def to_toml(config: BaseModel) -> str:
-    """The config as a run file that gives the same run; settings that are None are left out."""
+    """The config as a run file that gives the same run; settings that are None are left out.
+
+    Raises:
+        ConfigError: A path is no text.
+    """
     tables: list[str] = []
-    _write_table(config, "", tables)
+    try:
+        _write_table(config, "", tables)
+    except ValueError as error:
+        hint = "a folder or file is named in something else than UTF-8: rename it"
+        raise ConfigError(f"the settings cannot be written down: {error}", hint=hint) from None
     return "\n".join(tables).lstrip("\n")
 
 
@@ -122,22 +126,11 @@ def _section_type(model: type[BaseModel], section: str) -> type[BaseModel]:
     return next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(
-            "no such run file", where=str(path), hint=near_file(path) or "see examples/ for run files"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
-
-
 def _line_numbers(text: str) -> dict[str, int]:
     """Dotted key → line, for tables and plain keys; keys inside inline tables count as their table's line."""
     found: dict[str, int] = {}
     table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if match := _TABLE.match(line):
             table = match[1] + "."
             found[match[1]] = number
@@ -153,9 +146,11 @@ def _parse_override(text: str) -> tuple[str, Any]:
             f'"{text}" is not dotted.key=value', where="--set", hint="for example --set training.steps=100"
         )
     try:
-        return key.strip(), tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = parse_toml(f"value = {raw}")
+    except ValueError:
         return key.strip(), raw
+    # What brings further lines is text, not settings of its own.
+    return key.strip(), found["value"] if len(found) == 1 else raw
 
 
 def _assign(tree: Tree, key: str, value: object) -> None:
@@ -167,25 +162,35 @@ def _assign(tree: Tree, key: str, value: object) -> None:
     tree[name] = value
 
 
-def _validate(tree: Tree, *, where: str, origins: Mapping[str, str]) -> RunConfig:
+def validated(values: object, *, where: str, origins: Mapping[str, str] | None = None, hint: str = "") -> RunConfig:
+    """The settings in plain values, as a run file or a run folder has them.
+
+    Raises:
+        ConfigError: Some are unknown or wrong; all are listed.
+    """
     try:
-        return RunConfig.model_validate(tree)
+        return RunConfig.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(dict(e), origins) for e in error.errors()]
-        hint = "`flantune config show` lists every setting with its meaning"
+        problems = [_problem_line(problem, origins or {}) for problem in problems_of(error)]
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigError("\n".join([count, *problems]), where=where, hint=hint) from None
+        raise ConfigError("\n".join([count, *problems]), where=where, hint=hint or _EVERY_SETTING) from None
 
 
-def _problem(error: Mapping[str, Any], origins: Mapping[str, str]) -> str:
-    location = [str(part) for part in error["loc"]]
-    key = ".".join(location)
+_EVERY_SETTING = "`flantune config show` lists every setting with its meaning"
+
+
+def _problem_line(problem: Problem, origins: Mapping[str, str]) -> str:
+    location = [str(part) for part in problem.place]
     place = next((origins[k] for k in _ancestors(location) if k in origins), "")
-    at = f"  {key}" + (f" ({place})" if place else "")
-    if error["type"] == "extra_forbidden":
+    at = f"  {problem.path}" + (f" ({place})" if place else "")
+    if problem.kind == "extra_forbidden":
         near = did_you_mean(location[-1], _known_keys(location[:-1]))
         return f"{at}: unknown setting" + (f"; {near}" if near else "")
-    return f"{at}: {error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"
+    # A whole section that does not agree with itself says so in its own words.
+    is_section = isinstance(problem.got, Mapping | BaseModel)
+    return f"{at}: {problem.text}" + (
+        "" if is_section and problem.kind == "value_error" else f", got {shown(problem.got)}"
+    )
 
 
 def _ancestors(location: Sequence[str]) -> Iterator[str]:
@@ -250,18 +255,7 @@ def _write_table(config: BaseModel, name: str, tables: list[str]) -> None:
         if isinstance(value, BaseModel):
             sections.append((f"{name}.{field}" if name else field, value))
         elif value is not None:
-            lines.append(f"{field} = {_toml_value(value)}")
+            lines.append(f"{field} = {toml_value(value)}")
     tables.extend(lines)
     for section, value in sections:
         _write_table(value, section, tables)
-
-
-def _toml_value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    # JSON's escapes are a subset of those of TOML's basic strings.
-    return json.dumps(str(value), ensure_ascii=False)

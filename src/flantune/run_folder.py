@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flantune.config import FREE_TRAINING_SETTINGS
 from flantune.errors import ConfigError
-from flantune.files import read_json, slug, write_json, write_text
-from flantune.run_file import RunFile, fingerprint, to_toml
-
-if TYPE_CHECKING:
-    from flantune.config import RunConfig
-
-# What may change between two starts of one run: what is measured and said, and how often it is saved; nothing that
-# shapes the tuned weights.
-_FREE_SECTIONS = ("name", "evaluation")
+from flantune.files import read_object, slug, write_json, write_text
+from flantune.run_file import RunFile, to_toml
+from flantune.run_identity import contents, differences, training_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +76,6 @@ class RunFolder:
         return FoldFolder(self.root / "folds" / slug(*held_out))
 
 
-def training_identity(config: RunConfig) -> str:
-    """A fingerprint of every setting that can change the tuned weights."""
-    values = config.model_dump(mode="json", exclude={"training": set(FREE_TRAINING_SETTINGS)})
-    return fingerprint({key: value for key, value in values.items() if key not in _FREE_SECTIONS})
-
-
 def open_run_folder(root: Path, file: RunFile) -> RunFolder:
     """Claims a folder for a run, or joins the same run that began there.
 
@@ -98,27 +85,21 @@ def open_run_folder(root: Path, file: RunFile) -> RunFolder:
     identity = training_identity(file.config)
     claimed = root / "config.json"
     if claimed.exists():
-        earlier = read_json(claimed)
-        if earlier.get("identity") != identity:
+        mends = "if the run is this one, delete this file and repeat the command; else choose another --out"
+        earlier = read_object(claimed, mends=mends, identity=str)
+        if earlier["identity"] != identity:
             raise ConfigError(_difference(earlier, file), where=str(root), hint="choose another --out, or delete it")
     write_text(root / "config.toml", to_toml(file.config))
     values = file.config.model_dump(mode="json")
-    write_json(claimed, {"values": values, "origins": dict(file.origins), "identity": identity})
+    write_json(
+        claimed,
+        {"values": values, "origins": dict(file.origins), "contents": contents(file.config), "identity": identity},
+    )
     return RunFolder(root)
 
 
 def _difference(earlier: Mapping[str, Any], file: RunFile) -> str:
-    old, new = _flat(earlier.get("values", {})), _flat(file.config.model_dump(mode="json"))
-    changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key) and not key.startswith("evaluation."))
-    shown = [f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in changed[:6] if key != "name"]
-    return "\n".join(["this folder holds another run; what differs:", *shown])
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            found.update(_flat(value, f"{prefix}{key}."))
-        else:
-            found[prefix + key] = value
-    return found
+    found = differences(earlier, file.config)
+    if not found:
+        return "this folder holds a run that another version of flantune began"
+    return "\n".join(["this folder holds another run; what differs:", *found[:6]])

@@ -146,7 +146,7 @@ def test_all_problems_come_at_once(load_text: Callable[..., Task], tmp_path: Pat
   answer.map.1: "yse" is not an option; did you mean "yes"?
   templates[0].inputs: no field "premis"; did you mean "premise"?
   templates[0].inputs: no field "n"; there are: premise, hypothesis
-  templates[1].inverted: should be true or false"""
+  templates[1].inverted: should be true or false, got \"yes\""""
     )
 
 
@@ -155,7 +155,11 @@ def test_all_problems_come_at_once(load_text: Callable[..., Task], tmp_path: Pat
     [
         ('name = "my_entailment"', 'name = "my entailment"', "name: "),
         ('clusters = ["natural language inference", "stories"]', "clusters = []", "clusters: "),
-        ('kind = "classification"', 'kind = "classify"', "kind: should be 'classification' or 'generation'"),
+        (
+            'kind = "classification"',
+            'kind = "classify"',
+            'kind: should be "classification" or "generation", got "classify"',
+        ),
         ('"f1"]', '"rouge"]', 'metrics: unknown metric "rouge"; did you mean "rougeL"?'),
         ("{premise}\n", "{premise:3}\n", "templates[0].inputs: a slot is a name alone; got {premise…}"),
         ('family = "my stories"', "family = 3", "family: should be text"),
@@ -215,7 +219,7 @@ def test_not_toml_and_not_there(load_text: Callable[..., Task], tmp_path: Path) 
     assert "is not valid TOML: " in problems_of(load_text, "name = moods")
     with pytest.raises(TaskError) as caught:
         load_task_file(tmp_path / "taks.toml")
-    assert str(caught.value) == f'{tmp_path}/taks.toml: no such file\nhint: did you mean "task.toml"?'
+    assert str(caught.value) == f'{tmp_path}/taks.toml: no such task file\nhint: did you mean "task.toml"?'
 
 
 ADAPTER = """

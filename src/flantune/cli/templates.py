@@ -110,16 +110,13 @@ def _styled(span: Span, colors: dict[str, str]) -> str:
 
 def _tasks_of(path: Path) -> tuple[Task, ...]:
     """The tasks of a run file, or the one of a task file (which has templates or an adapter of its own)."""
-    import tomllib
-
+    from flantune.errors import ConfigError
     from flantune.run_file import load_run_file
     from flantune.tasks.load import load_task_file, load_tasks
+    from flantune.toml_file import read_toml
 
-    if path.is_file():
-        try:
-            if "templates" in tomllib.loads(path.read_text(encoding="utf-8-sig")):
-                return (load_task_file(path, mirror=None),)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-            pass  # the loader below says it better
+    _, tree = read_toml(path, error=ConfigError, what="run file or task file")
+    if "templates" in tree:
+        return (load_task_file(path, mirror=None),)
     loaded = load_run_file(path)
     return load_tasks(loaded.config.data, root=loaded.root)

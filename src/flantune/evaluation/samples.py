@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flantune.errors import EvaluationError
-from flantune.files import read_json, write_json
+from flantune.errors import EvaluationError, FlantuneError
+from flantune.files import check_regular, read_json, write_json
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.options import ArrangedPrompt
 from flantune.types import Counts, Prompt, Sample
@@ -125,6 +125,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
     hint = "repeat the run: it scores again what is missing"
     number = 0
     try:
+        check_regular(path)
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=_GROUP):
                 for raw in batch.to_pylist():
@@ -176,14 +177,14 @@ def write_origin(path: Path, origin: Origin) -> None:
 
 def read_origin(path: Path) -> Origin | None:
     """What a file of samples was made from; None unless the file is complete and unchanged since."""
-    if not path.exists() or not origin_path(path).exists():
+    if not path.is_file() or not origin_path(path).is_file():
         return None
-    raw = read_json(origin_path(path))
     try:
+        raw = read_json(origin_path(path))
         origin = Origin(**{**raw, "counts": Counts(**raw["counts"])})
-    except (TypeError, KeyError):
-        return None
-    return origin if origin.sha256 == file_sha256(path) else None
+        return origin if origin.sha256 == file_sha256(path) else None
+    except (FlantuneError, OSError, TypeError, KeyError, ValueError):
+        return None  # asked again: what the store has costs nothing
 
 
 def file_sha256(path: Path) -> str:

@@ -133,7 +133,7 @@ class ScoreStore:
     def refresh(self) -> None:
         """Takes in what other processes have added."""
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
-            if path != self._own:
+            if path != self._own and path.is_file():
                 self._scan(path)
 
     def _scan(self, path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
 from flantune.tasks.same_data import same_data
+from flantune.toml_file import parse_toml, read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,17 +121,9 @@ def load_taxonomy(path: Path | None) -> Taxonomy:
     """
     if path is None:
         text = resources.files("flantune.mixture").joinpath(SHIPPED).read_text(encoding="utf-8")
-        return _taxonomy(tomllib.loads(text), where=SHIPPED)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(
-            f"the taxonomy cannot be read: {error.strerror}",
-            where=str(path),
-            hint="mend holdout.taxonomy, or leave it out to use the shipped rules",
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the taxonomy is no valid TOML: {error}", where=str(path), hint="mend that line") from None
+        return _taxonomy(parse_toml(text), where=SHIPPED)
+    hint = "mend holdout.taxonomy, or leave it out to use the shipped rules"
+    _, values = read_toml(path, error=ConfigError, what="taxonomy", hint=hint)
     own = _taxonomy(values, where=str(path))
     return _join(load_taxonomy(None), own) if values.get("extends_shipped", False) else own
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from flantune.studies import paper, splits
 from flantune.studies.splits import Split, Study
 from flantune.tasks.load import load_tasks
 from flantune.tasks.regroup import load_grouping, regroup
+from flantune.toml_file import toml_value
 
 if TYPE_CHECKING:
     from flantune.run_file import RunFile
@@ -150,7 +150,7 @@ def fragment(split: Split, planned: PlannedStudy) -> str:
     if planned.has_own_rules:
         lines.append("# The rules leave kin families out: write run files with --out, or set holdout.taxonomy.")
     lines += ["[data]", f"include = {_names(_included(split, planned))}"]
-    lines += [f"clusters = {_text(planned.clusters)}"] if planned.clusters else []
+    lines += [f"clusters = {toml_value(planned.clusters)}"] if planned.clusters else []
     lines += ["[holdout]", f"{'task_folds' if split.hidden else 'folds'} = [{_names(split.hidden or split.held_out)}]"]
     if split.max_templates:
         lines += ["[prompts]", f"max_templates = {split.max_templates}"]
@@ -189,13 +189,13 @@ def taxonomy_toml(taxonomy: Taxonomy) -> str:
     names: dict[str, list[str]] = {}
     for alias, name in taxonomy.aliases.items():
         names.setdefault(name, []).append(alias)
-    lines = ["[aliases]", *(f"{json.dumps(name, ensure_ascii=False)} = {_names(many)}" for name, many in names.items())]
+    lines = ["[aliases]", *(f"{toml_value(name)} = {_names(many)}" for name, many in names.items())]
     for rule in taxonomy.overlaps:
-        lines += ["", "[[overlap]]", f"evaluating = {_text(rule.evaluating)}", f"removes = {_names(rule.removes)}"]
-        lines.append(f"because = {_text(rule.because)}")
+        lines += ["", "[[overlap]]", f"evaluating = {toml_value(rule.evaluating)}", f"removes = {_names(rule.removes)}"]
+        lines.append(f"because = {toml_value(rule.because)}")
     for group in taxonomy.kin:
-        lines += ["", "[[kin]]", f"name = {_text(group.name)}", f"members = {_names(sorted(group.members))}"]
-        lines.append(f"because = {_text(group.because)}")
+        lines += ["", "[[kin]]", f"name = {toml_value(group.name)}", f"members = {_names(sorted(group.members))}"]
+        lines.append(f"because = {toml_value(group.because)}")
     return "\n".join(lines) + "\n"
 
 
@@ -206,9 +206,4 @@ def _included(split: Split, planned: PlannedStudy) -> tuple[str, ...]:
 
 
 def _names(names: Sequence[str]) -> str:
-    return "[" + ", ".join(map(_text, names)) + "]"
-
-
-def _text(text: str) -> str:
-    # JSON's escapes are a subset of those of TOML's basic strings.
-    return json.dumps(text, ensure_ascii=False)
+    return "[" + ", ".join(map(toml_value, names)) + "]"

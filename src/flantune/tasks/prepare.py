@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+import warnings
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
+from flantune.errors import BadRowsError, FlantuneError, SourceError, TaskError, did_you_mean
+from flantune.files import read_object
+from flantune.tasks.arrow_files import ArrowFile, sums_path
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.rows import (
     AMBIGUOUS,
@@ -45,10 +48,13 @@ from flantune.tasks.user_code import fingerprint_of
 from flantune.types import Example, SplitRole, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _EXAMPLES, _SKIPPED, _SUMMARY = "examples.arrow", "skipped.arrow", "summary.json"
 _LEFTOVER_AGE_S = 24 * 3600
+# Stores up to this size are checked whole each time; of larger ones each block when it is first read.
+_CHECKED_WHOLE_BYTES = 2**26
+_UNCHECKED = "never finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,18 @@ class _StoredSplit:
     rows: int
 
 
-def prepare_task(task: Task, *, cache: Path, max_bad_share: float = 0.01, skip_missing: bool = False) -> PreparedTask:
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=2)
+
+
+def prepare_task(
+    task: Task,
+    *,
+    cache: Path,
+    max_bad_share: float = 0.01,
+    skip_missing: bool = False,
+    note: Callable[[str], None] = _warn,
+) -> PreparedTask:
     """A task whose examples can be read by number, adapted now or found in the cache.
 
     Each source split is read once, even when several roles slice it. Rows stream: memory does not grow with them.
@@ -69,6 +86,7 @@ def prepare_task(task: Task, *, cache: Path, max_bad_share: float = 0.01, skip_m
         cache: Folder for adapted examples; shared between runs if you like.
         max_bad_share: The largest share of bad rows in any role's slice.
         skip_missing: Leave out roles whose data is not there, and say so in ``missing``.
+        note: Told when the cache was damaged, and is made again. By default a Python warning.
 
     Raises:
         BadRowsError: More rows are bad.
@@ -77,7 +95,7 @@ def prepare_task(task: Task, *, cache: Path, max_bad_share: float = 0.01, skip_m
         TaskError: The splits overlap, or a template asks for a field that there is not.
     """
     slices = {role: _parse(task, role, text) for role, text in task.splits.items()}
-    stored, missing = _store_splits(task, slices, cache.absolute(), skip_missing=skip_missing)
+    stored, missing = _store_splits(task, slices, cache.absolute(), skip_missing=skip_missing, note=note)
     present = {role: part for role, part in slices.items() if part.split in stored}
     bounds = {role: part.bounds(stored[part.split].rows) for role, part in present.items()}
     _check_disjoint(task, present, bounds)
@@ -104,7 +122,12 @@ def _origin(task: Task) -> str:
 
 
 def _store_splits(
-    task: Task, slices: Mapping[SplitRole, SplitSlice], cache: Path, *, skip_missing: bool
+    task: Task,
+    slices: Mapping[SplitRole, SplitSlice],
+    cache: Path,
+    *,
+    skip_missing: bool,
+    note: Callable[[str], None],
 ) -> tuple[dict[str, _StoredSplit], dict[SplitRole, str]]:
     """The stored source splits, and the roles whose data is not there."""
     stored: dict[str, _StoredSplit] = {}
@@ -115,7 +138,7 @@ def _store_splits(
         needed = [part.rows_needed for part in parts.values()]
         limit = None if None in needed else max(need or 0 for need in needed)
         try:
-            stored[split] = _stored_split(task, split, limit, cache)
+            stored[split] = _stored_split(task, split, limit, cache, note=note)
         except MissingDataError as error:
             named = MissingDataError(f"task {task.name}: {error.message}", where=error.where, hint=error.hint)
             if not skip_missing:
@@ -139,21 +162,47 @@ def store_key(task: Task, split: str, limit: int | None) -> str:
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _stored_split(task: Task, split: str, limit: int | None, cache: Path) -> _StoredSplit:
+def _stored_split(
+    task: Task, split: str, limit: int | None, cache: Path, *, note: Callable[[str], None]
+) -> _StoredSplit:
     check_rows = getattr(task.source, "check_rows", None)
     if callable(check_rows):
         check_rows(split, limit)
     home = cache / re.sub(r"[^A-Za-z0-9_.+-]", "-", task.name)
     folder = home / f"{re.sub(r'[^A-Za-z0-9_.+-]', '-', split)}-{store_key(task, split, limit)}"
-    summary = folder / _SUMMARY
-    if not summary.is_file():
+    if (damage := _damage(folder)) and folder.exists():
+        if folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            folder.unlink(missing_ok=True)
+        if damage != _UNCHECKED:
+            note(f"adapted examples of task {task.name} were damaged, so its rows are adapted again ({damage})")
+    if not folder.exists():
         _build(task, split, limit, folder)
+    return _StoredSplit(folder=folder, rows=_stored_rows(folder))
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with a stored split; empty when it can be read. Of large ones the rows are looked at later."""
+    if not (folder / _SUMMARY).exists():
+        return _UNCHECKED
+    if not sums_path(folder / _EXAMPLES).exists():  # of a version that wrote none
+        return _UNCHECKED
     try:
-        return _StoredSplit(folder=folder, rows=int(json.loads(summary.read_text(encoding="utf-8"))["rows"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(
-            f"cannot be read: {error}", where=str(summary), hint="remove its folder and run again"
-        ) from None
+        rows = _stored_rows(folder)
+        files = [ArrowFile(folder / name) for name in (_EXAMPLES, _SKIPPED)]
+        if sum(file.rows for file in files) != rows:
+            return f"{folder / _SUMMARY} has another number of rows"
+        if sum((folder / name).stat().st_size for name in (_EXAMPLES, _SKIPPED)) <= _CHECKED_WHOLE_BYTES:
+            for file in files:
+                file.check()
+    except (FlantuneError, OSError) as error:
+        return str(error).partition("\n")[0]
+    return ""
+
+
+def _stored_rows(folder: Path) -> int:
+    return int(read_object(folder / _SUMMARY, mends="remove its folder and run again", rows=int)["rows"])
 
 
 def _build(task: Task, split: str, limit: int | None, folder: Path) -> None:

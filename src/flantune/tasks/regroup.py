@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
+from flantune.toml_file import read_toml
 
 if TYPE_CHECKING:
     from flantune.types import Task
 
 _SHIPPED = Path(__file__).parents[1] / "collections"
 _KEYS = ("description", "clusters")
+_SHAPE = 'write [clusters] and then lines such as "math" = ["gsm8k"]'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +57,10 @@ def load_grouping(name: str | Path) -> Grouping:
             known = [file.stem for file in _SHIPPED.glob("*.toml")]
             hint = did_you_mean(str(name), known) or f"shipped: {', '.join(known)}; or name a .toml file"
             raise ConfigError(f'no grouping "{name}" is shipped', hint=hint)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"the grouping cannot be read: {error.strerror}", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the grouping is no valid TOML: {error}", where=str(path), hint="mend that line") from None
+    _, values = read_toml(path, error=ConfigError, what="grouping", hint=_SHAPE)
     problems = _problems(values)
     if problems:
-        hint = 'write [clusters] and then lines such as "math" = ["gsm8k"]'
-        raise ConfigError("\n".join(["the grouping is wrong:", *problems]), where=str(path), hint=hint)
+        raise ConfigError("\n".join(["the grouping is wrong:", *problems]), where=str(path), hint=_SHAPE)
     clusters = {cluster: tuple(names) for cluster, names in values["clusters"].items()}
     return Grouping(clusters=clusters, description=values.get("description", ""))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from flantune.errors import SourceError
+from flantune.tasks.arrow_files import ArrowFile, ArrowWriter
 from flantune.tasks.lazy_examples import LazyExamples
 from flantune.tasks.rows import OTHER_FIELDS, BadRow, BadRowNote
 from flantune.types import Example, SplitRole, Task
@@ -65,7 +64,7 @@ class ExampleStore(LazyExamples):
 
     def __init__(self, path: Path, start: int, stop: int) -> None:
         self.path, self.start, self.stop = path, start, stop
-        self._file: _ArrowFile | None = None
+        self._file: _StoredExamples | None = None
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -75,7 +74,7 @@ class ExampleStore(LazyExamples):
         # Two threads may both open the file: either result is right, and the assignment is atomic.
         file = self._file
         if file is None:
-            file = self._file = _ArrowFile(self.path)
+            file = self._file = _StoredExamples(self.path)
         return file.example(self.start + number)
 
     def view(self, numbers: range) -> Sequence[Example]:
@@ -140,23 +139,22 @@ class PreparedTask:
     missing: Mapping[SplitRole, str] = field(default_factory=dict)
 
 
-class _ArrowFile:
-    """The record batches of a file, memory-mapped; opening reads no row."""
+class _StoredExamples:
+    """The examples of a file; opening it reads no row."""
 
-    __slots__ = ("_batches", "_first", "_slots")
+    __slots__ = ("_columns", "_file", "_slots")
 
     def __init__(self, path: Path) -> None:
-        table = _open_table(path)
-        names = table.schema.names
-        self._slots = tuple(name.removeprefix(_FIELD) for name in names if name.startswith(_FIELD))
-        batches = table.to_batches()
-        self._batches = [tuple(batch.columns) for batch in batches]
-        self._first = [0, *np.cumsum([batch.num_rows for batch in batches]).tolist()]
+        self._file = ArrowFile(path)
+        self._slots = tuple(name.removeprefix(_FIELD) for name in self._file.names if name.startswith(_FIELD))
+        self._columns: list[tuple[Any, ...] | None] = [None] * len(self._file)
 
     def example(self, number: int) -> Example:
-        batch = bisect_right(self._first, number) - 1
-        k = number - self._first[batch]
-        row, answer, options, references, group, *fields = self._batches[batch]
+        batch, k = self._file.place(number)
+        columns = self._columns[batch]
+        if columns is None:
+            columns = self._columns[batch] = tuple(self._file.batch(batch).columns)
+        row, answer, options, references, group, *fields = columns
         return Example(
             row=row[k].as_py(),
             fields={slot: column[k].as_py() for slot, column in zip(self._slots, fields, strict=True)},
@@ -172,7 +170,7 @@ class ExampleWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer: Any = None
+        self._writer: ArrowWriter | None = None
         self._slots: tuple[str, ...] | None = None
         self._batch: list[tuple[int, Example]] = []
         self._characters = 0
@@ -194,20 +192,18 @@ class ExampleWriter:
             self._flush()
 
     def close(self) -> None:
-        """Writes what is left and the file's end."""
-        self._flush()
-        self._writer.close()
+        """Writes what is left, the file's end and its checksums."""
+        self._flush().close()
 
     def abandon(self) -> None:
         """Lets go of the file after an error; what was written is of no use."""
         if self._writer is not None:
-            with suppress(OSError, pa.ArrowInvalid):
-                self._writer.close()
+            self._writer.abandon()
 
-    def _flush(self) -> None:
+    def _flush(self) -> ArrowWriter:
         slots = self._slots or ()
         if self._writer is None:
-            self._writer = pa.ipc.new_file(str(self._path), _schema(slots))
+            self._writer = ArrowWriter(self._path, _schema(slots))
         examples = [example for _, example in self._batch]
         columns = [
             [row for row, _ in self._batch],
@@ -217,8 +213,9 @@ class ExampleWriter:
             [example.group for example in examples],
             *([example.fields[slot] for example in examples] for slot in slots),
         ]
-        self._writer.write_batch(pa.record_batch(columns, schema=_schema(slots)))
+        self._writer.write(pa.record_batch(columns, schema=self._writer.schema))
         self._batch, self._characters = [], 0
+        return self._writer
 
 
 def _schema(slots: tuple[str, ...]) -> Any:
@@ -239,7 +236,7 @@ class SkippedWriter:
     _schema = pa.schema([("row", pa.int64()), ("reason", pa.string()), ("detail", pa.string())])
 
     def __init__(self, path: Path) -> None:
-        self._writer = pa.ipc.new_file(str(path), self._schema)
+        self._writer = ArrowWriter(path, self._schema)
         self._batch: list[dict[str, object]] = []
 
     def add(self, row: int, reason: str = "", detail: str = "") -> None:
@@ -258,11 +255,10 @@ class SkippedWriter:
 
     def abandon(self) -> None:
         """Lets go of the file after an error."""
-        with suppress(OSError, pa.ArrowInvalid):
-            self._writer.close()
+        self._writer.abandon()
 
     def _flush(self) -> None:
-        self._writer.write_batch(pa.RecordBatch.from_pylist(self._batch, schema=self._schema))
+        self._writer.write(pa.RecordBatch.from_pylist(self._batch, schema=self._schema))
         self._batch = []
 
 
@@ -287,10 +283,11 @@ def read_skipped(path: Path, start: int, stop: int) -> SkippedRows:
     """Counts the skipped rows of a slice of raw row numbers.
 
     Raises:
-        SourceError: The file cannot be read.
+        DamagedStoreError: The file is not what was written.
     """
     before, reasons, notes = 0, Counter[str](), list[BadRowNote]()
-    for batch in _open_table(path).to_batches():
+    file = ArrowFile(path)
+    for batch in map(file.batch, range(len(file))):
         low, high = np.searchsorted(batch.column("row").to_numpy(), [start, stop]).tolist()
         before += low
         part = batch.slice(low, high - low)
@@ -309,13 +306,3 @@ def _first_notes(notes: list[BadRowNote], batch: Any) -> list[BadRowNote]:
             row, _, detail = (column[k].as_py() for column in batch.columns)
             more.append(BadRowNote(reason=reason, row=row, detail=detail))
     return notes + more
-
-
-def _open_table(path: Path) -> Any:
-    try:
-        with pa.memory_map(str(path)) as file:
-            return pa.ipc.open_file(file).read_all()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(
-            f"adapted examples cannot be read: {error}", where=str(path), hint="remove the file and run again"
-        ) from error

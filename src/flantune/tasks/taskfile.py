@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flantune.errors import TaskError, did_you_mean
-from flantune.files import near_file
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
 from flantune.tasks.formats import FileFormat
 from flantune.tasks.labels import as_label
@@ -32,6 +30,7 @@ from flantune.tasks.taskfile_sections import (
     require_section,
 )
 from flantune.tasks.user_code import PythonAdapter, load_adapter
+from flantune.toml_file import read_toml
 from flantune.types import Kind, Task, Template
 
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
@@ -61,7 +60,7 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
     Raises:
         TaskError: The file cannot be read or is wrong; all its problems come at once.
     """
-    tree = _read_toml(path)
+    _, tree = read_toml(path, error=TaskError, what="task file")
     problems = Problems()
     sections = _check(tree, path, problems)
     if sections.head is None or sections.source is None or sections.splits is None or sections.adapter is None:
@@ -92,17 +91,6 @@ def _gathered(problems: Problems, path: Path) -> TaskError:
     if len(problems.lines) == 1:
         return TaskError(problems.lines[0], where=str(path))
     return TaskError("\n  ".join([f"{len(problems.lines)} problems", *problems.lines]), where=str(path))
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise TaskError("no such file", where=str(path), hint=near_file(path)) from None
-    except (OSError, UnicodeError) as error:
-        raise TaskError(f"cannot be read: {error}", where=str(path)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise TaskError(f"is not valid TOML: {error}", where=str(path)) from None
 
 
 def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections:

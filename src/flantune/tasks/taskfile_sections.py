@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
@@ -18,6 +19,7 @@ from pydantic import (
 )
 
 from flantune.errors import did_you_mean
+from flantune.plain_words import Problem, problems_of, shown
 from flantune.tasks.formats import FormatName, Quoting
 from flantune.types import Kind, SplitRole
 
@@ -28,6 +30,7 @@ METRICS = (
     *("rouge1", "rouge2", "rougeL", "rougeLsum", "bleu", "bleu_13a"),
     *("edit_similarity", "word_edit_similarity", "verbatim_match"),
 )
+MOST_NAME = 120
 DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {"classification": ("accuracy",), "generation": ("exact_match",)}
 
 Text = Annotated[str, Field(min_length=1)]
@@ -35,6 +38,34 @@ Prose = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 """Text whose line breaks are only the file's."""
 Label = str | int | float | bool
 Files = str | tuple[str, ...] | dict[str, str]
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
+        raise ValueError("should be made of letters, digits and _ . + -, a letter or digit first")
+    if len(name) > MOST_NAME:
+        raise ValueError(f"should have at most {MOST_NAME} characters: files are named after it")
+    return name
+
+
+def _hub_id(name: str) -> str:
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or {".", ".."} & {*name.split("/")}:
+        raise ValueError('should be a dataset of the hub, "<org>/<name>"')
+    return name
+
+
+def _delimiter(text: str) -> str:
+    if len(text) != 1 or text in "\r\n\0":
+        raise ValueError("should be one character, and no line break")
+    return text
+
+
+def _encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError, TypeError):
+        raise ValueError('should be a text encoding, such as "utf-8", "latin-1" or "utf-16"') from None
+    return name
 
 
 _ONLY_HUB = {"config", "revision", "manual"}
@@ -50,7 +81,7 @@ class Section(BaseModel):
 class HeadSection(Section):
     """The keys before the first table."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+    name: Annotated[str, AfterValidator(_name)]
     """Unique name, of letters, digits and _ . + -"""
     clusters: Annotated[tuple[Text, ...], Field(min_length=1)]
     """The kinds of task this is."""
@@ -90,15 +121,15 @@ class SourceSection(Section):
     """Column names of CSV or TSV files without a header."""
     header: StrictBool | None = None
     """Whether the first row is a header; by default, exactly when `columns` is not set."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    delimiter: Annotated[str, AfterValidator(_delimiter)] | None = None
     """Between cells; by default a comma for CSV, a tab for TSV."""
     quoting: Quoting | None = None
     """ "standard" (default for CSV) or "none" (default for TSV): quote characters are text, a line is a row."""
-    encoding: str = "utf-8"
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     """The files' text encoding."""
     key: str = ""
     """The list of rows inside a JSON object, when it holds several lists."""
-    hub: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
+    hub: Annotated[str, AfterValidator(_hub_id)] | None = None
     """Id of a dataset on the Hugging Face hub."""
     config: str | None = None
     """The dataset's configuration."""
@@ -112,6 +143,8 @@ class SourceSection(Section):
         if (self.files is None) == (self.hub is None):
             raise ValueError("set either files or hub")
         foreign = _ONLY_FILES if self.hub is not None else _ONLY_HUB
+        if self.delimiter == '"' and self.quoting != "none":
+            raise ValueError('delimiter cannot be the quote character; set quoting = "none" if quotes are text')
         misplaced = sorted(self.model_fields_set & foreign)
         if misplaced:
             raise ValueError(f"{', '.join(misplaced)} cannot stand beside {'hub' if self.hub is not None else 'files'}")
@@ -253,46 +286,13 @@ def require_section(model: type[Model], tree: Mapping[str, Any], key: str, *, pr
 
 
 def _messages(error: ValidationError, known: list[str]) -> dict[str, str]:
-    gathered: dict[str, list[str]] = {}
-    for one in error.errors():
-        place = _place(one["loc"])
-        if one["type"] == "extra_forbidden":
-            near = did_you_mean(str(one["loc"][-1]), known)
-            text = "unknown key; " + (near or f"known: {', '.join(known)}")
-        elif one["type"] == "missing":
-            text = "is missing"
-        else:
-            text = _in_toml_words(one["msg"])
-            if one["type"] == "literal_error":
-                text += f", got {one['input']!r}"
-        gathered.setdefault(place, []).append(text)
-    return {place: " or ".join(dict.fromkeys(texts)) for place, texts in gathered.items()}
+    return {problem.path: _message(problem, known) for problem in problems_of(error)}
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
-    """A pydantic location as a key path; the branches it tried of a union are no part of one."""
-    path = ""
-    for part in loc:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part not in _UNION_BRANCHES:
-            path += f".{part}" if path else part
-    return path
-
-
-_UNION_BRANCHES = {"str", "int", "float", "bool", "JoinedColumn", "tuple[str, ...]", "dict[str,str]"}
-
-_WORDS = {
-    "Value error, ": "",
-    "Input should be a valid string": "should be text",
-    "Input should be a valid dictionary": "a table",
-    "Input should be a valid tuple": "a list",
-    "Input should be a valid boolean": "should be true or false",
-    "Input should be": "should be",
-}
-
-
-def _in_toml_words(message: str) -> str:
-    for pydantic_words, ours in _WORDS.items():
-        message = message.replace(pydantic_words, ours)
-    return message
+def _message(problem: Problem, known: list[str]) -> str:
+    if problem.kind == "extra_forbidden":
+        near = did_you_mean(str(problem.place[-1]), known)
+        return "unknown key; " + (near or f"known: {', '.join(known)}")
+    # A table or a list says more by its place than by all it holds.
+    is_plain = isinstance(problem.got, str | int | float | bool)
+    return problem.text + (f", got {shown(problem.got)}" if is_plain else "")

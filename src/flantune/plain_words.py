@@ -1,0 +1,117 @@
+"""What pydantic finds wrong with a value, in the words of a file's author; and values as they stand in messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+_UNION_BRANCH = re.compile(
+    r"(none|int|float|str|bool|path|tuple|list|dict|literal|constrained-\w+|lax-or-strict|function-\w+|JoinedColumn)"
+    r"(\[.*)?",
+    re.DOTALL,
+)
+
+_WORDS: Mapping[str, str] = {
+    "missing": "is missing",
+    "extra_forbidden": "unknown",
+    "string_type": "should be text",
+    "string_unicode": "should be text",
+    "path_type": "should be text: a file or folder",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "finite_number": "should be a finite number",
+    "tuple_type": "should be a list",
+    "list_type": "should be a list",
+    "dict_type": "should be a table",
+    "model_type": "should be a table",
+    "model_attributes_type": "should be a table",
+    "mapping_type": "should be a table",
+    "string_too_short": "should not be empty",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        place: Keys and numbers of list entries on the way to it.
+        kind: Pydantic's name of it, such as "extra_forbidden".
+        text: What was expected, without what was got.
+        got: The value.
+    """
+
+    place: tuple[str | int, ...]
+    kind: str
+    text: str
+    got: object
+
+    @property
+    def path(self) -> str:
+        """The place as one writes it: ``holdout.folds[1]``."""
+        return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.place).lstrip(".")
+
+
+def problems_of(error: ValidationError) -> list[Problem]:
+    """Everything that is wrong, one entry a place; what a value of several possible kinds might be is in one text."""
+    gathered: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
+    for one in error.errors(include_url=False):
+        gathered.setdefault(_place(one["loc"]), []).append(dict(one))
+    return [_problem(place, several) for place, several in gathered.items()]
+
+
+def _problem(place: tuple[str | int, ...], several: Sequence[Mapping[str, Any]]) -> Problem:
+    texts = list(dict.fromkeys(map(_text, several)))
+    first, rest = texts[0], [text.removeprefix("should be ") for text in texts[1:]]
+    return Problem(place=place, kind=several[0]["type"], text=" or ".join([first, *rest]), got=several[0]["input"])
+
+
+def _place(loc: Sequence[str | int]) -> tuple[str | int, ...]:
+    """A pydantic location without the branches it tried of a union, which are no part of a file."""
+    return tuple(part for number, part in enumerate(loc) if not number or isinstance(part, int) or not _is_branch(part))
+
+
+def _is_branch(part: str) -> bool:
+    return _UNION_BRANCH.fullmatch(part) is not None
+
+
+def _text(error: Mapping[str, Any]) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "literal_error":
+        return f"should be {context['expected']}".replace("'", '"')
+    if kind in ("too_short", "too_long"):
+        bound = context.get("min_length", context.get("max_length"))
+        side = "least" if kind == "too_short" else "most"
+        return f"should have at {side} {bound} {'entry' if bound == 1 else 'entries'}"
+    if kind == "string_too_long":
+        return f"should have at most {context['max_length']} characters"
+    message = str(error["msg"])
+    return _WORDS.get(kind) or message.replace("Input should", "should")
+
+
+def shown(value: object, *, width: int = 80) -> str:
+    r"""A value as a run file has it, in one line and not too long; nothing in it can steer a terminal.
+
+    >>> shown(True), shown("a\nb"), shown([1, "x"]), shown(float("inf"))
+    ('true', '"a\\nb"', '[1, "x"]', 'inf')
+    """
+    if isinstance(value, float):
+        return repr(value)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        text = type(value).__name__
+    text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text[: width + 1])
+    return text if len(text) <= width else f"{text[: width - 1]}…"

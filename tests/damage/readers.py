@@ -1,0 +1,111 @@
+"""What reads a world of files, in this process and without training anything."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from flantune.errors import FlantuneError
+from flantune.evaluation.samples import read_origin, read_samples
+from flantune.evaluation.seeds import over_seeds
+from flantune.evaluation.store import ScoreStore
+from flantune.files import read_json
+from flantune.manifest import Stopwatch
+from flantune.mixture.holdout import folds_of, load_taxonomy
+from flantune.planning import prepare_tasks, split_fold
+from flantune.prompts.layout import Layout, inputs_text
+from flantune.prompts.render import render
+from flantune.report.page import write_report
+from flantune.rescoring import rescore_run
+from flantune.run_file import load_run_file, to_toml
+from flantune.run_folder import open_run_folder
+from flantune.tasks.load import load_task_file, load_tasks
+from flantune.tasks.prepare import prepare_task
+from flantune.training_record import read_index, read_record
+
+PASSED_OVER = frozenset({"report.html", ".lock", "README.md"})
+
+
+def read_run_file(folder: Path) -> None:
+    """A run file and all that stands beside it: taxonomy, grouping, filter; written down and read again."""
+    file = load_run_file(folder / "run.toml")
+    (folder / "again.toml").write_text(to_toml(file.config), encoding="utf-8")
+    assert load_run_file(folder / "again.toml").config == file.config
+    open_run_folder(folder / "out", file)
+    tasks = load_tasks(file.config.data, root=file.root)
+    load_taxonomy(file.config.holdout.taxonomy)
+    for fold in folds_of(file.config.holdout):
+        split_fold(file.config, tasks, fold)
+
+
+def read_tasks(folder: Path) -> None:
+    """Every task file: rows adapted, each read back, each template filled in; a second time from the cache."""
+    first: FlantuneError | None = None
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            _read_task(path, folder / "cache")
+        except FlantuneError as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def _read_task(path: Path, cache: Path) -> None:
+    task = load_task_file(path)
+    for share in (1.0, 0.01):
+        prepared = prepare_task(task, cache=cache, max_bad_share=share)
+        for store in prepared.stores.values():
+            for example in store[:20]:
+                for template in task.templates[:2]:
+                    inputs_text(render(task, example, template, split="train"), Layout())
+
+
+def read_run(folder: Path) -> None:
+    """A run folder: joined, scored again, its page written, its store opened, its model's record read."""
+    steps = (_join, _rescore, _report, _seeds, _samples, _record)
+    first: FlantuneError | None = None
+    for step in steps:
+        try:
+            step(folder)
+        except FlantuneError as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def _join(folder: Path) -> None:
+    Stopwatch(folder / "run/seconds.json")
+    open_run_folder(folder / "run", load_run_file(folder / "run.toml"))
+    file = load_run_file(folder / "run.toml")
+    prepare_tasks(file.config, root=file.root, cache=folder / "run/data")
+
+
+def _rescore(folder: Path) -> None:
+    rescore_run(folder / "run")
+
+
+def _report(folder: Path) -> None:
+    write_report(folder / "run")
+
+
+def _seeds(folder: Path) -> None:
+    results = read_json(folder / "run/results.json")
+    other = read_json(folder / "other.json")
+    over_seeds([results, other])
+
+
+def _samples(folder: Path) -> None:
+    for path in sorted((folder / "run").rglob("samples/*.parquet")):
+        read_origin(path)
+        with suppress(FlantuneError):
+            list(read_samples(path))
+    for store in sorted((folder / "run").rglob("store")):
+        found = ScoreStore(store)
+        for key in [one.hex() for one in found._frame_of]:
+            found.get(key)
+
+
+def _record(folder: Path) -> None:
+    for path in sorted((folder / "run").rglob("model")):
+        read_record(path)
+        read_index(path)

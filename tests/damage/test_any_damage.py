@@ -1,0 +1,73 @@
+"""Two thousand damages a run of the suite: none may end in anything but an error of flantune's own."""
+
+from __future__ import annotations
+
+import random
+import resource
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from flantune.errors import FlantuneError
+from tests.damage import readers, worlds
+from tests.damage.damages import damage
+
+MEMORY_BYTES = 6 * 2**30
+"""More address space than any of this needs: what asks for more was led to it by a damaged number."""
+
+
+@contextmanager
+def bounded_memory() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY_BYTES, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def survives(make: Callable[[Path], None], read: Callable[[Path], None], folder: Path, number: int, kind: str) -> None:
+    """Damages one file of a world and reads it all; the world is made once and copied."""
+    whole = folder / kind
+    if not whole.exists():
+        make(whole)
+        read(whole)
+    draw = random.Random(f"{kind} {number}")
+    spoiled = folder / f"{kind}-{number}"
+    shutil.copytree(whole, spoiled, symlinks=True)
+    files = sorted(path for path in spoiled.rglob("*") if path.is_file() and path.name not in readers.PASSED_OVER)
+    path = draw.choice(files)
+    how = damage(path, draw)
+    try:
+        with bounded_memory(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read(spoiled)
+    except FlantuneError as error:
+        assert error.message.strip(), "an error without a message"
+    except BaseException as error:
+        place = path.relative_to(spoiled)
+        raise AssertionError(f"{kind} {number}: {how} of {place} ends in {type(error).__name__}: {error}") from error
+    finally:
+        shutil.rmtree(spoiled, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("damage")
+
+
+@pytest.mark.parametrize(("kind", "times"), [(kind, times) for kind, (_, _, times) in worlds.WORLDS.items()])
+@pytest.mark.timeout(240)
+def test_no_damage_ends_in_a_traceback(folder: Path, kind: str, times: int) -> None:
+    make, read, _ = worlds.WORLDS[kind]
+    for number in range(times):
+        survives(make, read, folder, number, kind)
+
+
+def test_there_are_two_thousand() -> None:
+    assert sum(times for _, _, times in worlds.WORLDS.values()) >= 2_000

@@ -1,0 +1,206 @@
+"""Small whole worlds of files to be damaged: how each is made, what reads it, how many damages it is due."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from flantune.pipeline import run
+from flantune.run_file import load_run_file
+from tests.damage import readers
+from tests.end_to_end.small_world import write_small_world
+
+ROWS = [
+    {
+        "text": f"the {'kettle' if k % 2 else 'river'} sang for the {k}th time, “quietly”",
+        "label": k % 2,
+        "who": f"w{k // 3}",
+    }
+    for k in range(40)
+]
+
+RUN = """# every kind of value that a run file has
+name = "a run"
+seed = 3
+[data]
+tasks = ["*_task.toml"]
+include = ["mood", "tone", "animal", "echo"]
+clusters = "grouping.toml"
+clean = "clean.json"
+max_bad_share = 0.5
+missing = "skip"
+[holdout]
+folds = [["sentiment"], ["topic"]]
+taxonomy = "taxonomy.toml"
+[prompts]
+train_shots = [0, 0, 2]
+target_separator = "\\n"
+[mixture]
+rates = "equal"
+max_rate = 100
+[packing]
+max_input_tokens = 96
+batch_tokens = 2048
+[model]
+scratch = { architecture = "llama", vocabulary_size = 400, hidden_size = 32, layers = 2, heads = 2 }
+dtype = "float32"
+[training]
+steps = 6
+learning_rate = 1e-3
+weight_decay = 0.1
+freeze = ["embeddings"]
+[training.adam]
+betas = [0.9, 0.95]
+[evaluation]
+shots = [0, 1]
+confidence = 0.9
+content_free = ["N/A", ""]
+"""
+GROUPING = """description = "another order"
+[clusters]
+"sentiment" = ["mood", "tone"]
+"topic" = ["animal"]
+"copying" = ["echo"]
+"""
+TAXONOMY = """extends_shipped = true
+[aliases]
+"sentiment" = ["feeling", "mood"]
+[[overlap]]
+evaluating = "topic"
+removes = ["naming"]
+because = "they are near"
+[[kin]]
+name = "the same stories"
+members = ["mood", "stories"]
+because = "one was made from the other"
+"""
+TASK = """name = "{name}"
+clusters = ["weather", "kitchens"]
+kind = "classification"
+family = "sounds"
+metrics = ["accuracy", "f1"]
+[source]
+files = {{ train = "{file}" }}
+{more}
+[splits]
+train = "train[:20]"
+dev = "train[20:25] + train[26:30]"
+test = "train[30:]"
+[fields]
+text = "text"
+who = "who"
+[options]
+values = ["a river", "a kettle"]
+[answer]
+column = "label"
+drop = [-1]
+group = ["who"]
+[[templates]]
+name = "ask"
+inputs = "What sang? {{text}}\\n\\n{{options}}"
+[[templates]]
+inputs = "Write a line about {{answer}}."
+targets = "{{text}}"
+inverted = true
+"""
+
+
+def make_run_file(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    write_small_world(folder, rows=8)
+    for name, text in (("run.toml", RUN), ("grouping.toml", GROUPING), ("taxonomy.toml", TAXONOMY)):
+        (folder / name).write_text(text, encoding="utf-8")
+    folds = [{"held_out": [name], "train": {"mood": [1, 2]}, "test": {}} for name in ("sentiment", "topic")]
+    (folder / "clean.json").write_text(json.dumps({"schema": 1, "name": "a", "folds": folds}), encoding="utf-8")
+
+
+def _tasks(suffix: str, write: Callable[[Path], None], more: str = "") -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        (folder / "task.toml").write_text(TASK.format(name="sounds", file=f"rows{suffix}", more=more), encoding="utf-8")
+        write(folder / f"rows{suffix}")
+
+    return make
+
+
+def _json_lines() -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
+
+
+def _table(delimiter: str) -> bytes:
+    lines = [delimiter.join(ROWS[0]), *(delimiter.join([f'"{r["text"]}"', str(r["label"]), r["who"]]) for r in ROWS)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _parquet(path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=10)
+
+
+def _aligned(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    text = TASK.format(name="sounds", file="", more="").replace('{ train = "" }', _ALIGNED)
+    text = text.replace("drop = [-1]", 'map = { "0" = "a river", "1" = "a kettle" }')
+    (folder / "task.toml").write_text(text, encoding="utf-8")
+    for column in ROWS[0]:
+        (folder / f"rows.{column}").write_text("".join(f"{row[column]}\n" for row in ROWS), encoding="utf-8")
+
+
+_ALIGNED = '{ train = { text = "rows.text", label = "rows.label", who = "rows.who" } }'
+
+
+def make_run(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    path = write_small_world(folder, steps=1, rows=16)
+    changes = {
+        '[["sentiment"], ["topic"]]': '[["topic"]]',
+        "max_examples = 12": "max_examples = 5",
+        "dev_examples = 6": "dev_examples = 2",
+        "hidden_size = 32, layers = 2": "hidden_size = 8, layers = 1",
+    }
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    made = run(load_run_file(path), out=folder / "run")
+    (folder / "other.json").write_text(json.dumps({**made.results, "seed": 4}), encoding="utf-8")
+    for name in ("tensorboard", "tokenizer.json", "model.safetensors"):
+        for found in folder.rglob(name):
+            _remove(found)
+
+
+def _remove(path: Path) -> None:
+    import shutil
+
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _bytes(raw: Callable[[], bytes]) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_bytes(raw())
+
+    return write
+
+
+WORLDS: Mapping[str, tuple[Callable[[Path], None], Callable[[Path], None], int]] = {
+    "run file": (make_run_file, readers.read_run_file, 600),
+    "jsonl": (_tasks(".jsonl", _bytes(_json_lines)), readers.read_tasks, 200),
+    "json": (_tasks(".json", _bytes(lambda: json.dumps({"rows": ROWS}).encode())), readers.read_tasks, 150),
+    "csv": (_tasks(".csv", _bytes(lambda: _table(","))), readers.read_tasks, 150),
+    "tsv": (_tasks(".tsv", _bytes(lambda: _table("\t")), 'quoting = "standard"'), readers.read_tasks, 100),
+    "plain tsv": (_tasks(".tsv", _bytes(lambda: _table("\t"))), readers.read_tasks, 50),
+    "gzip": (_tasks(".jsonl.gz", _bytes(lambda: gzip.compress(_json_lines()))), readers.read_tasks, 100),
+    "zstd": (
+        _tasks(".jsonl.zst", _bytes(lambda: zstandard.ZstdCompressor().compress(_json_lines()))),
+        readers.read_tasks,
+        100,
+    ),
+    "parquet": (_tasks(".parquet", _parquet), readers.read_tasks, 200),
+    "aligned": (_aligned, readers.read_tasks, 50),
+    "run folder": (make_run, readers.read_run, 300),
+}
