@@ -69,8 +69,9 @@ def test_normalizing_twice_changes_nothing_but_articles_laid_bare(text):
         ("no no no", ["no"], 0.0, 0.5),
         ("cat", ["dog"], 0.0, 0.0),
         ("", ["dog"], 0.0, 0.0),
-        # SQuAD's script finds no common word in two answers without words.
-        ("the", ["a"], 1.0, 0.0),
+        # To SQuAD's script both are nothing, and so the same.
+        ("the", ["a"], 0.0, 0.0),
+        ("A", ["a"], 1.0, 1.0),
         ("anything", [], 0.0, 0.0),
     ],
 )

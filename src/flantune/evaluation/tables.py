@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import Metric, decided_class, find_metric
-from flantune.evaluation.normalizers import cut_like_flan, normalize_answer
+from flantune.evaluation.normalizers import SQUAD, cut_like_flan
 from flantune.evaluation.rank_classification import NORMALIZATIONS, Normalization, choose, option_scores
 from flantune.types import Kind, Sample, SplitRole
 
@@ -208,7 +208,7 @@ class _Builder:
     def _answer(self, sample: Sample) -> int:
         if sample.scores:
             return decided_class(sample, self.columns.headline.normalization)
-        return self.texts.setdefault(normalize_answer(sample.prediction), len(self.texts))
+        return self.texts.setdefault(SQUAD.key(sample.prediction), len(self.texts))
 
     def table(self) -> Table:
         groups = np.array(self.groups, dtype=np.int64)
