@@ -154,10 +154,10 @@ def test_f1_of_two_options_is_that_of_the_second():
 
 def test_f1_of_three_options_is_the_mean_of_their_f1():
     f1 = find_metric("f1", "classification")
-    notes = np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 2.0], [2.0, 2.0]])
+    notes = np.array([[0.0, 0.0, 3.0], [1.0, 1.0, 3.0], [1.0, 2.0, 3.0], [2.0, 2.0, 3.0]])
     assert f1.score is not None
     assert f1.score(notes, np.ones((1, 4)))[0] == pytest.approx((1.0 + 2 / 3 + 2 / 3) / 3)
-    # A replicate in which option 0 neither occurs nor is chosen averages the other two.
+    # A replicate that asks for option 0 nowhere averages the other two.
     assert f1.score(notes, np.array([[0.0, 1.0, 1.0, 1.0]]))[0] == pytest.approx((2 / 3 + 2 / 3) / 2)
 
 

@@ -128,6 +128,11 @@ def _decision(sample: Sample, normalization: Normalization) -> Statistics:
     return (float(gold), float(decided_class(sample, normalization)))
 
 
+def _decision_of(sample: Sample, normalization: Normalization) -> Statistics:
+    """A decision, and out of how many options: the formula of F1 depends on these, not on which of them occur."""
+    return (*_decision(sample, normalization), float(len(sample.options)))
+
+
 def _grades(sample: Sample, normalization: Normalization) -> Statistics:
     """The two options' numbers; their places where options are no numbers (letters, words in order)."""
     chosen = choose(option_scores(sample, normalization)).index
@@ -218,7 +223,7 @@ def _by_name(*metrics: Metric) -> dict[str, Metric]:
 _METRICS: dict[Kind, dict[str, Metric]] = {
     "classification": _by_name(
         _option_metric("accuracy", _is_gold),
-        Metric(name="f1", note=_decision, score=class_f1, chance=_one_of_all),
+        Metric(name="f1", note=_decision_of, score=class_f1, chance=_one_of_all),
         _correlation("mcc", _decision, matthews),
         _correlation("pearson", _grades, pearson),
         _correlation("spearman", _grades, spearman),

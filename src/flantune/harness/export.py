@@ -267,7 +267,7 @@ def _value(one: HarnessPart, scores: PartScores, at: int, metric: str, line: Jso
     if metric in scores.values:
         return float(scores.values[metric][at])
     if one.part.answering == "options":
-        return [int(number) for number in scores.notes[metric][at]]
+        return [int(number) for number in scores.notes[metric][at][:2]]  # truth and choice
     return [line["target"], line["filtered_resps"][0]]
 
 

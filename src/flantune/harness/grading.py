@@ -70,7 +70,7 @@ class HarnessOptionGrader:
         chosen = {name: _first_best(sample.scores, each) for name, each in sizes.items()}
         values = {name: float(at in golds) for name, at in chosen.items()}
         values["exact_match"] = float(any(sample.greedy[gold] for gold in golds)) if sample.greedy else 0.0
-        decision = (float(golds[0]) if golds else -1.0, float(chosen["acc"]))
+        decision = (float(golds[0]) if golds else -1.0, float(chosen["acc"]), float(len(sample.options)))
         return Grade(
             metrics={f"{name},none": values[name] for name in self.names if name in values},
             answer=sample.options[chosen["acc"]],
