@@ -1,0 +1,189 @@
+"""Whether a metric can read the references of a task: found before anything is scored, and said.
+
+ROUGE's own tokenizer keeps a–z and 0–9, so that a perfect answer in Thai scores 0. BLEU and token F1 part words at white
+space, so that a clause of Chinese is one word to them. The score would be a number like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from flantune.errors import EvaluationError
+from flantune.evaluation.metrics import Metric, Reading, find_metric
+from flantune.evaluation.scripts import SPACELESS, script_name, scripts_of
+from flantune.prompts.lint_text import Finding
+from flantune.types import Example, Sample, Task
+
+MOST_LOOKED_AT = 500
+"""References that are looked at: enough to know a script."""
+_MOST_UNREAD = 0.02
+_MOST_SPACELESS = 0.2
+_FEWEST_LETTERS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a metric makes of a task's references.
+
+    Attributes:
+        looked_at: References.
+        blind: Of how many of them a perfect answer scores 0.
+        row: The first such row.
+        letters: Letters and digits of all references.
+        unread: Those of them that stand in no word the metric counts.
+        script: The script most of the unread are of, or most letters where all are read.
+        spaceless: Share of letters in scripts that set no spaces.
+    """
+
+    looked_at: int
+    blind: int
+    row: int
+    letters: int
+    unread: int
+    script: str
+    spaceless: float
+
+    @property
+    def is_refused(self) -> bool:
+        """Most perfect answers would score 0, or most of what they say is not read."""
+        return 2 * self.blind > self.looked_at or 2 * self.unread > self.letters > 0
+
+
+def metric_findings(task: Task, examples: Sequence[Example]) -> Iterator[Finding]:
+    """What is wrong between a task's metrics and its references, in the linter's form.
+
+    Args:
+        task: The task; only generation tasks have references to be read.
+        examples: Some of its examples, at most ``MOST_LOOKED_AT`` of which are looked at.
+    """
+    for name in task.metrics:
+        try:
+            metric = find_metric(name, task.kind)
+            if metric.check is not None:
+                metric.check()
+            found = look(metric, examples) if task.kind == "generation" else None
+        except EvaluationError as error:
+            yield _finding(task, "metric-unavailable", f"{name}: {error.message}", hint=error.hint, is_error=True)
+            continue
+        if found is not None:
+            yield from _findings(task, metric, found)
+
+
+def check_readable(task: Task, examples: Sequence[Example]) -> None:
+    """Refuses to score a task by a metric that cannot read its references.
+
+    Raises:
+        EvaluationError: A perfect answer would score 0 for most rows, or most of it would not be read.
+    """
+    for finding in metric_findings(task, examples):
+        if finding.severity == "error":
+            where = f"{task.origin or 'task'} {task.name}: metrics"
+            raise EvaluationError(finding.message, where=where, hint=finding.hint)
+
+
+def look(metric: Metric, examples: Sequence[Example]) -> Seen | None:
+    """What a metric makes of the first reference of each example; None where there is nothing to look at."""
+    asked = [example for example in islice(examples, MOST_LOOKED_AT) if example.references]
+    if not asked:
+        return None
+    texts = [example.references[0] for example in asked]
+    blind = _blind(metric, asked)
+    letters, unread, unread_text = 0, 0, ""
+    for text in texts:
+        letters += sum(map(str.isalnum, text))
+        lost = _unread(metric.reading, text)
+        unread += len(lost)
+        unread_text += lost
+    scripts = scripts_of([unread_text]) or scripts_of(texts)
+    every = scripts_of(texts)
+    spaceless = sum(count for script, count in every.items() if script in SPACELESS)
+    return Seen(
+        looked_at=len(texts),
+        blind=len(blind),
+        row=blind[0].row if blind else -1,
+        letters=letters,
+        unread=unread,
+        script=_main_script(scripts),
+        spaceless=spaceless / max(every.total(), 1),
+    )
+
+
+def _main_script(scripts: dict[str, int]) -> str:
+    """Most letters' script; Japanese where there is some kana, though most of a text may be Chinese characters."""
+    kana = sum(scripts.get(name, 0) for name in ("HIRAGANA", "KATAKANA"))
+    if kana * 10 > sum(scripts.values()):
+        return "HIRAGANA"
+    return max(scripts, key=lambda name: scripts[name]) if scripts else ""
+
+
+def _blind(metric: Metric, examples: Sequence[Example]) -> list[Example]:
+    """The examples whose own reference would score 0."""
+    notes = [metric.note(_perfect(example), "sum") for example in examples]
+    if metric.score is None:
+        return [example for example, note in zip(examples, notes, strict=True) if note[0] <= 0.0]
+    score = float(metric.score(np.array(notes), np.ones((1, len(notes))))[0])
+    return list(examples) if score <= 0.0 else []
+
+
+def _perfect(example: Example) -> Sample:
+    return Sample(
+        task="", split="test", row=example.row, template="", shots=0, inputs="",
+        references=example.references, prediction=example.references[0],
+    )  # fmt: skip
+
+
+def _unread(reading: Reading, text: str) -> str:
+    """The letters and digits that stand in no word."""
+    if reading.words is None:
+        return ""
+    kept = set("".join(reading.words(text)).casefold())
+    return "".join(letter for letter in text if letter.isalnum() and not set(letter.casefold()) & kept)
+
+
+def _findings(task: Task, metric: Metric, seen: Seen) -> Iterator[Finding]:
+    name, script = metric.name, script_name(seen.script)
+    instead = metric.reading.helps(seen.script)
+    use = f'use metrics = ["{instead}"]' if instead and " " not in instead else f"use {instead}"
+    if seen.is_refused and seen.unread:
+        share = f"{100 * seen.unread / max(seen.letters, 1):.0f}% of the letters"
+        what = f"{name} does not read {share} of the references ({script}): a perfect answer scores 0"
+        what += f" in {seen.blind} of {seen.looked_at} rows"
+        yield _finding(task, "metric-cannot-read", what, hint=use, is_error=True)
+    elif seen.is_refused:
+        yield _finding(task, "metric-cannot-read", *_too_short(metric, seen, use), is_error=True)
+    elif seen.unread > max(_MOST_UNREAD * seen.letters, _FEWEST_LETTERS - 1):
+        share = f"{100 * seen.unread / seen.letters:.0f}% of the letters"
+        what = f"{name} does not read {share} of the references ({script}): these count for nothing"
+        yield _finding(task, "metric-reads-in-part", what, hint=use)
+    elif seen.blind:
+        what = f"a perfect answer scores 0 by {name} in {seen.blind} of {seen.looked_at} rows, first in row {seen.row}"
+        yield _finding(task, "metric-reads-in-part", what, hint=use if instead else "use exact_match beside it")
+    if seen.spaceless > _MOST_SPACELESS:
+        yield from _without_spaces(task, metric, script, use)
+
+
+def _too_short(metric: Metric, seen: Seen, use: str) -> tuple[str, str]:
+    what = f"a perfect answer scores 0 by {metric.name} in {seen.blind} of {seen.looked_at} rows"
+    if metric.score is None:
+        return f"{what}, first in row {seen.row}", use
+    if seen.spaceless > _MOST_SPACELESS:
+        return f"{what}: no reference has four words that stand apart ({script_name(seen.script)})", use
+    return f"{what}: no reference has four words", "use exact_match or token_f1 for answers this short"
+
+
+def _without_spaces(task: Task, metric: Metric, script: str, use: str) -> Iterator[Finding]:
+    if metric.reading.needs_spaces:
+        what = f"{metric.name} parts words at white space, which {script} does not set: a clause counts as one word"
+        yield _finding(task, "metric-needs-spaces", what, hint=use)
+    elif metric.reading.has_ascii_marks:
+        what = f"{metric.name} takes ASCII punctuation away, not the marks of {script} (。、「」): they must be the same"
+        yield _finding(task, "metric-needs-spaces", what, hint=use)
+
+
+def _finding(task: Task, rule: str, message: str, hint: str, *, is_error: bool = False) -> Finding:
+    severity = "error" if is_error else "warning"
+    return Finding(task=task.name, template="", rule=rule, message=message, hint=hint, severity=severity)
