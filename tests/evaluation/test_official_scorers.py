@@ -1,8 +1,8 @@
 """Scores agree to the last digit with the libraries, and with the official scripts written down again here.
 
 The scripts below are straight restatements of what SQuAD v1.1, TriviaQA, DROP and Natural-Instructions publish, made
-without any function of flantune's, so that a slip in one shows against the other. Golds of which a script leaves nothing
-are the one exception: by the scripts silence is right there (``test_vanishing_answers.py``).
+without any function of flantune's, so that a slip in one shows against the other. Golds of which a script leaves
+nothing are the one exception: by the scripts silence is right there (``test_vanishing_answers.py``).
 """
 
 from __future__ import annotations

@@ -46,8 +46,9 @@ def check_tokenization(tokenization: Tokenization) -> None:
     if tokenization in ("flores101", "flores200"):
         model, url = _flores_model(tokenization)
         if not model.is_file():
+            what = f"{name} needs its SentencePiece model, which is not here"
             hint = f"where there is a network: mkdir -p {model.parent} && curl -L -o {model} {url}; or use bleu:char"
-            raise EvaluationError(f"{name} needs its SentencePiece model, which is not here", where=str(model), hint=hint)
+            raise EvaluationError(what, where=str(model), hint=hint)
 
 
 def _flores_model(tokenization: str) -> tuple[Path, str]:

@@ -249,8 +249,8 @@ def _text_metric(
     score: Callable[[str, Sequence[str]], float],
     *,
     is_binary: bool = False,
-    reading: Reading = Reading(),  # noqa: B008 - frozen
-    signature: str = "",
+    reading: Reading = Reading(),
+    signature: Callable[[], str] | None = None,
     check: Callable[[], None] | None = None,
 ) -> Metric:
     return Metric(
@@ -259,7 +259,7 @@ def _text_metric(
         chance=_nothing,
         is_binary=is_binary,
         reading=reading,
-        signature=(lambda _: signature) if signature else None,
+        signature=None if signature is None else lambda _: signature(),
         check=check,
     )
 
@@ -272,7 +272,7 @@ def _rouge_metrics(tokenization: RougeTokenization) -> tuple[Metric, ...]:
             f"{kind}{setting}",
             lambda said, wanted, kind=kind: rouge(said, wanted, tokenization)[kind],  # type: ignore[misc]
             reading=Reading(words=partial(rouge_words, tokenization=tokenization), instead={"": f"{kind}:words"}),
-            signature=rouge_signature(tokenization),
+            signature=partial(rouge_signature, tokenization),
         )
         for kind in ("rouge1", "rouge2", "rougeL", "rougeLsum")
     )
@@ -324,14 +324,18 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
         _text_metric("trivia_exact_match", trivia_exact_match, is_binary=True, reading=_WHOLE),
         _text_metric("trivia_f1", trivia_f1, reading=_BAG),
         _text_metric(
-            "drop_exact_match", lambda said, wanted: drop_score(said, wanted).exact_match, is_binary=True,
+            "drop_exact_match",
+            lambda said, wanted: drop_score(said, wanted).exact_match,
+            is_binary=True,
             reading=_WHOLE,
         ),
         _text_metric("drop_f1", lambda said, wanted: drop_score(said, wanted).f1, reading=_BAG),
         _text_metric("number_match", number_match, is_binary=True),
         _text_metric("instruction_exact_match", instruction_exact_match, is_binary=True, reading=_WHOLE),
         _text_metric(
-            "instruction_rougeL", instruction_rouge, signature=rouge_signature("default", is_stemmed=True),
+            "instruction_rougeL",
+            instruction_rouge,
+            signature=partial(rouge_signature, "default", is_stemmed=True),
             reading=Reading(words=rouge_words, instead={"": "rougeL:words or instruction_rougeL_xlingual"}),
         ),
         _text_metric("instruction_rougeL_xlingual", cross_lingual_rouge, check=check_cross_lingual),
@@ -341,11 +345,12 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
         _text_metric("character_f1", character_f1),
         _text_metric("edit_similarity", edit_similarity),
         _text_metric(
-            "word_edit_similarity", word_edit_similarity, 
+            "word_edit_similarity",
+            word_edit_similarity,
             reading=Reading(words=str.split, needs_spaces=True, instead={"": "edit_similarity"}),
         ),
         _text_metric("verbatim_match", verbatim_match, is_binary=True),
-    ),  # fmt: skip
+    ),
 }
 
 # Names that mean another metric for tasks of this kind, so that one list of names serves both.

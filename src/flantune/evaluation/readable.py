@@ -1,7 +1,7 @@
 """Whether a metric can read the references of a task: found before anything is scored, and said.
 
-ROUGE's own tokenizer keeps a–z and 0–9, so that a perfect answer in Thai scores 0. BLEU and token F1 part words at white
-space, so that a clause of Chinese is one word to them. The score would be a number like any other.
+ROUGE's own tokenizer keeps a–z and 0–9, so that a perfect answer in Thai scores 0. BLEU and token F1 part words at
+white space, so that a clause of Chinese is one word to them. The score would be a number like any other.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import Metric, Reading, find_metric
 from flantune.evaluation.scripts import SPACELESS, script_name, scripts_of
 from flantune.prompts.lint_text import Finding
-from flantune.types import Example, Sample, Task
+from flantune.types import Example, Kind, Sample, Task
 
 MOST_LOOKED_AT = 500
 """References that are looked at: enough to know a script."""
@@ -53,7 +54,23 @@ class Seen:
         return 2 * self.blind > self.looked_at or 2 * self.unread > self.letters > 0
 
 
-def metric_findings(task: Task, examples: Sequence[Example]) -> Iterator[Finding]:
+class Measured(Protocol):
+    """What has metrics: a task, or what results know of one."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def kind(self) -> Kind:
+        """Classification or generation."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of metrics."""
+
+
+def metric_findings(task: Measured, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
     """What is wrong between a task's metrics and its references, in the linter's form.
 
     Args:
@@ -77,7 +94,7 @@ def check_readable(task: Task, examples: Sequence[Example]) -> None:
     """Refuses to score a task by a metric that cannot read its references.
 
     Raises:
-        EvaluationError: A perfect answer would score 0 for most rows, or most of it would not be read.
+        EvaluationError: A perfect answer would score 0 for most rows, or most of what it says would not be read.
     """
     for finding in metric_findings(task, examples):
         if finding.severity == "error":
@@ -85,30 +102,24 @@ def check_readable(task: Task, examples: Sequence[Example]) -> None:
             raise EvaluationError(finding.message, where=where, hint=finding.hint)
 
 
-def look(metric: Metric, examples: Sequence[Example]) -> Seen | None:
+def look(metric: Metric, examples: Sequence[Example | Sample]) -> Seen | None:
     """What a metric makes of the first reference of each example; None where there is nothing to look at."""
     asked = [example for example in islice(examples, MOST_LOOKED_AT) if example.references]
     if not asked:
         return None
     texts = [example.references[0] for example in asked]
     blind = _blind(metric, asked)
-    letters, unread, unread_text = 0, 0, ""
-    for text in texts:
-        letters += sum(map(str.isalnum, text))
-        lost = _unread(metric.reading, text)
-        unread += len(lost)
-        unread_text += lost
-    scripts = scripts_of([unread_text]) or scripts_of(texts)
-    every = scripts_of(texts)
-    spaceless = sum(count for script, count in every.items() if script in SPACELESS)
+    unread = [_unread(metric.reading, text) for text in texts]
+    scripts = scripts_of(texts)
+    spaceless = sum(count for script, count in scripts.items() if script in SPACELESS)
     return Seen(
         looked_at=len(texts),
         blind=len(blind),
         row=blind[0].row if blind else -1,
-        letters=letters,
-        unread=unread,
-        script=_main_script(scripts),
-        spaceless=spaceless / max(every.total(), 1),
+        letters=sum(letter.isalnum() for text in texts for letter in text),
+        unread=sum(map(len, unread)),
+        script=_main_script(scripts_of(unread) or scripts),
+        spaceless=spaceless / max(scripts.total(), 1),
     )
 
 
@@ -120,7 +131,7 @@ def _main_script(scripts: dict[str, int]) -> str:
     return max(scripts, key=lambda name: scripts[name]) if scripts else ""
 
 
-def _blind(metric: Metric, examples: Sequence[Example]) -> list[Example]:
+def _blind(metric: Metric, examples: Sequence[Example | Sample]) -> list[Example | Sample]:
     """The examples whose own reference would score 0."""
     notes = [metric.note(_perfect(example), "sum") for example in examples]
     if metric.score is None:
@@ -129,7 +140,7 @@ def _blind(metric: Metric, examples: Sequence[Example]) -> list[Example]:
     return list(examples) if score <= 0.0 else []
 
 
-def _perfect(example: Example) -> Sample:
+def _perfect(example: Example | Sample) -> Sample:
     return Sample(
         task="", split="test", row=example.row, template="", shots=0, inputs="",
         references=example.references, prediction=example.references[0],
@@ -144,7 +155,7 @@ def _unread(reading: Reading, text: str) -> str:
     return "".join(letter for letter in text if letter.isalnum() and not set(letter.casefold()) & kept)
 
 
-def _findings(task: Task, metric: Metric, seen: Seen) -> Iterator[Finding]:
+def _findings(task: Measured, metric: Metric, seen: Seen) -> Iterator[Finding]:
     name, script = metric.name, script_name(seen.script)
     instead = metric.reading.helps(seen.script)
     use = f'use metrics = ["{instead}"]' if instead and " " not in instead else f"use {instead}"
@@ -169,21 +180,28 @@ def _findings(task: Task, metric: Metric, seen: Seen) -> Iterator[Finding]:
 def _too_short(metric: Metric, seen: Seen, use: str) -> tuple[str, str]:
     what = f"a perfect answer scores 0 by {metric.name} in {seen.blind} of {seen.looked_at} rows"
     if metric.score is None:
-        return f"{what}, first in row {seen.row}", use
+        hint = "use verbatim_match, which sees every character" if metric.reading.words else use
+        return f"{what}, first in row {seen.row}", hint
     if seen.spaceless > _MOST_SPACELESS:
         return f"{what}: no reference has four words that stand apart ({script_name(seen.script)})", use
     return f"{what}: no reference has four words", "use exact_match or token_f1 for answers this short"
 
 
-def _without_spaces(task: Task, metric: Metric, script: str, use: str) -> Iterator[Finding]:
+def _without_spaces(task: Measured, metric: Metric, script: str, use: str) -> Iterator[Finding]:
     if metric.reading.needs_spaces:
-        what = f"{metric.name} parts words at white space, which {script} does not set: a clause counts as one word"
+        what = f"{metric.name} parts words at white space, which {script} has none of: a clause counts as one word"
         yield _finding(task, "metric-needs-spaces", what, hint=use)
     elif metric.reading.has_ascii_marks:
-        what = f"{metric.name} takes ASCII punctuation away, not the marks of {script} (。、「」): they must be the same"
+        what = f"{metric.name} takes ASCII punctuation away, not the marks of {script}: these must be the same"
         yield _finding(task, "metric-needs-spaces", what, hint=use)
 
 
-def _finding(task: Task, rule: str, message: str, hint: str, *, is_error: bool = False) -> Finding:
-    severity = "error" if is_error else "warning"
-    return Finding(task=task.name, template="", rule=rule, message=message, hint=hint, severity=severity)
+def _finding(task: Measured, rule: str, message: str, hint: str, *, is_error: bool = False) -> Finding:
+    return Finding(
+        task=task.name,
+        template="",
+        rule=rule,
+        message=message,
+        hint=hint,
+        severity="error" if is_error else "warning",
+    )

@@ -17,14 +17,12 @@ _TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _CROSS_LINGUAL_TOKENIZER = "gpt2"
 
 RougeTokenization = Literal["default", "words", "characters"]
-"""What ROUGE counts: "default" is rouge-score's own, which keeps a–z and 0–9 alone; "words" and "characters" are those of
-``flantune.evaluation.word_tokens``, in any script."""
+"""What ROUGE counts: "default" is rouge-score's own, which keeps a–z and 0–9 alone; "words" and "characters" are those
+of ``flantune.evaluation.word_tokens``, in any script."""
 ROUGE_TOKENIZATIONS: tuple[RougeTokenization, ...] = get_args(RougeTokenization)
 
 
-def rouge(
-    prediction: str, references: Sequence[str], tokenization: RougeTokenization = "default"
-) -> dict[str, float]:
+def rouge(prediction: str, references: Sequence[str], tokenization: RougeTokenization = "default") -> dict[str, float]:
     """ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum F-measures, each the maximum over references, without stemming.
 
     For ROUGE-Lsum, which goes by lines, a line ends after each full stop that stands alone, as T5 prepares summaries.
@@ -109,7 +107,8 @@ def _rouge(prediction: str, references: tuple[str, ...], tokenization: RougeToke
     # Cached because the types come from one computation and are asked for one by one.
     if not references:
         return (0.0,) * len(_TYPES)
-    scores = _scorer(tokenization).score_multi([_as_lines(reference) for reference in references], _as_lines(prediction))
+    wanted = [_as_lines(reference) for reference in references]
+    scores = _scorer(tokenization).score_multi(wanted, _as_lines(prediction))
     return tuple(float(scores[name].fmeasure) for name in _TYPES)
 
 

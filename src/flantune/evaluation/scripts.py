@@ -10,7 +10,7 @@ from functools import lru_cache
 SPACELESS = frozenset({"CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"})
 """Scripts whose words do not stand apart: what is split at white space comes out as whole clauses."""
 
-_NAMES = {"CJK": "Chinese characters", "HIRAGANA": "Japanese", "KATAKANA": "Japanese"}
+_NAMES = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese"}
 _WIDTHS = {"FULLWIDTH", "HALFWIDTH", "MODIFIER"}
 
 
@@ -43,6 +43,6 @@ def script_name(script: str) -> str:
     """A script as people call it.
 
     >>> script_name("DEVANAGARI"), script_name("CJK")
-    ('Devanagari', 'Chinese characters')
+    ('Devanagari', 'Chinese')
     """
     return _NAMES.get(script, script.capitalize())
