@@ -84,7 +84,7 @@ def metric_findings(task: Measured, examples: Sequence[Example | Sample]) -> Ite
                 metric.check()
             found = look(metric, examples) if task.kind == "generation" else None
         except EvaluationError as error:
-            yield _finding(task, "metric-unavailable", f"{name}: {error.message}", hint=error.hint, is_error=True)
+            yield _finding(task, "metric-unavailable", error.message, hint=error.hint, is_error=True)
             continue
         if found is not None:
             yield from _findings(task, metric, found)

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from flantune.errors import FlantuneError, TaskError
-from flantune.tasks.rows import MISSING_COLUMN, BadRow, UnreadableRow, check_example
+from flantune.tasks.rows import MISSING_COLUMN, BadRow, BadRowNote, UnreadableRow, check_example
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.sources import MissingDataError
 from flantune.tasks.user_code import describe_exception
 from flantune.types import Example, Row, Task
+
+
+_MOST_BAD = 1_000
+"""Bad rows after which nobody looks for a good one any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLook:
+    """The first rows of a task.
+
+    Attributes:
+        split: The source split that was looked at; empty when no data is there.
+        rows: Rows that were read.
+        examples: What became of the good ones.
+        bad: The bad ones.
+    """
+
+    split: str = ""
+    rows: int = 0
+    examples: tuple[Example, ...] = ()
+    bad: tuple[BadRowNote, ...] = ()
 
 
 def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
@@ -18,26 +39,37 @@ def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
     Raises:
         SourceError: The data is there but cannot be read.
     """
+    return first_look(task, count=count).examples
+
+
+def first_look(task: Task, *, count: int) -> FirstLook:
+    """The same with the bad rows on the way to them, so that nobody takes bad rows for none.
+
+    Raises:
+        SourceError: The data is there but cannot be read.
+    """
     for text in task.splits.values():
         try:
-            return _first_of(task, parse_slice(text).split, count)
+            return _look(task, parse_slice(text).split, count)
         except MissingDataError:
             continue
-    return ()
+    return FirstLook()
 
 
-def _first_of(task: Task, split: str, count: int) -> tuple[Example, ...]:
+def _look(task: Task, split: str, count: int) -> FirstLook:
     found: list[Example] = []
+    bad: list[BadRowNote] = []
+    number = -1
     for number, row in enumerate(task.source.rows(split) if count > 0 else ()):
         try:
             example = adapt_row(task, row)
-        except BadRow:
-            continue
-        if example is not None:
-            found.append(replace(example, row=number))
-        if len(found) == count:
+        except BadRow as error:
+            bad.append(BadRowNote(reason=error.reason, row=number, detail=error.detail))
+        else:
+            found += [] if example is None else [replace(example, row=number)]
+        if len(found) == count or len(bad) == _MOST_BAD:
             break
-    return tuple(found)
+    return FirstLook(split=split, rows=number + 1, examples=tuple(found), bad=tuple(bad))
 
 
 def adapt_row(task: Task, row: Row) -> Example | None:
