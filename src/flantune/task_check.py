@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flantune.errors import FlantuneError
+from flantune.evaluation.readable import MOST_LOOKED_AT as READ_BY_METRICS
 from flantune.evaluation.readable import metric_findings
+from flantune.prompts.giveaways import MOST_LOOKED_AT as OPTIONS_LOOKED_AT
 from flantune.prompts.giveaways import option_findings
 from flantune.prompts.lint import lint_task
 from flantune.prompts.lint_text import Finding
-from flantune.tasks.examples import FirstLook, first_look
-from flantune.tasks.prepare import bad_rows_hint, place_of_row, survey_task
-from flantune.tasks.rows import BadRowNote
+from flantune.tasks.examples import FirstLook, first_look, place_of_row
+from flantune.tasks.prepare import bad_rows_hint, check_slots, survey_task
+from flantune.tasks.rows import BadRowNote, short
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.store import PreparedTask, SplitReport
 from flantune.types import Example, Task
 
-_MOST_EXAMPLES = 2_000
+_FEWEST_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,13 @@ def check_task(task: Task, *, cache: Path) -> TaskCheck:
     for role, report in survey.reports.items():
         problems += sum(report.bad.values()) or int(not report.kept)
         lines += _report_lines(task, parse_slice(task.splits[role]).split, report)
-    findings = [*metric_findings(task, _asked(survey)), *_options(survey)]
+    asked = _asked(survey)
+    if asked:
+        try:
+            check_slots(task, asked[0])
+        except FlantuneError as error:
+            lines, problems = [*lines, error.render()], problems + 1
+    findings = [*metric_findings(task, asked), *_options(survey)]
     problems += sum(finding.severity == "error" for finding in findings)
     lines += [line for finding in findings for line in finding_lines(finding)]
     return TaskCheck(lines=tuple(lines), problems=problems)
@@ -75,23 +83,38 @@ def _report_lines(task: Task, split: str, report: SplitReport) -> Iterator[str]:
 def _asked(survey: PreparedTask) -> list[Example]:
     """Examples that metrics are to read: of the test split where there is one."""
     stores = [survey.stores[role] for role in ("test", "dev", "train") if len(survey.stores.get(role, ()))]
-    return _spread(stores[0]) if stores else []
+    return _spread(stores[0], READ_BY_METRICS) if stores else []
 
 
-def _spread(store: Sequence[Example]) -> list[Example]:
+def _spread(store: Sequence[Example], most: int) -> list[Example]:
     """Examples from all over a split: a file that is sorted by label shows one label at its top."""
-    size = min(len(store), _MOST_EXAMPLES)
+    size = min(len(store), most)
     return [store[number * len(store) // size] for number in range(size)]
 
 
 def _options(survey: PreparedTask) -> Iterator[Finding]:
     """What of the options gives answers away, said once though several splits show it."""
     said: set[tuple[str, str]] = set()
-    for store in survey.stores.values():
-        for finding in option_findings(survey.task, _spread(store)):
+    for role, store in survey.stores.items():
+        examples = _spread(store, OPTIONS_LOOKED_AT)
+        for finding in (*option_findings(survey.task, examples), *_one_answer(survey.task, role, examples)):
             if (finding.rule, finding.hint) not in said:
                 said.add((finding.rule, finding.hint))
                 yield finding
+
+
+def _one_answer(task: Task, role: str, examples: Sequence[Example]) -> Iterator[Finding]:
+    """A split in which every row has the same answer: a model that always says it is right."""
+    said = {example.references[0] for example in examples if example.references}
+    if len(said) == 1 and len(examples) >= _FEWEST_ROWS:
+        yield Finding(
+            task=task.name,
+            template="",
+            rule="constant-answer",
+            message=f"each of {len(examples):,} rows of {role} has the same answer, {short(said.pop())}",
+            hint=f"look at splits.{role} and at the column of [answer]",
+            severity="warning",
+        )
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:

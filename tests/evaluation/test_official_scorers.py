@@ -181,7 +181,7 @@ def test_rouge_score_to_the_last_digit():
         assert rouge(said, [wanted]) == {name: theirs[name].fmeasure for name in names}, (said, wanted)
 
 
-SENTENCE = "the a cat, dog's «no» 3.5 U.S.A. über-alt 北京。 it's (so) well-known & 'odd' $5 e.g. end."
+SENTENCE = "the a cat, dog's «no» 3.5 U.S.A. über-alt 北京。 it's (so) well-known & 'odd' $5 e.g. end. 猫在床上"
 
 
 def garbled(sentence: list[str], words: list[str], rng: random.Random) -> str:
@@ -203,7 +203,7 @@ def corpora() -> list[tuple[list[str], list[list[str]]]]:
     return [*made, (["b a"], [["a b"]]), (["x y z"], [["a b c"]]), ([""], [["a"]]), (["a b c d"], [["a b c d"]])]
 
 
-@pytest.mark.parametrize("tokenization", ["intl", "13a"])
+@pytest.mark.parametrize("tokenization", ["intl", "13a", "zh", "char"])
 def test_sacrebleu_to_the_last_digit(tokenization):
     for said, golds in corpora():
         most = max(map(len, golds))

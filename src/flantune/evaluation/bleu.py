@@ -46,9 +46,9 @@ def check_tokenization(tokenization: Tokenization) -> None:
     if tokenization in ("flores101", "flores200"):
         model, url = _flores_model(tokenization)
         if not model.is_file():
-            what = f"{name} needs its SentencePiece model, which is not here"
+            what = f"{name} needs its SentencePiece model, and there is no {model}"
             hint = f"where there is a network: mkdir -p {model.parent} && curl -L -o {model} {url}; or use bleu:char"
-            raise EvaluationError(what, where=str(model), hint=hint)
+            raise EvaluationError(what, where="metrics", hint=hint)
 
 
 def _flores_model(tokenization: str) -> tuple[Path, str]:

@@ -76,7 +76,7 @@ class Reading:
     words: Callable[[str], Sequence[str]] | None = None
     needs_spaces: bool = False
     has_ascii_marks: bool = False
-    instead: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def helps(self, script: str) -> str:
         """What to use for a script."""

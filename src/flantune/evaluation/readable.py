@@ -88,6 +88,8 @@ def metric_findings(task: Measured, examples: Sequence[Example | Sample]) -> Ite
             continue
         if found is not None:
             yield from _findings(task, metric, found)
+        if name in ("f1", "mcc") and task.kind == "classification":
+            yield from _classes(task, name, examples)
 
 
 def check_readable(task: Task, examples: Sequence[Example]) -> None:
@@ -156,35 +158,47 @@ def _unread(reading: Reading, text: str) -> str:
 
 
 def _findings(task: Measured, metric: Metric, seen: Seen) -> Iterator[Finding]:
-    name, script = metric.name, script_name(seen.script)
-    instead = metric.reading.helps(seen.script)
+    script, instead = script_name(seen.script), metric.reading.helps(seen.script)
     use = f'use metrics = ["{instead}"]' if instead and " " not in instead else f"use {instead}"
+    share = f"{100 * seen.unread / max(seen.letters, 1):.0f}% of the letters of the references ({script})"
+    zeros = f"a perfect answer scores 0 by {metric.name} in {seen.blind} of {seen.looked_at} rows"
+    is_spaceless = seen.spaceless > _MOST_SPACELESS
     if seen.is_refused and seen.unread:
-        share = f"{100 * seen.unread / max(seen.letters, 1):.0f}% of the letters"
-        what = f"{name} does not read {share} of the references ({script}): a perfect answer scores 0"
-        what += f" in {seen.blind} of {seen.looked_at} rows"
-        yield _finding(task, "metric-cannot-read", what, hint=use, is_error=True)
+        yield _finding(task, _REFUSED, f"{metric.name} does not read {share}: {zeros}", hint=use, is_error=True)
+    elif seen.is_refused and metric.score is None:
+        hint = "use verbatim_match, which sees every character" if metric.reading.words else use
+        yield _finding(task, _REFUSED, f"{zeros}, first in row {seen.row}", hint=hint, is_error=True)
+    elif seen.is_refused and is_spaceless and metric.reading.needs_spaces:
+        what = f"{zeros}: no reference has four words that stand apart ({script})"
+        yield _finding(task, _REFUSED, what, hint=use, is_error=True)
     elif seen.is_refused:
-        yield _finding(task, "metric-cannot-read", *_too_short(metric, seen, use), is_error=True)
+        # Longer answers score something, so that it is no zero by construction; but the right ones do not.
+        hint = "use exact_match or token_f1 for answers this short"
+        yield _finding(task, _IN_PART, f"{zeros}: no reference has four words", hint=hint)
     elif seen.unread > max(_MOST_UNREAD * seen.letters, _FEWEST_LETTERS - 1):
-        share = f"{100 * seen.unread / seen.letters:.0f}% of the letters"
-        what = f"{name} does not read {share} of the references ({script}): these count for nothing"
-        yield _finding(task, "metric-reads-in-part", what, hint=use)
+        yield _finding(task, _IN_PART, f"{metric.name} does not read {share}: these count for nothing", hint=use)
     elif seen.blind:
-        what = f"a perfect answer scores 0 by {name} in {seen.blind} of {seen.looked_at} rows, first in row {seen.row}"
-        yield _finding(task, "metric-reads-in-part", what, hint=use if instead else "use exact_match beside it")
-    if seen.spaceless > _MOST_SPACELESS:
+        hint = use if instead else "use exact_match beside it"
+        yield _finding(task, _IN_PART, f"{zeros}, first in row {seen.row}", hint=hint)
+    if is_spaceless:
         yield from _without_spaces(task, metric, script, use)
 
 
-def _too_short(metric: Metric, seen: Seen, use: str) -> tuple[str, str]:
-    what = f"a perfect answer scores 0 by {metric.name} in {seen.blind} of {seen.looked_at} rows"
-    if metric.score is None:
-        hint = "use verbatim_match, which sees every character" if metric.reading.words else use
-        return f"{what}, first in row {seen.row}", hint
-    if seen.spaceless > _MOST_SPACELESS:
-        return f"{what}: no reference has four words that stand apart ({script_name(seen.script)})", use
-    return f"{what}: no reference has four words", "use exact_match or token_f1 for answers this short"
+_REFUSED, _IN_PART = "metric-cannot-read", "metric-reads-in-part"
+
+
+def _classes(task: Measured, name: str, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
+    """Classes that are no classes, or of which nothing can be said."""
+    sets = {tuple(sorted(example.options)) for example in examples}
+    if len(sets) > 1:
+        what = f"{name} counts an option by its place, and options differ from row to row: its classes mean nothing"
+        yield _finding(task, "classes-differ", what, hint="use accuracy")
+    golds = {example.references[0] for example in examples if example.references}
+    if name == "f1" and len(sets) == 1 and len(examples) > 1 and max(map(len, sets)) == 2:
+        second = examples[0].options[1]
+        if isinstance(examples[0], Example) and second not in golds:
+            what = f'f1 of two options is that of the second, "{second}", which none of {len(examples)} rows asks for'
+            yield _finding(task, "class-without-rows", what, hint="list the options the other way round, or add rows")
 
 
 def _without_spaces(task: Measured, metric: Metric, script: str, use: str) -> Iterator[Finding]:

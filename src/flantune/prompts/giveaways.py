@@ -1,8 +1,8 @@
 """Options that give the right answer away by how they are written: white space, place, length, case, a full stop.
 
-A model that is tuned on such rows learns the mark and not the task, and one that is measured on them may find it. What is
-looked at are marks that say nothing about the question; each must tell the right option nearly always, in so many rows
-that it is no chance.
+A model that is tuned on such rows learns the mark and not the task, and one that is measured on them may find it. What
+is looked at are marks that say nothing about the question; each must tell the right option nearly always, in so many
+rows that it is no chance.
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
-from flantune.errors import FlantuneError, TaskError
-from flantune.tasks.rows import MISSING_COLUMN, BadRow, BadRowNote, UnreadableRow, check_example
+from flantune.errors import FlantuneError, SourceError, TaskError
+from flantune.tasks.rows import MISSING_COLUMN, BadRow, BadRowNote, UnreadableRow, check_example, reason_lines
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.sources import MissingDataError
 from flantune.tasks.user_code import describe_exception
 from flantune.types import Example, Row, Task
-
 
 _MOST_BAD = 1_000
 """Bad rows after which nobody looks for a good one any more."""
@@ -37,9 +37,21 @@ def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
     """The first examples of a task, for a look at it; none when its data is not there.
 
     Raises:
-        SourceError: The data is there but cannot be read.
+        SourceError: The data is there but cannot be read, or every row of it is bad.
     """
-    return first_look(task, count=count).examples
+    look = first_look(task, count=count)
+    if look.bad and not look.examples:
+        counts = Counter(note.reason for note in look.bad)
+        lines = [f"all of the first {look.rows:,} rows are bad", *reason_lines(counts, look.bad)]
+        hint = "mend the rows, or the task file's columns; flantune tasks check reads every row"
+        raise SourceError("\n  ".join(lines), where=place_of_row(task, look.split, look.bad[0].row), hint=hint)
+    return look.examples
+
+
+def place_of_row(task: Task, split: str, row: int) -> str:
+    """The file that holds a row of a source split, or whatever its source says of where it lies."""
+    locate = getattr(task.source, "locate", None)
+    return str(locate(split, row) if callable(locate) else task.source.describe(split))
 
 
 def first_look(task: Task, *, count: int) -> FirstLook:

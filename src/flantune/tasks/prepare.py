@@ -18,8 +18,16 @@ from uuid import uuid4
 import pyarrow as pa
 
 from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
-from flantune.tasks.examples import adapt_row
-from flantune.tasks.rows import BROKEN_ENCODING, BROKEN_QUOTING, OUT_OF_RANGE, WRONG_COLUMNS, BadRow, BadRowNote
+from flantune.tasks.examples import adapt_row, place_of_row
+from flantune.tasks.rows import (
+    BROKEN_ENCODING,
+    BROKEN_QUOTING,
+    OUT_OF_RANGE,
+    WRONG_COLUMNS,
+    BadRow,
+    BadRowNote,
+    reason_lines,
+)
 from flantune.tasks.slices import SplitSlice, parse_slice, shared_rows
 from flantune.tasks.slots import slots_of
 from flantune.tasks.sources import MissingDataError
@@ -37,7 +45,7 @@ from flantune.tasks.user_code import fingerprint_of
 from flantune.types import Example, SplitRole, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _EXAMPLES, _SKIPPED, _SUMMARY = "examples.arrow", "skipped.arrow", "summary.json"
 _LEFTOVER_AGE_S = 24 * 3600
@@ -73,7 +81,7 @@ def prepare_task(task: Task, *, cache: Path, max_bad_share: float = 0.01, skip_m
         split = parse_slice(task.splits[role]).split
         _check_bad_share(task, split, report, max_bad_share)
         _check_not_empty(task, role, split, report)
-    _check_slots(task, next(iter(survey.stores.values()))[0])
+    check_slots(task, next(iter(survey.stores.values()))[0])
     return survey
 
 
@@ -288,12 +296,6 @@ def _check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share:
     )
 
 
-def place_of_row(task: Task, split: str, row: int) -> str:
-    """The file that holds a row of a source split, or whatever its source says of where it lies."""
-    locate = getattr(task.source, "locate", None)
-    return str(locate(split, row) if callable(locate) else task.source.describe(split))
-
-
 def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
     """How many rows are bad and where the first of each reason is, one line a reason."""
     bad = sum(report.bad.values())
@@ -301,16 +303,11 @@ def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
         f"{bad:,} of {report.raw_rows:,} rows of task {name}, split {report.split}, are bad"
         f" ({bad / report.raw_rows:.1%}; at most {max_bad_share:.1%} may be)"
     ]
-    return "\n  ".join([*lines, *_reasons(report)])
-
-
-def _reasons(report: SplitReport) -> Iterator[str]:
-    for reason, count in report.bad.items():
-        note = next(note for note in report.first_bad if note.reason == reason)
-        yield f"{count:,} × {reason}, first in row {note.row} (counted from 0): {note.detail}"
+    return "\n  ".join([*lines, *reason_lines(report.bad, report.first_bad)])
 
 
 def bad_rows_hint(reason: str) -> str:
+    """What to do about rows that are bad for this reason."""
     hints = {
         WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
         BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
@@ -327,16 +324,23 @@ def _check_not_empty(task: Task, role: SplitRole, split: str, report: SplitRepor
     if report.kept:
         return
     dropped = f"; {report.dropped:,} were dropped on purpose" if report.dropped else ""
-    lines = [f"task {task.name}: no example is left of its {report.raw_rows:,} rows{dropped}", *_reasons(report)]
-    first = min(report.first_bad, key=lambda note: note.row) if report.first_bad else None
+    what = f"task {task.name}: no example is left of its {report.raw_rows:,} rows{dropped}"
+    if not report.first_bad:
+        raise SourceError(what, where=report.source, hint=f"mend or remove splits.{role} in {_origin(task)}")
+    first = min(report.first_bad, key=lambda note: note.row)
     raise SourceError(
-        "\n  ".join(lines),
-        where=place_of_row(task, split, first.row) if first else report.source,
-        hint=bad_rows_hint(first.reason) if first else f"mend or remove splits.{role} in {_origin(task)}",
+        "\n  ".join([what, *reason_lines(report.bad, report.first_bad)]),
+        where=place_of_row(task, split, first.row),
+        hint=bad_rows_hint(first.reason),
     )
 
 
-def _check_slots(task: Task, example: Example) -> None:
+def check_slots(task: Task, example: Example) -> None:
+    """Makes sure that an example has whatever the templates ask for.
+
+    Raises:
+        TaskError: A template asks for a field that it has not.
+    """
     known = (*example.fields, "options", "answer")
     for template in task.templates:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -49,6 +49,18 @@ class BadRowNote:
     reason: str
     row: int
     detail: str
+
+
+def reason_lines(counts: Mapping[str, int], notes: Sequence[BadRowNote]) -> Iterator[str]:
+    """Each reason with its count and its first row, one line a reason.
+
+    Args:
+        counts: Reason → bad rows.
+        notes: The first of them, at least one a reason.
+    """
+    for reason, count in counts.items():
+        first = next(note for note in notes if note.reason == reason)
+        yield f"{count:,} × {reason}, first in row {first.row} (counted from 0): {first.detail}"
 
 
 class UnreadableRow(Mapping[str, Any]):
