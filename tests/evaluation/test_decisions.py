@@ -19,6 +19,11 @@ def grades(seed: int, rows: int = 40, levels: int = 6) -> np.ndarray:
     return np.stack([truth, said], axis=1).astype(float)
 
 
+def of(options: int, pairs) -> np.ndarray:
+    """Decisions among so many options."""
+    return np.array([(*pair, options) for pair in pairs], dtype=float)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_correlations_are_those_of_scipy(seed):
     pairs = grades(seed)
@@ -29,7 +34,7 @@ def test_correlations_are_those_of_scipy(seed):
 
 @pytest.mark.parametrize("score", [pearson, spearman, matthews, class_f1])
 def test_weights_are_repetitions(score):
-    pairs = grades(3)
+    pairs = of(6, grades(3)) if score is class_f1 else grades(3)
     weights = np.random.default_rng(1).multinomial(len(pairs), [1 / len(pairs)] * len(pairs), size=30)
     together = score(pairs, weights.astype(float))
     for weight, ours in zip(weights, together, strict=True):
@@ -62,6 +67,76 @@ def test_matthews_by_hand():
     assert matthews(pairs, np.ones((1, 100)))[0] == pytest.approx(by_hand)
     # On two classes it is Pearson's correlation of the 0/1 columns.
     assert matthews(pairs, np.ones((1, 100)))[0] == pytest.approx(pearson(pairs, np.ones((1, 100)))[0])
+
+
+def macro_f1(gold, said, classes) -> float:
+    """Written down again in sets."""
+    scores = []
+    for one in classes:
+        wanted, chosen = {i for i, g in enumerate(gold) if g == one}, {i for i, s in enumerate(said) if s == one}
+        scores.append(2 * len(wanted & chosen) / (len(wanted) + len(chosen)))
+    return sum(scores) / len(scores)
+
+
+def f1(options: int, gold, said, weights=None) -> float:
+    once = np.ones((1, len(gold))) if weights is None else np.array([weights], dtype=float)
+    return float(class_f1(of(options, zip(gold, said, strict=True)), once)[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "gold", "said", "classes"),
+    [
+        # Of three or more options only the first two occur: still a mean, never the F1 of the second.
+        (3, [1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [0, 1]),
+        (4, [0, 1, 1, 0], [1, 1, 1, 0], [0, 1]),
+        (5, [0, 0, 0], [0, 0, 1], [0]),
+        (3, [1, 1, 1], [1, 1, 0], [1]),
+        # A class that is chosen and never asked for is no class of its own: it costs those that were asked for.
+        (3, [0, 0, 1, 1], [0, 2, 1, 2], [0, 1]),
+        (7, [0, 3, 6, 6], [0, 3, 6, 5], [0, 3, 6]),
+        (6, [5, 5, 4], [0, 1, 4], [4, 5]),
+    ],
+)
+def test_macro_f1_has_one_formula_whatever_occurs(options, gold, said, classes):
+    assert f1(options, gold, said) == pytest.approx(macro_f1(gold, said, classes))
+
+
+@pytest.mark.parametrize(
+    ("gold", "said"), [([0, 0, 0], [0, 0, 0]), ([0, 0], [0, 1]), ([1, 1], [1, 0]), ([0, 1, 1], [1, 1, 0])]
+)
+def test_of_two_options_it_is_always_the_second_that_counts(gold, said):
+    hits = sum(g == s == 1 for g, s in zip(gold, said, strict=True))
+    total = sum(gold) + sum(said)
+    assert f1(2, gold, said) == pytest.approx(2 * hits / total if total else 0.0)
+
+
+def test_what_a_model_says_changes_no_denominator():
+    """Two models that are right on the same rows, and wrong in another way, score the same."""
+    gold = [0, 0, 0, 1, 1, 1]
+    wrong_inside = [0, 0, 1, 1, 1, 0]
+    wrong_outside = [0, 0, 2, 1, 1, 3]
+    assert f1(4, gold, wrong_inside) == pytest.approx(2 / 3)
+    assert f1(4, gold, wrong_outside) == pytest.approx(0.8)
+    assert f1(4, gold, wrong_outside) > f1(4, gold, wrong_inside)
+
+
+def test_rows_with_fewer_options_do_not_change_the_formula():
+    """The largest number of options says how many classes there are."""
+    decisions = np.array([[0, 0, 2], [1, 0, 2], [1, 1, 3], [0, 0, 3]], dtype=float)
+    assert class_f1(decisions, np.ones((1, 4)))[0] == pytest.approx(macro_f1([0, 1, 1, 0], [0, 0, 1, 0], [0, 1]))
+
+
+def test_replicates_go_by_the_same_formula_for_both_models():
+    """A replicate that draws no row of class 2 averages the others, whether or not a model says 2 in it."""
+    gold, weights = [0, 1, 2], [1, 2, 0]
+    assert f1(3, gold, [0, 1, 2], weights) == 1.0
+    assert f1(3, gold, [2, 1, 2], weights) == pytest.approx((0 + 1) / 2)
+    # Binary, no row of class 1 drawn: nothing of it was found.
+    assert f1(2, [0, 1], [0, 1], [1, 0]) == 0.0
+
+
+def test_a_row_without_a_right_option_costs_the_class_that_was_chosen():
+    assert f1(3, [-1, 0, 1], [0, 0, 1]) == pytest.approx((2 / 3 + 1) / 2)
 
 
 def plain_distance(one: str, other: str) -> int:

@@ -69,8 +69,9 @@ def test_normalizing_twice_changes_nothing_but_articles_laid_bare(text):
         ("no no no", ["no"], 0.0, 0.5),
         ("cat", ["dog"], 0.0, 0.0),
         ("", ["dog"], 0.0, 0.0),
-        # SQuAD's script finds no common word in two answers without words.
-        ("the", ["a"], 1.0, 0.0),
+        # To SQuAD's script both are nothing, and so the same.
+        ("the", ["a"], 0.0, 0.0),
+        ("A", ["a"], 1.0, 1.0),
         ("anything", [], 0.0, 0.0),
     ],
 )
@@ -153,10 +154,10 @@ def test_f1_of_two_options_is_that_of_the_second():
 
 def test_f1_of_three_options_is_the_mean_of_their_f1():
     f1 = find_metric("f1", "classification")
-    notes = np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 2.0], [2.0, 2.0]])
+    notes = np.array([[0.0, 0.0, 3.0], [1.0, 1.0, 3.0], [1.0, 2.0, 3.0], [2.0, 2.0, 3.0]])
     assert f1.score is not None
     assert f1.score(notes, np.ones((1, 4)))[0] == pytest.approx((1.0 + 2 / 3 + 2 / 3) / 3)
-    # A replicate in which option 0 neither occurs nor is chosen averages the other two.
+    # A replicate that asks for option 0 nowhere averages the other two.
     assert f1.score(notes, np.array([[0.0, 1.0, 1.0, 1.0]]))[0] == pytest.approx((2 / 3 + 2 / 3) / 2)
 
 
@@ -167,7 +168,9 @@ def test_an_unknown_metric_is_named_with_its_task():
     assert "accuracy" in caught.value.hint
 
 
-NEEDS_A_TOKENIZER = {"instruction_rougeL_xlingual"}
+NEEDS_A_TOKENIZER = {
+    "instruction_rougeL_xlingual", "bleu:ja-mecab", "bleu:ko-mecab", "bleu:flores101", "bleu:flores200",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n in metric_names("generation") if n not in NEEDS_A_TOKENIZER])

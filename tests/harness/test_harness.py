@@ -461,7 +461,7 @@ def _check_samples(export, *, rows) -> None:
     assert len(first["resps"]) == 2 and first["resps"][0][0][0] == first["filtered_resps"][0][0]
     assert float(first["filtered_resps"][0][0]) < 0 and first["filtered_resps"][0][1] in {"True", "False"}
     assert first["metrics"] == ["acc", "acc_norm", "mcc"] and first["acc"] in {0.0, 1.0} and first["filter"] == "none"
-    assert first["mcc"][0] == int(first["target"]) and first["mcc"][1] in range(2)
+    assert len(first["mcc"]) == 2 and first["mcc"][0] == int(first["target"]) and first["mcc"][1] in range(2)
     assert {"doc_hash", "prompt_hash", "target_hash"} <= set(first)
     (file,) = export.rglob("samples_sums_*.jsonl")
     lines = [json.loads(line) for line in file.read_text().splitlines()]

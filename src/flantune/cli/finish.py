@@ -36,10 +36,13 @@ def tell(finished: Run) -> None:
 
     from flantune.report.console import results_table
     from flantune.report.results import parse_results
-    from flantune.report.verdict import headline
+    from flantune.report.verdict import headline, metric_notes
 
+    results = parse_results(finished.results)
     RichConsole().print(results_table(finished.results))
-    click.echo(headline(parse_results(finished.results)))
+    click.echo(headline(results))
+    for task, note in metric_notes(results):
+        click.echo(f"note: {task}: {note}")
     click.echo(f"report:  {finished.folder / 'report.html'}")
     click.echo(f"results: {finished.folder / 'results.json'}")
     click.echo("next:    open the report in a browser")

@@ -31,22 +31,26 @@ def command() -> None:
 @options.as_json("the findings")
 def lint(run_file: Path, rows: int, as_json: bool) -> None:
     """Lint the templates of RUN_FILE's tasks, or of one task file: slots, white space, duplicates, leaks, options."""
-    from flantune.prompts.lint import lint_task
     from flantune.report.numbers import plural
-    from flantune.tasks.examples import first_examples
+    from flantune.task_check import finding_lines, lint_with_rows
 
     tasks = _tasks_of(run_file)
-    findings = [finding for task in tasks for finding in lint_task(task, first_examples(task, count=rows))]
+    linted = [lint_with_rows(task, rows=rows) for task in tasks]
+    findings = [finding for one in linted for finding in one.findings]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
     else:
-        for finding in findings:
-            click.echo(f"{finding.task}/{finding.template}: {finding.severity}: {finding.rule}: {finding.message}")
+        for line in (line for finding in findings for line in finding_lines(finding)):
+            click.echo(line)
         templates = sum(len(task.templates) for task in tasks)
         click.echo(
             f"{plural(len(findings), 'finding')} in {plural(templates, 'template')} of {plural(len(tasks), 'task')}",
             err=True,
         )
+        if without := sum(not one.has_rows for one in linted):
+            click.echo(
+                f"note: the data of {plural(without, 'task')} is not here, so rules on rows said nothing", err=True
+            )
     click.get_current_context().exit(1 if any(finding.severity == "error" for finding in findings) else 0)
 
 

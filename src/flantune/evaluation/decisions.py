@@ -1,6 +1,6 @@
 """Scores of many decisions together: F1, Matthews' and the two correlations, for any number of bootstrap replicates.
 
-Each takes decisions [n, 2], of which the first column is the truth and the second what the model says, and weights
+Each takes decisions [n, k], of which the first column is the truth and the second what the model says, and weights
 [replicates, n] that say how often each decision counts; it gives one score a replicate.
 """
 
@@ -14,21 +14,35 @@ Integers = NDArray[np.intp]
 
 
 def class_f1(decisions: Floats, weights: Floats) -> Floats:
-    """F1 of class 1 when there are two classes, as GLUE scores MRPC and QQP, and MultiRC its F1a.
+    """F1 of class 1 when the task has two classes, as GLUE scores MRPC and QQP, and MultiRC its F1a.
 
-    With more classes: the mean of each one's F1 (macro), over classes that occur in the replicate.
+    With more classes: the plain mean of each one's F1 (macro), over the classes that some row asks for. A class that
+    no row asks for has no F1; choosing it costs the class that was asked for. So the formula depends on the task and
+    on the rows, never on what a model says, and two models are always measured by the same one. A replicate averages
+    over the classes that its rows ask for, which are the same for both models.
 
-    >>> class_f1(np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]), np.ones((1, 3))).round(3)
+    Args:
+        decisions: Truth, choice and number of options of each row, shape [n, 3]. Where rows have different numbers of
+            options, the largest one says how many classes there are, and a class is a place among the options. A truth
+            below zero is a row without a right option: choosing a class there costs that class.
+        weights: Shape [replicates, n].
+
+    >>> class_f1(np.array([[1.0, 1.0, 2.0], [1.0, 0.0, 2.0], [0.0, 0.0, 2.0]]), np.ones((1, 3))).round(3)
+    array([0.667])
+    >>> class_f1(np.array([[1.0, 1.0, 3.0], [1.0, 0.0, 3.0], [0.0, 0.0, 3.0]]), np.ones((1, 3))).round(3)
+    array([0.667])
+    >>> class_f1(np.array([[0.0, 0.0, 3.0], [0.0, 2.0, 3.0]]), np.ones((1, 2))).round(3)
     array([0.667])
     """
-    classes = np.unique(decisions)
-    if classes.max() <= 1:
-        classes = np.array([1.0])
-    is_gold, is_chosen = decisions[:, :1] == classes, decisions[:, 1:] == classes
-    hits = weights @ (is_gold & is_chosen)
-    total = weights @ (is_gold.astype(np.float64) + is_chosen)
+    truth, choice, options = (decisions[:, at : at + 1] for at in range(3))
+    is_binary = options.max(initial=2.0) <= 2.0
+    classes = np.array([1.0]) if is_binary else np.unique(truth[truth >= 0.0])
+    is_gold, is_chosen = (truth == classes).astype(np.float64), (choice == classes).astype(np.float64)
+    asked, hits = weights @ is_gold, weights @ (is_gold * is_chosen)
+    total = asked + weights @ is_chosen
     scores = np.divide(2.0 * hits, total, out=np.zeros_like(total), where=total > 0)
-    return np.asarray(scores.sum(axis=1) / np.maximum((total > 0).sum(axis=1), 1))
+    counts = (asked > 0) | is_binary
+    return np.asarray((scores * counts).sum(axis=1) / np.maximum(counts.sum(axis=1), 1))
 
 
 def matthews(decisions: Floats, weights: Floats) -> Floats:
@@ -39,7 +53,7 @@ def matthews(decisions: Floats, weights: Floats) -> Floats:
     >>> matthews(np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]), np.ones((1, 4))).round(4)
     array([0.5774])
     """
-    classes = np.unique(decisions)
+    classes = np.unique(decisions[:, :2])
     is_gold, is_chosen = ((decisions[:, at : at + 1] == classes).astype(np.float64) for at in (0, 1))
     gold, chosen = weights @ is_gold, weights @ is_chosen
     hits, count = weights @ (is_gold * is_chosen).sum(axis=1), weights.sum(axis=1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from flantune.evaluation.normalizers import single_spaced, without_articles
+from flantune.evaluation.normalizers import Normalizer, folded, single_spaced, without_articles
 
 _BETWEEN_WORDS = re.compile("[ -]")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -51,7 +51,9 @@ def _spans(reference: str, references: Sequence[str]) -> list[str]:
 
 def _score(prediction: str, wanted: Sequence[str]) -> DropScore:
     said = prediction.split(", ") if len(wanted) > 1 else [prediction]
-    said_texts, wanted_texts = ([_normalize(span) for span in spans] for spans in (said, wanted))
+    # By the script, silence would be right where a span is nothing but an article or punctuation.
+    normalize = _DROP.for_references(wanted)
+    said_texts, wanted_texts = ([normalize(span) for span in spans] for spans in (said, wanted))
     is_same = set(said_texts) == set(wanted_texts) and len(said_texts) == len(wanted_texts)
     return DropScore(exact_match=float(is_same), f1=_f1_of_spans(said_texts, wanted_texts))
 
@@ -76,12 +78,20 @@ def _f1(said: set[str], wanted: set[str]) -> float:
 
 def _normalize(text: str) -> str:
     """Word by word: lower case, no punctuation except in numbers, numbers as floats, no articles."""
-    return single_spaced(" ".join(map(_normalize_word, _BETWEEN_WORDS.split(text.lower()))))
+    return _with_articles(text, without_articles)
 
 
-def _normalize_word(word: str) -> str:
+def _with_articles(text: str, drop: Callable[[str], str] = str) -> str:
+    words = (single_spaced(drop(_bare(word))) for word in _BETWEEN_WORDS.split(text.lower()))
+    return single_spaced(" ".join(words))
+
+
+def _bare(word: str) -> str:
     bare = word if _is_number(word) else word.translate(_PUNCTUATION)
-    return single_spaced(without_articles(str(float(bare)) if _is_number(bare) else bare))
+    return str(float(bare)) if _is_number(bare) else bare
+
+
+_DROP = Normalizer((_normalize, _with_articles, folded))
 
 
 def _is_number(text: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -77,6 +79,56 @@ def normalize_instruction_answer(text: str) -> str:
     'the answer a'
     """
     return single_spaced(without_punctuation(lower_case(text)))
+
+
+def _trivia_with_articles(text: str) -> str:
+    return single_spaced(lower_case(text).translate(_TRIVIA_PUNCTUATION))
+
+
+def folded(text: str) -> str:
+    """The text itself, but for case and white space: what is left to compare by where nothing else leaves anything.
+
+    >>> folded("  +  "), folded("STRASSE") == folded("Straße")
+    ('+', True)
+    """
+    return single_spaced(text.casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Normalizer:
+    """How one metric normalizes, in such a way that an answer which is there never turns into nothing.
+
+    To SQuAD's normalizer "A", "+" and "The" are nothing, so that silence would equal them. Where a reference vanishes,
+    it is compared by the next way that leaves something of it: with its articles, at last with its punctuation.
+
+    Attributes:
+        ways: The metric's own way first, then ever gentler ones; the last takes nothing but case and white space away.
+    """
+
+    ways: tuple[Callable[[str], str], ...]
+
+    def for_references(self, references: Iterable[str]) -> Callable[[str], str]:
+        """The first way that leaves something of each of these texts that has something.
+
+        >>> SQUAD.for_references(["The Nile"])("the nile!"), SQUAD.for_references(["A"])("A.")
+        ('nile', 'a')
+        """
+        wanted = [text for text in references if text.strip()]
+        return next((way for way in self.ways if all(way(text) for text in wanted)), self.ways[-1])
+
+    def key(self, text: str) -> str:
+        """A text by the first way that leaves something of it: equal for texts that say the same.
+
+        >>> SQUAD.key("The Nile."), SQUAD.key("The"), SQUAD.key("?"), SQUAD.key("")
+        ('nile', 'the', '?', '')
+        """
+        return next((kept for way in self.ways if (kept := way(text))), "")
+
+
+SQUAD = Normalizer((normalize_answer, normalize_instruction_answer, folded))
+TRIVIA = Normalizer((normalize_trivia, _trivia_with_articles, folded))
+INSTRUCTIONS = Normalizer((normalize_instruction_answer, folded))
+VERBATIM = Normalizer((str.strip,))
 
 
 def cut_like_flan(text: str) -> str:

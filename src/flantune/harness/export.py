@@ -271,7 +271,7 @@ def _value(one: HarnessPart, scores: PartScores, at: int, metric: str, line: Jso
     if isinstance(grader, HarnessCodeGrader) and metric.partition(",")[0] in grader.made:
         return grader.item(scores.notes[metric][at][0])
     if one.part.answering == "options":
-        return [int(number) for number in scores.notes[metric][at]]
+        return [int(number) for number in scores.notes[metric][at][:2]]  # truth and choice
     return [line["target"], line["filtered_resps"][0]]
 
 

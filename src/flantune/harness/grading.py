@@ -63,7 +63,7 @@ class HarnessOptionGrader:
         """All metrics of one question."""
         golds = self.golds[sample.row]
         chosen, values = self._values(sample)
-        decision = (float(golds[0]) if golds else -1.0, float(chosen["acc"]))
+        decision = (float(golds[0]) if golds else -1.0, float(chosen["acc"]), float(len(sample.options)))
         return Grade(
             metrics={f"{name},none": values[name] for name in self.names if name in values},
             answer=sample.options[chosen["acc"]],
