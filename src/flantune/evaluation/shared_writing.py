@@ -13,7 +13,8 @@ from flantune.models.generate import write
 if TYPE_CHECKING:
     from flantune.evaluation.store import ScoreStore
     from flantune.models.load import LanguageModel
-    from flantune.packing.encode import Codec, Encoded
+    from flantune.packing.encode import Codec
+    from flantune.packing.encoded import Encoded
     from flantune.types import Prompt
 
 # Prompts written to by one process before the next piece; what they share is read once a piece.
