@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from flantune.tasks.store import PreparedTask
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
-_PROTOCOL_VERSION = 3
+_PROTOCOL_VERSION = 4
 
 # The choices of a codec that decide on samples.
 _KNOBS = (

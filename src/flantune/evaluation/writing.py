@@ -25,7 +25,7 @@ Backend = Literal["transformers", "vllm"]
 """What does the writing: flantune's own loop over the model, or vLLM."""
 
 # Part of every key: raise it when the same tokens and weights would give other answers.
-_VERSION = 2
+_VERSION = 3
 _KEEP_EVERY_SECONDS = 2.0
 
 
@@ -109,7 +109,7 @@ def write_answers(
         seed=seed,
         stop=stop,
         is_done=(lambda text: is_complete(text, until)) if until else None,
-        eos_token=codec.eos_token,
+        end_tokens=(codec.eos_token,),
     )
     scope = _scope(lm, decoding, until, fingerprint) if store is not None else ""
     keys = {(at, n): content_key(f"{scope} {n}", ids) for at, ids in inputs for n in range(samples)}
@@ -188,6 +188,7 @@ def _as_written(value: JsonValue) -> Written:
 def _scope(lm: LanguageModel, decoding: Decoding, until: Rules, fingerprint: str | None) -> str:
     """Everything but the tokens that decides on an answer."""
     from flantune.evaluation.scoring import model_fingerprint
+    from flantune.models.endings import end_tokens
 
     named = {
         "written": _VERSION,
@@ -197,6 +198,6 @@ def _scope(lm: LanguageModel, decoding: Decoding, until: Rules, fingerprint: str
         "seed": decoding.seed if decoding.temperature > 0.0 else None,
         "stop": decoding.stop,
         "until": [(rule.pattern, rule.closed, rule.form) for rule in until],
-        **({} if decoding.eos_token in (None, lm.tokenizer.eos_token_id) else {"eos_token": decoding.eos_token}),
+        "ends": end_tokens(lm, decoding),
     }
     return json.dumps(named, sort_keys=True)

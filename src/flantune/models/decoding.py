@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -34,7 +34,8 @@ class Decoding:
         stop: Texts that end the answer where they begin. They are found across the borders of tokens.
         is_done: Says of the text so far whether the rest can be spared, say because an answer stands in it already;
             asked after each token. None: never.
-        eos_token: The token that ends an answer, say a chat template's end of a turn; None: the tokenizer's.
+        end_tokens: Tokens that end an answer besides those of the model (``models.endings``), say a chat template's end
+            of a turn.
     """
 
     max_new_tokens: int
@@ -42,7 +43,7 @@ class Decoding:
     seed: int = 0
     stop: tuple[str, ...] = ()
     is_done: Callable[[str], bool] | None = None
-    eos_token: int | None = None
+    end_tokens: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -160,9 +161,9 @@ class Row:
         """Positions that its inputs and what was written take."""
         return len(self.inputs) + len(self.tokens)
 
-    def add(self, token: int, *, eos_token: int) -> Finish | None:
+    def add(self, token: int, *, end_tokens: Collection[int]) -> Finish | None:
         """Takes the next token; the reason to stop, if there is one."""
-        if token == eos_token:
+        if token in end_tokens:
             return "eos"
         self.tokens.append(token)
         if self.watch is not None and self.watch.push(token):

@@ -13,6 +13,7 @@ from flantune.models.decoding import Continuation, Decoding, Finish, Row, TextWa
 from flantune.models.generation_check import writing_method
 from flantune.models.sampling import draw_key
 from flantune.models.writers import Method, write_rows
+from flantune.packing.tokenize import decode
 
 if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
@@ -120,7 +121,7 @@ def _text(lm: LanguageModel, row: Row, finish: Finish, decoding: Decoding) -> st
 
 
 def _decoded(lm: LanguageModel, tokens: Sequence[int]) -> str:
-    return str(lm.tokenizer.decode(list(tokens), skip_special_tokens=True))
+    return decode(lm.tokenizer, tokens)
 
 
 def _room(lm: LanguageModel, length: int) -> int:

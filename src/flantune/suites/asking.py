@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from flantune.scoring_protocols import ScoringProtocol
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
-_VERSION = 2
+_VERSION = 3
 _WAVE = 4096
 _DEFAULT_INPUT_TOKENS = 2048
 _LONGEST_OPTION = 512
