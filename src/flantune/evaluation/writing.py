@@ -64,6 +64,7 @@ def write_answers(
     codec: Codec,
     max_new_tokens: int,
     stop: tuple[str, ...] = (),
+    spared: int = 0,
     samples: int = 1,
     temperature: float = 0.0,
     seed: int = 0,
@@ -83,6 +84,7 @@ def write_answers(
         codec: Turns prompts into tokens.
         max_new_tokens: Longest answer.
         stop: Texts that end an answer where they begin.
+        spared: So many of them an answer may hold before the next one ends it.
         samples: Answers to each prompt. Without temperature all are the same.
         temperature: 0 is greedy.
         seed: Names the draws: the same seed, prompt and sample give the same answer, whatever else is asked.
@@ -108,6 +110,7 @@ def write_answers(
         temperature=temperature,
         seed=seed,
         stop=stop,
+        spared=spared,
         is_done=(lambda text: is_complete(text, until)) if until else None,
         end_tokens=(codec.eos_token,),
     )
@@ -197,6 +200,7 @@ def _scope(lm: LanguageModel, decoding: Decoding, until: Rules, fingerprint: str
         "temperature": decoding.temperature,
         "seed": decoding.seed if decoding.temperature > 0.0 else None,
         "stop": decoding.stop,
+        "spared": decoding.spared,
         "until": [(rule.pattern, rule.closed, rule.form) for rule in until],
         "ends": end_tokens(lm, decoding),
     }

@@ -100,7 +100,7 @@ def write(
 def _row(lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int) -> Row:
     watch = None
     if decoding.stop or decoding.is_done is not None:
-        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, is_done=decoding.is_done)
+        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared, is_done=decoding.is_done)
     return Row(
         prompt=prompt,
         sample=sample,
@@ -115,8 +115,8 @@ def _text(lm: LanguageModel, row: Row, finish: Finish, decoding: Decoding) -> st
     """The whole text, decoded once; what the watch saw of it decides where decoding in one piece would differ."""
     text = _decoded(lm, row.tokens)
     if finish == "stop" and row.watch is not None and decoding.stop:
-        cut = cut_at_stop(text, decoding.stop)
-        return cut if len(cut) < len(text) else cut_at_stop(row.watch.text, decoding.stop)
+        cut = cut_at_stop(text, decoding.stop, spared=decoding.spared)
+        return cut if len(cut) < len(text) else cut_at_stop(row.watch.text, decoding.stop, spared=decoding.spared)
     return text
 
 
