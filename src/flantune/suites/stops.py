@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from flantune.suites.suite import Part
 
 
-def cut_golds(parts: Sequence[Part]) -> Iterator[str]:
-    """A sentence for each part in which writing ends before a right answer does: such an answer cannot be given.
+def with_cut_golds(part: Part) -> Part:
+    """The part, with a note where writing ends before a right answer does: such an answer cannot be given.
 
     The stop texts are those of the benchmark or of the task file, and stay as they are: other programs ask likewise.
     """
-    for part in parts:
-        if part.answering != "text" or not part.stop:
-            continue
-        asked = [prompt for prompt in part.prompts if prompt.references]
-        cut = [prompt for prompt in asked if all(_holds(gold, part.stop) for gold in prompt.references)]
-        if cut:
-            held = next(stop for stop in part.stop if stop in cut[0].references[0].strip())
-            yield (
-                f"{part.key}: writing stops at {held!r}, which {len(cut):,} of {len(asked):,} right answers hold "
-                f"(first in row {cut[0].row}): such an answer is cut and counted as wrong"
-            )
+    if part.answering != "text" or not part.stop:
+        return part
+    asked = [prompt for prompt in part.prompts if prompt.references]
+    cut = [prompt for prompt in asked if all(_held(gold, part.stop) for gold in prompt.references)]
+    if not cut:
+        return part
+    note = (
+        f"writing stops at {_held(cut[0].references[0], part.stop)!r}, which {len(cut):,} of {len(asked):,} right "
+        f"answers hold (first in row {cut[0].row}): such an answer is cut, and counts as wrong where all of it is wanted"
+    )
+    return replace(part, notes=(*part.notes, note))
 
 
-def _holds(gold: str, stops: Sequence[str]) -> bool:
-    return any(stop in gold.strip() for stop in stops)
+def _held(gold: str, stops: Sequence[str]) -> str:
+    """The first stop text within an answer; empty without one."""
+    return next((stop for stop in stops if stop in gold.strip()), "")
