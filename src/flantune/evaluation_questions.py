@@ -11,6 +11,7 @@ from flantune.config import RunConfig
 from flantune.errors import ConfigError
 from flantune.evaluation_request import EvaluationRequest, check_drawn
 from flantune.suites.catalog import choose_parts, missing_lines
+from flantune.suites.stops import with_cut_golds
 from flantune.suites.suite import MissingPart, Part, SuiteData
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def read_questions(request: EvaluationRequest) -> Questions:
     prepared, left_out = _tasks(request)
     missing = (*missing, *left_out)
     _check_names(parts, harness)
-    parts = (*parts, *(one.part for one in harness))
+    parts = tuple(with_cut_golds(part) for part in (*parts, *(one.part for one in harness)))
     check_drawn(request, parts)
     if not parts and not prepared:
         hint = "name a --suite, --tasks, a --collection or a --harness file"

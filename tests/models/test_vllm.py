@@ -39,7 +39,7 @@ def seen(monkeypatch, lm):
 
         def generate(self, prompts, parameters, *, use_tqdm):
             seen.prompts, seen.parameters = prompts, parameters
-            ends = [([9, eos], "stop", None), ([9, 10], "length", None), ([9, 11], "stop", "\n\n")]
+            ends = [([9, eos], "stop", None), ([9, 10], "length", None), ([9, 13], "stop", "\n\n")]
             for at, _ in enumerate(prompts):
                 outputs = [
                     SimpleNamespace(token_ids=ids, text=f"t{at}", finish_reason=reason, stop_reason=stop)
@@ -54,17 +54,18 @@ def seen(monkeypatch, lm):
 
 
 def test_settings_arrive_under_vllms_names(lm, seen):
-    decoding = Decoding(max_new_tokens=7, temperature=0.5, seed=3, stop=("\n\n",), eos_token=lm.tokenizer.eos_token_id)
+    decoding = Decoding(max_new_tokens=7, temperature=0.5, seed=3, stop=("\n\n",), end_tokens=(11,))
+    lm.model.generation_config.eos_token_id = [12, lm.tokenizer.eos_token_id]
     found = list(vllm_writer(lm)(lm, INPUTS, decoding, samples=3, batch_tokens=100))
     assert seen.engine["dtype"] == "float32"
     assert seen.vocabulary == len(lm.tokenizer)
     assert seen.prompts == [{"prompt_token_ids": [5, 6, 7]}, {"prompt_token_ids": [8]}]
     assert vars(seen.parameters) == {
         "n": 3, "temperature": 0.5, "max_tokens": 7, "stop": ["\n\n"],
-        "stop_token_ids": [lm.tokenizer.eos_token_id], "seed": 3, "skip_special_tokens": True,
+        "stop_token_ids": sorted([lm.tokenizer.eos_token_id, 11, 12]), "seed": 3, "skip_special_tokens": True,
     }  # fmt: skip
     assert [(one.index, one.sample, one.finish, one.tokens) for one in found[:3]] == [
-        (0, 0, "eos", (9,)), (0, 1, "length", (9, 10)), (0, 2, "stop", (9, 11)),
+        (0, 0, "eos", (9,)), (0, 1, "length", (9, 10)), (0, 2, "stop", (9, 13)),
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from transformers import GenerationConfig
 from flantune.errors import ModelError
 from flantune.models import writers
 from flantune.models.decoding import Decoding, TextWatch, cut_at_stop
+from flantune.models.endings import end_tokens
 from flantune.models.generate import generate, write
 from flantune.models.generation_check import writing_method
 from flantune.models.sampling import choose_tokens, draw_key
@@ -29,14 +30,14 @@ def some_inputs(vocabulary, lengths=(5, 17, 9, 9, 30, 2, 21, 3, 12)):
 def hugging_face(lm, inputs, steps, **settings):
     """What transformers' own generate writes after one input."""
     config = GenerationConfig(
-        do_sample=False, num_beams=1, max_new_tokens=steps, pad_token_id=0, eos_token_id=lm.tokenizer.eos_token_id,
+        do_sample=False, num_beams=1, max_new_tokens=steps, pad_token_id=0, eos_token_id=list(end_tokens(lm)),
         decoder_start_token_id=getattr(lm.model.config, "decoder_start_token_id", None), **settings,
     )  # fmt: skip
     ids = torch.from_numpy(inputs).long()[None]
     found = lm.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)[0].tolist()
     found = found[1:] if lm.family == "encoder-decoder" else found[len(inputs) :]
-    eos = lm.tokenizer.eos_token_id
-    return found[: found.index(eos)] if eos in found else found
+    ends = [at for at, token in enumerate(found) if token in end_tokens(lm)]
+    return found[: ends[0]] if ends else found
 
 
 @contextmanager
@@ -277,7 +278,7 @@ def test_a_turn_may_end_with_another_token_than_end_of_sequence(lm):
     inputs = some_inputs(len(lm.tokenizer))
     whole = generate(lm, inputs, max_new_tokens=STEPS)
     end = max(whole, key=len)[STEPS // 2]
-    for one in write(lm, inputs, Decoding(max_new_tokens=STEPS, eos_token=end)):
+    for one in write(lm, inputs, Decoding(max_new_tokens=STEPS, end_tokens=(end,))):
         before = whole[one.index]
         if end in before:
             assert (list(one.tokens), one.finish) == (before[: before.index(end)], "eos")

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from flantune.config import PromptSettings
 from flantune.errors import ModelError, TemplateError
 from flantune.models.scratch import train_tokenizer
 from flantune.packing.arrays import pack_decoder_only
-from flantune.packing.chat import ChatFrame, chat_frame, chat_tokens
+from flantune.packing.chat import chat_tokens, turn_ends
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.types import Exemplar, Prompt
@@ -169,15 +170,76 @@ def test_options_and_open_questions_are_asked_likewise():
     assert [made.decode(target) for target in scored.targets] == ["yes<|stop|>", "no<|stop|>"]
 
 
-def test_the_frame_is_what_the_template_says():
-    frame = chat_frame(lambda messages: "".join(f"<{m['role']}>{m['content']}" for m in messages) + "|", system="S")
-    assert frame == ChatFrame(before="<system>S<user>", after="<assistant>", end="|")
+def test_where_no_generation_prompt_is_written_the_reply_begins_where_the_conversation_has_it():
+    template = "{% for m in messages %}<|start|>{{ m['role'] }}: {{ m['content'] }}<|stop|>{% endfor %}"
+    made = tokenizer(template)
+    encoded = encode(codec(made), prompt())[0]
+    assert made.decode(encoded.inputs) == "<|start|>user: Is the sky blue?<|stop|><|start|>assistant:"
+    assert made.decode(encoded.targets[0]) == " yes<|stop|>"
 
 
-@pytest.mark.parametrize("show", [lambda m: "nothing", lambda m: "".join(one["content"] * 2 for one in m)])
-def test_a_template_that_does_not_show_the_turn_is_refused(show):
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("end", ["<|eot|>", "<turn_over>"])
+def test_trap_16_the_end_of_a_turn_is_the_templates_whether_it_has_a_name_or_not(end, named):
+    made = train_tokenizer(["Is the sky blue? yes", "user assistant"] * 3, 300)
+    backend = made.backend_tokenizer
+    (backend.add_special_tokens if named else backend.add_tokens)([end])
+    made = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>", pad_token="<pad>")
+    made.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}" + end + "\n{% endfor %}"
+    one = codec(made)
+    assert one.eos_token == made.convert_tokens_to_ids(end) == turn_ends(made)[0]
+    tricky = encode(one, prompt(targets=f"a {end} b"))[0].targets[0].tolist()
+    assert tricky.count(one.eos_token) == 1 and tricky[-1] == one.eos_token
+    assert one.chat.notes == ()
+
+
+def test_a_template_without_end_of_turn_ends_replies_with_the_end_of_sequence_and_says_so():
+    made = tokenizer("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
+    encoded = encode(codec(made), prompt())[0]
+    assert made.decode(encoded.targets[0]) == " yes</s>"
+    assert "writes no token that ends a reply" in codec(made).chat.notes[0]
+    assert turn_ends(tokenizer(None)) == turn_ends(tokenizer("{{ raise_exception('no') }}")) == ()
+
+
+@pytest.mark.parametrize("template", ["nothing", "{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}"])
+def test_a_template_that_does_not_show_the_turn_is_refused(template):
     with pytest.raises(TemplateError, match="does not show a turn as it is"):
-        chat_frame(show)
+        chat_tokens(tokenizer(template), CHAT)
+
+
+BROKEN = {
+    "raises": ("\n{{ raise_exception('only odd days') }}", "line 2: it cannot be rendered: only odd days"),
+    "no Jinja": ("a\n\n{% if %}", "line 3: it cannot be rendered: TemplateSyntaxError"),
+    "sandboxed": ("{{ messages.__class__.__mro__ }}", "SecurityError: access to attribute"),
+    "changes what it is given": ("{{ messages.append(1) }}", "SecurityError"),
+    "undefined": ("\n\n{{ nobody.knows.this }}", "line 3: it cannot be rendered: UndefinedError"),
+    "not for texts": ("{{ messages[0].content / 2 }}", "line 1: it cannot be rendered: TypeError"),
+    "by nothing": ("{{ 1 / 0 }}", "ZeroDivisionError"),
+    "without end": ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "RecursionError"),
+    "far": ("{% for i in range(10 ** 9) %}{% endfor %}", "OverflowError"),
+    "no filter": ("{{ messages | shout }}", "No filter named 'shout'"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_wrong_in_a_template_is_one_error_with_place_reason_and_hint(name, tmp_path):
+    template, message = BROKEN[name]
+    for settings in (CHAT, PromptSettings(chat=True, chat_template=tmp_path / "own.jinja")):
+        (tmp_path / "own.jinja").write_text(template)
+        with pytest.raises(TemplateError) as caught:
+            chat_tokens(tokenizer(template), settings)
+        assert message in caught.value.render() and "hint: mend the template" in caught.value.render()
+        assert ("own.jinja" in caught.value.where) == (settings is not CHAT)
+
+
+def test_a_template_that_refuses_a_role_is_told_what_to_leave_out():
+    refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no system here') }}{% endif %}" + TURNS
+    with pytest.raises(TemplateError, match=r"no system here\nhint: it takes no system message: leave prompts.system"):
+        chat_tokens(tokenizer(refuses), PromptSettings(chat=True, system="Be brief."))
+    short = "{% if messages | length > 2 %}{{ raise_exception('one question') }}{% endif %}" + TURNS
+    one = codec(tokenizer(short), PromptSettings(chat=True, chat_exemplars="turns"))
+    with pytest.raises(TemplateError, match=r'one question\nhint: .* set prompts.chat_exemplars = "message"'):
+        encode(one, prompt(exemplars=(Exemplar(row=0, inputs="a", targets="b"),)))
 
 
 def test_without_a_template_or_with_an_encoder_it_is_refused():

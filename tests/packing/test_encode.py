@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from flantune.errors import ModelError
 from flantune.models.scratch import train_tokenizer
-from flantune.packing.encode import Codec, border_mismatches, cut_middle
+from flantune.packing.budget import cut_middle
+from flantune.packing.encode import Codec, border_mismatches
 from flantune.prompts.layout import Layout
 from flantune.types import Exemplar, Prompt
 

@@ -29,6 +29,7 @@ from flantune.evaluation.samples import (
     write_origin,
     write_samples,
 )
+from flantune.evaluation.spared import spared_separators
 from flantune.evaluation.store import ScoreStore
 from flantune.packing.chat import chat_tokens
 from flantune.packing.encode import Codec
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from flantune.tasks.store import PreparedTask
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
-_PROTOCOL_VERSION = 3
+_PROTOCOL_VERSION = 4
 
 # The choices of a codec that decide on samples.
 _KNOBS = (
@@ -231,7 +232,7 @@ def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -
 def _samples(session: _Session, prepared: PreparedTask, *, counts: list[Counts], started: float) -> Iterator[Sample]:
     """The samples of a task in the order of its questions; what happened to the prompts is added to ``counts``."""
     total, before = count_questions(prepared, session.protocol), 0
-    answer = _write
+    answer = partial(_write, spared=spared_separators(prepared, session.protocol, separator=_separator(session)))
     if prepared.task.kind == "classification":
         answer = partial(_rank, blank=blank_of(prepared, session.protocol))
     for block in _blocks(questions(prepared, session.protocol), session.scorer.wave_prompts):
@@ -284,7 +285,9 @@ def _rank(
             yield replace(sample, scores=found.sums, lengths=found.tokens, greedy=found.greedy, baselines=own)
 
 
-def _write(session: _Session, block: Sequence[Question], counts: list[Counts], report: _Report) -> Iterator[Sample]:
+def _write(
+    session: _Session, block: Sequence[Question], counts: list[Counts], report: _Report, *, spared: int
+) -> Iterator[Sample]:
     """Greedy answers to a block."""
     from flantune.evaluation.shared_writing import shared_texts
 
@@ -300,6 +303,7 @@ def _write(session: _Session, block: Sequence[Question], counts: list[Counts], r
         encoded,
         codec=codec,
         stop=[_stop(session, sample) for sample in samples],
+        spared=spared,
         max_new_tokens=settings.max_new_tokens,
         batch_tokens=settings.batch_tokens,
         store=session.store,
@@ -323,10 +327,18 @@ def _stop(session: _Session, sample: Sample) -> tuple[str, ...]:
 
     After solved examples a model that was never taught to stop goes on with the next one. What follows the separator
     of exemplars is that next one, so it is cut off, for the base model and the tuned model alike; otherwise tuning
-    would seem to teach answers where it only teaches to stop.
+    would seem to teach answers where it only teaches to stop. Where right answers hold the separator themselves, as
+    many are spared as the one with most of them has (``spared_separators``).
     """
-    separator = session.codec.layout.exemplar_separator.replace(EOS_WORD, "")
+    separator = _separator(session)
     return (separator,) if sample.exemplar_rows and separator else ()
+
+
+def _separator(session: _Session) -> str:
+    """What stands between one exemplar and the next, as a model would write it; nothing where both are turns."""
+    if session.codec.chat is not None and session.codec.chat.has_turns:
+        return ""
+    return session.codec.layout.exemplar_separator.replace(EOS_WORD, "")
 
 
 def _baseline_choices(settings: EvaluationSettings, kind: str) -> dict[str, object]:

@@ -13,7 +13,7 @@ from flantune.evaluation.store import content_key
 from flantune.types import Counts, EncodedPrompt
 
 if TYPE_CHECKING:
-    from flantune.packing.encode import Encoded
+    from flantune.packing.encoded import Encoded
     from flantune.types import Prompt
 
 

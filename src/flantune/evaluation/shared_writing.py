@@ -13,7 +13,8 @@ from flantune.models.generate import write
 if TYPE_CHECKING:
     from flantune.evaluation.store import ScoreStore
     from flantune.models.load import LanguageModel
-    from flantune.packing.encode import Codec, Encoded
+    from flantune.packing.encode import Codec
+    from flantune.packing.encoded import Encoded
     from flantune.types import Prompt
 
 # Prompts written to by one process before the next piece; what they share is read once a piece.
@@ -33,6 +34,7 @@ def shared_texts(
     fingerprint: str,
     world: World,
     progress: Callable[[int, int], None],
+    spared: int = 0,
     samples: int = 1,
     temperature: float = 0.0,
     seed: int = 0,
@@ -55,6 +57,7 @@ def shared_texts(
         fingerprint: Names the model in the store.
         world: The processes.
         progress: Called with (answers done, answers in all).
+        spared: So many of the texts that end an answer it may hold before the next one ends it.
         samples: Answers to each prompt.
         temperature: 0 is greedy.
         seed: Names the draws of a prompt's answers, whatever else is asked.
@@ -72,6 +75,7 @@ def shared_texts(
                 [prompts[at] for at in piece],
                 codec=codec,
                 stop=stop[piece[0]],
+                spared=spared,
                 max_new_tokens=max_new_tokens,
                 samples=samples,
                 temperature=temperature,

@@ -24,7 +24,7 @@ Backend = Literal["transformers", "vllm"]
 """What does the writing: flantune's own loop over the model, or vLLM."""
 
 # Part of every key: raise it when the same tokens and weights would give other answers.
-_VERSION = 2
+_VERSION = 3
 _KEEP_EVERY_SECONDS = 2.0
 
 
@@ -63,6 +63,7 @@ def write_answers(
     codec: Codec,
     max_new_tokens: int,
     stop: tuple[str, ...] = (),
+    spared: int = 0,
     samples: int = 1,
     temperature: float = 0.0,
     seed: int = 0,
@@ -82,6 +83,7 @@ def write_answers(
         codec: Turns prompts into tokens.
         max_new_tokens: Longest answer.
         stop: Texts that end an answer where they begin.
+        spared: So many of them an answer may hold before the next one ends it.
         samples: Answers to each prompt. Without temperature all are the same.
         temperature: 0 is greedy.
         seed: Names the draws: the same seed, prompt and sample give the same answer, whatever else is asked.
@@ -107,8 +109,9 @@ def write_answers(
         temperature=temperature,
         seed=seed,
         stop=stop,
+        spared=spared,
         is_done=(lambda text: is_complete(text, until)) if until else None,
-        eos_token=codec.eos_token,
+        end_tokens=(codec.eos_token,),
     )
     scope = _scope(lm, decoding, until, fingerprint) if store is not None else ""
     keys = {(at, n): content_key(f"{scope} {n}", ids) for at, ids in inputs for n in range(samples)}
@@ -162,6 +165,7 @@ def _as_written(value: JsonValue) -> Written:
 def _scope(lm: LanguageModel, decoding: Decoding, until: Rules, fingerprint: str | None) -> str:
     """Everything but the tokens that decides on an answer."""
     from flantune.evaluation.scoring import model_fingerprint
+    from flantune.models.endings import end_tokens
 
     named = {
         "written": _VERSION,
@@ -170,7 +174,8 @@ def _scope(lm: LanguageModel, decoding: Decoding, until: Rules, fingerprint: str
         "temperature": decoding.temperature,
         "seed": decoding.seed if decoding.temperature > 0.0 else None,
         "stop": decoding.stop,
+        "spared": decoding.spared,
         "until": [(rule.pattern, rule.closed, rule.form) for rule in until],
-        **({} if decoding.eos_token in (None, lm.tokenizer.eos_token_id) else {"eos_token": decoding.eos_token}),
+        "ends": end_tokens(lm, decoding),
     }
     return json.dumps(named, sort_keys=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -32,17 +32,20 @@ class Decoding:
         temperature: 0 takes the most likely token; more than 0 draws from the distribution it spreads.
         seed: Names the draws.
         stop: Texts that end the answer where they begin. They are found across the borders of tokens.
+        spared: So many of these texts an answer may hold before the next one ends it.
         is_done: Says of the text so far whether the rest can be spared, say because an answer stands in it already;
             asked after each token. None: never.
-        eos_token: The token that ends an answer, say a chat template's end of a turn; None: the tokenizer's.
+        end_tokens: Tokens that end an answer besides those of the model (``models.endings``), say a chat template's end
+            of a turn.
     """
 
     max_new_tokens: int
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    spared: int = 0
     is_done: Callable[[str], bool] | None = None
-    eos_token: int | None = None
+    end_tokens: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -89,10 +92,17 @@ class TextWatch:
     [False, False, False, False, True, False]
     """
 
-    __slots__ = ("_decode", "_is_done", "_longest", "_read", "_start", "_stop", "_tokens", "text")
+    __slots__ = ("_decode", "_is_done", "_longest", "_read", "_spared", "_start", "_stop", "_tokens", "text")
 
-    def __init__(self, decode: Decode, *, stop: Sequence[str], is_done: Callable[[str], bool] | None = None) -> None:
-        self._decode, self._stop, self._is_done = decode, tuple(stop), is_done
+    def __init__(
+        self,
+        decode: Decode,
+        *,
+        stop: Sequence[str],
+        spared: int = 0,
+        is_done: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._decode, self._stop, self._spared, self._is_done = decode, tuple(stop), spared, is_done
         self._longest = max(map(len, stop), default=1)
         self._tokens: list[int] = []
         # The text is known up to token ``_read``. Tokens from ``_start`` are decoded along with new ones, since how a
@@ -102,7 +112,7 @@ class TextWatch:
 
     def again(self) -> TextWatch:
         """The same watch before the first token."""
-        return TextWatch(self._decode, stop=self._stop, is_done=self._is_done)
+        return TextWatch(self._decode, stop=self._stop, spared=self._spared, is_done=self._is_done)
 
     def push(self, token: int) -> bool:
         """Adds a token and says whether the answer is complete with it."""
@@ -116,16 +126,28 @@ class TextWatch:
         if not fresh:
             return False
         tail = self.text[max(0, len(self.text) - len(fresh) - self._longest + 1) :]
-        return any(stop in tail for stop in self._stop) or (self._is_done is not None and self._is_done(self.text))
+        if any(stop in tail for stop in self._stop):
+            cut = cut_at_stop(self.text, self._stop, spared=self._spared)
+            return len(cut) < len(self.text)
+        return self._is_done is not None and self._is_done(self.text)
 
 
-def cut_at_stop(text: str, stop: Sequence[str]) -> str:
-    r"""The text before the first stop string.
+def cut_at_stop(text: str, stop: Sequence[str], *, spared: int = 0) -> str:
+    r"""The text before the first stop string, or before a later one where some are spared.
 
     >>> cut_at_stop("Paris\n\nQ: next", ("\n\n", "Q:")), cut_at_stop("Paris", ("\n\n",))
     ('Paris', 'Paris')
+    >>> cut_at_stop("First.\n\nSecond.\n\nQ: next", ("\n\n",), spared=1)
+    'First.\n\nSecond.'
     """
-    return text[: min((at for at in map(text.find, stop) if at >= 0), default=len(text))]
+    at, length = 0, 0
+    for _ in range(spared + 1):
+        start = at + length
+        found = [(place, len(one)) for one in stop if (place := text.find(one, start)) >= 0]
+        if not found:
+            return text
+        at, length = min(found)
+    return text[:at]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -160,9 +182,9 @@ class Row:
         """Positions that its inputs and what was written take."""
         return len(self.inputs) + len(self.tokens)
 
-    def add(self, token: int, *, eos_token: int) -> Finish | None:
+    def add(self, token: int, *, end_tokens: Collection[int]) -> Finish | None:
         """Takes the next token; the reason to stop, if there is one."""
-        if token == eos_token:
+        if token in end_tokens:
             return "eos"
         self.tokens.append(token)
         if self.watch is not None and self.watch.push(token):

@@ -13,6 +13,7 @@ from flantune.models.decoding import Continuation, Decoding, Finish, Row, TextWa
 from flantune.models.generation_check import writing_method
 from flantune.models.sampling import draw_key
 from flantune.models.writers import Method, write_rows
+from flantune.packing.tokenize import decode
 
 if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
@@ -99,7 +100,7 @@ def write(
 def _row(lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int) -> Row:
     watch = None
     if decoding.stop or decoding.is_done is not None:
-        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, is_done=decoding.is_done)
+        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared, is_done=decoding.is_done)
     return Row(
         prompt=prompt,
         sample=sample,
@@ -114,13 +115,13 @@ def _text(lm: LanguageModel, row: Row, finish: Finish, decoding: Decoding) -> st
     """The whole text, decoded once; what the watch saw of it decides where decoding in one piece would differ."""
     text = _decoded(lm, row.tokens)
     if finish == "stop" and row.watch is not None and decoding.stop:
-        cut = cut_at_stop(text, decoding.stop)
-        return cut if len(cut) < len(text) else cut_at_stop(row.watch.text, decoding.stop)
+        cut = cut_at_stop(text, decoding.stop, spared=decoding.spared)
+        return cut if len(cut) < len(text) else cut_at_stop(row.watch.text, decoding.stop, spared=decoding.spared)
     return text
 
 
 def _decoded(lm: LanguageModel, tokens: Sequence[int]) -> str:
-    return str(lm.tokenizer.decode(list(tokens), skip_special_tokens=True))
+    return decode(lm.tokenizer, tokens)
 
 
 def _room(lm: LanguageModel, length: int) -> int:

@@ -6,7 +6,7 @@ The mapping of settings is tested against a stand-in; nobody has run it on a GPU
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from flantune.errors import ModelError
-from flantune.models.decoding import Continuation, Finish
+from flantune.models.decoding import Continuation, Finish, cut_at_stop
+from flantune.models.endings import end_tokens
 from flantune.models.load import save_model
 
 if TYPE_CHECKING:
@@ -57,33 +58,36 @@ def vllm_writer(lm: LanguageModel) -> Writer:
     ) -> Iterator[Continuation]:
         del batch_tokens  # vLLM makes its own batches.
         prompts = [{"prompt_token_ids": [int(token) for token in ids]} for ids in inputs]
+        ends = end_tokens(lm, decoding)
         chosen = vllm.SamplingParams(
             n=samples if decoding.temperature > 0.0 else 1,
             temperature=decoding.temperature,
             max_tokens=decoding.max_new_tokens,
-            stop=list(decoding.stop) or None,
-            stop_token_ids=None if decoding.eos_token is None else [decoding.eos_token],
+            # It ends at the first of them: where some are spared, what is written is cut afterwards.
+            stop=list(decoding.stop) if decoding.stop and not decoding.spared else None,
+            stop_token_ids=list(ends),
             seed=decoding.seed if decoding.temperature > 0.0 else None,
             skip_special_tokens=True,
         )
-        eos_token = int(lm.tokenizer.eos_token_id if decoding.eos_token is None else decoding.eos_token)
         for index, result in enumerate(engine.generate(prompts, chosen, use_tqdm=False)):
             for sample in range(samples):
                 found = result.outputs[min(sample, len(result.outputs) - 1)]
-                yield _continuation(found, index=index, sample=sample, eos_token=eos_token)
+                yield _continuation(found, decoding, index=index, sample=sample, end_tokens=ends)
 
     return write
 
 
-def _continuation(found: Any, *, index: int, sample: int, eos_token: int) -> Continuation:
+def _continuation(found: Any, decoding: Decoding, *, index: int, sample: int, end_tokens: Collection[int]) -> Continuation:
     tokens = tuple(int(token) for token in found.token_ids)
     finish: Finish = "length"
     if found.finish_reason == "stop":
         # vLLM names the stop string, or nothing when it was the end of sequence.
         finish = "stop" if isinstance(found.stop_reason, str) else "eos"
-    if tokens and tokens[-1] == eos_token:
+    if tokens and tokens[-1] in end_tokens:
         tokens = tokens[:-1]
-    return Continuation(index=index, sample=sample, tokens=tokens, text=str(found.text), finish=finish)
+    text = cut_at_stop(str(found.text), decoding.stop, spared=decoding.spared)
+    finish = "stop" if len(text) < len(str(found.text)) else finish
+    return Continuation(index=index, sample=sample, tokens=tokens, text=text, finish=finish)
 
 
 def _free_share(device: torch.device) -> float:

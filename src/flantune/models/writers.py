@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from flantune.errors import ModelError
+from flantune.models.endings import end_tokens
 from flantune.models.heads import find_head
 from flantune.models.lockstep import Batch, DecoderBatch, EncoderDecoderBatch, UncachedBatch
 from flantune.models.memory import is_out_of_memory
@@ -70,7 +71,7 @@ class SlotWriter:
         self, lm: LanguageModel, rows: Sequence[Row], decoding: Decoding, *, budget: int, trace: Trace | None = None
     ) -> None:
         self.lm, self.decoding, self.budget, self._trace = lm, decoding, budget, trace
-        self._head = find_head(lm)
+        self._head, self._ends = find_head(lm), end_tokens(lm, decoding)
         self._live: list[Row] = []
         self._reading: list[Waiting] = []
         self._wait_for(_grouped(rows, pass_cost=forward_cost(lm.device.type)))
@@ -171,7 +172,7 @@ class SlotWriter:
         return ended
 
     def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[Finish | None]:
-        return add_tokens(self.lm, logits, rows, self.decoding, trace=self._trace)
+        return add_tokens(logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
 
 
 class StepWriter:
@@ -188,6 +189,7 @@ class StepWriter:
         trace: Trace | None = None,
     ) -> None:
         self.lm, self.decoding, self.budget, self.method, self._trace = lm, decoding, budget, method, trace
+        self._ends = end_tokens(lm, decoding)
         self._waiting: deque[Row] = deque(sorted(rows, key=lambda row: (-len(row.inputs), row.prompt, row.sample)))
         self._batch: Batch | None = None
         self._rows: list[Row | None] = []
@@ -246,7 +248,7 @@ class StepWriter:
         at_work = [at for at, row in enumerate(self._rows) if row is not None]
         rows = [row for row in self._rows if row is not None]
         logits = logits if len(rows) == len(logits) else logits[at_work]
-        ends = add_tokens(self.lm, logits, rows, self.decoding, trace=self._trace)
+        ends = add_tokens(logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
         for at, end in zip(at_work, ends, strict=True):
             self._rows[at] = None if end is not None else self._rows[at]
         if not any(self._rows):
@@ -262,7 +264,7 @@ class StepWriter:
 
 
 def add_tokens(
-    lm: LanguageModel, logits: Tensor, rows: Sequence[Row], decoding: Decoding, *, trace: Trace | None
+    logits: Tensor, rows: Sequence[Row], decoding: Decoding, *, end_tokens: Collection[int], trace: Trace | None
 ) -> list[Finish | None]:
     """Chooses the next token of each row; why each row ends, or None."""
     if trace is not None:
@@ -270,8 +272,7 @@ def add_tokens(
             trace(row, own)
     keys = [row.next_key for row in rows] if decoding.temperature > 0.0 else ()
     tokens = choose_tokens(logits, temperature=decoding.temperature, keys=keys)
-    eos_token = int(lm.tokenizer.eos_token_id) if decoding.eos_token is None else decoding.eos_token
-    return [row.add(token, eos_token=eos_token) for row, token in zip(rows, tokens, strict=True)]
+    return [row.add(token, end_tokens=end_tokens) for row, token in zip(rows, tokens, strict=True)]
 
 
 def write_rows(

@@ -2,7 +2,8 @@
 
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
 from flantune.packing.batches import Batches
-from flantune.packing.encode import Codec, Encoded, border_mismatches
+from flantune.packing.encode import Codec, border_mismatches
+from flantune.packing.encoded import Encoded
 
 __all__ = [
     "Batches",

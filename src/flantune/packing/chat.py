@@ -1,135 +1,243 @@
-"""The ids that a chat template puts around a prompt: special tokens as such, beginning and end exactly once."""
+"""What a chat template makes of a prompt and its reply, found out from the template itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ModelError, TemplateError
-from flantune.prompts.chat import turn_break
+from flantune.packing.tokenize import text_tokenizer
+from flantune.prompts.chat import ChatTemplate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from flantune.config import PromptSettings
 
-
-RenderConversation = Callable[[Sequence[Mapping[str, str]]], str]
-"""Messages with ``role`` and ``content`` → the text that a chat model reads."""
-
-# Words that no template changes: it may trim its contents, or escape quotes and signs in them.
-_QUERY, _REPLY = "FLANTUNEQUERY", "FLANTUNEREPLY"
-_DATE = "26 Jul 2024"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatFrame:
-    """What a chat template says around one turn and its reply.
-
-    Attributes:
-        before: Stands before the user's words: the beginning of the text, the system message, the user's role.
-        after: Stands between the user's words and the reply.
-        end: Stands behind the reply; its first special token ends it.
-    """
-
-    before: str
-    after: str
-    end: str
-
-
-def chat_frame(render: RenderConversation, *, system: str = "") -> ChatFrame:
-    r"""Finds out what a chat template puts around a turn, by letting it render one.
-
-    >>> def render(messages):
-    ...     return "<s>" + "".join(f"[{m['role']}] {m['content'].strip()}</s>\n" for m in messages)
-    >>> chat_frame(render)
-    ChatFrame(before='<s>[user] ', after='</s>\n[assistant] ', end='</s>\n')
-
-    Args:
-        render: Renders a whole conversation, the reply included.
-        system: The system message; none when empty.
-
-    Raises:
-        TemplateError: The template does not show the turn, or shows it more than once.
-    """
-    messages = [{"role": "user", "content": _QUERY}, {"role": "assistant", "content": _REPLY}]
-    text = render(([{"role": "system", "content": system}] if system else []) + messages)
-    if text.count(_QUERY) != 1 or text.count(_REPLY) != 1 or text.index(_QUERY) > text.index(_REPLY):
-        hint = "a chat template shows the user's words and the reply once each, in this order"
-        raise TemplateError("the chat template does not show a turn as it is", where="tokenizer", hint=hint)
-    before, _, rest = text.partition(_QUERY)
-    after, _, end = rest.partition(_REPLY)
-    return ChatFrame(before=before, after=after, end=end)
+# Words that no template changes: it may trim its contents, or escape quotes and signs in them. Two queries, that begin
+# and end in different letters: what the ids of both have in common is the template's.
+QUERY, REPLY = "FLANTUNEQUERY", "FLANTUNEREPLY"
+_OTHER_QUERY = "9th word asked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTokens:
-    """A chat template as token ids.
+    """How prompts become a chat: the template, and what it writes around a reply.
 
     Attributes:
-        before: Stands before the inputs.
-        after: Stands between the inputs and the reply.
-        end: Ends the reply, one token: the template's own end of a turn, or the tokenizer's end of sequence.
-        between: Stands between an exemplar's reply and the next query, when exemplars are turns of their own; None:
-            they stand in the one message before the query.
+        template: The Jinja source.
+        name: Where the template comes from, for messages.
+        system: The system message; none when empty.
+        variables: What the template is given besides the messages.
+        opening: What is written behind the template's own text before a reply can begin; empty where the template
+            writes a generation prompt, or needs none.
+        skipped: What the rendered conversation has before a reply, and the generation prompt has not: an empty thinking
+            block, say. It is neither asked nor taught.
+        is_asked_otherwise: The generation prompt is not what stands before a reply in the rendered conversation.
+        said: What stands before the reply in the rendered conversation.
+        behind: What the template writes behind a reply.
+        ending: The part of ``behind`` up to and with the end of the turn; empty where the template writes none.
+        end: Id that ends a reply: the template's own end of a turn, or the tokenizer's end of sequence.
+        before: Ids that stand before the user's words, whatever they are.
+        after: Ids that stand between the user's words and the reply, whatever they are.
+        has_turns: Exemplars are turns of their own; else they stand in the one message before the query.
     """
 
-    before: tuple[int, ...]
-    after: tuple[int, ...]
+    template: str
+    name: str
+    system: str = ""
+    variables: dict[str, Any] = field(default_factory=dict)
+    opening: str = ""
+    skipped: str = ""
+    is_asked_otherwise: bool = False
+    said: str = ""
+    behind: str = ""
+    ending: str = ""
     end: int
-    between: tuple[int, ...] | None = None
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    has_turns: bool = False
+
+    def of(self, tokenizer: PreTrainedTokenizerBase) -> ChatTemplate:
+        """The template with the tokenizer that renders it."""
+        return ChatTemplate(
+            text=self.template,
+            name=self.name,
+            apply=tokenizer.apply_chat_template,
+            system=self.system,
+            variables=self.variables,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever uses the model later should know."""
+        notes = []
+        if self.is_asked_otherwise:
+            notes.append(
+                f"the chat template of {self.name} asks in another way than it writes a finished conversation: its "
+                f"generation prompt {self._difference}. flantune asks and teaches after the generation prompt, as "
+                "other programs will ask; set prompts.chat_thinking to choose the other form where the template has one"
+            )
+        if not self.ending:
+            notes.append(
+                f"the chat template of {self.name} writes no token that ends a reply: replies end with the "
+                "tokenizer's end of sequence"
+            )
+        return tuple(notes)
+
+    @property
+    def _difference(self) -> str:
+        return f"lacks {self.skipped!r}" if self.skipped else "has other words before the reply"
 
 
 def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> ChatTokens | None:
-    """The tokenizer's own chat template as ids; None where the run file asks for no chat.
-
-    The template is tokenized with its special tokens, the data's words never are: a row that holds the text of a
-    special token cannot end a turn. What begins the text is up to the template: nothing is added to it.
+    """The chat that the run file asks for, with the tokenizer's own template or another; None where it asks for none.
 
     Raises:
-        ModelError: The tokenizer has no chat template.
+        ModelError: The tokenizer has no chat template, or nothing ends a reply.
+        TemplateError: The template cannot be rendered, or does not show a turn as it is.
     """
     if not settings.chat:
         return None
-    template = _own_template(settings)
-    if template is None and not getattr(tokenizer, "chat_template", None):
-        hint = "name one with prompts.chat_template (--chat-template), or leave chat out"
-        raise ModelError("the tokenizer has no chat template", where=str(tokenizer.name_or_path), hint=hint)
+    text, name = _source(tokenizer, settings)
+    thinks = settings.chat_thinking
+    # Both names are in use.
+    variables = {} if thinks is None else {"enable_thinking": thinks, "thinking": thinks}
+    template = ChatTemplate(
+        text=text, name=name, apply=tokenizer.apply_chat_template, system=settings.system, variables=variables
+    )
+    frame = _frame(template)
+    end, ending = _end(tokenizer, frame.behind, name=name)
+    before, after = _fixed_ids(tokenizer, template, frame.opening, end=end)
+    return ChatTokens(
+        template=text,
+        name=name,
+        system=settings.system,
+        variables=variables,
+        opening=frame.opening,
+        skipped=frame.skipped,
+        is_asked_otherwise=frame.is_asked_otherwise,
+        said=frame.said,
+        behind=frame.behind,
+        ending=ending,
+        end=end,
+        before=before,
+        after=after,
+        has_turns=settings.chat_exemplars == "turns",
+    )
 
-    def render(messages: Sequence[Mapping[str, str]]) -> str:
-        apply: Any = tokenizer.apply_chat_template
-        # Some templates write today's date, unless one is given: a prompt must be the same tomorrow.
-        more = {"date_string": _DATE, **({"chat_template": template} if template else {})}
-        return str(apply(list(map(dict, messages)), tokenize=False, **more))
 
-    frame = chat_frame(render, system=settings.system)
-    before, after, behind = (_ids(tokenizer, text) for text in (frame.before, frame.after, frame.end))
-    special = set(tokenizer.all_special_ids)
-    end = next((token for token in behind if token in special), tokenizer.eos_token_id)
-    if end is None:
-        hint = 'set "eos_token" in its tokenizer_config.json'
-        raise ModelError(
-            "neither chat template nor tokenizer ends a reply", where=str(tokenizer.name_or_path), hint=hint
-        )
-    between = None
-    if settings.chat_exemplars == "turns":
-        between = _ids(tokenizer, turn_break(render, system=settings.system))
-    return ChatTokens(before=before, after=after, end=int(end), between=between)
+def turn_ends(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The id that the tokenizer's own chat template ends a turn with; nothing where it has no template that says so."""
+    from flantune.config import PromptSettings
 
-
-def _own_template(settings: PromptSettings) -> str | None:
-    """The text of a template file; None: the tokenizer's own template is taken."""
-    if settings.chat_template is None:
-        return None
+    if not getattr(tokenizer, "chat_template", None):
+        return ()
     try:
-        return settings.chat_template.read_text(encoding="utf-8")
+        chat = chat_tokens(tokenizer, PromptSettings(chat=True))
+    except (ModelError, TemplateError):
+        return ()
+    return (chat.end,) if chat is not None else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """See ``ChatTokens``."""
+
+    opening: str = ""
+    skipped: str = ""
+    is_asked_otherwise: bool = False
+    said: str
+    behind: str
+
+
+def _frame(template: ChatTemplate) -> _Frame:
+    """What the template writes around a reply, and whether it asks as it writes."""
+    asked = template.render([QUERY], asks=True)
+    whole = template.render([QUERY, REPLY])
+    if asked.count(QUERY) != 1 or whole.count(QUERY) != 1 or whole.count(REPLY) != 1:
+        raise _unclear(template)
+    said, _, behind = whole.partition(REPLY)
+    if QUERY not in said:
+        raise _unclear(template)
+    extra = said.removeprefix(asked)
+    if said == asked or (said.startswith(asked) and not extra.strip()):
+        # Spaces before a reply are part of how it is written, and can share a token with its first word.
+        return _Frame(said=said, behind=behind)
+    if said.startswith(asked) and asked == template.render([QUERY]):
+        # The template has no generation prompt: a reply begins where the rendered conversation has it.
+        return _Frame(opening=extra.rstrip(" "), said=said, behind=behind)
+    skipped = extra if said.startswith(asked) else ""
+    return _Frame(skipped=skipped, is_asked_otherwise=True, said=said, behind=behind)
+
+
+def _unclear(template: ChatTemplate) -> TemplateError:
+    hint = "a chat template shows the user's words and the reply once each, in this order"
+    return TemplateError(
+        "the chat template does not show a turn as it is", where=f"chat template of {template.name}", hint=hint
+    )
+
+
+def _end(tokenizer: PreTrainedTokenizerBase, behind: str, *, name: str) -> tuple[int, str]:
+    """The token that ends a reply, and the template's text up to and with it."""
+    special = text_tokenizer(tokenizer).words
+    added = {token.content: at for at, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
+    # A special token, named or not; else another token that was added for a template's sake.
+    for words in (special, added):
+        places = sorted((behind.find(word), -len(word), word) for word in words if word in behind)
+        if places:
+            at, _, word = places[0]
+            return words[word], behind[: at + len(word)]
+    if tokenizer.eos_token_id is None:
+        hint = 'set "eos_token" in its tokenizer_config.json'
+        raise ModelError("neither chat template nor tokenizer ends a reply", where=name, hint=hint)
+    return int(tokenizer.eos_token_id), ""
+
+
+def _fixed_ids(
+    tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, opening: str, *, end: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids before and behind the user's words that do not depend on them."""
+    texts = [template.render([query], asks=True) + opening for query in (QUERY, _OTHER_QUERY)]
+    one, other = text_tokenizer(tokenizer, control=control_ids(tokenizer, end)).template(texts)
+    start = common_start(one, other)
+    return tuple(one[:start]), tuple(one[len(one) - common_start(one[:start:-1], other[:start:-1]) :])
+
+
+def common_start(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many ids two lists begin with in common.
+
+    >>> common_start([1, 2, 3], [1, 2, 4, 5])
+    2
+    """
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), min(len(left), len(right)))
+
+
+def control_ids(tokenizer: PreTrainedTokenizerBase, end: int) -> tuple[int, ...]:
+    """A chat's end of a turn where it is no special token, and so no control token by itself."""
+    return () if end in text_tokenizer(tokenizer).words.values() else (end,)
+
+
+def _source(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> tuple[str, str]:
+    """A chat template's text and where it comes from."""
+    name = str(tokenizer.name_or_path or "the tokenizer")
+    if settings.chat_template is not None:
+        return _read(settings.chat_template), str(settings.chat_template)
+    hint = "name one with prompts.chat_template (--chat-template), or leave chat out"
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError("the tokenizer has no chat template", where=name, hint=hint)
+    try:
+        return str(tokenizer.get_chat_template()), name
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"the tokenizer's chat template cannot be told: {reason}", where=name, hint=hint) from None
+
+
+def _read(path: Any) -> str:
+    try:
+        return str(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         hint = "name a file with a Jinja chat template, or leave it out to use the tokenizer's own"
-        raise ModelError(f"cannot be read: {error}", where=str(settings.chat_template), hint=hint) from None
-
-
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    """Ids of the template's own words; special tokens are recognized, none is added."""
-    encode: Any = tokenizer
-    return tuple(map(int, encode(text, add_special_tokens=False)["input_ids"])) if text else ()
+        raise ModelError(f"cannot be read: {error}", where=str(path), hint=hint) from None

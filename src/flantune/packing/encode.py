@@ -2,68 +2,35 @@
 
 from __future__ import annotations
 
-import copy
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from flantune.errors import ModelError
-from flantune.packing.framing import framed
+from flantune.packing.budget import cut, fit_inputs
+from flantune.packing.conversation import ChatEncoder
+from flantune.packing.encoded import (
+    EOS_MARK,
+    Continuations,
+    Encoded,
+    Fitted,
+    JointCut,
+    Laid,
+    Tokenization,
+    Truncation,
+    id_array,
+)
+from flantune.packing.framing import prefixed
+from flantune.packing.tokenize import TextTokenizer, decode, text_tokenizer
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 from flantune.types import Counts, EncodedPrompt, Family, Int32, Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from transformers import PreTrainedTokenizerBase
 
     from flantune.packing.chat import ChatTokens
-
-Continuations = Literal["target", "options", "none"]
-Tokenization = Literal["separate", "joint"]
-Truncation = Literal["middle", "left", "drop"]
-JointCut = Literal["common", "length"]
-
-EOS_MARK = "\ue000eos\ue000"
-"""Stands for the end-of-sequence token in a text until it is tokenized; private-use characters no data set has, so
-that the word "<eos>" in data stays a word."""
-
-REPLY_MARK, TURN_MARK = "\ue000reply\ue000", "\ue000turn\ue000"
-"""Stand for what a chat template puts between an exemplar and its answer, and between it and the next, likewise."""
-
-HEAD_SHARE = 1 / 3
-"""Share of a shortened input that is kept from its start; the rest is kept from its end. The instruction may stand at
-either end, the question and the options stand at the end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
-    """Prompts as token ids, and what was left out to make them fit.
-
-    Attributes:
-        prompts: One entry a prompt, in order; None where the prompt was dropped because a target is too long.
-        each: What happened to each prompt, parallel to ``prompts``. ``positions`` is zero until it is laid out.
-    """
-
-    prompts: tuple[EncodedPrompt | None, ...]
-    each: tuple[Counts, ...]
-
-    @property
-    def counts(self) -> Counts:
-        """What happened to all of them together."""
-        return sum(self.each, Counts())
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def __iter__(self) -> Iterator[EncodedPrompt | None]:
-        return iter(self.prompts)
-
-    def __getitem__(self, index: int) -> EncodedPrompt | None:
-        return self.prompts[index]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,12 +101,11 @@ class Codec:
         Returns:
             The encoded prompts in order, with None for those dropped, and counts.
         """
-        encoded = self._encode_plain(prompts, continuations)
-        before, after = self._frame
-        return framed(encoded, before=before, after=after) if before or after else encoded
+        encoded = self._encode(prompts, continuations)
+        return prefixed(encoded, self.prefix) if self.prefix else encoded
 
-    def _encode_plain(self, prompts: Sequence[Prompt], continuations: Continuations) -> Encoded:
-        """The same without prefix and chat template."""
+    def _encode(self, prompts: Sequence[Prompt], continuations: Continuations) -> Encoded:
+        """The same without prefix."""
         texts = [_continuation_texts(prompt, continuations) for prompt in prompts]
         if self.tokenization == "joint":
             from flantune.packing.joint import encode_joint, separated
@@ -147,27 +113,40 @@ class Codec:
             if self.family == "decoder-only" and continuations != "none":
                 return encode_joint(self, prompts, texts)
             texts = [separated(self, *pair) for pair in zip(prompts, texts, strict=True)]
-        pieces = iter(self._pieces([text for group in texts for text in group]))
-        targets = [tuple(_ids([*next(pieces), *self.target_end]) for _ in group) for group in texts]
+        replies = iter(self._targets([text for group in texts for text in group]))
+        targets = [tuple(id_array(next(replies)) for _ in group) for group in texts]
         fitted = self.fit(prompts, [list(map(len, group)) for group in targets])
         encoded = [
-            EncodedPrompt(inputs=_ids(inputs.tokens), targets=group) if inputs else None
+            EncodedPrompt(inputs=id_array(inputs.tokens), targets=group) if inputs else None
             for inputs, group in zip(fitted, targets, strict=True)
         ]
         each = [_counts(inputs, group) for inputs, group in zip(fitted, targets, strict=True)]
         return Encoded(prompts=tuple(encoded), each=tuple(each))
 
+    def _targets(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of what follows inputs, with what ends it."""
+        if self.chat_encoder is not None:
+            return self.chat_encoder.replies(texts, with_end=self.score_eos)
+        return [[*ids, *self.target_end] for ids in self._pieces(texts)]
+
     def fit(self, prompts: Sequence[Prompt], target_sizes: Sequence[Sequence[int]]) -> list[Fitted | None]:
         """Each prompt's inputs within what its targets leave; None where the prompt must be dropped."""
         budgets = [self.input_budget(max(sizes, default=0)) for sizes in target_sizes]
         kept = [at for at, budget in enumerate(budgets) if budget > 0]
-        inputs = self._inputs([prompts[at] for at in kept], [budgets[at] for at in kept])
+        around = len(self._around) - len(self.prefix)
+        inputs = fit_inputs(
+            [prompts[at] for at in kept],
+            [budgets[at] + around for at in kept],
+            encode=self._encode_inputs,
+            drops_exemplars=self.drops_exemplars,
+            truncation=self.truncation,
+        )
         found = dict(zip(kept, inputs, strict=True))
         return [found.get(at) for at in range(len(prompts))]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of token ids, without special tokens."""
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+        return decode(self.tokenizer, tokens)
 
     @cached_property
     def eos_token(self) -> int:
@@ -210,9 +189,9 @@ class Codec:
         return (int(bos),) if is_wanted and bos is not None else ()
 
     @cached_property
-    def _frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Ids before and behind all inputs."""
-        return (*self.prefix, *(self.chat.before if self.chat else ())), self.chat.after if self.chat else ()
+    def _around(self) -> tuple[int, ...]:
+        """Ids of all inputs that are never cut, wherever they stand."""
+        return (*self.prefix, *((*self.chat.before, *self.chat.after) if self.chat else ()))
 
     @cached_property
     def first_token(self) -> int:
@@ -230,50 +209,23 @@ class Codec:
         if longest_target > self.max_target_tokens:
             return 0
         if self.family == "encoder-decoder" or self.max_row_tokens is None:
-            return self.max_input_tokens - sum(map(len, self._frame))
-        return min(self.max_input_tokens, self.max_row_tokens - longest_target) - sum(map(len, self._frame))
-
-    def _inputs(self, prompts: Sequence[Prompt], budgets: Sequence[int]) -> list[Fitted | None]:
-        """Each prompt's inputs within its budget: exemplars go first, then what ``truncation`` says."""
-        shots = [len(prompt.exemplars) for prompt in prompts]
-        tokens = self._encode_inputs(prompts)
-        while self.drops_exemplars and (over := [at for at, ids in enumerate(tokens)
-                                                 if len(ids) > budgets[at] and shots[at] > 0]):  # fmt: skip
-            for at in over:
-                shots[at] -= 1
-            fewer = [replace(prompts[at], exemplars=prompts[at].exemplars[: shots[at]]) for at in over]
-            for at, ids in zip(over, self._encode_inputs(fewer), strict=True):
-                tokens[at] = ids
-        return [
-            Fitted(
-                tokens=self.cut(ids, budget),
-                shots=left,
-                exemplars_dropped=len(prompt.exemplars) - left,
-                is_shortened=len(ids) > budget,
-            )
-            if self.truncation != "drop" or len(ids) <= budget
-            else None
-            for prompt, ids, budget, left in zip(prompts, tokens, budgets, shots, strict=True)
-        ]
+            return self.max_input_tokens - len(self._around)
+        return min(self.max_input_tokens, self.max_row_tokens - longest_target) - len(self._around)
 
     def cut(self, tokens: Sequence[int], max_tokens: int) -> list[int]:
         """Tokens of inputs without what is too much."""
-        if self.truncation == "left":
-            return list(tokens[max(len(tokens) - max_tokens, 0) :])
-        return cut_middle(tokens, max_tokens)
+        return cut(tokens, max_tokens, truncation=self.truncation)
 
-    def _encode_inputs(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+    def _encode_inputs(self, prompts: Sequence[Prompt]) -> list[Laid]:
+        if self.chat_encoder is not None:
+            return self.chat_encoder.inputs(prompts, self.layout)
         texts = [self.context_text(prompt) for prompt in prompts]
         eos = [self.eos_token] if self.family == "encoder-decoder" and self.inputs_eos else []
-        return [[*self.inputs_start, *ids, *eos] for ids in self.layout_pieces(texts)]
+        return [Laid(inner=[*self.inputs_start, *ids, *eos]) for ids in self.layout_pieces(texts)]
 
     def context_text(self, prompt: Prompt) -> str:
-        """What stands before the target, with the layout's "<eos>" marked."""
-        layout = self.layout
-        if self.chat is not None and self.chat.between is not None:
-            # Exemplars are turns of their own: the template's ids stand where the separators would.
-            layout = replace(layout, target_separator=REPLY_MARK, exemplar_separator=TURN_MARK)
-        text = inputs_text(prompt, layout, eos_token=EOS_MARK)
+        """What stands before the target, with the layout's "<eos>" marked; without chat template."""
+        text = inputs_text(prompt, self.layout, eos_token=EOS_MARK)
         if self.tokenization == "joint":
             # The separator and the spaces before it belong to what is scored.
             return text.rstrip()
@@ -282,76 +234,25 @@ class Codec:
         return text + separator.replace(EOS_WORD, EOS_MARK)
 
     def layout_pieces(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts in which the EOS mark is the EOS token, and the marks of turns the chat template's ids."""
-        if self.chat is not None and self.chat.between is not None:
-            return self._turn_pieces(texts)
+        """Token ids of texts in which the EOS mark is the EOS token."""
         if EOS_WORD not in self.layout.target_separator + self.layout.exemplar_separator:
             return self._pieces(texts)
         parts = [text.split(EOS_MARK) for text in texts]
         pieces = iter(self._pieces([part for group in parts for part in group]))
         return [_joined([next(pieces) for _ in group], self.eos_token) for group in parts]
 
-    def _turn_pieces(self, texts: Sequence[str]) -> list[list[int]]:
-        chat = self.chat
-        ids = {REPLY_MARK: chat.after, TURN_MARK: chat.between or ()} if chat else {}
-        parts = [re.split(f"({REPLY_MARK}|{TURN_MARK})", text) for text in texts]
-        pieces = iter(self._pieces([part for group in parts for part in group if part not in ids]))
-        return [[token for part in group for token in (ids[part] if part in ids else next(pieces))] for group in parts]
-
     def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
         """Plain token ids, no special tokens."""
-        if self._backend is not None:
-            return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
-        if not texts:
-            return []
-        encoded = self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
-        return [list(ids) for ids in encoded["input_ids"]]
+        return self._text.data(texts)
 
     @cached_property
-    def _backend(self) -> Any:
-        """A private copy of the Rust tokenizer: no truncation, no padding, special words taken as words."""
-        shared = getattr(self.tokenizer, "backend_tokenizer", None)
-        if shared is None:
-            return None
-        backend = copy.deepcopy(shared)
-        backend.no_truncation()
-        backend.no_padding()
-        backend.encode_special_tokens = True
-        return backend
+    def _text(self) -> TextTokenizer:
+        return text_tokenizer(self.tokenizer)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
-    """Inputs within their budget.
-
-    Attributes:
-        tokens: Their ids.
-        shots: Exemplars left.
-        exemplars_dropped: Exemplars that had to go.
-        is_shortened: Whether tokens had to go, too.
-    """
-
-    tokens: list[int]
-    shots: int
-    exemplars_dropped: int
-    is_shortened: bool
-
-
-def cut_middle(tokens: Sequence[int], max_tokens: int) -> list[int]:
-    """Tokens without one run of their middle, so that the start and the end survive.
-
-    A third of what is kept comes from the start (the instruction, often), the rest from the end (the question, the
-    options, the separator).
-
-    >>> cut_middle([1, 2, 3, 4, 5, 6, 7, 8, 9], 6)
-    [1, 2, 6, 7, 8, 9]
-    >>> cut_middle([1, 2, 3], 6)
-    [1, 2, 3]
-    """
-    if len(tokens) <= max_tokens:
-        return list(tokens)
-    head = int(max_tokens * HEAD_SHARE)
-    return [*tokens[:head], *tokens[len(tokens) - (max_tokens - head) :]]
+    @cached_property
+    def chat_encoder(self) -> ChatEncoder | None:
+        """What makes prompts and replies of a chat; None without one."""
+        return ChatEncoder(self.tokenizer, self.chat) if self.chat is not None else None
 
 
 def border_mismatches(codec: Codec, prompts: Sequence[Prompt]) -> float:
@@ -363,6 +264,9 @@ def border_mismatches(codec: Codec, prompts: Sequence[Prompt]) -> float:
     """
     if not prompts:
         return 0.0
+    if codec.chat_encoder is not None:
+        codec.chat_encoder.replies([prompt.targets for prompt in prompts], with_end=True)
+        return sum(prompt.targets in codec.chat_encoder.apart for prompt in prompts) / len(prompts)
     inputs = [codec.context_text(prompt) for prompt in prompts]
     targets = [prompt.targets for prompt in prompts]
     together = codec.layout_pieces([left + right for left, right in zip(inputs, targets, strict=True)])
@@ -393,7 +297,3 @@ def _joined(pieces: Sequence[list[int]], separator: int) -> list[int]:
     for piece in pieces[1:]:
         joined += [separator, *piece]
     return joined
-
-
-def _ids(tokens: Sequence[int]) -> Int32:
-    return np.asarray(tokens, dtype=np.int32)

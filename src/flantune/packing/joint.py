@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.packing.encode import EOS_MARK, Encoded
+from flantune.packing.encoded import EOS_MARK, Encoded, Fitted, id_array
 from flantune.packing.starts import common_length
 from flantune.prompts.layout import EOS_WORD, inputs_text
-from flantune.types import Counts, EncodedPrompt, Int32
+from flantune.types import Counts, EncodedPrompt
 
 if TYPE_CHECKING:
-    from flantune.packing.encode import Codec, Fitted
+    from flantune.packing.encode import Codec
     from flantune.types import Prompt
 
 
@@ -95,10 +95,10 @@ def _encoded(codec: Codec, joined: _Joined, fitted: Fitted | None) -> tuple[Enco
         return None, Counts(prompts_dropped=1)
     if codec.truncation == "middle":
         rooms = [min(rooms, default=0)] * len(rooms)
-    contexts = [_ids(codec.cut(context, room)) for context, room in zip(joined.contexts, rooms, strict=True)]
+    contexts = [id_array(codec.cut(context, room)) for context, room in zip(joined.contexts, rooms, strict=True)]
     is_shared = all(np.array_equal(contexts[0], context) for context in contexts)
     prompt = EncodedPrompt(
-        inputs=contexts[0], targets=tuple(map(_ids, joined.targets)), contexts=() if is_shared else tuple(contexts)
+        inputs=contexts[0], targets=tuple(map(id_array, joined.targets)), contexts=() if is_shared else tuple(contexts)
     )
     return prompt, Counts(
         prompts=1,
@@ -108,7 +108,3 @@ def _encoded(codec: Codec, joined: _Joined, fitted: Fitted | None) -> tuple[Enco
         inputs_shortened=int(is_long),
         borders_merged=int(joined.is_merged),
     )
-
-
-def _ids(tokens: Sequence[int]) -> Int32:
-    return np.asarray(tokens, dtype=np.int32)

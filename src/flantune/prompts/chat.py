@@ -1,51 +1,100 @@
-"""Exemplars as turns of a chat: what a template puts between one solved example and the next."""
+"""Conversations as a chat template writes them; what goes wrong in a template is one error of ours."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from flantune.errors import TemplateError
 
-# Stand in for texts while a template is rendered; no template trims, escapes or breaks a plain word.
-_MARKS = ("FLANTUNEQUERY", "FLANTUNEREPLY", "FLANTUNENEXT", "FLANTUNELAST")
+DATE = "26 Jul 2024"
+"""Some templates write today's date, unless one is given: a prompt must be the same tomorrow."""
+
+_ROLES = ("user", "assistant")
+_MEND = "mend the template, or name another file with prompts.chat_template (--chat-template)"
 
 
-def turn_break(render: Callable[[Sequence[Mapping[str, str]]], str], *, system: str = "") -> str:
-    """What stands between a reply and the next query.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatTemplate:
+    """A chat template, and who renders it.
 
-    Args:
-        render: Messages with "role" and "content" → the whole conversation as the template writes it.
-        system: System message; empty: none.
-
-    Raises:
-        TemplateError: The template changes a turn, leaves it out or repeats it, or opens its first reply in another
-            way than later ones.
-
-    >>> turn_break(lambda turns: "".join(f"<{t['role']}> {t['content']} </>" for t in turns))
-    ' </><user> '
+    Attributes:
+        text: The Jinja source.
+        name: Where it comes from, for messages: a file, or the tokenizer that carries it.
+        apply: ``apply_chat_template`` of a tokenizer, which renders in a sandbox.
+        system: The system message; none when empty.
+        variables: What the template is given besides the messages, such as ``enable_thinking``.
     """
-    roles = ("user", "assistant", "user", "assistant")
-    turns = [{"role": role, "content": mark} for role, mark in zip(roles, _MARKS, strict=True)]
-    start = [{"role": "system", "content": system}] if system else []
-    _, opening, between, later = _before_each(render([*start, *turns]), _MARKS)
-    alone = _before_each(render([*start, *turns[:2]]), _MARKS[:2])[1]
-    if opening != later or opening != alone:
-        raise TemplateError(
-            "the chat template opens its first reply in another way than later ones",
-            where="prompts.chat_exemplars",
-            hint='set prompts.chat_exemplars = "message": all exemplars in one turn',
-        )
-    return between
+
+    text: str
+    name: str
+    apply: Callable[..., Any]
+    system: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    def render(self, turns: Sequence[str], *, asks: bool = False) -> str:
+        """The whole conversation as the template writes it.
+
+        Args:
+            turns: What the user and the assistant say by turns; the user begins.
+            asks: Ends with the template's generation prompt, after which the next reply begins.
+
+        Raises:
+            TemplateError: The template has a syntax error, refuses the conversation, or is stopped by the sandbox.
+        """
+        said = [{"role": _ROLES[at % 2], "content": content} for at, content in enumerate(turns)]
+        messages = [*([{"role": "system", "content": self.system}] if self.system else []), *said]
+        try:
+            return str(
+                self.apply(
+                    messages,
+                    chat_template=self.text,
+                    tokenize=False,
+                    add_generation_prompt=asks,
+                    **{"date_string": DATE, **self.variables},
+                )
+            )
+        except Exception as error:
+            # Whatever a template does wrong is a mistake in it, or in how it is used.
+            raise self._mistake(error, messages) from None
+
+    def _mistake(self, error: Exception, messages: Sequence[Mapping[str, str]]) -> TemplateError:
+        line = _line_of(error)
+        where = f"chat template of {self.name}" + (f", line {line}" if line else "")
+        return TemplateError(f"it cannot be rendered: {_reason(error)}", where=where, hint=self._hint(messages))
+
+    def _hint(self, messages: Sequence[Mapping[str, str]]) -> str:
+        if messages[0]["role"] == "system" and self._takes(messages[1:]):
+            return (
+                "it takes no system message: leave prompts.system (--system) empty, or use a template that takes one "
+                "(prompts.chat_template, --chat-template)"
+            )
+        alone = [one for one in messages[:-1] if one["role"] == "system"]
+        if len(messages) > 2 and messages[-1]["role"] == "user" and self._takes([*alone, messages[-1]]):
+            return 'it takes no solved examples as turns: set prompts.chat_exemplars = "message"'
+        return _MEND
+
+    def _takes(self, messages: Sequence[Mapping[str, str]]) -> bool:
+        """Whether the template renders these messages."""
+        try:
+            self.apply(list(messages), chat_template=self.text, tokenize=False, date_string=DATE, **self.variables)
+        except Exception:
+            return False
+        return True
 
 
-def _before_each(text: str, marks: Sequence[str]) -> list[str]:
-    """What stands before each mark, up to the one before it."""
-    parts = []
-    for mark in marks:
-        part, found, text = text.partition(mark)
-        if not found or mark in text:
-            hint = 'set prompts.chat_exemplars = "message": all exemplars in one turn'
-            message = "the chat template does not show each turn once, in order"
-            raise TemplateError(message, where="prompts.chat_exemplars", hint=hint)
-        parts.append(part)
-    return parts
+def _reason(error: Exception) -> str:
+    """What Jinja says, in one line."""
+    said = " ".join(str(error).split()) or "no reason given"
+    return said if type(error).__name__ == "TemplateError" else f"{type(error).__name__}: {said}"
+
+
+def _line_of(error: Exception) -> int | None:
+    """The line of the template that failed."""
+    line = getattr(error, "lineno", None)
+    if isinstance(line, int):
+        return line
+    inside = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == "<template>"]
+    return inside[-1] if inside else None

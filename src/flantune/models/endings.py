@@ -1,0 +1,28 @@
+"""The tokens at which an answer ends: all that the model, its tokenizer or its chat template name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flantune.packing.chat import turn_ends
+
+if TYPE_CHECKING:
+    from flantune.models.decoding import Decoding
+    from flantune.models.load import LanguageModel
+
+
+def end_tokens(lm: LanguageModel, decoding: Decoding | None = None) -> tuple[int, ...]:
+    """Ids that end an answer, in rising order.
+
+    A model's generation config may name several: the end of a text and the end of a turn, say. Writing on behind any
+    of them would give an answer that no other program gives.
+
+    Args:
+        lm: The model.
+        decoding: Names more, such as the end of a turn of another chat template than the tokenizer's.
+    """
+    config: Any = getattr(lm.model, "generation_config", None)
+    named = getattr(config, "eos_token_id", None)
+    own = named if isinstance(named, list | tuple) else [named]
+    known = [*own, lm.tokenizer.eos_token_id, *turn_ends(lm.tokenizer), *(decoding.end_tokens if decoding else ())]
+    return tuple(sorted({int(token) for token in known if token is not None}))

@@ -1,0 +1,210 @@
+r"""Text to token ids, such that words of the data are never control and words of a chat template are.
+
+A tokenizer knows control tokens, such as ``</s>`` or ``<|im_end|>``, by their text. Where the data holds that text, it
+must be spelled like any other word. Most tokenizers can be told to leave special tokens alone; models that look whole
+pieces up (Unigram, WordLevel, BPE that ignores merges) write the control token all the same. For those, and for text
+that mixes a template's control words with data that holds the same words, a private copy of the tokenizer is made in
+which each control token has a name that no data holds.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from flantune.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_MADE: WeakKeyDictionary[Any, dict[tuple[object, ...], TextTokenizer]] = WeakKeyDictionary()
+
+
+def text_tokenizer(tokenizer: PreTrainedTokenizerBase, *, control: Sequence[int] = ()) -> TextTokenizer:
+    """The ``TextTokenizer`` of a tokenizer; made once, and anew when tokens were added to it.
+
+    Args:
+        tokenizer: A tokenizer of the transformers library.
+        control: Ids that are control besides the special tokens, such as a chat's end of a turn.
+    """
+    made = _MADE.setdefault(tokenizer, {})
+    key = (len(tokenizer), tuple(tokenizer.all_special_ids), tuple(control))
+    if key not in made:
+        made[key] = TextTokenizer(tokenizer, control=control)
+    return made[key]
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
+    """The text of token ids without special tokens, with the spaces as they were written.
+
+    Some tokenizers tidy spaces before punctuation when they decode ("did n't ." becomes "didn't."), which would lose
+    exact matches of a right answer.
+    """
+    plain: Any = tokenizer
+    return str(plain.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def control_words(tokenizer: PreTrainedTokenizerBase, more: Iterable[int] = ()) -> dict[str, int]:
+    """The text of each control token: all that are special, named or not, and those asked for."""
+    found = {str(token): at for at, token in tokenizer.added_tokens_decoder.items() if token.special}
+    named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
+    found |= {str(word): int(at) for word, at in named}
+    found |= {str(tokenizer.convert_ids_to_tokens(at)): at for at in more}
+    return {word: at for word, at in found.items() if word}
+
+
+class TextTokenizer:
+    """Turns text into ids without adding anything, and knows words of the data from those of a template.
+
+    Args:
+        tokenizer: A tokenizer of the transformers library; never changed.
+        control: Ids that are control besides the special tokens.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, control: Sequence[int] = ()) -> None:
+        # No reference to the tokenizer where its Rust copy will do: this object lives as long as it does.
+        self._backend = _own_copy(tokenizer)
+        self._slow = tokenizer if self._backend is None else None
+        self.words = control_words(tokenizer, control)
+        self._extra = {word for word, at in self.words.items() if at in control}
+        # Nobody who wrote the data can have known these names; no id depends on them.
+        nonce = secrets.token_hex(8)
+        self._renamed = {word: f"\ue001{nonce}x{at}\ue002" for word, at in self.words.items()}
+        self._guards = {word: f"\ue003{nonce}x{at}\ue004" for word, at in self.words.items()}
+        self._unguarded = {mark: word for word, mark in self._guards.items()}
+        longest_first = sorted(self.words, key=len, reverse=True)
+        self._is_control = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+        self._is_guard = re.compile(f"\ue003{nonce}x\\d+\ue004")
+
+    def data(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of texts in which every word is a word."""
+        if self._backend is None:
+            return self._slowly(texts, is_data=True)
+        return _encode(self._strict if self._leaks else self._spelling, texts)
+
+    def guard(self, text: str) -> str:
+        """The text with its control words marked as words, to be put into a template."""
+        return self._is_control.sub(lambda found: self._guards[found[0]], text)
+
+    def template(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of texts whose control words are control, but for those that ``guard`` has marked.
+
+        Without marks they are what the tokenizer itself makes of the text.
+        """
+        if self._backend is None:
+            return [self._slowly_mixed(text) for text in texts]
+        always = self._leaks or self._normalizes
+        is_strict = [always or self._is_guard.search(text) is not None for text in texts]
+        strict = iter(_encode(self._strict, [self._strict_text(t) for t, is_so in zip(texts, is_strict, strict=True)
+                                             if is_so]) if any(is_strict) else ())  # fmt: skip
+        plain = iter(_encode(self._backend, [t for t, is_so in zip(texts, is_strict, strict=True) if not is_so]))
+        return [next(strict) if is_so else next(plain) for is_so in is_strict]
+
+    def control_in(self, text: str) -> str:
+        """The first control word of a text; empty without one."""
+        found = self._is_control.search(text)
+        return found[0] if found else ""
+
+    def _strict_text(self, text: str) -> str:
+        renamed = self._is_control.sub(lambda found: self._renamed[found[0]], text)
+        return self._is_guard.sub(lambda found: self._unguarded[found[0]], renamed)
+
+    @cached_property
+    def _spelling(self) -> Any:
+        """A copy that takes special tokens for words."""
+        spelling = copy.deepcopy(self._backend)
+        spelling.encode_special_tokens = True
+        return spelling
+
+    @cached_property
+    def _leaks(self) -> bool:
+        """Whether the text of a control token still becomes that token, found by trying."""
+        if self._extra:
+            return True
+        for word, at in self.words.items():
+            for ids in _encode(self._spelling, [word, f"a {word} a", f"a{word}a"]):
+                # The unknown token alone also stands for what cannot be spelled: then there is nothing to mend.
+                if at in ids:
+                    return True
+        return False
+
+    @cached_property
+    def _normalizes(self) -> bool:
+        """Whether other text becomes a control token once it is normalized, full-width signs say."""
+        added = self._backend.get_added_tokens_decoder().values()
+        return self._backend.normalizer is not None and any(one.special and one.normalized for one in added)
+
+    @cached_property
+    def _strict(self) -> Any:
+        """A copy in which control tokens have names that no data holds."""
+        from tokenizers import Tokenizer
+
+        described = json.loads(self._backend.to_str())
+        strict = Tokenizer.from_str(json.dumps(_renamed(described, self._renamed)))
+        wrong = [word for word, at in self.words.items() if strict.token_to_id(self._renamed[word]) != at]
+        if wrong:
+            hint = f"leave the words {', '.join(map(repr, wrong[:3]))} out of the data, or use another tokenizer"
+            raise ModelError("the tokenizer cannot tell its control tokens from words", where="tokenizer", hint=hint)
+        return strict
+
+    def _slowly(self, texts: Sequence[str], *, is_data: bool) -> list[list[int]]:
+        tokenizer: Any = self._slow
+        if not texts:
+            return []
+        encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=is_data)
+        return [list(map(int, ids)) for ids in encoded["input_ids"]]
+
+    def _slowly_mixed(self, text: str) -> list[int]:
+        """Without a Rust tokenizer marked words are tokenized apart from the text around them."""
+        ids: list[int] = []
+        for part in re.split(f"({self._is_guard.pattern})", text):
+            if part:
+                ids += self._slowly([self._unguarded.get(part, part)], is_data=part in self._unguarded)[0]
+        return ids
+
+
+def _own_copy(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """A private copy of the Rust tokenizer: no truncation, no padding; None where there is none."""
+    shared = getattr(tokenizer, "backend_tokenizer", None)
+    if shared is None:
+        return None
+    backend = copy.deepcopy(shared)
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = False
+    return backend
+
+
+def _encode(backend: Any, texts: Sequence[str]) -> list[list[int]]:
+    return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+def _renamed(described: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """A tokenizer's description with other names for some tokens, and the same ids."""
+    for token in described["added_tokens"]:
+        token["content"] = names.get(token["content"], token["content"])
+    model = described["model"]
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, dict):
+        model["vocab"] = {names.get(piece, piece): at for piece, at in vocabulary.items()}
+    else:
+        model["vocab"] = [[names.get(piece, piece), score] for piece, score in vocabulary]
+    if model.get("unk_token") is not None:
+        model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
+    if "merges" in model:
+        model["merges"] = [merge for merge in model["merges"] if not _makes(merge, names)]
+    # It would only add special tokens, by their old names.
+    described["post_processor"] = None
+    return described
+
+
+def _makes(merge: Any, names: dict[str, str]) -> bool:
+    """Whether a merge of two pieces takes or makes a token of another name now."""
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return left in names or right in names or left + right in names
