@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.evaluation.intervals import Interval as Interval
 from flantune.evaluation.intervals import (
     FEWEST,
     Reach,
@@ -29,6 +28,7 @@ from flantune.evaluation.intervals import (
     t_quantile,
     variance_of_mean,
 )
+from flantune.evaluation.intervals import Interval as Interval
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -213,14 +213,11 @@ def measured_mean(
     0.0093
     """
     df = max(examples - 1.0, FEWEST)
-    if se > 1e-12:
-        reach = None if answers is None else reach_of(value, answers=answers, span=span, confidence=confidence)
-        return Mean(value=value, se=se, df=df, reach=reach)
-    dissent = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / max(examples, 1.0))
-    below, above = value - span[0], span[1] - value
-    half = dissent * max(below, above)
-    reach = Reach(below=min(half, below), above=min(half, above), confidence=confidence)
-    return Mean(value=value, se=half / t_quantile(confidence, df), df=df, reach=reach)
+    if se <= 1e-12:
+        dissent = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / max(examples, 1.0))
+        se = dissent * max(value - span[0], span[1] - value) / t_quantile(confidence, df)
+    reach = None if answers is None else reach_of(value, answers=answers, span=span, confidence=confidence)
+    return Mean(value=value, se=se, df=df, reach=reach)
 
 
 def combine(parts: Iterable[Part]) -> Mean:
