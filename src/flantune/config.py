@@ -246,7 +246,7 @@ class TrainingSettings(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Decoupled weight decay (AdamW only)."""
     no_decay: tuple[Literal["norms", "biases", "embeddings"], ...] = ("norms", "biases", "embeddings")
-    """Weights that the weight decay spares."""
+    """Weights exempt from weight decay."""
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     """Gradients are scaled down to this norm; 0 turns clipping off."""
     dropout: Share | None = None

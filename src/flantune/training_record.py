@@ -7,10 +7,10 @@ is looked up by the sequences of its own that the index would hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -351,12 +351,3 @@ def without_extras(reasons: Sequence[str], *, most: int = 5) -> str:
     """Reasons in a few lines."""
     shown = [f"  {reason}" for reason in reasons[:most]]
     return "\n".join([*shown, *([f"  and {len(reasons) - most} more"] if len(reasons) > most else [])])
-
-
-def described(record: TrainingRecord) -> Mapping[str, Any]:
-    """The record in a few values, for a report."""
-    return {
-        "tasks": len(record.tasks),
-        "clusters": sorted({cluster for task in record.tasks for cluster in task.clusters}),
-        "held_out": list(record.held_out),
-    }

@@ -8,7 +8,7 @@ from flantune.config import ScratchSettings
 from flantune.evaluation import writing
 from flantune.evaluation.extraction import Rule
 from flantune.evaluation.store import ScoreStore
-from flantune.evaluation.writing import vote_on, write_answers
+from flantune.evaluation.writing import write_answers
 from flantune.models.generate import write
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.packing.encode import Codec
@@ -126,12 +126,3 @@ def test_writing_ends_when_the_answer_cannot_change(lm, codec, monkeypatch):
         long[0].tokens[: len(short[0].tokens)] == short[0].tokens for short, long in zip(cut, whole, strict=True)
     )
     assert sum(len(short[0].tokens) for short in cut) < sum(len(long[0].tokens) for long in whole)
-
-
-def test_samples_vote(lm, codec):
-    rule = Rule(name="first", pattern=r"\A(?P<answer>.)", form="text")
-    answers = write_answers(lm, prompts(), codec=codec, max_new_tokens=2, samples=5, temperature=1.0)
-    for voted in vote_on(answers, (rule,)):
-        said = [one.answer for one in voted.found if one.answer is not None]
-        assert voted.vote.answer is None or said.count(voted.vote.answer) == voted.vote.counts[0][1]
-        assert voted.vote.confidence == (said.count(voted.vote.answer) / 5 if said else 0.0)

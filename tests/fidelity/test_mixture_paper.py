@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from flantune.config import MixtureSettings, PromptSettings
-from flantune.mixture import Taxonomy, hold_out, load_taxonomy, mix
+from flantune.mixture import Mixture, Taxonomy, hold_out, load_taxonomy
 from flantune.mixture.rates import capped_size, effective_epochs, quotas, shares
 from flantune.prompts import options_block
 from flantune.types import Task, Template
@@ -87,7 +87,7 @@ def make_task(name: str, cluster: str) -> Task:
 
 
 def test_the_stream_keeps_the_rates_exactly_in_every_cycle() -> None:
-    mixture = mix([Ready(make_task(name, "c"), {"train": Sized(size)}) for name, size in SIZES.items()], seed=0)
+    mixture = Mixture([Ready(make_task(name, "c"), {"train": Sized(size)}) for name, size in SIZES.items()], seed=0)
     assert mixture.cycle == 22_894
     for cycle in (0, 7):
         drawn = Counter(mixture.draws(cycle * mixture.cycle, (cycle + 1) * mixture.cycle).task.tolist())

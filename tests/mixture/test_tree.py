@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from flantune.config import MixtureSettings
-from flantune.mixture import mix, mixture_tree
+from flantune.mixture import Mixture, mixture_tree
 
 
 def test_the_tree_shows_every_task_once_with_its_counts(ready: Callable) -> None:
@@ -15,7 +15,7 @@ def test_the_tree_shows_every_task_once_with_its_counts(ready: Callable) -> None
         ready("a", 250, clusters=("reading",), inverted=2),
         ready("z", 9_000, clusters=("counting",)),
     ]
-    mixture = mix(tasks, seed=4)
+    mixture = Mixture(tasks, seed=4)
     tree = mixture_tree(mixture, draws=12_500)
     assert json.loads(json.dumps(tree)) == tree
     assert [(c["name"], [t["name"] for t in c["children"]]) for c in tree["children"]] == [
@@ -41,5 +41,5 @@ def test_the_tree_shows_every_task_once_with_its_counts(ready: Callable) -> None
 
 
 def test_without_draws_there_are_no_epochs(ready: Callable) -> None:
-    (cluster,) = mixture_tree(mix([ready("a", 9)], seed=0, settings=MixtureSettings(rates="equal")))["children"]
+    (cluster,) = mixture_tree(Mixture([ready("a", 9)], seed=0, settings=MixtureSettings(rates="equal")))["children"]
     assert not {"draws", "epochs"} & set(cluster["children"][0])

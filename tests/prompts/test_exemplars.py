@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from flantune.prompts import Layout, Style, draw_exemplars, fit_exemplars, inputs_text, render
+from flantune.prompts import Layout, Style, draw_exemplars, inputs_text, render
 from flantune.prompts.hashing import shuffled
 from flantune.types import Example, Exemplar, Prompt, Task, Template
 
@@ -133,33 +133,6 @@ def test_the_shuffle_never_repeats_and_a_longer_one_begins_alike(size: int, limi
     whole = list(shuffled(size, key=key))
     assert sorted(whole) == list(range(size))
     assert part == whole[:limit]
-
-
-def words(text: str) -> int:
-    return len(text.split())
-
-
-@given(lengths=st.lists(st.integers(1, 30), max_size=16), query=st.integers(1, 30), budget=st.integers(0, 200))
-@settings(max_examples=50)
-def test_the_longest_prefix_of_exemplars_that_fits_is_kept(lengths: list[int], query: int, budget: int) -> None:
-    exemplars = tuple(Exemplar(row=n, inputs="x " * length, targets="y") for n, length in enumerate(lengths))
-    prompt = Prompt(task="t", split="test", row=0, template="t", inputs="q " * query, targets="y", exemplars=exemplars)
-    fitted = fit_exemplars(prompt, max_tokens=budget, count_tokens=words, layout=Layout())
-    fits = [kept for kept in range(len(lengths) + 1) if sum(lengths[:kept]) + kept + query <= budget]
-    assert fitted == replace(prompt, exemplars=exemplars[: max(fits, default=0)])
-
-
-def test_fitting_counts_the_text_that_the_model_will_read() -> None:
-    counted = []
-    exemplars = tuple(Exemplar(row=n, inputs=f"q{n}", targets=f"a{n}") for n in range(16))
-    prompt = Prompt(task="t", split="test", row=0, template="t", inputs="q", targets="a", exemplars=exemplars)
-    layout = Layout(target_separator=" => ", exemplar_separator=" ## ")
-    fitted = fit_exemplars(
-        prompt, max_tokens=12, count_tokens=lambda text: counted.append(text) or words(text), layout=layout
-    )
-    assert inputs_text(fitted, layout) == "q0 => a0 ## q1 => a1 ## q"
-    assert len(counted) <= 5
-    assert all(text.endswith(" ## q") or text == "q" for text in counted)
 
 
 def test_layout_puts_the_same_separators_everywhere() -> None:

@@ -49,7 +49,7 @@ def test_the_preview_shows_letters_in_a_seeded_order() -> None:
 def test_what_a_template_says_of_itself() -> None:
     task = find_task("rte")
     facts = {one.name: template_facts(task, one) for one in task.templates}
-    assert facts["bears_out"].to_json() == {
+    assert facts["shown_by_text"].to_json() == {
         "is_inverted": False,
         "shows_options": True,
         "original_task": "rte",

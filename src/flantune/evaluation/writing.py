@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from flantune.evaluation.extraction import Extracted, Rules, extract, is_complete
+from flantune.evaluation.extraction import Rules, is_complete
 from flantune.evaluation.store import JsonValue, content_key
-from flantune.evaluation.voting import Vote, vote
 from flantune.models.decoding import Decoding, Finish
 from flantune.models.generate import write
 
@@ -126,31 +125,6 @@ def write_answers(
             progress(len(found), len(keys))
     shelf.clear()
     return [tuple(found[at, n] for n in range(samples) if (at, n) in found) for at in range(len(prompts))]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voted:
-    """One prompt's samples, what was found in each, and the vote."""
-
-    written: tuple[Written, ...]
-    found: tuple[Extracted, ...]
-    vote: Vote
-
-
-def vote_on(answers: Sequence[tuple[Written, ...]], rules: Rules) -> list[Voted]:
-    """Self-consistency: the answer in each sample, and what most samples say.
-
-    Args:
-        answers: What ``write_answers(…, samples=n, temperature=t)`` gave, with t above 0.
-        rules: Where an answer may stand.
-
-    Paper: Flan 2022, section 2.3.
-    """
-    voted = []
-    for written in answers:
-        found = tuple(extract(one.text, rules) for one in written)
-        voted.append(Voted(written=written, found=found, vote=vote(found)))
-    return voted
 
 
 class _Shelf:

@@ -1,7 +1,7 @@
 """How much of each task, and what is held out: an index becomes a prompt."""
 
 from flantune.mixture.holdout import Excluded, HoldoutSplit, check_unseen, hold_out
-from flantune.mixture.mixture import Draw, Draws, Mixture, mix
+from flantune.mixture.mixture import Draw, Draws, Mixture
 from flantune.mixture.permutation import permute
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.mixture.tree import mixture_tree
@@ -16,7 +16,6 @@ __all__ = [
     "check_unseen",
     "hold_out",
     "load_taxonomy",
-    "mix",
     "mixture_tree",
     "permute",
 ]

@@ -18,15 +18,13 @@ import numpy as np
 from flantune.config import MixtureSettings, PromptSettings
 from flantune.mixture.permutation import Int64, UInt64, mix64_array, permute, permute_array
 from flantune.mixture.portions import Portion, columns_of, lay_out
-from flantune.prompts.exemplars import draw_exemplars, fit_exemplars
+from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.hashing import mix64, stream_key
 from flantune.prompts.layout import Layout
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flantune.mixture.portions import Prepared
     from flantune.types import Prompt, Template
 
@@ -96,29 +94,27 @@ class Mixture:
         prepared: Sequence[Prepared],
         *,
         seed: int,
-        settings: MixtureSettings,
-        prompts: PromptSettings,
-        count_tokens: Callable[[str], int] | None = None,
-        max_input_tokens: int | None = None,
+        settings: MixtureSettings | None = None,
+        prompts: PromptSettings | None = None,
     ) -> None:
         """Lay the tasks out, without looking at any example.
 
         Args:
             prepared: The tasks to train on, each with a ``train`` store.
             seed: Everything random derives from it.
-            settings: Caps and rates.
-            prompts: Style, templates and shots.
-            count_tokens: Tokens of a text, for the exemplar budget. None leaves the budget to packing.
-            max_input_tokens: The exemplar budget: exemplars and query together.
+            settings: Caps and rates; None: the paper's.
+            prompts: Style, templates and shots; None: the paper's.
 
         Raises:
             ConfigError: There is no task, or two have the same name.
             TaskError: A task has no training example or no template to train on.
+
+        Paper: FLAN 2021, section 2.4: at most 30,000 examples a task, examples-proportional mixing with maximum 3,000.
         """
+        settings, prompts = settings or MixtureSettings(), prompts or PromptSettings()
         self.style = Style.from_settings(prompts)
         self.layout = Layout.from_settings(prompts)
         self.seed, self.train_shots = seed, prompts.train_shots or (0,)
-        self.count_tokens, self.max_input_tokens = count_tokens, max_input_tokens
         self.task_names = tuple(item.task.name for item in prepared)
         self.portions = lay_out(prepared, seed=seed, settings=settings, prompts=prompts, style=self.style)
         self._ends = list(accumulate(portion.quota for portion in self.portions))
@@ -213,7 +209,7 @@ class Mixture:
             style=self.style,
             options_key=options_key,
         )
-        return self._fit(replace(prompt, exemplars=exemplars))
+        return replace(prompt, exemplars=exemplars)
 
     def block(self, start: int, stop: int) -> list[Prompt]:
         """``[mixture[i] for i in range(start, stop)]``, faster.
@@ -226,39 +222,5 @@ class Mixture:
     def __getitem__(self, index: int) -> Prompt:
         return self.prompt(self.draw(index))
 
-    def _fit(self, prompt: Prompt) -> Prompt:
-        if self.count_tokens is None or self.max_input_tokens is None:
-            return prompt
-        return fit_exemplars(
-            prompt, max_tokens=self.max_input_tokens, count_tokens=self.count_tokens, layout=self.layout
-        )
-
     def _portion(self, task: int) -> Portion:
         return self.portions[int(self._columns.number[task])]
-
-
-def mix(
-    prepared: Sequence[Prepared],
-    *,
-    seed: int,
-    settings: MixtureSettings | None = None,
-    prompts: PromptSettings | None = None,
-    count_tokens: Callable[[str], int] | None = None,
-    max_input_tokens: int | None = None,
-) -> Mixture:
-    """The stream of training prompts of some tasks, with the paper's caps and rates unless told otherwise.
-
-    Paper: FLAN 2021, section 2.4: at most 30,000 examples a task, examples-proportional mixing with maximum 3,000.
-
-    Raises:
-        ConfigError: There is no task, or two have the same name.
-        TaskError: A task has no training example or no template to train on.
-    """
-    return Mixture(
-        prepared,
-        seed=seed,
-        settings=settings or MixtureSettings(),
-        prompts=prompts or PromptSettings(),
-        count_tokens=count_tokens,
-        max_input_tokens=max_input_tokens,
-    )

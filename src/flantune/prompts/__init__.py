@@ -1,6 +1,6 @@
 """How to ask: an example and a template become a prompt."""
 
-from flantune.prompts.exemplars import draw_exemplars, fit_exemplars
+from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.hashing import mix64, stream_key
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.lint import Finding, lint_task
@@ -13,7 +13,6 @@ __all__ = [
     "Layout",
     "Style",
     "draw_exemplars",
-    "fit_exemplars",
     "forward_templates",
     "inputs_text",
     "lint_task",

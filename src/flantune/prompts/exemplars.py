@@ -1,4 +1,4 @@
-"""Solved examples before the query: drawn from the training split, never the query itself, under a token budget."""
+"""Solved examples before the query: drawn from the training split, never the query itself."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from flantune.prompts.hashing import shuffled
-from flantune.prompts.layout import inputs_text
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import INSTRUCTION
 from flantune.types import Exemplar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from flantune.prompts.layout import Layout
     from flantune.prompts.render import Words
     from flantune.prompts.styles import Style
-    from flantune.types import Example, Prompt, SplitRole, Task, Template
+    from flantune.types import Example, SplitRole, Task, Template
 
 MAX_LOOKS_PER_SHOT = 16
 """Candidates looked at for each exemplar asked for, so that a split full of duplicates cannot stall a run."""
@@ -92,34 +88,6 @@ def draw_exemplars(
         if len(exemplars) == shots:
             break
     return tuple(exemplars)
-
-
-def fit_exemplars(prompt: Prompt, *, max_tokens: int, count_tokens: Callable[[str], int], layout: Layout) -> Prompt:
-    """The prompt with as many of its first exemplars as fit the budget, query included; the last go first.
-
-    The query itself is never shortened here: alone it may still be too long. Paper: FLAN 2021's public code does the
-    same with 960 tokens, 1,024 less a reserve of 64.
-
-    >>> from flantune.prompts.layout import Layout
-    >>> from flantune.types import Exemplar, Prompt
-    >>> shown = tuple(Exemplar(row=n, inputs="a b c", targets="d") for n in range(3))
-    >>> prompt = Prompt(task="t", split="test", row=9, template="t", inputs="x y", targets="z", exemplars=shown)
-    >>> fitted = fit_exemplars(prompt, max_tokens=10, count_tokens=lambda text: len(text.split()), layout=Layout())
-    >>> [exemplar.row for exemplar in fitted.exemplars]
-    [0, 1]
-    """
-
-    def fits(kept: int) -> bool:
-        shorter = replace(prompt, exemplars=prompt.exemplars[:kept])
-        return count_tokens(inputs_text(shorter, layout)) <= max_tokens
-
-    if not prompt.exemplars or fits(len(prompt.exemplars)):
-        return prompt
-    low, high = 0, len(prompt.exemplars) - 1  # by halves: sixteen exemplars cost five counts, not sixteen
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return replace(prompt, exemplars=prompt.exemplars[:low])
 
 
 def _identities(example: Example, words: Words, template: Template) -> set[tuple[str, ...]]:

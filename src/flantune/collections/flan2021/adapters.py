@@ -14,7 +14,7 @@ from flantune.tasks.rows import BadRow
 from flantune.types import Example, Row
 
 _NO_YES = ("no", "yes")
-_COPA_WORDS = {"cause": ("Why did this happen?", "because"), "effect": ("What came of it?", "so")}
+_COPA_WORDS = {"cause": ("Why did this happen?", "because"), "effect": ("What happened as a result?", "so")}
 _CALCULATOR_NOTE = re.compile(r"<<[^<>]*>>")
 _NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?")
 _EDGE_PUNCTUATION = " .,;:!?\"'"
