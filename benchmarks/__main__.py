@@ -26,6 +26,7 @@ NAMES = (
     "generation",
     "lm_eval_scoring",
     "bbh_codex_anchor",
+    "interval_coverage",
 )
 
 

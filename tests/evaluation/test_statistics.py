@@ -16,7 +16,6 @@ from flantune.evaluation.statistics import (
     Mean,
     Part,
     above_chance,
-    agreement_rate,
     bootstrap_mean,
     bootstrap_p,
     clustered_mean,
@@ -28,10 +27,8 @@ from flantune.evaluation.statistics import (
     percentile_interval,
     resample,
     resampled_mean,
-    spread_over_templates,
     t_interval,
     t_test_p,
-    wilson_interval,
 )
 
 
@@ -214,15 +211,6 @@ def test_the_published_normalized_average_comes_out():
     assert 100 * np.mean(shares) == pytest.approx(58.5, abs=0.5)
 
 
-def test_spread_over_templates():
-    values = [0.1, 0.4, 0.5, 0.9, 0.3]
-    spread = spread_over_templates(values)
-    assert spread.std == pytest.approx(np.std(values, ddof=1))
-    assert spread.median == 0.4
-    assert spread.iqr == pytest.approx(scipy.stats.iqr(values))
-    assert spread_over_templates([0.5]).std == 0.0
-
-
 def test_intervals_stay_among_possible_scores():
     ours = t_interval(
         measured_mean(0.99, se=0.05, examples=10, span=SCORE, confidence=0.95), confidence=0.95, span=SCORE
@@ -265,15 +253,6 @@ def test_groups_are_redrawn_whole():
         if sum(w) == 3
     }
     assert {round(float(value), 9) for value in redrawn[1:]} <= possible
-
-
-@settings(max_examples=50)
-@given(st.integers(0, 60), st.integers(1, 60), st.sampled_from([0.8, 0.95, 0.99]))
-def test_wilson_is_scipys(right, more, confidence):
-    examples = right + more
-    theirs = scipy.stats.binomtest(right, examples).proportion_ci(confidence, method="wilson")
-    ours = wilson_interval(right / examples, examples=examples, confidence=confidence)
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
 @settings(max_examples=50)
@@ -325,12 +304,6 @@ def test_the_bootstrap_p_value_is_near_the_t_tests():
     assert bootstrap_p(replicates) == pytest.approx(scipy.stats.ttest_1samp(values.ravel(), 0).pvalue, abs=0.02)
     assert bootstrap_p(np.ones(999)) == pytest.approx(2 / 1000)
     assert bootstrap_p(np.zeros(999)) == 1.0
-
-
-def test_agreement_counts_rows_that_all_templates_answer_alike():
-    assert agreement_rate(np.array([[2, 2], [0, 1]])) == 0.5
-    assert agreement_rate(np.array([[2], [0]])) == 1.0
-    assert agreement_rate(np.array([[1, -1, 0], [1, -1, 1]])) == 0.5
 
 
 def test_rows_that_their_templates_split_evenly_say_nothing():

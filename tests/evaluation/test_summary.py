@@ -11,6 +11,7 @@ import scipy.stats
 import flantune.evaluation
 from flantune.config import EvaluationSettings
 from flantune.errors import EvaluationError
+from flantune.evaluation import statistics
 from flantune.evaluation.comparison import REPLICATES
 from flantune.evaluation.results import Results, json_schema
 from flantune.evaluation.samples import samples_path, write_samples
@@ -400,7 +401,13 @@ def test_multirc_scores_questions_whole_and_clusters_by_them(tmp_path):
     units = (np.array(rights["tuned"], float) - np.array(rights["base"])).reshape(20, 4).mean(axis=1)
     assert accuracy["difference"]["se"] == pytest.approx(scipy.stats.sem(units))
     assert accuracy["mcnemar_p"] is None
-    assert accuracy["models"]["base"]["templates"][0]["low"] is None
+    before = np.array(rights["base"], float)[:, None]
+    by_question = statistics.clustered_mean(
+        before, span=(0.0, 1.0), confidence=0.95, groups=np.repeat(np.arange(20), 4)
+    )
+    expected = statistics.interval_of(by_question, confidence=0.95, span=(0.0, 1.0))
+    template = accuracy["models"]["base"]["templates"][0]
+    assert (template["low"], template["high"]) == pytest.approx((expected.low, expected.high))
 
     (per_group,) = conclude(tmp_path, tasks=[info(metrics=("group_exact_match",))])["tasks"]
     before = np.array(rights["base"]).reshape(20, 4).all(axis=1)
@@ -452,10 +459,10 @@ def test_every_difference_says_what_it_could_have_seen(one_task):
     assert task["bootstrap"]["high"] == pytest.approx(task["difference"]["high"], abs=0.02)
 
 
-def test_single_accuracies_have_wilsons_interval(one_task):
+def test_single_accuracies_have_the_exact_interval(one_task):
     folder, base, _ = one_task
     template = conclude(folder)["tasks"][0]["models"]["base"]["templates"][1]
-    theirs = scipy.stats.binomtest(int(base[:, 1].sum()), 50).proportion_ci(0.95, method="wilson")
+    theirs = scipy.stats.binomtest(int(base[:, 1].sum()), 50).proportion_ci(0.95, method="exact")
     assert (template["low"], template["high"]) == pytest.approx((theirs.low, theirs.high))
 
 

@@ -135,7 +135,7 @@ def test_summary_as_table_json_and_page(answers_file, tmp_path):
     shown = invoke("judge", answers_file, "--summary", "--html", page)
     assert "1 of 2 pairs rated" in shown.stdout
     assert "Undecided between" in shown.stdout
-    assert "Wilson" in page.read_text(encoding="utf-8")
+    assert "95% interval" in page.read_text(encoding="utf-8")
     found = json.loads(invoke("judge", answers_file, "--summary", "--json").stdout)
     assert (found["rated"], found["pairs"][0]["prompts"], found["pairs"][0]["same"]) == (1, 2, 1)
     invoke("judge", answers_file, "--json", code=2)

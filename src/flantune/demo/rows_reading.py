@@ -51,6 +51,7 @@ def matter_inference(cast: Cast) -> Row:
     return {
         "premise": f"The {thing} was made of {material}. {person.name} {deed.format(t=thing)}.",
         "hypothesis": f"The {thing} {claimed}.",
+        "fact": f"{material} {happened}",
         "answer": answer,
     }
 
@@ -105,6 +106,7 @@ def next_deed(cast: Cast) -> Row:
     return {
         "story": story,
         "question": f"What did {person.name} do then?",
+        "fact": event,
         **cast.choice(world.REMEDIES[mood], [world.REMEDIES[other]]),
     }
 
@@ -122,6 +124,7 @@ def needed_thing(cast: Cast) -> Row:
     return {
         "story": story,
         "question": f"What does {person.name} take?",
+        "fact": goal,
         **cast.choice(thing, [other for _, other in others]),
     }
 
@@ -134,7 +137,12 @@ def pronoun(cast: Cast) -> Row:
     shape, index, reason = next(one for one in pair if one[1] == cast.number % 2)
     he = world.person(names[0]).he
     told = f"{shape.format(a=names[0], b=names[1])}, because {reason.format(w=he)}."
-    return {"sentence": told, "pronoun": he, **_either(cast, names[index], names[1 - index])}
+    return {
+        "sentence": told,
+        "pronoun": he,
+        "fact": f"{shape}: {reason}",
+        **_either(cast, names[index], names[1 - index]),
+    }
 
 
 def thing_meant(cast: Cast) -> Row:
@@ -142,7 +150,11 @@ def thing_meant(cast: Cast) -> Row:
     things = cast.rng.sample(world.THINGS, 2)
     shape, index, reason = cast.rng.choice([fit for fit in tales.FITS if fit[1] == cast.number % 2])
     told = f"{capitalized(shape.format(x=things[0], y=things[1]))}, because {reason}."
-    return {"sentence": told, **_either(cast, f"the {things[index]}", f"the {things[1 - index]}")}
+    return {
+        "sentence": told,
+        "fact": f"{shape}: {reason}",
+        **_either(cast, f"the {things[index]}", f"the {things[1 - index]}"),
+    }
 
 
 def _either(cast: Cast, right: str, wrong: str) -> Row:
@@ -160,6 +172,7 @@ def same_meaning(cast: Cast) -> Row:
     return {
         "first": _sentence_of(first, words),
         "second": _sentence_of(second, words),
+        "fact": first,
         "answer": answer,
     }
 
@@ -170,6 +183,7 @@ def reworded(cast: Cast) -> Row:
     words = _words(cast)
     return {
         "sentence": _sentence_of(first, words),
+        "fact": first,
         **cast.choice(_sentence_of(same, words), [_sentence_of(other, words)]),
     }
 

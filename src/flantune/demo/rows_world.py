@@ -18,14 +18,18 @@ def effect(cast: Cast) -> Row:
     """Which of two things happens because of something."""
     (cause, right), (_, wrong) = cast.rng.sample(cast.part(world.CAUSES), 2)
     person = cast.person()
-    return {"premise": _line(cause, person), **cast.choice(_line(right, person), [_line(wrong, person)])}
+    return {"premise": _line(cause, person), "fact": cause, **cast.choice(_line(right, person), [_line(wrong, person)])}
 
 
 def cause(cast: Cast) -> Row:
     """Which of two things made something happen."""
     (right, effect_), (wrong, _) = cast.rng.sample(cast.part(world.CAUSES), 2)
     person = cast.person()
-    return {"premise": _line(effect_, person), **cast.choice(_line(right, person), [_line(wrong, person)])}
+    return {
+        "premise": _line(effect_, person),
+        "fact": right,
+        **cast.choice(_line(right, person), [_line(wrong, person)]),
+    }
 
 
 def purpose(cast: Cast) -> Row:
@@ -46,7 +50,7 @@ def matter(cast: Cast) -> Row:
     material = cast.rng.choice([name for name, outcomes in world.MATERIALS.items() if outcomes[index] == right])
     thing, person = cast.rng.choice(world.THINGS), cast.person()
     story = f"The {thing} was made of {material}. {person.name} {deed.format(t=thing)}."
-    return {"story": story, **cast.choice(f"It {right}.", [f"It {wrong}."])}
+    return {"story": story, "fact": f"{material} {right}", **cast.choice(f"It {right}.", [f"It {wrong}."])}
 
 
 def review(cast: Cast) -> Row:
@@ -78,7 +82,7 @@ def mood(cast: Cast) -> Row:
     person = cast.person()
     right, *wrong = cast.rng.sample(tuple(world.MOODS), 3)
     event = cast.rng.choice(world.MOODS[right])
-    return {"event": _line(event, person), "name": person.name, **cast.choice(right, wrong)}
+    return {"event": _line(event, person), "name": person.name, "fact": event, **cast.choice(right, wrong)}
 
 
 def _fact(cast: Cast, field: str, values: tuple[str, ...], others: int = 3) -> Row:
@@ -192,7 +196,8 @@ def topic(cast: Cast) -> Row:
     own = cast.part(sentences)
     said = cast.rng.sample(own, min(2, len(own)))
     lead = f"{cast.person().name} wrote this."
-    return {"text": " ".join([lead, *(f"{capitalized(one)}." for one in said)]), **cast.choice(right, wrong)}
+    text = " ".join([lead, *(f"{capitalized(one)}." for one in said)])
+    return {"text": text, "fact": " / ".join(sorted(said)), **cast.choice(right, wrong)}
 
 
 def odd_one_out(cast: Cast) -> Row:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from flantune.errors import EvaluationError
 from flantune.evaluation import statistics
 from flantune.evaluation.metrics import Metric
+from flantune.evaluation.over_templates import agreement_rate, spread_over_templates
 from flantune.evaluation.results import (
     Bootstrap,
     CleanScores,
@@ -20,7 +21,7 @@ from flantune.evaluation.results import (
     ModelScores,
     TemplateScores,
 )
-from flantune.evaluation.statistics import Interval, Mean, t_interval
+from flantune.evaluation.statistics import Interval, Mean, interval_of, t_interval
 from flantune.evaluation.tables import Column, Columns, Table
 
 Floats = NDArray[np.float64]
@@ -167,15 +168,21 @@ def template_scores(metric: Metric, cells: Floats) -> list[float]:
 
 def estimate(mean: Mean, *, confidence: float, span: Span) -> Estimate:
     """A mean with its interval, as ``results.json`` has it."""
-    interval = t_interval(mean, confidence=confidence, span=span)
+    interval = interval_of(mean, confidence=confidence, span=span)
     return Estimate(value=mean.value, low=interval.low, high=interval.high, se=mean.se)
 
 
 def difference_estimate(mean: Mean, *, confidence: float, span: Span) -> Difference:
-    """A difference with its interval, its p-value, and what it could have seen."""
-    plain = estimate(mean, confidence=confidence, span=span)
+    """A difference with its interval, its p-value, and what it could have seen.
+
+    The interval leaves out zero exactly when the p-value is below 1 − ``confidence``: both are Student's.
+    """
+    interval = t_interval(mean, confidence=confidence, span=span)
     return Difference(
-        **dict(plain),
+        value=mean.value,
+        low=interval.low,
+        high=interval.high,
+        se=mean.se,
         p=statistics.t_test_p(mean),
         detectable=statistics.detectable_difference(mean, confidence=confidence),
     )
@@ -197,7 +204,7 @@ def task_difference(means: Means, *, confidence: float) -> Difference:
 def _score_model(table: Table, dev: Table | None, columns: Columns, mean: Mean, *, confidence: float) -> ModelScores:
     templates = _templates(table, dev, columns, confidence=confidence)
     values = [template.value for template in templates]
-    spread = statistics.spread_over_templates(values)
+    spread = spread_over_templates(values)
     best, worst = _best_on_dev(templates), min(templates, key=lambda template: template.value)
     metrics = {column.metric.name: column.metric for column in (columns.headline, *columns.others)}
     span = columns.headline.metric.span
@@ -211,7 +218,7 @@ def _score_model(table: Table, dev: Table | None, columns: Columns, mean: Mean, 
         worst=worst.value,
         best_dev_template=best.template if best else None,
         best_dev_test=best.value if best else None,
-        agreement=statistics.agreement_rate(table.answers),
+        agreement=agreement_rate(table.answers),
         ties=table.ties,
         tie_rules={column.ties: _mean_over_templates(table, column) for column in columns.tie_rules},
         normalizations={column.normalization: _mean_over_templates(table, column) for column in columns.variants},
@@ -227,7 +234,7 @@ def _templates(table: Table, dev: Table | None, columns: Columns, *, confidence:
     scores = {c.metric.name: template_scores(c.metric, table.cells(c)) for c in (columns.headline, *columns.others)}
     headline = columns.headline
     on_dev = dict(zip(dev.templates, template_scores(headline.metric, dev.cells(headline)), strict=True)) if dev else {}
-    intervals = _wilson(table, headline, confidence=confidence)
+    intervals = _intervals(table, headline, confidence=confidence)
     return tuple(
         TemplateScores(
             template=name,
@@ -241,16 +248,17 @@ def _templates(table: Table, dev: Table | None, columns: Columns, *, confidence:
     )
 
 
-def _wilson(table: Table, column: Column, *, confidence: float) -> list[Interval]:
-    """The interval of each template's accuracy; empty for metrics that count no independent right answers."""
-    if not column.metric.is_binary or (table.is_grouped and not column.metric.is_per_group):
+def _intervals(table: Table, column: Column, *, confidence: float) -> list[Interval]:
+    """The interval of each template's score; empty for metrics that are no means over rows."""
+    if column.metric.score is not None:
         return []
-    cells = table.cells(column)[..., 0]
-    counts = (~np.isnan(cells)).sum(axis=0)
-    return [
-        statistics.wilson_interval(float(value), examples=int(count), confidence=confidence)
-        for value, count in zip(np.nanmean(cells, axis=0), counts, strict=True)
+    cells, span = table.cells(column)[..., 0], column.metric.span
+    groups = table.groups if table.is_grouped else None
+    means = [
+        statistics.clustered_mean(cells[:, [at]], span=span, confidence=confidence, groups=groups)
+        for at in range(cells.shape[1])
     ]
+    return [interval_of(mean, confidence=confidence, span=span) for mean in means]
 
 
 def _best_on_dev(templates: Sequence[TemplateScores]) -> TemplateScores | None:

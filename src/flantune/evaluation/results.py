@@ -83,7 +83,7 @@ class TemplateScores(Part):
     value: Score
     """Headline metric on the test rows."""
     low: Share | None
-    """Lower end of Wilson's interval; null for metrics that are not right-or-wrong."""
+    """Lower end of its interval; null for metrics that are no mean over rows."""
     high: Share | None
     """Upper end of the same."""
     dev: Score | None

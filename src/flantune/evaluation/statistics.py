@@ -3,6 +3,9 @@
 The unit is the example. One example asked with ten templates gives ten answers that rise and fall together, so they
 count as one observation: their mean. Treating them as ten independent ones makes intervals up to sqrt(10) too narrow.
 
+A score gets the exact interval on an effective number of answers (``interval_of``), since its distribution is skewed
+near its ends. A paired difference gets Student's (``t_interval``), in step with its p-value (``t_test_p``).
+
 Paper: Miller 2024, "Adding Error Bars to Evals", sections 2 and 3 (clustered standard errors, paired differences).
 """
 
@@ -10,10 +13,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from flantune.evaluation.intervals import (
+    FEWEST,
+    Reach,
+    effective_answers,
+    effective_of_score,
+    kish,
+    reach_of,
+    t_quantile,
+    variance_of_mean,
+)
+from flantune.evaluation.intervals import Interval as Interval
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -36,36 +51,13 @@ class Mean:
         value: The mean.
         se: Its standard error.
         df: Degrees of freedom behind the standard error.
+        reach: How far the interval of a score reaches; None where Student's t says it.
     """
 
     value: float
     se: float
     df: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """Where a mean may lie, at some level of confidence."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """The scores of a task's templates, described.
-
-    Attributes:
-        std: Standard deviation (n − 1); 0 for a single template. Paper: FLAN 2021, section 2.3.
-        median: Median. Paper: T0, section 6.
-        iqr: Interquartile range, by linear interpolation. Paper: T0, section 6.
-        range: Best minus worst.
-    """
-
-    std: float
-    median: float
-    iqr: float
-    range: float
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +85,7 @@ def clustered_mean(
     Args:
         cells: Scores of the examples under each template.
         span: Lowest and highest possible value of a cell.
-        confidence: Level at which the interval will be asked for; only used when all examples agree.
+        confidence: Level at which the interval will be asked for.
         groups: Group of each example, shape [examples]: examples of one group rise and fall together and are one
             observation, whose weight is their number. None: each stands alone.
 
@@ -101,15 +93,19 @@ def clustered_mean(
     >>> clustered_mean(cells, span=SCORE, confidence=0.95).value
     0.5
     >>> one_question = clustered_mean(cells, span=SCORE, confidence=0.95, groups=np.array([0, 0, 1]))
-    >>> one_question.value, one_question.df
-    (0.5, 1)
+    >>> one_question.value, round(one_question.df, 9)
+    (0.5, 0.8)
     """
     units, members = units_of(cells, groups)
-    value = float(units.mean())
-    sums = np.bincount(members, weights=units - value)
-    count = len(sums)
-    se = math.sqrt(float((sums**2).sum()) * count / (count - 1)) / len(units) if count > 1 else 0.0
-    return measured_mean(value, se=se, examples=count, span=span, confidence=confidence)
+    sizes = np.bincount(members).astype(np.float64)
+    # Scores on a scale of [0, 1].
+    width = span[1] - span[0]
+    sums = np.bincount(members, weights=(units - span[0]) / width).astype(np.float64)
+    se = math.sqrt(float(variance_of_mean(sums, sizes))) * width
+    answers = float(effective_answers(sums, sizes, confidence=confidence))
+    return measured_mean(
+        float(units.mean()), se=se, examples=kish(sizes), span=span, confidence=confidence, answers=answers
+    )
 
 
 def units_of(cells: Floats, groups: Integers | None = None) -> tuple[Floats, Integers]:
@@ -128,8 +124,10 @@ def bootstrap_mean(scores: Floats, *, examples: int, span: tuple[float, float], 
         span: Lowest and highest possible score.
         confidence: As for ``clustered_mean``.
     """
-    se = float(scores[1:].std(ddof=1))
-    return measured_mean(float(scores[0]), se=se, examples=examples, span=span, confidence=confidence)
+    value, se, width = float(scores[0]), float(scores[1:].std(ddof=1)), span[1] - span[0]
+    share = min(max((value - span[0]) / width, 0.0), 1.0)
+    answers = effective_of_score(share, se=se / width, units=examples, confidence=confidence)
+    return measured_mean(value, se=se, examples=examples, span=span, confidence=confidence, answers=answers)
 
 
 def resample(
@@ -189,21 +187,37 @@ def bootstrap_p(replicates: Floats) -> float:
     return min(1.0, 2.0 * (min(below, above) + 1) / (len(replicates) + 1))
 
 
-def measured_mean(value: float, *, se: float, examples: int, span: tuple[float, float], confidence: float) -> Mean:
+def measured_mean(
+    value: float,
+    *,
+    se: float,
+    examples: float,
+    span: tuple[float, float],
+    confidence: float,
+    answers: float | None = None,
+) -> Mean:
     """A mean of so many examples; when they all agree, its standard error is that of the rarest dissenter unseen.
 
     No spread in the sample does not mean none in the task: with all of n examples right, up to 1 − (α/2)^(1/n) of the
     task's examples may still be wrong (Clopper and Pearson). Two right answers out of two are no proof of anything.
 
+    Args:
+        value: The mean.
+        se: Its standard error.
+        examples: How many there are.
+        span: Lowest and highest value possible.
+        confidence: Level at which the interval will be asked for.
+        answers: How many independent right-or-wrong answers they are worth; None: Student's t says the interval.
+
     >>> round(measured_mean(1.0, se=0.0, examples=200, span=SCORE, confidence=0.95).se, 4)
     0.0093
     """
-    df = max(examples - 1, 1)
-    if se > 1e-12:
-        return Mean(value=value, se=se, df=df)
-    dissent = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / max(examples, 1))
-    reach = max(value - span[0], span[1] - value)
-    return Mean(value=value, se=dissent * reach / t_quantile(confidence, df), df=df)
+    df = max(examples - 1.0, FEWEST)
+    if se <= 1e-12:
+        dissent = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / max(examples, 1.0))
+        se = dissent * max(value - span[0], span[1] - value) / t_quantile(confidence, df)
+    reach = None if answers is None else reach_of(value, answers=answers, span=span, confidence=confidence)
+    return Mean(value=value, se=se, df=df, reach=reach)
 
 
 def combine(parts: Iterable[Part]) -> Mean:
@@ -211,7 +225,10 @@ def combine(parts: Iterable[Part]) -> Mean:
 
     Tasks are independent of each other; parts of the same task (measured in two folds, or counted in two clusters)
     are treated as rising and falling together, which can only widen the interval. Degrees of freedom after
-    Welch and Satterthwaite.
+    Welch and Satterthwaite. Intervals of scores are skewed, and what each reaches below and above its mean is added up
+    apart, in squares.
+
+    Paper: Zou and Donner 2008 (intervals of sums from intervals of their parts).
 
     >>> one, two = Mean(value=0.4, se=0.03, df=99), Mean(value=0.6, se=0.04, df=99)
     >>> both = combine([Part(task="a", weight=0.5, mean=one), Part(task="b", weight=0.5, mean=two)])
@@ -227,35 +244,50 @@ def combine(parts: Iterable[Part]) -> Mean:
     variance = math.fsum(s**2 for s in spreads.values())
     fourth = math.fsum(s**4 / freedoms[task] for task, s in spreads.items())
     value = math.fsum(part.weight * part.mean.value for part in parts)
-    return Mean(value=value, se=math.sqrt(variance), df=variance**2 / fourth if fourth > 0 else 1.0)
+    df = variance**2 / fourth if fourth > 0 else 1.0
+    return Mean(value=value, se=math.sqrt(variance), df=df, reach=_combined_reach(parts))
+
+
+def _combined_reach(parts: Sequence[Part]) -> Reach | None:
+    """How far the interval of a weighted sum reaches; None when that of some part is Student's."""
+    below: dict[str, float] = {}
+    above: dict[str, float] = {}
+    for part in parts:
+        reach = part.mean.reach
+        if reach is None:
+            return None
+        ends = (reach.below, reach.above) if part.weight >= 0.0 else (reach.above, reach.below)
+        for side, end in zip((below, above), ends, strict=True):
+            side[part.task] = side.get(part.task, 0.0) + abs(part.weight) * end
+    confidence = next((part.mean.reach.confidence for part in parts if part.mean.reach), 0.0)
+    return Reach(below=math.hypot(*below.values()), above=math.hypot(*above.values()), confidence=confidence)
+
+
+def interval_of(mean: Mean, *, confidence: float, span: tuple[float, float]) -> Interval:
+    """The interval around a score, or a mean of scores, cut to the values that are possible.
+
+    Raises:
+        ValueError: The mean was made for another level of confidence.
+
+    >>> right = clustered_mean(np.ones((20, 3)), span=SCORE, confidence=0.95)
+    >>> interval_of(right, confidence=0.95, span=SCORE)
+    Interval(low=0.831..., high=1.0)
+    """
+    if mean.reach is None:
+        return t_interval(mean, confidence=confidence, span=span)
+    if mean.reach.confidence != confidence:
+        raise ValueError(f"a mean made for {mean.reach.confidence} confidence has no interval at {confidence}")
+    return Interval(low=max(mean.value - mean.reach.below, span[0]), high=min(mean.value + mean.reach.above, span[1]))
 
 
 def t_interval(mean: Mean, *, confidence: float, span: tuple[float, float]) -> Interval:
-    """The interval around a mean by Student's t, cut to the values that are possible.
+    """The interval around a difference by Student's t, cut to the values that are possible.
 
     >>> t_interval(Mean(value=0.5, se=0.1, df=10), confidence=0.95, span=SCORE)
     Interval(low=0.277..., high=0.722...)
     """
     half = t_quantile(confidence, mean.df) * mean.se
     return Interval(low=max(mean.value - half, span[0]), high=min(mean.value + half, span[1]))
-
-
-def wilson_interval(value: float, *, examples: int, confidence: float) -> Interval:
-    """The interval of a single accuracy: right answers out of so many, each asked once.
-
-    Unlike the plain interval it is never empty, never leaves [0, 1], and keeps its level near 0 and 1.
-
-    Paper: Wilson 1927.
-
-    >>> wilson_interval(0.9, examples=10, confidence=0.95)
-    Interval(low=0.595..., high=0.982...)
-    """
-    from scipy.special import ndtri
-
-    z2 = float(ndtri(0.5 + confidence / 2.0)) ** 2
-    middle = (value + z2 / (2 * examples)) / (1 + z2 / examples)
-    half = math.sqrt(z2 * (value * (1 - value) / examples + z2 / (4 * examples**2))) / (1 + z2 / examples)
-    return Interval(low=max(middle - half, 0.0), high=min(middle + half, 1.0))
 
 
 def t_test_p(mean: Mean) -> float:
@@ -306,34 +338,6 @@ def false_discovery_rates(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(rates)
 
 
-def agreement_rate(answers: Integers) -> float:
-    """Share of rows that get the same answer from every template; shape of ``answers``: [rows, templates].
-
-    A missing answer is −1 and has no say; rows with fewer than two answers are not counted. 1 with one template.
-
-    >>> agreement_rate(np.array([[1, 1, 1], [0, 1, 0], [1, -1, 1], [0, -1, -1]]))
-    0.666...
-    """
-    is_there = answers >= 0
-    asked = answers[is_there.sum(axis=1) > 1]
-    if not len(asked):
-        return 1.0
-    highest = asked.max(axis=1)
-    lowest = np.where(asked >= 0, asked, highest[:, None]).min(axis=1)
-    return float((highest == lowest).mean())
-
-
-def t_quantile(confidence: float, df: float) -> float:
-    """How many standard errors an interval reaches to either side.
-
-    >>> round(t_quantile(0.95, 1e9), 2)
-    1.96
-    """
-    from scipy.special import stdtrit
-
-    return float(stdtrit(df, 0.5 + confidence / 2.0))
-
-
 def mcnemar_p(base: Floats, tuned: Floats) -> float:
     """Exact McNemar test: how likely so uneven a count of flips would be if both models were equally good.
 
@@ -374,15 +378,5 @@ def above_chance(mean: Mean, chance: float, *, is_difference: bool = False) -> M
         # With a single option every answer is right: there is no way to be better than guessing, nor worse.
         return Mean(value=0.0, se=0.0, df=mean.df)
     origin = 0.0 if is_difference else chance
-    return Mean(value=(mean.value - origin) / room, se=mean.se / room, df=mean.df)
-
-
-def spread_over_templates(values: Sequence[float]) -> Spread:
-    """How much the score depends on the wording of the instruction.
-
-    >>> spread_over_templates([0.2, 0.4, 0.6, 0.8])
-    Spread(std=0.258..., median=0.5, iqr=0.3..., range=0.6...)
-    """
-    worst, lower, middle, upper, best = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0])
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return Spread(std=deviation, median=float(middle), iqr=float(upper - lower), range=float(best - worst))
+    reach = mean.reach and replace(mean.reach, below=mean.reach.below / room, above=mean.reach.above / room)
+    return Mean(value=(mean.value - origin) / room, se=mean.se / room, df=mean.df, reach=reach)

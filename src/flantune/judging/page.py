@@ -60,12 +60,12 @@ def sentence(pair: PairResult) -> str:
     """A pair's outcome in words.
 
     >>> from flantune.evaluation.statistics import Interval
-    >>> wilson, bootstrap = Interval(low=0.57, high=0.98), Interval(low=0.7, high=1.0)
+    >>> interval, bootstrap = Interval(low=0.57, high=0.98), Interval(low=0.7, high=1.0)
     >>> sentence(PairResult(model="a", against="b", prompts=10, wins=9, losses=1, ties=0, same=0, skipped=0,
-    ...     win_rate=0.9, wilson=wilson, bootstrap=bootstrap, p_value=0.021, verdict="better"))
+    ...     win_rate=0.9, interval=interval, bootstrap=bootstrap, p_value=0.021, verdict="better"))
     'a beats b: its answer was preferred on 90.0% of 10 prompts (57.0 to 98.0).'
     """
-    low, high = 100 * pair.wilson.low, 100 * pair.wilson.high
+    low, high = 100 * pair.interval.low, 100 * pair.interval.high
     found = f"on {100 * pair.win_rate:.1f}% of {numbers.plural(pair.prompts, 'prompt')} ({low:.1f} to {high:.1f})."
     if pair.verdict == "better":
         return f"{pair.model} beats {pair.against}: its answer was preferred {found}"
@@ -102,7 +102,7 @@ def _drawn(pairs: Sequence[PairResult], page: Page) -> Markup:
 
 
 def _row(pair: PairResult, page: Page, y: float, scale: Scale) -> list[Markup]:
-    low, high = 100 * pair.wilson.low, 100 * pair.wilson.high
+    low, high = 100 * pair.interval.low, 100 * pair.interval.high
     found = Estimate(100 * pair.win_rate, low, high)
     return [
         *row_label(f"{pair.model} over {pair.against}", page, y),
@@ -112,7 +112,7 @@ def _row(pair: PairResult, page: Page, y: float, scale: Scale) -> list[Markup]:
 
 
 def _numbers(pair: PairResult, page: Page, y: float) -> list[Markup]:
-    rate, span = f"{100 * pair.win_rate:.1f}", f"{100 * pair.wilson.low:.1f} to {100 * pair.wilson.high:.1f}"
+    rate, span = f"{100 * pair.win_rate:.1f}", f"{100 * pair.interval.low:.1f} to {100 * pair.interval.high:.1f}"
     if page.is_narrow:
         return [text(page.right, y - 5, f"{rate} ({span})", "value", anchor="end")]
     middle = y + page.row / 2 + 4

@@ -12,13 +12,14 @@ import numpy as np
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.statistics import (
+    SCORE,
     Interval,
     clustered_mean,
     detectable_difference,
     false_discovery_rates,
+    interval_of,
     percentile_interval,
     resample,
-    wilson_interval,
 )
 from flantune.judging.comparisons import Comparison
 from flantune.judging.ratings import Rating, raters
@@ -42,11 +43,11 @@ class PairResult:
         same: Prompts to which both gave the same text; each counts as a tie.
         skipped: Ratings that give no judgment; they count nowhere.
         win_rate: Mean over prompts, ties as half a win.
-        wilson: Interval of the win rate by Wilson's formula.
+        interval: Of the win rate: Clopper and Pearson's, on an effective number of prompts.
         bootstrap: Interval by drawing prompts anew.
         p_value: Exact sign test over prompts that are no tie: how likely so uneven a result is between equals.
-        verdict: Of ``model``; undecided unless Wilson's interval leaves a half out and the sign test agrees, which on
-            a handful of prompts it does later (four wins of four are not enough at 95%).
+        verdict: Of ``model``; undecided unless the interval leaves a half out and the sign test agrees, as they
+            always do without ties (four wins of four are not enough at 95%).
         detectable: Smallest true distance of the win rate from a half that would have been found four times in five.
         q: False discovery rate of the sign test among all pairs (Benjamini and Hochberg).
     """
@@ -60,7 +61,7 @@ class PairResult:
     same: int
     skipped: int
     win_rate: float
-    wilson: Interval
+    interval: Interval
     bootstrap: Interval
     p_value: float
     verdict: Literal["better", "undecided"]
@@ -153,8 +154,9 @@ def _pair_result(
     if units.mean() < 0.5 - 1e-9:
         return _pair_result(against, model, pairs, ratings, confidence=confidence, seed=seed)
     rate, p_value = float(units.mean()), sign_test(units)
-    wilson = wilson_interval(rate, examples=len(units), confidence=confidence)
-    is_decided = p_value <= 1.0 - confidence and not wilson.low <= 0.5 <= wilson.high
+    mean = clustered_mean(units[:, None], span=SCORE, confidence=confidence)
+    interval = interval_of(mean, confidence=confidence, span=SCORE)
+    is_decided = p_value <= 1.0 - confidence and not interval.low <= 0.5 <= interval.high
     return PairResult(
         model=model,
         against=against,
@@ -165,7 +167,7 @@ def _pair_result(
         same=len(same),
         skipped=skipped,
         win_rate=rate,
-        wilson=wilson,
+        interval=interval,
         bootstrap=_bootstrap(units, confidence=confidence, seed=seed),
         p_value=p_value,
         verdict="better" if is_decided else "undecided",

@@ -24,12 +24,12 @@ def summary_table(summary: Summary) -> Table:
     )  # fmt: skip
     for heading in ("model", "against"):
         table.add_column(heading, overflow="fold")
-    for heading in ("won", "tied", "lost", "win rate", f"Wilson {level}", f"bootstrap {level}", "p", "q", "seeable"):
+    for heading in ("won", "tied", "lost", "win rate", f"{level}", f"bootstrap {level}", "p", "q", "seeable"):
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in summary.pairs:
         cells = (
             pair.model, pair.against, str(pair.wins), str(pair.ties), str(pair.losses), points(pair.win_rate),
-            span(pair.wilson.low, pair.wilson.high), span(pair.bootstrap.low, pair.bootstrap.high),
+            span(pair.interval.low, pair.interval.high), span(pair.bootstrap.low, pair.bootstrap.high),
             p_value(pair.p_value), p_value(pair.q), limit(pair.detectable),
         )  # fmt: skip
         # As text: rich would read square brackets in a name as styles.

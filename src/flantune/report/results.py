@@ -83,7 +83,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateScore:
-    """What one model scored with one template, on test and on dev rows, with Wilson's interval of an accuracy."""
+    """What one model scored with one template, on test and on dev rows, with its interval."""
 
     template: str
     value: float | None

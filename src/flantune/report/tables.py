@@ -331,9 +331,9 @@ def template_table(tasks: Sequence[TaskResult]) -> Table:
         _words("Exemplars"),
         _words("Template"),
         Column("Base"),
-        Column("Interval of base", help="Wilson's, of the single accuracy; empty for other metrics"),
+        Column("Interval of base", help="Of this template alone; empty for metrics that are no mean over rows"),
         Column("Tuned"),
-        Column("Interval of tuned", help="Wilson's, of the single accuracy; empty for other metrics"),
+        Column("Interval of tuned", help="Of this template alone; empty for metrics that are no mean over rows"),
         Column("Difference"),
         Column("Base, dev", help="On the dev rows, by which the best template is picked"),
         Column("Tuned, dev", help="On the dev rows, by which the best template is picked"),
@@ -355,16 +355,16 @@ def _template_rows(task: TaskResult) -> Iterable[tuple[Cell, ...]]:
             word(shots_label(task.shots)),
             word(name),
             score(values[0]),
-            _wilson(before),
+            _interval(before),
             score(values[1]),
-            _wilson(after),
+            _interval(after),
             Cell(signed(both), "" if both is None else both * 100),
             score(before.dev if before else None, "muted"),
             score(after.dev if after else None, "muted"),
         )
 
 
-def _wilson(scores: TemplateScore | None) -> Cell:
+def _interval(scores: TemplateScore | None) -> Cell:
     low, high = (scores.low, scores.high) if scores else (None, None)
     return Cell(span(low, high), "" if low is None else low * 100, "muted")
 

@@ -254,7 +254,7 @@ def flan2022_average(by_score: Mapping[str, Sequence[PartScores]], *, confidence
         if one.part.name in headline.weights
     ]
     mean = combine(shares)
-    return estimate(Mean(value=value, se=mean.se, df=mean.df), confidence=confidence, span=(_ANY[0], 1.0))
+    return estimate(replace(mean, value=value), confidence=confidence, span=(_ANY[0], 1.0))
 
 
 def by_score(scores: Iterable[PartScores]) -> dict[str, list[PartScores]]:
