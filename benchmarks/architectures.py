@@ -31,7 +31,7 @@ from flantune.models.load import LanguageModel, needs_eager_attention
 LIMIT_S = 240
 VOCABULARY = 300
 SIZES: dict[str, Any] = {
-    "vocab_size": VOCABULARY, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None, "decoder_start_token_id": 0,
+    "vocab_size": VOCABULARY, "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0,
     "forced_eos_token_id": None, "forced_bos_token_id": None, "vocab_size_per_layer_input": VOCABULARY,
     "hidden_size": 32, "d_model": 32, "n_embd": 32, "embed_dim": 32, "embedding_size": 32, "word_embed_proj_dim": 32,
     "hidden_size_per_layer_input": 8, "emb_dim": 32, "attention_hidden_size": 32,
@@ -65,7 +65,37 @@ SIZES: dict[str, Any] = {
 }  # fmt: skip
 """Small values under whatever name a config has for them; others keep their defaults."""
 
-SPECIAL: dict[str, dict[str, Any]] = {}
+DROP = object()
+"""A value of ``SPECIAL`` that leaves the config's own."""
+SPECIAL: dict[str, dict[str, Any]] = {
+    "bamba": {"layer_types": DROP, "attn_layer_indices": [1]},
+    "falcon_h1": {"layer_types": DROP},
+    "mamba2": {"num_heads": 4, "head_dim": 16},
+    "nemotron_h": {"layer_types": DROP, "layers_block_type": ["mamba", "attention", "mlp"], "num_hidden_layers": 3},
+    "recurrent_gemma": {"layer_types": DROP, "num_hidden_layers": 3},
+    "zamba": {
+        "layer_types": DROP,
+        "layers_block_type": ["mamba", "hybrid", "hybrid"],
+        "num_hidden_layers": 3,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+    },
+    "zamba2": {
+        "layer_types": DROP,
+        "layers_block_type": ["mamba", "hybrid", "hybrid"],
+        "num_hidden_layers": 3,
+        "n_mamba_heads": 4,
+        "mamba_headdim": 16,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+    },
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "zaya": {"num_experts_per_tok": 1},
+    "cohere_compass_text": {"layer_types": DROP},
+    "xmod": {"default_language": "en_XX"},
+    "reformer": {"is_decoder": True},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 12},
+}
 """What some architectures need besides."""
 
 
@@ -89,13 +119,18 @@ class Outcome:
 def config_of(name: str) -> Any:
     """A tiny config of an architecture."""
     kind = type(AutoConfig.for_model(name))
-    return _small(kind, {**SIZES, **SPECIAL.get(name, {})}, set(SPECIAL.get(name, {})))
+    special = SPECIAL.get(name, {})
+    return _small(kind, {**SIZES, **special}, set(special))
 
 
 def _small(kind: Any, sizes: dict[str, Any], forced: set[str]) -> Any:
     default = kind()
     forced = forced | ({"decoder_start_token_id"} if default.is_encoder_decoder else set())
     known = set(default.to_dict()) | set(getattr(kind, "attribute_map", {}))
+    if "kv_lora_rank" in known and not {"num_key_value_heads", "head_dim"} & forced:
+        # Latent attention: a key for each head, and rotations of the rotated part only.
+        sizes = {**sizes, "num_key_value_heads": 4, "head_dim": 4}
+    sizes = {key: value for key, value in sizes.items() if value is not DROP}
     own = {key: value for key, value in sizes.items() if key in known or key in forced}
     nested = {
         key: _small(type(value), sizes, set()).to_dict()

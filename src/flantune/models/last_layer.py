@@ -115,7 +115,7 @@ def filled_up(places: NDArray[np.integer[Any]], tokens: int) -> NDArray[np.int64
 
 @contextmanager
 def _narrowed(parts: list[Part], places: Tensor, tokens: int) -> Iterator[None]:
-    usual = [part.parent._modules[part.name] for part in parts]
+    usual = [part.parent.get_submodule(part.name) for part in parts]
     try:
         for part, module in zip(parts, usual, strict=True):
             part.narrow.places, part.narrow.tokens = places, tokens

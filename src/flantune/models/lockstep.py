@@ -110,7 +110,7 @@ class GrowingBatch(Batch):
         with alone(self.lm, self._tokens.shape[1]):
             if self._batch.goes_on(self._tokens):
                 return self._batch.step(tokens)
-            self._batch = DecoderBatch(self.lm, self._tokens.cpu().numpy())
+            self._batch = DecoderBatch(self.lm, list(self._tokens.cpu().numpy()))
             return self._batch.begin()
 
 

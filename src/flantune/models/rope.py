@@ -179,8 +179,8 @@ def _pinned(rope: FollowingRope, lengths: int | NDArray[np.integer[Any]]) -> Cal
         for members in groups.values():
             vars(rope.module).pop("forward", None)
             _calm(rope.module, position_ids.device)
-            own = _parts(usual(x, _up_to(position_ids, max(members)), *more, **chosen))
-            own = [each[..., :-1, :] for each in own]
+            found = usual(x, _up_to(position_ids, max(members)), *more, **chosen)
+            own = [each[..., :-1, :] for each in _parts(found)]
             here = torch.from_numpy(np.isin(sizes, members)).to(position_ids.device)[..., None]
             parts = [torch.where(here, *pair) for pair in zip(own, parts, strict=True)] if parts else own
         rope.module.forward = forward
