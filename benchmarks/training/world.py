@@ -75,6 +75,6 @@ def build_world(cache: Path, *, scratch: dict[str, Any], dtype: str = "bfloat16"
     )  # fmt: skip
     return World(
         mixture=Mixture(prepared, seed=config.seed, settings=config.mixture, prompts=config.prompts),
-        codec=replace(make_codec(config, tokenizer, lm.family), max_row_tokens=ROW_TOKENS),
+        codec=replace(make_codec(config, lm), max_row_tokens=ROW_TOKENS),
         lm=lm,
     )

@@ -38,7 +38,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        temporary.chmod(0o644)
+        open_as_usual(temporary)
         temporary.replace(path)
     except OSError as error:
         hint = "free some space or choose another folder, then repeat the command"
@@ -46,6 +46,14 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def open_as_usual(*paths: Path) -> None:
+    """Gives files the rights of any new file here (the umask's): made under a temporary name, they have the owner's."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for path in paths:
+        path.chmod(0o666 & ~mask)
 
 
 def write_text(path: Path, text: str) -> Path:

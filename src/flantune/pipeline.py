@@ -284,7 +284,7 @@ def _stream(
     job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit, lm: LanguageModel
 ) -> tuple[Mixture, Batches]:
     config, folder = job.config, job.folder.fold(split.held_out)
-    codec = make_codec(config, lm.tokenizer, lm.family, prefix=lm.prefix_tokens)
+    codec = make_codec(config, lm)
     mixture = make_mixture(config, prepared, split)
     packing = config.packing
     isolation = check_isolation(lm)

@@ -22,6 +22,7 @@ from flantune.mixture.mixture import Mixture
 from flantune.models.load import detect_family, load_config, load_tokenizer
 from flantune.models.scratch import train_tokenizer
 from flantune.packing.chat import chat_tokens
+from flantune.packing.codec_for import Reader, UnloadedReader, codec_for
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 from flantune.tasks.load import load_tasks
@@ -165,19 +166,24 @@ def tokenizer_texts(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iter
         yield inputs_text(prompt, layout) + layout.target_separator.replace(EOS_WORD, "") + prompt.targets
 
 
-def make_codec(
-    config: RunConfig, tokenizer: PreTrainedTokenizerBase, family: Family, *, prefix: tuple[int, ...] = ()
-) -> Codec:
-    """Text to token ids, as the run says; the prefix is the model's virtual tokens."""
-    return Codec(
-        tokenizer=tokenizer,
-        family=family,
+def make_codec(config: RunConfig, reader: Reader) -> Codec:
+    """Text to token ids, as the run says."""
+    return codec_for(
+        reader,
         layout=Layout.from_settings(config.prompts),
         max_input_tokens=config.packing.max_input_tokens,
         max_target_tokens=config.packing.max_target_tokens,
-        prefix=prefix,
-        chat=chat_tokens(tokenizer, config.prompts),
+        chat=chat_tokens(reader.tokenizer, config.prompts),
     )
+
+
+def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> UnloadedReader:
+    """Who will read the prompts, before any model is loaded: its virtual tokens take their places, too."""
+    tokenizer, family = make_tokenizer(config, prepared)
+    count = config.model.prompt.tokens if config.model.adapter == "prompt" else 0
+    # The model puts them behind its vocabulary, which may be a little larger than the tokenizer's.
+    prefix = tuple(range(len(tokenizer), len(tokenizer) + count))
+    return UnloadedReader(tokenizer=tokenizer, family=family, prefix_tokens=prefix)
 
 
 def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> Mixture:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
-from flantune.planning import make_codec, make_mixture, make_tokenizer, numbered_split, prepare_tasks
+from flantune.planning import make_codec, make_mixture, numbered_split, planned_reader, prepare_tasks
 
 if TYPE_CHECKING:
     from flantune.run_file import RunFile
@@ -55,8 +55,8 @@ def preview(
     if only_task is not None and only_task not in names:
         hint = did_you_mean(only_task, names) or "trained on: " + ", ".join(names)
         raise ConfigError(f'no task "{only_task}" is trained on in this fold', where="--task", hint=hint)
-    tokenizer, family = make_tokenizer(config, prepared)
-    codec = make_codec(config, tokenizer, family)
+    reader = planned_reader(config, prepared)
+    tokenizer, codec = reader.tokenizer, make_codec(config, reader)
     mixture = make_mixture(config, prepared, split)
     indices = (i for i in islice(count_from(start), _MAX_LOOKED_AT) if only_task is None or _is(mixture, i, only_task))
     for index in islice(indices, count):

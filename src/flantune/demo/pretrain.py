@@ -35,6 +35,7 @@ from flantune.demo import probes
 from flantune.demo.pretrain_batches import TextBatch, batches
 from flantune.demo.text import documents
 from flantune.demo.tokenizer import train_tokenizer
+from flantune.files import open_as_usual
 from flantune.models.masks import additive, context_mask, decoder_mask
 from flantune.training.adafactor import Adafactor
 from flantune.types import Family
@@ -253,6 +254,7 @@ def _save(
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{slot}": value.clone() for slot, value in slots.items()}
     save_file(tensors, beside / "state.safetensors")
+    open_as_usual(beside / "state.safetensors")
     (beside / "state.json").write_text(json.dumps(state))
     old = out / "old"
     shutil.rmtree(old, ignore_errors=True)

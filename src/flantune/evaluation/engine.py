@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GROUP_PROMPTS = 2_048
 """Most prompts of a group. Bounds memory; enough for even batches and for what they share."""
 
-_VERSION = 2
+_VERSION = 3
 """Part of every key: raise it when the same tokens and weights would give other scores."""
 
 
@@ -269,10 +269,12 @@ def within_positions(codec: Codec, lm: LanguageModel, *, room: int = 0) -> Codec
         lm: The model.
         room: Positions to leave free behind the inputs, for an answer to be written.
     """
-    limit = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
+    from flantune.models.rope import known_positions
+
+    limit = known_positions(lm)
     if lm.family == "encoder-decoder" or not limit:
         return codec
-    longest = int(limit) - room if room else int(limit) + 1
+    longest = limit - room if room else limit + 1
     return replace(codec, max_row_tokens=max(1, min(codec.max_row_tokens or longest, longest)))
 
 

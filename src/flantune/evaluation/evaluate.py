@@ -32,7 +32,7 @@ from flantune.evaluation.samples import (
 from flantune.evaluation.spared import spared_separators
 from flantune.evaluation.store import ScoreStore
 from flantune.packing.chat import chat_tokens
-from flantune.packing.encode import Codec
+from flantune.packing.codec_for import codec_for
 from flantune.prompts.layout import EOS_WORD, Layout
 from flantune.scoring_protocols import scoring_protocol
 from flantune.types import Counts, Sample
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from flantune.config import EvaluationSettings, PackingSettings, PromptSettings
     from flantune.models.decoding import Writer
     from flantune.models.load import LanguageModel
+    from flantune.packing.encode import Codec
     from flantune.tasks.store import PreparedTask
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
@@ -186,13 +187,11 @@ def evaluate(
 
 def _codec(lm: LanguageModel, settings: EvaluationSettings, prompts: PromptSettings, packing: PackingSettings) -> Codec:
     """How the protocol turns prompts into tokens for this model."""
-    codec = Codec(
-        tokenizer=lm.tokenizer,
-        family=lm.family,
+    codec = codec_for(
+        lm,
         layout=Layout.from_settings(prompts),
         max_input_tokens=packing.max_input_tokens,
         max_target_tokens=packing.max_target_tokens,
-        prefix=lm.prefix_tokens,
         chat=chat_tokens(lm.tokenizer, prompts),
     )
     return scoring_codec(codec, scoring_protocol(settings))

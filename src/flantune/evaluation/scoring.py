@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from flantune.models.lean import lean_operations
+from flantune.models.rope import calm
 
 if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
@@ -50,6 +51,8 @@ def model_fingerprint(lm: LanguageModel) -> str:
     """
     digest = hashlib.sha256(f"{lm.family} {lm.compute_dtype}".encode())
     with torch.no_grad():
+        # Buffers of rotary positions may still be those of the longest prompt that was read.
+        calm(lm)
         for name, tensor in [*lm.model.named_parameters(), *lm.model.named_buffers()]:
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
             digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy().data)

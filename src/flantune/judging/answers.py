@@ -233,19 +233,17 @@ def answer_prompts(
     from flantune.evaluation.writing import write_answers
     from flantune.models.generate import write
     from flantune.packing.chat import chat_tokens
-    from flantune.packing.encode import Codec
+    from flantune.packing.codec_for import codec_for
     from flantune.prompts.layout import Layout
     from flantune.types import Prompt
 
     settings = settings_digest(answering, model_fingerprint(lm))
     left = missing_answers(prompts, read_answers(out) if out.exists() else (), model=model, settings=settings)
-    codec = Codec(
-        tokenizer=lm.tokenizer,
-        family=lm.family,
+    codec = codec_for(
+        lm,
         layout=Layout(target_separator=answering.separator),
         max_input_tokens=answering.max_input_tokens,
         max_target_tokens=answering.max_new_tokens,
-        prefix=lm.prefix_tokens,
         chat=chat_tokens(lm.tokenizer, answering.chat) if answering.chat else None,
     )
     asked = [

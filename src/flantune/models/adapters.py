@@ -15,6 +15,7 @@ from torch import nn
 from flantune.errors import ModelError
 from flantune.files import read_json, write_json
 from flantune.models.digests import weights_digest
+from flantune.models.weights import UNREADABLE, check_whole
 from flantune.quiet_imports import hushed
 
 if TYPE_CHECKING:
@@ -115,12 +116,19 @@ def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     kind = str(read_adapter_config(folder).get("peft_type"))
     base = _base_digest(lm)
     _check_base(folder, base)
-    if kind == "PROMPT_TUNING":
-        return _with_virtual_tokens(lm, load_file(folder / WEIGHTS)["prompt_embeddings"], base=base)
-    if kind == "LORA":
-        with hushed():
-            wrapper = _peft().PeftModel.from_pretrained(lm.model, folder).eval()
-        return replace(lm, adapter=LowRank(wrapper=wrapper, base=base))
+    try:
+        if kind == "PROMPT_TUNING":
+            return _with_virtual_tokens(lm, load_file(folder / WEIGHTS)["prompt_embeddings"], base=base)
+        if kind == "LORA":
+            library = _peft()
+            with hushed():
+                wrapper = library.PeftModel.from_pretrained(lm.model, folder).eval()
+            return replace(lm, adapter=LowRank(wrapper=wrapper, base=base))
+    except UNREADABLE as error:
+        check_whole(str(folder), error)
+        hint = f"the folder needs {CONFIG} and {WEIGHTS}, as peft or flantune wrote them for this base model"
+        raise ModelError(f"cannot read the adapter: {str(error).strip() or type(error).__name__}", where=str(folder),
+                         hint=hint) from error  # fmt: skip
     raise ModelError(f"cannot load an adapter of the kind {kind}", where=str(folder), hint="LoRA and prompt tuning can")
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flantune.models.attention import NAME, install
-from flantune.models.load import embedded_tokens
+from flantune.models.reach import outgrown
+from flantune.models.rope import alone as pinned
+from flantune.models.rope import calm
 from flantune.models.segments import rung
-from flantune.models.trials import FAILURES, PROBE, once_a_model, quiet
+from flantune.models.trials import FAILURES, PROBE, once_a_model, quiet, vocabulary
 from flantune.types import DecoderPack, EncoderDecoderPack, Int32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from transformers import PreTrainedModel
 
     from flantune.models.load import LanguageModel
 
@@ -47,6 +51,12 @@ class Line:
     def longest(self) -> int:
         """Tokens of the longest segment."""
         return int(np.diff(self.ends).max(initial=0))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each token's segment, 1 for padding, [n]."""
+        sizes = np.diff(self.ends).astype(np.int64)
+        return np.pad(np.repeat(sizes, sizes), (0, len(self.tokens) - int(self.ends[-1])), constant_values=1)
 
 
 def line_up(tokens: Int32, segments: Int32, order: NDArray[np.int64] | None = None) -> Line:
@@ -184,7 +194,15 @@ def _row(array: NDArray[Any], device: torch.device) -> Tensor:
 def reads_lines(lm: LanguageModel) -> bool:
     """Whether the model computes segments of a flat line as each alone; found by trying, once a model."""
     # Somebody may have chosen another attention since.
-    return _tried(lm) and lm.model.config._attn_implementation == NAME
+    return lm.model not in _apart and _tried(lm) and lm.model.config._attn_implementation == NAME
+
+
+_apart: WeakSet[PreTrainedModel] = WeakSet()
+
+
+def keep_apart(lm: LanguageModel) -> None:
+    """The model takes no flat line from here on: it failed the isolation test."""
+    _apart.add(lm.model)
 
 
 @once_a_model
@@ -205,14 +223,19 @@ def _tried(lm: LanguageModel) -> bool:
 def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
     """Hidden states of two segments in a line, and of each alone."""
     model: Any = lm.model
-    rows = embedded_tokens(model)
-    texts = [np.array(part) % rows for part in (PROBE[:5], PROBE[5:])]
+    # One is longer than what a model may treat differently.
+    length = max(len(PROBE), outgrown(lm) + 3)
+    texts = [np.resize(np.array(PROBE) % vocabulary(lm), length), np.array(PROBE[:3]) % vocabulary(lm)]
     tokens = np.concatenate(texts)[None].astype(np.int32)
-    line = line_up(tokens, np.repeat([1, 2], [5, 3])[None].astype(np.int32))
+    line = line_up(tokens, np.repeat([1, 2], [length, 3])[None].astype(np.int32))
     alone = [torch.from_numpy(text)[None].to(lm.device) for text in texts]
     if lm.family == "decoder-only":
-        expected = [model.base_model(input_ids=row, use_cache=False).last_hidden_state[0] for row in alone]
-        return model.base_model(**decoder_inputs(lm, line)).last_hidden_state[0], torch.cat(expected)
+        expected = []
+        for row in alone:
+            calm(lm)
+            expected.append(model.base_model(input_ids=row, use_cache=False).last_hidden_state[0])
+        with pinned(lm, lambda: line.lengths):
+            return model.base_model(**decoder_inputs(lm, line)).last_hidden_state[0], torch.cat(expected)
     expected = []
     for row in alone:
         shifted = torch.cat([row.new_full((1, 1), _start_token(lm)), row[:, 1:]], dim=1)

@@ -37,6 +37,7 @@ from flantune.models.masks import (
     is_plain_decoder,
     is_plain_encoder_decoder,
 )
+from flantune.models.rope import alone, known_positions, prompt_lengths
 from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
 if TYPE_CHECKING:
@@ -104,10 +105,11 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
         check_positions(lm, int(pack.positions.max(initial=0)) + 1, setting="packing.row_tokens")
         if is_flat_decoder(pack) and reads_lines(lm):
             line = line_up(pack.tokens, pack.segments)
-            with only_at(lm, line.index[pack.targets.row, pack.targets.position], len(line.tokens)):
+            places = line.index[pack.targets.row, pack.targets.position]
+            with only_at(lm, places, len(line.tokens)), alone(lm, lambda: line.lengths):
                 outputs = outputs_of(lm, head, decoder_inputs(lm, line))
             return _at(outputs[0], line, pack.targets)
-        with only_at(lm, _places(pack), pack.tokens.size):
+        with only_at(lm, _places(pack), pack.tokens.size), alone(lm, lambda: prompt_lengths(lm, pack)):
             outputs = outputs_of(lm, head, _decoder_only_inputs(lm, pack))
     else:
         start = start_token(lm)
@@ -242,7 +244,7 @@ def check_positions(lm: LanguageModel, longest: int, *, setting: str) -> None:
         longest: Tokens of the longest prompt with its target.
         setting: What to lower.
     """
-    limit = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
+    limit = known_positions(lm)
     if limit and longest > limit:
         raise ModelError(
             f"a prompt with its target has {longest} tokens but the model knows {limit} positions",

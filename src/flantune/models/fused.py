@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flantune.models.stand_in import StandIn
+
 TOLERANCE = 1e-5
 
 
@@ -65,7 +67,7 @@ def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
     return found
 
 
-class LeanRootMeanSquareNorm(nn.Module):
+class LeanRootMeanSquareNorm(StandIn):
     """The norm of Llama, T5 and their kin.
 
     Args:
@@ -76,9 +78,12 @@ class LeanRootMeanSquareNorm(nn.Module):
     def __init__(self, norm: nn.Module, eps: float) -> None:
         super().__init__()
         self.weight, self.eps = norm.weight, eps
+        self.take_place_of(norm)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[…, width] → the same shape, in the dtype of the weight."""
+    def forward(self, x: Tensor, *more: Any, **named: Any) -> Any:
+        """[…, width] → the same shape, in the dtype of the weight. With a gate beside it, the norm itself is asked."""
+        if more or named:
+            return self.usual(x, *more, **named)
         found: Tensor = _RootMeanSquare.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
         return found
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from flantune.errors import ModelError
 from flantune.models.decoding import Continuation, Decoding, Finish, Row, TextWatch, cut_at_stop
 from flantune.models.generation_check import writing_method
+from flantune.models.rope import alone, known_positions, regime
 from flantune.models.sampling import draw_key
 from flantune.models.writers import Method, write_rows
 from flantune.packing.tokenize import decode
@@ -89,18 +91,36 @@ def write(
         for sample in range(drawn)
     ]
     method = method or (writing_method(lm) if rows else "uncached")
-    for ended in _as_evaluating(lm, write_rows(lm, rows, decoding, budget=batch_tokens, method=method)):
-        for row, finish in ended:
+    for length, some in _by_regime(lm, rows):
+        own: Method = "growing" if length is None and method != "uncached" else method
+        steps = write_rows(lm, some, decoding, budget=batch_tokens, method=own)
+        for row, finish in chain.from_iterable(_as_evaluating(lm, steps, length)):
             text = _text(lm, row, finish, decoding)
             for index in places[row.prompt]:
                 for sample in (row.sample,) if drawn == samples else range(samples):
                     yield Continuation(index=index, sample=sample, tokens=tuple(row.tokens), text=text, finish=finish)
 
 
+def _by_regime(lm: LanguageModel, rows: Sequence[Row]) -> list[tuple[int | None, list[Row]]]:
+    """Rows apart whose rotary positions differ, with a length of theirs; None: they may change while being written."""
+    groups: dict[Hashable, tuple[int | None, list[Row]]] = {}
+    for row in rows:
+        longest = len(row.inputs) + row.room - 1  # The last token is never read.
+        own = regime(lm, longest)
+        is_steady = own == regime(lm, len(row.inputs))
+        length, rows_alike = groups.setdefault(own if is_steady else None, (0 if is_steady else None, []))
+        rows_alike.append(row)
+        if length is not None:
+            groups[own] = max(length, longest), rows_alike
+    return list(groups.values())
+
+
 def _row(lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int) -> Row:
     watch = None
     if decoding.stop or decoding.is_done is not None:
-        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared, is_done=decoding.is_done)
+        watch = TextWatch(
+            lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared, is_done=decoding.is_done
+        )
     return Row(
         prompt=prompt,
         sample=sample,
@@ -126,25 +146,25 @@ def _decoded(lm: LanguageModel, tokens: Sequence[int]) -> str:
 
 def _room(lm: LanguageModel, length: int) -> int:
     """Positions left behind an input."""
-    limit = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None)
+    limit = known_positions(lm)
     if not limit:
         return 2**31
     if lm.family == "encoder-decoder":
         # Of the decoder, which starts with a token of its own.
-        return int(limit) - 1
+        return limit - 1
     if length >= limit:
         raise ModelError(
             f"an input has {length} tokens but the model knows {limit} positions",
             where="packing.max_input_tokens",
             hint=f"set packing.max_input_tokens = {limit - 1} or less",
         )
-    return int(limit) - length
+    return limit - length
 
 
-def _as_evaluating(lm: LanguageModel, steps: Iterator[Any]) -> Iterator[Any]:
-    """The steps with dropout off in each, and the model's own mode between them."""
+def _as_evaluating(lm: LanguageModel, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
+    """The steps with dropout off and rotary positions of a length in each, and the model as it was between them."""
     while True:
-        with _evaluating(lm):
+        with _evaluating(lm), nullcontext() if length is None else alone(lm, length):
             step = next(steps, None)
         if step is None:
             return

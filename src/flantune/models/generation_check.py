@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from flantune.models.decoding import Decoding, Row
-from flantune.models.load import embedded_tokens, start_token
+from flantune.models.load import start_token
 from flantune.models.masks import sliding_window
-from flantune.models.trials import FAILURES, once_a_model, quiet
+from flantune.models.trials import FAILURES, once_a_model, quiet, vocabulary
 from flantune.models.writers import Method, write_rows
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _passes(lm: LanguageModel, method: Method) -> bool:
 
 
 def _rows(lm: LanguageModel) -> list[Row]:
-    size = embedded_tokens(lm.model)
+    size = vocabulary(lm)
     rng = np.random.default_rng(0)
     window = sliding_window(lm)
     beyond = window + 3 if window <= MAX_WINDOW else 0

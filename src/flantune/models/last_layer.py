@@ -17,8 +17,8 @@ import torch._dynamo
 from torch import Tensor, nn
 
 from flantune.models.compiled import blocks_of
-from flantune.models.load import embedded_tokens
-from flantune.models.trials import FAILURES, PROBE, once_a_model, quiet
+from flantune.models.stand_in import StandIn
+from flantune.models.trials import FAILURES, PROBE, made_up, once_a_model, quiet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,20 +26,27 @@ if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
 
 TOLERANCE = 1e-4
-PROBED = (2, len(PROBE) - 1)
+PROBED = (2, len(PROBE) - 1, len(PROBE) + 5)
 
 
-class _AtPlaces(nn.Module):
-    """A module that treats each token by itself, at some of the tokens only; zeros elsewhere."""
+class _AtPlaces(StandIn):
+    """A module that treats each token by itself, at some of the tokens only; zeros elsewhere.
+
+    What is called in any other way than with [rows, length, width] alone (a gate beside it, a step of a cache) is
+    computed everywhere, and who looks inside finds the module's own weights: a model may do in training what it does
+    not do where it is tried.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner: nn.Module = nn.Identity()
         self.places = torch.empty(0, dtype=torch.long)
+        self.tokens = 0
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *more: Any, **named: Any) -> Any:
         """[rows, length, width] → [rows, length, other width]."""
-        taken: Tensor = self.inner(x.reshape(-1, x.shape[-1]).index_select(0, self.places)[None])[0]
+        if more or named or x.ndim != 3 or x.shape[0] * x.shape[1] != self.tokens:
+            return self.usual(x, *more, **named)
+        taken: Tensor = self.usual(x.reshape(-1, x.shape[-1]).index_select(0, self.places)[None])[0]
         laid = taken.new_zeros(x.shape[0] * x.shape[1], taken.shape[-1]).index_copy(0, self.places, taken)
         return laid.view(*x.shape[:-1], taken.shape[-1])
 
@@ -84,7 +91,7 @@ def only_at(lm: LanguageModel, places: NDArray[np.integer[Any]], tokens: int) ->
     index = torch.from_numpy(filled_up(np.unique(places), tokens)).to(lm.device)
     # A compiled layer must not be compiled again for every number of places.
     torch._dynamo.maybe_mark_dynamic(index, 0)
-    with _narrowed([] if keeps_inputs_only else find_parts(lm), index):
+    with _narrowed([] if keeps_inputs_only else find_parts(lm), index, tokens):
         yield
 
 
@@ -107,11 +114,12 @@ def filled_up(places: NDArray[np.integer[Any]], tokens: int) -> NDArray[np.int64
 
 
 @contextmanager
-def _narrowed(parts: list[Part], places: Tensor) -> Iterator[None]:
-    usual = [part.parent._modules[part.name] for part in parts]
+def _narrowed(parts: list[Part], places: Tensor, tokens: int) -> Iterator[None]:
+    usual = [part.parent.get_submodule(part.name) for part in parts]
     try:
         for part, module in zip(parts, usual, strict=True):
-            part.narrow.places, part.narrow._modules["inner"] = places, module
+            part.narrow.places, part.narrow.tokens = places, tokens
+            part.narrow.take_place_of(module)
             part.parent._modules[part.name] = part.narrow
         yield
     finally:
@@ -142,7 +150,7 @@ def _accepted(lm: LanguageModel, parent: nn.Module, expected: Tensor, parts: lis
 
 def _is_same(lm: LanguageModel, expected: Tensor, parts: list[Part]) -> bool:
     try:
-        with _narrowed(parts, torch.tensor(PROBED, device=lm.device)):
+        with _narrowed(parts, torch.tensor(PROBED, device=lm.device), 2 * len(PROBE)):
             found = _probe(lm)
     except FAILURES:
         return False
@@ -150,12 +158,11 @@ def _is_same(lm: LanguageModel, expected: Tensor, parts: list[Part]) -> bool:
 
 
 def _probe(lm: LanguageModel) -> Tensor:
-    """Hidden states of made-up text at the places that are asked for, [places, width]."""
+    """Hidden states of two made-up texts at the places that are asked for, [places, width]."""
     model: Any = lm.model
-    rows = embedded_tokens(model)
-    tokens = torch.tensor([[token % rows for token in PROBE]], device=lm.device)
+    tokens = torch.cat([made_up(lm), made_up(lm).flip(1)])
     hidden: Tensor = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
-    return hidden[0, list(PROBED)].float()
+    return hidden.flatten(0, 1)[list(PROBED)].float()
 
 
 @contextmanager

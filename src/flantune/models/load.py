@@ -17,15 +17,18 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from transformers.utils import logging
 
 from flantune.errors import ModelError
+from flantune.files import open_as_usual
 from flantune.models.adapters import (
     LowRank,
     VirtualTokens,
     is_adapter_folder,
-    read_adapter_config,
     restore_adapter,
     save_adapter,
 )
+from flantune.models.causality import check_causal
 from flantune.models.gguf import is_gguf, location, plain_copy
+from flantune.models.places import base_of, require_path
+from flantune.models.weights import FIND, UNREADABLE, check_numbers, check_whole
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -92,12 +95,14 @@ def load_model(settings: ModelSettings, *, family: Family | None = None) -> Lang
         family: Overrides what the model's own config says.
 
     Raises:
-        ModelError: It cannot be found or read, or comes only as pickled weights.
+        ModelError: It cannot be found or read, comes only as pickled weights, holds what is not a number, or was made
+            to fill gaps and not to go on (BERT).
     """
     if is_adapter_folder(settings.path):
-        base = load_model(_base_of(settings), family=family)
-        with_own = replace(base, tokenizer=load_tokenizer(settings))
-        return restore_adapter(with_own, Path(settings.path))
+        base = load_model(base_of(settings), family=family)
+        with_own = restore_adapter(replace(base, tokenizer=load_tokenizer(settings)), Path(settings.path))
+        check_numbers(with_own.model, where=settings.path)
+        return with_own
     config = load_config(settings)
     family = family or detect_family(config)
     auto = AutoModelForSeq2SeqLM if family == "encoder-decoder" else AutoModelForCausalLM
@@ -105,7 +110,8 @@ def load_model(settings: ModelSettings, *, family: Family | None = None) -> Lang
     model: Any = _from_pretrained(auto, settings, config, device=device)
     tokenizer = load_tokenizer(settings)
     _check_vocabulary(model, tokenizer, settings.path)
-    return LanguageModel(
+    check_numbers(model, where=settings.path)
+    lm = LanguageModel(
         # Weights in 4 bits are where they belong already.
         model=(model if settings.quantize == "4bit" else model.to(device)).eval(),
         tokenizer=tokenizer,
@@ -113,6 +119,8 @@ def load_model(settings: ModelSettings, *, family: Family | None = None) -> Lang
         device=device,
         compute_dtype=COMPUTE_DTYPES[settings.dtype],
     )
+    check_causal(lm, where=settings.path)
+    return lm
 
 
 def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
@@ -121,13 +129,13 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: It cannot be found or read, or has no end-of-sequence token.
     """
-    _require_path(settings)
+    require_path(settings, wanted="")
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             **location(settings.path), revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=_FIND) from error
+    except Exception as error:  # the library of tokenizers raises nothing narrower
+        raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=FIND) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
             "the tokenizer has no end-of-sequence token, so a target could not end",
@@ -188,6 +196,7 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
         save_adapter(lm, draft, base=str(lm.model.config._name_or_path))
     lm.tokenizer.save_pretrained(draft)
     (draft / "README.md").write_text(card, encoding="utf-8")
+    open_as_usual(*(path for path in draft.rglob("*") if path.is_file()))
     if folder.exists():
         old = folder.with_name(f".{folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)
@@ -203,7 +212,6 @@ _CONVERT = (
     "flantune never unpickles weights; convert them once with transformers: "
     "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)"
 )
-_FIND = "check model.path; a hub id needs the network or a filled Hugging Face cache"
 
 
 def load_config(settings: ModelSettings) -> PretrainedConfig:
@@ -212,28 +220,19 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
     Raises:
         ModelError: It cannot be found or read.
     """
-    _require_path(settings)
     if is_adapter_folder(settings.path):
-        return load_config(_base_of(settings))
+        return load_config(base_of(settings))
+    require_path(settings)
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(
             **location(settings.path), revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         hint = (
-            "set model.trust_remote_code = true if you trust its authors"
-            if "trust_remote_code" in str(error)
-            else _FIND
+            "set model.trust_remote_code = true if you trust its authors" if "trust_remote_code" in str(error) else FIND
         )
         raise ModelError(f"cannot load the model: {first_line(error)}", where=settings.path, hint=hint) from error
     return config
-
-
-def _base_of(settings: ModelSettings) -> ModelSettings:
-    """Settings that load the base model of an adapter's folder."""
-    adapter = read_adapter_config(Path(settings.path))
-    found = {"path": str(adapter["base_model_name_or_path"]), "revision": adapter.get("revision")}
-    return settings.model_copy(update=found)
 
 
 def _from_pretrained(
@@ -258,10 +257,11 @@ def _from_pretrained(
     try:
         with quiet_library():
             model, info = _with_best_attention(load, config)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
+        check_whole(settings.path, error)
         pickled = "safetensors" in str(error)
         raise ModelError(
-            f"cannot load the weights: {first_line(error)}", where=settings.path, hint=_CONVERT if pickled else _FIND
+            f"cannot load the weights: {first_line(error)}", where=settings.path, hint=_CONVERT if pickled else FIND
         ) from error
     if missing := sorted(info["missing_keys"]):
         raise ModelError(
@@ -333,19 +333,6 @@ def start_token(lm: LanguageModel) -> int:
 def needs_eager_attention(config: PretrainedConfig) -> bool:
     """Whether attention scores are soft-capped, which fused attention cannot do."""
     return getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
-
-
-def _require_path(settings: ModelSettings) -> None:
-    if not settings.path:
-        raise ModelError(
-            "no model to load", where="model.path", hint="set model.path to a folder or hub id, or use model.scratch"
-        )
-    is_no_hub_id = settings.path.startswith(("/", ".", "~")) or settings.path.count("/") > 1
-    if is_gguf(settings.path):
-        if not Path(settings.path).is_file():
-            raise ModelError("no such GGUF file", where=settings.path, hint="check model.path")
-    elif is_no_hub_id and not Path(settings.path).is_dir():
-        raise ModelError("no such model folder", where=settings.path, hint="check model.path: a folder, or a hub id")
 
 
 def _check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: str) -> None:

@@ -14,6 +14,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from flantune.models.load import start_token
+from flantune.models.rope import alone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,12 +68,50 @@ class DecoderBatch:
             given[place] = token
         return self._run(torch.tensor(given, device=self.lm.device)[:, None])[self._places]
 
+    def goes_on(self, tokens: Tensor) -> bool:
+        """Whether the model itself would go on with what it has read, to continue these tokens."""
+        model: Any = self.lm.model
+        prepared = model.prepare_inputs_for_generation(tokens, past_key_values=self._cache, next_sequence_length=1)
+        return prepared.get("past_key_values") is not None
+
     def _run(self, tokens: Tensor) -> Tensor:
         model: Any = self.lm.model
         outputs = model(input_ids=tokens, past_key_values=self._cache, use_cache=True)
         self._cache = outputs.past_key_values
         logits: Tensor = outputs.logits[:, -1].float()
         return logits
+
+
+class GrowingBatch(Batch):
+    """Prompts of the same length whose rotary positions change as answers grow; each step as transformers takes it.
+
+    Some models then read everything again (Phi-3 at the border of its original context); others keep what they read.
+    """
+
+    def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
+        self.lm = lm
+        self._tokens = _tensor(np.stack(list(prompts)), lm)
+        self._batch = DecoderBatch(lm, prompts)
+
+    def begin(self) -> Tensor:
+        """Reads the prompts."""
+        with alone(self.lm, self._tokens.shape[1]):
+            return self._batch.begin()
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drops the other rows."""
+        self._tokens = self._tokens[torch.tensor(rows, device=self.lm.device)]
+        self._batch.keep(rows)
+
+    def step(self, tokens: Sequence[int]) -> Tensor:
+        """Reads one token a row, or everything again."""
+        new = torch.tensor(tokens, device=self.lm.device)[:, None]
+        self._tokens = torch.cat([self._tokens, new], dim=1)
+        with alone(self.lm, self._tokens.shape[1]):
+            if self._batch.goes_on(self._tokens):
+                return self._batch.step(tokens)
+            self._batch = DecoderBatch(self.lm, list(self._tokens.cpu().numpy()))
+            return self._batch.begin()
 
 
 class EncoderDecoderBatch:
@@ -147,7 +186,9 @@ class UncachedBatch:
         if self.lm.family == "encoder-decoder":
             outputs = model(input_ids=self._inputs, decoder_input_ids=self._written, use_cache=False)
         else:
-            outputs = model(input_ids=torch.cat([self._inputs, self._written], dim=1), use_cache=False)
+            whole = torch.cat([self._inputs, self._written], dim=1)
+            with alone(self.lm, whole.shape[1]):
+                outputs = model(input_ids=whole, use_cache=False)
         logits: Tensor = outputs.logits[:, -1].float()
         return logits
 

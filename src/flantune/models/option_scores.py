@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from flantune.models.heads import Head, find_head, outputs_of
 from flantune.models.last_layer import only_at
 from flantune.models.load import embedded_tokens
 from flantune.models.masks import by_layer, decoder_mask, sliding_window
+from flantune.models.rope import alone, following_ropes, regime
+from flantune.packing.arrays import first_items
 from flantune.packing.forests import STEP
 from flantune.packing.scoring import ScoringBatch, side_pack, tree_pack
 from flantune.types import DecoderPack, EncodedPrompt
@@ -70,6 +72,7 @@ class OptionScorer:
     def __init__(self, lm: LanguageModel) -> None:
         self.lm = lm
         self._prefix: PrefixStates | None = None
+        self._regime: Hashable = None
 
     def score(self, units: Sequence[EncodedPrompt], batch: ScoringBatch) -> ItemScores:
         """Scores all options of a batch's requests, in order.
@@ -78,8 +81,20 @@ class OptionScorer:
             ModelError: A context with its option is beyond the model's positions.
         """
         chosen = [units[at] for at in batch.units]
+        sums = np.zeros(sum(len(unit.targets) for unit in chosen))
+        greedy = np.zeros(len(sums), dtype=np.bool_)
+        for length, some, items in by_regime(self.lm, chosen):
+            with alone(self.lm, length):
+                found = self._score(some, batch, regime(self.lm, length))
+            sums[items], greedy[items] = found.sums, found.greedy
+        return ItemScores(sums=sums, greedy=greedy)
+
+    def _score(self, chosen: Sequence[EncodedPrompt], batch: ScoringBatch, regime: Hashable) -> ItemScores:
+        """Scores options of one regime of rotary positions."""
         count = sum(len(unit.targets) for unit in chosen)
         lm = self.lm
+        if regime != self._regime:
+            self._prefix, self._regime = None, regime
         with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16):
             if batch.layout == "line":
                 hidden, targets = self._line(chosen, batch)
@@ -110,6 +125,26 @@ class OptionScorer:
             self._prefix = None
             self._prefix = read_prefix(self.lm, tokens)
         return self._prefix
+
+
+def by_regime(
+    lm: LanguageModel, units: Sequence[EncodedPrompt]
+) -> Iterator[tuple[int, list[EncodedPrompt], list[int]]]:
+    """Requests apart whose rotary positions differ: a length of the regime, them, and the numbers of their options."""
+    if not following_ropes(lm):
+        yield 0, list(units), list(range(sum(len(unit.targets) for unit in units)))
+        return
+    lengths = [[len(unit.inputs) + len(target) - 1 for target in unit.targets] for unit in units]
+    regimes = [[regime(lm, length) for length in own] for own in lengths]
+    items = first_items(units)
+    for wanted in dict.fromkeys(each for own in regimes for each in own):
+        kept = [[at for at, each in enumerate(own) if each == wanted] for own in regimes]
+        yield (
+            max(lengths[row][at] for row, own in enumerate(kept) for at in own),
+            [replace(unit, targets=tuple(unit.targets[at] for at in own)) for unit, own in zip(units, kept, strict=True)
+             if own],
+            [items[row] + at for row, own in enumerate(kept) for at in own],
+        )  # fmt: skip
 
 
 def read_prefix(lm: LanguageModel, tokens: Int32) -> PrefixStates:

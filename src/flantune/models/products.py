@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from flantune.models.stand_in import StandIn
+
 FEWEST_ROWS = 8
 """Below so many rows the time goes to reading the weight, and oneDNN has no advantage."""
 
 
-class FastLinear(nn.Module):
+class FastLinear(StandIn):
     """A linear layer in oneDNN's hands.
 
     Args:
@@ -30,6 +32,7 @@ class FastLinear(nn.Module):
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
         self.is_transposed = isinstance(layer, Conv1D)
+        self.take_place_of(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """[…, inputs] → […, outputs]."""

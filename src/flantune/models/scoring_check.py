@@ -12,10 +12,12 @@ import torch
 
 from flantune.errors import ModelError
 from flantune.models.attention import NAME
-from flantune.models.load import embedded_tokens, first_line
+from flantune.models.load import first_line
 from flantune.models.option_scores import OptionScorer
-from flantune.models.selftest import TOLERANCE, logprobs_alone, window_width
-from flantune.models.trials import FAILURES, quiet
+from flantune.models.reach import outgrown
+from flantune.models.rope import border
+from flantune.models.selftest import TOLERANCE, logprobs_alone
+from flantune.models.trials import FAILURES, quiet, vocabulary
 from flantune.packing.scoring import ScoringBatch, ScoringLayout
 from flantune.types import EncodedPrompt, Family, Int32
 
@@ -107,14 +109,16 @@ def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout, family: Fami
 
 def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
     """Contexts with a start in common, three of one length, longer than a sliding window; options of all lengths."""
-    rows = embedded_tokens(lm.model)
+    rows = vocabulary(lm)
     rng = np.random.default_rng(0)
 
     def ids(count: int) -> Int32:
         return rng.integers(min(10, rows - 1), rows, count).astype(np.int32)
 
-    shared, size = ids(SHARED), max(17, window_width(lm) + 5)
-    sizes = ((size, (3, 1, 5)), (size, (1,)), (size, (4, 4)), (size - 3, (6, 1, 2)))
+    shared, size = ids(SHARED), max(17, outgrown(lm) + 5)
+    # The last on the other side of a border, where the model has one.
+    last = SHARED + 3 if border(lm) else size - 3
+    sizes = ((size, (3, 1, 5)), (size, (1,)), (size, (4, 4)), (last, (6, 1, 2)))
     return [
         EncodedPrompt(inputs=np.concatenate([shared, ids(length - SHARED)]), targets=tuple(map(ids, options)))
         for length, options in sizes

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from flantune.models.causality import reads_ahead
+from flantune.models.flat import keep_apart, reads_lines
 from flantune.models.forward import target_logprobs
-from flantune.models.load import embedded_tokens, first_line, start_token
-from flantune.models.trials import FAILURES, quiet
+from flantune.models.load import first_line, start_token
+from flantune.models.reach import outgrown, window_width
+from flantune.models.rope import border, calm
+from flantune.models.trials import FAILURES, quiet, vocabulary
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
 from flantune.types import EncodedPrompt, Int32, Pack
 
@@ -23,10 +27,6 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3
 """Largest difference of a log-probability that float32 arithmetic in another order explains, with room to spare.
 Leaks show as 1e-2 to 1 (measured on random models, where they are smallest)."""
-
-
-MAX_WINDOW = 1_024
-"""Sliding windows up to this width are outgrown in the test; wider ones would make it slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +47,30 @@ class IsolationReport:
 def check_isolation(lm: LanguageModel) -> IsolationReport:
     """Packs made-up prompts, with several continuations and with one, and compares with the model's plain forward.
 
-    Catches models that ignore masks, position ids or both. Callers then lay one prompt in a row
-    (``PackingSettings(enabled=False)``), which every model handles; scoring has a test of its own.
+    Catches models that ignore masks, position ids or both, that change with the length of a neighbor, or that read
+    ahead. Callers then lay one prompt in a row (``PackingSettings(enabled=False)``), which every model handles;
+    scoring has a test of its own. A model that fails takes no flat line from here on.
     """
+    report = _compare(lm)
+    if not report.is_isolated and reads_lines(lm):
+        # Rows with masks may do where lines do not.
+        keep_apart(lm)
+        report = _compare(lm)
+    return report
+
+
+def _compare(lm: LanguageModel) -> IsolationReport:
+    if reads_ahead(lm):
+        reason = "what it says after a token changes with the tokens that follow, so masks of others' making fail"
+        return IsolationReport(is_isolated=False, max_difference=float("inf"), reason=reason)
     exact = replace(lm, compute_dtype=torch.float32)
-    prompts = _prompts(lm)
+    prompts = _several(made_up_prompts(lm), lm)
     try:
         with quiet(lm.model), torch.no_grad():
-            alone = [[logprobs_alone(exact, prompt, target) for target in prompt.targets] for prompt in prompts]
+            alone = [
+                [logprobs_alone(exact, prompt, target, reads_last=True) for target in prompt.targets]
+                for prompt in prompts
+            ]
             packed = torch.cat([_packed_logprobs(exact, prompts), _packed_logprobs(exact, _single(prompts))])
             expected = torch.cat([*itertools.chain(*alone), *(targets[0] for targets in alone)])
     except FAILURES as error:
@@ -67,29 +83,32 @@ def check_isolation(lm: LanguageModel) -> IsolationReport:
     return IsolationReport(is_isolated=False, max_difference=difference, reason=reason)
 
 
-def _prompts(lm: LanguageModel) -> list[EncodedPrompt]:
-    """Three made-up prompts: one continuation, three of them, one again; longer than a sliding window's width."""
-    rows = embedded_tokens(lm.model)
+def made_up_prompts(lm: LanguageModel) -> list[EncodedPrompt]:
+    """Three made-up prompts of one continuation each; one or two longer than what a model treats differently."""
+    rows = vocabulary(lm)
     rng = np.random.default_rng(0)
 
     def ids(count: int) -> Int32:
         return rng.integers(min(10, rows - 1), rows, count).astype(np.int32)
 
-    beyond = window_width(lm) + 5
-    sizes = ((max(19, beyond), (4,)), (max(13, beyond), (3, 5, 2)), (8, (6,)))
-    return [EncodedPrompt(inputs=ids(n), targets=tuple(ids(m) for m in lengths)) for n, lengths in sizes]
+    beyond = outgrown(lm) + 5
+    sizes = ((max(19, beyond), 4), (max(13, window_width(lm) + 5), 3), (8, 6))
+    return [EncodedPrompt(inputs=ids(read), targets=(ids(written),)) for read, written in sizes]
+
+
+def _several(prompts: list[EncodedPrompt], lm: LanguageModel) -> list[EncodedPrompt]:
+    """The prompts, the second with three continuations."""
+    first, second, third = prompts
+    tokens = np.concatenate([third.inputs, third.inputs])
+    # Continuations on both sides of a border have no context in common.
+    sizes = (3, 3) if border(lm) else (5, 2)
+    more = tuple(tokens[at : at + size] for at, size in enumerate(sizes))
+    return [first, replace(second, targets=(*second.targets, *more)), third]
 
 
 def _single(prompts: list[EncodedPrompt]) -> list[EncodedPrompt]:
     """The prompts with their first continuation only: the form that training has."""
     return [replace(prompt, targets=prompt.targets[:1]) for prompt in prompts]
-
-
-def window_width(lm: LanguageModel) -> int:
-    """Width of the model's sliding window, where it has one that a prompt may outgrow; else 0."""
-    config = lm.model.config.get_text_config()
-    windows = [getattr(config, name, None) or 0 for name in ("sliding_window", "window_size", "attention_chunk_size")]
-    return max((int(window) for window in windows if isinstance(window, int) and window <= MAX_WINDOW), default=0)
 
 
 def _packed_logprobs(lm: LanguageModel, prompts: list[EncodedPrompt]) -> Tensor:
@@ -103,13 +122,21 @@ def _packed_logprobs(lm: LanguageModel, prompts: list[EncodedPrompt]) -> Tensor:
     return target_logprobs(lm, pack).logprobs[torch.from_numpy(order).to(lm.device)]
 
 
-def logprobs_alone(lm: LanguageModel, prompt: EncodedPrompt, target: Int32) -> Tensor:
-    """Log-probabilities of one continuation by the model's own forward, without any mask."""
+def logprobs_alone(lm: LanguageModel, prompt: EncodedPrompt, target: Int32, *, reads_last: bool = False) -> Tensor:
+    """Log-probabilities of one continuation by the model's own forward, without any mask.
+
+    Args:
+        lm: The model.
+        prompt: Its inputs.
+        target: The continuation.
+        reads_last: A decoder-only model is fed the last token, too, as it is where it is trained.
+    """
+    calm(lm)
     tokens = torch.from_numpy(target).long().to(lm.device)
     inputs = torch.from_numpy(prompt.inputs).long().to(lm.device)[None]
     if lm.family == "decoder-only":
-        whole = torch.cat([inputs, tokens[None, :-1]], dim=1)
-        logits = lm.model(input_ids=whole, use_cache=False).logits[0, inputs.shape[1] - 1 :]
+        whole = torch.cat([inputs, tokens[None] if reads_last else tokens[None, :-1]], dim=1)
+        logits = lm.model(input_ids=whole, use_cache=False).logits[0, inputs.shape[1] - 1 :][: len(tokens)]
     else:
         start = tokens.new_tensor([start_token(lm)])
         shifted = torch.cat([start, tokens[:-1]])[None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -37,6 +37,18 @@ def once_a_model(find: Callable[[LanguageModel], T]) -> Callable[[LanguageModel]
 
     remembered.outcomes = outcomes  # type: ignore[attr-defined]
     return remembered
+
+
+def made_up(lm: LanguageModel) -> torch.Tensor:
+    """A row of token ids that every model has, [1, 8]."""
+    return torch.tensor([[token % vocabulary(lm) for token in PROBE]], device=lm.device)
+
+
+def vocabulary(lm: LanguageModel) -> int:
+    """How many token ids the model both reads and writes; some embed more than they write."""
+    model: Any = lm.model
+    read = int(model.get_input_embeddings().weight.shape[0])
+    return min(read, int(getattr(model.config.get_text_config(), "vocab_size", None) or read))
 
 
 @contextmanager

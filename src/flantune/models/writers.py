@@ -13,7 +13,7 @@ import torch
 from flantune.errors import ModelError
 from flantune.models.endings import end_tokens
 from flantune.models.heads import find_head
-from flantune.models.lockstep import Batch, DecoderBatch, EncoderDecoderBatch, UncachedBatch
+from flantune.models.lockstep import Batch, DecoderBatch, EncoderDecoderBatch, GrowingBatch, UncachedBatch
 from flantune.models.memory import is_out_of_memory
 from flantune.models.sampling import choose_tokens
 from flantune.models.slots import SlotDecoder
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from flantune.models.decoding import Decoding, Finish, Row
     from flantune.models.load import LanguageModel
 
-Method = Literal["mixed", "even", "uncached"]
+Method = Literal["mixed", "even", "uncached", "growing"]
 """How rows of a batch stand to each other: of any length side by side; of equal length only; everything read again for
-each token. The first that a model passes the test with is used (``generation_check``)."""
+each token. The first that a model passes the test with is used (``generation_check``). "growing" is "even" for answers
+that may grow beyond a length at which rotary positions change."""
 
 Ended = tuple["Row", "Finish"]
 Trace = Callable[["Row", "Tensor"], None]
@@ -225,7 +226,8 @@ class StepWriter:
         elif self.lm.family == "encoder-decoder":
             self._batch = EncoderDecoderBatch(self.lm, find_head(self.lm), inputs)
         else:
-            self._batch = DecoderBatch(self.lm, inputs)
+            kind = GrowingBatch if self.method == "growing" else DecoderBatch
+            self._batch = kind(self.lm, inputs)
         logits = self._batch.begin()
         if len(prompts) < len(rows):
             sources = [at for at, group in enumerate(prompts) for _ in group]

@@ -26,7 +26,7 @@ from flantune.evaluation.samples import (
     write_samples,
 )
 from flantune.evaluation.voting import vote
-from flantune.packing.encode import Codec
+from flantune.packing.codec_for import codec_for
 from flantune.suites.suite import Part
 from flantune.types import Counts, Prompt, Sample
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from flantune.models.decoding import Writer
     from flantune.models.load import LanguageModel
     from flantune.packing.chat import ChatTokens
+    from flantune.packing.encode import Codec
     from flantune.scoring_protocols import ScoringProtocol
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
@@ -344,9 +345,8 @@ def _codec(session: Session, part: Part) -> Codec:
     """
     lm = session.lm
     own = replace(session.protocol, target_delimiter=None, exemplar_separator=None)
-    codec = Codec(
-        tokenizer=lm.tokenizer,
-        family=lm.family,
+    codec = codec_for(
+        lm,
         layout=part.layout,
         max_input_tokens=_DEFAULT_INPUT_TOKENS,
         max_target_tokens=_LONGEST_OPTION,

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 import flantune
 from flantune.config import FREE_TRAINING_SETTINGS
 from flantune.errors import TrainingError
+from flantune.files import open_as_usual
 from flantune.training.distributed import ALONE, Processes
 from flantune.training.integrity import damage_of, record_of, write_record
 from flantune.training.optimizers import optimizer_tensors, restore_optimizer, trainable
@@ -207,6 +208,7 @@ class CheckpointFolder:
             save_file(_contiguous(model_tensors(model)), folder / "model.safetensors")
             save_file(_contiguous(optimizer_tensors(model, optimizer)), folder / "optimizer.safetensors")
         (folder / "state.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
+        open_as_usual(*folder.iterdir())
         mine = sorted(file for file in folder.iterdir() if file.name not in parts)
         write_record(folder, {**parts, **record_of(mine)})
         for file in folder.iterdir():

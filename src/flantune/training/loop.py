@@ -23,6 +23,7 @@ from flantune.models.flat import reads_lines
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.memory import is_out_of_memory
 from flantune.models.native import why_not_native
+from flantune.models.tuning_check import check_tuning
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
 from flantune.training.distributed import Processes, gone_explained, joined
 from flantune.training.division import check_same, divide, hidden_size, sum_up
@@ -195,7 +196,11 @@ def _tune(tuning: _Tuning, batches: BatchStream, folder: Path) -> TuningState:
         if processes.is_first:
             log = stack.enter_context(closing(MetricsLog(folder, after=state.step if state else 0)))
         stack.enter_context(repeatable(tuning.lm.device))
-        stack.enter_context(dropout(tuning.lm.model, settings.dropout))
+        recomputes = settings.activation_checkpointing
+        stack.enter_context(dropout(tuning.lm.model, settings.dropout, recomputes=recomputes))
+        if tuning.sharded is None:
+            # A compiled pass takes half a minute to prepare: the model is tried as it is.
+            check_tuning(tuning.lm, form=None if settings.compile else tuning.form, is_still=settings.dropout == 0.0)
         interrupt = stack.enter_context(deferred_interrupt(is_alone=processes.count == 1))
         return _run(tuning, batches, state, log=log, interrupt=interrupt)
 

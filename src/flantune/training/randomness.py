@@ -41,18 +41,31 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def dropout(model: nn.Module, share: float | None) -> Iterator[None]:
+def dropout(model: nn.Module, share: float | None, *, recomputes: bool = False) -> Iterator[None]:
     """Inside, the model trains with this dropout; None keeps its own. Afterwards it is as it was, in evaluation mode.
 
     Sets every ``nn.Dropout`` and the numbers that attention layers keep for themselves (``attention_dropout`` of
     Llama, ``dropout`` of T5). The config is left alone: what is saved is the model that was given.
+
+    With 0, nothing is random: the model computes what it computes when it is measured, so that layers left out by
+    chance (M2M100, OPT), jitter of routers (Switch, Mixtral) and whatever else a model draws in training are off, too,
+    without anybody knowing its name.
+
+    Args:
+        model: The model.
+        share: Of what is left out.
+        recomputes: Layers compute their activations again, which they do in training mode only.
     """
     found = [] if share is None else list(_dropout_settings(model))
+    if share == 0.0:
+        found = [pair for module in _that_recompute(model) for pair in _random_numbers(module)] if recomputes else []
     before = [(module, name, getattr(module, name)) for module, name in found]
     try:
         for module, name in found:
             setattr(module, name, share)
-        model.train()
+        model.train(share != 0.0)
+        for module in _that_recompute(model) if recomputes else ():
+            module.training = True
         yield
     finally:
         for module, name, value in before:
@@ -71,6 +84,18 @@ def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
         finally:
             for module in was_training:
                 module.training = True
+
+
+def _that_recompute(model: nn.Module) -> list[nn.Module]:
+    """The modules that ask themselves whether they train before they compute again: layers, or what holds them."""
+    return [module for module in model.modules() if hasattr(module, "gradient_checkpointing")]
+
+
+def _random_numbers(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """The shares and sizes of chance that a module keeps for itself, not for its parts."""
+    for name, value in vars(module).items():
+        if isinstance(value, float) and any(word in name for word in ("drop", "jitter", "noise")):
+            yield module, name
 
 
 def _dropout_settings(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:

@@ -1,0 +1,66 @@
+"""Where a model lies: its folder, and the folder of an adapter's base model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.errors import ModelError
+from flantune.models.adapters import is_adapter_folder, read_adapter_config
+from flantune.models.gguf import is_gguf
+
+if TYPE_CHECKING:
+    from flantune.config import ModelSettings
+
+_PLACES = ("model", "*/model", "folds/*/model", "*")
+"""Where a model may lie below a folder that was named by mistake: a run folder, a fold, a folder of models."""
+
+
+def require_path(settings: ModelSettings, *, wanted: str = "config.json") -> None:
+    """Raises ModelError where the settings name no model, or something else; see ``check_folder``."""
+    if not settings.path:
+        raise ModelError(
+            "no model to load", where="model.path", hint="set model.path to a folder or hub id, or use model.scratch"
+        )
+    check_folder(settings.path, wanted=wanted)
+
+
+def base_of(settings: ModelSettings) -> ModelSettings:
+    """Settings that load the base model of an adapter's folder."""
+    folder = Path(settings.path)
+    adapter = read_adapter_config(folder)
+    path = str(adapter["base_model_name_or_path"])
+    hint = f'set "base_model_name_or_path" in {folder / "adapter_config.json"} to where it is now'
+    if Path(path).resolve() == folder.resolve():
+        raise ModelError("the adapter names itself as its base model", where=settings.path, hint=hint)
+    try:
+        check_folder(path, wanted="adapter_config.json" if is_adapter_folder(path) else "config.json")
+    except ModelError as error:
+        message = f"the adapter's base model is not there: {path}: {error.message}"
+        raise ModelError(message, where=settings.path, hint=hint) from None
+    return settings.model_copy(update={"path": path, "revision": adapter.get("revision")})
+
+
+def check_folder(path: str, *, wanted: str = "config.json") -> None:
+    """Raises ModelError where a path names something on this machine that is no folder of a model.
+
+    Args:
+        path: What the user named; a hub id that is not also a folder passes.
+        wanted: The file that makes a folder one of a model; empty: any folder will do.
+    """
+    place = Path(path)
+    if is_gguf(path):
+        if not place.is_file():
+            raise ModelError("no such GGUF file", where=path, hint="check model.path")
+        return
+    if place.is_file():
+        raise ModelError("a file, expected a model's folder", where=path, hint=f'set model.path = "{place.parent}"')
+    if not place.is_dir():
+        # A hub id has one slash at most.
+        if path.startswith(("/", ".", "~")) or path.count("/") > 1:
+            raise ModelError("no such model folder", where=path, hint="check model.path: a folder, or a hub id")
+        return
+    if wanted and not (place / wanted).is_file():
+        below = [found.parent for pattern in _PLACES for found in sorted(place.glob(f"{pattern}/{wanted}"))]
+        hint = f'did you mean "{below[0]}"?' if below else "name the folder that holds config.json and the weights"
+        raise ModelError(f"this folder holds no model: there is no {wanted} in it", where=path, hint=hint)

@@ -1,0 +1,225 @@
+"""Rotary positions that change with the longest prompt of a batch, held to what they are for each prompt alone.
+
+LongRoPE has one set of frequencies up to the original context and another beyond it; dynamic NTK scaling has a set for
+each length beyond it. transformers picks the set for a whole batch, by its largest position, so that a long neighbor
+would change a short prompt's numbers.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flantune.errors import ModelError
+from flantune.models.trials import FAILURES, once_a_model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flantune.models.load import LanguageModel
+    from flantune.types import DecoderPack
+
+FAR = 2**22
+"""A position beyond every model's context; float32 still tells it from its neighbors."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FollowingRope:
+    """A module whose frequencies follow the longest prompt.
+
+    Attributes:
+        module: Makes the rotations of a model's layers; called with any tensor and positions.
+        kinds: Its ways to follow, and the length up to which nothing changes; one, or one a kind of layer.
+    """
+
+    module: nn.Module
+    kinds: tuple[tuple[str, int], ...]
+
+    def regime(self, length: int) -> Hashable:
+        """Prompts of lengths with one regime have one set of frequencies."""
+        return tuple(_regime(kind, border, length) for kind, border in self.kinds)
+
+
+def _regime(kind: str, border: int, length: int) -> Hashable:
+    if kind == "longrope":
+        return length > border
+    return max(length, border)
+
+
+@once_a_model
+def following_ropes(lm: LanguageModel) -> list[FollowingRope]:
+    """The modules of a model whose rotations of the first tokens change with a far position, found by trying."""
+    return [FollowingRope(module, _kinds(module)) for module in lm.model.modules() if _follows(module, lm.device)]
+
+
+def _follows(module: nn.Module, device: torch.device) -> bool:
+    buffers = [name for name, _ in module.named_buffers(recurse=False)]
+    if not any(name.endswith("inv_freq") for name in buffers):
+        return False
+    if "position_ids" not in inspect.signature(module.forward).parameters:
+        return False
+    near = torch.arange(8, device=device)[None]
+    far = torch.cat([near, near.new_full((1, 1), FAR)], dim=1)
+    try:
+        return any(_differ(module, near, far, **chosen) for chosen in _layer_kinds(module))
+    except FAILURES:
+        return False
+
+
+def _differ(module: nn.Module, near: Tensor, far: Tensor, **chosen: str) -> bool:
+    anything = torch.zeros(1, 1, 1, device=near.device)
+    alone = [each.clone() for each in _parts(module(anything, near, **chosen))]
+    beside = _parts(module(anything, far, **chosen))
+    _calm(module, near.device)
+    return any(not torch.equal(one, other[..., :-1, :]) for one, other in zip(alone, beside, strict=True))
+
+
+def _layer_kinds(module: Any) -> list[dict[str, str]]:
+    """What to call it with besides: which kind of layer, where it serves several."""
+    kinds = getattr(module, "rope_type", None)
+    return [{"layer_type": kind} for kind in kinds] if isinstance(kinds, dict) else [{}]
+
+
+def _kinds(module: Any) -> tuple[tuple[str, int], ...]:
+    config = getattr(module, "config", None)
+    parameters = getattr(config, "rope_parameters", None) or {}
+    kinds = getattr(module, "rope_type", "")
+    named = kinds if isinstance(kinds, dict) else {"": str(kinds)}
+    found = [_kind(module, config, kind, parameters.get(layer) or parameters) for layer, kind in named.items()]
+    # It does follow, in a way that is not known here: each length may have frequencies of its own.
+    return tuple(each for each in found if each is not None) or (("", 0),)
+
+
+def _kind(module: Any, config: Any, kind: str, parameters: dict[str, Any]) -> tuple[str, int] | None:
+    """How a kind of rotary positions follows, and from where on; None: it does not."""
+    known = int(getattr(module, "original_max_seq_len", 0) or getattr(config, "max_position_embeddings", 0) or 0)
+    if kind == "longrope":
+        return kind, int(parameters.get("original_max_position_embeddings") or known)
+    return ("dynamic", known) if "dynamic" in kind else None
+
+
+def _calm(module: nn.Module, device: torch.device) -> None:
+    """Back to the frequencies of a short prompt: some remember the longest one seen."""
+    for chosen in _layer_kinds(module):
+        module(torch.zeros(1, 1, 1, device=device), torch.zeros(1, 1, dtype=torch.long, device=device), **chosen)
+
+
+def calm(lm: LanguageModel) -> None:
+    """The model as before it read its first prompt: nothing of past lengths is left in its buffers."""
+    for rope in following_ropes(lm):
+        _calm(rope.module, lm.device)
+
+
+def regime(lm: LanguageModel, length: int) -> Hashable:
+    """Prompts of one regime can be read together; where lengths do not matter there is one."""
+    return tuple(rope.regime(length) for rope in following_ropes(lm))
+
+
+def border(lm: LanguageModel) -> int:
+    """The length beyond which rotations change; 0 where they never do."""
+    return max((length for rope in following_ropes(lm) for _, length in rope.kinds), default=0)
+
+
+def known_positions(lm: LanguageModel) -> int:
+    """The longest text that the model can read; 0 where its config names no limit.
+
+    Dynamic NTK scaling is there to go beyond ``max_position_embeddings``, as often as its factor says.
+    """
+    config = lm.model.config.get_text_config()
+    limit = int(getattr(config, "max_position_embeddings", None) or 0)
+    parameters = getattr(config, "rope_parameters", None) or {}
+    if "dynamic" in str(parameters.get("rope_type") or ""):
+        return int(limit * max(1.0, float(parameters.get("factor") or 1.0)))
+    return limit
+
+
+@contextmanager
+def alone(lm: LanguageModel, lengths: int | Callable[[], NDArray[np.integer[Any]]]) -> Iterator[None]:
+    """Inside, each token is rotated as if its prompt were alone.
+
+    Args:
+        lm: The model.
+        lengths: Of all prompts (or one that has their regime); or gives the length of each token's prompt, [rows,
+            tokens], asked for only where it matters.
+    """
+    ropes = following_ropes(lm)
+    found = (lengths() if callable(lengths) else lengths) if ropes else 0
+    before = [vars(rope.module).pop("forward", None) for rope in ropes]
+    try:
+        for rope in ropes:
+            rope.module.forward = _pinned(rope, found)
+        yield
+    finally:
+        for rope, usual in zip(ropes, before, strict=True):
+            vars(rope.module).pop("forward", None)
+            _calm(rope.module, lm.device)
+            if usual is not None:
+                rope.module.forward = usual
+
+
+def _pinned(rope: FollowingRope, lengths: int | NDArray[np.integer[Any]]) -> Callable[..., Any]:
+    """The module's forward with the frequencies of the lengths given."""
+    usual = rope.module.forward
+    sizes = np.atleast_2d(np.asarray(lengths))
+    groups: dict[Hashable, list[int]] = {}
+    for size in np.unique(sizes).tolist():
+        groups.setdefault(rope.regime(size), []).append(size)
+
+    def forward(x: Tensor, position_ids: Tensor, *more: Any, **chosen: Any) -> Any:
+        if sizes.shape[0] > position_ids.shape[-2]:
+            position_ids = position_ids.expand(*position_ids.shape[:-2], sizes.shape[0], -1)
+        parts: list[Tensor] = []
+        for members in groups.values():
+            vars(rope.module).pop("forward", None)
+            _calm(rope.module, position_ids.device)
+            found = usual(x, _up_to(position_ids, max(members)), *more, **chosen)
+            own = [each[..., :-1, :] for each in _parts(found)]
+            here = torch.from_numpy(np.isin(sizes, members)).to(position_ids.device)[..., None]
+            parts = [torch.where(here, *pair) for pair in zip(own, parts, strict=True)] if parts else own
+        rope.module.forward = forward
+        return tuple(parts) if len(parts) > 1 else parts[0]
+
+    return forward
+
+
+def _up_to(positions: Tensor, length: int) -> Tensor:
+    """The positions, and one more that makes the largest that of a prompt of this length."""
+    last = positions.new_full((*positions.shape[:-1], 1), length - 1)
+    return torch.cat([positions.clamp(max=length - 1), last], dim=-1)
+
+
+def _parts(found: Any) -> tuple[Tensor, ...]:
+    """Cosines and sines, or one tensor of complex numbers; tokens lie on the last axis but one."""
+    return tuple(found) if isinstance(found, tuple | list) else (found,)
+
+
+def prompt_lengths(lm: LanguageModel, pack: DecoderPack) -> NDArray[np.int64]:
+    """The length of each token's prompt in packed rows, 1 for padding, [rows, length].
+
+    Raises:
+        ModelError: Continuations of one prompt lie on both sides of a border, so that no rotation is right for what
+            they share.
+    """
+    rows = np.arange(len(pack.tokens))[:, None]
+    segment = rows * (int(pack.segments.max(initial=0)) + 1) + pack.segments
+    stretch = segment * (int(pack.branches.max(initial=0)) + 1) + pack.branches
+    longest = np.zeros((2, int(stretch.max(initial=0)) + 1), dtype=np.int64)
+    for table, key in zip(longest, (segment, stretch), strict=True):
+        np.maximum.at(table, key, pack.positions.astype(np.int64) + 1)
+    lengths: NDArray[np.int64] = np.where(pack.branches > 0, longest[1][stretch], longest[0][segment])
+    for own, whole in np.unique(np.stack([lengths, longest[0][segment]])[:, pack.segments > 0], axis=1).T.tolist():
+        if regime(lm, own) != regime(lm, whole):
+            raise ModelError(
+                f"continuations of {own} and {whole} tokens with their prompt lie on both sides of the length at "
+                "which the model changes its rotary positions",
+                where="packing",
+                hint="give each continuation a prompt of its own",
+            )
+    return np.where(pack.segments > 0, lengths, 1)

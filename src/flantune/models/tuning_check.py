@@ -1,0 +1,101 @@
+"""Whether a model can be tuned at all, one prompt a row, found by trying: its numbers are right or it is refused."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from flantune.errors import ModelError
+from flantune.models.forward import target_logprobs
+from flantune.models.load import first_line
+from flantune.models.memory import is_out_of_memory
+from flantune.models.selftest import TOLERANCE, logprobs_alone, made_up_prompts
+from flantune.models.trials import FAILURES, quiet
+from flantune.packing.batches import lay_out
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+
+    from flantune.models.arithmetic import TrainingForm
+    from flantune.models.load import LanguageModel
+    from flantune.types import Pack
+
+SEEDS = 4
+_HINT = "choose another model; docs/models.md lists the architectures that were tried"
+
+
+def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_still: bool = False) -> None:
+    """Takes made-up prompts through a pass forward and back, one a row, as a step of tuning takes them.
+
+    Weights, their gradients and the random state are as before.
+
+    Args:
+        lm: The model, in the mode in which it will be tuned.
+        form: How it stands while it trains; None: as it is.
+        is_still: Nothing random may happen in this mode.
+
+    Raises:
+        ModelError: It cannot be run so, a prompt's log-probabilities are not those of the prompt alone, or chance has
+            a part in them where it must not.
+    """
+    prompts = made_up_prompts(lm)
+    pack = lay_out(prompts, [[at] for at in range(len(prompts))], family=lm.family)
+    try:
+        with torch.random.fork_rng([lm.device] if lm.device.type == "cuda" else []):
+            with quiet(lm.model), torch.no_grad():
+                exact = replace(lm, compute_dtype=torch.float32)
+                alone = [logprobs_alone(exact, each, each.targets[0], reads_last=True) for each in prompts]
+                difference = float((torch.cat(alone) - _by_prompt(exact, pack)).abs().max())
+            _run_back(lm, pack, form.in_place() if form is not None else nullcontext())
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
+        message = f"{type(lm.model).__name__} cannot be tuned here: {first_line(error)}"
+        raise ModelError(message, where="model", hint=_HINT) from error
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"{type(lm.model).__name__} cannot be tuned here: a prompt's log-probabilities differ by {difference:.2g} "
+            "beside others, though each has a row of its own",
+            where="model",
+            hint=_HINT,
+        )
+    if is_still:
+        _check_still(lm, pack)
+
+
+def _by_prompt(lm: LanguageModel, pack: Pack) -> Tensor:
+    """Log-probabilities prompt by prompt."""
+    found = target_logprobs(lm, pack).logprobs
+    return found[torch.from_numpy(pack.targets.item).to(lm.device).argsort(stable=True)]
+
+
+def _run_back(lm: LanguageModel, pack: Pack, form: AbstractContextManager[None]) -> None:
+    kept = [(weight, weight.grad) for weight in lm.model.parameters()]
+    try:
+        with form:
+            logprobs = target_logprobs(lm, pack).logprobs
+            if logprobs.requires_grad:
+                logprobs.sum().backward()  # type: ignore[no-untyped-call]
+    finally:
+        for weight, grad in kept:
+            weight.grad = grad
+
+
+def _check_still(lm: LanguageModel, pack: Pack) -> None:
+    """Raises ModelError where the model, in the mode it is in, draws random numbers that change what it says."""
+    found = []
+    with torch.random.fork_rng([lm.device] if lm.device.type == "cuda" else []), torch.no_grad():
+        for seed in range(SEEDS):
+            torch.manual_seed(seed)
+            found.append(target_logprobs(lm, pack).logprobs)
+    if any(float((each - found[0]).abs().max()) > TOLERANCE for each in found[1:]):
+        raise ModelError(
+            f"{type(lm.model).__name__} draws random numbers of its own though training.dropout = 0",
+            where="training.dropout",
+            hint="leave training.dropout out to train with the model's own randomness",
+        )

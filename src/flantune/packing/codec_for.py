@@ -1,0 +1,66 @@
+"""The one place where a codec is made for a model, so that nothing that belongs around its prompts is forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from flantune.packing.encode import Codec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from flantune.packing.chat import ChatTokens
+    from flantune.prompts.layout import Layout
+    from flantune.types import Family
+
+
+class Reader(Protocol):
+    """Who reads the tokens: a ``LanguageModel``, or what is known of one that is not loaded."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer."""
+
+    @property
+    def family(self) -> Family:
+        """Decoder-only or encoder-decoder."""
+
+    @property
+    def prefix_tokens(self) -> tuple[int, ...]:
+        """Ids that stand before every prompt's inputs: the virtual tokens of prompt tuning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnloadedReader:
+    """A model that is not loaded, as far as its prompts depend on it; see ``Reader``."""
+
+    tokenizer: PreTrainedTokenizerBase
+    family: Family
+    prefix_tokens: tuple[int, ...] = ()
+
+
+def codec_for(
+    lm: Reader, *, layout: Layout, max_input_tokens: int, max_target_tokens: int, chat: ChatTokens | None
+) -> Codec:
+    """How a model's prompts become token ids, whoever asks: training, tasks, suites, harness files, people, previews.
+
+    Its tokenizer, family and virtual tokens come from the model; a caller must say what is left. A scoring protocol's
+    choices are made on top (``flantune.evaluation.engine.scoring_codec``).
+
+    Args:
+        lm: The model.
+        layout: Separators between a query, its answer and its exemplars.
+        max_input_tokens: Longest inputs, virtual tokens, special tokens and separator included.
+        max_target_tokens: Longest target, end of sequence included.
+        chat: The chat template around the inputs (``flantune.packing.chat.chat_tokens``); None: plain text.
+    """
+    return Codec(
+        tokenizer=lm.tokenizer,
+        family=lm.family,
+        layout=layout,
+        max_input_tokens=max_input_tokens,
+        max_target_tokens=max_target_tokens,
+        prefix=lm.prefix_tokens,
+        chat=chat,
+    )
