@@ -86,7 +86,7 @@ def prepare_task(task: Task, *, cache: Path, max_bad_share: float = 0.01, skip_m
         store, report = _view(task, role, stored[part.split], bounds[role])
         _check_unambiguous(task, part.split, report)
         _check_bad_share(task, part.split, report, max_bad_share)
-        _check_not_empty(task, role, report)
+        _check_not_empty(task, role, report, stored[part.split].rows)
         stores[role], reports[role] = store, report
     _check_slots(task, next(iter(stores.values()))[0])
     return PreparedTask(task=task, stores=stores, reports=reports, missing=missing)
@@ -323,14 +323,24 @@ def _bad_rows_hint(reason: str) -> str:
     return hints.get(reason, general)
 
 
-def _check_not_empty(task: Task, role: SplitRole, report: SplitReport) -> None:
+def _check_not_empty(task: Task, role: SplitRole, report: SplitReport, rows: int) -> None:
+    """Refuses a role without examples, and says whether the data is too short or its rows are left out."""
     if report.kept:
         return
+    place = f"splits.{role} in {_origin(task)}"
+    if not report.raw_rows:
+        has = f"has only {rows:,} rows" if rows else "has no rows"
+        raise SourceError(
+            f'task {task.name}: {role} = "{task.splits[role]}" takes no row: the split {has}',
+            where=report.source,
+            hint=f"get the whole of the data, or mend or remove {place}"
+            + (f', as in {role} = "{parse_slice(task.splits[role]).split}[-{max(1, rows // 10)}:]"' if rows else ""),
+        )
     dropped = f"; {report.dropped:,} were dropped on purpose" if report.dropped else ""
     raise SourceError(
         f"task {task.name}: no example is left of its {report.raw_rows:,} rows{dropped}",
         where=report.source,
-        hint=f"mend or remove splits.{role} in {_origin(task)}",
+        hint=f"mend or remove {place}",
     )
 
 
