@@ -333,8 +333,7 @@ def _check_not_empty(task: Task, role: SplitRole, report: SplitReport, rows: int
         raise SourceError(
             f'task {task.name}: {role} = "{task.splits[role]}" takes no row: the split {has}',
             where=report.source,
-            hint=f"get the whole of the data, or mend or remove {place}"
-            + (f', as in {role} = "{parse_slice(task.splits[role]).split}[-{max(1, rows // 10)}:]"' if rows else ""),
+            hint=f"get the whole of the data; or write a slice of the rows there are as {place}, or remove it",
         )
     dropped = f"; {report.dropped:,} were dropped on purpose" if report.dropped else ""
     raise SourceError(
