@@ -98,7 +98,7 @@ the paper's 12 clusters: ANLI's rounds, ARC's two parts, SQuAD's two versions an
 their own that the paper counts once. Beside them stand what its public code has besides: true_case and word_segment (a
 thirteenth cluster, text formatting) and SuperGLUE's WSC. `clusters = "flan2021_clusters17"` regroups them into the
 code's 17 finer clusters. Every file has ten templates of our own, at most three of them inverted, and three
-hand-written rows in the dataset's own columns.
+hand-written rows in the dataset's own columns. Rows are [tidied](tasks.md#tidied-texts): FLAN shows them as they are.
 
 ```sh
 flantune tasks list --collection flan2021 --json   # all of this page's facts, and each template's

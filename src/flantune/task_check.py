@@ -14,7 +14,8 @@ from flantune.prompts.giveaways import option_findings
 from flantune.prompts.lint import lint_task
 from flantune.prompts.lint_text import Finding
 from flantune.tasks.examples import FirstLook, first_look, place_of_row
-from flantune.tasks.prepare import bad_rows_hint, check_slots, survey_task
+from flantune.tasks.prepare import survey_task
+from flantune.tasks.row_checks import bad_rows_hint, check_slots
 from flantune.tasks.rows import BadRowNote, short
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.store import PreparedTask, SplitReport

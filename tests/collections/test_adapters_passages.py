@@ -206,6 +206,19 @@ def test_wsc273_puts_candidates_in_the_pronoun_s_place(text: str, pronoun: str, 
     assert example.fields["context"] == text[: text.rindex(pronoun)].strip()
 
 
+@pytest.mark.parametrize(
+    ("candidates", "options"),
+    [
+        (["Tess's", "Tess's aunt's"], ("Tess's letters.", "Tess's aunt's letters.")),
+        (["the girls'", "Nils’s"], ("the girls' letters.", "Nils’s letters.")),
+        (["Tess", "Ann"], ("Tess' letters.", "Ann's letters.")),
+    ],
+)
+def test_wsc273_candidates_that_are_possessive_already_stay_so(candidates: list[str], options: tuple[str, ...]) -> None:
+    row = wsc273_row("We read her letters.", "her", 8)
+    assert kept(adapters.wsc273({**row, "options": candidates})).options == options
+
+
 def test_wsc273_place_without_the_pronoun_is_bad() -> None:
     with pytest.raises(BadRow, match="pronoun not in text"):
         adapters.wsc273(wsc273_row("We saw it.", "it", 3))

@@ -166,10 +166,24 @@ class TestSlices:
         write_rows(mood_rows(20))
         assert prepared(moods(splits='train = "train[:30000]"'), cache).reports["train"].raw_rows == 20
 
-    def test_empty_slices_are_errors(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
-        write_rows(mood_rows(100))
-        with pytest.raises(SourceError, match="no example is left of its 0 rows"):
-            prepared(moods(splits='train = "train[:-200]"'), cache)
+    @pytest.mark.parametrize(
+        ("rows", "slice_", "has"),
+        [
+            (100, "train[:-200]", "has only 100 rows"),
+            (100, "train[12400:12600]", "has only 100 rows"),
+            (100, "train[100:200] + train[300:]", "has only 100 rows"),
+            (1_250, "train[1250:]", "has only 1,250 rows"),
+            (0, "train", "has no rows"),
+        ],
+    )
+    def test_slices_that_take_no_row_are_errors(
+        self, moods: Moods, write_rows: WriteRows, cache: Path, rows: int, slice_: str, has: str
+    ) -> None:
+        write_rows(mood_rows(rows))
+        with pytest.raises(SourceError) as caught:
+            prepared(moods(splits=f'train = "{slice_}"'), cache)
+        assert caught.value.message.endswith(f'train = "{slice_}" takes no row: the split {has}')
+        assert "get the whole of the data" in (caught.value.hint or "")
 
     @pytest.mark.parametrize("dev", ["train[90:]", "train[-20:]", "train"])
     def test_overlapping_slices_are_errors(self, moods: Moods, write_rows: WriteRows, cache: Path, dev: str) -> None:

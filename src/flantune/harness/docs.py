@@ -135,7 +135,7 @@ def text_of(task: HarnessTask, row: Row, key: str = "doc_to_text") -> str:
         return _question(task, made[0].value(made[1], row), key)
     check_column(task, row, key)
     value = row[template] if isinstance(template, str) and template in row else None
-    if isinstance(template, int) or isinstance(value, int):
+    if isinstance(template, int) or (isinstance(value, int) and "doc_to_choice" in task.values):
         raise TaskError(f"{key}: a number (choices inside the question) is not read", where=str(task.path))
     return str(value) if value is not None else render(str(template), row, where=f"{task.path}: {key}")
 

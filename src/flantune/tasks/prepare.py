@@ -11,29 +11,31 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pyarrow as pa
 
-from flantune.errors import BadRowsError, FlantuneError, SourceError, TaskError, did_you_mean
+from flantune.errors import FlantuneError, SourceError, TaskError
 from flantune.files import read_object
 from flantune.tasks.arrow_files import ArrowFile, sums_path
-from flantune.tasks.examples import adapt_row, place_of_row
+from flantune.tasks.examples import adapt_row
+from flantune.tasks.row_checks import (
+    check_bad_share,
+    check_disjoint,
+    check_not_empty,
+    check_slots,
+    check_takes_rows,
+    check_unambiguous,
+    origin_of,
+)
 from flantune.tasks.rows import (
-    AMBIGUOUS,
-    BROKEN_ENCODING,
-    BROKEN_QUOTING,
-    OUT_OF_RANGE,
-    WRONG_COLUMNS,
     BadRow,
     BadRowNote,
-    reason_lines,
 )
-from flantune.tasks.slices import SplitSlice, parse_slice, shared_rows
-from flantune.tasks.slots import slots_of
+from flantune.tasks.slices import SplitSlice, parse_slice
 from flantune.tasks.sources import MissingDataError
 from flantune.tasks.store import (
     STORE_VERSION,
@@ -98,9 +100,9 @@ def prepare_task(
     survey = survey_task(task, cache=cache, skip_missing=skip_missing, note=note)
     for role, report in survey.reports.items():
         split = parse_slice(task.splits[role]).split
-        _check_unambiguous(task, split, report)
-        _check_bad_share(task, split, report, max_bad_share)
-        _check_not_empty(task, role, split, report)
+        check_unambiguous(task, split, report)
+        check_bad_share(task, split, report, max_bad_share)
+        check_not_empty(task, role, split, report)
     check_slots(task, next(iter(survey.stores.values()))[0])
     return survey
 
@@ -119,7 +121,9 @@ def survey_task(
     stored, missing = _store_splits(task, slices, cache.absolute(), skip_missing=skip_missing, note=note)
     present = {role: part for role, part in slices.items() if part.split in stored}
     bounds = {role: part.bounds(stored[part.split].rows) for role, part in present.items()}
-    _check_disjoint(task, present, bounds)
+    check_disjoint(task, present, bounds)
+    for role, part in present.items():
+        check_takes_rows(task, role, part, bounds[role], stored[part.split].rows)
     views = {role: _view(task, role, stored[part.split], bounds[role]) for role, part in present.items()}
     return PreparedTask(
         task=task,
@@ -133,11 +137,7 @@ def _parse(task: Task, role: SplitRole, text: str) -> SplitSlice:
     try:
         return parse_slice(text)
     except ValueError as error:
-        raise TaskError(str(error), where=f"{_origin(task)}: splits.{role}") from None
-
-
-def _origin(task: Task) -> str:
-    return task.origin or f"task {task.name}"
+        raise TaskError(str(error), where=f"{origin_of(task)}: splits.{role}") from None
 
 
 def _store_splits(
@@ -308,113 +308,3 @@ def _view(
         first_bad=tuple(notes),
     )
     return (views[0] if len(views) == 1 else JoinedExamples(views)), report
-
-
-def _check_disjoint(
-    task: Task, slices: Mapping[SplitRole, SplitSlice], bounds: Mapping[SplitRole, tuple[tuple[int, int], ...]]
-) -> None:
-    roles = list(slices)
-    for k, one in enumerate(roles):
-        _check_joined(task, one, bounds[one])
-        for other in roles[k + 1 :]:
-            shared = shared_rows(bounds[one], bounds[other])
-            if slices[one].split == slices[other].split and shared > 0:
-                raise TaskError(
-                    f'{one} = "{task.splits[one]}" and {other} = "{task.splits[other]}" share {shared:,} rows',
-                    where=f"{_origin(task)}: splits",
-                    hint='take them apart, as in train = "train[:-200]", dev = "train[-200:]"',
-                )
-
-
-def _check_joined(task: Task, role: SplitRole, bounds: tuple[tuple[int, int], ...]) -> None:
-    """The ranges of a joined slice are in row order, so each may only begin where the one before has ended."""
-    twice = sum(max(0, before[1] - after[0]) for before, after in pairwise(bounds))
-    if twice:
-        raise TaskError(
-            f'{role} = "{task.splits[role]}" names {twice:,} rows twice',
-            where=f"{_origin(task)}: splits",
-            hint='take its parts apart, as in "train[:100] + train[100:]"',
-        )
-
-
-def _check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share: float) -> None:
-    bad = sum(report.bad.values())
-    if bad <= max_bad_share * report.raw_rows:
-        return
-    first = min(report.first_bad, key=lambda note: note.row)
-    text = bad_rows_text(task.name, report, max_bad_share)
-    raise BadRowsError(text, where=place_of_row(task, split, first.row), hint=bad_rows_hint(first.reason))
-
-
-def _check_unambiguous(task: Task, split: str, report: SplitReport) -> None:
-    """Refuses answers with two readings, however few: where one row has them, others may have been read wrongly."""
-    if AMBIGUOUS not in report.bad:
-        return
-    note = next(note for note in report.first_bad if note.reason == AMBIGUOUS)
-    rows = f"{report.bad[AMBIGUOUS]:,} of {report.raw_rows:,} rows of split {report.split}"
-    raise BadRowsError(
-        f"task {task.name}: {rows} have an answer with two readings; row {note.row} (counted from 0): {note.detail}",
-        where=place_of_row(task, split, note.row),
-        hint=f'say in {_origin(task)} what the values are: [answer] read = "text" or read = "index" (from 0);'
-        ' keys = [...], the values in the order of the options; or map = { "true" = "...", "false" = "..." }',
-    )
-
-
-def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
-    """How many rows are bad and where the first of each reason is, one line a reason."""
-    bad = sum(report.bad.values())
-    lines = [
-        f"{bad:,} of {report.raw_rows:,} rows of task {name}, split {report.split}, are bad"
-        f" ({bad / report.raw_rows:.1%}; at most {max_bad_share:.1%} may be)"
-    ]
-    return "\n  ".join([*lines, *reason_lines(report.bad, report.first_bad)])
-
-
-def bad_rows_hint(reason: str) -> str:
-    """What to do about rows that are bad for this reason."""
-    hints = {
-        WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
-        BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
-        OUT_OF_RANGE: "if these rows have no label, leave them out: [answer] drop = [-1]; else mend them",
-        BROKEN_ENCODING: 'set [source] encoding, such as "latin-1" or "utf-16"',
-    }
-    general = (
-        "mend the rows, or the task file's columns; or leave such rows out on purpose; or raise [data] max_bad_share"
-    )
-    return hints.get(reason, general)
-
-
-def _check_not_empty(task: Task, role: SplitRole, split: str, report: SplitReport) -> None:
-    if report.kept:
-        return
-    dropped = f"; {report.dropped:,} were dropped on purpose" if report.dropped else ""
-    what = f"task {task.name}: no example is left of its {report.raw_rows:,} rows{dropped}"
-    if not report.first_bad:
-        raise SourceError(what, where=report.source, hint=f"mend or remove splits.{role} in {_origin(task)}")
-    first = min(report.first_bad, key=lambda note: note.row)
-    raise SourceError(
-        "\n  ".join([what, *reason_lines(report.bad, report.first_bad)]),
-        where=place_of_row(task, split, first.row),
-        hint=bad_rows_hint(first.reason),
-    )
-
-
-def check_slots(task: Task, example: Example) -> None:
-    """Makes sure that an example has whatever the templates ask for.
-
-    Raises:
-        TaskError: A template asks for a field that it has not.
-    """
-    known = (*example.fields, "options", "answer")
-    for template in task.templates:
-        try:
-            names = slots_of(template.inputs) + slots_of(template.targets)
-        except ValueError as error:
-            raise TaskError(str(error), where=f"{_origin(task)}: template {template.name}") from None
-        for name in names:
-            if name not in known:
-                raise TaskError(
-                    f'asks for "{name}", which the rows have not; they have: {", ".join(example.fields)}',
-                    where=f"{_origin(task)}: template {template.name}",
-                    hint=did_you_mean(name, known),
-                )

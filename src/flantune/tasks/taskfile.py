@@ -29,6 +29,7 @@ from flantune.tasks.taskfile_sections import (
     check_section,
     require_section,
 )
+from flantune.tasks.tidy import TidyAdapter
 from flantune.tasks.user_code import PythonAdapter, load_adapter
 from flantune.toml_file import read_toml
 from flantune.types import Kind, Task, Template
@@ -67,14 +68,15 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         raise _gathered(problems, path)
     if problems.lines:
         raise _gathered(problems, path)
-    head = sections.head
+    head, adapter = sections.head, sections.adapter
+    kept = TidyAdapter(adapter, adapter.fingerprint) if head.tidy else adapter
     return Task(
         name=head.name,
         clusters=head.clusters,
         family=head.family or head.name,
         kind=head.kind,
         source=_source(sections.source, path, mirror),
-        adapter=sections.adapter,
+        adapter=kept,
         splits=sections.splits.given(),
         templates=sections.templates,
         metrics=head.metrics or DEFAULT_METRICS[head.kind],
@@ -82,7 +84,7 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         citation=head.citation,
         description=head.description,
         origin=str(path),
-        adapter_fingerprint=sections.adapter.fingerprint,
+        adapter_fingerprint=kept.fingerprint,
         confirmed=head.confirmed,
     )
 

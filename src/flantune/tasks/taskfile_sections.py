@@ -98,6 +98,8 @@ class HeadSection(Section):
     """Tasks made from the same underlying data share one; by default the name."""
     metrics: tuple[str, ...] = ()
     """The first is the headline."""
+    tidy: StrictBool = False
+    """Whether texts lose what files and tokenizers leave in them: HTML entities, doubled spaces, -LRB- ..."""
     licence: str = ""
     """Of the data, as its authors state it."""
     citation: str = ""

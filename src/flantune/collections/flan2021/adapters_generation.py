@@ -6,18 +6,23 @@ slot names on the left are what the templates say.
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flantune.collections.flan2021.adapters import _choice, _one_line, _text, _translation, _written
 from flantune.tasks.rows import BadRow
+from flantune.tasks.tidy import unescaped
 from flantune.types import Adapter, Example, Row
 
 _AG_NEWS_TOPICS = ("world", "sports", "business", "science and technology")
-_AG_NEWS_CLITIC = re.compile(r" #39;(?=(?:s|t|d|m|re|ve|ll)\b)")
-_AG_NEWS_CODE = re.compile(r"&?#(\d{2,5});")
+# The rows have lost the ampersands of their text: "&" became a space, and with it the first sign of each entity.
+_AG_NEWS_AND = re.compile(r"(?<=\w) amp;(?=\w)|(?<=[A-Z])amp;(?=[A-Z])")
+_AG_NEWS_ESCAPED_TWICE = re.compile(r"&?amp;(?=(?:#\d{2,5}|amp|quot|lt|gt);)")
+_AG_NEWS_DOUBLED = re.compile(r"#39; ?#39;")
+_AG_NEWS_INNER = re.compile(r" #39;(?=(?:s|t|d|m|re|ve|ll)\b)|(?<=\b[ODL]) #39;(?=[A-Z])")
+_AG_NEWS_CLOSING = re.compile(r"(?<=[\w.,!?%)]) (#39;|quot;)(?=[\s.,;:!?)]|$)")
+_AG_NEWS_ENTITY = re.compile(r"(?<![&\w])(?=(?:amp|lt|gt);)|(?<!&)(?=(?:quot|apos|nbsp|#\d{2,5});)")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _BARE_DATELINE = re.compile(r"\((?:CNN|Reuters|AP)[^()\n]{0,20}\)\s*(?:--?|–|—)?\s*")
 _PLACED_DATELINE = re.compile(r"[A-Z][^()\n]{0,60}\([A-Z][\w. ]{1,30}\)\s*(?:--|–|—)\s*")
@@ -133,10 +138,15 @@ def _lines(text: str) -> str:
 
 
 def _without_html_remains(text: str) -> str:
-    """Entities, also those that lost their ampersand, as characters; tags and backslashes for line breaks as spaces."""
-    text = _AG_NEWS_CLITIC.sub("'", text.replace("\\", " "))
-    text = _AG_NEWS_CODE.sub(lambda match: chr(int(match[1])), text)
-    text = html.unescape(re.sub(r"(?<![&\w])quot;", '"', text))
+    r"""Entities, also those that lost their ampersand, as characters; tags and backslashes for line breaks as spaces.
+
+    >>> _without_html_remains("S amp;P says quot;no quot; to O #39;Hara #39;s Hall amp; Co")
+    'S&P says "no" to O\'Hara\'s Hall & Co'
+    """
+    text = _AG_NEWS_ESCAPED_TWICE.sub("", text.replace("\\", " "))
+    text = _AG_NEWS_DOUBLED.sub("quot;", _AG_NEWS_AND.sub("&", text))
+    text = _AG_NEWS_CLOSING.sub(r"\1", _AG_NEWS_INNER.sub("'", text))
+    text = unescaped(_AG_NEWS_ENTITY.sub("&", text))
     return _one_line(_TAG.sub(" ", text))
 
 

@@ -32,6 +32,7 @@ _QUAC_SILENCE = "CANNOTANSWER"
 _RECORD_GAP = "@placeholder"
 _RECORD_SUMMARY = re.compile(r"\s*@highlight\s*")
 _POSSESSIVES = {"my", "his", "its", "our", "their"}
+_POSSESSIVE_ENDS = ("'s", "’s", "'", "’")
 _ARTICLES = {"The", "A", "An", "My", "His", "Her", "Their"}
 _SENTENCE_END = (".", "!", "?")
 _LITERAL = re.compile(r"b(['\"]).*\1", re.DOTALL)
@@ -228,7 +229,7 @@ def _in_place(candidate: str, pronoun: str, *, before: str, after: str) -> str:
     """A candidate as it has to be written where the pronoun stands."""
     # "her" is both "his" and "him"; a word right after it tells.
     if pronoun.lower() in _POSSESSIVES or (pronoun.lower() == "her" and re.match(r" \w", after)):
-        candidate += "'" if candidate.endswith("s") else "'s"
+        candidate += "" if candidate.endswith(_POSSESSIVE_ENDS) else "'" if candidate.endswith("s") else "'s"
     if before.endswith(_SENTENCE_END):
         return candidate[:1].upper() + candidate[1:]
     if candidate.split()[0] in _ARTICLES:

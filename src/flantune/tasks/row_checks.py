@@ -1,0 +1,175 @@
+"""What a task's rows must be before anything is made of them, and what is said where they are not."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
+from flantune.tasks.examples import place_of_row
+from flantune.tasks.rows import (
+    AMBIGUOUS,
+    BROKEN_ENCODING,
+    BROKEN_QUOTING,
+    OUT_OF_RANGE,
+    WRONG_COLUMNS,
+    reason_lines,
+)
+from flantune.tasks.slices import shared_rows
+from flantune.tasks.slots import slots_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flantune.tasks.slices import SplitSlice
+    from flantune.tasks.store import SplitReport
+    from flantune.types import Example, SplitRole, Task
+
+
+def origin_of(task: Task) -> str:
+    """The file that a task comes from, for messages."""
+    return task.origin or f"task {task.name}"
+
+
+def check_disjoint(
+    task: Task, slices: Mapping[SplitRole, SplitSlice], bounds: Mapping[SplitRole, tuple[tuple[int, int], ...]]
+) -> None:
+    """Refuses splits that share rows.
+
+    Raises:
+        TaskError: Two roles share rows, or one names some twice.
+    """
+    roles = list(slices)
+    for k, one in enumerate(roles):
+        _check_joined(task, one, bounds[one])
+        for other in roles[k + 1 :]:
+            shared = shared_rows(bounds[one], bounds[other])
+            if slices[one].split == slices[other].split and shared > 0:
+                raise TaskError(
+                    f'{one} = "{task.splits[one]}" and {other} = "{task.splits[other]}" share {shared:,} rows',
+                    where=f"{origin_of(task)}: splits",
+                    hint='take them apart, as in train = "train[:-200]", dev = "train[-200:]"',
+                )
+
+
+def _check_joined(task: Task, role: SplitRole, bounds: tuple[tuple[int, int], ...]) -> None:
+    """The ranges of a joined slice are in row order, so each may only begin where the one before has ended."""
+    twice = sum(max(0, before[1] - after[0]) for before, after in pairwise(bounds))
+    if twice:
+        raise TaskError(
+            f'{role} = "{task.splits[role]}" names {twice:,} rows twice',
+            where=f"{origin_of(task)}: splits",
+            hint='take its parts apart, as in "train[:100] + train[100:]"',
+        )
+
+
+def check_takes_rows(
+    task: Task, role: SplitRole, part: SplitSlice, bounds: tuple[tuple[int, int], ...], rows: int
+) -> None:
+    """Refuses a slice in which there is no row, since the data is shorter than the task file takes it to be.
+
+    Raises:
+        SourceError: It says how many rows there are.
+    """
+    if any(stop > start for start, stop in bounds):
+        return
+    has = f"has only {rows:,} rows" if rows else "has no rows"
+    raise SourceError(
+        f'task {task.name}: {role} = "{task.splits[role]}" takes no row: the split {has}',
+        where=f"{task.source.describe(part.split)} ({task.splits[role]})",
+        hint=f"get the whole of the data; or write a slice of the rows there are as splits.{role} in {origin_of(task)},"
+        " or remove it",
+    )
+
+
+def check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share: float) -> None:
+    """Refuses a role of which too many rows are bad.
+
+    Raises:
+        BadRowsError: It says how many, where the first of each reason is, and what to do.
+    """
+    bad = sum(report.bad.values())
+    if bad <= max_bad_share * report.raw_rows:
+        return
+    first = min(report.first_bad, key=lambda note: note.row)
+    text = bad_rows_text(task.name, report, max_bad_share)
+    raise BadRowsError(text, where=place_of_row(task, split, first.row), hint=bad_rows_hint(first.reason))
+
+
+def check_unambiguous(task: Task, split: str, report: SplitReport) -> None:
+    """Refuses answers with two readings, however few: where one row has them, others may have been read wrongly."""
+    if AMBIGUOUS not in report.bad:
+        return
+    note = next(note for note in report.first_bad if note.reason == AMBIGUOUS)
+    rows = f"{report.bad[AMBIGUOUS]:,} of {report.raw_rows:,} rows of split {report.split}"
+    raise BadRowsError(
+        f"task {task.name}: {rows} have an answer with two readings; row {note.row} (counted from 0): {note.detail}",
+        where=place_of_row(task, split, note.row),
+        hint=f'say in {origin_of(task)} what the values are: [answer] read = "text" or read = "index" (from 0);'
+        ' keys = [...], the values in the order of the options; or map = { "true" = "...", "false" = "..." }',
+    )
+
+
+def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
+    """How many rows are bad and where the first of each reason is, one line a reason."""
+    bad = sum(report.bad.values())
+    lines = [
+        f"{bad:,} of {report.raw_rows:,} rows of task {name}, split {report.split}, are bad"
+        f" ({bad / report.raw_rows:.1%}; at most {max_bad_share:.1%} may be)"
+    ]
+    return "\n  ".join([*lines, *reason_lines(report.bad, report.first_bad)])
+
+
+def bad_rows_hint(reason: str) -> str:
+    """What to do about rows that are bad for this reason."""
+    hints = {
+        WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
+        BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
+        OUT_OF_RANGE: "if these rows have no label, leave them out: [answer] drop = [-1]; else mend them",
+        BROKEN_ENCODING: 'set [source] encoding, such as "latin-1" or "utf-16"',
+    }
+    general = (
+        "mend the rows, or the task file's columns; or leave such rows out on purpose; or raise [data] max_bad_share"
+    )
+    return hints.get(reason, general)
+
+
+def check_not_empty(task: Task, role: SplitRole, split: str, report: SplitReport) -> None:
+    """Refuses a role of which no example is left.
+
+    Raises:
+        SourceError: It says why the rows are gone.
+    """
+    if report.kept:
+        return
+    dropped = f"; {report.dropped:,} were dropped on purpose" if report.dropped else ""
+    what = f"task {task.name}: no example is left of its {report.raw_rows:,} rows{dropped}"
+    if not report.first_bad:
+        raise SourceError(what, where=report.source, hint=f"mend or remove splits.{role} in {origin_of(task)}")
+    first = min(report.first_bad, key=lambda note: note.row)
+    raise SourceError(
+        "\n  ".join([what, *reason_lines(report.bad, report.first_bad)]),
+        where=place_of_row(task, split, first.row),
+        hint=bad_rows_hint(first.reason),
+    )
+
+
+def check_slots(task: Task, example: Example) -> None:
+    """Makes sure that an example has whatever the templates ask for.
+
+    Raises:
+        TaskError: A template asks for a field that it has not.
+    """
+    known = (*example.fields, "options", "answer")
+    for template in task.templates:
+        try:
+            names = slots_of(template.inputs) + slots_of(template.targets)
+        except ValueError as error:
+            raise TaskError(str(error), where=f"{origin_of(task)}: template {template.name}") from None
+        for name in names:
+            if name not in known:
+                raise TaskError(
+                    f'asks for "{name}", which the rows have not; they have: {", ".join(example.fields)}',
+                    where=f"{origin_of(task)}: template {template.name}",
+                    hint=did_you_mean(name, known),
+                )
