@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.answer_check import check_answers
 from flantune.dev_scores import dev_questions, make_measure
 from flantune.errors import ConfigError
 from flantune.evaluation.evaluate import evaluate
@@ -28,6 +29,7 @@ from flantune.packing.batches import Batches
 from flantune.packing.encode import border_mismatches
 from flantune.planning import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold, trained_tasks
 from flantune.progress import Reporter, Silent
+from flantune.prompts.styles import Style
 from flantune.report.card import model_card
 from flantune.report.numbers import plural
 from flantune.report.page import write_report
@@ -83,6 +85,7 @@ def _run(job: _Job) -> Run:
     prepared, identity = _prepare(job)
     folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
     base = _base_model(job, prepared)
+    _check_answers(job, prepared, base)
     _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
     for split in folds:
         tuned = _tune_fold(job, prepared, split, identity=identity)
@@ -165,6 +168,14 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
 
     job.processes.first(make)
     return load_model(config.model.model_copy(update={"path": str(folder)}), family=config.family)
+
+
+def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
+    """What this tokenizer cannot write, and what to know of its chat template, is said before anything is trained."""
+    codec = make_codec(job.config, base.tokenizer, base.family)
+    for known in codec.chat.notes if codec.chat else ():
+        job.reporter.note(known)
+    check_answers(prepared, codec, style=Style.from_settings(job.config.prompts), note=job.reporter.note)
 
 
 def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[HoldoutSplit]) -> list[PreparedTask]:

@@ -29,9 +29,7 @@ def request(folder: Path, until: list[str], poems=POEMS) -> EvaluationRequest:
     rows = [json.dumps({"title": f"Poem {at}", "poem": poem}) + "\n" for at, poem in enumerate(poems)]
     (folder / "test.jsonl").write_text("".join(rows))
     (folder / "poems.yaml").write_text(TASK.replace("UNTIL", json.dumps(until)))
-    return EvaluationRequest(
-        models=("none",), harness=(folder / "poems.yaml",), root=folder, out=folder / "out"
-    )
+    return EvaluationRequest(models=("none",), harness=(folder / "poems.yaml",), root=folder, out=folder / "out")
 
 
 @pytest.mark.parametrize(

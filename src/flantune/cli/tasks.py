@@ -131,9 +131,13 @@ def _print_kin(groups: tuple[KinGroup, ...]) -> None:
 )
 @options.run_file
 def check(run_file: Path) -> None:
-    """Read every row of RUN_FILE's tasks and count what is bad, by reason, with row numbers."""
+    """Read every row of RUN_FILE's tasks and count what is bad, by reason, with row numbers.
+
+    Where the run file names a model, answers that its tokenizer cannot write are counted too.
+    """
     import tempfile
 
+    from flantune.answer_check import run_faults
     from flantune.errors import FlantuneError
     from flantune.run_file import load_run_file
     from flantune.tasks.load import load_tasks
@@ -156,4 +160,7 @@ def check(run_file: Path) -> None:
                 click.echo(f"{task.name:32} {role:6} {report.raw_rows:9,} rows  {report.kept:9,} kept  {bad:6,} bad")
                 for note in report.first_bad:
                     click.echo(f"    row {note.row}: {note.reason}: {note.detail}")
+        for fault in run_faults(loaded, cache=data.cache or Path(scratch)):
+            problems += fault.is_refused
+            click.echo(f"{'error' if fault.is_refused else 'warning'}: {fault}")
     click.get_current_context().exit(1 if problems else 0)

@@ -100,7 +100,9 @@ def write(
 def _row(lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int) -> Row:
     watch = None
     if decoding.stop or decoding.is_done is not None:
-        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared, is_done=decoding.is_done)
+        watch = TextWatch(
+            lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared, is_done=decoding.is_done
+        )
     return Row(
         prompt=prompt,
         sample=sample,

@@ -77,7 +77,9 @@ def vllm_writer(lm: LanguageModel) -> Writer:
     return write
 
 
-def _continuation(found: Any, decoding: Decoding, *, index: int, sample: int, end_tokens: Collection[int]) -> Continuation:
+def _continuation(
+    found: Any, decoding: Decoding, *, index: int, sample: int, end_tokens: Collection[int]
+) -> Continuation:
     tokens = tuple(int(token) for token in found.token_ids)
     finish: Finish = "length"
     if found.finish_reason == "stop":

@@ -40,14 +40,14 @@ def text_tokenizer(tokenizer: PreTrainedTokenizerBase, *, control: Sequence[int]
     return made[key]
 
 
-def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
-    """The text of token ids without special tokens, with the spaces as they were written.
+def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], *, shows_special: bool = False) -> str:
+    """The text of token ids, without special tokens unless told, with the spaces as they were written.
 
     Some tokenizers tidy spaces before punctuation when they decode ("did n't ." becomes "didn't."), which would lose
     exact matches of a right answer.
     """
     plain: Any = tokenizer
-    return str(plain.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    return str(plain.decode(list(tokens), skip_special_tokens=not shows_special, clean_up_tokenization_spaces=False))
 
 
 def control_words(tokenizer: PreTrainedTokenizerBase, more: Iterable[int] = ()) -> dict[str, int]:
