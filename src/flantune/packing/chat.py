@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ModelError, TemplateError
@@ -70,6 +70,11 @@ class ChatTokens:
             system=self.system,
             variables=self.variables,
         )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides on ids, for fingerprints: not where the template lies."""
+        return {name: value for name, value in asdict(self).items() if name != "name"}
 
     @property
     def notes(self) -> tuple[str, ...]:
