@@ -175,7 +175,8 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
     codec = make_codec(job.config, base.tokenizer, base.family)
     for known in codec.chat.notes if codec.chat else ():
         job.reporter.note(known)
-    check_answers(prepared, codec, style=Style.from_settings(job.config.prompts), note=job.reporter.note)
+    for style in dict.fromkeys(map(Style.from_settings, (job.config.prompts, _asked(job.config)))):
+        check_answers(prepared, codec, style=style, note=job.reporter.note)
 
 
 def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[HoldoutSplit]) -> list[PreparedTask]:

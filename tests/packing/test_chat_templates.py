@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 
 import pytest
 from tests.packing.chat_formats import FORMATS, QWEN_THINKING, Format
 from tests.packing.made_tokenizers import MAKES, finished, metaspace_bpe
+from tokenizers import Tokenizer
 
 from flantune.config import PromptSettings
 from flantune.packing.chat import chat_tokens
@@ -122,6 +124,29 @@ def test_control_words_in_the_data_are_words(name, make):
             assert [at for at in ids.tolist() if at in special] == [at for at in like.tolist() if at in special]
         if "Unigram" not in make and word != "<unk>":
             assert word in tokenizer.decode(tricky.targets[0])
+
+
+@pytest.mark.parametrize("flag", ["lstrip", "rstrip", "normalized"])
+@pytest.mark.parametrize("make", ["byte-level", "BPE, blank first", "BPE, blank prepended", "Unigram, normalizing"])
+@pytest.mark.parametrize("name", ["Phi", "Llama 3", "Mistral, control tokens"])
+def test_control_tokens_may_take_white_space_or_be_looked_for_in_normalized_text(name, make, flag):
+    one = FORMATS[name]
+    described = json.loads(made(make, name).backend_tokenizer.to_str())
+    for token in described["added_tokens"]:
+        token[flag] = token["content"] in one.control
+    tokenizer = finished(Tokenizer.from_str(json.dumps(described)), bos=one.bos, eos=one.eos, template=one.template)
+    encoder = codec(tokenizer, one)
+    for inputs, targets in [*CONTENTS.values(), (f"a {one.end} b", f"c {one.end} d")]:
+        found = encoder.encode_prompts([prompt(inputs, targets)], continuations="target")[0]
+        mine = [*found.inputs.tolist(), *found.targets[0].tolist()]
+        if one.end in inputs:
+            end = tokenizer.convert_tokens_to_ids(one.end)
+            plain = encoder.encode_prompts([prompt("a b", "c d")], continuations="target")[0]
+            assert mine.count(end) == [*plain.inputs, *plain.targets[0]].count(end)
+        else:
+            assert found.inputs.tolist() == own_ids(tokenizer, conversation(inputs), one, asks=True)
+            whole = own_ids(tokenizer, conversation(inputs, reply=targets), one)
+            assert mine == whole[: len(mine)] or targets in encoder.chat_encoder.apart
 
 
 def test_a_thinking_block_that_is_not_asked_is_not_taught():

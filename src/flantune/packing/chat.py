@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ModelError, TemplateError
@@ -49,7 +49,7 @@ class ChatTokens:
     template: str
     name: str
     system: str = ""
-    variables: dict[str, Any] = field(default_factory=dict)
+    variables: tuple[tuple[str, bool], ...] = ()
     opening: str = ""
     skipped: str = ""
     is_asked_otherwise: bool = False
@@ -68,7 +68,7 @@ class ChatTokens:
             name=self.name,
             apply=tokenizer.apply_chat_template,
             system=self.system,
-            variables=self.variables,
+            variables=dict(self.variables),
         )
 
     @property
@@ -121,7 +121,7 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) ->
         template=text,
         name=name,
         system=settings.system,
-        variables=variables,
+        variables=tuple(variables.items()),
         opening=frame.opening,
         skipped=frame.skipped,
         is_asked_otherwise=frame.is_asked_otherwise,
