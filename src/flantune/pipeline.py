@@ -20,6 +20,7 @@ from flantune.mixture.holdout import folds_of
 from flantune.mixture.tree import mixture_tree
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.arithmetic import TrainingForm
+from flantune.models.endings import keep_template
 from flantune.models.fit import fit_micro_batch
 from flantune.models.flat import reads_lines
 from flantune.models.load import LanguageModel, load_model, save_model, stop_at
@@ -236,6 +237,8 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
         job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = model_card(job.config.model_dump(mode="json"), None, read_json(folder.mixture), folder.root.name)
         stop_at(lm, batches.codec.eos_token)
+        if batches.codec.chat is not None:
+            keep_template(lm, batches.codec.chat)
         lm = _store(job, folder, lm, card=card)
 
         def close() -> None:
