@@ -58,13 +58,18 @@ def answer_with_models(
         reporter.note(f"{written} answers written, {len(read) - written} were there")
 
 
+_OPTIONS = {"chat_template": "--chat-template", "system": "--system", "chat_thinking": "--thinking"}
+
+
 def _chat(options: Mapping[str, Any]) -> PromptSettings | None:
-    values = {name: options.get(name) for name in ("chat_template", "system")}
+    values = {name: options.get(name) for name in _OPTIONS}
     if options.get("chat"):
         return PromptSettings.model_validate({"chat": True, **values})
-    for name in (name for name, value in values.items() if value):
+    for name in (name for name, value in values.items() if value not in (None, "")):
         raise ConfigError(
-            "says nothing without --chat", where=f"--{name.replace('_', '-')}", hint="give --chat with it"
+            "says nothing without --chat",
+            where=_OPTIONS[name],
+            hint="give --chat with it",
         )
     return None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.config import EvaluationSettings, PackingSettings
+from flantune.config import EvaluationSettings, PackingSettings, RunConfig
 from flantune.evaluation.processes import this_world
 from flantune.evaluation_questions import Questions, notes_of, read_questions
 from flantune.evaluation_request import EvaluationRequest, check_request
@@ -16,6 +16,7 @@ from flantune.files import slug, write_json, write_text
 from flantune.locking import locked
 from flantune.manifest import Stopwatch, write_manifest
 from flantune.progress import Reporter, Silent
+from flantune.prompts.styles import Style
 from flantune.scoring_protocols import scoring_protocol
 from flantune.suites import results
 from flantune.suites.differences import comparisons, with_false_discovery_rates
@@ -160,6 +161,9 @@ def _ask_parts(
     from flantune.suites.asking import Session, ask
 
     protocols = {part.score: request.protocol_of(part.suite) for part in parts}
+    chat = chat_tokens(lm.tokenizer, request.prompts)
+    for known in chat.notes if chat else ():
+        told.note(known)
     store = ScoreStore(request.out / "store")
     sessions = {
         protocol.fingerprint: Session(
@@ -172,7 +176,7 @@ def _ask_parts(
             seed=request.seed,
             samples=request.drawn[0],
             temperature=request.drawn[1],
-            chat=chat_tokens(lm.tokenizer, request.prompts),
+            chat=chat,
             backend=request.backend,
             writer=writer,
         )
@@ -195,7 +199,18 @@ def _ask_parts(
         if part.suite == "harness":
             harness[part.key] = (scores, answers[part.key].samples)
     drawn = {part.score: request.drawn for part in parts if part.is_voted}
+    for known in _unwritable(answers):
+        told.note(known)
     return ModelMeasurements(name=model.name, by_score=found, protocols=protocols, drawn=drawn), harness
+
+
+def _unwritable(answers: Mapping[str, Answered]) -> Iterator[str]:
+    """What of the benchmarks' options the tokenizer cannot write; they are asked as they are."""
+    for key, found in answers.items():
+        if found.counts.options_alike:
+            yield f"{key}: {found.counts.options_alike:,} questions have options with the same tokens, which always tie"
+        if found.counts.answers_unknown:
+            yield f"{key}: {found.counts.answers_unknown:,} questions have options with the unknown token in them"
 
 
 def _task_settings(request: EvaluationRequest) -> EvaluationSettings:
@@ -225,8 +240,12 @@ def _ask_tasks(
 ) -> Path | None:
     if not prepared:
         return None
+    from flantune.answer_check import check_answers
     from flantune.evaluation.evaluate import evaluate
+    from flantune.planning import make_codec
 
+    codec = make_codec(RunConfig(prompts=request.prompts), lm)
+    check_answers(prepared, codec, style=Style.from_settings(request.prompts), note=told.note)
     told.stage(f"ask {model.name} {len(prepared)} tasks")
     evaluate(
         lm,

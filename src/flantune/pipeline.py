@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flantune.answer_check import check_answers
 from flantune.dev_scores import dev_questions, make_measure
 from flantune.errors import ConfigError
 from flantune.evaluation.evaluate import evaluate
@@ -19,6 +20,7 @@ from flantune.mixture.holdout import folds_of
 from flantune.mixture.tree import mixture_tree
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.arithmetic import TrainingForm
+from flantune.models.endings import keep_template
 from flantune.models.fit import fit_micro_batch
 from flantune.models.flat import reads_lines
 from flantune.models.gguf import gguf_origin, is_gguf
@@ -29,6 +31,7 @@ from flantune.packing.batches import Batches
 from flantune.packing.encode import border_mismatches
 from flantune.planning import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold, trained_tasks
 from flantune.progress import Reporter, Silent
+from flantune.prompts.styles import Style
 from flantune.report.card import model_card
 from flantune.report.numbers import plural
 from flantune.report.page import write_report
@@ -85,6 +88,7 @@ def _run(job: _Job) -> Run:
     prepared, identity = _prepare(job)
     folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
     base = _base_model(job, prepared)
+    _check_answers(job, prepared, base)
     _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
     for split in folds:
         tuned = _tune_fold(job, prepared, split, identity=identity)
@@ -174,6 +178,15 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
     return load_model(config.model.model_copy(update={"path": str(folder)}), family=config.family)
 
 
+def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
+    """What this tokenizer cannot write, and what to know of its chat template, is said before anything is trained."""
+    codec = make_codec(job.config, base)
+    for known in codec.chat.notes if codec.chat else ():
+        job.reporter.note(known)
+    for style in dict.fromkeys(map(Style.from_settings, (job.config.prompts, _asked(job.config)))):
+        check_answers(prepared, codec, style=style, note=job.reporter.note)
+
+
 def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[HoldoutSplit]) -> list[PreparedTask]:
     """The tasks some of these folds are measured on: the unseen and, when asked for, the seen."""
     names = {task.name for split in folds for task in split.unseen}
@@ -231,6 +244,8 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
         job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = _card(job, folder, results=None)
         stop_at(lm, batches.codec.eos_token)
+        if batches.codec.chat is not None:
+            keep_template(lm, batches.codec.chat)
         lm = _store(job, folder, lm, card=card)
 
         def close() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import count as count_from
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flantune.answer_check import check_answers
 from flantune.errors import ConfigError, did_you_mean
+from flantune.packing.pieces import text_pieces
 from flantune.planning import make_codec, make_mixture, numbered_split, planned_reader, prepare_tasks
+from flantune.prompts.styles import Style
 
 if TYPE_CHECKING:
     from flantune.run_file import RunFile
@@ -41,12 +44,29 @@ class Preview:
 
 
 def preview(
-    file: RunFile, *, cache: Path, start: int, count: int, only_task: str | None = None, fold: int = 0
+    file: RunFile,
+    *,
+    cache: Path,
+    start: int,
+    count: int,
+    only_task: str | None = None,
+    fold: int = 0,
+    note: Callable[[str], None] | None = None,
 ) -> Iterator[Preview]:
     """Shows training prompts exactly as the model will get them.
 
+    Args:
+        file: The run file.
+        cache: Folder for adapted examples.
+        start: The first draw.
+        count: How many.
+        only_task: Show prompts of this task only.
+        fold: Number of the fold, counted from 0.
+        note: Is told what the tokenizer cannot write, and what to know of its chat template.
+
     Raises:
         ConfigError: There is no such fold, or no such task is trained on in it.
+        ModelError: The options of a task have the same tokens, so that no score can tell them apart.
     """
     config = file.config
     prepared, _ = prepare_tasks(config, root=file.root, cache=config.data.cache or cache)
@@ -57,6 +77,11 @@ def preview(
         raise ConfigError(f'no task "{only_task}" is trained on in this fold', where="--task", hint=hint)
     reader = planned_reader(config, prepared)
     tokenizer, codec = reader.tokenizer, make_codec(config, reader)
+    say = note or (lambda _: None)
+    for known in codec.chat.notes if codec.chat else ():
+        say(known)
+    shown = [one for one in prepared if only_task in (None, one.task.name)]
+    check_answers(shown, codec, style=Style.from_settings(config.prompts), note=say)
     mixture = make_mixture(config, prepared, split)
     indices = (i for i in islice(count_from(start), _MAX_LOOKED_AT) if only_task is None or _is(mixture, i, only_task))
     for index in islice(indices, count):
@@ -64,16 +89,15 @@ def preview(
         encoded = codec.encode_prompts([prompt], continuations="target").prompts[0]
         if encoded is None:
             continue
-        texts = [
-            tuple(str(tokenizer.decode([int(token)])) for token in ids) for ids in (encoded.inputs, encoded.targets[0])
-        ]
+        pieces = text_pieces(tokenizer, [*encoded.inputs.tolist(), *encoded.targets[0].tolist()])
+        border = len(encoded.inputs)
         yield Preview(
             index=index,
             task=prompt.task,
             row=prompt.row,
             template=prompt.template,
-            input_tokens=texts[0],
-            target_tokens=texts[1],
+            input_tokens=pieces[:border],
+            target_tokens=pieces[border:],
         )
 
 

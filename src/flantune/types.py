@@ -262,6 +262,8 @@ class Counts:
         inputs_shortened: Prompts whose inputs were cut.
         prompts_dropped: Prompts left out whole, since their target alone exceeds the budget.
         borders_merged: Prompts in which a token spans the border of inputs and option, when tokenized together.
+        answers_unknown: Prompts with an answer or option that the tokenizer cannot write: the unknown token is in it.
+        options_alike: Prompts of which two options of different texts have the same tokens, so that they always tie.
     """
 
     prompts: int = 0
@@ -272,6 +274,8 @@ class Counts:
     inputs_shortened: int = 0
     prompts_dropped: int = 0
     borders_merged: int = 0
+    answers_unknown: int = 0
+    options_alike: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.__slots__})

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from flantune.config import ScratchSettings
+from flantune.config import ModelSettings, PromptSettings, ScratchSettings
 from flantune.models.decoding import Decoding
-from flantune.models.endings import end_tokens
+from flantune.models.endings import end_tokens, keep_template
 from flantune.models.generate import generate, write
+from flantune.models.load import load_model, save_model
 from flantune.models.scratch import build_model
+from flantune.packing.chat import chat_tokens
 
 STEPS = 10
 
@@ -68,6 +70,21 @@ def test_a_template_that_cannot_be_rendered_names_no_end(model, tokenizer):
     changed = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer, eos_token="</s>", pad_token="<pad>")
     changed.chat_template = "{{ raise_exception('no') }}"
     assert end_tokens(replace(model, tokenizer=changed)) == (tokenizer.eos_token_id,)
+
+
+@pytest.mark.parametrize(
+    "own", [None, "{% for m in messages %}<{{ m.role }}> {{ m.content }}{{ eos_token }}{% endfor %}"]
+)
+def test_a_tuned_model_takes_the_template_with_it_that_it_was_tuned_with(model, tokenizer, own, tmp_path):
+    used = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}"
+    (tmp_path / "own.jinja").write_text(used)
+    changed = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer, eos_token="</s>", pad_token="<pad>")
+    changed.chat_template = own
+    lm = replace(model, tokenizer=changed)
+    keep_template(lm, chat_tokens(changed, PromptSettings(chat=True, chat_template=tmp_path / "own.jinja")))
+    saved = load_model(ModelSettings(path=str(save_model(lm, tmp_path / "saved", card="")), device="cpu"))
+    said = [{"role": "user", "content": "yes"}]
+    assert saved.tokenizer.apply_chat_template(said, tokenize=False) == "[user] yes</s>"
 
 
 @pytest.mark.parametrize("method", ["mixed", "even", "uncached"])

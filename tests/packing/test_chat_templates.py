@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
+from dataclasses import replace
 
 import pytest
 from tests.packing.chat_formats import FORMATS, QWEN_THINKING, Format
 from tests.packing.made_tokenizers import MAKES, finished, metaspace_bpe
+from tokenizers import Tokenizer
 
 from flantune.config import PromptSettings
 from flantune.packing.chat import chat_tokens
@@ -122,6 +125,67 @@ def test_control_words_in_the_data_are_words(name, make):
             assert [at for at in ids.tolist() if at in special] == [at for at in like.tolist() if at in special]
         if "Unigram" not in make and word != "<unk>":
             assert word in tokenizer.decode(tricky.targets[0])
+
+
+@pytest.mark.parametrize("flag", ["lstrip", "rstrip", "normalized"])
+@pytest.mark.parametrize("make", ["byte-level", "BPE, blank first", "BPE, blank prepended", "Unigram, normalizing"])
+@pytest.mark.parametrize("name", ["Phi", "Llama 3", "Mistral, control tokens"])
+def test_control_tokens_may_take_white_space_or_be_looked_for_in_normalized_text(name, make, flag):
+    one = FORMATS[name]
+    described = json.loads(made(make, name).backend_tokenizer.to_str())
+    for token in described["added_tokens"]:
+        token[flag] = token["content"] in one.control
+    tokenizer = finished(Tokenizer.from_str(json.dumps(described)), bos=one.bos, eos=one.eos, template=one.template)
+    encoder = codec(tokenizer, one)
+    for inputs, targets in [*CONTENTS.values(), (f"a {one.end} b", f"c {one.end} d")]:
+        found = encoder.encode_prompts([prompt(inputs, targets)], continuations="target")[0]
+        mine = [*found.inputs.tolist(), *found.targets[0].tolist()]
+        if one.end in inputs:
+            end = tokenizer.convert_tokens_to_ids(one.end)
+            plain = encoder.encode_prompts([prompt("a b", "c d")], continuations="target")[0]
+            assert mine.count(end) == [*plain.inputs, *plain.targets[0]].count(end)
+        else:
+            assert found.inputs.tolist() == own_ids(tokenizer, conversation(inputs), one, asks=True)
+            whole = own_ids(tokenizer, conversation(inputs, reply=targets), one)
+            assert mine == whole[: len(mine)] or targets in encoder.chat_encoder.apart
+
+
+@pytest.mark.parametrize("make", ["byte-level", "BPE, blank first", "BPE, blank prepended", "Unigram, blank always"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_too_long_prompts_lose_exemplars_first_then_their_middle_and_never_the_template(name, make):
+    tokenizer, one = made(make, name), FORMATS[name]
+    solved = [(f"Which boat, number {at}?", "the red one") for at in range(4)]
+    shown = tuple(Exemplar(row=at, inputs=asked, targets=said) for at, (asked, said) in enumerate(solved))
+    size = len(own_ids(tokenizer, conversation("Is it?", solved=solved[:2]), one, asks=True))
+    encoder = replace(codec(tokenizer, one, chat_exemplars="turns"), max_input_tokens=size)
+    found = encoder.encode_prompts([prompt("Is it?", "no", exemplars=shown)], continuations="target")
+    assert found[0].inputs.tolist() == own_ids(tokenizer, conversation("Is it?", solved=solved[:2]), one, asks=True)
+    assert (found.counts.exemplars_dropped, found.counts.inputs_shortened) == (2, 0)
+    before, after = encoder.chat.before, encoder.chat.after
+    encoder = replace(encoder, max_input_tokens=len(before) + len(after) + 9)
+    long = encoder.encode_prompts([prompt("words " * 40, "no", exemplars=shown)], continuations="target")
+    assert len(long[0].inputs) == encoder.max_input_tokens and long.counts.inputs_shortened == 1
+    assert tuple(long[0].inputs[: len(before)]) == before and tuple(long[0].inputs[-len(after) :]) == after
+    assert long[0].targets[0].tolist() == found[0].targets[0].tolist()
+    tight = replace(encoder, max_input_tokens=len(before) + len(after))
+    assert tight.encode_prompts([prompt("words", "no")], continuations="target").prompts == (None,)
+
+
+@pytest.mark.parametrize("make", ["byte-level", "BPE, blank first", "Unigram, blank always"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_options_are_replies_and_their_end_is_left_out_where_it_is_not_scored(name, make):
+    tokenizer, one = made(make, name), FORMATS[name]
+    choice = prompt("Is it?", "no", options=("yes", "no", "it is not"))
+    for scores_end in (True, False):
+        encoder = replace(codec(tokenizer, one), score_eos=scores_end)
+        found = encoder.encode_prompts([choice], continuations="options")[0]
+        for option, target in zip(choice.options, found.targets, strict=True):
+            whole = own_ids(tokenizer, conversation("Is it?", reply=option), one)
+            mine = [*found.inputs.tolist(), *target.tolist()]
+            assert mine == whole[: len(mine)]
+            assert (mine[-1] == tokenizer.convert_tokens_to_ids(one.end)) == scores_end
+            if not scores_end:
+                assert whole[len(mine)] == tokenizer.convert_tokens_to_ids(one.end)
 
 
 def test_a_thinking_block_that_is_not_asked_is_not_taught():

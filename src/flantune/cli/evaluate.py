@@ -113,6 +113,7 @@ def command(
     prompts = PromptSettings(
         chat=chosen.pop("chat"),
         chat_template=chosen.pop("chat_template"),
+        chat_thinking=chosen.pop("chat_thinking"),
         system=chosen.pop("system"),
         chat_exemplars="turns" if chosen.pop("exemplars_as_turns") else "message",
     )

@@ -60,6 +60,12 @@ def chat(command: FC) -> FC:
     """``--chat`` and what goes with it."""
     for option in (
         click.option("--system", default="", metavar="TEXT", help="System message, with --chat."),
+        click.option(
+            "--thinking/--no-thinking",
+            "chat_thinking",
+            default=None,
+            help="Tell the template whether the model thinks before a reply, with --chat [default: tell it nothing].",
+        ),
         click.option("--chat-template", type=FILE, help="Another template, with --chat."),
         click.option("--chat", is_flag=True, help="Ask in the chat template of each model's tokenizer."),
     ):

@@ -47,7 +47,16 @@ def command(
 
     loaded = load_run_file(run_file, overrides=overrides)
     cache = options.prepared_data(run_folder, run_file)
-    for shown in preview(loaded, cache=cache, start=start, count=count, only_task=only_task, fold=fold):
+    prompts = preview(
+        loaded,
+        cache=cache,
+        start=start,
+        count=count,
+        only_task=only_task,
+        fold=fold,
+        note=lambda said: click.echo(f"note: {said}", err=True),
+    )
+    for shown in prompts:
         echo(json.dumps(shown.to_json(), ensure_ascii=False) if as_json else _as_text(shown))
 
 

@@ -133,10 +133,12 @@ def _print_kin(groups: tuple[KinGroup, ...]) -> None:
 def check(run_file: Path) -> None:
     """Read every row of RUN_FILE's tasks; count what is bad, by reason, with file, row numbers and what was expected.
 
-    Then look whether metrics can read the references, and whether options give the right one away.
+    Then look whether metrics can read the references, and whether options give the right one away. Where the run file
+    names a model, answers that its tokenizer cannot write are counted too.
     """
     import tempfile
 
+    from flantune.answer_check import run_faults
     from flantune.run_file import load_run_file
     from flantune.task_check import check_task
     from flantune.tasks.load import load_tasks
@@ -150,4 +152,7 @@ def check(run_file: Path) -> None:
             problems += checked.problems
             for line in checked.lines:
                 click.echo(line)
+        for fault in run_faults(loaded, cache=data.cache or Path(scratch)):
+            problems += fault.is_refused
+            click.echo(f"{'error' if fault.is_refused else 'warning'}: {fault}")
     click.get_current_context().exit(1 if problems else 0)

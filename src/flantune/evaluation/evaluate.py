@@ -360,7 +360,7 @@ def _fingerprint(session: _Session, prepared: PreparedTask) -> str:
         "kind": prepared.task.kind,
         "layout": asdict(codec.layout),
         "codec": {name: getattr(codec, name) for name in _KNOBS},
-        "chat": asdict(codec.chat) if codec.chat is not None else None,
+        "chat": codec.chat.identity if codec.chat is not None else None,
         "max_new_tokens": settings.max_new_tokens if prepared.task.kind == "generation" else None,
         **_baseline_choices(settings, prepared.task.kind),
     }

@@ -8,7 +8,7 @@ text again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ from flantune.evaluation.texts import (
     verbatim_match,
     word_edit_similarity,
 )
+from flantune.evaluation.unicode import composed
 from flantune.types import Kind, Sample, Task
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Metric:
         span: Lowest and highest possible score.
         is_binary: Every note is 0 or 1 (ties aside), so that McNemar's test applies.
         is_per_group: A group of samples counts once, by the product of its notes: 1 when all of them are 1.
+        is_verbatim: Texts are compared character for character, whatever their form of Unicode.
         signature: What says how the score was made, from the fewest and the most references; None: nothing to say.
         reading: What it sees of a text.
         check: Raises an error where this machine lacks what the metric needs; None: it needs nothing.
@@ -109,14 +111,19 @@ class Metric:
     span: tuple[float, float] = (0.0, 1.0)
     is_binary: bool = False
     is_per_group: bool = False
+    is_verbatim: bool = False
     signature: Callable[[tuple[int, int]], str] | None = None
     reading: Reading = Reading()
     check: Callable[[], None] | None = None
 
     def noted(self, sample: Sample, normalization: Normalization, ties: Ties) -> Statistics:
-        """What is kept of a sample under a rule for ties."""
+        """What is kept of a sample under a rule for ties.
+
+        What was written and what was wanted are compared in one form of Unicode, unless the metric is about the
+        characters themselves: an accent may be a character of its own or a part of its letter.
+        """
         note = self.expected if ties == "expected" and self.expected is not None else self.note
-        return note(sample, normalization)
+        return note(sample if self.is_verbatim else composed(sample), normalization)
 
 
 def find_metric(name: str, kind: Kind) -> Metric:
@@ -353,7 +360,7 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
             word_edit_similarity,
             reading=Reading(words=str.split, needs_spaces=True, instead={"": "edit_similarity"}),
         ),
-        _text_metric("verbatim_match", verbatim_match, is_binary=True),
+        replace(_text_metric("verbatim_match", verbatim_match, is_binary=True), is_verbatim=True),
     ),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -17,8 +18,12 @@ _FIRST_LETTER = re.compile(r"[^\W\d_]")
 
 
 def lower_case(text: str) -> str:
-    """The text without capital letters."""
-    return text.lower()
+    r"""The text without capital letters, an accent as a part of its letter however it is encoded (NFC).
+
+    >>> lower_case("CAFE\u0301") == lower_case("caf\u00e9")
+    True
+    """
+    return unicodedata.normalize("NFC", text).lower()
 
 
 def without_punctuation(text: str) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TEXT_KEYS = ("prompt", "inputs", "instruction", "question", "text")
 _KEEP_EVERY_SECONDS = 2.0
+_VERSION = 2
+"""Part of every answer's settings: raise it when the same prompts and weights would give other answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,11 +271,14 @@ def answer_prompts(
 
 def settings_digest(answering: Answering, fingerprint: str) -> str:
     """Weights and settings as a short name."""
+    from flantune.packing.chat import read_template
+
     plain = {name: value for name, value in asdict(replace(answering, chat=None)).items() if name != "chat"}
-    named: list[object] = [plain, fingerprint]
+    named: list[object] = [_VERSION, plain, fingerprint]
     if answering.chat is not None:
         template = answering.chat.chat_template
-        named.append([answering.chat.system, template.read_text(encoding="utf-8") if template else None])
+        text = read_template(template) if template else None
+        named.append([answering.chat.system, text, answering.chat.chat_thinking])
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""The tokens at which an answer ends: all that the model, its tokenizer or its chat template name."""
+"""The tokens at which an answer ends, and the chat template that a tuned model takes with it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from flantune.packing.chat import turn_ends
 if TYPE_CHECKING:
     from flantune.models.decoding import Decoding
     from flantune.models.load import LanguageModel
+    from flantune.packing.chat import ChatTokens
 
 
 def end_tokens(lm: LanguageModel, decoding: Decoding | None = None) -> tuple[int, ...]:
@@ -26,3 +27,9 @@ def end_tokens(lm: LanguageModel, decoding: Decoding | None = None) -> tuple[int
     own = named if isinstance(named, list | tuple) else [named]
     known = [*own, lm.tokenizer.eos_token_id, *turn_ends(lm.tokenizer), *(decoding.end_tokens if decoding else ())]
     return tuple(sorted({int(token) for token in known if token is not None}))
+
+
+def keep_template(lm: LanguageModel, chat: ChatTokens) -> None:
+    """Gives the tokenizer the chat template that the model was tuned with, so that other programs ask in it too."""
+    if not lm.tokenizer.chat_template or lm.tokenizer.get_chat_template() != chat.template:
+        lm.tokenizer.chat_template = chat.template

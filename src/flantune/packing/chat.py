@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ModelError, TemplateError
@@ -11,6 +11,8 @@ from flantune.packing.tokenize import text_tokenizer
 from flantune.prompts.chat import ChatTemplate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transformers import PreTrainedTokenizerBase
 
     from flantune.config import PromptSettings
@@ -47,7 +49,7 @@ class ChatTokens:
     template: str
     name: str
     system: str = ""
-    variables: dict[str, Any] = field(default_factory=dict)
+    variables: tuple[tuple[str, bool], ...] = ()
     opening: str = ""
     skipped: str = ""
     is_asked_otherwise: bool = False
@@ -66,8 +68,13 @@ class ChatTokens:
             name=self.name,
             apply=tokenizer.apply_chat_template,
             system=self.system,
-            variables=self.variables,
+            variables=dict(self.variables),
         )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides on ids, for fingerprints: not where the template lies."""
+        return {name: value for name, value in asdict(self).items() if name != "name"}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -114,7 +121,7 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) ->
         template=text,
         name=name,
         system=settings.system,
-        variables=variables,
+        variables=tuple(variables.items()),
         opening=frame.opening,
         skipped=frame.skipped,
         is_asked_otherwise=frame.is_asked_otherwise,
@@ -224,7 +231,7 @@ def _source(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> tup
     """A chat template's text and where it comes from."""
     name = str(tokenizer.name_or_path or "the tokenizer")
     if settings.chat_template is not None:
-        return _read(settings.chat_template), str(settings.chat_template)
+        return read_template(settings.chat_template), str(settings.chat_template)
     hint = "name one with prompts.chat_template (--chat-template), or leave chat out"
     if not getattr(tokenizer, "chat_template", None):
         raise ModelError("the tokenizer has no chat template", where=name, hint=hint)
@@ -235,9 +242,14 @@ def _source(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> tup
         raise ModelError(f"the tokenizer's chat template cannot be told: {reason}", where=name, hint=hint) from None
 
 
-def _read(path: Any) -> str:
+def read_template(path: Path) -> str:
+    """The text of a file with a chat template.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
     try:
-        return str(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         hint = "name a file with a Jinja chat template, or leave it out to use the tokenizer's own"
         raise ModelError(f"cannot be read: {error}", where=str(path), hint=hint) from None

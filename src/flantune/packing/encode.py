@@ -22,6 +22,7 @@ from flantune.packing.encoded import (
 )
 from flantune.packing.framing import prefixed
 from flantune.packing.tokenize import TextTokenizer, decode, text_tokenizer
+from flantune.packing.unwritable import unknown_token, with_unwritable
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 from flantune.types import Counts, EncodedPrompt, Family, Int32, Prompt
 
@@ -90,6 +91,10 @@ class Codec:
         """Number of tokens of a text, without special tokens."""
         return len(self._pieces([text])[0])
 
+    def text_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts of the data, without anything around them."""
+        return self._pieces(texts)
+
     def encode_prompts(self, prompts: Sequence[Prompt], *, continuations: Continuations) -> Encoded:
         """Token ids of each prompt's inputs and of what may follow them.
 
@@ -101,16 +106,16 @@ class Codec:
         Returns:
             The encoded prompts in order, with None for those dropped, and counts.
         """
-        encoded = self._encode(prompts, continuations)
+        texts = [_continuation_texts(prompt, continuations) for prompt in prompts]
+        encoded = with_unwritable(self._encode(prompts, texts), texts, unknown=unknown_token(self.tokenizer))
         return prefixed(encoded, self.prefix) if self.prefix else encoded
 
-    def _encode(self, prompts: Sequence[Prompt], continuations: Continuations) -> Encoded:
-        """The same without prefix."""
-        texts = [_continuation_texts(prompt, continuations) for prompt in prompts]
+    def _encode(self, prompts: Sequence[Prompt], texts: Sequence[tuple[str, ...]]) -> Encoded:
+        """Prompts, each with the texts that may follow it, without prefix."""
         if self.tokenization == "joint":
             from flantune.packing.joint import encode_joint, separated
 
-            if self.family == "decoder-only" and continuations != "none":
+            if self.family == "decoder-only" and any(texts):
                 return encode_joint(self, prompts, texts)
             texts = [separated(self, *pair) for pair in zip(prompts, texts, strict=True)]
         replies = iter(self._targets([text for group in texts for text in group]))
@@ -147,6 +152,10 @@ class Codec:
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of token ids, without special tokens."""
         return decode(self.tokenizer, tokens)
+
+    def decode_all(self, tokens: Sequence[int]) -> str:
+        """The text of token ids, special tokens shown."""
+        return decode(self.tokenizer, tokens, shows_special=True)
 
     @cached_property
     def eos_token(self) -> int:

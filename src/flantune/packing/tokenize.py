@@ -40,14 +40,14 @@ def text_tokenizer(tokenizer: PreTrainedTokenizerBase, *, control: Sequence[int]
     return made[key]
 
 
-def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
-    """The text of token ids without special tokens, with the spaces as they were written.
+def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], *, shows_special: bool = False) -> str:
+    """The text of token ids, without special tokens unless told, with the spaces as they were written.
 
     Some tokenizers tidy spaces before punctuation when they decode ("did n't ." becomes "didn't."), which would lose
     exact matches of a right answer.
     """
     plain: Any = tokenizer
-    return str(plain.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    return str(plain.decode(list(tokens), skip_special_tokens=not shows_special, clean_up_tokenization_spaces=False))
 
 
 def control_words(tokenizer: PreTrainedTokenizerBase, more: Iterable[int] = ()) -> dict[str, int]:
@@ -98,18 +98,24 @@ class TextTokenizer:
         Without marks they are what the tokenizer itself makes of the text.
         """
         if self._backend is None:
-            return [self._slowly_mixed(text) for text in texts]
+            return [self._in_pieces(text) for text in texts]
         always = self._leaks or self._normalizes
         is_strict = [always or self._is_guard.search(text) is not None for text in texts]
-        strict = iter(_encode(self._strict, [self._strict_text(t) for t, is_so in zip(texts, is_strict, strict=True)
-                                             if is_so]) if any(is_strict) else ())  # fmt: skip
-        plain = iter(_encode(self._backend, [t for t, is_so in zip(texts, is_strict, strict=True) if not is_so]))
+        strict = iter(self._strictly([text for text, is_so in zip(texts, is_strict, strict=True) if is_so]))
+        plain = iter(_encode(self._backend, [text for text, is_so in zip(texts, is_strict, strict=True) if not is_so]))
         return [next(strict) if is_so else next(plain) for is_so in is_strict]
 
-    def control_in(self, text: str) -> str:
-        """The first control word of a text; empty without one."""
-        found = self._is_control.search(text)
-        return found[0] if found else ""
+    def _strictly(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids by the copy in which control tokens have other names."""
+        if not texts:
+            return []
+        found = _encode(self._strict, [self._strict_text(text) for text in texts])
+        control = set(self.words.values())
+        for at, text in enumerate(texts):
+            if sum(token in control for token in found[at]) < len(self._is_control.findall(text)):
+                # The tokenizer itself does not know its control words everywhere: then what it makes of them counts.
+                found[at] = self._in_pieces(text)
+        return found
 
     def _strict_text(self, text: str) -> str:
         renamed = self._is_control.sub(lambda found: self._renamed[found[0]], text)
@@ -127,12 +133,11 @@ class TextTokenizer:
         """Whether the text of a control token still becomes that token, found by trying."""
         if self._extra:
             return True
-        for word, at in self.words.items():
-            for ids in _encode(self._spelling, [word, f"a {word} a", f"a{word}a"]):
-                # The unknown token alone also stands for what cannot be spelled: then there is nothing to mend.
-                if at in ids:
-                    return True
-        return False
+        return any(
+            at in ids
+            for word, at in self.words.items()
+            for ids in _encode(self._spelling, [word, f"a {word} a", f"a{word}a"])
+        )
 
     @cached_property
     def _normalizes(self) -> bool:
@@ -160,12 +165,16 @@ class TextTokenizer:
         encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=is_data)
         return [list(map(int, ids)) for ids in encoded["input_ids"]]
 
-    def _slowly_mixed(self, text: str) -> list[int]:
-        """Without a Rust tokenizer marked words are tokenized apart from the text around them."""
+    def _in_pieces(self, text: str) -> list[int]:
+        """Words that ``guard`` has marked are tokenized apart from the text around them."""
         ids: list[int] = []
-        for part in re.split(f"({self._is_guard.pattern})", text):
-            if part:
-                ids += self._slowly([self._unguarded.get(part, part)], is_data=part in self._unguarded)[0]
+        for part in filter(None, re.split(f"({self._is_guard.pattern})", text)):
+            if part in self._unguarded:
+                ids += self.data([self._unguarded[part]])[0]
+            elif self._backend is None:
+                ids += self._slowly([part], is_data=False)[0]
+            else:
+                ids += _encode(self._backend, [part])[0]
         return ids
 
 

@@ -92,6 +92,8 @@ COUNTS = (
     "exemplars_dropped",
     "inputs_shortened",
     "prompts_dropped",
+    "answers_unknown",
+    "options_alike",
 )
 """What ``training.json`` counts."""
 TOTALS = (

@@ -370,7 +370,7 @@ def _fingerprint(session: Session, part: Part, codec: Codec) -> str:
         "protocol": session.protocol.fingerprint,
         "layout": asdict(codec.layout),
         "limits": [codec.max_input_tokens, codec.max_target_tokens, codec.max_row_tokens],
-        "chat": asdict(session.chat) if session.chat is not None else None,
+        "chat": session.chat.identity if session.chat is not None else None,
         "writing": [part.stop, part.max_new_tokens] if part.answering == "text" else None,
     }
     if part.code:

@@ -21,7 +21,7 @@ def with_cut_golds(part: Part) -> Part:
         return part
     note = (
         f"writing stops at {_held(cut[0].references[0], part.stop)!r}, which {len(cut):,} of {len(asked):,} right "
-        f"answers hold (first in row {cut[0].row}): such an answer is cut, and counts as wrong where all of it is wanted"
+        f"answers hold (first in row {cut[0].row}): such an answer is cut"
     )
     return replace(part, notes=(*part.notes, note))
 

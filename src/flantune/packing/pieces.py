@@ -1,0 +1,41 @@
+"""The text of each token, such that all of them together are the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flantune.packing.tokenize import decode, text_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_BROKEN = "\ufffd"
+"""What a decoder shows for a part of a character."""
+_LONGEST_CHARACTER = 4
+"""Bytes of one, and so tokens at most that hold a part of it."""
+
+
+def text_pieces(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> tuple[str, ...]:
+    """The text that each token stands for, its spaces with it.
+
+    Decoded alone, a token of many tokenizers loses the space before it, and a missing space cannot be told from one
+    that is there. So each is decoded behind another. A character of several tokens stands where its last one does.
+
+    Args:
+        tokenizer: The tokenizer.
+        tokens: Ids; special ones are shown.
+    """
+    anchor = text_tokenizer(tokenizer).data(["a"])[0][-1:]
+    alone = decode(tokenizer, anchor, shows_special=True)
+    pieces: list[str] = []
+    held: list[int] = []
+    for token in tokens:
+        held.append(int(token))
+        piece = decode(tokenizer, [*anchor, *held], shows_special=True).removeprefix(alone)
+        is_whole = not piece.endswith(_BROKEN) or len(held) == _LONGEST_CHARACTER
+        pieces.append(piece if is_whole else "")
+        held = [] if is_whole else held
+    if held:
+        pieces[-1] = decode(tokenizer, [*anchor, *held], shows_special=True).removeprefix(alone)
+    return tuple(pieces)

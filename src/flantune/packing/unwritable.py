@@ -1,0 +1,56 @@
+"""Answers that a tokenizer cannot write: an unknown token in them, or two options with the same tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flantune.packing.encoded import Encoded
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from flantune.types import EncodedPrompt
+
+
+def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The id of what a tokenizer does not know; None where it knows everything.
+
+    Byte-level tokenizers often name their end of sequence as the unknown token too, and never write it as that.
+    """
+    token = tokenizer.unk_token_id
+    others = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
+    return None if token is None or token in others else int(token)
+
+
+def with_unwritable(encoded: Encoded, texts: Sequence[Sequence[str]], *, unknown: int | None) -> Encoded:
+    """The encoded prompts, with a note in their counts where an answer cannot be written.
+
+    Args:
+        encoded: The prompts.
+        texts: What follows each.
+        unknown: The unknown token's id; None: the tokenizer knows everything.
+    """
+    each = list(encoded.each)
+    for at, (prompt, words) in enumerate(zip(encoded.prompts, texts, strict=True)):
+        if prompt is None:
+            continue
+        is_unknown = unknown is not None and any(np.any(target == unknown) for target in prompt.targets)
+        is_alike = len(words) > 1 and alike(prompt, words) is not None
+        if is_unknown or is_alike:
+            each[at] = replace(each[at], answers_unknown=int(is_unknown), options_alike=int(is_alike))
+    return replace(encoded, each=tuple(each))
+
+
+def alike(prompt: EncodedPrompt, texts: Sequence[str]) -> tuple[str, str] | None:
+    """Two options of different texts with the same tokens, so that no score can tell them apart; None without."""
+    seen: dict[bytes, str] = {}
+    contexts = prompt.contexts or (prompt.inputs[:0],) * len(prompt.targets)
+    for context, target, text in zip(contexts, prompt.targets, texts, strict=True):
+        other = seen.setdefault(np.concatenate([context, [-1], target]).tobytes(), text)
+        if other != text:
+            return other, text
+    return None
