@@ -94,6 +94,11 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "cohere_compass_text": {"layer_types": DROP},
     "xmod": {"default_language": "en_XX"},
     "reformer": {"is_decoder": True},
+    # Their plain forward hides what is padding by its id: the start token must be another.
+    "t5gemma": {"decoder_start_token_id": 2},
+    "t5gemma2": {"decoder_start_token_id": 2},
+    "fsmt": {"decoder_start_token_id": 2},
+    "prophetnet": {"decoder_start_token_id": 2},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 12},
 }
 """What some architectures need besides."""

@@ -50,22 +50,28 @@ def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_stil
             with quiet(lm.model), torch.no_grad():
                 exact = replace(lm, compute_dtype=torch.float32)
                 alone = [logprobs_alone(exact, each, each.targets[0], reads_last=True) for each in prompts]
-                difference = float((torch.cat(alone) - _by_prompt(exact, pack)).abs().max())
+                difference = _share(torch.cat(alone), _by_prompt(exact, pack))
             _run_back(lm, pack, form.in_place() if form is not None else nullcontext())
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
         message = f"{type(lm.model).__name__} cannot be tuned here: {first_line(error)}"
         raise ModelError(message, where="model", hint=_HINT) from error
-    if not difference <= TOLERANCE:
+    if difference > TOLERANCE:
         raise ModelError(
-            f"{type(lm.model).__name__} cannot be tuned here: a prompt's log-probabilities differ by {difference:.2g} "
+            f"{type(lm.model).__name__} cannot be tuned here: a prompt's log-probabilities differ by {difference:.1%} "
             "beside others, though each has a row of its own",
             where="model",
             hint=_HINT,
         )
     if is_still:
         _check_still(lm, pack)
+
+
+def _share(expected: Tensor, found: Tensor) -> float:
+    """The largest difference as a share of the largest number, or of 1; NaN is for the loss to find."""
+    scale = max(1.0, float(expected.abs().max()))
+    return float((expected - found).abs().max()) / scale
 
 
 def _by_prompt(lm: LanguageModel, pack: Pack) -> Tensor:
@@ -93,7 +99,7 @@ def _check_still(lm: LanguageModel, pack: Pack) -> None:
         for seed in range(SEEDS):
             torch.manual_seed(seed)
             found.append(target_logprobs(lm, pack).logprobs)
-    if any(float((each - found[0]).abs().max()) > TOLERANCE for each in found[1:]):
+    if any(_share(found[0], each) > TOLERANCE for each in found[1:]):
         raise ModelError(
             f"{type(lm.model).__name__} draws random numbers of its own though training.dropout = 0",
             where="training.dropout",

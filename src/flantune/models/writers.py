@@ -17,6 +17,7 @@ from flantune.models.lockstep import Batch, DecoderBatch, EncoderDecoderBatch, G
 from flantune.models.memory import is_out_of_memory
 from flantune.models.sampling import choose_tokens
 from flantune.models.slots import SlotDecoder
+from flantune.models.weights import first_bad
 from flantune.packing.scoring import forward_cost
 from flantune.packing.starts import shared_prefixes
 
@@ -272,9 +273,20 @@ def add_tokens(
     if trace is not None:
         for row, own in zip(rows, logits, strict=True):
             trace(row, own)
+    _check_logits(lm, logits)
     keys = [row.next_key for row in rows] if decoding.temperature > 0.0 else ()
     tokens = choose_tokens(logits, temperature=decoding.temperature, keys=keys)
     return [row.add(token, end_tokens=end_tokens) for row, token in zip(rows, tokens, strict=True)]
+
+
+def _check_logits(lm: LanguageModel, logits: Tensor) -> None:
+    # The largest is not a number where one is none.
+    if not bool(logits.amax(dim=-1).isnan().any()):
+        return
+    name = first_bad(lm.model.named_parameters())
+    why = f"the weight {name} holds entries that are not finite numbers" if name else "its arithmetic overflows"
+    hint = 'use a checkpoint from before its training went wrong, or set model.dtype = "float32"'
+    raise ModelError(f"what the model says of the next token is not a number: {why}", where="model", hint=hint)
 
 
 def write_rows(
