@@ -131,13 +131,17 @@ def _print_kin(groups: tuple[KinGroup, ...]) -> None:
 )
 @options.run_file
 def check(run_file: Path) -> None:
-    """Read every row of RUN_FILE's tasks and count what is bad, by reason, with row numbers."""
+    """Read every row of RUN_FILE's tasks and count what is bad, by reason, with row numbers.
+
+    Also tells of test rows that share what they ask (a passage, a person), so that intervals would be too narrow.
+    """
     import tempfile
 
     from flantune.errors import FlantuneError
     from flantune.run_file import load_run_file
     from flantune.tasks.load import load_tasks
     from flantune.tasks.prepare import prepare_task
+    from flantune.tasks.repeated_rows import find_repeated_rows
 
     loaded = load_run_file(run_file)
     data = loaded.config.data
@@ -156,4 +160,7 @@ def check(run_file: Path) -> None:
                 click.echo(f"{task.name:32} {role:6} {report.raw_rows:9,} rows  {report.kept:9,} kept  {bad:6,} bad")
                 for note in report.first_bad:
                     click.echo(f"    row {note.row}: {note.reason}: {note.detail}")
+            repeated = find_repeated_rows(task, prepared.stores.get("test", ()))
+            if repeated is not None:
+                click.echo(f"    note: {repeated}")
     click.get_current_context().exit(1 if problems else 0)

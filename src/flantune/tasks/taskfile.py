@@ -209,8 +209,6 @@ def _check_answer(answer: AnswerSection, options: OptionsSection | None, has_opt
         problems.add("answer.keys", "needs options")
     if has_options and answer.separator:
         problems.add("answer.separator", "is for several references, which a classification task has not")
-    if not has_options and answer.group:
-        problems.add("answer.group", "is for candidate answers, which only a classification task has")
     if answer.keys is not None and answer.map:
         problems.add("answer", "set either keys or map")
     if options is None:
