@@ -1,7 +1,17 @@
-"""What all tests share."""
+"""What all tests share: patience, and Ctrl-C that means the same everywhere."""
 
 import signal
 import threading
+
+from hypothesis import HealthCheck, settings
+
+HUNG_AFTER_S = 1200
+"""How long a test waits for a process, a page or a file. No test may fail for being slow, on any machine at any load:
+this ends what hangs, and nothing else."""
+
+# A property is no less true when an example takes longer than hypothesis expects.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # A shell ignores Ctrl-C in what it starts in the background, and so do all children of it. Tests that press Ctrl-C, in
 # this process or in one they start, must mean the same there.

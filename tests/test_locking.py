@@ -15,12 +15,12 @@ from flantune.errors import FlantuneError
 from flantune.locking import BusyFolderError, locked
 
 HOLDER = """
-import sys, time
+import sys
 from pathlib import Path
 from flantune.locking import locked
 with locked(Path(sys.argv[1])):
     print("mine", flush=True)
-    time.sleep(60)
+    sys.stdin.read()  # until the test is over, also when it fails
 """
 
 
@@ -49,7 +49,9 @@ def test_a_folder_made_for_nothing_goes_again(tmp_path):
 
 
 def test_a_killed_holder_locks_nobody_out(tmp_path):
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout.readline() == "mine\n"
     with pytest.raises(BusyFolderError, match=f"process {holder.pid} on"), locked(tmp_path):
         pass

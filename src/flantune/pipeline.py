@@ -13,6 +13,7 @@ from flantune.answer_check import check_answers
 from flantune.dev_scores import dev_questions, make_measure
 from flantune.errors import ConfigError
 from flantune.evaluation.evaluate import evaluate
+from flantune.evaluation.protocol import Protocol, drawn_rows
 from flantune.files import read_json, read_object, write_json, write_text
 from flantune.locking import locked
 from flantune.manifest import Stopwatch, write_manifest
@@ -40,6 +41,7 @@ from flantune.run_file import RunFile, fingerprint
 from flantune.run_folder import FoldFolder, RunFolder, open_run_folder
 from flantune.run_identity import training_identity
 from flantune.tasks.describe import describe_task, task_fingerprint
+from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.training.distributed import Processes, joined
 from flantune.training.division import hidden_size
 from flantune.training.loop import tune
@@ -148,7 +150,7 @@ def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
             hint="choose another --out, or delete the folder",
         )
     if job.processes.is_first:
-        described = [describe_task(p) for p in prepared]
+        described = [{**describe_task(p), "repeated": _repeated(p, job.config)} for p in prepared]
         write_json(job.folder.data, {"identity": identity, "skipped": skipped, "tasks": described})
     return prepared, identity
 
@@ -156,6 +158,13 @@ def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
 def _earlier_data(path: Path) -> str:
     mends = "delete this file and repeat the command: it is written again"
     return str(read_object(path, mends=mends, identity=str)["identity"])
+
+
+def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
+    """Why a task's measured rows are no independent observations; empty when they are."""
+    protocol = Protocol(evaluation=config.evaluation, prompts=config.prompts, seed=config.seed)
+    rows = [prepared.stores["test"][at] for at in drawn_rows(prepared, protocol).get("test", ())]
+    return str(find_repeated_rows(prepared.task, rows) or "")
 
 
 def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:

@@ -15,6 +15,7 @@ from flantune.prompts.lint import lint_task
 from flantune.prompts.lint_text import Finding
 from flantune.tasks.examples import FirstLook, first_look, place_of_row
 from flantune.tasks.prepare import survey_task
+from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.tasks.row_checks import bad_rows_hint, check_slots
 from flantune.tasks.rows import BadRowNote, short
 from flantune.tasks.slices import parse_slice
@@ -62,6 +63,8 @@ def check_task(task: Task, *, cache: Path) -> TaskCheck:
     findings = [*metric_findings(task, asked), *_options(survey)]
     problems += sum(finding.severity == "error" for finding in findings)
     lines += [line for finding in findings for line in finding_lines(finding)]
+    if (repeated := find_repeated_rows(task, survey.stores.get("test", ()))) is not None:
+        lines.append(f"    note: {repeated}")
     return TaskCheck(lines=tuple(lines), problems=problems)
 
 

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.samples import read_samples
 from flantune.run_file import load_run_file
+from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.small_world import write_small_world
 
 pytestmark = pytest.mark.slow
@@ -126,7 +127,7 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path, architecture, finishe
     moment = random.Random(architecture)
     for _ in range(3):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HUNG_AFTER_S
         while process.poll() is None and time.monotonic() < deadline and not (out / "folds").exists():
             time.sleep(0.02)
         time.sleep(moment.random() * 1.5)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.tuning_worker import STEPS, start
 
 # Processes are forked from a server that only imported: as good as fresh, without seconds of imports each. It is
@@ -38,7 +39,7 @@ def run_until(architecture: str, folder: Path, *, last_step: int | None, delay_s
         # It gets no further leave, so it cannot end before it is killed, however late that is.
         time.sleep(delay_s)
         process.kill()
-    process.join(120)
+    process.join(HUNG_AFTER_S)
     return process.exitcode
 
 

@@ -25,6 +25,7 @@ from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.scoring_protocols import PRESETS
 from flantune.types import Prompt, Template
+from tests.conftest import HUNG_AFTER_S
 
 from .made import COLORS, color_examples, generation_examples, make_model, make_task, run
 
@@ -293,17 +294,23 @@ def test_halves_hold_all_requests(llama):
     assert [(half.units, half.positions) for half in halving.halves(batch)] == [((4, 2), 20), ((9,), 10)]
 
 
-def work(folder: Path, environment: dict[str, str], told) -> None:
-    """What each process of an evaluation does: two tasks, both families of models."""
+def work(folder: Path, environment: dict[str, str], told, stop_at: str) -> None:
+    """What each process of an evaluation does: two tasks, both families of models; it stops at a place if asked to."""
     os.environ.update(environment)
+
+    def tell(one) -> None:
+        told.put(str(one))
+        if stop_at and str(one).startswith(stop_at):
+            signal.pause()
+
     torch.set_num_threads(1)
     tasks = [colors(11), make_task({"test": generation_examples(9)}, name="animals", kind="generation")]
     for architecture in ("llama", "t5"):
         lm = make_model(architecture)
-        run(lm, tasks, folder / architecture, progress=lambda one: told.put(str(one)), shots=(0, 2), batch_tokens=220)
+        run(lm, tasks, folder / architecture, progress=tell, shots=(0, 2), batch_tokens=220)
 
 
-def start(folder: Path, *, processes: int = 1):
+def start(folder: Path, *, processes: int = 1, stop_at: str = ""):
     """Forks, since a fresh start of torch takes longer than all the rest."""
     context = multiprocessing.get_context("fork")
     told = context.Queue()
@@ -311,7 +318,7 @@ def start(folder: Path, *, processes: int = 1):
     started = []
     for rank in range(processes):
         own = {"RANK": str(rank), "WORLD_SIZE": str(processes), **port}
-        started.append(context.Process(target=work, args=(folder, own, told)))
+        started.append(context.Process(target=work, args=(folder, own, told, stop_at)))
         started[-1].start()
     return started, told
 
@@ -340,8 +347,9 @@ def test_two_processes_write_what_one_does(tmp_path, straight):
 
 
 def test_killed_and_repeated_with_two_processes_gives_the_same_bytes(tmp_path, straight):
-    (process,), told = start(tmp_path)
-    while not told.get(timeout=60).startswith("colors: 2"):
+    # It waits where it is to be killed, however late that is.
+    (process,), told = start(tmp_path, stop_at="colors: 2")
+    while not told.get(timeout=HUNG_AFTER_S).startswith("colors: 2"):
         pass
     os.kill(process.pid, signal.SIGKILL)
     process.join()

@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.conftest import HUNG_AFTER_S
+
 _AT_3_AND_4 = """
 import fcntl, os, sys
 commands, answers = (fcntl.fcntl(int(given), fcntl.F_DUPFD, 10) for given in sys.argv[1:3])
@@ -76,7 +78,7 @@ class Browser:
             self.events.append(reply)
 
     def _receive(self) -> dict:
-        end = time.monotonic() + 60
+        end = time.monotonic() + HUNG_AFTER_S
         while b"\0" not in self._rest:
             ready, _, _ = select.select([self._read], [], [], max(0.0, end - time.monotonic()))
             chunk = os.read(self._read, 1 << 16) if ready else b""
@@ -95,7 +97,7 @@ class Browser:
 
     def wait(self, expression: str) -> None:
         """Until an expression is true."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + HUNG_AFTER_S
         while self.ask(f"Boolean({expression})") is not True:
             assert time.monotonic() < end, expression
             time.sleep(0.02)

@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 from click.testing import CliRunner
+from tests.conftest import HUNG_AFTER_S
 
 from flantune.cli.main import cli
 from flantune.config import ScratchSettings
@@ -109,14 +110,14 @@ def test_the_page_is_served_until_interrupted(answers_file):
     try:
         url = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{32,}/", url)
-        with urllib.request.urlopen(f"{url}pair", timeout=20) as reply:
+        with urllib.request.urlopen(f"{url}pair", timeout=HUNG_AFTER_S) as reply:
             pair = json.load(reply)
         body = json.dumps({"at": 0, "key": pair["key"], "choice": "left", "seconds": 1}).encode()
         asked = urllib.request.Request(f"{url}rate", data=body, headers={"Content-Type": "application/json"})
-        urllib.request.urlopen(asked, timeout=20).close()
+        urllib.request.urlopen(asked, timeout=HUNG_AFTER_S).close()
         assert [rating.choice for rating in read_ratings(answers_file.with_suffix(".ratings.jsonl"))] == ["left"]
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=HUNG_AFTER_S)
     finally:
         process.kill()
     assert process.returncode == 0

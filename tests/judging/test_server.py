@@ -8,6 +8,7 @@ import threading
 from urllib.parse import urlsplit
 
 import pytest
+from tests.conftest import HUNG_AFTER_S
 
 from flantune.errors import EvaluationError
 from flantune.judging.answers import read_answers
@@ -34,7 +35,7 @@ def server(answers_file, ratings):
 
 def ask(server, place, body=None, *, path=None, **headers):
     url = urlsplit(server.url)
-    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=HUNG_AFTER_S)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
         named.setdefault("Content-Type", "application/json")

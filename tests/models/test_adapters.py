@@ -11,6 +11,7 @@ import pytest
 import safetensors
 import torch
 from pydantic import ValidationError
+from tests.conftest import HUNG_AFTER_S
 from tests.training.small import SIZES, make_lm, prompt, settings, tune_small, weights_digest
 
 from flantune.config import LoraSettings, ModelSettings, PromptTuningSettings
@@ -258,7 +259,10 @@ def test_other_programs_load_adapters_and_merged_models(bases, tmp_path):
                 whole = merged(lm)
                 expected[str(save_model(whole, tmp_path / f"{architecture}-merged", card=""))] = (logits(whole), 1)
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", STRANGER, *expected], capture_output=True, text=True, timeout=250
+        [sys.executable, "-W", "ignore", "-c", STRANGER, *expected],
+        capture_output=True,
+        text=True,
+        timeout=HUNG_AFTER_S,
     )
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)

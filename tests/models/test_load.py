@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pydantic import ValidationError
+from tests.conftest import HUNG_AFTER_S
 from transformers import AutoModelForSeq2SeqLM, T5Config
 
 from flantune.config import ModelSettings, ScratchSettings
@@ -47,7 +48,7 @@ def test_saved_models_reload_in_a_process_without_flantune(tokenizer, tmp_path):
     models = [build_model(settings, tokenizer, seed=1) for settings in scratch]
     folders = [save_model(lm, tmp_path / name, card="# A\n") for name, lm in zip(names, models, strict=True)]
     arguments = [sys.executable, "-c", STRANGER, *map(str, folders)]
-    run = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=250)
+    run = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=HUNG_AFTER_S)
     for lm, told in zip(models, json.loads(run.stdout), strict=True):
         assert told["ids"] == tokenizer("Is the sky blue?").input_ids
         assert told["eos"] == tokenizer.eos_token_id
@@ -172,4 +173,4 @@ def test_devices():
 
 def test_importing_the_stage_does_not_import_torch():
     code = "import sys, flantune.models, flantune.packing; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HUNG_AFTER_S)

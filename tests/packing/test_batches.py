@@ -7,6 +7,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from tests.conftest import HUNG_AFTER_S
 
 from flantune.config import PackingSettings
 from flantune.errors import PackingError
@@ -160,7 +161,7 @@ def test_iterate_gives_the_same_batches_and_stops_its_thread(batches):
         assert batch.rows == batches.batch(cursor).rows
         cursor = batch.next_cursor
     iterator.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HUNG_AFTER_S
     while any(thread.name == "flantune-packing" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.conftest import HUNG_AFTER_S
 
 from flantune.report import write_report
 
@@ -24,7 +25,7 @@ def look(page: Path, profile: Path, *arguments: str, fragment: str = "") -> subp
         *arguments,
         f"{page.as_uri()}{fragment}",
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HUNG_AFTER_S, check=True)
 
 
 @pytest.fixture(scope="module")

@@ -304,3 +304,16 @@ def test_steps_that_were_left_out_are_told(run_folder, tmp_path):
     page = render_report(replace(files, folds=(*told, *files.folds[1:])))
     assert page.count("left the weights as they were") == 1
     assert "3 of 1,200 steps" in page
+
+
+def test_rows_that_are_not_independent_are_told_where_intervals_are_drawn(run_folder):
+    run = read_run(run_folder)
+    measured = run.results.tasks[0].task
+    repeated = [
+        {"name": measured, "repeated": "40 rows <b>share</b> a passage"},
+        {"name": "x", "repeated": "never measured"},
+    ]
+    page = render_report(replace(run, data={"tasks": repeated}))
+    figures = page.split('id="figures"')[1].split('id="tables"')[0]
+    assert f"{measured}: 40 rows &lt;b&gt;share&lt;/b&gt; a passage" in figures
+    assert "never measured" not in page

@@ -9,6 +9,7 @@ import pytest
 
 from flantune.config import DataSettings
 from flantune.evaluating import EvaluationRequest, evaluate_models
+from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.torchrun import start
 
 from .world import make_model, write_world
@@ -75,7 +76,7 @@ def test_two_processes_give_the_results_of_one(world):
                  "--limit", "2", "--shots", "1", "--samples", "3", "--normalization", "contextual",
                  "--out"]  # fmt: skip
     job = start(2, "evaluate", *arguments, str(world / "two"))
-    printed, told = job.communicate(timeout=240)
+    printed, told = job.communicate(timeout=HUNG_AFTER_S)
     assert job.returncode == 0, told
     found = json.loads(printed)  # once
     assert {key: value for key, value in found.items() if key != "seconds"} == alone
@@ -85,5 +86,5 @@ def test_two_processes_give_the_results_of_one(world):
 
 def test_a_mistake_under_torchrun_ends_all_processes(world):
     job = start(2, "evaluate", str(world / "llama"), "--suite", "mmul", "--out", str(world / "wrong"))
-    _, told = job.communicate(timeout=240)
+    _, told = job.communicate(timeout=HUNG_AFTER_S)
     assert job.returncode != 0 and 'no suite "mmul"' in told

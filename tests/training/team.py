@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.conftest import HUNG_AFTER_S
+
 # Forked from a server that has imported everything: as good as fresh, without seconds of imports each.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.training.team", "tests.training.small", "flantune.training.loop", "peft"])
@@ -22,7 +24,7 @@ class Member:
     process: Any
     ear: Any
 
-    def outcome(self, timeout_s: float = 120) -> Any:
+    def outcome(self, timeout_s: float = HUNG_AFTER_S) -> Any:
         """What the work returned, an `("error", text)` of what it raised, or its exit code when it just ended."""
         found = None
         try:

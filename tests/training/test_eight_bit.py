@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from tests.conftest import HUNG_AFTER_S
 from tests.training.small import StoppedError, make_lm, settings, stop_at, tune_small, weights_digest
 
 from flantune.errors import TrainingError
@@ -74,5 +75,7 @@ def test_it_is_only_imported_when_chosen_and_says_nothing():
         "build_optimizer(model, TrainingSettings()); assert 'bitsandbytes' not in sys.modules; "
         "build_optimizer(model, TrainingSettings(optimizer='adamw8bit')); assert 'bitsandbytes' in sys.modules"
     )
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
+    told = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=HUNG_AFTER_S
+    )
     assert told.stdout == "" and told.stderr == ""

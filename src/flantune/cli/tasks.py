@@ -133,8 +133,9 @@ def _print_kin(groups: tuple[KinGroup, ...]) -> None:
 def check(run_file: Path) -> None:
     """Read every row of RUN_FILE's tasks; count what is bad, by reason, with file, row numbers and what was expected.
 
-    Then look whether metrics can read the references, and whether options give the right one away. Where the run file
-    names a model, answers that its tokenizer cannot write are counted too.
+    Then look whether metrics can read the references, whether options give the right one away, and whether test rows
+    share what they ask (a passage, a person), so that intervals would be too narrow. Where the run file names a model,
+    answers that its tokenizer cannot write are counted too.
     """
     import tempfile
 

@@ -20,6 +20,7 @@ from flantune.report.run_details import (
     read_fold,
     read_measured,
     read_splits,
+    repeated_rows,
     stage_seconds,
 )
 from flantune.report.run_files import FoldFiles, RunFiles, read_run
@@ -71,6 +72,7 @@ def render_report(run: RunFiles) -> str:
         browser=browser,
         splits=read_splits(run.data),
         missing=missing_data(run.data),
+        repeated=repeated_rows(run.data, {task.task for task in results.tasks}),
         measured=read_measured(run),
         settings=list(config_lines(run.config or {}, run.origins)),
         manifest=_manifest(run.manifest),

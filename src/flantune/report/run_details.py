@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flantune.report.numbers import as_number, count, duration, plural, short_count
@@ -213,6 +213,15 @@ def missing_data(data: Json | None) -> tuple[Left, ...]:
             for task in objects((data or {}).get("tasks"))
             for role, reason in mapping(task.get("missing")).items()
         ),
+    )
+
+
+def repeated_rows(data: Json | None, tasks: Collection[str]) -> tuple[Left, ...]:
+    """Of the tasks that were measured, those whose rows are no independent observations."""
+    return tuple(
+        Left(task=str(task.get("name")), reason=str(task["repeated"]))
+        for task in objects((data or {}).get("tasks"))
+        if task.get("repeated") and task.get("name") in tasks
     )
 
 

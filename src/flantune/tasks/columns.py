@@ -104,11 +104,11 @@ class ColumnAdapter:
         if self.answer.drop and find_label(value, self.answer.drop) is not None:
             return None
         fields = {slot: _field_text(row, column) for slot, column in self.fields.items()}
+        group = "/".join(as_text(find_value(row, path), path) for path in self.answer.group)
         if self.options is None:
-            return Example(row=0, fields=fields, references=_references(value, self.answer))
+            return Example(row=0, fields=fields, references=_references(value, self.answer), group=group)
         options = _options(row, self.options)
         index = _choice(row, value, options, self)
-        group = "/".join(as_text(find_value(row, path), path) for path in self.answer.group)
         return Example(row=0, fields=fields, options=options, answer=index, references=(options[index],), group=group)
 
     @property

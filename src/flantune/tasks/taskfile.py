@@ -201,8 +201,6 @@ def _check_answer(answer: AnswerSection, options: OptionsSection | None, has_opt
         problems.add("answer.keys", "needs options")
     if has_options and answer.separator:
         problems.add("answer.separator", "is for several references, which a classification task has not")
-    if not has_options and answer.group:
-        problems.add("answer.group", "is for candidate answers, which only a classification task has")
     if answer.read is not None and not has_options:
         problems.add("answer.read", "needs options")
     if answer.read is not None and (answer.keys is not None or answer.map):

@@ -204,7 +204,7 @@ class AnswerSection(Section):
     drop: tuple[Label, ...] = ()
     """Values whose rows are left out on purpose."""
     group: tuple[Text, ...] = ()
-    """Columns that together name the question, when its candidate answers are rows of their own (classification)."""
+    """Columns that together name what several rows share: a passage, a person, a question with several candidates."""
 
 
 class AdapterSection(Section):

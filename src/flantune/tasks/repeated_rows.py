@@ -1,0 +1,188 @@
+"""Rows that share what they ask: a passage, a person, a fact in several rows, which are then no independent ones.
+
+What rows of one passage have in common makes them rise and fall together. Intervals that take each for an observation
+of its own are too narrow, so a task says what belongs together (``[answer] group``), and here is looked whether one
+that does not should. A field with few values that only says what kind of question a row is (a question word, a
+category, an instruction) is none of that: its rows ask different things.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from flantune.tasks.columns import ColumnAdapter
+
+if TYPE_CHECKING:
+    from flantune.types import Example, Task
+
+MOST_ROWS = 20_000
+"""Rows looked at; the first ones tell."""
+
+FEWEST_ROWS = 10
+"""With fewer, every interval is wide anyway."""
+
+NARROW = 0.8
+"""Share of the rows that must be left, as effective ones, for rows to count as independent: intervals would be up to
+an eighth too narrow at this share."""
+
+MOST_KINDS = 12
+"""A field with more values than this is not taken for the kind of question."""
+
+LEAST_SHARE = 0.5
+"""Share of a row's text from which a field can be what the row is about."""
+
+_COMPARED = 500
+
+FEWEST_ANSWERS = 5
+"""Different answers from which it is no accident, and no label under another name, that a field decides them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatedRows:
+    """A field whose values come back so often that its rows are not independent.
+
+    Attributes:
+        task: The task.
+        fields: The field; several where rows repeat as a whole.
+        values: Different values of it.
+        rows: Rows they are in.
+        effective: How many independent rows these are worth if those of one value rise and fall together.
+        advice: What to do about it.
+    """
+
+    task: str
+    fields: tuple[str, ...]
+    values: int
+    rows: int
+    effective: float
+    advice: str
+
+    def __str__(self) -> str:
+        named = " and ".join(f"{{{name}}}" for name in self.fields)
+        verb = "has" if len(self.fields) == 1 else "have"
+        return (
+            f"{self.rows:,} test rows are not independent: {named} {verb} {self.values:,} different values in them, "
+            f"worth about {self.effective:,.0f} independent rows, so intervals by rows are too narrow. {self.advice}"
+        )
+
+
+def find_repeated_rows(task: Task, examples: Sequence[Example]) -> RepeatedRows | None:
+    """The field by which a task's test rows should be grouped and are not; None when they look independent.
+
+    Args:
+        task: The task.
+        examples: The rows it is measured on.
+    """
+    rows = list(islice(examples, MOST_ROWS))
+    if len(rows) < FEWEST_ROWS or any(row.group for row in rows):
+        return None
+    columns = _varying(rows)
+    found: list[tuple[float, tuple[str, ...]]] = []
+    for name, values in columns.items():
+        if _is_asked_about(name, columns, rows):
+            found.append((_effective(values), (name,)))
+    if columns:
+        whole = [_joined(row, columns) + _options(row) for row in rows]
+        found.append((_effective(whole), tuple(columns)))
+    narrow = [one for one in found if one[0] < NARROW * len(rows)]
+    if not narrow:
+        return None
+    effective, fields = min(narrow, key=lambda one: (one[0], len(one[1])))
+    different = len({tuple(row.fields[name] for name in fields) for row in rows})
+    return RepeatedRows(
+        task=task.name,
+        fields=fields,
+        values=different,
+        rows=len(rows),
+        effective=effective,
+        advice=_advice(task, fields),
+    )
+
+
+def _varying(rows: Sequence[Example]) -> dict[str, list[str]]:
+    """Field → its values, without fields that are the same in all rows."""
+    names = [name for name in rows[0].fields if all(name in row.fields for row in rows)]
+    columns = {name: [_plain(row.fields[name]) for row in rows] for name in names}
+    return {name: values for name, values in columns.items() if len(set(values)) > 1}
+
+
+def _plain(value: str) -> str:
+    return " ".join(value.casefold().split())
+
+
+def _options(row: Example) -> str:
+    """A row's options in any order."""
+    return "\n".join(sorted(map(_plain, row.options)))
+
+
+def _joined(row: Example, columns: Sequence[str] | dict[str, list[str]]) -> str:
+    return "\n".join(_plain(row.fields[name]) for name in columns)
+
+
+def _effective(values: Sequence[str]) -> float:
+    """Independent rows that these are worth if rows of one value are copies; an empty value is nobody's copy."""
+    counts = Counter(values)
+    alone = counts.pop("", 0)
+    return len(values) ** 2 / (alone + sum(count**2 for count in counts.values()))
+
+
+def _is_asked_about(name: str, columns: dict[str, list[str]], rows: Sequence[Example]) -> bool:
+    """Whether a field says what its rows are about, rather than what kind of question they are."""
+    own = columns[name]
+    answers = [_plain(row.references[0]) if row.references else "" for row in rows]
+    rest = [_joined(row, [other for other in columns if other != name]) for row in rows]
+    if len(set(answers)) > NARROW * len(rows):
+        # Nearly every answer is another: the options, if there are any, are part of the question.
+        rest = [f"{one}\n{_options(row)}".strip() for one, row in zip(rest, rows, strict=True)]
+    kinds = len(set(rest))
+    if kinds == 1 or (kinds <= MOST_KINDS and 2 * kinds <= len(set(own))):
+        # There is nothing else in a row, or only what kind of question it is.
+        return True
+    if _decides(own, answers) and (len(set(answers)) >= FEWEST_ANSWERS or _effective(rest) < NARROW * len(rows)):
+        return True
+    share = sum(map(len, own)) / max(1, sum(map(len, own)) + sum(map(len, rest)))
+    said = [f"{one} {answer}" for one, answer in zip(rest, answers, strict=True)]
+    return share >= LEAST_SHARE and _rest_is_about(own, said)
+
+
+def _decides(values: Sequence[str], answers: Sequence[str]) -> bool:
+    """Whether rows of one value nearly always have one answer, and values come back at all."""
+    by_value: dict[str, Counter[str]] = {}
+    for value, answer in zip(values, answers, strict=True):
+        by_value.setdefault(value, Counter())[answer] += 1
+    again = [counts for counts in by_value.values() if counts.total() > 1]
+    rows = sum(counts.total() for counts in again)
+    return rows > 0 and sum(max(counts.values()) for counts in again) >= 0.95 * rows
+
+
+def _rest_is_about(values: Sequence[str], rest: Sequence[str]) -> bool:
+    """Whether a row's other words come out of its own value more often than out of another row's."""
+    different = list(dict.fromkeys(values))
+    places = {value: place for place, value in enumerate(different)}
+    looked_at = range(0, len(values), max(1, len(values) // _COMPARED))
+    gained = lost = 0
+    for at in looked_at:
+        said = _words(rest[at])
+        other = different[(places[values[at]] + 1 + at % (len(different) - 1)) % len(different)]
+        here, there = len(said & _words(values[at])), len(said & _words(other))
+        gained, lost = gained + (here > there), lost + (here < there)
+    return gained > 2 * lost and gained >= len(looked_at) / 4
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
+
+
+def _advice(task: Task, fields: Sequence[str]) -> str:
+    if not isinstance(task.adapter, ColumnAdapter):
+        return "Let the task's adapter give each Example a group."
+    columns = [task.adapter.fields[name] for name in fields]
+    if any(column.join is not None for column in columns):
+        return 'Give the rows a column that names it, and write below [answer]: group = ["that column"]'
+    return f"Write below [answer]: group = [{', '.join(json.dumps(one.column) for one in columns)}]"
