@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flantune import files
 from flantune.errors import SourceError
 from flantune.report.results import Results, parse_results
 from flantune.report.untrusted_json import Json, mapping
@@ -86,10 +87,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SourceError(f"not valid JSON: {error}", where=str(path), hint=_REPEAT) from error
+    value = files.read_json(path, mends=_REPEAT)
     if not isinstance(value, dict):
         raise SourceError(f"expected a JSON object, got {type(value).__name__}", where=str(path), hint=_REPEAT)
     return value
@@ -105,8 +103,9 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.is_file():
         return
-    broken: tuple[int, ValueError] | None = None
-    with path.open(encoding="utf-8") as lines:
+    broken: tuple[int, Exception] | None = None
+    # What is not UTF-8 is not JSON either, but has a line.
+    with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             if broken is not None:
                 raise SourceError(
@@ -116,7 +115,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 value = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 broken = (number, error)
                 continue
             if isinstance(value, dict):
