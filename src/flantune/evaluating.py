@@ -82,7 +82,7 @@ def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) 
     models = check_candidates(
         candidates(request.models), questions.parts, questions.prepared, allow_seen=request.allow_seen
     )
-    watch = Stopwatch(request.out / "seconds.json" if processes.is_first else None)
+    watch = Stopwatch(request.out / "seconds.json" if processes.is_first else None, note=told.note)
     asked = [_ask_model(model, questions, request, told, watch) for model in models]
     told.stage("score, write the page")
     found: list[results.EvaluationResults] = []

@@ -64,24 +64,25 @@ def write_json(path: Path, value: object) -> Path:
     return write_text(path, json.dumps(without_nan(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, *, mends: str = "") -> Any:
+def read_json(path: Path, *, mends: str = "", error: type[FlantuneError] = FlantuneError) -> Any:
     """Reads a JSON file.
 
     Args:
         path: The file.
         mends: What to do when it is broken, for the message.
+        error: What is raised.
 
     Raises:
-        FlantuneError: The file is missing or is not JSON.
+        FlantuneError: Of the kind asked for: the file is missing or is not JSON.
     """
-    text = read_text(path, error=FlantuneError, hint="is this a finished run folder?")
+    text = read_text(path, error=error, hint="is this a finished run folder?")
     try:
         return json.loads(text)
     except RecursionError:
-        raise FlantuneError("not valid JSON: nested too deeply", where=str(path), hint=mends or _MENDS) from None
-    except ValueError as error:
-        why = str(error).partition(";")[0]
-        raise FlantuneError(f"not valid JSON: {why}", where=str(path), hint=mends or _MENDS) from None
+        raise error("not valid JSON: nested too deeply", where=str(path), hint=mends or _MENDS) from None
+    except ValueError as problem:
+        why = str(problem).partition(";")[0]
+        raise error(f"not valid JSON: {why}", where=str(path), hint=mends or _MENDS) from None
 
 
 def read_object(path: Path, *, mends: str = "", **needs: type | tuple[type, ...]) -> dict[str, Any]:

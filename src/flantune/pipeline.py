@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.dev_scores import dev_questions, make_measure
-from flantune.errors import ConfigError
+from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.evaluate import evaluate
 from flantune.files import read_json, read_object, write_json, write_text
 from flantune.locking import locked
@@ -105,8 +105,8 @@ def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes
         open_run_folder(out, file)
 
     processes.first(claim)
-    watch = Stopwatch(out / "seconds.json" if processes.is_first else None)
     told = reporter if processes.is_first else Silent()
+    watch = Stopwatch(out / "seconds.json" if processes.is_first else None, note=told.note)
     return _Job(file.config, file.root, RunFolder(out), watch, told, processes)
 
 
@@ -207,7 +207,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
     """The model tuned on everything a fold does not hold out; loaded when that is already done."""
     folder = job.folder.fold(split.held_out)
     if job.processes.any(job.processes.is_first and folder.training.exists()):
-        job.processes.first(lambda: _drop_checkpoints(folder))
+        job.processes.first(lambda: _tidy_finished(job, folder, prepared, split))
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
     lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
@@ -228,7 +228,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
             note=job.reporter.note,
         )
         job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
-        card = model_card(job.config.model_dump(mode="json"), None, read_json(folder.mixture), folder.root.name)
+        card = model_card(job.config.model_dump(mode="json"), None, folder.read_mixture(), folder.root.name)
         stop_at(lm, batches.codec.eos_token)
         lm = _store(job, folder, lm, card=card)
 
@@ -241,6 +241,17 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
 
         job.processes.first(close)
     return lm
+
+
+def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> None:
+    """Makes sure that a finished fold's files can be read; makes again what can be made again."""
+    draws = folder.read_training()["cursor"]
+    try:
+        folder.read_mixture()
+    except FlantuneError as error:
+        job.reporter.note(f"written again, since it was damaged: {error.render().partition(chr(10))[0]}")
+        _write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
+    _drop_checkpoints(folder)
 
 
 def _drop_checkpoints(folder: FoldFolder) -> None:
@@ -308,14 +319,18 @@ def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int
 
     def find() -> None:
         if kept.exists():
-            return
+            try:
+                read_object(kept, micro_batch_tokens=int)
+                return
+            except FlantuneError as error:
+                job.reporter.note(f"found out again, since it was damaged: {error.render().partition(chr(10))[0]}")
         form = TrainingForm(lm, keeps_inputs_only=training.activation_checkpointing)
         sizes = {"row_tokens": packing.row_tokens, "batch_tokens": packing.batch_tokens}
         fit = fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form)
         write_json(kept, {"micro_batch_tokens": fit.micro_batch_tokens, "reason": fit.reason})
 
     job.processes.first(find)
-    return int(read_json(kept)["micro_batch_tokens"])
+    return int(read_object(kept, micro_batch_tokens=int)["micro_batch_tokens"])
 
 
 def _write_mixture(
@@ -354,7 +369,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
         results = summarize_run(job.folder, job.config, settings=job.config.evaluation)
         for held in folds_of(job.config.holdout):
             fold = job.folder.fold(held.held_out)
-            card = model_card(job.config.model_dump(mode="json"), results, read_json(fold.mixture), fold.root.name)
+            card = model_card(job.config.model_dump(mode="json"), results, fold.read_mixture(), fold.root.name)
             write_text(fold.model / "README.md", card)
     # The report shows the manifest and the manifest names the report, so it is written before and after.
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})

@@ -107,8 +107,8 @@ def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
         fold = folder.fold(held.held_out)
         if not fold.mixture.exists():
             raise FlantuneError("this fold is not finished", where=str(fold.root), hint="repeat `flantune run`")
-        mixture = read_object(fold.mixture, mends=_REPEAT, train=list, unseen=list, held_out=list, measured_seen=list)
-        seen = tuple(mixture["train"]) if config.evaluation.seen_tasks else ()
+        mixture = fold.read_mixture()
+        seen = _names(mixture["train"], fold.mixture) if config.evaluation.seen_tasks else ()
         inputs.append(
             FoldInput(
                 name=fold.root.name,
