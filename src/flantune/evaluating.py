@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.budget_notes import measured_notes
 from flantune.config import EvaluationSettings, PackingSettings
 from flantune.evaluation.processes import this_world
 from flantune.evaluation_questions import Questions, notes_of, read_questions
@@ -228,7 +229,7 @@ def _ask_tasks(
     from flantune.evaluation.evaluate import evaluate
 
     told.stage(f"ask {model.name} {len(prepared)} tasks")
-    evaluate(
+    measured = evaluate(
         lm,
         prepared,
         _task_settings(request),
@@ -239,6 +240,8 @@ def _ask_tasks(
         writer=writer,
         progress=lambda p: told.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
     )
+    for note in measured_notes(measured):
+        told.note(note)
     return folder
 
 

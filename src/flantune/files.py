@@ -48,6 +48,26 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def disk_explained() -> Iterator[None]:
+    """Around what libraries write: a full or locked disk becomes an error in one sentence, whatever they raise for it.
+
+    Raises:
+        FlantuneError: The disk is full or the folder cannot be written.
+    """
+    try:
+        yield
+    except FlantuneError:
+        raise
+    except Exception as error:  # safetensors and tokenizers have exceptions of their own for it
+        text = getattr(error, "strerror", None) or str(error)
+        if not isinstance(error, OSError) and not re.search(r"os error \d+|No space left|I/O error", text):
+            raise
+        where = str(getattr(error, "filename", None) or "")
+        hint = "free some space or choose another folder, then repeat the command"
+        raise FlantuneError(f"cannot be written: {text}", where=where, hint=hint) from error
+
+
 def write_text(path: Path, text: str) -> Path:
     """Writes a file so that a reader finds the old content or the new, never half of it.
 
@@ -176,6 +196,14 @@ def is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except (OSError, ValueError):  # too long, or holds what no name may
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there that can be looked for."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
         return False
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.budget_notes import measured_notes, training_notes
 from flantune.dev_scores import dev_questions, make_measure
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.evaluate import evaluate
@@ -130,6 +131,7 @@ def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
             root=job.root,
             cache=job.config.data.cache or job.folder.root / "data",
             on_task=job.reporter.step,
+            note=job.reporter.note,
         )
     for name, reason in skipped.items():
         job.reporter.note(f"{name} is left out: {reason}")
@@ -157,6 +159,7 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
     """The pretrained model; one made from nothing is kept with the run, since every fold starts from it."""
     config = job.config
     if config.model.scratch is None:
+        job.reporter.stage(f"load the model {config.model.path}")
         return load_model(config.model, family=config.family)
     scratch, folder = config.model.scratch, job.folder.base / "model"
 
@@ -184,7 +187,7 @@ def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[Holdo
 def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
     job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
     with job.watch.stage("evaluation"):
-        evaluate(
+        measured = evaluate(
             lm,
             prepared,
             job.config.evaluation,
@@ -194,6 +197,8 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
             packing=job.config.packing,
             progress=lambda p: job.reporter.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
         )
+    for note in measured_notes(measured):
+        job.reporter.note(note)
 
 
 def _asked(config: RunConfig) -> PromptSettings:
@@ -227,6 +232,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
             measure=_dev_measure(job, taught, lm, batches),
             note=job.reporter.note,
         )
+        job.reporter.stage("save the tuned model and the record of what it was taught")
         job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = model_card(job.config.model_dump(mode="json"), None, folder.read_mixture(), folder.root.name)
         stop_at(lm, batches.codec.eos_token)
@@ -307,6 +313,8 @@ def _stream(
         hidden_size=hidden_size(lm.model),
         is_padded=not reads_lines(lm),
     )
+    for note in training_notes(mixture, batches.codec, packing):
+        job.reporter.note(note)
     return mixture, batches
 
 

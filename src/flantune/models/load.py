@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from transformers.utils import logging
 
 from flantune.errors import ModelError
+from flantune.files import disk_explained
 from flantune.models.adapters import (
     LowRank,
     VirtualTokens,
@@ -125,7 +126,9 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
             settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
     except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=_FIND) from error
+        raise ModelError(
+            f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=_where_to_look(settings.path)
+        ) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
             "the tokenizer has no end-of-sequence token, so a target could not end",
@@ -167,6 +170,7 @@ def stop_at(lm: LanguageModel, token: int) -> None:
         config.eos_token_id = (known[0] if len(known) == 1 else known) if token in known else [*known, token]
 
 
+@disk_explained()
 def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
     """Writes a folder in Hugging Face form that any program with transformers can load, flantune or not.
 
@@ -202,6 +206,12 @@ _CONVERT = (
     "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)"
 )
 _FIND = "check model.path; a hub id needs the network or a filled Hugging Face cache"
+_IN_FOLDER = "look into the folder: config.json, *.safetensors and the tokenizer's files have to be those of one model"
+
+
+def _where_to_look(path: str) -> str:
+    """What to do about a model that cannot be loaded; of a folder on this machine the hub knows nothing."""
+    return _IN_FOLDER if Path(path).is_dir() else _FIND
 
 
 def load_config(settings: ModelSettings) -> PretrainedConfig:
@@ -221,7 +231,7 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
         hint = (
             "set model.trust_remote_code = true if you trust its authors"
             if "trust_remote_code" in str(error)
-            else _FIND
+            else _where_to_look(settings.path)
         )
         raise ModelError(f"cannot load the model: {first_line(error)}", where=settings.path, hint=hint) from error
     return config
@@ -259,7 +269,9 @@ def _from_pretrained(
     except (OSError, ValueError) as error:
         pickled = "safetensors" in str(error)
         raise ModelError(
-            f"cannot load the weights: {first_line(error)}", where=settings.path, hint=_CONVERT if pickled else _FIND
+            f"cannot load the weights: {first_line(error)}",
+            where=settings.path,
+            hint=_CONVERT if pickled else _where_to_look(settings.path),
         ) from error
     if missing := sorted(info["missing_keys"]):
         raise ModelError(
