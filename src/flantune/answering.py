@@ -47,10 +47,12 @@ def answer_with_models(
         chat=_chat(options),
     )
     for name, path in named.items():
-        reporter.stage(f"{name}: {len(read)} prompts")
+        reporter.stage(f"{name}: load the model")
         settings = ModelSettings(path=path, device=options["device"], dtype=options["dtype"])
         lm = load_model(settings)
         writer = writer_for(lm, options["backend"])
+        reporter.stage(f"{name}: {len(read)} prompts")
+        reporter.step(0, len(read), f"0 of {len(read)} answers")
         written = answer_prompts(
             lm, read, model=name, answering=answering, out=out, batch_tokens=options["batch_tokens"], writer=writer,
             progress=lambda done, total: reporter.step(done, total, f"{done} of {total} answers"),

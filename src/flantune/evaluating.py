@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.budget_notes import measured_notes
 from flantune.config import EvaluationSettings, PackingSettings, RunConfig
 from flantune.evaluation.processes import this_world
 from flantune.evaluation_questions import Questions, notes_of, read_questions
@@ -83,7 +84,7 @@ def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) 
     models = check_candidates(
         candidates(request.models), questions.parts, questions.prepared, allow_seen=request.allow_seen
     )
-    watch = Stopwatch(request.out / "seconds.json" if processes.is_first else None)
+    watch = Stopwatch(request.out / "seconds.json" if processes.is_first else None, note=told.note)
     asked = [_ask_model(model, questions, request, told, watch) for model in models]
     told.stage("score, write the page")
     found: list[results.EvaluationResults] = []
@@ -247,7 +248,7 @@ def _ask_tasks(
     codec = make_codec(RunConfig(prompts=request.prompts), lm)
     check_answers(prepared, codec, style=Style.from_settings(request.prompts), note=told.note)
     told.stage(f"ask {model.name} {len(prepared)} tasks")
-    evaluate(
+    measured = evaluate(
         lm,
         prepared,
         _task_settings(request),
@@ -258,6 +259,8 @@ def _ask_tasks(
         writer=writer,
         progress=lambda p: told.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
     )
+    for note in measured_notes(measured):
+        told.note(note)
     return folder
 
 

@@ -56,6 +56,26 @@ def open_as_usual(*paths: Path) -> None:
         path.chmod(0o666 & ~mask)
 
 
+@contextmanager
+def disk_explained() -> Iterator[None]:
+    """Around what libraries write: a full or locked disk becomes an error in one sentence, whatever they raise for it.
+
+    Raises:
+        FlantuneError: The disk is full or the folder cannot be written.
+    """
+    try:
+        yield
+    except FlantuneError:
+        raise
+    except Exception as error:  # safetensors and tokenizers have exceptions of their own for it
+        text = getattr(error, "strerror", None) or str(error)
+        if not isinstance(error, OSError) and not re.search(r"os error \d+|No space left|I/O error", text):
+            raise
+        where = str(getattr(error, "filename", None) or "")
+        hint = "free some space or choose another folder, then repeat the command"
+        raise FlantuneError(f"cannot be written: {text}", where=where, hint=hint) from error
+
+
 def write_text(path: Path, text: str) -> Path:
     """Writes a file so that a reader finds the old content or the new, never half of it.
 
@@ -72,24 +92,25 @@ def write_json(path: Path, value: object) -> Path:
     return write_text(path, json.dumps(without_nan(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, *, mends: str = "") -> Any:
+def read_json(path: Path, *, mends: str = "", error: type[FlantuneError] = FlantuneError) -> Any:
     """Reads a JSON file.
 
     Args:
         path: The file.
         mends: What to do when it is broken, for the message.
+        error: What is raised.
 
     Raises:
-        FlantuneError: The file is missing or is not JSON.
+        FlantuneError: Of the kind asked for: the file is missing or is not JSON.
     """
-    text = read_text(path, error=FlantuneError, hint="is this a finished run folder?")
+    text = read_text(path, error=error, hint="is this a finished run folder?")
     try:
         return json.loads(text)
     except RecursionError:
-        raise FlantuneError("not valid JSON: nested too deeply", where=str(path), hint=mends or _MENDS) from None
-    except ValueError as error:
-        why = str(error).partition(";")[0]
-        raise FlantuneError(f"not valid JSON: {why}", where=str(path), hint=mends or _MENDS) from None
+        raise error("not valid JSON: nested too deeply", where=str(path), hint=mends or _MENDS) from None
+    except ValueError as problem:
+        why = str(problem).partition(";")[0]
+        raise error(f"not valid JSON: {why}", where=str(path), hint=mends or _MENDS) from None
 
 
 def read_object(path: Path, *, mends: str = "", **needs: type | tuple[type, ...]) -> dict[str, Any]:
@@ -183,6 +204,14 @@ def is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except (OSError, ValueError):  # too long, or holds what no name may
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there that can be looked for."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
         return False
 
 

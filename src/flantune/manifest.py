@@ -6,12 +6,13 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from flantune.errors import FlantuneError
 from flantune.files import read_json, write_json
 
 _PACKAGES = (
@@ -30,9 +31,23 @@ _PACKAGES = (
 class Stopwatch:
     """Seconds of each stage, added up over all starts of a run; kept in a file, so a kill loses one stage."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, note: Callable[[str], None] = lambda _: None) -> None:
+        """Goes on where an earlier start stopped.
+
+        Args:
+            path: The file; None: nothing is kept.
+            note: Told when the file is damaged, so that counting begins anew.
+        """
         self._path = path
-        self.seconds: dict[str, float] = dict(read_json(path)) if path is not None and path.exists() else {}
+        self.seconds: dict[str, float] = {}
+        if path is not None and path.exists():
+            try:
+                self.seconds = _seconds(read_json(path))
+            except (FlantuneError, ValueError) as error:
+                note(f"seconds are counted anew, since the file is damaged: {str(error).partition(chr(10))[0]}")
+                if path.is_dir() or path.is_symlink():
+                    note(f"{path} is left as it is, and the seconds of this run are not kept")
+                    self._path = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -44,6 +59,12 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
             if self._path is not None:
                 write_json(self._path, self.seconds)
+
+
+def _seconds(found: object) -> dict[str, float]:
+    if not isinstance(found, dict) or not all(isinstance(value, int | float) for value in found.values()):
+        raise ValueError("it holds no seconds")
+    return {str(stage): float(value) for stage, value in found.items()}
 
 
 def peak_memory_mib() -> float:

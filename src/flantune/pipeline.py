@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.answer_check import check_answers
+from flantune.budget_notes import measured_notes, training_notes
 from flantune.dev_scores import dev_questions, make_measure
-from flantune.errors import ConfigError
+from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.evaluate import evaluate
 from flantune.evaluation.protocol import Protocol, drawn_rows
 from flantune.files import read_json, read_object, write_json, write_text
@@ -112,8 +113,8 @@ def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes
         open_run_folder(out, file)
 
     processes.first(claim)
-    watch = Stopwatch(out / "seconds.json" if processes.is_first else None)
     told = reporter if processes.is_first else Silent()
+    watch = Stopwatch(out / "seconds.json" if processes.is_first else None, note=told.note)
     return _Job(file.config, file.root, RunFolder(out), watch, told, processes)
 
 
@@ -137,6 +138,7 @@ def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
             root=job.root,
             cache=job.config.data.cache or job.folder.root / "data",
             on_task=job.reporter.step,
+            note=job.reporter.note,
         )
     for name, reason in skipped.items():
         job.reporter.note(f"{name} is left out: {reason}")
@@ -171,6 +173,7 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
     """The pretrained model; one made from nothing is kept with the run, since every fold starts from it."""
     config = job.config
     if config.model.scratch is None:
+        job.reporter.stage(f"load the model {config.model.path}")
         return load_model(config.model, family=config.family)
     scratch, folder = config.model.scratch, job.folder.base / "model"
 
@@ -207,7 +210,7 @@ def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[Holdo
 def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
     job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
     with job.watch.stage("evaluation"):
-        evaluate(
+        measured = evaluate(
             lm,
             prepared,
             job.config.evaluation,
@@ -217,6 +220,8 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
             packing=job.config.packing,
             progress=lambda p: job.reporter.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
         )
+    for note in measured_notes(measured):
+        job.reporter.note(note)
 
 
 def _asked(config: RunConfig) -> PromptSettings:
@@ -230,7 +235,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
     """The model tuned on everything a fold does not hold out; loaded when that is already done."""
     folder = job.folder.fold(split.held_out)
     if job.processes.any(job.processes.is_first and folder.training.exists()):
-        job.processes.first(lambda: _drop_checkpoints(folder))
+        job.processes.first(lambda: _tidy_finished(job, folder, prepared, split))
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
     lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
@@ -250,6 +255,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
             measure=_dev_measure(job, taught, lm, batches),
             note=job.reporter.note,
         )
+        job.reporter.stage("save the tuned model and the record of what it was taught")
         job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = _card(job, folder, results=None)
         stop_at(lm, batches.codec.eos_token)
@@ -266,6 +272,17 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
 
         job.processes.first(close)
     return lm
+
+
+def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> None:
+    """Makes sure that a finished fold's files can be read; makes again what can be made again."""
+    draws = folder.read_training()["cursor"]
+    try:
+        folder.read_mixture()
+    except FlantuneError as error:
+        job.reporter.note(f"written again, since it was damaged: {error.render().partition(chr(10))[0]}")
+        _write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
+    _drop_checkpoints(folder)
 
 
 def _drop_checkpoints(folder: FoldFolder) -> None:
@@ -287,7 +304,7 @@ def _dev_measure(
 def _card(job: _Job, folder: FoldFolder, *, results: dict[str, Any] | None) -> str:
     config, path = job.config.model_dump(mode="json"), job.config.model.path
     origin = str(gguf_origin(Path(path))) if is_gguf(path) and job.config.model.scratch is None else ""
-    return model_card(config, results, read_json(folder.mixture), folder.root.name, origin=origin)
+    return model_card(config, results, folder.read_mixture(), folder.root.name, origin=origin)
 
 
 def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> LanguageModel:
@@ -327,6 +344,8 @@ def _stream(
         hidden_size=hidden_size(lm.model),
         is_padded=not reads_lines(lm),
     )
+    for note in training_notes(mixture, batches.codec, packing):
+        job.reporter.note(note)
     return mixture, batches
 
 
@@ -339,14 +358,18 @@ def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int
 
     def find() -> None:
         if kept.exists():
-            return
+            try:
+                read_object(kept, micro_batch_tokens=int)
+                return
+            except FlantuneError as error:
+                job.reporter.note(f"found out again, since it was damaged: {error.render().partition(chr(10))[0]}")
         form = TrainingForm(lm, keeps_inputs_only=training.activation_checkpointing)
         sizes = {"row_tokens": packing.row_tokens, "batch_tokens": packing.batch_tokens}
         fit = fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form)
         write_json(kept, {"micro_batch_tokens": fit.micro_batch_tokens, "reason": fit.reason})
 
     job.processes.first(find)
-    return int(read_json(kept)["micro_batch_tokens"])
+    return int(read_object(kept, micro_batch_tokens=int)["micro_batch_tokens"])
 
 
 def _write_mixture(

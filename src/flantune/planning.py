@@ -12,7 +12,7 @@ from flantune.errors import ConfigError, SourceError
 from flantune.mixture.holdout import (
     Fold,
     HoldoutSplit,
-    check_clusters,
+    check_folds,
     check_task_names,
     folds_of,
     hold_out_fold,
@@ -30,7 +30,7 @@ from flantune.tasks.prepare import prepare_task
 from flantune.tasks.store import PreparedTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from transformers import PreTrainedTokenizerBase
 
@@ -42,7 +42,12 @@ _TOKENIZER_PROMPTS = 20_000
 
 
 def prepare_tasks(
-    config: RunConfig, *, root: Path, cache: Path, on_task: Callable[[int, int, str], None] | None = None
+    config: RunConfig,
+    *,
+    root: Path,
+    cache: Path,
+    on_task: Callable[[int, int, str], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> tuple[list[PreparedTask], dict[str, str]]:
     """Reads every task's rows into stores of adapted examples.
 
@@ -57,8 +62,7 @@ def prepare_tasks(
     tasks = load_tasks(config.data, root=root)
     for names in config.holdout.task_folds:
         check_task_names(tasks, names)
-    for clusters in config.holdout.folds:
-        check_clusters(tasks, clusters, taxonomy=load_taxonomy(config.holdout.taxonomy))
+    check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
     for number, task in enumerate(tasks):
@@ -70,6 +74,7 @@ def prepare_tasks(
                 cache=cache,
                 max_bad_share=config.data.max_bad_share,
                 skip_missing=config.data.missing == "skip",
+                **({"note": note} if note is not None else {}),
             )
         except SourceError as error:
             if config.data.missing == "error":
@@ -77,9 +82,32 @@ def prepare_tasks(
             skipped[task.name] = _why_skipped(task, error)
             continue
         prepared.append(_with_present_splits(found))
+    if not prepared:
+        raise _no_data(config, skipped)
     if on_task is not None:
         on_task(len(tasks), len(tasks), f"{len(tasks):,} of {len(tasks):,}")
     return prepared, skipped
+
+
+def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
+    """All tasks are skipped: the reasons, each once."""
+    reasons: dict[str, int] = {}
+    for reason in skipped.values():
+        reasons[reason] = reasons.get(reason, 0) + 1
+    mirror = config.data.mirror
+    if mirror is not None and not mirror.is_dir():
+        hint = (
+            "set data.mirror to a folder that mirrors the hub, fill it with `flantune fetch RUN_FILE --mirror FOLDER`,"
+            " or leave the setting out to read from the hub"
+        )
+        message = f"the folder of the mirror is not there, so none of the {len(skipped)} tasks has data"
+        return ConfigError(message, where=f"data.mirror: {mirror}", hint=hint)
+    lines = [f"  {count} × {reason}" for reason, count in list(reasons.items())[:5]]
+    return ConfigError(
+        "\n".join([f"no task has data; {len(skipped)} are skipped:", *lines]),
+        where="data",
+        hint='mend data.tasks or data.mirror; data.missing = "error" stops at the first such task',
+    )
 
 
 def _why_skipped(task: Task, error: SourceError) -> str:

@@ -29,6 +29,28 @@ class FoldFolder:
         """Counts, seconds and losses; its presence says that tuning is done."""
         return self.root / "training.json"
 
+    def read_training(self) -> dict[str, Any]:
+        """What tuning came to.
+
+        Raises:
+            FlantuneError: The file is damaged; it cannot be made again without tuning again.
+        """
+        mends = (
+            "put a copy back; or delete this file and repeat the command: the fold is then tuned again, from its last"
+            " checkpoint, or from the start where there is none"
+        )
+        return read_object(self.training, mends=mends, steps=int, cursor=int, counts=dict)
+
+    def read_mixture(self) -> dict[str, Any]:
+        """What the fold was tuned on.
+
+        Raises:
+            FlantuneError: The file is missing or damaged; the run's command writes it again.
+        """
+        lists = dict.fromkeys(("held_out", "train", "unseen", "measured_seen", "excluded"), list)
+        mends = "give the run's command again: it writes this file anew"
+        return read_object(self.mixture, mends=mends, draws=int, tree=dict, **lists)
+
     @property
     def model(self) -> Path:
         """The tuned model in Hugging Face form; of a model tuned by adapters that were not merged, these alone."""

@@ -7,10 +7,12 @@ is looked up by the sequences of its own that the index would hold.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -281,9 +283,16 @@ def read_record(folder: Path) -> TrainingRecord | None:
             fingerprint=str(raw["fingerprint"]),
             version=str(raw["version"]),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         hint = "tune the model again, or delete the file and answer for what it has seen yourself"
         raise SourceError(f"is no training record: {error!r}", where=str(path), hint=hint) from None
+
+
+# What reading a damaged archive of arrays may end in.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, OverflowError, EOFError, MemoryError, NotImplementedError),
+    *(BadZipFile, zlib.error, SyntaxError),
+)
 
 
 def read_index(folder: Path) -> RowIndex:
@@ -294,8 +303,9 @@ def read_index(folder: Path) -> RowIndex:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return RowIndex(hashes=arrays["hashes"], limit=int(arrays["limit"]))
-    except (OSError, ValueError, KeyError) as error:
-        raise SourceError(f"cannot be read: {error}", where=str(path), hint="tune the model again") from None
+    except _UNREADABLE as error:
+        hint = "put a copy of the file back, or tune the model again"
+        raise SourceError(f"cannot be read: {error}", where=str(path), hint=hint) from None
 
 
 def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxonomy: Taxonomy) -> Seen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from flantune.training_record import read_index, read_record
 PASSED_OVER = frozenset({"report.html", ".lock", "README.md"})
 
 
-def read_run_file(folder: Path) -> None:
+def read_run_file(folder: Path, damaged: Path | None = None) -> None:
     """A run file and all that stands beside it: taxonomy, grouping, filter; written down and read again."""
     file = load_run_file(folder / "run.toml")
     (folder / "again.toml").write_text(to_toml(file.config), encoding="utf-8")
@@ -38,7 +40,7 @@ def read_run_file(folder: Path) -> None:
         split_fold(file.config, tasks, fold)
 
 
-def read_tasks(folder: Path) -> None:
+def read_tasks(folder: Path, damaged: Path | None = None) -> None:
     """Every task file: rows adapted, each read back, each template filled in; a second time from the cache."""
     first: FlantuneError | None = None
     for path in sorted(folder.glob("*.toml")):
@@ -60,9 +62,12 @@ def _read_task(path: Path, cache: Path) -> None:
                     inputs_text(render(task, example, template, split="train"), Layout())
 
 
-def read_run(folder: Path) -> None:
-    """A run folder: joined, scored again, its page written, its store opened, its model's record read."""
-    steps = (_join, _rescore, _report, _seeds, _samples, _record)
+def read_run(folder: Path, damaged: Path | None = None) -> None:
+    """A run folder: joined, scored again, its page written, its store opened, its model's record read.
+
+    Of all these, what reads the damaged file; everything when none is named.
+    """
+    steps = [step for step, names in _STEPS.items() if damaged is None or names.search(damaged.as_posix())]
     first: FlantuneError | None = None
     for step in steps:
         try:
@@ -109,3 +114,13 @@ def _record(folder: Path) -> None:
     for path in sorted((folder / "run").rglob("model")):
         read_record(path)
         read_index(path)
+
+
+_STEPS: Mapping[Callable[[Path], None], re.Pattern[str]] = {
+    _join: re.compile(r"toml$|jsonl$|arrow|summary|seconds|run/config.json|run/data"),
+    _rescore: re.compile(r"parquet$|mixture|training.json|run/config.json|run/data.json"),
+    _report: re.compile(r"run/\w+.json|folds|parquet$|origins"),
+    _seeds: re.compile(r"results.json$|other.json$"),
+    _samples: re.compile(r"parquet$|origins|shard$"),
+    _record: re.compile(r"model/"),
+}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from flantune.errors import FlantuneError
-from tests.damage import readers, worlds
+from tests.damage import worlds
 from tests.damage.damages import damage
 
 MEMORY_BYTES = 6 * 2**30
@@ -31,22 +31,23 @@ def bounded_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def survives(make: Callable[[Path], None], read: Callable[[Path], None], folder: Path, number: int, kind: str) -> None:
+def survives(
+    make: Callable[[Path], None], read: Callable[[Path, Path | None], None], folder: Path, number: int, kind: str
+) -> None:
     """Damages one file of a world and reads it all; the world is made once and copied."""
     whole = folder / kind
     if not whole.exists():
         make(whole)
-        read(whole)
+        read(whole, None)
     draw = random.Random(f"{kind} {number}")
     spoiled = folder / f"{kind}-{number}"
     shutil.copytree(whole, spoiled, symlinks=True)
-    files = sorted(path for path in spoiled.rglob("*") if path.is_file() and path.name not in readers.PASSED_OVER)
-    path = draw.choice(files)
+    path = worlds.choose(spoiled, draw)
     how = damage(path, draw)
     try:
         with bounded_memory(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            read(spoiled)
+            read(spoiled, path)
     except FlantuneError as error:
         assert error.message.strip(), "an error without a message"
     except BaseException as error:

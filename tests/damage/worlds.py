@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -111,6 +112,15 @@ inverted = true
 """
 
 
+def choose(folder: Path, draw: random.Random) -> Path:
+    """A file of a world; of many that are called the same, such as stores of rows, no more often than of one."""
+    named: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in readers.PASSED_OVER:
+            named.setdefault(path.name, []).append(path)
+    return draw.choice(named[draw.choice(sorted(named))])
+
+
 def make_run_file(folder: Path) -> None:
     folder.mkdir(parents=True)
     write_small_world(folder, rows=8)
@@ -187,7 +197,7 @@ def _bytes(raw: Callable[[], bytes]) -> Callable[[Path], None]:
     return write
 
 
-WORLDS: Mapping[str, tuple[Callable[[Path], None], Callable[[Path], None], int]] = {
+WORLDS: Mapping[str, tuple[Callable[[Path], None], Callable[[Path, Path | None], None], int]] = {
     "run file": (make_run_file, readers.read_run_file, 600),
     "jsonl": (_tasks(".jsonl", _bytes(_json_lines)), readers.read_tasks, 200),
     "json": (_tasks(".json", _bytes(lambda: json.dumps({"rows": ROWS}).encode())), readers.read_tasks, 150),

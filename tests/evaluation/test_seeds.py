@@ -91,7 +91,7 @@ def test_runs_that_do_not_differ_at_all_keep_their_rows_error():
     ("change", "message"),
     [
         ({}, "same seed"),
-        ({"seed": 9, "normalization": "token"}, "normalization differs"),
+        ({"seed": 9, "normalization": "token"}, "normalization is 'sum' in some and 'token' in others"),
         ({"seed": 9, "schema": 1}, "older version"),
     ],
 )

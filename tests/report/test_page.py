@@ -198,15 +198,31 @@ def test_every_minus_of_the_verdict_is_one():
     assert verdict_sentence(verdict) == told.replace("(-2.8", "(−2.8").replace(" -19.9", " −19.9")
 
 
-def test_empty_folder_says_what_is_missing(tmp_path):
+def test_a_run_that_has_just_begun_says_what_is_missing(tmp_path):
+    (tmp_path / "config.json").write_text('{"values": {}, "origins": {}}')
     text = words(write_report(tmp_path).read_text(encoding="utf-8"))
     assert "This run has no verdict" in text
     assert "There is no results.json" in text
     assert "No fold has been mixed yet." in text
     assert "No samples of both models" in text
     assert "There is no data.json" in text
-    assert "There is no config.json" in text
     assert "There is no manifest.json yet" in text
+
+
+@pytest.mark.parametrize("holds", ["", "notes.txt", "config.json", "results.json", "data.json"])
+def test_no_page_is_written_into_a_folder_that_is_no_run(tmp_path, holds):
+    if holds:
+        (tmp_path / holds).write_text("{}")
+    with pytest.raises(SourceError, match="is no run folder"):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_no_page_of_a_run_is_written_over_an_evaluations_page(tmp_path):
+    (tmp_path / "results.json").write_text('{"kind": "evaluation", "tasks": []}')
+    with pytest.raises(SourceError, match="expected a run folder") as caught:
+        write_report(tmp_path)
+    assert "flantune evaluate" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["results.json", "manifest.json", "data.json", "config.json"])

@@ -412,7 +412,7 @@ class TestStore:
 
     def test_a_broken_store_says_what_to_do(self, store: ExampleStore) -> None:
         store.path.write_bytes(b"no arrow file")
-        with pytest.raises(SourceError, match="remove the file and run again"):
+        with pytest.raises(SourceError, match="adapted examples are damaged"):
             ExampleStore(store.path, 0, 1)[0]
 
     def test_memory_does_not_grow_with_rows(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
@@ -461,13 +461,28 @@ class TestDisk:
             prepared(replace(moods(), adapter=adapt, adapter_fingerprint="x"), cache)
         assert files_below(cache) == []
 
-    def test_a_folder_without_its_summary_is_no_store(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
+    @pytest.mark.parametrize("name", ["summary.json", "examples.arrow", "skipped.arrow", "examples.arrow.sums"])
+    @pytest.mark.parametrize("damage", ["flipped", "short", "gone", "empty", "folder"])
+    def test_a_damaged_store_is_made_again_and_said(
+        self, moods: Moods, write_rows: WriteRows, cache: Path, name: str, damage: str
+    ) -> None:
         write_rows(mood_rows(10))
-        prepared(moods(), cache)
-        (summary,) = cache.rglob("summary.json")
-        summary.write_text("{")
-        with pytest.raises(SourceError, match="remove its folder and run again"):
-            prepared(moods(), cache)
+        before = list(prepared(moods(), cache).stores["train"])
+        (path,) = cache.rglob(name)
+        raw = path.read_bytes()
+        middle = len(raw) // 2
+        path.unlink()
+        if damage == "folder":
+            path.mkdir()
+        elif damage != "gone":
+            flipped = raw[:middle] + bytes([raw[middle] ^ 4]) + raw[middle + 1 :]
+            path.write_bytes({"flipped": flipped, "short": raw[:middle], "empty": b""}[damage])
+        told: list[str] = []
+        assert list(prepare.prepare_task(moods(), cache=cache, note=told.append).stores["train"]) == before
+        if damage != "gone":
+            assert len(told) == 1
+            assert "task moods were damaged" in told[0]
+            assert name in told[0]
 
     def test_two_writers_at_once_agree(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
         write_rows(mood_rows(2000))

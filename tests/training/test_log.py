@@ -59,7 +59,7 @@ def test_a_task_may_be_named_by_any_signs(tmp_path):
     log.write(first.line(step=1, cursor=10, seconds=2.0))
     log.write(line(2))
     log.close()
-    assert [entry["step"] for entry in read_metrics(tmp_path / "metrics.jsonl", up_to=2)] == [1, 2]
+    assert [entry["step"] for entry in read_metrics(tmp_path / "metrics.jsonl", up_to=2)[0]] == [1, 2]
 
 
 def test_a_run_that_starts_afresh_forgets_the_lines_no_checkpoint_vouches_for(tmp_path):
@@ -107,7 +107,7 @@ def test_without_tensorboard_nothing_is_missed(tmp_path, monkeypatch):
     log.write(line(1))
     log.flush()
     log.close()
-    assert [found["step"] for found in read_metrics(tmp_path / "metrics.jsonl", up_to=9)] == [1]
+    assert [found["step"] for found in read_metrics(tmp_path / "metrics.jsonl", up_to=9)[0]] == [1]
     assert not (tmp_path / "tensorboard").exists()
 
 

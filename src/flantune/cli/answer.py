@@ -37,12 +37,13 @@ def command(prompts: Path, models: tuple[str, ...], out: Path, **chosen: object)
     A MODEL is a folder or hub id, or NAME=PATH. Repeat the command to go on where it stopped, or with another model
     to add its answers. Then rate them blind: `flantune judge FILE`.
     """
-    from flantune.cli.console import Console
+    from flantune.cli.console import starting
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
+    console = starting()
     from flantune.answering import answer_with_models
 
-    answer_with_models(prompts, models, out=out, options=chosen, reporter=Console())
+    answer_with_models(prompts, models, out=out, options=chosen, reporter=console)
     click.echo(str(out))
     click.echo(f"next: flantune judge {out}", err=True)

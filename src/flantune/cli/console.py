@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
+import unicodedata
+
+_BAR = 24
+_NARROW_BAR = 8
+# What stands around bar and text: two blanks, the bar, a blank, "100%", two blanks.
+_AROUND = 9
 
 
 class Console:
@@ -26,15 +34,14 @@ class Console:
         self._print(f"  note: {message}")
 
     def step(self, done: float, total: float, text: str) -> None:
-        """Redraws the bar on a terminal; elsewhere prints a line every ten seconds."""
+        """Redraws the bar on a terminal, in one line of it; elsewhere prints a line every ten seconds."""
         if text == self._last_text and done >= total:
             return
         self._last_text = text
         if self._is_terminal:
-            share = done / total if total else 1.0
-            filled = int(share * 24)
-            bar = "━" * filled + "╌" * (24 - filled)
-            sys.stderr.write(f"\r\x1b[2K  {bar} {share:4.0%}  {text}")
+            share = min(done / total, 1.0) if total else 1.0
+            # The last column stays free: many terminals wrap when it is filled.
+            sys.stderr.write(f"\r\x1b[2K{bar_line(share, text, width=shutil.get_terminal_size().columns - 1)}")
             sys.stderr.flush()
             self._has_bar = True
             if done >= total:
@@ -52,3 +59,55 @@ class Console:
         if self._has_bar:
             sys.stderr.write("\n")
             self._has_bar = False
+
+
+def starting() -> Console:
+    """A console that has said that the program begins: what it imports takes some seconds, more where disks are slow.
+
+    Of several processes under ``torchrun`` the first one speaks.
+    """
+    console = Console()
+    if os.environ.get("RANK", "0") == "0":
+        console.stage("load PyTorch and transformers")
+    return console
+
+
+def bar_line(share: float, text: str, *, width: int) -> str:
+    """A bar, its share and what it is about, in one line that is never wider than a terminal.
+
+    >>> bar_line(0.5, "step 7/9, loss 1.500, 1,234 tokens/s, 2 s left", width=50)
+    '  ━━━━╌╌╌╌  50%  step 7/9, loss 1.500, 2 s left'
+    """
+    room = width - _AROUND
+    bar = _BAR if columns(text) + _BAR <= room else _NARROW_BAR
+    if room - bar < _NARROW_BAR:  # a terminal of a few columns
+        return fitted(f"{share:4.0%}  {text}", width)
+    filled = int(share * bar)
+    return f"  {'━' * filled}{'╌' * (bar - filled)} {share:4.0%}  {fitted(text, room - bar)}"
+
+
+def fitted(text: str, width: int) -> str:
+    """A text in so many columns: of its parts, with commas between, the first and the last are kept longest.
+
+    >>> fitted("step 7/9, loss 1.500, 1,234 tokens/s, 2 s left", 30), fitted("a-very-long-name", 8)
+    ('step 7/9, 2 s left', 'a-very-…')
+    """
+    text = "".join(character if character.isprintable() else "�" for character in text)
+    parts = text.split(", ")
+    while len(parts) > 2 and columns(", ".join(parts)) > width:
+        del parts[-2]
+    text = ", ".join(parts)
+    if columns(text) <= width:
+        return text
+    while text and columns(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…" if width > 0 else ""
+
+
+def columns(text: str) -> int:
+    """Columns that a text takes on a terminal: wide characters take two, combining ones none.
+
+    >>> columns("abc"), columns("推論"), columns("e\u0301")
+    (3, 4, 1)
+    """
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

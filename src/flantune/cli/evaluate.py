@@ -100,7 +100,9 @@ def command(
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
-    from flantune.cli.console import Console
+    from flantune.cli.console import starting
+
+    console = starting()
     from flantune.config import DataSettings, PromptSettings
     from flantune.evaluating import evaluate_models, folder_for
     from flantune.evaluation_request import EvaluationRequest
@@ -128,7 +130,7 @@ def command(
         prompts=prompts,
         **chosen,
     )
-    results = evaluate_models(request, reporter=Console())
+    results = evaluate_models(request, reporter=console)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         # torchrun takes any other exit code for a crash; one process speaks for all.
         if os.environ.get("RANK", "0") == "0":

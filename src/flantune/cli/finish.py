@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:
     """Runs, then prints the verdict, the files and one next step (or JSON alone)."""
     quiet_libraries()
-    from flantune.cli.console import Console
+    from flantune.cli.console import starting
+
+    console = starting()
     from flantune.pipeline import run
 
-    finished = run(file, out=out, reporter=Console())
+    finished = run(file, out=out, reporter=console)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and os.environ.get("RANK", "0") != "0":
         return finished
     if as_json:

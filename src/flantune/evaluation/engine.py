@@ -222,7 +222,8 @@ class PromptScorer:
 
         owner = _owners(groups)
         fresh: dict[str, Known] = {}
-        done = 0
+        answered = set(known)
+        report(_answered(groups, answered))  # what the store had
         with scoring_mode(self.lm):
             for number, requests, scores in run_batches(self.lm, groups, work):
                 batch = {}
@@ -230,11 +231,11 @@ class PromptScorer:
                     _check_finite(groups[number], request, value)
                     if owner[request.key] == number and request.key not in known:
                         batch[request.key] = value
-                    done += len(request.prompts)
+                    answered.add(request.key)
                 fresh |= batch
                 if self._store is not None:
                     self._store.add({key: [list(value.sums), list(value.greedy)] for key, value in batch.items()})
-                report(done)
+                report(_answered(groups, answered))
         return fresh
 
 
@@ -305,6 +306,15 @@ def _waves(prompts: Sequence[Prompt], size: int) -> Iterator[list[Sequence[Promp
 def _first_of(found: Sequence[dict[str, Known]]) -> dict[str, Known]:
     """All that was found; of what several found, the first one's."""
     return {key: value for one in reversed(found) for key, value in one.items()}
+
+
+def _answered(groups: Sequence[Group], keys: set[str]) -> int:
+    """Prompts all of whose requests are among the keys; one that does not fit has none."""
+    return sum(
+        parts is None or all(group.requests[part.request].key in keys for part in parts)
+        for group in groups
+        for parts in group.parts
+    )
 
 
 def _owners(groups: Sequence[Group]) -> dict[str, int]:

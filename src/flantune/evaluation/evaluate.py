@@ -202,6 +202,9 @@ def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -
     started = time.perf_counter()
     name, world = prepared.task.name, session.world
     path = samples_path(folder, name)
+    if session.progress is not None:  # naming all prompts by content takes a while, too
+        total = count_questions(prepared, session.protocol)
+        session.progress(Progress(task=name, done=0, total=total, seconds=0.0))
     fingerprint = _fingerprint(session, prepared)
     found = world.gather(read_origin(path) if world.is_first else None)[0]
     if found is not None and found.fingerprint == fingerprint:

@@ -91,10 +91,15 @@ def over_seeds(results: Sequence[Mapping[str, Any]]) -> SeedSummary:
     Raises:
         EvaluationError: Fewer than two runs, two with the same seed, or runs scored in different ways.
     """
-    if any(one.get("kind") == "evaluation" for one in results):
-        return _over_evaluations(results)
-    _check(results)
-    return _summary(results, _LEVELS, seeds=tuple(int(one["seed"]) for one in results))
+    try:
+        if any(one.get("kind") == "evaluation" for one in results):
+            return _over_evaluations(results)
+        _check(results)
+        return _summary(results, _LEVELS, seeds=tuple(int(one["seed"]) for one in results))
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        hint = "write them again: `flantune rescore RUN`, or the evaluation's own command"
+        what = f"some results are not what flantune writes: {type(error).__name__} {error}"
+        raise EvaluationError(what, where=_WHERE, hint=hint) from None
 
 
 def _over_evaluations(results: Sequence[Mapping[str, Any]]) -> SeedSummary:
@@ -257,6 +262,12 @@ def _check_evaluations(results: Sequence[Mapping[str, Any]], models: Sequence[tu
             raise EvaluationError(f"the evaluations are not alike: {key} differs", where=_WHERE, hint=hint)
 
 
+def _several(values: Sequence[object]) -> str:
+    """The values that differ, in words; empty when all are the same."""
+    found = dict.fromkeys(map(repr, values))
+    return " in some and ".join(found) + " in others" if len(found) > 1 else ""
+
+
 def _check(results: Sequence[Mapping[str, Any]]) -> None:
     where = _WHERE
     if len(results) < 2:
@@ -268,7 +279,13 @@ def _check(results: Sequence[Mapping[str, Any]]) -> None:
     if len(set(seeds)) < len(seeds):
         hint = "give every run its own seed"
         raise EvaluationError(f"two runs have the same seed: {', '.join(map(str, seeds))}", where=where, hint=hint)
-    for key in ("protocol", "answer_parsing", "normalization", "confidence"):
-        if not _is_one(repr(one[key]) for one in results):
-            hint = "score them alike with `flantune rescore RUN`"
-            raise EvaluationError(f"the runs were not scored alike: {key} differs", where=where, hint=hint)
+    for key in ("normalization", "confidence", "answer_parsing"):
+        if found := _several([one[key] for one in results]):
+            how = f" --{key} {results[0][key]}" if key != "answer_parsing" else ""
+            hint = f"score them alike with `flantune rescore RUN{how}`"
+            raise EvaluationError(f"the runs were not scored alike: {key} is {found}", where=where, hint=hint)
+    choices = {key: key for one in results for key in one["protocol"] if key != "fingerprint"}
+    for key in choices:
+        if found := _several([one["protocol"].get(key) for one in results]):
+            hint = "measure them with the same run file"
+            raise EvaluationError(f"the runs were not asked alike: protocol.{key} is {found}", where=where, hint=hint)

@@ -116,6 +116,8 @@ def write_answers(
     scope = _scope(lm, decoding, until, fingerprint) if store is not None else ""
     keys = {(at, n): content_key(f"{scope} {n}", ids) for at, ids in inputs for n in range(samples)}
     found = _stored(store, keys)
+    if progress is not None and found:
+        progress(len(found), len(keys))
     missing = [(at, ids) for at, ids in inputs if any((at, n) not in found for n in range(samples))]
     shelf = _Shelf(store)
     for one in writer(lm, [ids for _, ids in missing], decoding, samples=samples, batch_tokens=batch_tokens):

@@ -19,6 +19,7 @@ __all__ = [
     "Fold",
     "HoldoutSplit",
     "Taxonomy",
+    "check_folds",
     "check_task_names",
     "check_unseen",
     "folds_of",
@@ -226,13 +227,20 @@ def check_task_names(tasks: Sequence[Task], names: Sequence[str]) -> None:
         raise ConfigError("\n".join(unknown), where="holdout.task_folds", hint=hint)
 
 
-def check_clusters(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy) -> None:
-    """Make sure that the clusters of a fold are there.
+def check_folds(tasks: Sequence[Task], folds: Sequence[Sequence[str]], *, taxonomy: Taxonomy) -> None:
+    """Make sure that the clusters of all folds are there, and that no two folds hold out the same under other names.
 
     Raises:
-        ConfigError: One is not, or none is named.
+        ConfigError: A cluster is not there, or a fold is there twice, so that the mean would count it twice.
     """
-    _known_clusters(tasks, clusters, taxonomy)
+    seen: dict[frozenset[str], Sequence[str]] = {}
+    for fold in folds:
+        held = frozenset(_known_clusters(tasks, fold, taxonomy))
+        if held in seen or len(held) < len(fold):
+            other = f" and {list(seen[held])}" if held in seen else ""
+            message = f"{list(fold)}{other} name the same clusters" + ("" if other else " twice")
+            raise ConfigError(message, where="holdout.folds", hint="take one of them out: a mean would count it twice")
+        seen[held] = fold
 
 
 def _broken(train: Iterable[Task], unseen: Iterable[Task], taxonomy: Taxonomy) -> tuple[str, ...]:

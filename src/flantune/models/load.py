@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from transformers.utils import logging
 
 from flantune.errors import ModelError
-from flantune.files import open_as_usual
+from flantune.files import disk_explained, open_as_usual
 from flantune.models.adapters import (
     LowRank,
     VirtualTokens,
@@ -28,7 +28,7 @@ from flantune.models.adapters import (
 from flantune.models.causality import check_causal
 from flantune.models.gguf import is_gguf, location, plain_copy
 from flantune.models.places import base_of, require_path
-from flantune.models.weights import FIND, UNREADABLE, check_numbers, check_whole
+from flantune.models.weights import UNREADABLE, check_numbers, check_whole, where_to_look
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -135,7 +135,8 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
             **location(settings.path), revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
     except Exception as error:  # the library of tokenizers raises nothing narrower
-        raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=FIND) from error
+        hint = where_to_look(settings.path)
+        raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=hint) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
             "the tokenizer has no end-of-sequence token, so a target could not end",
@@ -177,6 +178,7 @@ def stop_at(lm: LanguageModel, token: int) -> None:
         config.eos_token_id = (known[0] if len(known) == 1 else known) if token in known else [*known, token]
 
 
+@disk_explained()
 def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
     """Writes a folder in Hugging Face form that any program with transformers can load, flantune or not.
 
@@ -229,7 +231,9 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
         )
     except UNREADABLE as error:
         hint = (
-            "set model.trust_remote_code = true if you trust its authors" if "trust_remote_code" in str(error) else FIND
+            "set model.trust_remote_code = true if you trust its authors"
+            if "trust_remote_code" in str(error)
+            else where_to_look(settings.path)
         )
         raise ModelError(f"cannot load the model: {first_line(error)}", where=settings.path, hint=hint) from error
     return config
@@ -261,7 +265,9 @@ def _from_pretrained(
         check_whole(settings.path, error)
         pickled = "safetensors" in str(error)
         raise ModelError(
-            f"cannot load the weights: {first_line(error)}", where=settings.path, hint=_CONVERT if pickled else FIND
+            f"cannot load the weights: {first_line(error)}",
+            where=settings.path,
+            hint=_CONVERT if pickled else where_to_look(settings.path),
         ) from error
     if missing := sorted(info["missing_keys"]):
         raise ModelError(

@@ -22,7 +22,18 @@ UNREADABLE = (
 )  # fmt: skip
 """What the libraries raise for folders and files that are not what they should be."""
 
-FIND = "check model.path; a hub id needs the network or a filled Hugging Face cache"
+_FIND = "check model.path; a hub id needs the network or a filled Hugging Face cache"
+_IN_FOLDER = "look into the folder: config.json, *.safetensors and the tokenizer's files have to be those of one model"
+_IN_FILE = "fetch the file again; its sha256 tells whether it came through whole"
+
+
+def where_to_look(path: str) -> str:
+    """What to do about a model that cannot be loaded; of a folder on this machine the hub knows nothing.
+
+    >>> where_to_look("org/model")
+    'check model.path; a hub id needs the network or a filled Hugging Face cache'
+    """
+    return _IN_FOLDER if Path(path).is_dir() else _IN_FILE if Path(path).is_file() else _FIND
 
 
 def damaged_file(folder: str) -> Path | None:

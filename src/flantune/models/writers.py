@@ -174,7 +174,7 @@ class SlotWriter:
         return ended
 
     def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[Finish | None]:
-        return add_tokens(logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
+        return add_tokens(self.lm, logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
 
 
 class StepWriter:
@@ -251,7 +251,7 @@ class StepWriter:
         at_work = [at for at, row in enumerate(self._rows) if row is not None]
         rows = [row for row in self._rows if row is not None]
         logits = logits if len(rows) == len(logits) else logits[at_work]
-        ends = add_tokens(logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
+        ends = add_tokens(self.lm, logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
         for at, end in zip(at_work, ends, strict=True):
             self._rows[at] = None if end is not None else self._rows[at]
         if not any(self._rows):
@@ -267,7 +267,13 @@ class StepWriter:
 
 
 def add_tokens(
-    logits: Tensor, rows: Sequence[Row], decoding: Decoding, *, end_tokens: Collection[int], trace: Trace | None
+    lm: LanguageModel,
+    logits: Tensor,
+    rows: Sequence[Row],
+    decoding: Decoding,
+    *,
+    end_tokens: Collection[int],
+    trace: Trace | None,
 ) -> list[Finish | None]:
     """Chooses the next token of each row; why each row ends, or None."""
     if trace is not None:

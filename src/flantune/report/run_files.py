@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flantune import files
 from flantune.errors import SourceError
 from flantune.report.results import Results, parse_results
 from flantune.report.untrusted_json import Json, mapping
@@ -55,6 +56,7 @@ def read_run(folder: Path) -> RunFiles:
         raise SourceError("no such run folder", where=str(folder), hint="give the folder that `flantune run` wrote")
     folder = folder.resolve()
     results, config = read_json(folder / "results.json"), read_json(folder / "config.json")
+    _check_is_run(folder, results, config)
     return RunFiles(
         folder=folder,
         results=None if results is None else parse_results(results),
@@ -66,6 +68,26 @@ def read_run(folder: Path) -> RunFiles:
         folds=tuple(_fold(path) for path in sorted((folder / "folds").glob("*")) if path.is_dir()),
         base_samples=folder / "base" / "samples",
     )
+
+
+def _check_is_run(folder: Path, results: Json | None, config: Json | None) -> None:
+    """Makes sure that a page is only ever written into the folder of a run.
+
+    Raises:
+        SourceError: The folder is something else.
+    """
+    if results is not None and results.get("kind") == "evaluation":
+        hint = "repeat `flantune evaluate` with the same --out: it writes the page again"
+        raise SourceError("holds an evaluation; expected a run folder", where=str(folder), hint=hint)
+    is_run = (config is not None and "values" in config) or (results is not None and "tasks" in results)
+    if not is_run:
+        there = sorted(path.name for path in folder.iterdir())[:5]
+        held = f"it holds {', '.join(there)}" if there else "it is empty"
+        raise SourceError(
+            f"is no run folder: config.json and results.json of a run are not there; {held}",
+            where=str(folder),
+            hint="give the folder that `flantune run` wrote, such as runs/run",
+        )
 
 
 def _fold(path: Path) -> FoldFiles:
@@ -86,10 +108,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SourceError(f"not valid JSON: {error}", where=str(path), hint=_REPEAT) from error
+    value = files.read_json(path, mends=_REPEAT, error=SourceError)
     if not isinstance(value, dict):
         raise SourceError(f"expected a JSON object, got {type(value).__name__}", where=str(path), hint=_REPEAT)
     return value
@@ -105,18 +124,19 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.is_file():
         return
-    broken: tuple[int, ValueError] | None = None
-    with path.open(encoding="utf-8") as lines:
+    broken: tuple[int, Exception] | None = None
+    # What is not UTF-8 is not JSON either, but has a line.
+    with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             if broken is not None:
                 raise SourceError(
-                    f"not valid JSON: {broken[1]}", where=f"{path}:{broken[0]}", hint=_REPEAT
+                    f"not valid JSON: {broken[1]}", where=f"{path}:{broken[0]}", hint=_DELETE_LINE
                 ) from broken[1]
             if not line.strip():
                 continue
             try:
                 value = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 broken = (number, error)
                 continue
             if isinstance(value, dict):
@@ -124,3 +144,5 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 _REPEAT = "give the same run command again: it goes on where it stopped and writes the file anew"
+
+_DELETE_LINE = "delete this line: the curves then lack what it held, and nothing else does"

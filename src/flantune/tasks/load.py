@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
-from flantune.files import near_file
+from flantune.files import is_folder, near_file, read_text
 from flantune.tasks.sources import HubSource, matching_files
 from flantune.tasks.taskfile import load_task_file
+from flantune.tasks.taskfile_sections import MOST_NAME
 from flantune.tasks.user_code import describe_exception, fingerprint_of, load_module_file
 from flantune.types import Task
 
@@ -91,7 +92,7 @@ def _task_files(patterns: Iterable[str], root: Path) -> list[Path]:
 
 
 def _no_such_file(path: Path) -> FlantuneError:
-    if path.is_dir():
+    if is_folder(path):
         return TaskError("is a folder", where=str(path), hint=f'name its files: "{path.name}/*.toml"')
     return TaskError("no such task file", where=str(path), hint=near_file(path))
 
@@ -115,14 +116,14 @@ def _load_python(path: Path) -> list[Task]:
         raise
     except Exception as error:
         raise TaskError(f"tasks() fails: {describe_exception(error)}", where=str(path)) from error
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, error=TaskError, what="Python file")
     return [_checked(task, path, text) for task in tasks]
 
 
 def _checked(task: object, path: Path, text: str) -> Task:
     if not isinstance(task, Task):
         raise TaskError(f"tasks() gave {type(task).__name__}; expected Task", where=str(path))
-    if not _NAME.fullmatch(task.name):
+    if not _NAME.fullmatch(task.name) or len(task.name) > MOST_NAME:
         raise TaskError(f'"{task.name}" is no name; use letters, digits and _ . + -', where=str(path))
     if not task.templates or not task.splits or not task.clusters:
         raise TaskError(f"{task.name}: needs clusters, splits and templates", where=str(path))
@@ -141,11 +142,15 @@ def _on_mirror(task: Task, mirror: Path | None) -> Task:
 def _check_unique(tasks: Iterable[Task]) -> None:
     seen: dict[str, Task] = {}
     for task in tasks:
-        other = seen.setdefault(task.name, task)
+        # Files are named after tasks, and on some disks "RTE" and "rte" are one file.
+        other = seen.setdefault(task.name.casefold(), task)
         if other is not task:
-            raise TaskError(
-                f'two tasks are named "{task.name}": {other.origin} and {task.origin}', hint="rename one of them"
+            what = (
+                f'two tasks are named "{task.name}"'
+                if other.name == task.name
+                else f'the tasks "{other.name}" and "{task.name}" differ in capital letters only'
             )
+            raise TaskError(f"{what}: {other.origin} and {task.origin}", hint="rename one of them")
 
 
 def _select(tasks: Sequence[Task], settings: DataSettings) -> tuple[Task, ...]:

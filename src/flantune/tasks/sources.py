@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import SourceError, did_you_mean
-from flantune.files import near_file
+from flantune.files import check_regular, is_file, is_folder, near_file
 from flantune.tasks.formats import FileFormat, read_aligned, read_rows
 
 if TYPE_CHECKING:
@@ -125,6 +125,10 @@ class FileSource:
         found = matching_files(path)
         if found:
             return found
+        if is_folder(path):
+            raise MissingDataError(
+                "is a folder; expected a file", where=str(path), hint=f'name the files in it: "{pattern}/*.jsonl"'
+            )
         hint = near_file(path) or "paths are relative to the task file"
         raise MissingDataError("no such file", where=str(path), hint=hint)
 
@@ -216,6 +220,12 @@ class HubSource:
             return None
         folder = self._folder()
         splits = mirrored_splits(folder)
+        if not splits and not is_folder(self.mirror):
+            hint = (
+                "set data.mirror to a folder that mirrors the hub, or leave it out to read from the hub; "
+                f"{self._fetch_hint}"
+            )
+            raise MissingDataError("the folder of the mirror is not there", where=str(self.mirror), hint=hint)
         if not splits:
             raise MissingDataError(f"the mirror has no {self._name}", where=str(folder), hint=self._fetch_hint)
         if split not in splits:
@@ -266,10 +276,13 @@ class HubSource:
 
 def matching_files(path: Path) -> list[Path]:
     """The file itself, or those that match it as a glob, in order of their names."""
-    if path.is_file():  # first: a file's own name may hold brackets
+    if is_file(path):  # first: a file's own name may hold brackets
         return [path]
-    names = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    return sorted(found for found in map(Path, names) if found.is_file())
+    try:
+        names = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    except (OSError, ValueError, re.error, RecursionError):
+        return []
+    return sorted(found for found in map(Path, names) if is_file(found))
 
 
 def hub_reference(source: HubSource) -> str:
@@ -313,8 +326,9 @@ def _complete(split: str, paths: Sequence[Path]) -> tuple[Path, ...]:
 def read_record(folder: Path) -> dict[str, Any]:
     """What ``flantune fetch`` noted about a folder of a mirror; empty when it noted nothing."""
     try:
+        check_regular(folder / RECORD_NAME)
         record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 
@@ -323,7 +337,11 @@ def split_record(folder: Path, split: str) -> dict[str, Any]:
     """What was noted about one split; empty when nothing was."""
     splits = read_record(folder).get("splits")
     note = splits.get(split) if isinstance(splits, dict) else None
-    return {"rows": 0, "is_whole": True, "revision": None, "commit": None, **note} if isinstance(note, dict) else {}
+    if not isinstance(note, dict):
+        return {}
+    kinds = {"rows": int, "is_whole": bool, "revision": str, "commit": str}
+    known = {key: note[key] for key, kind in kinds.items() if isinstance(note.get(key), kind)}
+    return {"rows": 0, "is_whole": True, "revision": None, "commit": None, **known}
 
 
 def matches_revision(note: Mapping[str, Any], revision: str | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,14 +23,21 @@ _CURVES = ("loss", "learning_rate", "grad_norm", "fill", "tokens_per_s", "pipeli
 class MetricsLog:
     """Appends to ``metrics.jsonl`` and, where TensorBoard is installed, to ``tensorboard/``."""
 
-    def __init__(self, folder: Path, *, after: int) -> None:
+    def __init__(self, folder: Path, *, after: int, note: Callable[[str], None] = lambda _: None) -> None:
         """Joins the log of a run that goes on after a step: what a killed process wrote beyond it is taken back.
+
+        Args:
+            folder: Where the log lies.
+            after: The last step that is kept.
+            note: Told when damaged lines are left out.
 
         Raises:
             TrainingError: The folder cannot be written.
         """
         self._path = folder / "metrics.jsonl"
-        lines = read_metrics(self._path, up_to=after)
+        lines, broken = read_metrics(self._path, up_to=after)
+        if broken:
+            note(f"{self._path}: lines left out since they are damaged: {broken:,}")
         write_text(self._path, "".join(_encode(line) for line in lines))
         self._file = self._path.open("a", encoding="utf-8", newline="\n")
         self._board = _open_board(folder / "tensorboard", lines)
@@ -68,20 +75,37 @@ class MetricsLog:
                 self._board.close()
 
 
-def read_metrics(path: Path, *, up_to: int) -> list[dict[str, Any]]:
-    """The whole lines of a metrics file with steps up to one; a line torn by a kill ends the reading."""
-    if not path.exists():
-        return []
-    lines = []
+def read_metrics(path: Path, *, up_to: int) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines of a metrics file with steps up to one, and how many others were damaged.
+
+    A last line that was torn by a kill is not counted: its step is taken again.
+    """
+    if not path.is_file():
+        return [], 0
+    lines: list[dict[str, Any]] = []
+    broken = torn = 0
     # Not splitlines: a task's name may hold what Unicode takes for the end of a line, and JSON does not.
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            line = json.loads(text)
-        except ValueError:
-            break
-        if line["step"] <= up_to:
+        if not text:
+            continue
+        line = _parsed(text)
+        broken, torn = broken + torn, int(line is None)
+        if line is not None and line["step"] <= up_to:
             lines.append(line)
-    return lines
+    return lines, broken
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """A line with all that is drawn of it; None for a damaged one."""
+    try:
+        line = json.loads(text)
+        curves = [line[name] for name in _CURVES]
+        losses = [found["loss"] for key in ("tasks", "clusters") for found in line.get(key, {}).values()]
+        numbers = [*curves, *losses, *line.get("measured", {}).values(), line["step"]]
+        is_whole = isinstance(line["step"], int) and all(isinstance(one, int | float | None) for one in numbers)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return line if is_whole else None
 
 
 def _encode(line: dict[str, Any]) -> str:

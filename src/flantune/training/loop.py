@@ -194,7 +194,9 @@ def _tune(tuning: _Tuning, batches: BatchStream, folder: Path) -> TuningState:
     with ExitStack() as stack:
         log = None
         if processes.is_first:
-            log = stack.enter_context(closing(MetricsLog(folder, after=state.step if state else 0)))
+            log = stack.enter_context(
+                closing(MetricsLog(folder, after=state.step if state else 0, note=tuning.checkpoints.note))
+            )
         stack.enter_context(repeatable(tuning.lm.device))
         recomputes = settings.activation_checkpointing
         stack.enter_context(dropout(tuning.lm.model, settings.dropout, recomputes=recomputes))
