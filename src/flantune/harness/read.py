@@ -18,7 +18,8 @@ from flantune.harness.docs import (
     target_of,
     text_of,
 )
-from flantune.harness.metric_list import grader_of, said_of
+from flantune.harness.filters import read_filters
+from flantune.harness.metric_list import choose_metrics, grader_of, said_of
 from flantune.harness.rows import TaskRows
 from flantune.harness.shots import ExemplarDraw, shots_of
 from flantune.harness.task_code import Limits, files_of
@@ -85,8 +86,7 @@ def _with_common_headlines(parts: Sequence[HarnessPart]) -> Iterator[HarnessPart
 
 def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
     shots = shots_of(task, data)
-    if task.code is not None:
-        task.code.begin(task.functions(shots=shots))
+    check_task(task, shots=shots)
     source = TaskRows(task, data)
     # Exemplars first, as in the harness: functions that draw at random draw in its order.
     draw = ExemplarDraw(source, shots=shots, is_same=partial(_is_same, task))
@@ -118,6 +118,21 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
         code=files_of(task.functions(shots=shots)) if task.code is not None else {},
     )
     return HarnessPart(task=task, part=part, rows=tuple(asked), total=len(rows))
+
+
+def check_task(task: HarnessTask, *, shots: int) -> None:
+    """What stands in the way of asking a task, as far as it shows before its rows are read.
+
+    Raises:
+        MissingModuleError: Its functions import what is not installed.
+        TaskError: They cannot be loaded, or none of its metrics or filters is computed.
+    """
+    if task.code is not None:
+        task.code.begin(task.functions(shots=shots))
+    is_choice = task.values.get("output_type", "generate_until") == "multiple_choice"
+    choose_metrics(task, is_choice=is_choice)
+    if not is_choice:
+        read_filters(task.values.get("filter_list"), where=str(task.path), code=task.code)
 
 
 def _prepare(task: HarnessTask, rows: Sequence[Row]) -> None:

@@ -194,7 +194,7 @@ class TaskCode:
 
 def _install(module: str) -> str:
     if module.split(".")[0] == "lm_eval":
-        return "install lm_eval into flantune's environment, or name the file in a whole checkout of its repository"
+        return "it is written for lm-evaluation-harness: install lm_eval into flantune's environment"
     if module == "datasets":
         return "in flantune's folder: pip install -e '.[hub]'"
     return f"install what gives {module.split('.')[0]} into flantune's environment"
@@ -236,7 +236,8 @@ class _Process:
         atexit.register(self.close)
         self.held = self.ask(
             {
-                "paths": _import_paths(Path(folder)),
+                "folder": folder,
+                "collection": _collection(Path(folder)),
                 "cpu_s": limits.cpu_s,
                 "memory_bytes": limits.memory_bytes,
                 "file_bytes": limits.file_bytes,
@@ -333,14 +334,10 @@ def _environment(own: Path) -> dict[str, str]:
     }
 
 
-def _import_paths(folder: Path) -> list[str]:
-    """What a task's files may import from besides what is installed: beside them, and the checkout they lie in."""
-    checkouts = [
-        above.parents[1]
-        for above in (folder, *folder.parents)
-        if above.name == "tasks" and above.parent.name == "lm_eval" and (above.parent / "__init__.py").is_file()
-    ]
-    return [str(folder), *map(str, checkouts)]
+def _collection(folder: Path) -> str:
+    """The harness's own collection of tasks, where a folder lies in it; else empty."""
+    above = (one for one in (folder, *folder.parents) if one.name == "tasks" and one.parent.name == "lm_eval")
+    return str(next(above, ""))
 
 
 def _time(value: object) -> Json:

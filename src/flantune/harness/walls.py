@@ -117,9 +117,8 @@ def _write_only_into(folder: Path) -> bool:
             rule = _Beneath(allowed, opened)
             call(_ADD_RULE, number, _BENEATH, ctypes.byref(rule), 0)
             os.close(opened)
-    is_held: bool = (
-        ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0 and call(_RESTRICT_SELF, number, 0) == 0
-    )
+    ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    is_held: bool = call(_RESTRICT_SELF, number, 0) == 0
     os.close(number)
     return is_held
 
