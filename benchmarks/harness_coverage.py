@@ -1,8 +1,8 @@
 """How many of lm-evaluation-harness's own task files are read, with and without running their Python; why not the rest.
 
-A file counts as accepted when everything that shows without its rows is in order: its settings, its functions load, and
-at least one of its metrics and one of its filters is computed. Group files are not counted. Functions are loaded by this
-environment: what it has not installed (lm_eval, sklearn, …) is counted by name.
+A file counts as accepted when everything that shows without its rows is in order: its settings, its functions load,
+and at least one of its metrics and one of its filters is computed. Group files are not counted. Functions are loaded by
+this environment: what it has not installed (lm_eval, sklearn, …) is counted by name.
 
 Needs a checkout of the harness: ``HARNESS_FOLDER`` names it, or the first argument.
 """

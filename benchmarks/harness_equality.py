@@ -1,9 +1,9 @@
 """Task files with functions, asked by flantune and by lm-evaluation-harness: prompts, scores and metrics are the same.
 
-The files and their Python are the harness's own, unchanged; the rows are written for this comparison (``harness_rows``),
-since most of the data cannot be had without a network, and the model is a small random one with a tokenizer learned
-from those rows. What is compared: every prompt and continuation to the character, log-likelihoods within 1e-4, written
-answers, each question's metrics and the task's.
+The files and their Python are the harness's own, unchanged; the rows are written for this comparison
+(``harness_rows``), since most of the data cannot be had without a network, and the model is a small random one with a
+tokenizer learned from those rows. What is compared: every prompt and continuation to the character, log-likelihoods
+within 1e-4, written answers, each question's metrics and the task's.
 
 Needs a checkout of the harness, which ``HARNESS_FOLDER`` names, and lm-eval in this environment or in another whose
 interpreter ``FLANTUNE_PEERS_PYTHON`` names.

@@ -1,4 +1,4 @@
-"""Task files of lm-evaluation-harness that name functions, and rows written for them: the columns they read, no more."""
+"""Task files of lm-evaluation-harness that name functions, and rows written for them, with the columns they read."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ CASES = (
             "id": lambda n: f"Economy_{n}",
             "answer": lambda n: four(n)[n % 4],
         },
-    ),  # fmt: skip
+    ),
     Case(file="mmlu_pro/mmlu_pro_math.yaml", own=_PRO, shots=2, settings=_SHORT),
     Case(file="drop/default.yaml", own=_DROP, settings={"generation_kwargs": {"until": ["."], "max_gen_toks": 8}}),
     Case(
