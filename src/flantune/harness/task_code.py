@@ -111,6 +111,9 @@ class TaskCode:
             MissingModuleError: They import what is not installed.
             TaskError: One is not there, or its file fails to load.
         """
+        running = TaskCode.process
+        if running is not None and not running.is_fresh:
+            running.close()
         for function in dict.fromkeys(functions):
             self._ask("begin", function, functions=[function.reference])
 
@@ -168,6 +171,10 @@ class TaskCode:
         if "done" in answer:
             return answer["done"]
         failed = answer["failed"]
+        wanted = asked.name.rpartition(".")[0].partition(".")[0]
+        if failed["kind"] == "module" and asked.file is None and failed["module"] == wanted:
+            message = f"there is no file {wanted}.py beside the task file, and no module of that name is installed"
+            raise self._error(asked, message)
         if failed["kind"] == "module":
             error = MissingModuleError(
                 f"{asked.name}: the file of this function imports {failed['module']}, which is not installed",
@@ -216,7 +223,7 @@ class _Process:
     """One running ``code_process``."""
 
     def __init__(self, folder: str, limits: Limits) -> None:
-        self.folder, self.limits = folder, limits
+        self.folder, self.limits, self.state = folder, limits, _state(folder)
         self.home = Path(tempfile.mkdtemp(prefix="flantune-task-code-"))
         self.errors: IO[bytes] = (self.home / "errors.txt").open("w+b")
         own = self.home / "own"
@@ -244,6 +251,11 @@ class _Process:
             },
             limits,
         ).get("done", ())
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the Python files of its folder are still those that it may have loaded."""
+        return self.state == _state(self.folder)
 
     def serves(self, folder: str, limits: Limits) -> bool:
         """Whether functions of a folder can be run by it."""
@@ -312,6 +324,12 @@ class _Process:
         self.running.wait()
         self.errors.close()
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _state(folder: str) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a Python file of a folder does."""
+    found = ((path, path.stat()) for path in sorted(Path(folder).glob("*.py")))
+    return tuple((path.name, state.st_size, state.st_mtime_ns) for path, state in found)
 
 
 def _environment(own: Path) -> dict[str, str]:
