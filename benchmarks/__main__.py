@@ -24,6 +24,8 @@ NAMES = (
     "corpus_bootstrap",
     "generation",
     "lm_eval_scoring",
+    "harness_coverage",
+    "harness_equality",
 )
 
 

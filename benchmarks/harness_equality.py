@@ -48,10 +48,15 @@ def measure(*, small: bool = False, only: str = "") -> dict[str, Any] | None:
         model = _model(cases, work / "model")
         theirs = _theirs(python, model, list(paths), work)
         ours = _ours(model, [Path(path) for path in paths], work)
-        found = [_compared(case, theirs[path], ours[f"case_{at}"]) for at, (path, case) in enumerate(paths.items())]
+        found = [
+            _compared(case, theirs[path], ours[f"case_{at}"])
+            for at, (path, case) in enumerate(paths.items())
+            if path in theirs
+        ]
     return {
-        "files": len({case.file for case in cases}),
-        "cases": len(cases),
+        "files": len({one["file"] for one in found}),
+        "cases": len(found),
+        "files_equal": len({one["file"] for one in found} - {one["file"] for one in found if one["differences"]}),
         "equal": sum(not one["differences"] for one in found),
         "largest_difference_of_a_score": max(one["largest_difference"] for one in found),
         "rows": found,
@@ -155,6 +160,8 @@ def _of_question(theirs: Mapping[str, Any], ours: Mapping[str, Any], gaps: list[
         said.append(f"{key}: prompts {texts[0][0]!r} and {texts[1][0]!r}")
     if isinstance(asked[0][0][1], str) and asked[0] != asked[1]:
         said.append(f"{key}: continuations {asked[0]} and {asked[1]}"[:300])
+    if str(theirs["target"]) != str(ours["target"]):
+        said.append(f"{key}: targets {theirs['target']!r} and {ours['target']!r}")
     for one, other in zip(_answers(theirs["resps"]), _answers(ours["resps"]), strict=True):
         if isinstance(one, str):
             said += [f"{key}: wrote {one!r} and {other!r}"] if one != other else []

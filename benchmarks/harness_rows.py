@@ -182,7 +182,6 @@ CASES = (
     Case(
         file="toxigen/toxigen.yaml",
         own={"text": sentence, "toxicity_ai": lambda n: 1.0 + n % 5, "toxicity_human": lambda n: 1.0 + n % 3},
-        shots=1,
     ),
     Case(file="webqs/webqs.yaml", own={"answers": lambda n: [thing(n + 1), thing(n), thing(n) + " light"]}),
     Case(file="arabicmmlu/arabicmmlu_accounting_university.yaml", own=_ARABIC, shots=1),

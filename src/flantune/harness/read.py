@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import TaskError
+from flantune.harness.code_grading import HarnessCodeGrader
 from flantune.harness.docs import (
     answers_of,
     choices_of,
@@ -29,6 +30,7 @@ from flantune.suites.suite import Part, SuiteData
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
+    from flantune.suites.grading import Grader
     from flantune.types import Row
 
 
@@ -97,6 +99,9 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
     prompts = tuple(_prompt(task, row, at, draw, is_choice=is_choice) for at, row in enumerate(asked))
     grader, notes = grader_of(task, asked, is_choice=is_choice)
     notes = notes if is_choice else (*notes, *_writing_notes(task))
+    code = files_of(task.functions(shots=shots)) if task.code is not None else {}
+    if code:
+        notes = (*notes, f"Python beside the task file was run: {', '.join(Path(path).name for path in code)}")
     part = Part(
         suite="harness",
         mode=task.group or task.name,
@@ -106,7 +111,7 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
         answering="options" if is_choice else "text",
         grader=grader,
         # What guessing gives is known for shares of right answers only.
-        chance=_chance(prompts) if grader.metrics[0].startswith("acc") else 0.0,
+        chance=_chance(prompts) if grader.metrics[0].startswith("acc") and not _is_made(grader) else 0.0,
         shots=shots,
         headline=grader.metrics[0],
         layout=_layout(task) if is_choice else Layout(target_separator="", exemplar_separator=_next(task)),
@@ -115,7 +120,7 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
         hub_id=_hub_id(task),
         files=local_files(task),
         notes=notes,
-        code=files_of(task.functions(shots=shots)) if task.code is not None else {},
+        code=code,
     )
     return HarnessPart(task=task, part=part, rows=tuple(asked), total=len(rows))
 
@@ -167,6 +172,11 @@ def _hub_id(task: HarnessTask) -> str:
     path = task.text("dataset_path")
     name = task.values.get("dataset_name")
     return (f"{path}:{name}" if name else path) if "/" in path else ""
+
+
+def _is_made(grader: Grader) -> bool:
+    """Whether the headline is made by the file's own functions, of which it is not known what guessing gives."""
+    return isinstance(grader, HarnessCodeGrader) and grader.names[0] in grader.made
 
 
 def _chance(prompts: Sequence[Prompt]) -> float:

@@ -101,7 +101,7 @@ class TaskCode:
 
     path: Path
     limits: Limits = field(default_factory=Limits)
-    made: dict[tuple[str, str], Json] = field(default_factory=dict, repr=False)
+    made: dict[tuple[str, str, str], Json] = field(default_factory=dict, repr=False)
     process: ClassVar[_Process | None] = None
 
     def begin(self, functions: Sequence[Function]) -> None:
@@ -131,7 +131,7 @@ class TaskCode:
         new = {
             text: row
             for text, row in texts.items()
-            if any((function.name, text) not in self.made for function in functions.values())
+            if any((str(function.folder), function.name, text) not in self.made for function in functions.values())
         }
         if not functions or not new:
             return
@@ -140,12 +140,12 @@ class TaskCode:
         found = self._ask("each", first, functions=named, rows=list(new.values()))
         for text, values in zip(new, found, strict=True):
             for key, function in functions.items():
-                self.made[function.name, text] = values[key]
+                self.made[str(function.folder), function.name, text] = values[key]
 
     def value(self, function: Function, row: Json) -> Json:
         """What a function makes of a row."""
         self.prepare({"value": function}, [row])
-        return self.made[function.name, _text(row)]
+        return self.made[str(function.folder), function.name, _text(row)]
 
     def results(self, function: Function, row: Json, answers: Sequence[Json]) -> Mapping[str, Json]:
         """What ``process_results`` makes of a row and of what a model answered."""
