@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import textwrap
 from datetime import datetime
@@ -260,3 +261,10 @@ def test_the_files_of_functions_are_known_by_what_they_hold(code):
     code("def f(doc): ...\n", helper="A = 2\n")
     after = files_of([named("f")])
     assert before.keys() == after.keys() and before != after
+
+
+def test_a_process_that_cannot_start_is_said_at_once(code, monkeypatch):
+    tasks, named = code("def f(doc): ...\n")
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(TaskError, match=r"did not start: its process ended with the exit code 1"):
+        tasks.value(named("f"), {"n": 1})

@@ -191,7 +191,12 @@ class TaskCode:
         if running is None or not running.serves(folder, self.limits):
             if running is not None:
                 running.close()
-            running = TaskCode.process = _Process(folder, self.limits)
+            running = _Process(folder, self.limits)
+            if running.broken:
+                raise self._error(
+                    function, f"its process did not start: {running.broken['message']}", running.broken["last"]
+                )
+            TaskCode.process = running
         return running
 
     def _error(self, function: Function, message: str, last: Sequence[str] = ()) -> TaskError:
@@ -241,7 +246,7 @@ class _Process:
         self.told = 0
         Thread(target=self._listen, daemon=True).start()
         atexit.register(self.close)
-        self.held = self.ask(
+        started = self.ask(
             {
                 "folder": folder,
                 "collection": _collection(Path(folder)),
@@ -250,7 +255,9 @@ class _Process:
                 "file_bytes": limits.file_bytes,
             },
             limits,
-        ).get("done", ())
+        )
+        self.held: Sequence[str] = started.get("done", ())
+        self.broken: Mapping[str, Any] = started.get("failed", {})
 
     @property
     def is_fresh(self) -> bool:
