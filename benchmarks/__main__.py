@@ -27,6 +27,8 @@ NAMES = (
     "lm_eval_scoring",
     "bbh_codex_anchor",
     "interval_coverage",
+    "harness_coverage",
+    "harness_equality",
 )
 
 

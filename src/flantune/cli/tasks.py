@@ -81,7 +81,8 @@ def show(name: str, run_file: Path | None, collection: tuple[str, ...], as_json:
 def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Explain, for each fold of RUN_FILE, why each excluded task is excluded, and which tasks are kin.
 
-    Looks at the definitions alone, not at the data: a run leaves out, besides, tasks whose data is not there.
+    Looks at the definitions, and at files only to tell whether two are the same: a run leaves out, besides, tasks whose
+    data is not there.
     """
     from flantune.errors import ConfigError
     from flantune.mixture.holdout import folds_of, load_taxonomy

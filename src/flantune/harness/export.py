@@ -20,7 +20,9 @@ from flantune.config import PromptSettings
 from flantune.evaluation.comparison import REPLICATES
 from flantune.files import write_json, write_text
 from flantune.harness.code_grading import HarnessCodeGrader
+from flantune.harness.docs import target_of
 from flantune.harness.grading import PERCENT, HarnessTextGrader
+from flantune.harness.metric_list import name_of
 from flantune.harness.read import HarnessPart, by_group
 from flantune.harness.shots import SEED
 from flantune.harness.task_code import Function
@@ -115,9 +117,10 @@ def results_of(
     tasks = {one.task.name: _task_results(one, answers[one.part.key][0]) for one in parts}
     members = dict(by_group(parts))
     groups = {name: _group_results(name, each, answers) for name, each in members.items()}
-    better = {one.task.name: {_name(metric): True for metric in one.part.grader.metrics} for one in parts}
+    better = {one.task.name: _is_higher_better(one) for one in parts}
     of_groups = {
-        name: {metric: True for one in each for metric in better[one.task.name]} for name, each in members.items()
+        name: {metric: is_so for one in each for metric, is_so in better[one.task.name].items()}
+        for name, each in members.items()
     }
     return {
         "results": tasks | groups,
@@ -139,6 +142,12 @@ def results_of(
         "model_name_sanitized": model.slug,
         "total_evaluation_time_seconds": str(model.seconds),
     }
+
+
+def _is_higher_better(one: HarnessPart) -> dict[str, bool]:
+    """Metric → whether more of it is better: as the file says, else it is."""
+    said = {name_of(entry): entry.get("higher_is_better", True) for entry in one.task.values.get("metric_list") or ()}
+    return {_name(metric): bool(said.get(_name(metric), True)) for metric in one.part.grader.metrics}
 
 
 def _name(metric: str) -> str:
@@ -279,7 +288,7 @@ def _sample_line(one: HarnessPart, sample: Sample, metrics: Sequence[str], chain
     prompt, row = one.part.prompts[sample.row], one.rows[sample.row]
     context = inputs_text(prompt, one.part.layout)
     target = one.task.values["doc_to_target"]
-    shown = str(row[target]) if isinstance(target, str) and target in row else prompt.targets
+    shown = str(row[target] if isinstance(target, str) and target in row else target_of(one.task, row))
     if sample.options:
         delimiter = one.part.layout.target_separator
         arguments: list[Json] = [{"arg_0": context, "arg_1": delimiter + option} for option in sample.options]

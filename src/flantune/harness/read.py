@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import TaskError
+from flantune.harness.code_grading import HarnessCodeGrader
 from flantune.harness.docs import (
     answers_of,
     choices_of,
@@ -18,7 +19,8 @@ from flantune.harness.docs import (
     target_of,
     text_of,
 )
-from flantune.harness.metric_list import grader_of, said_of
+from flantune.harness.filters import read_filters
+from flantune.harness.metric_list import choose_metrics, grader_of, said_of
 from flantune.harness.rows import TaskRows
 from flantune.harness.shots import ExemplarDraw, shots_of
 from flantune.harness.task_code import Limits, files_of
@@ -28,6 +30,7 @@ from flantune.suites.suite import Part, SuiteData
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
+    from flantune.suites.grading import Grader
     from flantune.types import Row
 
 
@@ -85,8 +88,7 @@ def _with_common_headlines(parts: Sequence[HarnessPart]) -> Iterator[HarnessPart
 
 def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
     shots = shots_of(task, data)
-    if task.code is not None:
-        task.code.begin(task.functions(shots=shots))
+    check_task(task, shots=shots)
     source = TaskRows(task, data)
     # Exemplars first, as in the harness: functions that draw at random draw in its order.
     draw = ExemplarDraw(source, shots=shots, is_same=partial(_is_same, task))
@@ -97,6 +99,9 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
     prompts = tuple(_prompt(task, row, at, draw, is_choice=is_choice) for at, row in enumerate(asked))
     grader, notes = grader_of(task, asked, is_choice=is_choice)
     notes = notes if is_choice else (*notes, *_writing_notes(task))
+    code = files_of(task.functions(shots=shots)) if task.code is not None else {}
+    if code:
+        notes = (*notes, f"Python beside the task file was run: {', '.join(Path(path).name for path in code)}")
     part = Part(
         suite="harness",
         mode=task.group or task.name,
@@ -106,7 +111,7 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
         answering="options" if is_choice else "text",
         grader=grader,
         # What guessing gives is known for shares of right answers only.
-        chance=_chance(prompts) if grader.metrics[0].startswith("acc") else 0.0,
+        chance=_chance(prompts) if grader.metrics[0].startswith("acc") and not _is_made(grader) else 0.0,
         shots=shots,
         headline=grader.metrics[0],
         layout=_layout(task) if is_choice else Layout(target_separator="", exemplar_separator=_next(task)),
@@ -115,9 +120,24 @@ def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
         hub_id=_hub_id(task),
         files=local_files(task),
         notes=notes,
-        code=files_of(task.functions(shots=shots)) if task.code is not None else {},
+        code=code,
     )
     return HarnessPart(task=task, part=part, rows=tuple(asked), total=len(rows))
+
+
+def check_task(task: HarnessTask, *, shots: int) -> None:
+    """What stands in the way of asking a task, as far as it shows before its rows are read.
+
+    Raises:
+        MissingModuleError: Its functions import what is not installed.
+        TaskError: They cannot be loaded, or none of its metrics or filters is computed.
+    """
+    if task.code is not None:
+        task.code.begin(task.functions(shots=shots))
+    is_choice = task.values.get("output_type", "generate_until") == "multiple_choice"
+    choose_metrics(task, is_choice=is_choice)
+    if not is_choice:
+        read_filters(task.values.get("filter_list"), where=str(task.path), code=task.code)
 
 
 def _prepare(task: HarnessTask, rows: Sequence[Row]) -> None:
@@ -152,6 +172,11 @@ def _hub_id(task: HarnessTask) -> str:
     path = task.text("dataset_path")
     name = task.values.get("dataset_name")
     return (f"{path}:{name}" if name else path) if "/" in path else ""
+
+
+def _is_made(grader: Grader) -> bool:
+    """Whether the headline is made by the file's own functions, of which it is not known what guessing gives."""
+    return isinstance(grader, HarnessCodeGrader) and grader.names[0] in grader.made
 
 
 def _chance(prompts: Sequence[Prompt]) -> float:

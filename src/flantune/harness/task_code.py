@@ -101,7 +101,7 @@ class TaskCode:
 
     path: Path
     limits: Limits = field(default_factory=Limits)
-    made: dict[tuple[str, str], Json] = field(default_factory=dict, repr=False)
+    made: dict[tuple[str, str, str], Json] = field(default_factory=dict, repr=False)
     process: ClassVar[_Process | None] = None
 
     def begin(self, functions: Sequence[Function]) -> None:
@@ -111,6 +111,9 @@ class TaskCode:
             MissingModuleError: They import what is not installed.
             TaskError: One is not there, or its file fails to load.
         """
+        running = TaskCode.process
+        if running is not None and not running.is_fresh:
+            running.close()
         for function in dict.fromkeys(functions):
             self._ask("begin", function, functions=[function.reference])
 
@@ -128,7 +131,7 @@ class TaskCode:
         new = {
             text: row
             for text, row in texts.items()
-            if any((function.name, text) not in self.made for function in functions.values())
+            if any((str(function.folder), function.name, text) not in self.made for function in functions.values())
         }
         if not functions or not new:
             return
@@ -137,12 +140,12 @@ class TaskCode:
         found = self._ask("each", first, functions=named, rows=list(new.values()))
         for text, values in zip(new, found, strict=True):
             for key, function in functions.items():
-                self.made[function.name, text] = values[key]
+                self.made[str(function.folder), function.name, text] = values[key]
 
     def value(self, function: Function, row: Json) -> Json:
         """What a function makes of a row."""
         self.prepare({"value": function}, [row])
-        return self.made[function.name, _text(row)]
+        return self.made[str(function.folder), function.name, _text(row)]
 
     def results(self, function: Function, row: Json, answers: Sequence[Json]) -> Mapping[str, Json]:
         """What ``process_results`` makes of a row and of what a model answered."""
@@ -168,6 +171,10 @@ class TaskCode:
         if "done" in answer:
             return answer["done"]
         failed = answer["failed"]
+        wanted = asked.name.rpartition(".")[0].partition(".")[0]
+        if failed["kind"] == "module" and asked.file is None and failed["module"] == wanted:
+            message = f"there is no file {wanted}.py beside the task file, and no module of that name is installed"
+            raise self._error(asked, message)
         if failed["kind"] == "module":
             error = MissingModuleError(
                 f"{asked.name}: the file of this function imports {failed['module']}, which is not installed",
@@ -184,7 +191,12 @@ class TaskCode:
         if running is None or not running.serves(folder, self.limits):
             if running is not None:
                 running.close()
-            running = TaskCode.process = _Process(folder, self.limits)
+            running = _Process(folder, self.limits)
+            if running.broken:
+                raise self._error(
+                    function, f"its process did not start: {running.broken['message']}", running.broken["last"]
+                )
+            TaskCode.process = running
         return running
 
     def _error(self, function: Function, message: str, last: Sequence[str] = ()) -> TaskError:
@@ -194,7 +206,7 @@ class TaskCode:
 
 def _install(module: str) -> str:
     if module.split(".")[0] == "lm_eval":
-        return "install lm_eval into flantune's environment, or name the file in a whole checkout of its repository"
+        return "it is written for lm-evaluation-harness: install lm_eval into flantune's environment"
     if module == "datasets":
         return "in flantune's folder: pip install -e '.[hub]'"
     return f"install what gives {module.split('.')[0]} into flantune's environment"
@@ -216,7 +228,7 @@ class _Process:
     """One running ``code_process``."""
 
     def __init__(self, folder: str, limits: Limits) -> None:
-        self.folder, self.limits = folder, limits
+        self.folder, self.limits, self.state = folder, limits, _state(folder)
         self.home = Path(tempfile.mkdtemp(prefix="flantune-task-code-"))
         self.errors: IO[bytes] = (self.home / "errors.txt").open("w+b")
         own = self.home / "own"
@@ -234,15 +246,23 @@ class _Process:
         self.told = 0
         Thread(target=self._listen, daemon=True).start()
         atexit.register(self.close)
-        self.held = self.ask(
+        started = self.ask(
             {
-                "paths": _import_paths(Path(folder)),
+                "folder": folder,
+                "collection": _collection(Path(folder)),
                 "cpu_s": limits.cpu_s,
                 "memory_bytes": limits.memory_bytes,
                 "file_bytes": limits.file_bytes,
             },
             limits,
-        ).get("done", ())
+        )
+        self.held: Sequence[str] = started.get("done", ())
+        self.broken: Mapping[str, Any] = started.get("failed", {})
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the Python files of its folder are still those that it may have loaded."""
+        return self.state == _state(self.folder)
 
     def serves(self, folder: str, limits: Limits) -> bool:
         """Whether functions of a folder can be run by it."""
@@ -313,6 +333,12 @@ class _Process:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
+def _state(folder: str) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a Python file of a folder does."""
+    found = ((path, path.stat()) for path in sorted(Path(folder).glob("*.py")))
+    return tuple((path.name, state.st_size, state.st_mtime_ns) for path, state in found)
+
+
 def _environment(own: Path) -> dict[str, str]:
     """What the process sees of the world around it: nothing secret, no hub, one folder to write into."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -333,14 +359,10 @@ def _environment(own: Path) -> dict[str, str]:
     }
 
 
-def _import_paths(folder: Path) -> list[str]:
-    """What a task's files may import from besides what is installed: beside them, and the checkout they lie in."""
-    checkouts = [
-        above.parents[1]
-        for above in (folder, *folder.parents)
-        if above.name == "tasks" and above.parent.name == "lm_eval" and (above.parent / "__init__.py").is_file()
-    ]
-    return [str(folder), *map(str, checkouts)]
+def _collection(folder: Path) -> str:
+    """The harness's own collection of tasks, where a folder lies in it; else empty."""
+    above = (one for one in (folder, *folder.parents) if one.name == "tasks" and one.parent.name == "lm_eval")
+    return str(next(above, ""))
 
 
 def _time(value: object) -> Json:

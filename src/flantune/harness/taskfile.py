@@ -99,7 +99,7 @@ def read_task_file(path: Path, *, limits: Limits | None = None) -> tuple[Harness
         TaskError: The file cannot be read, or needs what flantune does not do.
     """
     _neighbors.cache_clear()
-    values = _load(path)
+    values = load_settings(path)
     if "group" in values and isinstance(values.get("task"), list):
         found = [*_group_tasks(values, path)]
     else:
@@ -120,7 +120,7 @@ def _group_tasks(values: Tree, path: Path, *, outer: str = "") -> Iterator[_Foun
         elif isinstance(entry, Mapping):
             own = {**values.get("defaults", {}), **entry}
             found = _find(str(own["task"]), path)
-            base = _load(found[0]) if found else {}
+            base = load_settings(found[0]) if found else {}
             yield {**base, **own}, found[0] if found else path, group
         else:
             yield from _named_tasks(str(entry), path, group=group)
@@ -132,7 +132,7 @@ def _named_tasks(name: str, path: Path, *, group: str) -> Iterator[_Found]:
         hint = "put its YAML into the same folder or below"
         raise TaskError(f'no task, group or tag "{name}" beside this file', where=str(path), hint=hint)
     for file in files:
-        values = _load(file)
+        values = load_settings(file)
         if "group" in values and isinstance(values.get("task"), list):
             yield from _group_tasks(values, file, outer=group)
         else:
@@ -158,7 +158,7 @@ def _neighbors(folder: Path) -> tuple[tuple[Path, Tree], ...]:
     for path in sorted(folder.rglob("*.yaml")):
         try:
             # What a file includes may name its tag.
-            found.append((path, _load(path)))
+            found.append((path, load_settings(path)))
         except TaskError:
             continue
     return tuple(found)
@@ -172,7 +172,7 @@ def _task(values: Tree, path: Path, *, group: str, limits: Limits | None) -> Har
     return HarnessTask(name=str(values["task"]), values=values, path=path, group=group, code=code)
 
 
-def _load(path: Path, *, depth: int = 0) -> Tree:
+def load_settings(path: Path, *, depth: int = 0) -> Tree:
     """A file with what it includes below its own settings."""
     values = _parse(path)
     includes = values.pop("include", [])
@@ -180,7 +180,7 @@ def _load(path: Path, *, depth: int = 0) -> Tree:
     for name in includes if isinstance(includes, list) else [includes]:
         if depth > 20:
             raise TaskError("includes itself", where=str(path))
-        base = _load(path.parent / str(name), depth=depth + 1)
+        base = load_settings(path.parent / str(name), depth=depth + 1)
         # What the included file is called is its own; its list of tasks is, too.
         merged |= {key: value for key, value in base.items() if key != "task_list"}
     return {**merged, **values}

@@ -24,6 +24,7 @@ _WRITING = 1 << 1 | sum(1 << bit for bit in range(4, 13))
 _WRITE_INTO_FILE = 1 << 1
 _MOVING, _TRUNCATING = 1 << 13, 1 << 14
 _PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile"})
+_MOVES, _LINKS = frozenset({"os.rename", "shutil.move"}), frozenset({"os.link", "os.symlink"})
 _CHANGES = frozenset({"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink",
                       "os.chmod", "os.chown", "shutil.rmtree", "shutil.move"})  # fmt: skip
 
@@ -117,9 +118,8 @@ def _write_only_into(folder: Path) -> bool:
             rule = _Beneath(allowed, opened)
             call(_ADD_RULE, number, _BENEATH, ctypes.byref(rule), 0)
             os.close(opened)
-    is_held: bool = (
-        ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0 and call(_RESTRICT_SELF, number, 0) == 0
-    )
+    ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    is_held: bool = call(_RESTRICT_SELF, number, 0) == 0
     os.close(number)
     return is_held
 
@@ -135,7 +135,9 @@ class _Guard:
             if self._writes(*arguments[1:3]):
                 self._check_place(arguments[0])
         elif event in _CHANGES:
-            self._check_place(arguments[0])
+            # Of a pair both may change, and what a link points to may lie anywhere, the link itself may not.
+            for place in arguments[1:2] if event in _LINKS else arguments[: 2 if event in _MOVES else 1]:
+                self._check_place(place)
         elif event in _PROGRAMS:
             raise PermissionError("code of a task file may not start programs")
         elif event.startswith("socket."):

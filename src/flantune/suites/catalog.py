@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flantune.errors import EvaluationError, did_you_mean
 from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
 from flantune.suites import bbh, gsm8k, mgsm, mmlu, natural_instructions, tydiqa
+from flantune.suites.own_question import without_own_questions
 from flantune.suites.suite import MissingPart, MissingSuiteDataError, Part, SuiteData, SuiteName
 
 PARTS: Mapping[SuiteName, Callable[[SuiteData], Iterator[Part | MissingPart]]] = {
@@ -67,7 +68,7 @@ def choose_parts(names: Sequence[str], data: SuiteData, *, skip_missing: bool = 
     scores = tuple(dict.fromkeys(score for name in names for score in _scores(name)))
     suites: list[SuiteName] = [suite for suite in PARTS if any(score.startswith(suite + "_") for score in scores)]
     found = [one for suite in suites for one in PARTS[suite](data)]
-    parts = tuple(one for one in found if isinstance(one, Part) and one.score in scores)
+    parts = tuple(without_own_questions(one) for one in found if isinstance(one, Part) and one.score in scores)
     missing = tuple(one for one in found if isinstance(one, MissingPart) and one.score in scores)
     if missing and (not skip_missing or not parts):
         hint = "put it there, name the folder with --data, or go on without these parts with --missing skip"
