@@ -24,6 +24,7 @@ NAMES = (
     "corpus_bootstrap",
     "generation",
     "lm_eval_scoring",
+    "skill_coverage",
 )
 
 

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import Metric, decided_class, find_metric
 from flantune.evaluation.normalizers import cut_like_flan, normalize_answer
+from flantune.evaluation.option_labels import RankedCells
 from flantune.evaluation.rank_classification import NORMALIZATIONS, Normalization, choose, option_scores
+from flantune.evaluation.skill import RankedOptions
 from flantune.types import Kind, Sample, SplitRole
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Table:
         chance: What guessing scores by the headline metric.
         ties: Samples whose best options scored the same.
         references: The fewest and the most references of a row.
+        options: The scores of the options, label by label; None where nothing was ranked.
     """
 
     rows: tuple[int, ...]
@@ -83,6 +86,7 @@ class Table:
     chance: float
     ties: int
     references: tuple[int, int]
+    options: RankedOptions | None = None
 
     def cells(self, column: Column) -> Floats:
         """Notes of one column, [rows, templates, k]."""
@@ -113,6 +117,7 @@ class Table:
             notes={column: notes[keep] for column, notes in self.notes.items()},
             groups=np.unique(self.groups[keep], return_inverse=True)[1],
             answers=self.answers[keep],
+            options=None if self.options is None else self.options.only(keep),
         )
 
 
@@ -181,6 +186,10 @@ class _Builder:
     chances: list[float] = field(default_factory=list)
     references: set[int] = field(default_factory=set)
     ties: int = 0
+    ranked: RankedCells = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ranked = RankedCells(self.columns.headline.normalization)
 
     def add(self, sample: Sample) -> None:
         row = self.rows.setdefault(sample.row, len(self.rows))
@@ -195,6 +204,7 @@ class _Builder:
         noted = self.columns.all
         self.cells[row, template] = tuple(c.metric.noted(sample, c.normalization, c.ties) for c in noted)
         self.answers[row, template] = self._answer(sample)
+        self.ranked.add(sample, row=row, template=template)
         if sample.scores:
             self.ties += choose(option_scores(sample, self.columns.headline.normalization)).is_tie
 
@@ -226,6 +236,7 @@ class _Builder:
             chance=float(np.nanmean(chances)),
             ties=self.ties,
             references=(min(self.references), max(self.references)),
+            options=self.ranked.options(rows=len(self.rows), templates=len(self.templates), groups=groups),
         )
 
     def _noted(self, number: int, column: Column, groups: Integers) -> Floats:

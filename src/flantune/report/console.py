@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flantune.report.estimates import Estimate
 from flantune.report.numbers import interval, limit, p_value, points, shots_label, signed
-from flantune.report.results import Estimate, Pair, parse_results
+from flantune.report.results import Pair, parse_results
 
 if TYPE_CHECKING:
     from rich.table import Table

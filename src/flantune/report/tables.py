@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from flantune.report.estimates import Estimate
 from flantune.report.numbers import MISSING, count, limit, p_value, points, share, shots_label, signed, span
-from flantune.report.results import MODELS, Estimate, ModelScores, Pair, Results, TaskResult, TemplateScore
+from flantune.report.results import MODELS, ModelScores, Pair, Results, TaskResult, TemplateScore
 
 NORMALIZATIONS = ("sum", "token", "character", "byte")
 
