@@ -120,7 +120,7 @@ def _measured(one: RankedOptions, other: RankedOptions) -> dict[str, tuple[Measu
 
 def _truth(world: World) -> dict[str, float]:
     """Both numbers on very many rows of one template; a group of rows changes neither."""
-    many = World(area=world.area, rows=400_000, templates=1, share=world.share, labels=world.labels)
+    many = World(area=world.area, rows=100_000, templates=1, share=world.share, labels=world.labels)
     (options,) = draw(many, np.random.default_rng(1))
     found = {"discrimination": discrimination(options), "calibrated_accuracy": calibrated_accuracy(options)}
     return {name: measured.value for name, measured in found.items() if measured is not None}

@@ -33,23 +33,20 @@ class BeforeAndAfter(Protocol):
         """After minus before."""
 
 
-def preference_notes(
-    *, raw: BeforeAndAfter, discrimination: Contrast, calibrated: BeforeAndAfter | None, confidence: float
-) -> tuple[str, ...]:
+def preference_notes(*, raw: BeforeAndAfter, discrimination: Contrast, confidence: float) -> tuple[str, ...]:
     """What to heed where raw score and discrimination, over the same tasks, do not tell the same story.
 
-    Nothing is said where both moved the same way, or neither surely moved; nor where accuracy moved with its batch
-    calibration as it did without, since no preference explains that.
+    Nothing is said where both moved the same way, or neither surely moved. Calibrated accuracy has no say: a preference
+    so strong that probabilities are close to 0 and 1 changes it a little, and discrimination not at all.
     """
     skill, score = direction_of(discrimination.difference), direction_of(raw.difference)
     if skill == score:
         return ()
-    told = f"{_told('discrimination', discrimination, confidence)} (how well the scores tell which answer is right)"
-    beside = f"on {_count(len(discrimination.tasks), 'ranked task')}, {told}, while {_told('raw score', raw)}"
+    what = "discrimination (how well the scores tell which answer is right; 50 is guessing)"
+    told = f"{_told(what, discrimination, confidence)}, while {_told('the raw score', raw)}"
+    beside = f"on {_count(len(discrimination.tasks), 'ranked task')} {told}"
     if skill != "undecided":
         return (f"A preference for certain answers hides a {_GAIN[skill]} of skill: {beside}.",)
-    if calibrated is not None and direction_of(calibrated.difference) == score:
-        return ()
     return (f"The {_GAIN[score]} may be one of preference, not of skill: {beside}.",)
 
 
@@ -62,11 +59,11 @@ def task_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
         hidden = [_name(task) for task in tasks if _skill_moved(task) == way != direction_of(task.difference)]
         if hidden:
             found.append(f"The raw score does not show a {_GAIN[way]} of skill on {_named(hidden)}.")
-        moved = [_name(task) for task in tasks if _score_moved(task) == way and not _is_backed(task, way)]
+        moved = [_name(task) for task in tasks if _score_moved(task) == way != _direction(task)]
         if moved:
             found.append(
-                f"The {_GAIN[way]} of raw score on {_named(moved)} may be one of preference: discrimination and "
-                "calibrated accuracy do not surely show it."
+                f"The {_GAIN[way]} of raw score on {_named(moved)} may be one of preference: discrimination does not "
+                "surely show it."
             )
     return tuple(found)
 
@@ -99,10 +96,9 @@ def _collapsed(tasks: Sequence[TaskResult], model: str) -> Iterator[str]:
 
 
 def _skill_moved(task: TaskResult) -> str:
-    skill = task.skill
-    if skill is None or skill.discrimination is None or (skill.discrimination_q or 0.0) > _RATE:
-        return "undecided"
-    return direction_of(skill.discrimination)
+    """Which way discrimination moved, with its rate of false discovery heeded."""
+    is_rated = task.skill is not None and (task.skill.discrimination_q or 0.0) <= _RATE
+    return _direction(task) if is_rated else "undecided"
 
 
 def _score_moved(task: TaskResult) -> str:
@@ -110,12 +106,11 @@ def _score_moved(task: TaskResult) -> str:
     return direction_of(task.difference) if is_known else "undecided"
 
 
-def _is_backed(task: TaskResult, way: str) -> bool:
-    """Whether discrimination or calibrated accuracy moved the same way."""
-    if task.skill is None:
-        return False
-    changes = (task.skill.discrimination, task.skill.calibrated_accuracy)
-    return any(change is not None and direction_of(change) == way for change in changes)
+def _direction(task: TaskResult) -> str:
+    """Which way discrimination moved."""
+    if task.skill is None or task.skill.discrimination is None:
+        return "undecided"
+    return direction_of(task.skill.discrimination)
 
 
 def _told(what: str, found: BeforeAndAfter, confidence: float | None = None) -> str:

@@ -224,17 +224,16 @@ def log_odds(scores: Floats) -> Floats:
     array([[ 0.   , -1.099, -1.099]])
     """
     filled = np.where(np.isnan(scores), -np.inf, scores)
-    best = filled.max(axis=1, keepdims=True, initial=-np.inf)
+    first = filled.argmax(axis=1)[:, None]
+    best = np.take_along_axis(filled, first, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         weights = np.exp(filled - best)
-        first = filled.argmax(axis=1)[:, None]
-        # Without the best one: what is left beside a near-certain option would vanish in the difference of two sums.
-        rest = weights.copy()
-        np.put_along_axis(rest, first, 0.0, axis=1)
-        beside = rest.sum(axis=1, keepdims=True)
-        others = 1.0 + beside - weights
-        np.put_along_axis(others, first, beside, axis=1)
-        odds = scores - best - np.log(others)
+        odds = scores - best - np.log(weights.sum(axis=1, keepdims=True) - weights)
+        # The best one's rivals may be too far below it to show in a sum that it is part of.
+        np.put_along_axis(filled, first, -np.inf, axis=1)
+        second = filled.max(axis=1, keepdims=True)
+        rivals = second + np.log(np.exp(filled - second).sum(axis=1, keepdims=True))
+        np.put_along_axis(odds, first, best - rivals, axis=1)
     return np.where(np.isfinite(odds), np.round(odds, _DECIMALS), np.nan)
 
 

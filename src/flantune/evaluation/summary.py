@@ -317,16 +317,11 @@ def _notes(
 ) -> tuple[str, ...]:
     """What a preference for an answer did to the raw score, told from the same tasks with the same weights."""
     weighted = _macro_weights(entries, clusters, shots, "discrimination")
-    means = {measure: mean_skill(weighted, measure, confidence) for measure in SKILL_MEASURES}
-    if means["discrimination"] is None:
-        changed: tuple[str, ...] = ()
-    else:
-        changed = preference_notes(
-            raw=mean_scores(weighted, confidence, is_normalized=False),
-            discrimination=means["discrimination"],
-            calibrated=means["calibrated_accuracy"],
-            confidence=confidence,
-        )
+    discrimination = mean_skill(weighted, "discrimination", confidence)
+    changed: tuple[str, ...] = ()
+    if discrimination is not None:
+        raw = mean_scores(weighted, confidence, is_normalized=False)
+        changed = preference_notes(raw=raw, discrimination=discrimination, confidence=confidence)
     measured = [one.result for one in entries if not one.result.is_seen and one.result.shots == shots]
     return (*changed, *task_notes(measured), *collapse_notes(measured))
 

@@ -105,7 +105,7 @@ class TaskResult:
     mcnemar_p: float | None
     is_seen: bool
     q: float | None = None
-    bootstrap: Estimate = Estimate()
+    bootstrap: Estimate = field(default_factory=Estimate)
     groups: float | None = None
     clean: Clean | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)

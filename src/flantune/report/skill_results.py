@@ -20,6 +20,7 @@ class ModelSkill:
         answer: What it answers most often.
         share: How often.
         gold: How often that is right.
+        distance: How far the answers given are from the right ones, label by label: their total variation distance.
         is_collapsed: It answers little else.
         discrimination: Area under the ROC curve.
         not_defined: Why there is none.
@@ -29,6 +30,7 @@ class ModelSkill:
     answer: str
     share: float | None
     gold: float | None
+    distance: float | None
     is_collapsed: bool
     discrimination: Estimate
     not_defined: str
@@ -69,6 +71,7 @@ def _model_skill(raw: Json) -> ModelSkill:
         answer=str(answers.get("answer") or ""),
         share=as_number(answers.get("share")),
         gold=as_number(answers.get("gold")),
+        distance=as_number(answers.get("distance")),
         is_collapsed=bool(answers.get("is_collapsed")),
         discrimination=estimate(raw.get("discrimination")),
         not_defined=str(raw.get("not_defined") or ""),

@@ -179,7 +179,7 @@ _CLEAN = (
 def overall_table(results: Results) -> Table:
     """The whole in one line for every measure and number of exemplars."""
     rows = [
-        (word(measure), word(shots_label(pair.shots)), *_scores(pair), seeable(pair.difference))
+        (word(measure.replace("_", " ")), word(shots_label(pair.shots)), *_scores(pair), seeable(pair.difference))
         for measure, pairs in sorted(results.overall.items(), key=lambda item: item[0] != "raw")
         for pair in sorted(pairs, key=lambda p: p.shots)
     ]
