@@ -29,6 +29,7 @@ NAMES = (
     "interval_coverage",
     "harness_coverage",
     "harness_equality",
+    "skill_coverage",
 )
 
 

@@ -294,7 +294,7 @@ def _results(
     is_flan2022 = "flan2022" in request.suites
     compared = comparisons(measured, is_flan2022=is_flan2022, confidence=level, seed=request.seed)
     return results.EvaluationResults(
-        schema=1,
+        schema=2,
         kind="evaluation",
         protocols={name: protocol.to_json() for name, protocol in protocols.items()},
         seed=request.seed,

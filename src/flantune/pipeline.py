@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flantune.answer_check import check_answers
 from flantune.budget_notes import measured_notes, training_notes
@@ -16,16 +16,15 @@ from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.evaluate import evaluate
 from flantune.evaluation.protocol import Protocol, drawn_rows
 from flantune.files import read_json, read_object, write_json, write_text
+from flantune.fold_files import fold_card, write_fold_record, write_mixture
 from flantune.locking import locked
 from flantune.manifest import Stopwatch, write_manifest
 from flantune.mixture.holdout import folds_of
-from flantune.mixture.tree import mixture_tree
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.arithmetic import TrainingForm
 from flantune.models.endings import keep_template
 from flantune.models.fit import fit_micro_batch
 from flantune.models.flat import reads_lines
-from flantune.models.gguf import gguf_origin, is_gguf
 from flantune.models.load import LanguageModel, load_model, save_model, stop_at
 from flantune.models.scratch import build_model
 from flantune.models.selftest import check_isolation
@@ -34,7 +33,6 @@ from flantune.packing.encode import border_mismatches
 from flantune.planning import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold, trained_tasks
 from flantune.progress import Reporter, Silent
 from flantune.prompts.styles import Style
-from flantune.report.card import model_card
 from flantune.report.numbers import plural
 from flantune.report.page import write_report
 from flantune.rescoring import summarize_run
@@ -46,7 +44,6 @@ from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.training.distributed import Processes, joined
 from flantune.training.division import hidden_size
 from flantune.training.loop import tune
-from flantune.training_record import make_training_index, record_of, write_record
 from flantune.types import Run
 
 if TYPE_CHECKING:
@@ -241,7 +238,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
     with job.watch.stage("training"):
         mixture, batches = _stream(job, prepared, split, lm)
-        job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=0))
+        job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=0))
         taught = trained_tasks(job.config, prepared, split)
         summary = tune(
             lm,
@@ -256,15 +253,15 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
             note=job.reporter.note,
         )
         job.reporter.stage("save the tuned model and the record of what it was taught")
-        job.processes.first(lambda: _write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
-        card = _card(job, folder, results=None)
+        job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
+        card = fold_card(job.config, folder, results=None)
         stop_at(lm, batches.codec.eos_token)
         if batches.codec.chat is not None:
             keep_template(lm, batches.codec.chat)
         lm = _store(job, folder, lm, card=card)
 
         def close() -> None:
-            _write_record(job, folder, prepared, split, identity=identity)
+            write_fold_record(job.config, folder, prepared, split, identity=identity)
             mismatch = border_mismatches(batches.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
             found = {"fill": summary.counts.fill, "border_mismatch_share": mismatch}
             write_json(folder.training, {**summary.to_json(), **found, "processes": job.processes.count})
@@ -281,7 +278,7 @@ def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTas
         folder.read_mixture()
     except FlantuneError as error:
         job.reporter.note(f"written again, since it was damaged: {error.render().partition(chr(10))[0]}")
-        _write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
+        write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
     _drop_checkpoints(folder)
 
 
@@ -299,12 +296,6 @@ def _dev_measure(
         return None
     asked = dev_questions(taught, prompts=job.config.prompts, seed=job.config.seed, examples=settings.measure_examples)
     return make_measure(lm, asked, codec=batches.codec, batch_tokens=job.config.evaluation.batch_tokens)
-
-
-def _card(job: _Job, folder: FoldFolder, *, results: dict[str, Any] | None) -> str:
-    config, path = job.config.model_dump(mode="json"), job.config.model.path
-    origin = str(gguf_origin(Path(path))) if is_gguf(path) and job.config.model.scratch is None else ""
-    return model_card(config, results, folder.read_mixture(), folder.root.name, origin=origin)
 
 
 def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> LanguageModel:
@@ -372,35 +363,6 @@ def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int
     return int(read_object(kept, micro_batch_tokens=int)["micro_batch_tokens"])
 
 
-def _write_mixture(
-    folder: FoldFolder, split: HoldoutSplit, mixture: Mixture, prepared: Sequence[PreparedTask], *, draws: int
-) -> None:
-    with_test = {p.task.name for p in prepared if len(p.stores.get("test", ()))}
-    write_json(
-        folder.mixture,
-        {
-            "held_out": list(split.held_out),
-            "clusters": list(split.clusters),
-            "breaks": list(split.breaks),
-            "train": list(mixture.task_names),
-            "unseen": [task.name for task in split.unseen if task.name in with_test],
-            "measured_seen": [task.name for task in split.train if task.name in with_test],
-            "excluded": [{"task": e.task, "reason": e.reason} for e in split.excluded],
-            "draws": draws,
-            "tree": mixture_tree(mixture, draws=draws),
-        },
-    )
-
-
-def _write_record(
-    job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, identity: str
-) -> None:
-    """What the model was taught goes into its folder, so that ``flantune evaluate`` can tell what it has seen."""
-    taught = trained_tasks(job.config, prepared, split)
-    record = record_of(taught, held_out=split.held_out, base=job.config.model.path, fingerprint=identity)
-    write_record(folder.model, record, make_training_index(taught))
-
-
 def _conclude(job: _Job, *, identity: str) -> None:
     """Scores the samples, fills in the model cards, writes manifest and report."""
     job.reporter.stage("score, write the report")
@@ -408,7 +370,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
         results = summarize_run(job.folder, job.config, settings=job.config.evaluation)
         for held in folds_of(job.config.holdout):
             fold = job.folder.fold(held.held_out)
-            write_text(fold.model / "README.md", _card(job, fold, results=results))
+            write_text(fold.model / "README.md", fold_card(job.config, fold, results=results))
     # The report shows the manifest and the manifest names the report, so it is written before and after.
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     write_report(job.folder.root)

@@ -78,7 +78,7 @@ def test_one_command_gives_six_scores_the_average_and_differences(flan2022):
     assert len(results.scores) == 12
     assert [one.score for one in results.comparisons] == [*(one.score for one in results.scores[:6]), "flan2022"]
     stored = json.loads((out / "results.json").read_text())
-    assert stored["kind"] == "evaluation" and stored["schema"] == 1
+    assert stored["kind"] == "evaluation" and stored["schema"] == 2
     for one in results.flan2022:
         assert one.average is not None and one.average.low <= one.average.value <= one.average.high
     mmlu = next(one for one in results.scores if one.score == "mmlu_direct")

@@ -36,14 +36,18 @@ def tell(finished: Run) -> None:
     """Prints the table, the verdict and where things lie."""
     from rich.console import Console as RichConsole
 
-    from flantune.report.console import results_table
+    from flantune.report.console import results_table, skill_table
     from flantune.report.results import parse_results
-    from flantune.report.verdict import headline, metric_notes
+    from flantune.report.verdict import headline, metric_notes, note_sentences
 
-    results = parse_results(finished.results)
-    RichConsole().print(results_table(finished.results))
-    click.echo(headline(results))
-    for task, note in metric_notes(results):
+    console, parsed = RichConsole(), parse_results(finished.results)
+    console.print(results_table(finished.results))
+    if (skill := skill_table(finished.results)) is not None:
+        console.print(skill)
+    click.echo(headline(parsed))
+    for note in note_sentences(parsed.verdict) if parsed.verdict else ():
+        click.echo(note)
+    for task, note in metric_notes(parsed):
         click.echo(f"note: {task}: {note}")
     click.echo(f"report:  {finished.folder / 'report.html'}")
     click.echo(f"results: {finished.folder / 'results.json'}")

@@ -21,6 +21,7 @@ from flantune.evaluation.results import (
     ModelScores,
     TemplateScores,
 )
+from flantune.evaluation.skill_scores import ModelSkill, PairSkill, model_skill
 from flantune.evaluation.statistics import Interval, Mean, interval_of, t_interval
 from flantune.evaluation.tables import Column, Columns, Table
 
@@ -125,10 +126,15 @@ def compare_means(pair: Pair, column: Column, *, seed: int, confidence: float) -
     )
 
 
-def score_models(pair: Pair, columns: Columns, means: Means, *, confidence: float) -> Models:
+def compare_skill(pair: Pair) -> PairSkill:
+    """What the option scores of both models tell of the right answers, apart from a liking for one of them."""
+    return PairSkill(base=model_skill(pair.base.options), tuned=model_skill(pair.tuned.options))
+
+
+def score_models(pair: Pair, columns: Columns, means: Means, skill: PairSkill, *, confidence: float) -> Models:
     """Everything reported of the two models on one task."""
-    base = _score_model(pair.base, pair.base_dev, columns, means.base, confidence=confidence)
-    tuned = _score_model(pair.tuned, pair.tuned_dev, columns, means.tuned, confidence=confidence)
+    base = _score_model(pair.base, pair.base_dev, columns, means.base, skill.base, confidence=confidence)
+    tuned = _score_model(pair.tuned, pair.tuned_dev, columns, means.tuned, skill.tuned, confidence=confidence)
     return Models(base=base, tuned=tuned)
 
 
@@ -201,8 +207,10 @@ def task_difference(means: Means, *, confidence: float) -> Difference:
     return difference_estimate(means.difference, confidence=confidence, span=_difference_span(means.span))
 
 
-def _score_model(table: Table, dev: Table | None, columns: Columns, mean: Mean, *, confidence: float) -> ModelScores:
-    templates = _templates(table, dev, columns, confidence=confidence)
+def _score_model(
+    table: Table, dev: Table | None, columns: Columns, mean: Mean, skill: ModelSkill | None, *, confidence: float
+) -> ModelScores:
+    templates = _templates(table, dev, columns, skill, confidence=confidence)
     values = [template.value for template in templates]
     spread = spread_over_templates(values)
     best, worst = _best_on_dev(templates), min(templates, key=lambda template: template.value)
@@ -227,10 +235,13 @@ def _score_model(table: Table, dev: Table | None, columns: Columns, mean: Mean, 
             name: _mean([template.metrics[name] for template in templates], metric.span)
             for name, metric in metrics.items()
         },
+        skill=None if skill is None else skill.result(confidence=confidence),
     )
 
 
-def _templates(table: Table, dev: Table | None, columns: Columns, *, confidence: float) -> tuple[TemplateScores, ...]:
+def _templates(
+    table: Table, dev: Table | None, columns: Columns, skill: ModelSkill | None, *, confidence: float
+) -> tuple[TemplateScores, ...]:
     scores = {c.metric.name: template_scores(c.metric, table.cells(c)) for c in (columns.headline, *columns.others)}
     headline = columns.headline
     on_dev = dict(zip(dev.templates, template_scores(headline.metric, dev.cells(headline)), strict=True)) if dev else {}
@@ -243,6 +254,8 @@ def _templates(table: Table, dev: Table | None, columns: Columns, *, confidence:
             high=intervals[at].high if intervals else None,
             dev=on_dev.get(name),
             metrics={metric: values[at] for metric, values in scores.items()},
+            discrimination=skill.template("discrimination", at) if skill else None,
+            calibrated_accuracy=skill.template("calibrated_accuracy", at) if skill else None,
         )
         for at, name in enumerate(table.templates)
     )

@@ -19,6 +19,7 @@ Score = Annotated[float, Field(ge=-1.0, le=1.0)]
 Distance = Annotated[float, Field(ge=0.0)]
 Natural = Annotated[int, Field(ge=0)]
 Direction = Literal["better", "worse", "undecided"]
+Measure = Literal["raw", "normalized", "discrimination", "calibrated_accuracy"]
 
 
 class Part(BaseModel):
@@ -60,6 +61,62 @@ class Bootstrap(Part):
     """Two-sided p-value: twice the share of replicates on zero's rarer side."""
 
 
+class CommonestAnswer(Part):
+    """The answer a model gives most often: a liking for it is no skill."""
+
+    answer: str
+    """The option's text, or its place where options change from row to row."""
+    share: Share
+    """How often it was given: mean over templates of the share of rows."""
+    gold: Share
+    """Share of rows whose right answer it is."""
+    distance: Share
+    """Share of answers that would have to be others for each to be given as often as it is right."""
+    by_place: bool
+    """Whether answers are counted by their place in the list, since the options change from row to row."""
+    is_collapsed: bool
+    """Given to over 90% of prompts, while no answer is right that often."""
+
+
+class Skill(Part):
+    """What a model's option scores tell of the right answer, whichever answer it likes best."""
+
+    answers: CommonestAnswer
+    """What it answers most often."""
+    discrimination: Estimate | None
+    """Area under the ROC curve, mean over templates; 0.5 knows nothing. Null where it is not defined."""
+    not_defined: str
+    """Why it is not defined; empty where it is."""
+    calibrated_accuracy: Estimate | None
+    """Accuracy after batch calibration, mean over templates. Paper: Zhou et al. 2023."""
+
+
+class SkillDifference(Part):
+    """Paired differences of the same, tuned minus base."""
+
+    discrimination: Difference | None
+    """Of discrimination; null where it is not defined."""
+    discrimination_q: Share | None
+    """False discovery rate of it, among discrimination's differences on all unseen (or all seen) tasks."""
+    calibrated_accuracy: Difference | None
+    """Of accuracy after batch calibration."""
+    calibrated_accuracy_q: Share | None
+    """False discovery rate of it, among calibrated accuracy's differences."""
+
+
+class Contrast(Part):
+    """A mean over tasks, before and after tuning."""
+
+    base: Estimate
+    """Mean of the base model's task means."""
+    tuned: Estimate
+    """Mean of the tuned model's task means."""
+    difference: Difference
+    """Mean of the tasks' paired differences."""
+    tasks: tuple[str, ...]
+    """The tasks it is defined for."""
+
+
 class CleanScores(Part):
     """Both models on the rows that no training row overlaps with, by the headline metric."""
 
@@ -90,6 +147,10 @@ class TemplateScores(Part):
     """Headline metric on the dev rows; null without dev rows."""
     metrics: dict[str, Score]
     """Every metric of the task on the test rows."""
+    discrimination: Share | None = None
+    """Area under the ROC curve on the test rows; null where it is not defined."""
+    calibrated_accuracy: Share | None = None
+    """Accuracy after batch calibration over these rows; null for generation."""
 
 
 class ModelScores(Part):
@@ -126,6 +187,8 @@ class ModelScores(Part):
     """Each template's scores, in the task's order."""
     metrics: dict[str, Score]
     """Every metric of the task, mean over templates."""
+    skill: Skill | None = None
+    """Skill apart from a liking for an answer; null for generation."""
 
 
 class Models(Part):
@@ -171,6 +234,8 @@ class TaskResult(Part):
     q: Share
     """Benjamini and Hochberg's false discovery rate: ``difference.p`` among all unseen (or all seen) tasks at these
     shots."""
+    skill: SkillDifference | None = None
+    """What tuning did to discrimination and to calibrated accuracy; null for generation."""
     mcnemar_p: Share | None
     """Exact McNemar p-value over rows; null for metrics that are not right-or-wrong, and for rows in groups."""
     clean: CleanScores | None
@@ -208,6 +273,10 @@ class ClusterResult(Part):
     """Mean of the tasks' chance."""
     tasks: tuple[str, ...]
     """The tasks in it."""
+    discrimination: Contrast | None = None
+    """Mean of its tasks' discrimination; null where none has it."""
+    calibrated_accuracy: Contrast | None = None
+    """Mean of its tasks' accuracy after batch calibration; null where none is ranked."""
 
 
 class OverallResult(Part):
@@ -215,8 +284,9 @@ class OverallResult(Part):
 
     shots: Natural
     """Exemplars before each query."""
-    measure: Literal["raw", "normalized"]
-    """Scores as they are, or as a share of the way from chance to perfect."""
+    measure: Measure
+    """Scores as they are, or as a share of the way from chance to perfect; or, of ranked tasks alone, their
+    discrimination or their accuracy after batch calibration."""
     base: Estimate
     """Mean of the clusters' base scores."""
     tuned: Estimate
@@ -248,12 +318,14 @@ class Verdict(Part):
     """Tasks measured that were never trained on."""
     clusters: Natural
     """Clusters they belong to."""
+    notes: tuple[str, ...] = ()
+    """Sentences a reader of the score must know: where a liking for an answer moved or hid it, and who collapsed."""
 
 
 class Results(Part):
     """All scores of a run."""
 
-    schema_version: Literal[2] = Field(alias="schema")
+    schema_version: Literal[3] = Field(alias="schema")
     """Version of this format."""
     name: str
     """Title of the run."""

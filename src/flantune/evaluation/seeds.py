@@ -15,12 +15,16 @@ from typing import Any
 import numpy as np
 
 from flantune.errors import EvaluationError
+from flantune.evaluation.skill_scores import SKILL_MEASURES
 from flantune.evaluation.statistics import Mean, detectable_difference, t_interval, t_test_p
 
 _Key = tuple[str, str, int]
 _ANY = (-math.inf, math.inf)
 _MANY = 1e9
 _WHERE = "several seeds"
+
+RAW = "raw"
+"""The measure of scores as they are, beside those of skill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,7 @@ class SeedEffect:
         std: Standard deviation of the runs' differences (n − 1).
         row_se: Root mean square of the runs' own standard errors, which know of rows alone.
         shares_rows: All runs measured the same rows, so that more seeds do not make up for too few rows.
+        measure: "raw" for the score; "discrimination" and "calibrated_accuracy" for skill apart from a preference.
     """
 
     name: str
@@ -58,6 +63,7 @@ class SeedEffect:
     std: float
     row_se: float
     shares_rows: bool
+    measure: str = "raw"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +73,7 @@ class SeedSummary:
     Attributes:
         seeds: The runs' seeds, in order; of evaluations the models that were compared with the first.
         confidence: Level of the intervals.
-        effects: The whole, then clusters, then unseen tasks.
+        effects: The whole, then clusters, then unseen tasks; of raw scores, then of each measure of skill.
     """
 
     seeds: tuple[int | str, ...]
@@ -114,13 +120,11 @@ def _over_evaluations(results: Sequence[Mapping[str, Any]]) -> SeedSummary:
     return _summary(each, _EVALUATION_LEVELS, seeds=tuple(model["name"] for _, model in models))
 
 
-def _summary(
-    results: Sequence[Mapping[str, Any]], levels: Mapping[str, _Reader], *, seeds: tuple[int | str, ...]
-) -> SeedSummary:
+def _summary(results: Sequence[Mapping[str, Any]], levels: _Levels, *, seeds: tuple[int | str, ...]) -> SeedSummary:
     confidence = float(results[0]["confidence"])
     effects = [
-        _effect(level, key, [found[key] for found in each], confidence)
-        for level, read in levels.items()
+        _effect(level, measure, key, [found[key] for found in each], confidence)
+        for (measure, level), read in levels.items()
         for each in [[read(one) for one in results]]
         for key in each[0]
         if all(key in found for found in each)
@@ -137,7 +141,7 @@ class _Observed:
     rows: frozenset[str]
 
 
-def _effect(level: str, key: _Key, observed: Sequence[_Observed], confidence: float) -> SeedEffect:
+def _effect(level: str, measure: str, key: _Key, observed: Sequence[_Observed], confidence: float) -> SeedEffect:
     name, fold, shots = key
     values = [one.value for one in observed]
     mean = seed_mean(values, [one.se for one in observed], shares_rows=_is_one({one.rows for one in observed}))
@@ -157,6 +161,7 @@ def _effect(level: str, key: _Key, observed: Sequence[_Observed], confidence: fl
         std=float(np.std(values, ddof=1)),
         row_se=math.sqrt(math.fsum(one.se**2 for one in observed) / len(observed)),
         shares_rows=_is_one({one.rows for one in observed}),
+        measure=measure,
     )
 
 
@@ -188,49 +193,74 @@ def seed_mean(values: Sequence[float], ses: Sequence[float], *, shares_rows: boo
     return Mean(value=math.fsum(values) / count, se=spread, df=df)
 
 
-def _overall(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
+def _overall(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
     rows = _rows(results, {task["task"] for task in results["tasks"] if not task["is_seen"]})
     return {
         ("all clusters", "", one["shots"]): _observed(one["difference"], rows)
         for one in results["overall"]
-        if one["measure"] == "raw"
+        if one["measure"] == measure
     }
 
 
-def _clusters(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
+def _clusters(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
     return {
-        (one["cluster"], one["fold"], one["shots"]): _observed(one["difference"], _rows(results, set(one["tasks"])))
+        (one["cluster"], one["fold"], one["shots"]): _observed(
+            found["difference"], _rows(results, set(found.get("tasks", one["tasks"])))
+        )
         for one in results["clusters"]
+        for found in [one if measure == RAW else one.get(measure)]
+        if found
     }
 
 
-def _tasks(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
+def _tasks(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
     return {
-        (one["task"], one["fold"], one["shots"]): _observed(one["difference"], frozenset([one["rows_sha256"]]))
+        (one["task"], one["fold"], one["shots"]): _observed(difference, frozenset([one["rows_sha256"]]))
         for one in results["tasks"]
-        if not one["is_seen"]
+        for difference in [_difference(one, measure)]
+        if difference and not one["is_seen"]
     }
 
 
-def _averages(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
-    return {key: found for key, found in _compared(results).items() if key[0] == "flan2022"}
+def _difference(one: Mapping[str, Any], measure: str) -> Mapping[str, Any] | None:
+    """The difference of the score, or of a measure of skill where it is defined."""
+    return one["difference"] if measure == RAW else (one.get("skill") or {}).get(measure)
 
 
-def _benchmarks(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
-    return {key: found for key, found in _compared(results).items() if key[0] != "flan2022"}
+def _averages(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
+    return {key: found for key, found in _compared(results, measure).items() if key[0] == "flan2022"}
 
 
-def _compared(results: Mapping[str, Any]) -> dict[_Key, _Observed]:
+def _benchmarks(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
+    return {key: found for key, found in _compared(results, measure).items() if key[0] != "flan2022"}
+
+
+def _compared(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
     return {
-        (one["score"], "", one["shots"]): _observed(one["difference"], frozenset([one["questions_sha256"]]))
+        (one["score"], "", one["shots"]): _observed(difference, frozenset([one["questions_sha256"]]))
         for one in results["comparisons"]
+        for difference in [_difference(one, measure)]
+        if difference
     }
 
 
 _Reader = Callable[[Mapping[str, Any]], dict[_Key, _Observed]]
 
-_LEVELS: Mapping[str, _Reader] = {"overall": _overall, "cluster": _clusters, "task": _tasks}
-_EVALUATION_LEVELS: Mapping[str, _Reader] = {"overall": _averages, "task": _benchmarks}
+
+def _of_measures(levels: Mapping[str, Callable[[Mapping[str, Any], str], dict[_Key, _Observed]]]) -> _Levels:
+    def reader(read: Callable[[Mapping[str, Any], str], dict[_Key, _Observed]], measure: str) -> _Reader:
+        return lambda results: read(results, measure)
+
+    return {
+        (measure, level): reader(read, measure) for measure in (RAW, *SKILL_MEASURES) for level, read in levels.items()
+    }
+
+
+_Levels = Mapping[tuple[str, str], _Reader]
+"""Measure and level → where its differences stand in results."""
+
+_LEVELS: _Levels = _of_measures({"overall": _overall, "cluster": _clusters, "task": _tasks})
+_EVALUATION_LEVELS: _Levels = _of_measures({"overall": _averages, "task": _benchmarks})
 
 
 def _rows(results: Mapping[str, Any], tasks: Collection[str]) -> frozenset[str]:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.comparison import (
-    Means,
     Pair,
     bootstrap_interval,
     check_same_cells,
     clean_scores,
     compare_means,
-    difference_estimate,
-    estimate,
+    compare_skill,
     mcnemar_of,
     score_models,
     task_difference,
 )
+from flantune.evaluation.preference import collapse_notes, preference_notes, task_notes
 from flantune.evaluation.readable import metric_findings
 from flantune.evaluation.results import (
     ClusterResult,
-    Difference,
-    Estimate,
     OverallResult,
     Results,
     TaskResult,
@@ -34,9 +30,10 @@ from flantune.evaluation.results import (
     to_json,
 )
 from flantune.evaluation.samples import read_samples, samples_path
-from flantune.evaluation.statistics import Mean, above_chance, combine, false_discovery_rates
-from flantune.evaluation.statistics import Part as Share
+from flantune.evaluation.skill_scores import SKILL_MEASURES, SkillMeasure, with_skill_rates
+from flantune.evaluation.statistics import false_discovery_rates
 from flantune.evaluation.tables import Columns, Table, columns_of, read_tables
+from flantune.evaluation.task_means import Entry, mean_chance, mean_scores, mean_skill
 from flantune.evaluation.verdict import make_verdict, no_verdict
 from flantune.prompts.hashing import stream_key
 from flantune.scoring_protocols import scoring_protocol
@@ -44,8 +41,6 @@ from flantune.types import Kind, SplitRole
 
 if TYPE_CHECKING:
     from flantune.config import EvaluationSettings
-
-_ANY = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +70,6 @@ class TaskInfo:
     clusters: tuple[str, ...]
     kind: Kind
     metrics: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """One task of one fold with one number of exemplars: what is reported and what goes into means."""
-
-    result: TaskResult
-    means: Means
 
 
 def summarize(
@@ -121,7 +108,7 @@ def summarize(
     )
     clusters = list(_clusters(entries, folds, settings))
     results = Results(
-        schema=2,
+        schema=3,
         name=name,
         confidence=settings.confidence,
         normalization=settings.normalization,
@@ -146,7 +133,7 @@ def _measured(fold: FoldInput, known: Mapping[str, TaskInfo]) -> Iterator[tuple[
 
 def _entries(
     folder: Path, fold: FoldInput, task: TaskInfo, settings: EvaluationSettings, *, is_seen: bool, seed: int
-) -> Iterator[_Entry]:
+) -> Iterator[Entry]:
     columns = columns_of(
         task.kind,
         task.metrics,
@@ -171,9 +158,10 @@ def _entries(
 def _entry(
     pair: Pair, columns: Columns, fold: FoldInput, task: TaskInfo, settings: EvaluationSettings, *,
     shots: int, is_seen: bool, seed: int,
-) -> _Entry:  # fmt: skip
+) -> Entry:  # fmt: skip
     key, confidence, headline = stream_key(seed, "bootstrap", task.name), settings.confidence, columns.headline
     means = compare_means(pair, headline, seed=key, confidence=confidence)
+    skill = compare_skill(pair)
     flagged = None if fold.flagged is None or is_seen else fold.flagged.get(task.name, ())
     result = TaskResult(
         task=task.name,
@@ -187,17 +175,19 @@ def _entry(
         examples=len(pair.base.rows),
         groups=int(pair.base.groups.max()) + 1,
         rows_sha256=pair.base.rows_sha256,
-        models=score_models(pair, columns, means, confidence=confidence),
+        models=score_models(pair, columns, means, skill, confidence=confidence),
         difference=task_difference(means, confidence=confidence),
         bootstrap=bootstrap_interval(means.replicates, confidence=confidence),
         q=1.0,  # known once all tasks are
+        skill=skill.difference(confidence=confidence),
         mcnemar_p=mcnemar_of(pair, headline),
         clean=None if flagged is None else clean_scores(pair, headline, flagged, seed=key, confidence=confidence),
         signatures=_signatures(pair.base, columns),
         notes=tuple(finding.message for finding in metric_findings(task, pair.base.looked_at)),
         ties=pair.base.ties + pair.tuned.ties,
     )
-    return _Entry(means=means, result=result)
+    found = {measure: skill.means(measure, confidence=confidence) for measure in SKILL_MEASURES}
+    return Entry(means=means, result=result, skill={name: one for name, one in found.items() if one is not None})
 
 
 def _signatures(table: Table, columns: Columns) -> dict[str, str]:
@@ -206,7 +196,7 @@ def _signatures(table: Table, columns: Columns) -> dict[str, str]:
     return {metric.name: metric.signature(table.references) for metric in metrics if metric.signature is not None}
 
 
-def _with_false_discovery_rates(entries: Sequence[_Entry]) -> list[_Entry]:
+def _with_false_discovery_rates(entries: Sequence[Entry]) -> list[Entry]:
     """The entries with q-values: seen and unseen tasks apart, each number of exemplars apart.
 
     Paper: Benjamini and Hochberg 1995.
@@ -217,8 +207,10 @@ def _with_false_discovery_rates(entries: Sequence[_Entry]) -> list[_Entry]:
     rated = list(entries)
     for members in families.values():
         rates = false_discovery_rates([entries[at].result.difference.p for at in members])
-        for at, rate in zip(members, rates, strict=True):
-            rated[at] = replace(entries[at], result=entries[at].result.model_copy(update={"q": rate}))
+        skills = with_skill_rates([entries[at].result.skill for at in members])
+        for at, rate, skill in zip(members, rates, skills, strict=True):
+            result = entries[at].result.model_copy(update={"q": rate, "skill": skill})
+            rated[at] = replace(entries[at], result=result)
     return rated
 
 
@@ -237,7 +229,7 @@ def _pair(
 
 
 def _clusters(
-    entries: Sequence[_Entry], folds: Sequence[FoldInput], settings: EvaluationSettings
+    entries: Sequence[Entry], folds: Sequence[FoldInput], settings: EvaluationSettings
 ) -> Iterator[ClusterResult]:
     for shots in dict.fromkeys(settings.shots):
         for fold in folds:
@@ -247,7 +239,7 @@ def _clusters(
                     yield _cluster(members, cluster, fold.name, shots, settings.confidence)
 
 
-def _members(entries: Sequence[_Entry], cluster: str, fold: str, shots: int) -> list[_Entry]:
+def _members(entries: Sequence[Entry], cluster: str, fold: str, shots: int) -> list[Entry]:
     return [
         entry
         for entry in entries
@@ -257,10 +249,10 @@ def _members(entries: Sequence[_Entry], cluster: str, fold: str, shots: int) -> 
     ]
 
 
-def _cluster(members: Sequence[_Entry], cluster: str, fold: str, shots: int, confidence: float) -> ClusterResult:
+def _cluster(members: Sequence[Entry], cluster: str, fold: str, shots: int, confidence: float) -> ClusterResult:
     weighted = [(1.0 / len(members), entry) for entry in members]
-    raw = _scores(weighted, confidence, is_normalized=False)
-    normalized = _scores(weighted, confidence, is_normalized=True)
+    raw = mean_scores(weighted, confidence, is_normalized=False)
+    normalized = mean_scores(weighted, confidence, is_normalized=True)
     return ClusterResult(
         cluster=cluster,
         fold=fold,
@@ -271,20 +263,22 @@ def _cluster(members: Sequence[_Entry], cluster: str, fold: str, shots: int, con
         base_normalized=normalized.base,
         tuned_normalized=normalized.tuned,
         difference_normalized=normalized.difference,
-        chance=_chance(weighted),
+        chance=mean_chance(weighted),
         tasks=tuple(entry.result.task for entry in members),
+        discrimination=mean_skill(weighted, "discrimination", confidence),
+        calibrated_accuracy=mean_skill(weighted, "calibrated_accuracy", confidence),
     )
 
 
 def _overall(
-    entries: Sequence[_Entry], clusters: Sequence[ClusterResult], settings: EvaluationSettings
+    entries: Sequence[Entry], clusters: Sequence[ClusterResult], settings: EvaluationSettings
 ) -> Iterator[OverallResult]:
     for shots in dict.fromkeys(settings.shots):
         weighted = _macro_weights(entries, clusters, shots)
         if not weighted:
             continue
-        raw = _scores(weighted, settings.confidence, is_normalized=False)
-        normalized = _scores(weighted, settings.confidence, is_normalized=True)
+        raw = mean_scores(weighted, settings.confidence, is_normalized=False)
+        normalized = mean_scores(weighted, settings.confidence, is_normalized=True)
         yield OverallResult(shots=shots, measure="raw", base=raw.base, tuned=raw.tuned, difference=raw.difference)
         yield OverallResult(
             shots=shots,
@@ -293,65 +287,59 @@ def _overall(
             tuned=normalized.tuned,
             difference=normalized.difference,
         )
+        for measure in SKILL_MEASURES:
+            found = mean_skill(_macro_weights(entries, clusters, shots, measure), measure, settings.confidence)
+            if found is not None:
+                yield OverallResult(
+                    shots=shots, measure=measure, base=found.base, tuned=found.tuned, difference=found.difference
+                )
 
 
-def _verdict(entries: Sequence[_Entry], clusters: Sequence[ClusterResult], settings: EvaluationSettings) -> Verdict:
+def _verdict(entries: Sequence[Entry], clusters: Sequence[ClusterResult], settings: EvaluationSettings) -> Verdict:
     headline = settings.shots[0] if settings.shots else 0
     weighted = _macro_weights(entries, clusters, headline)
     if not weighted:
         return no_verdict()
-    raw = _scores(weighted, settings.confidence, is_normalized=False)
+    raw = mean_scores(weighted, settings.confidence, is_normalized=False)
     return make_verdict(
         base=raw.base,
         tuned=raw.tuned,
         difference=raw.difference,
-        chance=_chance(weighted),
+        chance=mean_chance(weighted),
         tasks=len({entry.result.task for _, entry in weighted}),
         clusters=len({cluster.cluster for cluster in clusters if cluster.shots == headline}),
         confidence=settings.confidence,
         shots=headline,
+        notes=_notes(entries, clusters, headline, settings.confidence),
     )
+
+
+def _notes(
+    entries: Sequence[Entry], clusters: Sequence[ClusterResult], shots: int, confidence: float
+) -> tuple[str, ...]:
+    """What a preference for an answer did to the raw score, told from the same tasks with the same weights."""
+    weighted = _macro_weights(entries, clusters, shots, "discrimination")
+    discrimination = mean_skill(weighted, "discrimination", confidence)
+    changed: tuple[str, ...] = ()
+    if discrimination is not None:
+        raw = mean_scores(weighted, confidence, is_normalized=False)
+        changed = preference_notes(raw=raw, discrimination=discrimination, confidence=confidence)
+    measured = [one.result for one in entries if not one.result.is_seen and one.result.shots == shots]
+    return (*changed, *task_notes(measured), *collapse_notes(measured))
 
 
 def _macro_weights(
-    entries: Sequence[_Entry], clusters: Sequence[ClusterResult], shots: int
-) -> list[tuple[float, _Entry]]:
-    """Weights that make the sum over tasks the mean over clusters of the mean over each one's tasks."""
-    measured = [cluster for cluster in clusters if cluster.shots == shots]
-    return [
-        (1.0 / (len(measured) * len(cluster.tasks)), entry)
-        for cluster in measured
-        for entry in _members(entries, cluster.cluster, cluster.fold, shots)
+    entries: Sequence[Entry], clusters: Sequence[ClusterResult], shots: int, measure: SkillMeasure | None = None
+) -> list[tuple[float, Entry]]:
+    """Weights that make the sum over tasks the mean over clusters of the mean over each one's tasks.
+
+    With a measure of skill: of the tasks that have it, and the clusters that have such a task.
+    """
+    groups = [
+        [entry for entry in found if measure is None or measure in entry.skill]
+        for cluster in clusters
+        if cluster.shots == shots
+        for found in [_members(entries, cluster.cluster, cluster.fold, shots)]
     ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scores:
-    base: Estimate
-    tuned: Estimate
-    difference: Difference
-
-
-def _scores(weighted: Sequence[tuple[float, _Entry]], confidence: float, *, is_normalized: bool) -> _Scores:
-    def combined(pick: Callable[[Means], Mean], *, is_difference: bool = False) -> Mean:
-        parts = []
-        for weight, entry in weighted:
-            mean, chance = pick(entry.means), entry.result.chance
-            if is_normalized:
-                mean = above_chance(mean, chance, is_difference=is_difference)
-            parts.append(Share(task=entry.result.task, weight=weight, mean=mean))
-        return combine(parts)
-
-    lowest = -math.inf if is_normalized else min(entry.means.span[0] for _, entry in weighted)
-    changes = _ANY if is_normalized else (lowest - 1.0, 1.0 - lowest)
-    return _Scores(
-        base=estimate(combined(lambda means: means.base), confidence=confidence, span=(lowest, 1.0)),
-        tuned=estimate(combined(lambda means: means.tuned), confidence=confidence, span=(lowest, 1.0)),
-        difference=difference_estimate(
-            combined(lambda means: means.difference, is_difference=True), confidence=confidence, span=changes
-        ),
-    )
-
-
-def _chance(weighted: Sequence[tuple[float, _Entry]]) -> float:
-    return min(1.0, math.fsum(weight * entry.result.chance for weight, entry in weighted))
+    measured = [group for group in groups if group]
+    return [(1.0 / (len(measured) * len(group)), entry) for group in measured for entry in group]

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import Metric, decided_class, find_metric
 from flantune.evaluation.normalizers import SQUAD, cut_like_flan
+from flantune.evaluation.option_labels import RankedCells
 from flantune.evaluation.rank_classification import NORMALIZATIONS, Normalization, choose, option_scores
 from flantune.evaluation.readable import MOST_LOOKED_AT
+from flantune.evaluation.skill import RankedOptions
 from flantune.types import Kind, Sample, SplitRole
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Table:
         ties: Samples whose best options scored the same.
         references: The fewest and the most references of a row.
         looked_at: A sample of each of the first rows, as far as anybody looks whether metrics can read them.
+        options: The scores of the options, label by label; None where nothing was ranked.
     """
 
     rows: tuple[int, ...]
@@ -86,6 +89,7 @@ class Table:
     ties: int
     references: tuple[int, int]
     looked_at: tuple[Sample, ...] = ()
+    options: RankedOptions | None = None
 
     def cells(self, column: Column) -> Floats:
         """Notes of one column, [rows, templates, k]."""
@@ -116,6 +120,7 @@ class Table:
             notes={column: notes[keep] for column, notes in self.notes.items()},
             groups=np.unique(self.groups[keep], return_inverse=True)[1],
             answers=self.answers[keep],
+            options=None if self.options is None else self.options.only(keep),
         )
 
 
@@ -185,6 +190,10 @@ class _Builder:
     references: set[int] = field(default_factory=set)
     looked_at: list[Sample] = field(default_factory=list)
     ties: int = 0
+    ranked: RankedCells = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ranked = RankedCells(self.columns.headline.normalization)
 
     def add(self, sample: Sample) -> None:
         row = self.rows.setdefault(sample.row, len(self.rows))
@@ -199,6 +208,7 @@ class _Builder:
         noted = self.columns.all
         self.cells[row, template] = tuple(c.metric.noted(sample, c.normalization, c.ties) for c in noted)
         self.answers[row, template] = self._answer(sample)
+        self.ranked.add(sample, row=row, template=template)
         if sample.scores:
             self.ties += choose(option_scores(sample, self.columns.headline.normalization)).is_tie
 
@@ -233,6 +243,7 @@ class _Builder:
             ties=self.ties,
             references=(min(self.references), max(self.references)),
             looked_at=tuple(self.looked_at),
+            options=self.ranked.options(rows=len(self.rows), templates=len(self.templates), groups=groups),
         )
 
     def _noted(self, number: int, column: Column, groups: Integers) -> Floats:

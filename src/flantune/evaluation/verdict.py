@@ -7,7 +7,7 @@ from flantune.evaluation.results import Difference, Direction, Estimate, Verdict
 
 def make_verdict(
     *, base: Estimate, tuned: Estimate, difference: Difference, chance: float, tasks: int, clusters: int,
-    confidence: float, shots: int,
+    confidence: float, shots: int, notes: tuple[str, ...] = (),
 ) -> Verdict:  # fmt: skip
     """The headline of a run, from its overall raw scores at the first number of shots."""
     direction = direction_of(difference)
@@ -31,6 +31,7 @@ def make_verdict(
         chance=chance,
         tasks=tasks,
         clusters=clusters,
+        notes=notes,
     )
 
 

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from flantune.files import write_text
 from flantune.judging.summary import PairResult, Summary
 from flantune.report import numbers
+from flantune.report.estimates import Estimate
 from flantune.report.figure_frame import AXIS_HEIGHT, Page, axis, both, interval_mark, row_label
-from flantune.report.results import Estimate
 from flantune.report.run_details import Fact
 from flantune.report.svg import Scale, group, image, line, text
 from flantune.report.templating import looks, template

@@ -10,7 +10,7 @@ from flantune.report.numbers import count, plural, points, share, shots_label
 from flantune.report.results import Pair, Results, parse_results
 from flantune.report.run_details import MixedCluster, mixed_clusters, model_label
 from flantune.report.untrusted_json import Json, mapping, objects
-from flantune.report.verdict import headline
+from flantune.report.verdict import headline, note_sentences
 
 _STYLES = {
     "instruction": "Each example in one of its task's instruction templates.",
@@ -134,7 +134,36 @@ def _results(results: Results | None, fold: str) -> str:
         "Points on a scale of 0 to 100, mean over templates; base and tuned answered the same prompts. "
         f"Over all folds of the run: {_text(headline(results))}"
     )
-    return f"{_table(heading, rows, numbers=5)}\n\n{note}"
+    return "\n\n".join([_table(heading, rows, numbers=5), note, *_skill(results, fold)])
+
+
+def _skill(results: Results, fold: str) -> Iterator[str]:
+    """Skill apart from a preference for an answer: a table of the fold's ranked tasks, and what the verdict notes."""
+    tasks = [t for t in results.tasks if t.fold == fold and not t.is_seen and t.skill is not None]
+    if not tasks:
+        return
+    rows = [
+        (
+            _text(t.label),
+            shots_label(t.shots),
+            f"{skill.base.discrimination.score()} → {skill.tuned.discrimination.score()}",
+            f"{skill.base.calibrated.score()} → {skill.tuned.calibrated.score()}",
+            f"{_text(skill.tuned.answer)} {share(skill.tuned.share)}",
+            share(skill.tuned.gold),
+        )
+        for t in tasks
+        for skill in [t.skill]
+        if skill is not None
+    ]
+    heading = ("Task", "Exemplars", "Discrimination", "Calibrated accuracy", "Commonest answer", "Right")
+    yield (
+        "Skill apart from a preference for an answer, base → tuned, in points: discrimination is the area under the "
+        "ROC curve (50 is guessing), calibrated accuracy the accuracy after batch calibration."
+    )
+    yield _table(heading, rows, numbers=4)
+    notes = note_sentences(results.verdict) if results.verdict else ()
+    if notes:
+        yield f"Over all folds of the run: {' '.join(map(_text, notes))}"
 
 
 def _result_row(pair: Pair, what: str) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flantune.report.estimates import Estimate
 from flantune.report.numbers import interval, limit, p_value, points, shots_label, signed
-from flantune.report.results import Estimate, Pair, parse_results
+from flantune.report.results import Pair, parse_results
+from flantune.report.skill_results import SKILL_MEASURES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,6 +52,56 @@ def results_table(results: Json) -> Table:
     return table
 
 
+def skill_table(results: Json) -> Table | None:
+    """Held-out clusters' discrimination and calibrated accuracy; None where no ranked task was measured.
+
+    Args:
+        results: What ``results.json`` holds; parts may be missing.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    parsed = parse_results(results)
+    both = {
+        measure: {(one.name, one.shots, one.fold): one for part in found for one in part.get(measure, ())}
+        for measure in SKILL_MEASURES
+        for found in [(parsed.clusters, parsed.overall)]
+    }
+    if not both["discrimination"]:
+        return None
+    table = Table(
+        title=Text("skill apart from preference: discrimination, then calibrated accuracy", style="bold"),
+        title_justify="left", box=None, pad_edge=False, header_style="dim",
+    )  # fmt: skip
+    table.add_column("held-out cluster", overflow="fold", min_width=13)
+    for heading in ("base", "tuned", "change", parsed.level, "base", "tuned", "change"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for key, pair in sorted(both["discrimination"].items(), key=_by_change):
+        other = both["calibrated_accuracy"].get(key)
+        name = pair.name if len(parsed.shots) < 2 else f"{pair.name}, {shots_label(pair.shots)}"
+        style = "bold" if pair.name == "All clusters" else ""
+        table.add_row(
+            Text(name), *_skill_cells(pair), Text(pair.difference.interval()), *_skill_cells(other), style=style
+        )
+    return table
+
+
+def _by_change(item: tuple[tuple[str, int, str], Pair]) -> tuple[int, bool, float]:
+    """By exemplars, the largest change first and the whole last."""
+    pair = item[1]
+    return (pair.shots, pair.name == "All clusters", -(pair.difference.value or 0.0))
+
+
+def _skill_cells(pair: Pair | None) -> list[Text]:
+    from rich.text import Text
+
+    if pair is None:
+        return [Text("")] * 3
+    direction = pair.difference.direction
+    change = Text(f"{pair.difference.signed()} {_SHAPES[direction]}", style=_STYLES[direction])
+    return [Text(pair.base.score()), Text(pair.tuned.score()), change]
+
+
 def seeds_table(summary: SeedSummary) -> Table:
     """What tuning changed over several seeds: the mean difference, its interval and its spread, in points."""
     from rich.table import Table
@@ -62,9 +114,15 @@ def seeds_table(summary: SeedSummary) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     last = ""
     for effect in summary.effects:
-        if last and effect.level != last:
+        if (
+            effect.measure != "raw"
+            and effect.level == "task"
+            and any(one.level == "cluster" for one in summary.effects)
+        ):
+            continue  # a run has many tasks: their skill is in the JSON
+        if last and f"{effect.measure} {effect.level}" != last:
             table.add_section()
-        last = effect.level
+        last = f"{effect.measure} {effect.level}"
         table.add_row(*_seed_cells(effect), style="bold" if effect.level == "overall" else "")
     return table
 
@@ -75,7 +133,8 @@ def _seed_cells(effect: SeedEffect) -> list[Text]:
     direction = Estimate(effect.value, effect.low, effect.high).direction
     change = Text(f"{signed(effect.value)} {_SHAPES[direction]}", style=_STYLES[direction])
     tested = (interval(effect.low, effect.high), p_value(effect.p), limit(effect.detectable), points(effect.std))
-    return [Text(effect.name), Text(shots_label(effect.shots)), change, *map(Text, tested)]
+    name = effect.name if effect.measure == "raw" else f"{effect.name}, {effect.measure.replace('_', ' ')}"
+    return [Text(name), Text(shots_label(effect.shots)), change, *map(Text, tested)]
 
 
 def _title(name: str) -> Text:

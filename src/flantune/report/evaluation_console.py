@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from flantune.report import numbers
 from flantune.report.evaluation_page import MOST_AVERAGES
+from flantune.report.evaluation_skill import SkillRow, skill_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from rich.table import Table
 
+    from flantune.evaluation.results import Difference
     from flantune.suites.results import EvaluationResults, ScoreResult
 
 _FLAN2022 = "Flan 2022 normalized average"
@@ -22,6 +24,8 @@ def console_tables(results: EvaluationResults) -> Iterator[Table]:
     yield _scores_table(results)
     if results.comparisons:
         yield _differences_table(results)
+    if rows := skill_rows(results):
+        yield _skill_table(rows)
 
 
 def _scores_table(results: EvaluationResults) -> Table:
@@ -52,6 +56,29 @@ def _differences_table(results: EvaluationResults) -> Table:
         )
         _add(table, (name, one.second, *values), is_bold=is_average)
     return table
+
+
+def _skill_table(rows: Sequence[SkillRow]) -> Table:
+    """Skill apart from a preference for an answer: what is ranked, each model, and its change against the first."""
+    table = _table(
+        ["skill of ranked options", "model"], ("discrimination", "change", "calibrated", "change", "collapsed")
+    )
+    for row in rows:
+        values = (
+            numbers.points(row.discrimination.value if row.discrimination else None),
+            _change(row.difference.discrimination if row.difference else None),
+            numbers.points(row.calibrated.value if row.calibrated else None),
+            _change(row.difference.calibrated_accuracy if row.difference else None),
+            row.collapsed,
+        )
+        _add(table, (row.name, row.model, *values), is_bold=False)
+    return table
+
+
+def _change(difference: Difference | None) -> str:
+    if difference is None:
+        return ""
+    return f"{numbers.signed(difference.value)} ({numbers.interval(difference.low, difference.high)})"
 
 
 def _table(words: Sequence[str], headings: Sequence[str]) -> Table:

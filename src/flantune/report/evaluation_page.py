@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flantune.evaluation.verdict import direction_of
 from flantune.report import numbers
+from flantune.report.evaluation_skill import skill_table
 from flantune.report.tables import Cell, Column, Table, chance_of, number, score, word
 from flantune.report.templating import looks, template
 
@@ -106,6 +107,7 @@ def render_evaluation(results: EvaluationResults, browser: Browser | None = None
         all_averages=averages_table(results, is_full=True) if has_more else None,
         differences=differences_table(results),
         tasks=tasks_table(results),
+        skill=skill_table(results),
         parts=[
             table(results, name)
             for name in dict.fromkeys(one.score for one in results.scores)

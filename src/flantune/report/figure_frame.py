@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from flantune.report.results import Estimate
+from flantune.report.estimates import Estimate
 from flantune.report.svg import Scale, circle, element, group, line, shorten, text
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from flantune.files import write_text
-from flantune.report import curves, figures, numbers, tables
+from flantune.report import curves, figures, numbers, skill_figure, skill_tables, tables
 from flantune.report.results import Results, TaskResult
 from flantune.report.run_details import (
     config_lines,
@@ -27,7 +27,7 @@ from flantune.report.run_files import FoldFiles, RunFiles, read_run
 from flantune.report.samples import collect_samples
 from flantune.report.templating import looks, template
 from flantune.report.untrusted_json import Json, mapping, objects
-from flantune.report.verdict import SHAPES, WORDS, chance_sentence, headline, metric_notes
+from flantune.report.verdict import SHAPES, WORDS, chance_sentence, headline, metric_notes, note_sentences
 
 
 def write_report(run_folder: Path) -> Path:
@@ -62,6 +62,7 @@ def render_report(run: RunFiles) -> str:
         verdict_word=WORDS[results.verdict.direction] if results.verdict else "Not measured",
         verdict_shape=SHAPES[results.verdict.direction] if results.verdict else "–",
         chance=chance_sentence(results.verdict) if results.verdict else "",
+        preferences=note_sentences(results.verdict) if results.verdict else (),
         facts=key_facts(run, folds),
         draw=_drawings(results, unseen),
         notes=metric_notes(results),
@@ -105,6 +106,14 @@ def _drawings(results: Results, unseen: Sequence[TaskResult]) -> dict[str, Any]:
             )
             for shots in results.shots
         ],
+        "skill": [
+            View(
+                numbers.shots_label(shots).capitalize(),
+                skill_figure.skill_figure([t for t in unseen if t.shots == shots]),
+            )
+            for shots in results.shots
+            if any(t.skill is not None for t in unseen)
+        ],
         "templates": [
             View(
                 numbers.shots_label(shots).capitalize(),
@@ -124,6 +133,9 @@ def _tables(results: Results, unseen: Sequence[TaskResult], seen: Sequence[TaskR
         "overall": tables.overall_table(results),
         "clusters": tables.cluster_table(results),
         "tasks": tables.task_table(unseen, level=results.level),
+        "skill_clusters": skill_tables.skill_cluster_table(results),
+        "skill": skill_tables.skill_table(unseen, level=results.level),
+        "answers": skill_tables.answer_table(unseen),
         "clean": tables.clean_table(unseen),
         "tests": tables.significance_table(unseen, level=results.level),
         "spread": tables.spread_table(unseen),

@@ -6,62 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from flantune.report.numbers import as_number, interval, points, signed, span
+from flantune.report.estimates import Estimate, estimate
+from flantune.report.numbers import as_number
+from flantune.report.skill_results import SKILL_MEASURES, TaskSkill, parse_skill
 from flantune.report.untrusted_json import Json, mapping, objects
 
 Model = Literal["base", "tuned"]
 MODELS: tuple[Model, Model] = ("base", "tuned")
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with the interval it may lie in; None where it is not known.
-
-    Attributes:
-        p: Of a difference: its p-value.
-        detectable: Of a difference: the smallest true one that would likely have been found.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    detectable: float | None = None
-
-    @property
-    def direction(self) -> Literal["better", "worse", "undecided"]:
-        """What the sign of a difference says once its interval is heeded."""
-        if self.low is not None and self.low > 0:
-            return "better"
-        return "worse" if self.high is not None and self.high < 0 else "undecided"
-
-    def score(self) -> str:
-        """The number as a score: "41.2"."""
-        return points(self.value)
-
-    def signed(self) -> str:
-        """The number as a difference: "+11.0"."""
-        return signed(self.value)
-
-    def score_span(self) -> str:
-        """The interval of a score: "38.0 to 44.1"."""
-        return span(self.low, self.high)
-
-    def interval(self) -> str:
-        """The interval of a difference: "+8.0 to +14.2"."""
-        return interval(self.low, self.high)
-
-
-def estimate(value: object) -> Estimate:
-    """An estimate from its JSON form: an object, a bare number or nothing.
-
-    >>> found = estimate({"value": 0.5, "low": 0.4, "high": float("nan")})
-    >>> (found.value, found.low, found.high), estimate(0.5).value, estimate(None).value
-    ((0.5, 0.4, None), 0.5, None)
-    """
-    if isinstance(value, Mapping):
-        return Estimate(*(as_number(value.get(key)) for key in ("value", "low", "high", "p", "detectable")))
-    return Estimate(as_number(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +88,7 @@ class TaskResult:
         clean: None when nobody looked for overlap with training.
         signatures: Metric → how its library says it was computed.
         notes: What a reader of the scores should know of the metrics.
+        skill: Skill apart from a preference for an answer; None where nothing was ranked, and in older results.
     """
 
     task: str
@@ -154,11 +106,12 @@ class TaskResult:
     mcnemar_p: float | None
     is_seen: bool
     q: float | None = None
-    bootstrap: Estimate = Estimate()
+    bootstrap: Estimate = field(default_factory=Estimate)
     groups: float | None = None
     clean: Clean | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    skill: TaskSkill | None = None
 
     def of(self, model: Model) -> ModelScores:
         """The scores of one of the two models."""
@@ -189,11 +142,12 @@ class Verdict:
     chance: float | None
     tasks: int | None
     clusters: int | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """All of ``results.json``. ``clusters`` and ``overall`` are keyed by measure, "raw" or "normalized"."""
+    """All of ``results.json``. ``clusters`` and ``overall`` are keyed by measure: raw, normalized, those of skill."""
 
     name: str = ""
     confidence: float = 0.95
@@ -258,6 +212,7 @@ def _verdict(raw: object) -> Verdict | None:
         chance=as_number(raw.get("chance")),
         tasks=None if tasks is None else int(tasks),
         clusters=None if clusters is None else int(clusters),
+        notes=tuple(str(note) for note in raw.get("notes") or ()),
     )
 
 
@@ -265,7 +220,9 @@ def _overall(rows: Sequence[Json], clusters: Sequence[Pair]) -> dict[str, tuple[
     pairs: dict[str, list[Pair]] = {}
     for row in rows:
         measure = str(row.get("measure") or "raw")
-        chance = 0.0 if measure == "normalized" else _mean(c.chance for c in clusters if c.shots == row.get("shots"))
+        chance = 0.0 if measure == "normalized" else None
+        if measure == "raw":
+            chance = _mean(c.chance for c in clusters if c.shots == row.get("shots"))
         pair = _pair(row, "All clusters", ("base", "tuned", "difference"), chance)
         pairs.setdefault(measure, []).append(pair)
     return {measure: tuple(found) for measure, found in pairs.items()}
@@ -284,6 +241,14 @@ def _clusters(rows: Sequence[Json]) -> dict[str, tuple[Pair, ...]]:
     return {
         "raw": tuple(_pair(row, label, keys, as_number(row.get("chance"))) for row, label in labeled),
         "normalized": tuple(_pair(row, label, normalized, 0.0) for row, label in labeled),
+        **{
+            measure: tuple(
+                _pair({**row, **mapping(row.get(measure))}, label, keys, None)
+                for row, label in labeled
+                if row.get(measure)
+            )
+            for measure in SKILL_MEASURES
+        },
     }
 
 
@@ -333,6 +298,7 @@ def _task(raw: Json, label: str) -> TaskResult:
         clean=_clean(raw.get("clean")),
         signatures={str(k): str(v) for k, v in (raw.get("signatures") or {}).items()},
         notes=tuple(map(str, raw.get("notes") or ())),
+        skill=parse_skill(raw),
     )
 
 

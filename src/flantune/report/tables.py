@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from flantune.report.estimates import Estimate
 from flantune.report.numbers import MISSING, count, limit, p_value, points, share, shots_label, signed, span
-from flantune.report.results import MODELS, Estimate, ModelScores, Pair, Results, TaskResult, TemplateScore
+from flantune.report.results import MODELS, ModelScores, Pair, Results, TaskResult, TemplateScore
 
 NORMALIZATIONS = ("sum", "token", "character", "byte")
 
@@ -178,7 +179,7 @@ _CLEAN = (
 def overall_table(results: Results) -> Table:
     """The whole in one line for every measure and number of exemplars."""
     rows = [
-        (word(measure), word(shots_label(pair.shots)), *_scores(pair), seeable(pair.difference))
+        (word(measure.replace("_", " ")), word(shots_label(pair.shots)), *_scores(pair), seeable(pair.difference))
         for measure, pairs in sorted(results.overall.items(), key=lambda item: item[0] != "raw")
         for pair in sorted(pairs, key=lambda p: p.shots)
     ]

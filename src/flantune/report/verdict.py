@@ -19,7 +19,7 @@ def verdict_sentence(verdict: Verdict, *, level: str = "95%") -> str:
         level: The level of the interval, as words.
     """
     if verdict.text:
-        return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, verdict.text)
+        return _typeset(verdict.text)
     where = f" on {_unseen(verdict)}" if _unseen(verdict) else ""
     if verdict.difference.value is None:
         return f"Nothing was measured{where}, so nothing can be said about what tuning did."
@@ -48,6 +48,16 @@ def chance_sentence(verdict: Verdict) -> str:
 def metric_notes(results: Results) -> list[tuple[str, str]]:
     """Task and note, each once: metrics that cannot read what they were to score."""
     return list(dict.fromkeys((task.task, note) for task in results.tasks for note in task.notes))
+
+
+def note_sentences(verdict: Verdict) -> tuple[str, ...]:
+    """Where a preference for an answer moved or hid the score, and which model collapsed; a sentence or two each."""
+    return tuple(map(_typeset, verdict.notes))
+
+
+def _typeset(text: str) -> str:
+    """Minus signs in the place of hyphens before numbers."""
+    return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, text)
 
 
 def _unseen(verdict: Verdict) -> str:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from flantune.errors import EvaluationError
 from flantune.evaluation.comparison import bootstrap_interval, difference_estimate
 from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
-from flantune.evaluation.results import Bootstrap, Difference
+from flantune.evaluation.results import Bootstrap, Difference, SkillDifference
+from flantune.evaluation.skill_scores import with_skill_rates
 from flantune.evaluation.statistics import (
     DIFFERENCE,
     Mean,
@@ -29,6 +30,7 @@ from flantune.evaluation.statistics import Part as Share
 from flantune.suites import results
 from flantune.suites.results import PartDifference
 from flantune.suites.scores import PartScores, weightings
+from flantune.suites.skill import compare_parts
 
 if TYPE_CHECKING:
     from flantune.suites.summary import ModelMeasurements
@@ -48,6 +50,7 @@ class Compared:
         mcnemar_p: Exact McNemar p-value over all questions; None for metrics that are not right-or-wrong.
         rows: Questions both were asked.
         parts: The difference of each part, when there are several.
+        skill: Differences of discrimination and calibrated accuracy, weighted likewise; None where answers are written.
     """
 
     difference: Difference
@@ -55,6 +58,7 @@ class Compared:
     mcnemar_p: float | None
     rows: int
     parts: tuple[PartDifference, ...] = ()
+    skill: SkillDifference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +115,16 @@ def compare(
     counted = {name: (weight, pairs[name].mean(confidence=confidence)) for name, weight in weights.items() if weight}
     shares = [Share(task=name, weight=weight, mean=mean) for name, (weight, mean) in counted.items()]
     redrawn = sum(weight * pairs[name].replicates(seed=seed)[1:] for name, (weight, _) in counted.items())
+    skill, skills = compare_parts(
+        {name: (pair.first, pair.second) for name, pair in pairs.items()}, weights, confidence=confidence
+    )
     return Compared(
         difference=difference_estimate(combine(shares), confidence=confidence, span=next(iter(pairs.values())).span),
         bootstrap=bootstrap_interval(np.asarray(redrawn), confidence=confidence),
         mcnemar_p=_mcnemar(list(pairs.values())),
         rows=sum(len(pair.first.rows) for pair in pairs.values()),
-        parts=_parts(pairs, confidence=confidence) if len(pairs) > 1 else (),
+        parts=_parts(pairs, skills, confidence=confidence) if len(pairs) > 1 else (),
+        skill=skill,
     )
 
 
@@ -176,7 +184,9 @@ def _mcnemar(pairs: Sequence[_Pair]) -> float | None:
     return mcnemar_p(before[:, None], after[:, None])
 
 
-def _parts(pairs: Mapping[str, _Pair], *, confidence: float) -> tuple[PartDifference, ...]:
+def _parts(
+    pairs: Mapping[str, _Pair], skills: Sequence[SkillDifference | None], *, confidence: float
+) -> tuple[PartDifference, ...]:
     """Each part's difference; of those called changed at q ≤ 0.05 one in twenty is expected not to have."""
     found = [
         difference_estimate(pair.mean(confidence=confidence), confidence=confidence, span=pair.span)
@@ -184,8 +194,15 @@ def _parts(pairs: Mapping[str, _Pair], *, confidence: float) -> tuple[PartDiffer
     ]
     rates = false_discovery_rates([one.p for one in found])
     return tuple(
-        PartDifference(name=name, difference=one, mcnemar_p=_mcnemar([pair]), q=rate, questions=len(pair.first.rows))
-        for (name, pair), one, rate in zip(pairs.items(), found, rates, strict=True)
+        PartDifference(
+            name=name,
+            difference=one,
+            mcnemar_p=_mcnemar([pair]),
+            q=rate,
+            questions=len(pair.first.rows),
+            skill=skill,
+        )
+        for (name, pair), one, rate, skill in zip(pairs.items(), found, rates, with_skill_rates(skills), strict=True)
     )
 
 
@@ -235,6 +252,7 @@ def _entry(score: str, first: str, second: str, parts: Sequence[PartScores], com
         questions=compared.rows,
         questions_sha256=_questions_sha256(parts),
         parts=compared.parts,
+        skill=compared.skill,
     )
 
 
@@ -265,6 +283,7 @@ def with_false_discovery_rates(
     rated = list(found)
     for members in families.values():
         rates = false_discovery_rates([found[at].difference.p for at in members])
-        for at, rate in zip(members, rates, strict=True):
-            rated[at] = found[at].model_copy(update={"q": rate})
+        skills = with_skill_rates([found[at].skill for at in members])
+        for at, rate, skill in zip(members, rates, skills, strict=True):
+            rated[at] = found[at].model_copy(update={"q": rate, "skill": skill})
     return tuple(rated)

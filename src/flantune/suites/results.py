@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flantune.evaluation.results import Bootstrap, Difference, Estimate, ModelScores, Score
+from flantune.evaluation.results import Bootstrap, Difference, Estimate, ModelScores, Score, Skill, SkillDifference
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -86,6 +86,21 @@ class PartResult(Section):
     """What a reader should know."""
     vote_confidence: Share | None = None
     """The voted answers' mean share of the answers drawn; null without a vote."""
+    skill: Skill | None = None
+    """Skill apart from a preference for an answer; null where answers are written."""
+
+
+class SkillAverage(Section):
+    """Skill apart from a preference for an answer: of the parts that have it, weighted as the headline."""
+
+    discrimination: Estimate | None
+    """Area under the ROC curve; 0.5 knows nothing. Null where no part has it."""
+    calibrated_accuracy: Estimate | None
+    """Accuracy after batch calibration. Paper: Zhou et al. 2023."""
+    parts: Natural
+    """Parts that options were ranked in."""
+    collapsed: tuple[str, ...]
+    """Parts on which the model gave one answer to over 90% of the questions."""
 
 
 class ScoreResult(Section):
@@ -123,6 +138,8 @@ class ScoreResult(Section):
     """Temperature of the draws; 0 is greedy."""
     vote_confidence: Share | None = None
     """The voted answers' mean share of the answers drawn; null without a vote."""
+    skill: SkillAverage | None = None
+    """Skill apart from a preference for an answer; null where answers are written."""
 
 
 class PartDifference(Section):
@@ -138,6 +155,8 @@ class PartDifference(Section):
     """False discovery rate (Benjamini and Hochberg) of the difference among the benchmark's parts."""
     questions: Natural
     """Questions both answered."""
+    skill: SkillDifference | None = None
+    """Differences of discrimination and calibrated accuracy; null where answers are written."""
 
 
 class Comparison(Section):
@@ -166,6 +185,8 @@ class Comparison(Section):
     """Names the questions: of two comparisons with the same one, the same were asked."""
     parts: tuple[PartDifference, ...] = ()
     """The parts of a benchmark that has several."""
+    skill: SkillDifference | None = None
+    """Differences of discrimination and calibrated accuracy, weighted likewise; null where answers are written."""
 
 
 class Flan2022(Section):
@@ -229,7 +250,7 @@ class TrustedCode(Section):
 class EvaluationResults(Section):
     """Everything one ``flantune evaluate`` found."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Literal[2] = Field(alias="schema")
     """Version of this format."""
     kind: Literal["evaluation"]
     """Tells this file from a run's results."""

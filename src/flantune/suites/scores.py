@@ -25,9 +25,11 @@ from flantune.evaluation.statistics import (
 )
 from flantune.evaluation.statistics import Part as Share
 from flantune.prompts.hashing import stream_key
+from flantune.suites.skill import ranked_answers
 from flantune.suites.suite import Part
 
 if TYPE_CHECKING:
+    from flantune.evaluation.skill import RankedOptions
     from flantune.scoring_protocols import ScoringProtocol
     from flantune.suites.grading import Corpus, Grade
     from flantune.types import Sample
@@ -51,6 +53,7 @@ class PartScores:
         ties: Answers for which two options scored the same.
         rules: Rule → how many answers it read.
         confidence: The voted answers' mean share of the answers drawn; None without a vote.
+        options: The scores of the options, label by label; None where answers were written.
     """
 
     part: Part
@@ -61,6 +64,7 @@ class PartScores:
     rules: Mapping[str, int]
     confidence: float | None = None
     notes: Mapping[str, Floats] = field(default_factory=dict)
+    options: RankedOptions | None = None
 
     def point(self, metric: str) -> float:
         """The part's score."""
@@ -100,6 +104,7 @@ class PartScores:
             rows=tuple(self.rows[place] for place in at),
             values={metric: values[at] for metric, values in self.values.items()},
             notes={metric: notes[at] for metric, notes in self.notes.items()},
+            options=None if self.options is None else self.options.only(at),
         )
 
     def _corpus(self, metric: str) -> Corpus:
@@ -144,6 +149,7 @@ def grade_part(part: Part, samples: Sequence[Sample], protocol: ScoringProtocol)
         ties=sum(grade.is_tie for grade in grades),
         rules=rules,
         confidence=sum(votes) / len(votes) if votes else None,
+        options=ranked_answers(part, samples, protocol),
     )
 
 

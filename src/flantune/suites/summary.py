@@ -11,9 +11,11 @@ import numpy as np
 from flantune.evaluation.comparison import estimate
 from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
 from flantune.evaluation.results import Estimate
+from flantune.evaluation.skill_scores import model_skill
 from flantune.evaluation.statistics import SCORE
 from flantune.suites import results
 from flantune.suites.scores import PartScores, average, flan2022_average, weightings
+from flantune.suites.skill import average_skill
 
 if TYPE_CHECKING:
     from flantune.scoring_protocols import ScoringProtocol
@@ -99,6 +101,7 @@ def _score_result(
         answers=model.drawn.get(score, (1, 0.0))[0],
         temperature=model.drawn.get(score, (1, 0.0))[1],
         vote_confidence=_mean_confidence(graded),
+        skill=average_skill(graded, ways[0].weights, confidence=confidence),
     )
 
 
@@ -118,7 +121,7 @@ def _metrics(graded: Sequence[PartScores]) -> list[str]:
 def _part_result(one: Measurement, *, confidence: float) -> results.PartResult:
     graded = one.scores
     means = {name: _within(graded.point(name), graded.span(name)) for name in graded.part.grader.metrics}
-    metric = graded.part.headline
+    metric, skill = graded.part.headline, model_skill(graded.options)
     headline = estimate(graded.mean(metric, confidence=confidence), confidence=confidence, span=graded.span(metric))
     return results.PartResult(
         name=graded.part.name,
@@ -138,6 +141,7 @@ def _part_result(one: Measurement, *, confidence: float) -> results.PartResult:
         seen_rows=int(_seen_rows(one).sum()),
         notes=graded.part.notes,
         vote_confidence=None if graded.confidence is None else _share(graded.confidence),
+        skill=skill.result(confidence=confidence) if skill else None,
     )
 
 

@@ -12,6 +12,7 @@ from flantune.evaluation.comparison import (
     bootstrap_interval,
     check_same_cells,
     compare_means,
+    compare_skill,
     mcnemar_of,
     score_models,
     task_difference,
@@ -109,6 +110,7 @@ def _scored(
 ) -> tuple[TaskScore, Comparison]:
     task, level = prepared.task, settings.confidence
     means = compare_means(pair, columns.headline, seed=stream_key(seed, "bootstrap", task.name), confidence=level)
+    skill = compare_skill(pair)
     score = TaskScore(
         task=task.name,
         model=name,
@@ -119,8 +121,8 @@ def _scored(
         questions=len(pair.tuned.rows),
         chance=pair.tuned.chance,
         seen=seen.reasons,
-        scores=score_models(pair, columns, means, confidence=level).tuned,
         notes=tuple(finding.message for finding in metric_findings(task, pair.tuned.looked_at)),
+        scores=score_models(pair, columns, means, skill, confidence=level).tuned,
     )
     difference = Comparison(
         score=task.name,
@@ -133,5 +135,6 @@ def _scored(
         q=None,  # known once everything is compared
         questions=len(pair.tuned.rows),
         questions_sha256=pair.tuned.rows_sha256,
+        skill=skill.difference(confidence=level),
     )
     return score, difference

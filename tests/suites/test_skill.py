@@ -1,0 +1,103 @@
+"""Skill apart from a preference for an answer on benchmarks: of parts, of their average, of two models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flantune.evaluation.skill import discrimination
+from flantune.scoring_protocols import PRESETS
+from flantune.suites.differences import compare
+from flantune.suites.grading import OptionGrader, TextGrader
+from flantune.suites.scores import grade_part
+from flantune.suites.skill import average_skill, ranked_answers
+from flantune.suites.suite import Part
+from flantune.suites.summary import Measurement, ModelMeasurements, score_results
+from flantune.training_record import Seen
+from flantune.types import Counts, Prompt, Sample
+
+LETTERS = ("A", "B", "C", "D")
+PROTOCOL = PRESETS["flan2022"]
+
+
+def part(name, rows, *, grader=None, answering="options") -> Part:
+    prompts = tuple(
+        Prompt(task=name, split="test", row=row, template="t", inputs=f"{name} {row}?", targets="")
+        for row in range(rows)
+    )
+    return Part(
+        suite="mmlu", mode="direct", name=name, prompts=prompts, answering=answering, grader=grader or OptionGrader(),
+        chance=0.25, shots=5,
+    )  # fmt: skip
+
+
+def graded(of, *, signal, liking, seed):
+    random = np.random.default_rng(seed)
+    samples = []
+    for row in range(len(of.prompts)):
+        gold = row % 4
+        scores = random.normal(0.0, 1.0, 4)
+        scores[gold] += signal
+        scores[3] += liking
+        samples.append(
+            Sample(
+                task=of.name, split="test", row=row, template="t", shots=5, inputs="x", options=LETTERS, answer=gold,
+                references=(LETTERS[gold],), scores=tuple(scores), lengths=(1,) * 4,
+            )
+        )  # fmt: skip
+    return grade_part(of, samples, PROTOCOL)
+
+
+def result(parts):
+    measurements = [Measurement(scores=one, counts=Counts(), seen=Seen(reasons=())) for one in parts]
+    model = ModelMeasurements(name="m", by_score={"mmlu_direct": measurements}, protocols={"mmlu_direct": PROTOCOL})
+    return score_results(model, missing=(), limit=0, confidence=0.95)[0]
+
+
+def test_a_benchmark_is_averaged_over_its_parts_and_names_those_that_collapsed():
+    small = graded(part("small", 60), signal=2.0, liking=9.0, seed=0)
+    large = graded(part("large", 160), signal=1.0, liking=0.0, seed=1)
+    found = result([small, large])
+    each = [discrimination(one.options).value for one in (small, large)]
+    assert [one.skill.discrimination.value for one in found.parts] == pytest.approx(each)
+    # The headline is the mean of subjects, whatever their size.
+    assert found.skill.discrimination.value == pytest.approx(np.mean(each))
+    assert found.skill.collapsed == ("small",)
+    assert found.parts[0].skill.answers.answer == "D"
+    assert found.skill.discrimination.low < found.skill.discrimination.value < found.skill.discrimination.high
+
+
+def test_two_models_are_compared_question_by_question():
+    parts = [part("one", 80), part("two", 120)]
+    first = [graded(one, signal=0.2, liking=6.0, seed=at) for at, one in enumerate(parts)]
+    second = [graded(one, signal=1.5, liking=-6.0, seed=at) for at, one in enumerate(parts)]
+    found = compare(first, second, metric="accuracy", confidence=0.95)
+    change = found.skill.discrimination
+    each = [one.skill.discrimination for one in found.parts]
+    assert change.value == pytest.approx(np.mean([one.value for one in each]))
+    assert change.se == pytest.approx(np.hypot(*(one.se for one in each)) / 2)
+    assert change.low > 0.0
+    assert all(one.skill.discrimination_q is not None for one in found.parts)
+    # The same questions: what makes a row hard for both models cancels.
+    apart = average_skill(second, {"one": 0.5, "two": 0.5}, confidence=0.95).discrimination
+    assert change.se < np.sqrt(2.0) * apart.se
+
+
+def test_questions_only_one_model_answered_are_left_out():
+    of = part("one", 80)
+    first, second = (graded(of, signal=1.0, liking=0.0, seed=seed) for seed in (0, 1))
+    found = compare([first], [second.only(range(10, 80))], metric="accuracy", confidence=0.95)
+    want = discrimination(second.options.only(np.arange(80) >= 10)).value
+    want -= discrimination(first.options.only(np.arange(80) >= 10)).value
+    assert found.skill.discrimination.value == pytest.approx(want)
+
+
+def test_written_answers_have_no_such_numbers():
+    of = part("one", 3, grader=TextGrader(), answering="text")
+    sample = Sample(
+        task="one", split="test", row=0, template="t", shots=0, inputs="", references=("4",), prediction="4"
+    )
+    assert ranked_answers(of, [sample], PROTOCOL) is None
+    scores = grade_part(of, [sample], PROTOCOL)
+    assert average_skill([scores], {"one": 1.0}, confidence=0.95) is None
+    assert compare([scores], [scores], metric="accuracy", confidence=0.95).skill is None
