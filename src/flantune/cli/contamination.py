@@ -51,7 +51,6 @@ def command(
     when any overlap is found.
     """
     import json
-    import sys
 
     from flantune.cli.console import Console
     from flantune.cli.finish import quiet_libraries
@@ -83,7 +82,7 @@ def command(
     else:
         from flantune.contamination.table import contamination_table, summary_line
 
-        show(contamination_table(report), width=None if sys.stdout.isatty() else 132)
+        show(contamination_table(report))
         click.echo(summary_line(report))
     for line in written:
         click.echo(line, err=as_json)

@@ -135,7 +135,6 @@ def command(
 def _tell(results: EvaluationResults, out: Path, *, as_json: bool) -> None:
     """Prints the table and where things lie (or JSON alone)."""
     import json
-    import sys
 
     from flantune.cli.terminal import echo, paint, show
     from flantune.report.evaluation_console import console_tables
@@ -145,7 +144,7 @@ def _tell(results: EvaluationResults, out: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(to_json(results), ensure_ascii=False))
     else:
-        show(*console_tables(results), width=None if sys.stdout.isatty() else 132)
+        show(*console_tables(results))
     for warning in warnings(results):
         echo(paint(warning, bold=True), err=True)
     if not as_json:

@@ -61,11 +61,13 @@ def redraw(text: str) -> None:
     stream.flush()
 
 
-def show(*tables: RenderableType, width: int | None = None) -> None:
-    """Prints tables of ``rich``, an empty line between two."""
+def show(*tables: RenderableType) -> None:
+    """Prints tables of ``rich``, an empty line between two; without a terminal, ``COLUMNS`` or else 132 wide."""
     from rich.console import Console
 
-    console = Console(width=width, file=_trusted(sys.stdout))
+    stream = _trusted(sys.stdout)
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 132
+    console = Console(width=width, file=stream)
     console.print(*map(_VisibleTable, tables), sep="\n\n")
 
 
@@ -78,7 +80,9 @@ class _VisibleTable:
     def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
         from rich.segment import Segment
 
-        for segment in console.render(self._table, options):
+        from flantune.cli.narrow import Fitted
+
+        for segment in console.render(Fitted(self._table), options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
