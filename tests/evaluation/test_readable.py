@@ -9,14 +9,14 @@ from flantune.config import EvaluationSettings
 from flantune.errors import EvaluationError
 from flantune.evaluation import bleu
 from flantune.evaluation.metrics import check_metrics, find_metric
-from flantune.evaluation.readable import check_readable, metric_findings
+from flantune.evaluation.readable import check_readable, metric_findings, reading_notes
 from flantune.evaluation.rouge import rouge
 from flantune.evaluation.summary import FoldInput, summarize
 from flantune.evaluation.texts import character_exact_match, character_f1, exact_match, token_f1
 from flantune.evaluation.word_tokens import characters, words
 from flantune.report.results import parse_results
 from flantune.report.verdict import metric_notes
-from flantune.types import Example, Sample
+from flantune.types import Example, Prompt, Sample
 
 from .made import info, make_task, write_run
 
@@ -141,6 +141,18 @@ def test_f1_of_options_that_differ_from_row_to_row_is_warned_of():
     assert rules(rows(("a", "b", "c"), ("c", "a", "b")), "mcc") == []
     assert rules(rows(("no", "yes"), ("no", "yes")), "f1") == ["class-without-rows"]
     assert rules(rows(("no", "yes"), ("yes", "no")), "accuracy") == []
+
+
+def test_a_benchmark_notes_what_its_metric_cannot_read():
+    def asked(texts):
+        return [
+            Prompt(task="t", split="test", row=row, template="a", inputs="", targets=text, references=(text,))
+            for row, text in enumerate(texts)
+        ]
+
+    assert list(reading_notes("instruction_rougeL", asked(ENGLISH))) == []
+    (note,) = reading_notes("instruction_rougeL", asked(TEXTS["arabic"]))
+    assert "does not read 100% of the letters" in note and "Arabic" in note
 
 
 @pytest.mark.parametrize("name", ["bleu:ja-mecab", "bleu:ko-mecab", "bleu:flores200", "bleu:flores101"])

@@ -8,6 +8,8 @@ import sys
 import time
 import unicodedata
 
+from flantune.cli.terminal import redraw
+
 _BAR = 24
 _NARROW_BAR = 8
 # What stands around bar and text: two blanks, the bar, a blank, "100%", two blanks.
@@ -41,8 +43,7 @@ class Console:
         if self._is_terminal:
             share = min(done / total, 1.0) if total else 1.0
             # The last column stays free: many terminals wrap when it is filled.
-            sys.stderr.write(f"\r\x1b[2K{bar_line(share, text, width=shutil.get_terminal_size().columns - 1)}")
-            sys.stderr.flush()
+            redraw(bar_line(share, text, width=shutil.get_terminal_size().columns - 1))
             self._has_bar = True
             if done >= total:
                 self._end_bar()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flantune.cli.terminal import show
+
 if TYPE_CHECKING:
     from flantune.run_file import RunFile
     from flantune.types import Run
@@ -34,16 +36,12 @@ def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:
 
 def tell(finished: Run) -> None:
     """Prints the table, the verdict and where things lie."""
-    from rich.console import Console as RichConsole
-
     from flantune.report.console import results_table, skill_table
     from flantune.report.results import parse_results
     from flantune.report.verdict import headline, metric_notes, note_sentences
 
-    console, parsed = RichConsole(), parse_results(finished.results)
-    console.print(results_table(finished.results))
-    if (skill := skill_table(finished.results)) is not None:
-        console.print(skill)
+    parsed, skill = parse_results(finished.results), skill_table(finished.results)
+    show(results_table(finished.results), *([skill] if skill is not None else []))
     click.echo(headline(parsed))
     for note in note_sentences(parsed.verdict) if parsed.verdict else ():
         click.echo(note)

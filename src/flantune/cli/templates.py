@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo, paint
 
 if TYPE_CHECKING:
     from flantune.prompts.spans import Span
@@ -84,7 +86,6 @@ def preview(
 
     On a terminal, what fills a slot is colored, each slot in its own color.
     """
-    from flantune.cli.colors import echo
     from flantune.prompts.styles import Style
     from flantune.task_sheet import show_templates
     from flantune.tasks.catalog import find_task
@@ -92,24 +93,30 @@ def preview(
     task = find_task(name, run_file=run_file, collection=collection)
     style = Style(options=layout, shuffle_options=shuffle is not None)  # type: ignore[arg-type]
     for shown in show_templates(task, row=row, style=style, options_key=shuffle or 0):
-        echo(json.dumps(shown.to_json(), ensure_ascii=False) if as_json else _as_text(shown))
+        echo(*([json.dumps(shown.to_json(), ensure_ascii=False)] if as_json else _pieces(shown)))
 
 
 _COLORS = ("cyan", "yellow", "magenta", "blue", "bright_red", "bright_cyan")
 
 
-def _as_text(shown: ShownTemplate) -> str:
+def _pieces(shown: ShownTemplate) -> Iterator[str]:
     slots = dict.fromkeys(span.slot for span in (*shown.prompt.inputs, *shown.prompt.targets) if span.slot)
     colors = {slot: "green" if slot == "answer" else _COLORS[place % 6] for place, slot in enumerate(slots)}
-    legend = " ".join(click.style(f"{{{slot}}}", fg=colors[slot]) for slot in slots)
-    sides = (shown.prompt.inputs, shown.prompt.targets)
-    inputs, targets = ("".join(_styled(span, colors) for span in side) for side in sides)
-    title = f"── {shown.template.name} ({shown.facts.words()})  {legend}"
-    return f"{title}\n{inputs}\n{click.style('→', dim=True)} {targets}\n"
+    yield f"── {shown.template.name} ({shown.facts.words()}) "
+    for slot in slots:
+        yield " "
+        yield paint(f"{{{slot}}}", fg=colors[slot])
+    yield "\n"
+    yield from (_painted(span, colors) for span in shown.prompt.inputs)
+    yield "\n"
+    yield paint("→", dim=True)
+    yield " "
+    yield from (_painted(span, colors) for span in shown.prompt.targets)
+    yield "\n"
 
 
-def _styled(span: Span, colors: dict[str, str]) -> str:
-    return click.style(span.text, fg=colors[span.slot]) if span.slot else span.text
+def _painted(span: Span, colors: dict[str, str]) -> str:
+    return paint(span.text, fg=colors[span.slot]) if span.slot else span.text
 
 
 def _tasks_of(path: Path) -> tuple[Task, ...]:

@@ -17,7 +17,7 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import Metric, Reading, find_metric
 from flantune.evaluation.scripts import SPACELESS, script_name, scripts_of
 from flantune.prompts.lint_text import Finding
-from flantune.types import Example, Kind, Sample, Task
+from flantune.types import Example, Kind, Prompt, Sample, Task
 
 MOST_LOOKED_AT = 500
 """References that are looked at: enough to know a script."""
@@ -52,6 +52,10 @@ class Seen:
     def is_refused(self) -> bool:
         """Most perfect answers would score 0, or most of what they say is not read."""
         return 2 * self.blind > self.looked_at or 2 * self.unread > self.letters > 0
+
+
+Asked = Example | Sample | Prompt
+"""What has references."""
 
 
 class Measured(Protocol):
@@ -92,6 +96,20 @@ def metric_findings(task: Measured, examples: Sequence[Example | Sample]) -> Ite
             yield from _classes(task, name, examples)
 
 
+def reading_notes(metric: str, prompts: Sequence[Prompt]) -> Iterator[str]:
+    """What of the prompts' references a metric for texts cannot read, for the notes of a benchmark."""
+    found = find_metric(metric, "generation")
+    if seen := look(found, prompts):
+        yield from (finding.message for finding in _findings(_Benchmark(metrics=(metric,)), found, seen))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Benchmark:
+    metrics: tuple[str, ...]
+    name: str = ""
+    kind: Kind = "generation"
+
+
 def check_readable(task: Task, examples: Sequence[Example]) -> None:
     """Refuses to score a task by a metric that cannot read its references.
 
@@ -104,7 +122,7 @@ def check_readable(task: Task, examples: Sequence[Example]) -> None:
             raise EvaluationError(finding.message, where=where, hint=finding.hint)
 
 
-def look(metric: Metric, examples: Sequence[Example | Sample]) -> Seen | None:
+def look(metric: Metric, examples: Sequence[Asked]) -> Seen | None:
     """What a metric makes of the first reference of each example; None where there is nothing to look at."""
     asked = [example for example in islice(examples, MOST_LOOKED_AT) if example.references]
     if not asked:
@@ -133,7 +151,7 @@ def _main_script(scripts: dict[str, int]) -> str:
     return max(scripts, key=lambda name: scripts[name]) if scripts else ""
 
 
-def _blind(metric: Metric, examples: Sequence[Example | Sample]) -> list[Example | Sample]:
+def _blind(metric: Metric, examples: Sequence[Asked]) -> list[Asked]:
     """The examples whose own reference would score 0."""
     notes = [metric.note(_perfect(example), "sum") for example in examples]
     if metric.score is None:
@@ -142,7 +160,7 @@ def _blind(metric: Metric, examples: Sequence[Example | Sample]) -> list[Example
     return list(examples) if score <= 0.0 else []
 
 
-def _perfect(example: Example | Sample) -> Sample:
+def _perfect(example: Asked) -> Sample:
     return Sample(
         task="", split="test", row=example.row, template="", shots=0, inputs="",
         references=example.references, prediction=example.references[0],

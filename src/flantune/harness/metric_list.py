@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.errors import TaskError
 from flantune.harness.code_grading import AGGREGATIONS, CodeMetric, HarnessCodeGrader
-from flantune.harness.docs import check_column, choices_of, golds_of, target_of
+from flantune.harness.docs import answers_of, check_column, choices_of, golds_of, target_of
 from flantune.harness.filters import read_filters
 from flantune.harness.grading import (
     OPTION_METRICS,
@@ -141,13 +141,17 @@ def _base(
     filters, left_out = read_filters(task.values.get("filter_list"), where=str(task.path), code=task.code)
     choices = {at: _listed(row.get("choices")) for at, row in enumerate(rows)}
     has_own = any(step.own is not None for one in filters for step in one.steps)
-    return HarnessTextGrader(
+    grader = HarnessTextGrader(
         filters=filters,
         names=names,
         options=options,
         choices=choices,
         rows=dict(enumerate(rows)) if has_own else {},
-    ), tuple(left_out)
+    )
+    silent: tuple[str, ...] = ()
+    if "exact_match" in names and task.values.get("process_results") is None:
+        silent = tuple(grader.silence_notes([answers_of(target_of(task, row), choices_of(task, row)) for row in rows]))
+    return grader, (*left_out, *silent)
 
 
 def _listed(value: object) -> tuple[str, ...]:
