@@ -60,7 +60,7 @@ def _path(value: object) -> object:
     if isinstance(value, str):
         if not value:
             raise ValueError("should name a file or folder; leave the setting out for none")
-        _fit_for_a_path(value)
+        _fit_for_a_path(_written(value))
     elif not isinstance(value, Path):
         raise ValueError("should be text: a file or folder")
     return value

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import torch
+
+from flantune.config import TrainingSettings
 from flantune.errors import FlantuneError
 from flantune.evaluation.samples import read_origin, read_samples
 from flantune.evaluation.seeds import over_seeds
@@ -23,6 +26,8 @@ from flantune.run_file import load_run_file, to_toml
 from flantune.run_folder import open_run_folder
 from flantune.tasks.load import load_task_file, load_tasks
 from flantune.tasks.prepare import prepare_task
+from flantune.training.checkpoints import CheckpointFolder, Identity
+from flantune.training.optimizers import build_optimizer
 from flantune.training_record import read_index, read_record
 
 PASSED_OVER = frozenset({"report.html", ".lock", "README.md"})
@@ -60,6 +65,20 @@ def _read_task(path: Path, cache: Path) -> None:
             for example in store[:20]:
                 for template in task.templates[:2]:
                     inputs_text(render(task, example, template, split="train"), Layout())
+
+
+def checkpoints(folder: Path) -> tuple[CheckpointFolder, torch.nn.Module, torch.optim.Optimizer]:
+    """The checkpoints of a run, and a fresh model and optimizer for them."""
+    model = torch.nn.Linear(4, 2)
+    optimizer = build_optimizer(model, TrainingSettings(optimizer="adamw"))
+    identity = Identity(fingerprint="f", seed=1, settings={"steps": 3})
+    return CheckpointFolder(root=folder, identity=identity, keep=3, note=lambda _: None), model, optimizer
+
+
+def read_checkpoints(folder: Path, damaged: Path | None = None) -> None:
+    """The latest whole checkpoint, put back."""
+    found, model, optimizer = checkpoints(folder)
+    found.restore(model, optimizer)
 
 
 def read_run(folder: Path, damaged: Path | None = None) -> None:

@@ -6,7 +6,7 @@ import random
 import resource
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,9 @@ MEMORY_BYTES = 6 * 2**30
 
 @contextmanager
 def bounded_memory() -> Iterator[None]:
+    if not Path("/proc/self/statm").exists():  # a system that cannot tell
+        yield
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY_BYTES, hard))
@@ -31,10 +34,9 @@ def bounded_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def survives(
-    make: Callable[[Path], None], read: Callable[[Path, Path | None], None], folder: Path, number: int, kind: str
-) -> None:
+def survives(folder: Path, kind: str, number: int) -> None:
     """Damages one file of a world and reads it all; the world is made once and copied."""
+    make, read, _ = worlds.WORLDS[kind]
     whole = folder / kind
     if not whole.exists():
         make(whole)
@@ -65,9 +67,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("kind", "times"), [(kind, times) for kind, (_, _, times) in worlds.WORLDS.items()])
 @pytest.mark.timeout(240)
 def test_no_damage_ends_in_a_traceback(folder: Path, kind: str, times: int) -> None:
-    make, read, _ = worlds.WORLDS[kind]
     for number in range(times):
-        survives(make, read, folder, number, kind)
+        survives(folder, kind, number)
 
 
 def test_there_are_two_thousand() -> None:

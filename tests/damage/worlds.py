@@ -5,15 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 import zstandard
 
 from flantune.pipeline import run
 from flantune.run_file import load_run_file
+from flantune.training.state import TuningState
+from flantune.types import Counts
 from tests.damage import readers
 from tests.end_to_end.small_world import write_small_world
 
@@ -164,6 +168,10 @@ def _aligned(folder: Path) -> None:
 _ALIGNED = '{ train = { text = "rows.text", label = "rows.label", who = "rows.who" } }'
 
 
+def _zstd() -> bytes:
+    return zstandard.ZstdCompressor().compress(_json_lines())
+
+
 def make_run(folder: Path) -> None:
     folder.mkdir(parents=True)
     path = write_small_world(folder, steps=1, rows=16)
@@ -185,8 +193,6 @@ def make_run(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    import shutil
-
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
@@ -197,20 +203,28 @@ def _bytes(raw: Callable[[], bytes]) -> Callable[[Path], None]:
     return write
 
 
-WORLDS: Mapping[str, tuple[Callable[[Path], None], Callable[[Path, Path | None], None], int]] = {
-    "run file": (make_run_file, readers.read_run_file, 600),
-    "jsonl": (_tasks(".jsonl", _bytes(_json_lines)), readers.read_tasks, 200),
-    "json": (_tasks(".json", _bytes(lambda: json.dumps({"rows": ROWS}).encode())), readers.read_tasks, 150),
-    "csv": (_tasks(".csv", _bytes(lambda: _table(","))), readers.read_tasks, 150),
-    "tsv": (_tasks(".tsv", _bytes(lambda: _table("\t")), 'quoting = "standard"'), readers.read_tasks, 100),
-    "plain tsv": (_tasks(".tsv", _bytes(lambda: _table("\t"))), readers.read_tasks, 50),
-    "gzip": (_tasks(".jsonl.gz", _bytes(lambda: gzip.compress(_json_lines()))), readers.read_tasks, 100),
-    "zstd": (
-        _tasks(".jsonl.zst", _bytes(lambda: zstandard.ZstdCompressor().compress(_json_lines()))),
-        readers.read_tasks,
-        100,
-    ),
-    "parquet": (_tasks(".parquet", _parquet), readers.read_tasks, 200),
-    "aligned": (_aligned, readers.read_tasks, 50),
-    "run folder": (make_run, readers.read_run, 300),
+def make_checkpoints(folder: Path) -> None:
+    """Three checkpoints of a model of one layer."""
+    checkpoints, model, optimizer = readers.checkpoints(folder)
+    model(torch.ones(4)).sum().backward()
+    for step in (1, 2, 3):
+        optimizer.step()
+        checkpoints.save(model, optimizer, TuningState(step=step, cursor=8 * step, counts=Counts(prompts=step)))
+
+
+Reader = Callable[[Path, Path | None], None]
+
+WORLDS: Mapping[str, tuple[Callable[[Path], None], Reader, int]] = {
+    "run file": (make_run_file, readers.read_run_file, 520),
+    "jsonl": (_tasks(".jsonl", _bytes(_json_lines)), readers.read_tasks, 240),
+    "json": (_tasks(".json", _bytes(lambda: json.dumps({"rows": ROWS}).encode())), readers.read_tasks, 180),
+    "csv": (_tasks(".csv", _bytes(lambda: _table(","))), readers.read_tasks, 180),
+    "tsv": (_tasks(".tsv", _bytes(lambda: _table("\t")), 'quoting = "standard"'), readers.read_tasks, 120),
+    "plain tsv": (_tasks(".tsv", _bytes(lambda: _table("\t"))), readers.read_tasks, 60),
+    "gzip": (_tasks(".jsonl.gz", _bytes(lambda: gzip.compress(_json_lines()))), readers.read_tasks, 120),
+    "zstd": (_tasks(".jsonl.zst", _bytes(_zstd)), readers.read_tasks, 120),
+    "parquet": (_tasks(".parquet", _parquet), readers.read_tasks, 220),
+    "aligned": (_aligned, readers.read_tasks, 60),
+    "checkpoints": (make_checkpoints, readers.read_checkpoints, 60),
+    "run folder": (make_run, readers.read_run, 120),
 }
