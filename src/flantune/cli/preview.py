@@ -55,7 +55,7 @@ def command(
         count=count,
         only_task=only_task,
         fold=fold,
-        note=lambda said: echo(f"note: {said}\n", err=True),
+        note=lambda said: echo(f"note: {said}", err=True),
     )
     for shown in prompts:
         echo(*([json.dumps(shown.to_json(), ensure_ascii=False)] if as_json else _pieces(shown)))
