@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from tests.packing.chat_formats import FORMATS, QWEN_THINKING
 from tests.packing.made_tokenizers import MAKES, finished
 
+from flantune.cli import answer as answer_cli
 from flantune.cli import preview as preview_cli
 from flantune.cli import tasks as tasks_cli
-from flantune.errors import ModelError, TemplateError
+from flantune.errors import ConfigError, ModelError, TemplateError
 
 TASK = """
 name = "NAME"
@@ -113,3 +114,14 @@ def test_a_template_that_asks_otherwise_than_it_writes_is_said(tmp_path, thinks)
     assert ("generation prompt lacks" in shown.stderr) == (thinks is None)
     prompt = "".join(json.loads(shown.stdout)["input_tokens"])
     assert prompt.endswith("assistant\n" if thinks is None else "assistant\n<think>\n\n</think>\n\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "values"), [("--no-thinking", ()), ("--thinking", ()), ("--system", ("Be brief.",))]
+)
+def test_what_says_nothing_without_a_chat_is_refused_before_a_model_is_loaded(tmp_path, option, values):
+    (tmp_path / "prompts.txt").write_text("Is it?\n")
+    args = [str(tmp_path / "prompts.txt"), "no-such-model", "--out", str(tmp_path / "out.jsonl"), option, *values]
+    done = CliRunner().invoke(answer_cli.command, args)
+    assert isinstance(done.exception, ConfigError) and "says nothing without --chat" in str(done.exception)
+    assert option.removeprefix("--no-").removeprefix("--") in done.exception.where

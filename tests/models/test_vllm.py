@@ -83,6 +83,16 @@ def test_greedy_asks_for_one_answer_and_gives_it_to_every_sample(lm, seen):
     assert {one.tokens for one in found} == {(9,)}
 
 
+def test_where_some_stop_texts_are_spared_what_vllm_wrote_is_cut_afterwards(lm, seen):
+    """vLLM ends at the first stop text, so it is not told of them."""
+    decoding = Decoding(max_new_tokens=9, stop=("0",), spared=1)
+    found = list(vllm_writer(lm)(lm, INPUTS[:1] * 11, decoding, samples=1, batch_tokens=100))
+    assert seen.parameters.stop is None
+    assert [one.text for one in found if one.index in (0, 10)] == ["t0", "t10"]
+    assert [(one.text, one.finish) for one in vllm_writer(lm)(
+        lm, INPUTS[:1] * 101, decoding, samples=1, batch_tokens=100)][100] == ("t10", "stop")  # fmt: skip
+
+
 def test_without_vllm_the_error_says_how_to_get_it(lm, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(ModelError, match=r"pip install -e '\.\[vllm\]'"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.protocol import questions
+from flantune.evaluation.protocol import drawn_rows
 
 if TYPE_CHECKING:
     from flantune.evaluation.protocol import Protocol
@@ -26,13 +26,10 @@ def spared_separators(prepared: PreparedTask, protocol: Protocol, *, separator: 
     """
     if prepared.task.kind != "generation" or not separator or not any(protocol.evaluation.shots):
         return 0
+    asked = drawn_rows(prepared, protocol).items()
     return most_in_answers(
         [separator],
-        (
-            answer
-            for question in questions(prepared, protocol)
-            for answer in (*question.prompt.references, *(shown.targets for shown in question.prompt.exemplars))
-        ),
+        (answer for split, rows in asked for row in rows for answer in prepared.stores[split][row].references),
     )
 
 
