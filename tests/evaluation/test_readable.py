@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 
-from flantune.config import EvaluationSettings
+from flantune.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.errors import EvaluationError
 from flantune.evaluation import bleu
+from flantune.evaluation.evaluate import evaluate
 from flantune.evaluation.metrics import check_metrics, find_metric
 from flantune.evaluation.readable import check_readable, metric_findings, reading_notes
 from flantune.evaluation.rouge import rouge
@@ -63,6 +64,18 @@ def test_rouge_of_another_script_is_refused_with_what_helps(name, script):
     assert name in said and f"{kind}:words" in said and "scores 0" in said and "3 of 3 rows" in said
     with pytest.raises(EvaluationError, match=f"colors: metrics: {name} does not read"):
         check_readable(*task_of(TEXTS[script], "exact_match", name))
+
+
+def test_a_run_is_refused_before_its_model_is_asked_anything(tmp_path):
+    examples = task_of(TEXTS["hindi"], "exact_match")[1]
+    prepared = make_task({"test": examples}, kind="generation", metrics=("exact_match", "rouge2"))
+    with pytest.raises(EvaluationError, match="rouge2 does not read") as caught:
+        evaluate(
+            None,  # type: ignore[arg-type]  # nobody gets as far as the model
+            [prepared], EvaluationSettings(max_examples=2), folder=tmp_path, seed=0, prompts=PromptSettings(),
+            packing=PackingSettings(),
+        )  # fmt: skip
+    assert "rouge2:words" in caught.value.hint and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("script", TEXTS)

@@ -50,9 +50,7 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
             err=True,
         )
         if without := sum(not one.has_rows for one in linted):
-            click.echo(
-                f"note: the data of {plural(without, 'task')} is not here, so rules on rows said nothing", err=True
-            )
+            click.echo(f"note: the data of {plural(without, 'task')} is not here: no rule looked at its rows", err=True)
     click.get_current_context().exit(1 if any(finding.severity == "error" for finding in findings) else 0)
 
 

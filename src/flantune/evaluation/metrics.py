@@ -192,13 +192,24 @@ _MAX_GRADE = 10**15
 
 
 def _grades(sample: Sample, normalization: Normalization) -> Statistics:
-    """The two options' numbers; their places where options are no numbers (letters, words in order)."""
+    """The two options' numbers, their places, and whether all options are numbers."""
     chosen = choose(option_scores(sample, normalization)).index
-    gold = -1 if sample.answer is None else sample.answer
-    numbers = [number for option in sample.options if (number := read_number(option)) is not None]
-    if len(numbers) < len(sample.options) or not all(-_MAX_GRADE < number < _MAX_GRADE for number in numbers):
-        return _decision(sample, normalization)
-    return (float(numbers[gold]), float(numbers[chosen]))
+    numbers = [read_number(option) for option in sample.options]
+    places = _decision(sample, normalization)
+    is_numeric = all(number is not None and -_MAX_GRADE < number < _MAX_GRADE for number in numbers)
+    if not is_numeric or sample.answer is None:
+        return (*places, *places, 0.0)
+    return (float(numbers[sample.answer] or 0), float(numbers[chosen] or 0), *places, 1.0)
+
+
+def _graded(score: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats], Floats]:
+    """A correlation of the options' numbers; of their places as soon as one row has an option that is no number."""
+
+    def correlate(grades: Floats, weights: Floats) -> Floats:
+        pairs = grades[:, :2] if (grades[:, 4] > 0.0).all() else grades[:, 2:4]
+        return score(pairs, weights)
+
+    return correlate
 
 
 def _is_gold(sample: Sample, option: int) -> float:
@@ -323,8 +334,8 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
         _option_metric("accuracy", _is_gold),
         Metric(name="f1", note=_decision_of, score=class_f1, chance=_one_of_all),
         _correlation("mcc", _decision, matthews),
-        _correlation("pearson", _grades, pearson),
-        _correlation("spearman", _grades, spearman),
+        _correlation("pearson", _grades, _graded(pearson)),
+        _correlation("spearman", _grades, _graded(spearman)),
         _option_metric("exact_match", _is_reference),
         _option_metric("token_f1", _option_f1),
         _option_metric("group_exact_match", _is_gold, is_per_group=True),

@@ -28,6 +28,7 @@ _TELLING_LENGTH = 0.9
 _FEWEST_SETS = 5
 _ENOUGH = 20
 _FEW = 0.01
+_WIDEST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +84,16 @@ def _edges(rows: Sequence[_Row]) -> Iterator[_Said]:
     first = uneven[0]
     message = (
         f"in {len(uneven)} of {len(rows)} rows some options begin or end with white space and others do not, first in "
-        f"row {first.number}: {', '.join(map(repr, first.options))}"
+        f"row {first.number}: {_shown(first)}"
     )
     if telling:
         message += f"; in {telling} of them that tells the right one"
     yield "option-white-space", message, "take the white space off in the data or in the adapter"
+
+
+def _shown(row: _Row) -> str:
+    text = ", ".join(map(repr, row.options))
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
 def _edge(option: str) -> tuple[str, str]:
@@ -108,8 +114,8 @@ def _twice(rows: Sequence[_Row]) -> Iterator[_Said]:
     twice = [row for row, options in bare if len(set(options)) < len(options)]
     is_gold = any(options.count(options[row.gold]) > 1 for row, options in bare)
     if is_gold or len(twice) > _FEW * len(rows):
-        shown = ", ".join(map(repr, twice[0].options))
-        what = f"in {len(twice)} of {len(rows)} rows an option is there twice, first in row {twice[0].number}: {shown}"
+        first = f"row {twice[0].number}: {_shown(twice[0])}"
+        what = f"in {len(twice)} of {len(rows)} rows an option is there twice, first in {first}"
         yield "option-twice", what, "make the options of a row differ, or leave such rows out in the adapter"
 
 
@@ -147,6 +153,10 @@ def _is_all_small(option: str) -> bool:
     return option == option.lower()
 
 
+def _begins_in_mark(option: str) -> bool:
+    return unicodedata.category(option.lstrip()[:1] or " ")[0] == "P"
+
+
 def _ends_in_mark(option: str) -> bool:
     return unicodedata.category(option.rstrip()[-1:] or " ")[0] == "P"
 
@@ -154,6 +164,8 @@ def _ends_in_mark(option: str) -> bool:
 _MARKS: tuple[tuple[Callable[[str], bool], str, str], ...] = (
     (_begins_large, "begins with a capital letter", "begins with a small letter"),
     (_is_all_small, "is all in small letters", "has a capital letter"),
+    (str.isupper, "is all in capital letters", "has a small letter"),
+    (_begins_in_mark, "begins with a punctuation mark", "begins without a punctuation mark"),
     (_ends_in_mark, "ends with a punctuation mark", "ends without a punctuation mark"),
 )
 
