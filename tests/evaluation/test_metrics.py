@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import sacrebleu
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
@@ -168,7 +169,9 @@ def test_an_unknown_metric_is_named_with_its_task():
     assert "accuracy" in caught.value.hint
 
 
-NEEDS_A_TOKENIZER = {"instruction_rougeL_xlingual"}
+NEEDS_A_TOKENIZER = {
+    "instruction_rougeL_xlingual", "bleu:ja-mecab", "bleu:ko-mecab", "bleu:flores101", "bleu:flores200",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n in metric_names("generation") if n not in NEEDS_A_TOKENIZER])
@@ -220,9 +223,34 @@ def test_grades_are_numbers_and_letters_count_by_place():
     shuffled = ("5", "0", "3", "1", "2", "4")
     scores = (-9.0, -9.0, -1.0, -9.0, -9.0, -9.0)
     numbers = sample(options=shuffled, answer=0, references=("5",), scores=scores, lengths=(1,) * 6)
-    assert grades.note(numbers, "sum") == (5.0, 3.0)
+    assert grades.note(numbers, "sum") == (5.0, 3.0, 0.0, 2.0, 1.0)
     letters = sample(options=("(A)", "(B)"), answer=1, references=("(B)",), scores=(-1.0, -2.0), lengths=(1, 1))
-    assert grades.note(letters, "sum") == (1.0, 0.0)
+    assert grades.note(letters, "sum") == (1.0, 0.0, 1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["pearson", "spearman"])
+def test_numbers_and_places_are_never_correlated_with_each_other(name):
+    """One row whose options are words, and all rows count by place; else all count by number."""
+    metric = find_metric(name, "classification")
+
+    def row(options, gold, chosen):
+        scores = tuple(0.0 if at == chosen else -1.0 for at in range(len(options)))
+        made = sample(options=options, answer=gold, references=(options[gold],), scores=scores, lengths=(1,) * 3)
+        return metric.note(made, "sum")
+
+    def score(*rows):
+        assert metric.score is not None
+        return metric.score(np.array(rows), np.ones((1, len(rows))))[0]
+
+    high, low = ("10", "20", "90"), ("30", "20", "10")
+    by_number = score(row(high, 0, 0), row(high, 1, 2), row(low, 0, 1), row(low, 2, 2))
+    in_words = [row(("poor", "fair", "good"), 2, 2)]
+    by_place = score(row(high, 0, 0), row(high, 1, 2), row(low, 0, 1), row(low, 2, 2), *in_words)
+    places = np.array([[0, 0], [1, 2], [0, 1], [2, 2], [2, 2]], dtype=float)
+    values = np.array([[10, 10], [20, 90], [30, 20], [10, 10]], dtype=float)
+    plain = {"pearson": scipy.stats.pearsonr, "spearman": scipy.stats.spearmanr}[name]
+    assert by_number == pytest.approx(plain(*values.T).statistic)
+    assert by_place == pytest.approx(plain(*places.T).statistic)
 
 
 def test_flans_post_processing_cuts_answers():

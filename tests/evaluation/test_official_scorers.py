@@ -1,8 +1,8 @@
 """Scores agree to the last digit with the libraries, and with the official scripts written down again here.
 
 The scripts below are straight restatements of what SQuAD v1.1, TriviaQA, DROP and Natural-Instructions publish, made
-without any function of flantune's, so that a slip in one shows against the other. Golds of which a script leaves nothing
-are the one exception: by the scripts silence is right there (``test_vanishing_answers.py``).
+without any function of flantune's, so that a slip in one shows against the other. Golds of which a script leaves
+nothing are the one exception: by the scripts silence is right there (``test_vanishing_answers.py``).
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def test_rouge_score_to_the_last_digit():
         assert rouge(said, [wanted]) == {name: theirs[name].fmeasure for name in names}, (said, wanted)
 
 
-SENTENCE = "the a cat, dog's «no» 3.5 U.S.A. über-alt 北京。 it's (so) well-known & 'odd' $5 e.g. end."
+SENTENCE = "the a cat, dog's «no» 3.5 U.S.A. über-alt 北京。 it's (so) well-known & 'odd' $5 e.g. end. 猫在床上"
 
 
 def garbled(sentence: list[str], words: list[str], rng: random.Random) -> str:
@@ -203,7 +203,7 @@ def corpora() -> list[tuple[list[str], list[list[str]]]]:
     return [*made, (["b a"], [["a b"]]), (["x y z"], [["a b c"]]), ([""], [["a"]]), (["a b c d"], [["a b c d"]])]
 
 
-@pytest.mark.parametrize("tokenization", ["intl", "13a"])
+@pytest.mark.parametrize("tokenization", ["intl", "13a", "zh", "char"])
 def test_sacrebleu_to_the_last_digit(tokenization):
     for said, golds in corpora():
         most = max(map(len, golds))

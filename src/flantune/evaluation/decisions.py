@@ -16,10 +16,10 @@ Integers = NDArray[np.intp]
 def class_f1(decisions: Floats, weights: Floats) -> Floats:
     """F1 of class 1 when the task has two classes, as GLUE scores MRPC and QQP, and MultiRC its F1a.
 
-    With more classes: the plain mean of each one's F1 (macro), over the classes that some row asks for. A class that no
-    row asks for has no F1; choosing it costs the class that was asked for. So the formula depends on the task and on the
-    rows, never on what a model says, and two models are always measured by the same one. A replicate averages over the
-    classes that its rows ask for, which are the same for both models.
+    With more classes: the plain mean of each one's F1 (macro), over the classes that some row asks for. A class that
+    no row asks for has no F1; choosing it costs the class that was asked for. So the formula depends on the task and
+    on the rows, never on what a model says, and two models are always measured by the same one. A replicate averages
+    over the classes that its rows ask for, which are the same for both models.
 
     Args:
         decisions: Truth, choice and number of options of each row, shape [n, 3]. Where rows have different numbers of

@@ -17,8 +17,9 @@ from flantune.evaluation.baselines import Blank, blank_of, option_baselines
 from flantune.evaluation.engine import GROUP_PROMPTS, PromptScorer, scoring_codec, within_positions
 from flantune.evaluation.metrics import check_metrics
 from flantune.evaluation.processes import World
-from flantune.evaluation.protocol import Protocol, Question, count_questions, questions
+from flantune.evaluation.protocol import Protocol, Question, asked_examples, count_questions, questions
 from flantune.evaluation.rank_classification import BASELINES
+from flantune.evaluation.readable import MOST_LOOKED_AT, check_readable
 from flantune.evaluation.samples import (
     Origin,
     file_sha256,
@@ -152,15 +153,18 @@ def evaluate(
         writer: Of the settings' backend, where it has been started already.
 
     Raises:
-        EvaluationError: A task cannot be measured, or the model gives scores that are not numbers.
+        EvaluationError: A task cannot be measured, a metric cannot read its references, or the model gives scores that
+            are not numbers.
 
     Paper: FLAN 2021, section 2.3 and 3.
     """
     from flantune.evaluation.scoring import model_fingerprint
     from flantune.evaluation.writing import writer_for
 
+    protocol = Protocol(evaluation=settings, prompts=prompts, seed=seed)
     for entry in prepared:
         check_metrics(entry.task)
+        check_readable(entry.task, asked_examples(entry, protocol, most=MOST_LOOKED_AT))
     fingerprint = model_fingerprint(lm)
     store = ScoreStore(settings.store or folder / "store")
     codec = _codec(lm, settings, prompts, packing)
@@ -170,7 +174,7 @@ def evaluate(
         fingerprint = f"{fingerprint} {settings.backend}"
     session = _Session(
         scorer=PromptScorer(lm, codec, store=store, batch_tokens=settings.batch_tokens, fingerprint=fingerprint),
-        protocol=Protocol(evaluation=settings, prompts=prompts, seed=seed),
+        protocol=protocol,
         model_fingerprint=fingerprint,
         store=store,
         writer=writer or writer_for(lm, settings.backend if writes else "transformers"),

@@ -7,22 +7,42 @@ text again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError, did_you_mean
-from flantune.evaluation.bleu import Tokenization, bleu_signature, bleu_statistics, corpus_bleu
+from flantune.evaluation.bleu import (
+    TOKENIZATIONS,
+    Tokenization,
+    bleu_signature,
+    bleu_statistics,
+    bleu_words,
+    check_tokenization,
+    corpus_bleu,
+)
 from flantune.evaluation.decisions import class_f1, matthews, pearson, spearman
 from flantune.evaluation.drop import drop_score
 from flantune.evaluation.numbers import number_match, read_number
 from flantune.evaluation.rank_classification import Normalization, best_options, choose, option_scores
-from flantune.evaluation.rouge import cross_lingual_rouge, instruction_rouge, rouge
+from flantune.evaluation.rouge import (
+    ROUGE_TOKENIZATIONS,
+    RougeTokenization,
+    check_cross_lingual,
+    cross_lingual_rouge,
+    instruction_rouge,
+    rouge,
+    rouge_signature,
+    rouge_words,
+)
 from flantune.evaluation.samples import ArrangedSample
 from flantune.evaluation.texts import (
+    character_exact_match,
+    character_f1,
     edit_similarity,
     exact_match,
     instruction_exact_match,
@@ -43,6 +63,27 @@ Note = Callable[[Sample, Normalization], Statistics]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a metric sees of a text, so that data in another script than it reads can be found before it is scored.
+
+    Attributes:
+        words: The words that it counts; None where it sees every character.
+        needs_spaces: It parts words at white space, so that a clause of Chinese or Thai is one word to it.
+        has_ascii_marks: It takes ASCII punctuation away, and no other script's.
+        instead: Script → the metric or setting that helps; "" stands for all others.
+    """
+
+    words: Callable[[str], Sequence[str]] | None = None
+    needs_spaces: bool = False
+    has_ascii_marks: bool = False
+    instead: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def helps(self, script: str) -> str:
+        """What to use for a script."""
+        return self.instead.get(script, self.instead.get("", ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One metric.
 
@@ -56,6 +97,8 @@ class Metric:
         is_binary: Every note is 0 or 1 (ties aside), so that McNemar's test applies.
         is_per_group: A group of samples counts once, by the product of its notes: 1 when all of them are 1.
         signature: What says how the score was made, from the fewest and the most references; None: nothing to say.
+        reading: What it sees of a text.
+        check: Raises an error where this machine lacks what the metric needs; None: it needs nothing.
     """
 
     name: str
@@ -67,6 +110,8 @@ class Metric:
     is_binary: bool = False
     is_per_group: bool = False
     signature: Callable[[tuple[int, int]], str] | None = None
+    reading: Reading = Reading()
+    check: Callable[[], None] | None = None
 
     def noted(self, sample: Sample, normalization: Normalization, ties: Ties) -> Statistics:
         """What is kept of a sample under a rule for ties."""
@@ -87,19 +132,21 @@ def find_metric(name: str, kind: Kind) -> Metric:
     wanted = _ALIASES.get((kind, name), name)
     if wanted in known:
         return known[wanted]
-    hint = did_you_mean(name, known) or f"metrics for {kind} tasks: {', '.join(known)}"
+    hint = did_you_mean(name, metric_names(kind)) or f"metrics for {kind} tasks: {', '.join(known)}"
     raise EvaluationError(f'no metric "{name}" for {kind} tasks', where="metrics", hint=hint)
 
 
 def check_metrics(task: Task) -> None:
-    """Finds a misspelled metric before hours of scoring rather than after.
+    """Finds a misspelled metric, or one that this machine cannot compute, before hours of scoring rather than after.
 
     Raises:
-        EvaluationError: A metric of the task does not exist.
+        EvaluationError: A metric of the task does not exist, or needs what is not installed.
     """
     try:
         for name in task.metrics:
-            find_metric(name, task.kind)
+            metric = find_metric(name, task.kind)
+            if metric.check is not None:
+                metric.check()
     except EvaluationError as error:
         where = f"{task.origin or 'task'} {task.name}: metrics"
         raise EvaluationError(error.message, where=where, hint=error.hint) from None
@@ -134,13 +181,23 @@ def _decision_of(sample: Sample, normalization: Normalization) -> Statistics:
 
 
 def _grades(sample: Sample, normalization: Normalization) -> Statistics:
-    """The two options' numbers; their places where options are no numbers (letters, words in order)."""
+    """The two options' numbers, their places, and whether all options are numbers."""
     chosen = choose(option_scores(sample, normalization)).index
     numbers = [read_number(option) for option in sample.options]
-    gold = -1 if sample.answer is None else sample.answer
-    if None in numbers:
-        return _decision(sample, normalization)
-    return (float(numbers[gold] or 0), float(numbers[chosen] or 0))
+    places = _decision(sample, normalization)
+    if None in numbers or sample.answer is None:
+        return (*places, *places, 0.0)
+    return (float(numbers[sample.answer] or 0), float(numbers[chosen] or 0), *places, 1.0)
+
+
+def _graded(score: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats], Floats]:
+    """A correlation of the options' numbers; of their places as soon as one row has an option that is no number."""
+
+    def correlate(grades: Floats, weights: Floats) -> Floats:
+        pairs = grades[:, :2] if (grades[:, 4] > 0.0).all() else grades[:, 2:4]
+        return score(pairs, weights)
+
+    return correlate
 
 
 def _is_gold(sample: Sample, option: int) -> float:
@@ -193,26 +250,66 @@ def _correlation(name: str, note: Note, score: Callable[[Floats, Floats], Floats
 # Generation. ---------------------------------------------------------------------------------------------------------
 
 
-def _text_metric(name: str, score: Callable[[str, Sequence[str]], float], *, is_binary: bool = False) -> Metric:
+_WHOLE = Reading(has_ascii_marks=True, instead={"": "character_exact_match"})
+_BAG = Reading(words=str.split, needs_spaces=True, instead={"": "character_f1"})
+
+
+def _text_metric(
+    name: str,
+    score: Callable[[str, Sequence[str]], float],
+    *,
+    is_binary: bool = False,
+    reading: Reading = Reading(),
+    signature: Callable[[], str] | None = None,
+    check: Callable[[], None] | None = None,
+) -> Metric:
     return Metric(
         name=name,
         note=lambda sample, _: (score(sample.prediction, sample.references),),
         chance=_nothing,
         is_binary=is_binary,
+        reading=reading,
+        signature=None if signature is None else lambda _: signature(),
+        check=check,
     )
 
 
-def _rouge_metric(name: str) -> Metric:
-    return _text_metric(name, lambda prediction, references: rouge(prediction, references)[name])
+def _rouge_metrics(tokenization: RougeTokenization) -> tuple[Metric, ...]:
+    """The four types, each named ``type:tokenization`` but for the default."""
+    setting = "" if tokenization == "default" else f":{tokenization}"
+    return tuple(
+        _text_metric(
+            f"{kind}{setting}",
+            lambda said, wanted, kind=kind: rouge(said, wanted, tokenization)[kind],  # type: ignore[misc]
+            reading=Reading(words=partial(rouge_words, tokenization=tokenization), instead={"": f"{kind}:words"}),
+            signature=partial(rouge_signature, tokenization),
+        )
+        for kind in ("rouge1", "rouge2", "rougeL", "rougeLsum")
+    )
 
 
-def _bleu_metric(name: str, tokenization: Tokenization) -> Metric:
+# Names that stood before tokenizers could be named.
+_BLEU_NAMES: Mapping[Tokenization, str] = {"intl": "bleu", "13a": "bleu_13a"}
+_BLEU_INSTEAD = {
+    "": "bleu:char (or bleu:flores200)",
+    "CJK": "bleu:zh",
+    **dict.fromkeys(("HIRAGANA", "KATAKANA"), "bleu:ja-mecab or bleu:char"),
+}
+
+
+def _bleu_metric(tokenization: Tokenization) -> Metric:
     return Metric(
-        name=name,
+        name=_BLEU_NAMES.get(tokenization, f"bleu:{tokenization}"),
         note=lambda sample, _: bleu_statistics(sample.prediction, sample.references, tokenization),
         score=corpus_bleu,
         chance=_nothing,
         signature=lambda references: bleu_signature(tokenization, references),
+        reading=Reading(
+            words=partial(bleu_words, tokenization=tokenization),
+            needs_spaces=tokenization in _BLEU_NAMES,
+            instead=_BLEU_INSTEAD,
+        ),
+        check=partial(check_tokenization, tokenization),
     )
 
 
@@ -225,31 +322,43 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
         _option_metric("accuracy", _is_gold),
         Metric(name="f1", note=_decision_of, score=class_f1, chance=_one_of_all),
         _correlation("mcc", _decision, matthews),
-        _correlation("pearson", _grades, pearson),
-        _correlation("spearman", _grades, spearman),
+        _correlation("pearson", _grades, _graded(pearson)),
+        _correlation("spearman", _grades, _graded(spearman)),
         _option_metric("exact_match", _is_reference),
         _option_metric("token_f1", _option_f1),
         _option_metric("group_exact_match", _is_gold, is_per_group=True),
     ),
     "generation": _by_name(
-        _text_metric("exact_match", exact_match, is_binary=True),
-        _text_metric("token_f1", token_f1),
-        _text_metric("trivia_exact_match", trivia_exact_match, is_binary=True),
-        _text_metric("trivia_f1", trivia_f1),
-        _text_metric("drop_exact_match", lambda said, wanted: drop_score(said, wanted).exact_match, is_binary=True),
-        _text_metric("drop_f1", lambda said, wanted: drop_score(said, wanted).f1),
+        _text_metric("exact_match", exact_match, is_binary=True, reading=_WHOLE),
+        _text_metric("token_f1", token_f1, reading=_BAG),
+        _text_metric("trivia_exact_match", trivia_exact_match, is_binary=True, reading=_WHOLE),
+        _text_metric("trivia_f1", trivia_f1, reading=_BAG),
+        _text_metric(
+            "drop_exact_match",
+            lambda said, wanted: drop_score(said, wanted).exact_match,
+            is_binary=True,
+            reading=_WHOLE,
+        ),
+        _text_metric("drop_f1", lambda said, wanted: drop_score(said, wanted).f1, reading=_BAG),
         _text_metric("number_match", number_match, is_binary=True),
-        _text_metric("instruction_exact_match", instruction_exact_match, is_binary=True),
-        _text_metric("instruction_rougeL", instruction_rouge),
-        _text_metric("instruction_rougeL_xlingual", cross_lingual_rouge),
-        _rouge_metric("rouge1"),
-        _rouge_metric("rouge2"),
-        _rouge_metric("rougeL"),
-        _rouge_metric("rougeLsum"),
-        _bleu_metric("bleu", "intl"),
-        _bleu_metric("bleu_13a", "13a"),
+        _text_metric("instruction_exact_match", instruction_exact_match, is_binary=True, reading=_WHOLE),
+        _text_metric(
+            "instruction_rougeL",
+            instruction_rouge,
+            signature=partial(rouge_signature, "default", is_stemmed=True),
+            reading=Reading(words=rouge_words, instead={"": "rougeL:words or instruction_rougeL_xlingual"}),
+        ),
+        _text_metric("instruction_rougeL_xlingual", cross_lingual_rouge, check=check_cross_lingual),
+        *(metric for tokenization in ROUGE_TOKENIZATIONS for metric in _rouge_metrics(tokenization)),
+        *map(_bleu_metric, TOKENIZATIONS),
+        _text_metric("character_exact_match", character_exact_match, is_binary=True),
+        _text_metric("character_f1", character_f1),
         _text_metric("edit_similarity", edit_similarity),
-        _text_metric("word_edit_similarity", word_edit_similarity),
+        _text_metric(
+            "word_edit_similarity",
+            word_edit_similarity,
+            reading=Reading(words=str.split, needs_spaces=True, instead={"": "edit_similarity"}),
+        ),
         _text_metric("verbatim_match", verbatim_match, is_binary=True),
     ),
 }
@@ -258,4 +367,7 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
 _ALIASES: dict[tuple[Kind, str], str] = {
     ("generation", "accuracy"): "exact_match",
     ("generation", "f1"): "token_f1",
+    ("generation", "bleu:intl"): "bleu",
+    ("generation", "bleu:13a"): "bleu_13a",
+    **{("generation", f"{kind}:default"): kind for kind in ("rouge1", "rouge2", "rougeL", "rougeLsum")},
 }

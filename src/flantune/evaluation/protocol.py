@@ -111,6 +111,12 @@ def drawn_rows(prepared: PreparedTask, protocol: Protocol) -> dict[SplitRole, tu
     return drawn
 
 
+def asked_examples(prepared: PreparedTask, protocol: Protocol, *, most: int) -> list[Example]:
+    """The first examples of the test split that are asked, so many at most."""
+    rows = drawn_rows(prepared, protocol).get("test", ())
+    return [prepared.stores["test"][row] for row in rows[:most]]
+
+
 def sample_rows(size: int, *, limit: int | None, key: int) -> tuple[int, ...]:
     """``limit`` of the numbers below ``size``, without replacement, ascending; all of them when ``limit`` is None.
 

@@ -176,7 +176,9 @@ class TaskResult(Part):
     clean: CleanScores | None
     """Scores without rows that training overlaps with; null when no contamination report lies with the run."""
     signatures: dict[str, str]
-    """Metric → how it was computed, in the words of the library that computes it (sacrebleu)."""
+    """Metric → how it was computed, in the words of the library that computes it (sacrebleu), or like them."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the scores should know: metrics that cannot read the references, wholly or in part."""
     ties: Natural
     """Ties of both models together."""
 

@@ -22,6 +22,7 @@ from flantune.evaluation.comparison import (
     score_models,
     task_difference,
 )
+from flantune.evaluation.readable import metric_findings
 from flantune.evaluation.results import (
     ClusterResult,
     Difference,
@@ -193,6 +194,7 @@ def _entry(
         mcnemar_p=mcnemar_of(pair, headline),
         clean=None if flagged is None else clean_scores(pair, headline, flagged, seed=key, confidence=confidence),
         signatures=_signatures(pair.base, columns),
+        notes=tuple(finding.message for finding in metric_findings(task, pair.base.looked_at)),
         ties=pair.base.ties + pair.tuned.ties,
     )
     return _Entry(means=means, result=result)

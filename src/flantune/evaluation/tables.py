@@ -14,6 +14,7 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import Metric, decided_class, find_metric
 from flantune.evaluation.normalizers import SQUAD, cut_like_flan
 from flantune.evaluation.rank_classification import NORMALIZATIONS, Normalization, choose, option_scores
+from flantune.evaluation.readable import MOST_LOOKED_AT
 from flantune.types import Kind, Sample, SplitRole
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Table:
         chance: What guessing scores by the headline metric.
         ties: Samples whose best options scored the same.
         references: The fewest and the most references of a row.
+        looked_at: A sample of each of the first rows, as far as anybody looks whether metrics can read them.
     """
 
     rows: tuple[int, ...]
@@ -83,6 +85,7 @@ class Table:
     chance: float
     ties: int
     references: tuple[int, int]
+    looked_at: tuple[Sample, ...] = ()
 
     def cells(self, column: Column) -> Floats:
         """Notes of one column, [rows, templates, k]."""
@@ -105,7 +108,7 @@ class Table:
         return frozenset(row for row, group in groups.items() if group in hit)
 
     def without(self, rows: Collection[int]) -> Table:
-        """The table without some source rows; ``chance``, ``ties`` and ``references`` stay those of the whole."""
+        """The table without some source rows; what is no array stays that of the whole."""
         keep = np.array([row not in rows for row in self.rows], dtype=bool)
         return replace(
             self,
@@ -180,6 +183,7 @@ class _Builder:
     texts: dict[str, int] = field(default_factory=dict)
     chances: list[float] = field(default_factory=list)
     references: set[int] = field(default_factory=set)
+    looked_at: list[Sample] = field(default_factory=list)
     ties: int = 0
 
     def add(self, sample: Sample) -> None:
@@ -204,6 +208,8 @@ class _Builder:
         self.groups.append(self.named.setdefault(name, len(self.named)))
         self.chances.append(self.columns.headline.metric.chance(sample))
         self.references.add(len(sample.references))
+        if len(self.looked_at) < MOST_LOOKED_AT:
+            self.looked_at.append(sample)
 
     def _answer(self, sample: Sample) -> int:
         if sample.scores:
@@ -226,6 +232,7 @@ class _Builder:
             chance=float(np.nanmean(chances)),
             ties=self.ties,
             references=(min(self.references), max(self.references)),
+            looked_at=tuple(self.looked_at),
         )
 
     def _noted(self, number: int, column: Column, groups: Integers) -> Floats:

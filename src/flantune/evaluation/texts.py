@@ -12,7 +12,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from flantune.evaluation.edits import similarity
-from flantune.evaluation.normalizers import INSTRUCTIONS, SQUAD, TRIVIA, VERBATIM, Normalizer
+from flantune.evaluation.normalizers import INSTRUCTIONS, SQUAD, TRIVIA, VERBATIM, Normalizer, folded
+from flantune.evaluation.word_tokens import characters
+
+CHARACTERS = Normalizer((lambda text: " ".join(characters(text)), folded))
+"""The letters and digits, one by one; of a text without any, the text itself."""
 
 
 def exact_match(prediction: str, references: Sequence[str]) -> float:
@@ -91,6 +95,26 @@ def word_edit_similarity(prediction: str, references: Sequence[str]) -> float:
     """
     said = prediction.split()
     return max((similarity(said, reference.split()) for reference in references), default=0.0)
+
+
+def character_exact_match(prediction: str, references: Sequence[str]) -> float:
+    """1 when the prediction has the same letters and digits in the same order as a reference, in any script.
+
+    Case, white space and punctuation of every script count for nothing, unless a reference is nothing else.
+
+    >>> character_exact_match("北京。", ["北京"]), exact_match("北京。", ["北京"]), character_exact_match("", ["。"])
+    (1.0, 0.0, 0.0)
+    """
+    return _same(prediction, references, CHARACTERS)
+
+
+def character_f1(prediction: str, references: Sequence[str]) -> float:
+    """Overlap of characters: ``token_f1`` for scripts without spaces, of which it makes one word a clause.
+
+    >>> round(character_f1("在北京市", ["北京"]), 3), token_f1("在北京市", ["北京"])
+    (0.667, 0.0)
+    """
+    return _bag_f1(prediction, references, CHARACTERS)
 
 
 def _same(prediction: str, references: Sequence[str], normalizer: Normalizer) -> float:

@@ -139,13 +139,17 @@ MOST_AVERAGES = 3
 
 
 def notes(results: EvaluationResults) -> list[tuple[str, list[str]]]:
-    """What a reader of the scores should know, and the parts that each note is on."""
+    """What a reader of the scores should know, and the parts and tasks that each note is on."""
     found: dict[str, list[str]] = {}
     for one in results.scores:
         for part in one.parts:
             for note in part.notes:
                 named = found.setdefault(note, [])
                 named += [] if f"{one.score}/{part.name}" in named else [f"{one.score}/{part.name}"]
+    for task in results.tasks:
+        for note in task.notes:
+            named = found.setdefault(note, [])
+            named += [] if task.task in named else [task.task]
     return list(found.items())
 
 

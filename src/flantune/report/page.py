@@ -26,7 +26,7 @@ from flantune.report.run_files import FoldFiles, RunFiles, read_run
 from flantune.report.samples import collect_samples
 from flantune.report.templating import looks, template
 from flantune.report.untrusted_json import Json, mapping, objects
-from flantune.report.verdict import SHAPES, WORDS, chance_sentence, headline
+from flantune.report.verdict import SHAPES, WORDS, chance_sentence, headline, metric_notes
 
 
 def write_report(run_folder: Path) -> Path:
@@ -63,6 +63,7 @@ def render_report(run: RunFiles) -> str:
         chance=chance_sentence(results.verdict) if results.verdict else "",
         facts=key_facts(run, folds),
         draw=_drawings(results, unseen),
+        notes=metric_notes(results),
         tables=_tables(results, unseen, seen),
         folds=folds,
         matrix=matrix(folds),

@@ -136,6 +136,7 @@ class TaskResult:
         groups: Groups that its rows form.
         clean: None when nobody looked for overlap with training.
         signatures: Metric → how its library says it was computed.
+        notes: What a reader of the scores should know of the metrics.
     """
 
     task: str
@@ -157,6 +158,7 @@ class TaskResult:
     groups: float | None = None
     clean: Clean | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def of(self, model: Model) -> ModelScores:
         """The scores of one of the two models."""
@@ -330,6 +332,7 @@ def _task(raw: Json, label: str) -> TaskResult:
         groups=as_number(raw.get("groups")),
         clean=_clean(raw.get("clean")),
         signatures={str(k): str(v) for k, v in (raw.get("signatures") or {}).items()},
+        notes=tuple(map(str, raw.get("notes") or ())),
     )
 
 

@@ -45,6 +45,11 @@ def chance_sentence(verdict: Verdict) -> str:
     return ""
 
 
+def metric_notes(results: Results) -> list[tuple[str, str]]:
+    """Task and note, each once: metrics that cannot read what they were to score."""
+    return list(dict.fromkeys((task.task, note) for task in results.tasks for note in task.notes))
+
+
 def _unseen(verdict: Verdict) -> str:
     if not verdict.tasks:
         return ""

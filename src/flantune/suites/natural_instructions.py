@@ -12,6 +12,7 @@ from typing import Any
 
 from flantune.errors import SourceError
 from flantune.evaluation.extraction import Rule
+from flantune.evaluation.readable import reading_notes
 from flantune.suites.grading import TextGrader
 from flantune.suites.suite import MissingPart, Part, SuiteData
 from flantune.types import Exemplar, Prompt
@@ -88,6 +89,7 @@ def _part(data: SuiteData, name: str, task: Mapping[str, Any], path: Path) -> Pa
         groups=tuple(_CATEGORY_PREFIX + category for category in task.get("Categories", ())),
         stop=("\n\n", "\nInput:"),
         max_new_tokens=128,
+        notes=tuple(reading_notes("instruction_rougeL", prompts)),
     )
 
 

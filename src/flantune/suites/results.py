@@ -202,6 +202,8 @@ class TaskScore(Section):
     """Why this task was not new to the model; empty when nothing speaks for it."""
     scores: ModelScores
     """Mean, median and spread over templates, each template's scores, all metrics."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know: metrics that cannot read the references, wholly or in part."""
 
 
 class Missing(Section):

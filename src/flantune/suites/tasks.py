@@ -16,6 +16,7 @@ from flantune.evaluation.comparison import (
     score_models,
     task_difference,
 )
+from flantune.evaluation.readable import metric_findings
 from flantune.evaluation.samples import read_samples, samples_path
 from flantune.evaluation.tables import Columns, columns_of, read_tables
 from flantune.prompts.hashing import stream_key
@@ -119,6 +120,7 @@ def _scored(
         chance=pair.tuned.chance,
         seen=seen.reasons,
         scores=score_models(pair, columns, means, confidence=level).tuned,
+        notes=tuple(finding.message for finding in metric_findings(task, pair.tuned.looked_at)),
     )
     difference = Comparison(
         score=task.name,

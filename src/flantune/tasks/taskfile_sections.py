@@ -26,7 +26,14 @@ METRICS = (
     *("exact_match", "token_f1", "trivia_exact_match", "trivia_f1", "drop_exact_match", "drop_f1", "number_match"),
     *("instruction_exact_match", "instruction_rougeL", "instruction_rougeL_xlingual"),
     *("rouge1", "rouge2", "rougeL", "rougeLsum", "bleu", "bleu_13a"),
-    *("edit_similarity", "word_edit_similarity", "verbatim_match"),
+    *("character_exact_match", "character_f1", "edit_similarity", "word_edit_similarity", "verbatim_match"),
+    # With their setting: how words are told apart.
+    *(f"bleu:{way}" for way in ("intl", "13a", "zh", "char", "ja-mecab", "ko-mecab", "flores101", "flores200")),
+    *(
+        f"{name}:{way}"
+        for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")
+        for way in ("default", "words", "characters")
+    ),
 )
 DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {"classification": ("accuracy",), "generation": ("exact_match",)}
 
