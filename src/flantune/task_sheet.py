@@ -71,7 +71,7 @@ def show_templates(
 
 def describe_definition(task: Task) -> dict[str, Any]:
     """All that a task's definition says, with its slots and one rendered example, as JSON-able values."""
-    examples = example_rows(task)
+    examples, problem = _examples(task)
     sheet = summarize_task(task) | {
         "description": task.description,
         "citation": task.citation,
@@ -85,6 +85,7 @@ def describe_definition(task: Task) -> dict[str, Any]:
             for one in task.templates
         ],
         "example": _example(task, examples[0]) if examples else None,
+        "example_problem": problem,
     }
     for count in ("inverted", "options_shown", "template_facts"):  # the templates themselves say it
         del sheet[count]
@@ -118,10 +119,20 @@ def definition_lines(sheet: dict[str, Any]) -> Iterator[str]:
         yield f"\n── template {template['name']} ({words})"
         yield template["inputs"]
         yield f"→ {template['targets']}"
+    if sheet["example_problem"]:
+        yield f"\n── no example: {sheet['example_problem']}"
     if sheet["example"]:
         yield f"\n── example, row {sheet['example']['row']}, template {sheet['example']['template']}"
         yield sheet["example"]["inputs"]
         yield f"→ {sheet['example']['targets']}"
+
+
+def _examples(task: Task) -> tuple[tuple[Example, ...], str]:
+    """Examples, or what is wrong with the rows: a definition can be looked at without them."""
+    try:
+        return example_rows(task), ""
+    except SourceError as error:
+        return (), error.render()
 
 
 def _source(task: Task) -> str:

@@ -140,7 +140,7 @@ def test_rows_can_be_dropped_on_purpose(label: object, drop: tuple[str, ...]) ->
         ),
         ({"text": None, "label": 0}, SAD_GLAD, {}, "missing value", 'got null in column "text"; expected text'),
         ({"text": ["a"], "label": 0}, SAD_GLAD, {}, "not text", "got list ['a'] in column \"text\"; expected text"),
-        ({"text": "\udce4", "label": 0}, SAD_GLAD, {}, "broken encoding", "near '\\udce4sadgladsad'"),
+        ({"text": "\udce4", "label": 0}, SAD_GLAD, {}, "broken encoding", "in the field text, near '\\udce4'"),
         ({"label": " "}, None, {}, "empty target", 'got " " in column "label"; expected text'),
         ({"label": []}, None, {}, "empty target", 'got [] in column "label"; expected text'),
         ({"a": None}, None, {"column": "a.b"}, "missing value", 'got null on the way to "a.b"'),

@@ -131,29 +131,23 @@ def _print_kin(groups: tuple[KinGroup, ...]) -> None:
 )
 @options.run_file
 def check(run_file: Path) -> None:
-    """Read every row of RUN_FILE's tasks and count what is bad, by reason, with row numbers."""
+    """Read every row of RUN_FILE's tasks; count what is bad, by reason, with file, row numbers and what was expected.
+
+    Then look whether metrics can read the references, and whether options give the right one away.
+    """
     import tempfile
 
-    from flantune.errors import FlantuneError
     from flantune.run_file import load_run_file
+    from flantune.task_check import check_task
     from flantune.tasks.load import load_tasks
-    from flantune.tasks.prepare import prepare_task
 
     loaded = load_run_file(run_file)
     data = loaded.config.data
     problems = 0
     with tempfile.TemporaryDirectory(prefix="flantune-check-") as scratch:
         for task in load_tasks(data, root=loaded.root):
-            try:
-                prepared = prepare_task(task, cache=data.cache or Path(scratch), max_bad_share=1.0)
-            except FlantuneError as error:
-                problems += 1
-                click.echo(f"{task.name}: {error.render()}")
-                continue
-            for role, report in prepared.reports.items():
-                bad = sum(report.bad.values())
-                problems += bad
-                click.echo(f"{task.name:32} {role:6} {report.raw_rows:9,} rows  {report.kept:9,} kept  {bad:6,} bad")
-                for note in report.first_bad:
-                    click.echo(f"    row {note.row}: {note.reason}: {note.detail}")
+            checked = check_task(task, cache=data.cache or Path(scratch))
+            problems += checked.problems
+            for line in checked.lines:
+                click.echo(line)
     click.get_current_context().exit(1 if problems else 0)

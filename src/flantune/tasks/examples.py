@@ -2,42 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 
-from flantune.errors import FlantuneError, TaskError
-from flantune.tasks.rows import MISSING_COLUMN, BadRow, UnreadableRow, check_example
+from flantune.errors import FlantuneError, SourceError, TaskError
+from flantune.tasks.rows import MISSING_COLUMN, BadRow, BadRowNote, UnreadableRow, check_example, reason_lines
 from flantune.tasks.slices import parse_slice
 from flantune.tasks.sources import MissingDataError
 from flantune.tasks.user_code import describe_exception
 from flantune.types import Example, Row, Task
+
+_MOST_BAD = 1_000
+"""Bad rows after which nobody looks for a good one any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLook:
+    """The first rows of a task.
+
+    Attributes:
+        split: The source split that was looked at; empty when no data is there.
+        rows: Rows that were read.
+        examples: What became of the good ones.
+        bad: The bad ones.
+    """
+
+    split: str = ""
+    rows: int = 0
+    examples: tuple[Example, ...] = ()
+    bad: tuple[BadRowNote, ...] = ()
 
 
 def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
     """The first examples of a task, for a look at it; none when its data is not there.
 
     Raises:
+        SourceError: The data is there but cannot be read, or every row of it is bad.
+    """
+    look = first_look(task, count=count)
+    if look.bad and not look.examples:
+        counts = Counter(note.reason for note in look.bad)
+        lines = [f"all of the first {look.rows:,} rows are bad", *reason_lines(counts, look.bad)]
+        hint = "mend the rows, or the task file's columns; flantune tasks check reads every row"
+        raise SourceError("\n  ".join(lines), where=place_of_row(task, look.split, look.bad[0].row), hint=hint)
+    return look.examples
+
+
+def place_of_row(task: Task, split: str, row: int) -> str:
+    """The file that holds a row of a source split, or whatever its source says of where it lies."""
+    locate = getattr(task.source, "locate", None)
+    return str(locate(split, row) if callable(locate) else task.source.describe(split))
+
+
+def first_look(task: Task, *, count: int) -> FirstLook:
+    """The same with the bad rows on the way to them, so that nobody takes bad rows for none.
+
+    Raises:
         SourceError: The data is there but cannot be read.
     """
     for text in task.splits.values():
         try:
-            return _first_of(task, parse_slice(text).split, count)
+            return _look(task, parse_slice(text).split, count)
         except MissingDataError:
             continue
-    return ()
+    return FirstLook()
 
 
-def _first_of(task: Task, split: str, count: int) -> tuple[Example, ...]:
+def _look(task: Task, split: str, count: int) -> FirstLook:
     found: list[Example] = []
+    bad: list[BadRowNote] = []
+    number = -1
     for number, row in enumerate(task.source.rows(split) if count > 0 else ()):
         try:
             example = adapt_row(task, row)
-        except BadRow:
-            continue
-        if example is not None:
-            found.append(replace(example, row=number))
-        if len(found) == count:
+        except BadRow as error:
+            bad.append(BadRowNote(reason=error.reason, row=number, detail=error.detail))
+        else:
+            found += [] if example is None else [replace(example, row=number)]
+        if len(found) == count or len(bad) == _MOST_BAD:
             break
-    return tuple(found)
+    return FirstLook(split=split, rows=number + 1, examples=tuple(found), bad=tuple(bad))
 
 
 def adapt_row(task: Task, row: Row) -> Example | None:

@@ -18,8 +18,16 @@ from uuid import uuid4
 import pyarrow as pa
 
 from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
-from flantune.tasks.examples import adapt_row
-from flantune.tasks.rows import BROKEN_ENCODING, BROKEN_QUOTING, OUT_OF_RANGE, WRONG_COLUMNS, BadRow, BadRowNote
+from flantune.tasks.examples import adapt_row, place_of_row
+from flantune.tasks.rows import (
+    BROKEN_ENCODING,
+    BROKEN_QUOTING,
+    OUT_OF_RANGE,
+    WRONG_COLUMNS,
+    BadRow,
+    BadRowNote,
+    reason_lines,
+)
 from flantune.tasks.slices import SplitSlice, parse_slice, shared_rows
 from flantune.tasks.slots import slots_of
 from flantune.tasks.sources import MissingDataError
@@ -68,19 +76,35 @@ def prepare_task(task: Task, *, cache: Path, max_bad_share: float = 0.01, skip_m
         SourceError: Data cannot be read, nothing is left of it, or the cache cannot be written.
         TaskError: The splits overlap, or a template asks for a field that there is not.
     """
+    survey = survey_task(task, cache=cache, skip_missing=skip_missing)
+    for role, report in survey.reports.items():
+        split = parse_slice(task.splits[role]).split
+        _check_bad_share(task, split, report, max_bad_share)
+        _check_not_empty(task, role, split, report)
+    check_slots(task, next(iter(survey.stores.values()))[0])
+    return survey
+
+
+def survey_task(task: Task, *, cache: Path, skip_missing: bool = False) -> PreparedTask:
+    """The same, with whatever is left of the rows: nothing is refused for being bad, so stores may be empty.
+
+    Raises:
+        MissingDataError: Data is not there (all of it, with ``skip_missing``).
+        SourceError: Data cannot be read, or the cache cannot be written.
+        TaskError: The splits overlap.
+    """
     slices = {role: _parse(task, role, text) for role, text in task.splits.items()}
     stored, missing = _store_splits(task, slices, cache.absolute(), skip_missing=skip_missing)
     present = {role: part for role, part in slices.items() if part.split in stored}
     bounds = {role: part.bounds(stored[part.split].rows) for role, part in present.items()}
     _check_disjoint(task, present, bounds)
-    stores, reports = {}, {}
-    for role, part in present.items():
-        store, report = _view(task, role, stored[part.split], bounds[role])
-        _check_bad_share(task, part.split, report, max_bad_share)
-        _check_not_empty(task, role, report)
-        stores[role], reports[role] = store, report
-    _check_slots(task, next(iter(stores.values()))[0])
-    return PreparedTask(task=task, stores=stores, reports=reports, missing=missing)
+    views = {role: _view(task, role, stored[part.split], bounds[role]) for role, part in present.items()}
+    return PreparedTask(
+        task=task,
+        stores={role: store for role, (store, _) in views.items()},
+        reports={role: report for role, (_, report) in views.items()},
+        missing=missing,
+    )
 
 
 def _parse(task: Task, role: SplitRole, text: str) -> SplitSlice:
@@ -265,9 +289,11 @@ def _check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share:
     if bad <= max_bad_share * report.raw_rows:
         return
     first = min(report.first_bad, key=lambda note: note.row)
-    locate = getattr(task.source, "locate", None)
-    where = locate(split, first.row) if callable(locate) else task.source.describe(split)
-    raise BadRowsError(bad_rows_text(task.name, report, max_bad_share), where=where, hint=_bad_rows_hint(first.reason))
+    raise BadRowsError(
+        bad_rows_text(task.name, report, max_bad_share),
+        where=place_of_row(task, split, first.row),
+        hint=bad_rows_hint(first.reason),
+    )
 
 
 def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
@@ -277,13 +303,11 @@ def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
         f"{bad:,} of {report.raw_rows:,} rows of task {name}, split {report.split}, are bad"
         f" ({bad / report.raw_rows:.1%}; at most {max_bad_share:.1%} may be)"
     ]
-    for reason, count in report.bad.items():
-        note = next(note for note in report.first_bad if note.reason == reason)
-        lines.append(f"{count:,} × {reason}, first in row {note.row} (counted from 0): {note.detail}")
-    return "\n  ".join(lines)
+    return "\n  ".join([*lines, *reason_lines(report.bad, report.first_bad)])
 
 
-def _bad_rows_hint(reason: str) -> str:
+def bad_rows_hint(reason: str) -> str:
+    """What to do about rows that are bad for this reason."""
     hints = {
         WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
         BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
@@ -296,18 +320,27 @@ def _bad_rows_hint(reason: str) -> str:
     return hints.get(reason, general)
 
 
-def _check_not_empty(task: Task, role: SplitRole, report: SplitReport) -> None:
+def _check_not_empty(task: Task, role: SplitRole, split: str, report: SplitReport) -> None:
     if report.kept:
         return
     dropped = f"; {report.dropped:,} were dropped on purpose" if report.dropped else ""
+    what = f"task {task.name}: no example is left of its {report.raw_rows:,} rows{dropped}"
+    if not report.first_bad:
+        raise SourceError(what, where=report.source, hint=f"mend or remove splits.{role} in {_origin(task)}")
+    first = min(report.first_bad, key=lambda note: note.row)
     raise SourceError(
-        f"task {task.name}: no example is left of its {report.raw_rows:,} rows{dropped}",
-        where=report.source,
-        hint=f"mend or remove splits.{role} in {_origin(task)}",
+        "\n  ".join([what, *reason_lines(report.bad, report.first_bad)]),
+        where=place_of_row(task, split, first.row),
+        hint=bad_rows_hint(first.reason),
     )
 
 
-def _check_slots(task: Task, example: Example) -> None:
+def check_slots(task: Task, example: Example) -> None:
+    """Makes sure that an example has whatever the templates ask for.
+
+    Raises:
+        TaskError: A template asks for a field that it has not.
+    """
     known = (*example.fields, "options", "answer")
     for template in task.templates:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -51,6 +51,18 @@ class BadRowNote:
     detail: str
 
 
+def reason_lines(counts: Mapping[str, int], notes: Sequence[BadRowNote]) -> Iterator[str]:
+    """Each reason with its count and its first row, one line a reason.
+
+    Args:
+        counts: Reason → bad rows.
+        notes: The first of them, at least one a reason.
+    """
+    for reason, count in counts.items():
+        first = next(note for note in notes if note.reason == reason)
+        yield f"{count:,} × {reason}, first in row {first.row} (counted from 0): {first.detail}"
+
+
 class UnreadableRow(Mapping[str, Any]):
     """Stands for a row that could not be parsed, so that reading goes on and the row keeps its number.
 
@@ -96,16 +108,28 @@ def check_texts(example: Example) -> None:
     Raises:
         BadRow: One of them cannot.
     """
-    texts = (*example.fields.values(), *example.options, *example.references)
     try:
-        "".join(texts).encode()
-    except TypeError:
-        wrong = next(text for text in texts if not isinstance(text, str))
-        raise BadRow(NOT_TEXT, f"got {type(wrong).__name__} {short(wrong)}; expected text") from None
+        "".join((*example.fields.values(), *example.options, *example.references)).encode()
+    except (TypeError, UnicodeEncodeError):
+        for where, text in _named_texts(example):
+            _check_text(where, text)
+
+
+def _named_texts(example: Example) -> Iterator[tuple[str, object]]:
+    yield from ((f"the field {name}", text) for name, text in example.fields.items())
+    yield from ((f"option {number}", text) for number, text in enumerate(example.options))
+    yield from ((f"reference {number}", text) for number, text in enumerate(example.references))
+
+
+def _check_text(where: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise BadRow(NOT_TEXT, f"got {type(text).__name__} {short(text)} in {where}; expected text")
+    try:
+        text.encode()
     except UnicodeEncodeError as error:
         # Undecodable bytes arrive as lone surrogates (PEP 383); so do half pairs escaped in JSON.
         around = error.object[max(0, error.start - 20) : error.end + 20]
-        raise BadRow(BROKEN_ENCODING, f"near {around!a}") from None
+        raise BadRow(BROKEN_ENCODING, f"in {where}, near {around!a}") from None
 
 
 def _check_choice(example: Example) -> None:
