@@ -256,6 +256,16 @@ def test_drawn_answers_and_beams_are_said_not_to_be_done(folder):
     ]  # fmt: skip
 
 
+def test_right_answers_that_a_file_leaves_nothing_of_are_told_of(folder):
+    """They are counted as the harness counts them: its numbers come out, and a note says what they hide."""
+    bare = WRITE.replace("{metric: exact_match, ignore_case: true}", "{metric: exact_match, ignore_punctuation: true}")
+    (quiet, loud) = (read(folder, text).part for text in (bare, bare.replace("{{choices[label]}}", "])")))
+    assert quiet.notes == ()
+    (note,) = loud.notes
+    assert "5 of 5 right answers are empty" in note and "question 0: '])'" in note
+    assert loud.grader._exact_match("", ("])",)) == 1.0
+
+
 def test_metrics_over_all_answers_are_those_of_the_libraries_that_the_harness_calls(folder):
     import sacrebleu
 

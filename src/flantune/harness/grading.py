@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,23 @@ class HarnessTextGrader:
         """What each filter takes for the answer."""
         choices = self.choices.get(sample.row, ())
         return {one.name: one.apply(sample.prediction, choices) for one in self.filters}
+
+    def silence_notes(self, references: Sequence[Sequence[str]]) -> Iterator[str]:
+        """A note where a file's own settings leave nothing of right answers, so that writing nothing is right.
+
+        The harness counts it so, and here it is counted as the harness does, but not in silence.
+
+        Args:
+            references: The right answers of each question.
+        """
+        wanted = [[one for one in each if one] for each in references]
+        silent = [at for at, each in enumerate(wanted) if any(not self._plain(one) for one in each)]
+        if silent and "exact_match" in self.names:
+            shown = next(one for one in wanted[silent[0]] if not self._plain(one))
+            yield (
+                f"to exact_match with this file's settings {len(silent)} of {len(references)} right answers are empty, "
+                f"so that writing nothing is right; question {silent[0]}: {shown!r:.60}"
+            )
 
     def _exact_match(self, answer: str, references: Sequence[str]) -> float:
         return float(any(self._plain(answer) == self._plain(reference) for reference in references))

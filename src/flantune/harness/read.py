@@ -257,7 +257,9 @@ def _grader(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tuple
     options = next((dict(entry) for entry in kept if entry["metric"] == "exact_match"), {})
     filters, left_out = read_filters(task.values.get("filter_list"), where=str(task.path))
     choices = {at: tuple(map(str, row.get("choices") or ())) for at, row in enumerate(rows)}
-    return HarnessTextGrader(filters=filters, names=names, options=options, choices=choices), (*notes, *left_out)
+    grader = HarnessTextGrader(filters=filters, names=names, options=options, choices=choices)
+    right = [answers_of(target_of(task, row), choices_of(task, row)) for row in rows]
+    return grader, (*notes, *left_out, *grader.silence_notes(right))
 
 
 def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, tuple[int, ...]]) -> Iterator[str]:
