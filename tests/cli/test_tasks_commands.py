@@ -161,12 +161,13 @@ def test_preview_renders_every_template() -> None:
 
 
 def test_preview_colors_slots_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    colored = CliRunner().invoke(templates_cli.command, ["preview", "rte"], color=True).stdout
+    assert "\x1b" not in CliRunner().invoke(templates_cli.command, ["preview", "rte"]).stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    colored = CliRunner().invoke(templates_cli.command, ["preview", "rte"]).stdout
     premise = example_rows(find_task("rte"))[0].fields["premise"]
     assert f"m{premise}\x1b[0m" in colored
-    assert "\x1b" not in CliRunner().invoke(templates_cli.command, ["preview", "rte"]).stdout
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in CliRunner().invoke(templates_cli.command, ["preview", "rte"], color=True).stdout
+    assert "\x1b" not in CliRunner().invoke(templates_cli.command, ["preview", "rte"]).stdout
 
 
 def test_preview_of_a_row_that_is_not_there() -> None:

@@ -22,7 +22,7 @@ def show(run_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> No
     """Print every value with its origin; without a run file, the defaults."""
     import json
 
-    from flantune.cli.colors import echo
+    from flantune.cli.terminal import echo, paint
     from flantune.config import RunConfig
     from flantune.run_file import explain, flatten, load_run_file, run_file_of
 
@@ -39,4 +39,4 @@ def show(run_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> No
     for key, value in values.items():
         shown = json.dumps(value, default=str, ensure_ascii=False)
         click.echo(f"{key:36} {shown:28} {loaded.origins[key]}")
-        echo(click.style(f"    {explain(key)}", dim=True))
+        echo(paint(f"    {explain(key)}", dim=True))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
+from flantune.cli.terminal import redraw
+
 
 class Console:
     """Tells what a run is doing."""
@@ -34,8 +36,7 @@ class Console:
             share = done / total if total else 1.0
             filled = int(share * 24)
             bar = "━" * filled + "╌" * (24 - filled)
-            sys.stderr.write(f"\r\x1b[2K  {bar} {share:4.0%}  {text}")
-            sys.stderr.flush()
+            redraw(f"  {bar} {share:4.0%}  {text}")
             self._has_bar = True
             if done >= total:
                 self._end_bar()

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import show
 
 
 @click.command("contamination", epilog="Example: flantune contamination run.toml --clean clean.json")
@@ -50,7 +51,6 @@ def command(
     when any overlap is found.
     """
     import json
-    import sys
 
     from flantune.cli.console import Console
     from flantune.cli.finish import quiet_libraries
@@ -80,11 +80,9 @@ def command(
     if as_json:
         click.echo(json.dumps(report.to_json(), ensure_ascii=False))
     else:
-        from rich.console import Console as RichConsole
-
         from flantune.contamination.table import contamination_table, summary_line
 
-        RichConsole(width=None if sys.stdout.isatty() else 132).print(contamination_table(report))
+        show(contamination_table(report))
         click.echo(summary_line(report))
     for line in written:
         click.echo(line, err=as_json)

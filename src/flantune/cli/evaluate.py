@@ -135,11 +135,8 @@ def command(
 def _tell(results: EvaluationResults, out: Path, *, as_json: bool) -> None:
     """Prints the table and where things lie (or JSON alone)."""
     import json
-    import sys
 
-    from rich.console import Console as RichConsole
-
-    from flantune.cli.colors import echo
+    from flantune.cli.terminal import echo, paint, show
     from flantune.report.evaluation_console import console_tables
     from flantune.report.evaluation_page import warnings
     from flantune.suites.results import to_json
@@ -147,9 +144,9 @@ def _tell(results: EvaluationResults, out: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(to_json(results), ensure_ascii=False))
     else:
-        RichConsole(width=None if sys.stdout.isatty() else 132).print(*console_tables(results), sep="\n\n")
+        show(*console_tables(results))
     for warning in warnings(results):
-        echo(click.style(warning, bold=True), err=True)
+        echo(paint(warning, bold=True), err=True)
     if not as_json:
         click.echo(f"page:    {out / 'report.html'}")
         click.echo(f"results: {out / 'results.json'}")

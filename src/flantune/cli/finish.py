@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flantune.cli.terminal import show
+
 if TYPE_CHECKING:
     from flantune.run_file import RunFile
     from flantune.types import Run
@@ -32,14 +34,15 @@ def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:
 
 def tell(finished: Run) -> None:
     """Prints the table, the verdict and where things lie."""
-    from rich.console import Console as RichConsole
-
     from flantune.report.console import results_table
     from flantune.report.results import parse_results
-    from flantune.report.verdict import headline
+    from flantune.report.verdict import headline, metric_notes
 
-    RichConsole().print(results_table(finished.results))
-    click.echo(headline(parse_results(finished.results)))
+    results = parse_results(finished.results)
+    show(results_table(finished.results))
+    click.echo(headline(results))
+    for task, note in metric_notes(results):
+        click.echo(f"note: {task}: {note}")
     click.echo(f"report:  {finished.folder / 'report.html'}")
     click.echo(f"results: {finished.folder / 'results.json'}")
     click.echo("next:    open the report in a browser")

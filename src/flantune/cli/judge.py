@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import show
 
 if TYPE_CHECKING:
     from flantune.judging.ratings import Desk
@@ -98,11 +99,9 @@ def _serve(desk: Desk, *, title: str, port: int, is_quiet: bool) -> None:
 
 def _tell(found: Summary) -> None:
     """Prints the table and what it says."""
-    from rich.console import Console as RichConsole
-
     from flantune.judging.page import sentence
     from flantune.judging.table import summary_table
 
-    RichConsole().print(summary_table(found))
+    show(summary_table(found))
     for pair in found.pairs:
         click.echo(sentence(pair))

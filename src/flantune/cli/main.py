@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
 from flantune import __version__
+from flantune.cli.terminal import guarded
 from flantune.errors import FlantuneError
 
 _COMMANDS = {
@@ -54,6 +56,10 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (text, _) in _COMMANDS.items()])
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with guarded():
+            return super().main(*args, **kwargs)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -68,7 +74,8 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # What looks like a color in data is shown as it is, by the guarded streams; off a terminal click would drop it.
+    context_settings={"help_option_names": ["-h", "--help"], "color": True},
     epilog="Start with `flantune demo`. Exit codes: 0 done, 1 problems found, 2 wrong usage, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="flantune")
@@ -78,6 +85,11 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; a user's mistake ends in a message, never in a traceback."""
+    with guarded():
+        _main()
+
+
+def _main() -> None:
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo, paint
 
 if TYPE_CHECKING:
     from flantune.previewing import Preview
@@ -38,7 +40,6 @@ def command(
     """
     import json
 
-    from flantune.cli.colors import echo
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
@@ -48,13 +49,16 @@ def command(
     loaded = load_run_file(run_file, overrides=overrides)
     cache = options.prepared_data(run_folder, run_file)
     for shown in preview(loaded, cache=cache, start=start, count=count, only_task=only_task, fold=fold):
-        echo(json.dumps(shown.to_json(), ensure_ascii=False) if as_json else _as_text(shown))
+        echo(*([json.dumps(shown.to_json(), ensure_ascii=False)] if as_json else _pieces(shown)))
 
 
-def _as_text(shown: Preview) -> str:
+def _pieces(shown: Preview) -> Iterator[str]:
     title = f"── draw {shown.index}: {shown.task}, row {shown.row}, template {shown.template} "
     numbers = f"── {len(shown.input_tokens)} input tokens, {len(shown.target_tokens)} with loss"
-    bar = click.style("│", dim=True)
-    inputs = bar.join(shown.input_tokens)
-    targets = bar.join(click.style(f"«{token}»", fg="green", bold=True) for token in shown.target_tokens)
-    return f"{title}{numbers}\n{inputs}{targets}\n"
+    yield f"{title}{numbers}\n"
+    for tokens in (shown.input_tokens, [paint(f"«{token}»", fg="green", bold=True) for token in shown.target_tokens]):
+        for at, token in enumerate(tokens):
+            if at:
+                yield paint("│", dim=True)
+            yield token
+    yield "\n"

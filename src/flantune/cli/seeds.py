@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import show
 
 
 @click.command("seeds", epilog="Example: flantune seeds runs/a runs/b runs/c")
@@ -16,8 +17,6 @@ def command(run_folders: tuple[Path, ...], as_json: bool) -> None:
     """What tuning changed in RUN_FOLDERS together, with intervals that cover other seeds as well as other rows."""
     import json
 
-    from rich.console import Console
-
     from flantune.evaluation.seeds import over_seeds
     from flantune.files import read_json
     from flantune.report.console import seeds_table
@@ -26,4 +25,4 @@ def command(run_folders: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary.to_json(), indent=1))
     else:
-        Console().print(seeds_table(summary))
+        show(seeds_table(summary))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo, paint
 
 if TYPE_CHECKING:
     from flantune.prompts.spans import Span
@@ -31,22 +33,24 @@ def command() -> None:
 @options.as_json("the findings")
 def lint(run_file: Path, rows: int, as_json: bool) -> None:
     """Lint the templates of RUN_FILE's tasks, or of one task file: slots, white space, duplicates, leaks, options."""
-    from flantune.prompts.lint import lint_task
     from flantune.report.numbers import plural
-    from flantune.tasks.examples import first_examples
+    from flantune.task_check import finding_lines, lint_with_rows
 
     tasks = _tasks_of(run_file)
-    findings = [finding for task in tasks for finding in lint_task(task, first_examples(task, count=rows))]
+    linted = [lint_with_rows(task, rows=rows) for task in tasks]
+    findings = [finding for one in linted for finding in one.findings]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
     else:
-        for finding in findings:
-            click.echo(f"{finding.task}/{finding.template}: {finding.severity}: {finding.rule}: {finding.message}")
+        for line in (line for finding in findings for line in finding_lines(finding)):
+            click.echo(line)
         templates = sum(len(task.templates) for task in tasks)
         click.echo(
             f"{plural(len(findings), 'finding')} in {plural(templates, 'template')} of {plural(len(tasks), 'task')}",
             err=True,
         )
+        if without := sum(not one.has_rows for one in linted):
+            click.echo(f"note: the data of {plural(without, 'task')} is not here: no rule looked at its rows", err=True)
     click.get_current_context().exit(1 if any(finding.severity == "error" for finding in findings) else 0)
 
 
@@ -80,7 +84,6 @@ def preview(
 
     On a terminal, what fills a slot is colored, each slot in its own color.
     """
-    from flantune.cli.colors import echo
     from flantune.prompts.styles import Style
     from flantune.task_sheet import show_templates
     from flantune.tasks.catalog import find_task
@@ -88,24 +91,30 @@ def preview(
     task = find_task(name, run_file=run_file, collection=collection)
     style = Style(options=layout, shuffle_options=shuffle is not None)  # type: ignore[arg-type]
     for shown in show_templates(task, row=row, style=style, options_key=shuffle or 0):
-        echo(json.dumps(shown.to_json(), ensure_ascii=False) if as_json else _as_text(shown))
+        echo(*([json.dumps(shown.to_json(), ensure_ascii=False)] if as_json else _pieces(shown)))
 
 
 _COLORS = ("cyan", "yellow", "magenta", "blue", "bright_red", "bright_cyan")
 
 
-def _as_text(shown: ShownTemplate) -> str:
+def _pieces(shown: ShownTemplate) -> Iterator[str]:
     slots = dict.fromkeys(span.slot for span in (*shown.prompt.inputs, *shown.prompt.targets) if span.slot)
     colors = {slot: "green" if slot == "answer" else _COLORS[place % 6] for place, slot in enumerate(slots)}
-    legend = " ".join(click.style(f"{{{slot}}}", fg=colors[slot]) for slot in slots)
-    sides = (shown.prompt.inputs, shown.prompt.targets)
-    inputs, targets = ("".join(_styled(span, colors) for span in side) for side in sides)
-    title = f"── {shown.template.name} ({shown.facts.words()})  {legend}"
-    return f"{title}\n{inputs}\n{click.style('→', dim=True)} {targets}\n"
+    yield f"── {shown.template.name} ({shown.facts.words()}) "
+    for slot in slots:
+        yield " "
+        yield paint(f"{{{slot}}}", fg=colors[slot])
+    yield "\n"
+    yield from (_painted(span, colors) for span in shown.prompt.inputs)
+    yield "\n"
+    yield paint("→", dim=True)
+    yield " "
+    yield from (_painted(span, colors) for span in shown.prompt.targets)
+    yield "\n"
 
 
-def _styled(span: Span, colors: dict[str, str]) -> str:
-    return click.style(span.text, fg=colors[span.slot]) if span.slot else span.text
+def _painted(span: Span, colors: dict[str, str]) -> str:
+    return paint(span.text, fg=colors[span.slot]) if span.slot else span.text
 
 
 def _tasks_of(path: Path) -> tuple[Task, ...]:

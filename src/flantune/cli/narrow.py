@@ -1,0 +1,59 @@
+"""Tables on terminals that are too narrow for them: a line a cell, rather than a letter a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Column, Table
+
+_NARROWEST = 16
+"""Names may be folded to so many characters a line, and no further."""
+
+
+class Fitted:
+    """A table as it is where there is room for it, and stacked where there is none."""
+
+    def __init__(self, table: RenderableType) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.console import Group
+        from rich.table import Table
+
+        if isinstance(self._table, Group):
+            yield from map(Fitted, self._table.renderables)
+        elif isinstance(self._table, Table) and _needed(self._table, console) > options.max_width:
+            yield from _stacked(self._table)
+        else:
+            yield self._table
+
+
+def _needed(table: Table, console: Console) -> int:
+    """Columns of the terminal that the table needs, with its names folded as far as they may be."""
+    widths = []
+    for column in table.columns:
+        widest = max((console.measure(cell).maximum for cell in (column.header, *column.cells)), default=0)
+        widths.append(widest if column.no_wrap else min(widest, max(_NARROWEST, column.min_width or 0)))
+    gaps = sum(table.padding[1::2]) * max(len(widths) - 1, 0)
+    return sum(widths) + gaps
+
+
+def _stacked(table: Table) -> Iterator[RenderableType]:
+    """Title, then each row: its first cell, and below it every other with its heading."""
+    from rich.text import Text
+
+    if table.title:
+        yield Text.assemble(table.title) if isinstance(table.title, str | Text) else table.title
+    for cells in zip(*(list(column.cells) for column in table.columns), strict=True):
+        for at, (column, cell) in enumerate(zip(table.columns, cells, strict=True)):
+            text = cell if isinstance(cell, Text) else Text(str(cell))
+            if text.plain.strip():
+                yield Text.assemble("  " if at else "", _heading(column), text)
+
+
+def _heading(column: Column) -> str:
+    heading = str(column.header).strip()
+    return f"{heading} " if heading else ""

@@ -1,0 +1,128 @@
+r"""The one door to the terminal: whatever is printed is text, and no sequence of data can give orders.
+
+Labels, descriptions, columns, model names and file names are other people's. An escape sequence among them could clear
+the screen, rename the window or overwrite what an error says. So while a command runs, both output streams write every
+control character as ``\u001b``; in JSON this means the same character. Only what flantune itself colors or redraws
+passes by this door, through ``paint``, ``echo``, ``show`` and ``redraw``, which treat data in the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
+
+# Control characters but tab and line feed, what turns the direction of writing, and halves of surrogate pairs, which
+# no stream can encode.
+_UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)")
+
+
+def visible(text: str) -> str:
+    r"""A text in which control characters can be seen and do nothing.
+
+    >>> visible("\x1b[2J"), visible("two\n\tlines"), visible("a\rb")
+    ('\\u001b[2J', 'two\n\tlines', 'a\\u000db')
+    """
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class Painted(str):
+    """Text with colors of flantune's own; what is data in it has been made visible."""
+
+    __slots__ = ()
+
+
+def paint(text: str, **style: Any) -> Painted:
+    """Text in a color or style of ``click.style``."""
+    return Painted(click.style(visible(text), **style))
+
+
+def echo(*pieces: str, err: bool = False) -> None:
+    """Prints pieces one behind the other; in color on a terminal or under FORCE_COLOR, and never under NO_COLOR."""
+    text = "".join(piece if isinstance(piece, Painted) else visible(piece) for piece in pieces)
+    stream = _trusted(sys.stderr if err else sys.stdout)
+    is_colored = (stream.isatty() or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
+    click.echo(text, file=stream, color=is_colored)
+
+
+def redraw(text: str) -> None:
+    """Writes over the line of the terminal that stderr is on."""
+    stream = _trusted(sys.stderr)
+    stream.write(f"\r\x1b[2K{visible(text)}")
+    stream.flush()
+
+
+def show(*tables: RenderableType) -> None:
+    """Prints tables of ``rich``, an empty line between two; without a terminal, ``COLUMNS`` or else 132 wide."""
+    from rich.console import Console
+
+    stream = _trusted(sys.stdout)
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 132
+    console = Console(width=width, file=stream)
+    console.print(*map(_VisibleTable, tables), sep="\n\n")
+
+
+class _VisibleTable:
+    """A table whose cells give no orders."""
+
+    def __init__(self, table: RenderableType) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
+        from rich.segment import Segment
+
+        from flantune.cli.narrow import Fitted
+
+        for segment in console.render(Fitted(self._table), options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+class _GuardedStream:
+    """An output stream that writes control characters so that they can be seen."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.trusted = stream
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"text is written here, not {type(text).__name__}")
+        seen = visible(text)
+        try:
+            self.trusted.write(seen)
+        except UnicodeEncodeError:
+            encoding = self.trusted.encoding or "ascii"
+            self.trusted.write(seen.encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # bytes would pass by
+            raise AttributeError(name)
+        return getattr(self.trusted, name)
+
+
+def _trusted(stream: TextIO) -> TextIO:
+    return stream.trusted if isinstance(stream, _GuardedStream) else stream
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Inside, nothing but text comes out of stdout and stderr."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", _GuardedStream(_trusted(stream))) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
