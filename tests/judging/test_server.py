@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 import threading
 from urllib.parse import urlsplit
 
@@ -125,3 +127,88 @@ def test_a_port_in_use_is_an_error(server, answers_file, tmp_path):
     desk = Desk(comparisons(read_answers(answers_file), seed=0), tmp_path / "other.jsonl")
     with pytest.raises(EvaluationError, match="port cannot be used"):
         JudgingServer(desk, title="t", port=urlsplit(server.url).port)
+
+
+def raw(server, request: bytes) -> bytes:
+    """What the server sends back to bytes that no client of good manners would send."""
+    url = urlsplit(server.url)
+    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+DEEP = "[" * 9_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        DEEP,
+        '{"at": 0, "key": ' + DEEP,
+        '{"a":' * 1_900,
+        "[]",
+        "null",
+        '{"at": 0}',
+        "\ud83d",
+        b"\xff\xfe\x00",
+        "9" * 9_000,
+    ],
+)
+def test_a_body_that_is_no_rating_is_refused_without_a_traceback(server, ratings, capfd, body):
+    given = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
+    assert ask(server, "rate", given)[0].status == 400
+    assert capfd.readouterr() == ("", "") and read_ratings(ratings) == ()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"),
+    [
+        ("1e999", 400), ("-1e999", 400), ("NaN", 400), ("Infinity", 400), ("1" + "0" * 400, 400), ("1e300", 400),
+        ('"2"', 400), ("null", 400), ("[]", 400), ("true", 400),
+        ("-3", 200), ("0", 200), ("604800", 200),
+    ],
+)  # fmt: skip
+def test_times_that_nobody_looked_for_are_refused(server, ratings, capfd, seconds, status):
+    pair = json.loads(ask(server, "pair")[1])
+    body = rating(pair).replace('"seconds": 2.0', f'"seconds": {seconds}')
+    assert seconds in body
+    assert ask(server, "rate", body)[0].status == status
+    assert capfd.readouterr() == ("", "")
+    assert [one.seconds for one in read_ratings(ratings)] == ([max(0.0, float(seconds))] if status == 200 else [])
+
+
+@pytest.mark.parametrize(
+    "place", [b"pair/\xb2", b"pair/\xb9\xb3", b"pair/%FF", b"pair/" + b"9" * 5_000, b"\xff\xfe", b"pair/-1"]
+)
+def test_paths_that_are_no_number_are_not_here(server, capfd, place):
+    url = urlsplit(server.url)
+    head = f"GET {url.path}".encode() + place + f" HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n\r\n".encode()
+    assert raw(server, head).startswith(b"HTTP/1.1 404")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x00\xff\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_ends_without_a_traceback(server, capfd, request_bytes):
+    raw(server, request_bytes)
+    assert json.loads(ask(server, "pair")[1])["total"] == 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_browser_that_leaves_before_it_is_answered_is_not_told_of(server, capfd):
+    url = urlsplit(server.url)
+    for _ in range(5):
+        connection = socket.create_connection((url.hostname, url.port), timeout=10)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(f"GET {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n".encode())
+        connection.close()
+    assert json.loads(ask(server, "pair")[1])["total"] == 2
+    assert "Traceback" not in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flantune.evaluation.points import score_points, signed_points
 from flantune.evaluation.results import Difference, Direction, Estimate, Verdict
 
 
@@ -12,13 +13,13 @@ def make_verdict(
     """The headline of a run, from its overall raw scores at the first number of shots."""
     direction = direction_of(difference)
     digits = _digits(difference)
-    low, high = (f"{100 * bound:+.{digits}f}" for bound in (difference.low, difference.high))
+    low, high = (signed_points(bound, digits=digits) for bound in (difference.low, difference.high))
     asked = f" with {_count(shots, 'exemplar')}" if shots else ""
     text = (
         f"On {_count(tasks, 'task')} of {_count(clusters, 'cluster')} it never trained on{asked}, tuning changed the "
-        f"score from {100 * base.value:.1f} to {100 * tuned.value:.1f} "
-        f"({100 * difference.value:+.{digits}f} points, {100 * confidence:g}% interval {low} to {high}; "
-        f"chance {100 * chance:.1f}): {direction}."
+        f"score from {score_points(base.value)} to {score_points(tuned.value)} "
+        f"({signed_points(difference.value, digits=digits)} points, {100 * confidence:g}% interval {low} to {high}; "
+        f"chance {score_points(chance)}): {direction}."
     )
     return Verdict(
         text=text,

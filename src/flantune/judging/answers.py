@@ -116,7 +116,7 @@ def _json_prompt(line: str, number: int, path: Path) -> OpenPrompt:
     where = f"{path}:{number}"
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"is not JSON: {error}", where=where, hint="one JSON object a line") from None
     if isinstance(found, str):
         return OpenPrompt(id=str(number), text=found)
@@ -140,7 +140,7 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
         where = f"{path}:{number}"
         try:
             answer = _answer(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             if is_last and not isinstance(error, KeyError):
                 break
             hint = 'each line needs "prompt", "model" and "answer"; `flantune answer` writes such a file'
@@ -330,10 +330,19 @@ def _drop_torn_line(path: Path) -> None:
     kept, _, tail = content.rpartition(b"\n")
     if not tail:
         return
-    try:
-        json.loads(tail)
-        with path.open("ab") as handle:
-            handle.write(b"\n")
-    except ValueError:
+    if _is_torn(tail):
         with path.open("r+b") as handle:
             handle.truncate(len(kept) + 1 if kept else 0)
+    else:
+        with path.open("ab") as handle:
+            handle.write(b"\n")
+
+
+def _is_torn(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except RecursionError:
+        return False  # too deep to be told: it stays, and who reads the file is told where it is
+    except ValueError:
+        return True
+    return False

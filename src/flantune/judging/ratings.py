@@ -57,10 +57,8 @@ def read_ratings(path: Path) -> tuple[Rating, ...]:
         if not line.strip():
             continue
         try:
-            rating = Rating(**json.loads(line))
-            if rating.choice not in CHOICES:
-                raise ValueError(f'choice "{rating.choice}"')
-        except (ValueError, TypeError) as error:
+            rating = _rating(json.loads(line))
+        except (ValueError, TypeError, RecursionError) as error:
             if number == len(lines):
                 break
             hint = "ratings are written by `flantune judge`; give another file with --ratings"
@@ -68,6 +66,26 @@ def read_ratings(path: Path) -> tuple[Rating, ...]:
         latest.pop((rating.rater, rating.comparison), None)
         latest[rating.rater, rating.comparison] = rating
     return tuple(latest.values())
+
+
+def _rating(values: object) -> Rating:
+    """A line of the file as a rating.
+
+    Raises:
+        TypeError: A key is missing, unknown, or no text.
+        ValueError: The choice is none, or the time no number.
+    """
+    if not isinstance(values, dict):
+        raise TypeError("expected an object")
+    rating = Rating(**values)
+    for name in ("comparison", "prompt", "left", "right", "rater", "time"):
+        if not isinstance(getattr(rating, name), str):
+            raise TypeError(f"{name} must be a text")
+    if rating.choice not in CHOICES:
+        raise ValueError(f"choice {rating.choice!r:.60}; expected one of {', '.join(CHOICES)}")
+    if type(rating.seconds) not in (int, float):
+        raise ValueError(f"seconds {rating.seconds!r:.60}; expected a number")
+    return rating
 
 
 class Desk:

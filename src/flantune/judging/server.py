@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from flantune.judging.ratings import CHOICES, Choice, Desk
 
 LOCAL = "127.0.0.1"
 _MOST_BYTES = 10_000
+_MOST_SECONDS = 366 * 86_400.0
 
 
 class JudgingServer:
@@ -34,13 +36,12 @@ class JudgingServer:
         self.token = secrets.token_urlsafe(24)
         handler = partial(_Handler, desk, self.token, judging_page(title=title))
         try:
-            self._server = ThreadingHTTPServer((LOCAL, port), handler)
+            self._server = _Server((LOCAL, port), handler)
         except OSError as error:
             hint = "leave --port out to take a free one"
             raise EvaluationError(
                 f"the port cannot be used: {error.strerror}", where=f"{LOCAL}:{port}", hint=hint
             ) from error
-        self._server.daemon_threads = True
 
     @property
     def url(self) -> str:
@@ -61,10 +62,23 @@ class JudgingServer:
         self.desk.close()
 
 
+class _Server(ThreadingHTTPServer):
+    """Says in a line what goes wrong with a request: a browser that has left is nobody's fault."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """No traceback: the terminal is the user's."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            sys.stderr.write(f"a request could not be answered: {error!r}\n")
+
+
 class _Handler(BaseHTTPRequestHandler):
     """GET the page or a pair, POST a rating. Models' names never leave this process while pairs are rated."""
 
     protocol_version = "HTTP/1.1"
+    timeout = 60  # seconds that a request may take to arrive
     server_version, sys_version = "flantune", ""
 
     def __init__(self, desk: Desk, token: str, page: tuple[str, str], *arguments: Any) -> None:
@@ -81,8 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, page, "text/html", policy=policy)
         elif place == "pair":
             self._send_json(pair_at(self._desk, self._desk.first_open()))
-        elif place.startswith("pair/") and place[5:].isdigit() and int(place[5:]) <= len(self._desk.pairs):
-            self._send_json(pair_at(self._desk, int(place[5:])))
+        elif (at := _number(place.removeprefix("pair/"))) is not None and at <= len(self._desk.pairs):
+            self._send_json(pair_at(self._desk, at))
         else:
             self._send(HTTPStatus.NOT_FOUND, "not here", "text/plain")
 
@@ -121,8 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
             given: Any = json.loads(self.rfile.read(size)) if 0 < size <= _MOST_BYTES else None
             at, key, choice, seconds = (given[name] for name in ("at", "key", "choice", "seconds"))
             is_valid = choice in CHOICES and type(at) is int and at >= 0 and self._desk.pairs[at].key == key
-            return (at, cast("Choice", choice), max(0.0, float(seconds))) if is_valid else None
-        except (ValueError, TypeError, KeyError, IndexError):
+            # Not "is it too long": not-a-number is in no order with anything.
+            is_time = type(seconds) in (int, float) and abs(seconds) <= _MOST_SECONDS
+            return (at, cast("Choice", choice), max(0.0, float(seconds))) if is_valid and is_time else None
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             return None
 
     def _send_json(self, value: object) -> None:
@@ -146,6 +162,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Says nothing: the terminal is the user's."""
+
+
+def _number(text: str) -> int | None:
+    """A whole number in ASCII digits, as short as numbers of pairs are.
+
+    >>> _number("12"), _number("²"), _number("9" * 5000), _number("")
+    (12, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def pair_at(desk: Desk, at: int) -> dict[str, object]:

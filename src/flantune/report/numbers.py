@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from flantune.evaluation.points import score_points, signed_points
+
 MISSING = "–"
 MINUS = "−"
 
@@ -27,8 +29,7 @@ def points(value: float | None) -> str:
     """
     if value is None:
         return MISSING
-    text = f"{value * 100:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", MINUS)
+    return score_points(value).replace("-", MINUS)
 
 
 def signed(value: float | None) -> str:
@@ -37,8 +38,7 @@ def signed(value: float | None) -> str:
     >>> signed(0.11), signed(-0.042), signed(0.0), signed(None)
     ('+11.0', '−4.2', '0.0', '–')
     """
-    text = points(value)
-    return text if value is None or text == "0.0" or text.startswith(MINUS) else f"+{text}"
+    return MISSING if value is None else signed_points(value).replace("-", MINUS)
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -59,7 +59,7 @@ def end(value: float) -> str:
     ('0.0', '−0.04', '−0.001')
     """
     digits = next((d for d in (1, 2, 3) if abs(value) * 100 >= 0.5 * 10**-d), 1)
-    return signed(value) if digits == 1 else f"{value * 100:+.{digits}f}".replace("-", MINUS)
+    return signed_points(value, digits=digits).replace("-", MINUS)
 
 
 def span(low: float | None, high: float | None) -> str:
@@ -76,8 +76,10 @@ def count(value: float | None) -> str:
 
     >>> count(1234567), count(None)
     ('1,234,567', '–')
+    >>> count(-0.3)
+    '0'
     """
-    return MISSING if value is None else f"{value:,.0f}".replace("-", MINUS)
+    return MISSING if value is None else f"{value:z,.0f}".replace("-", MINUS)
 
 
 def short_count(value: float | None) -> str:
@@ -101,7 +103,7 @@ def share(value: float | None) -> str:
     >>> share(0.9731), share(0.0004)
     ('97.3%', '0.0%')
     """
-    return MISSING if value is None else f"{value * 100:.1f}%"
+    return MISSING if value is None else f"{value * 100:z.1f}%"
 
 
 def plain(value: float | None, digits: int = 3) -> str:
@@ -114,20 +116,20 @@ def plain(value: float | None, digits: int = 3) -> str:
         return MISSING
     if abs(value) >= 1000:
         return count(value)
-    return f"{value:.{digits}g}".replace("e-", "e~").replace("-", MINUS).replace("e~", "e-")
+    return f"{value:z.{digits}g}".replace("e-", "e~").replace("-", MINUS).replace("e~", "e-")
 
 
 def fixed(value: float | None) -> str:
     """A number such as a loss, always with so many decimals that neighbors can be compared.
 
-    >>> fixed(0.5), fixed(6.0), fixed(12.345), fixed(None)
-    ('0.500', '6.00', '12.3', '–')
+    >>> fixed(0.5), fixed(6.0), fixed(12.345), fixed(-0.0001), fixed(None)
+    ('0.500', '6.00', '12.3', '0.000', '–')
     """
     if value is None:
         return MISSING
     if abs(value) >= 1000:
         return short_count(value)
-    return f"{value:.{3 if abs(value) < 1 else 2 if abs(value) < 10 else 1}f}".replace("-", MINUS)
+    return f"{value:z.{3 if abs(value) < 1 else 2 if abs(value) < 10 else 1}f}".replace("-", MINUS)
 
 
 def p_value(value: float | None) -> str:

@@ -17,7 +17,7 @@ const samples = (() => {
     const line = make("div", `score ${tone}${isChosen ? " chosen" : ""}`), track = make("span", "track"), bar = make("i");
     bar.style.width = `${probability * 100}%`;
     track.append(bar);
-    line.append(make("span", "", label), track, make("span", "n", `${(probability * 100).toFixed(1)}%`), make("span", "n nats", nats.toFixed(2).replace("-", "−")));
+    line.append(make("span", "", label), track, make("span", "n", `${(probability * 100).toFixed(1)}%`), make("span", "n nats", nats.toFixed(2).replace(/^-(0\.00)$/, "$1").replace("-", "−")));
     return line;
   };
   // A row's options; score gives the lines below each.
