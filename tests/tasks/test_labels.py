@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flantune.errors import BadRowsError, TaskError
-from flantune.tasks.labels import as_label, choose_option, find_label
+from flantune.tasks.labels import as_label, choose_option, find_label, index_of
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.rows import AMBIGUOUS, BadRow
 from flantune.tasks.taskfile import load_task_file
@@ -226,6 +226,36 @@ def test_labels_are_as_a_task_file_has_them(value: object, label: str) -> None:
 )  # fmt: skip
 def test_a_label_is_found_by_text_then_by_number(value: object, labels: tuple[str, ...], place: int | None) -> None:
     assert find_label(value, labels) == place
+
+
+@pytest.mark.parametrize(
+    ("label", "index"),
+    [
+        (1, 1),
+        (1.0, 1),
+        ("1", 1),
+        (True, 1),
+        (Decimal(0), 0),
+        (-1, None),
+        (-1.0, None),
+        ("-1", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_labels_of_shipped_tasks_count_options(label: object, index: int | None) -> None:
+    assert index_of(label, 2) == index
+
+
+def test_a_label_that_is_nan_is_missing() -> None:
+    with pytest.raises(BadRow, match="missing value"):
+        index_of(float("nan"), 2)
+
+
+@pytest.mark.parametrize("label", [2, -2, 0.5, "2", "one", float("inf"), [1]])
+def test_labels_beyond_the_options_are_bad(label: object) -> None:
+    with pytest.raises(BadRow, match="label out of range"):
+        index_of(label, 2)
 
 
 @pytest.mark.parametrize("value", [2, "2", 2.0, "2.0", "２"])

@@ -107,6 +107,27 @@ def choose_option(value: Any, options: Sequence[str], *, reading: Reading, are_f
     return _in_range(value, place, options)
 
 
+def index_of(label: Any, count: int) -> int | None:
+    """A label that counts the options from 0; None where it is hidden, as in the test splits of benchmarks.
+
+    >>> index_of(1.0, 2), index_of("0", 2), index_of(-1, 2), index_of(None, 2)
+    (1, 0, None, None)
+
+    Raises:
+        BadRow: It is NaN, no number, or beyond the options.
+    """
+    if label is None or label == "":
+        return None
+    if is_missing(label):
+        raise BadRow(MISSING_VALUE, "got NaN as a label")
+    number = number_of(label)
+    if number == -1:
+        return None
+    if number is None or number not in range(count):
+        raise BadRow(OUT_OF_RANGE, f"got {short(label)}; expected 0 to {count - 1}")
+    return int(number)
+
+
 def truth_of(value: Any) -> bool | None:
     """True or false, as JSON, Python, a spreadsheet and SQL write them."""
     if isinstance(value, bool):
