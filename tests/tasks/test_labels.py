@@ -79,6 +79,11 @@ def write(path: Path, form: str, rows: list[dict[str, Any]]) -> None:
         ([3, 1, 4], 'values = ["0", "1", "2", "3", "4"]', "", ["3", "1", "4"]),
         ([3, 1, 2], 'values = ["1", "2", "3", "4"]', 'read = "index"', ["4", "2", "3"]),
         ([10, 20], 'values = ["20", "10"]', "", ["10", "20"]),
+        ([0, 1, 2], 'values = ["true", "unknown", "false"]', "", ["true", "unknown", "false"]),
+        ([1, 0], 'values = ["no stars", "a star"]', "", ["a star", "no stars"]),
+        ([1, 0], 'values = ["level 0", "level 1"]', "", ["level 1", "level 0"]),
+        ([1, 0], 'values = ["1990s", "2000s"]', "", ["2000s", "1990s"]),
+        ([2, 1], 'values = ["1 star", "2 stars"]', 'keys = ["1", "2"]', ["2 stars", "1 star"]),
         ([0, 1], 'values = ["bad", "good"]', "", ["bad", "good"]),
         (["2", "1"], 'values = ["1", "2"]', "", ["2", "1"]),
         (["02", "1"], 'values = ["bad", "fair", "good"]', "", ["good", "fair"]),
@@ -127,8 +132,11 @@ def test_narrow_floats_of_parquet_are_as_written(tmp_path: Path, form: str) -> N
     ("labels", "options", "more", "said"),
     [
         # Counted from 0, though the options look like their own numbers: a 0 says so, the others could be either.
-        ([0, 1, 4], 'values = ["1", "2", "3", "4", "5"]', {}, ["0", '"1"', "text"]),
-        (["0", "1"], 'values = ["1", "2"]', {}, ["0", '"1"', "text"]),
+        ([0, 1, 4], 'values = ["1", "2", "3", "4", "5"]', {}, ["0", '"1"', "numbers of their own"]),
+        (["0", "1"], 'values = ["1", "2"]', {}, ["0", '"1"', "numbers of their own"]),
+        ([1, 2], 'values = ["1 star", "2 stars", "3 stars"]', {}, ["1", '"2 stars"', '"1 star"']),
+        ([2], 'values = ["1 child", "2 children", "none"]', {}, ["2", '"none"', '"2 children"']),
+        ([0], 'values = ["grade 1", "grade 2"]', {}, ["0", '"grade 1"']),
         # Choices from row to row: the third of them, or the one that says 2?
         ([2], 'column = "choices"', {"choices": [["2", "4", "6"]]}, ['option "2"', 'option "6"']),
         ([True], 'values = ["ham", "spam"]', {}, ["true", '"spam"']),
