@@ -187,12 +187,12 @@ def in_ascii(text: str) -> str:
 def _find(plain: str, decimal: DecimalSign, *, is_alone: bool = False) -> Iterator[Found]:
     at = 0
     while match := _FIGURE.search(plain, at):
-        at = match.end()
         if match.lastgroup == "hex" or _is_in_name(plain, match.start()):
+            at = match.end()
             continue
         for found in _read(plain, match, decimal, is_alone):
             yield found
-            at = max(at, found.stop)
+            at = found.stop
 
 
 def _read(plain: str, match: re.Match[str], decimal: DecimalSign, is_alone: bool) -> Iterator[Found]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flantune.errors import BadRowsError, TaskError
-from flantune.tasks.labels import as_label, choose_option, find_label
+from flantune.tasks.labels import as_label, choose_option, find_label, index_of
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.rows import AMBIGUOUS, BadRow
 from flantune.tasks.taskfile import load_task_file
@@ -79,6 +79,11 @@ def write(path: Path, form: str, rows: list[dict[str, Any]]) -> None:
         ([3, 1, 4], 'values = ["0", "1", "2", "3", "4"]', "", ["3", "1", "4"]),
         ([3, 1, 2], 'values = ["1", "2", "3", "4"]', 'read = "index"', ["4", "2", "3"]),
         ([10, 20], 'values = ["20", "10"]', "", ["10", "20"]),
+        ([0, 1, 2], 'values = ["true", "unknown", "false"]', "", ["true", "unknown", "false"]),
+        ([1, 0], 'values = ["no stars", "a star"]', "", ["a star", "no stars"]),
+        ([1, 0], 'values = ["level 0", "level 1"]', "", ["level 1", "level 0"]),
+        ([1, 0], 'values = ["1990s", "2000s"]', "", ["2000s", "1990s"]),
+        ([2, 1], 'values = ["1 star", "2 stars"]', 'keys = ["1", "2"]', ["2 stars", "1 star"]),
         ([0, 1], 'values = ["bad", "good"]', "", ["bad", "good"]),
         (["2", "1"], 'values = ["1", "2"]', "", ["2", "1"]),
         (["02", "1"], 'values = ["bad", "fair", "good"]', "", ["good", "fair"]),
@@ -127,8 +132,11 @@ def test_narrow_floats_of_parquet_are_as_written(tmp_path: Path, form: str) -> N
     ("labels", "options", "more", "said"),
     [
         # Counted from 0, though the options look like their own numbers: a 0 says so, the others could be either.
-        ([0, 1, 4], 'values = ["1", "2", "3", "4", "5"]', {}, ["0", '"1"', "text"]),
-        (["0", "1"], 'values = ["1", "2"]', {}, ["0", '"1"', "text"]),
+        ([0, 1, 4], 'values = ["1", "2", "3", "4", "5"]', {}, ["0", '"1"', "numbers of their own"]),
+        (["0", "1"], 'values = ["1", "2"]', {}, ["0", '"1"', "numbers of their own"]),
+        ([1, 2], 'values = ["1 star", "2 stars", "3 stars"]', {}, ["1", '"2 stars"', '"1 star"']),
+        ([2], 'values = ["1 child", "2 children", "none"]', {}, ["2", '"none"', '"2 children"']),
+        ([0], 'values = ["grade 1", "grade 2"]', {}, ["0", '"grade 1"']),
         # Choices from row to row: the third of them, or the one that says 2?
         ([2], 'column = "choices"', {"choices": [["2", "4", "6"]]}, ['option "2"', 'option "6"']),
         ([True], 'values = ["ham", "spam"]', {}, ["true", '"spam"']),
@@ -226,6 +234,36 @@ def test_labels_are_as_a_task_file_has_them(value: object, label: str) -> None:
 )  # fmt: skip
 def test_a_label_is_found_by_text_then_by_number(value: object, labels: tuple[str, ...], place: int | None) -> None:
     assert find_label(value, labels) == place
+
+
+@pytest.mark.parametrize(
+    ("label", "index"),
+    [
+        (1, 1),
+        (1.0, 1),
+        ("1", 1),
+        (True, 1),
+        (Decimal(0), 0),
+        (-1, None),
+        (-1.0, None),
+        ("-1", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_labels_of_shipped_tasks_count_options(label: object, index: int | None) -> None:
+    assert index_of(label, 2) == index
+
+
+def test_a_label_that_is_nan_is_missing() -> None:
+    with pytest.raises(BadRow, match="missing value"):
+        index_of(float("nan"), 2)
+
+
+@pytest.mark.parametrize("label", [2, -2, 0.5, "2", "one", float("inf"), [1]])
+def test_labels_beyond_the_options_are_bad(label: object) -> None:
+    with pytest.raises(BadRow, match="label out of range"):
+        index_of(label, 2)
 
 
 @pytest.mark.parametrize("value", [2, "2", 2.0, "2.0", "２"])

@@ -8,8 +8,10 @@ from flantune.evaluation.normalizers import lower_case, single_spaced, without_p
 from flantune.number_values import plain_form
 from flantune.numerals import Found, boxed_text, find_numbers, in_ascii, is_same_number, parse_number
 
-_OPERATOR = re.compile(r"[-+*/=<>^]")
-_AROUND_OPERATOR = re.compile(rf"\s*({_OPERATOR.pattern})\s*")
+_OPERATOR = r"[-+*/=<>^]"
+_AROUND_OPERATOR = re.compile(rf"\s*({_OPERATOR})\s*")
+# Marks between figures are part of them wherever they stand: v1.2 is not v12.
+_MAYBE_KEPT = re.compile(rf"{_OPERATOR}|(?<=[0-9])[.,:'](?=[0-9])")
 _REACH = 8
 
 
@@ -55,9 +57,9 @@ def _figures(plain: str, found: Found) -> str:
 
 def _words(text: str, plain: str, start: int, stop: int) -> str:
     kept, at = [], start
-    for mark in _OPERATOR.finditer(plain, start, stop):
+    for mark in _MAYBE_KEPT.finditer(plain, start, stop):
         place = mark.start()
-        if _is_operator(plain, place):
+        if mark[0] in ".,:'" or _is_operator(plain, place):
             kept += [without_punctuation(text[at:place]), mark[0]]
             at = place + 1
     return "".join((*kept, without_punctuation(text[at:stop])))

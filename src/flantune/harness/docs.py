@@ -202,7 +202,7 @@ def target_of(task: HarnessTask, row: Row) -> Target:
             return value
         return _plain(value, is_place="doc_to_choice" in task.values)
     text = render(str(found), row, where=f"{task.path}: doc_to_target")
-    if text.isdigit() and "doc_to_choice" in task.values:
+    if text.isdecimal() and "doc_to_choice" in task.values:
         return int(text)
     if len(text) >= 2 and text[0] == "[" and text[-1] == "]":
         try:

@@ -146,7 +146,7 @@ def _step(value: Any, part: str, path: str) -> Any:
         detail = f'got columns {", ".join(value)}; expected "{path}"' + (f"; {near}" if near else "")
         raise BadRow(MISSING_COLUMN, detail)
     if isinstance(value, list):
-        if not part.isdigit():
+        if not part.isdecimal():
             return [_step(item, part, path) for item in value]
         if int(part) < len(value):
             return value[int(part)]

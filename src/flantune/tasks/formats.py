@@ -15,7 +15,7 @@ from flantune.errors import SourceError, did_you_mean
 from flantune.tasks.rows import BROKEN_QUOTING, NOT_AN_OBJECT, NOT_JSON, WRONG_COLUMNS, UnreadableRow, short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -205,11 +205,17 @@ def _read_parquet(path: Path, form: FileFormat) -> Iterator[Row]:  # noqa: ARG00
 
     try:
         with pq.ParquetFile(path) as file:
-            narrow = [field for field in file.schema_arrow if _is_narrow(field.type)]
             for batch in file.iter_batches(batch_size=512):
-                yield from (_widened(row, narrow) for row in batch.to_pylist())
+                yield from as_written(batch.to_pylist(), file.schema_arrow)
     except ValueError as error:  # pyarrow's own errors derive from it
         raise SourceError(f"is not a readable Parquet file: {error}", where=str(path)) from error
+
+
+def as_written(rows: Iterable[Row], schema: pa.Schema) -> Iterator[Row]:
+    """Rows with floats of few bits as they would be written: 0.1, as in a text file, and not 0.10000000149011612."""
+    narrow = [field for field in schema if _is_narrow(field.type)]
+    for row in rows:
+        yield {**row, **{one.name: _value_as_written(row[one.name], one.type) for one in narrow}} if narrow else row
 
 
 def _is_narrow(kind: pa.DataType) -> bool:
@@ -217,20 +223,17 @@ def _is_narrow(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     is_float = pa.types.is_float32(kind) or pa.types.is_float16(kind)
-    return is_float or any(_is_narrow(kind.field(k).type) for k in range(kind.num_fields))
+    return is_float or (
+        pa.types.is_nested(kind) and any(_is_narrow(kind.field(k).type) for k in range(kind.num_fields))
+    )
 
 
-def _widened(row: dict[str, Any], narrow: list[pa.Field]) -> Row:
-    """The row with such floats as they would be written: 0.1, as in a text file, and not 0.10000000149011612."""
-    return row | {field.name: _as_written(row[field.name], field.type) for field in narrow}
-
-
-def _as_written(value: Any, kind: pa.DataType) -> Any:
+def _value_as_written(value: Any, kind: pa.DataType) -> Any:
     if isinstance(value, list):
-        return [_as_written(item, kind.field(0).type) for item in value]
+        return [_value_as_written(item, kind.field(0).type) for item in value]
     if isinstance(value, dict):
         types = {kind.field(k).name: kind.field(k).type for k in range(kind.num_fields)}
-        return {name: _as_written(item, types[name]) for name, item in value.items()}
+        return {name: _value_as_written(item, types[name]) for name, item in value.items()}
     if not isinstance(value, float) or not _is_narrow(kind):
         return value
     return float(str(kind.to_pandas_dtype()(value)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flantune.errors import SourceError
+from flantune.tasks.formats import as_written
 from flantune.tasks.sources import HubSource, MissingDataError, hub_reference
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ def stream_rows(hub_id: str, config: str | None, *, split: str, revision: str | 
         SourceError: They cannot be had.
     """
     dataset = load_hub_split(hub_id, config, split=split, revision=revision, streaming=True)
+    features = getattr(dataset, "features", None)
     try:
-        yield from dataset
+        yield from as_written(dataset, features.arrow_schema) if features else dataset
     except Exception as error:
         raise explained(error, reference_of(hub_id, config, revision)) from error
 

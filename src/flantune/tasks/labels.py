@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 from flantune.number_values import Value
-from flantune.numerals import parse_number
+from flantune.numerals import find_numbers, parse_number
 from flantune.tasks.rows import AMBIGUOUS, MISSING_VALUE, NOT_AN_OPTION, OUT_OF_RANGE, BadRow, is_missing, short
 
 Reading = Literal["", "text", "index"]
@@ -68,7 +69,8 @@ def find_label(value: Any, labels: Sequence[str]) -> int | None:
     number = number_of(value)
     if number is None:
         return None
-    same = [place for place, label in enumerate(labels) if number_of(label) == number]
+    # A label that is "true" is no 1: among "true", "unknown" and "false" a 0 is the first one's index.
+    same = [place for place, label in enumerate(labels) if _written_number(label) == number]
     return same[0] if len(same) == 1 else None
 
 
@@ -103,8 +105,30 @@ def choose_option(value: Any, options: Sequence[str], *, reading: Reading, are_f
         if are_fixed:
             return text
         raise BadRow(AMBIGUOUS, _two_readings(value, options, text, place))
-    _check_unmixed(value, place, options, are_fixed)
+    if place is not None and are_fixed:
+        _check_unmixed(value, place, options)
     return _in_range(value, place, options)
+
+
+def index_of(label: Any, count: int) -> int | None:
+    """A label that counts the options from 0; None where it is hidden, as in the test splits of benchmarks.
+
+    >>> index_of(1.0, 2), index_of("0", 2), index_of(-1, 2), index_of(None, 2)
+    (1, 0, None, None)
+
+    Raises:
+        BadRow: It is NaN, no number, or beyond the options.
+    """
+    if label is None or label == "":
+        return None
+    if is_missing(label):
+        raise BadRow(MISSING_VALUE, "got NaN as a label")
+    number = number_of(label)
+    if number == -1:
+        return None
+    if number is None or number not in range(count):
+        raise BadRow(OUT_OF_RANGE, f"got {short(label)}; expected 0 to {count - 1}")
+    return int(number)
 
 
 def truth_of(value: Any) -> bool | None:
@@ -122,9 +146,23 @@ def number_of(value: Any) -> Value | None:
     if isinstance(value, int | float | Decimal):
         number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
         return number if number.is_finite() else None
-    if not isinstance(value, str) or len(value) > _MAX_LABEL_CHARACTERS:
-        return None
-    found = parse_number(value)
+    return _written_number(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=1024)
+def _named_number(text: str) -> Value | None:
+    """The one number that a text names ("3 stars"); None where it names none or several."""
+    found = [one for one in find_numbers(text) if one.value is not None]
+    return found[0].value if len(found) == 1 else None
+
+
+def _written_number(text: str) -> Value | None:
+    return _short_number(text) if len(text) <= _MAX_LABEL_CHARACTERS else None
+
+
+@lru_cache(maxsize=4096)
+def _short_number(text: str) -> Value | None:
+    found = parse_number(text)
     return None if found is None or found.is_percent else found.value
 
 
@@ -165,15 +203,14 @@ def _by_truth(value: Any, text: int | None, place: int | None, options: Sequence
     raise BadRow(AMBIGUOUS, _two_readings(value, options, None, place))
 
 
-def _check_unmixed(value: Any, place: int | None, options: Sequence[str], are_fixed: bool) -> None:
-    """Refuses a place where other values of the same column would be read as texts, and mean another option."""
-    if place is None or not are_fixed:
-        return
-    for other in range(len(options)):
-        text = find_label(other, options)
-        if text is not None and text != other:
-            detail = f"got {short(value)}: as an index it is {short(options[place])}, but {other} is an option's text"
-            raise BadRow(AMBIGUOUS, detail)
+def _check_unmixed(value: Any, place: int, options: Sequence[str]) -> None:
+    """Refuses a place where it, or another value of the same column, could be the number that an option names."""
+    named = {number: at for at, option in enumerate(options) if (number := _named_number(option)) is not None}
+    mixed = [at for number, at in named.items() if number in range(len(options)) and number != at]
+    if mixed:
+        other = options[named.get(Decimal(place), mixed[0])]
+        detail = f"got {value}: as an index (from 0) it is option {short(options[place])}"
+        raise BadRow(AMBIGUOUS, f"{detail}; but options name numbers of their own, as {short(other)} does")
 
 
 def _two_readings(value: Any, options: Sequence[str], text: int | None, place: int | None) -> str:

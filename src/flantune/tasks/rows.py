@@ -161,7 +161,10 @@ def is_missing(value: object) -> bool:
     """
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own
         return True
-    return not isinstance(value, str | list | tuple | dict) and bool(value != value)
+    try:
+        return not isinstance(value, str | list | tuple | dict) and bool(value != value)
+    except (TypeError, ValueError):
+        return False  # an array, which compares item by item
 
 
 def short(value: object, *, width: int = 80) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from zlib import crc32
 
+from flantune.tasks.labels import index_of
 from flantune.tasks.rows import BadRow
 from flantune.types import Example, Row
 
@@ -133,12 +134,10 @@ def _translation(row: Row, code: str, *, slot: str, language: str) -> Example:
 
 def _choice(row: Row, fields: dict[str, str], *, options: tuple[str, ...]) -> Example | None:
     """A classification example; None when the row's label is hidden, as in the test splits of benchmarks."""
-    label = row.get("label")
-    if label is None or label == -1:
+    index = index_of(row.get("label"), len(options))
+    if index is None:
         return None
-    if label not in range(len(options)):
-        raise BadRow("label out of range", f"got {label!r}; expected 0 to {len(options) - 1}")
-    return Example(row=0, fields=fields, options=options, answer=label, references=(options[label],))
+    return Example(row=0, fields=fields, options=options, answer=index, references=(options[index],))
 
 
 def _written(fields: dict[str, str], references: Sequence[str]) -> Example:

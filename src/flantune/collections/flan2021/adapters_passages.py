@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
 from flantune.tasks.columns import as_text, find_value
+from flantune.tasks.labels import index_of
 from flantune.tasks.rows import (
     BAD_OPTIONS,
     EMPTY_TARGET,
@@ -292,14 +293,12 @@ def _english_sentence(row: Row) -> str | None:
 
 def _chosen(row: Row, fields: Mapping[str, str], *, options: Sequence[str]) -> Example | None:
     """A classification example; None when the row's label is hidden."""
-    label = row.get(_LABEL_COLUMN)
-    if label is None or label == -1:
+    index = index_of(row.get(_LABEL_COLUMN), len(options))
+    if index is None:
         return None
-    if label not in range(len(options)):
-        raise BadRow(OUT_OF_RANGE, f"got {label!r}; expected 0 to {len(options) - 1}")
     if len(set(options)) < 2:
         raise BadRow(BAD_OPTIONS, f"got {short(list(options))}; expected at least two")
-    return Example(row=0, fields=fields, options=tuple(options), answer=label, references=(options[label],))
+    return Example(row=0, fields=fields, options=tuple(options), answer=index, references=(options[index],))
 
 
 def _written(fields: Mapping[str, str], references: Sequence[str]) -> Example:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flantune.tasks.columns import as_text, find_value
+from flantune.tasks.labels import index_of
 from flantune.tasks.rows import EMPTY_TARGET, MISSING_VALUE, NOT_TEXT, OUT_OF_RANGE, BadRow, short
 from flantune.types import Example, Row
 
@@ -158,18 +159,16 @@ def trivia_qa(row: Row) -> Example | None:
 def _entailment(row: Row, options: tuple[str, ...]) -> Example | None:
     """A pair of sentences; the options stand in the order entailment, neutral, contradiction."""
     label = find_value(row, "label")
-    if label in _HIDDEN:
+    if index_of(label, len(options)) is None:
         return None
     return _choice({"premise": _text(row, "premise"), "hypothesis": _text(row, "hypothesis")}, options, label)
 
 
 def _choice(fields: Mapping[str, str], options: tuple[str, ...], label: Any) -> Example | None:
     """A classification example; None when the label is hidden, as in the test splits of benchmarks."""
-    if label in _HIDDEN:
+    index = index_of(label, len(options))
+    if index is None:
         return None
-    index = int(label) if isinstance(label, str) and label.isdecimal() else label
-    if index not in range(len(options)):
-        raise BadRow(OUT_OF_RANGE, f"got {short(label)}; expected one of {len(options)} options")
     return Example(row=0, fields=fields, options=options, answer=index, references=(options[index],))
 
 
