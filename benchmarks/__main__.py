@@ -59,6 +59,7 @@ def main(names: list[str]) -> int:
             "benchmark": name,
             "machine": f"{platform.processor() or platform.machine()}, {_cores()} cores",
             "python": platform.python_version(),
+            "date": time.strftime("%Y-%m-%d"),
             "seconds": round(time.perf_counter() - start, 1),
             **measured,
         }

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from flantune.config import EvaluationSettings
-from flantune.errors import TaskError
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.summary import FoldInput, summarize
 from flantune.prompts.render import render
@@ -53,11 +50,12 @@ def test_columns_name_the_group_and_the_store_keeps_it(tmp_path):
     assert render(task, stored[2], task.templates[0], split="test").group == "0/1"
 
 
-def test_a_generation_task_has_no_candidates_to_group(tmp_path):
+def test_rows_of_a_generation_task_may_belong_together_too(tmp_path):
     text = FILE.replace('"classification"', '"generation"').replace('[options]\nvalues = ["no", "yes"]\n', "")
-    (tmp_path / "questions.toml").write_text(text)
-    with pytest.raises(TaskError, match=r"answer\.group: is for candidate answers"):
-        load_task_file(tmp_path / "questions.toml")
+    (tmp_path / "questions.toml").write_text(text.replace("{options}", ""))
+    adapter = load_task_file(tmp_path / "questions.toml").adapter
+    row = {"q": "Q?", "a": "A", "label": "yes", "idx": {"text": 3, "question": 1}}
+    assert adapter(row).group == "3/1"
 
 
 def test_the_group_reaches_samples_and_results(tmp_path):

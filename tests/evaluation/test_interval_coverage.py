@@ -62,7 +62,7 @@ def test_the_interval_of_a_score_over_groups_covers(share, kind):
         assert covered(ends, share) >= LOWEST - slack(LOWEST, DATASETS), world
 
 
-@pytest.mark.parametrize("tasks", [((0.9, 60), (0.9, 60)), ((0.5, 100), (0.98, 30)), ((0.98, 30),) * 6])
+@pytest.mark.parametrize("tasks", [((0.9, 60), (0.9, 60)), ((0.5, 100), (0.98, 30)), ((0.98, 30),) * 12])
 def test_the_interval_of_a_mean_over_tasks_covers(tasks):
     generator, datasets, hits = generator_of("test", tasks), 500, 0
     for _ in range(datasets):

@@ -48,11 +48,26 @@ class Reach:
         below: From the mean down to the lower end.
         above: From the mean up to the upper end.
         confidence: The level it was made for.
+        spread: The mean's standard error as observed; 0 where all agreed, which proves nothing.
+        span: Lowest and highest value the mean can have.
     """
 
     below: float
     above: float
     confidence: float
+    spread: float
+    span: tuple[float, float]
+
+    def stretched(self, factor: float, *, origin: float) -> Reach:
+        """The same of a mean from which ``origin`` is taken before it is multiplied."""
+        low, high = self.span
+        return Reach(
+            below=self.below * factor,
+            above=self.above * factor,
+            confidence=self.confidence,
+            spread=self.spread * factor,
+            span=((low - origin) * factor, (high - origin) * factor),
+        )
 
 
 def exact_interval(value: float, *, answers: float, confidence: float) -> Interval:
@@ -160,14 +175,14 @@ def variance_of_mean(sums: Floats, sizes: Floats) -> Floats:
     return np.asarray((moves**2).sum(axis=-1) * (units - 1.0) / units)
 
 
-def reach_of(value: float, *, answers: float, span: tuple[float, float], confidence: float) -> Reach:
+def reach_of(value: float, *, answers: float, spread: float, span: tuple[float, float], confidence: float) -> Reach:
     """How far the exact interval reaches to either side of a mean of scores between two ends."""
     width = span[1] - span[0]
     share = min(max((value - span[0]) / width, 0.0), 1.0)
     ends = exact_interval(share, answers=answers, confidence=confidence)
     # For less than one answer an end can lie on the mean's wrong side.
     below, above = max(share - ends.low, 0.0), max(ends.high - share, 0.0)
-    return Reach(below=below * width, above=above * width, confidence=confidence)
+    return Reach(below=below * width, above=above * width, confidence=confidence, spread=spread, span=span)
 
 
 def t_quantile(confidence: float, df: float) -> float:

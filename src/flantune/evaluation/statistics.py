@@ -212,11 +212,13 @@ def measured_mean(
     >>> round(measured_mean(1.0, se=0.0, examples=200, span=SCORE, confidence=0.95).se, 4)
     0.0093
     """
-    df = max(examples - 1.0, FEWEST)
+    df, spread = max(examples - 1.0, FEWEST), se
     if se <= 1e-12:
         dissent = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / max(examples, 1.0))
         se = dissent * max(value - span[0], span[1] - value) / t_quantile(confidence, df)
-    reach = None if answers is None else reach_of(value, answers=answers, span=span, confidence=confidence)
+    if answers is None:
+        return Mean(value=value, se=se, df=df)
+    reach = reach_of(value, answers=answers, spread=spread, span=span, confidence=confidence)
     return Mean(value=value, se=se, df=df, reach=reach)
 
 
@@ -226,7 +228,8 @@ def combine(parts: Iterable[Part]) -> Mean:
     Tasks are independent of each other; parts of the same task (measured in two folds, or counted in two clusters)
     are treated as rising and falling together, which can only widen the interval. Degrees of freedom after
     Welch and Satterthwaite. Intervals of scores are skewed, and what each reaches below and above its mean is added up
-    apart, in squares.
+    apart, in squares. Of many tasks near an end that falls short on the side of the end, where tasks without a mistake
+    reach nowhere; so no side reaches less than the exact interval of the sum with its own standard error does.
 
     Paper: Zou and Donner 2008 (intervals of sums from intervals of their parts).
 
@@ -245,22 +248,33 @@ def combine(parts: Iterable[Part]) -> Mean:
     fourth = math.fsum(s**4 / freedoms[task] for task, s in spreads.items())
     value = math.fsum(part.weight * part.mean.value for part in parts)
     df = variance**2 / fourth if fourth > 0 else 1.0
-    return Mean(value=value, se=math.sqrt(variance), df=df, reach=_combined_reach(parts))
+    return Mean(value=value, se=math.sqrt(variance), df=df, reach=_combined_reach(parts, value))
 
 
-def _combined_reach(parts: Sequence[Part]) -> Reach | None:
+def _combined_reach(parts: Sequence[Part], value: float) -> Reach | None:
     """How far the interval of a weighted sum reaches; None when that of some part is Student's."""
-    below: dict[str, float] = {}
-    above: dict[str, float] = {}
+    sides: dict[str, list[float]] = {}
+    low = high = confidence = 0.0
     for part in parts:
-        reach = part.mean.reach
-        if reach is None:
+        if part.mean.reach is None:
             return None
-        ends = (reach.below, reach.above) if part.weight >= 0.0 else (reach.above, reach.below)
-        for side, end in zip((below, above), ends, strict=True):
-            side[part.task] = side.get(part.task, 0.0) + abs(part.weight) * end
-    confidence = next((part.mean.reach.confidence for part in parts if part.mean.reach), 0.0)
-    return Reach(below=math.hypot(*below.values()), above=math.hypot(*above.values()), confidence=confidence)
+        reach, weight = part.mean.reach, abs(part.weight)
+        is_turned, confidence = part.weight < 0.0, reach.confidence
+        ends = (reach.above, reach.below) if is_turned else (reach.below, reach.above)
+        task = sides.setdefault(part.task, [0.0, 0.0, 0.0])
+        for at, side in enumerate((*ends, reach.spread)):
+            task[at] += weight * side
+        least, most = sorted(part.weight * end for end in reach.span)
+        low, high = low + least, high + most
+    if not sides:
+        return None
+    below, above, spread = (math.hypot(*column) for column in zip(*sides.values(), strict=True))
+    found = Reach(below=below, above=above, confidence=confidence, spread=spread, span=(low, high))
+    room = (value - low) * (high - value)
+    if len(sides) == 1 or spread <= 1e-12 or room <= 0.0:
+        return found
+    whole = reach_of(value, answers=room / spread**2, spread=spread, span=(low, high), confidence=confidence)
+    return replace(found, below=max(below, whole.below), above=max(above, whole.above))
 
 
 def interval_of(mean: Mean, *, confidence: float, span: tuple[float, float]) -> Interval:
@@ -378,5 +392,5 @@ def above_chance(mean: Mean, chance: float, *, is_difference: bool = False) -> M
         # With a single option every answer is right: there is no way to be better than guessing, nor worse.
         return Mean(value=0.0, se=0.0, df=mean.df)
     origin = 0.0 if is_difference else chance
-    reach = mean.reach and replace(mean.reach, below=mean.reach.below / room, above=mean.reach.above / room)
+    reach = mean.reach and mean.reach.stretched(1.0 / room, origin=origin)
     return Mean(value=(mean.value - origin) / room, se=mean.se / room, df=mean.df, reach=reach)

@@ -30,6 +30,8 @@ COLLECTIVE_TIMEOUT_S = 1800
 """How long one process waits in a sum for another that is alive. Work of the first alone is waited for without limit.
 """
 HEARTBEAT_S = 1.0
+HEARING_S = 60.0
+"""How long a process that fails waits for the others to hear why, before it ends and with it what they hear it from."""
 SILENCE_S = 120.0
 """A process that gave no sign of life for so long is taken for dead: its machine may have lost power."""
 BUCKET_ELEMENTS = 2**23
@@ -92,7 +94,7 @@ class Processes:
 
     def _await_hearing(self, key: str) -> None:
         """Waits a little until the others know: what they know it from may end with this process."""
-        deadline = time.monotonic() + 3 * HEARTBEAT_S
+        deadline = time.monotonic() + HEARING_S
         while self.store is not None and self.store.add(f"{key}/heard", 0) < self.count - 1:
             if time.monotonic() > deadline:
                 return
