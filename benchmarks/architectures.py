@@ -13,6 +13,7 @@ import sys
 import traceback
 import warnings
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from transformers.models.auto.modeling_auto import (
 
 from flantune.errors import FlantuneError
 from flantune.models.load import LanguageModel, needs_eager_attention
+from flantune.models.scratch import train_tokenizer
+from flantune.types import Prompt
 
 LIMIT_S = 240
 VOCABULARY = 300
@@ -104,6 +107,22 @@ SPECIAL: dict[str, dict[str, Any]] = {
 """What some architectures need besides."""
 
 
+_WORDS = ("red", "blue", "green", "tall", "short", "round", "square", "old", "new", "quick", "slow", "warm")
+
+
+def _prompt(number: int) -> Prompt:
+    first, second = _WORDS[number % 12], _WORDS[(number * 7 + 3) % 12]
+    asked, answer = ((f"Spell {first}.", "-".join(first)), (f"Repeat {first} and {second}.", f"{first} {second}"))[
+        number % 2
+    ]
+    return Prompt(task="t", split="train", row=number, template="t", inputs=asked, targets=answer)
+
+
+@cache
+def _tokenizer() -> Any:
+    return train_tokenizer((f"{_prompt(i).inputs} {_prompt(i).targets}" for i in range(60)), VOCABULARY)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What was found of one architecture.
@@ -147,11 +166,9 @@ def _small(kind: Any, sizes: dict[str, Any], forced: set[str]) -> Any:
     return kind(**own, **nested)
 
 
-def build(name: str) -> LanguageModel:
-    """A tiny random model, its weights as large as a trained model's."""
-    from tests.training.small import tokenizer
-
-    config = config_of(name)
+def build(name: str, *, config: Any = None) -> LanguageModel:
+    """A tiny random model, its weights as large as a trained model's; of another config than the usual, if given."""
+    config = config or config_of(name)
     is_pair = name in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES and config.is_encoder_decoder
     auto: Any = AutoModelForSeq2SeqLM if is_pair else AutoModelForCausalLM
     torch.manual_seed(0)
@@ -168,18 +185,16 @@ def build(name: str) -> LanguageModel:
             weight.nan_to_num_(0.0).clamp_(-2, 2)
             weight.add_(0.1 * torch.randn_like(weight))
     family = "encoder-decoder" if is_pair else "decoder-only"
-    return LanguageModel(model=model.eval(), tokenizer=tokenizer(), family=family, device=torch.device("cpu"))
+    return LanguageModel(model=model.eval(), tokenizer=_tokenizer(), family=family, device=torch.device("cpu"))
 
 
 def prompts_of(lm: LanguageModel, count: int = 12) -> list[Any]:
     """Encoded prompts of different length."""
-    from tests.training.small import prompt
-
     from flantune.packing.encode import Codec
     from flantune.prompts.layout import Layout
 
     codec = Codec(tokenizer=lm.tokenizer, family=lm.family, layout=Layout(), max_input_tokens=96, max_target_tokens=48)
-    return list(codec.encode_prompts([prompt(i) for i in range(count)], continuations="target"))
+    return list(codec.encode_prompts([_prompt(i) for i in range(count)], continuations="target"))
 
 
 def plain_step(lm: LanguageModel, prompts: list[Any]) -> tuple[float, dict[str, torch.Tensor]]:

@@ -254,7 +254,7 @@ class TrainingSettings(Settings):
     max_grad_norm: Weight = 1.0
     """Gradients are scaled down to this norm; 0 turns clipping off."""
     dropout: Rate | None = None
-    """Overrides the model's dropout; None keeps it."""
+    """Overrides the model's dropout; 0 turns off all that is random, layer dropout and jitter too; None keeps it."""
     parallel: Literal["data", "sharded"] = "data"
     """Under `torchrun`: each process has the whole model ("data"), or a share of every tensor ("sharded", FSDP2)."""
     micro_batch_tokens: Natural | Literal["auto"] = "auto"

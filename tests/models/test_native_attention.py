@@ -114,12 +114,12 @@ def test_values_and_gradients_are_the_textbooks(case, dtype, program):
 
 
 def test_bfloat16_is_as_near_as_rounded_results_can_be(bfloat16):
-    """Scores are float32 inside: PyTorch's products in chunks round them and are further off."""
+    """Scores are float32 inside, so the error is that of rounding the exact result, whatever the processor."""
     rule, queries, keys, *shape, _ = CASES["causal"]
     lines = lines_of(queries, keys, *shape, bfloat16)
     expected = exactly([line.detach().double() for line in lines], None, rule, queries, keys)
-    chunks = segment_attention(*lines, cu_query=ends(queries), cu_key=ends(keys), rule=rule)
-    assert far(natively(lines, None, rule, queries, keys), expected) < 0.5 * far(chunks, expected)
+    rounded = expected.to(torch.bfloat16)
+    assert far(natively(lines, None, rule, queries, keys), expected) < 2 * far(rounded, expected)
 
 
 def test_many_lengths(program):

@@ -44,11 +44,15 @@ class _AtPlaces(StandIn):
 
     def forward(self, x: Tensor, *more: Any, **named: Any) -> Any:
         """[rows, length, width] → [rows, length, other width]."""
-        if more or named or x.ndim != 3 or x.shape[0] * x.shape[1] != self.tokens:
+        if more or named or x.ndim != 3 or self._is_other_shape(x):
             return self.usual(x, *more, **named)
         taken: Tensor = self.usual(x.reshape(-1, x.shape[-1]).index_select(0, self.places)[None])[0]
         laid = taken.new_zeros(x.shape[0] * x.shape[1], taken.shape[-1]).index_copy(0, self.places, taken)
         return laid.view(*x.shape[:-1], taken.shape[-1])
+
+    def _is_other_shape(self, x: Tensor) -> bool:
+        # A compiled layer would be compiled again for every number of tokens.
+        return not torch.compiler.is_compiling() and x.shape[0] * x.shape[1] != self.tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

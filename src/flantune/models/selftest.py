@@ -112,12 +112,12 @@ def _single(prompts: list[EncodedPrompt]) -> list[EncodedPrompt]:
 
 
 def _packed_logprobs(lm: LanguageModel, prompts: list[EncodedPrompt]) -> Tensor:
-    """Log-probabilities by item and position, of all prompts in one row."""
+    """Log-probabilities by item and position, of two prompts in one row and the third in another beside it."""
     pack: Pack
     if lm.family == "decoder-only":
-        pack = pack_decoder_only(prompts, [range(len(prompts))])
+        pack = pack_decoder_only(prompts, [[0, 1], [2]])
     else:
-        pack = pack_encoder_decoder(prompts, [range(len(prompts))])
+        pack = pack_encoder_decoder(prompts, [[0, 1], [2]])
     order = np.lexsort((np.arange(len(pack.targets.item)), pack.targets.item))
     return target_logprobs(lm, pack).logprobs[torch.from_numpy(order).to(lm.device)]
 
