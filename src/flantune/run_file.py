@@ -217,6 +217,7 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
             "data": data.model_copy(
                 update={
                     "tasks": tasks,
+                    "clusters": str(root / data.clusters) if data.clusters.endswith(".toml") else data.clusters,
                     **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean")},
                 }
             ),

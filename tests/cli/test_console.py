@@ -1,0 +1,49 @@
+"""Progress in one line of any terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from flantune.cli.console import bar_line, columns, fitted
+from flantune.training.summary import Progress
+
+LONG = Progress(
+    step=29_999,
+    steps=30_000,
+    loss=1.5,
+    learning_rate=3e-5,
+    tokens_per_s=123_456.7,
+    seconds=9e4,
+    seconds_left=7_300,
+    pipeline_tokens_per_s=1_650_000.0,
+)
+
+
+@pytest.mark.parametrize("width", [1, 5, 12, 20, 39, 60, 79, 100, 200])
+@pytest.mark.parametrize(
+    "text",
+    [
+        str(LONG),
+        "animal_names_in_seventeen_languages_and_their_many_dialects: 1,234,567 of 9,999,999 prompts",
+        "推論と感情の分類を含む課題の名前がとても長い場合: 12 of 34 prompts",
+        "",
+        "e\u0301" * 90,
+    ],
+)
+@pytest.mark.parametrize("share", [0.0, 0.333, 1.0])
+def test_a_line_is_never_wider_than_the_terminal(text, width, share):
+    line = bar_line(share, text, width=width)
+    assert columns(line) <= width
+    assert "\n" not in line
+
+
+def test_eighty_columns_hold_step_and_time_left():
+    line = bar_line(0.99, str(LONG), width=79)
+    assert "step 29,999/30,000" in line
+    assert "2.0 h left" in line
+    assert "99%" in line
+
+
+def test_names_cannot_steer_the_terminal():
+    assert "\x1b" not in bar_line(0.5, "evil\x1b[2J\r\nname", width=79)
+    assert fitted("a\x07b", 9) == "a�b"
