@@ -47,3 +47,16 @@ def test_eighty_columns_hold_step_and_time_left():
 def test_names_cannot_steer_the_terminal():
     assert "\x1b" not in bar_line(0.5, "evil\x1b[2J\r\nname", width=79)
     assert fitted("a\x07b", 9) == "a�b"
+
+
+def test_options_that_no_setting_takes_are_said_in_words(monkeypatch, capsys):
+    from flantune.cli.main import main
+
+    arguments = ["evaluate", "model", "--collection", "more", "--include", "rte", "--include", "rte"]
+    monkeypatch.setattr("sys.argv", ["flantune", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert 'error: --include: should name each once; "rte" is there twice' in said
+    assert "Traceback" not in said
