@@ -52,10 +52,11 @@ def command(
     import json
     import sys
 
-    from flantune.cli.console import Console
+    from flantune.cli.console import starting
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
+    console = starting()
     from flantune.contamination.clean import write_clean
     from flantune.contamination.findings import Settings
     from flantune.contamination_check import check_run
@@ -71,7 +72,7 @@ def command(
         seed=loaded.config.seed,
     )
     cache = options.prepared_data(run_folder, run_file)
-    report = check_run(loaded, cache=cache, settings=settings, only_fold=fold, reporter=Console())
+    report = check_run(loaded, cache=cache, settings=settings, only_fold=fold, reporter=console)
     written = []
     if out is not None:
         written.append(f"report:  {write_json(out, report.to_json())}")
