@@ -60,3 +60,25 @@ def test_options_that_no_setting_takes_are_said_in_words(monkeypatch, capsys):
     said = capsys.readouterr().err
     assert 'error: --include: should name each once; "rte" is there twice' in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        (["rescore", "."], "--confidence", "nan"),
+        (["answer", "p.txt", "m", "--out", "o"], "--temperature", "nan"),
+        (["answer", "p.txt", "m", "--out", "o"], "--temperature", "inf"),
+        (["answer", "p.txt", "m", "--out", "o"], "--seed", str(2**64)),
+        (["evaluate", "m"], "--seed", str(2**63)),
+        (["evaluate", "m"], "--temperature", "1e999"),
+        (["demo"], "--seed", "-1"),
+    ],
+)
+def test_a_number_on_the_command_line_is_one(command, option, value):
+    from click.testing import CliRunner
+
+    from flantune.cli.main import cli
+
+    result = CliRunner().invoke(cli, [*command, option, value])
+    assert result.exit_code == 2
+    assert option in result.output

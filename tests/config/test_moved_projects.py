@@ -91,6 +91,11 @@ def test_a_file_counts_by_its_content_and_a_folder_by_its_names_too(tmp_path):
     assert content_digest(tmp_path / "nothing") == ""
 
 
+def test_a_models_card_is_no_part_of_it(project):
+    (project / "base/README.md").write_text("a card")
+    joined(project)
+
+
 def test_a_hub_model_counts_by_its_name(tmp_path):
     (tmp_path / "run.toml").write_text('[model]\npath = "org/one"\n')
     one = training_identity(load_run_file(tmp_path / "run.toml").config)

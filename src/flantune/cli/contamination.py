@@ -27,7 +27,7 @@ from flantune.cli import options
     "--jaccard",
     default=0.8,
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True),
+    type=options.FiniteRange(0, 1, min_open=True),
     help="Similarity from which two rows are near duplicates.",
 )
 @options.run_folder
