@@ -42,7 +42,7 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
         if path is not None and path.exists():
             try:
-                self.seconds = _seconds(read_json(path))
+                self.seconds = _seconds(read_json(path), path)
             except (FlantuneError, ValueError) as error:
                 note(f"seconds are counted anew, since the file is damaged: {str(error).partition(chr(10))[0]}")
                 if path.is_dir() or path.is_symlink():
@@ -61,9 +61,9 @@ class Stopwatch:
                 write_json(self._path, self.seconds)
 
 
-def _seconds(found: object) -> dict[str, float]:
+def _seconds(found: object, path: Path) -> dict[str, float]:
     if not isinstance(found, dict) or not all(isinstance(value, int | float) for value in found.values()):
-        raise ValueError("it holds no seconds")
+        raise ValueError(f"{path} holds no seconds")
     return {str(stage): float(value) for stage, value in found.items()}
 
 

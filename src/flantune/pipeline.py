@@ -15,7 +15,7 @@ from flantune.dev_scores import dev_questions, make_measure
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.evaluate import evaluate
 from flantune.evaluation.protocol import Protocol, drawn_rows
-from flantune.files import read_json, read_object, write_json, write_text
+from flantune.files import read_json, read_object, read_text, write_json, write_text
 from flantune.fold_files import fold_card, write_fold_record, write_mixture
 from flantune.locking import locked
 from flantune.manifest import Stopwatch, write_manifest
@@ -140,7 +140,7 @@ def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
     for name, reason in skipped.items():
         job.reporter.note(f"{name} is left out: {reason}")
     clean = job.config.data.clean
-    left_out = clean.read_text(encoding="utf-8") if clean is not None and clean.exists() else None
+    left_out = read_text(clean, error=ConfigError, what="filter file") if clean is not None else None
     identity = fingerprint(training_identity(job.config), [task_fingerprint(p) for p in prepared], left_out)
     if job.folder.data.exists() and _earlier_data(job.folder.data) != identity:
         raise ConfigError(

@@ -217,6 +217,7 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
             "data": data.model_copy(
                 update={
                     "tasks": tasks,
+                    "clusters": str(root / data.clusters) if data.clusters.endswith(".toml") else data.clusters,
                     **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean")},
                 }
             ),
@@ -229,8 +230,14 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
 
 
 def _under(root: Path, path: Path | None) -> Path | None:
+    if path is None:
+        return None
     # An absolute path on the right of "/" wins, so absolute settings stay as they are.
-    return None if path is None else (root / path).resolve()
+    whole = (root / path).absolute()
+    try:
+        return whole.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself: whoever opens it says so
+        return whole
 
 
 def _all_origins(config: RunConfig, origins: Mapping[str, str]) -> dict[str, str]:

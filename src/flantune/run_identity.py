@@ -75,7 +75,8 @@ def content_digest(path: Path) -> str:
     differs everywhere.
     """
     try:
-        files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+        # A model's card is written for people, again and again.
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".md")
         if not files:
             return ""
         digest = hashlib.sha256()

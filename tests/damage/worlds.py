@@ -172,7 +172,8 @@ def _zstd() -> bytes:
     return zstandard.ZstdCompressor().compress(_json_lines())
 
 
-def make_run(folder: Path) -> None:
+def make_run(folder: Path, *, strips: bool = True) -> None:
+    """A finished run, and the results of one with another seed; without what only a model's loader reads."""
     folder.mkdir(parents=True)
     path = write_small_world(folder, steps=1, rows=16)
     changes = {
@@ -187,7 +188,7 @@ def make_run(folder: Path) -> None:
     path.write_text(text, encoding="utf-8")
     made = run(load_run_file(path), out=folder / "run")
     (folder / "other.json").write_text(json.dumps({**made.results, "seed": 4}), encoding="utf-8")
-    for name in ("tensorboard", "tokenizer.json", "model.safetensors"):
+    for name in () if not strips else ("tensorboard", "tokenizer.json", "model.safetensors"):
         for found in folder.rglob(name):
             _remove(found)
 

@@ -15,8 +15,10 @@ from flantune.cli import options
 @click.option("--out", required=True, type=options.FILE, help="The answers, JSON lines.")
 @click.option("--max-new-tokens", default=256, show_default=True, type=click.IntRange(1), help="Longest answer.")
 @click.option("--max-input-tokens", default=2048, show_default=True, type=click.IntRange(2), help="Longest prompt.")
-@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="0 is greedy.")
-@click.option("--seed", default=0, show_default=True, help="Names the draws when the temperature is above 0.")
+@click.option("--temperature", default=0.0, show_default=True, type=options.FiniteRange(0), help="0 is greedy.")
+@click.option(
+    "--seed", default=0, show_default=True, type=options.SEED, help="Names the draws when the temperature is above 0."
+)
 @click.option(
     "--stop", multiple=True, metavar="TEXT", help=r"Text that ends an answer, \n for a line break; repeatable."
 )

@@ -28,7 +28,7 @@ from flantune.cli.terminal import show
     "--jaccard",
     default=0.8,
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True),
+    type=options.FiniteRange(0, 1, min_open=True),
     help="Similarity from which two rows are near duplicates.",
 )
 @options.run_folder
@@ -52,10 +52,11 @@ def command(
     """
     import json
 
-    from flantune.cli.console import Console
+    from flantune.cli.console import starting
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
+    console = starting()
     from flantune.contamination.clean import write_clean
     from flantune.contamination.findings import Settings
     from flantune.contamination_check import check_run
@@ -71,7 +72,7 @@ def command(
         seed=loaded.config.seed,
     )
     cache = options.prepared_data(run_folder, run_file)
-    report = check_run(loaded, cache=cache, settings=settings, only_fold=fold, reporter=Console())
+    report = check_run(loaded, cache=cache, settings=settings, only_fold=fold, reporter=console)
     written = []
     if out is not None:
         written.append(f"report:  {write_json(out, report.to_json())}")

@@ -16,7 +16,7 @@ _FAMILIES = {"decoder-only": "decoder_only.toml", "encoder-decoder": "encoder_de
 @click.option(
     "--family", type=click.Choice([*_FAMILIES, "both"]), default="both", show_default=True, help="Which models."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the run, not of the world.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of the run, not of the world.")
 @options.overrides
 @click.pass_context
 def command(context: click.Context, out: Path, family: str, seed: int, overrides: tuple[str, ...]) -> None:
@@ -47,7 +47,7 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
 @click.option("--family", type=click.Choice(list(_FAMILIES)), required=True, help="Which model.")
 @click.option("--out", type=options.FOLDER, required=True, help="Folder for the base model.")
 @click.option("--tokens", type=click.IntRange(1), help="Tokens of plain text to read [default: 24,000,000].")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of weights and text.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of weights and text.")
 def pretrain(family: str, out: Path, tokens: int | None, seed: int) -> None:
     """Make a base model of the demo from nothing: text, tokenizer, weights. Repeat the command to resume."""
     import subprocess

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     help='For --normalization contextual; repeatable [default: "N/A", "", "[MASK]"].',
 )
 @click.option("--samples", type=click.IntRange(1), default=1, help="Sample N answers to chains of thought, and vote.")
-@click.option("--temperature", type=click.FloatRange(0), help="Of those [default: 0.7 for several, else greedy].")
+@click.option("--temperature", type=options.FiniteRange(0), help="Of those [default: 0.7 for several, else greedy].")
 @click.option("--shots", type=click.IntRange(0), help="Exemplars [default: as many as the papers show].")
 @click.option("--limit", type=click.IntRange(1), help="Ask only the first N questions of each part: not reportable.")
 @click.option(
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=options.FOLDER, help="Folder for results, samples and page [default: evaluations/<model>].")
 @options.chat
 @click.option("--exemplars-as-turns", is_flag=True, help="Show exemplars as earlier turns, with --chat.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws exemplars and rows.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Draws exemplars and rows.")
 @options.batch_tokens
 @options.backend
 @options.dtype

@@ -49,15 +49,15 @@ def data(
 
     The same seed gives the same bytes. No model is loaded.
     """
-    from flantune.cli.console import Console
+    from flantune.cli.console import starting
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
+    console = starting()
     from flantune.exporting import export, format_of
     from flantune.run_file import load_run_file
 
     loaded = load_run_file(run_file, overrides=overrides)
-    console = Console()
     exported = export(
         loaded,
         path=out,

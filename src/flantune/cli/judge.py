@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.argument("answers", type=options.FILE)
 @click.option("--ratings", type=options.FILE, help="Where ratings are kept [default: beside ANSWERS, .ratings.jsonl].")
 @click.option("--rater", default="", metavar="NAME", help="Your name, when several people rate into one file.")
-@click.option("--seed", default=0, show_default=True, help="Order of the pairs, and who stands left.")
+@click.option(
+    "--seed", default=0, show_default=True, type=options.SEED, help="Order of the pairs, and who stands left."
+)
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; a free one when left out.")
 @click.option("--no-browser", is_flag=True, help="Print the page's address only.")
 @click.option("--summary", is_flag=True, help="Print win rates instead of rating.")
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     "--confidence",
     default=0.95,
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=options.FiniteRange(0, 1, min_open=True, max_open=True),
     help="Level of the intervals.",
 )
 def command(

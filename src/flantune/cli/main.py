@@ -102,6 +102,12 @@ def _main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: repeat the command to go on where it stopped", err=True)
         sys.exit(130)
+    except ValueError as error:
+        # Settings made from options are checked like those of a run file.
+        if not type(error).__module__.startswith("pydantic"):
+            raise
+        _tell_wrong_options(error)
+        sys.exit(2)
     except BrokenPipeError:
         # The reader of our output has left (`flantune … | head`): not a fault.
         sys.stderr.close()
@@ -113,3 +119,15 @@ def _main() -> None:
         click.echo(f"error: {place}{error.strerror or error}", err=True)
         click.echo("hint: free some space or mend the folder's permissions, then repeat the command", err=True)
         sys.exit(1)
+
+
+def _tell_wrong_options(error: ValueError) -> None:
+    from pydantic import ValidationError
+
+    from flantune.plain_words import problems_of, shown
+
+    if isinstance(error, ValidationError):
+        for problem in problems_of(error):
+            option = str(problem.place[0] if problem.place else "").replace("_", "-")
+            click.echo(f"error: --{option}: {problem.text}, got {shown(problem.got)}", err=True)
+        click.echo("hint: --help says what each option takes", err=True)

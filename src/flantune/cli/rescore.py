@@ -16,7 +16,7 @@ from flantune.cli import options
     type=click.Choice(options.NORMALIZATIONS),
     help="Headline normalization; the last three only where the run was measured with it.",
 )
-@click.option("--confidence", type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
+@click.option("--confidence", type=options.FiniteRange(0.5, 0.999), help="Level of the intervals.")
 def command(run_folder: Path, normalization: str | None, confidence: float | None) -> None:
     """Score RUN_FOLDER's samples again and rewrite results.json and report.html."""
     from flantune.cli.finish import tell

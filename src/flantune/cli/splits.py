@@ -24,7 +24,7 @@ _KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-clus
 @click.option("--super-glue", is_flag=True, help="Measure SuperGLUE's tasks, not whole clusters, as the public code.")
 @click.option("--max-tasks", default=0, type=click.IntRange(0), help="Most training tasks of --kind clusters; 0: all.")
 @click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="Number to try; repeatable.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every choice.")
+@click.option("--seed", default=0, show_default=True, type=options.SEED, help="Seed of every choice.")
 @options.overrides
 @click.option("--out", type=options.FOLDER, help="Write one run file a split here.")
 @options.as_json("the splits")

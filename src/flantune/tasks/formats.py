@@ -179,9 +179,14 @@ def _read_json(path: Path, form: FileFormat) -> Iterator[Row]:
     with _open_text(path, form.encoding, newline="\n") as text:
         try:
             tree = json.load(text)
-        except json.JSONDecodeError as error:
-            hint = 'if every line is an object, set [source] format = "jsonl"' if error.msg == "Extra data" else ""
-            raise SourceError(f"is not valid JSON: {error}", where=str(path), hint=hint) from None
+        except RecursionError:
+            raise SourceError("is not valid JSON: nested too deeply", where=str(path)) from None
+        except UnicodeError:
+            raise
+        except ValueError as error:
+            hint = 'if every line is an object, set [source] format = "jsonl"' if "Extra data" in str(error) else ""
+            what = str(error).partition(";")[0]
+            raise SourceError(f"is not valid JSON: {what}", where=str(path), hint=hint) from None
     for number, row in enumerate(_find_list(tree, path, form.key)):
         yield _as_row(row, f"item {number}")
 
@@ -201,13 +206,14 @@ def _find_list(tree: Any, path: Path, key: str) -> list[Any]:
 
 
 def _read_parquet(path: Path, form: FileFormat) -> Iterator[Row]:  # noqa: ARG001 - one signature for all readers
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=512):
                 yield from as_written(batch.to_pylist(), file.schema_arrow)
-    except ValueError as error:  # pyarrow's own errors derive from it
+    except (ValueError, MemoryError, pa.ArrowException, OverflowError) as error:  # a damaged length asks for memory
         raise SourceError(f"is not a readable Parquet file: {error}", where=str(path)) from error
 
 
