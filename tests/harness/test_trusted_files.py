@@ -138,6 +138,14 @@ def test_without_being_told_nothing_runs_and_the_refusal_names_the_flag_and_what
     assert "--trust-task-code" in error.value.render() and "read them first" in error.value.render()
 
 
+def test_exemplars_of_functions_are_refused_where_none_may_run(folder):
+    text = WRITE + "num_fewshot: 1\nfewshot_config: {samples: !function own.solved}\n"
+    with pytest.raises(TaskError, match=r"fewshot_config\.samples: !function own\.solved") as error:
+        read(folder, text, limits=None)
+    assert "--trust-task-code" in error.value.render()
+    assert read(folder, text, limits=None, shots=0).part.shots == 0
+
+
 def test_process_results_scores_choices_and_a_question_may_lack_a_metric(folder):
     code = """
     def grade(doc, results):
