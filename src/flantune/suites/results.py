@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flantune.evaluation.results import Bootstrap, Difference, Estimate, ModelScores, Score
+from flantune.evaluation.results import Bootstrap, Difference, Estimate, ModelScores
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -56,13 +56,13 @@ class PartResult(Section):
     """Its name."""
     groups: tuple[str, ...]
     """Categories it belongs to."""
-    value: Score
-    """The headline metric."""
-    low: Score
+    value: float
+    """The headline metric: between -1 and 1, but for what a task file's own functions score on a scale of theirs."""
+    low: float
     """Lower end of its interval over questions."""
-    high: Score
+    high: float
     """Upper end of the same."""
-    metrics: dict[str, Score]
+    metrics: dict[str, float]
     """All metrics."""
     chance: Share
     """What guessing scores."""
