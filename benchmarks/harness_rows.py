@@ -202,7 +202,7 @@ CASES = (
         own={"query": sentence, "Answer": _letter, **{f"Option {x}": four for x in LETTERS}},
     ),
     Case(file="moral_stories/moral_stories.yaml", own=_STORY),
-    Case(file="histoires_morales/histoires_morales.yaml", own=_STORY, shots=1),
+    Case(file="histoires_morales/histoires_morales.yaml", own=_STORY),
     Case(
         file="leaderboard/musr/musr_murder_mysteries.yaml",
         own={

@@ -138,6 +138,14 @@ def test_without_being_told_nothing_runs_and_the_refusal_names_the_flag_and_what
     assert "--trust-task-code" in error.value.render() and "read them first" in error.value.render()
 
 
+def test_exemplars_of_functions_are_refused_where_none_may_run(folder):
+    text = WRITE + "num_fewshot: 1\nfewshot_config: {samples: !function own.solved}\n"
+    with pytest.raises(TaskError, match=r"fewshot_config\.samples: !function own\.solved") as error:
+        read(folder, text, limits=None)
+    assert "--trust-task-code" in error.value.render()
+    assert read(folder, text, limits=None, shots=0).part.shots == 0
+
+
 def test_process_results_scores_choices_and_a_question_may_lack_a_metric(folder):
     code = """
     def grade(doc, results):
@@ -274,8 +282,9 @@ def test_functions_that_make_something_else_are_refused(folder, change, said):
 
 def test_results_name_the_code_that_was_run_and_the_export_has_what_it_made(folder, tmp_path_factory):
     model = make_model(tmp_path_factory.mktemp("model") / "llama")
-    code = "def grade(doc, results):\n    return {'first': float(results[0][0] >= results[1][0]), 'pair': [1, 2]}\n"
-    metrics = "metric_list: [{metric: first, aggregation: mean}, {metric: pair, aggregation: !function own.size}]\n"
+    code = "def grade(doc, results):\n    return {'bleu': results[0][0], 'pair': [1, 2]}\n"
+    metrics = "metric_list: [{metric: bleu, aggregation: mean, higher_is_better: false}, "
+    metrics += "{metric: pair, aggregation: !function own.size}]\n"
     code += "\n\ndef size(items):\n    return float(len(items))\n"
     read(folder, CHOICE + "process_results: !function own.grade\n" + metrics, code=code)
     values = {"models": (str(model),), "harness": (folder / "task.yaml",), "trust_task_code": True}
@@ -289,10 +298,15 @@ def test_results_name_the_code_that_was_run_and_the_export_has_what_it_made(fold
     assert stored["trusted_code"][0]["files"] == trusted.files
     (samples,) = (folder / "export").rglob("samples_ports_*.jsonl")
     lines = [json.loads(line) for line in samples.read_text().splitlines()]
-    assert all(line["pair"] == [1, 2] and line["first"] in {0.0, 1.0} for line in lines) and len(lines) == 5
+    made = [line["bleu"] for line in lines]
+    assert all(line["pair"] == [1, 2] for line in lines) and len(made) == 5
+    assert made == [float(line["resps"][0][0][0]) for line in lines]
     (exported,) = (folder / "export").rglob("results_*.json")
-    found = json.loads(exported.read_text())["results"]["ports"]
-    assert found["pair,none"] == 5.0 and found["first,none"] == np.mean([line["first"] for line in lines])
+    told = json.loads(exported.read_text())
+    found = told["results"]["ports"]
+    assert found["pair,none"] == 5.0 and found["bleu,none"] == pytest.approx(np.mean(made))
+    assert found["bleu_stderr,none"] == pytest.approx(np.std(made, ddof=1) / np.sqrt(5))
+    assert told["higher_is_better"]["ports"] == {"bleu": False, "pair": True}
     origins = sorted((folder / "out").rglob("origins/**/*.json"))
     before = [path.read_text() for path in origins]
     (folder / "words.py").write_text('LETTERS = "XYZ"  # the same words\n')

@@ -19,7 +19,7 @@ from flantune import __version__
 from flantune.config import PromptSettings
 from flantune.evaluation.comparison import REPLICATES
 from flantune.files import write_json, write_text
-from flantune.harness.code_grading import HarnessCodeGrader
+from flantune.harness.code_grading import CodeMetric, HarnessCodeGrader
 from flantune.harness.docs import target_of
 from flantune.harness.grading import PERCENT, HarnessTextGrader
 from flantune.harness.metric_list import name_of
@@ -31,6 +31,7 @@ from flantune.prompts.layout import inputs_text
 if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
     from flantune.suites.scores import PartScores
+    from flantune.suites.suite import Part
     from flantune.types import Sample
 
 Json = dict[str, Any]
@@ -189,21 +190,30 @@ def _task_results(one: HarnessPart, scores: PartScores) -> Json:
     found: Json = {"name": one.task.name, "alias": one.task.name, "sample_len": len(scores.rows)}
     for metric in one.part.grader.metrics:
         name, _, chain = metric.partition(",")
-        found[metric] = _scale(metric) * scores.point(metric)
-        found[f"{name}_stderr,{chain}"] = _scale(metric) * _stderr(scores, metric)
+        found[metric] = _scale(one, metric) * scores.point(metric)
+        found[f"{name}_stderr,{chain}"] = _scale(one, metric) * _stderr(scores, metric)
     return found
 
 
-def _scale(metric: str) -> float:
-    return 100.0 if metric.partition(",")[0] in PERCENT else 1.0
+def _scale(one: HarnessPart, metric: str) -> float:
+    return 100.0 if _name(metric) in PERCENT and _made(one.part, metric) is None else 1.0
+
+
+def _made(part: Part, metric: str) -> CodeMetric | None:
+    """A metric that the file's own functions make."""
+    return part.grader.made.get(_name(metric)) if isinstance(part.grader, HarnessCodeGrader) else None
 
 
 def _stderr(scores: PartScores, metric: str) -> float:
     """As the harness has it: that of a mean, else the spread of bootstrap replicates."""
     if len(scores.rows) < 2:
         return 0.0
-    if metric in scores.values:
-        values = scores.values[metric]
+    values = scores.values.get(metric, np.empty(0))
+    grader, made = scores.part.grader, _made(scores.part, metric)
+    if isinstance(grader, HarnessCodeGrader) and made is not None and made.aggregation == "mean":
+        items = [grader.item(note) for note in scores.notes[metric][:, 0]]
+        values = np.array([float(item) for item in items if item is not None])
+    if len(values) > 1:
         return float(values.std(ddof=1) / np.sqrt(len(values)))
     return float(scores.resampled(metric)[1:].std(ddof=1))
 
@@ -220,8 +230,9 @@ def _group_results(
         if not all(metric in one.part.grader.metrics for one in members):
             continue
         kind, _, chain = metric.partition(",")
-        means = [_scale(metric) * one.point(metric) for one in scores]
-        errors = [_scale(metric) * _stderr(one, metric) for one in scores]
+        scales = [_scale(one, metric) for one in members]
+        means = [scale * one.point(metric) for scale, one in zip(scales, scores, strict=True)]
+        errors = [scale * _stderr(one, metric) for scale, one in zip(scales, scores, strict=True)]
         found[metric] = sum(mean * n for mean, n in zip(means, sizes, strict=True)) / total
         found["sample_count"][metric] = total
         # The harness's own pooling of variances: within tasks, never between them.
@@ -277,7 +288,7 @@ def _value(one: HarnessPart, scores: PartScores, at: int, metric: str, line: Jso
     if metric in scores.values:
         return float(scores.values[metric][at])
     grader = one.part.grader
-    if isinstance(grader, HarnessCodeGrader) and metric.partition(",")[0] in grader.made:
+    if isinstance(grader, HarnessCodeGrader) and _made(one.part, metric) is not None:
         return grader.item(scores.notes[metric][at][0])
     if one.part.answering == "options":
         return [int(number) for number in scores.notes[metric][at][:2]]  # truth and choice

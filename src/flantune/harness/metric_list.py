@@ -97,7 +97,9 @@ def _of_code(task: HarnessTask, entry: _Entry, *, is_choice: bool) -> CodeMetric
     metric, total = entry.get("metric"), entry.get("aggregation")
     options = {key: value for key, value in entry.items() if key not in _OF_AN_ENTRY}
     is_by_results = task.values.get("process_results") is not None
-    if task.code is None or entry.get("hf_evaluate") or any(functions(options)):
+    # Of choices the harness takes right and chosen itself, whatever library the file names for the metric.
+    is_of_library = entry.get("hf_evaluate") and not is_choice and not is_by_results
+    if task.code is None or is_of_library or any(functions(options)):
         return None
     if total is None and is_by_results and metric in {*OPTION_METRICS, *TEXT_METRICS} - {"f1", "mcc", *_HANDED_ON}:
         total = "mean"

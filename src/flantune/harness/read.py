@@ -130,10 +130,12 @@ def check_task(task: HarnessTask, *, shots: int) -> None:
 
     Raises:
         MissingModuleError: Its functions import what is not installed.
-        TaskError: They cannot be loaded, or none of its metrics or filters is computed.
+        TaskError: They cannot be loaded or may not run, or none of its metrics or filters is computed.
     """
     if task.code is not None:
         task.code.begin(task.functions(shots=shots))
+    if shots:
+        task.of_exemplars()
     is_choice = task.values.get("output_type", "generate_until") == "multiple_choice"
     choose_metrics(task, is_choice=is_choice)
     if not is_choice:

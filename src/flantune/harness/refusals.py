@@ -125,6 +125,11 @@ def refuse_functions(values: Mapping[str, Any], path: Path) -> None:
     refuse(list(_code(values)), path)
 
 
+def not_run(values: Mapping[str, Any], path: Path) -> TaskError:
+    """What to raise where settings that are about to be used name Python code that may not run."""
+    return _error(list(_code(values)), path)
+
+
 def refuse(found: Sequence[tuple[str, str, str]], path: Path) -> None:
     """Raises what is wrong with a task file, all of it at once; returns when nothing is.
 
@@ -135,8 +140,11 @@ def refuse(found: Sequence[tuple[str, str, str]], path: Path) -> None:
     Raises:
         TaskError: Something is wrong.
     """
-    if not found:
-        return
+    if found:
+        raise _error(found, path)
+
+
+def _error(found: Sequence[tuple[str, str, str]], path: Path) -> TaskError:
     lines = [f"  {_place(path, key)}: {what}" for key, what, _ in found]
     remedies: dict[str, list[str]] = {}
     for key, _, remedy in found:
@@ -145,7 +153,7 @@ def refuse(found: Sequence[tuple[str, str, str]], path: Path) -> None:
     if any(what.endswith("unless told to") for _, what, _ in found):
         hint = f"{TRUST}; or {hint}"
     count = f"{len(found)} problem{'s' if len(found) > 1 else ''}"
-    raise TaskError("\n".join([count, *lines]), where=str(path), hint=hint)
+    return TaskError("\n".join([count, *lines]), where=str(path), hint=hint)
 
 
 def _place(path: Path, key: str) -> str:

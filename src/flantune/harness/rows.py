@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.errors import TaskError
 from flantune.harness.docs import load_rows
+from flantune.harness.refusals import not_run
 from flantune.harness.task_code import Function
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class TaskRows:
             own = self._config.get("process_docs") if is_named else None
             return self._split(self.pool_split, own or self.task.values.get("process_docs"))
         samples = self._config["samples"]
-        if isinstance(samples, Function) and self.task.code is not None:
+        if isinstance(samples, Function):
+            if self.task.code is None:
+                raise not_run({"fewshot_config": {"samples": samples}}, self.task.path)
             samples = self.task.code.rows(samples, {})
         if not isinstance(samples, list):
             raise TaskError(f"fewshot_config.samples: {samples!r} is no list of rows", where=str(self.task.path))

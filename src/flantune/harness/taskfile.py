@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from flantune.errors import TaskError, did_you_mean
-from flantune.harness.refusals import FIELDS, Loader, functions, problems, refuse, refuse_functions
+from flantune.harness.refusals import FIELDS, Loader, functions, not_run, problems, refuse, refuse_functions
 from flantune.harness.task_code import Function, Limits, TaskCode
 
 Tree = dict[str, Any]
@@ -75,8 +75,7 @@ class HarnessTask:
         if not isinstance(value, Function):
             return None
         if self.code is None:
-            refuse_functions({key: value}, self.path)
-            raise AssertionError("a function is refused where none is run")
+            raise not_run({key: value}, self.path)
         return self.code, value
 
     def functions(self, *, shots: int) -> tuple[Function, ...]:

@@ -56,13 +56,13 @@ class PartResult(Section):
     """Its name."""
     groups: tuple[str, ...]
     """Categories it belongs to."""
-    value: Score
-    """The headline metric."""
-    low: Score
+    value: float
+    """The headline metric: between -1 and 1, but for what a task file's own functions score on a scale of theirs."""
+    low: float
     """Lower end of its interval over questions."""
-    high: Score
+    high: float
     """Upper end of the same."""
-    metrics: dict[str, Score]
+    metrics: dict[str, float]
     """All metrics."""
     chance: Share
     """What guessing scores."""
