@@ -26,7 +26,7 @@ from flantune.evaluation.statistics import t_test_p
 
 CONFIDENCE = 0.95
 PREFERENCE = 0.7
-"""How much every model likes the last label, in standard deviations of the scores."""
+"""How much every model prefers the last label, in standard deviations of the scores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

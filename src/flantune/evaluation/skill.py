@@ -1,14 +1,14 @@
-"""Skill apart from preference: what a model's option scores tell of the right answer, whichever answer it likes best.
+"""Skill apart from preference: what a model's option scores tell of the right answer, whichever answer it prefers.
 
-Raw accuracy asks whether the right option has the highest score. A model that likes one label too much gets that wrong
-on most rows although its scores may order the rows well; one that has moved its liking may gain points and know
-nothing more. Two numbers leave the liking out:
+Raw accuracy asks whether the right option has the highest score. A model that prefers one label too much gets that
+wrong on most rows although its scores may order the rows well; one whose preference has moved may gain points and know
+nothing more. Two numbers leave the preference out:
 
 *Discrimination* is the area under the ROC curve: how often a row whose answer is a label gives this label better odds
-than a row whose answer is another, ties counting half. A liking that is the same in all rows cancels.
+than a row whose answer is another, ties counting half. A preference that is the same in all rows cancels.
 
-*Batch-calibrated accuracy* takes the liking out before it decides: from each label's log-probability its log mean
-probability over the template's rows is taken. No gold answer is used.
+*Batch-calibrated accuracy* takes the preference out before it decides: from each label's log-probability its log
+mean probability over the template's rows is taken. No gold answer is used.
 
 Both are computed for each template and averaged. Each comes with what every row adds to its error, so that rows keep
 together under several templates, in groups, and in the paired difference of two models.
