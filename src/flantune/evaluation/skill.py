@@ -143,7 +143,9 @@ class Measured:
         # Degrees of freedom after Welch and Satterthwaite: those of the strata, by their part in the variance.
         parts = {one: float((errors[self.strata == one] ** 2).sum()) for one in counts}
         spread = math.fsum(part**2 / max(counts[one] - 1, 1) for one, part in parts.items())
-        return Mean(value=value, se=se, df=math.fsum(parts.values()) ** 2 / spread if spread else 1.0)
+        df = math.fsum(parts.values()) ** 2 / spread if spread else 1.0
+        # A group with rows of several labels is one observation all the same.
+        return Mean(value=value, se=se, df=min(df, max(len(np.unique(self.groups[self.strata >= 0])) - 1, 1)))
 
     def _observations(self) -> dict[int, int]:
         """Stratum → groups that have a row in it; rows without a stratum (-1) left out."""
@@ -205,7 +207,7 @@ def calibrated_accuracy(options: RankedOptions) -> Measured | None:
     in the mean, however likely its options are as texts. Options that tie share the credit: a model that says the same
     of every row is left with guessing.
 
-    Paper: Zhou et al. 2023, section 3.
+    Paper: Zhou et al. 2023, "Batch Calibration".
 
     >>> scores = np.array([[[-1.0, -3.0]], [[-1.0, -1.5]], [[-1.0, -2.5]], [[-1.0, -1.6]]])
     >>> options = RankedOptions(scores=scores, gold=np.array([0, 1, 0, 1]), names=("no", "yes"), by_place=False,
