@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from flantune.evaluation.skill import discrimination
+from flantune.report.evaluation_skill import skill_rows, skill_table
 from flantune.scoring_protocols import PRESETS
 from flantune.suites.differences import compare
 from flantune.suites.grading import OptionGrader, TextGrader
+from flantune.suites.results import Comparison, EvaluationResults
 from flantune.suites.scores import grade_part
 from flantune.suites.skill import average_skill, ranked_answers
 from flantune.suites.suite import Part
@@ -90,6 +92,22 @@ def test_questions_only_one_model_answered_are_left_out():
     want = discrimination(second.options.only(np.arange(80) >= 10)).value
     want -= discrimination(first.options.only(np.arange(80) >= 10)).value
     assert found.skill.discrimination.value == pytest.approx(want)
+
+
+def test_page_and_terminal_show_a_line_a_model():
+    parts = [part("one", 80), part("two", 60)]
+    both = [[graded(one, signal=1.0, liking=liking, seed=0) for one in parts] for liking in (9.0, 0.0)]
+    scores = tuple(result(one).model_copy(update={"model": name}) for name, one in zip("ab", both, strict=True))
+    compared = compare(*both, metric="accuracy", confidence=0.95)
+    comparison = Comparison.model_construct(score="mmlu_direct", second="b", shots=5, skill=compared.skill)
+    results = EvaluationResults.model_construct(scores=scores, tasks=(), comparisons=(comparison,))
+    first, second = skill_rows(results)
+    assert (first.name, first.model, first.difference, first.collapsed) == ("mmlu_direct", "a", None, "2 of 2 parts")
+    assert (second.model, second.difference, second.collapsed) == ("b", compared.skill, "")
+    shown = [[cell.text for cell in row] for row in skill_table(results).rows]
+    assert shown[0][2] == f"{100 * scores[0].skill.discrimination.value:.1f}"
+    assert shown[0][3:6] == ["", "", ""]
+    assert shown[1][3].lstrip("+−") == f"{abs(100 * compared.skill.discrimination.value):.1f}"
 
 
 def test_written_answers_have_no_such_numbers():

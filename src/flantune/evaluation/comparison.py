@@ -127,7 +127,7 @@ def compare_means(pair: Pair, column: Column, *, seed: int, confidence: float) -
 
 
 def compare_skill(pair: Pair) -> PairSkill:
-    """What the option scores of both models tell of the right answers, apart from a liking for one of them."""
+    """What the option scores of both models tell of the right answers, apart from a preference for one of them."""
     return PairSkill(base=model_skill(pair.base.options), tuned=model_skill(pair.tuned.options))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from flantune.evaluation.verdict import direction_of
+from flantune.evaluation.points import score_points, signed_points
+from flantune.evaluation.verdict import direction_of, enough_digits
 
 if TYPE_CHECKING:
     from flantune.evaluation.results import Contrast, Difference, Estimate, ModelScores, TaskResult
@@ -114,16 +115,18 @@ def _direction(task: TaskResult) -> str:
 
 
 def _told(what: str, found: BeforeAndAfter, confidence: float | None = None) -> str:
-    low, high = (f"{100 * end:+.1f}" for end in (found.difference.low, found.difference.high))
+    digits = enough_digits(found.difference)
+    low, high = (signed_points(end, digits=digits) for end in (found.difference.low, found.difference.high))
     level = "" if confidence is None else f"{100 * confidence:g}% interval "
     return (
-        f"{what} went from {100 * found.base.value:.1f} to {100 * found.tuned.value:.1f} "
-        f"({100 * found.difference.value:+.1f}, {level}{low} to {high})"
+        f"{what} went from {score_points(found.base.value)} to {score_points(found.tuned.value)} "
+        f"({signed_points(found.difference.value, digits=digits)}, {level}{low} to {high})"
     )
 
 
-def _named(names: Sequence[str]) -> str:
-    shown = list(names[:MOST_NAMED])
+def _named(found: Sequence[str]) -> str:
+    names = list(dict.fromkeys(found))  # two folds may have measured one task
+    shown = names[:MOST_NAMED]
     more = len(names) - len(shown)
     joined = "; " if any(":" in name for name in shown) else ", "
     return joined.join([*shown, f"{more} more"] if more else shown)

@@ -62,7 +62,7 @@ class Bootstrap(Part):
 
 
 class CommonestAnswer(Part):
-    """The answer a model gives most often: a liking for it is no skill."""
+    """The answer a model gives most often: a preference for it is no skill."""
 
     answer: str
     """The option's text, or its place where options change from row to row."""
@@ -79,7 +79,7 @@ class CommonestAnswer(Part):
 
 
 class Skill(Part):
-    """What a model's option scores tell of the right answer, whichever answer it likes best."""
+    """What a model's option scores tell of the right answer, whichever answer it prefers."""
 
     answers: CommonestAnswer
     """What it answers most often."""
@@ -188,7 +188,7 @@ class ModelScores(Part):
     metrics: dict[str, Score]
     """Every metric of the task, mean over templates."""
     skill: Skill | None = None
-    """Skill apart from a liking for an answer; null for generation."""
+    """Skill apart from a preference for an answer; null for generation."""
 
 
 class Models(Part):
@@ -319,7 +319,7 @@ class Verdict(Part):
     clusters: Natural
     """Clusters they belong to."""
     notes: tuple[str, ...] = ()
-    """Sentences a reader of the score must know: where a liking for an answer moved or hid it, and who collapsed."""
+    """Sentences a reader of the score must know: where a preference for an answer moved or hid it, who collapsed."""
 
 
 class Results(Part):

@@ -1,14 +1,14 @@
-"""Skill apart from preference: what a model's option scores tell of the right answer, whichever answer it likes best.
+"""Skill apart from preference: what a model's option scores tell of the right answer, whichever answer it prefers.
 
-Raw accuracy asks whether the right option has the highest score. A model that likes one label too much gets that wrong
-on most rows although its scores may order the rows well; one that has moved its liking may gain points and know
-nothing more. Two numbers leave the liking out:
+Raw accuracy asks whether the right option has the highest score. A model that prefers one label too much gets that
+wrong on most rows although its scores may order the rows well; one whose preference has moved may gain points and know
+nothing more. Two numbers leave the preference out:
 
 *Discrimination* is the area under the ROC curve: how often a row whose answer is a label gives this label better odds
-than a row whose answer is another, ties counting half. A liking that is the same in all rows cancels.
+than a row whose answer is another, ties counting half. A preference that is the same in all rows cancels.
 
-*Batch-calibrated accuracy* takes the liking out before it decides: from each label's log-probability its log mean
-probability over the template's rows is taken. No gold answer is used.
+*Batch-calibrated accuracy* takes the preference out before it decides: from each label's log-probability its log
+mean probability over the template's rows is taken. No gold answer is used.
 
 Both are computed for each template and averaged. Each comes with what every row adds to its error, so that rows keep
 together under several templates, in groups, and in the paired difference of two models.
@@ -144,7 +144,9 @@ class Measured:
         # Degrees of freedom after Welch and Satterthwaite: those of the strata, by their part in the variance.
         parts = {one: float((errors[self.strata == one] ** 2).sum()) for one in counts}
         spread = math.fsum(part**2 / max(counts[one] - 1, 1) for one, part in parts.items())
-        return Mean(value=value, se=se, df=math.fsum(parts.values()) ** 2 / spread if spread else 1.0)
+        df = math.fsum(parts.values()) ** 2 / spread if spread else 1.0
+        # A group with rows of several labels is one observation all the same.
+        return Mean(value=value, se=se, df=min(df, max(len(np.unique(self.groups[self.strata >= 0])) - 1, 1)))
 
     def _observations(self) -> dict[int, int]:
         """Stratum → groups that have a row in it; rows without a stratum (-1) left out."""
@@ -206,7 +208,7 @@ def calibrated_accuracy(options: RankedOptions) -> Measured | None:
     in the mean, however likely its options are as texts. Options that tie share the credit: a model that says the same
     of every row is left with guessing.
 
-    Paper: Zhou et al. 2023, section 3.
+    Paper: Zhou et al. 2023, "Batch Calibration".
 
     >>> scores = np.array([[[-1.0, -3.0]], [[-1.0, -1.5]], [[-1.0, -2.5]], [[-1.0, -1.6]]])
     >>> options = RankedOptions(scores=scores, gold=np.array([0, 1, 0, 1]), names=("no", "yes"), by_place=False,

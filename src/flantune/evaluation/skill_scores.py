@@ -1,4 +1,4 @@
-"""Two models' skill on one task, apart from their liking for an answer, as ``results.json`` has it."""
+"""Two models' skill on one task, apart from their preference for an answer, as ``results.json`` has it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ def make_verdict(
 ) -> Verdict:  # fmt: skip
     """The headline of a run, from its overall raw scores at the first number of shots."""
     direction = direction_of(difference)
-    digits = _digits(difference)
+    digits = enough_digits(difference)
     low, high = (signed_points(bound, digits=digits) for bound in (difference.low, difference.high))
     asked = f" with {_count(shots, 'exemplar')}" if shots else ""
     text = (
@@ -65,7 +65,7 @@ def direction_of(difference: Estimate) -> Direction:
     return "worse" if difference.high < 0.0 else "undecided"
 
 
-def _digits(difference: Estimate) -> int:
+def enough_digits(difference: Estimate) -> int:
     """Enough digits that no end of the interval is printed as zero, which would hide on which side of it it lies."""
     ends = [abs(100 * end) for end in (difference.low, difference.high) if end != 0.0]
     return next((digits for digits in (1, 2, 3) if all(end >= 0.5 * 10**-digits for end in ends)), 4)

@@ -22,9 +22,9 @@ _CHANGE = (
 _COLUMNS = (
     Column("Benchmark or task", is_number=False),
     Column("Model", is_number=False),
-    Column("Discrimination", help="Area under the ROC curve; 50 is guessing"),
+    Column("Discr.", help="Discrimination: area under the ROC curve; 50 is guessing"),
     *_CHANGE,
-    Column("Calibrated accuracy", help="Accuracy after batch calibration"),
+    Column("Calibr.", help="Accuracy after batch calibration"),
     *_CHANGE,
     Column("Commonest answer", is_number=False, help="Share of questions that got it, and whose right answer it is"),
     Column("Collapsed", is_number=False, help="Over 90% of questions got one answer, which is not right that often"),
