@@ -86,7 +86,8 @@ def measure(*, small: bool = False) -> dict[str, Any]:
         "differences_over_tasks": list(_task_differences(datasets // 4)),
     }
     _print(found)
-    return {"confidence": CONFIDENCE, "datasets": datasets, "summary": _summary(found), **found}
+    condensed = {name: _condensed(cells) for name, cells in found.items()}
+    return {"confidence": CONFIDENCE, "datasets": datasets, "summary": _summary(found), **condensed}
 
 
 def draw(world: World, datasets: int, generator: np.random.Generator, hard: Floats | None = None) -> Floats:
@@ -299,6 +300,28 @@ def _task_differences(datasets: int) -> Iterator[dict[str, Any]]:
             "shared": shared,
             "false_positives": round(wrong / datasets, 4),
         }
+
+
+def _condensed(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The extremes over correlations and shared rows, for each share, number of rows, groups and templates."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for cell in cells:
+        key = tuple(
+            (name, cell[name]) for name in ("tasks", "p", "rows", "groups", "largest", "templates") if name in cell
+        )
+        groups.setdefault(key, []).append(cell)
+    picked = (
+        ("coverage", "lowest", min),
+        ("student_coverage", "lowest", min),
+        ("width", "greatest", max),
+        ("false_positives", "lowest", min),
+        ("false_positives", "highest", max),
+    )
+    return [
+        dict(key)
+        | {f"{word}_{name}": pick(cell[name] for cell in members) for name, word, pick in picked if name in members[0]}
+        for key, members in groups.items()
+    ]
 
 
 def _summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
