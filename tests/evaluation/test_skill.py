@@ -151,6 +151,14 @@ def test_perfect_order_is_no_proof_of_perfection():
     assert interval.high == 1.0
 
 
+def test_a_label_that_is_right_once_proves_little():
+    gold = np.array([1] + [0] * 59)
+    one, two = (discrimination(ranked(noise(60, 3, 2, seed=seed, decimals=6), gold)) for seed in (14, 15))
+    for mean in (one.mean(confidence=0.95), one.change(two, confidence=0.95), one.change(one, confidence=0.95)):
+        assert mean.se > 0.4
+    assert discrimination(ranked(noise(60, 3, 2, seed=14), [0, 1] * 30)).mean(confidence=0.95).se < 0.1
+
+
 def test_near_certain_options_are_still_told_apart():
     odds = log_odds(np.array([[0.0, -800.0], [0.0, -805.0], [0.0, -40.0]]))
     assert odds[:, 0].tolist() == [800.0, 805.0, 40.0]

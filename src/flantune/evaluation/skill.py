@@ -39,6 +39,9 @@ _DECIMALS = 5
 _TOLERANCE = 1e-5
 _RELATIVE_TOLERANCE = 1e-6
 
+# Standard deviation of what is 0 half of the time, and 1 otherwise.
+_MOST_SPREAD = 0.5
+
 # A label's batch mean is moved this many of its standard errors either way, to see how much accuracy hangs on it.
 _STEP = 2.0
 
@@ -122,6 +125,10 @@ class Measured:
         """The other model's number minus this one's, paired by row."""
         scale = self._small(lambda count: math.sqrt(count / max(count - 1, 1)))
         errors = (other.errors - self.errors) * scale
+        for one, count in self._observations().items():
+            if count == 1:  # how the two models' errors go together cannot be told from one row
+                alone = self.strata == one
+                errors[alone] = np.abs(self.errors[alone]) + np.abs(other.errors[alone])
         return self._mean(other.value - self.value, errors, span=(-1.0, 1.0), confidence=confidence)
 
     def _small(self, factor: Callable[[int], float]) -> Floats:
@@ -312,8 +319,9 @@ def _area(odds: Floats, gold: Integers, label: int) -> tuple[float, Floats]:
     above = (ranks[right] - midranks(odds[right])) / wrong.sum()
     below = 1.0 - (ranks[wrong] - midranks(odds[wrong])) / right.sum()
     area = float(above.mean())
-    errors[right] = (above - area) / right.sum()
-    errors[wrong] = (below - area) / wrong.sum()
+    for rows, placed in ((right, above), (wrong, below)):
+        # A single row shows no spread: it counts with the most that a share can have.
+        errors[rows] = (placed - area) / len(placed) if len(placed) > 1 else _MOST_SPREAD
     return area, errors
 
 
