@@ -100,7 +100,7 @@ class PromptSettings(Settings):
     """System message of the chat; none when empty."""
     chat_template: AnyPath | None = None
     """File with a Jinja chat template. None: the one that the model's tokenizer carries."""
-    chat_thinking: bool | None = None
+    chat_thinking: Switch | None = None
     """Tells the chat template whether the model thinks before a reply (`enable_thinking`). None: tells it nothing."""
     chat_exemplars: Literal["message", "turns"] = "message"
     """Solved examples of a chat prompt stand in the user's one message, or are earlier turns and their replies."""
