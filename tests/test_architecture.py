@@ -27,6 +27,7 @@ GROUND = {
     "locking",
     "manifest",
     "digit_groups",
+    "ascii_figures",
     "number_values",
     "numerals",
     "progress",

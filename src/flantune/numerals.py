@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from flantune.ascii_figures import UNSEEN, signs_at_figures, spaces_grouped, sure_spaces_grouped
+from flantune.ascii_figures import in_ascii as in_ascii
 from flantune.digit_groups import ARABIC_POINT, INNER_SPACE, DecimalSign, digits_of
 from flantune.number_values import (
     MAX_FRACTION_FIGURES,
@@ -27,16 +29,11 @@ from flantune.number_values import (
 _CURRENCY = "$€£¥₹₩₽¢₺₪₫₱₦₴₸฿₡₲₵"
 _VULGAR = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_AS_ASCII = {
-    **dict.fromkeys("−‐‑‒–﹣－", "-"), **dict.fromkeys("＋﹢", "+"), **dict.fromkeys("’‘ʼ＇٬", "'"),
-    **dict.fromkeys("\u00a0\u2007\u2008\u2009\u200a\u202f", INNER_SPACE),
-    **dict.fromkeys("⁄∕／", "/"), **dict.fromkeys("％﹪٪", "%"), **dict.fromkeys("✕⋅·∙", "×"),
-    "，": ",", "،": ",", "．": ".", "：": ":", "＄": "$", "（": "(", "）": ")", "＝": "=",
-}  # fmt: skip
-
 _SPACE = f"[ {INNER_SPACE}]"
-# {,} and ,\! are LaTeX's comma without a space; \, and ~ are spaces of its own.
-_BETWEEN = rf"(?:[.,'{ARABIC_POINT}]|\{{[,.]\}}|[,.]\\!|(?:{INNER_SPACE}|~|\\[,;:! ])(?=[0-9]{{3}}(?![0-9])))(?=[0-9])"
+# {,} and ,\! are LaTeX's comma without a space; \, and ~ are spaces of its own. Programs group by an underscore.
+_BETWEEN = (
+    rf"(?:[.,'{ARABIC_POINT}]|\{{[,.]\}}|[,.]\\!|(?:{INNER_SPACE}|[~_]|\\[,;:! ])(?=[0-9]{{3}}(?![0-9])))(?=[0-9])"
+)
 _FIGURES = rf"[0-9]+(?:{_BETWEEN}[0-9]+)*"
 _NUMBER = rf"(?:{_FIGURES}|(?<![\w.)\]}}])\.[0-9]+)"
 _ARGUMENT = rf"(?:\{{{_SPACE}?-?{_FIGURES}{_SPACE}?\}}|[0-9])"
@@ -57,18 +54,19 @@ _OF_TEN = re.compile(_POWER)
 _TERM_BEHIND = re.compile(rf"\^|\*\*|[{_RAISED}⁻√π]|{_SPACE}?\\(?:sqrt|pi)(?![a-z])")
 _PERCENT = re.compile(rf"{_SPACE}?\\?%")
 _BEFORE = re.compile(
-    rf"(?:(?P<outer>[+-])(?P<gap>{_SPACE}?))?(?:(?P<mark>\\?[{_CURRENCY}]|(?<![0-9 ])%){_SPACE}?)?(?P<inner>[+-])?\Z"
+    rf"(?:(?P<outer>[+-])(?P<gap>{_SPACE}?))?"
+    rf"(?:(?P<mark>(?:(?<![^\W_])[A-Z]{{1,2}})?\\?[{_CURRENCY}]|(?<![0-9 ])%){_SPACE}?)?(?P<inner>[+-])?\Z"
 )
-_THREES = re.compile(r"(?<![0-9])[0-9]{1,3}(?: [0-9]{3})+(?![0-9])")
 _SLASH = re.compile(r"(?<=[0-9]) ?/ ?(?=[0-9])")
-_FOREIGN = re.compile(r"[^\x00-\x7f]")
 _BRACE = re.compile(r"[{}]")
 _LATEX_COMMA = re.compile(r"\{([.,])\}|(?<=[.,])\\!")
-_LATEX_SPACE = re.compile(r"~|\\[,;:! ]")
+_LATEX_SPACE = re.compile(r"[~_]|\\[,;:! ]")
 _ARGUMENTS = re.compile(r"\{[^{}]*\}|[0-9]")
 _BOXED = "\\boxed{"
-_AROUND = f" \t\r\n{INNER_SPACE}\"'“”„«»`*_"
+_AROUND = f" \t\r\n{INNER_SPACE}\"'“”„«»`*_{UNSEEN}"
 _BEHIND = f".,;:!?。।\\{_CURRENCY}"
+_FORMULA = re.compile(r"\A(\$\$?)(?P<inner>[^$]*(?:\\\$[^$]*)?)\1[.,;:!?。]*\Z")
+_PRICE_END = re.compile(r"(?<=[0-9])[.,/][-—]{1,2}\Z")
 # In brackets a comma separates two numbers, unless it groups thousands.
 _PAIR = re.compile(r"[+-]?[0-9]+,(?![0-9]{3}\Z)[0-9]+")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
@@ -109,8 +107,8 @@ def find_numbers(text: str, *, decimal: DecimalSign = ".") -> Iterator[Found]:
     >>> [str(found.value) for found in find_numbers("5-3 = 2 at 10:30, -1/2 of $1,200")]
     ['5', '3', '2', 'None', '-0.5', '1200']
     """
-    plain = in_ascii(text)
-    return _find(_with_inner_spaces(plain) if decimal == "," else plain, decimal)
+    plain = signs_at_figures(in_ascii(text))
+    return _find(spaces_grouped(plain) if decimal == "," else sure_spaces_grouped(plain), decimal)
 
 
 def parse_number(text: str, *, decimal: DecimalSign = ".") -> Found | None:
@@ -119,7 +117,7 @@ def parse_number(text: str, *, decimal: DecimalSign = ".") -> Found | None:
     >>> [str(found.value) if (found := parse_number(text)) else None for text in ("- 1 200 €.", "(½)", "5 km", "3-4")]
     ['-1200', '0.5', None, None]
     """
-    core = _SLASH.sub("/", _with_inner_spaces(_bare(in_ascii(text))))
+    core = _SLASH.sub("/", spaces_grouped(_bare(signs_at_figures(in_ascii(text)))))
     found = next(_find(core, decimal, is_alone=True), None)
     if found is None or found.value is None or (found.start, found.stop) != (0, len(core)):
         return None
@@ -170,15 +168,6 @@ def boxed_text(text: str) -> str | None:
     start += len(_BOXED)
     stop = _closing_brace(text, start, len(text))
     return text[start:stop] if stop is not None else text[start:]
-
-
-def in_ascii(text: str) -> str:
-    """The text with the figures and signs of all scripts in ASCII, character for character.
-
-    >>> in_ascii("−३५％")
-    '-35%'
-    """
-    return text if text.isascii() else _FOREIGN.sub(_character_in_ascii, text)
 
 
 # ---- one figure
@@ -337,25 +326,15 @@ def _whole_argument(written: str, decimal: DecimalSign) -> int | None:
 # ---- the text
 
 
-def _character_in_ascii(match: re.Match[str]) -> str:
-    character = match[0]
-    figure = unicodedata.decimal(character, None)
-    return _AS_ASCII.get(character, character) if figure is None else str(figure)
-
-
-def _with_inner_spaces(plain: str) -> str:
-    """Spaces that group figures in threes, as such that stand inside numbers alone."""
-    return _THREES.sub(lambda match: match[0].replace(" ", INNER_SPACE), plain)
-
-
 def _bare(plain: str) -> str:
     """Without what surrounds an answer that is one number; empty where brackets hold a pair of them."""
     for _ in range(_REACH):
         before = plain
         # A backslash is LaTeX's only before a bracket or a sign of currency.
         plain = plain.strip(_AROUND)
+        plain = _PRICE_END.sub("", plain)
+        plain = _FORMULA.sub(r"\g<inner>", plain)
         plain = plain if plain.endswith(("\\)", "\\]")) else plain.rstrip(_BEHIND)
-        plain = plain.lstrip("$") if plain.startswith("$$") else plain
         for opening, closing in _WRAPPERS:
             if plain.startswith(opening) and plain.endswith(closing) and len(plain) > len(opening + closing):
                 plain = plain[len(opening) : -len(closing)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from flantune.errors import FlantuneError
 from flantune.evaluation.readable import MOST_LOOKED_AT as READ_BY_METRICS
 from flantune.evaluation.readable import metric_findings
+from flantune.prompts.empty_fields import empty_field_findings
 from flantune.prompts.giveaways import MOST_LOOKED_AT as OPTIONS_LOOKED_AT
 from flantune.prompts.giveaways import option_findings
 from flantune.prompts.lint import lint_task
@@ -60,7 +61,7 @@ def check_task(task: Task, *, cache: Path) -> TaskCheck:
             check_slots(task, asked[0])
         except FlantuneError as error:
             lines, problems = [*lines, error.render()], problems + 1
-    findings = [*metric_findings(task, asked), *_options(survey)]
+    findings = [*metric_findings(task, asked), *_rows_findings(survey)]
     problems += sum(finding.severity == "error" for finding in findings)
     lines += [line for finding in findings for line in finding_lines(finding)]
     if (repeated := find_repeated_rows(task, survey.stores.get("test", ()))) is not None:
@@ -96,12 +97,17 @@ def _spread(store: Sequence[Example], most: int) -> list[Example]:
     return [store[number * len(store) // size] for number in range(size)]
 
 
-def _options(survey: PreparedTask) -> Iterator[Finding]:
-    """What of the options gives answers away, said once though several splits show it."""
+def _rows_findings(survey: PreparedTask) -> Iterator[Finding]:
+    """What of options gives answers away, and which fields are empty: said once though several splits show it."""
     said: set[tuple[str, str]] = set()
     for role, store in survey.stores.items():
         examples = _spread(store, OPTIONS_LOOKED_AT)
-        for finding in (*option_findings(survey.task, examples), *_one_answer(survey.task, role, examples)):
+        found = (
+            *option_findings(survey.task, examples),
+            *empty_field_findings(survey.task, examples),
+            *_one_answer(survey.task, role, examples),
+        )
+        for finding in found:
             if (finding.rule, finding.hint) not in said:
                 said.add((finding.rule, finding.hint))
                 yield finding
@@ -154,6 +160,7 @@ def lint_with_rows(task: Task, *, rows: int) -> TaskLint:
         *_bad_rows(task, look),
         *metric_findings(task, look.examples),
         *option_findings(task, look.examples),
+        *empty_field_findings(task, look.examples),
     )
     return TaskLint(findings=findings, has_rows=bool(look.rows) or rows == 0)
 

@@ -130,3 +130,35 @@ def test_check_reads_metrics_and_options_of_whole_splits(write):
     result = check(folder)
     assert result.exit_code == 0
     assert "warning: constant-answer: each of 12 rows of test has the same answer" in result.stdout
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n\t"])
+def test_a_row_without_any_text_is_a_missing_value(write, blank: str) -> None:
+    folder = write(GOOD, [*GOOD, {"text": blank, "label": 1}])
+    output = check(folder).output
+    assert 'row 12: got no text in "text"; expected some' in output
+    assert "1 × missing value" in output
+
+
+@pytest.mark.parametrize("tell", [check, lint])
+def test_a_field_that_is_empty_in_some_rows_is_told(write, tell) -> None:
+    rows = [{**row, "note": "" if row["text"].endswith(("3", "7")) else "so"} for row in GOOD]
+    folder = write(rows, rows)
+    task = folder / "signs.toml"
+    task.write_text(TASK.replace('text = "text"', 'text = "text"\nnote = "note"').replace("{text}", "{text}\\n{note}"))
+    result = tell(folder)
+    assert (
+        "signs: warning: empty-field: the field note is empty in 2 of 12 rows looked at, first in row 3"
+        in result.output
+    )
+    assert result.output.count("empty-field") == 1
+    assert "field text is empty" not in result.output
+    assert result.exit_code == 0
+
+
+def test_a_row_with_options_of_its_own_may_have_empty_fields(write) -> None:
+    rows = [{"text": "", "choices": [f"go {number}", f"stop {number}"], "label": number % 2} for number in range(12)]
+    folder = write(rows, rows)
+    task = folder / "signs.toml"
+    task.write_text(TASK.replace('values = ["go", "stop"]', 'column = "choices"'))
+    assert " 0 bad" in check(folder).output

@@ -26,6 +26,9 @@ from flantune.evaluation.extraction import (
     shared_phrase,
 )
 from flantune.models.decoding import cut_at_stop
+from flantune.scoring_protocols import ScoringProtocol
+from flantune.suites.grading import TextGrader
+from flantune.types import Sample
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -196,3 +199,28 @@ def test_every_worked_answer_of_gsm8k_is_read():
             found = extract(answer, GSM8K_COT)
             assert found.rule == "hashes"
             assert found.answer == re.sub(r"[^\d-]", "", answer.rpartition("####")[2])
+
+
+@pytest.mark.parametrize("mark", ["*", "=", "!", "?", "**", "==", "=>", "->", "_", "+", "( )", "> )", "* *"])
+def test_an_answer_of_marks_alone_is_found_and_right(mark):
+    grader = TextGrader(rules=BBH_COT)
+    for text in (f"So the answer is {mark}.", f'The answer is "{mark}"', f"It is so.\n{mark}"):
+        assert grader.grade(written(text, mark), ScoringProtocol(name="flan2022")).metrics["accuracy"] == 1.0, text
+    assert (
+        grader.grade(written("So the answer is #.", mark), ScoringProtocol(name="flan2022")).metrics["accuracy"] == 0.0
+    )
+
+
+def written(text: str, reference: str) -> Sample:
+    return Sample(
+        task="t", split="test", row=0, template="t", shots=0, inputs="", references=(reference,), prediction=text
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [("**=**", "="), ("**!**.", "!"), ("= 5", "5"), ("**Paris**", "paris"), ("**`x`**", "x"), (": No.", "no")],
+)
+def test_what_stands_around_an_answer_is_taken_away(text, reference):
+    found = extract(f"So the answer is {text}", BBH_COT).answer
+    assert same_answer(found, reference)

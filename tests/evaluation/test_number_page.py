@@ -19,7 +19,7 @@ def lines(heading: str) -> list[tuple[str, ...]]:
     """The rows of the tables below a heading, without the tables' own heads."""
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*) \|$", section, flags=re.MULTILINE)
-    cells = [tuple(cell.strip("`") for cell in row.split(" | ")) for row in rows]
+    cells = [tuple(cell.strip("`").replace("\\|", "|") for cell in row.split(" | ")) for row in rows]
     return [tuple(re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), c) for c in row) for row in cells]
 
 

@@ -137,6 +137,10 @@ def test_narrow_floats_of_parquet_are_as_written(tmp_path: Path, form: str) -> N
         ([1, 2], 'values = ["1 star", "2 stars", "3 stars"]', {}, ["1", '"2 stars"', '"1 star"']),
         ([2], 'values = ["1 child", "2 children", "none"]', {}, ["2", '"none"', '"2 children"']),
         ([0], 'values = ["grade 1", "grade 2"]', {}, ["0", '"grade 1"']),
+        ([1], 'values = ["Q1", "Q2", "Q3", "Q4"]', {}, ["1", '"Q2"', '"Q1"']),
+        ([2], 'values = ["one star", "two stars", "three stars"]', {}, ["2", '"three stars"', '"two stars"']),
+        (["1"], 'values = ["Type I", "Type II"]', {}, ["1", '"Type II"', '"Type I"']),
+        ([0, 1], 'values = ["the first", "the second"]', {}, ["0", '"the first"']),
         # Choices from row to row: the third of them, or the one that says 2?
         ([2], 'column = "choices"', {"choices": [["2", "4", "6"]]}, ['option "2"', 'option "6"']),
         ([True], 'values = ["ham", "spam"]', {}, ["true", '"spam"']),
@@ -170,13 +174,28 @@ def test_the_task_file_can_say_which_is_meant(tmp_path: Path, form: str, read: s
     [
         ('read = "index"', "", "answer.read: needs options"),
         ('read = "index"\nkeys = ["a", "b"]', 'values = ["x", "y"]', "answer.read: cannot stand beside keys or map"),
-        ('read = "place"', 'values = ["x", "y"]', 'answer.read: should be "text" or "index"'),
+        ('read = "place"', 'values = ["x", "y"]', 'answer.read: should be "text" or "index", got "place"'),
     ],
 )
 def test_read_is_checked(tmp_path: Path, answer: str, options: str, problem: str) -> None:
     with pytest.raises(TaskError) as caught:
         answers(tmp_path, "jsonl", ["a"], answer, options=options)
     assert problem in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["LABEL_0", "LABEL_1", "LABEL_2"], "LABEL_1"),
+        (["none", "one", "many"], "one"),
+        (["World War II", "the Cold War"], "the Cold War"),
+        (["I agree", "I disagree"], "I disagree"),
+        (["group 10", "group 20"], "group 20"),
+        (["zero", "one"], "one"),
+    ],
+)
+def test_an_index_beside_names_that_do_not_count_otherwise(tmp_path: Path, options: list[str], expected: str) -> None:
+    assert answers(tmp_path, "jsonl", [1], "", options=f"values = {json.dumps(options)}") == [expected]
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -150,10 +150,19 @@ def _written(found: Found | None) -> str | None:
 # ---- how finds are written down
 
 
+_STOP = re.compile(r"[.,;!?。．]+$")
+_EMPHASIS = re.compile(r"^[\s*_]+|[\s*_]+$")
+_ANNOUNCED = re.compile(r"^[\s*_:]+(?:=(?![=<>]))?|^=(?![=<>])")
+
+
 def _text(found: str) -> str | None:
-    """Without what surrounds an answer in prose: spaces, a full stop, quotes in pairs, emphasis."""
-    found = re.sub(r"^[\s*_:=]+|[\s*_]+$", "", found)
-    found = re.sub(r"[.,;!?。．]+$", "", found).strip()
+    """Without what surrounds an answer in prose: spaces, a full stop, quotes in pairs, emphasis.
+
+    An answer that is nothing else ("*", "=", "!") is kept.
+    """
+    found = found.strip()
+    for around in (_STOP, _EMPHASIS, _ANNOUNCED, _STOP):
+        found = around.sub("", found).strip() or found
     if len(found) > 1 and (found[0], found[-1]) in (('"', '"'), ("'", "'"), ("“", "”"), ("`", "`")):
         found = found[1:-1].strip()
     return found or None

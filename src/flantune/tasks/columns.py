@@ -104,12 +104,20 @@ class ColumnAdapter:
         if self.answer.drop and find_label(value, self.answer.drop) is not None:
             return None
         fields = {slot: _field_text(row, column) for slot, column in self.fields.items()}
+        self._check_asks(fields)
         group = "/".join(as_text(find_value(row, path), path) for path in self.answer.group)
         if self.options is None:
             return Example(row=0, fields=fields, references=_references(value, self.answer), group=group)
         options = _options(row, self.options)
         index = _choice(row, value, options, self)
         return Example(row=0, fields=fields, options=options, answer=index, references=(options[index],), group=group)
+
+    def _check_asks(self, fields: Mapping[str, str]) -> None:
+        """Refuses a row that asks nothing: a CSV file writes a missing text as an empty one."""
+        has_own_options = self.options is not None and not self.options.values
+        if fields and not has_own_options and not any(text.strip() for text in fields.values()):
+            columns = ", ".join(f'"{column.column}"' for column in self.fields.values())
+            raise BadRow(MISSING_VALUE, f"got no text in {columns}; expected some")
 
     @property
     def fingerprint(self) -> str:

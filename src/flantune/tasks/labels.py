@@ -5,6 +5,7 @@ A cell says the same whatever file it comes from: 2, 2.0 and "2" are one label, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -12,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from flantune.number_values import Value
-from flantune.numerals import find_numbers, parse_number
+from flantune.numerals import find_numbers, in_ascii, parse_number
 from flantune.tasks.rows import AMBIGUOUS, MISSING_VALUE, NOT_AN_OPTION, OUT_OF_RANGE, BadRow, is_missing, short
 
 Reading = Literal["", "text", "index"]
@@ -24,6 +25,11 @@ _SAYS = {
     **dict.fromkeys(("false", "no", "incorrect", "wrong", "f", "n"), False),
 }
 _MAX_LABEL_CHARACTERS = 60
+_FIGURES = re.compile("[0-9]+")
+_ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_PLACES = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_COUNTS = {word: count for words in (_WORDS, _PLACES) for count, word in enumerate(words)}
 
 
 def as_label(value: Any) -> str:
@@ -156,6 +162,18 @@ def _named_number(text: str) -> Value | None:
     return found[0].value if len(found) == 1 else None
 
 
+@lru_cache(maxsize=1024)
+def _count_of(text: str) -> int | None:
+    """The one number that a name counts by: in figures (Q1), in words (one star) or in Roman ones (Type II)."""
+    if len(text) > _MAX_LABEL_CHARACTERS:
+        return None
+    figures = _FIGURES.findall(in_ascii(text))
+    words = text.lower().replace("-", " ").split()
+    found = [int(one) for one in figures] or [_COUNTS[word] for word in words if word in _COUNTS]
+    found = found or [_ROMAN.index(word) for word in text.split() if word in _ROMAN]
+    return found[0] if len(found) == 1 else None
+
+
 def _written_number(text: str) -> Value | None:
     return _short_number(text) if len(text) <= _MAX_LABEL_CHARACTERS else None
 
@@ -206,6 +224,9 @@ def _by_truth(value: Any, text: int | None, place: int | None, options: Sequence
 def _check_unmixed(value: Any, place: int, options: Sequence[str]) -> None:
     """Refuses a place where it, or another value of the same column, could be the number that an option names."""
     named = {number: at for at, option in enumerate(options) if (number := _named_number(option)) is not None}
+    counted = [_count_of(option) for option in options]
+    if not named and None not in counted and len({*counted}) == len(options):
+        named = {Decimal(count or 0): at for at, count in enumerate(counted)}
     mixed = [at for number, at in named.items() if number in range(len(options)) and number != at]
     if mixed:
         other = options[named.get(Decimal(place), mixed[0])]
