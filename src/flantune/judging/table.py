@@ -24,7 +24,7 @@ def summary_table(summary: Summary) -> Table:
     )  # fmt: skip
     for heading in ("model", "against"):
         table.add_column(heading, overflow="fold")
-    for heading in ("won", "tied", "lost", "win rate", f"{level}", f"bootstrap {level}", "p", "q", "seeable"):
+    for heading in ("won", "tied", "lost", "win rate", f"{level}", f"bootstrap {level}", "p", "q", "detectable"):
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in summary.pairs:
         cells = (
