@@ -20,7 +20,7 @@ def summary_table(summary: Summary) -> Table:
     level = f"{100 * summary.confidence:g}%"
     table = Table(
         title=f"{summary.rated} of {summary.total} pairs rated", title_justify="left", box=None, pad_edge=False,
-        header_style="dim",
+        padding=(0, 1, 0, 0), header_style="dim",
     )  # fmt: skip
     for heading in ("model", "against"):
         table.add_column(heading, overflow="fold")
