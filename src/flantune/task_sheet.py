@@ -107,13 +107,13 @@ def definition_lines(sheet: dict[str, Any]) -> Iterator[str]:
         ("slots", ", ".join(f"{{{slot}}}" for slot in sheet["slots"])),
         ("licence", sheet["licence"] or "not stated"),
         ("citation", sheet["citation"]),
-        ("confirmed", sheet["confirmed"]),
-        ("by hand", sheet["manual"]),
+        ("checked against", sheet["confirmed"]),
+        ("manual download", sheet["manual"]),
         ("defined in", sheet["origin"]),
         ("templates", f"{len(sheet['templates'])}, {inverted} of them inverted"),
     ):
         if text:
-            yield f"  {key:11} {text}"
+            yield f"  {key:15} {text}"
     for template in sheet["templates"]:
         words = TemplateFacts(**{key: template[key] for key in TemplateFacts.__slots__}).words()
         yield f"\n── template {template['name']} ({words})"

@@ -66,9 +66,9 @@ def test_the_reported_case_says_what_accuracy_cannot(tmp_path):
     said = notes(results)
     assert "A preference for certain answers hides a gain of skill: on 1 ranked task" in said
     assert f"from {100 * first['discrimination']['value']:.1f} to {100 * second['discrimination']['value']:.1f}" in said
-    assert "Collapsed to one answer for over 90% of the prompts, of 1 ranked task" in said
-    assert "the base model on 1 (t: “positive” 100%, right 50%)" in said
-    assert "the tuned model on 1 (t: “negative” 9" in said
+    assert "Collapsed to one answer for over 90% of the prompts: the base model on 1 of 1 ranked task" in said
+    assert "(t: “positive” for 100%, right for 50%)" in said
+    assert "the tuned model on 1 of 1 ranked task (t: “negative” for 9" in said
     # The headline stays the papers' raw score.
     assert results["verdict"]["tuned"] == task["models"]["tuned"]["mean"]["value"]
     assert results["verdict"]["direction"] != "better"
@@ -95,6 +95,24 @@ def test_the_reported_case_says_what_accuracy_cannot(tmp_path):
 def test_a_preference_that_moves_or_hides_is_named(tmp_path, base, tuned, said):
     results = conclude(tmp_path, answers(**base, gold_share=0.7), answers(**tuned, gold_share=0.7, seed=1))
     assert said in notes(results)
+
+
+def test_a_task_with_one_right_answer_throughout_is_named_since_a_preference_scores_there(tmp_path):
+    base, tuned = (answers(signal=1.0, liking=liking, gold_share=1.0) for liking in (0.0, 5.0))
+    results = conclude(tmp_path, base, tuned)
+    assert results["verdict"]["direction"] == "better"
+    assert notes(results) == (
+        "On 1 of 1 ranked task a preference for the right answer cannot be told from skill "
+        '(t: the right answer of every row is "positive").'
+    )
+
+
+def test_a_score_that_stays_is_not_said_to_change(tmp_path):
+    results = conclude(tmp_path, answers(signal=1.0, liking=0.0), answers(signal=1.0, liking=0.0))
+    before = results["verdict"]["base"]
+    assert (
+        f"it never trained on, tuning left the score at {100 * before:.1f} (0.0 points, " in results["verdict"]["text"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,7 +232,7 @@ def test_words_of_the_data_cannot_command_a_terminal(tmp_path):
     hostile = ("good\x1b[2J\nnews", "bad")
     base = answers(signal=0.5, liking=-9.0, options=hostile)
     said = notes(conclude(tmp_path, base, answers(signal=0.5, liking=0.0, options=hostile, seed=1)))
-    assert "“good [2J news” 100%" in said
+    assert "“good [2J news” for 100%" in said
     assert "\x1b" not in said
 
 

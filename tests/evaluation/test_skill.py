@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from benchmarks.skill_coverage import World, draw, simulate
 
+from flantune.evaluation.commonest import answers_given
 from flantune.evaluation.option_labels import RankedCells
 from flantune.evaluation.samples import arranged
 from flantune.evaluation.skill import (
     RankedOptions,
-    answers_given,
     calibrated_accuracy,
     discrimination,
     log_odds,
@@ -184,6 +184,7 @@ def sample(row, options, scores, answer, *, template="a", order=()):
 
 
 def options_of(samples):
+    samples = list(samples)
     cells = RankedCells("sum")
     templates = list(dict.fromkeys(one.template for one in samples))
     for one in samples:
@@ -264,6 +265,78 @@ def test_the_commonest_answer_stands_beside_its_share_in_the_gold():
     assert not answers_given(ranked(scores, [0] * 19 + [1])).is_collapsed
     scores[:3] = [-3.0, -1.0, -2.0]
     assert not answers_given(ranked(scores, [0] * 10 + [1] * 10)).is_collapsed
+
+
+def test_calibration_leaves_a_strong_preference_in_and_discrimination_does_not():
+    """The case in docs/evaluation.md."""
+    random = np.random.default_rng(0)
+    gold = random.integers(2, size=4000)
+    told = 4.0 * (random.normal(size=4000) + 0.6 * (2 * gold - 1))
+    found = []
+    for preference in (0.0, 8.0, 16.0):
+        scores = -np.logaddexp(0.0, np.stack([told + preference, -told - preference], axis=1))
+        options = ranked(scores, gold)
+        found.append((discrimination(options).value, calibrated_accuracy(options).value))
+    assert [area for area, _ in found] == pytest.approx([0.80] * 3, abs=0.02)
+    assert [accuracy for _, accuracy in found] == pytest.approx([0.72, 0.61, 0.53], abs=0.02)
+
+
+def lettered_samples(pick, *, count=60, words=("no", "yes", "maybe"), letters=True, wordy_templates=0, seed=3):
+    """Shuffled options; ``pick(order)`` is the place that the model likes in a prompt that shows them so."""
+    random = np.random.default_rng(seed)
+    for row in range(count):
+        order = random.permutation(len(words)).tolist()
+        gold = order.index(int(random.integers(len(words))))
+        for template in range(1 + wordy_templates):
+            shown = [words[own] for own in order]
+            if letters and template == 0:
+                shown = [f"({'ABCDEFGH'[place]})" for place in range(len(words))]
+            scores = np.where(np.arange(len(words)) == pick(order), -1.0, -2.0 - random.random(len(words)))
+            yield sample(row, shown, scores, gold, order=order, template="abcdefgh"[template])
+
+
+@pytest.mark.parametrize("words", [("no", "yes"), ("no", "yes", "maybe"), tuple("vwxyz")])
+def test_a_model_that_always_writes_one_letter_has_collapsed_though_options_are_shuffled(words):
+    for letter in range(len(words)):
+        found = answers_given(options_of(lettered_samples(lambda order, at=letter: at, words=words)))
+        assert (found.commonest, found.share, found.by_place) == (f"({'ABCDE'[letter]})", 1.0, True)
+        assert found.is_collapsed and found.gold < 0.75
+        assert found.distance == pytest.approx(1.0 - found.gold)
+
+
+def test_a_model_that_always_picks_one_option_behind_shuffled_letters_has_collapsed_to_the_option():
+    found = answers_given(options_of(lettered_samples(lambda order: order.index(1))))
+    assert (found.commonest, found.share, found.by_place) == ("option 2 of the data", 1.0, False)
+    with_words = answers_given(options_of(lettered_samples(lambda order: order.index(1), wordy_templates=1)))
+    assert (with_words.commonest, with_words.share, with_words.by_place) == ("yes", 1.0, False)
+
+
+def test_a_model_that_always_picks_the_option_shown_first_has_collapsed_to_a_place():
+    found = answers_given(options_of(lettered_samples(lambda order: 0, letters=False)))
+    assert (found.commonest, found.share, found.by_place) == ("option 1", 1.0, True)
+    data_shuffles = [
+        sample(row, ["no", "yes"] if row % 3 else ["yes", "no"], [-1.0, -2.0], (row // 5) % 2) for row in range(40)
+    ]
+    found = answers_given(options_of(data_shuffles))
+    assert (found.commonest, found.share, found.is_collapsed) == ("option 1", 1.0, True)
+
+
+def test_scores_that_all_tie_are_a_preference_for_the_place_that_wins_ties():
+    tied = [sample(row, ["(A)", "(B)"], [-1.0, -1.0], row % 2, order=[row % 2, 1 - row % 2]) for row in range(30)]
+    found = answers_given(options_of(tied))
+    assert (found.commonest, found.share, found.gold) == ("(A)", 1.0, 0.5)
+
+
+def test_a_model_that_answers_at_random_behind_letters_has_not_collapsed():
+    random = np.random.default_rng(8)
+    found = answers_given(options_of(lettered_samples(lambda order: int(random.integers(3)))))
+    assert not found.is_collapsed and found.by_place and found.share < 0.6
+
+
+def test_the_commonest_letter_of_some_of_the_rows():
+    options = options_of(lettered_samples(lambda order: 1, count=20))
+    found = answers_given(options.only(np.arange(4, 12)))
+    assert (found.commonest, found.share) == ("(B)", 1.0)
 
 
 # Coverage. ------------------------------------------------------------------------------------------------------------

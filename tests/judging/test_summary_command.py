@@ -61,7 +61,7 @@ def test_names_and_numbers_can_be_read_at_any_width(tmp_path, models, columns):
     # No name a letter a line: whatever is folded is folded into long pieces.
     assert not [line for line in lines if len(line.strip()) == 1]
     whole = "".join(part.strip() for part in lines)
-    for number in ("won", "bootstrap 95%", "73.5 to 100.0", "100.0"):
+    for number in ("won", "95%", "bootstrap 95%", "73.5 to 100.0", "100.0"):
         assert number.replace(" ", "") in re.sub(r"\s", "", whole)
     for model in models:
         assert model in re.sub(r"\s", "", whole)
@@ -75,7 +75,7 @@ def test_other_tables_do_not_fall_into_letters_either():
 
     table = Table(title="run", box=None, pad_edge=False)
     table.add_column("held-out cluster", overflow="fold")
-    for heading in ("chance", "base", "tuned", "difference", "95% interval", "p", "seeable"):
+    for heading in ("chance", "base", "tuned", "difference", "95% interval", "p", "detectable"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_row(*map(Text, ("natural language inference", "50.0", "51.2", "61.0", "+9.8", "+1 to +18", "0.02", "±9")))
     os.environ["COLUMNS"] = "50"

@@ -68,8 +68,8 @@ def parsed(folder: Path):
 def test_every_table_of_differences_says_p_and_what_it_could_see(made):
     results = parsed(made)
     for table in (tables.overall_table(results), tables.cluster_table(results)):
-        assert {"p", "Seeable"} <= set(cells(table))
-        assert cells(table)["Seeable"].startswith("±")
+        assert {"p", "Detectable"} <= set(cells(table))
+        assert cells(table)["Detectable"].startswith("±")
     task = cells(tables.task_table(results.tasks, level="95%"))
     assert (task["p"], task["q"]) == ("< 0.001", "< 0.001")
     tests = cells(tables.significance_table(results.tasks, level="95%"))
@@ -136,7 +136,7 @@ def test_the_page_and_the_terminal_show_them(made):
     console.print(results_table(json.loads((made / "results.json").read_text())))
     text = console.export_text()
     assert "made, zero-shot" in text
-    assert "seeable" in text and "…" not in text
+    assert "detectable" in text and "…" not in text
 
 
 def test_results_of_the_first_version_are_still_shown(made):

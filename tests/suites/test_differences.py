@@ -65,12 +65,12 @@ def test_one_parts_difference_is_the_paired_t_test_with_mcnemar_and_bootstrap():
 
 
 def test_what_the_test_could_see_shrinks_with_the_root_of_the_questions():
-    def seeable(count: int) -> float:
+    def detectable(count: int) -> float:
         first, second = ([0.0, 1.0] * (count // 2), [1.0, 1.0, 0.0, 0.0] * (count // 4))
         pair = ([graded(part(count=count), values)] for values in (first, second))
         return compare(*pair, metric="accuracy", confidence=0.95).difference.detectable
 
-    few, many = seeable(100), seeable(400)
+    few, many = detectable(100), detectable(400)
     assert few / many == pytest.approx(2.0, rel=0.03)
 
 

@@ -179,9 +179,9 @@ def estimate(mean: Mean, *, confidence: float, span: Span) -> Estimate:
 
 
 def difference_estimate(mean: Mean, *, confidence: float, span: Span) -> Difference:
-    """A difference with its interval, its p-value, and what it could have seen.
+    """A difference with its interval, its p-value, and the smallest one it could have detected.
 
-    The interval leaves out zero exactly when the p-value is below 1 − ``confidence``: both are Student's.
+    The interval excludes zero exactly when the p-value is below 1 − ``confidence``: both are Student's.
     """
     interval = t_interval(mean, confidence=confidence, span=span)
     return Difference(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flantune.evaluation.rank_classification import Normalization, option_scores
 from flantune.evaluation.samples import ArrangedSample
-from flantune.evaluation.skill import RankedOptions
+from flantune.evaluation.skill import Places, RankedOptions
 from flantune.prompts.options import letter
 from flantune.types import Sample
 
@@ -73,7 +73,21 @@ class RankedCells:
         gold = np.full(rows, -1, dtype=np.int64)
         for row, (arrangement, answer) in self.answers.items():
             gold[row] = of[arrangement][answer]
-        return RankedOptions(scores=scores, gold=gold, names=labels.names, by_place=labels.by_place, groups=groups)
+        return RankedOptions(
+            scores=scores, gold=gold, names=labels.names, by_place=labels.by_place, groups=groups,
+            places=self._places(of, scores.shape),
+        )  # fmt: skip
+
+    def _places(self, of: Mapping[_Arrangement, Integers], shape: tuple[int, ...]) -> Places | None:
+        """Where each label's option stood; None where a label has one place throughout."""
+        if all((labels == np.arange(len(labels))).all() for labels in of.values()):
+            return None
+        at = np.full(shape, -1, dtype=np.int64)
+        for (row, template), (arrangement, _) in self.cells.items():
+            at[row, template, of[arrangement]] = np.arange(len(arrangement.options))
+        lettered = sum(arrangement.is_lettered for arrangement, _ in self.cells.values())
+        are_written = 2 * lettered > len(self.cells)
+        return Places(at=at, names=_place_names(shape[-1], are_letters=are_written), are_written=are_written)
 
 
 _Numbering = Callable[[_Arrangement], Sequence[int]]
@@ -111,8 +125,11 @@ def _labels(
     if not worded and any(one.order for one in shown) and varies(_own):
         # Letters alone, shuffled: whether the options behind them change cannot be told, and need not be.
         return _Labels(tuple(f"option {place + 1} of the data" for place in most), _own)
-    names = map(letter, most) if not worded else (f"option {place + 1}" for place in most)
-    return _Labels(tuple(names), _place, by_place=True)
+    return _Labels(_place_names(len(most), are_letters=not worded), _place, by_place=True)
+
+
+def _place_names(count: int, *, are_letters: bool) -> _Texts:
+    return tuple(letter(place) if are_letters else f"option {place + 1}" for place in range(count))
 
 
 def _own(one: _Arrangement) -> Sequence[int]:

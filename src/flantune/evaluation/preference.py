@@ -72,8 +72,9 @@ def task_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
 def collapse_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
     """Which model gave one answer to over 90% of the prompts of a task, and on how many tasks."""
     ranked = [task for task in tasks if task.models.base.skill or task.models.tuned.skill]
+    of = f"of {_count(len({task.task for task in ranked}), 'ranked task')}"
     said = [
-        f"the {model} model on {len(found)} ({_named(found)})"
+        f"the {model} model on {len(found)} {of} ({_named(found)})"
         for model in ("base", "tuned")
         # A task that two folds measured has the same base model in both.
         for found in [list(dict.fromkeys(_collapsed(ranked, model)))]
@@ -81,10 +82,25 @@ def collapse_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
     ]
     if not said:
         return ()
-    tasks_ranked = _count(len({task.task for task in ranked}), "ranked task")
     return (
-        f"Collapsed to one answer for over 90% of the prompts, of {tasks_ranked}: {'; '.join(said)}. Raw scores there "
-        "say which answer the model prefers.",
+        f"Collapsed to one answer for over 90% of the prompts: {'; '.join(said)}. Raw scores there mostly show which "
+        "answer the model prefers.",
+    )
+
+
+def lopsided_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
+    """On which ranked tasks skill cannot be told from preference, since one answer is right throughout."""
+    found = {}
+    ranked = [(task, task.models.tuned.skill) for task in tasks if task.models.tuned.skill]
+    for task, skill in ranked:
+        if skill.not_defined and skill.calibrated_accuracy is not None:  # else no right answer is known at all
+            found[_name(task)] = f"{_name(task)}: {_plain(skill.not_defined, most=100)}"
+    if not found:
+        return ()
+    count = _count(len({task.task for task, _ in ranked}), "ranked task")
+    return (
+        f"On {len(found)} of {count} a preference for the right answer cannot be told from skill "
+        f"({_named(list(found.values()))}).",
     )
 
 
@@ -93,7 +109,8 @@ def _collapsed(tasks: Sequence[TaskResult], model: str) -> Iterator[str]:
         scores: ModelScores = getattr(task.models, model)
         if scores.skill is not None and scores.skill.answers.is_collapsed:
             answers = scores.skill.answers
-            yield f"{_name(task)}: “{_plain(answers.answer)}” {_percent(answers.share)}, right {_percent(answers.gold)}"
+            said = f"“{_plain(answers.answer)}” for {_percent(answers.share)}, right for {_percent(answers.gold)}"
+            yield f"{_name(task)}: {said}"
 
 
 def _skill_moved(task: TaskResult) -> str:
@@ -136,10 +153,10 @@ def _name(task: TaskResult) -> str:
     return _plain(task.task)
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, *, most: int = 40) -> str:
     """Words of a data set on one line, without what a terminal would obey."""
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return words if len(words) <= 40 else words[:39] + "…"
+    return words if len(words) <= most else words[: most - 1] + "…"
 
 
 def _percent(share: float) -> str:

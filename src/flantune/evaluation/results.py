@@ -65,7 +65,7 @@ class CommonestAnswer(Part):
     """The answer a model gives most often: a preference for it is no skill."""
 
     answer: str
-    """The option's text, or its place where options change from row to row."""
+    """The option's text; its place or letter where ``by_place``."""
     share: Share
     """How often it was given: mean over templates of the share of rows."""
     gold: Share
@@ -73,7 +73,7 @@ class CommonestAnswer(Part):
     distance: Share
     """Share of answers that would have to be others for each to be given as often as it is right."""
     by_place: bool
-    """Whether answers are counted by their place in the list, since the options change from row to row."""
+    """Whether answers are told apart by their place in the list: the options change, or letters are written."""
     is_collapsed: bool
     """Given to over 90% of prompts, while no answer is right that often."""
 
@@ -88,7 +88,10 @@ class Skill(Part):
     not_defined: str
     """Why it is not defined; empty where it is."""
     calibrated_accuracy: Estimate | None
-    """Accuracy after batch calibration, mean over templates. Paper: Zhou et al. 2023."""
+    """Accuracy after batch calibration, mean over templates, which takes a strong preference out only in part.
+
+    Paper: Zhou et al. 2023.
+    """
 
 
 class SkillDifference(Part):

@@ -31,19 +31,30 @@ from flantune.evaluation.statistics import Interval, Mean, measured_mean
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-COLLAPSED = 0.9
-"""A model that gives one answer more often than this has collapsed, unless the gold is as lopsided."""
-
 # Log-probabilities nearer than this are not told apart by the arithmetic (see ``rank_classification``).
 _DECIMALS = 5
 _TOLERANCE = 1e-5
-_RELATIVE_TOLERANCE = 1e-6
 
 # Standard deviation of what is 0 half of the time, and 1 otherwise.
 _MOST_SPREAD = 0.5
 
 # A label's batch mean is moved this many of its standard errors either way, to see how much accuracy hangs on it.
 _STEP = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where each label's option stood in the prompt, when that is not the same in all of them.
+
+    Attributes:
+        at: Place of each label's option, [rows, templates, labels]; -1 where it was not shown.
+        names: What the places are called.
+        are_written: The answer of most prompts is the place itself: its letter.
+    """
+
+    at: Integers
+    names: tuple[str, ...]
+    are_written: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +68,7 @@ class RankedOptions:
         names: What the labels are called.
         by_place: Labels are places in the list of options, since the options change from row to row.
         groups: Group of each row, numbered from 0: rows of one group are one observation, [rows].
+        places: Where the options stood, if a label's moved from prompt to prompt; None if it did not.
     """
 
     scores: Floats
@@ -64,34 +76,13 @@ class RankedOptions:
     names: tuple[str, ...]
     by_place: bool
     groups: Integers
+    places: Places | None = None
 
     def only(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> RankedOptions:
         """The same of some of the rows, by mark or by place."""
         groups = np.unique(self.groups[keep], return_inverse=True)[1]
-        return replace(self, scores=self.scores[keep], gold=self.gold[keep], groups=groups)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """The answer a model gives most often, beside how often it is right.
-
-    Attributes:
-        commonest: What the answer is called.
-        share: How often it was given: the mean over templates of the share of rows.
-        gold: Share of rows whose right answer it is.
-        distance: Total variation distance between the answers given and the right ones: the share of answers that
-            would have to be others for all to be given as often as they are right.
-    """
-
-    commonest: str
-    share: float
-    gold: float
-    distance: float
-
-    @property
-    def is_collapsed(self) -> bool:
-        """Whether one answer was given to over nine prompts in ten, which no such share of the gold explains."""
-        return self.share > COLLAPSED >= self.gold
+        places = None if self.places is None else replace(self.places, at=self.places.at[keep])
+        return replace(self, scores=self.scores[keep], gold=self.gold[keep], groups=groups, places=places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,27 +150,6 @@ class Measured:
         """Stratum → groups that have a row in it; rows without a stratum (-1) left out."""
         strata = self.strata
         return {int(one): len(np.unique(self.groups[strata == one])) for one in np.unique(strata) if one >= 0}
-
-
-def answers_given(options: RankedOptions) -> Answers:
-    """Which answer is given most often; of options that tie the first counts as given.
-
-    >>> scores = np.array([[[-1.0, -3.0]], [[-1.0, -1.5]], [[-1.0, -2.0]], [[-2.0, -1.0]]])
-    >>> answers_given(RankedOptions(scores=scores, gold=np.array([0, 1, 1, 1]), names=("no", "yes"), by_place=False,
-    ...                             groups=np.arange(4)))
-    Answers(commonest='no', share=0.75, gold=0.25, distance=0.5)
-    """
-    given = np.array([_given(options.scores[:, template]) for template in range(options.scores.shape[1])])
-    shares = np.nanmean(given, axis=0)
-    known = options.gold[options.gold >= 0]
-    right = np.bincount(known, minlength=len(shares)) / max(len(known), 1)
-    most = int(shares.argmax())
-    return Answers(
-        commonest=options.names[most],
-        share=float(shares[most]),
-        gold=float(right[most]),
-        distance=float(np.abs(shares - right).sum() / 2.0),
-    )
 
 
 def discrimination(options: RankedOptions) -> Measured | None:
@@ -273,17 +243,6 @@ def logit_interval(mean: Mean, *, confidence: float) -> Interval:
 
 def _expit(value: float) -> float:
     return 1.0 / (1.0 + math.exp(-value)) if value > -700.0 else 0.0
-
-
-def _given(scores: Floats) -> Floats:
-    """Share of rows that got each label as their answer, [labels]; nan where the template was not asked."""
-    asked = scores[~np.isnan(scores).all(axis=1)]
-    if not len(asked):
-        return np.full(scores.shape[1], np.nan)
-    best = np.nanmax(asked, axis=1, keepdims=True)
-    reach = np.maximum(_TOLERANCE, _RELATIVE_TOLERANCE * np.abs(best))
-    chosen = (np.where(np.isnan(asked), -np.inf, asked) >= best - reach).argmax(axis=1)
-    return np.asarray(np.bincount(chosen, minlength=scores.shape[1]) / len(asked))
 
 
 def _over_templates(

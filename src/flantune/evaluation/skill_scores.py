@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flantune.evaluation import statistics
+from flantune.evaluation.commonest import Answers, answers_given
 from flantune.evaluation.results import CommonestAnswer, Contrast, Difference, Estimate, Skill, SkillDifference
 from flantune.evaluation.skill import (
-    Answers,
     Measured,
     RankedOptions,
-    answers_given,
     calibrated_accuracy,
     discrimination,
     logit_interval,
@@ -56,7 +55,7 @@ class ModelSkill:
     def result(self, *, confidence: float) -> Skill:
         """As ``results.json`` has it."""
         return Skill(
-            answers=_commonest(self.answers, self.options),
+            answers=_commonest(self.answers),
             discrimination=_estimated(self.discrimination, confidence),
             not_defined="" if self.discrimination else _why_not(self.options),
             calibrated_accuracy=_estimated(self.calibrated_accuracy, confidence),
@@ -176,13 +175,13 @@ def _estimated(measured: Measured | None, confidence: float) -> Estimate | None:
     return None if measured is None else estimated(measured.mean(confidence=confidence), confidence=confidence)
 
 
-def _commonest(found: Answers, options: RankedOptions) -> CommonestAnswer:
+def _commonest(found: Answers) -> CommonestAnswer:
     return CommonestAnswer(
         answer=found.commonest,
         share=within(found.share),
         gold=within(found.gold),
         distance=within(found.distance),
-        by_place=options.by_place,
+        by_place=found.by_place,
         is_collapsed=found.is_collapsed,
     )
 

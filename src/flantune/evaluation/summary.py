@@ -19,7 +19,7 @@ from flantune.evaluation.comparison import (
     score_models,
     task_difference,
 )
-from flantune.evaluation.preference import collapse_notes, preference_notes, task_notes
+from flantune.evaluation.preference import collapse_notes, lopsided_notes, preference_notes, task_notes
 from flantune.evaluation.readable import metric_findings
 from flantune.evaluation.results import (
     ClusterResult,
@@ -325,7 +325,7 @@ def _notes(
         raw = mean_scores(weighted, confidence, is_normalized=False)
         changed = preference_notes(raw=raw, discrimination=discrimination, confidence=confidence)
     measured = [one.result for one in entries if not one.result.is_seen and one.result.shots == shots]
-    return (*changed, *task_notes(measured), *collapse_notes(measured))
+    return (*changed, *task_notes(measured), *collapse_notes(measured), *lopsided_notes(measured))
 
 
 def _macro_weights(

@@ -15,9 +15,10 @@ def make_verdict(
     digits = enough_digits(difference)
     low, high = (signed_points(bound, digits=digits) for bound in (difference.low, difference.high))
     asked = f" with {_count(shots, 'exemplar')}" if shots else ""
+    before, after = score_points(base.value), score_points(tuned.value)
+    moved = f"changed the score from {before} to {after}" if before != after else f"left the score at {before}"
     text = (
-        f"On {_count(tasks, 'task')} of {_count(clusters, 'cluster')} it never trained on{asked}, tuning changed the "
-        f"score from {score_points(base.value)} to {score_points(tuned.value)} "
+        f"On {_count(tasks, 'task')} of {_count(clusters, 'cluster')} it never trained on{asked}, tuning {moved} "
         f"({signed_points(difference.value, digits=digits)} points, {100 * confidence:g}% interval {low} to {high}; "
         f"chance {score_points(chance)}): {direction}."
     )

@@ -20,11 +20,11 @@ def summary_table(summary: Summary) -> Table:
     level = f"{100 * summary.confidence:g}%"
     table = Table(
         title=f"{summary.rated} of {summary.total} pairs rated", title_justify="left", box=None, pad_edge=False,
-        header_style="dim",
+        padding=(0, 1, 0, 0), header_style="dim",
     )  # fmt: skip
     for heading in ("model", "against"):
         table.add_column(heading, overflow="fold")
-    for heading in ("won", "tied", "lost", "win rate", f"{level}", f"bootstrap {level}", "p", "q", "seeable"):
+    for heading in ("won", "tied", "lost", "win rate", f"{level}", f"bootstrap {level}", "p", "q", "detectable"):
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in summary.pairs:
         cells = (

@@ -23,7 +23,7 @@ _SHAPES = {"better": "▲", "worse": "▼", "undecided": "·"}
 def results_table(results: Json) -> Table:
     """Held-out clusters and their mean as a table for ``rich``: base, tuned, difference and interval, in points.
 
-    "seeable" is the smallest true difference that would have been found four times in five.
+    "detectable" is the smallest true difference that would have been found four times in five.
 
     Args:
         results: What ``results.json`` holds; parts may be missing.
@@ -36,9 +36,12 @@ def results_table(results: Json) -> Table:
     shots = {pair.shots for pair in (*clusters, *overall)}
     # One number of exemplars is said once, which keeps the table within 80 columns.
     said = f", {shots_label(min(shots))}" if len(shots) == 1 else ""
-    table = Table(title=_title(parsed.name + said), title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table = Table(
+        title=_title(parsed.name + said), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0),
+        header_style="dim",
+    )  # fmt: skip
     table.add_column("held-out cluster", overflow="fold")
-    headings = ("chance", "base", "tuned", "difference", parsed.level, "p", "seeable")
+    headings = ("chance", "base", "tuned", "difference", parsed.level, "p", "detectable")
     for heading in (*(() if said else ("",)), *headings):
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in clusters:
@@ -110,7 +113,7 @@ def seeds_table(summary: SeedSummary) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
     table.add_column("", overflow="fold")
     level = f"{summary.confidence * 100:g}% interval"
-    for heading in ("", "difference", level, "p", "seeable", "std"):
+    for heading in ("", "difference", level, "p", "detectable", "std"):
         table.add_column(heading, justify="right", no_wrap=True)
     last = ""
     for effect in summary.effects:

@@ -41,7 +41,7 @@ def _scores_table(results: EvaluationResults) -> Table:
 
 def _differences_table(results: EvaluationResults) -> Table:
     first = results.models[0].name
-    table = _table([f"against {first}", "model"], ("difference", "interval", "p", "q", "McNemar p", "seeable"))
+    table = _table([f"against {first}", "model"], ("difference", "interval", "p", "q", "McNemar p", "detectable"))
     seen = {one.score for one in results.scores if one.seen} | {one.task for one in results.tasks if one.seen}
     for one in results.comparisons:
         change, is_average = one.difference, one.score == "flan2022"

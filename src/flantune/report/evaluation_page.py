@@ -59,7 +59,7 @@ _DIFFERENCES = (
     Column("Bootstrap interval", help="Percentiles over redrawn questions"),
     Column("Bootstrap p"),
     Column("McNemar p", help="Exact test over questions; not adjusted for many benchmarks"),
-    Column("Seeable", help="Smallest true difference that would have been found four times in five"),
+    Column("Detectable", help="Smallest true difference that this many rows would detect with 80% power"),
     Column("Questions"),
 )
 _PART_DIFFERENCES = (
@@ -68,7 +68,7 @@ _PART_DIFFERENCES = (
     *_CHANGE,
     Column("q", help="The same, adjusted for looking at all these parts"),
     Column("McNemar p", help="Exact test over questions; not adjusted for many parts"),
-    Column("Seeable", help="Smallest true difference that would have been found four times in five"),
+    Column("Detectable", help="Smallest true difference that this many rows would detect with 80% power"),
     Column("Questions"),
 )
 _PARTS = (

@@ -121,7 +121,7 @@ def _key(page: Page) -> Markup:
         text(x + 15, y, "base", "legend"),
         *_shaft((x + 52, y - 4), (x + 84, y - 4), "better"),
         text(x + 92, y, "tuned", "legend"),
-        text(x + 140, y, "gray: the interval holds zero", "axis"),
+        text(x + 140, y, "gray: the interval includes zero", "axis"),
     )
 
 

@@ -19,7 +19,7 @@ _SKILL = (
     Column("Difference", help="Of discrimination, paired over the same rows and templates"),
     Column("Interval", help="Of the difference of discrimination"),
     Column("q", help="Of discrimination, adjusted for looking at all these tasks"),
-    Column("Calibr. base", help="Accuracy after batch calibration, mean over templates"),
+    Column("Calibr. base", help="Accuracy after batch calibration, mean over templates; a strong preference moves it"),
     Column("tuned", help="Calibrated accuracy of the tuned model"),
     Column("Difference", help="Of calibrated accuracy, paired"),
     Column("Interval", help="Of the difference of calibrated accuracy"),
@@ -28,7 +28,11 @@ _SKILL = (
 _ANSWERS = (
     *_NAMES,
     Column("Model", is_number=False),
-    Column("Commonest answer", is_number=False, help="By place where the options change from row to row"),
+    Column(
+        "Commonest answer",
+        is_number=False,
+        help="By letter or place where letters are written, or options change",
+    ),
     Column("Given", help="Share of prompts that got it"),
     Column("Right", help="Share of rows whose right answer it is"),
     Column("", is_number=False, help="Collapsed: over 90% of prompts got one answer, which is not right that often"),
@@ -55,7 +59,10 @@ def skill_table(tasks: Sequence[TaskResult], *, level: str) -> Table:
         for t in tasks
         if t.skill is not None
     )
-    caption = f"Skill apart from a preference for an answer, ranked tasks. Points; intervals at {level}."
+    caption = (
+        f"Skill apart from a preference for an answer, ranked tasks. Points; intervals at {level}. A preference does "
+        "not move discrimination; calibration takes only a part of it out."
+    )
     return Table(name="table-skill", caption=caption, columns=_SKILL, rows=rows)
 
 

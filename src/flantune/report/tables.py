@@ -73,7 +73,7 @@ def chance_of(value: float | None) -> Cell:
     return Cell(p_value(value), "" if value is None else value)
 
 
-def seeable(difference: Estimate) -> Cell:
+def detectable(difference: Estimate) -> Cell:
     """The smallest difference that a comparison could see."""
     return Cell(limit(difference.detectable), "" if difference.detectable is None else difference.detectable * 100)
 
@@ -113,7 +113,7 @@ _MODELS = (
     Column("Interval", help="Interval of the difference; sorts by its lower end"),
     Column("p", help="How likely so large a difference would be if tuning changed nothing"),
 )
-_SEEABLE = Column("Seeable", help="Smallest true difference that would have been found four times in five")
+_DETECTABLE = Column("Detectable", help="Smallest true difference that this many rows would detect with 80% power")
 _TASK = (
     _words("Task"),
     _words("Cluster"),
@@ -123,7 +123,7 @@ _TASK = (
     Column("Chance", help="What guessing scores"),
     *_MODELS,
     Column("q", help="The same, adjusted for looking at all these tasks: share of false alarms among tasks up to here"),
-    _SEEABLE,
+    _DETECTABLE,
 )
 _TESTS = (
     _words("Task"),
@@ -179,12 +179,12 @@ _CLEAN = (
 def overall_table(results: Results) -> Table:
     """The whole in one line for every measure and number of exemplars."""
     rows = [
-        (word(measure.replace("_", " ")), word(shots_label(pair.shots)), *_scores(pair), seeable(pair.difference))
+        (word(measure.replace("_", " ")), word(shots_label(pair.shots)), *_scores(pair), detectable(pair.difference))
         for measure, pairs in sorted(results.overall.items(), key=lambda item: item[0] != "raw")
         for pair in sorted(pairs, key=lambda p: p.shots)
     ]
     caption = f"All unseen clusters together. Points; intervals at {results.level}."
-    columns = (_words("Measure"), _words("Exemplars"), *_MODELS, _SEEABLE)
+    columns = (_words("Measure"), _words("Exemplars"), *_MODELS, _DETECTABLE)
     return Table(name="table-overall", caption=caption, columns=columns, rows=tuple(rows))
 
 
@@ -201,7 +201,7 @@ def cluster_table(results: Results) -> Table:
                 word(shots_label(pair.shots)),
                 score(pair.chance, "muted"),
                 *_scores(pair),
-                seeable(pair.difference),
+                detectable(pair.difference),
                 *ends,
             )
         )
@@ -210,7 +210,7 @@ def cluster_table(results: Results) -> Table:
         _words("Exemplars"),
         Column("Chance", help="What guessing scores on average over the cluster's tasks"),
         *_MODELS,
-        _SEEABLE,
+        _DETECTABLE,
         Column("Base, norm.", help="Normalized: 0 is chance, 100 is perfect; below chance is negative"),
         Column("Tuned, norm.", help="Normalized: 0 is chance, 100 is perfect; below chance is negative"),
     )
@@ -232,7 +232,7 @@ def task_table(
             score(t.chance, "muted"),
             *_scores(t.pair()),
             chance_of(t.q),
-            seeable(t.difference),
+            detectable(t.difference),
         )
         for t in tasks
     )

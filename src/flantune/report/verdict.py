@@ -31,7 +31,7 @@ def verdict_sentence(verdict: Verdict, *, level: str = "95%") -> str:
         return f"Tuning made the model better{where}: {numbers}."
     if verdict.direction == "worse":
         return f"Tuning made the model worse{where}: {numbers}."
-    return f"It is undecided whether tuning helped{where}: {numbers}, and the interval holds zero."
+    return f"It is undecided whether tuning helped{where}: {numbers}, and the interval includes zero."
 
 
 def chance_sentence(verdict: Verdict) -> str:
@@ -39,7 +39,7 @@ def chance_sentence(verdict: Verdict) -> str:
     if verdict.chance is None or verdict.tuned is None or verdict.base is None:
         return ""
     if verdict.tuned <= verdict.chance:
-        return f"The tuned model scores no better than guessing ({points(verdict.chance)}): heed that first."
+        return f"The tuned model scores no better than guessing ({points(verdict.chance)}): read this first."
     if verdict.base <= verdict.chance:
         return f"The base model scored no better than guessing ({points(verdict.chance)})."
     return ""
@@ -70,5 +70,5 @@ def _unseen(verdict: Verdict) -> str:
 def headline(results: Results) -> str:
     """The verdict sentence of a run, or a sentence that says that there is none."""
     if results.verdict is None:
-        return "This run has no verdict: it was not measured, or the measuring did not finish."
+        return "This run has no verdict: it was not measured, or evaluation did not finish."
     return verdict_sentence(results.verdict, level=results.level)

@@ -40,11 +40,11 @@ class Progress:
         >>> print(Progress(step=7, steps=9, **numbers))
         step 7/9, loss 1.500, 1,234 tokens/s, 2 s left
         >>> print(Progress(step=7, steps=9, **numbers, pipeline_tokens_per_s=650_000.0))
-        step 7/9, loss 1.500, 1,234 tokens/s (data alone: 650,000), 2 s left
+        step 7/9, loss 1.500, 1,234 tokens/s (data pipeline: 650,000), 2 s left
         """
         speed = f"{self.tokens_per_s:,.0f} tokens/s"
         if self.pipeline_tokens_per_s:
-            speed += f" (data alone: {self.pipeline_tokens_per_s:,.0f})"
+            speed += f" (data pipeline: {self.pipeline_tokens_per_s:,.0f})"
         return f"step {self.step:,}/{self.steps:,}, loss {self.loss:.3f}, {speed}, {_duration(self.seconds_left)} left"
 
 
