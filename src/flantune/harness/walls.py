@@ -127,9 +127,9 @@ class _Beneath(ctypes.Structure):
 
 
 def _write_only_into(folder: Path) -> int:
-    """Landlock, of Linux 5.13 and later: no file beyond a folder is written, made, moved or removed, no program started.
+    """Landlock, of Linux 5.13 and later: no file beyond a folder is written, made, moved or removed.
 
-    Its fourth version also refuses TCP, its sixth signals to processes outside.
+    No program is started either. Its fourth version also refuses TCP, its sixth signals to processes outside.
 
     Returns:
         The version that holds; 0 where none does.
