@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +21,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flantune.harness.walls import build_walls, renew_seconds
+from flantune.harness.walls import build_walls, limited
 
 Json = Any
 _ANCESTORS = 4
 """How far above a task's folder its files may import from: ``from ...common import x`` reaches two."""
+_LONGEST_MESSAGE = 1_000
+_LONGEST_CHAIN = 20
+"""How many causes of an error are looked at: they may go round in a circle."""
 
 
 def main() -> int:
@@ -38,9 +42,16 @@ def main() -> int:
     sys.path.append(folder)
     _stand_in(start["collection"])
     held = build_walls(Path.cwd(), start)
-    _send(answers, {"done": held})
+    _send(answers, {"number": start["number"], "done": held})
+    owner = os.getpid()
     for line in questions:
-        _send(answers, _answered(json.loads(line), int(start["cpu_s"]), folder=folder))
+        question = json.loads(line)
+        number = question.pop("number")
+        with limited(int(start["cpu_s"]), int(start["wall_s"])):
+            answer = _answered(question, folder=folder)
+        if os.getpid() != owner:
+            os._exit(0)  # a function forked, and came back twice: one answer is enough
+        _send(answers, {"number": number, **answer})
     return 0
 
 
@@ -62,29 +73,46 @@ def _send(answers: Any, answer: Json) -> None:
     answers.flush()
 
 
-def _answered(question: Json, seconds: int, *, folder: str) -> Json:
-    renew_seconds(seconds)
+def _answered(question: Json, *, folder: str) -> Json:
     try:
         done = _DONE[question.pop("do")](**question)
         json.dumps(done)  # what cannot be written is the functions' failure, too
     except MemoryError:
         return {"failed": {"kind": "memory", "message": "it ran out of memory"}}
-    except Exception as error:
-        traceback.print_exc()
+    except BaseException as error:  # sys.exit() and KeyboardInterrupt are failures like others
+        _print(error)
         return {"failed": _described(error, folder)}
     return {"done": done}
 
 
-def _described(error: Exception, folder: str) -> Json:
-    missing = error
-    while not isinstance(missing, ModuleNotFoundError) and isinstance(missing.__cause__, Exception):
-        missing = missing.__cause__
-    if isinstance(missing, ModuleNotFoundError) and missing.name:
-        return {"kind": "module", "module": missing.name, "message": str(missing)}
+def _print(error: BaseException) -> None:
+    """The traceback without the frames of this file, which say nothing about the function."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames)
+
+
+def _described(error: BaseException, folder: str) -> Json:
+    missing: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if isinstance(missing, ModuleNotFoundError) and missing.name:
+            return {"kind": "module", "module": missing.name, "message": _shown(missing)}
+        missing = missing.__cause__ if missing is not None else None
     frames = traceback.extract_tb(error.__traceback__)
     place = next((one for one in reversed(frames) if one.filename.startswith(folder)), frames[-1])
-    where = f" ({Path(place.filename).name} line {place.lineno})"
-    return {"kind": "error", "message": f"{type(error).__name__}: {error}{where}"}
+    where = "" if place.filename == __file__ else f" ({Path(place.filename).name} line {place.lineno})"
+    said = f": {shown}" if (shown := _shown(error)) else ""
+    return {"kind": "error", "message": f"{type(error).__name__}{said}{where}"}
+
+
+def _shown(error: BaseException) -> str:
+    """An error's words, where it has any that can be had, and not megabytes of them."""
+    try:
+        text = str(error)
+    except Exception:
+        return "it cannot say what is wrong"
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}… ({len(text):,} characters)"
 
 
 # --- functions by their names ---------------------------------------------------------------------------------------
@@ -230,10 +258,13 @@ _TIMES: Mapping[str, Callable[[str], Any]] = {
     "time": time.fromisoformat,
 }
 _TIME = "a time of Python"
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def _plain(value: Any) -> Json:
     """A value as JSON has it; what it has not is refused by name."""
+    if isinstance(value, str) and not value.isascii() and (half := _HALF.search(value)):
+        raise ValueError(f"makes text with half a character ({half[0]!a}), which nothing can write")
     if value is None or isinstance(value, str | bool | int | float):
         return value.item() if value is not None and hasattr(value, "item") else value
     if isinstance(value, Mapping):

@@ -22,14 +22,16 @@ from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import IO, Any, ClassVar
 
 from flantune.errors import TaskError
+from flantune.harness.code_surroundings import collection, environment
 
 Json = Any
-_LAST_LINES = 6
-_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT", "NLTK_DATA")
-"""What of the environment the functions get to see: no tokens, no keys, no proxies."""
+_LAST_LINES, _LAST_BYTES, _LONGEST_LINE = 6, 8_000, 200
+_PATIENCE_S = 10
+"""How long a process that no longer answers may take to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,18 +241,19 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             cwd=own,
-            env=_environment(own),
+            env=environment(own),
             start_new_session=True,
         )
         self.lines: SimpleQueue[bytes] = SimpleQueue()
-        self.told = 0
+        self.told = self.asked = 0
         Thread(target=self._listen, daemon=True).start()
         atexit.register(self.close)
         started = self.ask(
             {
                 "folder": folder,
-                "collection": _collection(Path(folder)),
+                "collection": collection(Path(folder)),
                 "cpu_s": limits.cpu_s,
+                "wall_s": limits.wall_s,
                 "memory_bytes": limits.memory_bytes,
                 "file_bytes": limits.file_bytes,
             },
@@ -271,16 +274,19 @@ class _Process:
     def ask(self, question: Json, limits: Limits) -> Mapping[str, Any]:
         """Its answer; one that says what went wrong where it gives none."""
         self.told = os.fstat(self.errors.fileno()).st_size
-        line = json.dumps(question, default=_time).encode("ascii") + b"\n"
+        self.asked += 1
+        line = json.dumps({**question, "number": self.asked}, default=_time).encode("ascii") + b"\n"
         # In a thread of its own, since a process that hangs reads nothing.
         Thread(target=self._write, args=(line,), daemon=True).start()
         try:
-            answer = self.lines.get(timeout=limits.wall_s)
+            answer = self._next_line(limits.wall_s)
         except Empty:
             return self._failed(f"did not end within {limits.wall_s} s, and was stopped")
         if not answer:
             return self._failed(self._why_it_ended())
-        found: dict[str, Any] = json.loads(answer)
+        found = self._answer(answer)
+        if found is None:
+            return self._failed("what came back is no answer to what was asked: it writes where answers are expected")
         failed = found.get("failed")
         if failed and failed["kind"] == "memory":
             return self._failed(f"wants more memory than the {limits.memory_bytes / 2**30:g} GiB it may use")
@@ -288,22 +294,56 @@ class _Process:
             failed["last"] = self._last_lines()
         return found
 
+    def _next_line(self, seconds: float) -> bytes:
+        """The next line of answers; empty where the process has ended, even if what it started lives on.
+
+        Raises:
+            Empty: None came in time.
+        """
+        end = monotonic() + seconds
+        while True:
+            has_ended = self.running.poll() is not None
+            try:
+                return self.lines.get(timeout=max(0.0, min(1.0, end - monotonic())))
+            except Empty:
+                if has_ended:
+                    return b""
+                if monotonic() >= end:
+                    raise
+
+    def _answer(self, line: bytes) -> dict[str, Any] | None:
+        """A line as the answer to what was asked last; None: it is none, so a function wrote it."""
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) and found.get("number") == self.asked else None
+
     def _failed(self, message: str) -> Mapping[str, Any]:
         last = self._last_lines()
         self.close()
         return {"failed": {"kind": "end", "message": message, "last": last}}
 
     def _why_it_ended(self) -> str:
-        code = self.running.wait()
+        try:
+            code = self.running.wait(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            return "closed the pipe of its answers, and was stopped"
         if code == -getattr(signal, "SIGXCPU", 0):
             return f"used more than {self.limits.cpu_s} s of processor time, and was stopped"
-        ended = f"by the signal {signal.Signals(-code).name}" if code < 0 else f"with the exit code {code}"
-        return f"its process ended {ended}"
+        if code >= 0:
+            return f"its process ended with the exit code {code}"
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        why = ", perhaps since the machine ran out of memory" if name == "SIGKILL" else ""
+        return f"its process ended by the signal {name}{why}"
 
     def _last_lines(self) -> list[str]:
         """The last lines of what it wrote to its error stream since it was asked."""
-        text = (self.home / "errors.txt").read_bytes()[self.told :][-8_000:].decode("utf-8", "replace")
-        return [line.rstrip() for line in text.splitlines() if line.strip()][-_LAST_LINES:]
+        with suppress(OSError), (self.home / "errors.txt").open("rb") as file:
+            file.seek(max(self.told, os.fstat(file.fileno()).st_size - _LAST_BYTES))
+            lines = file.read(_LAST_BYTES).decode("utf-8", "replace").splitlines()
+            return [_shortened(line.rstrip()) for line in lines if line.strip()][-_LAST_LINES:]
+        return []
 
     def _write(self, line: bytes) -> None:
         # What reads this may have ended; then there is no answer, which says so.
@@ -339,30 +379,9 @@ def _state(folder: str) -> tuple[tuple[str, int, int], ...]:
     return tuple((path.name, state.st_size, state.st_mtime_ns) for path, state in found)
 
 
-def _environment(own: Path) -> dict[str, str]:
-    """What the process sees of the world around it: nothing secret, no hub, one folder to write into."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    home = os.environ.get("NLTK_DATA") or str(Path.home() / "nltk_data")
-    source = str(Path(__file__).parents[2])
-    paths = [source, *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)]
-    return {
-        **kept,
-        "NLTK_DATA": home,
-        "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in paths),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        "PYTHONIOENCODING": "utf-8",
-        **dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "HF_HOME", "XDG_CACHE_HOME"), str(own)),
-        **dict.fromkeys(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"), "1"),
-        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-
-
-def _collection(folder: Path) -> str:
-    """The harness's own collection of tasks, where a folder lies in it; else empty."""
-    above = (one for one in (folder, *folder.parents) if one.name == "tasks" and one.parent.name == "lm_eval")
-    return str(next(above, ""))
+def _shortened(line: str) -> str:
+    """A line of a function's output that is not too long for an error."""
+    return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "…"
 
 
 def _time(value: object) -> Json:

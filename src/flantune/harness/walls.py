@@ -10,23 +10,31 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
-_NO_NEW_PRIVILEGES = 38
+_NO_NEW_PRIVILEGES, _PARENT_DEATH_SIGNAL = 38, 1
 # Landlock's system calls have the same numbers on every processor that Linux runs on today.
 _CREATE_RULES, _ADD_RULE, _RESTRICT_SELF, _ASK_VERSION, _BENEATH = 444, 445, 446, 1, 1
 _WRITING = 1 << 1 | sum(1 << bit for bit in range(4, 13))
 _WRITE_INTO_FILE = 1 << 1
-_MOVING, _TRUNCATING = 1 << 13, 1 << 14
+_EXECUTING, _MOVING, _TRUNCATING = 1 << 0, 1 << 13, 1 << 14
+_BINDING_AND_CONNECTING = _ABSTRACT_SOCKETS_AND_SIGNALS = 1 << 0 | 1 << 1
 _PROGRAMS = frozenset({"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile"})
 _MOVES, _LINKS = frozenset({"os.rename", "shutil.move"}), frozenset({"os.link", "os.symlink"})
 _CHANGES = frozenset({"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink",
-                      "os.chmod", "os.chown", "shutil.rmtree", "shutil.move"})  # fmt: skip
+                      "os.chmod", "os.chown", "os.chflags", "os.utime", "os.setxattr", "os.removexattr",
+                      "shutil.rmtree", "shutil.move"})  # fmt: skip
+_ADDRESSED = frozenset({"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"})
+_MOST_FORKS = 256
+"""Processes that one call may fork: enough for ``datasets`` with ``num_proc``, and no fork bomb."""
+_SPARE_S = 60
 
 
 def build_walls(folder: Path, limits: Mapping[str, Any]) -> tuple[str, ...]:
@@ -37,24 +45,35 @@ def build_walls(folder: Path, limits: Mapping[str, Any]) -> tuple[str, ...]:
         limits: ``memory_bytes`` and ``file_bytes`` at most; absent: no limit.
 
     Returns:
-        Which walls the operating system holds: some of "memory", "network" and "files".
+        Which walls the operating system holds: some of "memory", "network", "files", "programs" and "signals".
     """
     held = [name for name, build in (("memory", _limit), ("network", _without_network)) if build(limits)]
-    if _write_only_into(folder):
-        held.append("files")
+    version = _write_only_into(folder)
+    held += ["files", "programs"] * (version > 0) + ["signals"] * (version > 5)
+    if sys.platform.startswith("linux"):
+        os.register_at_fork(after_in_child=_die_with_parent)
     sys.addaudithook(_Guard(folder.resolve()))
     return tuple(held)
 
 
-def renew_seconds(seconds: int) -> None:
-    """Lets the process use so much processor time from now on, where the platform counts it."""
+@contextmanager
+def limited(cpu_s: int, wall_s: int) -> Iterator[None]:
+    """Lets the process use so much processor time and time from now on, where the platform counts it.
+
+    Whoever waits for it stops it first; this ends it where nobody waits any more.
+    """
+    _Guard.forks = 0
     if sys.platform == "win32":
+        yield
         return
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds + 1, most))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + cpu_s + 1, most))
+    signal.alarm(wall_s + _SPARE_S)
+    yield
+    signal.alarm(0)
 
 
 def _limit(limits: Mapping[str, Any]) -> bool:
@@ -62,6 +81,9 @@ def _limit(limits: Mapping[str, Any]) -> bool:
         return False
     import resource
 
+    # Where memory runs out, the kernel ends this process and not the one that waits for it.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     for kind, most in (
         (resource.RLIMIT_AS, limits.get("memory_bytes")),
         (resource.RLIMIT_FSIZE, limits.get("file_bytes")),
@@ -72,6 +94,11 @@ def _limit(limits: Mapping[str, Any]) -> bool:
             at_most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(kind, (at_most, at_most))
     return True
+
+
+def _die_with_parent() -> None:
+    """What a function forks ends with the process that forked it, whatever session it went into."""
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _without_network(_: Mapping[str, Any]) -> bool:
@@ -91,7 +118,7 @@ def _without_network(_: Mapping[str, Any]) -> bool:
 
 
 class _Rules(ctypes.Structure):
-    _fields_ = (("files", ctypes.c_uint64),)
+    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scopes", ctypes.c_uint64))
 
 
 class _Beneath(ctypes.Structure):
@@ -99,36 +126,50 @@ class _Beneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
 
 
-def _write_only_into(folder: Path) -> bool:
-    """Landlock, of Linux 5.13 and later: no file beyond a folder is written, made, moved or removed."""
+def _write_only_into(folder: Path) -> int:
+    """Landlock, of Linux 5.13 and later: no file beyond a folder is written, made, moved or removed.
+
+    No program is started either. Its fourth version also refuses TCP, its sixth signals to processes outside.
+
+    Returns:
+        The version that holds; 0 where none does.
+    """
     if not sys.platform.startswith("linux"):
-        return False
+        return 0
     call = ctypes.CDLL(None, use_errno=True).syscall
-    version = call(_CREATE_RULES, None, ctypes.c_size_t(0), _ASK_VERSION)
+    version = int(call(_CREATE_RULES, None, ctypes.c_size_t(0), _ASK_VERSION))
     if version < 1:
-        return False
-    handled = _WRITING | (_MOVING if version > 1 else 0) | (_TRUNCATING if version > 2 else 0)
-    rules = _Rules(handled)
+        return 0
+    allowed_here = _WRITING | (_MOVING if version > 1 else 0) | (_TRUNCATING if version > 2 else 0)
+    rules = _Rules(
+        allowed_here | _EXECUTING,
+        _BINDING_AND_CONNECTING if version > 3 else 0,
+        _ABSTRACT_SOCKETS_AND_SIGNALS if version > 5 else 0,
+    )
     number = call(_CREATE_RULES, ctypes.byref(rules), ctypes.c_size_t(ctypes.sizeof(rules)), 0)
     if number < 0:
-        return False
-    for place, allowed in ((folder, handled), (Path("/dev/shm"), handled), (Path("/dev/null"), _WRITE_INTO_FILE)):
+        return 0
+    places = {folder: allowed_here, Path("/dev/shm"): allowed_here, Path("/dev/null"): _WRITE_INTO_FILE}
+    for place, allowed in places.items():
         if place.exists():
             opened = os.open(place, os.O_PATH | os.O_CLOEXEC)
             rule = _Beneath(allowed, opened)
             call(_ADD_RULE, number, _BENEATH, ctypes.byref(rule), 0)
             os.close(opened)
     ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    is_held: bool = call(_RESTRICT_SELF, number, 0) == 0
+    is_held = call(_RESTRICT_SELF, number, 0) == 0
     os.close(number)
-    return is_held
+    return version if is_held else 0
 
 
 class _Guard:
     """Looks at every audit event; raising refuses what was about to happen."""
 
+    forks: ClassVar[int] = 0
+
     def __init__(self, folder: Path) -> None:
-        self.allowed = (str(folder), "/dev/null", "/dev/shm", "/proc/self")
+        self.allowed = (str(folder), "/dev/null", "/dev/shm")
+        self.owner, self.parent = os.getpid(), os.getppid()
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -140,23 +181,58 @@ class _Guard:
                 self._check_place(place)
         elif event in _PROGRAMS:
             raise PermissionError("code of a task file may not start programs")
+        elif event in {"os.fork", "os.forkpty"}:
+            self._check_fork()
+        elif event in {"os.kill", "os.killpg"}:
+            self._check_signal(event, arguments[0])
         elif event.startswith("socket."):
-            _check_socket(event, arguments)
+            self._check_socket(event, arguments)
+
+    def _check_fork(self) -> None:
+        _Guard.forks += 1
+        if os.getpid() != self.owner:
+            raise PermissionError("a process that code of a task file has forked may not fork")
+        if _Guard.forks > _MOST_FORKS:
+            raise PermissionError(f"code of a task file may not fork more than {_MOST_FORKS} processes at a time")
+
+    def _check_signal(self, event: str, process: int) -> None:
+        """Own processes may be signaled; those that nobody here started may not."""
+        is_group = event == "os.killpg" or process < 0
+        is_own = abs(process) in {0, os.getpgrp()} if is_group else process not in {1, self.parent}
+        if not is_own:
+            raise PermissionError(f"code of a task file may not send signals to process {process}")
 
     def _writes(self, mode: object, flags: object) -> bool:
         is_written = isinstance(mode, str) and any(letter in mode for letter in "wax+")
         return is_written or bool(isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
     def _check_place(self, place: object) -> None:
-        if not isinstance(place, str | bytes | os.PathLike):
-            return  # a descriptor that is open already
-        path = os.path.realpath(os.fsdecode(place))
-        if not any(path == allowed or path.startswith(allowed + os.sep) for allowed in self.allowed):
+        path = _path_of(place)
+        if path is not None and not self._is_allowed(path):
             raise PermissionError(f"code of a task file may not change {path}: it may write into its own folder only")
 
+    def _is_allowed(self, path: str) -> bool:
+        return any(path == allowed or path.startswith(allowed + os.sep) for allowed in self.allowed)
 
-def _check_socket(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuses whatever leaves the machine; sockets between processes of one machine are let through."""
+    def _check_socket(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Refuses whatever leaves the machine, and other programs' sockets; own processes may talk to each other."""
+        _refuse_network(event, arguments)
+        address = arguments[1] if event in _ADDRESSED and len(arguments) > 1 else None
+        if isinstance(address, str | bytes) and address and os.fsencode(address)[:1] != b"\0":
+            path = os.path.realpath(os.fsdecode(address))
+            if not self._is_allowed(path):
+                raise PermissionError(f"code of a task file may not talk to other programs ({path})")
+
+
+def _path_of(place: object) -> str | None:
+    """Where a file lies; None where that cannot be told of an open one, or it has no name any more."""
+    if isinstance(place, int):
+        path = Path(f"/proc/self/fd/{place}")
+        return os.path.realpath(path) if path.exists() else None
+    return os.path.realpath(os.fsdecode(place)) if isinstance(place, str | bytes | os.PathLike) else None
+
+
+def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
     made = arguments[1] if event == "socket.__new__" and len(arguments) > 1 else None
     family = made if made is not None else getattr(arguments[0] if arguments else None, "family", None)
     local = {getattr(socket, "AF_UNIX", None)} - {None}
