@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.config import ModelSettings, PromptSettings
 from flantune.errors import ConfigError, EvaluationError
-from flantune.judging.answers import Answering, answer_prompts, read_prompts
+from flantune.judging.answers import Answering, answer_prompts, read_answers, read_prompts
 
 if TYPE_CHECKING:
     from flantune.progress import Reporter
@@ -56,8 +56,11 @@ def answer_with_models(
         written = answer_prompts(
             lm, read, model=name, answering=answering, out=out, batch_tokens=options["batch_tokens"], writer=writer,
             progress=lambda done, total: reporter.step(done, total, f"{done} of {total} answers"),
+            note=reporter.note,
         )  # fmt: skip
-        reporter.note(f"{written} answers written, {len(read) - written} were there")
+        ids = {prompt.id for prompt in read}
+        there = sum(answer.model == name and answer.id in ids for answer in read_answers(out))
+        reporter.note(f"{written} answers written, {there - written} were there")
 
 
 _OPTIONS = {"chat_template": "--chat-template", "system": "--system", "chat_thinking": "--thinking"}

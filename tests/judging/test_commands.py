@@ -89,6 +89,40 @@ def test_chat_models_are_asked_in_their_template(models, prompts, tmp_path, monk
     assert "says nothing without --chat" in str(result.exception)
 
 
+CHATS = {
+    "asks in another way than it writes": "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}<hm/>"
+    "{% endif %}{{ m.content + eos_token }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}",
+    "writes no token that ends a reply": "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}",
+    "writes today's date": "{{ strftime_now('%x') }}{% for m in messages %}{{ m.content + eos_token }}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("said", CHATS)
+def test_what_to_know_of_a_chat_template_is_said(models, prompts, tmp_path, said):
+    template = tmp_path / "chat.jinja"
+    template.write_text(CHATS[said], encoding="utf-8")
+    command = ("answer", prompts, models / "llama", "--max-new-tokens", 2, "--chat", "--chat-template", template)
+    shown = " ".join(invoke(*command, "--out", tmp_path / "answers.jsonl").stderr.split())
+    assert said in shown and sum(other in shown for other in CHATS) == 1
+
+
+def test_prompts_that_are_too_long_are_said_and_only_what_is_written_is_counted(models, tmp_path):
+    prompts, template, out = tmp_path / "prompts.jsonl", tmp_path / "chat.jinja", tmp_path / "answers.jsonl"
+    asked = [
+        {"id": name, "prompt": text} for name, text in (("short", "a"), ("long", "river " * 30), ("tall", "b " * 40))
+    ]
+    prompts.write_text("".join(json.dumps(one) + "\n" for one in asked), encoding="utf-8")
+    command = ("answer", prompts, models / "llama", "--out", out, "--max-new-tokens", 2)
+    shown = " ".join(invoke(*command, "--max-input-tokens", 20).stderr.split())
+    assert "2 of 3 prompts are shortened by --max-input-tokens (20); the first is long" in shown
+    assert "3 answers written, 0 were there" in shown
+    out.unlink()
+    template.write_text("{% for m in messages %}{{ 'a long frame, ' * 9 + m.content + eos_token }}{% endfor %}")
+    shown = " ".join(invoke(*command, "--max-input-tokens", 20, "--chat", "--chat-template", template).stderr.split())
+    assert "3 of 3 prompts get no answer" in shown and "0 answers written, 0 were there" in shown
+    assert read_answers(out) == ()
+
+
 def test_other_settings_do_not_mix_in(models, prompts, tmp_path):
     out = tmp_path / "answers.jsonl"
     invoke("answer", prompts, models / "llama", "--out", out, "--max-new-tokens", 4)

@@ -153,10 +153,35 @@ def test_a_template_file_takes_the_place_of_the_tokenizers_own(tmp_path):
         codec(made, PromptSettings(chat=True, chat_template=tmp_path / "none.jinja"))
 
 
-def test_a_template_that_writes_the_date_is_the_same_tomorrow():
-    """Llama's templates write today's date when they can."""
-    made = tokenizer("{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}" + TURNS)
-    assert made.decode(encode(codec(made), prompt())[0].inputs).startswith("26 Jul 2024<|start|>")
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}", "26 Jul 2024"),
+        ("{{ strftime_now('%Y-%m-%d') }}", "2024-07-26"),
+        ("{% set today = strftime_now('%B %d, %Y') %}{{ today }}", "July 26, 2024"),
+        ("  {% if true %}{{ strftime_now('%-d. %b %y') }}{% endif %}", "26. Jul 24"),
+        ("\n{{ strftime_now('%A, %H:%M') }}", "\nFriday, 00:00"),
+        ("{% macro m() %}{{ strftime_now('%d') }}{% endmacro %}{{ m() }}", "26"),
+        ("{%- if strftime_now is defined %}{{ strftime_now('%d/%m/%y') }}{%- else %}never{%- endif %}", "26/07/24"),
+    ],
+)
+def test_a_template_that_writes_the_date_is_the_same_tomorrow(written, read):
+    """Whether a template takes a date, or asks for today's itself."""
+    made = tokenizer(written + TURNS)
+    one = codec(made)
+    assert made.decode(encode(one, prompt())[0].inputs).startswith(f"{read}<|start|>")
+    assert [note for note in one.chat.notes if "writes today's date" in note and "26 July 2024" in note]
+    assert codec(tokenizer(TURNS)).chat.notes == ()
+
+
+def test_a_template_that_asks_for_today_is_rendered_as_it_is_otherwise():
+    text = "  {% if messages %}\n{{ strftime_now('')  }}\n  {%- endif %}\n\n  " + TURNS
+    made = tokenizer(text)
+    own = made.apply_chat_template([{"role": "user", "content": "a"}], tokenize=False, add_generation_prompt=True)
+    assert made.decode(encode(codec(made), prompt(inputs="a"))[0].inputs) == own
+    with pytest.raises(TemplateError) as caught:
+        chat_tokens(tokenizer("{{ strftime_now('%d') }}\n\n{{ nobody.knows.this }}"), CHAT)
+    assert "line 3" in caught.value.render()
 
 
 def test_options_and_open_questions_are_asked_likewise():

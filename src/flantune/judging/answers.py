@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from flantune.config import PromptSettings
     from flantune.models.decoding import Writer
     from flantune.models.load import LanguageModel
+    from flantune.packing.encode import Codec
+    from flantune.types import Prompt
 
 _TEXT_KEYS = ("prompt", "inputs", "instruction", "question", "text")
 _KEEP_EVERY_SECONDS = 2.0
@@ -212,6 +214,7 @@ def answer_prompts(
     batch_tokens: int = 8_192,
     progress: Callable[[int, int], None] | None = None,
     writer: Writer | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> int:
     """Writes a model's answers to the end of a file; those that stand there already are not written again.
 
@@ -224,6 +227,7 @@ def answer_prompts(
         batch_tokens: Array positions of a batch.
         progress: Called with (answers done, answers in all).
         writer: What does the writing; None: flantune's own loop.
+        note: Is told what to know of the chat template, and which prompts are too long.
 
     Returns:
         How many answers were written now.
@@ -252,8 +256,11 @@ def answer_prompts(
         Prompt(task="open-ended", split="test", row=at, template="", inputs=prompt.text, targets="")
         for at, prompt in enumerate(left)
     ]
+    if note is not None:
+        for known in _notes(codec, asked, left):
+            note(known)
     with LineWriter(out) as lines:
-        write_answers(
+        written = write_answers(
             lm, asked, codec=codec, max_new_tokens=answering.max_new_tokens, stop=answering.stop,
             temperature=answering.temperature, seed=answering.seed, batch_tokens=batch_tokens, progress=progress,
             each=lambda at, _, written: lines.add(
@@ -266,7 +273,21 @@ def answer_prompts(
             ),
             writer=writer or write,
         )  # fmt: skip
-    return len(left)
+    return sum(map(len, written))
+
+
+def _notes(codec: Codec, asked: Sequence[Prompt], prompts: Sequence[OpenPrompt]) -> Iterator[str]:
+    """What somebody should know before the answers are read."""
+    yield from codec.chat.notes if codec.chat else ()
+    each = codec.encode_prompts(asked, continuations="none").each
+    limit = f"--max-input-tokens ({codec.max_input_tokens:,})"
+    for said, is_so in (
+        ("are shortened", [bool(one.inputs_shortened) for one in each]),
+        ("get no answer, since nothing of their words would be left,", [bool(one.prompts_dropped) for one in each]),
+    ):
+        names = [prompt.id for prompt, so in zip(prompts, is_so, strict=True) if so]
+        if names:
+            yield f"{len(names):,} of {len(prompts):,} prompts {said} by {limit}; the first is {names[0]}: raise it"
 
 
 def settings_digest(answering: Answering, fingerprint: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ModelError, TemplateError
 from flantune.packing.tokenize import text_tokenizer
 from flantune.prompts.chat import ChatTemplate
+from flantune.prompts.dates import DAY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,7 @@ class ChatTokens:
         before: Ids that stand before the user's words, whatever they are.
         after: Ids that stand between the user's words and the reply, whatever they are.
         has_turns: Exemplars are turns of their own; else they stand in the one message before the query.
+        is_dated: The template writes today's date, for which it is always given the same.
     """
 
     template: str
@@ -60,6 +63,7 @@ class ChatTokens:
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
     has_turns: bool = False
+    is_dated: bool = False
 
     def of(self, tokenizer: PreTrainedTokenizerBase) -> ChatTemplate:
         """The template with the tokenizer that renders it."""
@@ -74,7 +78,7 @@ class ChatTokens:
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides on ids, for fingerprints: not where the template lies."""
-        return {name: value for name, value in asdict(self).items() if name != "name"}
+        return {name: value for name, value in asdict(self).items() if name not in ("name", "is_dated")}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -90,6 +94,11 @@ class ChatTokens:
             notes.append(
                 f"the chat template of {self.name} writes no token that ends a reply: replies end with the "
                 "tokenizer's end of sequence"
+            )
+        if self.is_dated:
+            notes.append(
+                f"the chat template of {self.name} writes today's date: flantune always gives it {DAY:%d %B %Y}, so "
+                "that a prompt is the same tomorrow"
             )
         return tuple(notes)
 
@@ -132,6 +141,7 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) ->
         before=before,
         after=after,
         has_turns=settings.chat_exemplars == "turns",
+        is_dated=replace(template, day=DAY + timedelta(days=400)).render([QUERY]) != template.render([QUERY]),
     )
 
 

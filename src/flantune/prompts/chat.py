@@ -5,12 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flantune.errors import TemplateError
-
-DATE = "26 Jul 2024"
-"""Some templates write today's date, unless one is given: a prompt must be the same tomorrow."""
+from flantune.prompts.dates import DAY, asks_for_today, date_values, with_fixed_clock
 
 _ROLES = ("user", "assistant")
 _MEND = "mend the template, or name another file with prompts.chat_template (--chat-template)"
@@ -26,6 +25,7 @@ class ChatTemplate:
         apply: ``apply_chat_template`` of a tokenizer, which renders in a sandbox.
         system: The system message; none when empty.
         variables: What the template is given besides the messages, such as ``enable_thinking``.
+        day: What it is told when it asks for the date.
     """
 
     text: str
@@ -33,6 +33,7 @@ class ChatTemplate:
     apply: Callable[..., Any]
     system: str = ""
     variables: Mapping[str, Any] = field(default_factory=dict)
+    day: datetime = DAY
 
     def render(self, turns: Sequence[str], *, asks: bool = False) -> str:
         """The whole conversation as the template writes it.
@@ -47,21 +48,17 @@ class ChatTemplate:
         said = [{"role": _ROLES[at % 2], "content": content} for at, content in enumerate(turns)]
         messages = [*([{"role": "system", "content": self.system}] if self.system else []), *said]
         try:
-            return str(
-                self.apply(
-                    messages,
-                    chat_template=self.text,
-                    tokenize=False,
-                    add_generation_prompt=asks,
-                    **{"date_string": DATE, **self.variables},
-                )
-            )
+            return self._rendered(messages, add_generation_prompt=asks)
         except Exception as error:
             # Whatever a template does wrong is a mistake in it, or in how it is used.
             raise self._mistake(error, messages) from None
 
+    def _rendered(self, messages: Sequence[Mapping[str, str]], **options: bool) -> str:
+        given = {**date_values(self.day), **self.variables, **options}
+        return str(self.apply(list(messages), chat_template=with_fixed_clock(self.text), tokenize=False, **given))
+
     def _mistake(self, error: Exception, messages: Sequence[Mapping[str, str]]) -> TemplateError:
-        line = _line_of(error)
+        line = _line_of(error, before=int(asks_for_today(self.text)))
         where = f"chat template of {self.name}" + (f", line {line}" if line else "")
         return TemplateError(f"it cannot be rendered: {_reason(error)}", where=where, hint=self._hint(messages))
 
@@ -79,7 +76,7 @@ class ChatTemplate:
     def _takes(self, messages: Sequence[Mapping[str, str]]) -> bool:
         """Whether the template renders these messages."""
         try:
-            self.apply(list(messages), chat_template=self.text, tokenize=False, date_string=DATE, **self.variables)
+            self._rendered(messages)
         except Exception:
             return False
         return True
@@ -91,10 +88,10 @@ def _reason(error: Exception) -> str:
     return said if type(error).__name__ == "TemplateError" else f"{type(error).__name__}: {said}"
 
 
-def _line_of(error: Exception) -> int | None:
-    """The line of the template that failed."""
+def _line_of(error: Exception, *, before: int) -> int | None:
+    """The line of the template that failed, where so many lines that are not its own stand before it."""
     line = getattr(error, "lineno", None)
-    if isinstance(line, int):
-        return line
-    inside = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == "<template>"]
-    return inside[-1] if inside else None
+    if not isinstance(line, int):
+        inside = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == "<template>"]
+        line = inside[-1] if inside else None
+    return max(line - before, 1) if line is not None else None
