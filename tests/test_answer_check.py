@@ -13,7 +13,7 @@ from flantune.evaluation.metrics import find_metric
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.prompts.styles import Style
-from flantune.types import Example, Prompt, Sample
+from flantune.types import Example, Prompt, Sample, Template
 from tests.evaluation.made import make_task
 from tests.packing.made_tokenizers import MAKES, finished
 
@@ -84,6 +84,41 @@ def test_an_unknown_token_in_every_right_answer_is_said():
     reason, rows, text, becomes = found(prepared, codec("Unigram, blank always"))[0]
     assert (reason, rows, text) == ("unknown token", 2, "{\u4e0a}") and "<unk>" in becomes
     assert found(prepared, codec("BPE, blank first")) == []
+
+
+def test_what_other_templates_teach_is_looked_at_too():
+    """A target may hold more than the answer; an inverted template teaches another text than the answer."""
+    rows = tuple(
+        Example(row=at, fields={"text": f"b {odd}"}, options=("yes", "no"), answer=0, references=("yes",))
+        for at, odd in enumerate("a\u4e0b")
+    )
+    words = (
+        Template(name="words", inputs="{text}?"),
+        Template(name="arrow", inputs="{text}?", targets="\u4e0a {answer}"),
+    )
+    inverted = Template(name="invert", inputs="Say it: {answer}", targets="{text}", is_inverted=True)
+    one = codec("Unigram, blank always")
+
+    def said(*templates: Template, split: str = "train", inverted: bool = True) -> list[tuple[str, int, str]]:
+        prepared = make_task({split: rows}, templates=templates)
+        faults = answer_faults(prepared, one, style=Style(), teaches_inverted=inverted)
+        return [(fault.reason, fault.rows, fault.text) for fault in faults]
+
+    assert said(words[0]) == said(words[0], inverted, inverted=False) == said(words[0], inverted, split="test") == []
+    assert said(*words) == said(*words, split="test") == [("unknown token", 2, "\u4e0a yes")]
+    assert said(words[0], inverted) == [("unknown token", 1, "b \u4e0b")]
+    assert found(make_task({"train": rows}, templates=words), codec("byte-level")) == []
+
+
+def test_what_is_only_taught_is_not_held_against_a_metric():
+    rows = (Example(row=0, fields={"text": "a  b"}, references=("yes",)),)
+    templates = (
+        Template(name="arrow", inputs="{text}?", targets="so:  {answer}"),
+        Template(name="invert", inputs="Say it: {answer}", targets="{text}", is_inverted=True),
+    )
+    prepared = make_task({"train": rows}, kind="generation", metrics=("verbatim_match",), templates=templates)
+    one = codec("Unigram, normalizing")
+    assert list(answer_faults(prepared, one, style=Style(), teaches_inverted=True)) == []
 
 
 @pytest.mark.parametrize(

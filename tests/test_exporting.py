@@ -105,6 +105,16 @@ def test_chat_rows_have_two_turns(world: Path) -> None:
         assert row["metadata"]["row"] == plain["row"] and "inputs" not in row["metadata"]
 
 
+def test_chat_rows_begin_with_the_system_message_of_the_run(world: Path) -> None:
+    told = ("prompts.chat=true", "prompts.system=Be brief.", "prompts.train_shots=[2]", "prompts.chat_exemplars=turns")
+    flat = rows_of(write(world, "flat", *told))
+    for row, plain in zip(rows_of(write(world, "chat", *told, form="chat")), flat, strict=True):
+        first, *others = row["messages"]
+        assert first == {"role": "system", "content": "Be brief."}
+        # Exemplars as turns would be learned from, too.
+        assert [turn["content"] for turn in others] == [plain["inputs"], plain["targets"]]
+
+
 def test_a_run_file_without_folds_exports_all_tasks(world: Path) -> None:
     rows = rows_of(write(world, "all", "holdout.folds=[]", count=200))
     assert {row["task"] for row in rows} == {"mood", "tone", "animal", "echo"}

@@ -13,7 +13,7 @@ from flantune.prompts.render import render
 from flantune.prompts.styles import Style, usable_templates
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
-from flantune.types import Prompt, Sample, SplitRole, Task
+from flantune.types import Prompt, Sample, SplitRole, Task, Template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,12 @@ class AnswerFault:
 
 
 def check_answers(
-    prepared: Sequence[PreparedTask], codec: Codec, *, style: Style, note: Callable[[str], None]
+    prepared: Sequence[PreparedTask],
+    codec: Codec,
+    *,
+    style: Style,
+    note: Callable[[str], None],
+    teaches_inverted: bool = False,
 ) -> tuple[AnswerFault, ...]:
     """Notes which answers of some tasks cannot be written, and refuses tasks whose options cannot be told apart.
 
@@ -88,11 +93,16 @@ def check_answers(
         codec: Turns prompts into tokens.
         style: How prompts are made.
         note: Is told a sentence a fault.
+        teaches_inverted: What inverted templates teach is looked at, too.
 
     Raises:
         ModelError: The options of a task have the same tokens.
     """
-    faults = tuple(fault for entry in prepared for fault in answer_faults(entry, codec, style=style))
+    faults = tuple(
+        fault
+        for entry in prepared
+        for fault in answer_faults(entry, codec, style=style, teaches_inverted=teaches_inverted)
+    )
     for fault in faults:
         if not fault.is_refused:
             note(str(fault))
@@ -125,27 +135,33 @@ def run_faults(file: RunFile, *, cache: Path) -> Iterator[AnswerFault]:
             prepared = prepare_task(task, cache=cache, max_bad_share=1.0)
         except FlantuneError:
             continue  # said by who reads the rows
-        yield from answer_faults(prepared, codec, style=Style.from_settings(config.prompts))
+        style, inverted = Style.from_settings(config.prompts), config.prompts.include_inverted
+        yield from answer_faults(prepared, codec, style=style, teaches_inverted=inverted)
 
 
-def answer_faults(prepared: PreparedTask, codec: Codec, *, style: Style) -> Iterator[AnswerFault]:
+def answer_faults(
+    prepared: PreparedTask, codec: Codec, *, style: Style, teaches_inverted: bool = False
+) -> Iterator[AnswerFault]:
     """What of a task's answers the tokenizer cannot write, one entry a split and reason."""
     for split, store in prepared.stores.items():
-        prompts = list(_prompts(prepared, split, style=style))
+        templates = usable_templates(prepared.task, style=style, include_inverted=teaches_inverted and split == "train")
+        # Those that make the same target of an answer say the same of it.
+        distinct = {template.targets: template for template in reversed(templates)}
+        prompts = [prompt for one in reversed(distinct.values()) for prompt in _prompts(prepared, split, one, style)]
         found = [*_alike(prompts, codec), *_unwritten(prepared.task, prompts, codec)]
         for reason in dict.fromkeys(one.reason for one in found):
             own = [one for one in found if one.reason == reason]
             yield replace(own[0], rows=len({one.row for one in own}), looked_at=min(len(store), MOST_LOOKED_AT))
 
 
-def _prompts(prepared: PreparedTask, split: SplitRole, *, style: Style) -> Iterator[Prompt]:
-    """Some rows in the first template that can be asked; what cannot be rendered is said elsewhere."""
-    store, templates = prepared.stores[split], usable_templates(prepared.task, style=style)
+def _prompts(prepared: PreparedTask, split: SplitRole, template: Template, style: Style) -> Iterator[Prompt]:
+    """Some rows in a template; what cannot be rendered is said elsewhere."""
+    store = prepared.stores[split]
     count = min(len(store), MOST_LOOKED_AT)
-    for number in range(count if templates else 0):
+    for number in range(count):
         example = store[number * len(store) // count]
         try:
-            prompt = render(prepared.task, example, templates[0], split=split, style=style)
+            prompt = render(prepared.task, example, template, split=split, style=style)
         except FlantuneError:
             continue
         yield replace(prompt, inputs="", preamble="")
@@ -166,24 +182,26 @@ def _alike(prompts: Sequence[Prompt], codec: Codec) -> Iterator[AnswerFault]:
 
 
 def _unwritten(task: Task, prompts: Sequence[Prompt], codec: Codec) -> Iterator[AnswerFault]:
-    texts = list(dict.fromkeys(text for prompt in prompts for text in _answers(prompt)))
+    texts = list(dict.fromkeys(text for prompt in prompts for text in (*_answers(prompt), *prompt.references[:1])))
     unknown = unknown_token(codec.tokenizer)
+    inverted = {template.name for template in task.templates if template.is_inverted}
     ids = dict(zip(texts, codec.text_ids(texts), strict=True))
     for prompt in prompts:
         lost = [text for text in _answers(prompt) if unknown is not None and unknown in ids[text]]
         # One answer that can be written is enough to be right.
         if lost and len(lost) == len(_answers(prompt)):
             yield _fault(prompt, "unknown token", lost[0], codec.decode_all(ids[lost[0]]))
-        elif task.kind == "generation" and not lost:
-            text = _answers(prompt)[0]
+        elif task.kind == "generation" and not lost and prompt.template not in inverted:
+            text = prompt.references[0] if prompt.references else prompt.targets
             becomes = codec.decode(ids[text])
             if metric := _discontent(task, prompt, becomes):
                 yield replace(_fault(prompt, "changed text", text, becomes), metric=metric)
 
 
 def _answers(prompt: Prompt) -> tuple[str, ...]:
-    """What may be taught or given: the gold option, or any reference."""
-    return (prompt.targets,) if prompt.options else (prompt.references or (prompt.targets,))
+    """What may be taught or given: the gold option, or any reference; or the target, where it holds more than that."""
+    is_answer = prompt.targets in prompt.references and not prompt.options
+    return prompt.references if is_answer else (prompt.targets,)
 
 
 def _discontent(task: Task, prompt: Prompt, becomes: str) -> str:

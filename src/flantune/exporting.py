@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -83,9 +84,13 @@ def export(
     licences: Counter[str] = Counter()
     total = mixture.cycle if count is None else count
     rows = _counted(export_rows(mixture, start=start, count=total), licences, total=total, progress=progress)
-    write = {"jsonl": write_jsonl, "parquet": write_parquet, "chat": write_chat}[form]
+    writers: dict[Format, Callable[[Iterable[Row], IO[bytes]], None]] = {
+        "jsonl": write_jsonl,
+        "parquet": write_parquet,
+        "chat": partial(write_chat, system=config.prompts.system),
+    }
     with whole_file(path) as handle:
-        write(rows, handle)
+        writers[form](rows, handle)
     return Exported(path=path, rows=licences.total(), skipped=skipped, licences=dict(sorted(licences.items())))
 
 
@@ -131,21 +136,23 @@ def write_jsonl(rows: Iterable[Row], handle: IO[bytes]) -> None:
         handle.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
-def write_chat(rows: Iterable[Row], handle: IO[bytes]) -> None:
+def write_chat(rows: Iterable[Row], handle: IO[bytes], *, system: str = "") -> None:
     """One conversation a line: the user's turn is the whole input, exemplars included; the assistant's is the target.
 
-    So a trainer that learns from assistant turns learns from the target alone, as in the paper.
+    So a trainer that learns from assistant turns learns from the target alone, as in the paper. The run's system
+    message comes first where it has one.
     """
-    write_jsonl(map(as_chat, rows), handle)
+    write_jsonl((as_chat(row, system=system) for row in rows), handle)
 
 
-def as_chat(row: Row) -> Row:
+def as_chat(row: Row, *, system: str = "") -> Row:
     """A row as a conversation.
 
     >>> as_chat({"inputs": "1+1?", "targets": "2", "task": "sums"})["messages"][1]
     {'role': 'assistant', 'content': '2'}
     """
     messages = [
+        *([{"role": "system", "content": system}] if system else []),
         {"role": "user", "content": row["inputs"]},
         {"role": "assistant", "content": row["targets"]},
     ]

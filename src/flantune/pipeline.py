@@ -193,7 +193,8 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
     for known in codec.chat.notes if codec.chat else ():
         job.reporter.note(known)
     for style in dict.fromkeys(map(Style.from_settings, (job.config.prompts, _asked(job.config)))):
-        check_answers(prepared, codec, style=style, note=job.reporter.note)
+        inverted = job.config.prompts.include_inverted
+        check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
 
 
 def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[HoldoutSplit]) -> list[PreparedTask]:

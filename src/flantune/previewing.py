@@ -81,7 +81,8 @@ def preview(
     for known in codec.chat.notes if codec.chat else ():
         say(known)
     shown = [one for one in prepared if only_task in (None, one.task.name)]
-    check_answers(shown, codec, style=Style.from_settings(config.prompts), note=say)
+    style, inverted = Style.from_settings(config.prompts), config.prompts.include_inverted
+    check_answers(shown, codec, style=style, note=say, teaches_inverted=inverted)
     mixture = make_mixture(config, prepared, split)
     indices = (i for i in islice(count_from(start), _MAX_LOOKED_AT) if only_task is None or _is(mixture, i, only_task))
     for index in islice(indices, count):

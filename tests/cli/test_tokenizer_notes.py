@@ -21,7 +21,7 @@ name = "NAME"
 clusters = ["CLUSTER"]
 kind = "classification"
 [source]
-files = { train = "rows.jsonl", test = "rows.jsonl" }
+files = { train = "NAME.jsonl", test = "NAME.jsonl" }
 [splits]
 train = "train"
 test = "test"
@@ -49,9 +49,9 @@ row_tokens = 256
 def run_file(folder: Path, tokenizer, *options: str, more: str = "") -> Path:
     tokenizer.save_pretrained(folder / "model")
     transformers.LlamaConfig(vocab_size=len(tokenizer)).save_pretrained(folder / "model")
-    rows = [{"text": f"boat {at}", "label": at % 2} for at in range(6)]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    for name in ("seen", "held"):
+    for name, thing in (("seen", "boat"), ("held", "bird")):
+        rows = [{"text": f"{thing} {at}", "label": at % 2} for at in range(6)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         listed = json.dumps(options, ensure_ascii=False)
         task = TASK.replace("NAME", name).replace("CLUSTER", name).replace("OPTIONS", listed)
         (folder / f"{name}.toml").write_text(task)

@@ -87,6 +87,22 @@ def test_a_tuned_model_takes_the_template_with_it_that_it_was_tuned_with(model, 
     assert saved.tokenizer.apply_chat_template(said, tokenize=False) == "[user] yes</s>"
 
 
+@pytest.mark.parametrize("names", [("rag", "tool_use"), ("default", "tool_use")])
+def test_a_tokenizer_with_several_templates_keeps_the_one_it_was_tuned_with(model, tokenizer, names, tmp_path):
+    used = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}"
+    (tmp_path / "own.jinja").write_text(used)
+    changed = type(tokenizer)(tokenizer_object=tokenizer.backend_tokenizer, eos_token="</s>", pad_token="<pad>")
+    changed.chat_template = dict.fromkeys(names, "{{ messages[0].content }}")
+    keep_template(
+        replace(model, tokenizer=changed),
+        chat_tokens(changed, PromptSettings(chat=True, chat_template=tmp_path / "own.jinja")),
+    )
+    assert changed.chat_template == used
+    changed.chat_template = {"default": used, "tool_use": "x"}
+    keep_template(replace(model, tokenizer=changed), chat_tokens(changed, PromptSettings(chat=True)))
+    assert changed.chat_template == {"default": used, "tool_use": "x"}
+
+
 @pytest.mark.parametrize("method", ["mixed", "even", "uncached"])
 def test_however_it_is_written_all_ends_count(model, method):
     end = halfway(model)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.packing.made_tokenizers import ALL_MAKES, finished
 from transformers import GenerationConfig
 
 from flantune.errors import ModelError
@@ -18,6 +19,7 @@ from flantune.models.endings import end_tokens
 from flantune.models.generate import generate, write
 from flantune.models.generation_check import writing_method
 from flantune.models.sampling import choose_tokens, draw_key
+from flantune.packing.tokenize import decode
 
 STEPS = 12
 
@@ -329,6 +331,23 @@ class TestTextWatch:
         for _ in range(200):
             watch.push(half)
         assert max(seen) <= 40
+
+    @pytest.mark.parametrize("make", ["Unigram, blank first", "BPE, blank first", "WordPiece", "byte-level"])
+    def test_a_space_behind_a_special_token_is_not_lost(self, make):
+        made = finished(ALL_MAKES[make](["<s>", "</s>"]), bos="<s>")
+        (one, other), seen = ([made.encode(word, add_special_tokens=False) for word in ("boat", "lake")], [])
+
+        def decode_some(tokens):
+            seen.append(len(tokens))
+            return decode(made, tokens)
+
+        for special in (1, 3, 200):
+            tokens = [*one, *[made.bos_token_id] * special, *other, *made.encode(" ###", add_special_tokens=False)]
+            watch = TextWatch(decode_some, stop=("\n",))
+            for token in tokens:
+                watch.push(token)
+            assert watch.text == decode(made, tokens) or special > 100
+        assert max(seen) < 100
 
 
 def test_between_two_answers_the_model_is_as_it_was(lm):

@@ -226,6 +226,45 @@ def test_a_template_without_end_of_turn_ends_replies_with_the_end_of_sequence_an
     assert turn_ends(tokenizer(None)) == turn_ends(tokenizer("{{ raise_exception('no') }}")) == ()
 
 
+BETWEEN = (
+    "{% for m in messages %}{{ '## ' + m.role + '\n' + m.content }}{% if not loop.last %}END\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}END\n## assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize("system", ["", "Be brief."])
+@pytest.mark.parametrize("end", ["</s>", "<|stop|>"])
+def test_an_end_of_turn_that_is_written_between_turns_alone_is_the_end_of_every_reply(end, system):
+    made = tokenizer(BETWEEN.replace("END", end))
+    one = codec(made, PromptSettings(chat=True, system=system))
+    found = encode(one, prompt())[0]
+    assert made.decode(found.targets[0]) == f"yes{end}" and one.chat.notes == ()
+    turns = [{"role": "system", "content": system}] if system else []
+    turns += [
+        {"role": role, "content": text}
+        for role, text in (("user", prompt().inputs), ("assistant", "yes"), ("user", "a"))
+    ]
+    longer = made.apply_chat_template(turns, tokenize=True, return_dict=False)
+    mine = [*found.inputs.tolist(), *found.targets[0].tolist()]
+    assert mine == longer[: len(mine)]
+
+
+@pytest.mark.parametrize("opening", ["<|start|>", "</s>[Q] "])
+def test_what_begins_a_turn_does_not_end_the_one_before(opening):
+    made = tokenizer("{% for m in messages %}{{ 'A: ' if m.role == 'assistant' else '" + opening + "' }}"
+                     "{{ m.content + ' ' }}{% endfor %}{% if add_generation_prompt %}A: {% endif %}")  # fmt: skip
+    one = codec(made)
+    assert made.decode(encode(one, prompt())[0].targets[0]) == "yes</s>"
+    assert "writes no token that ends a reply" in one.chat.notes[0]
+
+
+def test_an_end_of_turn_that_is_no_token_of_the_tokenizer_is_named():
+    made = tokenizer(TURNS.replace("<|stop|>", "<|over|>"))
+    one = codec(made)
+    assert made.decode(encode(one, prompt())[0].targets[0]) == "yes</s>"
+    assert "'<|over|>' is not one of the tokenizer's" in one.chat.notes[0]
+
+
 @pytest.mark.parametrize("template", ["nothing", "{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}"])
 def test_a_template_that_does_not_show_the_turn_is_refused(template):
     with pytest.raises(TemplateError, match="does not show a turn as it is"):

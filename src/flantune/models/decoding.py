@@ -23,6 +23,10 @@ _LONGEST_CHARACTER = 16
 """Tokens after which a broken character is taken as it is; four bytes make a whole one."""
 
 
+_MOST_SILENT = 64
+"""Tokens without text after which the word before them is forgotten: a model may write padding without end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
     """How tokens are chosen, and when writing ends.
@@ -121,7 +125,10 @@ class TextWatch:
         if now.endswith(UNFINISHED) and len(self._tokens) - self._read < _LONGEST_CHARACTER:
             return False
         fresh = now[len(self._decode(self._tokens[self._start : self._read])) :]
-        self._start, self._read = self._read, len(self._tokens)
+        # A special token shows nothing: the word before it stays the neighbor.
+        if fresh or self._read - self._start >= _MOST_SILENT:
+            self._start = self._read
+        self._read = len(self._tokens)
         self.text += fresh
         if not fresh:
             return False

@@ -31,5 +31,8 @@ def end_tokens(lm: LanguageModel, decoding: Decoding | None = None) -> tuple[int
 
 def keep_template(lm: LanguageModel, chat: ChatTokens) -> None:
     """Gives the tokenizer the chat template that the model was tuned with, so that other programs ask in it too."""
-    if not lm.tokenizer.chat_template or lm.tokenizer.get_chat_template() != chat.template:
+    own = lm.tokenizer.chat_template
+    # Some have several by name; without one that says which, none is asked in.
+    used = own.get("default") if isinstance(own, dict) else own
+    if used != chat.template:
         lm.tokenizer.chat_template = chat.template

@@ -40,8 +40,9 @@ class ChatTokens:
             block, say. It is neither asked nor taught.
         is_asked_otherwise: The generation prompt is not what stands before a reply in the rendered conversation.
         said: What stands before the reply in the rendered conversation.
-        behind: What the template writes behind a reply.
-        ending: The part of ``behind`` up to and with the end of the turn; empty where the template writes none.
+        behind: What the template writes behind a reply that nothing follows.
+        ending: What the template writes behind a reply up to and with the end of the turn, also where it does so only
+            when another turn follows; empty where it writes none.
         end: Id that ends a reply: the template's own end of a turn, or the tokenizer's end of sequence.
         before: Ids that stand before the user's words, whatever they are.
         after: Ids that stand between the user's words and the reply, whatever they are.
@@ -91,8 +92,9 @@ class ChatTokens:
                 "other programs will ask; set prompts.chat_thinking to choose the other form where the template has one"
             )
         if not self.ending:
+            words = f" ({self.behind.strip()!r} is not one of the tokenizer's)" if self.behind.strip() else ""
             notes.append(
-                f"the chat template of {self.name} writes no token that ends a reply: replies end with the "
+                f"the chat template of {self.name} writes no token that ends a reply{words}: replies end with the "
                 "tokenizer's end of sequence"
             )
         if self.is_dated:
@@ -124,7 +126,7 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) ->
         text=text, name=name, apply=tokenizer.apply_chat_template, system=settings.system, variables=variables
     )
     frame = _frame(template)
-    end, ending = _end(tokenizer, frame.behind, name=name)
+    end, ending = _end(tokenizer, template, frame.behind)
     before, after = _fixed_ids(tokenizer, template, frame.opening, end=end)
     return ChatTokens(
         template=text,
@@ -196,20 +198,40 @@ def _unclear(template: ChatTemplate) -> TemplateError:
     )
 
 
-def _end(tokenizer: PreTrainedTokenizerBase, behind: str, *, name: str) -> tuple[int, str]:
+def _end(tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, behind: str) -> tuple[int, str]:
     """The token that ends a reply, and the template's text up to and with it."""
+    found = _first_control(tokenizer, behind) or _first_control(tokenizer, _between_turns(template))
+    if found is not None:
+        return found
+    if tokenizer.eos_token_id is None:
+        hint = 'set "eos_token" in its tokenizer_config.json'
+        raise ModelError("neither chat template nor tokenizer ends a reply", where=template.name, hint=hint)
+    return int(tokenizer.eos_token_id), ""
+
+
+def _first_control(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, str] | None:
+    """The first control token of a template's text, and the text up to and with it."""
     special = text_tokenizer(tokenizer).words
     added = {token.content: at for at, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
     # A special token, named or not; else another token that was added for a template's sake.
     for words in (special, added):
-        places = sorted((behind.find(word), -len(word), word) for word in words if word in behind)
+        places = sorted((text.find(word), -len(word), word) for word in words if word in text)
         if places:
             at, _, word = places[0]
-            return words[word], behind[: at + len(word)]
-    if tokenizer.eos_token_id is None:
-        hint = 'set "eos_token" in its tokenizer_config.json'
-        raise ModelError("neither chat template nor tokenizer ends a reply", where=name, hint=hint)
-    return int(tokenizer.eos_token_id), ""
+            return words[word], text[: at + len(word)]
+    return None
+
+
+def _between_turns(template: ChatTemplate) -> str:
+    """What ends a reply that another turn follows: what stands between the two, without what begins a turn."""
+    try:
+        # A system message would end likewise before the first turn, and what ends it look like what begins one.
+        said = replace(template, system="").render([QUERY, REPLY, _OTHER_QUERY])
+    except TemplateError:
+        return ""
+    between, found, _ = said.partition(REPLY)[2].partition(_OTHER_QUERY)
+    first = said.partition(QUERY)[0]
+    return between[: len(between) - common_start(between[::-1], first[::-1])] if found else ""
 
 
 def _fixed_ids(
@@ -222,8 +244,8 @@ def _fixed_ids(
     return tuple(one[:start]), tuple(one[len(one) - common_start(one[:start:-1], other[:start:-1]) :])
 
 
-def common_start(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many ids two lists begin with in common.
+def common_start(left: Sequence[object], right: Sequence[object]) -> int:
+    """How many ids two lists begin with in common, or letters two texts.
 
     >>> common_start([1, 2, 3], [1, 2, 4, 5])
     2
