@@ -224,3 +224,28 @@ def written(text: str, reference: str) -> Sample:
 def test_what_stands_around_an_answer_is_taken_away(text, reference):
     found = extract(f"So the answer is {text}", BBH_COT).answer
     assert same_answer(found, reference)
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "number"),
+    [
+        ("The answer is 10 000 dollars.", ".", "10000"),
+        ("He buys 3 100 g bags, 300 g in all. The answer is 300 g.", ".", "300"),
+        ("1 250 000 - 50 000 = 1 200 000", ".", "1200000"),
+        ("It loses -US$20.", ".", "-20"),
+        ("The final answer is \\$1,250.", ".", "1250"),
+        ("התשובה \u200e-7", ".", "-7"),
+        ("উত্তর ১২,৩৪৫", ".", "12345"),
+        ("คำตอบคือ ๑๒.๕", ".", "12.5"),
+        ("La réponse est 12\u202f500,5 €.", ",", "12500.5"),
+        ("Ответ: −3 000.", ",", "-3000"),
+        ("Es kostet 5'000.-", ",", "5000"),
+    ],
+)
+def test_numbers_as_the_graders_of_grade_school_mathematics_read_them(text, decimal, number):
+    rules = number_rules(decimal=decimal)
+    graded = TextGrader(rules=rules).grade(written(text, number), ScoringProtocol(name="flan2022"))
+    assert (graded.answer, graded.metrics["accuracy"]) == (number, 1.0)
+    opposite = number.removeprefix("-") if number.startswith("-") else f"-{number}"
+    wrong = TextGrader(rules=rules).grade(written(text, opposite), ScoringProtocol(name="flan2022"))
+    assert wrong.metrics["accuracy"] == 0.0

@@ -263,3 +263,29 @@ def test_results_carry_what_could_not_be_read(tmp_path):
     (task,) = results["tasks"]
     assert task["models"]["base"]["mean"]["value"] == 0.0 and "rougeL does not read" in task["notes"][0]
     assert metric_notes(parse_results(results)) == [("t", task["notes"][0])]
+
+
+@pytest.mark.parametrize("name", ["exact_match", "token_f1", "trivia_exact_match", "instruction_exact_match"])
+@pytest.mark.parametrize(
+    ("texts", "bare", "instead"),
+    [
+        (("-5", "5", "-12", "8"), '"-5" is the same as "5": in 2 of 4 rows', "number_match"),
+        (("7", "−3", "-3"), '"-3" is the same as "3": in 1 of 3 rows', "number_match"),
+        (("A+", "A-", "B", "C"), '"A+" is the same as "a": in 2 of 4 rows', "verbatim_match"),
+        (("Java", "C#", "C++", "C"), '"C#" is the same as "c": in 2 of 4 rows', "verbatim_match"),
+        (("x", "-x", "-y"), '"-x" is the same as "x": in 2 of 3 rows', "verbatim_match"),
+    ],
+)
+def test_marks_that_say_something_and_are_taken_away_are_told(name, texts, bare, instead):
+    said = [one for one in said_of(texts, name) if one[1] == "metric-blurs"]
+    assert [(one[0], bare in one[2], f'"{instead}"' in one[2]) for one in said] == [("warning", True, True)]
+
+
+@pytest.mark.parametrize("name", ["number_match", "verbatim_match", "edit_similarity", "word_edit_similarity", "bleu"])
+def test_metrics_that_see_marks_are_not_warned_of(name):
+    assert "metric-blurs" not in [rule for _, rule, _ in said_of(("-5", "5", "-7", "3.5"), name)]
+
+
+@pytest.mark.parametrize("texts", [("$5", "1,000", "7", "No.", "(B)", "U.S.", "a"), ("Paris",) * 50 + ("-5",)])
+def test_marks_that_say_nothing_or_are_rare_are_no_finding(texts):
+    assert said_of(texts, "exact_match") == []

@@ -15,7 +15,10 @@ import numpy as np
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import Metric, Reading, find_metric
+from flantune.evaluation.normalizers import normalize_instruction_answer
+from flantune.evaluation.same_answer import same_answer
 from flantune.evaluation.scripts import SPACELESS, script_name, scripts_of
+from flantune.numerals import parse_number
 from flantune.prompts.lint_text import Finding
 from flantune.types import Example, Kind, Prompt, Sample, Task
 
@@ -24,6 +27,8 @@ MOST_LOOKED_AT = 500
 _MOST_UNREAD = 0.02
 _MOST_SPACELESS = 0.2
 _FEWEST_LETTERS = 20
+_MOST_BLURRED = 0.05
+_SHORT_NAME = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,7 @@ def metric_findings(task: Measured, examples: Sequence[Example | Sample]) -> Ite
             continue
         if found is not None:
             yield from _findings(task, metric, found)
+            yield from _blurred(task, metric, examples)
         if name in ("f1", "mcc") and task.kind == "classification":
             yield from _classes(task, name, examples)
 
@@ -161,9 +167,13 @@ def _blind(metric: Metric, examples: Sequence[Asked]) -> list[Asked]:
 
 
 def _perfect(example: Asked) -> Sample:
+    return _said(example, example.references[0])
+
+
+def _said(example: Asked, text: str) -> Sample:
     return Sample(
         task="", split="test", row=example.row, template="", shots=0, inputs="",
-        references=example.references, prediction=example.references[0],
+        references=example.references, prediction=text,
     )  # fmt: skip
 
 
@@ -226,6 +236,31 @@ def _without_spaces(task: Measured, metric: Metric, script: str, use: str) -> It
     elif metric.reading.has_ascii_marks:
         what = f"{metric.name} takes ASCII punctuation away, not the marks of {script}: these must be the same"
         yield _finding(task, "metric-needs-spaces", what, hint=use)
+
+
+def _blurred(task: Measured, metric: Metric, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
+    """References whose marks say something (-5, 3.5, A+) which a metric gives full marks for without them."""
+    asked = [example for example in islice(examples, MOST_LOOKED_AT) if example.references]
+    blurred = [(one, bare) for one in asked if (bare := _without_marks(one.references[0]))]
+    taken = [
+        (one, bare) for one, bare in blurred if metric.score is None and metric.note(_said(one, bare), "sum") == (1.0,)
+    ]
+    if len(taken) > _MOST_BLURRED * len(asked):
+        one, bare = taken[0]
+        what = (
+            f'to {metric.name} "{one.references[0].strip()}" is the same as "{bare}": in {len(taken)} of'
+            f" {len(asked)} rows a sign or a mark says something, first in row {one.row}"
+        )
+        are_numbers = all(parse_number(each.references[0]) for each, _ in taken)
+        use = "number_match" if are_numbers else "verbatim_match"
+        yield _finding(task, "metric-blurs", what, hint=f'use metrics = ["{use}"]')
+
+
+def _without_marks(reference: str) -> str:
+    """A number or a very short name without its marks, where these make another answer of it; empty elsewhere."""
+    bare = normalize_instruction_answer(reference)
+    says_little = len(bare) <= _SHORT_NAME or parse_number(reference) is not None
+    return bare if bare and says_little and not same_answer(reference, bare) else ""
 
 
 def _finding(task: Measured, rule: str, message: str, hint: str, *, is_error: bool = False) -> Finding:

@@ -226,7 +226,7 @@ def _check_unmixed(value: Any, place: int, options: Sequence[str]) -> None:
     named = {number: at for at, option in enumerate(options) if (number := _named_number(option)) is not None}
     counted = [_count_of(option) for option in options]
     if not named and None not in counted and len({*counted}) == len(options):
-        named = {Decimal(count or 0): at for at, count in enumerate(counted)}
+        named = {Decimal(count): at for at, count in enumerate(counted) if count is not None}
     mixed = [at for number, at in named.items() if number in range(len(options)) and number != at]
     if mixed:
         other = options[named.get(Decimal(place), mixed[0])]
