@@ -347,6 +347,7 @@ WORLDS = [
     World(area=0.95, rows=30, templates=4, share=0.8),
     World(area=0.75, rows=60, templates=2, share=0.5, labels=3),
     World(area=0.75, rows=90, templates=2, share=0.5, group=3),
+    World(area=0.75, rows=120, templates=2, share=0.5, group=4, heaviest=0.4),
 ]
 
 
