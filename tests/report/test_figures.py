@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -117,7 +118,7 @@ def test_no_words_of_a_difference_run_into_each_other(value, low, high):
     for drawing in (one for figure in figures for one in drawings(figure)):
         for line in spans(drawing, least=6.8).values():
             line.sort()
-            for (_, right, one), (left, _, other) in zip(line, line[1:], strict=False):
+            for (_, right, one), (left, _, other) in pairwise(line):
                 assert right <= left, (one, other, drawing.get("class"))
 
 
