@@ -307,13 +307,14 @@ def _calibrated(scores: Floats, gold: Integers) -> tuple[float, Floats]:
     asked = ~np.isnan(scores).all(axis=1) & (gold >= 0)
     if not asked.any():
         return math.nan, errors
-    shares = _probabilities(scores[asked])
+    # In logs throughout: a label far behind in every row has probabilities that are no float, and a mean all the same.
+    shares = _log_probabilities(scores[asked])
     has = ~np.isnan(shares)
     counts = np.maximum(has.sum(axis=0), 1)
-    means = np.nansum(shares, axis=0) / counts
-    with np.errstate(divide="ignore", invalid="ignore"):
-        adjusted = np.where(has, np.log(shares) - np.log(means), -np.inf)
-        moves = np.where(has, shares / means - 1.0, 0.0) / counts
+    means = _log_sum(shares, axis=0) - np.log(counts)
+    with np.errstate(invalid="ignore"):
+        adjusted = np.where(has, shares - means, -np.inf)
+        moves = np.where(has, np.exp(adjusted) - 1.0, 0.0) / counts
     adjusted = np.where(np.isnan(adjusted), -np.inf, adjusted)
     rows, right = np.arange(len(adjusted)), gold[asked]
     tied = adjusted >= adjusted.max(axis=1, keepdims=True) - _TOLERANCE
@@ -324,10 +325,15 @@ def _calibrated(scores: Floats, gold: Integers) -> tuple[float, Floats]:
     return value, errors
 
 
-def _probabilities(scores: Floats) -> Floats:
-    """Scores as probabilities over each row's options; nan where there is none."""
-    weights = np.exp(scores - np.nanmax(scores, axis=1, keepdims=True))
-    return np.asarray(weights / np.nansum(weights, axis=1, keepdims=True))
+def _log_probabilities(scores: Floats) -> Floats:
+    """Scores as log-probabilities over each row's options; nan where there is none."""
+    return np.asarray(scores - _log_sum(scores, axis=1)[:, None])
+
+
+def _log_sum(values: Floats, *, axis: int) -> Floats:
+    """The log of the sum of what these are the logs of; -inf where there are none."""
+    filled = np.where(np.isnan(values), -np.inf, values)
+    return np.asarray(np.logaddexp.reduce(filled, axis=axis))
 
 
 def _slopes(adjusted: Floats, right: Integers, steps: Floats) -> Floats:
