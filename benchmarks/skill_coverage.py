@@ -42,6 +42,7 @@ class World:
         share: Share of the commonest right label; the others share the rest.
         labels: Labels there are.
         group: Rows of a group, which share half of what rows differ in.
+        heaviest: Share of all rows that one group has besides; models then differ by group, too.
     """
 
     area: float
@@ -50,10 +51,11 @@ class World:
     share: float
     labels: int = 2
     group: int = 1
+    heaviest: float = 0.0
 
 
 def worlds() -> Iterator[World]:
-    """The grid, and a few worlds with groups or three labels."""
+    """The grid, and a few worlds with groups, three labels, or one group that has most rows."""
     for area in (0.5, 0.75, 0.95):
         for share in (0.5, 0.65, 0.8):
             for rows in (30, 60, 200):
@@ -62,6 +64,8 @@ def worlds() -> Iterator[World]:
     for area in (0.5, 0.75, 0.9):
         yield World(area=area, rows=120, templates=4, share=0.5, group=3)
         yield World(area=area, rows=90, templates=4, share=0.5, labels=3)
+    for area in (0.5, 0.75, 0.9):
+        yield World(area=area, rows=120, templates=4, share=0.5, group=4, heaviest=0.4)
 
 
 def draw(world: World, random: np.random.Generator, *, models: int = 1, rows: int | None = None) -> list[RankedOptions]:
@@ -69,15 +73,19 @@ def draw(world: World, random: np.random.Generator, *, models: int = 1, rows: in
     rows = rows or world.rows
     shares = [world.share, *[(1.0 - world.share) / (world.labels - 1)] * (world.labels - 1)]
     gold = random.choice(world.labels, size=rows, p=shares).astype(np.int64)
-    groups = np.arange(rows) // world.group
+    groups = np.maximum(np.arange(rows) - round(world.heaviest * rows), 0) // world.group
     shape = (rows, 1, world.labels)
-    common = random.standard_normal((int(groups.max()) + 1, 1, world.labels))[groups]
+    common_shape = (int(groups.max()) + 1, 1, world.labels)
+    common = random.standard_normal(common_shape)[groups]
     # The log-odds of two labels are the difference of two scores: its variance is 2, and that of two rows' 4.
     signal = float(ndtri(world.area)) * (gold[:, None] == np.arange(world.labels))[:, None, :]
     shared = random.standard_normal(shape) if world.group == 1 else _mixed(common, random.standard_normal(shape))
     found = []
     for _ in range(models):
-        own = _mixed(shared, random.standard_normal(shape))
+        apart = random.standard_normal(shape)
+        if world.heaviest:  # models differ by group, too
+            apart = _mixed(random.standard_normal(common_shape)[groups], apart)
+        own = _mixed(shared, apart)
         noise = _mixed(own, random.standard_normal((rows, world.templates, world.labels)))
         scores = signal + noise
         scores[..., -1] += PREFERENCE

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flantune.config import EvaluationSettings
+from flantune.evaluation.samples import arranged
 from flantune.evaluation.seeds import over_seeds
 from flantune.evaluation.summary import FoldInput, summarize
 from flantune.types import Sample
@@ -105,6 +106,31 @@ def test_a_task_with_one_right_answer_throughout_is_named_since_a_preference_sco
         "On 1 of 1 ranked task a preference for the right answer cannot be told from skill "
         '(t: the right answer of every row is "positive").'
     )
+
+
+def behind_letters(place, *, rows=40, templates="ab"):
+    """A model that always writes one letter, whichever option stands behind it."""
+    random = np.random.default_rng(5)
+    letters = ("(A)", "(B)", "(C)")
+    for row in range(rows):
+        order = tuple(random.permutation(3).tolist())
+        gold = order.index(row % 3)
+        for template in templates:
+            scores = tuple(-1.0 if at == place else -2.0 - random.random() for at in range(3))
+            asked = Sample(
+                task="t", split="test", row=row, template=template, shots=0, inputs="x", options=letters, answer=gold,
+                references=(letters[gold],), scores=scores, lengths=(2, 2, 2),
+            )  # fmt: skip
+            yield arranged(asked, order)
+
+
+def test_a_letter_that_is_always_written_is_named_though_the_options_behind_it_are_shuffled(tmp_path):
+    results = conclude(tmp_path, list(behind_letters(0)), list(behind_letters(2)))
+    found = [results["tasks"][0]["models"][model]["skill"]["answers"] for model in ("base", "tuned")]
+    assert [(one["answer"], one["share"], one["by_place"], one["is_collapsed"]) for one in found] == [
+        ("(A)", 1.0, True, True), ("(C)", 1.0, True, True),
+    ]  # fmt: skip
+    assert "the base model on 1 of 1 ranked task (t: “(A)” for 100%, right for " in notes(results)
 
 
 def test_a_score_that_stays_is_not_said_to_change(tmp_path):

@@ -267,6 +267,19 @@ def test_the_commonest_answer_stands_beside_its_share_in_the_gold():
     assert not answers_given(ranked(scores, [0] * 10 + [1] * 10)).is_collapsed
 
 
+@pytest.mark.parametrize("far", [800.0, 1e4, 1e8])
+def test_a_label_that_is_far_behind_in_every_row_leaves_all_numbers_finite(far):
+    random = np.random.default_rng(2)
+    gold = np.arange(40) % 2
+    told = random.normal(size=40) + gold
+    near, distant = (ranked(np.stack([shift + 0 * told, told], axis=1), gold) for shift in (0.0, far))
+    for options in (distant, ranked(np.stack([np.full(40, far), np.zeros(40)], axis=1), gold)):
+        for measured in (discrimination(options), calibrated_accuracy(options)):
+            mean = measured.mean(confidence=0.95)
+            assert np.isfinite([mean.value, mean.se, mean.df]).all()
+    assert discrimination(distant).value == pytest.approx(discrimination(near).value, abs=0.02)
+
+
 def test_calibration_leaves_a_strong_preference_in_and_discrimination_does_not():
     """The case in docs/evaluation.md."""
     random = np.random.default_rng(0)
@@ -347,6 +360,7 @@ WORLDS = [
     World(area=0.95, rows=30, templates=4, share=0.8),
     World(area=0.75, rows=60, templates=2, share=0.5, labels=3),
     World(area=0.75, rows=90, templates=2, share=0.5, group=3),
+    World(area=0.75, rows=120, templates=2, share=0.5, group=4, heaviest=0.4),
 ]
 
 

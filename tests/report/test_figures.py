@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -44,7 +45,7 @@ def test_nothing_to_draw_is_said():
     ("low", "high", "tone"),
     [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.1, 0.2, "undecided"), (0.0, 0.2, "undecided")],
 )
-def test_a_difference_whose_interval_holds_zero_is_drawn_undecided(low, high, tone):
+def test_a_difference_whose_interval_includes_zero_is_drawn_undecided(low, high, tone):
     wide = drawings(difference_figure([pair(value=(low + high) / 2, low=low, high=high)]))[0]
     dots = [node.get("class") for node in wide.iter("circle")]
     assert dots == [f"mark {tone} dot"]
@@ -90,6 +91,35 @@ def test_headline_figure_has_the_words_and_the_direction():
     wide = drawings(verdict_figure(verdict))[0]
     assert "−10.0" in [node.text for node in wide.iter("text")]
     assert {"← worse", "better →"} <= {node.text for node in wide.iter("text")}
+
+
+def spans(drawing, *, least):
+    """Left and right end of each text by the line it stands on, at so many pixels a letter."""
+    found = {}
+    for node in drawing.iter("text"):
+        words = "".join(node.itertext())
+        width = len(words) * (12.0 if "hero" in node.get("class", "") else least)
+        x, anchor = float(node.get("x")), node.get("text-anchor", "start")
+        left = x if anchor == "start" else x - width if anchor == "end" else x - width / 2
+        found.setdefault(round(float(node.get("y"))), []).append((left, left + width, words))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"),
+    [(0.168, 0.099, 0.237), (-0.3, -0.31, -0.29), (1.0, 0.99, 1.0), (0.142, -1.0, 1.0), (-1.0, -1.0, -0.2)],
+)
+def test_no_words_of_a_difference_run_into_each_other(value, low, high):
+    difference = Estimate(value, low, high)
+    verdict = Verdict(
+        text="", direction="better", base=0.5, tuned=0.6, difference=difference, chance=0.5, tasks=1, clusters=1
+    )
+    figures = (verdict_figure(verdict), difference_figure([pair(value=value, low=low, high=high)]))
+    for drawing in (one for figure in figures for one in drawings(figure)):
+        for line in spans(drawing, least=6.8).values():
+            line.sort()
+            for (_, right, one), (left, _, other) in pairwise(line):
+                assert right <= left, (one, other, drawing.get("class"))
 
 
 def test_curves_of_a_log_with_gaps_and_nan():

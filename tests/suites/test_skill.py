@@ -110,6 +110,14 @@ def test_page_and_terminal_show_a_line_a_model():
     assert shown[1][3].lstrip("+−") == f"{abs(100 * compared.skill.discrimination.value):.1f}"
 
 
+def test_models_of_one_benchmark_stand_together():
+    one = result([graded(part("one", 40), signal=1.0, liking=0.0, seed=0)])
+    order = (("mmlu", "a"), ("stones", "a"), ("mmlu", "b"), ("stones", "b"))
+    scores = tuple(one.model_copy(update={"score": name, "model": model}) for name, model in order)
+    rows = skill_rows(EvaluationResults.model_construct(scores=scores, tasks=(), comparisons=()))
+    assert [(row.name, row.model) for row in rows] == [order[at] for at in (0, 2, 1, 3)]
+
+
 def test_written_answers_have_no_such_numbers():
     of = part("one", 3, grader=TextGrader(), answering="text")
     sample = Sample(

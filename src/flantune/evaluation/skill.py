@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.evaluation.intervals import t_quantile
+from flantune.evaluation.intervals import FEWEST, kish, t_quantile
 from flantune.evaluation.statistics import Interval, Mean, measured_mean
 
 Floats = NDArray[np.float64]
@@ -108,30 +108,40 @@ class Measured:
         return float(np.nanmean(self.each))
 
     def mean(self, *, confidence: float) -> Mean:
-        """The mean over templates with its standard error."""
-        scale = self._small(lambda count: count / max(count - 2, 1))
-        return self._mean(self.value, self.errors * scale, span=(0.0, 1.0), confidence=confidence)
+        """The mean over templates with its standard error.
+
+        Close to 0 and 1 a few rows say too little of how far the others may lie: n / (n - 2) in the place of DeLong's
+        root of n / (n - 1) keeps the intervals' level (``benchmarks/skill_coverage.py``).
+        """
+        errors = self.errors * self._without_own_group()
+        for one, count in self._observations().items():
+            errors[self.strata == one] *= math.sqrt(count * max(count - 1.0, 0.0)) / max(count - 2.0, 1.0) or 1.0
+        return self._mean(self.value, errors, span=(0.0, 1.0), confidence=confidence)
 
     def change(self, other: Measured, *, confidence: float) -> Mean:
         """The other model's number minus this one's, paired by row."""
-        scale = self._small(lambda count: math.sqrt(count / max(count - 1, 1)))
-        errors = (other.errors - self.errors) * scale
-        for one, count in self._observations().items():
-            if count == 1:  # how the two models' errors go together cannot be told from one row
-                alone = self.strata == one
+        errors = (other.errors - self.errors) * self._without_own_group()
+        for one in self._observations():
+            alone = self.strata == one
+            if len(np.unique(self.groups[alone])) == 1:  # how the two models' errors go together cannot be told
                 errors[alone] = np.abs(self.errors[alone]) + np.abs(other.errors[alone])
         return self._mean(other.value - self.value, errors, span=(-1.0, 1.0), confidence=confidence)
 
-    def _small(self, factor: Callable[[int], float]) -> Floats:
-        """What makes up, row by row, for errors taken from a mean of the same few rows.
+    def _without_own_group(self) -> Floats:
+        """What makes up, row by row, for errors taken from a mean that the row's own group is part of, [rows].
 
-        The root of n / (n - 1) gives DeLong's variance, which is right for differences. Close to 0 and 1 a few rows
-        also say too little of how far the others may lie: there n / (n - 2) keeps the intervals' level
-        (``benchmarks/skill_coverage.py``).
+        The errors become those of leaving out one group at a time (``intervals.variance_of_mean``): a group with most
+        rows of a stratum pulls the mean towards itself. For single rows it is the root of n / (n - 1), DeLong's.
+
+        Paper: Bell and McCaffrey 2002.
         """
         scale = np.ones(len(self.strata))
-        for one, count in self._observations().items():
-            scale[self.strata == one] = factor(count)
+        for one in self._strata():
+            rows = self.strata == one
+            _, members, sizes = np.unique(self.groups[rows], return_inverse=True, return_counts=True)
+            if len(sizes) > 1:
+                rest = 1.0 - sizes[members] / sizes.sum()
+                scale[rows] = math.sqrt(1.0 - 1.0 / len(sizes)) / rest
         return scale
 
     def _mean(self, value: float, errors: Floats, *, span: tuple[float, float], confidence: float) -> Mean:
@@ -141,15 +151,22 @@ class Measured:
             return measured_mean(value, se=0.0, examples=min(counts.values()), span=span, confidence=confidence)
         # Degrees of freedom after Welch and Satterthwaite: those of the strata, by their part in the variance.
         parts = {one: float((errors[self.strata == one] ** 2).sum()) for one in counts}
-        spread = math.fsum(part**2 / max(counts[one] - 1, 1) for one, part in parts.items())
-        df = math.fsum(parts.values()) ** 2 / spread if spread else 1.0
+        spread = math.fsum(part**2 / max(counts[one] - 1.0, FEWEST) for one, part in parts.items())
+        df = math.fsum(parts.values()) ** 2 / spread if spread else FEWEST
         # A group with rows of several labels is one observation all the same.
-        return Mean(value=value, se=se, df=min(df, max(len(np.unique(self.groups[self.strata >= 0])) - 1, 1)))
+        whole = _observations(self.groups[self.strata >= 0])
+        return Mean(value=value, se=se, df=min(df, max(whole - 1.0, FEWEST)))
 
-    def _observations(self) -> dict[int, int]:
-        """Stratum → groups that have a row in it; rows without a stratum (-1) left out."""
-        strata = self.strata
-        return {int(one): len(np.unique(self.groups[strata == one])) for one in np.unique(strata) if one >= 0}
+    def _strata(self) -> list[int]:
+        return [int(one) for one in np.unique(self.strata) if one >= 0]
+
+    def _observations(self) -> dict[int, float]:
+        """Stratum → how many equal groups its rows are worth; rows without a stratum (-1) left out."""
+        return {one: _observations(self.groups[self.strata == one]) for one in self._strata()}
+
+
+def _observations(groups: Integers) -> float:
+    return kish(np.unique(groups, return_counts=True)[1].astype(np.float64))
 
 
 def discrimination(options: RankedOptions) -> Measured | None:
@@ -290,13 +307,14 @@ def _calibrated(scores: Floats, gold: Integers) -> tuple[float, Floats]:
     asked = ~np.isnan(scores).all(axis=1) & (gold >= 0)
     if not asked.any():
         return math.nan, errors
-    shares = _probabilities(scores[asked])
+    # In logs throughout: a label far behind in every row has probabilities that are no float, and a mean all the same.
+    shares = _log_probabilities(scores[asked])
     has = ~np.isnan(shares)
     counts = np.maximum(has.sum(axis=0), 1)
-    means = np.nansum(shares, axis=0) / counts
-    with np.errstate(divide="ignore", invalid="ignore"):
-        adjusted = np.where(has, np.log(shares) - np.log(means), -np.inf)
-        moves = np.where(has, shares / means - 1.0, 0.0) / counts
+    means = _log_sum(shares, axis=0) - np.log(counts)
+    with np.errstate(invalid="ignore"):
+        adjusted = np.where(has, shares - means, -np.inf)
+        moves = np.where(has, np.exp(adjusted) - 1.0, 0.0) / counts
     adjusted = np.where(np.isnan(adjusted), -np.inf, adjusted)
     rows, right = np.arange(len(adjusted)), gold[asked]
     tied = adjusted >= adjusted.max(axis=1, keepdims=True) - _TOLERANCE
@@ -307,10 +325,15 @@ def _calibrated(scores: Floats, gold: Integers) -> tuple[float, Floats]:
     return value, errors
 
 
-def _probabilities(scores: Floats) -> Floats:
-    """Scores as probabilities over each row's options; nan where there is none."""
-    weights = np.exp(scores - np.nanmax(scores, axis=1, keepdims=True))
-    return np.asarray(weights / np.nansum(weights, axis=1, keepdims=True))
+def _log_probabilities(scores: Floats) -> Floats:
+    """Scores as log-probabilities over each row's options; nan where there is none."""
+    return np.asarray(scores - _log_sum(scores, axis=1)[:, None])
+
+
+def _log_sum(values: Floats, *, axis: int) -> Floats:
+    """The log of the sum of what these are the logs of; -inf where there are none."""
+    filled = np.where(np.isnan(values), -np.inf, values)
+    return np.asarray(np.logaddexp.reduce(filled, axis=axis))
 
 
 def _slopes(adjusted: Floats, right: Integers, steps: Floats) -> Floats:

@@ -299,7 +299,7 @@ def _verdict(entries: Sequence[Entry], clusters: Sequence[ClusterResult], settin
     headline = settings.shots[0] if settings.shots else 0
     weighted = _macro_weights(entries, clusters, headline)
     if not weighted:
-        return no_verdict()
+        return no_verdict(shots=headline)
     raw = mean_scores(weighted, settings.confidence, is_normalized=False)
     return make_verdict(
         base=raw.base,

@@ -37,10 +37,12 @@ def make_verdict(
     )
 
 
-def no_verdict() -> Verdict:
-    """The headline of a run that measured nothing it had not trained on."""
+def no_verdict(*, shots: int = 0) -> Verdict:
+    """The headline of a run that measured nothing it had not trained on, with so many exemplars."""
+    asked = f" with {_count(shots, 'exemplar')}" if shots else ""
     return Verdict(
-        text="No task was both held out and measured, so nothing can be said about tasks never trained on: undecided.",
+        text=f"No task was both held out and measured{asked}, so nothing can be said about tasks never trained on: "
+        "undecided.",
         direction="undecided",
         base=None,
         tuned=None,

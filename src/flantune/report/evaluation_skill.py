@@ -51,9 +51,11 @@ class SkillRow:
 
 
 def skill_rows(results: EvaluationResults) -> list[SkillRow]:
-    """A row a model and whatever its options were ranked on."""
+    """A row a model and whatever its options were ranked on; the models of one benchmark or task together."""
     differences = {(one.score, one.second, one.shots): one.skill for one in results.comparisons}
-    return [*_benchmarks(results, differences), *_tasks(results, differences)]
+    rows = [*_benchmarks(results, differences), *_tasks(results, differences)]
+    place = {name: at for at, name in enumerate(dict.fromkeys(row.name for row in rows))}
+    return sorted(rows, key=lambda row: place[row.name])
 
 
 _Differences = dict[tuple[str, str, int], "SkillDifference | None"]
@@ -118,7 +120,10 @@ def skill_table(results: EvaluationResults) -> Table:
         )
         for row in skill_rows(results)
     ]
-    caption = "Skill apart from a preference for an answer, where options were ranked. Points."
+    caption = (
+        "Skill apart from a preference for an answer, where options were ranked. Points. A preference does not move "
+        "discrimination; calibration takes only a part of it out."
+    )
     return Table(name="skill", caption=caption, columns=_COLUMNS, rows=tuple(rows))
 
 

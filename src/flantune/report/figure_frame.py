@@ -36,7 +36,7 @@ class Page:
         return self.label > 0
 
 
-WIDE = Page(name="wide", width=860, left=258, right=702, row=30, label=0)
+WIDE = Page(name="wide", width=860, left=258, right=690, row=30, label=0)
 NARROW = Page(name="narrow", width=358, left=8, right=350, row=26, label=20)
 
 
@@ -64,7 +64,7 @@ def row_label(name: str, page: Page, y: float, *, is_strong: bool = False, room:
     """A row's name, beside it or above it."""
     strong = "label strong" if is_strong else "label"
     if page.is_narrow:
-        return [text(page.left, y - 5, shorten(name, 190), strong)]
+        return [text(page.left, y - 5, shorten(name, 170), strong)]
     return [text(0, y + page.row / 2 + 4, shorten(name, room or page.left - 74), strong)]
 
 

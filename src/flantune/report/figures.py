@@ -19,7 +19,7 @@ from flantune.report.figure_frame import (
     row_label,
 )
 from flantune.report.numbers import end, points, shots_label, signed
-from flantune.report.results import MODELS, Model, Pair, TaskResult, Verdict
+from flantune.report.results import MODELS, Estimate, Model, Pair, TaskResult, Verdict
 from flantune.report.svg import Scale, circle, group, image, line, padded_range, rectangle, shorten, text
 
 LANE = {"base": -5.0, "tuned": 5.0}
@@ -46,23 +46,34 @@ def _verdict(verdict: Verdict, page: Page) -> Markup:
     marks = [
         rectangle(scale(-reach), y - 9, scale(reach) - scale(-reach), 18, "half"),
         line(scale(0), y - 22, scale(0), y + 18, "zero"),
-        text(4, y - 18, "← worse", "axis"),
-        text(width - 4, y - 18, "better →", "axis", anchor="end"),
+        # Above the number, which may stand at either end of a narrow figure.
+        text(4, 12, "← worse", "axis"),
+        text(width - 4, 12, "better →", "axis", anchor="end"),
         text(scale(0), y + 34, "0", "axis halo", anchor="middle"),
     ]
     marks += interval_mark(difference, scale, y, f"mark {verdict.direction}", radius=7)
     tone = f"hero {verdict.direction} halo"
     marks.append(text(scale(difference.value or 0.0), y - 18, difference.signed(), tone, anchor="middle"))
-    marks += [
-        text(scale(bound), y + 34, end(bound), "axis halo", anchor="middle")
-        for bound in (difference.low, difference.high)
-        if bound is not None and abs(scale(bound) - scale(0)) > 24
-    ]
+    marks += _ends(difference, scale, y + 34)
     label = (
         f"Difference of tuned and base {difference.signed()} points, interval {difference.interval()}; "
         f"to the left of zero is worse, to the right better."
     )
     return image(marks, width=width, height=96, label=label, variant=page.name)
+
+
+def _ends(difference: Estimate, scale: Scale, y: float) -> list[Markup]:
+    """Both ends of the interval in words, but not over the zero, and apart where the interval is short."""
+    low, high = difference.low, difference.high
+    if low is None or high is None:
+        return []
+    is_short = scale(high) - scale(low) < 48
+    ends = ((low, "end" if is_short else "middle"), (high, "start" if is_short else "middle"))
+    return [
+        text(scale(bound), y, end(bound), "axis halo", anchor=anchor)
+        for bound, anchor in ends
+        if abs(scale(bound) - scale(0)) > (48 if is_short else 24)
+    ]
 
 
 # ---------------------------------------------------------------- held-out clusters

@@ -155,7 +155,7 @@ def _labels(arrows: Sequence[_Arrow], page: Page, *, bounds: _Box) -> Iterator[M
     taken: list[_Box] = [_around(arrow.end, 6.0) for arrow in arrows] + [_around(arrow.start, 4.0) for arrow in arrows]
     for arrow in arrows:
         name = shorten(arrow.name, 120 if page.is_narrow else 170)
-        width = len(name) * CHARACTER_WIDTH * 0.95
+        width = len(name) * CHARACTER_WIDTH * 1.1
         for x, y, anchor in _places(arrow):
             low = x if anchor == "start" else x - width if anchor == "end" else x - width / 2
             box = (low, y - 11, low + width, y + 3)
