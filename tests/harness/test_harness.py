@@ -263,7 +263,7 @@ def test_right_answers_that_a_file_leaves_nothing_of_are_told_of(folder):
     assert quiet.notes == ()
     (note,) = loud.notes
     assert "5 of 5 right answers are empty" in note and "question 0: '])'" in note
-    assert loud.grader._exact_match("", ("])",)) == 1.0
+    assert loud.grader.matches("", ("])",)) == 1.0
 
 
 def test_metrics_over_all_answers_are_those_of_the_libraries_that_the_harness_calls(folder):
