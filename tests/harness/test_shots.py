@@ -77,6 +77,30 @@ def test_copies_of_a_question_in_another_split_are_not_shown_before_it(ask):
     assert all(prompt.inputs not in shown(prompt) and len(shown(prompt)) == 3 for prompt in prompts)
 
 
+VARIANTS = {
+    "a blank at the end": lambda one: {**one, "bird": f"{one['bird']}  "},
+    "capitals": lambda one: {**one, "bird": one["bird"].upper()},
+    "line ends and wide blanks": lambda one: {**one, "bird": f"\n\u00a0{one['bird']}"},
+    "the other answer": lambda one: {**one, "label": 1 - one["label"]},
+    "choices in another order": lambda one: {**one, "way": ["yes", "no"], "label": 1 - one["label"]},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=list(VARIANTS))
+@pytest.mark.parametrize(
+    "more", ["", "fewshot_config: {doc_to_text: 'A {{bird}}?'}\n", "fewshot_config: {sampler: first_n}\n"]
+)
+@pytest.mark.parametrize("kind", ["multiple_choice", "generate_until"])
+def test_no_variant_of_a_question_is_shown_before_it(ask, variant, more, kind):
+    rows = [row(n, id=n, way=["no", "yes"]) for n in range(8)]
+    train = [VARIANTS[variant]({**one, "id": 100 + n}) for n, one in enumerate(rows)]
+    own = f"doc_to_choice: way\noutput_type: {kind}\n"
+    settings = f"training_split: train\ntest_split: test\nfewshot_split: train\n{own}{more}"
+    for prompt in ask(settings, train=train, test=rows):
+        bird = " ".join(prompt.inputs.casefold().split()).split(" ")[2]
+        assert len(shown(prompt)) == 3 and not any(bird in text.casefold() for text in shown(prompt))
+
+
 def test_questions_that_were_not_drawn_for_themselves_keep_the_harness_exemplars(ask):
     rows = [row(n) for n in range(8)]
     prompts, drawn, changed = ask("test_split: test\n", test=rows), Random(1234), 0

@@ -75,7 +75,23 @@ def _mirror(folder: Path) -> HubSource:
     return HubSource(id="org/piers", mirror=folder / "hub")
 
 
+def _written(name: str, change):
+    """A copy whose bytes are others, though its text is not."""
+
+    def made(folder: Path) -> FileSource:
+        (folder / name).write_bytes(change(TEXT.encode()))
+        return files(folder, train=name)
+
+    return made
+
+
 TWINS = {
+    "line ends of another system": (
+        _written("windows.jsonl", lambda text: text.replace(b"\n", b"\r\n")),
+        "their files piers.jsonl and windows.jsonl hold the same rows",
+    ),
+    "a byte order mark": (_written("marked.jsonl", lambda text: b"\xef\xbb\xbf" + text), "hold the same rows"),
+    "no last line end": (_written("cut.jsonl", lambda text: text.rstrip()), "hold the same rows"),
     "the same path": (lambda folder: files(folder, test="piers.jsonl"), "both read the same file, piers.jsonl"),
     "an absolute path": (lambda folder: files(Path(), test=str(folder / "piers.jsonl")), "both read the same file"),
     "a path around": (
@@ -99,6 +115,30 @@ def test_files_are_the_same_whatever_they_are_called(folder, twin):
     other = task("harbor", make(folder), cluster="reading")
     assert said in TAXONOMY.kinship(own, other) and said.partition(",")[0] in TAXONOMY.kinship(own, other)
     assert TAXONOMY.kinship(other, own)
+
+
+def test_of_files_that_begin_alike_each_is_looked_at(folder):
+    start = "Terms of use. " * 6_000
+    for name, end in {"a1": "one", "a2": "two", "b": "one", "c": "three"}.items():
+        (folder / f"{name}.txt").write_text(f"{start}\n{end}\n")
+    for pair in (("a1.txt", "a2.txt"), ("a2.txt", "a1.txt")):
+        assert same_source(files(folder, train=pair), files(folder, train="b.txt")).startswith("their files a1.txt")
+        assert same_source(files(folder, train=pair), files(folder, train="c.txt")) == ""
+
+
+@pytest.mark.parametrize("name", ["header.csv", "header.tsv", "none.json", "none.jsonl", "blank.txt", "empty.txt.gz"])
+def test_files_without_rows_are_no_kin_of_each_other(folder, name):
+    for place in (folder, folder / "deep"):
+        write = gzip.open if name.endswith(".gz") else open
+        with write(place / name, "wt") as file:
+            file.write({"header": "q,a\n", "none": "[]\n", "blank": " \n\n"}.get(name.partition(".")[0], ""))
+    one, other = files(folder, train=name), files(folder / "deep", train=name)
+    assert same_source(one, other) == "" == same_source(other, one)
+    row = {"header": "q,a\nx,y\n"}.get(name.partition(".")[0], '[{"q": 1}]\n')
+    for place in (folder, folder / "deep"):
+        with write(place / name, "wt") as file:
+            file.write(row)
+    assert "hold the same rows" in same_source(one, other)
 
 
 def test_other_files_are_no_kin(folder):

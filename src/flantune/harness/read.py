@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.errors import TaskError
+from flantune.errors import TaskError, TemplateError
 from flantune.harness.code_grading import HarnessCodeGrader
 from flantune.harness.docs import (
     answers_of,
@@ -150,12 +151,29 @@ def _prepare(task: HarnessTask, rows: Sequence[Row]) -> None:
 
 
 def _is_same(task: HarnessTask, row: Row, query: Row) -> bool:
-    """Whether an exemplar's row is a query's, or would show the same question with the same choices."""
+    """Whether an exemplar's row is a query's, or asks the same up to case, white space and the order of choices."""
     if row == query:
         return True
+    asked = _question(task, query)
+    if not asked[0] or _is_constant(task):
+        return False
     solved = task.of_exemplars()
-    shown, asked = (text_of(solved, row), choices_of(solved, row)), (text_of(task, query), choices_of(task, query))
-    return shown == asked and bool(shown[0].strip()) and not _is_constant(task)
+    if _question(solved, row) == asked:
+        return True
+    if solved is task or any(task.function(key) for key in ("doc_to_text", "doc_to_choice")):
+        return False
+    with suppress(TaskError, TemplateError):  # rows for exemplars may lack what the questions' fields name
+        return _question(task, row) == asked
+    return False
+
+
+def _question(task: HarnessTask, row: Row) -> tuple[str, list[str]]:
+    """What a row asks, as far as it makes a difference to a reader."""
+    return _plain(text_of(task, row)), sorted(map(_plain, choices_of(task, row)))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _is_constant(task: HarnessTask) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +24,8 @@ _BLOCK = 1 << 20
 def same_data(one: Task, other: Task) -> str:
     """Why two tasks are made from the same data, or the empty string.
 
-    Slices do not count, nor do revisions, links, compression or names: rows of one file are kin to its other rows, as
-    the splits of one data set are.
+    Slices do not count, nor do revisions, links, compression, line ends or names: rows of one file are kin to its other
+    rows, as the splits of one data set are. The same rows in another format, order or selection are not noticed.
     """
     return same_source(one.source, other.source)
 
@@ -38,9 +40,9 @@ def same_source(one: Source, other: Source) -> str:
     # A look at the beginnings settles nearly all pairs, so that whole files are read only where they are equal.
     left_starts, right_starts = _beginnings(left_files), _beginnings(right_files)
     for start in sorted(left_starts.keys() & right_starts.keys()):
-        path, twin = left_starts[start], right_starts[start]
-        if _content(str(path), *_state(path)) == _content(str(twin), *_state(twin)) != "":
-            return f"their files {path.name} and {twin.name} hold the same rows"
+        for path, twin in product(left_starts[start], right_starts[start]):
+            if _content(str(path), *_state(path)) == _content(str(twin), *_state(twin)) != "":
+                return f"their files {path.name} and {twin.name} hold the same rows"
     return ""
 
 
@@ -109,9 +111,13 @@ def _mirrored(mirror: str, hub_id: str, config: str | None) -> frozenset[Path]:
     return frozenset(path.resolve() for path in files)
 
 
-def _beginnings(files: Iterable[Path]) -> dict[bytes, Path]:
-    found = {_beginning(str(path), *_state(path)): path for path in sorted(files)}
-    return {start: path for start, path in found.items() if start}
+def _beginnings(files: Iterable[Path]) -> dict[bytes, list[Path]]:
+    """Files by what they begin with: several may begin alike and go on differently."""
+    found: dict[bytes, list[Path]] = {}
+    for path in sorted(files):
+        if start := _beginning(str(path), *_state(path)):
+            found.setdefault(start, []).append(path)
+    return found
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -125,20 +131,55 @@ def _state(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=65_536)
 def _beginning(path: str, size: int, changed: int) -> bytes:  # noqa: ARG001 - they tell one state from another
+    start = b""
     try:
-        with open_binary(Path(path)) as file:
-            return sha256(file.read(_FIRST_BYTES)).digest() if size else b""
+        for block in _blocks(Path(path), 2 * _FIRST_BYTES) if size else ():
+            start += block
+            if len(start) >= _FIRST_BYTES:
+                break
     except (OSError, EOFError, ValueError):
         return b""
+    return b"" if _is_without_rows(start, path) else sha256(start[:_FIRST_BYTES]).digest()
 
 
 @lru_cache(maxsize=65_536)
 def _content(path: str, size: int, changed: int) -> str:  # noqa: ARG001
-    digest = sha256()
+    digest, start = sha256(), b""
     try:
-        with open_binary(Path(path)) as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+        for block in _blocks(Path(path), _BLOCK) if size else ():
+            digest.update(block)
+            start = start if len(start) >= _FIRST_BYTES else start + block
     except (OSError, EOFError, ValueError):
         return ""
-    return digest.hexdigest() if size else ""
+    return "" if _is_without_rows(start, path) else digest.hexdigest()
+
+
+def _blocks(path: Path, size: int) -> Iterator[bytes]:
+    """What a file holds, decompressed; of a text what is the same on every system: no mark, plain line ends."""
+    is_text = _form(path) not in {".parquet", ".arrow"}
+    block = held = b""
+    with open_binary(path) as file:
+        is_first = is_text
+        while more := file.read(size):
+            if not is_text:
+                yield more
+                continue
+            block = held + (more.removeprefix(BOM_UTF8) if is_first else more)
+            is_first = False
+            held = b"\r" if block.endswith(b"\r") else b""
+            block = block.removesuffix(b"\r").replace(b"\r\n", b"\n")
+            yield block
+    if held or (block and not block.endswith(b"\n")):
+        yield held + b"\n"
+
+
+def _form(path: Path) -> str:
+    """The suffix that says what a file is, below that of its compression."""
+    return (Path(path.stem) if path.suffix in {".gz", ".zst"} else path).suffix.lower()
+
+
+def _is_without_rows(start: bytes, path: str) -> bool:
+    """Whether a file holds no row, so that it is like others without being the same data."""
+    text = start.strip()
+    is_header = _form(Path(path)) in {".csv", ".tsv"} and b"\n" not in text
+    return len(start) < _FIRST_BYTES and (text in {b"", b"[]", b"{}"} or is_header)
