@@ -234,6 +234,17 @@ def _is_matrix(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
 
 
+def _with_an_answer_of_their_own(model: nn.Module) -> list[str]:
+    """Linear layers that give more than a product, such as a router's choice of experts: nothing can be added to it."""
+    return [
+        name
+        for name, part in model.named_modules()
+        if isinstance(part, nn.Linear)
+        and type(part).__module__.startswith("transformers.models.")
+        and type(part).forward is not nn.Linear.forward
+    ]
+
+
 def _lora_config(lm: LanguageModel, settings: LoraSettings) -> Any:
     is_all = settings.targets == ("all-linear",)
     return _peft().LoraConfig(
@@ -242,6 +253,7 @@ def _lora_config(lm: LanguageModel, settings: LoraSettings) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules="all-linear" if is_all else list(settings.targets),
+        exclude_modules=(_with_an_answer_of_their_own(lm.model) or None) if is_all else None,
         # GPT-2 stores its matrices the other way round.
         fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in lm.model.modules()),
     )

@@ -28,8 +28,9 @@ class TrainingForm:
     On a CPU, attention is computed by a program of its own where there is a compiler for it (``native``).
 
     With bfloat16 arithmetic, copies stand in the weights' places for as long as a block lasts; the gradient of a copy
-    is added to the float32 gradient of its weight as soon as it is complete. A model some of whose weights are not
-    plain float32 tensors (quantized or sharded ones) is left to autocast and as it is.
+    is added to the float32 gradient of its weight as soon as it is complete. A model that adds float32 numbers of its
+    own to what it computes (``leave_weights``), and one some of whose weights are not plain float32 tensors (quantized
+    or sharded ones), are left to autocast and as they are.
 
     Args:
         lm: The model.
@@ -75,6 +76,15 @@ class TrainingForm:
         for _, _, weight in self._weights:
             if id(weight) not in self._copies:
                 self._copies[id(weight)] = _copy_of(weight)
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether copies stand in the weights' places."""
+        return bool(self._weights)
+
+    def leave_weights(self) -> None:
+        """Keeps the float32 weights where they are from here on: autocast rounds what each operation takes."""
+        self._weights, self._copies = [], {}
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

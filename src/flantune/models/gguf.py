@@ -6,18 +6,21 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from transformers import modeling_gguf_pytorch_utils as gguf_reader
 
 from flantune.errors import ModelError
 from flantune.files import whole_file
+from flantune.models.gguf_settings import ROPE_TENSORS, check_read, complete_config
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from flantune.models.load import LanguageModel
 
@@ -26,6 +29,7 @@ TYPES = ("f32", "f16", "bf16", "q8_0")
 
 _NEEDED = "in flantune's folder: pip install -e '.[gguf]'"
 _CHUNK_BYTES = 1 << 24
+_GPT2_TURNED = ("attn_qkv.weight", "attn_output.weight", "ffn_up.weight", "ffn_down.weight")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +90,40 @@ def require_gguf(*, where: str) -> None:
         raise ModelError("GGUF files need the package gguf, which is not installed", where=where, hint=_NEEDED)
 
 
+def held_to_file(config: PretrainedConfig, path: str) -> PretrainedConfig:
+    """The config of a GGUF file's model with all that the file says; see ``gguf_settings``.
+
+    Raises:
+        ModelError: The file is damaged, or says what the model's code cannot do.
+    """
+    with _open(Path(path)) as reader:
+        complete_config(config, reader, where=path)
+    return config
+
+
+@contextmanager
+def without_bar() -> Iterator[None]:
+    """The reader of GGUF files draws a bar of its own that nothing turns off; all else that is said comes through."""
+    before = gguf_reader.tqdm
+    gguf_reader.tqdm = partial(before, disable=True)
+    try:
+        yield
+    finally:
+        gguf_reader.tqdm = before
+
+
 def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
     """The model without the marks of quantization, so that it can be tuned and saved like any other.
 
     transformers dequantizes the weights of a GGUF file and still takes the model for a quantized one, which it
     refuses to save. The copy shares the weights; ``path`` is what its config calls it.
+
+    Raises:
+        ModelError: The file holds weights that the model left out.
     """
+    with _open(Path(path)) as reader:
+        check_read(model, _known(model, reader, str(reader.fields["general.architecture"].contents())), reader,
+                   where=path)  # fmt: skip
     config: Any = model.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -173,10 +205,8 @@ def _write(lm: LanguageModel, draft: Path, reader: Any, kind: str) -> None:
     writer.add_file_type(getattr(gguf.LlamaFileType, {"f32": "ALL_F32", "q8_0": "MOSTLY_Q8_0"}.get(
         kind, f"MOSTLY_{kind.upper()}")))  # fmt: skip
     for tensor in reader.tensors:
-        weight = named[tensor.name].detach().float().cpu().numpy()
-        stored = gguf.GGMLQuantizationType[kind.upper() if weight.ndim > 1 else "F32"]
-        turned = np.ascontiguousarray(_turned(weight, tensor.name, architecture, lm))
-        data = gguf.quants.quantize(turned, stored)
+        stored = gguf.GGMLQuantizationType[kind.upper() if named[tensor.name].ndim > 1 else "F32"]
+        data = gguf.quants.quantize(named[tensor.name], stored)
         writer.add_tensor(tensor.name, data, raw_dtype=stored)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -184,8 +214,8 @@ def _write(lm: LanguageModel, draft: Path, reader: Any, kind: str) -> None:
     writer.close()
 
 
-def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, torch.Tensor]:
-    """The model's weights by the names in the file."""
+def _known(model: PreTrainedModel, reader: Any, architecture: str) -> dict[str, torch.Tensor]:
+    """The model's weights by the names that llama.cpp has for them."""
     import gguf
 
     number = next((n for n, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture), None)
@@ -193,30 +223,56 @@ def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, torch
     if number is None or blocks is None:
         raise _unknown(architecture)
     table: Any = gguf.get_tensor_name_map(number, int(blocks.contents()))
-    known = {
-        f"{found}.{name.rpartition('.')[2]}": weight
-        for name, weight in lm.model.state_dict().items()
-        if (found := table.get_name(name.rpartition(".")[0])) is not None
-    }
-    wanted = {tensor.name: tuple(int(side) for side in tensor.shape)[::-1] for tensor in reader.tensors}
-    # Tied heads stand in the file once, or not at all.
-    for name, shape in wanted.items():
-        if name not in known or tuple(known[name].shape) != shape:
-            have = f"has the shape {tuple(known[name].shape)}" if name in known else "is not there"
+    known: dict[str, torch.Tensor] = {}
+    for name, weight in model.state_dict().items():
+        stem, _, last = name.rpartition(".")
+        # Some were converted from the model without its head, whose names lack the first word.
+        for named in (stem, stem.partition(".")[2]):
+            if (found := table.get_name(named)) is not None:
+                known.setdefault(f"{found}.{last}", weight)
+        if (found := table.get_name(name)) is not None:
+            known.setdefault(found, weight)
+    return known
+
+
+def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, np.ndarray[Any, Any]]:
+    """What goes into the file, by name: the model's weights as llama.cpp stores them, and what shapes positions."""
+    known = _known(lm.model, reader, architecture)
+    found: dict[str, np.ndarray[Any, Any]] = {}
+    for tensor in reader.tensors:
+        name, shape = tensor.name, tuple(int(side) for side in tensor.shape)[::-1]
+        if name in ROPE_TENSORS:
+            found[name] = np.array(tensor.data)
+            continue
+        # Tied heads stand in the file once, or not at all.
+        if name in known:
+            weight = known[name].detach().float().cpu().numpy()
+            found[name] = np.ascontiguousarray(_turned(weight, name, architecture, lm))
+        if name not in found or found[name].shape != shape:
+            have = f"has the shape {found[name].shape}" if name in found else "is not there"
             raise ModelError(
                 f"the model is no tuned form of the one in the file: {name} {have}, expected {shape}",
                 where="--like",
-                hint="name the GGUF file that the model was tuned from",
+                hint="name the GGUF file that the model was tuned from; mixtures of experts and state-space models are "
+                "written by llama.cpp's convert_hf_to_gguf.py alone",
             )
-    return {name: known[name] for name in wanted}
+    return found
 
 
 def _turned(weight: np.ndarray[Any, Any], name: str, architecture: str, lm: LanguageModel) -> np.ndarray[Any, Any]:
-    """llama.cpp stores a Llama's query and key rows with the two halves of each rotation side by side."""
-    if architecture != "llama" or not name.endswith(("attn_q.weight", "attn_k.weight")):
+    """A weight as llama.cpp stores it.
+
+    A Llama's query and key rows have the two halves of each rotation side by side, norms that count from 1 have it
+    added, and GPT-2's matrices lie the other way round.
+    """
+    if architecture == "gpt2" and name.endswith(_GPT2_TURNED):
+        return weight.T
+    if architecture in ("gemma2", "gemma3", "nemotron") and name.endswith("norm.weight"):
+        return weight + 1.0
+    if architecture != "llama" or not name.startswith("blk.") or (".attn_q." not in name and ".attn_k." not in name):
         return weight
     config: Any = lm.model.config
-    heads = config.num_attention_heads if "attn_q" in name else config.num_key_value_heads
+    heads = config.num_attention_heads if ".attn_q." in name else config.num_key_value_heads
     rows = weight.shape[0] // heads
     return weight.reshape(heads, 2, rows // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
@@ -230,12 +286,14 @@ def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
     tolerance = {"f32": 0.0, "f16": 2.0**-10, "bf16": 2.0**-8, "q8_0": 2.0**-6}[kind]
     place: Any = {"pretrained_model_name_or_path": str(draft.parent), "gguf_file": draft.name}
     read: Any = type(lm.model).from_pretrained
-    with quiet_library():
-        config = AutoConfig.from_pretrained(**place)
+    with quiet_library(), without_bar():
+        config = held_to_file(AutoConfig.from_pretrained(**place), str(draft))
         written = read(**place, config=config, dtype=torch.float32).state_dict()
     for name, weight in lm.model.state_dict().items():
+        # Some norms are stored with 1 added.
+        rounding = 2.0**-22 if weight.ndim == 1 else 0.0
         error = (written[name].float() - weight.detach().float().cpu()).abs().max().item()
-        if not error <= tolerance * max(weight.abs().max().item(), 1e-6):
+        if not error <= tolerance * max(weight.abs().max().item(), 1e-6) + rounding:
             raise ModelError(
                 f"{name} comes back {error:.3g} away from what was to be written: this architecture is stored in a way "
                 "that is not known here",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,9 +25,10 @@ from flantune.models.adapters import (
     save_adapter,
 )
 from flantune.models.causality import check_causal
-from flantune.models.gguf import is_gguf, location, plain_copy
+from flantune.models.gguf import held_to_file, is_gguf, location, plain_copy, without_bar
+from flantune.models.gguf_settings import PLAIN_FORM
 from flantune.models.places import base_of, require_path
-from flantune.models.weights import UNREADABLE, check_numbers, check_whole, where_to_look
+from flantune.models.weights import UNREADABLE, check_numbers, check_shape, check_whole, where_to_look
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -233,10 +233,12 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
         hint = (
             "set model.trust_remote_code = true if you trust its authors"
             if "trust_remote_code" in str(error)
+            else PLAIN_FORM
+            if is_gguf(settings.path) and "not supported" in str(error)
             else where_to_look(settings.path)
         )
         raise ModelError(f"cannot load the model: {first_line(error)}", where=settings.path, hint=hint) from error
-    return config
+    return held_to_file(config, settings.path) if is_gguf(settings.path) else config
 
 
 def _from_pretrained(
@@ -254,12 +256,14 @@ def _from_pretrained(
             use_safetensors=True,
             attn_implementation=attention,
             output_loading_info=True,
+            # ``check_shape`` tells them by name.
+            ignore_mismatched_sizes=True,
             **quantized,
         )
         return loaded
 
     try:
-        with quiet_library():
+        with quiet_library(), without_bar():
             model, info = _with_best_attention(load, config)
     except UNREADABLE as error:
         check_whole(settings.path, error)
@@ -269,12 +273,7 @@ def _from_pretrained(
             where=settings.path,
             hint=_CONVERT if pickled else where_to_look(settings.path),
         ) from error
-    if missing := sorted(info["missing_keys"]):
-        raise ModelError(
-            f"{len(missing)} weights are missing, such as {missing[0]}",
-            where=settings.path,
-            hint="use a checkpoint with a language-model head of this architecture",
-        )
+    check_shape(model, info, where=settings.path)
     return plain_copy(model, settings.path) if is_gguf(settings.path) else model
 
 
@@ -373,9 +372,7 @@ def quiet_library() -> Iterator[None]:
     messages.disable_progress_bar()
     messages.set_verbosity_error()
     try:
-        # The reader of GGUF files draws a bar of its own that nothing turns off.
-        with redirect_stderr(StringIO()):
-            yield
+        yield
     finally:
         messages.set_verbosity(verbosity)
         if had_bars:

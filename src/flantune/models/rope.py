@@ -134,10 +134,20 @@ def known_positions(lm: LanguageModel) -> int:
     """
     config = lm.model.config.get_text_config()
     limit = int(getattr(config, "max_position_embeddings", None) or 0)
-    parameters = getattr(config, "rope_parameters", None) or {}
-    if "dynamic" in str(parameters.get("rope_type") or ""):
-        return int(limit * max(1.0, float(parameters.get("factor") or 1.0)))
-    return limit
+    return int(limit * max((_stretch(each) for each in _parameters(config)), default=1.0))
+
+
+def _parameters(config: Any) -> list[dict[str, Any]]:
+    """The rotary parameters of each kind of layer; of all, where there is one kind."""
+    whole = getattr(config, "rope_parameters", None) or {}
+    return [each for each in whole.values() if isinstance(each, dict)] or [whole]
+
+
+def _stretch(parameters: dict[str, Any]) -> float:
+    """How many times ``max_position_embeddings`` a text may be long."""
+    if "dynamic" not in str(parameters.get("rope_type") or ""):
+        return 1.0
+    return max(1.0, float(parameters.get("factor") or 1.0))
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_stil
                 exact = replace(lm, compute_dtype=torch.float32)
                 alone = [logprobs_alone(exact, each, each.targets[0], reads_last=True) for each in prompts]
                 difference = _share(torch.cat(alone), _by_prompt(exact, pack))
-            _run_back(lm, pack, form.in_place() if form is not None else nullcontext())
+            _run_back_in(lm, pack, form)
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
@@ -78,6 +78,17 @@ def _by_prompt(lm: LanguageModel, pack: Pack) -> Tensor:
     """Log-probabilities prompt by prompt."""
     found = target_logprobs(lm, pack).logprobs
     return found[torch.from_numpy(pack.targets.item).to(lm.device).argsort(stable=True)]
+
+
+def _run_back_in(lm: LanguageModel, pack: Pack, form: TrainingForm | None) -> None:
+    """Forward and back in a form; without rounded weights from here on, where the model cannot be run with them."""
+    try:
+        _run_back(lm, pack, form.in_place() if form is not None else nullcontext())
+    except FAILURES as error:
+        if form is None or not form.is_rounding or is_out_of_memory(error):
+            raise
+        form.leave_weights()
+        _run_back(lm, pack, form.in_place())
 
 
 def _run_back(lm: LanguageModel, pack: Pack, form: AbstractContextManager[None]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -12,9 +13,10 @@ from safetensors import SafetensorError, safe_open
 from flantune.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sized
 
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
 
 UNREADABLE = (
     OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, SafetensorError,
@@ -22,6 +24,7 @@ UNREADABLE = (
 )  # fmt: skip
 """What the libraries raise for folders and files that are not what they should be."""
 
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 _FIND = "check model.path; a hub id needs the network or a filled Hugging Face cache"
 _IN_FOLDER = "look into the folder: config.json, *.safetensors and the tokenizer's files have to be those of one model"
 _IN_FILE = "fetch the file again; its sha256 tells whether it came through whole"
@@ -57,6 +60,58 @@ def check_whole(folder: str, error: BaseException) -> None:
             where=str(file),
             hint="copy or download it again, or save the model again",
         ) from error
+
+
+def check_shape(model: PreTrainedModel, info: Mapping[str, Any], *, where: str) -> None:
+    """Raises ModelError where a config and its weights are not of one model.
+
+    Args:
+        model: As it was loaded.
+        info: What the library says of the loading: ``missing_keys``, ``mismatched_keys``, ``unexpected_keys``.
+        where: Its folder, file or hub id.
+    """
+    together = "use the config.json that came with the weights"
+    if wrong := sorted(info["mismatched_keys"]):
+        name, stored, expected = wrong[0]
+        raise ModelError(
+            f"{_counted(wrong, 'has', 'have')} another shape than the config says, such as {name}: {tuple(stored)}, "
+            f"expected {tuple(expected)}",
+            where=where,
+            hint=together,
+        )
+    if missing := sorted(info["missing_keys"]):
+        raise ModelError(
+            f"{_counted(missing, 'is', 'are')} missing, such as {missing[0]}",
+            where=where,
+            hint="use a checkpoint with a language-model head of this architecture",
+        )
+    if left_out := _left_out(model, info["unexpected_keys"]):
+        raise ModelError(
+            f"{_counted(left_out, 'would', 'would')} be left out, since the config has no place for them, such as "
+            f"{left_out[0]}",
+            where=where,
+            hint=together,
+        )
+
+
+def _counted(names: Sized, one: str, more: str) -> str:
+    return f"1 weight {one}" if len(names) == 1 else f"{len(names)} weights {more}"
+
+
+def _left_out(model: PreTrainedModel, unexpected: Iterable[str]) -> list[str]:
+    """Weights that belong to the model's own parts: of one more layer, or the bias of one of its matrices.
+
+    Whole other parts (a vision tower, a head for another task, layers that predict several tokens) may stay out.
+    """
+    if getattr(model.config.get_text_config(), "num_nextn_predict_layers", None):
+        return []
+    own = set(model.state_dict())
+    alike = {_NUMBER.sub("#", name) for name in own}
+    return sorted(
+        name
+        for name in unexpected
+        if _NUMBER.sub("#", name) in alike or (name.endswith(".bias") and f"{name.removesuffix('.bias')}.weight" in own)
+    )
 
 
 def first_bad(weights: Iterable[tuple[str, Tensor]]) -> str | None:
