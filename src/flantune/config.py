@@ -100,12 +100,20 @@ class PromptSettings(Settings):
     """System message of the chat; none when empty."""
     chat_template: AnyPath | None = None
     """File with a Jinja chat template. None: the one that the model's tokenizer carries."""
-    chat_thinking: bool | None = None
+    chat_thinking: Switch | None = None
     """Tells the chat template whether the model thinks before a reply (`enable_thinking`). None: tells it nothing."""
     chat_exemplars: Literal["message", "turns"] = "message"
     """Solved examples of a chat prompt stand in the user's one message, or are earlier turns and their replies."""
     exemplar_separator: Text = "\n\n"
     """Between one exemplar and the next."""
+
+    @model_validator(mode="after")
+    def _says_nothing_in_vain(self) -> PromptSettings:
+        if not self.chat:
+            for name in ("system", "chat_template", "chat_thinking", "chat_exemplars"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} says nothing without chat = true: set chat = true, or leave {name} out")
+        return self
 
 
 class MixtureSettings(Settings):

@@ -40,6 +40,14 @@ _WORDS: Mapping[str, str] = {
 }
 
 
+_BOUNDS: Mapping[str, tuple[str, str]] = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing that is wrong.
@@ -95,6 +103,10 @@ def _text(error: Mapping[str, Any]) -> str:
         bound = context.get("min_length", context.get("max_length"))
         side = "least" if kind == "too_short" else "most"
         return f"should have at {side} {bound} {'entry' if bound == 1 else 'entries'}"
+    if kind in _BOUNDS:  # Python's own words for a large bound are rounded
+        words, name = _BOUNDS[kind]
+        bound = context[name]
+        return f"should be {words} {int(bound) if bound == int(bound) else bound}"
     if kind == "string_too_long":
         return f"should have at most {context['max_length']} characters"
     message = str(error["msg"])

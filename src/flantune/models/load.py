@@ -163,9 +163,9 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(
-            f'no device "{name}" here: {first_line(error)}', where="model.device", hint='set model.device = "auto"'
-        ) from error
+        there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        hint = f'set model.device to "auto" or one of: {", ".join(there)}'
+        raise ModelError(f'there is no device "{name}" here', where="model.device", hint=hint) from error
     return device
 
 

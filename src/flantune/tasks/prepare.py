@@ -235,7 +235,7 @@ def _build(task: Task, split: str, limit: int | None, folder: Path) -> None:
         _rename(temporary, folder)
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(
-            f"adapted examples cannot be written: {error}",
+            f"adapted examples cannot be written: {getattr(error, 'strerror', None) or error}",
             where=str(folder.parent),
             hint="free some space, or set [data] cache to a folder that can be written",
         ) from error
