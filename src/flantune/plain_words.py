@@ -75,7 +75,13 @@ def problems_of(error: ValidationError) -> list[Problem]:
     gathered: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
     for one in error.errors(include_url=False):
         gathered.setdefault(_place(one["loc"]), []).append(dict(one))
-    return [_problem(place, several) for place, several in gathered.items()]
+    # A list with wrong entries is counted without them.
+    broken = {place[:-1] for place in gathered if place and isinstance(place[-1], int)}
+    return [
+        _problem(place, several)
+        for place, several in gathered.items()
+        if not (place in broken and several[0]["type"] in ("too_short", "too_long"))
+    ]
 
 
 def _problem(place: tuple[str | int, ...], several: Sequence[Mapping[str, Any]]) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -136,6 +137,7 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
         )
     except Exception as error:  # the library of tokenizers raises nothing narrower
         hint = where_to_look(settings.path)
+        hint = needed_library(error) or hint
         raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=hint) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
@@ -233,7 +235,7 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
         hint = (
             "set model.trust_remote_code = true if you trust its authors"
             if "trust_remote_code" in str(error)
-            else where_to_look(settings.path)
+            else needed_library(error) or where_to_look(settings.path)
         )
         raise ModelError(f"cannot load the model: {first_line(error)}", where=settings.path, hint=hint) from error
     return config
@@ -267,7 +269,7 @@ def _from_pretrained(
         raise ModelError(
             f"cannot load the weights: {first_line(error)}",
             where=settings.path,
-            hint=_CONVERT if pickled else where_to_look(settings.path),
+            hint=_CONVERT if pickled else needed_library(error) or where_to_look(settings.path),
         ) from error
     if missing := sorted(info["missing_keys"]):
         raise ModelError(
@@ -380,6 +382,13 @@ def quiet_library() -> Iterator[None]:
         messages.set_verbosity(verbosity)
         if had_bars:
             messages.enable_progress_bar()
+
+
+def needed_library(error: BaseException) -> str:
+    """What to install where an error says that a library is not; empty where it says something else."""
+    match = re.search(r"No module named '(\w+)", str(error)) or re.search(r"pip install (\w+)", str(error))
+    extra = {"gguf": "gguf", "peft": "peft", "bitsandbytes": "lean", "vllm": "vllm"}.get(match[1] if match else "")
+    return f"in flantune's folder: pip install -e '.[{extra}]'" if extra else ""
 
 
 def first_line(error: BaseException) -> str:
