@@ -21,6 +21,7 @@ GROUND = {
     "optimizer_settings",
     "setting_types",
     "plain_words",
+    "toml_faults",
     "toml_file",
     "run_file",
     "files",

@@ -107,6 +107,14 @@ class PromptSettings(Settings):
     exemplar_separator: Text = "\n\n"
     """Between one exemplar and the next."""
 
+    @model_validator(mode="after")
+    def _says_nothing_in_vain(self) -> PromptSettings:
+        if not self.chat:
+            for name in ("system", "chat_template", "chat_thinking", "chat_exemplars"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} says nothing without chat = true: set chat = true, or leave {name} out")
+        return self
+
 
 class MixtureSettings(Settings):
     """How much of each task."""

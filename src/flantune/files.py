@@ -215,6 +215,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything of this name is there; a name that nothing can have is not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def near_file(path: Path) -> str:
     """A suggestion for a file that is not there: one beside it with a name alike, or the empty string.
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flantune.errors import FlantuneError
+from flantune.files import is_there
 
 try:
     import fcntl
@@ -36,7 +37,7 @@ def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
         FlantuneError: The folder cannot be written, or its file system has no locks.
     """
     path = folder / name
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    made = [one for one in (folder, *folder.parents) if not is_there(one)]
     handle = _claim(path)
     try:
         yield

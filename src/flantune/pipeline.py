@@ -43,6 +43,7 @@ from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.training.distributed import Processes, joined
 from flantune.training.division import hidden_size
+from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
 from flantune.types import Run
 
@@ -88,6 +89,8 @@ def _run(job: _Job) -> Run:
     prepared, identity = _prepare(job)
     folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
     base = _base_model(job, prepared)
+    if job.config.model.adapter == "none":  # now, rather than after the base model was measured
+        meant_by(base.model, job.config.training.freeze)
     _check_answers(job, prepared, base)
     _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
     for split in folds:

@@ -40,6 +40,14 @@ _WORDS: Mapping[str, str] = {
 }
 
 
+_BOUNDS: Mapping[str, tuple[str, str]] = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing that is wrong.
@@ -67,7 +75,13 @@ def problems_of(error: ValidationError) -> list[Problem]:
     gathered: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
     for one in error.errors(include_url=False):
         gathered.setdefault(_place(one["loc"]), []).append(dict(one))
-    return [_problem(place, several) for place, several in gathered.items()]
+    # A list with wrong entries is counted without them.
+    broken = {place[:-1] for place in gathered if place and isinstance(place[-1], int)}
+    return [
+        _problem(place, several)
+        for place, several in gathered.items()
+        if not (place in broken and several[0]["type"] in ("too_short", "too_long"))
+    ]
 
 
 def _problem(place: tuple[str | int, ...], several: Sequence[Mapping[str, Any]]) -> Problem:
@@ -95,6 +109,10 @@ def _text(error: Mapping[str, Any]) -> str:
         bound = context.get("min_length", context.get("max_length"))
         side = "least" if kind == "too_short" else "most"
         return f"should have at {side} {bound} {'entry' if bound == 1 else 'entries'}"
+    if kind in _BOUNDS:  # Python's own words for a large bound are rounded
+        words, name = _BOUNDS[kind]
+        bound = context[name]
+        return f"should be {words} {int(bound) if bound == int(bound) else bound}"
     if kind == "string_too_long":
         return f"should have at most {context['max_length']} characters"
     message = str(error["msg"])

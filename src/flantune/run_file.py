@@ -141,7 +141,7 @@ def _line_numbers(text: str) -> dict[str, int]:
 
 def _parse_override(text: str) -> tuple[str, Any]:
     key, separator, raw = text.partition("=")
-    if not separator or not key.strip():
+    if not separator or not all(part.strip() for part in key.split(".")):
         raise ConfigError(
             f'"{text}" is not dotted.key=value', where="--set", hint="for example --set training.steps=100"
         )
@@ -158,7 +158,8 @@ def _assign(tree: Tree, key: str, value: object) -> None:
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise ConfigError(f'"{section}" is not a section', where=f"--set {key}")
+            hint = "`flantune config show` lists every setting with its section"
+            raise ConfigError(f'"{section}" is not a section', where=f"--set {key}", hint=hint)
     tree[name] = value
 
 
@@ -184,13 +185,21 @@ def _problem_line(problem: Problem, origins: Mapping[str, str]) -> str:
     place = next((origins[k] for k in _ancestors(location) if k in origins), "")
     at = f"  {problem.path}" + (f" ({place})" if place else "")
     if problem.kind == "extra_forbidden":
-        near = did_you_mean(location[-1], _known_keys(location[:-1]))
+        near = _elsewhere(location[-1]) or did_you_mean(location[-1], _known_keys(location[:-1]))
         return f"{at}: unknown setting" + (f"; {near}" if near else "")
+    if _is_doubled_table(problem):
+        return f"{at}: stands in double brackets; a section has single ones: [{problem.path}]"
     # A whole section that does not agree with itself says so in its own words.
     is_section = isinstance(problem.got, Mapping | BaseModel)
     return f"{at}: {problem.text}" + (
         "" if is_section and problem.kind == "value_error" else f", got {shown(problem.got)}"
     )
+
+
+def _is_doubled_table(problem: Problem) -> bool:
+    """Whether ``[[training]]`` was written for ``[training]``."""
+    is_list = isinstance(problem.got, list) and bool(problem.got) and all(isinstance(one, dict) for one in problem.got)
+    return is_list and problem.text == "should be a table"
 
 
 def _ancestors(location: Sequence[str]) -> Iterator[str]:
@@ -206,6 +215,15 @@ def _known_keys(sections: Sequence[str]) -> list[str]:
     except (KeyError, StopIteration):
         return []
     return list(model.model_fields)
+
+
+def _elsewhere(name: str) -> str:
+    """Where a key belongs that stands in the wrong section; empty when it belongs nowhere."""
+    keys = [key for key, _ in flatten(RunConfig())]
+    keys += sorted({key.rpartition(".")[0] for key in keys} - {""})
+    found = [key for key in keys if key.rpartition(".")[2] == name]
+    names = " or ".join(f'"{key}"' for key in found[:3])
+    return f"did you mean {names}?" if found else ""
 
 
 def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:

@@ -127,14 +127,20 @@ def distinct_folds(folds: Iterable[Sequence[str]]) -> Iterable[Sequence[str]]:
     for fold in folds:
         names = frozenset(slug(name) for name in fold)
         if len(names) < len(fold):
-            raise ValueError(f"should name each once in a fold; in {list(fold)} one is there twice")
+            raise ValueError(f"should name each once in a fold; in {_listed(fold)} one is there twice")
         if names in seen:
-            raise ValueError(f"should hold out something else in every fold; {list(fold)} is there twice")
+            raise ValueError(f"should hold out something else in every fold; {_listed(fold)} is there twice")
         seen[names] = fold
     return folds
 
 
 Fold = Annotated[Names, Field(min_length=1)]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "[" + ", ".join(f'"{name}"' for name in names) + "]"
+
+
 Folds = Annotated[tuple[Fold, ...], AfterValidator(distinct_folds)]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from flantune.errors import FlantuneError
 from flantune.files import read_text
+from flantune.toml_faults import explained
 
 _LONG_KEY = re.compile(r"""(?<![\w"'-])(?:["']?[\w-]++["']?\.){200}""")
 _CONTROLS = re.compile("[\x7f\ud800-\udfff]")
@@ -52,7 +53,8 @@ def read_toml(
     try:
         return text, parse_toml(text)
     except ValueError as problem:
-        raise error(f"is not valid TOML: {problem}", where=str(path), hint="mend the line named above") from None
+        what, mends = explained(text, str(problem))
+        raise error(f"is not valid TOML: {what}", where=str(path), hint=mends) from None
 
 
 def toml_value(value: object) -> str:

@@ -107,6 +107,19 @@ def test_a_full_disk_is_no_traceback(monkeypatch, capsys, tmp_path):
     assert "rows.jsonl: No space left on device" in said and "hint: free some space" in said
 
 
+@pytest.mark.parametrize("out", ["x" * 300, "run.toml/deeper", "loop/deeper"])
+def test_a_folder_that_no_disk_can_have_is_no_traceback(monkeypatch, capsys, tmp_path, out):
+    (tmp_path / "run.toml").write_text('[holdout]\nfolds = [["a"]]\n')
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["flantune", "run", "run.toml", "--out", out])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "cannot be written" in said and "--out" in said
+
+
 def test_choices_are_those_of_the_settings():
     fields = EvaluationSettings.model_fields
     assert get_args(fields["normalization"].annotation) == options.NORMALIZATIONS

@@ -4,8 +4,7 @@ import pytest
 import safetensors
 from tests.training.small import StoppedError, make_lm, settings, stop_at, tune_small, weights_digest
 
-from flantune.errors import TrainingError
-from flantune.training.freezing import freeze
+from flantune.training.freezing import FreezeError, freeze
 
 
 def frozen(architecture, *patterns):
@@ -47,7 +46,7 @@ def test_a_head_of_its_own_and_a_head_that_is_the_embedding():
     ("pattern", "hint"), [("embedding", 'did you mean "embeddings"'), ("encoder", "called"), ("layers.2-9", "called")]
 )
 def test_a_pattern_that_means_nothing_is_an_error(pattern, hint):
-    with pytest.raises(TrainingError, match=f'"{pattern}" means no weight of this model') as caught:
+    with pytest.raises(FreezeError, match=f'"{pattern}" means no weight of this model') as caught:
         frozen("llama", pattern)
     assert hint in caught.value.hint or "did you mean" in caught.value.hint
 
@@ -59,12 +58,12 @@ def test_freezing_again_changes_nothing():
     assert (
         freeze(model, ["layers.0", "norms"]) == once == {n for n, w in model.named_parameters() if not w.requires_grad}
     )
-    with pytest.raises(TrainingError, match="every weight is frozen"):
+    with pytest.raises(FreezeError, match="every weight is frozen"):
         freeze(model, ["layers.1", "embeddings"])
 
 
 def test_freezing_everything_is_an_error():
-    with pytest.raises(TrainingError, match="every weight is frozen"):
+    with pytest.raises(FreezeError, match="every weight is frozen"):
         frozen("llama", "*")
 
 
@@ -85,3 +84,8 @@ def test_frozen_weights_stay_and_are_not_stored_and_the_run_resumes(tmp_path, ar
     resumed = make_lm(architecture)
     tune_small(tmp_path / "two", resumed, chosen)
     assert weights_digest(resumed) == weights_digest(lm)
+
+
+def test_what_does_not_fit_the_model_is_a_mistake_in_the_run_file():
+    """Exit code 2, as any other mistake there."""
+    assert FreezeError.exit_code == 2

@@ -33,8 +33,16 @@ _COMMANDS = {
 }
 
 
-# A full or locked disk, where no stage has said it better.
-_DISK_TROUBLES = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+# What the system says of a disk or a path, where no stage has said it better: what to do about it.
+_FREE_SPACE = "free some space or mend the folder's permissions, then repeat the command"
+_MEND_PATH = "mend the path"
+_DISK_TROUBLES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS), _FREE_SPACE),
+    errno.EIO: "the disk gives errors: choose a folder on another one",
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP), _MEND_PATH),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "let the process open more files, say with `ulimit -n 4096`"),
+    errno.ENOMEM: "free some memory, then repeat the command",
+}
 
 
 class _LazyGroup(click.Group):
@@ -117,7 +125,7 @@ def _main() -> None:
             raise
         place = f"{error.filename}: " if error.filename else ""
         click.echo(f"error: {place}{error.strerror or error}", err=True)
-        click.echo("hint: free some space or mend the folder's permissions, then repeat the command", err=True)
+        click.echo(f"hint: {_DISK_TROUBLES[error.errno]}", err=True)
         sys.exit(1)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from flantune.errors import TaskError, did_you_mean
+from flantune.files import read_text
 from flantune.harness.refusals import FIELDS, Loader, functions, not_run, problems, refuse, refuse_functions
 from flantune.harness.task_code import Function, Limits, TaskCode
 
@@ -186,16 +187,25 @@ def load_settings(path: Path, *, depth: int = 0) -> Tree:
 
 
 def _parse(path: Path) -> Tree:
+    near = [other.name for pattern in ("*.yaml", "*.yml") for other in path.parent.glob(pattern)]
+    hint = did_you_mean(path.name, near) or "name a task file of lm-evaluation-harness"
+    text = read_text(path, error=TaskError, what="task file", hint=hint)
     try:
-        loader = Loader(path.read_text(encoding="utf-8"))
+        loader = Loader(text)
         loader.folder = path.parent
         values = loader.get_single_data()
-    except OSError as error:
-        near = [other.name for pattern in ("*.yaml", "*.yml") for other in path.parent.glob(pattern)]
-        hint = did_you_mean(path.name, near) or "name a task file of lm-evaluation-harness"
-        raise TaskError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TaskError(f"is no valid YAML: {error}", where=str(path)) from None
+    except RecursionError:
+        raise TaskError("is no valid YAML: nested too deeply", where=str(path)) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise TaskError(f"is no valid YAML: {_yaml_fault(error)}", where=str(path), hint="mend that line") from None
     if not isinstance(values, dict):
-        raise TaskError("is no mapping of settings", where=str(path))
+        kind = "nothing" if values is None else "a list" if isinstance(values, list) else "one value"
+        raise TaskError(f"holds {kind}; expected settings, as in task: name", where=str(path), hint=hint)
     return values
+
+
+def _yaml_fault(error: Exception) -> str:
+    """A fault of the parser in one line, with its place in the file."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    what = getattr(error, "problem", None) or str(error).partition("\n")[0]
+    return f"{what} in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else str(what)

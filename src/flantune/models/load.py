@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -136,6 +137,7 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
         )
     except Exception as error:  # the library of tokenizers raises nothing narrower
         hint = where_to_look(settings.path)
+        hint = needed_library(error) or hint
         raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=hint) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
@@ -163,9 +165,9 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(
-            f'no device "{name}" here: {first_line(error)}', where="model.device", hint='set model.device = "auto"'
-        ) from error
+        there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        hint = f'set model.device to "auto" or one of: {", ".join(there)}'
+        raise ModelError(f'there is no device "{name}" here', where="model.device", hint=hint) from error
     return device
 
 
@@ -235,7 +237,7 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
             if "trust_remote_code" in str(error)
             else PLAIN_FORM
             if is_gguf(settings.path) and "not supported" in str(error)
-            else where_to_look(settings.path)
+            else needed_library(error) or where_to_look(settings.path)
         )
         raise ModelError(f"cannot load the model: {first_line(error)}", where=settings.path, hint=hint) from error
     return held_to_file(config, settings.path) if is_gguf(settings.path) else config
@@ -271,7 +273,7 @@ def _from_pretrained(
         raise ModelError(
             f"cannot load the weights: {first_line(error)}",
             where=settings.path,
-            hint=_CONVERT if pickled else where_to_look(settings.path),
+            hint=_CONVERT if pickled else needed_library(error) or where_to_look(settings.path),
         ) from error
     check_shape(model, info, where=settings.path)
     return plain_copy(model, settings.path) if is_gguf(settings.path) else model
@@ -377,6 +379,13 @@ def quiet_library() -> Iterator[None]:
         messages.set_verbosity(verbosity)
         if had_bars:
             messages.enable_progress_bar()
+
+
+def needed_library(error: BaseException) -> str:
+    """What to install where an error says that a library is not; empty where it says something else."""
+    match = re.search(r"No module named '(\w+)", str(error)) or re.search(r"pip install (\w+)", str(error))
+    extra = {"gguf": "gguf", "peft": "peft", "bitsandbytes": "lean", "vllm": "vllm"}.get(match[1] if match else "")
+    return f"in flantune's folder: pip install -e '.[{extra}]'" if extra else ""
 
 
 def first_line(error: BaseException) -> str:

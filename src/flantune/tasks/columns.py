@@ -10,6 +10,7 @@ from typing import Any
 
 from flantune.errors import did_you_mean
 from flantune.tasks.labels import Reading, choose_option, find_label, written
+from flantune.tasks.mistaken_files import other_delimiter
 from flantune.tasks.rows import (
     BAD_OPTIONS,
     EMPTY_TARGET,
@@ -150,7 +151,7 @@ def _step(value: Any, part: str, path: str) -> Any:
     if isinstance(value, Mapping):
         if part in value:
             return value[part]
-        near = did_you_mean(part, value)
+        near = other_delimiter(value, part) or did_you_mean(part, value)
         detail = f'got columns {", ".join(value)}; expected "{path}"' + (f"; {near}" if near else "")
         raise BadRow(MISSING_COLUMN, detail)
     if isinstance(value, list):

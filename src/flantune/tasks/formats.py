@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from flantune.errors import SourceError, did_you_mean
+from flantune.tasks.mistaken_files import check_is_data
 from flantune.tasks.rows import BROKEN_QUOTING, NOT_AN_OBJECT, NOT_JSON, WRONG_COLUMNS, UnreadableRow, short
 
 if TYPE_CHECKING:
@@ -94,9 +95,14 @@ def read_rows(path: Path, form: FileFormat) -> Iterator[Row]:
     """
     reader = _READERS[format_of(path, form)]
     try:
+        if reader is not _read_lines:
+            check_is_data(path)
         yield from reader(path, form)
     except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"cannot be read: {error}", where=str(path)) from error
+        why = getattr(error, "strerror", None) or error
+        is_packed = path.suffix.lower() in _COMPRESSIONS
+        hint = f"get the file again; if it is not compressed, take {path.suffix} off its name" if is_packed else ""
+        raise SourceError(f"cannot be read: {why}", where=str(path), hint=hint) from error
     except (UnicodeError, LookupError) as error:
         raise SourceError(
             f"cannot be read as {form.encoding}: {error}", where=str(path), hint="set [source] encoding"
@@ -214,7 +220,12 @@ def _read_parquet(path: Path, form: FileFormat) -> Iterator[Row]:  # noqa: ARG00
             for batch in file.iter_batches(batch_size=512):
                 yield from as_written(batch.to_pylist(), file.schema_arrow)
     except (ValueError, MemoryError, pa.ArrowException, OverflowError) as error:  # a damaged length asks for memory
-        raise SourceError(f"is not a readable Parquet file: {error}", where=str(path)) from error
+        size = path.stat().st_size
+        is_other = "magic bytes" in str(error)
+        why = "it is cut off, or of another format" if is_other else str(error).partition("\n")[0]
+        why = why if size else "it is empty"
+        hint = "get the file again; if it is of another format, say which: [source] format"
+        raise SourceError(f"is not a readable Parquet file: {why}", where=str(path), hint=hint) from error
 
 
 def as_written(rows: Iterable[Row], schema: pa.Schema) -> Iterator[Row]:
@@ -271,6 +282,8 @@ def _column_names(
 ) -> tuple[str, ...]:
     has_header = not form.columns if form.header is None else form.header
     first = next(cells, None) if has_header else None
+    if has_header and first is None:
+        raise SourceError("is empty: there is no header row", where=str(path), hint="get the file again")
     if has_header and (first is None or isinstance(first[1], UnreadableRow)):
         raise SourceError("has no header row that can be read", where=str(path), hint="set [source] columns = [...]")
     header = tuple(first[1]) if first is not None else ()

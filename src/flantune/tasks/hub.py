@@ -110,8 +110,10 @@ def explained(error: Exception, reference: str) -> SourceError:
     if isinstance(error, SourceError):
         return error
     first_line = (str(error).splitlines() or [""])[0]
+    is_off = "OfflineModeIsEnabled" in str(error)
+    why = "HF_HUB_OFFLINE is set, and it is not in the cache" if is_off else f"{type(error).__name__}: {first_line}"
     return MissingDataError(
-        f"cannot be had from the Hugging Face hub: {type(error).__name__}: {first_line}",
+        f"cannot be had from the Hugging Face hub: {why}",
         where=reference,
         hint="on a machine with a network run: flantune fetch RUN_FILE --mirror hub; then set [data] mirror to it",
     )

@@ -123,7 +123,9 @@ def survey_task(
     bounds = {role: part.bounds(stored[part.split].rows) for role, part in present.items()}
     check_disjoint(task, present, bounds)
     for role, part in present.items():
-        check_takes_rows(task, role, part, bounds[role], stored[part.split].rows)
+        split = stored[part.split]
+        skipped = read_skipped(split.folder / _SKIPPED, 0, split.rows)
+        check_takes_rows(task, role, part, bounds[role], split.rows, skipped)
     views = {role: _view(task, role, stored[part.split], bounds[role]) for role, part in present.items()}
     return PreparedTask(
         task=task,
@@ -235,7 +237,7 @@ def _build(task: Task, split: str, limit: int | None, folder: Path) -> None:
         _rename(temporary, folder)
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(
-            f"adapted examples cannot be written: {error}",
+            f"adapted examples cannot be written: {getattr(error, 'strerror', None) or error}",
             where=str(folder.parent),
             hint="free some space, or set [data] cache to a folder that can be written",
         ) from error

@@ -11,6 +11,8 @@ from flantune.tasks.rows import (
     AMBIGUOUS,
     BROKEN_ENCODING,
     BROKEN_QUOTING,
+    NOT_AN_OBJECT,
+    NOT_JSON,
     OUT_OF_RANGE,
     WRONG_COLUMNS,
     reason_lines,
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flantune.tasks.slices import SplitSlice
-    from flantune.tasks.store import SplitReport
+    from flantune.tasks.store import SkippedRows, SplitReport
     from flantune.types import Example, SplitRole, Task
 
 
@@ -64,18 +66,25 @@ def _check_joined(task: Task, role: SplitRole, bounds: tuple[tuple[int, int], ..
 
 
 def check_takes_rows(
-    task: Task, role: SplitRole, part: SplitSlice, bounds: tuple[tuple[int, int], ...], rows: int
+    task: Task, role: SplitRole, part: SplitSlice, bounds: tuple[tuple[int, int], ...], rows: int, skipped: SkippedRows
 ) -> None:
     """Refuses a slice in which there is no row, since the data is shorter than the task file takes it to be.
+
+    Where rows of it are bad, that is why: a file that is read in a wrong way has too few.
 
     Raises:
         SourceError: It says how many rows there are.
     """
     if any(stop > start for start, stop in bounds):
         return
-    has = f"has only {rows:,} rows" if rows else "has no rows"
+    has = f"has only {rows:,} row{'s' * (rows != 1)}" if rows else "has no rows"
+    what = f'task {task.name}: {role} = "{task.splits[role]}" takes no row: the split {has}'
+    if skipped.bad:
+        first = min(skipped.first_bad, key=lambda note: note.row)
+        text = "\n  ".join([f"{what}, and of these are bad:", *reason_lines(skipped.bad, skipped.first_bad)])
+        raise SourceError(text, where=place_of_row(task, part.split, first.row), hint=bad_rows_hint(first.reason))
     raise SourceError(
-        f'task {task.name}: {role} = "{task.splits[role]}" takes no row: the split {has}',
+        what,
         where=f"{task.source.describe(part.split)} ({task.splits[role]})",
         hint=f"get the whole of the data; or write a slice of the rows there are as splits.{role} in {origin_of(task)},"
         " or remove it",
@@ -120,12 +129,19 @@ def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
     return "\n  ".join([*lines, *reason_lines(report.bad, report.first_bad)])
 
 
+_JSON_LINES = (
+    'mend these lines: each should be one JSON object; where the whole file is one list, set [source] format = "json";'
+    " or raise [data] max_bad_share"
+)
+
+
 def bad_rows_hint(reason: str) -> str:
     """What to do about rows that are bad for this reason."""
     hints = {
         WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
         BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
         OUT_OF_RANGE: "if these rows have no label, leave them out: [answer] drop = [-1]; else mend them",
+        **dict.fromkeys((NOT_JSON, NOT_AN_OBJECT), _JSON_LINES),
         BROKEN_ENCODING: 'set [source] encoding, such as "latin-1" or "utf-16"',
     }
     general = (

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import SourceError, did_you_mean
-from flantune.files import check_regular, is_file, is_folder, near_file
+from flantune.files import check_regular, is_file, is_folder
 from flantune.tasks.formats import FileFormat, read_aligned, read_rows
+from flantune.tasks.mistaken_files import no_such_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,8 +130,8 @@ class FileSource:
             raise MissingDataError(
                 "is a folder; expected a file", where=str(path), hint=f'name the files in it: "{pattern}/*.jsonl"'
             )
-        hint = near_file(path) or "paths are relative to the task file"
-        raise MissingDataError("no such file", where=str(path), hint=hint)
+        what, hint = no_such_file(path, pattern)
+        raise MissingDataError(what, where=str(path), hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ from flantune.types import Kind, Task, Template
 
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RUN_SECTIONS = frozenset({"data", "holdout", "model", "training", "evaluation", "packing"})
 _ROLES = ("train", "dev", "test")
 _RESERVED = ("options", "answer")
 
@@ -62,6 +63,9 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         TaskError: The file cannot be read or is wrong; all its problems come at once.
     """
     _, tree = read_toml(path, error=TaskError, what="task file")
+    if "templates" not in tree and RUN_SECTIONS & set(tree):
+        hint = "name the files of its [data] tasks instead; `flantune run` takes this one as it is"
+        raise TaskError("this is a run file, not a task file", where=str(path), hint=hint)
     problems = Problems()
     sections = _check(tree, path, problems)
     if sections.head is None or sections.source is None or sections.splits is None or sections.adapter is None:
@@ -115,8 +119,10 @@ def _check_splits(splits: Any, source: Any, problems: Problems) -> None:
         problems.add("splits", "names no split; set train, dev or test")
     files = source.get("files") if isinstance(source, Mapping) else None
     for role, text in splits.items():
+        if not isinstance(text, str):
+            continue  # its section says so
         try:
-            split = parse_slice(str(text)).split
+            split = parse_slice(text).split
         except ValueError as error:
             problems.add(f"splits.{role}", str(error))
             continue
@@ -221,6 +227,9 @@ def _check_answer(answer: AnswerSection, options: OptionsSection | None, has_opt
 def _check_templates(
     tables: Any, slots: tuple[str, ...] | None, kind: Kind | None, problems: Problems
 ) -> tuple[Template, ...]:
+    if isinstance(tables, Mapping):
+        problems.add("templates", "is one table; write [[templates]], in double brackets, above each template")
+        return ()
     if not isinstance(tables, list) or not tables:
         problems.add("templates", "is missing; write at least one [[templates]] table")
         return ()

@@ -276,7 +276,7 @@ def check_section(
         neighbors: Further names that may have been meant by an unknown key.
     """
     if not isinstance(value, Mapping):
-        problems.add(path, f"got {type(value).__name__}; expected a table")
+        problems.add(path, f"should be a table, got {shown(value)}")
         return None
     try:
         return model.model_validate(value)

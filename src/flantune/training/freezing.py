@@ -21,6 +21,12 @@ _LAYERS = re.compile(r"(?:(encoder|decoder)\.)?layers\.(\d+)(?:-(\d+))?")
 _WORDS = ("embeddings", "head", "norms", "encoder", "decoder")
 
 
+class FreezeError(TrainingError):
+    """``training.freeze`` does not fit the model: a mistake in the run file."""
+
+    exit_code = 2
+
+
 def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
     """Keeps the weights that any of the patterns means as they are; returns their names.
 
@@ -31,18 +37,28 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
             which ``*`` stands for anything.
 
     Raises:
-        TrainingError: A pattern means no weight of this model, or nothing is left to train.
+        FreezeError: A pattern means no weight of this model, or nothing is left to train.
     """
-    if not patterns:
-        return frozenset()
+    frozen = meant_by(model, patterns)
     weights = dict(model.named_parameters())
-    frozen = frozenset[str]().union(*(_meant(model, weights, pattern) for pattern in patterns))
+    if not frozen:
+        return frozen
     if not any(weight.requires_grad for name, weight in weights.items() if name not in frozen):
         hint = "freeze less: training.freeze names every weight of the model"
-        raise TrainingError("every weight is frozen, so there is nothing to train", where="training.freeze", hint=hint)
+        raise FreezeError("every weight is frozen, so there is nothing to train", where="training.freeze", hint=hint)
     for name in frozen:
         weights[name].requires_grad_(False)
     return frozen
+
+
+def meant_by(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
+    """The names of the weights that any of the patterns means.
+
+    Raises:
+        FreezeError: A pattern means no weight of this model.
+    """
+    weights = dict(model.named_parameters())
+    return frozenset[str]().union(*(_meant(model, weights, pattern) for pattern in patterns))
 
 
 def _meant(model: nn.Module, weights: Mapping[str, nn.Parameter], pattern: str) -> set[str]:
@@ -59,7 +75,7 @@ def _meant(model: nn.Module, weights: Mapping[str, nn.Parameter], pattern: str) 
     if not found:
         known = (*_WORDS, "layers.0", *weights)
         hint = did_you_mean(pattern, known) or f"a weight here is called {next(iter(weights))}"
-        raise TrainingError(f'"{pattern}" means no weight of this model', where="training.freeze", hint=hint)
+        raise FreezeError(f'"{pattern}" means no weight of this model', where="training.freeze", hint=hint)
     return found
 
 
