@@ -189,7 +189,10 @@ class HarnessCodeGrader:
             known = [draw.tolist() for draw in draws if len(draw)]
             found = iter(self.code.aggregate(metric.aggregation, items, known) if known else ())
             return np.array([next(found) if len(draw) else 0.0 for draw in draws])
-        values = np.array([math.nan if item is None else _number(item, metric.name) for item in items])
+        takes_nan = metric.aggregation == "nanmean"
+        values = np.array(
+            [math.nan if item is None else _number(item, metric.name, takes_nan=takes_nan) for item in items]
+        )
         total = AGGREGATIONS[metric.aggregation]
         return np.array([total(values[draw]) if len(draw) else 0.0 for draw in draws])
 
@@ -199,12 +202,13 @@ class HarnessCodeGrader:
         return min(0.0, *seen, 0.0), max(1.0, *seen, 1.0)
 
 
-def _number(item: Any, name: str) -> float:
+def _number(item: Any, name: str, *, takes_nan: bool) -> float:
     """A score of one answer as a number.
 
     Raises:
         TaskError: It is none.
     """
-    if isinstance(item, int | float):
+    if isinstance(item, int | float) and (math.isfinite(item) or (takes_nan and math.isnan(item))):
         return float(item)
-    raise TaskError(f"{name}: a function made {item!r:.80} of an answer, where its mean wants numbers")
+    hint = "aggregation: nanmean leaves NaN out" if isinstance(item, float) and math.isnan(item) else ""
+    raise TaskError(f"{name}: a function made {item!r:.80} of an answer, where its mean wants numbers", hint=hint)

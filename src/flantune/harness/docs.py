@@ -116,12 +116,11 @@ def render(text: str, row: Row, *, where: str) -> str:
     Raises:
         TemplateError: It names no column, or asks for what a sandbox does not give.
     """
-    import jinja2
-
     try:
         return _template(text).render(**row)
-    except jinja2.TemplateError as error:
-        raise TemplateError(f"cannot be rendered: {error}", where=where, hint=f"columns: {', '.join(row)}") from None
+    except Exception as error:  # a template computes, and so fails in every way that computing can
+        said = f"cannot be rendered: {type(error).__name__}: {error}"
+        raise TemplateError(said, where=where, hint=f"columns: {', '.join(row)}") from None
 
 
 def text_of(task: HarnessTask, row: Row, key: str = "doc_to_text") -> str:
@@ -177,6 +176,8 @@ def choices_of(task: HarnessTask, row: Row) -> tuple[str, ...]:
         value = list(found.values()) if isinstance(found, Mapping) else found
     if not isinstance(value, (list, tuple)):
         raise TaskError(f"doc_to_choice: makes {value!r}, not a list", where=str(task.path))
+    if any(choice is None or choice != choice for choice in value):  # NaN alone is not itself
+        raise TaskError(f"doc_to_choice: makes {value!r:.200}, where a choice has no text", where=str(task.path))
     return tuple(str(choice) for choice in value)
 
 

@@ -93,7 +93,10 @@ class TaskRows:
         if key not in self.read:
             rows = self._raw(split)
             if isinstance(process, Function) and self.task.code is not None:
-                rows = self.task.code.docs(process, rows)
+                count, rows = len(rows), self.task.code.docs(process, rows)
+                if count and not rows:
+                    message = f"{process.name}: leaves none of the {count} rows of the split {split}"
+                    raise TaskError(message, where=str(self.task.path))
             self.read[key] = rows
         return self.read[key]
 
