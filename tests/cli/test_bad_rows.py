@@ -173,6 +173,6 @@ def test_values_with_two_readings_or_counted_from_one_come_with_what_to_write(wr
     task.write_text(TASK.replace('"go", "stop"', '"Q1", "Q2"'))
     output = tell(folder).output
     assert "answer with two readings" in output and 'read = "text" or read = "index"' in output
-    task.write_text(TASK.replace('column = "label"', 'column = "label"\nkeys = [1, 2]'))
+    task.write_text(TASK.replace('column = "label"', 'column = "label"\nkeys = ["1", "2"]'))
     result = tell(folder)
     assert result.exit_code == 0 and "bad-rows" not in result.output

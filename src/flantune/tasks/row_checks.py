@@ -131,7 +131,7 @@ def bad_rows_hint(reason: str) -> str:
         WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
         BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
         OUT_OF_RANGE: "if these rows have no label, leave them out: [answer] drop = [-1]; if values count from 1, list"
-        " them in the order of the options: [answer] keys = [1, 2, ...]; else mend them",
+        ' them in the order of the options: [answer] keys = ["1", "2", ...]; else mend them',
         AMBIGUOUS: f"say what the values are: {_SAYING_WHICH}",
         BROKEN_ENCODING: 'set [source] encoding, such as "latin-1" or "utf-16"',
     }
