@@ -162,3 +162,17 @@ def test_a_row_with_options_of_its_own_may_have_empty_fields(write) -> None:
     task = folder / "signs.toml"
     task.write_text(TASK.replace('values = ["go", "stop"]', 'column = "choices"'))
     assert " 0 bad" in check(folder).output
+
+
+@pytest.mark.parametrize("tell", [check, lint])
+def test_values_with_two_readings_or_counted_from_one_come_with_what_to_write(write, tell) -> None:
+    rows = [{"text": f"sign {number}", "label": number % 2 + 1} for number in range(12)]
+    folder = write(rows, rows)
+    assert "if values count from 1" in tell(folder).output
+    task = folder / "signs.toml"
+    task.write_text(TASK.replace('"go", "stop"', '"Q1", "Q2"'))
+    output = tell(folder).output
+    assert "answer with two readings" in output and 'read = "text" or read = "index"' in output
+    task.write_text(TASK.replace('column = "label"', 'column = "label"\nkeys = ["1", "2"]'))
+    result = tell(folder)
+    assert result.exit_code == 0 and "bad-rows" not in result.output

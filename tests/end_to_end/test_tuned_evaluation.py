@@ -60,7 +60,12 @@ def test_it_is_measured_on_what_it_was_blind_to(world, tmp_path):
 
 def test_another_task_of_a_cluster_it_was_taught_is_refused(world, tmp_path):
     text = (world / "animal_task.toml").read_text().replace('name = "animal"', 'name = "beasts"')
-    (world / "beasts_task.toml").write_text(text.replace('family = "animal"', 'family = "beasts"'))
+    (world / "beasts_task.toml").write_text(
+        text.replace('family = "animal"', 'family = "beasts"').replace('"animal/', '"beasts/')
+    )
+    shutil.copytree(world / "animal", world / "beasts")
+    for path in (world / "beasts").iterdir():  # other files, or the tasks would be kin
+        path.write_text(path.read_text() + path.read_text().splitlines()[0].replace("the", "a") + "\n")
     with pytest.raises(LeakError, match='both belong to the cluster "topic"'):
         measure(world, tmp_path, "beasts")
 
@@ -78,7 +83,7 @@ def test_rows_it_was_taught_are_found_under_another_name(world, tmp_path):
     with pytest.raises(LeakError, match='30 of 30 questions of the task "copied"'):
         measure(tmp_path_world(world, tmp_path), tmp_path / "out", "copied")
     results = measure(tmp_path_world(world, tmp_path), tmp_path / "out", "copied", allow_seen=True)
-    assert "nearly word for word" in results.tasks[0].seen[0] and not results.is_reportable
+    assert any("nearly word for word" in why for why in results.tasks[0].seen) and not results.is_reportable
 
 
 def tmp_path_world(world: Path, tmp_path: Path) -> Path:

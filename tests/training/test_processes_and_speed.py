@@ -28,9 +28,12 @@ def tune_one_of(folder: Path, architecture: str, changes: dict, backend: str = "
     if not changes.get("compile"):
         (first,) = (part for name, part in lm.model.named_modules() if name.endswith(FIRST_PART))
         # Before it runs: the second time, it is left in the middle, as soon as nothing more is needed.
-        first.register_forward_pre_hook(lambda module, given: passes.append(True) if module.training else None)
+        first.register_forward_pre_hook(lambda module, given: passes.append(True))
     batches = make_batches(lm, micro_batch_tokens=200)
     batches.processes = int(os.environ.get("WORLD_SIZE", 1))
+    begin = batches.iterate
+    # What the model is tried on before the first step does not count.
+    batches.iterate = lambda cursor: (passes.clear(), begin(cursor))[1]
     chosen = {"steps": 2, "dropout": 0.0, "optimizer": "adamw", "learning_rate": 1e-3, "adam": {"eps": 1e-4}, **changes}
     tune_small(folder, lm, settings(**chosen), batches=batches)
     return {"passes": len(passes), "graphs": torch._dynamo.utils.counters["stats"]["unique_graphs"]}

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import modeling_gguf_pytorch_utils as gguf_reader
 
 from flantune.errors import ModelError
 from flantune.files import whole_file
@@ -104,12 +103,15 @@ def held_to_file(config: PretrainedConfig, path: str) -> PretrainedConfig:
 @contextmanager
 def without_bar() -> Iterator[None]:
     """The reader of GGUF files draws a bar of its own that nothing turns off; all else that is said comes through."""
-    before = gguf_reader.tqdm
-    gguf_reader.tqdm = partial(before, disable=True)
+    from transformers import modeling_gguf_pytorch_utils
+
+    reader: Any = modeling_gguf_pytorch_utils
+    before = reader.tqdm
+    reader.tqdm = partial(before, disable=True)
     try:
         yield
     finally:
-        gguf_reader.tqdm = before
+        reader.tqdm = before
 
 
 def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:

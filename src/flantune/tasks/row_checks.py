@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from flantune.types import Example, SplitRole, Task
 
 
+_SAYING_WHICH = (
+    '[answer] read = "text" or read = "index" (from 0); keys = [...], the values in the order of the options; or'
+    ' map = { "true" = "...", "false" = "..." }'
+)
+
+
 def origin_of(task: Task) -> str:
     """The file that a task comes from, for messages."""
     return task.origin or f"task {task.name}"
@@ -114,8 +120,7 @@ def check_unambiguous(task: Task, split: str, report: SplitReport) -> None:
     raise BadRowsError(
         f"task {task.name}: {rows} have an answer with two readings; row {note.row} (counted from 0): {note.detail}",
         where=place_of_row(task, split, note.row),
-        hint=f'say in {origin_of(task)} what the values are: [answer] read = "text" or read = "index" (from 0);'
-        ' keys = [...], the values in the order of the options; or map = { "true" = "...", "false" = "..." }',
+        hint=f"say in {origin_of(task)} what the values are: {_SAYING_WHICH}",
     )
 
 
@@ -140,8 +145,10 @@ def bad_rows_hint(reason: str) -> str:
     hints = {
         WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
         BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
-        OUT_OF_RANGE: "if these rows have no label, leave them out: [answer] drop = [-1]; else mend them",
         **dict.fromkeys((NOT_JSON, NOT_AN_OBJECT), _JSON_LINES),
+        OUT_OF_RANGE: "if these rows have no label, leave them out: [answer] drop = [-1]; if values count from 1, list"
+        ' them in the order of the options: [answer] keys = ["1", "2", ...]; else mend them',
+        AMBIGUOUS: f"say what the values are: {_SAYING_WHICH}",
         BROKEN_ENCODING: 'set [source] encoding, such as "latin-1" or "utf-16"',
     }
     general = (
