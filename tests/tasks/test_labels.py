@@ -170,7 +170,7 @@ def test_the_task_file_can_say_which_is_meant(tmp_path: Path, form: str, read: s
     [
         ('read = "index"', "", "answer.read: needs options"),
         ('read = "index"\nkeys = ["a", "b"]', 'values = ["x", "y"]', "answer.read: cannot stand beside keys or map"),
-        ('read = "place"', 'values = ["x", "y"]', "answer.read: should be 'text' or 'index'"),
+        ('read = "place"', 'values = ["x", "y"]', 'answer.read: should be "text" or "index", got "place"'),
     ],
 )
 def test_read_is_checked(tmp_path: Path, answer: str, options: str, problem: str) -> None:
