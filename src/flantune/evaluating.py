@@ -18,6 +18,7 @@ from flantune.locking import locked
 from flantune.manifest import Stopwatch, write_manifest
 from flantune.progress import Reporter, Silent
 from flantune.prompts.styles import Style
+from flantune.report.numbers import plural
 from flantune.scoring_protocols import scoring_protocol
 from flantune.suites import results
 from flantune.suites.differences import comparisons, with_false_discovery_rates
@@ -185,7 +186,7 @@ def _ask_parts(
     }
     if parts:
         total = sum(len(part.prompts) for part in parts)
-        told.stage(f"ask {model.name} {total:,} questions of {len(parts)} parts")
+        told.stage(f"ask {model.name} {plural(total, 'question')} of {plural(len(parts), 'part')}")
     answers: dict[str, Answered] = {}
     for session in sessions.values():
         own = [part for part in parts if protocols[part.score] == session.protocol]
@@ -247,7 +248,7 @@ def _ask_tasks(
 
     codec = make_codec(RunConfig(prompts=request.prompts), lm)
     check_answers(prepared, codec, style=Style.from_settings(request.prompts), note=told.note)
-    told.stage(f"ask {model.name} {len(prepared)} tasks")
+    told.stage(f"ask {model.name} {plural(len(prepared), 'task')}")
     measured = evaluate(
         lm,
         prepared,

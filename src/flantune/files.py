@@ -71,6 +71,8 @@ def disk_explained() -> Iterator[None]:
         text = getattr(error, "strerror", None) or str(error)
         if not isinstance(error, OSError) and not re.search(r"os error \d+|No space left|I/O error", text):
             raise
+        if number := re.search(r"os error (\d+)", text):
+            text = os.strerror(int(number[1]))
         where = str(getattr(error, "filename", None) or "")
         hint = "free some space or choose another folder, then repeat the command"
         raise FlantuneError(f"cannot be written: {text}", where=where, hint=hint) from error

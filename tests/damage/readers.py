@@ -15,6 +15,9 @@ from flantune.evaluation.samples import read_origin, read_samples
 from flantune.evaluation.seeds import over_seeds
 from flantune.evaluation.store import ScoreStore
 from flantune.files import read_json
+from flantune.harness.taskfile import read_task_file
+from flantune.judging.answers import read_answers, read_prompts
+from flantune.judging.ratings import read_ratings
 from flantune.manifest import Stopwatch
 from flantune.mixture.holdout import folds_of, load_taxonomy
 from flantune.planning import prepare_tasks, split_fold
@@ -95,6 +98,42 @@ def read_run(folder: Path, damaged: Path | None = None) -> None:
             first = first or error
     if first is not None:
         raise first
+
+
+def read_judged(folder: Path, damaged: Path | None = None) -> None:
+    """Prompts, answers to them and ratings of these, read and put together."""
+    _each(
+        lambda: read_prompts(folder / "prompts.jsonl"),
+        lambda: read_prompts(folder / "prompts.txt"),
+        lambda: read_answers(folder / "answers.jsonl"),
+        lambda: read_ratings(folder / "answers.ratings.jsonl"),
+    )
+
+
+def read_harness(folder: Path, damaged: Path | None = None) -> None:
+    """A task file of lm-evaluation-harness with what it includes: its settings, or a refusal of them."""
+    read_task_file(folder / "task.yaml")
+
+
+def read_mirror(folder: Path, damaged: Path | None = None) -> None:
+    """A task on a mirror of the hub, with the note of what was fetched."""
+    _read_task_on(folder / "task.toml", folder / "hub", folder / "cache")
+
+
+def _each(*steps: Callable[[], object]) -> None:
+    """Takes every step; the first error stands for all."""
+    first: FlantuneError | None = None
+    for step in steps:
+        try:
+            step()
+        except FlantuneError as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def _read_task_on(path: Path, mirror: Path, cache: Path) -> None:
+    prepare_task(load_task_file(path, mirror=mirror), cache=cache)
 
 
 def _join(folder: Path) -> None:

@@ -213,6 +213,71 @@ def make_checkpoints(folder: Path) -> None:
         checkpoints.save(model, optimizer, TuningState(step=step, cursor=8 * step, counts=Counts(prompts=step)))
 
 
+def make_judged(folder: Path) -> None:
+    """Prompts, two models' answers to them and what a rater said."""
+    folder.mkdir(parents=True)
+    prompts = [{"id": f"p{k}", "prompt": f"Which way to {k}?"} for k in range(6)]
+    answers = [
+        {"id": one["id"], "prompt": one["prompt"], "model": model, "answer": "left", "tokens": 3}
+        for one in prompts
+        for model in ("a", "b")
+    ]
+    ratings = [
+        {
+            "comparison": f"c{k}",
+            "prompt": f"p{k}",
+            "left": "a",
+            "right": "b",
+            "choice": "left",
+            "rater": "Ada",
+            "seconds": 1.5,
+            "time": "2026-01-01T00:00:00+00:00",
+        }
+        for k in range(6)
+    ]
+    (folder / "prompts.txt").write_text("Where?\nWhen?\n", encoding="utf-8")
+    for name, rows in (("prompts", prompts), ("answers", answers), ("answers.ratings", ratings)):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+
+
+HARNESS = """task: sounds
+dataset_path: json
+dataset_kwargs:
+  data_files: {test: rows.jsonl}
+test_split: test
+num_fewshot: 2
+doc_to_text: "What sang? {{text}}"
+doc_to_target: label
+doc_to_choice: ["a river", "a kettle"]
+output_type: multiple_choice
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+generation_kwargs:
+  until: ["\\n"]
+"""
+
+
+def make_harness(folder: Path) -> None:
+    """A task file of lm-evaluation-harness and one that it includes."""
+    folder.mkdir(parents=True)
+    (folder / "task.yaml").write_text(f"include: common.yaml\n{HARNESS}", encoding="utf-8")
+    (folder / "common.yaml").write_text("metadata:\n  version: 1.0\ntest_split: test\n", encoding="utf-8")
+
+
+def make_mirror(folder: Path) -> None:
+    """A task on a mirror of the hub, and the note of what was fetched into it."""
+    home = folder / "hub/some/where/default"
+    home.mkdir(parents=True)
+    (home / "train.jsonl").write_bytes(_json_lines())
+    note = {"rows": len(ROWS), "is_whole": True, "revision": None, "commit": "0a1b2c3"}
+    (home / "fetched.json").write_text(json.dumps({"splits": {"train": note}}, indent=1), encoding="utf-8")
+    text = TASK.format(name="sounds", file="x", more="").replace('files = { train = "x" }', 'hub = "some/where"')
+    (folder / "task.toml").write_text(text, encoding="utf-8")
+
+
 Reader = Callable[[Path, Path | None], None]
 
 WORLDS: Mapping[str, tuple[Callable[[Path], None], Reader, int]] = {
@@ -226,6 +291,9 @@ WORLDS: Mapping[str, tuple[Callable[[Path], None], Reader, int]] = {
     "zstd": (_tasks(".jsonl.zst", _bytes(_zstd)), readers.read_tasks, 120),
     "parquet": (_tasks(".parquet", _parquet), readers.read_tasks, 220),
     "aligned": (_aligned, readers.read_tasks, 60),
+    "judged": (make_judged, readers.read_judged, 160),
+    "harness": (make_harness, readers.read_harness, 200),
+    "mirror": (make_mirror, readers.read_mirror, 80),
     "checkpoints": (make_checkpoints, readers.read_checkpoints, 60),
     "run folder": (make_run, readers.read_run, 120),
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError, SourceError
+from flantune.files import check_regular, read_text
 
 if TYPE_CHECKING:
     from flantune.config import PromptSettings
@@ -94,10 +95,7 @@ def read_prompts(path: Path) -> tuple[OpenPrompt, ...]:
     Raises:
         SourceError: The file cannot be read, holds no prompt, or names two prompts alike.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"cannot be read: {error}", where=str(path), hint="UTF-8, one prompt a line") from None
+    lines = read_text(path, error=SourceError, what="file of prompts", hint="UTF-8, one prompt a line").split("\n")
     read = _json_prompt if path.suffix in (".jsonl", ".ndjson") else _text_prompt
     prompts = tuple(read(line, number, path) for number, line in enumerate(lines, start=1) if line.strip())
     if not prompts:
@@ -148,7 +146,7 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
             if is_last and not isinstance(error, KeyError):
                 break
             hint = 'each line needs "prompt", "model" and "answer"; `flantune answer` writes such a file'
-            raise SourceError(f"is no answer: {error!r}", where=where, hint=hint) from None
+            raise SourceError(f"is no answer: {why_not(error)}", where=where, hint=hint) from None
         if (answer.id, answer.model) in found:
             hint = "keep one of the two lines"
             raise SourceError(f'"{answer.model}" answers the prompt "{answer.id}" twice', where=where, hint=hint)
@@ -156,10 +154,22 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
     return tuple(found.values())
 
 
+def why_not(error: Exception) -> str:
+    """What is wrong with a line, in words of its author."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, KeyError):
+        return f'"{error.args[0]}" is missing'
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg} at character {error.pos + 1}"
+    return str(error).partition(";")[0]
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
     """Number, text, and whether it is a last line without line break."""
     try:
-        text = path.read_bytes().decode("utf-8", "replace")
+        check_regular(path)
+        text = path.read_bytes().decode("utf-8-sig", "replace")
     except OSError as error:
         hint = "write it with `flantune answer PROMPTS MODEL MODEL --out FILE`"
         raise SourceError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from None

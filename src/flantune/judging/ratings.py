@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from flantune.errors import SourceError
-from flantune.judging.answers import LineWriter
+from flantune.files import check_regular
+from flantune.judging.answers import LineWriter, why_not
 from flantune.judging.comparisons import Comparison
 
 Choice = Literal["left", "right", "tie", "skip"]
@@ -51,7 +52,12 @@ def read_ratings(path: Path) -> tuple[Rating, ...]:
     """
     if not path.exists():
         return ()
-    lines = path.read_bytes().decode("utf-8", "replace").split("\n")
+    try:
+        check_regular(path)
+        lines = path.read_bytes().decode("utf-8-sig", "replace").split("\n")
+    except OSError as error:
+        hint = "give another file with --ratings"
+        raise SourceError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from None
     latest: dict[tuple[str, str], Rating] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -62,7 +68,7 @@ def read_ratings(path: Path) -> tuple[Rating, ...]:
             if number == len(lines):
                 break
             hint = "ratings are written by `flantune judge`; give another file with --ratings"
-            raise SourceError(f"is no rating: {error}", where=f"{path}:{number}", hint=hint) from None
+            raise SourceError(f"is no rating: {why_not(error)}", where=f"{path}:{number}", hint=hint) from None
         latest.pop((rating.rater, rating.comparison), None)
         latest[rating.rater, rating.comparison] = rating
     return tuple(latest.values())
