@@ -18,8 +18,9 @@ from flantune.report.figure_frame import (
     missing,
     row_label,
 )
+from flantune.report.estimates import Estimate
 from flantune.report.numbers import end, points, shots_label, signed
-from flantune.report.results import MODELS, Estimate, Model, Pair, TaskResult, Verdict
+from flantune.report.results import MODELS, Model, Pair, TaskResult, Verdict
 from flantune.report.svg import Scale, circle, group, image, line, padded_range, rectangle, shorten, text
 
 LANE = {"base": -5.0, "tuned": 5.0}
