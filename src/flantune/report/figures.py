@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
+from flantune.report.estimates import Estimate
 from flantune.report.figure_frame import (
     AXIS_HEIGHT,
     Page,
@@ -18,7 +19,6 @@ from flantune.report.figure_frame import (
     missing,
     row_label,
 )
-from flantune.report.estimates import Estimate
 from flantune.report.numbers import end, points, shots_label, signed
 from flantune.report.results import MODELS, Model, Pair, TaskResult, Verdict
 from flantune.report.svg import Scale, circle, group, image, line, padded_range, rectangle, shorten, text
