@@ -11,7 +11,9 @@ from flantune.harness.code_grading import AGGREGATIONS, CodeMetric, HarnessCodeG
 from flantune.harness.grading import HarnessOptionGrader
 from flantune.harness.read import harness_parts
 from flantune.harness.task_code import Limits, TaskCode
+from flantune.scoring_protocols import PRESETS
 from flantune.suites.suite import SuiteData
+from flantune.types import Sample
 
 LIMITS = Limits(wall_s=600, cpu_s=300)
 
@@ -85,3 +87,12 @@ def test_a_score_that_is_no_number_is_never_averaged(tmp_path, aggregation, item
     else:
         with pytest.raises(TaskError, match="where its mean wants numbers"):
             score(notes, weights)
+
+
+def test_a_metric_that_names_its_score_otherwise_is_no_zero(ask):
+    code = "def own(references, predictions):\n    return {'other': 1.0}\n"
+    metrics = "\n  - {metric: !function own.own, aggregation: mean, higher_is_better: true}"
+    (one,) = ask(code, output_type="generate_until", metric_list=metrics)
+    answer = Sample(task="t", split="test", row=0, template="harness", shots=0, inputs="", prediction="no")
+    with pytest.raises(TaskError, match="own: its function makes other instead"):
+        one.part.grader.grade(answer, PRESETS["lm_eval"])

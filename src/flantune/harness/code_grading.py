@@ -160,6 +160,9 @@ class HarnessCodeGrader:
                 found[name] = self._own(name, sample, answer)
                 continue
             made = self._of_function(metric, metric.function, sample, answer)
+            if isinstance(made, dict) and name not in made:
+                hint = f"let it make a number, or a mapping with {name}"
+                raise TaskError(f"{name}: its function makes {', '.join(made) or 'nothing'} instead", hint=hint)
             found |= made if isinstance(made, dict) else {name: made}
         return found
 
