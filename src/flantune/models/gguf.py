@@ -104,12 +104,13 @@ def held_to_file(config: PretrainedConfig, path: str) -> PretrainedConfig:
 @contextmanager
 def without_bar() -> Iterator[None]:
     """The reader of GGUF files draws a bar of its own that nothing turns off; all else that is said comes through."""
-    before = gguf_reader.tqdm
-    gguf_reader.tqdm = partial(before, disable=True)
+    reader: Any = gguf_reader
+    before = reader.tqdm
+    reader.tqdm = partial(before, disable=True)
     try:
         yield
     finally:
-        gguf_reader.tqdm = before
+        reader.tqdm = before
 
 
 def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
