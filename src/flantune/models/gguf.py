@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,6 +112,12 @@ def without_bar() -> Iterator[None]:
         yield
     finally:
         reader.tqdm = before
+
+
+def check_file(path: str) -> None:
+    """Raises ModelError where a GGUF file cannot even be opened."""
+    with _open(Path(path)):
+        pass
 
 
 def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
@@ -318,7 +325,7 @@ def _open(path: Path) -> Iterator[Any]:
         reader = make(str(path))
     except FileNotFoundError as error:
         raise ModelError("no such file", where=str(path), hint="check the path") from error
-    except (OSError, ValueError, IndexError, KeyError, OverflowError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, IndexError, KeyError, OverflowError, struct.error) as error:
         hint = "fetch the file again; its sha256 tells whether it came through whole"
         raise ModelError(f"no GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error
     yield reader
