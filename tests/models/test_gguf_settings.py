@@ -107,3 +107,16 @@ def test_no_bar_is_drawn_and_nothing_else_is_lost(tmp_path):
         with quiet_library():
             print("what somebody has to know", file=sys.stderr)
     assert said.getvalue() == "what somebody has to know\n"
+
+
+@pytest.mark.parametrize(("kept", "flipped"), [(0, 0), (3, 0), (8, 0), (24, 0), (100, 0), (3000, 0), (None, 1300)])
+def test_a_file_with_a_damaged_head_is_one_sentence(kept, flipped, tmp_path):
+    path = tmp_path / "tiny.gguf"
+    make_gguf(path, KINDS["qwen3"])
+    data = bytearray(path.read_bytes())[:kept]
+    if flipped:
+        data[flipped : flipped + 8] = b"\xff" * 8
+    path.write_bytes(bytes(data))
+    with pytest.raises(ModelError) as told:
+        load(path)
+    assert told.value.where == str(path) and told.value.hint

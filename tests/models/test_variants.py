@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from benchmarks.architectures import build, config_of, plain_step, prompts_of, tuned_step
+from benchmarks.architectures import build, config_of, difference, plain_step, prompts_of, tuned_step
 
 from flantune.config import ModelSettings
-from flantune.models.adapters import attach_adapter
+from flantune.errors import ModelError
+from flantune.models.adapters import attach_adapter, merged
+from flantune.models.last_layer import find_parts
+from flantune.models.load import save_model
 from flantune.models.rope import known_positions
 from flantune.models.selftest import check_isolation
 
 
-@pytest.mark.parametrize("name", ["xglm", "m2m_100"])
+@pytest.mark.parametrize("name", ["xglm", "m2m_100", "mamba"])
 def test_models_that_add_float32_numbers_of_their_own_compute_in_bfloat16_all_the_same(name):
     lm = build(name)
     prompts = prompts_of(lm, count=4)
@@ -52,3 +55,43 @@ def test_a_kind_of_layers_with_dynamic_scaling_reads_as_far_as_it_says(kind):
     expected, _ = plain_step(lm, prompts)
     found, _ = tuned_step(lm, prompts, packed=check_isolation(lm).is_isolated)
     assert found == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["granitemoe", "llama", "falcon", "gpt_neox"])
+def test_adapters_that_have_learnt_are_read_wherever_their_layer_is(name):
+    lm = build(name)
+    settings = ModelSettings.model_validate({"path": "x", "adapter": "lora", "lora": {"rank": 2}})
+    with_own = attach_adapter(lm, settings, seed=1)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for weight in with_own.model.parameters():
+            if weight.requires_grad:
+                weight += 0.03 * torch.randn_like(weight)
+    assert not [part.name for part in find_parts(with_own) if hasattr(part.parent, "base_layer")]
+    prompts = prompts_of(with_own, count=4)
+    expected, gradient = plain_step(with_own, prompts)
+    found, own = tuned_step(with_own, prompts, packed=False)
+    assert found == pytest.approx(expected, abs=1e-5) and difference(own, gradient) < 1e-4
+
+
+def test_prompt_tuning_of_a_model_without_heads_is_stored(tmp_path):
+    lm = build("mamba")
+    with_own = attach_adapter(lm, ModelSettings.model_validate({"path": "x", "adapter": "prompt"}), seed=1)
+    folder = save_model(with_own, tmp_path / "adapter", card="")
+    assert (folder / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("name", "is_same"), [("zamba2", False), ("jamba", False), ("llama", True), ("t5", True)])
+def test_a_merged_model_that_says_something_else_is_refused(name, is_same):
+    lm = build(name)
+    with_own = attach_adapter(lm, ModelSettings(path="x", adapter="lora"), seed=1)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for weight in with_own.model.parameters():
+            if weight.requires_grad:
+                weight += 0.1 * torch.randn_like(weight)
+    if is_same:
+        assert merged(with_own).adapter is None
+    else:
+        with pytest.raises(ModelError, match="says something else"):
+            merged(with_own)

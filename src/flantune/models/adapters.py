@@ -15,6 +15,7 @@ from torch import nn
 from flantune.errors import ModelError
 from flantune.files import read_json, write_json
 from flantune.models.digests import weights_digest
+from flantune.models.trials import FAILURES, made_up, quiet
 from flantune.models.weights import UNREADABLE, check_whole
 from flantune.quiet_imports import hushed
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 BASE = "adapter_base.json"
+_MERGED_TOLERANCE = 1e-3
+"""Of a logit, as a share of the largest: what float32 arithmetic in another order explains, with room to spare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,7 +161,8 @@ def merged(lm: LanguageModel) -> LanguageModel:
     """The model with its low-rank adapters added to its weights, and no adapter; the same answers to rounding.
 
     Raises:
-        ModelError: Virtual tokens are no weights that could be added, and weights in 4 bits have no room.
+        ModelError: Virtual tokens are no weights that could be added, weights in 4 bits have no room, or the merged
+            model is another than the one with its adapter.
     """
     if not isinstance(lm.adapter, LowRank):
         hint = "set model.merge_adapter = false: virtual tokens stay beside the model"
@@ -166,9 +170,28 @@ def merged(lm: LanguageModel) -> LanguageModel:
     if getattr(lm.model, "is_quantized", False):
         hint = "load the adapter's folder without model.quantize and merge that"
         raise ModelError("weights in 4 bits cannot take up an adapter", where="model.merge_adapter", hint=hint)
-    whole = lm.adapter.wrapper.merge_and_unload()
-    whole.requires_grad_(True)
-    return replace(lm, model=whole, adapter=None)
+    before = _says(lm)
+    whole = replace(lm, model=lm.adapter.wrapper.merge_and_unload(), adapter=None)
+    whole.model.requires_grad_(True)
+    difference = float((_says(whole) - before).abs().max()) / max(1.0, float(before.abs().max()))
+    if difference > _MERGED_TOLERANCE:
+        raise ModelError(
+            f"the merged {type(whole.model).__name__} says something else than the model with its adapter, by "
+            f"{difference:.1%}: some of its layers share weights, or read them without the adapter",
+            where="model.merge_adapter",
+            hint="set model.merge_adapter = false, or leave such layers out with model.lora.targets",
+        )
+    return whole
+
+
+def _says(lm: LanguageModel) -> Tensor:
+    """Logits of made-up tokens."""
+    tokens = made_up(lm)
+    model: Any = lm.model
+    with quiet(model), torch.no_grad():
+        named = {"decoder_input_ids": tokens} if lm.family == "encoder-decoder" else {}
+        logits: Tensor = model(input_ids=tokens, use_cache=False, **named).logits.float()
+    return logits
 
 
 def is_adapter_folder(path: str) -> bool:
@@ -241,8 +264,17 @@ def _with_an_answer_of_their_own(model: nn.Module) -> list[str]:
         for name, part in model.named_modules()
         if isinstance(part, nn.Linear)
         and type(part).__module__.startswith("transformers.models.")
-        and type(part).forward is not nn.Linear.forward
+        and not _gives_a_product(part)
     ]
+
+
+def _gives_a_product(layer: nn.Linear) -> bool:
+    try:
+        with torch.no_grad():
+            found = layer(layer.weight.new_zeros(1, 1, layer.in_features))
+    except FAILURES:
+        return False
+    return isinstance(found, torch.Tensor) and found.shape[-1] == layer.out_features
 
 
 def _lora_config(lm: LanguageModel, settings: LoraSettings) -> Any:
@@ -289,8 +321,9 @@ def _prompt_config(lm: LanguageModel, tokens: VirtualTokens, *, base: str) -> An
         token_dim=int(tokens.vectors.shape[1]),
         # The virtual tokens stand before the encoder's input, or the only one there is.
         num_transformer_submodules=1,
-        num_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
+        # State-space models have no heads; nobody reads these two where the tokens stand before the input alone.
+        num_layers=getattr(config, "num_hidden_layers", None),
+        num_attention_heads=getattr(config, "num_attention_heads", None),
         base_model_name_or_path=base,
         inference_mode=True,
     )

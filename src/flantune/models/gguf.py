@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from transformers import modeling_gguf_pytorch_utils as gguf_reader
 
 from flantune.errors import ModelError
 from flantune.files import whole_file
@@ -103,15 +105,19 @@ def held_to_file(config: PretrainedConfig, path: str) -> PretrainedConfig:
 @contextmanager
 def without_bar() -> Iterator[None]:
     """The reader of GGUF files draws a bar of its own that nothing turns off; all else that is said comes through."""
-    from transformers import modeling_gguf_pytorch_utils
-
-    reader: Any = modeling_gguf_pytorch_utils
+    reader: Any = gguf_reader
     before = reader.tqdm
     reader.tqdm = partial(before, disable=True)
     try:
         yield
     finally:
         reader.tqdm = before
+
+
+def check_file(path: str) -> None:
+    """Raises ModelError where a GGUF file cannot even be opened."""
+    with _open(Path(path)):
+        pass
 
 
 def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
@@ -319,7 +325,7 @@ def _open(path: Path) -> Iterator[Any]:
         reader = make(str(path))
     except FileNotFoundError as error:
         raise ModelError("no such file", where=str(path), hint="check the path") from error
-    except (OSError, ValueError, IndexError, KeyError, OverflowError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, IndexError, KeyError, OverflowError, struct.error) as error:
         hint = "fetch the file again; its sha256 tells whether it came through whole"
         raise ModelError(f"no GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error
     yield reader

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from flantune.models.load import LanguageModel
 
 TOLERANCE = 1e-4
+SIZES = (1.0, 0.4, 1.0)
+"""Made-up weights are drawn so often, so many times their usual size. With large ones each token may come to look at
+one other alone, which would hide that keys and values are needed everywhere."""
 PROBED = (2, len(PROBE) - 1, len(PROBE) + 5)
 
 
@@ -137,10 +140,21 @@ def _search(lm: LanguageModel) -> list[Part]:
     if not weights or not all(type(weight) is nn.Parameter and weight.is_floating_point() for weight in weights):
         return []
     try:
-        with quiet(lm.model), torch.no_grad(), _made_up(weights):
-            return _accepted(lm, blocks[-1], _probe(lm), [])
+        with quiet(lm.model), torch.no_grad():
+            first, *others = [
+                _found_with(lm, blocks[-1], weights, size=size, seed=seed) for seed, size in enumerate(SIZES)
+            ]
     except FAILURES:
         return []
+    known = [{(part.parent, part.name) for part in parts} for parts in others]
+    return [part for part in first if all((part.parent, part.name) in each for each in known)]
+
+
+def _found_with(
+    lm: LanguageModel, block: nn.Module, weights: list[nn.Parameter], *, size: float, seed: int
+) -> list[Part]:
+    with _made_up(weights, size=size, seed=seed):
+        return _accepted(lm, block, _probe(lm), [])
 
 
 def _accepted(lm: LanguageModel, parent: nn.Module, expected: Tensor, parts: list[Part]) -> list[Part]:
@@ -148,7 +162,11 @@ def _accepted(lm: LanguageModel, parent: nn.Module, expected: Tensor, parts: lis
     for name, child in parent.named_children():
         if any(weight.ndim > 1 for weight in child.parameters()):
             wider = [*parts, Part(parent=parent, name=name)]
-            parts = wider if _is_same(lm, expected, wider) else _accepted(lm, child, expected, parts)
+            if _is_same(lm, expected, wider):
+                parts = wider
+            elif not hasattr(child, "base_layer"):
+                # A layer with an adapter beside it is needed as a whole.
+                parts = _accepted(lm, child, expected, parts)
     return parts
 
 
@@ -170,13 +188,13 @@ def _probe(lm: LanguageModel) -> Tensor:
 
 
 @contextmanager
-def _made_up(weights: list[nn.Parameter]) -> Iterator[None]:
-    """The weights random for as long as the block lasts."""
+def _made_up(weights: list[nn.Parameter], *, size: float, seed: int) -> Iterator[None]:
+    """The weights random, so many times their usual size, for as long as the block lasts."""
     kept = [weight.detach().clone() for weight in weights]
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     try:
         for weight in weights:
-            scale = weight.shape[-1] ** -0.5 if weight.ndim > 1 else 1.0
+            scale = size * weight.shape[-1] ** -0.5 if weight.ndim > 1 else 1.0
             weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
         yield
     finally:

@@ -26,7 +26,7 @@ from flantune.models.adapters import (
     save_adapter,
 )
 from flantune.models.causality import check_causal
-from flantune.models.gguf import held_to_file, is_gguf, location, plain_copy, without_bar
+from flantune.models.gguf import check_file, held_to_file, is_gguf, location, plain_copy, without_bar
 from flantune.models.gguf_settings import PLAIN_FORM
 from flantune.models.places import base_of, require_path
 from flantune.models.weights import UNREADABLE, check_numbers, check_shape, check_whole, where_to_look
@@ -232,6 +232,8 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
             **location(settings.path), revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
     except UNREADABLE as error:
+        if is_gguf(settings.path):
+            check_file(settings.path)
         hint = (
             "set model.trust_remote_code = true if you trust its authors"
             if "trust_remote_code" in str(error)

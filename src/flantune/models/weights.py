@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 UNREADABLE = (
     OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, SafetensorError,
-    StrictDataclassError,
+    StrictDataclassError, OverflowError, struct.error,
 )  # fmt: skip
 """What the libraries raise for folders and files that are not what they should be."""
 
