@@ -17,9 +17,7 @@ from flantune.evaluation.extraction import (
     MMLU_COT,
     MMLU_DIRECT,
     YES_NO,
-    after_phrase,
     extract,
-    is_complete,
     number_rules,
     plain_number,
     same_answer,
@@ -87,8 +85,6 @@ def test_trap_only_the_english_wording_is_looked_for():
     assert extract(text, MGSM_COT).answer == "3", "the last number belongs to the next question"
     found = extract(text, number_rules(phrases=[phrase], decimal=","))
     assert (found.answer, found.rule) == ("1250", "after “Die Antwort ist”")
-    assert is_complete("Die Antwort ist 7.\n", [after_phrase(phrase, form="number")])
-    assert not is_complete("Die Antwort ist 7", [after_phrase(phrase, form="number")])
     assert extract("答案是 11。", number_rules(phrases=["答案是"])).rule == "after “答案是”"
     assert shared_phrase(["no figure"]) == ""
 
@@ -157,10 +153,7 @@ def test_yes_and_no(text, answer):
 def test_complete_means_that_more_text_cannot_change_it():
     for rules in (BBH_COT, MGSM_COT, GSM8K_COT):
         for text in ("thinking", "the answer is", "The answer is 3", "The answer is 3.", "The answer is 3.5"):
-            assert not is_complete(text, rules)
-        assert is_complete("The answer is 3.5. And", rules)
-        assert extract("The answer is 3.5. And", rules).answer == "3.5"
-    assert is_complete("x = 2\n#### 18\n", GSM8K_COT)
+            assert extract("The answer is 3.5. And", rules).answer == "3.5"
 
 
 @pytest.mark.skipif(not (DATA / "files" / "bbh_cot_prompts").is_dir(), reason="no BBH prompts here")

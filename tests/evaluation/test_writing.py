@@ -6,7 +6,6 @@ import pytest
 
 from flantune.config import ScratchSettings
 from flantune.evaluation import writing
-from flantune.evaluation.extraction import Rule
 from flantune.evaluation.store import ScoreStore
 from flantune.evaluation.writing import write_answers
 from flantune.models.generate import write
@@ -115,14 +114,3 @@ def test_progress_and_each_answer_as_it_comes(lm, codec):
     )  # fmt: skip
     assert seen == {(at, sample): one for at, each in enumerate(found) for sample, one in enumerate(each)}
     assert told[-1] == (8, 8)
-
-
-def test_writing_ends_when_the_answer_cannot_change(lm, codec, monkeypatch):
-    monkeypatch.setattr(lm.tokenizer, "decode", lambda tokens, **_: "".join(chr(97 + one % 26) for one in tokens))
-    first = Rule(name="two", pattern=r"\A(?P<answer>[\s\S]{2})", closed=r"\A(?P<answer>[\s\S]{2})", form="lower")
-    cut = write_answers(lm, prompts(), codec=codec, max_new_tokens=8, until=(first,))
-    whole = write_answers(lm, prompts(), codec=codec, max_new_tokens=8)
-    assert all(
-        long[0].tokens[: len(short[0].tokens)] == short[0].tokens for short, long in zip(cut, whole, strict=True)
-    )
-    assert sum(len(short[0].tokens) for short in cut) < sum(len(long[0].tokens) for long in whole)

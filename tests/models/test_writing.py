@@ -286,13 +286,6 @@ def test_a_turn_may_end_with_another_token_than_end_of_sequence(lm):
             assert (list(one.tokens), one.finish) == (before[: before.index(end)], "eos")
 
 
-def test_an_answer_that_is_complete_spares_the_rest(lm, letters):
-    inputs = some_inputs(len(lm.tokenizer))
-    decoding = Decoding(max_new_tokens=STEPS, is_done=lambda text: len(text) >= 5)
-    found = {(one.finish, len(one.text), len(one.tokens)) for one in write(lm, inputs, decoding)}
-    assert {one for one in found if one[0] != "eos"} == {("stop", 6, 3)}
-
-
 class TestTextWatch:
     @pytest.fixture(scope="class")
     def decode(self, tokenizer):

@@ -45,6 +45,7 @@ def test_without_a_mirror_the_hub_is_never_asked(
 
 def test_a_mirror_without_it_says_how_to_get_it(load_text: Callable[..., Task], tmp_path: Path) -> None:
     text = f'{HEAD}[source]{SOURCE}[splits]\ntrain = "train"\n{BODY}'
+    (tmp_path / "mirror").mkdir()
     task = load_text(text, mirror=tmp_path / "mirror")
     with pytest.raises(MissingDataError, match="the mirror has no me/letters") as error:
         next(task.source.rows("train"))

@@ -28,14 +28,12 @@ class Rule:
         pattern: A regular expression with a group ``answer``; ``re.IGNORECASE`` and ``re.MULTILINE`` are on.
         pick: Which match counts when there are several.
         form: How the find is written down; a find that cannot be written so does not count.
-        closed: The pattern of a find that further text cannot change, for stopping early; empty: there is none.
     """
 
     name: str
     pattern: str
     pick: Literal["first", "last"] = "last"
     form: Form = "text"
-    closed: str = ""
 
     def find(self, text: str) -> str | None:
         """The answer by this rule alone."""
@@ -76,23 +74,6 @@ def extract(text: str, rules: Sequence[Rule]) -> Extracted:
     return Extracted(answer=None, rule="")
 
 
-def is_complete(text: str, rules: Sequence[Rule]) -> bool:
-    r"""Whether the most trusted rule has found an answer that no further text can change, so that writing may end.
-
-    Only such rules as have a closed form are looked at: "the answer is 3." may go on as "3.5", with a space or a line
-    break behind the point it may not.
-
-    >>> is_complete("The answer is 3.", BBH_COT), is_complete("The answer is 3.5. ", BBH_COT)
-    (False, True)
-    """
-    closed = [rule for rule in rules if rule.closed]
-    return bool(closed) and any(
-        FORMS[rule.form](match.group("answer")) is not None
-        for rule in closed
-        for match in _compiled(rule.closed).finditer(text)
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """How answers were found in many texts.
@@ -106,11 +87,6 @@ class Audit:
     total: int
     unparsed: int
     by_rule: tuple[tuple[str, int], ...]
-
-    @property
-    def unparsed_share(self) -> float:
-        """Share of texts without an answer, between 0 and 1."""
-        return self.unparsed / self.total if self.total else 0.0
 
 
 def audit(found: Iterable[Extracted]) -> Audit:
@@ -221,14 +197,12 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 _STATED = r"(?P<answer>[^\s:][^\n]*?)"
 # A full stop ends the answer unless a figure or letter stands right behind it (3.5, U.S.).
 _ENDED = r"(?:\.(?=\s|[\"'”*)\]]|$)|$)"
-_CLOSED = r"(?:\.(?=\s)|\n)"
 
 ANSWER_IS = Rule(
     name="answer_is", pattern=rf"answer\s+is\b\s*:?\s*{_STATED}{_ENDED}",
-    closed=rf"answer\s+is\b[ \t]*:?[ \t]*{_STATED}{_CLOSED}",
 )  # fmt: skip
 ANSWER_COLON = Rule(name="answer_colon", pattern=rf"\banswer\**\s*:\**[ \t]*{_STATED}{_ENDED}")
-HASHES = Rule(name="hashes", pattern=r"####[ \t]*(?P<answer>[^\n]+)", form="number", closed=r"####[ \t]*(?P<answer>[^\n]+)\n")  # fmt: skip  # noqa: E501
+HASHES = Rule(name="hashes", pattern=r"####[ \t]*(?P<answer>[^\n]+)", form="number")  # fmt: skip
 LAST_NUMBER = Rule(name="last_number", pattern=r"(?P<answer>[\s\S]+)", form="last_number")
 LETTER_IN_BRACKETS = Rule(name="letter_in_brackets", pattern=r"(?P<answer>\([A-Z]\))", form="letter")
 LETTER_WITH_MARK = Rule(name="letter_with_mark", pattern=r"(?:^|(?<=\s))(?P<answer>[A-Z])[.):](?=\s|$)", form="letter")
@@ -238,13 +212,13 @@ LETTER_FIRST = Rule(
 )
 YES_NO_FIRST = Rule(name="yes_no_first", pattern=r"\A\W*(?P<answer>yes|no)\b", pick="first", form="lower")
 YES_NO_LAST = Rule(name="yes_no_last", pattern=r"\b(?P<answer>yes|no)\b", form="lower")
-FIRST_LINE = Rule(name="first_line", pattern=r"\A\s*(?P<answer>[^\n]+)", pick="first", closed=r"\A\s*(?P<answer>[^\n]+)\n")  # fmt: skip  # noqa: E501
+FIRST_LINE = Rule(name="first_line", pattern=r"\A\s*(?P<answer>[^\n]+)", pick="first")  # fmt: skip
 LAST_LINE = Rule(name="last_line", pattern=r"^(?P<answer>[^\n]+)\s*\Z")
 
 
 def in_form(rule: Rule, form: Form) -> Rule:
     """The same place, written down in another form."""
-    return Rule(name=rule.name, pattern=rule.pattern, pick=rule.pick, form=form, closed=rule.closed)
+    return Rule(name=rule.name, pattern=rule.pattern, pick=rule.pick, form=form)
 
 
 def after_phrase(phrase: str, *, form: Form = "text") -> Rule:
@@ -257,7 +231,6 @@ def after_phrase(phrase: str, *, form: Form = "text") -> Rule:
     stated = rf"{words}\s*[:：]?\s*{_STATED}"
     return Rule(
         name=f"after “{' '.join(phrase.split())}”", pattern=rf"{stated}(?:\.(?=\s|$)|[。।]|$)", form=form,
-        closed=rf"{stated}(?:\.(?=\s)|[。।]|\n)",
     )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from flantune.evaluation.extraction import Rules, is_complete
 from flantune.evaluation.store import JsonValue, content_key
 from flantune.models.decoding import Decoding, Finish
 from flantune.models.generate import write
@@ -67,7 +66,6 @@ def write_answers(
     samples: int = 1,
     temperature: float = 0.0,
     seed: int = 0,
-    until: Rules = (),
     store: ScoreStore | None = None,
     fingerprint: str | None = None,
     batch_tokens: int = 8_192,
@@ -87,8 +85,6 @@ def write_answers(
         samples: Answers to each prompt. Without temperature all are the same.
         temperature: 0 is greedy.
         seed: Names the draws: the same seed, prompt and sample give the same answer, whatever else is asked.
-        until: Extraction rules; writing ends as soon as their answer can no longer change (see ``is_complete``). Saves
-            the tail of a chain of thought. It takes the first such answer, where reading the whole text takes the last.
         store: Where answers are kept every few seconds, and looked up; None: nowhere.
         fingerprint: Names the model in the store; None: by the content of its weights, which takes a moment.
         batch_tokens: Array positions of a batch, those to be written included.
@@ -110,10 +106,9 @@ def write_answers(
         seed=seed,
         stop=stop,
         spared=spared,
-        is_done=(lambda text: is_complete(text, until)) if until else None,
         end_tokens=(codec.eos_token,),
     )
-    scope = _scope(lm, decoding, until, fingerprint) if store is not None else ""
+    scope = _scope(lm, decoding, fingerprint) if store is not None else ""
     keys = {(at, n): content_key(f"{scope} {n}", ids) for at, ids in inputs for n in range(samples)}
     found = _stored(store, keys)
     if progress is not None and found:
@@ -164,7 +159,7 @@ def _as_written(value: JsonValue) -> Written:
     return Written(text=value["text"], tokens=tuple(value["tokens"]), finish=value["finish"])
 
 
-def _scope(lm: LanguageModel, decoding: Decoding, until: Rules, fingerprint: str | None) -> str:
+def _scope(lm: LanguageModel, decoding: Decoding, fingerprint: str | None) -> str:
     """Everything but the tokens that decides on an answer."""
     from flantune.evaluation.scoring import model_fingerprint
     from flantune.models.endings import end_tokens
@@ -177,7 +172,6 @@ def _scope(lm: LanguageModel, decoding: Decoding, until: Rules, fingerprint: str
         "seed": decoding.seed if decoding.temperature > 0.0 else None,
         "stop": decoding.stop,
         "spared": decoding.spared,
-        "until": [(rule.pattern, rule.closed, rule.form) for rule in until],
         "ends": end_tokens(lm, decoding),
     }
     return json.dumps(named, sort_keys=True)

@@ -37,8 +37,6 @@ class Decoding:
         seed: Names the draws.
         stop: Texts that end the answer where they begin. They are found across the borders of tokens.
         spared: So many of these texts an answer may hold before the next one ends it.
-        is_done: Says of the text so far whether the rest can be spared, say because an answer stands in it already;
-            asked after each token. None: never.
         end_tokens: Tokens that end an answer besides those of the model (``models.endings``), say a chat template's end
             of a turn.
     """
@@ -48,7 +46,6 @@ class Decoding:
     seed: int = 0
     stop: tuple[str, ...] = ()
     spared: int = 0
-    is_done: Callable[[str], bool] | None = None
     end_tokens: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -69,7 +66,7 @@ class Continuation:
         sample: Which of its samples, from 0.
         tokens: What was written, without the end of sequence; a stop string's tokens are among them.
         text: The same as text, cut where a stop string begins.
-        finish: The end of sequence, a stop string (or ``is_done``), or no more room.
+        finish: The end of sequence, a stop string, or no more room.
     """
 
     index: int
@@ -96,7 +93,7 @@ class TextWatch:
     [False, False, False, False, True, False]
     """
 
-    __slots__ = ("_decode", "_is_done", "_longest", "_read", "_spared", "_start", "_stop", "_tokens", "text")
+    __slots__ = ("_decode", "_longest", "_read", "_spared", "_start", "_stop", "_tokens", "text")
 
     def __init__(
         self,
@@ -104,9 +101,8 @@ class TextWatch:
         *,
         stop: Sequence[str],
         spared: int = 0,
-        is_done: Callable[[str], bool] | None = None,
     ) -> None:
-        self._decode, self._stop, self._spared, self._is_done = decode, tuple(stop), spared, is_done
+        self._decode, self._stop, self._spared = decode, tuple(stop), spared
         self._longest = max(map(len, stop), default=1)
         self._tokens: list[int] = []
         # The text is known up to token ``_read``. Tokens from ``_start`` are decoded along with new ones, since how a
@@ -116,7 +112,7 @@ class TextWatch:
 
     def again(self) -> TextWatch:
         """The same watch before the first token."""
-        return TextWatch(self._decode, stop=self._stop, spared=self._spared, is_done=self._is_done)
+        return TextWatch(self._decode, stop=self._stop, spared=self._spared)
 
     def push(self, token: int) -> bool:
         """Adds a token and says whether the answer is complete with it."""
@@ -136,7 +132,7 @@ class TextWatch:
         if any(stop in tail for stop in self._stop):
             cut = cut_at_stop(self.text, self._stop, spared=self._spared)
             return len(cut) < len(self.text)
-        return self._is_done is not None and self._is_done(self.text)
+        return False
 
 
 def cut_at_stop(text: str, stop: Sequence[str], *, spared: int = 0) -> str:

@@ -117,10 +117,8 @@ def _by_regime(lm: LanguageModel, rows: Sequence[Row]) -> list[tuple[int | None,
 
 def _row(lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int) -> Row:
     watch = None
-    if decoding.stop or decoding.is_done is not None:
-        watch = TextWatch(
-            lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared, is_done=decoding.is_done
-        )
+    if decoding.stop:
+        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared)
     return Row(
         prompt=prompt,
         sample=sample,

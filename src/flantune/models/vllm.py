@@ -31,7 +31,7 @@ _MOST_MEMORY = 0.9
 def vllm_writer(lm: LanguageModel) -> Writer:
     """A writer that hands a model's present weights to vLLM, through a temporary folder, and writes with it.
 
-    What differs from flantune's own loop: ``Decoding.is_done`` is not asked, batches are vLLM's, and random draws are
+    What differs from flantune's own loop: batches are vLLM's, and random draws are
     vLLM's (named by seed and sample, not by the prompt). Greedy answers may differ where two tokens are about as
     likely.
 

@@ -377,7 +377,7 @@ def _fingerprint(session: Session, part: Part, codec: Codec) -> str:
         asked["code"] = sorted(part.code.values())
     samples, temperature = session.drawn(part)
     if temperature > 0.0:
-        rules = [(rule.name, rule.pattern, rule.closed, rule.form) for rule in part.grader.rules]
+        rules = [(rule.name, rule.pattern, rule.form) for rule in part.grader.rules]
         asked["drawn"] = [samples, temperature, session.seed, rules]
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for prompt in part.prompts:
