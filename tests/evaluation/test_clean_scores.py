@@ -17,7 +17,20 @@ def test_the_run_folders_filter_is_read_fold_by_fold(tmp_path):
         mixture = folder.fold(clusters).mixture
         mixture.parent.mkdir(parents=True)
         mixture.write_text(
-            json.dumps({"held_out": clusters, "train": ["x"], "unseen": ["t"], "measured_seen": []}), encoding="utf-8"
+            json.dumps(
+                {
+                    "held_out": clusters,
+                    "clusters": clusters,
+                    "breaks": [],
+                    "train": ["x"],
+                    "unseen": ["t"],
+                    "measured_seen": [],
+                    "excluded": [],
+                    "draws": 1,
+                    "tree": {},
+                }
+            ),
+            encoding="utf-8",
         )
     assert [fold.flagged for fold in fold_inputs(folder, config)] == [None, None]
     report = {

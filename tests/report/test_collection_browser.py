@@ -78,7 +78,7 @@ def test_search_finds_names_clusters_and_kinds(tasks, written, tmp_path, fragmen
 
 
 def test_a_link_to_a_template_opens_it(tasks, written, tmp_path):
-    dom = look(written, tmp_path, "--dump-dom", fragment="#task-cb/minutes").stdout
+    dom = look(written, tmp_path, "--dump-dom", fragment="#task-cb/witness").stdout
     opened = [tag for tag in re.findall(r"<details[^>]*>", dom) if "open" in state(tag)]
     assert len(opened) == 1
     assert len(shown(dom, "dataset")) == len(tasks)
