@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError
 from flantune.evaluation import statistics
+from flantune.evaluation.difference_estimates import difference_estimate
 from flantune.evaluation.metrics import Metric
 from flantune.evaluation.over_templates import agreement_rate, spread_over_templates
 from flantune.evaluation.results import (
@@ -22,7 +23,7 @@ from flantune.evaluation.results import (
     TemplateScores,
 )
 from flantune.evaluation.skill_scores import ModelSkill, PairSkill, model_skill
-from flantune.evaluation.statistics import Interval, Mean, interval_of, t_interval
+from flantune.evaluation.statistics import Interval, Mean, interval_of
 from flantune.evaluation.tables import Column, Columns, Table
 
 Floats = NDArray[np.float64]
@@ -176,22 +177,6 @@ def estimate(mean: Mean, *, confidence: float, span: Span) -> Estimate:
     """A mean with its interval, as ``results.json`` has it."""
     interval = interval_of(mean, confidence=confidence, span=span)
     return Estimate(value=mean.value, low=interval.low, high=interval.high, se=mean.se)
-
-
-def difference_estimate(mean: Mean, *, confidence: float, span: Span) -> Difference:
-    """A difference with its interval, its p-value, and the smallest one it could have detected.
-
-    The interval excludes zero exactly when the p-value is below 1 − ``confidence``: both are Student's.
-    """
-    interval = t_interval(mean, confidence=confidence, span=span)
-    return Difference(
-        value=mean.value,
-        low=interval.low,
-        high=interval.high,
-        se=mean.se,
-        p=statistics.t_test_p(mean),
-        detectable=statistics.detectable_difference(mean, confidence=confidence),
-    )
 
 
 def bootstrap_interval(replicates: Floats, *, confidence: float) -> Bootstrap | None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from flantune.evaluation import statistics
 from flantune.evaluation.commonest import Answers, answers_given
+from flantune.evaluation.difference_estimates import difference_estimate
 from flantune.evaluation.results import CommonestAnswer, Contrast, Difference, Estimate, Skill, SkillDifference
 from flantune.evaluation.skill import (
     Measured,
@@ -16,7 +17,7 @@ from flantune.evaluation.skill import (
     discrimination,
     logit_interval,
 )
-from flantune.evaluation.statistics import DIFFERENCE, Mean, combine, t_interval
+from flantune.evaluation.statistics import DIFFERENCE, Mean, combine
 from flantune.evaluation.statistics import Part as Share
 
 SkillMeasure = Literal["discrimination", "calibrated_accuracy"]
@@ -155,15 +156,7 @@ def estimated(mean: Mean, *, confidence: float) -> Estimate:
 
 def changed(mean: Mean, *, confidence: float) -> Difference:
     """A difference of two of them, with its p-value and what it could have seen."""
-    interval = t_interval(mean, confidence=confidence, span=DIFFERENCE)
-    return Difference(
-        value=mean.value,
-        low=interval.low,
-        high=interval.high,
-        se=mean.se,
-        p=statistics.t_test_p(mean),
-        detectable=statistics.detectable_difference(mean, confidence=confidence),
-    )
+    return difference_estimate(mean, confidence=confidence, span=DIFFERENCE)
 
 
 def within(value: float) -> float:

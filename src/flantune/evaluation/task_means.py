@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flantune.evaluation.comparison import Means, difference_estimate, estimate
+from flantune.evaluation.comparison import Means, estimate
+from flantune.evaluation.difference_estimates import difference_estimate
 from flantune.evaluation.results import Contrast, Difference, Estimate, TaskResult
 from flantune.evaluation.skill_scores import SkillMeans, SkillMeasure, contrast
 from flantune.evaluation.statistics import Mean, above_chance, combine

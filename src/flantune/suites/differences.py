@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.comparison import bootstrap_interval, difference_estimate
+from flantune.evaluation.comparison import bootstrap_interval
+from flantune.evaluation.difference_estimates import difference_estimate
 from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
 from flantune.evaluation.results import Bootstrap, Difference, SkillDifference
 from flantune.evaluation.skill_scores import with_skill_rates
