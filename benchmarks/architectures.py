@@ -224,7 +224,7 @@ def gradient_of(lm: LanguageModel) -> dict[str, torch.Tensor]:
 
 def tuned_step(lm: LanguageModel, prompts: list[Any], *, packed: bool) -> tuple[float, dict[str, torch.Tensor]]:
     """The same by flantune, as it tunes."""
-    from flantune.models.arithmetic import TrainingForm
+    from flantune.models.forms.training_form import TrainingForm
     from flantune.models.forward import target_logprobs
     from flantune.models.tuning_check import check_tuning
     from flantune.packing.batches import lay_out
@@ -251,11 +251,11 @@ def difference(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
 
 def try_scores(lm: LanguageModel, prompts: list[Any]) -> tuple[str, float]:
     """How options are scored, and the largest difference of a score from the option's alone."""
-    from flantune.evaluation.scoring import scoring_mode
-    from flantune.models.option_scores import OptionScorer
-    from flantune.models.scoring_check import scoring_layout
-    from flantune.models.selftest import logprobs_alone
-    from flantune.packing.scoring import plan_scoring
+    from flantune.models.forms.reading_form import scoring_mode
+    from flantune.models.isolation import logprobs_alone
+    from flantune.models.scoring.check import scoring_layout
+    from flantune.models.scoring.options import OptionScorer
+    from flantune.models.scoring.plan import plan_scoring
 
     units = [replace(each, targets=(each.targets[0], prompts[0].targets[0], each.targets[0][:1])) for each in prompts]
     report = scoring_layout(lm)
@@ -274,9 +274,9 @@ def try_scores(lm: LanguageModel, prompts: list[Any]) -> tuple[str, float]:
 
 def try_writing(lm: LanguageModel, prompts: list[Any]) -> tuple[str, int]:
     """How answers are written, and how many differ from the greedy ones of the plain forward."""
-    from flantune.models.generate import generate
-    from flantune.models.generation_check import writing_method
     from flantune.models.load import start_token
+    from flantune.models.writing.check import writing_method
+    from flantune.models.writing.generate import generate
 
     inputs = [each.inputs for each in prompts[:4]]
     found = generate(lm, inputs, max_new_tokens=5)
@@ -304,7 +304,7 @@ def try_writing(lm: LanguageModel, prompts: list[Any]) -> tuple[str, int]:
 def examine(name: str) -> Outcome:
     """Everything of one architecture."""
     from flantune.models.causality import check_causal
-    from flantune.models.selftest import check_isolation
+    from flantune.models.isolation import check_isolation
 
     family = "encoder-decoder" if name in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES else "decoder-only"
     try:

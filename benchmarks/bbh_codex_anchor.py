@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flantune.evaluation.extraction import BBH_COT, BBH_DIRECT
-from flantune.evaluation.normalized_average import BBH_CHANCE
-from flantune.scoring_protocols import PRESETS
-from flantune.suites.grading import TextGrader
+from flantune.evaluation.metrics.extraction import BBH_COT, BBH_DIRECT
+from flantune.evaluation.metrics.graders import TextGrader
+from flantune.settings.protocols import PRESETS
+from flantune.suites.flan2022 import BBH_CHANCE
 from flantune.types import Sample
 
 FOLDER = "FLANTUNE_BBH_OUTPUTS"

@@ -17,9 +17,9 @@ import sacrebleu
 import scipy.stats
 from numpy.typing import NDArray
 
-from flantune.evaluation.bleu import bleu_statistics, corpus_bleu
-from flantune.evaluation.decisions import class_f1, spearman
-from flantune.evaluation.statistics import resample
+from flantune.evaluation.metrics.bleu import bleu_statistics, corpus_bleu
+from flantune.evaluation.metrics.decisions import class_f1, spearman
+from flantune.evaluation.statistics.means import resample
 
 SENTENCE = "the a of to and in is it river stone house yellow walks sings under over quickly never mill boat"
 WORDS = SENTENCE.split()

@@ -18,7 +18,7 @@ from scipy import stats
 from flantune.cli.console import Console
 from flantune.cli.finish import quiet_libraries
 from flantune.demo import write_demo
-from flantune.run_file import load_run_file
+from flantune.settings.run_file import load_run_file
 
 ARMS = ("instruction", "inputs_only", "dataset_name")
 FAMILIES = {"decoder-only": "decoder_only.toml", "encoder-decoder": "encoder_decoder.toml"}
@@ -47,7 +47,7 @@ def main() -> None:
 
 def run_arm(run_file: Path, out: Path, arm: str, seed: int) -> dict[str, Any]:
     """One arm with one seed; read from disk when it is there."""
-    from flantune.pipeline import run
+    from flantune.commands.run import run
 
     if (out / "manifest.json").exists():
         return dict(json.loads((out / "results.json").read_text(encoding="utf-8")))

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from transformers import GenerationConfig
 
-from flantune.config import ScratchSettings
-from flantune.models.decoding import Decoding
-from flantune.models.generate import write
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.models.writing.decoding import Decoding
+from flantune.models.writing.generate import write
+from flantune.settings.config import ScratchSettings
 
 Answers = dict[int, list[int]]
 Write = Callable[[Any, Sequence[np.ndarray], int], Answers]

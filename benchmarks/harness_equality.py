@@ -24,11 +24,11 @@ from typing import Any
 import yaml
 
 from benchmarks.harness_rows import CASES, Case, rows
-from flantune.config import ScratchSettings
-from flantune.evaluating import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate_models
 from flantune.harness.taskfile import load_settings
 from flantune.models.load import save_model
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.settings.config import ScratchSettings
 
 ROWS = 6
 _SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")

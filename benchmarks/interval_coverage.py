@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.evaluation.intervals import effective_answers, exact_ends, kish, t_quantile, variance_of_mean
-from flantune.evaluation.statistics import (
+from flantune.evaluation.statistics.intervals import effective_answers, exact_ends, kish, t_quantile, variance_of_mean
+from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     SCORE,
     Mean,

@@ -23,10 +23,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flantune.config import DataSettings, EvaluationSettings, PromptSettings, RunConfig, ScratchSettings
-from flantune.evaluation.protocol import Protocol, questions
-from flantune.evaluation.rank_classification import best_options
-from flantune.planning import prepare_tasks
+from flantune.commands.plan import prepare_tasks
+from flantune.evaluation.asking.task_questions import Protocol, questions
+from flantune.evaluation.metrics.rank_classification import best_options
+from flantune.settings.config import DataSettings, EvaluationSettings, PromptSettings, RunConfig, ScratchSettings
 from flantune.types import Prompt
 
 TASKS = ("rte", "boolq", "arc_easy", "arc_challenge", "openbookqa", "cosmos_qa", "copa", "piqa", "trec")

@@ -7,8 +7,8 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-from flantune.config import MixtureSettings, PromptSettings
 from flantune.mixture.mixture import Mixture
+from flantune.settings.config import MixtureSettings, PromptSettings
 from flantune.types import Template
 
 TASKS, ROWS, DRAWS = 2_000, 1_000_000, 200_000

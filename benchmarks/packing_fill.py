@@ -6,11 +6,11 @@ import random
 import time
 from typing import Any
 
-from flantune.config import PackingSettings
 from flantune.models.scratch import train_tokenizer
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import PackingSettings
 from flantune.types import Counts, Family, Prompt
 
 WORDS = [

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from flantune.prompts.layout import Layout, inputs_text
-from flantune.scoring_protocols import PRESETS
+from flantune.settings.protocols import PRESETS
 from flantune.types import Prompt
 
 MAX_TOKENS = 2_048
@@ -36,10 +36,10 @@ def main(folder: str, prompts_path: str, out: str, side: str, batch_size: str = 
 
 
 def flantune_side(folder: str, prompts: Sequence[Prompt]) -> dict[str, Any]:
-    from flantune.config import ModelSettings
-    from flantune.evaluation.engine import PromptScorer, scoring_codec, within_positions
+    from flantune.evaluation.asking.options import PromptScorer, scoring_codec, within_positions
     from flantune.models.load import load_model
     from flantune.packing.encode import Codec
+    from flantune.settings.config import ModelSettings
 
     lm = load_model(ModelSettings(path=folder, device="cpu"))
     codec = Codec(
@@ -153,8 +153,8 @@ def _floor(lm: Any, encoded: Sequence[Any], prompts: Sequence[Prompt]) -> dict[s
     all option tokens but the last. Encoder-decoder: each context once, and the options with their start token. The
     head, which is needed where a token is scored alone, is left out.
     """
-    from flantune.packing.scoring import request_sizes
-    from flantune.packing.starts import shared_prefixes
+    from flantune.models.scoring.plan import request_sizes
+    from flantune.models.scoring.shared_starts import shared_prefixes
 
     sides = [0, 0]
     keys = [(prompt.task, prompt.template) for prompt in prompts]
@@ -174,7 +174,7 @@ def _floor(lm: Any, encoded: Sequence[Any], prompts: Sequence[Prompt]) -> dict[s
 
 def _seconds_a_position(lm: Any) -> tuple[float, float]:
     """CPU seconds of one context position and of one option position, in rows of 128 tokens, eight at a time."""
-    from flantune.evaluation.scoring import scoring_mode
+    from flantune.models.forms.reading_form import scoring_mode
 
     tokens = torch.randint(5, 1000, (8, 128))
     with scoring_mode(lm):

@@ -22,8 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from flantune.evaluation.skill import Measured, RankedOptions, calibrated_accuracy, discrimination, logit_interval
-from flantune.evaluation.statistics import t_test_p
+from flantune.evaluation.statistics.means import t_test_p
+from flantune.evaluation.statistics.skill import (
+    Measured,
+    RankedOptions,
+    calibrated_accuracy,
+    discrimination,
+    logit_interval,
+)
 
 CONFIDENCE = 0.95
 NAMES = ("discrimination", "calibrated_accuracy")

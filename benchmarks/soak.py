@@ -67,12 +67,12 @@ def tune_once(folder: str, architecture: str, rank: int, count: int, port: int, 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     import torch
 
-    from flantune.config import PackingSettings, ScratchSettings, TrainingSettings
     from flantune.models.scratch import build_model, train_tokenizer
     from flantune.packing.batches import Batches
     from flantune.packing.encode import Codec
     from flantune.prompts.layout import Layout
-    from flantune.training.distributed import joined
+    from flantune.settings.config import PackingSettings, ScratchSettings, TrainingSettings
+    from flantune.system.processes import joined
     from flantune.training.loop import tune
 
     torch.set_num_threads(1)
@@ -208,7 +208,7 @@ def state_of(folder: Path) -> dict[str, Any]:
 
 def tensors_of(folder: Path) -> dict[str, bytes]:
     """Every stored tensor's bits, put together where processes wrote parts (how they divide that up may differ)."""
-    from flantune.training.parts import read_assembled
+    from flantune.training.sharded_files import read_assembled
 
     return {name: tensor.numpy().tobytes() for name, tensor in read_assembled(folder).items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flantune.config import DataSettings
+from flantune.settings.config import DataSettings
 from flantune.tasks.catalog import hub_id
 from flantune.tasks.load import load_tasks
 from flantune.types import Task
@@ -176,7 +176,7 @@ def collection_page() -> str:
 
 
 def _datasets(tasks: Sequence[Task]) -> Iterator[str]:
-    from flantune.tasks.template_facts import options_shown
+    from flantune.prompts.template_facts import options_shown
 
     for task in tasks:
         inverted = sum(one.is_inverted for one in task.templates)

@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flantune.config import DataSettings, HoldoutSettings, RunConfig
+from flantune.commands.plan import make_mixture, prepare_tasks, split_fold
 from flantune.mixture.holdout import folds_of
 from flantune.mixture.tree import mixture_tree
-from flantune.planning import make_mixture, prepare_tasks, split_fold
 from flantune.prompts.render import render
+from flantune.settings.config import DataSettings, HoldoutSettings, RunConfig
 from flantune.tasks.store import PreparedTask
 
 _HEAD = """# Every real row

@@ -1,16 +1,16 @@
-"""Writes docs/settings.md from the docstrings of flantune.config: run `python docs/generate_settings.py`."""
+"""Writes docs/settings.md from the docstrings of flantune.settings.config: run `python docs/generate_settings.py`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from flantune.config import RunConfig, ScratchSettings
-from flantune.run_file import explain, flatten
+from flantune.settings.config import RunConfig, ScratchSettings
+from flantune.settings.run_file import explain, flatten
 
 _HEAD = """# Settings
 
-Every setting of a run file, with its default. This page is made from the docstrings in `src/flantune/config.py`;
+Every setting of a run file, with its default. This page is made from the docstrings in `settings/config.py`;
 `flantune config show run.toml` prints the same for a run file, with where each value came from. Any setting can be
 overridden on the command line: `--set training.steps=100`.
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from tokenizers import normalizers
 
-from flantune.answer_check import answer_faults, check_answers
+from flantune.commands.answer_check import answer_faults, check_answers
 from flantune.errors import ModelError
-from flantune.evaluation.metrics import find_metric
+from flantune.evaluation.metrics.by_name import find_metric
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.prompts.styles import Style

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from flantune.budget_notes import measured_notes, training_notes
-from flantune.config import PackingSettings
+from flantune.commands.budget_notes import measured_notes, training_notes
 from flantune.errors import PackingError
-from flantune.evaluation.evaluate import Evaluated
+from flantune.evaluation.asking.ask import Evaluated
 from flantune.evaluation.samples import Origin
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import PackingSettings
 from flantune.types import Counts
 from tests.training.small import Prompts, tokenizer
 

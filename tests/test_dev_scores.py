@@ -7,8 +7,8 @@ import json
 import pytest
 from safetensors.numpy import load_file
 
-import flantune.dev_scores
-from flantune.run_file import load_run_file
+import flantune.evaluation.dev_scores
+from flantune.settings.run_file import load_run_file
 from tests.end_to_end.small_world import write_small_world
 
 CHANGES = ["training.measure_every=2", "training.measure_examples=5", 'holdout.folds=[["sentiment"]]']
@@ -18,13 +18,13 @@ QUICK = ["evaluation.max_examples=1", "evaluation.dev_examples=0", "evaluation.m
 @pytest.fixture(scope="module")
 def looked(tmp_path_factory):
     """A run that looks, one that does not, and every prompt that was asked at the looks."""
-    from flantune.pipeline import run
+    from flantune.commands.run import run
 
     folder = tmp_path_factory.mktemp("measuring")
     run_file = write_small_world(folder)
     asked, compiled = [], []
 
-    class Listening(flantune.dev_scores.PromptScorer):
+    class Listening(flantune.evaluation.dev_scores.PromptScorer):
         def compiled(self, prompts):
             compiled.append(prompts)
             return super().compiled(prompts)
@@ -35,7 +35,7 @@ def looked(tmp_path_factory):
             return super().score_requests(waves, **options)
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(flantune.dev_scores, "PromptScorer", Listening)
+    patch.setattr(flantune.evaluation.dev_scores, "PromptScorer", Listening)
     run(load_run_file(run_file, overrides=[*QUICK, *CHANGES]), out=folder / "looking")
     patch.undo()
     assert len(compiled) == 1, "questions are made into requests once, not at every look"

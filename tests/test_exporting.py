@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from flantune import exporting
 from flantune.cli.export import command
+from flantune.commands import export as exporting
+from flantune.commands.export import Format, export, format_of
+from flantune.commands.plan import make_mixture, prepare_tasks, split_fold
 from flantune.errors import ConfigError, FlantuneError
-from flantune.exporting import Format, export, format_of
-from flantune.files import whole_file
-from flantune.planning import make_mixture, prepare_tasks, split_fold
 from flantune.prompts.layout import Layout, inputs_text
-from flantune.run_file import RunFile, load_run_file
+from flantune.settings.run_file import RunFile, load_run_file
+from flantune.system.files import whole_file
 from tests.end_to_end.small_world import write_small_world
 
 

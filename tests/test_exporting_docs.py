@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flantune.exporting import _schema, export
-from flantune.run_file import load_run_file
+from flantune.commands.export import _schema, export
+from flantune.settings.run_file import load_run_file
 from tests.end_to_end.small_world import write_small_world
 
 PAGE = (Path(__file__).parents[1] / "docs/exporting.md").read_text(encoding="utf-8")

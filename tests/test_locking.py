@@ -12,12 +12,12 @@ import sys
 import pytest
 
 from flantune.errors import FlantuneError
-from flantune.locking import BusyFolderError, locked
+from flantune.system.locking import BusyFolderError, locked
 
 HOLDER = """
 import sys
 from pathlib import Path
-from flantune.locking import locked
+from flantune.system.locking import locked
 with locked(Path(sys.argv[1])):
     print("mine", flush=True)
     sys.stdin.read()  # until the test is over, also when it fails
@@ -68,7 +68,7 @@ def test_a_file_system_without_locks_says_so(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr("flantune.locking.fcntl.flock", refuse)
+    monkeypatch.setattr("flantune.system.locking.fcntl.flock", refuse)
     with pytest.raises(FlantuneError, match="cannot be locked: Function not implemented") as caught, locked(tmp_path):
         pass
     assert "another file system" in caught.value.hint

@@ -12,18 +12,18 @@ import pytest
 import torch
 
 import flantune
-from flantune.config import PackingSettings, RunConfig
+from flantune.commands.plan import make_codec
 from flantune.evaluation.samples import read_samples
-from flantune.evaluation.scoring import model_fingerprint
 from flantune.harness.read import harness_parts
 from flantune.judging.answers import Answering, OpenPrompt, answer_prompts
 from flantune.models.adapters import VirtualTokens
-from flantune.models.generate import generate
+from flantune.models.forms.reading_form import model_fingerprint
 from flantune.models.load import LanguageModel
+from flantune.models.writing.generate import generate
 from flantune.packing.codec_for import UnloadedReader
-from flantune.planning import make_codec
 from flantune.prompts.layout import Layout
-from flantune.scoring_protocols import PRESETS
+from flantune.settings.config import PackingSettings, RunConfig
+from flantune.settings.protocols import PRESETS
 from flantune.suites.asking import Session, ask
 from flantune.suites.suite import SuiteData
 from flantune.types import Prompt

@@ -7,12 +7,12 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 from pydantic import ValidationError
 
-from flantune.config import EvaluationSettings, RunConfig
-from flantune.evaluation.engine import scoring_codec
+from flantune.evaluation.asking.options import scoring_codec
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
-from flantune.run_file import load_run_file
-from flantune.scoring_protocols import PRESETS, scoring_protocol
+from flantune.settings.config import EvaluationSettings, RunConfig
+from flantune.settings.protocols import PRESETS, scoring_protocol
+from flantune.settings.run_file import load_run_file
 from tests.evaluation.made import make_model
 
 

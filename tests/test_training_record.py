@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 
 from flantune.contamination.corpus import make_corpus
-from flantune.errors import SourceError
-from flantune.mixture.taxonomy import load_taxonomy
-from flantune.tasks.sources import HubSource
-from flantune.tasks.store import PreparedTask
-from flantune.training_record import (
+from flantune.contamination.training_record import (
     FILE,
     Measured,
     check_seen,
@@ -23,6 +19,10 @@ from flantune.training_record import (
     record_of,
     write_record,
 )
+from flantune.errors import SourceError
+from flantune.mixture.taxonomy import load_taxonomy
+from flantune.tasks.sources.raw import HubSource
+from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Task, Template
 
 TAXONOMY = load_taxonomy(None)

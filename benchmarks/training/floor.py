@@ -44,8 +44,8 @@ def floor(
         measured: From ``rates``.
         batch_tokens: Tokens of an optimizer step.
     """
-    from flantune.models.arithmetic import TrainingForm
     from flantune.models.fit import activation_bytes
+    from flantune.models.forms.training_form import TrainingForm
 
     flops = flops_a_token(lm, prompts)
     form = TrainingForm(lm)
@@ -65,7 +65,7 @@ def floor(
 
 def flops_a_token(lm: LanguageModel, prompts: Sequence[EncodedPrompt]) -> float:
     """Arithmetic of the forward and backward pass a useful token: matrices that it must go through, and attention."""
-    from flantune.models.last_layer import find_parts
+    from flantune.models.forms.last_layer import find_parts
 
     model: Any = lm.model
     read = [len(prompt.inputs) for prompt in prompts]

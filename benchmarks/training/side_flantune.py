@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, World, build_world
-from flantune.config import PackingSettings, TrainingSettings
-from flantune.models.flat import reads_lines
+from flantune.models.attention.lines import reads_lines
 from flantune.packing.batches import Batches
+from flantune.settings.config import PackingSettings, TrainingSettings
 from flantune.training import tune
 from flantune.types import Batch
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flantune.config import ScratchSettings
+from flantune.commands.plan import make_codec, make_tokenizer, prepare_tasks
 from flantune.mixture.mixture import Mixture
 from flantune.models.load import LanguageModel
 from flantune.models.scratch import build_model
 from flantune.packing.encode import Codec
-from flantune.planning import make_codec, make_tokenizer, prepare_tasks
-from flantune.run_file import load_run_file
+from flantune.settings.config import ScratchSettings
+from flantune.settings.run_file import load_run_file
 
 if TYPE_CHECKING:
     from flantune.types import EncodedPrompt

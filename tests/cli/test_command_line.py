@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from flantune.cli import options
 from flantune.cli.main import cli, main
-from flantune.config import EvaluationSettings
+from flantune.settings.config import EvaluationSettings
 
 
 def flantune(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from flantune.mixture import load_taxonomy
 from flantune.mixture.leaks import explain_fold, kin_groups
 from flantune.prompts.render import render
 from flantune.prompts.spans import render_spans
-from flantune.task_sheet import show_templates
+from flantune.report.task_sheet import show_templates
 from flantune.tasks.catalog import example_rows, find_task, tasks_of
 from flantune.tasks.load import load_task_file
 from flantune.tasks.regroup import Grouping, load_grouping, regroup

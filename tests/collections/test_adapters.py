@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flantune.collections.flan2021 import adapters
+from flantune.shipped.flan2021 import adapters
 from flantune.tasks.rows import BadRow
 
 WSC = {"text": "The dog saw that he saw him.", "span1_text": "The dog", "span1_index": 0, "span2_index": 4, "label": 1}

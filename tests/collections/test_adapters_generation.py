@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from flantune.collections.flan2021 import adapters_generation as adapters
+from flantune.shipped.flan2021 import adapters_generation as adapters
 from flantune.tasks.rows import BadRow
 from flantune.types import Example, Row
 

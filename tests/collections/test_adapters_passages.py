@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.collections.flan2021 import adapters_passages as adapters
+from flantune.shipped.flan2021 import adapters_passages as adapters
 from flantune.tasks.rows import BadRow
 from flantune.types import Example, Row
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.collections.flan2021 import adapters_sentences as adapters
 from flantune.mixture.taxonomy import load_taxonomy
+from flantune.shipped.flan2021 import adapters_sentences as adapters
 from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import BadRow
 from flantune.types import Task
 
-COLLECTION = Path(__file__).parents[2] / "src/flantune/collections/flan2021"
+COLLECTION = Path(__file__).parents[2] / "src/flantune/shipped/flan2021"
 PAIR = {"premise": "A dog runs.", "hypothesis": "A dog moves."}
 STORY = {f"input_sentence_{number}": f"Sentence {number}." for number in range(1, 5)}
 ENDINGS = {"sentence_quiz1": "They went home.", "sentence_quiz2": "They flew to the moon."}

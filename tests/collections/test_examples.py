@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from flantune.prompts.lint import lint_task
-from flantune.run_file import load_run_file
+from flantune.settings.run_file import load_run_file
 from flantune.tasks.load import load_task_file, load_tasks
 from flantune.tasks.rows import check_example
-from flantune.tasks.slices import parse_slice
+from flantune.tasks.sources.slices import parse_slice
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

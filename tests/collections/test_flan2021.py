@@ -18,7 +18,7 @@ from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import check_example
 from flantune.types import Example, Task
 
-COLLECTIONS = Path(__file__).parents[2] / "src/flantune/collections"
+COLLECTIONS = Path(__file__).parents[2] / "src/flantune/shipped"
 FILES = {path.stem: path for path in sorted(COLLECTIONS.glob("*/*.toml"))}
 NAMES = list(FILES)
 FLAN = [name for name, path in FILES.items() if path.parent.name == "flan2021"]
@@ -111,7 +111,7 @@ def test_file_is_named_after_its_task_and_says_where_the_data_are_from(name: str
 
 @pytest.mark.parametrize("name", NAMES)
 def test_splits_do_not_overlap_however_long_the_source_split_is(name: str) -> None:
-    from flantune.tasks.slices import parse_slice
+    from flantune.tasks.sources.slices import parse_slice
 
     slices = [parse_slice(text) for text in load(name).splits.values()]
     for rows in (10, 100, 1_000, 100_000):

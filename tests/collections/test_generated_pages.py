@@ -26,7 +26,7 @@ def test_the_collections_page_is_current() -> None:
 
 
 def test_every_task_says_how_it_was_confirmed() -> None:
-    from flantune.config import DataSettings
+    from flantune.settings.config import DataSettings
     from flantune.tasks.load import load_tasks
 
     tasks = load_tasks(DataSettings(collection=("flan2021",)), root=Path())

@@ -12,11 +12,11 @@ from flantune.prompts.lint import lint_task
 from flantune.prompts.render import render
 from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import BadRow, check_example
-from flantune.tasks.slices import parse_slice
+from flantune.tasks.sources.slices import parse_slice
 from flantune.types import Example, Task
 
 MIRROR = Path(__file__).parents[2] / "../shared/data/hub"
-FILES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "src/flantune/collections").glob("*/*.toml"))}
+FILES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "src/flantune/shipped").glob("*/*.toml"))}
 
 
 def has_data(path: Path) -> bool:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from flantune.errors import ConfigError, FlantuneError
-from flantune.run_file import load_run_file
-from flantune.run_folder import open_run_folder
-from flantune.run_identity import content_digest, training_identity
+from flantune.runs.folder import open_run_folder
+from flantune.runs.identity import content_digest, training_identity
+from flantune.settings.run_file import load_run_file
 
 RUN = """
 [data]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from flantune.config import RunConfig
 from flantune.errors import ConfigError
-from flantune.files import near_file
-from flantune.run_file import explain, fingerprint, flatten, load_run_file, to_toml
+from flantune.settings.config import RunConfig
+from flantune.settings.run_file import explain, fingerprint, flatten, load_run_file, to_toml
+from flantune.system.files import near_file
 
 
 def write(folder: Path, text: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flantune.errors import ConfigError
-from flantune.run_file import load_run_file, validated
+from flantune.settings.run_file import load_run_file, validated
 
 
 def fault(tmp_path, text: str, *overrides: str) -> ConfigError:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from flantune.config import EvaluationSettings, RunConfig, TrainingSettings
 from flantune.errors import ConfigError, FlantuneError
-from flantune.files import write_text
-from flantune.run_file import load_run_file, run_file_of
-from flantune.run_folder import open_run_folder
+from flantune.runs.folder import open_run_folder
+from flantune.settings.config import EvaluationSettings, RunConfig, TrainingSettings
+from flantune.settings.run_file import load_run_file, run_file_of
+from flantune.system.files import write_text
 
 
 def file_of(config: RunConfig, root: Path):

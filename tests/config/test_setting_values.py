@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from flantune.config import RunConfig
 from flantune.errors import ConfigError
-from flantune.run_file import load_run_file, to_toml, validated
+from flantune.settings.config import RunConfig
+from flantune.settings.run_file import load_run_file, to_toml, validated
 
 Setting = tuple[str, object, object]
 
@@ -213,7 +213,7 @@ def test_a_folder_a_loop_and_a_pipe_are_no_run_files(tmp_path):
 
 
 def test_an_override_sets_one_thing():
-    from flantune.run_file import _parse_override
+    from flantune.settings.run_file import _parse_override
 
     assert _parse_override("name=a\nseed = 3") == ("name", "a\nseed = 3")
     assert _parse_override("training.steps=true") == ("training.steps", True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flantune.config import DataSettings
 from flantune.contamination.compare import compare
 from flantune.contamination.words import split_words
+from flantune.settings.config import DataSettings
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
 

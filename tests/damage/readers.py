@@ -9,29 +9,29 @@ from pathlib import Path
 
 import torch
 
-from flantune.config import TrainingSettings
+from flantune.commands.plan import prepare_tasks, split_fold
+from flantune.commands.rescore import rescore_run
+from flantune.contamination.training_record import read_index, read_record
 from flantune.errors import FlantuneError
+from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.samples import read_origin, read_samples
-from flantune.evaluation.seeds import over_seeds
-from flantune.evaluation.store import ScoreStore
-from flantune.files import read_json
+from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.harness.taskfile import read_task_file
 from flantune.judging.answers import read_answers, read_prompts
 from flantune.judging.ratings import read_ratings
-from flantune.manifest import Stopwatch
 from flantune.mixture.holdout import folds_of, load_taxonomy
-from flantune.planning import prepare_tasks, split_fold
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.render import render
 from flantune.report.page import write_report
-from flantune.rescoring import rescore_run
-from flantune.run_file import load_run_file, to_toml
-from flantune.run_folder import open_run_folder
+from flantune.runs.folder import open_run_folder
+from flantune.settings.config import TrainingSettings
+from flantune.settings.run_file import load_run_file, to_toml
+from flantune.system.files import read_json
+from flantune.system.manifest import Stopwatch
 from flantune.tasks.load import load_task_file, load_tasks
 from flantune.tasks.prepare import prepare_task
 from flantune.training.checkpoints import CheckpointFolder, Identity
 from flantune.training.optimizers import build_optimizer
-from flantune.training_record import read_index, read_record
 
 PASSED_OVER = frozenset({"report.html", ".lock", "README.md"})
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from flantune.commands.run import run
 from flantune.errors import FlantuneError
-from flantune.files import disk_explained
-from flantune.pipeline import run
-from flantune.progress import Silent
-from flantune.run_file import load_run_file
+from flantune.settings.run_file import load_run_file
+from flantune.system.files import disk_explained
+from flantune.system.progress import Silent
 from tests.damage import worlds
 
 

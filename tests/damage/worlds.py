@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import torch
 import zstandard
 
-from flantune.pipeline import run
-from flantune.run_file import load_run_file
+from flantune.commands.run import run
+from flantune.settings.run_file import load_run_file
 from flantune.training.state import TuningState
 from flantune.types import Counts
 from tests.damage import readers

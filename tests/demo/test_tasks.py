@@ -16,7 +16,7 @@ from flantune.demo.write import RUN_NAMES, TASK_FILES
 from flantune.mixture.holdout import hold_out, load_taxonomy
 from flantune.prompts.lint import lint_task
 from flantune.prompts.render import render
-from flantune.run_file import load_run_file
+from flantune.settings.run_file import load_run_file
 from flantune.tasks.load import load_task_file
 from flantune.types import Example, Task
 

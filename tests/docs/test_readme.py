@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from flantune.cli.main import cli
-from flantune.run_file import load_run_file
+from flantune.settings.run_file import load_run_file
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
 

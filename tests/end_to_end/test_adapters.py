@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from flantune.config import ModelSettings, ScratchSettings
 from flantune.evaluation.samples import read_samples
 from flantune.models.load import load_model, save_model
 from flantune.models.scratch import build_model, train_tokenizer
-from flantune.run_file import load_run_file
+from flantune.settings.config import ModelSettings, ScratchSettings
+from flantune.settings.run_file import load_run_file
 from tests.end_to_end.small_world import write_small_world
 
 pytest.importorskip("peft")
@@ -42,7 +42,7 @@ def world(tmp_path_factory) -> Path:
 
 
 def run(world: Path, name: str, *lines: str) -> Path:
-    from flantune.pipeline import run
+    from flantune.commands.run import run
 
     overrides = ["holdout.folds=[['sentiment']]", *lines]
     out = world / name

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from flantune.planning import make_mixture, prepare_tasks, split_fold
-from flantune.run_file import load_run_file
+from flantune.commands.plan import make_mixture, prepare_tasks, split_fold
+from flantune.settings.run_file import load_run_file
 from tests.end_to_end.small_world import write_small_world
 
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.samples import read_samples
-from flantune.run_file import load_run_file
+from flantune.settings.run_file import load_run_file
 from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.small_world import write_small_world
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def run_here(run_file: Path, out: Path):
-    from flantune.pipeline import run
+    from flantune.commands.run import run
 
     return run(load_run_file(run_file), out=out)
 
@@ -108,7 +108,7 @@ def test_rescoring_needs_no_model(finished):
     _, run = finished
     before = (run.folder / "results.json").read_bytes()
     program = (
-        "import sys\nfrom pathlib import Path\nfrom flantune.rescoring import rescore_run\n"
+        "import sys\nfrom pathlib import Path\nfrom flantune.commands.rescore import rescore_run\n"
         "rescore_run(Path(sys.argv[1]))\nassert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program, str(run.folder)], check=True)
@@ -148,7 +148,7 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path, architecture, finishe
 def test_a_changed_setting_is_refused_in_the_same_folder(finished):
     run_file, run = finished
     with pytest.raises(ConfigError, match="another run"):
-        from flantune.pipeline import run as start
+        from flantune.commands.run import run as start
 
         start(load_run_file(run_file, overrides=["training.learning_rate=1e-4"]), out=run.folder)
 
@@ -165,7 +165,7 @@ def test_trap_02_a_changed_template_is_never_answered_from_a_cache(tmp_path):
 def test_an_unknown_cluster_is_suggested(tmp_path):
     run_file = write_small_world(tmp_path)
     file = load_run_file(run_file, overrides=['holdout.folds=[["sentimant"]]'])
-    from flantune.pipeline import run
+    from flantune.commands.run import run
 
     with pytest.raises(ConfigError, match='did you mean "sentiment"'):
         run(file, out=tmp_path / "out")
@@ -173,7 +173,7 @@ def test_an_unknown_cluster_is_suggested(tmp_path):
 
 def test_a_run_without_folds_says_what_to_add(tmp_path):
     run_file = write_small_world(tmp_path)
-    from flantune.pipeline import run
+    from flantune.commands.run import run
 
     with pytest.raises(ConfigError, match="hold"):
         run(load_run_file(run_file, overrides=["holdout.folds=[]"]), out=tmp_path / "out")

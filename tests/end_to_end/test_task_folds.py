@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from flantune.cli.export import command as export
 from flantune.cli.tasks import command as tasks
 from flantune.errors import ConfigError
-from flantune.run_file import load_run_file
+from flantune.settings.run_file import load_run_file
 from tests.end_to_end.small_world import write_small_world
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ def load(folder: Path, *overrides: str):
 
 
 def test_a_run_measures_the_task_under_its_cluster(tmp_path: Path) -> None:
-    from flantune.pipeline import run
+    from flantune.commands.run import run
 
     done = run(load(tmp_path), out=tmp_path / "out")
     mixture = json.loads((tmp_path / "out/folds/task-mood/mixture.json").read_text())
@@ -41,7 +41,7 @@ def test_a_run_measures_the_task_under_its_cluster(tmp_path: Path) -> None:
 
 
 def test_a_misspelled_task_is_found_before_any_data_is_read(tmp_path: Path) -> None:
-    from flantune.pipeline import run
+    from flantune.commands.run import run
 
     file = load(tmp_path, 'holdout.task_folds=[["mod"]]', 'data.missing="skip"')
     with pytest.raises(ConfigError, match='no task "mod"; did you mean "mood"'):

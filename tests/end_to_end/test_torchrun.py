@@ -34,8 +34,8 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(world):
-    from flantune.pipeline import run
-    from flantune.run_file import load_run_file
+    from flantune.commands.run import run
+    from flantune.settings.run_file import load_run_file
 
     run_file, folder = world
     run(load_run_file(run_file, overrides=[text for text in SHORT if text != "--set"]), out=folder / "alone")

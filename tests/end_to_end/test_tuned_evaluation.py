@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from flantune.config import DataSettings
+from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.run import run
+from flantune.contamination.training_record import read_index, read_record
 from flantune.errors import LeakError
-from flantune.evaluating import EvaluationRequest, evaluate_models
-from flantune.pipeline import run
-from flantune.run_file import load_run_file
-from flantune.training_record import read_index, read_record
+from flantune.settings.config import DataSettings
+from flantune.settings.run_file import load_run_file
 
 from .small_world import write_small_world
 

@@ -7,18 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from flantune.config import EvaluationSettings
 from flantune.errors import EvaluationError
-from flantune.evaluation.engine import score_prompts
-from flantune.evaluation.evaluate import _codec
-from flantune.evaluation.metrics import find_metric
-from flantune.evaluation.protocol import Protocol, questions
-from flantune.evaluation.rank_classification import BASELINES, option_scores
+from flantune.evaluation.asking.ask import _codec
+from flantune.evaluation.asking.options import score_prompts
+from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.task_questions import Protocol, questions
+from flantune.evaluation.metrics.by_name import find_metric
+from flantune.evaluation.metrics.rank_classification import BASELINES, option_scores
 from flantune.evaluation.samples import read_samples
-from flantune.evaluation.store import ScoreStore
-from flantune.evaluation.tables import columns_of, read_tables
+from flantune.evaluation.statistics.grades import columns_of, read_tables
 from flantune.prompts.render import render
-from flantune.scoring_protocols import PRESETS, scoring_protocol
+from flantune.settings.config import EvaluationSettings
+from flantune.settings.protocols import PRESETS, scoring_protocol
 from flantune.types import Prompt
 
 from .made import PackingSettings, PromptSettings, color_examples, make_model, make_task, run

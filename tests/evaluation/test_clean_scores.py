@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from flantune.config import RunConfig
+from flantune.commands.rescore import fold_inputs
 from flantune.contamination.clean import read_clean
-from flantune.rescoring import fold_inputs
-from flantune.run_folder import RunFolder
+from flantune.runs.folder import RunFolder
+from flantune.settings.config import RunConfig
 
 
 def test_the_run_folders_filter_is_read_fold_by_fold(tmp_path):

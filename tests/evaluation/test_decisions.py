@@ -8,8 +8,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.evaluation.decisions import class_f1, matthews, pearson, spearman
-from flantune.evaluation.edits import distance, similarity
+from flantune.evaluation.metrics.decisions import class_f1, matthews, pearson, spearman
+from flantune.evaluation.metrics.edits import distance, similarity
 
 
 def grades(seed: int, rows: int = 40, levels: int = 6) -> np.ndarray:

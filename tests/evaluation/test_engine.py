@@ -12,18 +12,19 @@ import numpy as np
 import pytest
 import torch
 
-from flantune.config import EvaluationSettings, PromptSettings
 from flantune.errors import EvaluationError
-from flantune.evaluation import engine, halving
-from flantune.evaluation.engine import PromptScorer, score_prompts
-from flantune.evaluation.protocol import Protocol, questions
+from flantune.evaluation.asking import options as engine
+from flantune.evaluation.asking import run_batches as halving
+from flantune.evaluation.asking.options import PromptScorer, score_prompts
+from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.task_questions import Protocol, questions
 from flantune.evaluation.samples import read_samples
-from flantune.evaluation.store import ScoreStore
-from flantune.models.option_scores import OptionScorer
-from flantune.models.scoring_check import scoring_layout
+from flantune.models.scoring.check import scoring_layout
+from flantune.models.scoring.options import OptionScorer
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
-from flantune.scoring_protocols import PRESETS
+from flantune.settings.config import EvaluationSettings, PromptSettings
+from flantune.settings.protocols import PRESETS
 from flantune.types import Prompt, Template
 from tests.conftest import HUNG_AFTER_S
 
@@ -288,7 +289,7 @@ def test_prompts_without_options_are_named(llama):
 
 
 def test_halves_hold_all_requests(llama):
-    from flantune.packing.scoring import ScoringBatch
+    from flantune.models.scoring.plan import ScoringBatch
 
     batch = ScoringBatch(layout="tree", units=(4, 2, 9), positions=30)
     assert [(half.units, half.positions) for half in halving.halves(batch)] == [((4, 2), 20), ((9,), 10)]

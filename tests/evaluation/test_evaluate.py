@@ -7,21 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from flantune.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.errors import EvaluationError
-from flantune.evaluation import engine, shared_writing
-from flantune.evaluation import evaluate as evaluate_module
-from flantune.evaluation.engine import PromptScorer
-from flantune.evaluation.evaluate import Progress
-from flantune.evaluation.protocol import Protocol, drawn_rows, questions, sample_rows
-from flantune.evaluation.rank_classification import choose
+from flantune.evaluation.asking import ask as evaluate_module
+from flantune.evaluation.asking import options as engine
+from flantune.evaluation.asking import shared_writing
+from flantune.evaluation.asking.answers import Written
+from flantune.evaluation.asking.ask import Progress
+from flantune.evaluation.asking.options import PromptScorer
+from flantune.evaluation.asking.task_questions import Protocol, drawn_rows, questions, sample_rows
+from flantune.evaluation.metrics.rank_classification import choose
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.summary import FoldInput, summarize
-from flantune.evaluation.writing import Written
-from flantune.models.decoding import cut_at_stop
 from flantune.models.load import LanguageModel
-from flantune.models.option_scores import OptionScorer
-from flantune.models.scoring_check import scoring_layout
+from flantune.models.scoring.check import scoring_layout
+from flantune.models.scoring.options import OptionScorer
+from flantune.models.writing.decoding import cut_at_stop
+from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.types import Example, Template
 
 from .made import color_examples, generation_examples, info, make_model, make_talkative, make_task, run
@@ -92,7 +93,7 @@ def test_batch_size_changes_no_answer(lm, colors, tmp_path):
 def test_a_model_that_lets_neighbors_see_each_other_is_scored_one_option_a_row(llama, colors, tmp_path, monkeypatch):
     (packed,) = run(llama, colors, tmp_path / "packed")
     suspect = make_model("llama")
-    monkeypatch.setattr("flantune.models.scoring_check.TOLERANCE", -1.0)
+    monkeypatch.setattr("flantune.models.scoring.check.TOLERANCE", -1.0)
     (apart,) = run(suspect, colors, tmp_path / "apart", batch_tokens=120)
     assert scoring_layout(suspect).layout == "rows"
     for a, b in zip(read_samples(packed.path), read_samples(apart.path), strict=True):

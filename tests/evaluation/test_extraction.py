@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.evaluation.extraction import (
+from flantune.evaluation.metrics.extraction import (
     BBH_COT,
     BBH_DIRECT,
     EXEMPLAR_STOP,
@@ -23,9 +23,9 @@ from flantune.evaluation.extraction import (
     same_answer,
     shared_phrase,
 )
-from flantune.models.decoding import cut_at_stop
-from flantune.scoring_protocols import ScoringProtocol
-from flantune.suites.grading import TextGrader
+from flantune.evaluation.metrics.graders import TextGrader
+from flantune.models.writing.decoding import cut_at_stop
+from flantune.settings.protocols import ScoringProtocol
 from flantune.types import Sample
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

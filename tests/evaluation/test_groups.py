@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flantune.config import EvaluationSettings
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.summary import FoldInput, summarize
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style
+from flantune.settings.config import EvaluationSettings
 from flantune.tasks.load import load_task_file
 from flantune.tasks.prepare import prepare_task
 

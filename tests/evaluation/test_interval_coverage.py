@@ -19,7 +19,7 @@ from benchmarks.interval_coverage import (
     two_models,
 )
 
-from flantune.evaluation.statistics import (
+from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     SCORE,
     Part,

@@ -6,8 +6,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.evaluation.intervals import effective_answers, exact_interval, variance_of_mean
-from flantune.evaluation.statistics import (
+from flantune.evaluation.statistics.intervals import effective_answers, exact_interval, variance_of_mean
+from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     SCORE,
     Mean,

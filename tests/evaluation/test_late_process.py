@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from flantune.evaluation.engine import score_prompts
-from flantune.evaluation.store import ScoreStore
+from flantune.evaluation.asking.options import score_prompts
+from flantune.evaluation.asking.store import ScoreStore
 from tests.training.team import together
 
 from .made import make_model
@@ -19,7 +19,7 @@ from .test_engine import asked, codec_of, colors
 def score_as_one_of(folder: Path, late: int) -> list[tuple[float, ...]]:
     """Scores of a task; one of the processes opens the store when the others have long begun to write to it."""
     torch.set_num_threads(1)
-    from flantune.training.distributed import joined
+    from flantune.system.processes import joined
 
     with joined() as processes:
         lm = make_model("llama")

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.bleu import bleu_statistics, corpus_bleu
-from flantune.evaluation.metrics import check_metrics, find_metric, metric_names
-from flantune.evaluation.normalizers import cut_like_flan, normalize_answer
-from flantune.evaluation.rank_classification import NORMALIZATIONS, choose, option_scores
-from flantune.evaluation.rouge import PieceTokenizer, cross_lingual_rouge, rouge
-from flantune.evaluation.texts import exact_match, token_f1
+from flantune.evaluation.metrics.bleu import bleu_statistics, corpus_bleu
+from flantune.evaluation.metrics.by_name import check_metrics, find_metric, metric_names
+from flantune.evaluation.metrics.normalizers import cut_like_flan, normalize_answer
+from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS, choose, option_scores
+from flantune.evaluation.metrics.rouge import PieceTokenizer, cross_lingual_rouge, rouge
+from flantune.evaluation.metrics.texts import exact_match, token_f1
 from flantune.tasks.taskfile_sections import METRICS
 from flantune.types import Sample
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.normalized_average import (
+from flantune.suites.flan2022 import (
     BBH_CHANCE,
     CHANCE,
     SCORES,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flantune.evaluation.extraction import number_rules
-from flantune.evaluation.same_answer import same_answer
-from flantune.number_values import plain_form
-from flantune.numerals import Found, parse_number, read_number
+from flantune.evaluation.metrics.extraction import number_rules
+from flantune.evaluation.metrics.same_answer import same_answer
+from flantune.numerals.reading import Found, parse_number, read_number
+from flantune.numerals.values import plain_form
 
 PAGE = (Path(__file__).parents[2] / "docs/numbers.md").read_text(encoding="utf-8")
 

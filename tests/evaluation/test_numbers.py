@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.evaluation.extraction import BBH_COT, GSM8K_COT, extract, number_rules
-from flantune.evaluation.metrics import find_metric
-from flantune.evaluation.numbers import number_match, read_number
-from flantune.evaluation.same_answer import same_answer
-from flantune.evaluation.texts import exact_match
-from flantune.scoring_protocols import PRESETS
-from flantune.suites.grading import TextGrader
+from flantune.evaluation.metrics.by_name import find_metric
+from flantune.evaluation.metrics.extraction import BBH_COT, GSM8K_COT, extract, number_rules
+from flantune.evaluation.metrics.graders import TextGrader
+from flantune.evaluation.metrics.numbers import number_match, read_number
+from flantune.evaluation.metrics.same_answer import same_answer
+from flantune.evaluation.metrics.texts import exact_match
+from flantune.settings.protocols import PRESETS
 from flantune.tasks.load import load_task_file
 from flantune.types import Sample
 
-COLLECTIONS = Path(__file__).parents[2] / "src/flantune/collections"
+COLLECTIONS = Path(__file__).parents[2] / "src/flantune/shipped"
 
 
 @pytest.mark.parametrize(

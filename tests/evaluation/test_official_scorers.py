@@ -20,10 +20,16 @@ from nltk.stem.porter import PorterStemmer
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
-from flantune.evaluation.bleu import bleu_signature, bleu_statistics, corpus_bleu
-from flantune.evaluation.drop import drop_score
-from flantune.evaluation.rouge import instruction_rouge, rouge
-from flantune.evaluation.texts import exact_match, instruction_exact_match, token_f1, trivia_exact_match, trivia_f1
+from flantune.evaluation.metrics.bleu import bleu_signature, bleu_statistics, corpus_bleu
+from flantune.evaluation.metrics.drop import drop_score
+from flantune.evaluation.metrics.rouge import instruction_rouge, rouge
+from flantune.evaluation.metrics.texts import (
+    exact_match,
+    instruction_exact_match,
+    token_f1,
+    trivia_exact_match,
+    trivia_f1,
+)
 
 AWKWARD = [
     "", " ", "the", "A", "a an the", "The U.S.-led coalition's 3,000 men", "don't", "Beyoncé’s “Halo”", "naïve café",

@@ -7,12 +7,12 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from flantune.config import EvaluationSettings, PromptSettings
-from flantune.evaluation.metrics import find_metric
-from flantune.evaluation.protocol import Protocol, questions
-from flantune.evaluation.rank_classification import choose
+from flantune.evaluation.asking.task_questions import Protocol, questions
+from flantune.evaluation.metrics.by_name import find_metric
+from flantune.evaluation.metrics.rank_classification import choose
 from flantune.evaluation.samples import ArrangedSample, arranged, read_samples, write_samples
 from flantune.evaluation.summary import FoldInput, summarize
+from flantune.settings.config import EvaluationSettings, PromptSettings
 from flantune.types import Sample
 
 from .made import COLORS, choice_sample, color_examples, info, make_model, make_task, run

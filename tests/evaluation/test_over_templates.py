@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from flantune.evaluation.over_templates import agreement_rate, spread_over_templates
+from flantune.evaluation.statistics.over_templates import agreement_rate, spread_over_templates
 
 
 def test_spread_over_templates():

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from flantune.config import EvaluationSettings
 from flantune.evaluation.samples import arranged
-from flantune.evaluation.seeds import over_seeds
+from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.evaluation.summary import FoldInput, summarize
+from flantune.settings.config import EvaluationSettings
 from flantune.types import Sample
 
 from .made import info, write_run

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 
-from flantune.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.errors import EvaluationError
-from flantune.evaluation import bleu
-from flantune.evaluation.evaluate import evaluate
-from flantune.evaluation.metrics import check_metrics, find_metric
-from flantune.evaluation.readable import check_readable, metric_findings, reading_notes
-from flantune.evaluation.rouge import rouge
+from flantune.evaluation.asking.ask import evaluate
+from flantune.evaluation.metrics import bleu
+from flantune.evaluation.metrics.by_name import check_metrics, find_metric
+from flantune.evaluation.metrics.readable import check_readable, metric_findings, reading_notes
+from flantune.evaluation.metrics.rouge import rouge
+from flantune.evaluation.metrics.texts import character_exact_match, character_f1, exact_match, token_f1
+from flantune.evaluation.metrics.word_tokens import characters, words
 from flantune.evaluation.summary import FoldInput, summarize
-from flantune.evaluation.texts import character_exact_match, character_f1, exact_match, token_f1
-from flantune.evaluation.word_tokens import characters, words
 from flantune.report.results import parse_results
 from flantune.report.verdict import metric_notes
+from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.types import Example, Prompt, Sample
 
 from .made import info, make_task, write_run

@@ -8,11 +8,11 @@ import scipy.stats
 from click.testing import CliRunner
 
 from flantune.cli.main import cli
-from flantune.config import EvaluationSettings
 from flantune.errors import EvaluationError
-from flantune.evaluation.seeds import over_seeds, seed_mean
-from flantune.evaluation.statistics import t_interval
+from flantune.evaluation.statistics.means import t_interval
+from flantune.evaluation.statistics.seeds import over_seeds, seed_mean
 from flantune.evaluation.summary import FoldInput, summarize
+from flantune.settings.config import EvaluationSettings
 
 from .made import choice_sample, info, write_run
 

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from benchmarks.skill_coverage import World, draw, simulate
 
-from flantune.evaluation.commonest import answers_given
-from flantune.evaluation.option_labels import RankedCells
+from flantune.evaluation.asking.option_labels import RankedCells
 from flantune.evaluation.samples import arranged
-from flantune.evaluation.skill import (
+from flantune.evaluation.statistics.commonest import answers_given
+from flantune.evaluation.statistics.means import Mean
+from flantune.evaluation.statistics.skill import (
     RankedOptions,
     calibrated_accuracy,
     discrimination,
     log_odds,
     logit_interval,
 )
-from flantune.evaluation.statistics import Mean
 from flantune.types import Sample
 
 

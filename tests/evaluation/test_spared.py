@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flantune.config import EvaluationSettings, PackingSettings, PromptSettings
-from flantune.evaluation.evaluate import evaluate
+from flantune.evaluation.asking.ask import evaluate
 from flantune.evaluation.samples import read_samples
-from flantune.models.decoding import Continuation, Decoding, TextWatch, cut_at_stop
+from flantune.models.writing.decoding import Continuation, Decoding, TextWatch, cut_at_stop
+from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
 
 from .made import generation_examples, make_model, make_task
 
@@ -84,7 +84,7 @@ def test_a_watch_waits_for_the_stop_that_is_not_spared():
 
 def test_the_model_itself_writes_on_until_the_spared_ones_are_spent(tmp_path, lm):
     """Through the loop that writes: stops are looked for as the text grows."""
-    from flantune.models.generate import write
+    from flantune.models.writing.generate import write
 
     inputs = [np.arange(5, 12, dtype=np.int32)]
     whole = next(write(lm, inputs, Decoding(max_new_tokens=12))).text

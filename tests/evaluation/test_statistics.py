@@ -9,8 +9,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.evaluation.bleu import bleu_statistics, corpus_bleu
-from flantune.evaluation.statistics import (
+from flantune.evaluation.metrics.bleu import bleu_statistics, corpus_bleu
+from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     SCORE,
     Mean,
@@ -150,7 +150,7 @@ def test_the_bootstrap_is_seeded_and_blocks_do_not_change_it(monkeypatch):
         return resample(lambda w: w @ values / 50, examples=50, replicates=200, seed=seed)
 
     whole = draw(4)
-    monkeypatch.setattr("flantune.evaluation.statistics._MOST_WEIGHTS", 50 * 7)
+    monkeypatch.setattr("flantune.evaluation.statistics.means._MOST_WEIGHTS", 50 * 7)
     assert draw(4) == pytest.approx(whole, abs=1e-12)
     assert (draw(5) != whole).any()
 

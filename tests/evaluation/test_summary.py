@@ -9,13 +9,13 @@ import pytest
 import scipy.stats
 
 import flantune.evaluation
-from flantune.config import EvaluationSettings
 from flantune.errors import EvaluationError
-from flantune.evaluation import statistics
-from flantune.evaluation.comparison import REPLICATES
 from flantune.evaluation.results import Results, json_schema
 from flantune.evaluation.samples import samples_path, write_samples
+from flantune.evaluation.statistics import means as statistics
+from flantune.evaluation.statistics.pairs import REPLICATES
 from flantune.evaluation.summary import FoldInput, summarize
+from flantune.settings.config import EvaluationSettings
 from flantune.types import Sample
 
 from .made import choice_sample, info, write_run

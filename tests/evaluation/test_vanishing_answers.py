@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from flantune.evaluation.drop import drop_score
-from flantune.evaluation.metrics import find_metric
-from flantune.evaluation.tables import columns_of, read_tables
-from flantune.evaluation.texts import (
+from flantune.evaluation.metrics.by_name import find_metric
+from flantune.evaluation.metrics.drop import drop_score
+from flantune.evaluation.metrics.graders import TextGrader
+from flantune.evaluation.metrics.texts import (
     exact_match,
     instruction_exact_match,
     token_f1,
@@ -15,7 +15,7 @@ from flantune.evaluation.texts import (
     trivia_f1,
     verbatim_match,
 )
-from flantune.suites.grading import TextGrader
+from flantune.evaluation.statistics.grades import columns_of, read_tables
 from flantune.types import Sample
 
 SCORES = {

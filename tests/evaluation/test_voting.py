@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from flantune.evaluation.extraction import MGSM_COT, Extracted, extract
-from flantune.evaluation.voting import vote
+from flantune.evaluation.metrics.extraction import MGSM_COT, Extracted, extract
+from flantune.evaluation.metrics.voting import vote
 
 
 def test_samples_that_word_a_number_differently_vote_together():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from flantune.config import ScratchSettings
-from flantune.evaluation import writing
-from flantune.evaluation.store import ScoreStore
-from flantune.evaluation.writing import write_answers
-from flantune.models.generate import write
+from flantune.evaluation.asking import answers as writing
+from flantune.evaluation.asking.answers import write_answers
+from flantune.evaluation.asking.store import ScoreStore
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.models.writing.generate import write
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import ScratchSettings
 from flantune.types import Prompt
 
 WORDS = ("Is the sky blue?", "Sort these words: b a c", "Name a river.", "Is the sky blue?")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import flantune.collections.flan2021
-import flantune.collections.more
-from flantune.evaluation.metrics import find_metric
+import flantune.shipped.flan2021
+import flantune.shipped.more
+from flantune.evaluation.metrics.by_name import find_metric
 from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import check_example
 
@@ -59,7 +59,7 @@ def files(package) -> dict[str, Path]:
 
 @pytest.mark.parametrize(
     ("package", "table"),
-    [(flantune.collections.flan2021, TABLE), (flantune.collections.more, MORE)],
+    [(flantune.shipped.flan2021, TABLE), (flantune.shipped.more, MORE)],
     ids=["flan2021", "more"],
 )
 def test_the_table_of_metrics(package, table):
@@ -72,7 +72,7 @@ def test_the_table_of_metrics(package, table):
 
 def test_multirc_questions_are_told_apart_by_paragraph_too():
     """FLAN's code groups by the number of the question alone, which takes two questions for one."""
-    task = load_task_file(files(flantune.collections.flan2021)["multirc"])
+    task = load_task_file(files(flantune.shipped.flan2021)["multirc"])
     row = {"paragraph": "P.", "question": "Q?", "answer": "A", "label": 1}
     groups = [
         task.adapter(row | {"idx": {"paragraph": paragraph, "question": question, "answer": answer}}).group
@@ -83,7 +83,7 @@ def test_multirc_questions_are_told_apart_by_paragraph_too():
 
 
 def test_record_counts_every_name_that_is_right():
-    task = load_task_file(files(flantune.collections.flan2021)["record"])
+    task = load_task_file(files(flantune.shipped.flan2021)["record"])
     row = {
         "passage": "Orla Finn beat Petra Novak.", "query": "@placeholder won.",
         "entities": ["Orla Finn", "Petra Novak", "Finn"], "answers": ["Orla Finn", "Finn"],

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from flantune.config import MixtureSettings, PromptSettings
 from flantune.mixture import Mixture, Taxonomy, hold_out, load_taxonomy
 from flantune.mixture.rates import capped_size, effective_epochs, quotas, shares
 from flantune.prompts import options_block
+from flantune.settings.config import MixtureSettings, PromptSettings
 from flantune.types import Task, Template
 
 # Training rows as the datasets' authors publish them.

@@ -23,7 +23,7 @@ from flantune.tasks.load import load_task_file
 from flantune.tasks.regroup import load_grouping, regroup
 from flantune.types import Task
 
-COLLECTION = Path(__file__).parents[2] / "src/flantune/collections/flan2021"
+COLLECTION = Path(__file__).parents[2] / "src/flantune/shipped/flan2021"
 FINER = load_grouping("flan2021_clusters17")
 SHIPPED = load_taxonomy(None)
 RULES = paper_rules(SHIPPED)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune import collections
+from flantune import shipped as collections
 from flantune.prompts.render import render
 from flantune.tasks.load import load_task_file
 

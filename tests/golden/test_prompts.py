@@ -35,7 +35,7 @@ def test_the_shipped_prompts_are_those_of_the_golden_file_byte_for_byte(made: by
 
 
 def test_the_golden_file_holds_every_template_once(made: bytes) -> None:
-    files = list((Path(__file__).parents[2] / "src/flantune/collections").glob("*/*.toml"))
+    files = list((Path(__file__).parents[2] / "src/flantune/shipped").glob("*/*.toml"))
     templates = sum(path.read_text(encoding="utf-8").count("[[templates]]") for path in files)
     assert len(sections(made)) == made.count(b"\n==== ") == templates
     assert made.count(b"\n---- inputs\n") == made.count(b"\n---- targets\n") == templates

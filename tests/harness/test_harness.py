@@ -8,14 +8,14 @@ from random import Random
 import numpy as np
 import pytest
 
-from flantune.config import PromptSettings
+from flantune.commands.evaluate import EvaluationRequest, evaluate_models
 from flantune.errors import ConfigError, TaskError, TemplateError
-from flantune.evaluating import EvaluationRequest, evaluate_models
 from flantune.harness.filters import read_filters
 from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
 from flantune.harness.read import harness_parts
 from flantune.prompts.layout import inputs_text
-from flantune.scoring_protocols import PRESETS
+from flantune.settings.config import PromptSettings
+from flantune.settings.protocols import PRESETS
 from flantune.suites.scores import grade_part
 from flantune.suites.suite import SuiteData
 from flantune.types import Sample

@@ -11,7 +11,7 @@ from flantune.harness.code_grading import AGGREGATIONS, CodeMetric, HarnessCodeG
 from flantune.harness.grading import HarnessOptionGrader
 from flantune.harness.read import harness_parts
 from flantune.harness.task_code import Limits, TaskCode
-from flantune.scoring_protocols import PRESETS
+from flantune.settings.protocols import PRESETS
 from flantune.suites.suite import SuiteData
 from flantune.types import Sample
 

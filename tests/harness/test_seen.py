@@ -7,13 +7,13 @@ import json
 
 import pytest
 
+from flantune.contamination.training_record import make_training_index, record_of, write_record
 from flantune.errors import LeakError
+from flantune.evaluation.seen import candidates, check_candidates
 from flantune.harness.read import harness_parts
-from flantune.suites.seen import candidates, check_candidates
 from flantune.suites.suite import SuiteData
-from flantune.tasks.sources import FileSource, HubSource
+from flantune.tasks.sources.raw import FileSource, HubSource
 from flantune.tasks.store import PreparedTask
-from flantune.training_record import make_training_index, record_of, write_record
 from flantune.types import Example, Task, Template
 
 ROWS = "".join(json.dumps({"q": f"Is {n} even?", "a": n % 2}) + "\n" for n in range(6))

@@ -8,12 +8,12 @@ import textwrap
 import numpy as np
 import pytest
 
+from flantune.commands.evaluate import EvaluationRequest, evaluate_models
 from flantune.errors import ConfigError, TaskError
-from flantune.evaluating import EvaluationRequest, evaluate_models
 from flantune.harness.read import harness_parts
 from flantune.harness.task_code import Limits, MissingModuleError
 from flantune.prompts.layout import inputs_text
-from flantune.scoring_protocols import PRESETS
+from flantune.settings.protocols import PRESETS
 from flantune.suites.scores import grade_part
 from flantune.suites.suite import SuiteData
 from flantune.types import Sample

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from tests.conftest import HUNG_AFTER_S
 
 from flantune.cli.main import cli
-from flantune.config import ScratchSettings
 from flantune.judging.answers import read_answers
 from flantune.judging.ratings import read_ratings
 from flantune.models.load import save_model
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.settings.config import ScratchSettings
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_chat_models_are_asked_in_their_template(models, prompts, tmp_path, monk
         )
         return []
 
-    monkeypatch.setattr("flantune.evaluation.writing.write_answers", spy)
+    monkeypatch.setattr("flantune.evaluation.asking.answers.write_answers", spy)
     template = tmp_path / "chat.jinja"
     template.write_text(
         "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}", encoding="utf-8"

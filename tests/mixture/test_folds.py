@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from flantune.config import DataSettings
+from flantune.commands.plan import prepare_tasks
 from flantune.errors import ConfigError, SourceError, TaskError
 from flantune.mixture.holdout import check_folds, load_taxonomy
-from flantune.planning import prepare_tasks
-from flantune.run_file import load_run_file
+from flantune.settings.config import DataSettings
+from flantune.settings.run_file import load_run_file
 from flantune.tasks.load import load_tasks
 
 TASK = """

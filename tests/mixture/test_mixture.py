@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from flantune.config import MixtureSettings, PromptSettings
 from flantune.errors import ConfigError, TaskError
 from flantune.mixture import Draw, Mixture
+from flantune.settings.config import MixtureSettings, PromptSettings
 
 
 def visits(mixture: Mixture, draws: range) -> dict[str, dict[int, tuple[int, ...]]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flantune.config import PromptSettings
 from flantune.mixture.mixture import Mixture
+from flantune.settings.config import PromptSettings
 from flantune.types import Prompt
 
 BOTH = PromptSettings(options_layout="lettered", shuffle_options=True)

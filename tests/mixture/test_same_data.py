@@ -8,13 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from flantune.contamination.training_record import (
+    Measured,
+    check_seen,
+    make_training_index,
+    read_record,
+    record_of,
+    write_record,
+)
 from flantune.errors import LeakError
 from flantune.mixture.holdout import check_unseen, hold_out
 from flantune.mixture.leaks import kin_groups
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.tasks.same_data import is_same_hub, same_source
-from flantune.tasks.sources import FileSource, HubSource
-from flantune.training_record import Measured, check_seen, make_training_index, read_record, record_of, write_record
+from flantune.tasks.sources.raw import FileSource, HubSource
 from flantune.types import Example, Task, Template
 
 TAXONOMY = load_taxonomy(None)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from flantune.config import HoldoutSettings, RunConfig
+from flantune.commands.plan import split_fold
 from flantune.errors import ConfigError
 from flantune.mixture import Taxonomy, hold_out, load_taxonomy
 from flantune.mixture.holdout import OVERLAPPING, SAME_CLUSTER, Fold, folds_of, hold_out_fold, hold_out_tasks
 from flantune.mixture.leaks import explain_fold
 from flantune.mixture.taxonomy import Kin
-from flantune.planning import split_fold
+from flantune.settings.config import HoldoutSettings, RunConfig
 
 NONE = Taxonomy()
 KIN = Taxonomy(kin=(Kin(name="films", members=frozenset({"a", "c"}), because="the same films"),))

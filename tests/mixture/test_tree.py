@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from flantune.config import MixtureSettings
 from flantune.mixture import Mixture, mixture_tree
+from flantune.settings.config import MixtureSettings
 
 
 def test_the_tree_shows_every_task_once_with_its_counts(ready: Callable) -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from flantune.config import ScratchSettings
 from flantune.models.load import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.settings.config import ScratchSettings
 
 TEXTS = ["Is the sky blue? yes", "Does the premise entail the hypothesis? no", "sort these words: b a c"] * 5
 

@@ -14,15 +14,15 @@ from pydantic import ValidationError
 from tests.conftest import HUNG_AFTER_S
 from tests.training.small import SIZES, make_lm, prompt, settings, tune_small, weights_digest
 
-from flantune.config import LoraSettings, ModelSettings, PromptTuningSettings
 from flantune.errors import ModelError, TrainingError
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.forward import target_logprobs
+from flantune.models.isolation import check_isolation
 from flantune.models.load import load_config, load_model, load_tokenizer, quantization, save_model
-from flantune.models.selftest import check_isolation
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import LoraSettings, ModelSettings, PromptTuningSettings
 from flantune.training.objective import accumulate_gradient
 
 pytest.importorskip("peft")

@@ -7,8 +7,8 @@ import torch
 from benchmarks.architectures import build, difference, plain_step, prompts_of, tuned_step
 
 from flantune.errors import ModelError
-from flantune.models.flat import reads_lines
-from flantune.models.selftest import check_isolation
+from flantune.models.attention.lines import reads_lines
+from flantune.models.isolation import check_isolation
 from flantune.models.tuning_check import check_tuning
 
 APART = (

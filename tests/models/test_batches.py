@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from flantune.config import PackingSettings
 from flantune.models.forward import target_logprobs
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import PackingSettings
 from flantune.types import Prompt
 
 

@@ -9,10 +9,10 @@ import torch
 from tests.models.test_forward import made_up, packed
 from tests.models.test_training_form import distance, gradients, pack_of
 
-from flantune.config import ScratchSettings
-from flantune.models.arithmetic import TrainingForm
-from flantune.models.compiled import blocks_of, why_not
+from flantune.models.forms.compiled import blocks_of, why_not
+from flantune.models.forms.training_form import TrainingForm
 from flantune.models.scratch import build_model
+from flantune.settings.config import ScratchSettings
 
 
 def made_small(architecture, tokenizer):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from flantune.config import ModelSettings, PromptSettings, ScratchSettings
-from flantune.models.decoding import Decoding
 from flantune.models.endings import end_tokens, keep_template
-from flantune.models.generate import generate, write
 from flantune.models.load import load_model, save_model
 from flantune.models.scratch import build_model
+from flantune.models.writing.decoding import Decoding
+from flantune.models.writing.generate import generate, write
 from flantune.packing.chat import chat_tokens
+from flantune.settings.config import ModelSettings, PromptSettings, ScratchSettings
 
 STEPS = 10
 

@@ -12,13 +12,13 @@ import torch
 from tests.models.families import ENCODER_DECODERS, TRIED, build
 from tests.training.small import SIZES, prompt, tokenizer
 
-from flantune.config import ModelSettings
 from flantune.models.forward import target_logprobs
+from flantune.models.isolation import check_isolation
 from flantune.models.load import load_model, save_model
-from flantune.models.selftest import check_isolation
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import ModelSettings
 from flantune.training.objective import accumulate_gradient
 
 PAGE = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ import torch
 
 import flantune.models.fit as fit
 from flantune.errors import ModelError
-from flantune.models.arithmetic import TrainingForm
 from flantune.models.fit import activation_bytes, fit_micro_batch, largest_that_fits, probe_pack
+from flantune.models.forms.training_form import TrainingForm
 
 SIZES = {"row_tokens": 64, "batch_tokens": 1024}
 

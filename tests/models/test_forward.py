@@ -8,13 +8,13 @@ import torch
 from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, GraniteConfig, MistralConfig, Qwen2Config
 
 import flantune.models.forward as forward
-from flantune.config import ScratchSettings
 from flantune.errors import ModelError
 from flantune.models.forward import target_logprobs
 from flantune.models.heads import Head, find_head
 from flantune.models.load import LanguageModel
 from flantune.models.scratch import build_model
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
+from flantune.settings.config import ScratchSettings
 from flantune.types import EncodedPrompt
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from flantune.config import ScratchSettings
 from flantune.errors import ModelError
-from flantune.models.generate import generate
 from flantune.models.scratch import build_model
+from flantune.models.writing.generate import generate
+from flantune.settings.config import ScratchSettings
 
 
 def some_inputs(vocabulary, lengths=(5, 17, 9, 9, 30, 2)):

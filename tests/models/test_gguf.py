@@ -12,11 +12,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from flantune.cli import export
-from flantune.config import ModelSettings
 from flantune.errors import ModelError
 from flantune.models.gguf import gguf_origin, write_gguf
 from flantune.models.load import detect_family, load_config, load_model, save_model
 from flantune.report.card import model_card
+from flantune.settings.config import ModelSettings
 
 TEXT = ["the cat sat on the mat and the dog ran to the door", "a lamp, a chair and a table stood in the hall"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

@@ -10,10 +10,10 @@ import pytest
 import torch
 from tests.models.gguf_files import KINDS, Kind, make_gguf
 
-from flantune.config import ModelSettings
 from flantune.errors import ModelError
 from flantune.models.gguf import write_gguf
 from flantune.models.load import load_model, quiet_library, save_model
+from flantune.settings.config import ModelSettings
 
 
 def load(path):

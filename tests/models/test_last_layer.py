@@ -8,13 +8,13 @@ import torch
 from tests.models.families import DECODERS, build
 from tests.models.test_forward import made_up, packed
 
-from flantune.config import ModelSettings
-from flantune.evaluation.scoring import scoring_mode
-from flantune.models import last_layer
 from flantune.models.adapters import attach_adapter
-from flantune.models.arithmetic import TrainingForm
+from flantune.models.forms import last_layer
+from flantune.models.forms.last_layer import find_parts, only_at
+from flantune.models.forms.reading_form import scoring_mode
+from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
-from flantune.models.last_layer import find_parts, only_at
+from flantune.settings.config import ModelSettings
 
 
 @pytest.mark.parametrize("tried", DECODERS, ids=lambda tried: tried.name)

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from tests.conftest import HUNG_AFTER_S
 from transformers import AutoModelForSeq2SeqLM, T5Config
 
-from flantune.config import ModelSettings, ScratchSettings
 from flantune.errors import ModelError
 from flantune.models.heads import find_head
 from flantune.models.load import LanguageModel, load_model, load_tokenizer, resolve_device, save_model, stop_at
 from flantune.models.scratch import build_model
+from flantune.settings.config import ModelSettings, ScratchSettings
 
 STRANGER = """
 import json, sys

@@ -14,10 +14,10 @@ from tests.models.test_compiled import made_small
 from tests.models.test_segments import ends, one_by_one
 from tests.models.test_training_form import distance, gradients, pack_of
 
-from flantune.models import native, native_build
-from flantune.models.arithmetic import TrainingForm
-from flantune.models.attention import segment_attention
-from flantune.models.segments import Rule
+from flantune.models.attention import native, native_build
+from flantune.models.attention.interface import segment_attention
+from flantune.models.attention.segments import Rule
+from flantune.models.forms.training_form import TrainingForm
 
 LONG = [513, 300, 145, 96, 64, 33, 17, 16, 15, 5, 1, 1]
 READ = [7, 513, 0, 64, 1, 200, 30, 3, 9, 31, 0, 60]
@@ -277,7 +277,10 @@ def test_wrong_numbers_are_found_before_they_are_used(program, forgotten, monkey
 
 
 def test_two_processes_build_at_once(program, tmp_path):
-    code = "from flantune.models.native_build import load_library; print(load_library().flantune_attention_lanes() > 0)"
+    code = (
+        "from flantune.models.attention import native_build\n"
+        "print(native_build.load_library().flantune_attention_lanes() > 0)"
+    )
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) for _ in range(2)

@@ -10,12 +10,12 @@ import torch
 import transformers
 
 from flantune.errors import ModelError
-from flantune.evaluation.scoring import scoring_mode
-from flantune.models import option_lines
+from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.load import LanguageModel
-from flantune.models.option_scores import OptionScorer
-from flantune.models.scoring_check import scoring_layout
-from flantune.packing.scoring import plan_scoring
+from flantune.models.scoring import t5_lines as option_lines
+from flantune.models.scoring.check import scoring_layout
+from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.plan import plan_scoring
 from flantune.types import EncodedPrompt
 
 SIZES = {"vocab_size": 320, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}

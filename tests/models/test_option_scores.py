@@ -7,12 +7,12 @@ import pytest
 import torch
 import transformers
 
-from flantune.evaluation.scoring import scoring_mode
-from flantune.models import scoring_check
+from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.load import LanguageModel
-from flantune.models.option_scores import OptionScorer, read_prefix
-from flantune.models.scoring_check import scoring_layout
-from flantune.packing.scoring import plan_scoring
+from flantune.models.scoring import check as scoring_check
+from flantune.models.scoring.check import scoring_layout
+from flantune.models.scoring.options import OptionScorer, read_prefix
+from flantune.models.scoring.plan import plan_scoring
 from flantune.types import EncodedPrompt
 
 SMALL = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}

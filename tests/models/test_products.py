@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from flantune.evaluation.scoring import scoring_mode
-from flantune.models import products
-from flantune.models.products import FEWEST_ROWS, FastLinear, fast_form, has_faster_products
+from flantune.models.forms import products
+from flantune.models.forms.products import FEWEST_ROWS, FastLinear, fast_form, has_faster_products
+from flantune.models.forms.reading_form import scoring_mode
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
 

@@ -12,11 +12,11 @@ import torch
 import transformers
 from tests.training.small import make_lm, settings, tokenizer, tune_small
 
-from flantune.config import ModelSettings
 from flantune.errors import ModelError
-from flantune.files import write_json
-from flantune.models.generate import generate
 from flantune.models.load import load_model, save_model
+from flantune.models.writing.generate import generate
+from flantune.settings.config import ModelSettings
+from flantune.system.files import write_json
 
 _SIZES = {
     "vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,

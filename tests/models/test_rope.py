@@ -9,17 +9,17 @@ import transformers
 from tests.training.small import tokenizer
 
 from flantune.errors import ModelError
-from flantune.evaluation.scoring import model_fingerprint, scoring_mode
-from flantune.models.flat import reads_lines
+from flantune.models.attention.lines import reads_lines
+from flantune.models.forms.reading_form import model_fingerprint, scoring_mode
 from flantune.models.forward import target_logprobs
-from flantune.models.generate import generate
+from flantune.models.isolation import check_isolation
 from flantune.models.load import LanguageModel
-from flantune.models.option_scores import OptionScorer
 from flantune.models.rope import border, calm, following_ropes, known_positions
-from flantune.models.scoring_check import scoring_layout
-from flantune.models.selftest import check_isolation
+from flantune.models.scoring.check import scoring_layout
+from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.plan import plan_scoring
+from flantune.models.writing.generate import generate
 from flantune.packing.batches import lay_out
-from flantune.packing.scoring import plan_scoring
 from flantune.types import EncodedPrompt
 
 BORDER = 24
@@ -120,7 +120,7 @@ def test_the_isolation_test_looks_beyond_the_border(lm, monkeypatch):
     other = make(next(name for name in MODELS if type(MODELS[name]()) is type(lm.model.config)))
     following_ropes.outcomes[other.model] = []
     monkeypatch.setattr("flantune.models.reach.border", lambda _: BORDER)
-    monkeypatch.setattr("flantune.models.selftest.border", lambda _: BORDER)
+    monkeypatch.setattr("flantune.models.isolation.border", lambda _: BORDER)
     report = check_isolation(other)
     assert not report.is_isolated and report.max_difference > 1e-2 and not reads_lines(other)
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from flantune.config import ScratchSettings
 from flantune.errors import ModelError
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.settings.config import ScratchSettings
 
 TEXTS = ["Is the sky blue? yes", "Does the premise entail the hypothesis? no", "sort these words: b a c"] * 5
 TOKENIZER = train_tokenizer(TEXTS, 320)

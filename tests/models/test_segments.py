@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.profiler import profile
 
-from flantune.models.attention import segment_attention
-from flantune.models.segments import Rule, _plan, gather, plan_of, scatter, toeplitz, toeplitz_sum
+from flantune.models.attention.interface import segment_attention
+from flantune.models.attention.segments import Rule, _plan, gather, plan_of, scatter, toeplitz, toeplitz_sum
 
 READ = [40, 12, 12, 33, 3, 1, 60, 60, 8, 20, 150]
 WRITTEN = [9, 40, 31, 2, 60, 1, 1, 30, 12, 7, 5]

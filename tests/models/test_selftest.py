@@ -8,12 +8,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, BartConfig, BloomConfig, OPTConfig
 
 import flantune.models.forward as forward
-from flantune.evaluation.scoring import scoring_mode
+from flantune.models.forms.reading_form import scoring_mode
+from flantune.models.isolation import check_isolation
 from flantune.models.load import LanguageModel, detect_family
-from flantune.models.option_scores import OptionScorer
-from flantune.models.scoring_check import scoring_layout
-from flantune.models.selftest import check_isolation
-from flantune.packing.scoring import plan_scoring
+from flantune.models.scoring.check import scoring_layout
+from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.plan import plan_scoring
 from flantune.types import EncodedPrompt
 
 

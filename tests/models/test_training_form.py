@@ -8,13 +8,13 @@ import torch
 from tests.models.test_forward import made_up, packed
 from transformers import AutoModelForCausalLM, LlamaConfig, T5Config, T5ForConditionalGeneration
 
-import flantune.models.compiled as compiled
-import flantune.models.native_build as native_build
-from flantune.models.arithmetic import TrainingForm
-from flantune.models.attention import NAME
-from flantune.models.flat import _bias_table, reads_lines
+import flantune.models.attention.native_build as native_build
+import flantune.models.forms.compiled as compiled
+from flantune.models.attention.interface import NAME
+from flantune.models.attention.lines import _bias_table, reads_lines
+from flantune.models.forms.fused import LeanRootMeanSquareNorm, lean_form, token_logprobs
+from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
-from flantune.models.fused import LeanRootMeanSquareNorm, lean_form, token_logprobs
 
 SHAPES = [(30, (5,)), (9, (12,)), (21, (3,)), (14, (8,)), (40, (2,))]
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from benchmarks.architectures import build, config_of, difference, plain_step, prompts_of, tuned_step
 
-from flantune.config import ModelSettings
 from flantune.errors import ModelError
 from flantune.models.adapters import attach_adapter, merged
-from flantune.models.last_layer import find_parts
+from flantune.models.forms.last_layer import find_parts
+from flantune.models.isolation import check_isolation
 from flantune.models.load import save_model
 from flantune.models.rope import known_positions
-from flantune.models.selftest import check_isolation
+from flantune.settings.config import ModelSettings
 
 
 @pytest.mark.parametrize("name", ["xglm", "m2m_100", "mamba"])

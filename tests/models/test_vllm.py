@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from flantune.config import ScratchSettings
 from flantune.errors import ModelError
-from flantune.models.decoding import Decoding
 from flantune.models.load import load_tokenizer
 from flantune.models.scratch import build_model
-from flantune.models.vllm import _free_share, vllm_writer
+from flantune.models.writing.decoding import Decoding
+from flantune.models.writing.vllm import _free_share, vllm_writer
+from flantune.settings.config import ScratchSettings
 
 INPUTS = [np.array([5, 6, 7], dtype=np.int32), np.array([8], dtype=np.int32)]
 
@@ -33,7 +33,7 @@ def seen(monkeypatch, lm):
         def __init__(self, **named):
             seen.engine = named
             # The folder must be there while the engine loads.
-            from flantune.config import ModelSettings
+            from flantune.settings.config import ModelSettings
 
             seen.vocabulary = len(load_tokenizer(ModelSettings(path=named["model"])))
 

@@ -13,12 +13,12 @@ from tests.packing.made_tokenizers import ALL_MAKES, finished
 from transformers import GenerationConfig
 
 from flantune.errors import ModelError
-from flantune.models import writers
-from flantune.models.decoding import Decoding, TextWatch, cut_at_stop
 from flantune.models.endings import end_tokens
-from flantune.models.generate import generate, write
-from flantune.models.generation_check import writing_method
-from flantune.models.sampling import choose_tokens, draw_key
+from flantune.models.writing import writers
+from flantune.models.writing.check import writing_method
+from flantune.models.writing.decoding import Decoding, TextWatch, cut_at_stop
+from flantune.models.writing.generate import generate, write
+from flantune.models.writing.sampling import choose_tokens, draw_key
 from flantune.packing.tokenize import decode
 
 STEPS = 12

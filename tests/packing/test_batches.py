@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tests.conftest import HUNG_AFTER_S
 
-from flantune.config import PackingSettings
 from flantune.errors import PackingError
 from flantune.packing.batches import Batches, pack_positions
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import PackingSettings
 from flantune.types import Counts, DecoderPack
 
 FAMILIES = ["decoder-only", "encoder-decoder"]

@@ -9,13 +9,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from flantune.config import PromptSettings
 from flantune.errors import ModelError, TemplateError
 from flantune.models.scratch import train_tokenizer
 from flantune.packing.arrays import pack_decoder_only
 from flantune.packing.chat import chat_tokens, turn_ends
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import PromptSettings
 from flantune.types import Exemplar, Prompt
 
 TURNS = (

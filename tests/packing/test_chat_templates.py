@@ -11,10 +11,10 @@ from tests.packing.chat_formats import FORMATS, QWEN_THINKING, Format
 from tests.packing.made_tokenizers import MAKES, finished, metaspace_bpe
 from tokenizers import Tokenizer
 
-from flantune.config import PromptSettings
 from flantune.packing.chat import chat_tokens
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import PromptSettings
 from flantune.types import Exemplar, Prompt
 
 CONTENTS = {

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.packing.forests import SHORTEST, STEP, cut_forest, forest
-from flantune.packing.starts import token_order
+from flantune.models.scoring.forest_layout import SHORTEST, STEP, cut_forest, forest
+from flantune.models.scoring.shared_starts import token_order
 from flantune.types import EncodedPrompt
 
 

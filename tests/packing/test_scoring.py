@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.packing.scoring import (
+from flantune.models.scoring.plan import (
     cut_rows,
     forward_cost,
     plan_scoring,
@@ -16,7 +16,7 @@ from flantune.packing.scoring import (
     side_pack,
     tree_pack,
 )
-from flantune.packing.starts import shared_prefixes
+from flantune.models.scoring.shared_starts import shared_prefixes
 from flantune.types import EncodedPrompt
 
 

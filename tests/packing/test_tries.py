@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.packing.tries import cut_lines, line_sizes, option_trie
+from flantune.models.scoring.option_tries import cut_lines, line_sizes, option_trie
 from flantune.types import EncodedPrompt
 
 options = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=6), min_size=1, max_size=7)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from flantune.prompts import Layout, Style, draw_exemplars, inputs_text, render
-from flantune.prompts.hashing import shuffled
+from flantune.system.keyed_random import shuffled
 from flantune.types import Example, Exemplar, Prompt, Task, Template
 
 

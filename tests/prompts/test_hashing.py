@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.prompts.hashing import mix64, scramble, stream_key
+from flantune.system.keyed_random import mix64, scramble, stream_key
 
 
 def test_scramble_is_the_splitmix64_finalizer() -> None:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from flantune.config import PromptSettings
 from flantune.prompts import Style, draw_exemplars, render
 from flantune.prompts.options import ArrangedPrompt, letter, shown_order
+from flantune.settings.config import PromptSettings
 from flantune.types import Example, Prompt, Task, Template
 
 LETTERED = Style(options="lettered")

@@ -9,14 +9,14 @@ from click.testing import CliRunner
 
 from flantune.cli.tasks import command as tasks_command
 from flantune.cli.templates import command
-from flantune.config import RunConfig
-from flantune.pipeline import _asked
+from flantune.commands.run import _asked
 from flantune.prompts.render import render
 from flantune.prompts.spans import render_spans
 from flantune.prompts.styles import Style
-from flantune.task_sheet import show_templates
+from flantune.prompts.template_facts import template_facts
+from flantune.report.task_sheet import show_templates
+from flantune.settings.config import RunConfig
 from flantune.tasks.catalog import example_rows, find_task
-from flantune.tasks.template_facts import template_facts
 
 STYLES = [
     Style(),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flantune.config import DataSettings
 from flantune.report.collection_page import shipped_rows, write_collection_page
+from flantune.settings.config import DataSettings
 from flantune.tasks.load import load_tasks
 from flantune.types import Example, Task, Template
 

@@ -16,12 +16,12 @@ import pytest
 from click.testing import CliRunner
 
 from flantune.cli.browse import command
-from flantune.config import DataSettings
 from flantune.errors import SourceError
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.prompts.render import render
 from flantune.report.collection import cluster_groups, slot_tones
 from flantune.report.collection_page import render_collection_page, shipped_rows, write_collection_page
+from flantune.settings.config import DataSettings
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.load import load_tasks
 from flantune.types import Example, Row, Task, Template

@@ -11,8 +11,8 @@ import pytest
 from tests.judging.devtools import Browser
 from tests.suites.world import make_model, write_rows
 
-from flantune import evaluation_questions
-from flantune.evaluating import EvaluationRequest, evaluate_models
+from flantune.commands import evaluation_questions
+from flantune.commands.evaluate import EvaluationRequest, evaluate_models
 from flantune.suites.catalog import choose_parts
 
 from .test_browser import CHROMIUM, look

@@ -16,8 +16,8 @@ from flantune.evaluation.samples import read_samples, write_samples
 from flantune.report import write_report
 from flantune.report.page import render_report
 from flantune.report.results import Estimate, Verdict
-from flantune.report.run_files import read_run
 from flantune.report.verdict import verdict_sentence
+from flantune.runs.files import read_run
 
 SECTIONS = ["verdict", "figures", "tables", "mixture", "training", "samples", "dropped", "setup"]
 VOID = {"meta", "link", "input", "br", "img", "hr"}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from flantune.errors import SourceError
 from flantune.evaluation.samples import read_samples, write_samples
-from flantune.report.run_files import read_lines, read_run
 from flantune.report.samples import MOST_ROWS, MOST_TEMPLATES, collect_samples, probabilities, script_json
+from flantune.runs.files import read_lines, read_run
 from flantune.types import Sample
 
 json_values = st.recursive(

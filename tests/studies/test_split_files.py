@@ -15,7 +15,7 @@ from flantune.cli.splits import command
 from flantune.errors import ConfigError
 from flantune.mixture import load_taxonomy
 from flantune.mixture.holdout import folds_of, hold_out_fold
-from flantune.run_file import load_run_file
+from flantune.settings.run_file import load_run_file
 from flantune.studies.split_files import (
     KINDS,
     StudyOptions,

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from flantune.contamination.training_record import Seen
 from flantune.errors import EvaluationError
-from flantune.evaluation.bleu import bleu_statistics, corpus_bleu
-from flantune.evaluation.normalized_average import SCORES
-from flantune.evaluation.seeds import over_seeds
+from flantune.evaluation.metrics.bleu import bleu_statistics, corpus_bleu
+from flantune.evaluation.metrics.graders import OptionGrader, TextGrader
+from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.harness.filters import NO_FILTER
 from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
-from flantune.scoring_protocols import PRESETS
+from flantune.settings.protocols import PRESETS
 from flantune.suites.differences import compare, compare_flan2022, comparisons, with_false_discovery_rates
-from flantune.suites.grading import OptionGrader, TextGrader
+from flantune.suites.flan2022 import SCORES
 from flantune.suites.scores import PartScores
 from flantune.suites.suite import Part
 from flantune.suites.summary import Measurement, ModelMeasurements, score_results
-from flantune.training_record import Seen
 from flantune.types import Counts, Prompt
 
 RNG = np.random.default_rng(0)

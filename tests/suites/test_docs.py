@@ -11,7 +11,7 @@ from flantune.cli.evaluate import command
 from flantune.harness.filters import FILTERS
 from flantune.harness.grading import OPTION_METRICS
 from flantune.harness.read import harness_parts
-from flantune.scoring_protocols import PRESETS, ScoringProtocol
+from flantune.settings.protocols import PRESETS, ScoringProtocol
 from flantune.suites.catalog import PARTS, SCORES
 from flantune.suites.suite import SuiteData
 

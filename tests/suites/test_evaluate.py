@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from flantune import evaluation_questions
 from flantune.cli.main import cli
-from flantune.config import DataSettings
+from flantune.commands import evaluation_questions
+from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.contamination.training_record import TrainedTask, TrainingRecord, make_index, write_record
+from flantune.contamination.training_record import _one_corpus as one_corpus
 from flantune.errors import ConfigError, FlantuneError, LeakError
-from flantune.evaluating import EvaluationRequest, evaluate_models
-from flantune.evaluation import writing
+from flantune.evaluation.asking import answers as writing
+from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.samples import read_samples
-from flantune.evaluation.store import ScoreStore
-from flantune.models.decoding import Continuation
-from flantune.models.generate import write
-from flantune.progress import Silent
-from flantune.scoring_protocols import PRESETS
+from flantune.models.writing.decoding import Continuation
+from flantune.models.writing.generate import write
+from flantune.settings.config import DataSettings
+from flantune.settings.protocols import PRESETS
 from flantune.suites import asking
 from flantune.suites.catalog import choose_parts
-from flantune.training_record import TrainedTask, TrainingRecord, make_index, write_record
-from flantune.training_record import _one_corpus as one_corpus
+from flantune.system.progress import Silent
 
 from .world import make_model, mmlu_row, write_rows, write_world
 

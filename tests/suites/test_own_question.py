@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flantune.suites.grading import TextGrader
+from flantune.evaluation.metrics.graders import TextGrader
 from flantune.suites.own_question import without_own_questions
 from flantune.suites.suite import Part
 from flantune.types import Exemplar, Prompt

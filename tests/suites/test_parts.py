@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from flantune.errors import EvaluationError, SourceError
-from flantune.evaluation.extraction import BBH_COT
-from flantune.evaluation.normalized_average import BBH_CHANCE
+from flantune.evaluation.metrics.extraction import BBH_COT
+from flantune.evaluation.metrics.graders import OptionGrader, TextGrader
 from flantune.prompts.layout import inputs_text
-from flantune.scoring_protocols import PRESETS
+from flantune.settings.protocols import PRESETS
 from flantune.suites import bbh, gsm8k, mgsm, mmlu, natural_instructions, tydiqa
 from flantune.suites.catalog import choose_parts
 from flantune.suites.differences import compare
-from flantune.suites.grading import OptionGrader, TextGrader
+from flantune.suites.flan2022 import BBH_CHANCE
 from flantune.suites.prompt_files import read_prompt, without_rationale
 from flantune.suites.scores import PartScores, average, flan2022_average, weightings
 from flantune.suites.suite import MissingPart, MissingSuiteDataError, Part, SuiteData

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from flantune.config import DataSettings
-from flantune.evaluating import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.settings.config import DataSettings
 from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.torchrun import start
 

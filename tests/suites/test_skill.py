@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flantune.evaluation.skill import discrimination
+from flantune.contamination.training_record import Seen
+from flantune.evaluation.metrics.graders import OptionGrader, TextGrader
+from flantune.evaluation.statistics.skill import discrimination
 from flantune.report.evaluation_skill import skill_rows, skill_table
-from flantune.scoring_protocols import PRESETS
+from flantune.settings.protocols import PRESETS
 from flantune.suites.differences import compare
-from flantune.suites.grading import OptionGrader, TextGrader
 from flantune.suites.results import Comparison, EvaluationResults
 from flantune.suites.scores import grade_part
 from flantune.suites.skill import average_skill, ranked_answers
 from flantune.suites.suite import Part
 from flantune.suites.summary import Measurement, ModelMeasurements, score_results
-from flantune.training_record import Seen
 from flantune.types import Counts, Prompt, Sample
 
 LETTERS = ("A", "B", "C", "D")

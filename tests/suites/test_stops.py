@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flantune.evaluation_questions import notes_of, read_questions
-from flantune.evaluation_request import EvaluationRequest
+from flantune.commands.evaluation_questions import notes_of, read_questions
+from flantune.commands.evaluation_request import EvaluationRequest
 
 TASK = """
 task: poems

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from flantune import evaluation_questions
+from flantune.commands import evaluation_questions
+from flantune.commands.evaluate import EvaluationRequest, evaluate_models
 from flantune.errors import ConfigError
-from flantune.evaluating import EvaluationRequest, evaluate_models
-from flantune.evaluation.extraction import extract
-from flantune.evaluation.rank_classification import option_scores
+from flantune.evaluation.metrics.extraction import extract
+from flantune.evaluation.metrics.rank_classification import option_scores
+from flantune.evaluation.metrics.voting import vote
 from flantune.evaluation.samples import read_samples
-from flantune.evaluation.voting import vote
 from flantune.suites.catalog import choose_parts
 
 from .world import make_model, write_world

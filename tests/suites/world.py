@@ -6,9 +6,9 @@ import gzip
 import json
 from pathlib import Path
 
-from flantune.config import ScratchSettings
 from flantune.models.load import LanguageModel, save_model
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.settings.config import ScratchSettings
 from flantune.suites.bbh import TASKS
 from flantune.suites.mmlu import SUBJECTS
 from flantune.suites.tydiqa import LANGUAGES

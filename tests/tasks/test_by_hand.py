@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from flantune.cli.fetch import command as fetch_command
-from flantune.config import RunConfig
+from flantune.commands.plan import prepare_tasks
 from flantune.errors import FlantuneError
-from flantune.planning import prepare_tasks
-from flantune.tasks import hub
-from flantune.tasks.fetch import _gathered, by_hand
-from flantune.tasks.hub import CONVERTED, load_hub_split
-from flantune.tasks.sources import MissingDataError
+from flantune.settings.config import RunConfig
+from flantune.tasks.sources import hub
+from flantune.tasks.sources.fetch import _gathered, by_hand
+from flantune.tasks.sources.hub import CONVERTED, load_hub_split
+from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Task
 
 from .conftest import BODY, HEAD

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.config import DataSettings
+from flantune.settings.config import DataSettings
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.taskfile_sections import METRICS, AnswerSection, HeadSection, SourceSection, TemplateSection

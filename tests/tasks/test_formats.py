@@ -13,9 +13,9 @@ import pytest
 import zstandard
 
 from flantune.errors import SourceError
-from flantune.tasks.formats import FileFormat, read_aligned, read_rows
 from flantune.tasks.rows import BadRow, UnreadableRow
-from flantune.tasks.sources import FileSource, MissingDataError
+from flantune.tasks.sources.formats import FileFormat, read_aligned, read_rows
+from flantune.tasks.sources.raw import FileSource, MissingDataError
 
 ROWS = [{"a": "one", "b": "Zwei Äpfel"}, {"a": "three", "b": "vier"}]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flantune.config import DataSettings
+from flantune.settings.config import DataSettings
 from flantune.tasks.load import load_tasks
 
 

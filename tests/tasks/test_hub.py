@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from flantune.errors import SourceError
-from flantune.tasks import hub
-from flantune.tasks.fetch import fetch_to_mirror, parse_reference
 from flantune.tasks.prepare import prepare_task
-from flantune.tasks.sources import HubSource, MissingDataError, mirrored_splits
+from flantune.tasks.sources import hub
+from flantune.tasks.sources.fetch import fetch_to_mirror, parse_reference
+from flantune.tasks.sources.raw import HubSource, MissingDataError, mirrored_splits
 from flantune.types import Task
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

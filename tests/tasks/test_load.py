@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from flantune.config import DataSettings
 from flantune.errors import ConfigError, TaskError
+from flantune.settings.config import DataSettings
 from flantune.tasks import load
 from flantune.tasks.load import load_tasks
-from flantune.tasks.sources import HubSource
+from flantune.tasks.sources.raw import HubSource
 
 TASK = """
 name = "NAME"
@@ -160,9 +160,9 @@ def test_no_tasks_at_all(folder: Path) -> None:
 class TestCollections:
     @pytest.fixture
     def shipped(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        (folder / "collections/atlas").mkdir(parents=True)
-        (folder / "collections/atlas/peru.toml").write_text(TASK.replace("NAME", "peru"))
-        monkeypatch.setattr(load, "_COLLECTIONS", folder / "collections")
+        (folder / "shipped/atlas").mkdir(parents=True)
+        (folder / "shipped/atlas/peru.toml").write_text(TASK.replace("NAME", "peru"))
+        monkeypatch.setattr(load, "_COLLECTIONS", folder / "shipped")
         return folder
 
     def test_come_first(self, shipped: Path) -> None:

@@ -19,7 +19,7 @@ from flantune.tasks import prepare
 from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.examples import first_examples
 from flantune.tasks.rows import BadRow
-from flantune.tasks.sources import FileSource, MissingDataError
+from flantune.tasks.sources.raw import FileSource, MissingDataError
 from flantune.tasks.store import ExampleStore, PreparedTask
 from flantune.tasks.user_code import fingerprint_of
 from flantune.types import Example, Row, Task

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flantune.errors import SourceError
-from flantune.tasks.formats import FileFormat, read_rows
 from flantune.tasks.rows import UnreadableRow
-from flantune.tasks.slices import parse_slice
 from flantune.tasks.slots import slots_of
+from flantune.tasks.sources.formats import FileFormat, read_rows
+from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.store import ExampleStore, ExampleWriter
 from flantune.types import Example
 

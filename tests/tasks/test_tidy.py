@@ -13,7 +13,7 @@ from flantune.tasks.load import load_task_file
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.tidy import tidy
 
-COLLECTIONS = Path(__file__).parents[2] / "src/flantune/collections"
+COLLECTIONS = Path(__file__).parents[2] / "src/flantune/shipped"
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from flantune.config import PackingSettings, ScratchSettings, TrainingSettings
 from flantune.models.load import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
+from flantune.settings.config import PackingSettings, ScratchSettings, TrainingSettings
 from flantune.types import Prompt
 
 ARCHITECTURES = ("llama", "t5")

@@ -7,8 +7,8 @@ import pytest
 import torch
 import transformers
 
-from flantune.config import TrainingSettings
-from flantune.optimizer_settings import AdafactorSettings
+from flantune.settings.config import TrainingSettings
+from flantune.settings.optimizer_settings import AdafactorSettings
 from flantune.training.adafactor import Adafactor, factored_axes
 from flantune.training.optimizers import build_optimizer, set_learning_rate
 from flantune.training.schedules import learning_rate

@@ -18,7 +18,7 @@ from tests.training.small import ARCHITECTURES, lines, make_batches, make_lm, se
 from tests.training.team import outcomes, start, together
 
 from flantune.errors import TrainingError
-from flantune.training.distributed import ALONE, joined
+from flantune.system.processes import ALONE, joined
 
 STEPS = 4
 
@@ -159,7 +159,7 @@ def test_resumed_equals_straight_with_two_processes_to_the_bit(tmp_path, paralle
 
 def without_patience() -> None:
     """Only a connection that breaks ends this process: silence never does, nor does a sum that takes too long."""
-    from flantune.training import distributed
+    from flantune.system import processes as distributed
 
     distributed.SILENCE_S = 1e9
 
@@ -282,7 +282,7 @@ def test_processes_with_other_data_say_so(tmp_path):
 
 
 def stop_for_ever(folder: Path) -> None:
-    from flantune.training import distributed
+    from flantune.system import processes as distributed
 
     # Long enough that a process which only waits for its turn of the processor is not taken for dead.
     distributed.HEARTBEAT_S, distributed.SILENCE_S = 0.2, 15.0
@@ -328,8 +328,8 @@ def test_adamw_8bit_in_parts_is_refused(tmp_path):
 
 
 def tune_adapters(folder: Path, parallel: str) -> dict:
-    from flantune.config import ModelSettings
     from flantune.models.adapters import attach_adapter
+    from flantune.settings.config import ModelSettings
 
     torch.set_num_threads(1)
     lm = attach_adapter(make_lm("llama", width=64), ModelSettings(path="x", adapter="lora"), seed=1)

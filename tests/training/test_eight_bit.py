@@ -71,7 +71,7 @@ def test_without_the_library_the_error_says_what_to_install(monkeypatch):
 def test_it_is_only_imported_when_chosen_and_says_nothing():
     code = (
         "import sys, torch; from flantune.training.optimizers import build_optimizer; "
-        "from flantune.config import TrainingSettings; model = torch.nn.Linear(8, 8); "
+        "from flantune.settings.config import TrainingSettings; model = torch.nn.Linear(8, 8); "
         "build_optimizer(model, TrainingSettings()); assert 'bitsandbytes' not in sys.modules; "
         "build_optimizer(model, TrainingSettings(optimizer='adamw8bit')); assert 'bitsandbytes' in sys.modules"
     )

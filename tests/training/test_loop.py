@@ -342,13 +342,13 @@ def test_trap_08_tune_cannot_see_held_out_tasks(tmp_path):
                 reach.update(alias.name for alias in node.names)
     stages = {".".join(name.split(".")[:2]) for name in reach if name.startswith("flantune.")}
     allowed = {
-        "flantune.config",
+        "flantune.settings.config",
         "flantune.errors",
-        "flantune.files",
+        "flantune.system.files",
         "flantune.types",
         "flantune.models",
         "flantune.packing",
-        "flantune.quiet_imports",
+        "flantune.system.quiet_imports",
     }
     assert stages <= {*allowed, "flantune.training"}
     assert set(inspect.signature(tune).parameters) == {

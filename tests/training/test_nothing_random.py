@@ -8,7 +8,7 @@ import transformers
 from tests.training.small import SIZES, make_batches, settings, tokenizer, tune_small, weights_digest
 
 from flantune.errors import ModelError
-from flantune.models.arithmetic import TrainingForm
+from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.load import LanguageModel, detect_family
 from flantune.training.randomness import dropout

@@ -11,10 +11,10 @@ from tests.models.test_adapters import batches_of
 from tests.training.small import SIZES, make_lm, settings, tune_small
 from tests.training.team import together
 
-from flantune.config import ModelSettings
 from flantune.models.adapters import attach_adapter
 from flantune.models.load import load_model, save_model
 from flantune.packing.batches import Batches
+from flantune.settings.config import ModelSettings
 
 pytest.importorskip("peft")
 FROZEN = ("layers.0", "norms")

@@ -11,7 +11,7 @@ import torch
 from tests.training.small import ARCHITECTURES, lines, make_batches, make_lm, settings, tune_small
 from tests.training.team import together
 
-from flantune.models.compiled import why_not
+from flantune.models.forms.compiled import why_not
 
 FIRST_PART = ("layers.0.mlp", "decoder.block.0.layer.2.DenseReluDense")
 LEAN = {"activation_checkpointing": True}

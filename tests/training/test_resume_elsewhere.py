@@ -13,8 +13,8 @@ import torch
 from tests.training.small import lines, make_batches, make_lm, settings, tune_small
 from tests.training.team import outcomes, together
 
-from flantune.config import ModelSettings
 from flantune.models.adapters import attach_adapter
+from flantune.settings.config import ModelSettings
 
 STEPS = 4
 LORA = {"optimizer": "adamw", "adapter": "lora", "learning_rate": 1e-2}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from flantune.config import TrainingSettings
+from flantune.settings.config import TrainingSettings
 from flantune.training.schedules import learning_rate
 
 

@@ -87,7 +87,7 @@ def test_bfloat16_learns_as_float32_does(tmp_path, architecture):
 
 def test_what_cannot_be_done_is_said_at_the_start(tmp_path, monkeypatch):
     """Not compiled: slower, so a note. Not computed again: it would not fit, so an error."""
-    import flantune.models.compiled as compiled
+    import flantune.models.forms.compiled as compiled
 
     monkeypatch.setattr(compiled, "find_compiler", lambda: "")
     told: list[str] = []

@@ -44,7 +44,7 @@ def command(prompts: Path, models: tuple[str, ...], out: Path, **chosen: object)
 
     quiet_libraries()
     console = starting()
-    from flantune.answering import answer_with_models
+    from flantune.commands.answer import answer_with_models
 
     answer_with_models(prompts, models, out=out, options=chosen, reporter=console)
     click.echo(str(out))

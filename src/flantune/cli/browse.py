@@ -31,10 +31,10 @@ def command(run_file: Path | None, names: tuple[str, ...], out: Path) -> None:
     """
     if run_file is not None and names:
         raise click.UsageError("give a run file or --collection, not both")
-    from flantune.config import DataSettings
     from flantune.mixture.taxonomy import load_taxonomy
     from flantune.report.collection_page import shipped_rows, write_collection_page
-    from flantune.run_file import load_run_file
+    from flantune.settings.config import DataSettings
+    from flantune.settings.run_file import load_run_file
     from flantune.tasks.load import load_tasks
 
     if run_file is not None:

@@ -23,8 +23,8 @@ def show(run_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> No
     import json
 
     from flantune.cli.terminal import echo, paint
-    from flantune.config import RunConfig
-    from flantune.run_file import explain, flatten, load_run_file, run_file_of
+    from flantune.settings.config import RunConfig
+    from flantune.settings.run_file import explain, flatten, load_run_file, run_file_of
 
     loaded = (
         load_run_file(run_file, overrides=overrides)

@@ -57,11 +57,11 @@ def command(
 
     quiet_libraries()
     console = starting()
+    from flantune.commands.contamination import check_run
     from flantune.contamination.clean import write_clean
     from flantune.contamination.findings import Settings
-    from flantune.contamination_check import check_run
-    from flantune.files import write_json
-    from flantune.run_file import load_run_file
+    from flantune.settings.run_file import load_run_file
+    from flantune.system.files import write_json
 
     loaded = load_run_file(run_file, overrides=overrides)
     settings = Settings(

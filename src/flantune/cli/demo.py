@@ -29,7 +29,7 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
         return
     from flantune.cli.finish import run_and_tell
     from flantune.demo import write_demo
-    from flantune.run_file import load_run_file
+    from flantune.settings.run_file import load_run_file
 
     world = write_demo(out / "world", seed=0)
     chosen = list(_FAMILIES) if family == "both" else [family]

@@ -103,9 +103,9 @@ def command(
     from flantune.cli.console import starting
 
     console = starting()
-    from flantune.config import DataSettings, PromptSettings
-    from flantune.evaluating import evaluate_models, folder_for
-    from flantune.evaluation_request import EvaluationRequest
+    from flantune.commands.evaluate import evaluate_models, folder_for
+    from flantune.commands.evaluation_request import EvaluationRequest
+    from flantune.settings.config import DataSettings, PromptSettings
 
     data = None
     if tasks or collection:

@@ -54,8 +54,8 @@ def data(
 
     quiet_libraries()
     console = starting()
-    from flantune.exporting import export, format_of
-    from flantune.run_file import load_run_file
+    from flantune.commands.export import export, format_of
+    from flantune.settings.run_file import load_run_file
 
     loaded = load_run_file(run_file, overrides=overrides)
     exported = export(
@@ -105,9 +105,9 @@ def gguf(model: Path, like: Path, out: Path, kind: str) -> None:
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
-    from flantune.config import ModelSettings
     from flantune.models.gguf import write_gguf
     from flantune.models.load import load_model
+    from flantune.settings.config import ModelSettings
 
     console = Console()
     console.note(f"reading {model}")

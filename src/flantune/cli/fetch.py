@@ -18,9 +18,9 @@ def command(run_file: Path, mirror: Path) -> None:
     What is already there is kept; repeat the command to go on. Then set `mirror` under [data] in the run file.
     """
     from flantune.cli.console import Console
-    from flantune.run_file import load_run_file
-    from flantune.tasks.fetch import by_hand, fetch_to_mirror
+    from flantune.settings.run_file import load_run_file
     from flantune.tasks.load import load_tasks
+    from flantune.tasks.sources.fetch import by_hand, fetch_to_mirror
 
     loaded = load_run_file(run_file)
     # The definitions must point at the hub, whatever mirror the run file names.

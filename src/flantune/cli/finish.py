@@ -12,7 +12,7 @@ import click
 from flantune.cli.terminal import show
 
 if TYPE_CHECKING:
-    from flantune.run_file import RunFile
+    from flantune.settings.run_file import RunFile
     from flantune.types import Run
 
 
@@ -22,7 +22,7 @@ def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:
     from flantune.cli.console import starting
 
     console = starting()
-    from flantune.pipeline import run
+    from flantune.commands.run import run
 
     finished = run(file, out=out, reporter=console)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and os.environ.get("RANK", "0") != "0":

@@ -132,7 +132,7 @@ def _main() -> None:
 def _tell_wrong_options(error: ValueError) -> None:
     from pydantic import ValidationError
 
-    from flantune.plain_words import problems_of, shown
+    from flantune.settings.plain_words import problems_of, shown
 
     if isinstance(error, ValidationError):
         for problem in problems_of(error):

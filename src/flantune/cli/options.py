@@ -33,7 +33,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 OLD_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
-# As in flantune.config, which is not imported for --help.
+# As in flantune.settings.config, which is not imported for --help.
 PROTOCOLS = ("flan2021", "flan2022", "t0", "natural_instructions", "lm_eval")
 NORMALIZATIONS = ("sum", "token", "character", "byte", "mutual_information", "domain", "contextual")
 

@@ -12,7 +12,7 @@ from flantune.cli import options
 from flantune.cli.terminal import echo, paint
 
 if TYPE_CHECKING:
-    from flantune.previewing import Preview
+    from flantune.commands.preview import Preview
 
 
 @click.command("preview", epilog="Example: flantune preview run.toml --task rte --count 2")
@@ -43,8 +43,8 @@ def command(
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
-    from flantune.previewing import preview
-    from flantune.run_file import load_run_file
+    from flantune.commands.preview import preview
+    from flantune.settings.run_file import load_run_file
 
     loaded = load_run_file(run_file, overrides=overrides)
     cache = options.prepared_data(run_folder, run_file)

@@ -20,6 +20,6 @@ from flantune.cli import options
 def command(run_folder: Path, normalization: str | None, confidence: float | None) -> None:
     """Score RUN_FOLDER's samples again and rewrite results.json and report.html."""
     from flantune.cli.finish import tell
-    from flantune.rescoring import rescore_run
+    from flantune.commands.rescore import rescore_run
 
     tell(rescore_run(run_folder, normalization=normalization, confidence=confidence))

@@ -17,9 +17,9 @@ def command(run_folders: tuple[Path, ...], as_json: bool) -> None:
     """What tuning changed in RUN_FOLDERS together, with intervals that cover other seeds as well as other rows."""
     import json
 
-    from flantune.evaluation.seeds import over_seeds
-    from flantune.files import read_json
+    from flantune.evaluation.statistics.seeds import over_seeds
     from flantune.report.console import seeds_table
+    from flantune.system.files import read_json
 
     summary = over_seeds([read_json(folder / "results.json") for folder in run_folders])
     if as_json:

@@ -50,7 +50,7 @@ def command(
     """
     import json
 
-    from flantune.run_file import load_run_file
+    from flantune.settings.run_file import load_run_file
     from flantune.studies.split_files import StudyOptions, fragment, plan_study, split_json, write_split
 
     loaded = load_run_file(run_file, overrides=overrides)

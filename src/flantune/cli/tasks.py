@@ -61,7 +61,7 @@ def _row_line(row: dict[str, Any]) -> str:
 @options.as_json("the task")
 def show(name: str, run_file: Path | None, collection: tuple[str, ...], as_json: bool) -> None:
     """Show the task NAME: its definition, splits, slots, licence and templates, and one rendered example."""
-    from flantune.task_sheet import definition_lines, describe_definition
+    from flantune.report.task_sheet import definition_lines, describe_definition
     from flantune.tasks.catalog import find_task
 
     sheet = describe_definition(find_task(name, run_file=run_file, collection=collection))
@@ -87,7 +87,7 @@ def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from flantune.errors import ConfigError
     from flantune.mixture.holdout import folds_of, load_taxonomy
     from flantune.mixture.leaks import explain_fold, kin_groups
-    from flantune.run_file import load_run_file
+    from flantune.settings.run_file import load_run_file
     from flantune.tasks.load import load_tasks
 
     loaded = load_run_file(run_file, overrides=overrides)
@@ -140,9 +140,9 @@ def check(run_file: Path) -> None:
     """
     import tempfile
 
-    from flantune.answer_check import run_faults
-    from flantune.run_file import load_run_file
-    from flantune.task_check import check_task
+    from flantune.commands.answer_check import run_faults
+    from flantune.commands.task_check import check_task
+    from flantune.settings.run_file import load_run_file
     from flantune.tasks.load import load_tasks
 
     loaded = load_run_file(run_file)

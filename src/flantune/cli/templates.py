@@ -15,7 +15,7 @@ from flantune.cli.terminal import echo, paint
 
 if TYPE_CHECKING:
     from flantune.prompts.spans import Span
-    from flantune.task_sheet import ShownTemplate
+    from flantune.report.task_sheet import ShownTemplate
     from flantune.types import Task
 
 
@@ -33,8 +33,8 @@ def command() -> None:
 @options.as_json("the findings")
 def lint(run_file: Path, rows: int, as_json: bool) -> None:
     """Lint the templates of RUN_FILE's tasks, or of one task file: slots, white space, duplicates, leaks, options."""
+    from flantune.commands.task_check import finding_lines, lint_with_rows
     from flantune.report.numbers import plural
-    from flantune.task_check import finding_lines, lint_with_rows
 
     tasks = _tasks_of(run_file)
     linted = [lint_with_rows(task, rows=rows) for task in tasks]
@@ -85,7 +85,7 @@ def preview(
     On a terminal, what fills a slot is colored, each slot in its own color.
     """
     from flantune.prompts.styles import Style
-    from flantune.task_sheet import show_templates
+    from flantune.report.task_sheet import show_templates
     from flantune.tasks.catalog import find_task
 
     task = find_task(name, run_file=run_file, collection=collection)
@@ -120,9 +120,9 @@ def _painted(span: Span, colors: dict[str, str]) -> str:
 def _tasks_of(path: Path) -> tuple[Task, ...]:
     """The tasks of a run file, or the one of a task file (which has templates or an adapter of its own)."""
     from flantune.errors import ConfigError
-    from flantune.run_file import load_run_file
+    from flantune.settings.run_file import load_run_file
+    from flantune.settings.toml_file import read_toml
     from flantune.tasks.load import load_task_file, load_tasks
-    from flantune.toml_file import read_toml
 
     _, tree = read_toml(path, error=ConfigError, what="run file or task file")
     if "templates" in tree:

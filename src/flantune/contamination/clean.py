@@ -13,7 +13,7 @@ import numpy as np
 
 from flantune.contamination.findings import Contamination
 from flantune.errors import ConfigError
-from flantune.files import read_json, write_json
+from flantune.system.files import read_json, write_json
 from flantune.tasks.lazy_examples import LazyExamples
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, SplitRole

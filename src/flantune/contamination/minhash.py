@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flantune.contamination.hashing import Int64, UInt64
 from flantune.mixture.permutation import mix64_array, scramble_array
-from flantune.prompts.hashing import stream_key
+from flantune.system.keyed_random import stream_key
 
 _MAX_VALUES = 96
 _WANTED_RECALL = 0.999

@@ -35,8 +35,8 @@ from flantune.demo import probes
 from flantune.demo.pretrain_batches import TextBatch, batches
 from flantune.demo.text import documents
 from flantune.demo.tokenizer import train_tokenizer
-from flantune.files import open_as_usual
-from flantune.models.masks import additive, context_mask, decoder_mask
+from flantune.models.attention.masks import additive, context_mask, decoder_mask
+from flantune.system.files import open_as_usual
 from flantune.training.adafactor import Adafactor
 from flantune.types import Family
 

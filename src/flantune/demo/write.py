@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from flantune.demo.rows import MAKERS, task_rows
-from flantune.files import write_text
+from flantune.system.files import write_text
 from flantune.types import Family
 
 HERE = Path(__file__).parent

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flantune.evaluation.rank_classification import Normalization
-from flantune.scoring_protocols import Ties
+from flantune.evaluation.metrics.rank_classification import Normalization
+from flantune.settings.protocols import Ties
 from flantune.types import Kind
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flantune.errors import EvaluationError, FlantuneError
-from flantune.files import check_regular, read_json, write_json
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.options import ArrangedPrompt
+from flantune.system.files import check_regular, read_json, write_json
 from flantune.types import Counts, Prompt, Sample
 
 if TYPE_CHECKING:

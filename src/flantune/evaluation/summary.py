@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.comparison import (
+from flantune.evaluation.metrics.readable import metric_findings
+from flantune.evaluation.results import (
+    ClusterResult,
+    OverallResult,
+    Results,
+    TaskResult,
+    Verdict,
+    to_json,
+)
+from flantune.evaluation.samples import read_samples, samples_path
+from flantune.evaluation.statistics.grades import Columns, Table, columns_of, read_tables
+from flantune.evaluation.statistics.means import false_discovery_rates
+from flantune.evaluation.statistics.pairs import (
     Pair,
     bootstrap_interval,
     check_same_cells,
@@ -19,28 +31,16 @@ from flantune.evaluation.comparison import (
     score_models,
     task_difference,
 )
-from flantune.evaluation.preference import collapse_notes, lopsided_notes, preference_notes, task_notes
-from flantune.evaluation.readable import metric_findings
-from flantune.evaluation.results import (
-    ClusterResult,
-    OverallResult,
-    Results,
-    TaskResult,
-    Verdict,
-    to_json,
-)
-from flantune.evaluation.samples import read_samples, samples_path
-from flantune.evaluation.skill_scores import SKILL_MEASURES, SkillMeasure, with_skill_rates
-from flantune.evaluation.statistics import false_discovery_rates
-from flantune.evaluation.tables import Columns, Table, columns_of, read_tables
-from flantune.evaluation.task_means import Entry, mean_chance, mean_scores, mean_skill
+from flantune.evaluation.statistics.preference import collapse_notes, lopsided_notes, preference_notes, task_notes
+from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMeasure, with_skill_rates
+from flantune.evaluation.statistics.task_means import Entry, mean_chance, mean_scores, mean_skill
 from flantune.evaluation.verdict import make_verdict, no_verdict
-from flantune.prompts.hashing import stream_key
-from flantune.scoring_protocols import scoring_protocol
+from flantune.settings.protocols import scoring_protocol
+from flantune.system.keyed_random import stream_key
 from flantune.types import Kind, SplitRole
 
 if TYPE_CHECKING:
-    from flantune.config import EvaluationSettings
+    from flantune.settings.config import EvaluationSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import TaskError
+from flantune.evaluation.metrics.graders import Corpus, Grade
 from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
 from flantune.harness.task_code import Function, TaskCode
-from flantune.suites.grading import Corpus, Grade
 
 if TYPE_CHECKING:
-    from flantune.evaluation.extraction import Rules
-    from flantune.scoring_protocols import ScoringProtocol
+    from flantune.evaluation.metrics.extraction import Rules
+    from flantune.settings.protocols import ScoringProtocol
     from flantune.types import Row, Sample
 
 Floats = NDArray[np.float64]

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flantune import __version__
-from flantune.config import PromptSettings
-from flantune.evaluation.comparison import REPLICATES
-from flantune.files import write_json, write_text
+from flantune.evaluation.statistics.pairs import REPLICATES
 from flantune.harness.code_grading import CodeMetric, HarnessCodeGrader
 from flantune.harness.docs import target_of
 from flantune.harness.grading import PERCENT, HarnessTextGrader
@@ -27,6 +25,8 @@ from flantune.harness.read import HarnessPart, by_group
 from flantune.harness.shots import SEED
 from flantune.harness.task_code import Function
 from flantune.prompts.layout import inputs_text
+from flantune.settings.config import PromptSettings
+from flantune.system.files import write_json, write_text
 
 if TYPE_CHECKING:
     from flantune.models.load import LanguageModel

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flantune.evaluation.bleu import bleu_statistics, corpus_bleu
-from flantune.evaluation.chrf import chrf_statistics, corpus_chrf
-from flantune.evaluation.decisions import class_f1, matthews
+from flantune.evaluation.metrics.bleu import bleu_statistics, corpus_bleu
+from flantune.evaluation.metrics.chrf import chrf_statistics, corpus_chrf
+from flantune.evaluation.metrics.decisions import class_f1, matthews
+from flantune.evaluation.metrics.graders import Corpus, Grade
 from flantune.harness.filters import Filter
-from flantune.suites.grading import Corpus, Grade
 
 if TYPE_CHECKING:
-    from flantune.evaluation.extraction import Rules
-    from flantune.scoring_protocols import ScoringProtocol
+    from flantune.evaluation.metrics.extraction import Rules
+    from flantune.settings.protocols import ScoringProtocol
     from flantune.types import Row, Sample
 
 OPTION_METRICS = ("acc", "acc_norm", "acc_bytes", "exact_match", "f1", "mcc")

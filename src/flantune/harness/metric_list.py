@@ -19,8 +19,8 @@ from flantune.harness.refusals import functions, refuse
 from flantune.harness.task_code import Function
 
 if TYPE_CHECKING:
+    from flantune.evaluation.metrics.graders import Grader
     from flantune.harness.taskfile import HarnessTask
-    from flantune.suites.grading import Grader
     from flantune.types import Row
 
 _Entry = Mapping[str, Any]

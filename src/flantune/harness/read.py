@@ -31,7 +31,7 @@ from flantune.suites.suite import Part, SuiteData
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
-    from flantune.suites.grading import Grader
+    from flantune.evaluation.metrics.graders import Grader
     from flantune.types import Row
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from flantune.errors import TaskError, did_you_mean
-from flantune.files import read_text
 from flantune.harness.refusals import FIELDS, Loader, functions, not_run, problems, refuse, refuse_functions
 from flantune.harness.task_code import Function, Limits, TaskCode
+from flantune.system.files import read_text
 
 Tree = dict[str, Any]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError, SourceError
-from flantune.files import check_regular, read_text
+from flantune.system.files import check_regular, read_text
 
 if TYPE_CHECKING:
-    from flantune.config import PromptSettings
-    from flantune.models.decoding import Writer
     from flantune.models.load import LanguageModel
+    from flantune.models.writing.decoding import Writer
     from flantune.packing.encode import Codec
+    from flantune.settings.config import PromptSettings
     from flantune.types import Prompt
 
 _TEXT_KEYS = ("prompt", "inputs", "instruction", "question", "text")
@@ -245,9 +245,9 @@ def answer_prompts(
     Raises:
         EvaluationError: The file holds answers under this name that were written in another way.
     """
-    from flantune.evaluation.scoring import model_fingerprint
-    from flantune.evaluation.writing import write_answers
-    from flantune.models.generate import write
+    from flantune.evaluation.asking.answers import write_answers
+    from flantune.models.forms.reading_form import model_fingerprint
+    from flantune.models.writing.generate import write
     from flantune.packing.chat import chat_tokens
     from flantune.packing.codec_for import codec_for
     from flantune.prompts.layout import Layout

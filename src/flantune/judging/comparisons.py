@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
-from flantune.prompts.hashing import mix64, stream_key
+from flantune.system.keyed_random import mix64, stream_key
 
 if TYPE_CHECKING:
     from flantune.judging.answers import Answer

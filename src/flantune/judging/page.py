@@ -7,14 +7,14 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from flantune.files import write_text
 from flantune.judging.summary import PairResult, Summary
 from flantune.report import numbers
 from flantune.report.estimates import Estimate
-from flantune.report.figure_frame import AXIS_HEIGHT, Page, axis, both, interval_mark, row_label
+from flantune.report.figures.frame import AXIS_HEIGHT, Page, axis, both, interval_mark, row_label
+from flantune.report.figures.svg import Scale, group, image, line, text
 from flantune.report.run_details import Fact
-from flantune.report.svg import Scale, group, image, line, text
 from flantune.report.templating import looks, template
+from flantune.system.files import write_text
 
 
 def judging_page(*, title: str) -> tuple[str, str]:
@@ -59,7 +59,7 @@ def render_summary_page(summary: Summary, *, title: str) -> str:
 def sentence(pair: PairResult) -> str:
     """A pair's outcome in words.
 
-    >>> from flantune.evaluation.statistics import Interval
+    >>> from flantune.evaluation.statistics.means import Interval
     >>> interval, bootstrap = Interval(low=0.57, high=0.98), Interval(low=0.7, high=1.0)
     >>> sentence(PairResult(model="a", against="b", prompts=10, wins=9, losses=1, ties=0, same=0, skipped=0,
     ...     win_rate=0.9, interval=interval, bootstrap=bootstrap, p_value=0.021, verdict="better"))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from flantune.errors import SourceError
-from flantune.files import check_regular
 from flantune.judging.answers import LineWriter, why_not
 from flantune.judging.comparisons import Comparison
+from flantune.system.files import check_regular
 
 Choice = Literal["left", "right", "tie", "skip"]
 CHOICES: tuple[str, ...] = get_args(Choice)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.statistics import (
+from flantune.evaluation.statistics.means import (
     SCORE,
     Interval,
     clustered_mean,

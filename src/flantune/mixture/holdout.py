@@ -11,7 +11,7 @@ from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from flantune.config import HoldoutSettings
+    from flantune.settings.config import HoldoutSettings
     from flantune.types import Task
 
 __all__ = [

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.config import MixtureSettings, PromptSettings
 from flantune.mixture.permutation import Int64, UInt64, mix64_array, permute, permute_array
 from flantune.mixture.portions import Portion, columns_of, lay_out
 from flantune.prompts.exemplars import draw_exemplars
-from flantune.prompts.hashing import mix64, stream_key
 from flantune.prompts.layout import Layout
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style
+from flantune.settings.config import MixtureSettings, PromptSettings
+from flantune.system.keyed_random import mix64, stream_key
 
 if TYPE_CHECKING:
     from flantune.mixture.portions import Prepared

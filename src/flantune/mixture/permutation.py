@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.prompts.hashing import GOLDEN, MASK, mix64, scramble, stream_key
+from flantune.system.keyed_random import GOLDEN, MASK, mix64, scramble, stream_key
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -12,12 +12,12 @@ import numpy as np
 from flantune.errors import ConfigError, TaskError
 from flantune.mixture.permutation import Int64, UInt64, permute
 from flantune.mixture.rates import capped_size, quotas
-from flantune.prompts.hashing import stream_key
 from flantune.prompts.styles import Style, usable_templates
+from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
-    from flantune.config import MixtureSettings, PromptSettings
     from flantune.prompts.exemplars import Examples
+    from flantune.settings.config import MixtureSettings, PromptSettings
     from flantune.types import Example, SplitRole, Task, Template
 
 

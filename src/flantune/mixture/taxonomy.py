@@ -10,8 +10,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
+from flantune.settings.toml_file import parse_toml, read_toml
 from flantune.tasks.same_data import same_data
-from flantune.toml_file import parse_toml, read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path

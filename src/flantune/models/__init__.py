@@ -1,6 +1,6 @@
 """Load, save and run language models of both families on packed arrays.
 
-Names load lazily, since importing torch is slow. ``generate`` lives in ``flantune.models.generate``.
+Names load lazily, since importing torch is slow. ``generate`` lives in ``flantune.models.writing.generate``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flantune.models.forward import TargetScores, target_logprobs
+    from flantune.models.isolation import IsolationReport, check_isolation
     from flantune.models.load import LanguageModel, load_model, load_tokenizer, save_model
     from flantune.models.scratch import build_model, train_tokenizer
-    from flantune.models.selftest import IsolationReport, check_isolation
 
 _HOMES = {
     "IsolationReport": "selftest",

@@ -13,17 +13,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from flantune.errors import ModelError
-from flantune.files import read_json, write_json
 from flantune.models.digests import weights_digest
 from flantune.models.trials import FAILURES, made_up, quiet
 from flantune.models.weights import UNREADABLE, check_whole
-from flantune.quiet_imports import hushed
+from flantune.system.files import read_json, write_json
+from flantune.system.quiet_imports import hushed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flantune.config import LoraSettings, ModelSettings, PromptTuningSettings
     from flantune.models.load import LanguageModel
+    from flantune.settings.config import LoraSettings, ModelSettings, PromptTuningSettings
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

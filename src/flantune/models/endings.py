@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from flantune.packing.chat import turn_ends
 
 if TYPE_CHECKING:
-    from flantune.models.decoding import Decoding
     from flantune.models.load import LanguageModel
+    from flantune.models.writing.decoding import Decoding
     from flantune.packing.chat import ChatTokens
 
 

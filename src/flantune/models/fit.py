@@ -14,7 +14,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from flantune.errors import ModelError
-from flantune.models.arithmetic import TrainingForm
+from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.load import embedded_tokens
 from flantune.models.memory import is_out_of_memory

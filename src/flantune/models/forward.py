@@ -13,8 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import BaseModelOutput
 
 from flantune.errors import ModelError
-from flantune.models.arithmetic import is_rounded
-from flantune.models.flat import (
+from flantune.models.attention.lines import (
     STEP,
     Line,
     decoder_inputs,
@@ -25,11 +24,7 @@ from flantune.models.flat import (
     reads_lines,
     t5_hidden,
 )
-from flantune.models.fused import token_logprobs
-from flantune.models.heads import Head, find_head, outputs_of
-from flantune.models.last_layer import only_at
-from flantune.models.load import embedded_tokens, start_token
-from flantune.models.masks import (
+from flantune.models.attention.masks import (
     by_layer,
     context_mask,
     decoder_mask,
@@ -37,6 +32,11 @@ from flantune.models.masks import (
     is_plain_decoder,
     is_plain_encoder_decoder,
 )
+from flantune.models.forms.fused import token_logprobs
+from flantune.models.forms.last_layer import only_at
+from flantune.models.forms.training_form import is_rounded
+from flantune.models.heads import Head, find_head, outputs_of
+from flantune.models.load import embedded_tokens, start_token
 from flantune.models.rope import alone, known_positions, prompt_lengths
 from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 

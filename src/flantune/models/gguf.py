@@ -17,8 +17,8 @@ import torch
 from transformers import modeling_gguf_pytorch_utils as gguf_reader
 
 from flantune.errors import ModelError
-from flantune.files import whole_file
 from flantune.models.gguf_settings import ROPE_TENSORS, check_read, complete_config
+from flantune.system.files import whole_file
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

@@ -17,7 +17,6 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from transformers.utils import logging
 
 from flantune.errors import ModelError
-from flantune.files import disk_explained, open_as_usual
 from flantune.models.adapters import (
     LowRank,
     VirtualTokens,
@@ -30,11 +29,12 @@ from flantune.models.gguf import check_file, held_to_file, is_gguf, location, pl
 from flantune.models.gguf_settings import PLAIN_FORM
 from flantune.models.places import base_of, require_path
 from flantune.models.weights import UNREADABLE, check_numbers, check_shape, check_whole, where_to_look
+from flantune.system.files import disk_explained, open_as_usual
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from flantune.config import ModelSettings
+    from flantune.settings.config import ModelSettings
     from flantune.types import Family
 
 _Loaded = TypeVar("_Loaded")

@@ -10,7 +10,7 @@ from flantune.models.adapters import is_adapter_folder, read_adapter_config
 from flantune.models.gguf import is_gguf
 
 if TYPE_CHECKING:
-    from flantune.config import ModelSettings
+    from flantune.settings.config import ModelSettings
 
 _PLACES = ("model", "*/model", "folds/*/model", "*")
 """Where a model may lie below a folder that was named by mistake: a run folder, a fold, a folder of models."""

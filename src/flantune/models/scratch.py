@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-    from flantune.config import ScratchSettings
+    from flantune.settings.config import ScratchSettings
 
 PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
 MAX_POSITIONS = 2_048

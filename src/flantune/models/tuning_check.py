@@ -10,9 +10,9 @@ import torch
 
 from flantune.errors import ModelError
 from flantune.models.forward import target_logprobs
+from flantune.models.isolation import TOLERANCE, logprobs_alone, made_up_prompts
 from flantune.models.load import first_line
 from flantune.models.memory import is_out_of_memory
-from flantune.models.selftest import TOLERANCE, logprobs_alone, made_up_prompts
 from flantune.models.trials import FAILURES, quiet
 from flantune.packing.batches import lay_out
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from flantune.models.arithmetic import TrainingForm
+    from flantune.models.forms.training_form import TrainingForm
     from flantune.models.load import LanguageModel
     from flantune.types import Pack
 

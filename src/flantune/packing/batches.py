@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from flantune.config import PackingSettings
     from flantune.packing.encode import Codec
+    from flantune.settings.config import PackingSettings
 
 BLOCK = 64
 """Draws rendered and tokenized at once."""

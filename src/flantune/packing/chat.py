@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from flantune.config import PromptSettings
+    from flantune.settings.config import PromptSettings
 
 # Words that no template changes: it may trim its contents, or escape quotes and signs in them. Two queries, that begin
 # and end in different letters: what the ids of both have in common is the template's.
@@ -149,7 +149,7 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) ->
 
 def turn_ends(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """The id that the tokenizer's own chat template ends a turn with; nothing where it has no template that says so."""
-    from flantune.config import PromptSettings
+    from flantune.settings.config import PromptSettings
 
     if not getattr(tokenizer, "chat_template", None):
         return ()

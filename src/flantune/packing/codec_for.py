@@ -46,7 +46,7 @@ def codec_for(
     """How a model's prompts become token ids, whoever asks: training, tasks, suites, harness files, people, previews.
 
     Its tokenizer, family and virtual tokens come from the model; a caller must say what is left. A scoring protocol's
-    choices are made on top (``flantune.evaluation.engine.scoring_codec``).
+    choices are made on top (``flantune.evaluation.asking.options.scoring_codec``).
 
     Args:
         lm: The model.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flantune.models.scoring.shared_starts import common_length
 from flantune.packing.encoded import EOS_MARK, Encoded, Fitted, id_array
-from flantune.packing.starts import common_length
 from flantune.prompts.layout import EOS_WORD, inputs_text
 from flantune.types import Counts, EncodedPrompt
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from flantune.prompts.hashing import shuffled
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import INSTRUCTION
+from flantune.system.keyed_random import shuffled
 from flantune.types import Exemplar
 
 if TYPE_CHECKING:

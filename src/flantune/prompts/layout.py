@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flantune.config import PromptSettings
+    from flantune.settings.config import PromptSettings
     from flantune.types import Prompt
 
 EOS_WORD = "<eos>"

@@ -7,7 +7,7 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from flantune.prompts.compiled import compile_text
-from flantune.prompts.hashing import mix64, shuffled
+from flantune.system.keyed_random import mix64, shuffled
 from flantune.types import Prompt
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from flantune.prompts.compiled import compile_text
 from flantune.types import Template
 
 if TYPE_CHECKING:
-    from flantune.config import PromptSettings
+    from flantune.settings.config import PromptSettings
     from flantune.types import Task
 
 StyleName = Literal["instruction", "inputs_only", "dataset_name"]

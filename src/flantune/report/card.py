@@ -9,8 +9,8 @@ from flantune.report.card_model import is_adapter, loading, tuning_lines
 from flantune.report.numbers import count, plural, points, share, shots_label
 from flantune.report.results import Pair, Results, parse_results
 from flantune.report.run_details import MixedCluster, mixed_clusters, model_label
-from flantune.report.untrusted_json import Json, mapping, objects
 from flantune.report.verdict import headline, note_sentences
+from flantune.runs.untrusted_json import Json, mapping, objects
 
 _STYLES = {
     "instruction": "Each example in one of its task's instruction templates.",

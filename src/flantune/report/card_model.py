@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flantune.report.numbers import count
-from flantune.report.untrusted_json import Json, mapping
+from flantune.runs.untrusted_json import Json, mapping
 
 _OPTIMIZERS = {
     "adafactor": "Adafactor as T5X has it",

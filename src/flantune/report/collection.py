@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from flantune.errors import FlantuneError, TemplateError
-from flantune.files import slug
 from flantune.mixture.taxonomy import Overlap, Taxonomy
 from flantune.prompts.compiled import compile_text
 from flantune.prompts.spans import Span, render_spans
 from flantune.prompts.styles import RESERVED_SLOTS
+from flantune.prompts.template_facts import template_facts
+from flantune.system.files import slug
 from flantune.tasks.examples import adapt_row, first_examples
 from flantune.tasks.rows import BadRow
-from flantune.tasks.sources import FileSource, HubSource
-from flantune.tasks.template_facts import template_facts
+from flantune.tasks.sources.raw import FileSource, HubSource
 from flantune.types import Example, Row, Task, Template
 
 EXAMPLES_SHOWN = 3

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flantune.files import write_text
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.report import numbers
 from flantune.report.collection import ClusterGroup, cluster_groups, task_anchor
 from flantune.report.run_details import Fact
 from flantune.report.templating import looks, template
+from flantune.system.files import write_text
 from flantune.tasks.catalog import rows_beside
 from flantune.types import Row, Task
 

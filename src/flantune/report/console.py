@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from flantune.evaluation.seeds import SeedEffect, SeedSummary
-    from flantune.report.untrusted_json import Json
+    from flantune.evaluation.statistics.seeds import SeedEffect, SeedSummary
+    from flantune.runs.untrusted_json import Json
 
 _STYLES = {"better": "bold green", "worse": "bold red", "undecided": ""}
 _SHAPES = {"better": "▲", "worse": "▼", "undecided": "·"}

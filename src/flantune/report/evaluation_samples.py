@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flantune.evaluation.rank_classification import Normalization, choose, option_scores
+from flantune.evaluation.metrics.rank_classification import Normalization, choose, option_scores
 from flantune.evaluation.samples import samples_path
 from flantune.report.samples import (
     BUDGET,
@@ -29,9 +29,9 @@ from flantune.report.samples import (
 )
 
 if TYPE_CHECKING:
-    from flantune.report.untrusted_json import Json
-    from flantune.scoring_protocols import ScoringProtocol
-    from flantune.suites.grading import Grade
+    from flantune.evaluation.metrics.graders import Grade
+    from flantune.runs.untrusted_json import Json
+    from flantune.settings.protocols import ScoringProtocol
     from flantune.suites.suite import Part
     from flantune.types import Sample
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from flantune.files import write_text
-from flantune.report import curves, figures, numbers, skill_figure, skill_tables, tables
+from flantune.report import numbers, skill_tables, tables
+from flantune.report.figures import curves
+from flantune.report.figures import run as figures
+from flantune.report.figures import skill as skill_figure
 from flantune.report.results import Results, TaskResult
 from flantune.report.run_details import (
     config_lines,
@@ -23,11 +25,12 @@ from flantune.report.run_details import (
     repeated_rows,
     stage_seconds,
 )
-from flantune.report.run_files import FoldFiles, RunFiles, read_run
 from flantune.report.samples import collect_samples
 from flantune.report.templating import looks, template
-from flantune.report.untrusted_json import Json, mapping, objects
 from flantune.report.verdict import SHAPES, WORDS, chance_sentence, headline, metric_notes, note_sentences
+from flantune.runs.files import FoldFiles, RunFiles, read_run
+from flantune.runs.untrusted_json import Json, mapping, objects
+from flantune.system.files import write_text
 
 
 def write_report(run_folder: Path) -> Path:

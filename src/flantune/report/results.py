@@ -9,7 +9,7 @@ from typing import Literal
 from flantune.report.estimates import Estimate, estimate
 from flantune.report.numbers import as_number
 from flantune.report.skill_results import SKILL_MEASURES, TaskSkill, parse_skill
-from flantune.report.untrusted_json import Json, mapping, objects
+from flantune.runs.untrusted_json import Json, mapping, objects
 
 Model = Literal["base", "tuned"]
 MODELS: tuple[Model, Model] = ("base", "tuned")

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flantune.report.numbers import as_number, count, duration, plural, short_count
-from flantune.report.run_files import FoldFiles, RunFiles, read_json
-from flantune.report.untrusted_json import Json, mapping, objects
+from flantune.runs.files import FoldFiles, RunFiles, read_json
+from flantune.runs.untrusted_json import Json, mapping, objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

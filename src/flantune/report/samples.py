@@ -15,14 +15,20 @@ import numpy as np
 from markupsafe import Markup
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.metrics import find_metric
-from flantune.evaluation.rank_classification import BASELINES, NORMALIZATIONS, Normalization, choose, option_scores
+from flantune.evaluation.metrics.by_name import find_metric
+from flantune.evaluation.metrics.rank_classification import (
+    BASELINES,
+    NORMALIZATIONS,
+    Normalization,
+    choose,
+    option_scores,
+)
+from flantune.evaluation.metrics.texts import exact_match
 from flantune.evaluation.samples import SUFFIX, read_samples
-from flantune.evaluation.tables import parser_of
-from flantune.evaluation.texts import exact_match
+from flantune.evaluation.statistics.grades import parser_of
 from flantune.report.results import Results, TaskResult
-from flantune.report.run_files import FoldFiles, RunFiles
-from flantune.report.untrusted_json import Json
+from flantune.runs.files import FoldFiles, RunFiles
+from flantune.runs.untrusted_json import Json
 from flantune.types import Sample
 
 MOST_ROWS = 60

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flantune.report.estimates import Estimate, estimate
 from flantune.report.numbers import as_number
-from flantune.report.untrusted_json import Json, mapping
+from flantune.runs.untrusted_json import Json, mapping
 
 SKILL_MEASURES = ("discrimination", "calibrated_accuracy")
 """As ``results.json`` calls them."""

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
-from flantune.files import write_text
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
-from flantune.run_file import to_toml
+from flantune.settings.run_file import to_toml
+from flantune.settings.toml_file import toml_value
 from flantune.studies import paper, splits
 from flantune.studies.splits import Split, Study
+from flantune.system.files import write_text
 from flantune.tasks.load import load_tasks
 from flantune.tasks.regroup import load_grouping, regroup
-from flantune.toml_file import toml_value
 
 if TYPE_CHECKING:
-    from flantune.run_file import RunFile
+    from flantune.settings.run_file import RunFile
     from flantune.types import Task
 
 KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-cluster", "templates", "training-tasks")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, LeakError, did_you_mean
-from flantune.files import slug
 from flantune.mixture.holdout import Fold, HoldoutSplit, check_unseen, hold_out, hold_out_fold, hold_out_tasks
 from flantune.mixture.permutation import permute, stream_key
 from flantune.mixture.taxonomy import Taxonomy, plain_name
@@ -22,6 +21,7 @@ from flantune.studies.paper import (
     TEMPLATE_COUNTS,
     WITHIN_CLUSTER_SPLITS,
 )
+from flantune.system.files import slug
 
 if TYPE_CHECKING:
     from flantune.types import Task

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.baselines import Blank, option_baselines
-from flantune.evaluation.engine import OptionScores, PromptScorer, scoring_codec, within_positions
-from flantune.evaluation.extraction import extract
-from flantune.evaluation.processes import this_world
+from flantune.evaluation.asking.baselines import Blank, option_baselines
+from flantune.evaluation.asking.options import OptionScores, PromptScorer, scoring_codec, within_positions
+from flantune.evaluation.asking.processes import this_world
+from flantune.evaluation.metrics.extraction import extract
+from flantune.evaluation.metrics.voting import vote
 from flantune.evaluation.samples import (
     Origin,
     file_sha256,
@@ -25,19 +26,18 @@ from flantune.evaluation.samples import (
     write_origin,
     write_samples,
 )
-from flantune.evaluation.voting import vote
 from flantune.packing.codec_for import codec_for
 from flantune.suites.suite import Part
 from flantune.types import Counts, Prompt, Sample
 
 if TYPE_CHECKING:
-    from flantune.evaluation.store import ScoreStore
-    from flantune.evaluation.writing import Backend
-    from flantune.models.decoding import Writer
+    from flantune.evaluation.asking.answers import Backend
+    from flantune.evaluation.asking.store import ScoreStore
     from flantune.models.load import LanguageModel
+    from flantune.models.writing.decoding import Writer
     from flantune.packing.chat import ChatTokens
     from flantune.packing.encode import Codec
-    from flantune.scoring_protocols import ScoringProtocol
+    from flantune.settings.protocols import ScoringProtocol
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
 _VERSION = 3
@@ -262,9 +262,9 @@ def _blank(parts: Sequence[Part]) -> Blank | None:
 
 
 def _written(session: Session, work: _Work, prompts: Sequence[Prompt], report: OnAnswers) -> list[_Answer]:
-    from flantune.evaluation.scoring import scoring_mode
-    from flantune.evaluation.shared_writing import shared_texts
-    from flantune.models.generate import write
+    from flantune.evaluation.asking.shared_writing import shared_texts
+    from flantune.models.forms.reading_form import scoring_mode
+    from flantune.models.writing.generate import write
 
     samples, temperature = session.drawn(work.part)
     encoded = work.codec.encode_prompts(prompts, continuations="none")

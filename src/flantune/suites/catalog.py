@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flantune.errors import EvaluationError, did_you_mean
-from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
 from flantune.suites import bbh, gsm8k, mgsm, mmlu, natural_instructions, tydiqa
+from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
 from flantune.suites.own_question import without_own_questions
 from flantune.suites.suite import MissingPart, MissingSuiteDataError, Part, SuiteData, SuiteName
 

@@ -12,12 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.comparison import bootstrap_interval
-from flantune.evaluation.difference_estimates import difference_estimate
-from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
 from flantune.evaluation.results import Bootstrap, Difference, SkillDifference
-from flantune.evaluation.skill_scores import with_skill_rates
-from flantune.evaluation.statistics import (
+from flantune.evaluation.statistics.difference_estimates import difference_estimate
+from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     Mean,
     above_chance,
@@ -27,8 +24,11 @@ from flantune.evaluation.statistics import (
     false_discovery_rates,
     mcnemar_p,
 )
-from flantune.evaluation.statistics import Part as Share
+from flantune.evaluation.statistics.means import Part as Share
+from flantune.evaluation.statistics.pairs import bootstrap_interval
+from flantune.evaluation.statistics.skill_scores import with_skill_rates
 from flantune.suites import results
+from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
 from flantune.suites.results import PartDifference
 from flantune.suites.scores import PartScores, weightings
 from flantune.suites.skill import compare_parts

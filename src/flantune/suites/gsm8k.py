@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.extraction import EXEMPLAR_STOP, GSM8K_COT, plain_number
-from flantune.prompts.hashing import shuffled, stream_key
-from flantune.suites.grading import TextGrader
+from flantune.evaluation.metrics.extraction import EXEMPLAR_STOP, GSM8K_COT, plain_number
+from flantune.evaluation.metrics.graders import TextGrader
 from flantune.suites.suite import MissingPart, Part, SuiteData, wanted
-from flantune.tasks.sources import MissingDataError
+from flantune.system.keyed_random import shuffled, stream_key
+from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:

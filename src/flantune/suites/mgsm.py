@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flantune.errors import SourceError
-from flantune.evaluation.extraction import Rules, number_rules, plain_number, shared_phrase
-from flantune.suites.grading import TextGrader
+from flantune.evaluation.metrics.extraction import Rules, number_rules, plain_number, shared_phrase
+from flantune.evaluation.metrics.graders import TextGrader
 from flantune.suites.prompt_files import read_literal
 from flantune.suites.suite import MissingPart, Part, SuiteData
-from flantune.tasks.formats import FileFormat, read_rows
+from flantune.tasks.sources.formats import FileFormat, read_rows
 from flantune.types import Exemplar, Prompt, Row
 
 SHOTS = 8

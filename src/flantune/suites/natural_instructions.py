@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from flantune.errors import SourceError
-from flantune.evaluation.extraction import Rule
-from flantune.evaluation.readable import reading_notes
-from flantune.suites.grading import TextGrader
+from flantune.evaluation.metrics.extraction import Rule
+from flantune.evaluation.metrics.graders import TextGrader
+from flantune.evaluation.metrics.readable import reading_notes
 from flantune.suites.suite import MissingPart, Part, SuiteData
 from flantune.types import Exemplar, Prompt
 

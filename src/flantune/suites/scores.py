@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.evaluation.comparison import REPLICATES, estimate
-from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
-from flantune.evaluation.normalized_average import bbh_task, normalized_average
 from flantune.evaluation.results import Estimate
-from flantune.evaluation.statistics import (
+from flantune.evaluation.statistics.means import (
     SCORE,
     Mean,
     above_chance,
@@ -23,15 +20,18 @@ from flantune.evaluation.statistics import (
     resample,
     resampled_mean,
 )
-from flantune.evaluation.statistics import Part as Share
-from flantune.prompts.hashing import stream_key
+from flantune.evaluation.statistics.means import Part as Share
+from flantune.evaluation.statistics.pairs import REPLICATES, estimate
+from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
+from flantune.suites.flan2022 import bbh_task, normalized_average
 from flantune.suites.skill import ranked_answers
 from flantune.suites.suite import Part
+from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
-    from flantune.evaluation.skill import RankedOptions
-    from flantune.scoring_protocols import ScoringProtocol
-    from flantune.suites.grading import Corpus, Grade
+    from flantune.evaluation.metrics.graders import Corpus, Grade
+    from flantune.evaluation.statistics.skill import RankedOptions
+    from flantune.settings.protocols import ScoringProtocol
     from flantune.types import Sample
 
 Floats = NDArray[np.float64]

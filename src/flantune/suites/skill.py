@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.evaluation.option_labels import RankedCells
+from flantune.evaluation.asking.option_labels import RankedCells
 from flantune.evaluation.results import SkillDifference
-from flantune.evaluation.skill_scores import (
+from flantune.evaluation.statistics.means import Mean, combine
+from flantune.evaluation.statistics.means import Part as Share
+from flantune.evaluation.statistics.skill_scores import (
     ModelSkill,
     PairSkill,
     SkillMeasure,
@@ -17,15 +19,13 @@ from flantune.evaluation.skill_scores import (
     estimated,
     model_skill,
 )
-from flantune.evaluation.statistics import Mean, combine
-from flantune.evaluation.statistics import Part as Share
 from flantune.suites.results import SkillAverage
 
 if TYPE_CHECKING:
-    from flantune.evaluation.rank_classification import Normalization
+    from flantune.evaluation.metrics.rank_classification import Normalization
     from flantune.evaluation.results import Estimate
-    from flantune.evaluation.skill import RankedOptions
-    from flantune.scoring_protocols import ScoringProtocol
+    from flantune.evaluation.statistics.skill import RankedOptions
+    from flantune.settings.protocols import ScoringProtocol
     from flantune.suites.scores import PartScores
     from flantune.suites.suite import Part
     from flantune.types import Sample

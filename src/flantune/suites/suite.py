@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from flantune.errors import FlantuneError
 from flantune.prompts.layout import Layout
-from flantune.tasks.sources import HubSource, MissingDataError
+from flantune.tasks.sources.raw import HubSource, MissingDataError
 
 if TYPE_CHECKING:
-    from flantune.suites.grading import Grader
+    from flantune.evaluation.metrics.graders import Grader
     from flantune.types import Prompt, Row
 
 SuiteName = Literal["mmlu", "bbh", "tydiqa", "mgsm", "natural_instructions", "gsm8k", "harness"]

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.evaluation.comparison import estimate
-from flantune.evaluation.normalized_average import SCORES as FLAN2022_SCORES
 from flantune.evaluation.results import Estimate
-from flantune.evaluation.skill_scores import model_skill
-from flantune.evaluation.statistics import SCORE
+from flantune.evaluation.statistics.means import SCORE
+from flantune.evaluation.statistics.pairs import estimate
+from flantune.evaluation.statistics.skill_scores import model_skill
 from flantune.suites import results
+from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
 from flantune.suites.scores import PartScores, average, flan2022_average, weightings
 from flantune.suites.skill import average_skill
 
 if TYPE_CHECKING:
-    from flantune.scoring_protocols import ScoringProtocol
+    from flantune.contamination.training_record import Seen
+    from flantune.settings.protocols import ScoringProtocol
     from flantune.suites.suite import MissingPart
-    from flantune.training_record import Seen
     from flantune.types import Counts
 
 

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.contamination.training_record import Seen
 from flantune.errors import EvaluationError
-from flantune.evaluation.comparison import (
+from flantune.evaluation.metrics.readable import metric_findings
+from flantune.evaluation.samples import read_samples, samples_path
+from flantune.evaluation.statistics.grades import Columns, columns_of, read_tables
+from flantune.evaluation.statistics.pairs import (
     Pair,
     bootstrap_interval,
     check_same_cells,
@@ -17,17 +21,13 @@ from flantune.evaluation.comparison import (
     score_models,
     task_difference,
 )
-from flantune.evaluation.readable import metric_findings
-from flantune.evaluation.samples import read_samples, samples_path
-from flantune.evaluation.tables import Columns, columns_of, read_tables
-from flantune.prompts.hashing import stream_key
-from flantune.scoring_protocols import scoring_protocol
+from flantune.settings.protocols import scoring_protocol
 from flantune.suites.results import Comparison, TaskScore
-from flantune.training_record import Seen
+from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
-    from flantune.config import EvaluationSettings
-    from flantune.evaluation.tables import Table
+    from flantune.evaluation.statistics.grades import Table
+    from flantune.settings.config import EvaluationSettings
     from flantune.tasks.store import PreparedTask
     from flantune.types import SplitRole
 

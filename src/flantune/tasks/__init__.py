@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from flantune.tasks.columns import ColumnAdapter
     from flantune.tasks.describe import describe_task, task_fingerprint
     from flantune.tasks.examples import first_examples
-    from flantune.tasks.fetch import Fetched, fetch_to_mirror
-    from flantune.tasks.formats import FileFormat
     from flantune.tasks.load import load_task_file, load_tasks
     from flantune.tasks.prepare import prepare_task
     from flantune.tasks.rows import BadRow, BadRowNote
-    from flantune.tasks.sources import FileSource, HubSource, MissingDataError
+    from flantune.tasks.sources.fetch import Fetched, fetch_to_mirror
+    from flantune.tasks.sources.formats import FileFormat
+    from flantune.tasks.sources.raw import FileSource, HubSource, MissingDataError
     from flantune.tasks.store import ExampleStore, PreparedTask, SplitReport
 
 _HOMES = {

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from flantune.errors import SourceError
-from flantune.files import check_regular
+from flantune.system.files import check_regular
 
 _SUFFIX = ".sums"
 

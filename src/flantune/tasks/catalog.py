@@ -7,21 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flantune.config import DataSettings
 from flantune.errors import ConfigError, SourceError, did_you_mean
+from flantune.prompts.template_facts import options_shown, template_facts
+from flantune.settings.config import DataSettings
 from flantune.tasks.examples import adapt_row, first_examples
 from flantune.tasks.load import collections, load_task_file, load_tasks
 from flantune.tasks.rows import BadRow
 from flantune.tasks.slots import slots_of
-from flantune.tasks.sources import HubSource, hub_reference
-from flantune.tasks.template_facts import options_shown, template_facts
+from flantune.tasks.sources.raw import HubSource, hub_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flantune.types import Example, Row, Task
 
-_COLLECTIONS = Path(__file__).parents[1] / "collections"
+_COLLECTIONS = Path(__file__).parents[1] / "shipped"
 
 
 def tasks_of(run_file: Path | None, *, collection: tuple[str, ...] = ()) -> tuple[Task, ...]:
@@ -36,7 +36,7 @@ def tasks_of(run_file: Path | None, *, collection: tuple[str, ...] = ()) -> tupl
         raise ConfigError("name a run file or a collection, one of the two", hint=hint)
     if run_file is None:
         return load_tasks(DataSettings(collection=collection), root=Path())
-    from flantune.run_file import load_run_file
+    from flantune.settings.run_file import load_run_file
 
     loaded = load_run_file(run_file)
     return load_tasks(loaded.config.data, root=loaded.root)

@@ -10,7 +10,6 @@ from typing import Any
 
 from flantune.errors import did_you_mean
 from flantune.tasks.labels import Reading, choose_option, find_label, written
-from flantune.tasks.mistaken_files import other_delimiter
 from flantune.tasks.rows import (
     BAD_OPTIONS,
     EMPTY_TARGET,
@@ -22,6 +21,7 @@ from flantune.tasks.rows import (
     is_missing,
     short,
 )
+from flantune.tasks.sources.mistaken_files import other_delimiter
 from flantune.types import Example, Row
 
 # Raised whenever the code below adapts a row to something else than before, so that no old store is taken for new.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from flantune.errors import FlantuneError, SourceError, TaskError
 from flantune.tasks.rows import MISSING_COLUMN, BadRow, BadRowNote, UnreadableRow, check_example, reason_lines
-from flantune.tasks.slices import parse_slice
-from flantune.tasks.sources import MissingDataError
+from flantune.tasks.sources.raw import MissingDataError
+from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.user_code import describe_exception
 from flantune.types import Example, Row, Task
 

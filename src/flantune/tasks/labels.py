@@ -12,8 +12,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
-from flantune.number_values import Value
-from flantune.numerals import find_numbers, in_ascii, parse_number
+from flantune.numerals.reading import find_numbers, in_ascii, parse_number
+from flantune.numerals.values import Value
 from flantune.tasks.rows import AMBIGUOUS, MISSING_VALUE, NOT_AN_OPTION, OUT_OF_RANGE, BadRow, is_missing, short
 
 Reading = Literal["", "text", "index"]

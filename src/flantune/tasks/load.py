@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
-from flantune.files import is_folder, near_file, read_text
-from flantune.tasks.sources import HubSource, matching_files
+from flantune.system.files import is_folder, near_file, read_text
+from flantune.tasks.sources.raw import HubSource, matching_files
 from flantune.tasks.taskfile import load_task_file
 from flantune.tasks.taskfile_sections import MOST_NAME
 from flantune.tasks.user_code import describe_exception, fingerprint_of, load_module_file
@@ -19,11 +19,11 @@ from flantune.types import Task
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from flantune.config import DataSettings
+    from flantune.settings.config import DataSettings
 
 __all__ = ["collections", "load_task_file", "load_tasks"]
 
-_COLLECTIONS = Path(__file__).parents[1] / "collections"
+_COLLECTIONS = Path(__file__).parents[1] / "shipped"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 

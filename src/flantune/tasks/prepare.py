@@ -19,7 +19,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from flantune.errors import FlantuneError, SourceError, TaskError
-from flantune.files import read_object
+from flantune.system.files import read_object
 from flantune.tasks.arrow_files import ArrowFile, sums_path
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.row_checks import (
@@ -35,8 +35,8 @@ from flantune.tasks.rows import (
     BadRow,
     BadRowNote,
 )
-from flantune.tasks.slices import SplitSlice, parse_slice
-from flantune.tasks.sources import MissingDataError
+from flantune.tasks.sources.raw import MissingDataError
+from flantune.tasks.sources.slices import SplitSlice, parse_slice
 from flantune.tasks.store import (
     STORE_VERSION,
     ExampleStore,

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
-from flantune.toml_file import read_toml
+from flantune.settings.toml_file import read_toml
 
 if TYPE_CHECKING:
     from flantune.types import Task
 
-_SHIPPED = Path(__file__).parents[1] / "collections"
+_SHIPPED = Path(__file__).parents[1] / "shipped"
 _KEYS = ("description", "clusters")
 _SHAPE = 'write [clusters] and then lines such as "math" = ["gsm8k"]'
 

@@ -17,13 +17,13 @@ from flantune.tasks.rows import (
     WRONG_COLUMNS,
     reason_lines,
 )
-from flantune.tasks.slices import shared_rows
 from flantune.tasks.slots import slots_of
+from flantune.tasks.sources.slices import shared_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flantune.tasks.slices import SplitSlice
+    from flantune.tasks.sources.slices import SplitSlice
     from flantune.tasks.store import SkippedRows, SplitReport
     from flantune.types import Example, SplitRole, Task
 

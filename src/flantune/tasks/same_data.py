@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import SourceError
-from flantune.tasks.formats import open_binary
-from flantune.tasks.sources import FileSource, HubSource, matching_files, mirrored_splits
+from flantune.tasks.sources.formats import open_binary
+from flantune.tasks.sources.raw import FileSource, HubSource, matching_files, mirrored_splits
 
 if TYPE_CHECKING:
     from flantune.types import Source, Task

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from flantune.errors import TaskError, did_you_mean
+from flantune.settings.toml_file import read_toml
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
-from flantune.tasks.formats import FileFormat
 from flantune.tasks.labels import as_label
-from flantune.tasks.slices import parse_slice
 from flantune.tasks.slots import slots_of
-from flantune.tasks.sources import FileSource, HubSource
+from flantune.tasks.sources.formats import FileFormat
+from flantune.tasks.sources.raw import FileSource, HubSource
+from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.taskfile_sections import (
     DEFAULT_METRICS,
     AdapterSection,
@@ -31,7 +32,6 @@ from flantune.tasks.taskfile_sections import (
 )
 from flantune.tasks.tidy import TidyAdapter
 from flantune.tasks.user_code import PythonAdapter, load_adapter
-from flantune.toml_file import read_toml
 from flantune.types import Kind, Task, Template
 
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")

@@ -19,8 +19,8 @@ from pydantic import (
 )
 
 from flantune.errors import did_you_mean
-from flantune.plain_words import Problem, problems_of, shown
-from flantune.tasks.formats import FormatName, Quoting
+from flantune.settings.plain_words import Problem, problems_of, shown
+from flantune.tasks.sources.formats import FormatName, Quoting
 from flantune.types import Kind, SplitRole
 
 METRICS = (

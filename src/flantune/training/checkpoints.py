@@ -20,10 +20,10 @@ import transformers
 from safetensors.torch import save_file
 
 import flantune
-from flantune.config import FREE_TRAINING_SETTINGS
 from flantune.errors import TrainingError
-from flantune.files import open_as_usual
-from flantune.training.distributed import ALONE, Processes
+from flantune.settings.config import FREE_TRAINING_SETTINGS
+from flantune.system.files import open_as_usual
+from flantune.system.processes import ALONE, Processes
 from flantune.training.integrity import damage_of, record_of, write_record
 from flantune.training.optimizers import optimizer_tensors, restore_optimizer, trainable
 from flantune.training.state import TuningState
@@ -181,7 +181,7 @@ class CheckpointFolder:
         self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
     ) -> dict[str, dict[str, Any]]:
         """Writes this process's share; returns the record of everybody's files."""
-        from flantune.training.parts import write_parts
+        from flantune.training.sharded_files import write_parts
 
         mine = write_parts(folder, {**model_tensors(model), **optimizer_tensors(model, optimizer)})
         records = self.processes.gather(json.dumps(record_of(mine)))
@@ -222,7 +222,7 @@ class CheckpointFolder:
 
     def _read(self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         if self.is_sharded:
-            from flantune.training.parts import empty_state, read_parts, stored_tensors
+            from flantune.training.sharded_files import empty_state, read_parts, stored_tensors
 
             weights = model_tensors(model)
             _check_names(weights, {name: size for name, (size, _) in stored_tensors(folder).items() if "/" not in name})
@@ -232,7 +232,7 @@ class CheckpointFolder:
             _restore_model(model, _tensors(folder / "model.safetensors"))
             state = dict(_tensors(folder / "optimizer.safetensors"))
         else:
-            from flantune.training.parts import read_assembled
+            from flantune.training.sharded_files import read_assembled
 
             found = read_assembled(folder)
             state = {name: tensor for name, tensor in found.items() if "/" in name}

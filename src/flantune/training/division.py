@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-    from flantune.training.distributed import Processes
+    from flantune.system.processes import Processes
     from flantune.training.objective import StepLoss
     from flantune.types import Batch
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from flantune.errors import TrainingError
-from flantune.quiet_imports import hushed
+from flantune.system.quiet_imports import hushed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from flantune.config import TrainingSettings
+    from flantune.settings.config import TrainingSettings
 
 CONSTANT_KEYS = frozenset({"qmap1", "qmap2"})
 """State that is the same for every weight and every run: what the 256 codes stand for."""

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor
 
 from flantune.errors import TrainingError
-from flantune.models.arithmetic import TrainingForm
-from flantune.models.compiled import why_not
+from flantune.models.attention.lines import reads_lines
+from flantune.models.attention.native import why_not_native
 from flantune.models.digests import weights_digest
-from flantune.models.flat import reads_lines
+from flantune.models.forms.compiled import why_not
+from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.memory import is_out_of_memory
-from flantune.models.native import why_not_native
 from flantune.models.tuning_check import check_tuning
+from flantune.system.processes import Processes, gone_explained, joined
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
-from flantune.training.distributed import Processes, gone_explained, joined
 from flantune.training.division import check_same, divide, hidden_size, sum_up
 from flantune.training.freezing import freeze
 from flantune.training.interrupts import Interrupt, deferred_interrupt
@@ -39,8 +39,8 @@ from flantune.training.state import Step, TuningState, Window, by_cluster, losse
 from flantune.training.summary import Progress, TuningSummary
 
 if TYPE_CHECKING:
-    from flantune.config import TrainingSettings
     from flantune.models.load import LanguageModel
+    from flantune.settings.config import TrainingSettings
     from flantune.training.sharding import Sharded
     from flantune.types import Batch, Pack
 

@@ -13,7 +13,7 @@ from flantune.training.adafactor import Adafactor
 from flantune.training.eight_bit import CONSTANT_KEYS, build_adamw8bit, is_8bit, restore_8bit
 
 if TYPE_CHECKING:
-    from flantune.config import TrainingSettings
+    from flantune.settings.config import TrainingSettings
 
 
 def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

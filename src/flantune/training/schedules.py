@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flantune.config import TrainingSettings
+    from flantune.settings.config import TrainingSettings
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
@@ -19,7 +19,7 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
         step: Number of the step, counted from 1.
         settings: Peak rate, schedule, warm-up steps and total steps.
 
-    >>> from flantune.config import TrainingSettings
+    >>> from flantune.settings.config import TrainingSettings
     >>> settings = TrainingSettings(steps=6, warmup_steps=2, learning_rate=1.0, schedule="linear")
     >>> [learning_rate(step, settings) for step in range(1, 7)]
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]

@@ -18,11 +18,11 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
 from flantune.errors import TrainingError
-from flantune.models.compiled import blocks_of
-from flantune.models.flat import reads_lines
+from flantune.models.attention.lines import reads_lines
+from flantune.models.forms.compiled import blocks_of
+from flantune.models.forms.last_layer import find_parts
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.heads import find_head
-from flantune.models.last_layer import find_parts
 from flantune.training.adafactor import Adafactor
 from flantune.training.weightwise import Weightwise
 

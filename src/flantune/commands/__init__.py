@@ -1,0 +1,1 @@
+"""What each command does, from a run file to files on disk. The command line itself only parses words."""

@@ -1,0 +1,161 @@
+"""What ``flantune evaluate`` is asked to do, and what of it cannot be meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.errors import ConfigError
+from flantune.settings.config import DataSettings, ModelSettings, PromptSettings
+from flantune.settings.protocols import PRESETS, ProtocolName, ScoreNormalization, ScoringProtocol
+
+if TYPE_CHECKING:
+    from flantune.evaluation.asking.answers import Backend
+    from flantune.suites.suite import Part
+
+_HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
+_SAMPLING_TEMPERATURE = 0.7
+"""Paper: Wang et al. 2022, section 3.1, for models of that time."""
+_SUITE_PROTOCOLS: Mapping[str, ProtocolName] = {"natural_instructions": "natural_instructions"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRequest:
+    """What to measure, on what, and how.
+
+    Attributes:
+        models: Folders or hub ids; the first is what the others are compared with.
+        out: Where everything goes.
+        suites: Benchmarks by name (``flantune.suites.catalog.NAMES``).
+        harness: Task files of lm-evaluation-harness.
+        trust_task_code: Run the Python functions that those files name, in a process that can do little else.
+        harness_out: Also write results and samples as lm-evaluation-harness does, into this folder.
+        data: Tasks in flantune's own form; None: none.
+        protocol: The scoring protocol for all; None: each benchmark's own (flan2022, natural_instructions, lm_eval
+            for harness files), and flan2021 for tasks.
+        root: Folder of benchmarks' data; see ``SuiteData``.
+        shots: Exemplars; None: as many as the papers show, none for tasks.
+        limit: Only so many questions of each part or task; 0 means all.
+        skip_missing: Go on without parts whose data is not there.
+        allow_seen: Measure what a model was trained on too, and label it.
+        seed: Draws exemplars, rows and sampled answers.
+        samples: Answers to each question of a chain-of-thought benchmark; the one most agree on is graded.
+        temperature: Of those answers; None: 0.7 for several, else greedy.
+        normalization: What options are ranked by; None: as the protocol does. Harness files have metrics of their own.
+        domain_premise: See ``ScoringProtocol``; None: as there.
+        content_free: See ``ScoringProtocol``; none: as there.
+        confidence: Level of the intervals.
+        batch_tokens: Array positions of one forward pass.
+        backend: What writes answers. Options are always ranked by flantune's own passes.
+        dtype: Arithmetic.
+        device: "auto", "cpu", "cuda", …
+        prompts: Chat template, system message and separators.
+        trust_remote_code: Run Python code that comes with a model.
+    """
+
+    models: tuple[str, ...]
+    out: Path
+    suites: tuple[str, ...] = ()
+    harness: tuple[Path, ...] = ()
+    trust_task_code: bool = False
+    harness_out: Path | None = None
+    data: DataSettings | None = None
+    protocol: ProtocolName | None = None
+    root: Path | None = None
+    shots: int | None = None
+    limit: int = 0
+    skip_missing: bool = False
+    allow_seen: bool = False
+    seed: int = 0
+    samples: int = 1
+    temperature: float | None = None
+    normalization: ScoreNormalization | None = None
+    domain_premise: str | None = None
+    content_free: tuple[str, ...] = ()
+    confidence: float = 0.95
+    batch_tokens: int = 8_192
+    backend: Backend = "transformers"
+    dtype: str = "float32"
+    device: str = "auto"
+    prompts: PromptSettings = field(default_factory=PromptSettings)
+    trust_remote_code: bool = False
+
+    def model_settings(self, path: str) -> ModelSettings:
+        """How a model is loaded."""
+        values = {"dtype": self.dtype, "device": self.device, "trust_remote_code": self.trust_remote_code}
+        return ModelSettings.model_validate({"path": path, **values})
+
+    def protocol_of(self, suite: str) -> ScoringProtocol:
+        """How a benchmark is scored; "" stands for tasks in flantune's own form."""
+        own: ProtocolName = "flan2022" if suite else "flan2021"
+        preset = PRESETS[self.protocol or _SUITE_PROTOCOLS.get(suite, "lm_eval" if suite == "harness" else own)]
+        if suite == "harness":
+            return preset
+        return replace(
+            preset,
+            normalization=self.normalization or preset.normalization,
+            domain_premise=preset.domain_premise if self.domain_premise is None else self.domain_premise,
+            content_free=self.content_free or preset.content_free,
+        )
+
+    @property
+    def drawn(self) -> tuple[int, float]:
+        """How many answers are drawn where they can be voted on, and at what temperature."""
+        default = _SAMPLING_TEMPERATURE if self.samples > 1 else 0.0
+        return self.samples, default if self.temperature is None else self.temperature
+
+
+def check_request(request: EvaluationRequest) -> None:
+    """What does not go together, before anything is read.
+
+    Raises:
+        ConfigError: A model is not there, or settings contradict each other.
+    """
+    for path in request.models:
+        _check_model(path)
+    samples, temperature = request.drawn
+    if samples > 1 and temperature == 0.0:
+        hint = "give --temperature 0.7, say, or leave --samples out"
+        raise ConfigError("without temperature all answers to a question are the same", where="--samples", hint=hint)
+    unused = {
+        "--domain-premise": ("domain", request.domain_premise),
+        "--content-free": ("contextual", request.content_free),
+    }
+    for option, (normalization, given) in unused.items():
+        if given and request.normalization != normalization:
+            hint = f"give --normalization {normalization} with it"
+            raise ConfigError("says nothing without its normalization", where=option, hint=hint)
+    if request.harness_out is not None and not request.harness:
+        raise ConfigError("says nothing without --harness", where="--harness-out", hint="name a --harness file with it")
+    if request.trust_task_code and not request.harness:
+        hint = "it is for the functions of --harness files"
+        raise ConfigError("says nothing without --harness", where="--trust-task-code", hint=hint)
+    if request.normalization is not None and request.harness and not (request.suites or request.data):
+        hint = "name the metric in the file's metric_list: acc, acc_norm, acc_bytes"
+        raise ConfigError("harness files say themselves how options are ranked", where="--normalization", hint=hint)
+
+
+def _check_model(path: str) -> None:
+    """A wrong path shows before an hour is spent on the model named before it."""
+    folder = Path(path)
+    if folder.is_dir():
+        if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+            hint = "name the folder that holds config.json or adapter_config.json (of a run: folds/<fold>/model)"
+            raise ConfigError("no model in this folder", where=path, hint=hint)
+    elif folder.exists() or not _HUB_ID.fullmatch(path):
+        hint = "a model is a folder, or a hub id such as google/flan-t5-small"
+        raise ConfigError("is a file" if folder.exists() else "no such folder", where=path, hint=hint)
+
+
+def check_drawn(request: EvaluationRequest, parts: Sequence[Part]) -> None:
+    """Whether there is anything to draw answers to.
+
+    Raises:
+        ConfigError: There is not.
+    """
+    if request.drawn[1] > 0.0 and not any(part.is_voted for part in parts):
+        hint = "they are for chains of thought: mgsm, gsm8k, bbh_cot, mmlu_cot"
+        raise ConfigError("nothing here is answered by sampling", where="--samples, --temperature", hint=hint)

@@ -1,0 +1,232 @@
+"""The steps from a config to a stream of batches, shared by everything that needs prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.contamination.clean import fold_of, leave_out, read_clean
+from flantune.errors import ConfigError, SourceError
+from flantune.mixture.holdout import (
+    Fold,
+    HoldoutSplit,
+    check_folds,
+    check_task_names,
+    folds_of,
+    hold_out_fold,
+    load_taxonomy,
+)
+from flantune.mixture.mixture import Mixture
+from flantune.models.load import detect_family, load_config, load_tokenizer
+from flantune.models.scratch import train_tokenizer
+from flantune.packing.chat import chat_tokens
+from flantune.packing.codec_for import Reader, UnloadedReader, codec_for
+from flantune.packing.encode import Codec
+from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
+from flantune.tasks.load import load_tasks
+from flantune.tasks.prepare import prepare_task
+from flantune.tasks.store import PreparedTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from transformers import PreTrainedTokenizerBase
+
+    from flantune.settings.config import RunConfig
+    from flantune.types import Family, Task
+
+# Prompts that the tokenizer of a model made from nothing is trained on.
+_TOKENIZER_PROMPTS = 20_000
+
+
+def prepare_tasks(
+    config: RunConfig,
+    *,
+    root: Path,
+    cache: Path,
+    on_task: Callable[[int, int, str], None] | None = None,
+    note: Callable[[str], None] | None = None,
+) -> tuple[list[PreparedTask], dict[str, str]]:
+    """Reads every task's rows into stores of adapted examples.
+
+    Returns:
+        The prepared tasks, and the tasks that were skipped for want of data with the reason.
+
+    Raises:
+        ConfigError: What is to be held out is not there.
+        SourceError: A task's data is missing and ``data.missing`` is "error".
+        flantune.errors.BadRowsError: Too many rows of a split are bad.
+    """
+    tasks = load_tasks(config.data, root=root)
+    for names in config.holdout.task_folds:
+        check_task_names(tasks, names)
+    check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
+    prepared: list[PreparedTask] = []
+    skipped: dict[str, str] = {}
+    for number, task in enumerate(tasks):
+        if on_task is not None:
+            on_task(number, len(tasks), f"{task.name}, {number + 1:,} of {len(tasks):,}")
+        try:
+            found = prepare_task(
+                task,
+                cache=cache,
+                max_bad_share=config.data.max_bad_share,
+                skip_missing=config.data.missing == "skip",
+                **({"note": note} if note is not None else {}),
+            )
+        except SourceError as error:
+            if config.data.missing == "error":
+                raise
+            skipped[task.name] = _why_skipped(task, error)
+            continue
+        prepared.append(_with_present_splits(found))
+    if not prepared:
+        raise _no_data(config, skipped)
+    if on_task is not None:
+        on_task(len(tasks), len(tasks), f"{len(tasks):,} of {len(tasks):,}")
+    return prepared, skipped
+
+
+def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
+    """All tasks are skipped: the reasons, each once."""
+    reasons: dict[str, int] = {}
+    for reason in skipped.values():
+        reasons[reason] = reasons.get(reason, 0) + 1
+    mirror = config.data.mirror
+    if mirror is not None and not mirror.is_dir():
+        hint = (
+            "set data.mirror to a folder that mirrors the hub, fill it with `flantune fetch RUN_FILE --mirror FOLDER`,"
+            " or leave the setting out to read from the hub"
+        )
+        message = f"the folder of the mirror is not there, so none of the {len(skipped)} tasks has data"
+        return ConfigError(message, where=f"data.mirror: {mirror}", hint=hint)
+    lines = [f"  {count} × {reason}" for reason, count in list(reasons.items())[:5]]
+    return ConfigError(
+        "\n".join([f"no task has data; {len(skipped)} are skipped:", *lines]),
+        where="data",
+        hint='mend data.tasks or data.mirror; data.missing = "error" stops at the first such task',
+    )
+
+
+def _why_skipped(task: Task, error: SourceError) -> str:
+    """One sentence for a list of skipped tasks, with how to get the data where nobody can fetch it."""
+    reason = error.message.removeprefix(f"task {task.name}: ")
+    manual = getattr(task.source, "manual", "")
+    return f"{reason}. {manual}" if manual and manual not in reason else reason
+
+
+def _with_present_splits(prepared: PreparedTask) -> PreparedTask:
+    """A task that claims only the splits whose data is there, so that the rules of holding out see the truth."""
+    present = {role: text for role, text in prepared.task.splits.items() if role in prepared.stores}
+    return replace(prepared, task=replace(prepared.task, splits=present))
+
+
+def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[str]) -> HoldoutSplit:
+    """Divides tasks into those trained on, those unseen and those left out of both; checks that nothing leaks.
+
+    Args:
+        config: The run.
+        tasks: The tasks whose data is there.
+        fold: What is held out; a plain sequence names clusters.
+    """
+    held = fold if isinstance(fold, Fold) else Fold(clusters=tuple(fold))
+    names = {task.name for task in tasks}
+    present = held
+    if held.tasks and config.data.missing == "skip":
+        present = Fold(tasks=tuple(name for name in held.tasks if name in names))
+    split = hold_out_fold(tasks, present, taxonomy=load_taxonomy(config.holdout.taxonomy))
+    # The fold keeps its name when some of its tasks had to be left out.
+    return replace(split, held_out=held.held_out) if held.tasks else split
+
+
+def numbered_fold(config: RunConfig, number: int) -> Fold:
+    """The fold of this number, counted from 0.
+
+    Raises:
+        ConfigError: There is no such fold.
+    """
+    folds = folds_of(config.holdout)
+    if number < len(folds):
+        return folds[number]
+    there = f"folds 0 to {len(folds) - 1}" if len(folds) > 1 else "fold 0 alone" if folds else "no fold"
+    raise ConfigError(f"there is no fold {number}", where="--fold", hint=f"the run file has {there}")
+
+
+def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> HoldoutSplit:
+    """The division of the tasks that a fold's number names; everything is trained on where nothing is held out.
+
+    Raises:
+        ConfigError: There is no such fold.
+    """
+    if not folds_of(config.holdout) and number == 0:
+        train = tuple(task for task in tasks if "train" in task.splits)
+        return HoldoutSplit(held_out=(), train=train, unseen=(), excluded=())
+    return split_fold(config, tasks, numbered_fold(config, number))
+
+
+def make_tokenizer(config: RunConfig, prepared: Sequence[PreparedTask]) -> tuple[PreTrainedTokenizerBase, Family]:
+    """The model's own tokenizer, or one trained on training prompts when the model is made from nothing."""
+    scratch = config.model.scratch
+    if scratch is None:
+        return load_tokenizer(config.model), config.family or detect_family(load_config(config.model))
+    family: Family = "encoder-decoder" if scratch.architecture == "t5" else "decoder-only"
+    return train_tokenizer(tokenizer_texts(config, prepared), vocabulary_size=scratch.vocabulary_size), family
+
+
+def tokenizer_texts(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iterator[str]:
+    """Text for a tokenizer: training prompts of the tasks that no fold holds out."""
+    layout = Layout.from_settings(config.prompts)
+    tasks = [p.task for p in prepared]
+    splits = [split_fold(config, tasks, fold) for fold in folds_of(config.holdout)]
+    trained = [{p.task.name: p for p in trained_tasks(config, prepared, split)} for split in splits]
+    common = set.intersection(*(set(found) for found in trained)) if trained else set()
+    chosen = [trained[0][name] for name in sorted(common)] or list(prepared)
+    mixture = Mixture(
+        chosen,
+        seed=config.seed,
+        settings=config.mixture,
+        prompts=config.prompts.model_copy(update={"train_shots": (0,)}),
+    )
+    for index in range(min(_TOKENIZER_PROMPTS, 2 * mixture.cycle)):
+        prompt = mixture[index]
+        yield inputs_text(prompt, layout) + layout.target_separator.replace(EOS_WORD, "") + prompt.targets
+
+
+def make_codec(config: RunConfig, reader: Reader) -> Codec:
+    """Text to token ids, as the run says."""
+    return codec_for(
+        reader,
+        layout=Layout.from_settings(config.prompts),
+        max_input_tokens=config.packing.max_input_tokens,
+        max_target_tokens=config.packing.max_target_tokens,
+        chat=chat_tokens(reader.tokenizer, config.prompts),
+    )
+
+
+def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> UnloadedReader:
+    """Who will read the prompts, before any model is loaded: its virtual tokens take their places, too."""
+    tokenizer, family = make_tokenizer(config, prepared)
+    count = config.model.prompt.tokens if config.model.adapter == "prompt" else 0
+    # The model puts them behind its vocabulary, which may be a little larger than the tokenizer's.
+    prefix = tuple(range(len(tokenizer), len(tokenizer) + count))
+    return UnloadedReader(tokenizer=tokenizer, family=family, prefix_tokens=prefix)
+
+
+def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> Mixture:
+    """The endless stream of training prompts of one fold; packing sees to the token budget and counts what it costs."""
+    chosen = trained_tasks(config, prepared, split)
+    if not chosen:
+        raise ConfigError("no task is left to train on", where="holdout.folds", hint="hold out less, or add tasks")
+    return Mixture(chosen, seed=config.seed, settings=config.mixture, prompts=config.prompts)
+
+
+def trained_tasks(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> list[PreparedTask]:
+    """The tasks a fold trains on, without the rows that ``data.clean`` leaves out."""
+    names = {task.name for task in split.train}
+    chosen = [p for p in prepared if p.task.name in names]
+    if config.data.clean is not None:
+        fold = fold_of(read_clean(config.data.clean), split.held_out, where="data.clean")
+        chosen = leave_out(chosen, fold.train)
+    return [p for p in chosen if len(p.stores.get("train", ()))]

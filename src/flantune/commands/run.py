@@ -1,0 +1,385 @@
+"""The whole line, from tasks to report: ``run`` reads like the papers' method section."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.commands.answer_check import check_answers
+from flantune.commands.budget_notes import measured_notes, training_notes
+from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
+from flantune.commands.plan import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold, trained_tasks
+from flantune.commands.rescore import summarize_run
+from flantune.errors import ConfigError, FlantuneError
+from flantune.evaluation.asking.ask import evaluate
+from flantune.evaluation.asking.task_questions import Protocol, drawn_rows
+from flantune.evaluation.dev_scores import dev_questions, make_measure
+from flantune.mixture.holdout import folds_of
+from flantune.models.adapters import attach_adapter, merged
+from flantune.models.attention.lines import reads_lines
+from flantune.models.endings import keep_template
+from flantune.models.fit import fit_micro_batch
+from flantune.models.forms.training_form import TrainingForm
+from flantune.models.isolation import check_isolation
+from flantune.models.load import LanguageModel, load_model, save_model, stop_at
+from flantune.models.scratch import build_model
+from flantune.packing.batches import Batches
+from flantune.packing.encode import border_mismatches
+from flantune.prompts.styles import Style
+from flantune.report.numbers import plural
+from flantune.report.page import write_report
+from flantune.runs.folder import FoldFolder, RunFolder, open_run_folder
+from flantune.runs.identity import training_identity
+from flantune.settings.run_file import RunFile, fingerprint
+from flantune.system.files import read_json, read_object, read_text, write_json, write_text
+from flantune.system.locking import locked
+from flantune.system.manifest import Stopwatch, write_manifest
+from flantune.system.processes import Processes, joined
+from flantune.system.progress import Reporter, Silent
+from flantune.tasks.describe import describe_task, task_fingerprint
+from flantune.tasks.repeated_rows import find_repeated_rows
+from flantune.training.division import hidden_size
+from flantune.training.freezing import meant_by
+from flantune.training.loop import tune
+from flantune.types import Run
+
+if TYPE_CHECKING:
+    from flantune.mixture.holdout import HoldoutSplit
+    from flantune.mixture.mixture import Mixture
+    from flantune.settings.config import PromptSettings, RunConfig
+    from flantune.tasks.store import PreparedTask
+
+# Prompts by which the share of borders that tokenize differently is measured.
+_BORDER_PROMPTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What every step of one run needs."""
+
+    config: RunConfig
+    root: Path
+    folder: RunFolder
+    watch: Stopwatch
+    reporter: Reporter
+    processes: Processes
+
+
+def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
+    """Tunes a model on many tasks and measures it on clusters it never saw.
+
+    Every product lies in ``out``; the same call again goes on where an interrupted one stopped. Under ``torchrun`` all
+    processes make this call and share the work; the first one prepares what the others then read, and writes.
+
+    Raises:
+        flantune.errors.FlantuneError: Something the user can mend; what is done so far stays on disk.
+
+    Paper: FLAN 2021, section 2.
+    """
+    with joined() as processes, ExitStack() as until_done:
+        job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
+        return _run(job)
+
+
+def _run(job: _Job) -> Run:
+    prepared, identity = _prepare(job)
+    folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
+    base = _base_model(job, prepared)
+    if job.config.model.adapter == "none":  # now, rather than after the base model was measured
+        meant_by(base.model, job.config.training.freeze)
+    _check_answers(job, prepared, base)
+    _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
+    for split in folds:
+        tuned = _tune_fold(job, prepared, split, identity=identity)
+        folder = job.folder.fold(split.held_out).tuned
+        _measure(
+            job, tuned, _measured(job, prepared, [split]), folder=folder, title=f"the model blind to {_names(split)}"
+        )
+    job.processes.first(lambda: _conclude(job, identity=identity))
+    return Run(folder=job.folder.root, results=read_json(job.folder.results))
+
+
+def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
+    if not folds_of(file.config.holdout):
+        hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
+        raise ConfigError("nothing is held out, so nothing unseen could be measured", where="holdout.folds", hint=hint)
+
+    def claim() -> None:
+        until_done.enter_context(locked(out))
+        open_run_folder(out, file)
+
+    processes.first(claim)
+    told = reporter if processes.is_first else Silent()
+    watch = Stopwatch(out / "seconds.json" if processes.is_first else None, note=told.note)
+    return _Job(file.config, file.root, RunFolder(out), watch, told, processes)
+
+
+def _prepare(job: _Job) -> tuple[list[PreparedTask], str]:
+    """Reads the tasks' rows; returns them with a fingerprint of every definition and every row.
+
+    The first process reads them into the cache, where the others, which wait for it, find them.
+    """
+    found: list[tuple[list[PreparedTask], str]] = []
+    job.processes.first(lambda: found.append(_read_tasks(job)))
+    prepared, identity = found[0] if found else _read_tasks(job)
+    job.processes.check_agreement(identity, what="the fingerprint of settings and data")
+    return prepared, identity
+
+
+def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
+    job.reporter.stage("read the tasks")
+    with job.watch.stage("tasks"):
+        prepared, skipped = prepare_tasks(
+            job.config,
+            root=job.root,
+            cache=job.config.data.cache or job.folder.root / "data",
+            on_task=job.reporter.step,
+            note=job.reporter.note,
+        )
+    for name, reason in skipped.items():
+        job.reporter.note(f"{name} is left out: {reason}")
+    clean = job.config.data.clean
+    left_out = read_text(clean, error=ConfigError, what="filter file") if clean is not None else None
+    identity = fingerprint(training_identity(job.config), [task_fingerprint(p) for p in prepared], left_out)
+    if job.folder.data.exists() and _earlier_data(job.folder.data) != identity:
+        raise ConfigError(
+            "the tasks or their data changed since this run began",
+            where=str(job.folder.root),
+            hint="choose another --out, or delete the folder",
+        )
+    if job.processes.is_first:
+        described = [{**describe_task(p), "repeated": _repeated(p, job.config)} for p in prepared]
+        write_json(job.folder.data, {"identity": identity, "skipped": skipped, "tasks": described})
+    return prepared, identity
+
+
+def _earlier_data(path: Path) -> str:
+    mends = "delete this file and repeat the command: it is written again"
+    return str(read_object(path, mends=mends, identity=str)["identity"])
+
+
+def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
+    """Why a task's measured rows are no independent observations; empty when they are."""
+    protocol = Protocol(evaluation=config.evaluation, prompts=config.prompts, seed=config.seed)
+    rows = [prepared.stores["test"][at] for at in drawn_rows(prepared, protocol).get("test", ())]
+    return str(find_repeated_rows(prepared.task, rows) or "")
+
+
+def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
+    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it."""
+    config = job.config
+    if config.model.scratch is None:
+        job.reporter.stage(f"load the model {config.model.path}")
+        return load_model(config.model, family=config.family)
+    scratch, folder = config.model.scratch, job.folder.base / "model"
+
+    def make() -> None:
+        if folder.exists():
+            return
+        job.reporter.stage("make a model from nothing, with a tokenizer trained on training prompts")
+        with job.watch.stage("base model"):
+            tokenizer, _ = make_tokenizer(config, prepared)
+            made = build_model(scratch, tokenizer, seed=config.seed)
+            save_model(made, folder, card="A small random model: the starting point of a flantune run.\n")
+
+    job.processes.first(make)
+    return load_model(config.model.model_copy(update={"path": str(folder)}), family=config.family)
+
+
+def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
+    """What this tokenizer cannot write, and what to know of its chat template, is said before anything is trained."""
+    codec = make_codec(job.config, base)
+    for known in codec.chat.notes if codec.chat else ():
+        job.reporter.note(known)
+    for style in dict.fromkeys(map(Style.from_settings, (job.config.prompts, _asked(job.config)))):
+        inverted = job.config.prompts.include_inverted
+        check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
+
+
+def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[HoldoutSplit]) -> list[PreparedTask]:
+    """The tasks some of these folds are measured on: the unseen and, when asked for, the seen."""
+    names = {task.name for split in folds for task in split.unseen}
+    if job.config.evaluation.seen_tasks:
+        names |= {task.name for split in folds for task in split.train}
+    return [p for p in prepared if p.task.name in names and len(p.stores.get("test", ()))]
+
+
+def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
+    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
+    with job.watch.stage("evaluation"):
+        measured = evaluate(
+            lm,
+            prepared,
+            job.config.evaluation,
+            folder=folder,
+            seed=job.config.seed,
+            prompts=_asked(job.config),
+            packing=job.config.packing,
+            progress=lambda p: job.reporter.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
+        )
+    for note in measured_notes(measured):
+        job.reporter.note(note)
+
+
+def _asked(config: RunConfig) -> PromptSettings:
+    """How prompts are made when measuring."""
+    names = ("style", "options_layout", "shuffle_options")
+    own = {name: value for name in names if (value := getattr(config.evaluation, name)) is not None}
+    return config.prompts.model_copy(update=own)
+
+
+def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, identity: str) -> LanguageModel:
+    """The model tuned on everything a fold does not hold out; loaded when that is already done."""
+    folder = job.folder.fold(split.held_out)
+    if job.processes.any(job.processes.is_first and folder.training.exists()):
+        job.processes.first(lambda: _tidy_finished(job, folder, prepared, split))
+        return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
+    lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
+    job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
+    with job.watch.stage("training"):
+        mixture, batches = _stream(job, prepared, split, lm)
+        job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=0))
+        taught = trained_tasks(job.config, prepared, split)
+        summary = tune(
+            lm,
+            batches,
+            job.config.training,
+            folder=folder.root,
+            seed=job.config.seed,
+            progress=lambda p: job.reporter.step(p.step, p.steps, str(p)),
+            fingerprint=fingerprint(identity, split.held_out),
+            clusters={p.task.name: p.task.clusters for p in taught},
+            measure=_dev_measure(job, taught, lm, batches),
+            note=job.reporter.note,
+        )
+        job.reporter.stage("save the tuned model and the record of what it was taught")
+        job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
+        card = fold_card(job.config, folder, results=None)
+        stop_at(lm, batches.codec.eos_token)
+        if batches.codec.chat is not None:
+            keep_template(lm, batches.codec.chat)
+        lm = _store(job, folder, lm, card=card)
+
+        def close() -> None:
+            write_fold_record(job.config, folder, prepared, split, identity=identity)
+            mismatch = border_mismatches(batches.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
+            found = {"fill": summary.counts.fill, "border_mismatch_share": mismatch}
+            write_json(folder.training, {**summary.to_json(), **found, "processes": job.processes.count})
+            _drop_checkpoints(folder)
+
+        job.processes.first(close)
+    return lm
+
+
+def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> None:
+    """Makes sure that a finished fold's files can be read; makes again what can be made again."""
+    draws = folder.read_training()["cursor"]
+    try:
+        folder.read_mixture()
+    except FlantuneError as error:
+        job.reporter.note(f"written again, since it was damaged: {error.render().partition(chr(10))[0]}")
+        write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
+    _drop_checkpoints(folder)
+
+
+def _drop_checkpoints(folder: FoldFolder) -> None:
+    """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
+    shutil.rmtree(folder.root / "checkpoints", ignore_errors=True)
+
+
+def _dev_measure(
+    job: _Job, taught: Sequence[PreparedTask], lm: LanguageModel, batches: Batches
+) -> Callable[[int], dict[str, float]] | None:
+    """A look, now and then, at dev rows of the tasks trained on; it is not given the others."""
+    settings = job.config.training
+    if not settings.measure_every:
+        return None
+    asked = dev_questions(taught, prompts=job.config.prompts, seed=job.config.seed, examples=settings.measure_examples)
+    return make_measure(lm, asked, codec=batches.codec, batch_tokens=job.config.evaluation.batch_tokens)
+
+
+def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> LanguageModel:
+    """Writes the tuned model; with its adapter apart and merged where the run file asks for it. Returns what it is."""
+    settings, adapted = job.config.model, lm
+    if settings.merge_adapter:
+        job.processes.first(lambda: save_model(adapted, folder.adapter, card=card))
+        # Weights in 4 bits have no room for an adapter: it is added to those they were made from.
+        whole = {"path": str(folder.adapter), "quantize": "none"}
+        answers = lm.model.generation_config
+        lm = merged(lm if settings.quantize == "none" else load_model(settings.model_copy(update=whole)))
+        lm.model.generation_config = answers
+    job.processes.first(lambda: save_model(lm, folder.model, card=card))
+    return lm
+
+
+def _stream(
+    job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit, lm: LanguageModel
+) -> tuple[Mixture, Batches]:
+    config, folder = job.config, job.folder.fold(split.held_out)
+    codec = make_codec(config, lm)
+    mixture = make_mixture(config, prepared, split)
+    packing = config.packing
+    isolation = check_isolation(lm)
+    if packing.enabled and not isolation.is_isolated:
+        job.reporter.note(
+            "this model lets packed prompts see each other (largest difference "
+            f"{isolation.max_difference:.2g}): it is tuned with one prompt a row"
+        )
+        packing = packing.model_copy(update={"enabled": False})
+    batches = Batches(
+        mixture,
+        codec,
+        packing,
+        micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
+        processes=job.processes.count,
+        hidden_size=hidden_size(lm.model),
+        is_padded=not reads_lines(lm),
+    )
+    for note in training_notes(mixture, batches.codec, packing):
+        job.reporter.note(note)
+    return mixture, batches
+
+
+def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int:
+    """The setting, or what fits the device: found once a fold, so that a resumed run takes the very same passes."""
+    training, packing = job.config.training, job.config.packing
+    if training.micro_batch_tokens != "auto":
+        return training.micro_batch_tokens
+    kept = folder.root / "micro_batch.json"
+
+    def find() -> None:
+        if kept.exists():
+            try:
+                read_object(kept, micro_batch_tokens=int)
+                return
+            except FlantuneError as error:
+                job.reporter.note(f"found out again, since it was damaged: {error.render().partition(chr(10))[0]}")
+        form = TrainingForm(lm, keeps_inputs_only=training.activation_checkpointing)
+        sizes = {"row_tokens": packing.row_tokens, "batch_tokens": packing.batch_tokens}
+        fit = fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form)
+        write_json(kept, {"micro_batch_tokens": fit.micro_batch_tokens, "reason": fit.reason})
+
+    job.processes.first(find)
+    return int(read_object(kept, micro_batch_tokens=int)["micro_batch_tokens"])
+
+
+def _conclude(job: _Job, *, identity: str) -> None:
+    """Scores the samples, fills in the model cards, writes manifest and report."""
+    job.reporter.stage("score, write the report")
+    with job.watch.stage("report"):
+        results = summarize_run(job.folder, job.config, settings=job.config.evaluation)
+        for held in folds_of(job.config.holdout):
+            fold = job.folder.fold(held.held_out)
+            write_text(fold.model / "README.md", fold_card(job.config, fold, results=results))
+    # The report shows the manifest and the manifest names the report, so it is written before and after.
+    write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
+    write_report(job.folder.root)
+    write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
+
+
+def _names(split: HoldoutSplit) -> str:
+    return ", ".join(split.held_out)

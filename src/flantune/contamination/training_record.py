@@ -1,0 +1,363 @@
+"""What a tuned model was taught, carried in its own folder, so that nobody measures it on that by mistake.
+
+``flantune.json`` names the tasks, clusters, families and data sets of the mixture; ``training_rows.npz`` is an index of
+their training rows: hashes of 13-word sequences, or the smallest million of them where there are more. A row measured
+is looked up by the sequences of its own that the index would hold.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flantune import __version__
+from flantune.contamination.compared_texts import make_units
+from flantune.contamination.corpus import Block, Corpus, make_corpus
+from flantune.contamination.hashing import expand, ranges
+from flantune.errors import FlantuneError, SourceError
+from flantune.mixture.permutation import scramble_array
+from flantune.mixture.taxonomy import Taxonomy, plain_name
+from flantune.system.files import read_json, write_json
+from flantune.tasks.same_data import contents_of, files_of_source, hub_name, is_same_hub
+from flantune.types import Example
+
+if TYPE_CHECKING:
+    from flantune.tasks.store import PreparedTask
+    from flantune.types import Task
+
+FILE = "flantune.json"
+INDEX_FILE = "training_rows.npz"
+NGRAM = 13
+"""Words of an indexed sequence. Paper: FLAN 2021, appendix C, after GPT-3."""
+SHORTEST = 8
+"""Rows of nothing but short texts are indexed whole, from this many words on."""
+MAX_GRAMS = 1 << 20
+"""Sequences kept; eight bytes each."""
+SEEN_SHARE = 0.5
+"""A measured row counts as seen when at least this share of its sequences stands in the training rows."""
+
+UInt64 = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedTask:
+    """A task of the mixture.
+
+    Attributes:
+        name: Its name.
+        clusters: Its clusters.
+        family: Its source family.
+        hub: Hub id and configuration ("aps/super_glue:rte"); empty for files.
+        source: Fingerprint of the rows of its training split; empty where it cannot be told.
+        rows: Training rows.
+        files: Names of what its files hold, of all splits; empty where they are not at hand.
+    """
+
+    name: str
+    clusters: tuple[str, ...]
+    family: str
+    hub: str
+    source: str
+    rows: int
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """What a model was tuned on.
+
+    Attributes:
+        tasks: The tasks of the mixture, and of those of earlier tunings.
+        held_out: Clusters that were held out.
+        base: The model it was tuned from.
+        fingerprint: Of the run's tasks and settings.
+        version: Of flantune.
+    """
+
+    tasks: tuple[TrainedTask, ...]
+    held_out: tuple[str, ...]
+    base: str
+    fingerprint: str = ""
+    version: str = __version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RowIndex:
+    """Sequences of words that stand in training rows.
+
+    Attributes:
+        hashes: Sorted hashes of them, shape [grams].
+        limit: Sequences with a greater hash were not kept, so it says nothing of them.
+    """
+
+    hashes: UInt64
+    limit: int = 2**64 - 1
+
+    def is_seen(self, rows: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+        """Which of these rows, each given as texts, stand among the training rows; shape [rows].
+
+        >>> text = "the quick brown fox jumps over the lazy dog and runs far away from here"
+        >>> index = make_index(_one_corpus([[text]]))
+        >>> index.is_seen([[text + " today"], ["something that nobody has ever said to any model in all the years"]])
+        array([ True, False])
+        """
+        if not rows:
+            return np.zeros(0, dtype=np.bool_)
+        corpus = _one_corpus(rows)
+        known, found = np.zeros(len(rows)), np.zeros(len(rows))
+        for block in corpus.blocks():
+            hashes, owners = _grams(block)
+            is_kept = hashes <= np.uint64(self.limit)
+            hashes, owners = hashes[is_kept], owners[is_kept]
+            places = np.minimum(np.searchsorted(self.hashes, hashes), max(len(self.hashes) - 1, 0))
+            is_there = self.hashes[places] == hashes if len(self.hashes) else np.zeros(len(hashes), dtype=np.bool_)
+            np.add.at(known, owners, 1.0)
+            np.add.at(found, owners, is_there.astype(np.float64))
+        seen: NDArray[np.bool_] = (known > 0) & (found >= SEEN_SHARE * known) & (found > 0)
+        return seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a model is to be measured on, in the words of a record.
+
+    Attributes:
+        name: Task, or benchmark and way of asking.
+        tasks: Task names that would be the same task.
+        clusters: Its clusters; empty for benchmarks.
+        families: Its source families.
+        hub: Hub id, with its configuration where only that one would be the same.
+        files: Names of what its files hold.
+        rows: Texts of each question; empty to leave rows unchecked.
+    """
+
+    name: str
+    tasks: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    hub: str = ""
+    files: tuple[str, ...] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What speaks against calling a measurement unseen.
+
+    Attributes:
+        reasons: Sentences, each naming what is measured and what was trained on.
+        rows: Which questions stand in the training rows, shape [questions]; None when rows were not checked.
+    """
+
+    reasons: tuple[str, ...]
+    rows: NDArray[np.bool_] | None = None
+
+
+def record_of(
+    prepared: Sequence[PreparedTask], *, held_out: Sequence[str], base: str, fingerprint: str
+) -> TrainingRecord:
+    """The record of a mixture of these tasks."""
+    return TrainingRecord(
+        tasks=tuple(_trained(one) for one in prepared),
+        held_out=tuple(held_out),
+        base=base,
+        fingerprint=fingerprint,
+    )
+
+
+def _trained(prepared: PreparedTask) -> TrainedTask:
+    task = prepared.task
+    return TrainedTask(
+        name=task.name,
+        clusters=task.clusters,
+        family=task.family,
+        hub=hub_of(task),
+        source=_source_fingerprint(task),
+        rows=len(prepared.stores.get("train", ())),
+        files=contents_of(files_of_source(task.source)),
+    )
+
+
+def hub_of(task: Task) -> str:
+    """Hub id and configuration of a task's source; empty when it is none of the hub's."""
+    return hub_name(task.source)
+
+
+def _source_fingerprint(task: Task) -> str:
+    try:
+        return task.source.fingerprint(task.splits["train"].partition("[")[0])
+    except (FlantuneError, KeyError):
+        # Rows come from a cache, and their source is not at hand any more: the index still knows them.
+        return ""
+
+
+def make_index(corpus: Corpus, *, max_grams: int = MAX_GRAMS) -> RowIndex:
+    """The index of a corpus: all its sequences, or those with the smallest hashes when there are too many.
+
+    What is kept is thus a random sample of sequences, the same for both sides of a comparison, and not of rows: of a
+    long row some sequences are kept whatever the limit.
+    """
+    hashes = np.empty(0, dtype=np.uint64)
+    limit = 2**64 - 1
+    for block in corpus.blocks():
+        found = _grams(block)[0]
+        hashes = np.union1d(hashes, found[found <= np.uint64(limit)])
+        if len(hashes) > max_grams:
+            hashes = hashes[:max_grams]
+            limit = int(hashes[-1])
+    return RowIndex(hashes=hashes, limit=limit)
+
+
+def make_training_index(prepared: Sequence[PreparedTask]) -> RowIndex:
+    """The index of the tasks' training rows."""
+    return make_index(make_corpus(prepared, "train"))
+
+
+def _grams(block: Block) -> tuple[UInt64, NDArray[np.int64]]:
+    """Hashes of a block's sequences, and the corpus row of each."""
+    units = make_units(block, ngram=NGRAM)
+    sizes = units.sizes
+    long = np.flatnonzero(sizes >= NGRAM)
+    counts = sizes[long] - NGRAM + 1
+    places = expand(units.firsts[long], counts)
+    short = np.flatnonzero((sizes < NGRAM) & (sizes >= SHORTEST) & units.may_be_short)
+    hashes = np.concatenate(
+        [units.sums.windows(NGRAM)[places], units.sums.between(units.firsts[short], units.firsts[short + 1])]
+    )
+    return scramble_array(hashes), np.concatenate([np.repeat(units.rows[long], counts), units.rows[short]])
+
+
+def _one_corpus(rows: Sequence[Sequence[str]]) -> Corpus:
+    examples = tuple(
+        Example(row=at, fields={str(number): text for number, text in enumerate(texts)}, references=())
+        for at, texts in enumerate(rows)
+    )
+    return Corpus(names=("measured",), stores=(examples,), firsts=ranges(np.array([len(examples)])))
+
+
+def write_record(folder: Path, record: TrainingRecord, index: RowIndex) -> None:
+    """Writes the record into a model's folder; what the base model was tuned on is taken over."""
+    earlier = read_record(Path(record.base)) if record.base and Path(record.base).is_dir() else None
+    if earlier is not None:
+        names = {task.name for task in record.tasks}
+        tasks = (*record.tasks, *(task for task in earlier.tasks if task.name not in names))
+        record = replace(record, tasks=tasks)
+        index = _joined(index, read_index(Path(record.base)))
+    with (folder / INDEX_FILE).open("wb") as handle:
+        np.savez(handle, hashes=index.hashes, limit=np.array(index.limit, dtype=np.uint64))
+    write_json(folder / FILE, {"schema": 1, **asdict(record), "index": {"file": INDEX_FILE, "ngram": NGRAM}})
+
+
+def _joined(one: RowIndex, other: RowIndex) -> RowIndex:
+    limit = min(one.limit, other.limit)
+    hashes = np.union1d(one.hashes, other.hashes)
+    return RowIndex(hashes=hashes[hashes <= np.uint64(limit)], limit=limit)
+
+
+def read_record(folder: Path) -> TrainingRecord | None:
+    """The record of a model's folder; None for a model that flantune did not tune.
+
+    Raises:
+        SourceError: There is one that cannot be read.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    raw = read_json(path)
+    try:
+        tasks = tuple(
+            TrainedTask(**{**task, "clusters": tuple(task["clusters"]), "files": tuple(task.get("files", ()))})
+            for task in raw["tasks"]
+        )
+        return TrainingRecord(
+            tasks=tasks,
+            held_out=tuple(raw["held_out"]),
+            base=str(raw["base"]),
+            fingerprint=str(raw["fingerprint"]),
+            version=str(raw["version"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        hint = "tune the model again, or delete the file and answer for what it has seen yourself"
+        raise SourceError(f"is no training record: {error!r}", where=str(path), hint=hint) from None
+
+
+# What reading a damaged archive of arrays may end in.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, OverflowError, EOFError, MemoryError, NotImplementedError),
+    *(BadZipFile, zlib.error, SyntaxError),
+)
+
+
+def read_index(folder: Path) -> RowIndex:
+    """The index of a model's training rows; without one, nothing counts as seen by its rows."""
+    path = folder / INDEX_FILE
+    if not path.is_file():
+        return RowIndex(hashes=np.empty(0, dtype=np.uint64))
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return RowIndex(hashes=arrays["hashes"], limit=int(arrays["limit"]))
+    except _UNREADABLE as error:
+        hint = "put a copy of the file back, or tune the model again"
+        raise SourceError(f"cannot be read: {error}", where=str(path), hint=hint) from None
+
+
+def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxonomy: Taxonomy) -> Seen:
+    """Why what is to be measured is not new to the model; each reason names both sides."""
+    reasons = list(dict.fromkeys(_reasons(record, measured, taxonomy)))
+    rows = index.is_seen(measured.rows) if measured.rows else None
+    if rows is not None and rows.any():
+        reasons.append(
+            f"{int(rows.sum())} of {len(rows)} questions of {measured.name} stand among its training rows, "
+            "nearly word for word"
+        )
+    return Seen(reasons=tuple(reasons), rows=rows)
+
+
+def _reasons(record: TrainingRecord, measured: Measured, taxonomy: Taxonomy) -> Iterable[str]:
+    names = {plain_name(name) for name in measured.tasks}
+    for task in record.tasks:
+        if plain_name(task.name) in names:
+            yield f'it was trained on the task "{task.name}", which {measured.name} is'
+        elif set(measured.files) & set(task.files):
+            yield f'{measured.name} reads the same files as the task "{task.name}" it was trained on'
+        elif is_same_hub(measured.hub, task.hub):
+            yield f'{measured.name} is made from {measured.hub}, which the task "{task.name}" trained it on'
+        elif family := _common_family(task, measured, taxonomy):
+            yield f'{measured.name} is kin to the task "{task.name}" it was trained on: {family}'
+        elif clash := _common_cluster(task, measured, taxonomy):
+            yield f'{measured.name} is not unseen, since it was trained on the task "{task.name}": {clash}'
+
+
+def _common_family(task: TrainedTask, measured: Measured, taxonomy: Taxonomy) -> str:
+    left = {plain_name(name) for name in (*measured.families, *measured.tasks)}
+    right = {plain_name(name) for name in (task.family, task.name) if name}
+    if common := left & right:
+        return f'both come from the source family "{min(common)}"'
+    for group in taxonomy.kin:
+        if left & group.members and right & group.members:
+            return group.because or group.name
+    return ""
+
+
+def _common_cluster(task: TrainedTask, measured: Measured, taxonomy: Taxonomy) -> str:
+    """The cluster both belong to, or the rule by which one of theirs may not be trained on. Paper: FLAN 2021, 2.2."""
+    for cluster in measured.clusters:
+        for trained in task.clusters:
+            if taxonomy.cluster(cluster) == taxonomy.cluster(trained):
+                return f'both belong to the cluster "{cluster}"'
+            if taxonomy.overlap(evaluating=cluster, training=trained):
+                return f'the cluster "{cluster}" overlaps with "{trained}"'
+    return ""
+
+
+def without_extras(reasons: Sequence[str], *, most: int = 5) -> str:
+    """Reasons in a few lines."""
+    shown = [f"  {reason}" for reason in reasons[:most]]
+    return "\n".join([*shown, *([f"  and {len(reasons) - most} more"] if len(reasons) > most else [])])

@@ -1,0 +1,177 @@
+"""Written answers: the one entry for tasks, benchmarks and open-ended prompts alike."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from flantune.evaluation.asking.store import JsonValue, content_key
+from flantune.models.writing.decoding import Decoding, Finish
+from flantune.models.writing.generate import write
+
+if TYPE_CHECKING:
+    from flantune.evaluation.asking.store import ScoreStore
+    from flantune.models.load import LanguageModel
+    from flantune.models.writing.decoding import Writer
+    from flantune.packing.encode import Codec
+    from flantune.types import Prompt
+
+Backend = Literal["transformers", "vllm"]
+"""What does the writing: flantune's own loop over the model, or vLLM."""
+
+# Part of every key: raise it when the same tokens and weights would give other answers.
+_VERSION = 3
+_KEEP_EVERY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """One answer.
+
+    Attributes:
+        text: What the model wrote, cut where a stop string begins.
+        tokens: Its token ids, without the end of sequence; a stop string's tokens are among them.
+        finish: Why it ends: end of sequence, a stop string (or a complete answer), or no more room.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    finish: Finish
+
+
+def writer_for(lm: LanguageModel, backend: Backend) -> Writer:
+    """The writer of a backend's name.
+
+    Raises:
+        ModelError: vLLM is asked for and not installed, or cannot serve this model.
+    """
+    if backend == "transformers":
+        return write
+    from flantune.models.writing.vllm import vllm_writer
+
+    return vllm_writer(lm)
+
+
+def write_answers(
+    lm: LanguageModel,
+    prompts: Sequence[Prompt],
+    *,
+    codec: Codec,
+    max_new_tokens: int,
+    stop: tuple[str, ...] = (),
+    spared: int = 0,
+    samples: int = 1,
+    temperature: float = 0.0,
+    seed: int = 0,
+    store: ScoreStore | None = None,
+    fingerprint: str | None = None,
+    batch_tokens: int = 8_192,
+    progress: Callable[[int, int], None] | None = None,
+    each: Callable[[int, int, Written], None] | None = None,
+    writer: Writer = write,
+) -> list[tuple[Written, ...]]:
+    """What a model writes after each prompt; answers that the store has are not written again.
+
+    Args:
+        lm: The model; it is not changed.
+        prompts: The prompts. Identical ones are computed once.
+        codec: Turns prompts into tokens.
+        max_new_tokens: Longest answer.
+        stop: Texts that end an answer where they begin.
+        spared: So many of them an answer may hold before the next one ends it.
+        samples: Answers to each prompt. Without temperature all are the same.
+        temperature: 0 is greedy.
+        seed: Names the draws: the same seed, prompt and sample give the same answer, whatever else is asked.
+        store: Where answers are kept every few seconds, and looked up; None: nowhere.
+        fingerprint: Names the model in the store; None: by the content of its weights, which takes a moment.
+        batch_tokens: Array positions of a batch, those to be written included.
+        progress: Called with (answers done, answers in all).
+        each: Called with prompt, sample and answer for each answer that was not in the store, as soon as it is done.
+        writer: What does the writing.
+
+    Returns:
+        The answers to each prompt, in order of their samples; none for a prompt that the codec leaves out.
+
+    Raises:
+        ModelError: A prompt fills all positions of the model.
+    """
+    encoded = codec.encode_prompts(prompts, continuations="none")
+    inputs = [(at, entry.inputs) for at, entry in enumerate(encoded) if entry is not None]
+    decoding = Decoding(
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        seed=seed,
+        stop=stop,
+        spared=spared,
+        end_tokens=(codec.eos_token,),
+    )
+    scope = _scope(lm, decoding, fingerprint) if store is not None else ""
+    keys = {(at, n): content_key(f"{scope} {n}", ids) for at, ids in inputs for n in range(samples)}
+    found = _stored(store, keys)
+    if progress is not None and found:
+        progress(len(found), len(keys))
+    missing = [(at, ids) for at, ids in inputs if any((at, n) not in found for n in range(samples))]
+    shelf = _Shelf(store)
+    for one in writer(lm, [ids for _, ids in missing], decoding, samples=samples, batch_tokens=batch_tokens):
+        place = (missing[one.index][0], one.sample)
+        found[place] = Written(text=one.text, tokens=one.tokens, finish=one.finish)
+        shelf.put(keys[place], found[place])
+        if each is not None:
+            each(*place, found[place])
+        if progress is not None:
+            progress(len(found), len(keys))
+    shelf.clear()
+    return [tuple(found[at, n] for n in range(samples) if (at, n) in found) for at in range(len(prompts))]
+
+
+class _Shelf:
+    """Keeps answers for the store, and puts them there every few seconds: each time the disk is waited for."""
+
+    def __init__(self, store: ScoreStore | None) -> None:
+        self._store, self._waiting, self._since = store, dict[str, JsonValue](), time.monotonic()
+
+    def put(self, key: str, written: Written) -> None:
+        if self._store is None:
+            return
+        self._waiting[key] = {"text": written.text, "tokens": list(written.tokens), "finish": written.finish}
+        if time.monotonic() - self._since > _KEEP_EVERY_SECONDS:
+            self.clear()
+
+    def clear(self) -> None:
+        if self._store is not None and self._waiting:
+            self._store.add(self._waiting)
+        self._waiting, self._since = {}, time.monotonic()
+
+
+def _stored(store: ScoreStore | None, keys: Mapping[tuple[int, int], str]) -> dict[tuple[int, int], Written]:
+    if store is None:
+        return {}
+    known = store.find(keys.values())
+    return {place: _as_written(known[key]) for place, key in keys.items() if key in known}
+
+
+def _as_written(value: JsonValue) -> Written:
+    if not isinstance(value, dict):  # pragma: no cover - keys name the kind of value
+        raise TypeError(value)
+    return Written(text=value["text"], tokens=tuple(value["tokens"]), finish=value["finish"])
+
+
+def _scope(lm: LanguageModel, decoding: Decoding, fingerprint: str | None) -> str:
+    """Everything but the tokens that decides on an answer."""
+    from flantune.models.endings import end_tokens
+    from flantune.models.forms.reading_form import model_fingerprint
+
+    named = {
+        "written": _VERSION,
+        "model": fingerprint or model_fingerprint(lm),
+        "max_new_tokens": decoding.max_new_tokens,
+        "temperature": decoding.temperature,
+        "seed": decoding.seed if decoding.temperature > 0.0 else None,
+        "stop": decoding.stop,
+        "spared": decoding.spared,
+        "ends": end_tokens(lm, decoding),
+    }
+    return json.dumps(named, sort_keys=True)

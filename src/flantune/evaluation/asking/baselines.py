@@ -1,0 +1,153 @@
+"""What options would score without the question: the part of a score that is the option's own.
+
+A normalization of this kind subtracts a baseline from each option's log-likelihood. Frequent options ("yes") stop
+winning for being frequent, at the price of more to compute: one short context an option (mutual information, domain),
+or as many more prompts as there are inputs without content (contextual).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flantune.errors import EvaluationError
+from flantune.evaluation.asking.task_questions import Protocol, drawn_rows
+from flantune.prompts.options import ArrangedPrompt
+from flantune.prompts.render import render
+from flantune.types import Prompt
+
+if TYPE_CHECKING:
+    from flantune.evaluation.asking.options import OptionScores, PromptScorer
+    from flantune.settings.protocols import ScoringProtocol
+    from flantune.tasks.store import PreparedTask
+
+Blank = Callable[[Prompt, str], Prompt]
+"""A prompt as it would be asked with a text without content in the place of its question."""
+
+
+def option_baselines(
+    scorer: PromptScorer, prompts: Sequence[Prompt], protocol: ScoringProtocol, *, blank: Blank | None = None
+) -> list[tuple[float, ...] | None]:
+    """What to subtract from each option of each prompt, in nats.
+
+    Mutual information: the option's log-likelihood after an empty query. Domain: after the protocol's premise alone.
+    Contextual: the log of the option's mean probability among the prompt's options over the inputs without content,
+    exemplars and instruction as they are. Whatever prompts have in common is computed once.
+
+    Args:
+        scorer: Scores prompts; whole, under ``torchrun``, for every process.
+        prompts: With options.
+        protocol: Says which, and with which texts.
+        blank: How a question becomes one without content; needed for "contextual".
+
+    Returns:
+        One entry a prompt: nothing without such a normalization; None where an option does not fit.
+
+    Raises:
+        EvaluationError: There is no way to ask without content here.
+
+    Paper: Holtzman et al. 2021, section 3 (PMI and its domain form); Zhao et al. 2021, section 5 (contextual; the
+    arg-max of their rescaled probabilities).
+    """
+    if protocol.normalization == "mutual_information":
+        return _of_options(scorer, prompts, "")
+    if protocol.normalization == "domain":
+        return _of_options(scorer, prompts, protocol.domain_premise)
+    if protocol.normalization != "contextual":
+        return [()] * len(prompts)
+    if blank is None:
+        hint = 'set normalization to "mutual_information" or "domain", which need the options alone'
+        where = prompts[0].task if prompts else "normalization"
+        raise EvaluationError("contextual calibration is not for prompts read from elsewhere", where=where, hint=hint)
+    asked = [[blank(prompt, text) for text in protocol.content_free] for prompt in prompts]
+    found = _scored(scorer, [one for each in asked for one in each])
+    return [_contextual([found[_key(one)] for one in each]) for each in asked]
+
+
+def blank_of(prepared: PreparedTask, protocol: Protocol) -> Blank:
+    """How a task's prompts are asked without content: every field is the text, options and exemplars stay."""
+    templates = {template.name: template for template in prepared.task.templates}
+    examples = {
+        (split, prepared.stores[split][at].row): prepared.stores[split][at]
+        for split, rows in drawn_rows(prepared, protocol).items()
+        for at in rows
+    }
+    options_key = protocol.options_key(prepared.task.name)
+
+    def blank(prompt: Prompt, text: str) -> Prompt:
+        example = examples[prompt.split, prompt.row]
+        empty = replace(example, fields=dict.fromkeys(example.fields, text))
+        rendered = render(
+            prepared.task,
+            empty,
+            templates[prompt.template],
+            split=prompt.split,
+            style=protocol.style,
+            options_key=options_key,
+        )
+        # Options are the ones scored, whatever a template makes of a question without content.
+        return replace(prompt, inputs=rendered.inputs)
+
+    return blank
+
+
+def log_mean_probabilities(scores: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Log of each option's mean probability among the options; ``scores`` has one row a context.
+
+    >>> [round(math.exp(value), 3) for value in log_mean_probabilities([(0.0, 0.0), (0.0, -math.inf)])]
+    [0.75, 0.25]
+    """
+    rows = [_probabilities(row) for row in scores]
+    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    return tuple(math.log(max(mean, 1e-300)) for mean in means)
+
+
+def _probabilities(scores: Sequence[float]) -> list[float]:
+    best = max(scores)
+    powers = [math.exp(score - best) for score in scores]
+    return [power / sum(powers) for power in powers]
+
+
+def _contextual(scores: Sequence[OptionScores | None]) -> tuple[float, ...] | None:
+    known = [one.sums for one in scores if one is not None]
+    return log_mean_probabilities(known) if len(known) == len(scores) else None
+
+
+def _of_options(scorer: PromptScorer, prompts: Sequence[Prompt], context: str) -> list[tuple[float, ...] | None]:
+    """Each option after one context that is the same for all."""
+
+    def alone(prompt: Prompt) -> Iterator[Prompt]:
+        for option in prompt.options:
+            yield Prompt(
+                task=prompt.task,
+                split=prompt.split,
+                row=prompt.row,
+                template="",
+                inputs=context,
+                targets=option,
+                options=(option,),
+                answer=0,
+            )
+
+    found = _scored(scorer, [one for prompt in prompts for one in alone(prompt)])
+    each = [[found[_key(one)] for one in alone(prompt)] for prompt in prompts]
+    return [None if None in scores else tuple(one.sums[0] for one in scores if one is not None) for scores in each]
+
+
+_Key = tuple[object, ...]
+
+
+def _key(prompt: Prompt) -> _Key:
+    """Prompts of one key are read alike."""
+    shown = tuple((one.inputs, one.targets) for one in prompt.exemplars)
+    order = prompt.order if isinstance(prompt, ArrangedPrompt) else ()
+    return prompt.preamble, shown, prompt.inputs, prompt.options, order
+
+
+def _scored(scorer: PromptScorer, prompts: Sequence[Prompt]) -> Mapping[_Key, OptionScores | None]:
+    """The scores of prompts, each asked once."""
+    once = {_key(prompt): prompt for prompt in reversed(prompts)}
+    unique = [once[key] for key in dict.fromkeys(map(_key, prompts))]
+    return dict(zip(map(_key, unique), scorer.score(unique), strict=True))

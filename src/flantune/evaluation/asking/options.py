@@ -1,0 +1,362 @@
+"""Scores of options: the one entry for tasks, benchmarks and imported prompts alike."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from flantune.errors import EvaluationError
+from flantune.evaluation.asking.processes import World, share_out, this_world
+from flantune.evaluation.asking.requests import Group, Known, Request, compile_group
+from flantune.types import Counts
+
+if TYPE_CHECKING:
+    from flantune.evaluation.asking.store import ScoreStore
+    from flantune.models.load import LanguageModel
+    from flantune.models.scoring.plan import ScoringBatch
+    from flantune.packing.encode import Codec
+    from flantune.settings.protocols import ScoringProtocol
+    from flantune.types import Prompt
+
+GROUP_PROMPTS = 2_048
+"""Most prompts of a group. Bounds memory; enough for even batches and for what they share."""
+
+_VERSION = 3
+"""Part of every key: raise it when the same tokens and weights would give other scores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionScores:
+    """What a model thinks of each option of one prompt; parallel tuples, one entry an option.
+
+    Attributes:
+        sums: Summed log-likelihood, natural log, rounded to a millionth of a nat.
+        tokens: Tokens summed (end of sequence included where it is scored).
+        characters: Characters of the option's text, without delimiter.
+        bytes: UTF-8 bytes of the same.
+        greedy: Whether every scored token is the model's first choice.
+        counts: What happened to the prompt on its way into arrays.
+    """
+
+    sums: tuple[float, ...]
+    tokens: tuple[int, ...]
+    characters: tuple[int, ...]
+    bytes: tuple[int, ...]
+    greedy: tuple[bool, ...]
+    counts: Counts
+
+
+def score_prompts(
+    lm: LanguageModel,
+    prompts: Sequence[Prompt],
+    *,
+    codec: Codec,
+    scoring: ScoringProtocol | None = None,
+    store: ScoreStore | None = None,
+    batch_tokens: int = 8_192,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[OptionScores | None]:
+    """Scores every option of every prompt: each context is read once, what prompts share is read once for all.
+
+    Prompts are scored in groups of one task, split, template and number of exemplars. Under ``torchrun`` the groups'
+    batches are shared out over the processes by cost, and each process gets all results. The same prompts give the
+    same numbers, bit for bit, whatever the number of processes and whether or not some were already in the store.
+
+    Args:
+        lm: The model; it is not changed.
+        prompts: With ``options``; identical ones are computed once.
+        codec: Turns prompts into tokens.
+        scoring: A protocol whose choices (end of sequence, tokenization, truncation, delimiters, limits) replace the
+            codec's; None: the codec as it is.
+        store: Where scores are kept and looked up; None: nowhere.
+        batch_tokens: Array positions of one forward pass, at most.
+        progress: Called with (prompts done, prompts in all) after each batch.
+
+    Returns:
+        One entry a prompt, in order; None for a prompt left out because it does not fit.
+
+    Raises:
+        EvaluationError: An option has nothing to score, or a score is not a finite number.
+    """
+    codec = codec if scoring is None else scoring_codec(codec, scoring)
+    scorer = PromptScorer(lm, codec, store=store, batch_tokens=batch_tokens)
+    return scorer.score(prompts, progress=progress)
+
+
+class PromptScorer:
+    """Scores prompts of one model in several calls, which look at the model's weights only once.
+
+    Args:
+        lm: The model; must not change in between.
+        codec: Turns prompts into tokens.
+        store: Where scores are kept and looked up; None: nowhere.
+        batch_tokens: Array positions of one forward pass, at most.
+        fingerprint: Names the model in the store; None: by the content of its weights, which takes a moment.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        codec: Codec,
+        *,
+        store: ScoreStore | None,
+        batch_tokens: int,
+        fingerprint: str | None = None,
+    ) -> None:
+        from flantune.models.forms.reading_form import model_fingerprint
+        from flantune.models.scoring.check import scoring_layout
+
+        self.lm, self.codec, self.batch_tokens = lm, within_positions(codec, lm), batch_tokens
+        # What every process holds a part of, all must compute together.
+        self.world = World() if _is_sharded(lm) else this_world()
+        self.layout = scoring_layout(lm).layout
+        self._store = store
+        scope = f"scores {_VERSION} {fingerprint or model_fingerprint(lm)}" if store is not None else ""
+        self._scope = hashlib.sha256(scope.encode()).hexdigest()
+
+    @property
+    def wave_prompts(self) -> int:
+        """So many prompts should be given at once, so that every process has its share."""
+        return GROUP_PROMPTS * self.world.size
+
+    def score(
+        self, prompts: Sequence[Prompt], *, progress: Callable[[int, int], None] | None = None
+    ) -> list[OptionScores | None]:
+        """See ``score_prompts``."""
+        return self.score_requests(self.compiled(prompts), prompts=len(prompts), progress=progress)
+
+    def compiled(self, prompts: Sequence[Prompt]) -> Iterator[list[Group]]:
+        """Prompts as requests, so many at a time as are scored together."""
+        for wave in _waves(prompts, self.wave_prompts):
+            yield [self._compile(group) for group in wave]
+
+    def score_requests(
+        self,
+        waves: Iterable[Sequence[Group]],
+        *,
+        prompts: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[OptionScores | None]:
+        """Scores what was compiled; the same requests any number of times, by other weights too without a store.
+
+        Args:
+            waves: As ``compiled`` gives them.
+            prompts: How many prompts they come from.
+            progress: As of ``score_prompts``.
+        """
+        found: list[OptionScores | None] = []
+        for groups in waves:
+            # Bound by the loop: counts go on from one wave to the next.
+            before = len(found)
+
+            def report(done: int, *, before: int = before) -> None:
+                if progress is not None:
+                    progress(before + done, prompts)
+
+            found += self._score_wave(groups, report)
+        return found
+
+    def _score_wave(self, groups: Sequence[Group], report: Callable[[int], None]) -> list[OptionScores | None]:
+        known = self._look_up(groups)
+        work = list(self._missing(groups, known))
+        owners = share_out([batch.positions + len(batch.prefix) for _, batch in work], self.world.size)
+        mine = [piece for piece, owner in zip(work, owners, strict=True) if owner == self.world.rank]
+        fresh = self._run(groups, mine, known, report)
+        # A request of two groups is kept by the first alone.
+        known = _first_of([known, *self.world.gather(fresh)])
+        if self.world.size > 1 and self._store is not None:
+            self._store.refresh()
+        scores = [scores for group in groups for scores in _prompt_scores(group, known)]
+        report(len(scores))
+        return scores
+
+    def _compile(self, prompts: Sequence[Prompt]) -> Group:
+        encoded = self.codec.encode_prompts(prompts, continuations="options")
+        return compile_group(
+            prompts,
+            encoded,
+            scope=self._scope,
+            is_split=self.layout == "rows",
+            first_token=self.codec.first_token if self.codec.family == "decoder-only" else None,
+        )
+
+    def _look_up(self, groups: Sequence[Group]) -> dict[str, Known]:
+        """What is in the store, in the words of all processes: one that opened or read it later may know more."""
+        if self._store is None:
+            return {}
+        keys = dict.fromkeys(request.key for group in groups for request in group.requests)
+        mine = {key: _from_json(value) for key, value in self._store.find(keys).items()}
+        # Who computes what must be the same everywhere, and nobody adds to the store before all have looked.
+        return _first_of(this_world().gather(mine))
+
+    def _missing(self, groups: Sequence[Group], known: dict[str, Known]) -> Iterator[tuple[int, ScoringBatch]]:
+        """Batches with a request that is not known. Which batches there are does not depend on what is known."""
+        from flantune.models.scoring.plan import best_budget, forward_cost, plan_scoring
+
+        family, device = self.lm.family, self.lm.device.type
+        budget, pass_cost = best_budget(device, self.batch_tokens), forward_cost(device)
+
+        for number, group in enumerate(groups):
+            if all(request.key in known for request in group.requests):
+                continue
+            units = [request.unit for request in group.requests]
+            plan = plan_scoring(units, family=family, layout=self.layout, batch_tokens=budget, pass_cost=pass_cost)
+            for batch in plan:
+                if any(group.requests[at].key not in known for at in batch.units):
+                    yield number, batch
+
+    def _run(
+        self,
+        groups: Sequence[Group],
+        work: Sequence[tuple[int, ScoringBatch]],
+        known: dict[str, Known],
+        report: Callable[[int], None],
+    ) -> dict[str, Known]:
+        """Computes this process's batches and keeps each before the next begins."""
+        from flantune.evaluation.asking.run_batches import run_batches
+        from flantune.models.forms.reading_form import scoring_mode
+
+        owner = _owners(groups)
+        fresh: dict[str, Known] = {}
+        answered = set(known)
+        report(_answered(groups, answered))  # what the store had
+        with scoring_mode(self.lm):
+            for number, requests, scores in run_batches(self.lm, groups, work):
+                batch = {}
+                for request, value in zip(requests, scores, strict=True):
+                    _check_finite(groups[number], request, value)
+                    if owner[request.key] == number and request.key not in known:
+                        batch[request.key] = value
+                    answered.add(request.key)
+                fresh |= batch
+                if self._store is not None:
+                    self._store.add({key: [list(value.sums), list(value.greedy)] for key, value in batch.items()})
+                report(_answered(groups, answered))
+        return fresh
+
+
+def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
+    """The codec with a protocol's choices in the place of its own."""
+    layout, own = codec.layout, scoring
+    return replace(
+        codec,
+        layout=replace(
+            layout,
+            target_separator=layout.target_separator if own.target_delimiter is None else own.target_delimiter,
+            exemplar_separator=layout.exemplar_separator if own.exemplar_separator is None else own.exemplar_separator,
+        ),
+        score_eos=own.score_eos,
+        inputs_eos=codec.adds_eos if own.inputs_eos is None else own.inputs_eos,
+        tokenization=own.tokenization,
+        drops_exemplars=own.drops_exemplars,
+        truncation=own.truncation,
+        max_input_tokens=own.max_input_tokens or codec.max_input_tokens,
+        max_target_tokens=own.max_target_tokens or codec.max_target_tokens,
+    )
+
+
+def within_positions(codec: Codec, lm: LanguageModel, *, room: int = 0) -> Codec:
+    """The codec with inputs and option within the positions that a decoder-only model knows.
+
+    The last token of an option is asked for and takes none. Encoder-decoders of the T5 kind have no such limit,
+    whatever number their config names, so nothing is cut to it.
+
+    Args:
+        codec: Turns prompts into tokens.
+        lm: The model.
+        room: Positions to leave free behind the inputs, for an answer to be written.
+    """
+    from flantune.models.rope import known_positions
+
+    limit = known_positions(lm)
+    if lm.family == "encoder-decoder" or not limit:
+        return codec
+    longest = limit - room if room else limit + 1
+    return replace(codec, max_row_tokens=max(1, min(codec.max_row_tokens or longest, longest)))
+
+
+def _is_sharded(lm: LanguageModel) -> bool:
+    """Whether this process holds only a part of the weights."""
+    return any(hasattr(parameter, "full_tensor") for parameter in lm.model.parameters())
+
+
+def group_key(prompt: Prompt) -> tuple[str, str, str, int]:
+    """What prompts of one group have in common: task, split, template and number of exemplars."""
+    return prompt.task, prompt.split, prompt.template, len(prompt.exemplars)
+
+
+def _waves(prompts: Sequence[Prompt], size: int) -> Iterator[list[Sequence[Prompt]]]:
+    """Groups, as many at a time as make ``size`` prompts; where groups end does not depend on it."""
+    wave: list[Sequence[Prompt]] = []
+    for _, members in groupby(prompts, key=group_key):
+        group = list(members)
+        for start in range(0, len(group), GROUP_PROMPTS):
+            wave.append(group[start : start + GROUP_PROMPTS])
+            if sum(map(len, wave)) >= size:
+                yield wave
+                wave = []
+    if wave:
+        yield wave
+
+
+def _first_of(found: Sequence[dict[str, Known]]) -> dict[str, Known]:
+    """All that was found; of what several found, the first one's."""
+    return {key: value for one in reversed(found) for key, value in one.items()}
+
+
+def _answered(groups: Sequence[Group], keys: set[str]) -> int:
+    """Prompts all of whose requests are among the keys; one that does not fit has none."""
+    return sum(
+        parts is None or all(group.requests[part.request].key in keys for part in parts)
+        for group in groups
+        for parts in group.parts
+    )
+
+
+def _owners(groups: Sequence[Group]) -> dict[str, int]:
+    """The first group with each request: the one whose scores are kept."""
+    owner: dict[str, int] = {}
+    for number, group in enumerate(groups):
+        for request in group.requests:
+            owner.setdefault(request.key, number)
+    return owner
+
+
+def _prompt_scores(group: Group, known: dict[str, Known]) -> Iterator[OptionScores | None]:
+    for prompt, counts, parts in zip(group.prompts, group.counts, group.parts, strict=True):
+        if parts is None:
+            yield None
+            continue
+        count = len(prompt.options)
+        sums, tokens, greedy = [0.0] * count, [0] * count, [False] * count
+        for part in parts:
+            request = group.requests[part.request]
+            scores = known[request.key]
+            for place, option in enumerate(part.options):
+                sums[option], greedy[option] = scores.sums[place], scores.greedy[place]
+                tokens[option] = len(request.unit.targets[place])
+        yield OptionScores(
+            sums=tuple(sums),
+            tokens=tuple(tokens),
+            characters=tuple(map(len, prompt.options)),
+            bytes=tuple(len(option.encode("utf-8")) for option in prompt.options),
+            greedy=tuple(greedy),
+            counts=counts,
+        )
+
+
+def _check_finite(group: Group, request: Request, value: Known) -> None:
+    if not all(map(math.isfinite, value.sums)):
+        prompt = group.prompts[request.prompts[0]]
+        hint = 'the model itself gives it: try dtype = "float32", or look at its weights'
+        where = f"{prompt.task}/{prompt.template}/row {prompt.row}"
+        raise EvaluationError("an option's log-likelihood is not a finite number", where=where, hint=hint)
+
+
+def _from_json(value: Any) -> Known:
+    sums, greedy = value
+    return Known(tuple(sums), tuple(greedy))

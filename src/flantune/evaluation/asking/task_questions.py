@@ -1,0 +1,170 @@
+"""Which prompts a task is measured with: a pure function of task, settings and seed, and never of the model.
+
+So the base model and the tuned model read the same prompts, and the same command again asks the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from flantune.errors import EvaluationError
+from flantune.prompts.exemplars import draw_exemplars
+from flantune.prompts.render import render
+from flantune.prompts.styles import Style, usable_templates
+from flantune.system.keyed_random import mix64, stream_key
+
+if TYPE_CHECKING:
+    from flantune.settings.config import EvaluationSettings, PromptSettings
+    from flantune.tasks.store import PreparedTask
+    from flantune.types import Example, Prompt, SplitRole, Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """Everything that decides on the prompts of a task.
+
+    Attributes:
+        evaluation: Rows, shots and templates.
+        prompts: Style and separators.
+        seed: The run's seed.
+    """
+
+    evaluation: EvaluationSettings
+    prompts: PromptSettings
+    seed: int
+
+    @property
+    def style(self) -> Style:
+        """How much of the instruction is shown, and how the options are."""
+        return Style.from_settings(self.prompts)
+
+    def options_key(self, task: str) -> int:
+        """Seeds the order of shuffled options: one order a row, whatever the template, the shots and the model.
+
+        So templates differ in their words alone. An exemplar's order follows from its own row likewise.
+        """
+        return stream_key(self.seed, task, "evaluation options")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A prompt and the number of exemplars it was to have; it may hold fewer."""
+
+    prompt: Prompt
+    shots: int
+
+
+def questions(prepared: PreparedTask, protocol: Protocol) -> Iterator[Question]:
+    """Every prompt of a task, in the order of its samples: by shots, split, template and row.
+
+    Few-shot prompts of one template show the same exemplars, in the same order, whatever the row, so that rows differ
+    in the question alone (and a prefix can be computed once). When one of them is the query's duplicate, that query
+    gets the next candidate instead. Exemplars come from the training split; a task without one is measured zero-shot.
+
+    Raises:
+        flantune.errors.TemplateError: An example cannot be rendered.
+        EvaluationError: The task has nothing to ask.
+    """
+    templates = usable_templates(prepared.task, style=protocol.style, max_templates=protocol.evaluation.max_templates)
+    splits = drawn_rows(prepared, protocol)
+    _check(prepared, templates, splits)
+    for shots in shots_of(prepared, protocol.evaluation.shots):
+        for split, rows in splits.items():
+            for template in templates:
+                for row in rows:
+                    example = prepared.stores[split][row]
+                    yield _question(prepared, example, protocol, split=split, template=template, shots=shots)
+
+
+def count_questions(prepared: PreparedTask, protocol: Protocol) -> int:
+    """How many prompts ``questions`` gives."""
+    templates = usable_templates(prepared.task, style=protocol.style, max_templates=protocol.evaluation.max_templates)
+    rows = sum(map(len, drawn_rows(prepared, protocol).values()))
+    return rows * len(templates) * len(shots_of(prepared, protocol.evaluation.shots))
+
+
+def shots_of(prepared: PreparedTask, shots: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of exemplars this task can be measured with, each once."""
+    has_train = "train" in prepared.stores and len(prepared.stores["train"]) > 0
+    return tuple(dict.fromkeys(number for number in shots if number == 0 or has_train))
+
+
+def drawn_rows(prepared: PreparedTask, protocol: Protocol) -> dict[SplitRole, tuple[int, ...]]:
+    """Which examples of the test and the dev split are asked, by index, in ascending order.
+
+    A seeded draw without replacement. A larger draw contains every smaller one, so raising the limit keeps the rows
+    measured before.
+    """
+    limits: dict[SplitRole, int | None] = {
+        "test": protocol.evaluation.max_examples or None,
+        "dev": protocol.evaluation.dev_examples,
+    }
+    drawn: dict[SplitRole, tuple[int, ...]] = {}
+    for split, limit in limits.items():
+        store: Sequence[Example] = prepared.stores.get(split, ())
+        key = stream_key(protocol.seed, prepared.task.name, "evaluation", split)
+        rows = sample_rows(len(store), limit=limit, key=key)
+        if rows:
+            drawn[split] = rows
+    return drawn
+
+
+def asked_examples(prepared: PreparedTask, protocol: Protocol, *, most: int) -> list[Example]:
+    """The first examples of the test split that are asked, so many at most."""
+    rows = drawn_rows(prepared, protocol).get("test", ())
+    return [prepared.stores["test"][row] for row in rows[:most]]
+
+
+def sample_rows(size: int, *, limit: int | None, key: int) -> tuple[int, ...]:
+    """``limit`` of the numbers below ``size``, without replacement, ascending; all of them when ``limit`` is None.
+
+    >>> sample_rows(5, limit=None, key=1), len(set(sample_rows(1000, limit=10, key=1)))
+    ((0, 1, 2, 3, 4), 10)
+    >>> set(sample_rows(1000, limit=10, key=1)) <= set(sample_rows(1000, limit=20, key=1))
+    True
+    """
+    if limit is None or limit >= size:
+        return tuple(range(size))
+    moved: dict[int, int] = {}
+    drawn = []
+    for place in range(limit):
+        # The start of a Fisher-Yates shuffle, in memory that grows with the rows drawn and not with the split.
+        other = place + mix64(key, place) % (size - place)
+        drawn.append(moved.get(other, other))
+        moved[other] = moved.get(place, place)
+    return tuple(sorted(drawn))
+
+
+def _question(
+    prepared: PreparedTask, example: Example, protocol: Protocol, *, split: SplitRole, template: Template, shots: int
+) -> Question:
+    task = prepared.task
+    options_key = protocol.options_key(task.name)
+    prompt = render(task, example, template, split=split, style=protocol.style, options_key=options_key)
+    if not shots:
+        return Question(prompt=prompt, shots=0)
+    exemplars = draw_exemplars(
+        task,
+        prepared.stores["train"],
+        query=example,
+        split=split,
+        template=template,
+        shots=shots,
+        # Without the row: all queries of a template shuffle the candidates alike and take the first that may be shown.
+        key=stream_key(protocol.seed, task.name, "evaluation exemplars", template.name, shots),
+        style=protocol.style,
+        options_key=options_key,
+    )
+    return Question(prompt=replace(prompt, exemplars=exemplars), shots=shots)
+
+
+def _check(prepared: PreparedTask, templates: Sequence[Template], splits: dict[SplitRole, tuple[int, ...]]) -> None:
+    where = prepared.task.name
+    if not templates:
+        hint = "add a template that asks for the task's own answer (is_inverted = false)"
+        raise EvaluationError("the task has no forward template to be measured with", where=where, hint=hint)
+    if "test" not in splits:
+        hint = 'give the task a "test" split, or leave it out with data.exclude'
+        raise EvaluationError("the task has no test rows to be measured on", where=where, hint=hint)

@@ -1,0 +1,287 @@
+"""The answer in what a model wrote: rules in order of trust, and which of them found it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from flantune.evaluation.metrics.same_answer import same_answer as same_answer
+from flantune.numerals.digit_groups import DecimalSign
+from flantune.numerals.reading import Found, boxed_text, find_numbers, parse_number, read_number
+from flantune.numerals.values import plain_form
+
+Form = Literal["text", "number", "number_comma", "last_number", "last_number_comma", "letter", "lower"]
+"""How a find is written down: trimmed text; the number that is stated, or the last one, in plain digits (``_comma``:
+1.234,5 is meant as in German or Spanish); a capital letter; trimmed text in lower case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    r"""One place where an answer may stand.
+
+    Attributes:
+        name: What reports call it.
+        pattern: A regular expression with a group ``answer``; ``re.IGNORECASE`` and ``re.MULTILINE`` are on.
+        pick: Which match counts when there are several.
+        form: How the find is written down; a find that cannot be written so does not count.
+    """
+
+    name: str
+    pattern: str
+    pick: Literal["first", "last"] = "last"
+    form: Form = "text"
+
+    def find(self, text: str) -> str | None:
+        """The answer by this rule alone."""
+        found = [match.group("answer") for match in _compiled(self.pattern).finditer(text)]
+        if self.pick == "last":
+            found.reverse()
+        return next((answer for each in found if (answer := FORMS[self.form](each)) is not None), None)
+
+
+Rules = tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted:
+    """What was found.
+
+    Attributes:
+        answer: The answer; None when no rule matched.
+        rule: The rule that found it; empty when none did.
+    """
+
+    answer: str | None
+    rule: str
+
+
+def extract(text: str, rules: Sequence[Rule]) -> Extracted:
+    """The answer by the first rule that finds one.
+
+    >>> extract("3 + 4 = 7. So the answer is 7.", BBH_COT)
+    Extracted(answer='7', rule='answer_is')
+    >>> extract("no idea", MGSM_COT)
+    Extracted(answer=None, rule='')
+    """
+    for rule in rules:
+        answer = rule.find(text)
+        if answer is not None:
+            return Extracted(answer=answer, rule=rule.name)
+    return Extracted(answer=None, rule="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """How answers were found in many texts.
+
+    Attributes:
+        total: Texts.
+        unparsed: Texts in which no rule found an answer.
+        by_rule: Rule → texts in which it found the answer, most first.
+    """
+
+    total: int
+    unparsed: int
+    by_rule: tuple[tuple[str, int], ...]
+
+
+def audit(found: Iterable[Extracted]) -> Audit:
+    """Counts which rule found how many answers; a benchmark's score means little when the unparsed share is high.
+
+    >>> audit([extract("The answer is 4.", MGSM_COT), extract("it is 5", MGSM_COT), extract("?", MGSM_COT)])
+    Audit(total=3, unparsed=1, by_rule=(('answer_is', 1), ('last_number', 1)))
+    """
+    rules = Counter(one.rule for one in found)
+    unparsed = rules.pop("", 0)
+    by_rule = tuple(sorted(rules.items(), key=lambda pair: (-pair[1], pair[0])))
+    return Audit(total=unparsed + sum(rules.values()), unparsed=unparsed, by_rule=by_rule)
+
+
+# ---- numbers
+
+
+def plain_number(text: str, *, decimal: DecimalSign = ".") -> str | None:
+    """A number in plain ASCII, however it was written; None when the text is no number and nothing else.
+
+    Args:
+        text: The number; signs of currency, percent and spaces around it are ignored.
+        decimal: The decimal sign that is meant where both readings are possible ("1.234").
+
+    >>> [plain_number(text) for text in ("$1,234.50", "−3", "１２３４", "१२", "12%", "1.234", "1,5", "1/4", "seven")]
+    ['1234.5', '-3', '1234', '12', '12', '1.234', '1.5', '0.25', None]
+    >>> plain_number("1.234", decimal=","), plain_number("1.234.567,5", decimal=",")
+    ('1234', '1234567.5')
+    """
+    return _written(parse_number(text, decimal=decimal))
+
+
+def _written(found: Found | None) -> str | None:
+    return None if found is None or found.value is None else plain_form(found.value)
+
+
+# ---- how finds are written down
+
+
+_STOP = re.compile(r"[.,;!?。．]+$")
+_EMPHASIS = re.compile(r"^[\s*_]+|[\s*_]+$")
+_ANNOUNCED = re.compile(r"^[\s*_:]+(?:=(?![=<>]))?|^=(?![=<>])")
+
+
+def _text(found: str) -> str | None:
+    """Without what surrounds an answer in prose: spaces, a full stop, quotes in pairs, emphasis.
+
+    An answer that is nothing else ("*", "=", "!") is kept.
+    """
+    found = found.strip()
+    for around in (_STOP, _EMPHASIS, _ANNOUNCED, _STOP):
+        found = around.sub("", found).strip() or found
+    if len(found) > 1 and (found[0], found[-1]) in (('"', '"'), ("'", "'"), ("“", "”"), ("`", "`")):
+        found = found[1:-1].strip()
+    return found or None
+
+
+def _lower(found: str) -> str | None:
+    text = _text(found)
+    return text.lower() if text else None
+
+
+def _letter(found: str) -> str | None:
+    match = re.match(r"\W*([A-Za-z])(?![A-Za-z0-9'’])", found)
+    return match.group(1).upper() if match else None
+
+
+def _number(decimal: DecimalSign) -> Callable[[str], str | None]:
+    def read(found: str) -> str | None:
+        boxed = boxed_text(found)
+        found = found if boxed is None else boxed
+        whole = plain_number(found, decimal=decimal)
+        if whole is not None:
+            return whole
+        # Of "5 + 6 = 11" the result; of "5 (see step 2)" the first.
+        numbers = _numbers(found.rpartition("=")[2], decimal) or _numbers(found, decimal)
+        return _written(numbers[0]) if numbers else None
+
+    return read
+
+
+def _last_number(decimal: DecimalSign) -> Callable[[str], str | None]:
+    return lambda text: _written(read_number(text, decimal=decimal))
+
+
+def _numbers(text: str, decimal: DecimalSign = ".") -> list[Found]:
+    return [found for found in find_numbers(text, decimal=decimal) if found.value is not None]
+
+
+FORMS: dict[Form, Callable[[str], str | None]] = {
+    "text": _text,
+    "lower": _lower,
+    "letter": _letter,
+    "number": _number("."),
+    "number_comma": _number(","),
+    "last_number": _last_number("."),
+    "last_number_comma": _last_number(","),
+}
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+
+
+# ---- rules, and sets of them for the benchmarks
+
+_STATED = r"(?P<answer>[^\s:][^\n]*?)"
+# A full stop ends the answer unless a figure or letter stands right behind it (3.5, U.S.).
+_ENDED = r"(?:\.(?=\s|[\"'”*)\]]|$)|$)"
+
+ANSWER_IS = Rule(
+    name="answer_is", pattern=rf"answer\s+is\b\s*:?\s*{_STATED}{_ENDED}",
+)  # fmt: skip
+ANSWER_COLON = Rule(name="answer_colon", pattern=rf"\banswer\**\s*:\**[ \t]*{_STATED}{_ENDED}")
+HASHES = Rule(name="hashes", pattern=r"####[ \t]*(?P<answer>[^\n]+)", form="number")  # fmt: skip
+LAST_NUMBER = Rule(name="last_number", pattern=r"(?P<answer>[\s\S]+)", form="last_number")
+LETTER_IN_BRACKETS = Rule(name="letter_in_brackets", pattern=r"(?P<answer>\([A-Z]\))", form="letter")
+LETTER_WITH_MARK = Rule(name="letter_with_mark", pattern=r"(?:^|(?<=\s))(?P<answer>[A-Z])[.):](?=\s|$)", form="letter")
+LETTER_ALONE = Rule(name="letter_alone", pattern=r"^[ \t]*(?P<answer>[A-Z])[ \t]*$", form="letter")
+LETTER_FIRST = Rule(
+    name="letter_first", pattern=r"\A\W*(?P<answer>[A-Z])(?=[.):,]|\s*$|\s*\n)", pick="first", form="letter"
+)
+YES_NO_FIRST = Rule(name="yes_no_first", pattern=r"\A\W*(?P<answer>yes|no)\b", pick="first", form="lower")
+YES_NO_LAST = Rule(name="yes_no_last", pattern=r"\b(?P<answer>yes|no)\b", form="lower")
+FIRST_LINE = Rule(name="first_line", pattern=r"\A\s*(?P<answer>[^\n]+)", pick="first")  # fmt: skip
+LAST_LINE = Rule(name="last_line", pattern=r"^(?P<answer>[^\n]+)\s*\Z")
+
+
+def in_form(rule: Rule, form: Form) -> Rule:
+    """The same place, written down in another form."""
+    return Rule(name=rule.name, pattern=rule.pattern, pick=rule.pick, form=form)
+
+
+def after_phrase(phrase: str, *, form: Form = "text") -> Rule:
+    """The rule for an answer that follows a wording of the user's own, in any language.
+
+    >>> extract("Also ist die Antwort 12.", [after_phrase("Antwort", form="number")]).answer
+    '12'
+    """
+    words = r"\s+".join(map(re.escape, phrase.split()))
+    stated = rf"{words}\s*[:：]?\s*{_STATED}"
+    return Rule(
+        name=f"after “{' '.join(phrase.split())}”", pattern=rf"{stated}(?:\.(?=\s|$)|[。।]|$)", form=form,
+    )  # fmt: skip
+
+
+def shared_phrase(answers: Sequence[str]) -> str:
+    """The wording that stands before the last number in each worked answer; empty when they do not agree.
+
+    So the exemplars of a language say themselves how an answer is announced in it.
+
+    >>> shared_phrase(["3 + 4 = 7. La respuesta es 7.", "La respuesta es 12."])
+    'La respuesta es'
+    """
+    ends = []
+    for answer in answers:
+        numbers = _numbers(answer)
+        if not numbers:
+            return ""
+        sentence = re.split(r"[.\n。।!?]\s*", answer[: numbers[-1].start])[-1]
+        ends.append(sentence.split())
+    shared: list[str] = []
+    for words in zip(*(reversed(end) for end in ends), strict=False):
+        if len(set(words)) > 1:
+            break
+        shared.append(words[0])
+    return " ".join(reversed(shared)).strip(" :：$")
+
+
+def number_rules(*, phrases: Sequence[str] = (), decimal: DecimalSign = ".") -> Rules:
+    """Rules for an answer that is a number, in any language.
+
+    Args:
+        phrases: Wordings that announce the answer, most trusted first (see ``shared_phrase``). English "the answer
+            is" always counts too; without any of them, the last number does.
+        decimal: What "1.234" means in this language.
+    """
+    form: Form = "number" if decimal == "." else "number_comma"
+    last: Form = "last_number" if decimal == "." else "last_number_comma"
+    announced = tuple(after_phrase(phrase, form=form) for phrase in phrases if phrase.strip())
+    stated = tuple(in_form(rule, form) for rule in (HASHES, ANSWER_IS, ANSWER_COLON))
+    return (*announced, *stated, in_form(LAST_NUMBER, last))
+
+
+BBH_COT: Rules = (ANSWER_IS, ANSWER_COLON, LAST_LINE)
+BBH_DIRECT: Rules = (FIRST_LINE,)
+MGSM_COT: Rules = number_rules()
+GSM8K_COT: Rules = number_rules()
+MMLU_COT: Rules = (
+    in_form(ANSWER_IS, "letter"), in_form(ANSWER_COLON, "letter"), LETTER_IN_BRACKETS, LETTER_WITH_MARK, LETTER_ALONE,
+)  # fmt: skip
+MMLU_DIRECT: Rules = (LETTER_FIRST, *MMLU_COT)
+YES_NO: Rules = (in_form(ANSWER_IS, "lower"), YES_NO_FIRST, YES_NO_LAST)
+TYDIQA_DIRECT: Rules = (FIRST_LINE,)
+
+EXEMPLAR_STOP = ("\n\n", "\nQ:")
+"""Where a base model goes on with an exemplar of its own. A bare "Q" would cut every answer with that letter in it."""

@@ -1,0 +1,58 @@
+"""Answers compared as numbers, for tasks whose answer is one: ``exact_match`` drops the minus sign and the point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flantune.evaluation.metrics.same_answer import same_answer
+from flantune.evaluation.metrics.texts import exact_match
+from flantune.numerals import reading as numerals
+from flantune.numerals.reading import Found
+from flantune.numerals.values import Value
+
+
+def number_match(prediction: str, references: Sequence[str]) -> float:
+    """1 when the prediction's number equals a reference's, exactly, else 0.
+
+    The prediction's number is the one that it is, the one boxed last, or the last one in it; of a reference in words,
+    likewise. A reference of figures that is no number (a time, a date, a range) has to be met as it stands; one without
+    figures by ``exact_match``.
+
+    >>> number_match("So x = -3.", ["-3"]), number_match("3", ["-3"]), number_match("$1,500.00", ["1500"])
+    (1.0, 0.0, 1.0)
+    >>> number_match("It is 10:30.", ["10:30"]), number_match("1030", ["10:30"]), number_match("0.5", ["1/2"])
+    (1.0, 0.0, 1.0)
+    """
+    said = numerals.read_number(prediction)
+    return max((_match(prediction, said, reference) for reference in references), default=0.0)
+
+
+def read_number(text: str) -> Value | None:
+    """The number that a text is, or else the last one in it (the last that is boxed, if any); None without any.
+
+    >>> read_number("3 bags of 12 make 36 apples."), read_number("- 1 200.50 €"), read_number("twelve")
+    (Decimal('36'), Decimal('-1200.50'), None)
+    """
+    found = numerals.read_number(text)
+    return None if found is None else found.value
+
+
+def _match(prediction: str, said: Found | None, reference: str) -> float:
+    wanted = numerals.parse_number(reference)
+    if wanted is None and any(character.isalpha() for character in reference):
+        wanted = numerals.read_number(reference)
+    if wanted is not None:
+        return float(said is not None and numerals.is_same_number(said, wanted))
+    if not any(character.isdecimal() for character in reference):
+        return exact_match(prediction, [reference])
+    figures = _last_figures(reference)
+    is_met = figures == numerals.in_ascii(reference).strip() and figures == _last_figures(prediction)
+    return float(is_met or same_answer(prediction, reference))
+
+
+def _last_figures(text: str) -> str | None:
+    """The time, date or the like in which a text's last figures stand; None where they are a number."""
+    found = list(numerals.find_numbers(text))
+    if not found or found[-1].value is not None:
+        return None
+    return numerals.in_ascii(text[found[-1].start : found[-1].stop])

@@ -1,0 +1,57 @@
+"""Self-consistency: the answer most samples agree on, and how far they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flantune.evaluation.metrics.extraction import Extracted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """The outcome of a vote.
+
+    Attributes:
+        answer: What most samples say; None when not one of them holds an answer.
+        confidence: Its share of all samples, those without an answer included; between 0 and 1.
+        margin: By how much that share leads over the second answer's.
+        counts: Each answer with its votes, winner first.
+        unparsed: Samples without an answer.
+    """
+
+    answer: str | None
+    confidence: float
+    margin: float
+    counts: tuple[tuple[str, int], ...]
+    unparsed: int
+
+
+def vote(found: Sequence[Extracted]) -> Vote:
+    """The majority's answer. Between answers with as many votes, the one that came first wins.
+
+    Paper: Wang et al. 2022, "Self-Consistency Improves Chain of Thought Reasoning", section 2 (unweighted majority);
+    Flan 2022, section 2.3.
+
+    >>> from flantune.evaluation.metrics.extraction import Extracted
+    >>> said = [Extracted(answer=answer, rule="last_number") for answer in ("7", "5", "5", "7")]
+    >>> vote([*said, Extracted(answer=None, rule="")])
+    Vote(answer='7', confidence=0.4, margin=0.0, counts=(('7', 2), ('5', 2)), unparsed=1)
+    """
+    votes: dict[str, int] = {}
+    for one in found:
+        if one.answer is not None:
+            votes[one.answer] = votes.get(one.answer, 0) + 1
+    # The sort is stable and a dict keeps the order in which answers came.
+    counts = tuple(sorted(votes.items(), key=lambda pair: -pair[1]))
+    total, unparsed = len(found), len(found) - sum(votes.values())
+    first, second = ([count for _, count in counts[:2]] + [0, 0])[:2]
+    return Vote(
+        answer=counts[0][0] if counts else None,
+        confidence=first / total if total else 0.0,
+        margin=(first - second) / total if total else 0.0,
+        counts=counts,
+        unparsed=unparsed,
+    )

@@ -1,0 +1,161 @@
+"""What the models to be measured were trained on, before any of them is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.contamination.training_record import (
+    Measured,
+    RowIndex,
+    Seen,
+    TrainingRecord,
+    check_seen,
+    hub_of,
+    read_index,
+    read_record,
+    without_extras,
+)
+from flantune.errors import LeakError
+from flantune.mixture.taxonomy import load_taxonomy
+from flantune.suites.catalog import FAMILIES
+from flantune.suites.suite import Part
+from flantune.system.files import slug
+from flantune.tasks.same_data import contents_of, files_of_source
+
+if TYPE_CHECKING:
+    from flantune.tasks.store import PreparedTask
+    from flantune.types import Prompt
+
+_LABEL = re.compile(r"^\(?[^\W\d_]{1,20}(?: [^\W\d_]{1,20})?[:：.)]\s+")
+_DULL_FOLDERS = frozenset({"model", "tuned", "folds", "/", "."})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A model before it is loaded.
+
+    Attributes:
+        path: Its folder or hub id.
+        name: What it is called in tables; no other is.
+        record: What flantune taught it; None for a model that flantune did not tune.
+        index: Its training rows.
+        seen: Part or task → why that was not new to it.
+    """
+
+    path: str
+    name: str
+    record: TrainingRecord | None
+    index: RowIndex | None
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+
+    def seen_of(self, key: str) -> Seen:
+        """Why a part or task was not new to it."""
+        return self.seen.get(key, Seen(reasons=()))
+
+
+def candidates(paths: Sequence[str]) -> list[Candidate]:
+    """The models by their folders, with names of their own.
+
+    Raises:
+        flantune.errors.SourceError: A training record cannot be read.
+    """
+    found: list[Candidate] = []
+    for path in paths:
+        folder = Path(path)
+        record = read_record(folder) if folder.is_dir() else None
+        name = _new_name(short_name(path), {slug(other.name) for other in found})
+        found.append(Candidate(path=path, name=name, record=record, index=read_index(folder) if record else None))
+    return found
+
+
+def _new_name(name: str, taken: Collection[str]) -> str:
+    """The name, numbered where another model's is written alike: each has a folder of its own.
+
+    >>> _new_name("Llama", {"llama", "llama-2"})
+    'Llama (3)'
+    """
+    names = (name, *(f"{name} ({number})" for number in range(2, len(taken) + 2)))
+    return next(one for one in names if slug(one) not in taken)
+
+
+def short_name(path: str) -> str:
+    """The last folder that says something.
+
+    >>> short_name("runs/first/folds/nli/model"), short_name("org/name")
+    ('nli', 'name')
+    """
+    names = [name for name in Path(path).parts if name not in _DULL_FOLDERS]
+    return names[-1] if names else path
+
+
+def check_candidates(
+    models: Sequence[Candidate], parts: Sequence[Part], prepared: Sequence[PreparedTask], *, allow_seen: bool
+) -> list[Candidate]:
+    """The models with what each has seen of what is to be measured.
+
+    Raises:
+        LeakError: One has, and that is not allowed.
+    """
+    found = []
+    for model in models:
+        seen = _seen(model, parts, prepared)
+        reasons = list(dict.fromkeys(reason for one in seen.values() for reason in one.reasons))
+        if reasons and not allow_seen:
+            raise LeakError(
+                f"this model was trained on what it would be measured on:\n{without_extras(reasons)}",
+                where=model.path,
+                hint="measure it on something else; with --allow-seen it is measured and labeled as seen",
+            )
+        found.append(replace(model, seen=seen))
+    return found
+
+
+def _seen(model: Candidate, parts: Sequence[Part], prepared: Sequence[PreparedTask]) -> dict[str, Seen]:
+    if model.record is None or model.index is None:
+        return {}
+    taxonomy = load_taxonomy(None)
+    seen = {part.key: check_seen(model.record, model.index, _measured_part(part), taxonomy) for part in parts}
+    return seen | {
+        one.task.name: check_seen(model.record, model.index, _measured_task(one), taxonomy) for one in prepared
+    }
+
+
+def _measured_part(part: Part) -> Measured:
+    own = (part.name,) if part.suite == "harness" else (part.suite, f"{part.suite}_{part.name}", part.name)
+    return Measured(
+        name=part.key,
+        tasks=own,
+        families=FAMILIES.get(part.suite, ()),
+        hub=part.hub_id,
+        files=contents_of(part.files),
+        rows=[question_texts(prompt) for prompt in part.prompts],
+    )
+
+
+def _measured_task(prepared: PreparedTask) -> Measured:
+    task = prepared.task
+    return Measured(
+        name=f'the task "{task.name}"',
+        tasks=(task.name,),
+        clusters=task.clusters,
+        families=(task.family,) if task.family else (),
+        hub=hub_of(task),
+        files=contents_of(files_of_source(task.source)),
+        rows=[tuple(example.fields.values()) for example in prepared.stores["test"]],
+    )
+
+
+def question_texts(prompt: Prompt) -> tuple[str, ...]:
+    r"""The lines of a question without the labels before them, as they may stand in another data set.
+
+    >>> from flantune.types import Prompt
+    >>> question_texts(Prompt(task="t", split="test", row=0, template="d", targets="",
+    ...                       inputs="Question: How many?\nA. one\nAnswer:"))
+    ('How many?', 'one')
+    """
+    lines = (_LABEL.sub("", line.strip()) for line in prompt.inputs.splitlines())
+    return tuple(line for line in lines if line and not line.endswith((":", "：")))

@@ -1,0 +1,1 @@
+"""From notes to numbers: means, intervals, paired differences, skill apart from preference."""

@@ -1,0 +1,103 @@
+"""The answer that a model gives most often, beside how often it is right: a preference for it is no skill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flantune.evaluation.metrics.rank_classification import choose
+from flantune.evaluation.statistics.skill import RankedOptions
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+COLLAPSED = 0.9
+"""A model that gives one answer more often than this has collapsed, unless the gold is as lopsided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The answer a model gives most often, beside how often it is right.
+
+    Attributes:
+        commonest: What the answer is called.
+        share: How often it was given: the mean over templates of the share of rows.
+        gold: Share of rows whose right answer it is.
+        distance: Total variation distance between the answers given and the right ones: the share of answers that
+            would have to be others for all to be given as often as they are right.
+        by_place: Answers are told apart by the place at which they were shown.
+    """
+
+    commonest: str
+    share: float
+    gold: float
+    distance: float
+    by_place: bool
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether one answer was given to over nine prompts in ten, which no such share of the gold explains."""
+        return self.share > COLLAPSED >= self.gold
+
+
+def answers_given(options: RankedOptions) -> Answers:
+    """Which answer is given most often; of options that tie the first one shown counts as given.
+
+    Where options move from prompt to prompt, a model can prefer an option wherever it stands, or a place whatever
+    stands there. Answers are told apart by what is written: by their place where that is a letter, else by the option.
+    If that shows no collapse and the other way does, it is the other way.
+
+    >>> scores = np.array([[[-1.0, -3.0]], [[-1.0, -1.5]], [[-1.0, -2.0]], [[-2.0, -1.0]]])
+    >>> answers_given(RankedOptions(scores=scores, gold=np.array([0, 1, 1, 1]), names=("no", "yes"), by_place=False,
+    ...                             groups=np.arange(4)))
+    Answers(commonest='no', share=0.75, gold=0.25, distance=0.5, by_place=False)
+    """
+    views = list(_views(options))
+    return next((view for view in views if view.is_collapsed), views[0])
+
+
+def _views(options: RankedOptions) -> Iterator[Answers]:
+    chosen = _chosen(options)
+    by_label = _counted(chosen, options.gold, options.names, by_place=options.by_place)
+    places = options.places
+    if places is None:
+        yield by_label
+        return
+    rows = np.arange(len(options.gold))
+    # A row has one order in all templates; a template that was not asked of it has none.
+    gold = np.where(options.gold >= 0, places.at.max(axis=1)[rows, options.gold], -1)
+    at = np.where(chosen >= 0, np.take_along_axis(places.at, chosen[..., None], axis=2)[..., 0], -1)
+    by_place = _counted(at, gold, places.names, by_place=True)
+    yield from (by_place, by_label) if places.are_written else (by_label, by_place)
+
+
+def _chosen(options: RankedOptions) -> Integers:
+    """The label that each prompt got as its answer, [rows, templates]; -1 where it was not asked."""
+    rows, templates, _ = options.scores.shape
+    chosen = np.full((rows, templates), -1, dtype=np.int64)
+    for row, template in zip(*np.nonzero(~np.isnan(options.scores).all(axis=2)), strict=True):
+        scores = options.scores[row, template]
+        labels = np.flatnonzero(~np.isnan(scores))
+        if options.places is not None:
+            labels = labels[options.places.at[row, template, labels].argsort()]
+        chosen[row, template] = labels[choose(scores[labels].tolist()).index]
+    return chosen
+
+
+def _counted(chosen: Integers, gold: Integers, names: tuple[str, ...], *, by_place: bool) -> Answers:
+    """The commonest of the answers chosen, [rows, templates], beside the right ones, [rows]; -1 where there is none."""
+    asked = [column[column >= 0] for column in chosen.T]
+    shares = np.mean([np.bincount(one, minlength=len(names)) / len(one) for one in asked if len(one)], axis=0)
+    known = gold[gold >= 0]
+    right = np.bincount(known, minlength=len(names)) / max(len(known), 1)
+    most = int(shares.argmax())
+    return Answers(
+        commonest=names[most],
+        share=float(shares[most]),
+        gold=float(right[most]),
+        distance=float(np.abs(shares - right).sum() / 2.0),
+        by_place=by_place,
+    )

@@ -1,0 +1,1 @@
+"""Attention within segments of one flat line of tokens: interface, masks, and a program in C++ behind one door."""

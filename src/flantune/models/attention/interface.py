@@ -1,0 +1,230 @@
+"""flantune's attention under the name by which transformers finds it: segments of one flat line, or as usual.
+
+Called with the ends of segments (``cu_seq_lens_q``, as flash attention names them), it computes within segments; called
+without, it does what "sdpa" does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, library
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from flantune.models.attention.native import is_for, native_attention
+from flantune.models.attention.segments import Rule, backward_in_chunks, forward_in_chunks, plan_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NAME = "flantune"
+MAX_KEPT = 512
+"""Attention weights of segments up to this length are kept for the backward pass."""
+
+
+@library.custom_op("flantune::segment_attention", mutates_args=())
+def _attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    cu_query: Tensor,
+    cu_key: Tensor,
+    seed: Tensor,
+    scale: float,
+    is_causal: bool,
+    window: int,
+    dropout: float,
+    room: int,
+) -> tuple[Tensor, Tensor]:
+    """See ``segment_attention``; one opaque operation, so that a compiled model does not depend on the segments.
+
+    Also gives the attention weights, as many as there is room for: memory that is not written costs none.
+    """
+    rule = Rule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
+    plan = plan_of(cu_query, cu_key, query.shape[1])
+    kept = query.new_empty(room)
+    return forward_in_chunks(
+        query, key, value, bias, plan, rule, seed=int(seed) if dropout else 0, kept=kept
+    ), kept  # fmt: skip
+
+
+@library.custom_op("flantune::segment_attention_backward", mutates_args=())
+def _attend_backward(
+    grad: Tensor,
+    kept: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    cu_query: Tensor,
+    cu_key: Tensor,
+    seed: Tensor,
+    scale: float,
+    is_causal: bool,
+    window: int,
+    dropout: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    rule = Rule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
+    plan = plan_of(cu_query, cu_key, query.shape[1])
+    seen = int(seed) if dropout else 0
+    *lines, table = backward_in_chunks(grad, query, key, value, bias, plan, rule, seed=seen, kept=kept)
+    return lines[0], lines[1], lines[2], query.new_empty(0) if table is None else table
+
+
+@_attend.register_fake
+def _(query: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(query, memory_format=torch.contiguous_format), query.new_empty(rest[-1])
+
+
+@_attend_backward.register_fake
+def _(
+    _grad: Tensor, _kept: Tensor, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *_: object
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    lines = [torch.empty_like(line, memory_format=torch.contiguous_format) for line in (query, key, value)]
+    return lines[0], lines[1], lines[2], query.new_empty(0) if bias is None else torch.empty_like(bias)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(output[1], *inputs[:7])
+    ctx.rule = inputs[7:11]
+    # Otherwise PyTorch would make a gradient of zeros for the kept weights.
+    ctx.set_materialize_grads(False)
+
+
+def _grow(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    saved = ctx.saved_tensors
+    if grad is None:
+        return (None,) * 12
+    query, key, value, bias = _attend_backward(grad.contiguous(), *saved, *ctx.rule)
+    return query, key, value, None if saved[4] is None else bias, *[None] * 8
+
+
+_attend.register_autograd(_grow, setup_context=_keep)
+for _device in ("cpu", "cuda"):
+    _attend.register_autocast(_device, torch.bfloat16)
+
+
+def segment_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    cu_query: Tensor,
+    cu_key: Tensor,
+    rule: Rule,
+    bias: Tensor | None = None,
+    longest: int = 0,
+) -> Tensor:
+    """Attention in which each token sees its own segment and nothing else; the work is that of the segments alone.
+
+    Args:
+        query: [tokens, heads, width].
+        key: [tokens, heads or a divisor of them, width].
+        value: Like ``key``.
+        cu_query: Where each segment's queries begin, then their end; int32 on the CPU, [segments + 1].
+        cu_key: The same of the keys; segment i of the queries sees segment i of the keys.
+        rule: Who sees whom within a segment.
+        bias: Added to the scores by head and distance, [heads, 2·reach + 1]; see ``segments.toeplitz``.
+        longest: Keys of the longest segment. When given and not too large, attention weights are kept for the backward
+            pass; otherwise they are computed again there.
+
+    Returns:
+        [tokens, heads, width]; zeros for tokens of no segment.
+    """
+    if is_for(query, key, value, rule):
+        return native_attention(query, key, value, bias, cu_query, cu_key, rule)
+    seed = torch.randint(2**62, (1,)) if rule.dropout else torch.zeros(1, dtype=torch.int64)
+    shape = (rule.scale, rule.is_causal, rule.window, rule.dropout)
+    room = query.shape[0] * query.shape[1] * longest if torch.is_grad_enabled() and longest <= MAX_KEPT else 0
+    found: Tensor = _attend(query, key, value, bias, cu_query, cu_key, seed, *shape, room)[0]
+    return found
+
+
+def attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    position_bias: Tensor | None = None,
+    cu_seq_lens_q: Tensor | None = None,
+    cu_seq_lens_k: Tensor | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    """What a transformers model calls in each attention layer; tensors are [1, heads, tokens, width]."""
+    forest = more.pop("forest", None)
+    if forest is not None:
+        # Requests of a line, to be scored (see ``flantune.models.scoring.forest_attention``).
+        return forest(query, key, value, scale=scaling, window=int(more.get("sliding_window") or 0)), None
+    if cu_seq_lens_q is None or cu_seq_lens_k is None:
+        if position_bias is not None:
+            more["position_bias"] = position_bias
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more
+        )
+    is_causal = bool(getattr(module, "is_causal", True))
+    is_cross = not is_causal and getattr(module, "is_decoder", False)
+    rule = Rule(
+        scale=query.shape[-1] ** -0.5 if scaling is None else scaling,
+        is_causal=is_causal,
+        window=int(more.get("sliding_window") or 0),
+        dropout=dropout,
+    )
+    q, k, v = (line.squeeze(0).transpose(0, 1) for line in (query, key, value))
+    fast = _varlen(q, k, v, more, rule) if position_bias is None else None
+    if fast is not None:
+        return fast[None], None
+    found = segment_attention(
+        q,
+        k,
+        v,
+        cu_query=cu_seq_lens_q,
+        cu_key=cu_seq_lens_k if is_cross else cu_seq_lens_q,
+        rule=rule,
+        bias=None if is_cross or position_bias is None else position_bias.squeeze((0, 2)),
+        longest=int(more.get("max_length_k" if is_cross else "max_length_q") or 0),
+    )
+    return found[None], None
+
+
+def _varlen(query: Tensor, key: Tensor, value: Tensor, more: dict[str, Any], rule: Rule) -> Tensor | None:
+    """PyTorch's own kernel for segments, where there is one: half precision on an NVIDIA accelerator."""
+    ends, longest = more.get("cu_on_device"), more.get("max_length_q")
+    if not query.is_cuda or query.dtype == torch.float32 or rule.dropout or ends is None or longest is None:
+        return None
+    from torch.nn.attention.varlen import varlen_attn
+
+    back = rule.window - 1 if rule.window else -1
+    found: Any = varlen_attn(
+        query,
+        key,
+        value,
+        ends,
+        ends,
+        int(longest),
+        int(longest),
+        scale=rule.scale,
+        window_size=(back, 0 if rule.is_causal else -1),
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+    line: Tensor = found
+    return line
+
+
+def install(model: PreTrainedModel) -> bool:
+    """Makes a model call ``attention``; False where it cannot (it computes attention by itself, or must be eager)."""
+    if model.config._attn_implementation == NAME:
+        return True
+    if model.config._attn_implementation != "sdpa" or not model._can_set_attn_implementation():
+        return False
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    model.set_attn_implementation(NAME)
+    return bool(model.config._attn_implementation == NAME)

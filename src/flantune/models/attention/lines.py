@@ -1,0 +1,246 @@
+"""Packed rows as one flat line of tokens with hardly any padding, for models that can read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flantune.models.attention.interface import NAME, install
+from flantune.models.attention.segments import rung
+from flantune.models.reach import outgrown
+from flantune.models.rope import alone as pinned
+from flantune.models.rope import calm
+from flantune.models.trials import FAILURES, PROBE, once_a_model, quiet, vocabulary
+from flantune.types import DecoderPack, EncoderDecoderPack, Int32
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel
+
+    from flantune.models.load import LanguageModel
+
+TOLERANCE = 1e-3
+STEP = 32
+"""Lines are padded to a multiple of so many tokens: shapes that come back cost nothing (see ``segments.rung``)."""
+REACH = 128
+"""Distances of T5's bias are looked up in steps of so many, so that few shapes occur."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Tokens of all segments, one segment behind the other, longest first; a little padding behind the last.
+
+    Attributes:
+        tokens: [n].
+        positions: Position of each within its segment, [n].
+        ends: Where each segment begins, and the end of the last, int32, [segments + 1].
+        index: Where each place of the pack went, [rows, length]; 0 for padding.
+    """
+
+    tokens: Int32
+    positions: Int32
+    ends: Int32
+    index: Int32
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest segment."""
+        return int(np.diff(self.ends).max(initial=0))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each token's segment, 1 for padding, [n]."""
+        sizes = np.diff(self.ends).astype(np.int64)
+        return np.pad(np.repeat(sizes, sizes), (0, len(self.tokens) - int(self.ends[-1])), constant_values=1)
+
+
+def line_up(tokens: Int32, segments: Int32, order: NDArray[np.int64] | None = None) -> Line:
+    """The real tokens of packed rows in one line.
+
+    >>> line = line_up(np.array([[5, 6, 7, 0], [8, 9, 1, 2]]), np.array([[1, 2, 2, 0], [1, 1, 1, 1]]))
+    >>> line.tokens[:7].tolist(), line.ends.tolist(), line.positions[:7].tolist(), len(line.tokens)
+    ([8, 9, 1, 2, 6, 7, 5], [0, 4, 6, 7], [0, 1, 2, 3, 0, 1, 0], 32)
+
+    Args:
+        tokens: [rows, length].
+        segments: Number of each token's segment in its row from 1 on, 0 for padding, [rows, length].
+        order: The segments in the order wanted, numbered as they stand in the rows; None: longest first.
+    """
+    rows, places = np.nonzero(segments)
+    name = rows * (int(segments.max(initial=0)) + 1) + segments[rows, places]
+    starts = np.flatnonzero(np.diff(name, prepend=-1))
+    lengths = np.diff(starts, append=len(name))
+    if order is None:
+        order = np.argsort(-lengths, kind="stable")
+    ends = np.concatenate([[0], np.cumsum(lengths[order])])
+    within = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths[order])
+    source = np.repeat(starts[order], lengths[order]) + within
+    index = np.zeros(tokens.shape, dtype=np.int32)
+    index[rows[source], places[source]] = np.arange(len(source))
+    behind = (0, -len(source) % STEP)
+    return Line(
+        tokens=np.pad(tokens[rows[source], places[source]].astype(np.int32), behind),
+        positions=np.pad(within.astype(np.int32), behind),
+        ends=ends.astype(np.int32),
+        index=index,
+    )
+
+
+def is_flat_decoder(pack: DecoderPack) -> bool:
+    """Whether no prompt branches, so that each segment is one stretch of text."""
+    return not pack.branches.any()
+
+
+def is_flat_encoder_decoder(pack: EncoderDecoderPack) -> bool:
+    """Whether each prompt has one continuation."""
+    return bool((pack.decoder_contexts == pack.decoder_segments).all())
+
+
+def decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
+    """A line as a decoder-only model takes it."""
+    ends = torch.from_numpy(line.ends)
+    inputs = {
+        "input_ids": _row(line.tokens, lm.device),
+        "position_ids": _row(line.positions, lm.device),
+        # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
+        "attention_mask": torch.zeros(1, 1, 1, 1, device=lm.device),
+        "use_cache": False,
+        "cu_seq_lens_q": ends,
+        "cu_seq_lens_k": ends,
+        "max_length_q": rung(line.longest),
+        "max_length_k": rung(line.longest),
+    }
+    if lm.device.type == "cuda":
+        inputs["cu_on_device"] = ends.to(lm.device)
+    return inputs
+
+
+def encoder_decoder_lines(pack: EncoderDecoderPack) -> tuple[Line, Line]:
+    """The encoder's line and the decoder's, segments in the same order."""
+    lengths = [_segment_lengths(segments) for segments in (pack.encoder_segments, pack.decoder_segments)]
+    order = np.lexsort((np.arange(len(lengths[0])), -lengths[1], -lengths[0]))
+    return (
+        line_up(pack.encoder_tokens, pack.encoder_segments, order),
+        line_up(pack.decoder_tokens, pack.decoder_segments, order),
+    )
+
+
+def _segment_lengths(segments: Int32) -> NDArray[np.int64]:
+    rows, places = np.nonzero(segments)
+    name = rows * (int(segments.max(initial=0)) + 1) + segments[rows, places]
+    counts: NDArray[np.int64] = np.unique(name, return_counts=True)[1].astype(np.int64)
+    return counts
+
+
+def t5_hidden(lm: LanguageModel, read: Line, written: Line) -> Tensor:
+    """Hidden states of the decoder of a T5-like model, [n, width].
+
+    Walks through the model's own blocks: its own walk would make a bias for every pair of tokens of the whole line.
+    """
+    model: Any = lm.model
+    seen = _through(model.get_encoder(), _row(read.tokens, lm.device), read, read)
+    tokens = np.where(written.positions == 0, _start_token(lm), written.tokens)
+    return _through(model.get_decoder(), _row(tokens, lm.device), written, read, context=seen)[0]
+
+
+def _through(stack: Any, tokens: Tensor, line: Line, context_line: Line, *, context: Tensor | None = None) -> Tensor:
+    """One stack of T5, [1, n, width]."""
+    limits = {
+        "cu_seq_lens_q": torch.from_numpy(line.ends),
+        "cu_seq_lens_k": torch.from_numpy(context_line.ends),
+        "max_length_q": rung(line.longest),
+        "max_length_k": rung(context_line.longest),
+    }
+    hidden = stack.dropout(stack.embed_tokens(tokens))
+    # Neither is read where a table of distances is given.
+    nothing = torch.zeros(1, 1, 1, 1, device=tokens.device, dtype=hidden.dtype)
+    table = None
+    for block in stack.block:
+        inner = block.layer[0].SelfAttention
+        if inner.has_relative_attention_bias:
+            table = _bias_table(inner, REACH * -(-line.longest // REACH))
+        hidden = block(hidden, nothing, table, context, nothing, nothing, **limits)[0]
+    found: Tensor = stack.dropout(stack.final_layer_norm(hidden))
+    return found
+
+
+def _bias_table(attention: Any, reach: int) -> Tensor:
+    """Bias by head and distance from −reach to reach, [1, heads, 1, 2·reach + 1]."""
+    distances = torch.arange(-reach, reach + 1, device=attention.relative_attention_bias.weight.device)
+    buckets = attention._relative_position_bucket(
+        distances,
+        bidirectional=not attention.is_decoder,
+        num_buckets=attention.relative_attention_num_buckets,
+        max_distance=attention.relative_attention_max_distance,
+    )
+    table: Tensor = attention.relative_attention_bias(buckets)
+    # Laid out head by head: a bias that is added in another order than the scores lie in takes twenty times as long.
+    return table.t().contiguous()[None, :, None]
+
+
+def _start_token(lm: LanguageModel) -> int:
+    return int(lm.model.config.decoder_start_token_id or 0)
+
+
+def _row(array: NDArray[Any], device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device=device, dtype=torch.long)[None]
+
+
+def reads_lines(lm: LanguageModel) -> bool:
+    """Whether the model computes segments of a flat line as each alone; found by trying, once a model."""
+    # Somebody may have chosen another attention since.
+    return lm.model not in _apart and _tried(lm) and lm.model.config._attn_implementation == NAME
+
+
+_apart: WeakSet[PreTrainedModel] = WeakSet()
+
+
+def keep_apart(lm: LanguageModel) -> None:
+    """The model takes no flat line from here on: it failed the isolation test."""
+    _apart.add(lm.model)
+
+
+@once_a_model
+def _tried(lm: LanguageModel) -> bool:
+    if lm.family == "encoder-decoder" and lm.device.type != "cpu":
+        return False
+    if not install(lm.model):
+        return False
+    try:
+        with quiet(lm.model), torch.no_grad():
+            found, expected = _probe(lm)
+    except FAILURES:
+        return False
+    found = found[: len(expected)]
+    return found.shape == expected.shape and torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
+    """Hidden states of two segments in a line, and of each alone."""
+    model: Any = lm.model
+    # One is longer than what a model may treat differently.
+    length = max(len(PROBE), outgrown(lm) + 3)
+    texts = [np.resize(np.array(PROBE) % vocabulary(lm), length), np.array(PROBE[:3]) % vocabulary(lm)]
+    tokens = np.concatenate(texts)[None].astype(np.int32)
+    line = line_up(tokens, np.repeat([1, 2], [length, 3])[None].astype(np.int32))
+    alone = [torch.from_numpy(text)[None].to(lm.device) for text in texts]
+    if lm.family == "decoder-only":
+        expected = []
+        for row in alone:
+            calm(lm)
+            expected.append(model.base_model(input_ids=row, use_cache=False).last_hidden_state[0])
+        with pinned(lm, lambda: line.lengths):
+            return model.base_model(**decoder_inputs(lm, line)).last_hidden_state[0], torch.cat(expected)
+    expected = []
+    for row in alone:
+        shifted = torch.cat([row.new_full((1, 1), _start_token(lm)), row[:, 1:]], dim=1)
+        seen = model.get_encoder()(input_ids=row).last_hidden_state
+        expected.append(
+            model.get_decoder()(input_ids=shifted, encoder_hidden_states=seen, use_cache=False).last_hidden_state[0]
+        )
+    return t5_hidden(lm, line, line), torch.cat(expected)

@@ -1,0 +1,154 @@
+"""The form in which a model is trained: bfloat16 copies of float32 weights, made once a step, and lean operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from flantune.errors import ModelError
+from flantune.models.attention.lines import reads_lines
+from flantune.models.attention.native import in_use
+from flantune.models.forms.compiled import CompiledBlocks, why_not
+from flantune.models.forms.exchange import Exchange, exchanged, exchanges
+from flantune.models.forms.fused import lean_form
+from flantune.models.forms.last_layer import find_parts
+from flantune.models.heads import find_head
+
+if TYPE_CHECKING:
+    from flantune.models.load import LanguageModel
+
+
+class TrainingForm:
+    """How a model stands while gradients are computed: weights rounded, small operations in their lean forms.
+
+    On a CPU, attention is computed by a program of its own where there is a compiler for it (``native``).
+
+    With bfloat16 arithmetic, copies stand in the weights' places for as long as a block lasts; the gradient of a copy
+    is added to the float32 gradient of its weight as soon as it is complete. A model that adds float32 numbers of its
+    own to what it computes (``leave_weights``), and one some of whose weights are not plain float32 tensors (quantized
+    or sharded ones), are left to autocast and as they are.
+
+    Args:
+        lm: The model.
+        is_lean: Use the lean forms of ``fused`` on a CPU.
+        is_compiled: Compile the layers where that can be done (``compiled.why_not``); it finds better forms by itself.
+        keeps_inputs_only: Keep each layer's input and compute the rest again in the backward pass.
+
+    Raises:
+        ModelError: The model's layers have no way to compute anything again.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        *,
+        is_lean: bool = True,
+        is_compiled: bool = False,
+        keeps_inputs_only: bool = False,
+    ) -> None:
+        if keeps_inputs_only and not lm.model.supports_gradient_checkpointing:
+            raise ModelError(
+                f"{type(lm.model).__name__} cannot compute activations again",
+                where="training.activation_checkpointing",
+                hint="set it to false; training.micro_batch_tokens and packing.row_tokens save memory, too",
+            )
+        self._model = lm.model
+        self._keeps_inputs_only = keeps_inputs_only
+        self._attention = in_use if lm.device.type == "cpu" else nullcontext
+        self._compiled = CompiledBlocks(lm) if is_compiled and not why_not(lm) else None
+        self._modules: list[Exchange] = []
+        self._weights: list[tuple[nn.Module, str, nn.Parameter]] = []
+        self._copies: dict[int, Tensor] = {}
+        if not has_plain_weights(lm.model):
+            return
+        # What is found out by comparing numbers is found out on the model as it is, and remembered.
+        find_head(lm)
+        reads_lines(lm)
+        find_parts(lm)
+        if is_lean and self._compiled is None and lm.device.type == "cpu":
+            self._modules = exchanges(lm.model, lean_form)
+        if lm.compute_dtype == torch.bfloat16:
+            self._weights = list(_weights(lm.model, [lean for *_, lean in self._modules]))
+        for _, _, weight in self._weights:
+            if id(weight) not in self._copies:
+                self._copies[id(weight)] = _copy_of(weight)
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether copies stand in the weights' places."""
+        return bool(self._weights)
+
+    def leave_weights(self) -> None:
+        """Keeps the float32 weights where they are from here on: autocast rounds what each operation takes."""
+        self._weights, self._copies = [], {}
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Inside, the model computes in this form, with its weights as they are now."""
+        with torch.no_grad():
+            # A weight in two places (a head that shares the embeddings) is rounded once.
+            for weight in {id(weight): weight for _, _, weight in self._weights}.values():
+                self._copies[id(weight)].copy_(weight)
+        compiled = self._compiled.in_place() if self._compiled else nullcontext()
+        try:
+            for module, name, weight in self._weights:
+                module._parameters[name] = self._copies[id(weight)]  # type: ignore[assignment]
+            with exchanged(self._modules), self._attention(), compiled, self._checkpointing():
+                yield
+        finally:
+            for module, name, weight in self._weights:
+                module._parameters[name] = weight
+
+    @contextmanager
+    def _checkpointing(self) -> Iterator[None]:
+        if not self._keeps_inputs_only:
+            yield
+            return
+        model: Any = self._model
+        # Earlier versions of transformers name it after the gradient.
+        word = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+        getattr(model, f"{word}_checkpointing_enable")(**{f"{word}_checkpointing_kwargs": {"use_reentrant": False}})
+        try:
+            yield
+        finally:
+            getattr(model, f"{word}_checkpointing_disable")()
+
+
+def _weights(model: nn.Module, others: list[nn.Module]) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
+    """Every place of every weight."""
+    for module in [*model.modules(), *others]:
+        for name, weight in module._parameters.items():
+            if weight is not None:
+                yield module, name, weight
+
+
+def has_plain_weights(model: nn.Module) -> bool:
+    """Whether every weight is a plain float32 tensor."""
+    return all(type(weight) is nn.Parameter and weight.dtype == torch.float32 for weight in model.parameters())
+
+
+def is_rounded(model: nn.Module) -> bool:
+    """Whether the model's weights are bfloat16 at the moment."""
+    return any(weight.dtype == torch.bfloat16 for weight in model.parameters())
+
+
+def _copy_of(weight: nn.Parameter) -> nn.Parameter:
+    copy = nn.Parameter(torch.empty_like(weight, dtype=torch.bfloat16), requires_grad=weight.requires_grad)
+    if not weight.requires_grad:
+        return copy
+
+    def add(done: Tensor) -> None:
+        grad, done.grad = done.grad, None
+        if grad is None:
+            return
+        if weight.grad is None:
+            weight.grad = grad.float()
+        else:
+            weight.grad.add_(grad)
+
+    copy.register_post_accumulate_grad_hook(add)  # type: ignore[no-untyped-call]
+    return copy

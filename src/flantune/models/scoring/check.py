@@ -1,0 +1,130 @@
+"""How a model can be made to score options fast and still give the numbers of plain rows, found by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+
+from flantune.errors import ModelError
+from flantune.models.attention.interface import NAME
+from flantune.models.isolation import TOLERANCE, logprobs_alone
+from flantune.models.load import first_line
+from flantune.models.reach import outgrown
+from flantune.models.rope import border
+from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.plan import ScoringBatch, ScoringLayout
+from flantune.models.trials import FAILURES, quiet, vocabulary
+from flantune.types import EncodedPrompt, Family, Int32
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel
+
+    from flantune.models.load import LanguageModel
+
+LADDERS: dict[str, tuple[ScoringLayout, ...]] = {
+    "decoder-only": ("line", "prefix", "tree", "cache"),
+    "encoder-decoder": ("line", "tree"),
+}
+"""What is tried, fastest first; below the last stand plain rows."""
+
+SHARED = 11
+"""Tokens that the test's contexts start with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutReport:
+    """The fastest way to score that is right for a model.
+
+    Attributes:
+        layout: Which.
+        refused: Faster ways, and why each is not right, in words.
+    """
+
+    layout: ScoringLayout
+    refused: tuple[str, ...] = ()
+
+
+_known: WeakKeyDictionary[PreTrainedModel, dict[tuple[torch.dtype, bool], LayoutReport]] = WeakKeyDictionary()
+
+
+def scoring_layout(lm: LanguageModel) -> LayoutReport:
+    """The fastest layout whose scores are those of the model's own forward pass on each option alone.
+
+    Tried once a model and arithmetic, on made-up tokens, in float32: models that ignore position ids, masks of others'
+    making or keys and values from before are found out, whatever their names.
+    """
+    reports = _known.setdefault(lm.model, {})
+    # Somebody may choose another attention for the model later on.
+    key = lm.compute_dtype, lm.model.config._attn_implementation in ("sdpa", NAME)
+    if key not in reports:
+        reports[key] = _climb(lm)
+    return reports[key]
+
+
+def _climb(lm: LanguageModel) -> LayoutReport:
+    refused: list[str] = []
+    exact = replace(lm, compute_dtype=torch.float32)
+    units = _requests(lm)
+    with quiet(lm.model), torch.no_grad():
+        expected = np.array([_sum_alone(exact, unit, target) for unit in units for target in unit.targets])
+        for layout in LADDERS[lm.family]:
+            # Lines are for float32 alone, and say so; the numbers of all others are compared in it.
+            problem = _problem(lm if layout == "line" else exact, units, layout, expected)
+            if not problem:
+                return LayoutReport(layout=layout, refused=tuple(refused))
+            refused.append(f"{layout}: {problem}")
+    return LayoutReport(layout="rows", refused=tuple(refused))
+
+
+def _problem(
+    lm: LanguageModel, units: Sequence[EncodedPrompt], layout: ScoringLayout, expected: NDArray[np.float64]
+) -> str:
+    """Why a layout is not right for the model; empty when it is."""
+    try:
+        found = np.concatenate(
+            [OptionScorer(lm).score(units, batch).sums for batch in _batches(units, layout, lm.family)]
+        )
+    except (*FAILURES, ModelError) as error:
+        return first_line(error)
+    difference = float(np.abs(found - expected).max())
+    # Sums, so several tokens' differences add up.
+    limit = TOLERANCE * max(len(target) for unit in units for target in unit.targets)
+    return "" if difference <= limit else f"a score differs by {difference:.2g} from the option's alone"
+
+
+def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout, family: Family) -> list[ScoringBatch]:
+    """The requests in order, in batches whose rows differ in width where the layout allows."""
+    both = [(0, 1, 2), (3,)] if layout == "cache" else [(0, 1, 2, 3)]
+    prefix = (
+        units[0].inputs[:SHARED] if layout in ("prefix", "line") and family == "decoder-only" else units[0].inputs[:0]
+    )
+    return [ScoringBatch(layout=layout, units=members, prefix=prefix, positions=0) for members in both]
+
+
+def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
+    """Contexts with a start in common, three of one length, longer than a sliding window; options of all lengths."""
+    rows = vocabulary(lm)
+    rng = np.random.default_rng(0)
+
+    def ids(count: int) -> Int32:
+        return rng.integers(min(10, rows - 1), rows, count).astype(np.int32)
+
+    shared, size = ids(SHARED), max(17, outgrown(lm) + 5)
+    # The last on the other side of a border, where the model has one.
+    last = SHARED + 3 if border(lm) else size - 3
+    sizes = ((size, (3, 1, 5)), (size, (1,)), (size, (4, 4)), (last, (6, 1, 2)))
+    return [
+        EncodedPrompt(inputs=np.concatenate([shared, ids(length - SHARED)]), targets=tuple(map(ids, options)))
+        for length, options in sizes
+    ]
+
+
+def _sum_alone(lm: LanguageModel, unit: EncodedPrompt, target: Int32) -> float:
+    """Score of one option by the model's own forward, without any mask."""
+    return float(logprobs_alone(lm, unit, target).double().sum())

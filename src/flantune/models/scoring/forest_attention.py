@@ -1,0 +1,124 @@
+"""Options scored by a decoder-only model on a CPU: all requests in one line, each token read once, nothing padded.
+
+Only attention looks at requests one by one: each sees what its context shares with those before it, and itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from flantune.errors import ModelError
+from flantune.models.attention.interface import install
+from flantune.models.forms.last_layer import only_at
+from flantune.models.forward import as_tensor, check_positions
+from flantune.models.heads import find_head, outputs_of
+from flantune.models.scoring.forest_layout import Forest, Request, forest
+from flantune.models.scoring.options import LIMIT, PrefixStates, shared_cache
+from flantune.types import EncodedPrompt, TargetTokens
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flantune.models.load import LanguageModel
+
+
+def forest_targets(
+    lm: LanguageModel, units: Sequence[EncodedPrompt], prefix: PrefixStates | None
+) -> tuple[Tensor, TargetTokens]:
+    """Hidden states of a line of requests (logits where no head was found), and what is asked at which place.
+
+    Args:
+        lm: A decoder-only model in float32, on a CPU.
+        units: The requests.
+        prefix: What all contexts start with.
+
+    Returns:
+        States, [1, places, width], which mean something where a target is asked, and the targets.
+
+    Raises:
+        ModelError: The model computes attention by itself, elsewhere or in other arithmetic.
+    """
+    if lm.device.type != "cpu" or lm.compute_dtype != torch.float32 or not install(lm.model):
+        raise ModelError("lines are for float32 on a CPU and attention that can be exchanged", where="model")
+    laid = forest(units, known=0 if prefix is None else len(prefix.tokens))
+    check_positions(lm, int(laid.positions.max()) + 1, setting=LIMIT)
+    head = find_head(lm)
+    inputs: dict[str, object] = {
+        "input_ids": as_tensor(laid.tokens, lm.device)[None],
+        "position_ids": as_tensor(laid.positions, lm.device)[None],
+        # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
+        "attention_mask": torch.zeros(1, 1, 1, 1),
+        "use_cache": prefix is not None,
+        "forest": ForestAttention(laid),
+    }
+    if prefix is not None:
+        inputs["past_key_values"] = shared_cache(prefix)
+    with only_at(lm, laid.targets.position, len(laid.tokens)):
+        return outputs_of(lm, head, inputs), laid.targets
+
+
+class ForestAttention:
+    """Attention of a line's requests, one by one; a layer after the other calls it.
+
+    Args:
+        laid: The line.
+    """
+
+    def __init__(self, laid: Forest) -> None:
+        self._laid = laid
+        self._masks: dict[int, list[Tensor | None]] = {}
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, window: int) -> Tensor:
+        """Each token's own request and what its context starts with, seen by it.
+
+        Args:
+            query: [1, heads, tokens, width].
+            key: [1, heads or a divisor of them, known + tokens, width].
+            value: Like ``key``.
+            scale: Multiplies the scores; None: the root of the width divides them.
+            window: Nobody sees further back than so many tokens, itself included; 0: no limit.
+
+        Returns:
+            [1, tokens, heads, width]; zeros for padding.
+        """
+        groups = query.shape[1] // key.shape[1]
+        if groups > 1:
+            key, value = (line.repeat_interleave(groups, dim=1) for line in (key, value))
+        mixed = query.new_zeros(query.shape[2], query.shape[1], value.shape[-1])
+        if window not in self._masks:
+            self._masks[window] = [self._mask(request, window) for request in self._laid.requests]
+        for request, mask in zip(self._laid.requests, self._masks[window], strict=True):
+            own = slice(request.start, request.end)
+            k, v = (self._seen(line, request) for line in (key, value))
+            found = scaled_dot_product_attention(
+                query[:, :, own], k, v, attn_mask=mask, is_causal=mask is None, scale=scale
+            )
+            mixed[own] = found[0].transpose(0, 1)
+        return mixed[None]
+
+    def _seen(self, line: Tensor, request: Request) -> Tensor:
+        known = self._laid.known
+        stretches = [(known + start, known + end) for start, end in (*request.seen, (request.start, request.end))]
+        if known:
+            stretches.insert(0, (0, known))
+        parts = [line[:, :, start:end] for start, end in stretches]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+    def _mask(self, request: Request, window: int) -> Tensor | None:
+        """What is added to the scores, [own, seen]: minus infinity where a token must not look; None: it is causal."""
+        before = [self._laid.positions[start:end] for start, end in request.seen]
+        own = self._laid.positions[request.start : request.end]
+        if not self._laid.known and not before and not window and request.trie.is_chain:
+            return None
+        keys = np.concatenate([np.arange(self._laid.known), *before, own])
+        sees: NDArray[np.bool_] = np.ones((len(own), len(keys)), dtype=np.bool_)
+        sees[:, len(keys) - len(own) :] = request.sees
+        if window:
+            sees &= own[:, None] - keys[None] < window
+        return torch.zeros(sees.shape).masked_fill_(torch.from_numpy(~sees), float("-inf"))

@@ -1,0 +1,190 @@
+"""Requests of a decoder-only model in one line: contexts as trees that share their starts, options as their branches.
+
+A line has no padding to speak of, and a context that starts like the one before it goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flantune.models.scoring.option_tries import OptionTrie, option_trie
+from flantune.models.scoring.shared_starts import common_length
+from flantune.packing.arrays import first_items
+from flantune.types import EncodedPrompt, Int32, TargetTokens
+
+SHORTEST = 8
+"""Fewer tokens in common are read again: gathering their keys and values takes as long."""
+STEP = 32
+"""A line is filled up to a multiple of so many tokens, so that few shapes occur (see ``segments.rung``)."""
+SHORT = 128
+"""A line up to this length is filled up to a multiple of half as many."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """Where a request lies in its line.
+
+    Attributes:
+        start: Of its own tokens: what its context does not share, then its options' nodes.
+        end: Behind them.
+        seen: Stretches of the line, before its own, that its context starts with; the prefix of all left out.
+        context: How many of its own tokens are of the context.
+        trie: Its options; node 0 is the context's last token.
+    """
+
+    start: int
+    end: int
+    seen: tuple[tuple[int, int], ...]
+    context: int
+    trie: OptionTrie
+
+    @property
+    def sees(self) -> NDArray[np.bool_]:
+        """Whether each of its own tokens (first) sees another of them, [own, own]."""
+        own = self.end - self.start
+        sees = np.tri(own, dtype=np.bool_)
+        sees[self.context :, self.context :] = self.trie.sees[1:, 1:]
+        return sees
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forest:
+    """Requests in one line.
+
+    Attributes:
+        tokens: What is fed, a little padding last, [n].
+        positions: Of each token in its own text, [n].
+        requests: Where each lies.
+        targets: What is asked at which place of the line; its rows are all 0.
+        known: Tokens of every context that were read before.
+    """
+
+    tokens: Int32
+    positions: Int32
+    requests: tuple[Request, ...]
+    targets: TargetTokens
+    known: int
+
+
+def forest(units: Sequence[EncodedPrompt], *, known: int = 0) -> Forest:
+    """The requests in one line, in order; those that start alike should follow each other.
+
+    >>> contexts = np.arange(10), np.array([*range(9), 77, 78])
+    >>> one, two = (EncodedPrompt(inputs=ids, targets=(np.array([5, 6]), np.array([5, 7]))) for ids in contexts)
+    >>> laid = forest([one, two])
+    >>> laid.tokens[:14].tolist(), laid.positions[:14].tolist()
+    ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 5, 77, 78, 5], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 9, 10, 11])
+    >>> laid.requests[1].seen, laid.targets.position.tolist(), laid.targets.token.tolist()
+    (((0, 9),), [9, 10, 9, 10, 12, 13, 12, 13], [5, 6, 5, 7, 5, 6, 5, 7])
+
+    Args:
+        units: The requests.
+        known: Tokens of every context that were read before.
+    """
+    made: list[Request] = []
+    tokens: list[Int32] = []
+    positions: list[NDArray[np.integer[Any]]] = []
+    asked: list[Int32] = []
+    path: tuple[tuple[int, int], ...] = ()
+    at = 0
+    for unit, shared in zip(units, shared_starts(units, known=known), strict=True):
+        trie, own = option_trie(unit.targets), unit.inputs[known + shared :]
+        seen, context_end = _first(path, shared), at + len(own)
+        path = (*seen, (at, context_end))
+        # Node 0 is the context's last token, and node 1 stands right behind it.
+        asked.append(trie.asked + context_end - 1)
+        tokens += [own, trie.tokens[1:]]
+        positions += [np.arange(known + shared, len(unit.inputs)), trie.depths[1:] + len(unit.inputs) - 1]
+        made.append(Request(at, context_end + len(trie.tokens) - 1, seen, len(own), trie))
+        at = made[-1].end
+    return Forest(
+        tokens=filled(np.concatenate(tokens)),
+        positions=filled(np.concatenate(positions)),
+        requests=tuple(made),
+        targets=line_targets(units, asked),
+        known=known,
+    )
+
+
+def filled(line: NDArray[np.integer[Any]]) -> Int32:
+    """A line with a little padding behind it.
+
+    >>> len(filled(np.ones(17))), len(filled(np.ones(129)))
+    (32, 160)
+    """
+    step = STEP // 2 if len(line) <= SHORT else STEP
+    return np.pad(line, (0, -len(line) % step)).astype(np.int32)
+
+
+def line_targets(units: Sequence[EncodedPrompt], asked: Sequence[Int32]) -> TargetTokens:
+    """What is asked in a line.
+
+    Args:
+        units: The requests.
+        asked: Place of the line at which each token of a request's options is predicted, option behind option.
+    """
+    items = [
+        np.full(len(target), start + option)
+        for start, unit in zip(first_items(units), units, strict=False)
+        for option, target in enumerate(unit.targets)
+    ]
+    position = np.concatenate(asked).astype(np.int32)
+    return TargetTokens(
+        row=np.zeros_like(position),
+        position=position,
+        token=np.concatenate([target for unit in units for target in unit.targets]).astype(np.int32),
+        item=np.concatenate(items).astype(np.int32),
+    )
+
+
+def _first(path: tuple[tuple[int, int], ...], count: int) -> tuple[tuple[int, int], ...]:
+    """The first so many places of a path of stretches.
+
+    >>> _first(((3, 8), (20, 30)), 7)
+    ((3, 8), (20, 22))
+    """
+    taken = []
+    for start, end in path:
+        if count > 0:
+            taken.append((start, min(end, start + count)))
+            count -= end - start
+    return tuple(taken)
+
+
+def shared_starts(units: Sequence[EncodedPrompt], *, known: int = 0) -> list[int]:
+    """Tokens behind the known ones that each request need not read, since the one before it did; 0 for the first.
+
+    The last token of a context is always read: the first token of its options is predicted there.
+    """
+    shared = [
+        min(common_length(before.inputs, unit.inputs), len(unit.inputs) - 1) - known for before, unit in pairwise(units)
+    ]
+    return [0, *(count if count >= SHORTEST else 0 for count in shared)][: len(units)]
+
+
+def cut_forest(units: Sequence[EncodedPrompt], *, max_positions: int, known: int = 0) -> tuple[list[int], list[int]]:
+    """Where to cut requests into lines of at most ``max_positions`` tokens (or one request), and each line's tokens.
+
+    Args:
+        units: The requests in order.
+        max_positions: At most so many tokens in a line.
+        known: Tokens of every context that were read before.
+
+    Returns:
+        The cuts, ends included, and the tokens of the line before each but the first.
+    """
+    cuts, sizes, total = [0], [], 0
+    for at, (unit, shared) in enumerate(zip(units, shared_starts(units, known=known), strict=True)):
+        whole = len(unit.inputs) - known + len(option_trie(unit.targets).tokens) - 1
+        if at > cuts[-1] and total + whole - shared > max_positions:
+            cuts.append(at)
+            sizes.append(total)
+            total = shared
+        total += whole - shared
+    return [*cuts, len(units)], [*sizes, total]

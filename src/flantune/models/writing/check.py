@@ -1,0 +1,94 @@
+"""How answers may be written side by side in this very model, found by trying."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from flantune.models.attention.masks import sliding_window
+from flantune.models.load import start_token
+from flantune.models.trials import FAILURES, once_a_model, quiet, vocabulary
+from flantune.models.writing.decoding import Decoding, Row
+from flantune.models.writing.writers import Method, write_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flantune.models.load import LanguageModel
+
+TOLERANCE = 1e-3
+"""Largest difference of a log-probability that float32 arithmetic in another order explains, with room to spare."""
+
+MAX_WINDOW = 256
+"""Sliding windows up to this width are outgrown in the test; wider ones would make it slow."""
+
+_STEPS = 4
+
+
+@once_a_model
+def writing_method(lm: LanguageModel) -> Method:
+    """The fastest way of writing in which each answer is that of its prompt alone. Tried once a model.
+
+    Three prompts of different length are written to together, and the log-probabilities of each next token are
+    compared with the model's plain forward on the prompt and its answer so far, without cache, mask or neighbors. A
+    model that ignores position ids or masks fails "mixed"; one whose cache is no key-value cache may fail "even".
+    """
+    exact = replace(lm, compute_dtype=torch.float32)
+    candidates: tuple[Method, ...] = ("mixed", "even")
+    with quiet(lm.model), torch.no_grad():
+        return next((each for each in candidates if _passes(exact, each)), "uncached")
+
+
+def _passes(lm: LanguageModel, method: Method) -> bool:
+    found: list[tuple[Row, int, Tensor]] = []
+    rows = _rows(lm)
+    # Fewer slots than rows: one has to wait until another leaves.
+    budget = 2 * (max(len(row.inputs) for row in rows) + _STEPS)
+    decoding = Decoding(max_new_tokens=_STEPS)
+    try:
+        for _ in write_rows(
+            lm, rows, decoding, budget=budget, method=method,
+            trace=lambda row, logits: found.append((row, len(row.tokens), logits)),
+        ):  # fmt: skip
+            pass
+        return all(_is_plain(lm, *one) for one in found)
+    except FAILURES:
+        return False
+
+
+def _rows(lm: LanguageModel) -> list[Row]:
+    size = vocabulary(lm)
+    rng = np.random.default_rng(0)
+    window = sliding_window(lm)
+    beyond = window + 3 if window <= MAX_WINDOW else 0
+    lengths = (max(11, beyond), 5, 8, 8)
+    return [
+        Row(
+            prompt=at,
+            sample=0,
+            inputs=rng.integers(min(10, size - 1), size, length).astype(np.int32),
+            room=_STEPS - at % 2,
+            key=0,
+            watch=None,
+        )
+        for at, length in enumerate(lengths)
+    ]
+
+
+def _is_plain(lm: LanguageModel, row: Row, written: int, logits: Tensor) -> bool:
+    """Whether these logits are those of the model's own forward on this row alone."""
+    before = row.tokens[:written]
+    inputs = torch.from_numpy(row.inputs).long().to(lm.device)[None]
+    if lm.family == "decoder-only":
+        tail = torch.tensor([before], dtype=torch.long, device=lm.device)
+        own = lm.model(input_ids=torch.cat([inputs, tail], dim=1), use_cache=False).logits[0, -1]
+    else:
+        start = [start_token(lm), *before]
+        decoder = torch.tensor([start], dtype=torch.long, device=lm.device)
+        own = lm.model(input_ids=inputs, decoder_input_ids=decoder, use_cache=False).logits[0, -1]
+    likely = torch.log_softmax(own.float(), dim=-1).topk(min(8, own.shape[-1]))
+    found = torch.log_softmax(logits, dim=-1)[likely.indices]
+    return bool((found - likely.values).abs().max() <= TOLERANCE)

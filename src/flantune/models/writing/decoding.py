@@ -1,0 +1,195 @@
+"""How a model writes on: the rules, one row's progress, and stop strings found as the text grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from flantune.errors import ModelError
+from flantune.system.keyed_random import mix64
+
+if TYPE_CHECKING:
+    from flantune.models.load import LanguageModel
+    from flantune.types import Int32
+
+Finish = Literal["eos", "stop", "length"]
+Decode = Callable[[Sequence[int]], str]
+
+UNFINISHED = "\ufffd"
+"""What a decoder shows for the first bytes of a character whose last bytes are still to come."""
+
+_LONGEST_CHARACTER = 16
+"""Tokens after which a broken character is taken as it is; four bytes make a whole one."""
+
+
+_MOST_SILENT = 64
+"""Tokens without text after which the word before them is forgotten: a model may write padding without end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How tokens are chosen, and when writing ends.
+
+    Attributes:
+        max_new_tokens: At most so many tokens, end of sequence included; less where the model has no more positions.
+        temperature: 0 takes the most likely token; more than 0 draws from the distribution it spreads.
+        seed: Names the draws.
+        stop: Texts that end the answer where they begin. They are found across the borders of tokens.
+        spared: So many of these texts an answer may hold before the next one ends it.
+        end_tokens: Tokens that end an answer besides those of the model (``models.endings``), say a chat template's end
+            of a turn.
+    """
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    spared: int = 0
+    end_tokens: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ModelError("nothing can be written in no tokens", where="max_new_tokens", hint="set it to 1 or more")
+        if not 0.0 <= self.temperature < float("inf"):
+            raise ModelError(f"got {self.temperature}", where="temperature", hint="set it to 0 (greedy) or more")
+        if "" in self.stop:
+            raise ModelError("an empty text would stop every answer at once", where="stop", hint='leave "" out of it')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """What a model wrote after one input.
+
+    Attributes:
+        index: Which of the inputs.
+        sample: Which of its samples, from 0.
+        tokens: What was written, without the end of sequence; a stop string's tokens are among them.
+        text: The same as text, cut where a stop string begins.
+        finish: The end of sequence, a stop string, or no more room.
+    """
+
+    index: int
+    sample: int
+    tokens: tuple[int, ...]
+    text: str
+    finish: Finish
+
+
+class Writer(Protocol):
+    """Anything that goes on with token ids: ``models.generate.write``, or another engine behind the same call."""
+
+    def __call__(
+        self, lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int
+    ) -> Iterator[Continuation]:
+        """Continuations as they get done."""
+
+
+class TextWatch:
+    r"""Text that grows by tokens, searched for stop strings where it is new: nothing is decoded over and over.
+
+    >>> watch = TextWatch(lambda tokens: "".join(map(chr, tokens)), stop=("\n\n",))
+    >>> [watch.push(ord(letter)) for letter in "a\nb\n\nc"]
+    [False, False, False, False, True, False]
+    """
+
+    __slots__ = ("_decode", "_longest", "_read", "_spared", "_start", "_stop", "_tokens", "text")
+
+    def __init__(
+        self,
+        decode: Decode,
+        *,
+        stop: Sequence[str],
+        spared: int = 0,
+    ) -> None:
+        self._decode, self._stop, self._spared = decode, tuple(stop), spared
+        self._longest = max(map(len, stop), default=1)
+        self._tokens: list[int] = []
+        # The text is known up to token ``_read``. Tokens from ``_start`` are decoded along with new ones, since how a
+        # token reads depends on its left neighbor (a space that only stands between words, say).
+        self._start = self._read = 0
+        self.text = ""
+
+    def again(self) -> TextWatch:
+        """The same watch before the first token."""
+        return TextWatch(self._decode, stop=self._stop, spared=self._spared)
+
+    def push(self, token: int) -> bool:
+        """Adds a token and says whether the answer is complete with it."""
+        self._tokens.append(token)
+        now = self._decode(self._tokens[self._start :])
+        if now.endswith(UNFINISHED) and len(self._tokens) - self._read < _LONGEST_CHARACTER:
+            return False
+        fresh = now[len(self._decode(self._tokens[self._start : self._read])) :]
+        # A special token shows nothing: the word before it stays the neighbor.
+        if fresh or self._read - self._start >= _MOST_SILENT:
+            self._start = self._read
+        self._read = len(self._tokens)
+        self.text += fresh
+        if not fresh:
+            return False
+        tail = self.text[max(0, len(self.text) - len(fresh) - self._longest + 1) :]
+        if any(stop in tail for stop in self._stop):
+            cut = cut_at_stop(self.text, self._stop, spared=self._spared)
+            return len(cut) < len(self.text)
+        return False
+
+
+def cut_at_stop(text: str, stop: Sequence[str], *, spared: int = 0) -> str:
+    r"""The text before the first stop string, or before a later one where some are spared.
+
+    >>> cut_at_stop("Paris\n\nQ: next", ("\n\n", "Q:")), cut_at_stop("Paris", ("\n\n",))
+    ('Paris', 'Paris')
+    >>> cut_at_stop("First.\n\nSecond.\n\nQ: next", ("\n\n",), spared=1)
+    'First.\n\nSecond.'
+    """
+    at, length = 0, 0
+    for _ in range(spared + 1):
+        start = at + length
+        found = [(place, len(one)) for one in stop if (place := text.find(one, start)) >= 0]
+        if not found:
+            return text
+        at, length = min(found)
+    return text[:at]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Row:
+    """One answer on its way.
+
+    Attributes:
+        prompt: Which of the distinct prompts.
+        sample: Which of its samples.
+        inputs: The prompt's tokens.
+        room: Most tokens that may be written.
+        key: Its random stream.
+        watch: Its text, when somebody needs to know it while it grows.
+        tokens: What was written so far.
+    """
+
+    prompt: int
+    sample: int
+    inputs: Int32
+    room: int
+    key: int
+    watch: TextWatch | None
+    tokens: list[int] = field(default_factory=list)
+
+    @property
+    def next_key(self) -> int:
+        """The random number of the next token."""
+        return mix64(self.key, len(self.tokens))
+
+    @property
+    def length(self) -> int:
+        """Positions that its inputs and what was written take."""
+        return len(self.inputs) + len(self.tokens)
+
+    def add(self, token: int, *, end_tokens: Collection[int]) -> Finish | None:
+        """Takes the next token; the reason to stop, if there is one."""
+        if token in end_tokens:
+            return "eos"
+        self.tokens.append(token)
+        if self.watch is not None and self.watch.push(token):
+            return "stop"
+        return "length" if len(self.tokens) >= self.room else None

@@ -1,0 +1,82 @@
+"""The next token of each row: the most likely one, or one drawn by a random number that has a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from flantune.system.keyed_random import GOLDEN, MASK, mix64, stream_key
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flantune.types import Int32
+
+
+def draw_key(seed: int, prompt: Int32, sample: int) -> int:
+    """The random stream of one sample of one prompt, by the prompt's tokens: whatever else is asked, it stays itself.
+
+    >>> tokens = np.array([5, 6], dtype=np.int32)
+    >>> draw_key(0, tokens, 1) == draw_key(0, tokens.copy(), 1), draw_key(0, tokens, 1) == draw_key(0, tokens, 2)
+    (True, False)
+    """
+    words = blake2b(np.ascontiguousarray(prompt, dtype="<i4").tobytes(), digest_size=8).digest()
+    return mix64(stream_key(seed, "samples"), int.from_bytes(words, "little"), sample)
+
+
+def choose_tokens(logits: Tensor, *, temperature: float, keys: Sequence[int]) -> list[int]:
+    """One token a row.
+
+    At temperature 0 the most likely token. Else the largest of logit / temperature plus Gumbel noise, which is a draw
+    from the softmax. The noise of a row is a function of its key alone, so neither the other rows of the batch nor
+    their order can change what is drawn (beyond float precision of the logits).
+
+    Args:
+        logits: [rows, vocabulary].
+        temperature: 0 or more.
+        keys: The random number of each row's next token; not looked at when the temperature is 0.
+    """
+    if temperature > 0.0:
+        logits = logits.double() / temperature + gumbel(keys, logits.shape[1], device=logits.device)
+    chosen: list[int] = logits.argmax(dim=-1).tolist()
+    return chosen
+
+
+def gumbel(keys: Sequence[int], size: int, *, device: torch.device) -> Tensor:
+    """Gumbel noise, [len(keys), size], float64: entry (i, j) is a function of ``keys[i]`` and j.
+
+    >>> cpu = torch.device("cpu")
+    >>> bool((gumbel([7, 8], 4, device=cpu)[1] == gumbel([8], 4, device=cpu)[0]).all())
+    True
+    """
+    start = torch.tensor([_signed(key) for key in keys], dtype=torch.int64, device=device)[:, None]
+    steps = torch.arange(1, size + 1, dtype=torch.int64, device=device)[None, :]
+    bits = _scrambled(start + steps * _signed(GOLDEN))
+    uniform = (_shifted(bits, 11).double() + 0.5) * 2.0**-53
+    return -torch.log(-torch.log(uniform))
+
+
+def _scrambled(value: Tensor) -> Tensor:
+    """``prompts.hashing.scramble`` on 64-bit integers that wrap around, one for each entry."""
+    value = (value ^ _shifted(value, 30)) * _signed(0xBF58476D1CE4E5B9)
+    value = (value ^ _shifted(value, 27)) * _signed(0x94D049BB133111EB)
+    return value ^ _shifted(value, 31)
+
+
+def _shifted(value: Tensor, places: int) -> Tensor:
+    """A right shift that brings zeros in, as on unsigned numbers."""
+    return (value >> places) & ((1 << (64 - places)) - 1)
+
+
+def _signed(word: int) -> int:
+    """The 64-bit pattern of a number as torch reads it.
+
+    >>> _signed(MASK), _signed(5)
+    (-1, 5)
+    """
+    word &= MASK
+    return word - (1 << 64) if word >> 63 else word

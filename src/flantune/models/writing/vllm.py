@@ -1,0 +1,111 @@
+"""Writing with vLLM for those who have it, behind the same call as ``models.generate.write``.
+
+The mapping of settings is tested against a stand-in; nobody has run it on a GPU here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from flantune.errors import ModelError
+from flantune.models.endings import end_tokens
+from flantune.models.load import save_model
+from flantune.models.writing.decoding import Continuation, Finish, cut_at_stop
+
+if TYPE_CHECKING:
+    from flantune.models.load import LanguageModel
+    from flantune.models.writing.decoding import Decoding, Writer
+    from flantune.types import Int32
+
+
+_MOST_MEMORY = 0.9
+"""vLLM's own default."""
+
+
+def vllm_writer(lm: LanguageModel) -> Writer:
+    """A writer that hands a model's present weights to vLLM, through a temporary folder, and writes with it.
+
+    What differs from flantune's own loop: batches are vLLM's, and random draws are
+    vLLM's (named by seed and sample, not by the prompt). Greedy answers may differ where two tokens are about as
+    likely.
+
+    Raises:
+        ModelError: vLLM is not installed, or the model is no plain decoder-only model.
+    """
+    if lm.family != "decoder-only" or lm.adapter is not None:
+        hint = 'set evaluation.backend = "transformers" (--backend transformers)'
+        raise ModelError("vLLM is used for decoder-only models without adapter", where="evaluation.backend", hint=hint)
+    vllm = _library()
+    dtype = str(lm.compute_dtype).removeprefix("torch.")
+    with tempfile.TemporaryDirectory(prefix="flantune-vllm-") as folder:
+        path = save_model(lm, Path(folder) / "model", card="")
+        engine = vllm.LLM(
+            model=str(path),
+            tokenizer=str(path),
+            dtype=dtype,
+            enable_prefix_caching=True,
+            gpu_memory_utilization=_free_share(lm.device),
+        )
+
+    def write(
+        lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int
+    ) -> Iterator[Continuation]:
+        del batch_tokens  # vLLM makes its own batches.
+        prompts = [{"prompt_token_ids": [int(token) for token in ids]} for ids in inputs]
+        ends = end_tokens(lm, decoding)
+        chosen = vllm.SamplingParams(
+            n=samples if decoding.temperature > 0.0 else 1,
+            temperature=decoding.temperature,
+            max_tokens=decoding.max_new_tokens,
+            # It ends at the first of them: where some are spared, what is written is cut afterwards.
+            stop=list(decoding.stop) if decoding.stop and not decoding.spared else None,
+            stop_token_ids=list(ends),
+            seed=decoding.seed if decoding.temperature > 0.0 else None,
+            skip_special_tokens=True,
+        )
+        for index, result in enumerate(engine.generate(prompts, chosen, use_tqdm=False)):
+            for sample in range(samples):
+                found = result.outputs[min(sample, len(result.outputs) - 1)]
+                yield _continuation(found, decoding, index=index, sample=sample, end_tokens=ends)
+
+    return write
+
+
+def _continuation(
+    found: Any, decoding: Decoding, *, index: int, sample: int, end_tokens: Collection[int]
+) -> Continuation:
+    tokens = tuple(int(token) for token in found.token_ids)
+    finish: Finish = "length"
+    if found.finish_reason == "stop":
+        # vLLM names the stop string, or nothing when it was the end of sequence.
+        finish = "stop" if isinstance(found.stop_reason, str) else "eos"
+    if tokens and tokens[-1] in end_tokens:
+        tokens = tokens[:-1]
+    text = cut_at_stop(str(found.text), decoding.stop, spared=decoding.spared)
+    finish = "stop" if len(text) < len(str(found.text)) else finish
+    return Continuation(index=index, sample=sample, tokens=tokens, text=text, finish=finish)
+
+
+def _free_share(device: torch.device) -> float:
+    """The share of the accelerator that vLLM may take: it refuses to start where less than it asks for is free.
+
+    The model that is handed over stays where it is, since options are scored with it.
+    """
+    if device.type != "cuda":
+        return _MOST_MEMORY
+    free, total = torch.cuda.mem_get_info(device)
+    return _MOST_MEMORY * free / total
+
+
+def _library() -> Any:
+    try:
+        return import_module("vllm")
+    except ImportError as error:
+        hint = "in flantune's folder: pip install -e '.[vllm]'; or set evaluation.backend (--backend) to transformers"
+        raise ModelError("vLLM is not installed", where="evaluation.backend", hint=hint) from error

@@ -1,0 +1,370 @@
+"""Who writes when: rows wait, are read, are written in, and leave. One writer with slots, one that goes in step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from flantune.errors import ModelError
+from flantune.models.endings import end_tokens
+from flantune.models.heads import find_head
+from flantune.models.memory import is_out_of_memory
+from flantune.models.scoring.plan import forward_cost
+from flantune.models.scoring.shared_starts import shared_prefixes
+from flantune.models.weights import first_bad
+from flantune.models.writing.cache_slots import SlotDecoder
+from flantune.models.writing.lockstep import Batch, DecoderBatch, EncoderDecoderBatch, GrowingBatch, UncachedBatch
+from flantune.models.writing.sampling import choose_tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers.cache_utils import Cache
+
+    from flantune.models.load import LanguageModel
+    from flantune.models.writing.decoding import Decoding, Finish, Row
+
+Method = Literal["mixed", "even", "uncached", "growing"]
+"""How rows of a batch stand to each other: of any length side by side; of equal length only; everything read again for
+each token. The first that a model passes the test with is used (``generation_check``). "growing" is "even" for answers
+that may grow beyond a length at which rotary positions change."""
+
+Ended = tuple["Row", "Finish"]
+Trace = Callable[["Row", "Tensor"], None]
+
+ADMIT_SHARE = 1 / 4
+"""Free slots are filled when they are this share of all: reading prompts together is cheaper than one by one."""
+
+DROP_SHARE = 1 / 8
+"""Finished rows of a batch in step leave when they are this share of it, since leaving copies the others."""
+
+GROWTH = 1.5
+"""Slots are laid out anew when so many times more of them would fit, now that the longest prompts are done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A prompt to be read once, for one or more rows.
+
+    Attributes:
+        group: Number of its prefix group.
+        shared: Tokens that the group shares.
+        rows: What is written after it, one row a sample.
+    """
+
+    group: int
+    shared: int
+    rows: tuple[Row, ...]
+
+    @property
+    def need(self) -> int:
+        """Positions of its longest row when all of it is written."""
+        return len(self.rows[0].inputs) + max(row.room for row in self.rows)
+
+
+class SlotWriter:
+    """Rows of any length side by side; a finished row's slot goes to the next prompt. Decoder-only models."""
+
+    def __init__(
+        self, lm: LanguageModel, rows: Sequence[Row], decoding: Decoding, *, budget: int, trace: Trace | None = None
+    ) -> None:
+        self.lm, self.decoding, self.budget, self._trace = lm, decoding, budget, trace
+        self._head, self._ends = find_head(lm), end_tokens(lm, decoding)
+        self._live: list[Row] = []
+        self._reading: list[Waiting] = []
+        self._wait_for(_grouped(rows, pass_cost=forward_cost(lm.device.type)))
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something is left to write."""
+        return bool(self._waiting or self._live)
+
+    def advance(self) -> list[Ended]:
+        """Reads some prompts or writes one token in each row; the rows that ended by it."""
+        if self._waiting and self._is_time_to_admit():
+            return self._admit()
+        return self._step()
+
+    def retreat(self) -> bool:
+        """Begins unfinished rows again in half the memory; False when there is no half."""
+        begun = [*self._live, *(row for item in self._reading for row in item.rows)]
+        unfinished = _by_prompt([_restarted(row) for row in begun])
+        groups = [Waiting(group=-1 - at, shared=0, rows=rows) for at, rows in enumerate(unfinished)]
+        waiting = [*groups, *self._waiting]
+        largest = max(item.need for item in waiting)
+        if self._decoder.slots == 1 and self.budget < 2 * largest:
+            return False
+        self.budget = max(largest, self.budget // 2)
+        self._live, self._reading = [], []
+        self._wait_for(waiting)
+        return True
+
+    def _wait_for(self, waiting: Sequence[Waiting]) -> None:
+        self._waiting = deque(waiting)
+        # The largest need among the last n that wait, for every n.
+        self._needs = list(accumulate((item.need for item in reversed(waiting)), max))
+        self._prefix: tuple[int, Cache | None] = (0, None)
+        slots, columns = self._layout()
+        self._decoder = SlotDecoder(self.lm, self._head, slots=slots, columns=columns)
+
+    def _layout(self) -> tuple[int, int]:
+        """Slots and columns that fit the budget now."""
+        live = max((len(row.inputs) + row.room for row in self._live), default=1)
+        columns = max(live, self._needs[len(self._waiting) - 1] if self._waiting else 1)
+        rows = len(self._live) + sum(len(item.rows) for item in self._waiting)
+        return max(1, len(self._live), min(self.budget // columns, rows)), columns
+
+    def _is_time_to_admit(self) -> bool:
+        free = self._decoder.slots - len(self._live)
+        return not self._live or free >= max(1, self._decoder.slots * ADMIT_SHARE)
+
+    def _admit(self) -> list[Ended]:
+        slots, columns = self._layout()
+        if slots >= GROWTH * self._decoder.slots:
+            self._decoder.resize(slots=slots, columns=columns)
+        taken = self._reading = self._take(self._decoder.slots - len(self._live))
+        logits, cache = self._decoder.read([item.rows[0].inputs for item in taken], self._prefix_of(taken[0]))
+        sources = [at for at, item in enumerate(taken) for _ in item.rows]
+        rows = [row for item in taken for row in item.rows]
+        ends = self._choose(logits[sources] if len(sources) > len(taken) else logits, rows)
+        stay = [at for at, end in enumerate(ends) if end is None]
+        if stay:
+            self._decoder.enter(cache, [sources[at] for at in stay], [len(rows[at].inputs) for at in stay])
+            self._live += [rows[at] for at in stay]
+        self._reading = []
+        return [(row, end) for row, end in zip(rows, ends, strict=True) if end is not None]
+
+    def _take(self, free: int) -> list[Waiting]:
+        """The next prompts of one group that fit the free slots and, read together, the budget."""
+        first = self._waiting[0]
+        width = len(first.rows[0].inputs) - first.shared
+        taken: list[Waiting] = []
+        while self._waiting and self._waiting[0].group == first.group and free:
+            if taken and (len(taken) + 1) * width > self.budget:
+                break
+            item = self._waiting.popleft()
+            if len(item.rows) > free:
+                self._waiting.appendleft(replace(item, rows=item.rows[free:]))
+                item = replace(item, rows=item.rows[:free])
+            free -= len(item.rows)
+            taken.append(item)
+        return taken
+
+    def _prefix_of(self, item: Waiting) -> Cache | None:
+        if self._prefix[0] != item.group:
+            tokens = item.rows[0].inputs[: item.shared]
+            self._prefix = (item.group, self._decoder.read_prefix(tokens) if item.shared else None)
+        return self._prefix[1]
+
+    def _step(self) -> list[Ended]:
+        logits = self._decoder.step([row.tokens[-1] for row in self._live])
+        ends = self._choose(logits, self._live)
+        ended: list[Ended] = []
+        # From the last on, so that the row that moves into a freed slot has been looked at.
+        for at in reversed(range(len(ends))):
+            end = ends[at]
+            if end is not None:
+                ended.append((self._live[at], end))
+                self._live[at] = self._live[self._decoder.leave(at)]
+                self._live.pop()
+        return ended
+
+    def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[Finish | None]:
+        return add_tokens(self.lm, logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
+
+
+class StepWriter:
+    """Batches of rows that begin together. Encoder-decoders, and the methods "even" and "uncached"."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        rows: Sequence[Row],
+        decoding: Decoding,
+        *,
+        budget: int,
+        method: Method,
+        trace: Trace | None = None,
+    ) -> None:
+        self.lm, self.decoding, self.budget, self.method, self._trace = lm, decoding, budget, method, trace
+        self._ends = end_tokens(lm, decoding)
+        self._waiting: deque[Row] = deque(sorted(rows, key=lambda row: (-len(row.inputs), row.prompt, row.sample)))
+        self._batch: Batch | None = None
+        self._rows: list[Row | None] = []
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something is left to write."""
+        return bool(self._waiting or self._rows)
+
+    def advance(self) -> list[Ended]:
+        """Begins a batch or writes one token in each of its rows; the rows that ended by it."""
+        if self._batch is None:
+            return self._begin()
+        self._drop(self._batch)
+        logits = self._batch.step([row.tokens[-1] if row else 0 for row in self._rows])
+        return self._ended(logits)
+
+    def retreat(self) -> bool:
+        """Begins unfinished rows again in half the memory; False when there is no half."""
+        unfinished = [_restarted(row) for row in self._rows if row]
+        self._batch, self._rows = None, []
+        self._waiting.extendleft(reversed(unfinished))
+        self.budget //= 2
+        return len(unfinished) != 1 and self.budget > 0
+
+    def _begin(self) -> list[Ended]:
+        rows = self._take()
+        self._rows = list(rows)
+        prompts = _by_prompt(rows) if self.lm.family == "encoder-decoder" else [(row,) for row in rows]
+        inputs = [group[0].inputs for group in prompts]
+        if self.method == "uncached":
+            self._batch = UncachedBatch(self.lm, inputs)
+        elif self.lm.family == "encoder-decoder":
+            self._batch = EncoderDecoderBatch(self.lm, find_head(self.lm), inputs)
+        else:
+            kind = GrowingBatch if self.method == "growing" else DecoderBatch
+            self._batch = kind(self.lm, inputs)
+        logits = self._batch.begin()
+        if len(prompts) < len(rows):
+            sources = [at for at, group in enumerate(prompts) for _ in group]
+            self._batch.keep(sources)
+            logits = logits[sources]
+        return self._ended(logits)
+
+    def _take(self) -> list[Row]:
+        """The next rows that fit the budget; all of one length where the method asks for it."""
+        first = self._waiting[0]
+        size = len(first.inputs) + first.room
+        taken: list[Row] = []
+        while self._waiting and (not taken or (len(taken) + 1) * size <= self.budget):
+            if self.method != "mixed" and len(self._waiting[0].inputs) != len(first.inputs):
+                break
+            taken.append(self._waiting.popleft())
+        return taken
+
+    def _ended(self, logits: Tensor) -> list[Ended]:
+        at_work = [at for at, row in enumerate(self._rows) if row is not None]
+        rows = [row for row in self._rows if row is not None]
+        logits = logits if len(rows) == len(logits) else logits[at_work]
+        ends = add_tokens(self.lm, logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
+        for at, end in zip(at_work, ends, strict=True):
+            self._rows[at] = None if end is not None else self._rows[at]
+        if not any(self._rows):
+            self._batch, self._rows = None, []
+        return [(row, end) for row, end in zip(rows, ends, strict=True) if end is not None]
+
+    def _drop(self, batch: Batch) -> None:
+        """Lets finished rows go, once there are enough of them."""
+        stay = [at for at, row in enumerate(self._rows) if row is not None]
+        if len(self._rows) - len(stay) >= max(1.0, len(self._rows) * DROP_SHARE):
+            batch.keep(stay)
+            self._rows = [self._rows[at] for at in stay]
+
+
+def add_tokens(
+    lm: LanguageModel,
+    logits: Tensor,
+    rows: Sequence[Row],
+    decoding: Decoding,
+    *,
+    end_tokens: Collection[int],
+    trace: Trace | None,
+) -> list[Finish | None]:
+    """Chooses the next token of each row; why each row ends, or None."""
+    if trace is not None:
+        for row, own in zip(rows, logits, strict=True):
+            trace(row, own)
+    _check_logits(lm, logits)
+    keys = [row.next_key for row in rows] if decoding.temperature > 0.0 else ()
+    tokens = choose_tokens(logits, temperature=decoding.temperature, keys=keys)
+    return [row.add(token, end_tokens=end_tokens) for row, token in zip(rows, tokens, strict=True)]
+
+
+def _check_logits(lm: LanguageModel, logits: Tensor) -> None:
+    # The largest is not a number where one is none.
+    if not bool(logits.amax(dim=-1).isnan().any()):
+        return
+    name = first_bad(lm.model.named_parameters())
+    why = f"the weight {name} holds entries that are not finite numbers" if name else "its arithmetic overflows"
+    hint = 'use a checkpoint from before its training went wrong, or set model.dtype = "float32"'
+    raise ModelError(f"what the model says of the next token is not a number: {why}", where="model", hint=hint)
+
+
+def write_rows(
+    lm: LanguageModel,
+    rows: Sequence[Row],
+    decoding: Decoding,
+    *,
+    budget: int,
+    method: Method,
+    trace: Trace | None = None,
+) -> Iterator[list[Ended]]:
+    """Writes in every row; rows as they end. Out of memory, what is unfinished begins again in half of it.
+
+    Raises:
+        ModelError: One row alone does not fit the memory.
+    """
+    if not rows:
+        return
+    writer: SlotWriter | StepWriter
+    if method == "mixed" and lm.family == "decoder-only":
+        writer = SlotWriter(lm, rows, decoding, budget=budget, trace=trace)
+    else:
+        writer = StepWriter(lm, rows, decoding, budget=budget, method=method, trace=trace)
+    while writer.has_work:
+        try:
+            # Only here: between two rows the caller's own mode holds.
+            with torch.no_grad(), _autocast(lm):
+                ended = writer.advance()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            ended = []
+        else:
+            yield ended
+            continue
+        if not writer.retreat():
+            hint = "set evaluation.max_new_tokens or packing.max_input_tokens lower, or use a larger machine"
+            raise ModelError("one answer alone does not fit the memory", where="evaluation.batch_tokens", hint=hint)
+        if lm.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _grouped(rows: Sequence[Row], *, pass_cost: int) -> list[Waiting]:
+    """Rows by prompt, prompts by common prefix, longest first."""
+    prompts = _by_prompt(rows)
+    inputs = [group[0].inputs for group in prompts]
+
+    def longest_first(at: int) -> tuple[int, int]:
+        return -len(inputs[at]), at
+
+    clusters = [
+        (cluster.length, sorted(cluster.members, key=longest_first))
+        for cluster in shared_prefixes(inputs, pass_cost=pass_cost)
+    ]
+    clusters.sort(key=lambda cluster: longest_first(cluster[1][0]))
+    return [
+        Waiting(group=number, shared=length, rows=prompts[at])
+        for number, (length, members) in enumerate(clusters, start=1)
+        for at in members
+    ]
+
+
+def _by_prompt(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.prompt, []).append(row)
+    return [tuple(group) for group in found.values()]
+
+
+def _restarted(row: Row) -> Row:
+    return replace(row, tokens=[], watch=row.watch.again() if row.watch is not None else None)
+
+
+def _autocast(lm: LanguageModel) -> torch.autocast:
+    return torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16)

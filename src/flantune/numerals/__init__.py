@@ -1,0 +1,1 @@
+"""Numbers as people write them, read in one way everywhere."""

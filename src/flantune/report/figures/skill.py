@@ -1,0 +1,196 @@
+"""Skill against preference: every ranked task as an arrow from the base model to the tuned one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from flantune.report.figures.frame import Page, both, missing
+from flantune.report.figures.svg import (
+    CHARACTER_WIDTH,
+    Scale,
+    circle,
+    group,
+    image,
+    line,
+    padded_range,
+    path,
+    shorten,
+    text,
+)
+from flantune.report.numbers import points, share, shots_label
+from flantune.report.results import TaskResult
+from flantune.report.skill_results import ModelSkill, TaskSkill
+
+GUESSING = 0.5
+"""Discrimination of a model that knows nothing."""
+
+_HEAD = 7.0
+"""Length of an arrow's head, in pixels."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrow:
+    """A task in the plane, in pixels."""
+
+    name: str
+    start: Point
+    end: Point
+    tone: str
+    said: str
+    size: float
+
+
+def skill_figure(tasks: Sequence[TaskResult]) -> Markup:
+    """Each ranked task's way in the plane of preference (across) and discrimination (up).
+
+    Up is skill; sideways alone is a changed preference, which moves raw accuracy and says nothing of skill. A task
+    whose discrimination is not defined has no place here.
+    """
+    rows = [(task, task.skill) for task in tasks if task.skill is not None and _is_drawn(task.skill)]
+    return both(lambda page: _plane(rows, page)) if rows else missing("No ranked task whose discrimination is defined.")
+
+
+def _is_drawn(skill: TaskSkill) -> bool:
+    ends = (skill.base, skill.tuned)
+    return all(one.discrimination.value is not None and one.distance is not None for one in ends)
+
+
+def _plane(rows: Sequence[tuple[TaskResult, TaskSkill]], page: Page) -> Markup:
+    left, right = (34.0, page.width - 10) if page.is_narrow else (52.0, page.width - 20)
+    top, bottom = 46.0, 380.0 if page.is_narrow else 440.0
+    ends = [one for _, skill in rows for one in (skill.base, skill.tuned)]
+    farthest = padded_range([one.distance or 0.0 for one in ends], step=0.1, smallest=0.3)[1]
+    across = Scale(0.0, farthest, left, right)
+    areas = [GUESSING, *(one.discrimination.value or 0.0 for one in ends)]
+    up = Scale(*padded_range(areas, step=0.1, smallest=0.3), bottom, top)
+    arrows = sorted((_arrow(task, skill, across, up) for task, skill in rows), key=lambda arrow: arrow.size)
+    marks = [*_grid(across, up, page), _key(page), *(_drawn(arrow) for arrow in arrows)]
+    marks += _labels(list(reversed(arrows)), page, bounds=(left, top, page.width, bottom))
+    label = (
+        "Skill against preference, in points. For each ranked task the distance of the answers given from the right "
+        "ones, and discrimination, base to tuned. " + " ".join(arrow.said for arrow in reversed(arrows))
+    )
+    return image(marks, width=page.width, height=bottom + 42, label=label, variant=page.name)
+
+
+def _arrow(task: TaskResult, skill: TaskSkill, across: Scale, up: Scale) -> _Arrow:
+    start, end = (
+        (across(one.distance or 0.0), up(one.discrimination.value or 0.0)) for one in (skill.base, skill.tuned)
+    )
+    return _Arrow(
+        name=task.label,
+        start=start,
+        end=end,
+        tone=skill.discrimination.direction,
+        said=_say(task, skill),
+        size=abs(skill.discrimination.value or 0.0),
+    )
+
+
+def _say(task: TaskResult, skill: TaskSkill) -> str:
+    difference = skill.discrimination
+    return (
+        f"{task.label}, {shots_label(task.shots)}: discrimination {skill.base.discrimination.score()} to "
+        f"{skill.tuned.discrimination.score()} ({difference.signed()}, {difference.interval()}); distance "
+        f"{points(skill.base.distance)} to {points(skill.tuned.distance)}; commonest answer {_answer(skill.base)}, "
+        f"then {_answer(skill.tuned)}; raw score {task.base.mean.score()} to {task.tuned.mean.score()}."
+    )
+
+
+def _answer(skill: ModelSkill) -> str:
+    return f"“{shorten(skill.answer, 260)}” {share(skill.share)} (right {share(skill.gold)})"
+
+
+def _grid(across: Scale, up: Scale, page: Page) -> Iterator[Markup]:
+    """Axes, the line of guessing, and what the directions mean."""
+    for tick in up.ticks(6):
+        yield line(across.start, up(tick), across.end, up(tick), "grid")
+        yield text(across.start - 7, up(tick) + 4, points(tick).removesuffix(".0"), "axis", anchor="end")
+    for tick in across.ticks(5 if page.is_narrow else 8):
+        yield text(across(tick), up.start + 17, points(tick).removesuffix(".0"), "axis", anchor="middle")
+    yield line(across.start, up.start, across.end, up.start, "rule")
+    yield line(across.start, up(GUESSING), across.end, up(GUESSING), "chance")
+    yield text(across.end, up(GUESSING) - 5, "guessing", "axis halo", anchor="end")
+    yield text(across.start - 7 if not page.is_narrow else 0, 34, "↑ skill: discrimination, points", "axis")
+    unit = "preference → answers given too often, points"
+    if not page.is_narrow:
+        unit = "preference → answers that would have to be others for each to be given as often as it is right, points"
+    yield text((across.start + across.end) / 2, up.start + 35, unit, "axis", anchor="middle")
+
+
+def _key(page: Page) -> Markup:
+    """What the marks mean, once, above the plot."""
+    x, y = (0.0 if page.is_narrow else 45.0), 12.0
+    return group(
+        circle(x + 5, y - 4, 4.0, "mark base dot"),
+        text(x + 15, y, "base", "legend"),
+        *_shaft((x + 52, y - 4), (x + 84, y - 4), "better"),
+        text(x + 92, y, "tuned", "legend"),
+        text(x + 140, y, "gray: the interval includes zero", "axis"),
+    )
+
+
+def _drawn(arrow: _Arrow) -> Markup:
+    return group(
+        *_shaft(arrow.start, arrow.end, arrow.tone),
+        circle(*arrow.start, 3.4, "mark base dot"),
+        title=arrow.said,
+    )
+
+
+def _shaft(start: Point, end: Point, tone: str) -> Iterator[Markup]:
+    """A line with a head; a dot where both ends are the same."""
+    length = math.dist(start, end)
+    if length < 1.0:
+        yield circle(*end, 4.0, f"mark {tone} dot")
+        return
+    along = ((end[0] - start[0]) / length, (end[1] - start[1]) / length)
+    neck = (end[0] - along[0] * min(_HEAD, length), end[1] - along[1] * min(_HEAD, length))
+    side = (-along[1] * _HEAD * 0.48, along[0] * _HEAD * 0.48)
+    yield line(*start, *neck, f"mark {tone} arrow")
+    corners = [end, (neck[0] + side[0], neck[1] + side[1]), (neck[0] - side[0], neck[1] - side[1])]
+    yield path(corners, f"mark {tone} head", is_closed=True)
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _labels(arrows: Sequence[_Arrow], page: Page, *, bounds: _Box) -> Iterator[Markup]:
+    """Names beside the heads, the largest changes first, as many as find room; all stand in the text and the table."""
+    taken: list[_Box] = [_around(arrow.end, 6.0) for arrow in arrows] + [_around(arrow.start, 4.0) for arrow in arrows]
+    for arrow in arrows:
+        name = shorten(arrow.name, 120 if page.is_narrow else 170)
+        width = len(name) * CHARACTER_WIDTH * 1.1
+        for x, y, anchor in _places(arrow):
+            low = x if anchor == "start" else x - width if anchor == "end" else x - width / 2
+            box = (low, y - 11, low + width, y + 3)
+            if _is_inside(box, bounds) and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                yield text(x, y, name, f"axis halo {arrow.tone}-text", anchor=anchor)
+                break
+
+
+def _places(arrow: _Arrow) -> Iterator[tuple[float, float, str]]:
+    x, y = arrow.end
+    rises = arrow.end[1] <= arrow.start[1]
+    yield from ((x, y - 9, "middle"), (x, y + 18, "middle")) if rises else ((x, y + 18, "middle"), (x, y - 9, "middle"))
+    yield x + 9, y + 4, "start"
+    yield x - 9, y + 4, "end"
+
+
+def _around(point: Point, reach: float) -> _Box:
+    return (point[0] - reach, point[1] - reach, point[0] + reach, point[1] + reach)
+
+
+def _is_inside(box: _Box, bounds: _Box) -> bool:
+    return box[0] >= bounds[0] and box[1] >= bounds[1] and box[2] <= bounds[2] and box[3] <= bounds[3] - 4
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -1,0 +1,125 @@
+"""Whose run a folder holds: a name for all that can change the tuned weights, by content and not by where it lies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.settings.config import FREE_TRAINING_SETTINGS
+from flantune.settings.run_file import fingerprint
+
+if TYPE_CHECKING:
+    from flantune.settings.config import RunConfig
+
+# What may change between two starts of one run: what is measured and said, and how often it is saved; nothing that
+# shapes the tuned weights.
+_FREE_SECTIONS = ("name", "evaluation")
+
+# Where tasks and rows lie. Their content counts with the fingerprint of each task, once it is read.
+_PLACES = ("tasks", "mirror", "cache", "clean")
+
+_WHOLE_BYTES = 2**24
+_BLOCK_BYTES = 2**16
+_BLOCKS = 64
+
+
+def training_identity(config: RunConfig) -> str:
+    """A fingerprint of every setting that can change the tuned weights; a project that was moved keeps it."""
+    return fingerprint(_counted(config), contents(config))
+
+
+def contents(config: RunConfig) -> dict[str, str]:
+    """Setting → a digest of the file or folder that it names; settings that name none are left out."""
+    named = {
+        "model.path": Path(config.model.path) if config.model.path else None,
+        "holdout.taxonomy": config.holdout.taxonomy,
+        "prompts.chat_template": config.prompts.chat_template,
+        "data.clusters": Path(config.data.clusters) if config.data.clusters.endswith(".toml") else None,
+    }
+    return {key: digest for key, path in named.items() if path is not None and (digest := content_digest(path))}
+
+
+def differences(earlier: Mapping[str, Any], config: RunConfig) -> list[str]:
+    """What makes another run of it, a line each: settings first, then the content of what they name.
+
+    Args:
+        earlier: ``values`` and ``contents`` as the run folder has them.
+        config: The settings now.
+    """
+    then, now = contents_of(earlier), contents(config)
+    old, new = flat(_as_mapping(earlier.get("values"))), flat(config.model_dump(mode="json"))
+    passed_over = {"name", *then, *now, *(f"data.{key}" for key in _PLACES)}
+    passed_over |= {f"training.{key}" for key in FREE_TRAINING_SETTINGS}
+    lines = [
+        f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now"
+        for key in sorted({*old, *new})
+        if key not in passed_over and not key.startswith("evaluation.") and old.get(key) != new.get(key)
+    ]
+    for key in sorted({*then, *now}):
+        if then.get(key) != now.get(key):
+            lines.append(f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now, with other content")
+    return lines
+
+
+def contents_of(earlier: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The digests that a run folder has kept."""
+    return _as_mapping(earlier.get("contents"))
+
+
+def content_digest(path: Path) -> str:
+    """A digest of a file's bytes, or of all files of a folder and their names; empty where nothing is.
+
+    Of files above 16 MiB, such as weights, the size and 64 blocks in even distances count: a model that was trained on
+    differs everywhere.
+    """
+    try:
+        # A model's card is written for people, again and again.
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".md")
+        if not files:
+            return ""
+        digest = hashlib.sha256()
+        for file in files:
+            # A file alone counts by what is in it, whatever its name is.
+            name = file.relative_to(path).as_posix() if file != path else ""
+            digest.update(f"{name} {file.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+            for block in _blocks(file):
+                digest.update(block)
+    except (OSError, ValueError):
+        return ""
+    return digest.hexdigest()[:32]
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted setting → value."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
+    size = file.stat().st_size
+    with file.open("rb") as handle:
+        if size <= _WHOLE_BYTES:
+            yield handle.read()
+            return
+        for number in range(_BLOCKS):
+            handle.seek(number * (size - _BLOCK_BYTES) // (_BLOCKS - 1))
+            yield handle.read(_BLOCK_BYTES)
+
+
+def _counted(config: RunConfig) -> dict[str, Any]:
+    values = config.model_dump(mode="json", exclude={"training": set(FREE_TRAINING_SETTINGS), "data": set(_PLACES)})
+    for key in contents(config):
+        section, name = key.split(".")
+        values[section].pop(name)
+    return {key: value for key, value in values.items() if key not in _FREE_SECTIONS}
+
+
+def _as_mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,385 @@
+"""The run file's settings. Each docstring is the setting's help, its docs entry and its error text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
+from flantune.settings.setting_types import (
+    AnyPath,
+    Counts,
+    Factor,
+    Folds,
+    NameOrNames,
+    Names,
+    Natural,
+    Number,
+    Once,
+    Place,
+    Positive,
+    Rate,
+    Seed,
+    Settings,
+    Share,
+    Size,
+    Switch,
+    Text,
+    Weight,
+    distinct_folds,
+)
+from flantune.types import Family
+
+
+class DataSettings(Settings):
+    """Which tasks, and where their rows lie."""
+
+    tasks: Annotated[tuple[Place, ...], Once] = ()
+    """Task files: TOML files, Python files with a `tasks()` function, or globs of them, relative to the run file."""
+    collection: NameOrNames = ()
+    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "more"."""
+    include: Names = ()
+    """Only these tasks by name; empty means all."""
+    exclude: Names = ()
+    """Never these tasks, by name."""
+    clusters: Place = ""
+    """Another grouping into clusters: "flan2021_clusters17" (the public code's finer ones) or a TOML file."""
+    mirror: AnyPath | None = None
+    """Folder that mirrors the hub: <org>/<name>/<config>/<split>.jsonl.gz or .parquet. None: the Hugging Face hub."""
+    cache: AnyPath | None = None
+    """Where adapted examples are kept between runs. None: `data/` inside the run folder."""
+    clean: AnyPath | None = None
+    """Rows to leave out of training, as `flantune contamination --clean` writes them. None: all rows are used."""
+    max_bad_share: Share = 0.01
+    """The run stops when more than this share of a split's rows is bad."""
+    missing: Literal["error", "skip"] = "error"
+    """What to do when a task's data cannot be found: stop, or go on without the task and list it."""
+
+
+class HoldoutSettings(Settings):
+    """Which clusters are never trained on, and so measure the model on the unseen."""
+
+    folds: Folds = ()
+    """Clusters held out whole, one model a fold. Paper: FLAN 2021, section 2.2 (leave one cluster out)."""
+    task_folds: Folds = ()
+    """Single tasks held out, one model a fold: others of their clusters are trained on, on purpose; kin is not."""
+    taxonomy: AnyPath | None = None
+    """TOML file of overlap rules and kin families. None: the one shipped with flantune."""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> HoldoutSettings:
+        distinct_folds([*self.folds, *([f"task {name}" for name in names] for names in self.task_folds)])
+        return self
+
+
+class PromptSettings(Settings):
+    """How examples become text."""
+
+    style: Literal["instruction", "inputs_only", "dataset_name"] = "instruction"
+    """The template's instruction, the inputs alone, or the dataset's name before them. Paper: FLAN 2021, 4.3."""
+    show_options: Switch = True
+    """List the answer options of classification tasks in the prompt."""
+    options_layout: Literal["listed", "lettered"] = "listed"
+    """ "listed": "- yes", the answer is the option's text. "lettered": "(A) yes", the answer is the letter, "(A)"."""
+    shuffle_options: Switch = False
+    """Show the options in a seeded random order: anew at each visit in training, one a row when measuring."""
+    include_inverted: Switch = True
+    """Train on inverted templates too. They are never scored."""
+    max_templates: Natural = 0
+    """Use only the first so many templates of each task; 0 means all."""
+    train_shots: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0,)
+    """Exemplars before a training prompt; one of these numbers is drawn for each prompt.
+    A number given twice is drawn twice as often."""
+    target_separator: Text = "\n"
+    """Between a query and its answer. The word "<eos>" stands for the end-of-sequence token."""
+    chat: Switch = False
+    """Put each prompt into the chat template of the model's tokenizer, as the user's turn; the target is the reply."""
+    system: Text = ""
+    """System message of the chat; none when empty."""
+    chat_template: AnyPath | None = None
+    """File with a Jinja chat template. None: the one that the model's tokenizer carries."""
+    chat_thinking: Switch | None = None
+    """Tells the chat template whether the model thinks before a reply (`enable_thinking`). None: tells it nothing."""
+    chat_exemplars: Literal["message", "turns"] = "message"
+    """Solved examples of a chat prompt stand in the user's one message, or are earlier turns and their replies."""
+    exemplar_separator: Text = "\n\n"
+    """Between one exemplar and the next."""
+
+    @model_validator(mode="after")
+    def _says_nothing_in_vain(self) -> PromptSettings:
+        if not self.chat:
+            for name in ("system", "chat_template", "chat_thinking", "chat_exemplars"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} says nothing without chat = true: set chat = true, or leave {name} out")
+        return self
+
+
+class MixtureSettings(Settings):
+    """How much of each task."""
+
+    max_examples: Natural = 30_000
+    """At most this many training examples a task; 0 means no cap. Paper: FLAN 2021, section 2.4."""
+    max_rate: Natural = 3_000
+    """Examples-proportional mixing counts no task as larger than this; 0 means no maximum."""
+    rates: Literal["examples-proportional", "equal"] = "examples-proportional"
+    """Shares in proportion to the number of examples (up to the maximum), or the same for every task."""
+
+
+class PackingSettings(Settings):
+    """How text becomes arrays."""
+
+    max_input_tokens: Positive = 1_024
+    """Inputs longer than this lose exemplars first, then are shortened; targets never are."""
+    max_target_tokens: Positive = 256
+    """A prompt whose target is longer is left out and counted."""
+    row_tokens: Positive = 1_280
+    """Length of a packed row. Decoder-only: inputs and targets together; encoder-decoder: the encoder's row."""
+    batch_tokens: Positive = 8_192
+    """Tokens of one optimizer step."""
+    enabled: Switch = True
+    """False lays one prompt in a row: slower, same gradients."""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> PackingSettings:
+        if self.batch_tokens < self.row_tokens:
+            raise ValueError(
+                f"batch_tokens = {self.batch_tokens} is less than row_tokens = {self.row_tokens}: a step holds whole"
+                " rows; raise batch_tokens or lower row_tokens"
+            )
+        return self
+
+
+class ScratchSettings(Settings):
+    """A small model made from nothing, with a tokenizer trained on the training prompts."""
+
+    architecture: Literal["llama", "gpt_neox", "gpt2", "t5"] = "llama"
+    """The transformers class to build."""
+    vocabulary_size: Annotated[Positive, Field(le=4_000_000)] = 8_192
+    """Size of the byte-level BPE vocabulary."""
+    hidden_size: Size = 256
+    """Width of the model."""
+    layers: Size = 4
+    """Layers (of the encoder and of the decoder each, for t5)."""
+    heads: Size = 4
+    """Attention heads."""
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters: small matrices beside the weights are trained, the weights stay as they are."""
+
+    rank: Size = 16
+    """Rank of the two matrices of each adapted layer."""
+    alpha: Factor = 32.0
+    """The adapters' output is multiplied by alpha / rank."""
+    dropout: Rate = 0.0
+    """Dropout in front of the adapters; `training.dropout` overrides it."""
+    targets: NameOrNames = ("all-linear",)
+    """Layers to adapt: "all-linear" (all but the head), or ends of their names such as ["q_proj", "v_proj"]."""
+
+
+class PromptTuningSettings(Settings):
+    """Prompt tuning: only a few virtual tokens in front of every prompt are trained."""
+
+    tokens: Size = 20
+    """Number of virtual tokens. They count as input tokens."""
+    start: Literal["vocabulary", "random"] = "vocabulary"
+    """Start from embeddings of words drawn from the vocabulary, or from random numbers of their size."""
+
+
+class ModelSettings(Settings):
+    """The pretrained model to tune."""
+
+    path: Place = ""
+    """A folder in Hugging Face form, a GGUF file (`pip install -e '.[gguf]'`) or a hub id."""
+    revision: Text | None = None
+    """Commit of the hub model; pin it to make a run repeatable."""
+    scratch: ScratchSettings | None = None
+    """Build a small random model instead of loading one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the forward and backward pass. Weights and optimizer stay float32; float16 is never used."""
+    device: Text = "auto"
+    """"auto", "cpu", "cuda", "cuda:1" …"""
+    trust_remote_code: Switch = False
+    """Run Python code that comes with the model. Off unless you trust its authors."""
+    adapter: Literal["none", "lora", "prompt"] = "none"
+    """Train all weights, low-rank adapters ("lora") or virtual tokens ("prompt"); `pip install -e '.[peft]'`."""
+    lora: LoraSettings = LoraSettings()
+    """Size and place of low-rank adapters."""
+    prompt: PromptTuningSettings = PromptTuningSettings()
+    """Virtual tokens."""
+    quantize: Literal["none", "4bit"] = "none"
+    """"4bit": hold the frozen weights in 4 bits (QLoRA). Needs an adapter, a GPU and `pip install -e '.[lean]'`."""
+    merge_adapter: Switch = False
+    """Add low-rank adapters to the weights at the end: `model/` is a whole model, `adapter/` the adapters apart."""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> ModelSettings:
+        if self.path and self.scratch is not None:
+            raise ValueError(
+                f'path = "{self.path}" and [model.scratch] cannot stand together: one loads a model, the other makes'
+                " one from nothing; remove one of them"
+            )
+        if self.quantize != "none" and self.adapter == "none":
+            raise ValueError('weights in 4 bits cannot be trained: set adapter = "lora", or quantize = "none"')
+        if self.merge_adapter and self.adapter != "lora":
+            raise ValueError('only low-rank adapters can be merged: set adapter = "lora", or merge_adapter = false')
+        return self
+
+
+class TrainingSettings(Settings):
+    """How the model is tuned."""
+
+    steps: Natural = 30_000
+    """Optimizer steps. The last checkpoint is the result: none is chosen by looking at held-out tasks."""
+    optimizer: Literal["adafactor", "adamw", "adamw8bit"] = "adafactor"
+    """Adafactor as T5X has it, AdamW, or AdamW with 8-bit moments (`flantune[lean]`). Paper: FLAN 2021, section 2.4."""
+    adafactor: AdafactorSettings = AdafactorSettings()
+    """Adafactor's own settings."""
+    adam: AdamSettings = AdamSettings()
+    """AdamW's own settings."""
+    weighting: Literal["token", "example", "task"] = "token"
+    """What counts the same in a step's loss: every target token, every example, or every task of the step."""
+    z_loss: Weight = 0.0
+    """Adds so much times log²Z a target token, which keeps the logits from drifting. T5X pretrains with 1e-4."""
+    freeze: Names = ()
+    """Weights kept as they are: "embeddings", "head", "norms", "encoder", "layers.0-5", or name patterns with `*`."""
+    skip_nonfinite: Natural = 0
+    """Leave out at most so many steps whose loss or gradient is not a number; the next one stops the run."""
+    learning_rate: Annotated[Factor, Field(le=1_000)] = 3e-5
+    """Peak learning rate."""
+    schedule: Literal["constant", "linear", "cosine", "inverse_sqrt"] = "constant"
+    """How the rate changes after the warm-up."""
+    inverse_sqrt_after: Positive = 10_000
+    """"inverse_sqrt" keeps the peak up to this step, then falls as 1/√step. With a rate of 0.01: T5's own."""
+    warmup_steps: Natural = 0
+    """Steps over which the rate rises from zero."""
+    weight_decay: Weight = 0.0
+    """Decoupled weight decay (AdamW only)."""
+    no_decay: Annotated[tuple[Literal["norms", "biases", "embeddings"], ...], Once] = ("norms", "biases", "embeddings")
+    """Weights exempt from weight decay."""
+    max_grad_norm: Weight = 1.0
+    """Gradients are scaled down to this norm; 0 turns clipping off."""
+    dropout: Rate | None = None
+    """Overrides the model's dropout; 0 turns off all that is random, layer dropout and jitter too; None keeps it."""
+    parallel: Literal["data", "sharded"] = "data"
+    """Under `torchrun`: each process has the whole model ("data"), or a share of every tensor ("sharded", FSDP2)."""
+    micro_batch_tokens: Natural | Literal["auto"] = "auto"
+    """Most array positions of one forward pass; 0: the whole batch at once; "auto": what fits and is fast on the
+    device. Changes memory and speed, never the gradient."""
+    compile: Switch = False
+    """Let PyTorch write a program for the model's layers: faster steps after half a minute. Needs a C++ compiler."""
+    activation_checkpointing: Switch = False
+    """Keep only each layer's input and compute the rest again in the backward pass: less memory, a third slower."""
+    checkpoint_every: Positive = 500
+    """Steps between checkpoints."""
+    keep_checkpoints: Positive = 2
+    """How many of the latest checkpoints stay on disk; the older are there for when the newest is damaged."""
+    log_every: Positive = 10
+    """Steps between progress lines."""
+    measure_every: Natural = 0
+    """Steps between looks at dev questions of the tasks trained on; 0: never. Never changes the weights."""
+    measure_examples: Positive = 16
+    """Dev questions of each task trained on that such a look asks."""
+
+
+FREE_TRAINING_SETTINGS = (
+    "checkpoint_every",
+    "keep_checkpoints",
+    "log_every",
+    "micro_batch_tokens",
+    "compile",
+    "activation_checkpointing",
+    "skip_nonfinite",
+    "parallel",
+    "measure_every",
+    "measure_examples",
+)
+"""Settings of ``[training]`` that may change between two starts of one run: they change what is kept and told and how
+much memory it takes, never the gradient. (A step that is left out would have ended the run without the setting.)"""
+
+
+class EvaluationSettings(Settings):
+    """How the base model and the tuned model are measured."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_protocol(cls, given: object) -> object:
+        """Settings that were not given are the protocol's."""
+        from flantune.settings.protocols import preset_settings
+
+        return preset_settings(given) if isinstance(given, Mapping) else given
+
+    max_examples: Natural = 200
+    """At most this many test examples a task, drawn by seed; 0 means all."""
+    dev_examples: Natural = 50
+    """At most this many dev examples, by which the best template is picked; 0 means none. Paper: at most 200."""
+    shots: Counts = (0,)
+    """Numbers of exemplars to measure with: 0 is zero-shot."""
+    max_templates: Natural = 0
+    """Use only the first so many forward templates of each task; 0 means all."""
+    style: Literal["instruction", "inputs_only", "dataset_name"] | None = None
+    """How to ask when measuring; None asks as in training. FLAN's ablations train without and ask with instructions."""
+    options_layout: Literal["listed", "lettered"] | None = None
+    """How options are written when measuring; None: as in training (`prompts.options_layout`)."""
+    shuffle_options: Switch | None = None
+    """Whether options are shown in a random order when measuring, one a row; None: as in training."""
+    seen_tasks: Switch = False
+    """Also measure tasks that were trained on, reported apart."""
+    max_new_tokens: Positive = 64
+    """Longest answer the model may write."""
+    batch_tokens: Positive = 8_192
+    """Most array positions of one forward pass; halved where memory runs out."""
+    backend: Literal["transformers", "vllm"] = "transformers"
+    """What writes answers: flantune's own loop over the model, or vLLM (`pip install -e '.[vllm]'`; a GPU)."""
+    store: AnyPath | None = None
+    """Where scores and answers are kept by content, to be shared by runs. None: beside each model's samples."""
+    protocol: Literal["flan2021", "flan2022", "t0", "natural_instructions", "lm_eval"] = "flan2021"
+    """Whose way of scoring: it sets what the settings below leave open. `docs/protocols.md` has every choice."""
+    score_end_of_sequence: Switch = True
+    """Count the end-of-sequence token in each option's log-likelihood, as T0 and FLAN do."""
+    normalization: Literal["sum", "token", "character", "byte", "mutual_information", "domain", "contextual"] = "sum"
+    """By what an option's log-likelihood is divided for the headline (the first four are always reported), or what is
+    subtracted: its own after no question (mutual_information), after `domain_premise`, or after `content_free` ones."""
+    domain_premise: Text = "Answer:"
+    """What stands in the place of the whole prompt for `normalization = "domain"`."""
+    content_free: Annotated[Names, Field(min_length=1)] = ("N/A", "", "[MASK]")
+    """Texts in the place of every field for `normalization = "contextual"`. Paper: Zhao et al. 2021, section 5."""
+    tokenization: Literal["separate", "joint"] | None = None
+    """Tokenize inputs and option apart or together (decoder-only models); None: as the protocol does."""
+    truncation: Literal["middle", "left", "drop"] | None = None
+    """What goes when a prompt is too long, after exemplars: its middle, its left end, or all; None: the protocol's."""
+    ties: Literal["first", "expected"] | None = None
+    """Of options scoring the same, the first is taken, or each counts for its share; None: as the protocol does."""
+    answer_parsing: Literal["none", "flan2021"] = "none"
+    """"flan2021": cut written answers as FLAN's code does (at "Q:", "Concepts:", "Data:"; from the first letter on)."""
+    confidence: Annotated[Number, Field(ge=0.5, le=0.999)] = 0.95
+    """Level of the intervals."""
+
+
+class RunConfig(Settings):
+    """One run: what is tuned on what, and what it is measured on."""
+
+    name: Text = "run"
+    """Title of the report."""
+    seed: Seed = 0
+    """Everything random derives from it."""
+    family: Family | None = None
+    """Only needed when the model's own config does not tell."""
+    data: DataSettings = DataSettings()
+    """Which tasks, and where their rows lie."""
+    holdout: HoldoutSettings = HoldoutSettings()
+    """Which clusters are never trained on."""
+    prompts: PromptSettings = PromptSettings()
+    """How examples become text."""
+    mixture: MixtureSettings = MixtureSettings()
+    """How much of each task."""
+    packing: PackingSettings = PackingSettings()
+    """How text becomes arrays."""
+    model: ModelSettings = ModelSettings()
+    """The pretrained model to tune."""
+    training: TrainingSettings = TrainingSettings()
+    """How the model is tuned."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """How the models are measured."""

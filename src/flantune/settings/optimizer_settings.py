@@ -1,0 +1,34 @@
+"""The optimizers' own settings, each in a section of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from flantune.settings.setting_types import Factor, Positive, Rate, Settings, Switch, Whole
+
+
+class AdafactorSettings(Settings):
+    """Adafactor's own settings. The defaults are T5X's."""
+
+    decay_exponent: Factor = 0.8
+    """How fast the memory of second moments grows longer."""
+    step_offset: Annotated[Whole, Field(ge=-(10**9), le=0)] = 0
+    """Subtracted from the step in the decay: −1000 lets second moments age as if 1,000 steps were done. T5X counts on
+    from pretraining and subtracts that again; here steps count from 1."""
+    clipping_threshold: Factor = 1.0
+    """Largest root mean square of a tensor's update, before the rate."""
+    parameter_scale: Switch = True
+    """Multiply the rate by the root mean square of each tensor's weights."""
+    min_dim_size_to_factor: Positive = 128
+    """Matrices with a smaller side keep one second moment a weight."""
+
+
+class AdamSettings(Settings):
+    """AdamW's own settings."""
+
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    """How much of the mean and of the mean square of earlier gradients is kept a step."""
+    eps: Factor = 1e-8
+    """Added to the root of the mean square."""

@@ -1,0 +1,151 @@
+"""The ways the papers and their successors score a model, as frozen values: a number is comparable only within one.
+
+Two evaluations of one model on one data set differ by several points when one counts the end-of-sequence token and
+the other does not, or divides by the option's length, or cuts another end of a long prompt. So every such choice is a
+field here, a preset fixes them all, and its fingerprint stands in every result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from flantune.settings.config import EvaluationSettings
+
+ScoreNormalization = Literal["sum", "token", "character", "byte", "mutual_information", "domain", "contextual"]
+"""By what an option's summed log-likelihood is divided (token, character, byte), or what is subtracted from it: its
+log-likelihood without any context (mutual_information), after a few words of the domain (domain), or after inputs
+without content (contextual)."""
+
+Tokenization = Literal["separate", "joint"]
+Truncation = Literal["middle", "left", "drop"]
+Ties = Literal["first", "expected"]
+Summary = Literal["mean", "median"]
+ProtocolName = Literal["flan2021", "flan2022", "t0", "natural_instructions", "lm_eval"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringProtocol:
+    """Every choice that makes two systems' numbers for one model and one data set differ.
+
+    Attributes:
+        name: Which preset this is, or was before settings of the user's own replaced some of it.
+        normalization: What the options are ranked by. Sums per token, character and byte are reported besides.
+        score_eos: Count the end-of-sequence token in an option's log-likelihood. Without it an option that starts
+            another one ("no", "no way") always scores at least as high.
+        tokenization: Inputs and option are tokenized apart, or together and cut where they first differ from the
+            inputs' own tokens. Encoder-decoder models always read them apart.
+        inputs_eos: An encoder-decoder model's inputs end with the end-of-sequence token; None: where its tokenizer,
+            left alone, puts one.
+        drops_exemplars: A prompt that is too long loses exemplars, the last first, before anything else.
+        truncation: What happens to a prompt still too long: its middle goes, its left end goes, or the example does.
+        ties: Of options that score the same the first is taken, or the right one counts for its share of them.
+        target_delimiter: Between a query and its answer; None: as the prompts' settings say.
+        exemplar_separator: Between exemplars; None: as the prompts' settings say.
+        summary: What a task's headline is of its templates' scores. Both are reported.
+        max_input_tokens: Longest inputs; None: as the packing settings say.
+        max_target_tokens: Longest answer; None: as the packing settings say.
+        domain_premise: What stands in the place of the whole prompt for the normalization "domain".
+        content_free: Texts without content, in the place of a question's, for the normalization "contextual".
+    """
+
+    name: str
+    normalization: ScoreNormalization = "sum"
+    score_eos: bool = True
+    tokenization: Tokenization = "separate"
+    inputs_eos: bool | None = True
+    drops_exemplars: bool = True
+    truncation: Truncation = "middle"
+    ties: Ties = "first"
+    target_delimiter: str | None = None
+    exemplar_separator: str | None = None
+    summary: Summary = "mean"
+    max_input_tokens: int | None = None
+    max_target_tokens: int | None = None
+    domain_premise: str = "Answer:"
+    content_free: tuple[str, ...] = ("N/A", "", "[MASK]")
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change when any choice does, and not when the name does.
+
+        >>> PRESETS["flan2021"].fingerprint == PRESETS["lm_eval"].fingerprint
+        False
+        """
+        unused = {"name", *(key for key, of in _TEXTS_OF.items() if of != self.normalization)}
+        choices = {key: value for key, value in asdict(self).items() if key not in unused}
+        return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, object]:
+        """All choices and the fingerprint, for a results file."""
+        return {**asdict(self), "fingerprint": self.fingerprint}
+
+
+_TEXTS_OF = {"domain_premise": "domain", "content_free": "contextual"}
+"""Choices that mean something for one normalization only."""
+
+PRESETS: Mapping[ProtocolName, ScoringProtocol] = {
+    # Paper: FLAN 2021, section 2.3. The public code adds the end-of-sequence token to inputs and targets.
+    "flan2021": ScoringProtocol(name="flan2021"),
+    # Paper: Flan 2022, section 2.3. Options by letters, plain means, prompts within 2,048 tokens by dropping exemplars.
+    "flan2022": ScoringProtocol(name="flan2022", max_input_tokens=2048, max_target_tokens=512),
+    # Paper: T0, sections 5 and 6.2: the median over prompts, sums without normalization. The public code gives inputs
+    # no end-of-sequence token and leaves out examples beyond 1,024 tokens.
+    "t0": ScoringProtocol(
+        name="t0", inputs_eos=False, truncation="drop", summary="median", max_input_tokens=1024, max_target_tokens=256
+    ),
+    # Paper: Natural-Instructions v2, section 4; Tk-Instruct's lengths. Answers are written, never ranked.
+    "natural_instructions": ScoringProtocol(
+        name="natural_instructions", truncation="drop", max_input_tokens=1024, max_target_tokens=128
+    ),
+    # EleutherAI's lm-evaluation-harness 0.4: "acc" is of sums; "acc_norm" and "acc_bytes" are reported besides.
+    "lm_eval": ScoringProtocol(
+        name="lm_eval",
+        score_eos=False,
+        inputs_eos=None,
+        tokenization="joint",
+        drops_exemplars=False,
+        truncation="left",
+        target_delimiter=" ",
+        exemplar_separator="\n\n",
+    ),
+}
+"""The presets by name."""
+
+
+def scoring_protocol(settings: EvaluationSettings) -> ScoringProtocol:
+    """The preset that ``evaluation.protocol`` names, with the settings that were given beside it in their place.
+
+    >>> from flantune.settings.config import EvaluationSettings
+    >>> scoring_protocol(EvaluationSettings()) == PRESETS["flan2021"]
+    True
+    >>> scoring_protocol(EvaluationSettings(protocol="lm_eval", normalization="byte")).normalization
+    'byte'
+    """
+    preset = PRESETS[settings.protocol]
+    return replace(
+        preset,
+        normalization=settings.normalization,
+        score_eos=settings.score_end_of_sequence,
+        tokenization=settings.tokenization or preset.tokenization,
+        truncation=settings.truncation or preset.truncation,
+        ties=settings.ties or preset.ties,
+        domain_premise=settings.domain_premise,
+        content_free=settings.content_free,
+    )
+
+
+def preset_settings(settings: Mapping[str, object]) -> dict[str, object]:
+    """Settings of an evaluation in which those not given, and always needed, are the preset's.
+
+    >>> preset_settings({"protocol": "lm_eval"})
+    {'score_end_of_sequence': False, 'normalization': 'sum', 'protocol': 'lm_eval'}
+    """
+    preset = next((value for name, value in PRESETS.items() if name == settings.get("protocol", "flan2021")), None)
+    if preset is None:
+        return dict(settings)
+    return {"score_end_of_sequence": preset.score_eos, "normalization": preset.normalization, **settings}

@@ -1,0 +1,286 @@
+"""The run file: read it, check it, say where each value came from, and name it by a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from flantune.errors import ConfigError, did_you_mean
+from flantune.settings.config import RunConfig
+from flantune.settings.plain_words import Problem, problems_of, shown
+from flantune.settings.toml_file import parse_toml, read_toml, toml_value
+
+Tree = dict[str, Any]
+
+_TABLE = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\-]+)\s*\]")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-]+)\s*=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFile:
+    """A checked run file.
+
+    Attributes:
+        config: Every setting, defaults filled in, paths absolute.
+        origins: Dotted setting → where its value came from: ``run.toml:12``, ``--set`` or ``default``.
+        root: The folder that relative paths in the file start from.
+    """
+
+    config: RunConfig
+    origins: Mapping[str, str]
+    root: Path
+
+
+def load_run_file(path: Path, *, overrides: Sequence[str] = ()) -> RunFile:
+    """Reads a run file and reports everything wrong with it at once.
+
+    Args:
+        path: The TOML file.
+        overrides: ``dotted.key=value`` settings that win over the file; values are TOML, bare words are text.
+
+    Raises:
+        ConfigError: The file is missing, is not TOML, or holds unknown keys or wrong values (all are listed).
+    """
+    text, tree = read_toml(path, error=ConfigError, what="run file", hint="see examples/ for run files")
+    if "templates" in tree:
+        hint = f'name it in a run file: [data] tasks = ["{path.name}"]; `flantune templates lint` takes it as it is'
+        raise ConfigError("this is a task file, not a run file", where=str(path), hint=hint)
+    origins = {key: f"{path.name}:{line}" for key, line in _line_numbers(text).items()}
+    for override in overrides:
+        key, value = _parse_override(override)
+        _assign(tree, key, value)
+        origins[key] = "--set"
+    config = validated(tree, where=str(path), origins=origins)
+    root = path.parent.resolve()
+    return RunFile(config=_with_absolute_paths(config, root=root), origins=_all_origins(config, origins), root=root)
+
+
+def run_file_of(config: RunConfig, *, root: Path, origin: str) -> RunFile:
+    """Wraps a config made in Python, so that it can be run like a file."""
+    absolute = _with_absolute_paths(config, root=root)
+    return RunFile(config=absolute, origins={key: origin for key, _ in flatten(absolute)}, root=root)
+
+
+def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting as (dotted key, value), sections opened.
+
+    >>> dict(flatten(RunConfig(seed=3)))["training.steps"]
+    30000
+    """
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def fingerprint(*parts: object) -> str:
+    """A name for content: 32 hexadecimal digits of SHA-256 over canonical JSON.
+
+    >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
+
+
+def to_toml(config: BaseModel) -> str:
+    """The config as a run file that gives the same run; settings that are None are left out.
+
+    Raises:
+        ConfigError: A path is no text.
+    """
+    tables: list[str] = []
+    try:
+        _write_table(config, "", tables)
+    except ValueError as error:
+        hint = "a folder or file is named in something else than UTF-8: rename it"
+        raise ConfigError(f"the settings cannot be written down: {error}", hint=hint) from None
+    return "\n".join(tables).lstrip("\n")
+
+
+def explain(key: str) -> str:
+    """A setting's docstring: its help.
+
+    >>> explain("training.steps").startswith("Optimizer steps.")
+    True
+    """
+    model: type[BaseModel] = RunConfig
+    *sections, name = key.split(".")
+    for section in sections:
+        model = _section_type(model, section)
+    return model.model_fields[name].description or ""
+
+
+def _section_type(model: type[BaseModel], section: str) -> type[BaseModel]:
+    annotation = model.model_fields[section].annotation
+    candidates = [annotation, *getattr(annotation, "__args__", ())]
+    return next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+
+
+def _line_numbers(text: str) -> dict[str, int]:
+    """Dotted key → line, for tables and plain keys; keys inside inline tables count as their table's line."""
+    found: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if match := _TABLE.match(line):
+            table = match[1] + "."
+            found[match[1]] = number
+        elif match := _KEY.match(line):
+            found[table + match[1]] = number
+    return found
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    key, separator, raw = text.partition("=")
+    if not separator or not all(part.strip() for part in key.split(".")):
+        raise ConfigError(
+            f'"{text}" is not dotted.key=value', where="--set", hint="for example --set training.steps=100"
+        )
+    try:
+        found = parse_toml(f"value = {raw}")
+    except ValueError:
+        return key.strip(), raw
+    # What brings further lines is text, not settings of its own.
+    return key.strip(), found["value"] if len(found) == 1 else raw
+
+
+def _assign(tree: Tree, key: str, value: object) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            hint = "`flantune config show` lists every setting with its section"
+            raise ConfigError(f'"{section}" is not a section', where=f"--set {key}", hint=hint)
+    tree[name] = value
+
+
+def validated(values: object, *, where: str, origins: Mapping[str, str] | None = None, hint: str = "") -> RunConfig:
+    """The settings in plain values, as a run file or a run folder has them.
+
+    Raises:
+        ConfigError: Some are unknown or wrong; all are listed.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem_line(problem, origins or {}) for problem in problems_of(error)]
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigError("\n".join([count, *problems]), where=where, hint=hint or _EVERY_SETTING) from None
+
+
+_EVERY_SETTING = "`flantune config show` lists every setting with its meaning"
+
+
+def _problem_line(problem: Problem, origins: Mapping[str, str]) -> str:
+    location = [str(part) for part in problem.place]
+    place = next((origins[k] for k in _ancestors(location) if k in origins), "")
+    at = f"  {problem.path}" + (f" ({place})" if place else "")
+    if problem.kind == "extra_forbidden":
+        near = _elsewhere(location[-1]) or did_you_mean(location[-1], _known_keys(location[:-1]))
+        return f"{at}: unknown setting" + (f"; {near}" if near else "")
+    if _is_doubled_table(problem):
+        return f"{at}: stands in double brackets; a section has single ones: [{problem.path}]"
+    # A whole section that does not agree with itself says so in its own words.
+    is_section = isinstance(problem.got, Mapping | BaseModel)
+    return f"{at}: {problem.text}" + (
+        "" if is_section and problem.kind == "value_error" else f", got {shown(problem.got)}"
+    )
+
+
+def _is_doubled_table(problem: Problem) -> bool:
+    """Whether ``[[training]]`` was written for ``[training]``."""
+    is_list = isinstance(problem.got, list) and bool(problem.got) and all(isinstance(one, dict) for one in problem.got)
+    return is_list and problem.text == "should be a table"
+
+
+def _ancestors(location: Sequence[str]) -> Iterator[str]:
+    for end in range(len(location), 0, -1):
+        yield ".".join(location[:end])
+
+
+def _known_keys(sections: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = RunConfig
+    try:
+        for section in sections:
+            model = _section_type(model, section)
+    except (KeyError, StopIteration):
+        return []
+    return list(model.model_fields)
+
+
+def _elsewhere(name: str) -> str:
+    """Where a key belongs that stands in the wrong section; empty when it belongs nowhere."""
+    keys = [key for key, _ in flatten(RunConfig())]
+    keys += sorted({key.rpartition(".")[0] for key in keys} - {""})
+    found = [key for key in keys if key.rpartition(".")[2] == name]
+    names = " or ".join(f'"{key}"' for key in found[:3])
+    return f"did you mean {names}?" if found else ""
+
+
+def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
+    data, holdout, model, prompts = config.data, config.holdout, config.model, config.prompts
+    tasks = tuple(str(root / pattern) for pattern in data.tasks)
+    local = root / model.path if model.path else None
+    return config.model_copy(
+        update={
+            "data": data.model_copy(
+                update={
+                    "tasks": tasks,
+                    "clusters": str(root / data.clusters) if data.clusters.endswith(".toml") else data.clusters,
+                    **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean")},
+                }
+            ),
+            "prompts": prompts.model_copy(update={"chat_template": _under(root, prompts.chat_template)}),
+            "holdout": holdout.model_copy(update={"taxonomy": _under(root, holdout.taxonomy)}),
+            "evaluation": config.evaluation.model_copy(update={"store": _under(root, config.evaluation.store)}),
+            "model": model.model_copy(update={"path": str(local)}) if local and local.exists() else model,
+        }
+    )
+
+
+def _under(root: Path, path: Path | None) -> Path | None:
+    if path is None:
+        return None
+    # An absolute path on the right of "/" wins, so absolute settings stay as they are.
+    whole = (root / path).absolute()
+    try:
+        return whole.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself: whoever opens it says so
+        return whole
+
+
+def _all_origins(config: RunConfig, origins: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for key, _ in flatten(config):
+        found[key] = next((origins[k] for k in _ancestors(key.split(".")) if _names_value(k, key, origins)), "default")
+    return found
+
+
+def _names_value(candidate: str, key: str, origins: Mapping[str, str]) -> bool:
+    # A table header alone sets nothing; an inline table (`packing = {…}`) sets all it holds.
+    if candidate not in origins:
+        return False
+    return candidate == key or not any(known.startswith(candidate + ".") for known in origins)
+
+
+def _write_table(config: BaseModel, name: str, tables: list[str]) -> None:
+    lines = [f"\n[{name}]"] if name else []
+    sections: list[tuple[str, BaseModel]] = []
+    for field in type(config).model_fields:
+        value = getattr(config, field)
+        if isinstance(value, BaseModel):
+            sections.append((f"{name}.{field}" if name else field, value))
+        elif value is not None:
+            lines.append(f"{field} = {toml_value(value)}")
+    tables.extend(lines)
+    for section, value in sections:
+        _write_table(value, section, tables)

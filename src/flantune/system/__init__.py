@@ -1,0 +1,1 @@
+"""What the machine gives: files, locks, processes, progress, random numbers by key."""

@@ -1,0 +1,107 @@
+"""What a run was: versions, fingerprints, seconds, memory and files; written last, so its presence means done."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from flantune.errors import FlantuneError
+from flantune.system.files import read_json, write_json
+
+_PACKAGES = (
+    "flantune",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "pyarrow",
+    "datasets",
+    "sacrebleu",
+    "rouge-score",
+)
+
+
+class Stopwatch:
+    """Seconds of each stage, added up over all starts of a run; kept in a file, so a kill loses one stage."""
+
+    def __init__(self, path: Path | None, *, note: Callable[[str], None] = lambda _: None) -> None:
+        """Goes on where an earlier start stopped.
+
+        Args:
+            path: The file; None: nothing is kept.
+            note: Told when the file is damaged, so that counting begins anew.
+        """
+        self._path = path
+        self.seconds: dict[str, float] = {}
+        if path is not None and path.exists():
+            try:
+                self.seconds = _seconds(read_json(path), path)
+            except (FlantuneError, ValueError) as error:
+                note(f"seconds are counted anew, since the file is damaged: {str(error).partition(chr(10))[0]}")
+                if path.is_dir() or path.is_symlink():
+                    note(f"{path} is left as it is, and the seconds of this run are not kept")
+                    self._path = None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time spent inside the block to the stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            if self._path is not None:
+                write_json(self._path, self.seconds)
+
+
+def _seconds(found: object, path: Path) -> dict[str, float]:
+    if not isinstance(found, dict) or not all(isinstance(value, int | float) for value in found.values()):
+        raise ValueError(f"{path} holds no seconds")
+    return {str(stage): float(value) for stage, value in found.items()}
+
+
+def peak_memory_mib() -> float:
+    """Most resident memory this process ever held, in MiB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1024 * 1024) if sys.platform == "darwin" else used / 1024
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that may change a result."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: Mapping[str, str], **more: Any) -> Path:
+    """Writes ``manifest.json``: the last file of a run, which names all others."""
+    manifest: dict[str, Any] = {
+        "schema": 1,
+        "versions": versions(),
+        "fingerprints": dict(fingerprints),
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "peak_memory_mib": round(peak_memory_mib(), 1),
+        "files": _files(folder),
+        **more,
+    }
+    return write_json(folder / "manifest.json", manifest)
+
+
+def _files(folder: Path) -> list[dict[str, Any]]:
+    # A store is how an interrupted run goes on, and its files are named by chance.
+    passed_over = {".lock", "checkpoints", "store"}
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and not passed_over & {*path.relative_to(folder).parts}
+    )
+    return [{"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size} for path in files]

@@ -1,0 +1,334 @@
+"""Files as their authors wrote them, as rows: CSV, TSV, JSON, JSON lines, Parquet, aligned text; plain, gz or zst."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from flantune.errors import SourceError, did_you_mean
+from flantune.tasks.rows import BROKEN_QUOTING, NOT_AN_OBJECT, NOT_JSON, WRONG_COLUMNS, UnreadableRow, short
+from flantune.tasks.sources.mistaken_files import check_is_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from flantune.types import Row
+
+FormatName = Literal["csv", "tsv", "jsonl", "json", "parquet", "lines"]
+Quoting = Literal["none", "standard"]
+
+_BY_SUFFIX: dict[str, FormatName] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+}
+_COMPRESSIONS = (".gz", ".zst")
+_FIELD_CHARACTERS = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFormat:
+    """How files are written, where their names do not tell.
+
+    Attributes:
+        name: The format; None tells it by the file's suffix.
+        columns: Names of the columns of a CSV or TSV file without a header.
+        header: Whether the first row is a header; None: exactly when ``columns`` is empty.
+        delimiter: Between cells; None: a comma for CSV, a tab for TSV.
+        quoting: "standard" reads CSV's quotes; "none" takes quote characters as they stand, one row a line.
+            None: "standard" for CSV, "none" for TSV.
+        encoding: The text encoding. A byte-order mark is skipped.
+        key: The list of rows inside a JSON object; empty: its only list.
+    """
+
+    name: FormatName | None = None
+    columns: tuple[str, ...] = ()
+    header: bool | None = None
+    delimiter: str | None = None
+    quoting: Quoting | None = None
+    encoding: str = "utf-8"
+    key: str = ""
+
+
+def format_of(path: Path, form: FileFormat) -> FormatName:
+    """The format of a file, by setting or else by its name.
+
+    >>> from pathlib import Path
+    >>> format_of(Path("a/train.jsonl.gz"), FileFormat())
+    'jsonl'
+
+    Raises:
+        SourceError: The name does not tell.
+    """
+    if form.name is not None:
+        return form.name
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSIONS]
+    if suffixes and suffixes[-1] in _BY_SUFFIX:
+        return _BY_SUFFIX[suffixes[-1]]
+    raise SourceError(
+        f"cannot tell the format by the name {path.name}",
+        where=str(path),
+        hint='set [source] format = "csv", "tsv", "jsonl", "json", "parquet" or "lines"',
+    )
+
+
+def read_rows(path: Path, form: FileFormat) -> Iterator[Row]:
+    """All rows of a file in order, in constant memory (a ``.json`` file is read whole).
+
+    Rows that cannot be parsed come out as ``UnreadableRow``.
+
+    Raises:
+        SourceError: The file cannot be read.
+    """
+    reader = _READERS[format_of(path, form)]
+    try:
+        if reader is not _read_lines:
+            check_is_data(path)
+        yield from reader(path, form)
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        is_packed = path.suffix.lower() in _COMPRESSIONS
+        hint = f"get the file again; if it is not compressed, take {path.suffix} off its name" if is_packed else ""
+        raise SourceError(f"cannot be read: {why}", where=str(path), hint=hint) from error
+    except (UnicodeError, LookupError) as error:
+        raise SourceError(
+            f"cannot be read as {form.encoding}: {error}", where=str(path), hint="set [source] encoding"
+        ) from error
+
+
+def read_aligned(paths: Mapping[str, Path], form: FileFormat) -> Iterator[Row]:
+    """Rows of several text files side by side: the n-th lines of all files make the n-th row.
+
+    Args:
+        paths: Column name to file.
+        form: Gives the encoding.
+
+    Raises:
+        SourceError: A file cannot be read, or one has fewer lines than another.
+    """
+    form = FileFormat(name="lines", encoding=form.encoding)
+    columns = tuple(paths)
+    for number, lines in enumerate(zip_longest(*(read_rows(path, form) for path in paths.values()))):
+        if None in lines:
+            ended = paths[columns[lines.index(None)]]
+            raise SourceError(
+                f"has {number} lines, fewer than the files it is aligned with",
+                where=str(ended),
+                hint="aligned files need the same number of lines",
+            )
+        yield {column: line["text"] for column, line in zip(columns, lines, strict=True)}
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    """The bytes of a file, decompressed by its suffix."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")  # type: ignore[return-value]  # GzipFile reads like IO[bytes]
+    if path.suffix == ".zst":
+        import pyarrow as pa
+
+        # Not zstandard's own reader: that one takes a truncated file for a whole one.
+        return pa.input_stream(str(path), compression="zstd")  # type: ignore[no-any-return]
+    return path.open("rb")
+
+
+def _open_text(path: Path, encoding: str, *, newline: str) -> io.TextIOWrapper:
+    with_mark = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
+    # Undecodable bytes become lone surrogates, which are found, and the row counted, where the text is used.
+    return io.TextIOWrapper(open_binary(path), encoding=with_mark, errors="surrogateescape", newline=newline)
+
+
+def _without_end(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+def _read_lines(path: Path, form: FileFormat) -> Iterator[Row]:
+    with _open_text(path, form.encoding, newline="\n") as lines:
+        for line in lines:
+            yield {"text": _without_end(line)}
+
+
+def _read_json_lines(path: Path, form: FileFormat) -> Iterator[Row]:
+    with _open_text(path, form.encoding, newline="\n") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.isspace():
+                yield _parse_object(line, number)
+
+
+def _parse_object(line: str, number: int) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return UnreadableRow(NOT_JSON, f"line {number}: {error}; got {short(line.strip())}")
+    return _as_row(row, f"line {number}")
+
+
+def _as_row(row: Any, place: str) -> Row:
+    if isinstance(row, dict):
+        return row
+    return UnreadableRow(NOT_AN_OBJECT, f"{place}: got {type(row).__name__} {short(row)}; expected an object")
+
+
+def _read_json(path: Path, form: FileFormat) -> Iterator[Row]:
+    with _open_text(path, form.encoding, newline="\n") as text:
+        try:
+            tree = json.load(text)
+        except RecursionError:
+            raise SourceError("is not valid JSON: nested too deeply", where=str(path)) from None
+        except UnicodeError:
+            raise
+        except ValueError as error:
+            hint = 'if every line is an object, set [source] format = "jsonl"' if "Extra data" in str(error) else ""
+            what = str(error).partition(";")[0]
+            raise SourceError(f"is not valid JSON: {what}", where=str(path), hint=hint) from None
+    for number, row in enumerate(_find_list(tree, path, form.key)):
+        yield _as_row(row, f"item {number}")
+
+
+def _find_list(tree: Any, path: Path, key: str) -> list[Any]:
+    if isinstance(tree, list) and not key:
+        return tree
+    lists = {name: value for name, value in tree.items() if isinstance(value, list)} if isinstance(tree, dict) else {}
+    if key in lists:
+        return lists[key]
+    if not key and len(lists) == 1:
+        return next(iter(lists.values()))
+    names = ", ".join(f'"{name}"' for name in lists) or "none"
+    wanted = f'no list under the key "{key}"' if key else "not one list of rows"
+    hint = did_you_mean(key, lists) if key else "set [source] key to the list that holds the rows"
+    raise SourceError(f"{wanted}; lists there: {names}", where=str(path), hint=hint)
+
+
+def _read_parquet(path: Path, form: FileFormat) -> Iterator[Row]:  # noqa: ARG001 - one signature for all readers
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=512):
+                yield from as_written(batch.to_pylist(), file.schema_arrow)
+    except (ValueError, MemoryError, pa.ArrowException, OverflowError) as error:  # a damaged length asks for memory
+        size = path.stat().st_size
+        is_other = "magic bytes" in str(error)
+        why = "it is cut off, or of another format" if is_other else str(error).partition("\n")[0]
+        why = why if size else "it is empty"
+        hint = "get the file again; if it is of another format, say which: [source] format"
+        raise SourceError(f"is not a readable Parquet file: {why}", where=str(path), hint=hint) from error
+
+
+def as_written(rows: Iterable[Row], schema: pa.Schema) -> Iterator[Row]:
+    """Rows with floats of few bits as they would be written: 0.1, as in a text file, and not 0.10000000149011612."""
+    narrow = [field for field in schema if _is_narrow(field.type)]
+    for row in rows:
+        yield {**row, **{one.name: _value_as_written(row[one.name], one.type) for one in narrow}} if narrow else row
+
+
+def _is_narrow(kind: pa.DataType) -> bool:
+    """Whether a type is, or holds, floats of fewer bits than Python's."""
+    import pyarrow as pa
+
+    is_float = pa.types.is_float32(kind) or pa.types.is_float16(kind)
+    return is_float or (
+        pa.types.is_nested(kind) and any(_is_narrow(kind.field(k).type) for k in range(kind.num_fields))
+    )
+
+
+def _value_as_written(value: Any, kind: pa.DataType) -> Any:
+    if isinstance(value, list):
+        return [_value_as_written(item, kind.field(0).type) for item in value]
+    if isinstance(value, dict):
+        types = {kind.field(k).name: kind.field(k).type for k in range(kind.num_fields)}
+        return {name: _value_as_written(item, types[name]) for name, item in value.items()}
+    if not isinstance(value, float) or not _is_narrow(kind):
+        return value
+    return float(str(kind.to_pandas_dtype()(value)))
+
+
+def _read_table(path: Path, form: FileFormat) -> Iterator[Row]:
+    is_csv = format_of(path, form) == "csv"
+    delimiter = form.delimiter or ("," if is_csv else "\t")
+    quoting = form.quoting or ("standard" if is_csv else "none")
+    split = _split_quoted if quoting == "standard" else _split_plain
+    with _open_text(path, form.encoding, newline="" if quoting == "standard" else "\n") as lines:
+        cells = split(lines, delimiter)
+        names = _column_names(cells, path, form)
+        for place, row in cells:
+            yield _named(row, names, place)
+
+
+def _named(cells: list[str] | UnreadableRow, names: tuple[str, ...], place: str) -> Row:
+    if isinstance(cells, UnreadableRow):
+        return cells
+    if len(cells) != len(names):
+        detail = f"{place}: got {len(cells)}, expected {len(names)} ({', '.join(names)})"
+        return UnreadableRow(WRONG_COLUMNS, detail)
+    return dict(zip(names, cells, strict=True))
+
+
+def _column_names(
+    cells: Iterator[tuple[str, list[str] | UnreadableRow]], path: Path, form: FileFormat
+) -> tuple[str, ...]:
+    has_header = not form.columns if form.header is None else form.header
+    first = next(cells, None) if has_header else None
+    if has_header and first is None:
+        raise SourceError("is empty: there is no header row", where=str(path), hint="get the file again")
+    if has_header and (first is None or isinstance(first[1], UnreadableRow)):
+        raise SourceError("has no header row that can be read", where=str(path), hint="set [source] columns = [...]")
+    header = tuple(first[1]) if first is not None else ()
+    names = form.columns or header
+    if not names:
+        raise SourceError("has no header and no names", where=str(path), hint="set [source] columns = [...]")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(
+            f'the header names "{twice[0]}" more than once',
+            where=str(path),
+            hint="set [source] columns and header = true",
+        )
+    return names
+
+
+def _split_plain(lines: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[str, list[str] | UnreadableRow]]:
+    for number, line in enumerate(lines, start=1):
+        text = _without_end(line)
+        if text:
+            yield f"line {number}", text.split(delimiter)
+
+
+def _split_quoted(lines: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[str, list[str] | UnreadableRow]]:
+    # The limit is the process's; Python's own 131,072 characters are less than some passages have.
+    csv.field_size_limit(max(csv.field_size_limit(), _FIELD_CHARACTERS))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        place = f"line {reader.line_num + 1}"
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield place, UnreadableRow(BROKEN_QUOTING, f"{place}: {error}")
+        else:
+            if cells:
+                yield place, cells
+
+
+_READERS: dict[FormatName, Callable[[Path, FileFormat], Iterator[Row]]] = {
+    "csv": _read_table,
+    "tsv": _read_table,
+    "jsonl": _read_json_lines,
+    "json": _read_json,
+    "parquet": _read_parquet,
+    "lines": _read_lines,
+}
