@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
+from flantune.settings.protocols import PRESETS, ScoringProtocol, preset_settings
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import (
     AnyPath,
@@ -307,8 +309,6 @@ class EvaluationSettings(Section):
     @classmethod
     def _fill_in_protocol(cls, given: object) -> object:
         """Settings that were not given are the protocol's."""
-        from flantune.settings.protocols import preset_settings
-
         return preset_settings(given) if isinstance(given, Mapping) else given
 
     max_examples: Natural = 200
@@ -356,6 +356,17 @@ class EvaluationSettings(Section):
     """"flan2021": cut written answers as FLAN's code does (at "Q:", "Concepts:", "Data:"; from the first letter on)."""
     confidence: Annotated[Number, Field(ge=0.5, le=0.999)] = 0.95
     """Level of the intervals."""
+
+    @property
+    def scoring(self) -> ScoringProtocol:
+        """The protocol's choices, with the settings that were given in their place.
+
+        >>> EvaluationSettings(protocol="lm_eval", normalization="byte").scoring.normalization
+        'byte'
+        """
+        names = {"normalization", "tokenization", "truncation", "ties", "domain_premise", "content_free"}
+        given = self.model_dump(include=names, exclude_none=True)
+        return replace(PRESETS[self.protocol], score_eos=self.score_end_of_sequence, **given)
 
 
 class RunConfig(Section):

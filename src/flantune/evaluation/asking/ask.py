@@ -33,7 +33,6 @@ from flantune.evaluation.samples import (
 from flantune.packing.chat import chat_tokens
 from flantune.packing.codec_for import codec_for
 from flantune.prompts.layout import EOS_WORD, Layout
-from flantune.settings.protocols import scoring_protocol
 from flantune.types import Counts, Sample
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ def _codec(lm: LanguageModel, settings: EvaluationSettings, prompts: PromptSetti
         max_target_tokens=packing.max_target_tokens,
         chat=chat_tokens(lm.tokenizer, prompts),
     )
-    return scoring_codec(codec, scoring_protocol(settings))
+    return scoring_codec(codec, settings.scoring)
 
 
 def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -> Evaluated:
@@ -277,7 +276,7 @@ def _rank(
     """Rank classification of a block; prompts with an option too long are left out (and counted)."""
     prompts = [question.prompt for question in block]
     scored = session.scorer.score(prompts, progress=report)
-    protocol = scoring_protocol(session.protocol.evaluation)
+    protocol = session.protocol.evaluation.scoring
     baselines = option_baselines(session.scorer, prompts, protocol, blank=blank)
     for question, found, own in zip(block, scored, baselines, strict=True):
         is_asked = found is not None and own is not None
@@ -347,7 +346,7 @@ def _baseline_choices(settings: EvaluationSettings, kind: str) -> dict[str, obje
     """What was asked besides the prompts; nothing where nothing was."""
     if kind != "classification" or settings.normalization not in BASELINES:
         return {}
-    protocol = scoring_protocol(settings)
+    protocol = settings.scoring
     return {"baselines": [protocol.normalization, protocol.domain_premise, protocol.content_free]}
 
 
