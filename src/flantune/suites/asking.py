@@ -17,7 +17,6 @@ from flantune.evaluation.metrics.extraction import extract
 from flantune.evaluation.metrics.voting import vote
 from flantune.evaluation.samples import (
     Origin,
-    file_sha256,
     read_origin,
     read_samples,
     samples_path,
@@ -27,6 +26,7 @@ from flantune.evaluation.samples import (
 )
 from flantune.packing.codec_for import codec_for
 from flantune.suites.suite import Part
+from flantune.system.files import file_sha256
 from flantune.system.processes import current
 from flantune.types import Counts, Prompt, Sample
 

@@ -23,7 +23,6 @@ from flantune.evaluation.metrics.rank_classification import BASELINES
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
 from flantune.evaluation.samples import (
     Origin,
-    file_sha256,
     read_origin,
     samples_path,
     unanswered,
@@ -33,6 +32,7 @@ from flantune.evaluation.samples import (
 from flantune.packing.chat import chat_tokens
 from flantune.packing.codec_for import codec_for
 from flantune.prompts.layout import EOS_WORD, Layout
+from flantune.system.files import file_sha256
 from flantune.types import Counts, Sample
 
 if TYPE_CHECKING:
