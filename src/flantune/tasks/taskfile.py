@@ -12,6 +12,7 @@ from flantune.errors import TaskError, TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_side
 from flantune.prompts.language import Side
 from flantune.prompts.styles import RESERVED_SLOTS
+from flantune.settings.sections import Problems, check_section, require_section
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
 from flantune.tasks.labels import as_label
@@ -25,12 +26,9 @@ from flantune.tasks.taskfile_sections import (
     Fields,
     HeadSection,
     OptionsSection,
-    Problems,
     SourceSection,
     Splits,
     TemplateSection,
-    check_section,
-    require_section,
 )
 from flantune.tasks.tidy import TidyAdapter
 from flantune.tasks.user_code import PythonAdapter, load_adapter
@@ -72,9 +70,9 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
     problems = Problems()
     sections = _check(tree, path, problems)
     if sections.head is None or sections.source is None or sections.splits is None or sections.adapter is None:
-        raise _gathered(problems, path)
+        raise problems.error(TaskError, where=str(path))
     if problems.lines:
-        raise _gathered(problems, path)
+        raise problems.error(TaskError, where=str(path))
     head, adapter = sections.head, sections.adapter
     kept = TidyAdapter(adapter, adapter.fingerprint) if head.tidy else adapter
     return Task(
@@ -94,12 +92,6 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         adapter_fingerprint=kept.fingerprint,
         confirmed=head.confirmed,
     )
-
-
-def _gathered(problems: Problems, path: Path) -> TaskError:
-    if len(problems.lines) == 1:
-        return TaskError(problems.lines[0], where=str(path))
-    return TaskError("\n  ".join([f"{len(problems.lines)} problems", *problems.lines]), where=str(path))
 
 
 def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections:
