@@ -21,7 +21,7 @@ from flantune.contamination.training_record import (
 )
 from flantune.errors import SourceError
 from flantune.mixture.taxonomy import load_taxonomy
-from flantune.tasks.sources.raw import HubSource
+from flantune.tasks.sources.hub import HubSource
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Task, Template
 

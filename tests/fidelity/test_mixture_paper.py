@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
+from tests.no_source import NoSource
 
 from flantune.mixture import Mixture, Taxonomy, hold_out, load_taxonomy
 from flantune.mixture.rates import capped_size, effective_epochs, quotas, shares
@@ -78,7 +79,7 @@ def make_task(name: str, cluster: str) -> Task:
         clusters=(cluster,),
         family=name,
         kind="generation",
-        source=None,
+        source=NoSource(),
         adapter=None,
         splits={"train": "train", "test": "test"},
         templates=(Template(name="t", inputs="{text}"),),

@@ -12,7 +12,8 @@ from flantune.errors import LeakError
 from flantune.evaluation.seen import candidates, check_candidates
 from flantune.harness.read import harness_parts
 from flantune.suites.suite import SuiteData
-from flantune.tasks.sources.raw import FileSource, HubSource
+from flantune.tasks.sources.files import FileSource
+from flantune.tasks.sources.hub import HubSource
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Task, Template
 

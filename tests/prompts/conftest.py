@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.no_source import NoSource
 
 from flantune.types import Example, Task, Template
 
@@ -42,7 +43,7 @@ def make_task() -> Callable[..., Task]:
             clusters=("inference",),
             family=name,
             kind=kind,
-            source=None,
+            source=NoSource(),
             adapter=None,
             splits={"train": "train", "test": "test"},
             templates=templates

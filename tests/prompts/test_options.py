@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from tests.no_source import NoSource
 
 from flantune.prompts import Style, draw_exemplars, render
 from flantune.prompts.options import letter, shown_order
@@ -76,7 +77,7 @@ def test_lettered_answers_map_back(data, make_a_task, key: int, is_shuffled: boo
 def make_a_task() -> Callable[..., Task]:
     def make(*templates: Template) -> Task:
         return Task(
-            name="t", clusters=("c",), family="t", kind="classification", source=None, adapter=None, splits={},
+            name="t", clusters=("c",), family="t", kind="classification", source=NoSource(), adapter=None, splits={},
             templates=templates, metrics=("accuracy",),
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ from flantune.report.collection_page import render_collection_page, shipped_rows
 from flantune.settings.config import DataSettings
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.load import load_tasks
-from flantune.types import Example, Row, Task, Template
+from flantune.types import Example, Row, Source, Task, Template
 
 HOSTILE = "</script></style></pre></mark><img src=x onerror=alert(1)><!--"
 EXPRESSION = "{{7*7}} {% raw %} ${7*7}"
@@ -76,7 +76,7 @@ class Page(HTMLParser):
 
 
 @dataclass(frozen=True)
-class ListSource:
+class ListSource(Source):
     """Rows in memory; counts as a source of its own kind."""
 
     found: tuple[Row, ...] = ()
@@ -89,7 +89,7 @@ class ListSource:
     def fingerprint(self, split: str) -> str:
         return split
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: str, row: int | None = None) -> str:
         return split
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.no_source import NoSource
 
 from flantune.errors import ConfigError, LeakError
 from flantune.mixture import Taxonomy, check_unseen, load_taxonomy
@@ -36,7 +37,7 @@ def make_task(name: str, cluster: str, *, family: str = "", splits: tuple[str, .
         clusters=(cluster,),
         family=family or name,
         kind="generation",
-        source=None,
+        source=NoSource(),
         adapter=None,
         splits={role: role for role in splits},
         templates=tuple(Template(name=f"t{n}", inputs="{text}") for n in range(7)),

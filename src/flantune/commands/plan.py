@@ -113,7 +113,7 @@ def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
 def _why_skipped(task: Task, error: SourceError) -> str:
     """One sentence for a list of skipped tasks, with how to get the data where nobody can fetch it."""
     reason = error.message.removeprefix(f"task {task.name}: ")
-    manual = getattr(task.source, "manual", "")
+    manual = task.source.manual
     return f"{reason}. {manual}" if manual and manual not in reason else reason
 
 

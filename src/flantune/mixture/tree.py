@@ -34,7 +34,7 @@ def mixture_tree(mixture: Mixture, *, draws: int | None = None) -> dict[str, Any
             "clusters": list(portion.task.clusters),
             "family": portion.task.family,
             "kind": portion.task.kind,
-            "dataset": getattr(portion.task.source, "id", None),
+            "dataset": portion.task.source.hub.id if portion.task.source.hub is not None else None,
             "examples": portion.examples,
             "capped": portion.capped,
             "quota": portion.quota,

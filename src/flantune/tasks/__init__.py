@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from flantune.tasks.prepare import prepare_task
     from flantune.tasks.rows import BadRow, BadRowNote
     from flantune.tasks.sources.fetch import Fetched, fetch_to_mirror
+    from flantune.tasks.sources.files import FileSource
     from flantune.tasks.sources.formats import FileFormat
-    from flantune.tasks.sources.raw import FileSource, HubSource, MissingDataError
+    from flantune.tasks.sources.hub import HubSource
     from flantune.tasks.store import ExampleStore, PreparedTask, SplitReport
 
 _HOMES = {
@@ -24,9 +25,8 @@ _HOMES = {
     "ExampleStore": "store",
     "Fetched": "sources.fetch",
     "FileFormat": "sources.formats",
-    "FileSource": "sources.raw",
-    "HubSource": "sources.raw",
-    "MissingDataError": "sources.raw",
+    "FileSource": "sources.files",
+    "HubSource": "sources.hub",
     "PreparedTask": "store",
     "SplitReport": "store",
     "describe_task": "describe",
@@ -47,7 +47,6 @@ __all__ = [
     "FileFormat",
     "FileSource",
     "HubSource",
-    "MissingDataError",
     "PreparedTask",
     "SplitReport",
     "describe_task",

@@ -14,7 +14,6 @@ from flantune.settings.config import DataSettings
 from flantune.tasks.examples import adapt_row, first_examples
 from flantune.tasks.load import collections, load_task_file, load_tasks
 from flantune.tasks.rows import BadRow
-from flantune.tasks.sources.raw import HubSource, hub_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +84,7 @@ def summarize_task(task: Task) -> dict[str, Any]:
 
 def hub_id(task: Task) -> str:
     """The task's dataset on the Hugging Face hub with its configuration, or the empty string."""
-    return hub_reference(task.source) if isinstance(task.source, HubSource) else ""
+    return str(task.source.hub or "")
 
 
 def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
@@ -97,7 +96,7 @@ def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
     rows = rows_beside(task)
     if rows is not None:
         return _adapted(task, rows)[:count]
-    if isinstance(task.source, HubSource) and task.source.mirror is None:
+    if task.source.hub is not None and not task.source.files_here():
         return ()
     return first_examples(task, count=count)
 
