@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flantune.models.forward import target_logprobs
 from flantune.packing.batches import size_array
-from flantune.training.objective import accumulate_gradient, item_tokens
+from flantune.training.loss import accumulate_gradient, item_tokens
 from flantune.training.weighting import item_weights
 from flantune.types import Float32, Int32
 from tests.training.small import ARCHITECTURES, make_batches, make_lm, prompt

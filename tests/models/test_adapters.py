@@ -23,7 +23,7 @@ from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.settings.config import LoraSettings, ModelSettings, PromptTuningSettings
-from flantune.training.objective import accumulate_gradient
+from flantune.training.loss import accumulate_gradient
 
 pytest.importorskip("peft")
 ARCHITECTURES = ("llama", "gpt2", "t5")

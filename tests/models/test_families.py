@@ -19,7 +19,7 @@ from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.settings.config import ModelSettings
-from flantune.training.objective import accumulate_gradient
+from flantune.training.loss import accumulate_gradient
 
 PAGE = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")
 every = pytest.mark.parametrize("tried", TRIED, ids=lambda tried: tried.name.replace(" ", "-"))

@@ -8,7 +8,7 @@ from tests.training.small import ARCHITECTURES, make_batches, make_lm
 
 from flantune.errors import TrainingError
 from flantune.models.forward import target_logprobs
-from flantune.training.objective import (
+from flantune.training.loss import (
     accumulate_gradient,
     item_tokens,
     loss_by_task,
