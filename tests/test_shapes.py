@@ -62,7 +62,7 @@ def checked(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 def test_shapes_are_as_stated(architecture):
     lm = make_lm(architecture)
     batches = make_batches(lm, micro_batch_tokens=200)
-    encoded = batches.codec.encode_prompts([prompt(i) for i in range(5)], continuations="target").prompts
+    encoded = batches.stream.codec.encode_prompts([prompt(i) for i in range(5)], continuations="target").prompts
     for one in encoded:
         check(one)
     assert checked(size_array, encoded, lm.family).shape == (5, 1 if lm.family == "decoder-only" else 2)

@@ -19,9 +19,11 @@ WEIGHTINGS = ("token", "example", "task")
 
 def by_hand(batches, batch, lm, weighting):
     """The loss of a step as its definition says it: each prompt alone through the plain model, then means of means."""
-    prompts = [batches.mixture[index] for index in range(batch.cursor, batch.next_cursor)]
+    prompts = [batches.stream.mixture[index] for index in range(batch.cursor, batch.next_cursor)]
     nll: dict[str, list[torch.Tensor]] = {}
-    for prompt, encoded in zip(prompts, batches.codec.encode_prompts(prompts, continuations="target"), strict=True):
+    for prompt, encoded in zip(
+        prompts, batches.stream.codec.encode_prompts(prompts, continuations="target"), strict=True
+    ):
         inputs, target = (torch.from_numpy(array).long() for array in (encoded.inputs, encoded.targets[0]))
         if lm.family == "decoder-only":
             logits = lm.model(input_ids=torch.cat([inputs, target])[None]).logits[0, len(inputs) - 1 : -1]
