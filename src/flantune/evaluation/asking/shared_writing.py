@@ -12,7 +12,7 @@ from flantune.models.writing.generate import write
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.store import ScoreStore
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.packing.encode import Codec
     from flantune.packing.encoded import Encoded
     from flantune.types import Prompt
