@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from flantune.errors import TrainingError
+from flantune.models.attention.door import why_not_program
 from flantune.models.attention.lines import reads_lines
-from flantune.models.attention.native import why_not_native
+from flantune.models.checks.tuning import check_tuning
 from flantune.models.digests import weights_digest
 from flantune.models.forms.compiled import why_not
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.memory import is_out_of_memory
-from flantune.models.tuning_check import check_tuning
 from flantune.system.processes import Processes, gone_explained, joined
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
 from flantune.training.division import check_same, divide, hidden_size, sum_up
@@ -39,7 +39,7 @@ from flantune.training.state import Step, TuningState, Window, by_cluster, losse
 from flantune.training.summary import Progress, TuningSummary
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.settings.config import TrainingSettings
     from flantune.training.sharding import Sharded
     from flantune.types import Batch, Pack
@@ -169,7 +169,7 @@ def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Calla
     """Wishes of the run file that this model or machine cannot fulfill, and that change no result."""
     if settings.compile and (reason := why_not(lm)):
         note(f"the model is not compiled: {reason}")
-    if lm.device.type == "cpu" and (reason := why_not_native(lm.compute_dtype)):
+    if lm.device.type == "cpu" and (reason := why_not_program(lm.compute_dtype)):
         note(f"attention is computed by PyTorch, not by a program of its own: {reason}")
 
 

@@ -17,7 +17,7 @@ from flantune.types import Counts
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.store import ScoreStore
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.scoring.plan import ScoringBatch
     from flantune.packing.encode import Codec
     from flantune.settings.protocols import ScoringProtocol
@@ -108,7 +108,7 @@ class PromptScorer:
         batch_tokens: int,
         fingerprint: str | None = None,
     ) -> None:
-        from flantune.models.forms.reading_form import model_fingerprint
+        from flantune.models.digests import model_fingerprint
         from flantune.models.scoring.check import scoring_layout
 
         self.lm, self.codec, self.batch_tokens = lm, within_positions(codec, lm), batch_tokens
