@@ -155,7 +155,7 @@ class Task:
     Attributes:
         name: Unique name; random streams are keyed by it.
         clusters: The kinds of task this is; held out when any of them is held out.
-        family: Its source family: tasks made from the same underlying data share one (SNLI and e-SNLI).
+        source_family: Tasks made from the same underlying data share one (SNLI and e-SNLI).
         kind: Classification (with options) or generation.
         source: Where raw rows come from.
         adapter: Raw row → Example.
@@ -169,7 +169,7 @@ class Task:
 
     name: str
     clusters: tuple[str, ...]
-    family: str
+    source_family: str
     kind: Kind
     source: Source
     adapter: Adapter

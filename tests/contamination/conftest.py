@@ -26,7 +26,7 @@ def make_prepared(name: str, *, train: Rows = (), test: Rows = ()) -> PreparedTa
     task = Task(
         name=name,
         clusters=("c",),
-        family=name,
+        source_family=name,
         kind="generation",
         source=NoSource(),
         adapter=None,

@@ -39,7 +39,7 @@ def prepared(name="rte", *, cluster="natural language inference", family="rte", 
     task = Task(
         name=name,
         clusters=(cluster,),
-        family=family,
+        source_family=family,
         kind="classification",
         source=source or HubSource(id="aps/super_glue", config=name),
         adapter=lambda row: None,

@@ -152,7 +152,7 @@ def ask(row):
     return Example(row=0, fields={{"word": row["word"]}}, references=("water",))
 
 def tasks():
-    return [Task(name="words", clusters=("w",), family="w", kind="generation", source=Words(), adapter=ask,
+    return [Task(name="words", clusters=("w",), source_family="w", kind="generation", source=Words(), adapter=ask,
         splits={{"test": "test"}}, templates=(Template(name="t", inputs="{{word}}"),), metrics=("exact_match",))]
 """
     (tmp_path / "words.py").write_text(text.format(base="Source"))

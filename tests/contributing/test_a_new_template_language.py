@@ -96,7 +96,7 @@ EXAMPLES = tuple(
 
 def task_of(*templates: Template) -> Task:
     return Task(
-        name="pairs", clusters=("inference",), family="pairs", kind="classification", source=NoSource(),
+        name="pairs", clusters=("inference",), source_family="pairs", kind="classification", source=NoSource(),
         adapter=lambda row: None, splits={"train": "train"}, templates=templates, metrics=("accuracy",),
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ def make_task(
     task = Task(
         name=name,
         clusters=clusters,
-        family=name,
+        source_family=name,
         kind=kind,
         source=NoSource(),
         adapter=lambda row: None,

@@ -77,7 +77,7 @@ def make_task(name: str, cluster: str) -> Task:
     return Task(
         name=name,
         clusters=(cluster,),
-        family=name,
+        source_family=name,
         kind="generation",
         source=NoSource(),
         adapter=None,

@@ -70,7 +70,7 @@ def test_69_tasks_are_62_datasets_when_parts_count_once_and_two_formatting_tasks
 
 
 def test_parts_of_one_dataset_share_a_family() -> None:
-    family = {task.name: task.family for task in tasks()}
+    family = {task.name: task.source_family for task in tasks()}
     for one, other in (("squad_v1", "squad_v2"), ("anli_r1", "anli_r3"), ("arc_easy", "arc_challenge")):
         assert family[one] == family[other]
     assert family["mnli"] == family["mnli_mismatched"]

@@ -31,8 +31,9 @@ test_split: test
 def tuned(folder, source):
     """A model's folder that says it was tuned on one short task."""
     task = Task(
-        name="counting", clusters=("numbers",), family="", kind="generation", source=source, adapter=lambda row: None,
-        splits={"train": "train"}, templates=(Template(name="a", inputs="{q}"),), metrics=("exact_match",),
+        name="counting", clusters=("numbers",), source_family="", kind="generation", source=source,
+        adapter=lambda row: None, splits={"train": "train"}, templates=(Template(name="a", inputs="{q}"),),
+        metrics=("exact_match",),
     )  # fmt: skip
     prepared = PreparedTask(
         task=task, stores={"train": (Example(row=0, fields={"q": "Is 0 even?"}, references=("yes",)),)}, reports={}

@@ -58,7 +58,7 @@ def make_task(
     return Task(
         name=name,
         clusters=tuple(clusters),
-        family=name if family is None else family,
+        source_family=name if family is None else family,
         kind="classification",
         source=NoSource(),
         adapter=None,

@@ -33,7 +33,7 @@ def task(name: str, source, *, cluster: str) -> Task:
     return Task(
         name=name,
         clusters=(cluster,),
-        family="",
+        source_family="",
         kind="generation",
         source=source,
         adapter=lambda row: None,

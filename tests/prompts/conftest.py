@@ -41,7 +41,7 @@ def make_task() -> Callable[..., Task]:
         return Task(
             name=name,
             clusters=("inference",),
-            family=name,
+            source_family=name,
             kind=kind,
             source=NoSource(),
             adapter=None,

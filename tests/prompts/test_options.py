@@ -77,8 +77,8 @@ def test_lettered_answers_map_back(data, make_a_task, key: int, is_shuffled: boo
 def make_a_task() -> Callable[..., Task]:
     def make(*templates: Template) -> Task:
         return Task(
-            name="t", clusters=("c",), family="t", kind="classification", source=NoSource(), adapter=None, splits={},
-            templates=templates, metrics=("accuracy",),
+            name="t", clusters=("c",), source_family="t", kind="classification", source=NoSource(),
+            adapter=None, splits={}, templates=templates, metrics=("accuracy",),
         )  # fmt: skip
 
     return make

@@ -97,7 +97,7 @@ def make_task(
     name: str = "mine", *, templates: tuple[Template, ...] = (), found: tuple[Row, ...] = (), **other
 ) -> Task:
     defaults = {
-        "clusters": ("a cluster",), "family": name, "kind": "generation", "metrics": ("exact_match",),
+        "clusters": ("a cluster",), "source_family": name, "kind": "generation", "metrics": ("exact_match",),
         "adapter": lambda row: Example(row=0, fields={"text": row["text"]}, references=(row["answer"],)),
         "splits": {"train": "train"},
     }  # fmt: skip
@@ -141,7 +141,14 @@ def test_every_template_is_there_beside_the_prompt_it_makes(tasks, page):
 
 def test_every_dataset_says_what_it_is(tasks, page):
     for task in tasks:
-        for part in (task.description, task.licence, task.citation, task.family, *task.splits.values(), *task.clusters):
+        for part in (
+            task.description,
+            task.licence,
+            task.citation,
+            task.source_family,
+            *task.splits.values(),
+            *task.clusters,
+        ):
             assert " ".join(part.split()) in page.words, (task.name, part)
     assert (
         page.tags["article"]
@@ -197,7 +204,7 @@ def test_same_tasks_give_the_same_bytes(tasks, html, tmp_path):
 def hostile_task() -> Task:
     words = Template(name=f"t {HOSTILE}", inputs=f"\n{HOSTILE} {{text}} {{{{7*7}}}}", is_inverted=True)
     return make_task(
-        templates=(words,), clusters=(HOSTILE, EXPRESSION), family=HOSTILE, metrics=(HOSTILE,), licence=HOSTILE,
+        templates=(words,), clusters=(HOSTILE, EXPRESSION), source_family=HOSTILE, metrics=(HOSTILE,), licence=HOSTILE,
         citation=HOSTILE, description=f"{HOSTILE} {EXPRESSION}", splits={"train": HOSTILE},
     )  # fmt: skip
 

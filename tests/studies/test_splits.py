@@ -35,7 +35,7 @@ def make_task(name: str, cluster: str, *, family: str = "", splits: tuple[str, .
     return Task(
         name=name,
         clusters=(cluster,),
-        family=family or name,
+        source_family=family or name,
         kind="generation",
         source=NoSource(),
         adapter=None,

@@ -42,7 +42,7 @@ def tasks():
         yield Task(
             name=name,
             clusters=("closed-book QA",),
-            family=name,
+            source_family=name,
             kind="generation",
             source=HubSource(id="me/water"),
             adapter=adapter_of(name),

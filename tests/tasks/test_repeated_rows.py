@@ -36,7 +36,7 @@ def task(**columns: str) -> Task:
     return Task(
         name="mine",
         clusters=("c",),
-        family="mine",
+        source_family="mine",
         kind="classification",
         metrics=("accuracy",),
         source=FileSource(files={"test": ("rows.jsonl",)}),

@@ -177,7 +177,7 @@ def _trained(prepared: PreparedTask) -> TrainedTask:
     return TrainedTask(
         name=task.name,
         clusters=task.clusters,
-        family=task.family,
+        family=task.source_family,
         hub=hub_of(task),
         source=_source_fingerprint(task),
         rows=len(prepared.stores.get("train", ())),

@@ -142,7 +142,7 @@ def _measured_task(prepared: PreparedTask) -> Measured:
         name=f'the task "{task.name}"',
         tasks=(task.name,),
         clusters=task.clusters,
-        families=(task.family,) if task.family else (),
+        families=(task.source_family,) if task.source_family else (),
         hub=hub_of(task),
         files=contents_of(task.source.files_here()),
         rows=[tuple(example.fields.values()) for example in prepared.stores["test"]],

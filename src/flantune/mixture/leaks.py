@@ -125,11 +125,11 @@ def kin_groups(tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[KinGroup, ...
     """The kin among some tasks: by the taxonomy's groups, then by source family. Groups of one are left out."""
     groups = []
     for kin in taxonomy.kin:
-        members = [task for task in tasks if {plain_name(task.family), plain_name(task.name)} & kin.members]
+        members = [task for task in tasks if {plain_name(task.source_family), plain_name(task.name)} & kin.members]
         groups.append(KinGroup(name=kin.name, tasks=_named(members), because=kin.because))
     families: dict[str, list[Task]] = {}
     for task in tasks:
-        families.setdefault(plain_name(task.family), []).append(task)
+        families.setdefault(plain_name(task.source_family), []).append(task)
     for family, members in families.items():
         if family and not any(set(_named(members)) <= set(group.tasks) for group in groups):
             groups.append(KinGroup(name=family, tasks=_named(members), because="they come from one source family"))

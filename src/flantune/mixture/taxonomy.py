@@ -87,9 +87,9 @@ class Taxonomy:
 
     def kinship(self, one: Task, other: Task) -> str:
         """Why two tasks are made from the same data, or the empty string."""
-        if one.family and plain_name(one.family) == plain_name(other.family):
-            return f'both come from the source family "{one.family}"'
-        left, right = ({plain_name(task.family), plain_name(task.name)} for task in (one, other))
+        if one.source_family and plain_name(one.source_family) == plain_name(other.source_family):
+            return f'both come from the source family "{one.source_family}"'
+        left, right = ({plain_name(task.source_family), plain_name(task.name)} for task in (one, other))
         for group in self.kin:
             if left & group.members and right & group.members:
                 return f"their source families are kin ({group.name}: {group.because or 'see the taxonomy'})"

@@ -69,7 +69,7 @@ def summarize_task(task: Task) -> dict[str, Any]:
     return {
         "name": task.name,
         "clusters": list(task.clusters),
-        "family": task.family,
+        "family": task.source_family,
         "kind": task.kind,
         "metrics": list(task.metrics),
         "templates": len(task.templates),

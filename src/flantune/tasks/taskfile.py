@@ -76,7 +76,7 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
     return Task(
         name=head.name,
         clusters=head.clusters,
-        family=head.family or head.name,
+        source_family=head.family or head.name,
         kind=head.kind,
         source=sections.source if mirror is None else sections.source.with_mirror(mirror),
         adapter=kept,
