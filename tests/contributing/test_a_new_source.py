@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from flantune.settings.config import DataSettings
 from flantune.tasks.catalog import example_rows, summarize_task
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
-from flantune.tasks.same_data import same_data, same_source
+from flantune.tasks.same_data import same_data
 from flantune.tasks.sources import kinds
 from flantune.tasks.sources.section import SourceSection
 from flantune.tasks.taskfile import load_task_file
@@ -126,14 +126,15 @@ def test_everything_that_looks_at_sources_knows_it(tmp_path: Path) -> None:
     assert "Sums" in page
 
 
-def test_what_it_knows_of_itself_is_heard() -> None:
+def test_what_it_knows_of_itself_is_heard(tmp_path: Path) -> None:
     class Mirrored(Sums):
         @property
         def hub(self) -> HubDataset:
             return HubDataset(id="me/sums", config="small")
 
-    one, other = Mirrored(upto=3), Mirrored(upto=4)
-    assert same_source(one, other) == "both are made from the same source, me/sums:small of the hub"
+    one, other = (replace(load(tmp_path), source=Mirrored(upto=upto)) for upto in (3, 4))
+    assert summarize_task(one)["hub"] == "me/sums:small"
+    assert same_data(one, other) == "both are made from the same source, me/sums:small of the hub"
 
 
 def test_a_python_file_may_bring_its_own(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import pytest
 from tests.no_source import NoSource
 
-from flantune.mixture import Mixture, Taxonomy, hold_out, load_taxonomy
+from flantune.mixture.holdout import hold_out
+from flantune.mixture.mixture import Mixture
 from flantune.mixture.rates import capped_size, effective_epochs, quotas, shares
-from flantune.prompts import options_block
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
+from flantune.prompts.options import options_block
 from flantune.settings.config import MixtureSettings, PromptSettings
 from flantune.types import Task, Template
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.mixture import load_taxonomy
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.studies.paper import PAPER_ORDER, PAPER_TEST, SUPER_GLUE, TASK_COUNTS
 from flantune.studies.splits import (
     cluster_counts,
@@ -19,8 +19,8 @@ from flantune.studies.splits import (
     within_cluster,
     without_tasks,
 )
-from flantune.tasks.load import load_task_file
 from flantune.tasks.regroup import load_grouping, regroup
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Task
 
 COLLECTION = Path(__file__).parents[2] / "src/flantune/shipped/flan2021"

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from tests.no_source import NoSource
 
-from flantune.prompts import Style, draw_exemplars, render
+from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.options import letter, shown_order
+from flantune.prompts.render import render
+from flantune.prompts.styles import Style
 from flantune.settings.config import PromptSettings
 from flantune.types import Example, Prompt, Task, Template
 

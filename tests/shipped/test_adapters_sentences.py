@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.shipped.flan2021 import adapters_sentences as adapters
-from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import BadRow
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Task
 
 COLLECTION = Path(__file__).parents[2] / "src/flantune/shipped/flan2021"

@@ -14,8 +14,8 @@ import pytest
 from flantune.prompts.lint import lint_task
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style, forward_templates
-from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import check_example
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task
 
 COLLECTIONS = Path(__file__).parents[2] / "src/flantune/shipped"

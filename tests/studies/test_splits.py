@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.no_source import NoSource
 
 from flantune.errors import ConfigError, LeakError
-from flantune.mixture import Taxonomy, check_unseen, load_taxonomy
-from flantune.mixture.holdout import SAME_CLUSTER, hold_out_fold
+from flantune.mixture.holdout import SAME_CLUSTER, check_unseen, hold_out_fold
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.studies.splits import (
     Split,
     Study,

@@ -10,9 +10,9 @@ import pytest
 
 from flantune.errors import TaskError
 from flantune.tasks.columns import ColumnAdapter, FieldColumn
-from flantune.tasks.load import load_task_file
 from flantune.tasks.sources.files import FileSource
 from flantune.tasks.sources.hub import HubSource
+from flantune.tasks.taskfile import load_task_file
 from flantune.tasks.taskfile_sections import METRICS
 from flantune.types import Task, Template
 

@@ -122,7 +122,8 @@ def _tasks_of(path: Path) -> tuple[Task, ...]:
     from flantune.errors import ConfigError
     from flantune.settings.run_file import load_run_file
     from flantune.settings.toml_file import read_toml
-    from flantune.tasks.load import load_task_file, load_tasks
+    from flantune.tasks.load import load_tasks
+    from flantune.tasks.taskfile import load_task_file
 
     _, tree = read_toml(path, error=ConfigError, what="run file or task file")
     if "templates" in tree:

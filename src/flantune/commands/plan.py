@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING
 
 from flantune.contamination.clean import fold_of, leave_out, read_clean
 from flantune.errors import ConfigError, SourceError
-from flantune.mixture.holdout import (
-    Fold,
-    HoldoutSplit,
-    check_folds,
-    check_task_names,
-    folds_of,
-    hold_out_fold,
-    load_taxonomy,
-)
+from flantune.mixture.holdout import Fold, HoldoutSplit, check_folds, check_task_names, folds_of, hold_out_fold
 from flantune.mixture.mixture import Mixture
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.models.load import detect_family, load_config, load_tokenizer
 from flantune.models.scratch import train_tokenizer
 from flantune.packing.chat import chat_tokens

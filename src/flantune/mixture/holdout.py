@@ -6,28 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, LeakError, did_you_mean
-from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
+from flantune.mixture.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from flantune.settings.config import HoldoutSettings
     from flantune.types import Task
-
-__all__ = [
-    "Excluded",
-    "Fold",
-    "HoldoutSplit",
-    "Taxonomy",
-    "check_folds",
-    "check_task_names",
-    "check_unseen",
-    "folds_of",
-    "hold_out",
-    "hold_out_fold",
-    "hold_out_tasks",
-    "load_taxonomy",
-]
 
 SAME_CLUSTER = "a task of the same cluster is trained on"
 OVERLAPPING = "a task of an overlapping cluster is trained on"

@@ -12,8 +12,9 @@ from flantune.prompts.compiled import slots_of
 from flantune.prompts.template_facts import options_shown, template_facts
 from flantune.settings.config import DataSettings
 from flantune.tasks.examples import adapt_row, first_examples
-from flantune.tasks.load import collections, load_task_file, load_tasks
+from flantune.tasks.load import collections, load_tasks
 from flantune.tasks.rows import BadRow
+from flantune.tasks.taskfile import load_task_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from flantune.settings.config import DataSettings
 
-__all__ = ["collections", "load_task_file", "load_tasks"]
-
 _COLLECTIONS = Path(__file__).parents[1] / "shipped"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 

@@ -25,14 +25,9 @@ def same_data(one: Task, other: Task) -> str:
     Slices do not count, nor do revisions, links, compression, line ends or names: rows of one file are kin to its other
     rows, as the splits of one data set are. The same rows in another format, order or selection are not noticed.
     """
-    return same_source(one.source, other.source)
-
-
-def same_source(one: Source, other: Source) -> str:
-    """The same of two sources."""
-    if is_same_hub(left := hub_name(one), hub_name(other)):
+    if is_same_hub(left := hub_name(one.source), hub_name(other.source)):
         return f"both are made from the same source, {left} of the hub"
-    left_files, right_files = one.files_here(), other.files_here()
+    left_files, right_files = one.source.files_here(), other.source.files_here()
     if common := left_files & right_files:
         return f"both read the same file, {min(common).name}"
     # A look at the beginnings settles nearly all pairs, so that whole files are read only where they are equal.
