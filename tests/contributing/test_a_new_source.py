@@ -16,7 +16,7 @@ from flantune.settings.config import DataSettings
 from flantune.tasks.catalog import example_rows, summarize_task
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
-from flantune.tasks.same_data import same_data
+from flantune.tasks.same_data import same_source
 from flantune.tasks.sources import kinds
 from flantune.tasks.sources.section import SourceSection
 from flantune.tasks.taskfile import load_task_file
@@ -121,7 +121,7 @@ def test_everything_that_looks_at_sources_knows_it(tmp_path: Path) -> None:
     assert summarize_task(task)["hub"] == ""
     assert describe_definition(task)["manual"] == ""
     assert len(example_rows(task, count=2)) == 2
-    assert same_data(task, task) == ""
+    assert same_source(task.source, task.source) == ""
     page = render_collection_page([task], {}, title="Mine", taxonomy=Taxonomy())
     assert "Sums" in page
 
@@ -134,7 +134,7 @@ def test_what_it_knows_of_itself_is_heard(tmp_path: Path) -> None:
 
     one, other = (replace(load(tmp_path), source=Mirrored(upto=upto)) for upto in (3, 4))
     assert summarize_task(one)["hub"] == "me/sums:small"
-    assert same_data(one, other) == "both are made from the same source, me/sums:small of the hub"
+    assert same_source(one.source, other.source) == "both are made from the same source, me/sums:small of the hub"
 
 
 def test_a_python_file_may_bring_its_own(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.mixture.holdout import Fold, hold_out_fold, leak
 from flantune.mixture.taxonomy import Taxonomy, plain_name
-from flantune.tasks.same_data import data_keys, same_data
+from flantune.tasks.same_data import data_keys, same_source
 
 if TYPE_CHECKING:
     from flantune.types import Task
@@ -147,7 +147,7 @@ def _of_same_data(tasks: Sequence[Task]) -> Iterator[KinGroup]:
     left = list(candidates.values())
     while left:
         first, *others = left
-        found = {task.name: reason for task in others if (reason := same_data(first, task))}
+        found = {task.name: reason for task in others if (reason := same_source(first.source, task.source))}
         if found:
             name = "the same data"
             yield KinGroup(name=name, tasks=(first.name, *found), because=next(iter(found.values())))

@@ -14,7 +14,7 @@ from pydantic import Field, StrictBool
 from flantune.errors import ConfigError
 from flantune.settings.sections import Section, read_file
 from flantune.settings.toml_file import parse_toml
-from flantune.tasks.same_data import same_data
+from flantune.tasks.same_data import same_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ class Taxonomy:
         for group in self.kin:
             if left & group.members and right & group.members:
                 return f"their source families are kin ({group.name}: {group.because or 'see the taxonomy'})"
-        return same_data(one, other)
+        return same_source(one.source, other.source)
 
 
 @lru_cache(maxsize=65_536)

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 from flantune.tasks.sources.formats import open_binary
 
 if TYPE_CHECKING:
-    from flantune.types import Source, Task
+    from flantune.types import Source
 
 _FIRST_BYTES = 1 << 16
 _BLOCK = 1 << 20
 
 
-def same_data(one: Task, other: Task) -> str:
-    """Why two tasks are made from the same data, or the empty string.
+def same_source(one: Source, other: Source) -> str:
+    """Why two sources give the same data, or the empty string.
 
     Slices do not count, nor do revisions, links, compression, line ends or names: rows of one file are kin to its other
     rows, as the splits of one data set are. The same rows in another format, order or selection are not noticed.
     """
-    if is_same_hub(left := hub_name(one.source), hub_name(other.source)):
+    if is_same_hub(left := hub_name(one), hub_name(other)):
         return f"both are made from the same source, {left} of the hub"
-    left_files, right_files = one.source.files_here(), other.source.files_here()
+    left_files, right_files = one.files_here(), other.files_here()
     if common := left_files & right_files:
         return f"both read the same file, {min(common).name}"
     # A look at the beginnings settles nearly all pairs, so that whole files are read only where they are equal.
