@@ -32,7 +32,7 @@ from flantune.system.processes import Processes, joined
 from flantune.system.progress import Reporter, Silent
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.report.samples import Browser
     from flantune.suites.asking import Answered
@@ -111,7 +111,7 @@ def folder_for(models: Sequence[str]) -> Path:
 def _ask_model(
     model: Candidate, questions: Questions, request: EvaluationRequest, told: Reporter, watch: Stopwatch
 ) -> _Asked:
-    from flantune.models.forms.reading_form import model_fingerprint
+    from flantune.models.digests import model_fingerprint
     from flantune.models.load import load_model
 
     for reason in dict.fromkeys(reason for seen in model.seen.values() for reason in seen.reasons[:1]):

@@ -33,7 +33,7 @@ from flantune.types import Counts, Prompt, Sample
 if TYPE_CHECKING:
     from flantune.evaluation.asking.answers import Backend
     from flantune.evaluation.asking.store import ScoreStore
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.packing.chat import ChatTokens
     from flantune.packing.encode import Codec

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flantune.errors import TaskError, did_you_mean
+from flantune.errors import TaskError, TemplateError, did_you_mean
+from flantune.prompts.compiled import compile_side
+from flantune.prompts.language import Side
+from flantune.prompts.styles import RESERVED_SLOTS
 from flantune.settings.sections import Problems, check_section, require_section
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
 from flantune.tasks.labels import as_label
-from flantune.tasks.slots import slots_of
 from flantune.tasks.sources.formats import FileFormat
 from flantune.tasks.sources.raw import FileSource, HubSource
 from flantune.tasks.sources.slices import parse_slice
@@ -34,9 +36,10 @@ from flantune.types import Kind, Task, Template
 
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FORMAT = re.compile("[!:]")
+_SIDES: tuple[Side, Side] = ("inputs", "targets")
 RUN_SECTIONS = frozenset({"data", "holdout", "model", "training", "evaluation", "packing"})
 _ROLES = ("train", "dev", "test")
-_RESERVED = ("options", "answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +169,7 @@ _NO_OPTIONS = 'belongs to kind = "classification" only'
 def _field_columns(fields: Fields, problems: Problems) -> dict[str, FieldColumn]:
     columns = {}
     for slot, column in (fields.model_extra or {}).items():
-        if slot in _RESERVED:
+        if slot in RESERVED_SLOTS:
             problems.add(f"fields.{slot}", "is filled in by flantune; use another name")
         elif not _SLOT.fullmatch(slot):
             problems.add(f"fields.{slot}", "a slot's name is made of letters, digits and _")
@@ -234,24 +237,36 @@ def _check_templates(
         name = section.name or f"t{number + 1}"
         if name in {template.name for template in templates}:
             problems.add(f"{path}.name", f'there is another template "{name}"')
-        for key, text in (("inputs", section.inputs), ("targets", section.targets)):
-            _check_slots(text, f"{path}.{key}", slots, kind, problems)
-        templates.append(
-            Template(name=name, inputs=section.inputs, targets=section.targets, is_inverted=section.inverted)
+        template = Template(
+            name=name,
+            inputs=section.inputs,
+            targets=section.targets,
+            is_inverted=section.inverted,
+            language=section.language,
         )
+        for side in _SIDES:
+            _check_slots(template, side, f"{path}.{side}", slots, kind, problems)
+        templates.append(template)
     return tuple(templates)
 
 
-def _check_slots(text: str, path: str, slots: tuple[str, ...] | None, kind: Kind | None, problems: Problems) -> None:
+def _check_slots(
+    template: Template, side: Side, path: str, slots: tuple[str, ...] | None, kind: Kind | None, problems: Problems
+) -> None:
     try:
-        names = slots_of(text)
-    except ValueError as error:
-        problems.add(path, str(error))
+        names = compile_side(template, side).slots
+    except TemplateError as error:
+        problems.add(path, f"{error.message}; {error.hint}")
         return
     for name in dict.fromkeys(names):
         if name == "options" and kind == "generation":
             problems.add(path, "asks for {options}, which a generation task has not")
-        elif slots is not None and name not in (*slots, *_RESERVED):
+        elif mark := _FORMAT.search(name):
+            name_alone = name[: mark.start()]
+            problems.add(
+                path, f"a slot is a name alone; got {{{name_alone}…}}; literal braces are written {{{{ and }}}}"
+            )
+        elif slots is not None and name not in (*slots, *RESERVED_SLOTS):
             near = did_you_mean(name, slots) or f"there are: {', '.join(slots)}"
             problems.add(path, f'no field "{name}"; {near}')
 

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from flantune.errors import did_you_mean
+from flantune.prompts import compiled
 from flantune.settings.sections import Section
 from flantune.tasks.sources.formats import FormatName, Quoting
 from flantune.types import Kind, SplitRole
@@ -216,6 +217,17 @@ class TemplateSection(Section):
     """What it should write."""
     inverted: StrictBool = False
     """The template asks for something else than the task's answer."""
+    language: str = "slots"
+    """What it is written in: "slots" is text with {slots}."""
+
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, language: str) -> str:
+        known = [one.name for one in compiled.LANGUAGES]
+        if language not in known:
+            near = did_you_mean(language, known) or f"known: {', '.join(known)}"
+            raise ValueError(f'unknown language "{language}"; {near}')
+        return language
 
 
 class Fields(BaseModel):

@@ -36,7 +36,7 @@ from flantune.system.files import file_sha256
 from flantune.types import Counts, Sample
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.packing.encode import Codec
     from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
@@ -160,7 +160,7 @@ def evaluate(
     Paper: FLAN 2021, section 2.3 and 3.
     """
     from flantune.evaluation.asking.answers import writer_for
-    from flantune.models.forms.reading_form import model_fingerprint
+    from flantune.models.digests import model_fingerprint
 
     protocol = Protocol(evaluation=settings, prompts=prompts, seed=seed)
     for entry in prepared:

@@ -6,23 +6,22 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import modeling_gguf_pytorch_utils as gguf_reader
 
 from flantune.errors import ModelError
-from flantune.models.gguf_settings import ROPE_TENSORS, check_read, complete_config
+from flantune.models.stored.gguf_settings import ROPE_TENSORS, check_read, complete_config
+from flantune.models.stored.quiet import quiet_library
 from flantune.system.files import file_sha256, whole_file
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 TYPES = ("f32", "f16", "bf16", "q8_0")
 """What weights can be written as."""
@@ -98,18 +97,6 @@ def held_to_file(config: PretrainedConfig, path: str) -> PretrainedConfig:
     with _open(Path(path)) as reader:
         complete_config(config, reader, where=path)
     return config
-
-
-@contextmanager
-def without_bar() -> Iterator[None]:
-    """The reader of GGUF files draws a bar of its own that nothing turns off; all else that is said comes through."""
-    reader: Any = gguf_reader
-    before = reader.tqdm
-    reader.tqdm = partial(before, disable=True)
-    try:
-        yield
-    finally:
-        reader.tqdm = before
 
 
 def check_file(path: str) -> None:
@@ -287,12 +274,10 @@ def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
     """Reads the file as anyone would and compares every weight."""
     from transformers import AutoConfig
 
-    from flantune.models.load import quiet_library
-
     tolerance = {"f32": 0.0, "f16": 2.0**-10, "bf16": 2.0**-8, "q8_0": 2.0**-6}[kind]
     place: Any = {"pretrained_model_name_or_path": str(draft.parent), "gguf_file": draft.name}
     read: Any = type(lm.model).from_pretrained
-    with quiet_library(), without_bar():
+    with quiet_library():
         config = held_to_file(AutoConfig.from_pretrained(**place), str(draft))
         written = read(**place, config=config, dtype=torch.float32).state_dict()
     for name, weight in lm.model.state_dict().items():
