@@ -141,7 +141,7 @@ def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Tax
     return replace(split, held_out=held.held_out, unseen=unseen, tasks=held.tasks, breaks=broken)
 
 
-def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy) -> HoldoutSplit:
+def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy | None = None) -> HoldoutSplit:
     """Hold clusters out whole, and from the rest take away what would give them away.
 
     A task of a held-out cluster is never trained on. It is unseen only if none of its clusters is trained on. From
@@ -151,13 +151,14 @@ def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxono
     Args:
         tasks: All tasks.
         clusters: The clusters to hold out.
-        taxonomy: Overlap rules and kin families.
+        taxonomy: Overlap rules and kin families; None: those shipped with flantune.
 
     Raises:
         ConfigError: A cluster has no task, or nothing is left to train on or to measure.
 
     Paper: FLAN 2021, section 2.2.
     """
+    taxonomy = taxonomy or load_taxonomy(None)
     held_out = _known_clusters(tasks, clusters, taxonomy)
     reasons: dict[str, str] = {}
     hidden: list[Task] = []

@@ -42,6 +42,24 @@ def tasks_of(run_file: Path | None, *, collection: tuple[str, ...] = ()) -> tupl
     return load_tasks(loaded.config.data, root=loaded.root)
 
 
+def find_tasks(*names: str | Path) -> tuple[Task, ...]:
+    """Tasks from wherever they are written down, in the order of the names.
+
+    >>> len(find_tasks("flan2021"))
+    70
+
+    Args:
+        names: Shipped collections; task files, TOML or Python; or globs of them.
+
+    Raises:
+        FlantuneError: There is no such collection or file, or a task is wrong.
+    """
+    places = [str(name) for name in names]
+    files = tuple(place for place in places if place.endswith((".toml", ".py")))
+    shipped = tuple(place for place in places if place not in files)
+    return load_tasks(DataSettings(tasks=files, collection=shipped), root=Path.cwd())
+
+
 def find_task(name: str, *, run_file: Path | None = None, collection: tuple[str, ...] = ()) -> Task:
     """One task by name: of a run file, or of shipped collections (all of them when nothing is named).
 
