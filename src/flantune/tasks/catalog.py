@@ -11,6 +11,8 @@ from flantune.errors import ConfigError, SourceError, did_you_mean
 from flantune.prompts.compiled import slots_of
 from flantune.prompts.template_facts import options_shown, template_facts
 from flantune.settings.config import DataSettings
+from flantune.settings.run_file import load_run_file
+from flantune.settings.toml_file import read_toml
 from flantune.tasks.examples import adapt_row, first_examples
 from flantune.tasks.load import collections, load_task_file, load_tasks
 from flantune.tasks.rows import BadRow
@@ -36,10 +38,18 @@ def tasks_of(run_file: Path | None, *, collection: tuple[str, ...] = ()) -> tupl
         raise ConfigError("name a run file or a collection, one of the two", hint=hint)
     if run_file is None:
         return load_tasks(DataSettings(collection=collection), root=Path())
-    from flantune.settings.run_file import load_run_file
-
     loaded = load_run_file(run_file)
     return load_tasks(loaded.config.data, root=loaded.root)
+
+
+def tasks_in(path: Path) -> tuple[Task, ...]:
+    """The tasks of a run file, or the one of a task file, which has templates.
+
+    Raises:
+        FlantuneError: The file or a task is wrong.
+    """
+    _, tree = read_toml(path, error=ConfigError, what="run file or task file")
+    return (load_task_file(path),) if "templates" in tree else tasks_of(path)
 
 
 def find_tasks(*names: str | Path) -> tuple[Task, ...]:
