@@ -21,7 +21,7 @@ from flantune.demo.text import documents
 from flantune.demo.tokenizer import train_tokenizer
 from flantune.demo.write import RUN_NAMES, TASK_FILES, base_folder
 from flantune.prompts.render import render
-from flantune.tasks.load import load_task_file
+from flantune.tasks.taskfile import load_task_file
 
 FAMILIES = tuple(RUN_NAMES)
 FOLDER_BYTES = 10_000_000

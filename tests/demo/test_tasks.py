@@ -13,11 +13,12 @@ from flantune.demo import write_demo
 from flantune.demo.rows import MAKERS, task_rows
 from flantune.demo.text import documents
 from flantune.demo.write import RUN_NAMES, TASK_FILES
-from flantune.mixture.holdout import hold_out, load_taxonomy
+from flantune.mixture.holdout import hold_out
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.prompts.lint import lint_task
 from flantune.prompts.render import render
 from flantune.settings.run_file import load_run_file
-from flantune.tasks.load import load_task_file
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task
 
 NAMES = sorted(MAKERS)

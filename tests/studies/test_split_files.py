@@ -13,8 +13,8 @@ from tests.end_to_end.small_world import write_small_world
 
 from flantune.cli.splits import command
 from flantune.errors import ConfigError
-from flantune.mixture import load_taxonomy
 from flantune.mixture.holdout import folds_of, hold_out_fold
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.settings.run_file import load_run_file
 from flantune.studies.paper import KINDS
 from flantune.studies.split_files import (

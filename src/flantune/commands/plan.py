@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING
 
 from flantune.contamination.clean import fold_of, leave_out, read_clean
 from flantune.errors import ConfigError, SourceError
-from flantune.mixture.holdout import (
-    Fold,
-    HoldoutSplit,
-    check_folds,
-    check_task_names,
-    folds_of,
-    hold_out_fold,
-    load_taxonomy,
-)
+from flantune.mixture.holdout import Fold, HoldoutSplit, check_folds, check_task_names, folds_of, hold_out_fold
 from flantune.mixture.mixture import Mixture
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.models.attention.lines import reads_lines
 from flantune.models.checks.isolation import check_isolation
 from flantune.models.load import detect_family, load_config, load_tokenizer
@@ -119,7 +112,7 @@ def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
 def _why_skipped(task: Task, error: SourceError) -> str:
     """One sentence for a list of skipped tasks, with how to get the data where nobody can fetch it."""
     reason = error.message.removeprefix(f"task {task.name}: ")
-    manual = getattr(task.source, "manual", "")
+    manual = task.source.manual
     return f"{reason}. {manual}" if manual and manual not in reason else reason
 
 

@@ -41,6 +41,7 @@ from flantune.report.numbers import plural
 from flantune.report.page import write_report
 from flantune.runs.folder import FoldFolder, RunFolder, open_run_folder
 from flantune.runs.identity import training_identity
+from flantune.runs.run import Run
 from flantune.settings.run_file import RunFile, fingerprint
 from flantune.system.files import read_json, read_object, read_text, write_json, write_text
 from flantune.system.locking import locked
@@ -51,7 +52,6 @@ from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
-from flantune.types import Run
 
 if TYPE_CHECKING:
     from flantune.mixture.holdout import HoldoutSplit

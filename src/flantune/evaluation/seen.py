@@ -24,7 +24,7 @@ from flantune.mixture.taxonomy import load_taxonomy
 from flantune.suites.catalog import FAMILIES
 from flantune.suites.suite import Part
 from flantune.system.files import slug
-from flantune.tasks.same_data import contents_of, files_of_source
+from flantune.tasks.same_data import contents_of
 
 if TYPE_CHECKING:
     from flantune.tasks.store import PreparedTask
@@ -142,9 +142,9 @@ def _measured_task(prepared: PreparedTask) -> Measured:
         name=f'the task "{task.name}"',
         tasks=(task.name,),
         clusters=task.clusters,
-        families=(task.family,) if task.family else (),
+        families=(task.source_family,) if task.source_family else (),
         hub=hub_of(task),
-        files=contents_of(files_of_source(task.source)),
+        files=contents_of(task.source.files_here()),
         rows=[tuple(example.fields.values()) for example in prepared.stores["test"]],
     )
 

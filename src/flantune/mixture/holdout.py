@@ -14,21 +14,6 @@ if TYPE_CHECKING:
     from flantune.settings.config import HoldoutSettings
     from flantune.types import Task
 
-__all__ = [
-    "Excluded",
-    "Fold",
-    "HoldoutSplit",
-    "Taxonomy",
-    "check_folds",
-    "check_task_names",
-    "check_unseen",
-    "folds_of",
-    "hold_out",
-    "hold_out_fold",
-    "hold_out_tasks",
-    "load_taxonomy",
-]
-
 SAME_CLUSTER = "a task of the same cluster is trained on"
 OVERLAPPING = "a task of an overlapping cluster is trained on"
 

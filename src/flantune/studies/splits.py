@@ -370,7 +370,7 @@ def _families(tasks: Sequence[Task], taxonomy: Taxonomy) -> dict[str, list[list[
     names = _clusters(tasks, taxonomy)
     for task in tasks:
         cluster = names[taxonomy.cluster(task.clusters[0])]
-        found[cluster].setdefault(plain_name(task.family or task.name), []).append(task)
+        found[cluster].setdefault(plain_name(task.source_family or task.name), []).append(task)
     measurable = {
         cluster: [group for group in own.values() if any("test" in task.splits for task in group)]
         for cluster, own in found.items()

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
 from flantune.evaluation.metrics.extraction import BBH_COT, BBH_DIRECT, EXEMPLAR_STOP
 from flantune.evaluation.metrics.graders import TextGrader
 from flantune.suites.flan2022 import BBH_CHANCE
 from flantune.suites.prompt_files import FewShotPrompt, read_prompt, without_rationale
 from flantune.suites.suite import MissingPart, Mode, Part, SuiteData, wanted
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
 from flantune.evaluation.metrics.extraction import EXEMPLAR_STOP, GSM8K_COT, plain_number
 from flantune.evaluation.metrics.graders import TextGrader
 from flantune.suites.suite import MissingPart, Part, SuiteData, wanted
 from flantune.system.keyed_random import shuffled, stream_key
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:

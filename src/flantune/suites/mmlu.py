@@ -7,11 +7,11 @@ from dataclasses import replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
 from flantune.evaluation.metrics.extraction import EXEMPLAR_STOP, MMLU_COT
 from flantune.evaluation.metrics.graders import OptionGrader, TextGrader
 from flantune.suites.prompt_files import FewShotPrompt, read_prompt, read_prompt_table
 from flantune.suites.suite import MissingPart, Mode, Part, SuiteData, wanted
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:

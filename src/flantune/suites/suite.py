@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flantune.errors import FlantuneError
+from flantune.errors import FlantuneError, MissingDataError
 from flantune.prompts.layout import Layout
-from flantune.tasks.sources.raw import HubSource, MissingDataError
+from flantune.tasks.sources.hub import HubSource
 
 if TYPE_CHECKING:
     from flantune.evaluation.metrics.graders import Grader

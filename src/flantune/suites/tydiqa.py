@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
 from flantune.evaluation.metrics.extraction import TYDIQA_DIRECT
 from flantune.evaluation.metrics.graders import TextGrader
 from flantune.suites.suite import MissingPart, Part, SuiteData, wanted
 from flantune.system.keyed_random import mix64, stream_key
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from flantune.settings.config import DataSettings
 from flantune.settings.run_file import load_run_file
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.examples import adapt_row, first_examples
-from flantune.tasks.load import collections, load_task_file, load_tasks
+from flantune.tasks.load import collections, load_tasks
 from flantune.tasks.rows import BadRow
-from flantune.tasks.sources.raw import HubSource, hub_reference
+from flantune.tasks.taskfile import load_task_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def summarize_task(task: Task) -> dict[str, Any]:
     return {
         "name": task.name,
         "clusters": list(task.clusters),
-        "family": task.family,
+        "family": task.source_family,
         "kind": task.kind,
         "metrics": list(task.metrics),
         "templates": len(task.templates),
@@ -113,7 +113,7 @@ def summarize_task(task: Task) -> dict[str, Any]:
 
 def hub_id(task: Task) -> str:
     """The task's dataset on the Hugging Face hub with its configuration, or the empty string."""
-    return hub_reference(task.source) if isinstance(task.source, HubSource) else ""
+    return str(task.source.hub or "")
 
 
 def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
@@ -125,7 +125,7 @@ def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
     rows = rows_beside(task)
     if rows is not None:
         return _adapted(task, rows)[:count]
-    if isinstance(task.source, HubSource) and task.source.mirror is None:
+    if task.source.hub is not None and not task.source.files_here():
         return ()
     return first_examples(task, count=count)
 
