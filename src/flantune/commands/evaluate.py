@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from flantune.commands.budget_notes import measured_notes
 from flantune.commands.evaluation_questions import Questions, notes_of, read_questions
 from flantune.commands.evaluation_request import EvaluationRequest, check_request
-from flantune.evaluation.asking.processes import this_world
 from flantune.evaluation.seen import Candidate, candidates, check_candidates, short_name
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
@@ -95,7 +94,7 @@ def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) 
         _write(request, questions, asked, found[0], watch)
 
     processes.first(conclude)
-    return next(one[0] for one in this_world().gather(found) if one)
+    return next(one[0] for one in processes.gather(found) if one)
 
 
 def folder_for(models: Sequence[str]) -> Path:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.baselines import Blank, blank_of, option_baselines
 from flantune.evaluation.asking.options import GROUP_PROMPTS, PromptScorer, scoring_codec, within_positions
-from flantune.evaluation.asking.processes import World
 from flantune.evaluation.asking.spared import spared_separators
 from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.asking.task_questions import Protocol, Question, asked_examples, count_questions, questions
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from flantune.models.writing.decoding import Writer
     from flantune.packing.encode import Codec
     from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
+    from flantune.system.processes import Processes
     from flantune.tasks.store import PreparedTask
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
@@ -120,8 +120,8 @@ class _Session:
         return self.scorer.lm
 
     @property
-    def world(self) -> World:
-        return self.scorer.world
+    def processes(self) -> Processes:
+        return self.scorer.processes
 
 
 def evaluate(
@@ -200,23 +200,23 @@ def _codec(lm: LanguageModel, settings: EvaluationSettings, prompts: PromptSetti
 def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -> Evaluated:
     """One task: reuse its samples or make them. Of several processes the first writes."""
     started = time.perf_counter()
-    name, world = prepared.task.name, session.world
+    name, processes = prepared.task.name, session.processes
     path = samples_path(folder, name)
     if session.progress is not None:  # naming all prompts by content takes a while, too
         total = count_questions(prepared, session.protocol)
         session.progress(Progress(task=name, done=0, total=total, seconds=0.0))
     fingerprint = _fingerprint(session, prepared)
-    found = world.gather(read_origin(path) if world.is_first else None)[0]
+    found = processes.gather(read_origin(path) if processes.is_first else None)[0]
     if found is not None and found.fingerprint == fingerprint:
         return Evaluated(task=name, path=path, origin=found, is_reused=True)
     counts: list[Counts] = []
     samples = _samples(session, prepared, counts=counts, started=started)
-    written = write_samples(path, samples) if world.is_first else sum(1 for _ in samples)
+    written = write_samples(path, samples) if processes.is_first else sum(1 for _ in samples)
     if not written:
         hint = "raise packing.max_target_tokens, have 0 among evaluation.shots, or leave it out with data.exclude"
         raise EvaluationError("not one prompt of the task could be scored", where=name, hint=hint)
     made = None
-    if world.is_first:
+    if processes.is_first:
         made = Origin(
             fingerprint=fingerprint,
             samples=written,
@@ -225,7 +225,7 @@ def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -
             seconds=time.perf_counter() - started,
         )
         write_origin(path, made)
-    origin = world.gather(made)[0]
+    origin = processes.gather(made)[0]
     if origin is None:  # pragma: no cover - the first process has made it
         raise EvaluationError("the first process gave no samples", where=name)
     return Evaluated(task=name, path=path, origin=origin, is_reused=False)
@@ -310,7 +310,7 @@ def _write(
         batch_tokens=settings.batch_tokens,
         store=session.store,
         fingerprint=session.model_fingerprint,
-        world=session.world,
+        processes=session.processes,
         progress=report,
         writer=session.writer,
     )
