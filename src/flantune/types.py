@@ -62,18 +62,21 @@ class Template:
     """One way to phrase a task in words.
 
     ``inputs`` and ``targets`` are text with ``{slot}`` holes: any field of the examples, ``{options}`` (the options
-    block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces.
+    block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces. Another language may show
+    the same slots in other ways.
 
     Attributes:
         name: Unique within the task.
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
+        language: What both texts are written in; see ``flantune.prompts.compiled``.
     """
 
     name: str
     inputs: str
     targets: str = "{answer}"
     is_inverted: bool = False
+    language: str = "slots"
 
 
 class Source(Protocol):

@@ -14,7 +14,7 @@ from flantune.evaluation.asking.task_questions import TaskQuestions
 from flantune.evaluation.samples import samples_path, write_samples
 from flantune.evaluation.summary import TaskInfo
 from flantune.evaluation.task_exams import task_exam
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.packing.chat import chat_tokens
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings

@@ -7,7 +7,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from flantune.models.load import LanguageModel, save_model
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import save_model
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.settings.config import ScratchSettings
 from flantune.suites.bbh import TASKS

@@ -16,7 +16,6 @@ from flantune.evaluation.statistics.grades import Graded, grade
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
 from flantune.settings.config import RunConfig
-from flantune.settings.protocols import scoring_protocol
 from flantune.suites import results
 from flantune.suites.differences import comparisons, with_false_discovery_rates
 from flantune.suites.scores import of_table
@@ -228,7 +227,7 @@ def _results(
     )
     protocols = {p.fingerprint: p for model in measured for p in model.protocols.values()}
     if questions.prepared:
-        own = scoring_protocol(request.task_settings)
+        own = request.task_settings.scoring
         protocols[own.fingerprint] = own
     seen = {(one.model, one.score) for one in scores if one.seen} | {(one.model, one.task) for one in tasks if one.seen}
     is_flan2022 = "flan2022" in request.suites

@@ -7,7 +7,6 @@ both agree. Any program that reads Parquet can read it.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from urllib.parse import quote
 
 from flantune.errors import EvaluationError, FlantuneError
 from flantune.prompts.layout import Layout, inputs_text
-from flantune.system.files import check_regular, read_json, write_json
+from flantune.system.files import check_regular, file_sha256, read_json, write_json
 from flantune.types import Counts, Prompt, Sample
 
 if TYPE_CHECKING:
@@ -168,12 +167,6 @@ def read_origin(path: Path) -> Origin | None:
         return origin if origin.sha256 == file_sha256(path) else None
     except (FlantuneError, OSError, TypeError, KeyError, ValueError):
         return None  # asked again: what the store has costs nothing
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 # Texts that repeat from row to row are kept once a row group.

@@ -37,7 +37,6 @@ from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMea
 from flantune.evaluation.statistics.task_means import Entry, mean_chance, mean_scores, mean_skill
 from flantune.evaluation.task_exams import recorded_exam
 from flantune.evaluation.verdict import make_verdict, no_verdict
-from flantune.settings.protocols import scoring_protocol
 from flantune.system.keyed_random import stream_key
 from flantune.types import Kind, SplitRole
 
@@ -115,7 +114,7 @@ def summarize(
         confidence=settings.confidence,
         normalization=settings.normalization,
         seed=seed,
-        protocol=scoring_protocol(settings).to_json(),
+        protocol=settings.scoring.to_json(),
         answer_parsing=settings.answer_parsing,
         verdict=_verdict(entries, clusters, settings),
         overall=tuple(_overall(entries, clusters, settings)),

@@ -24,7 +24,6 @@ from flantune.evaluation.metrics.graders import MetricGrader, columns_of, parser
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
 from flantune.prompts.layout import EOS_WORD, Layout
 from flantune.prompts.render import render
-from flantune.settings.protocols import scoring_protocol
 from flantune.tasks.same_data import files_of_source
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def recorded_exam(
     Raises:
         EvaluationError: A metric does not exist.
     """
-    protocol = scoring_protocol(settings)
+    protocol = settings.scoring
     columns = columns_of(kind, metrics, normalization=protocol.normalization, ties=protocol.ties)
     return Exam(
         name=name,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from flantune.evaluation.metrics.graders import Column
     from flantune.evaluation.statistics.grades import Table
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import Prompt, Sample
 
 Json = dict[str, Any]

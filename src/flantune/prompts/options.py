@@ -6,7 +6,7 @@ from dataclasses import replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
-from flantune.prompts.compiled import compile_text
+from flantune.prompts.compiled import compile_side
 from flantune.system.keyed_random import mix64, shuffled
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def answers_by_letter(example: Example, template: Template, style: Style) -> boo
         return False
     if style.name != "instruction":
         return True
-    return not template.is_inverted and "options" in compile_text(template.inputs).slots
+    return not template.is_inverted and "options" in compile_side(template, "inputs").slots
 
 
 def answer_texts(example: Example, template: Template, style: Style) -> tuple[str, ...]:

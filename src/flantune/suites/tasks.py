@@ -23,7 +23,6 @@ from flantune.evaluation.statistics.pairs import (
     task_difference,
 )
 from flantune.evaluation.task_exams import recorded_exam
-from flantune.settings.protocols import scoring_protocol
 from flantune.suites.results import Comparison, TaskScore
 from flantune.system.keyed_random import stream_key
 
@@ -106,7 +105,7 @@ def _scored(
         model=name,
         clusters=task.clusters,
         metric=columns.headline.metric.name,
-        protocol=scoring_protocol(settings).fingerprint,
+        protocol=settings.scoring.fingerprint,
         shots=shots,
         questions=len(pair.tuned.rows),
         chance=pair.tuned.chance,

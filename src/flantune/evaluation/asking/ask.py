@@ -18,7 +18,6 @@ from flantune.evaluation.exams import Exam, Question
 from flantune.evaluation.metrics.voting import voted
 from flantune.evaluation.samples import (
     Origin,
-    file_sha256,
     read_origin,
     read_samples,
     unanswered,
@@ -26,7 +25,8 @@ from flantune.evaluation.samples import (
     write_samples,
 )
 from flantune.prompts.layout import EOS_WORD
-from flantune.system.processes import current
+from flantune.system.files import file_sha256
+from flantune.system.processes import Processes, current, joined
 from flantune.types import Counts, Prompt, Sample
 
 
@@ -96,7 +96,11 @@ def ask(session: Session, exams: Sequence[Exam], *, progress: OnProgress | None 
     Raises:
         EvaluationError: Not one prompt of an exam can be asked, or the model gives scores that are not numbers.
     """
-    processes = current()
+    with joined() as processes:
+        return _ask(session, exams, processes, progress)
+
+
+def _ask(session: Session, exams: Sequence[Exam], processes: Processes, progress: OnProgress | None) -> list[Answered]:
     works = _named(session, exams, _Told(exams, progress))
     # Only the first looks: what it will write must not be half there for another.
     known = processes.gather([_known(work) for work in works] if processes.is_first else [])[0]

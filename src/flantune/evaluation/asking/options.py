@@ -17,7 +17,7 @@ from flantune.types import Counts
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.store import ScoreStore
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.scoring.plan import ScoringBatch
     from flantune.packing.encode import Codec
     from flantune.prompts.layout import Layout
@@ -109,7 +109,7 @@ class PromptScorer:
         batch_tokens: int,
         fingerprint: str | None = None,
     ) -> None:
-        from flantune.models.forms.reading_form import model_fingerprint
+        from flantune.models.digests import model_fingerprint
         from flantune.models.scoring.check import scoring_layout
 
         self.lm, self.codec, self.batch_tokens = lm, within_positions(codec, lm), batch_tokens
@@ -181,7 +181,7 @@ class PromptScorer:
             encoded,
             scope=self._scope,
             is_split=self.layout == "rows",
-            first_token=self.codec.first_token if self.codec.family == "decoder-only" else None,
+            first_token=self.codec.framing.first_token if self.codec.family == "decoder-only" else None,
         )
 
     def _look_up(self, groups: Sequence[Group]) -> dict[str, KnownScores]:
@@ -246,7 +246,7 @@ def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
         codec,
         layout=with_delimiters(codec.layout, own),
         score_eos=own.score_eos,
-        inputs_eos=codec.adds_eos if own.inputs_eos is None else own.inputs_eos,
+        inputs_eos=codec.framing.adds_eos if own.inputs_eos is None else own.inputs_eos,
         tokenization=own.tokenization,
         drops_exemplars=own.drops_exemplars,
         truncation=own.truncation,

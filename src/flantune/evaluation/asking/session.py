@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flantune.evaluation.asking.answers import Backend
     from flantune.evaluation.asking.store import ScoreStore
     from flantune.evaluation.exams import Exam
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.packing.chat import ChatTokens
     from flantune.packing.encode import Codec
@@ -50,7 +50,7 @@ class Session:
     @cached_property
     def fingerprint(self) -> str:
         """Names the model's weights, arithmetic and tokenizer by content."""
-        from flantune.models.forms.reading_form import model_fingerprint
+        from flantune.models.digests import model_fingerprint
 
         return model_fingerprint(self.lm)
 

@@ -12,7 +12,7 @@ from flantune.packing.shares import assign
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.store import ScoreStore
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.packing.encode import Codec
     from flantune.packing.encoded import Encoded
     from flantune.system.processes import Processes

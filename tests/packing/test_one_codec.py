@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.evaluation.made import color_examples, generation_examples, make_task, run
+from tests.training.small import make_lm
 
 import flantune
 from flantune.commands.plan import make_codec
@@ -18,8 +20,7 @@ from flantune.evaluation.asking.session import Session
 from flantune.evaluation.samples import read_samples
 from flantune.harness.read import harness_exams
 from flantune.judging.answers import Answering, OpenPrompt, answer_prompts
-from flantune.models.adapters import VirtualTokens
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel, VirtualTokens
 from flantune.models.writing.generate import generate
 from flantune.packing.codec_for import UnloadedReader
 from flantune.prompts.layout import Layout
@@ -27,8 +28,6 @@ from flantune.settings.config import PackingSettings, RunConfig
 from flantune.settings.protocols import PRESETS
 from flantune.suites.suite import SuiteData
 from flantune.types import Prompt
-from tests.evaluation.made import color_examples, generation_examples, make_task, run
-from tests.training.small import make_lm
 
 SOURCE = Path(flantune.__file__).parent
 
