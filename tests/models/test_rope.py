@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tests.models.written import generate
 from tests.training.small import tokenizer
 
 from flantune.errors import ModelError
@@ -19,7 +20,6 @@ from flantune.models.rope import border, calm, following_ropes, known_positions
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
-from flantune.models.writing.generate import generate
 from flantune.packing.batches import lay_out
 from flantune.types import EncodedPrompt
 

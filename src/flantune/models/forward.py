@@ -36,7 +36,7 @@ from flantune.models.forms.fused import token_logprobs
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import Head, find_head, outputs_of
-from flantune.models.language_model import embedded_tokens, start_token
+from flantune.models.language_model import as_tensor, embedded_tokens, start_token
 from flantune.models.rope import alone, known_positions, prompt_lengths
 from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flantune.models.language_model import LanguageModel
-    from flantune.types import Int32
 
 CHUNK_ELEMENTS = 2**25
 """Logits in memory at once (128 MiB in float32)."""
@@ -251,8 +250,3 @@ def check_positions(lm: LanguageModel, longest: int, *, setting: str) -> None:
             where=setting,
             hint=f"lower {setting}, so that inputs and target fit into {limit}",
         )
-
-
-def as_tensor(array: Int32, device: torch.device) -> Tensor:
-    """Token ids, positions or places as a model takes them."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=torch.long)

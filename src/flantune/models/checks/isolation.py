@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from flantune.models.language_model import first_line, start_token
 from flantune.models.modes import quiet
 from flantune.models.rope import border, calm
 from flantune.models.trial_lengths import outgrown, window_width
-from flantune.models.trials import FAILURES, vocabulary
+from flantune.models.trials import FAILURES, made_up_ids
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
 from flantune.types import EncodedPrompt, Int32, Pack
 
@@ -86,12 +87,7 @@ def _compare(lm: LanguageModel) -> IsolationReport:
 
 def made_up_prompts(lm: LanguageModel) -> list[EncodedPrompt]:
     """Three made-up prompts of one continuation each; one or two longer than what a model treats differently."""
-    rows = vocabulary(lm)
-    rng = np.random.default_rng(0)
-
-    def ids(count: int) -> Int32:
-        return rng.integers(min(10, rows - 1), rows, count).astype(np.int32)
-
+    ids = partial(made_up_ids, lm, drawn=np.random.default_rng(0))
     beyond = outgrown(lm) + 5
     sizes = ((max(19, beyond), 4), (max(13, window_width(lm) + 5), 3), (8, 6))
     return [EncodedPrompt(inputs=ids(read), targets=(ids(written),)) for read, written in sizes]

@@ -16,8 +16,9 @@ from torch.nn.functional import scaled_dot_product_attention
 from flantune.errors import ModelError
 from flantune.models.attention.interface import install
 from flantune.models.forms.last_layer import only_at
-from flantune.models.forward import as_tensor, check_positions
+from flantune.models.forward import check_positions
 from flantune.models.heads import find_head, outputs_of
+from flantune.models.language_model import as_tensor
 from flantune.models.scoring.forest_layout import Forest, Request, forest
 from flantune.models.scoring.targets import LIMIT, PrefixStates, shared_cache
 from flantune.types import EncodedPrompt, TargetTokens

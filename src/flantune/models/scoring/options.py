@@ -12,8 +12,9 @@ from torch import Tensor
 
 from flantune.models.attention.masks import by_layer, decoder_mask, sliding_window
 from flantune.models.forms.last_layer import only_at
-from flantune.models.forward import as_tensor, check_positions, target_logprobs
+from flantune.models.forward import check_positions, target_logprobs
 from flantune.models.heads import find_head, outputs_of
+from flantune.models.language_model import as_tensor
 from flantune.models.rope import alone, following_ropes, regime
 from flantune.models.scoring.forest_attention import forest_targets
 from flantune.models.scoring.kept_contexts import cached_scores

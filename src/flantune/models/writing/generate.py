@@ -23,33 +23,6 @@ if TYPE_CHECKING:
     from flantune.types import Int32
 
 
-def generate(
-    lm: LanguageModel, inputs: Sequence[Int32], *, max_new_tokens: int, batch_tokens: int = 8_192
-) -> list[list[int]]:
-    """What the model writes after each input, its most likely token at a time, up to its end of sequence.
-
-    What the model's own generation config says about sampling, penalties or forced tokens does not count. See
-    ``write`` for stop strings, samples and answers as they are done.
-
-    Args:
-        lm: The model.
-        inputs: Token ids of each context, as ``Codec`` encodes them.
-        max_new_tokens: At most so many tokens are written, end of sequence included; less where the model has no
-            more positions.
-        batch_tokens: Array positions of a batch, those to be written included.
-
-    Returns:
-        The written token ids of each input, in the order given, without the end of sequence.
-
-    Raises:
-        ModelError: An input fills all positions that the model has.
-    """
-    written: dict[int, list[int]] = {}
-    for found in write(lm, inputs, Decoding(max_new_tokens=max_new_tokens), batch_tokens=batch_tokens):
-        written[found.index] = list(found.tokens)
-    return [written[at] for at in range(len(inputs))]
-
-
 def write(
     lm: LanguageModel,
     inputs: Sequence[Int32],
@@ -60,6 +33,8 @@ def write(
     method: Method | None = None,
 ) -> Iterator[Continuation]:
     """What the model writes after each input, as it gets done, the longest inputs first.
+
+    What the model's own generation config says about sampling, penalties or forced tokens does not count.
 
     Each answer is that of its input alone, to float precision (in bfloat16 a near-tie may fall the other way in
     another batch). A random draw is named by seed, input tokens and sample, so it does not depend on the batch, on

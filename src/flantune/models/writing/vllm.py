@@ -1,4 +1,4 @@
-"""Writing with vLLM for those who have it, behind the same call as ``models.generate.write``.
+"""Writing with vLLM for those who have it, behind the same call as ``writing.generate.write``.
 
 The mapping of settings is tested against a stand-in; nobody has run it on a GPU here.
 """
