@@ -13,7 +13,7 @@ from flantune.models.attention.interface import NAME, install
 from flantune.models.attention.segments import padded_length
 from flantune.models.language_model import as_tensor, start_token
 from flantune.models.modes import quiet
-from flantune.models.rope import alone, calm
+from flantune.models.rope import as_if_alone, forget_lengths
 from flantune.models.traits import trait
 from flantune.models.trial_lengths import outgrown
 from flantune.models.trials import FAILURES, PROBE, vocabulary
@@ -217,9 +217,9 @@ def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
     if lm.family == "decoder-only":
         expected = []
         for row in rows:
-            calm(lm)
+            forget_lengths(lm)
             expected.append(model.base_model(input_ids=row, use_cache=False).last_hidden_state[0])
-        with alone(lm, lambda: line.lengths):
+        with as_if_alone(lm, lambda: line.lengths):
             return model.base_model(**decoder_inputs(lm, line)).last_hidden_state[0], torch.cat(expected)
     expected = []
     for row in rows:

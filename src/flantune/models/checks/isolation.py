@@ -15,7 +15,7 @@ from flantune.models.checks.causality import reads_ahead
 from flantune.models.forward import target_logprobs
 from flantune.models.language_model import first_line, start_token
 from flantune.models.modes import quiet
-from flantune.models.rope import border, calm
+from flantune.models.rope import forget_lengths, rope_border
 from flantune.models.trial_lengths import outgrown, window_width
 from flantune.models.trials import FAILURES, made_up_ids
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
@@ -98,7 +98,7 @@ def _several(prompts: list[EncodedPrompt], lm: LanguageModel) -> list[EncodedPro
     first, second, third = prompts
     tokens = np.concatenate([third.inputs, third.inputs])
     # Continuations on both sides of a border have no context in common.
-    sizes = (3, 3) if border(lm) else (5, 2)
+    sizes = (3, 3) if rope_border(lm) else (5, 2)
     more = tuple(tokens[at : at + size] for at, size in enumerate(sizes))
     return [first, replace(second, targets=(*second.targets, *more)), third]
 
@@ -128,7 +128,7 @@ def logprobs_alone(lm: LanguageModel, prompt: EncodedPrompt, target: Int32, *, r
         target: The continuation.
         reads_last: A decoder-only model is fed the last token, too, as it is where it is trained.
     """
-    calm(lm)
+    forget_lengths(lm)
     tokens = torch.from_numpy(target).long().to(lm.device)
     inputs = torch.from_numpy(prompt.inputs).long().to(lm.device)[None]
     if lm.family == "decoder-only":

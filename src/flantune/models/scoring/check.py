@@ -15,7 +15,7 @@ from flantune.models.attention.interface import NAME
 from flantune.models.checks.isolation import TOLERANCE, logprobs_alone
 from flantune.models.language_model import first_line
 from flantune.models.modes import quiet
-from flantune.models.rope import border
+from flantune.models.rope import rope_border
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import ScoringBatch, ScoringLayout
 from flantune.models.traits import trait_by
@@ -107,7 +107,7 @@ def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
     ids = partial(made_up_ids, lm, drawn=np.random.default_rng(0))
     shared, size = ids(SHARED), max(17, outgrown(lm) + 5)
     # The last on the other side of a border, where the model has one.
-    last = SHARED + 3 if border(lm) else size - 3
+    last = SHARED + 3 if rope_border(lm) else size - 3
     sizes = ((size, (3, 1, 5)), (size, (1,)), (size, (4, 4)), (last, (6, 1, 2)))
     return [
         EncodedPrompt(inputs=np.concatenate([shared, ids(length - SHARED)]), targets=tuple(map(ids, options)))

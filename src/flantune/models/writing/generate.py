@@ -11,7 +11,7 @@ import numpy as np
 
 from flantune.errors import ModelError
 from flantune.models.modes import in_mode
-from flantune.models.rope import alone, known_positions, regime
+from flantune.models.rope import as_if_alone, known_positions, regime
 from flantune.models.writing.check import writing_method
 from flantune.models.writing.decoding import Continuation, Decoding, Finish, Row, TextWatch, cut_at_stop
 from flantune.models.writing.sampling import draw_key
@@ -138,7 +138,7 @@ def _room(lm: LanguageModel, length: int) -> int:
 def _as_evaluating(lm: LanguageModel, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
     """The steps with dropout off and rotary positions of a length in each, and the model as it was between them."""
     while True:
-        with in_mode(lm.model, training=False), nullcontext() if length is None else alone(lm, length):
+        with in_mode(lm.model, training=False), nullcontext() if length is None else as_if_alone(lm, length):
             step = next(steps, None)
         if step is None:
             return

@@ -14,7 +14,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from flantune.models.language_model import as_tensor, start_token
-from flantune.models.rope import alone
+from flantune.models.rope import as_if_alone
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,7 +94,7 @@ class GrowingBatch(Batch):
 
     def begin(self) -> Tensor:
         """Reads the prompts."""
-        with alone(self.lm, self._tokens.shape[1]):
+        with as_if_alone(self.lm, self._tokens.shape[1]):
             return self._batch.begin()
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -106,7 +106,7 @@ class GrowingBatch(Batch):
         """Reads one token a row, or everything again."""
         new = torch.tensor(tokens, device=self.lm.device)[:, None]
         self._tokens = torch.cat([self._tokens, new], dim=1)
-        with alone(self.lm, self._tokens.shape[1]):
+        with as_if_alone(self.lm, self._tokens.shape[1]):
             if self._batch.goes_on(self._tokens):
                 return self._batch.step(tokens)
             self._batch = DecoderBatch(self.lm, list(self._tokens.cpu().numpy()))
@@ -186,7 +186,7 @@ class UncachedBatch:
             outputs = model(input_ids=self._inputs, decoder_input_ids=self._written, use_cache=False)
         else:
             whole = torch.cat([self._inputs, self._written], dim=1)
-            with alone(self.lm, whole.shape[1]):
+            with as_if_alone(self.lm, whole.shape[1]):
                 outputs = model(input_ids=whole, use_cache=False)
         logits: Tensor = outputs.logits[:, -1].float()
         return logits
