@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 _Loaded = TypeVar("_Loaded")
 
 
-def load_model(settings: ModelSettings | str | Path, *, family: Family | None = None) -> LanguageModel:
+def load_model(settings: ModelSettings | Path | str, *, family: Family | None = None) -> LanguageModel:
     """A pretrained model ready to score, tune and write: float32 weights, from safetensors only.
 
     A folder that holds an adapter gives its base model with the adapter at work.
 
     Args:
-        settings: Where it lies and how to compute with it (``settings.adapter`` is for ``attach_adapter``); or only
-            where: a folder, or an id on the hub.
+        settings: Where it lies and how to compute with it (``settings.adapter`` is for ``attach_adapter``); or just
+            where it lies.
         family: Overrides what the model's own config says.
 
     Raises:
@@ -132,7 +132,7 @@ def stop_at(lm: LanguageModel, token: int) -> None:
 
 
 @disk_explained()
-def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
+def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
     """Writes a folder in Hugging Face form that any program with transformers can load, flantune or not.
 
     Holds the config, the weights as safetensors, the generation config, the tokenizer and the card as README.md; of a
