@@ -16,8 +16,8 @@ from tests.training.small import SIZES, make_lm, prompt, settings, tune_small, w
 
 from flantune.errors import ModelError, TrainingError
 from flantune.models.adapters import attach_adapter, merged
+from flantune.models.checks.isolation import check_isolation
 from flantune.models.forward import target_logprobs
-from flantune.models.isolation import check_isolation
 from flantune.models.load import load_config, load_model, load_tokenizer, quantization, save_model
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec

@@ -12,8 +12,8 @@ import torch
 from tests.models.families import ENCODER_DECODERS, TRIED, build
 from tests.training.small import SIZES, prompt, tokenizer
 
+from flantune.models.checks.isolation import check_isolation
 from flantune.models.forward import target_logprobs
-from flantune.models.isolation import check_isolation
 from flantune.models.load import load_model, save_model
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec

@@ -21,12 +21,13 @@ from flantune.evaluation.dev_scores import dev_questions, make_measure
 from flantune.mixture.holdout import folds_of
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.attention.lines import reads_lines
-from flantune.models.endings import keep_template
+from flantune.models.checks.isolation import check_isolation
 from flantune.models.fit import fit_micro_batch
 from flantune.models.forms.training_form import TrainingForm
-from flantune.models.isolation import check_isolation
-from flantune.models.load import LanguageModel, load_model, save_model, stop_at
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
+from flantune.models.writing.endings import keep_template
 from flantune.packing.batches import Batches
 from flantune.packing.encode import border_mismatches
 from flantune.packing.stream import PromptStream

@@ -22,7 +22,7 @@ def token_order(contexts: Sequence[Int32]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class PrefixGroup:
     """Contexts that start with the same tokens.
 
     Attributes:
@@ -34,7 +34,7 @@ class Cluster:
     length: int
 
 
-def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST) -> list[Cluster]:
+def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST) -> list[PrefixGroup]:
     """Contexts grouped such that reading what each group starts with only once saves most.
 
     Few-shot prompts of a template share their exemplars, zero-shot ones an instruction, questions about one passage
@@ -42,14 +42,14 @@ def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST)
     of a prefix, since the first token of its options is predicted there.
 
     >>> few_shot = [np.array([7] * 90 + [row]) for row in range(9)]
-    >>> [(cluster.members, cluster.length) for cluster in shared_prefixes([*few_shot, np.array([8, 9])])]
+    >>> [(group.members, group.length) for group in shared_prefixes([*few_shot, np.array([8, 9])])]
     [((0, 1, 2, 3, 4, 5, 6, 7, 8), 90), ((9,), 0)]
     """
     order = token_order(contexts)
     shared = [common_length(contexts[left], contexts[right]) for left, right in pairwise(order)]
     whole = _best_groups([len(contexts[at]) for at in order], shared, pass_cost)
     groups = sorted([*whole.groups, *([(whole.free, 0)] if whole.free else [])])
-    return [Cluster(tuple(sorted(order[place] for place in places)), length) for places, length in groups]
+    return [PrefixGroup(tuple(sorted(order[place] for place in places)), length) for places, length in groups]
 
 
 @dataclass(slots=True)
