@@ -4,14 +4,13 @@ import json
 import re
 from collections import Counter
 from functools import cache
-from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from flantune.demo import write_demo
 from flantune.demo.rows import MAKERS, task_rows
-from flantune.demo.text import documents
+from flantune.demo.text import DemoText
 from flantune.demo.write import RUN_NAMES, TASK_FILES
 from flantune.mixture.holdout import hold_out
 from flantune.mixture.taxonomy import load_taxonomy
@@ -115,7 +114,7 @@ def test_mentions_do_not_give_the_answer_away(name: str) -> None:
 
 
 def test_the_pretraining_text_has_nothing_of_the_tasks_wording() -> None:
-    text = "\n".join(islice(documents(0), 6_000))
+    text = "\n".join(DemoText(seed=0)[number] for number in range(6_000))
     assert "OPTIONS" not in text
     plain = _bare(text)
     for name in NAMES:
