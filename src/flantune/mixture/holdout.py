@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, LeakError, did_you_mean
-from flantune.mixture.taxonomy import Taxonomy
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -126,7 +126,7 @@ def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Tax
     return replace(sides, held_out=held.held_out, unseen=unseen, tasks=held.tasks, breaks=broken)
 
 
-def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy) -> FoldTasks:
+def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy | None = None) -> FoldTasks:
     """Hold clusters out whole, and from the rest take away what would give them away.
 
     A task of a held-out cluster is never trained on. It is unseen only if none of its clusters is trained on. From
@@ -136,13 +136,14 @@ def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxono
     Args:
         tasks: All tasks.
         clusters: The clusters to hold out.
-        taxonomy: Overlap rules and kin families.
+        taxonomy: Overlap rules and kin families; None: those shipped with flantune.
 
     Raises:
         ConfigError: A cluster has no task, or nothing is left to train on or to measure.
 
     Paper: FLAN 2021, section 2.2.
     """
+    taxonomy = taxonomy or load_taxonomy(None)
     held_out = _known_clusters(tasks, clusters, taxonomy)
     reasons: dict[str, str] = {}
     hidden: list[Task] = []
