@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flantune.types import Example, SplitRole, Task, Template
 
 
-class Words(NamedTuple):
+class PromptTexts(NamedTuple):
     """The two texts of a prompt."""
 
     inputs: str
@@ -80,7 +80,7 @@ def render(
 
 def render_words(
     task: Task, example: Example, template: Template, *, style: Style = INSTRUCTION, options_key: int = 0
-) -> Words:
+) -> PromptTexts:
     """The texts of ``render`` alone.
 
     Raises:
@@ -89,16 +89,16 @@ def render_words(
     return _words(task, in_order(example, shown_order(example, style, key=options_key)), template, style=style)
 
 
-def _words(task: Task, example: Example, template: Template, *, style: Style) -> Words:
+def _words(task: Task, example: Example, template: Template, *, style: Style) -> PromptTexts:
     """The texts for an example whose options are in the order to show."""
     if style.name != "instruction":
         references = _references(example, template, style)
-        return Words(_plain_inputs(task, example, style), references[0] if references else "")
+        return PromptTexts(_plain_inputs(task, example, style), references[0] if references else "")
     values = None
     try:
         inputs, targets = _compile_inputs(template, style), compile_side(template, "targets")
         values = slot_values(example, template, style)
-        return Words(_fill(inputs, values), _fill(targets, values))
+        return PromptTexts(_fill(inputs, values), _fill(targets, values))
     except TemplateError as error:
         row = "" if values is None else f"/row {example.row}"
         raise TemplateError(error.message, where=f"{task.name}/{template.name}{row}", hint=error.hint) from None
