@@ -14,7 +14,7 @@ from flantune.report.card import model_card
 from flantune.system.files import write_json
 
 if TYPE_CHECKING:
-    from flantune.mixture.holdout import HoldoutSplit
+    from flantune.mixture.holdout import FoldTasks
     from flantune.mixture.mixture import Mixture
     from flantune.runs.folder import FoldFolder
     from flantune.settings.config import RunConfig
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def write_mixture(
-    folder: FoldFolder, split: HoldoutSplit, mixture: Mixture, prepared: Sequence[PreparedTask], *, draws: int
+    folder: FoldFolder, split: FoldTasks, mixture: Mixture, prepared: Sequence[PreparedTask], *, draws: int
 ) -> None:
     """What the fold trained on, what it left unseen, what it excluded and why, and how often each task was drawn."""
     with_test = {p.task.name for p in prepared if len(p.stores.get("test", ()))}
@@ -43,7 +43,7 @@ def write_mixture(
 
 
 def write_fold_record(
-    config: RunConfig, folder: FoldFolder, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, identity: str
+    config: RunConfig, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str
 ) -> None:
     """What the model was taught goes into its folder, so that ``flantune evaluate`` can tell what it has seen."""
     taught = trained_tasks(config, prepared, split)
