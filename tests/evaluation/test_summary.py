@@ -10,7 +10,7 @@ import scipy.stats
 
 import flantune.evaluation
 from flantune.errors import EvaluationError
-from flantune.evaluation.results import Results, json_schema
+from flantune.evaluation.run_results import Results, json_schema
 from flantune.evaluation.samples import samples_path, write_samples
 from flantune.evaluation.statistics import means as statistics
 from flantune.evaluation.statistics.pairs import REPLICATES

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics.readable import metric_findings
-from flantune.evaluation.results import (
+from flantune.evaluation.run_results import (
     ClusterResult,
     OverallResult,
     Results,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flantune.evaluation.points import score_points, signed_points
-from flantune.evaluation.results import Difference, Direction, Estimate, Verdict
+from flantune.evaluation.run_results import Difference, Direction, Estimate, Verdict
 
 
 def make_verdict(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from flantune.evaluation.results import Difference
+    from flantune.evaluation.run_results import Difference
     from flantune.suites.results import EvaluationResults, ScoreResult
 
 _FLAN2022 = "Flan 2022 normalized average"

@@ -11,7 +11,7 @@ from flantune.report.tables import Cell, Column, Table, chance_of, number, score
 from flantune.report.templating import looks, template
 
 if TYPE_CHECKING:
-    from flantune.evaluation.results import Difference
+    from flantune.evaluation.run_results import Difference
     from flantune.report.samples import Browser
     from flantune.suites.results import Comparison, EvaluationResults, ScoreResult
 

@@ -11,7 +11,7 @@ from flantune.report import numbers
 from flantune.report.tables import Cell, Column, Table, chance_of, score, word
 
 if TYPE_CHECKING:
-    from flantune.evaluation.results import CommonestAnswer, Difference, Estimate, SkillDifference
+    from flantune.evaluation.run_results import CommonestAnswer, Difference, Estimate, SkillDifference
     from flantune.suites.results import EvaluationResults
 
 _CHANGE = (

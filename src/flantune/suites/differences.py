@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.results import Bootstrap, Difference, SkillDifference
+from flantune.evaluation.run_results import Bootstrap, Difference, SkillDifference
 from flantune.evaluation.statistics.difference_estimates import difference_estimate
 from flantune.evaluation.statistics.means import (
     DIFFERENCE,

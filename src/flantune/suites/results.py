@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flantune.evaluation.results import Bootstrap, Difference, Estimate, ModelScores, Skill, SkillDifference
+from flantune.evaluation.run_results import Bootstrap, Difference, Estimate, ModelScores, Skill, SkillDifference
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Natural = Annotated[int, Field(ge=0)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.evaluation.results import Estimate
+from flantune.evaluation.run_results import Estimate
 from flantune.evaluation.statistics.means import (
     SCORE,
     Mean,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flantune.evaluation.asking.option_labels import RankedCells
-from flantune.evaluation.results import SkillDifference
+from flantune.evaluation.run_results import SkillDifference
 from flantune.evaluation.statistics.means import Mean, combine
 from flantune.evaluation.statistics.means import Part as Share
 from flantune.evaluation.statistics.skill_scores import (
@@ -23,7 +23,7 @@ from flantune.suites.results import SkillAverage
 
 if TYPE_CHECKING:
     from flantune.evaluation.metrics.rank_classification import Normalization
-    from flantune.evaluation.results import Estimate
+    from flantune.evaluation.run_results import Estimate
     from flantune.evaluation.statistics.skill import RankedOptions
     from flantune.settings.protocols import ScoringProtocol
     from flantune.suites.scores import PartScores

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.evaluation.results import Estimate
+from flantune.evaluation.run_results import Estimate
 from flantune.evaluation.statistics.means import SCORE
 from flantune.evaluation.statistics.pairs import estimate
 from flantune.evaluation.statistics.skill_scores import model_skill

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flantune.evaluation.results import Difference
+from flantune.evaluation.run_results import Difference
 from flantune.evaluation.statistics.means import Mean, detectable_difference, t_interval, t_test_p
 
 

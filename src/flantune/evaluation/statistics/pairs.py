@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics.by_name import Metric
-from flantune.evaluation.results import (
+from flantune.evaluation.run_results import (
     Bootstrap,
     CleanScores,
     Difference,

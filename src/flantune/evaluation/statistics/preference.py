@@ -9,7 +9,7 @@ from flantune.evaluation.points import score_points, signed_points
 from flantune.evaluation.verdict import direction_of, enough_digits
 
 if TYPE_CHECKING:
-    from flantune.evaluation.results import Contrast, Difference, Estimate, ModelScores, TaskResult
+    from flantune.evaluation.run_results import Contrast, Difference, Estimate, ModelScores, TaskResult
 
 MOST_NAMED = 3
 """Tasks named in a sentence before it says how many more there are."""

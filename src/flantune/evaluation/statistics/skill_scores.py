@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from flantune.evaluation.results import CommonestAnswer, Contrast, Difference, Estimate, Skill, SkillDifference
+from flantune.evaluation.run_results import CommonestAnswer, Contrast, Difference, Estimate, Skill, SkillDifference
 from flantune.evaluation.statistics import means as statistics
 from flantune.evaluation.statistics.commonest import Answers, answers_given
 from flantune.evaluation.statistics.difference_estimates import difference_estimate

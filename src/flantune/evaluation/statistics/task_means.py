@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flantune.evaluation.results import Contrast, Difference, Estimate, TaskResult
+from flantune.evaluation.run_results import Contrast, Difference, Estimate, TaskResult
 from flantune.evaluation.statistics.difference_estimates import difference_estimate
 from flantune.evaluation.statistics.means import Mean, above_chance, combine
 from flantune.evaluation.statistics.means import Part as Share
