@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from flantune.report.results import parse_results
+from flantune.report.verdict import metric_notes
 from sacrebleu.metrics.bleu import BLEU
 
 from flantune.errors import EvaluationError
@@ -14,8 +16,6 @@ from flantune.evaluation.metrics.rouge import rouge
 from flantune.evaluation.metrics.texts import character_exact_match, character_f1, exact_match, token_f1
 from flantune.evaluation.metrics.word_tokens import characters, words
 from flantune.evaluation.summary import FoldInput, summarize
-from flantune.report.results import parse_results
-from flantune.report.verdict import metric_notes
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.types import Example, Prompt, Sample
 

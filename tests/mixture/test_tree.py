@@ -18,7 +18,10 @@ def test_the_tree_shows_every_task_once_with_its_counts(ready: Callable) -> None
     ]
     tree = mixture_tree(Mixture(tasks, seed=4), draws=12_500)
     assert value_of(plain(tree), MixtureTree, where="here") == tree
-    assert [(c.name, [t.name for t in c.tasks]) for c in tree.clusters] == [("counting", ["z"]), ("reading", ["a", "b"])]
+    assert [(c.name, [t.name for t in c.tasks]) for c in tree.clusters] == [
+        ("counting", ["z"]),
+        ("reading", ["a", "b"]),
+    ]
     a, b = tree.clusters[1].tasks
     assert (b.examples, b.capped, b.quota, b.clusters) == (50_000, 30_000, 3_000, ("reading", "common sense"))
     assert (a.templates, a.inverted_templates) == (5, 2)

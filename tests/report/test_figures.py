@@ -5,13 +5,13 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from flantune.report.figures.run import cluster_figure, difference_figure, template_figure, verdict_figure
+from flantune.report.results import Estimate, Pair, Verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flantune.report.figures.curves import Series, buckets, curve, series
-from flantune.report.figures.run import cluster_figure, difference_figure, template_figure, verdict_figure
 from flantune.report.figures.svg import Scale, nice_step, padded_range
-from flantune.report.results import Estimate, Pair, Verdict
 
 
 def pair(name="RTE", *, value=0.1, low=0.05, high=0.15, shots=0, chance=0.5) -> Pair:

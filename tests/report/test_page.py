@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from flantune.report.results import Estimate, Verdict
+from flantune.report.verdict import verdict_sentence
 
 from flantune.errors import SourceError
 from flantune.evaluation.samples import read_samples, write_samples
 from flantune.report import write_report
 from flantune.report.page import render_report
-from flantune.report.results import Estimate, Verdict
-from flantune.report.verdict import verdict_sentence
 from flantune.runs.files import read_run
 
 SECTIONS = ["verdict", "figures", "tables", "mixture", "training", "samples", "dropped", "setup"]

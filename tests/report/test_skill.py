@@ -6,14 +6,14 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+from flantune.report.results import parse_results
+from flantune.report.verdict import note_sentences
 from rich.console import Console
 
 from flantune.report.card import model_card
 from flantune.report.console import skill_table as console_table
 from flantune.report.figures.skill import skill_figure
-from flantune.report.results import parse_results
 from flantune.report.skill_tables import answer_table, skill_cluster_table, skill_table
-from flantune.report.verdict import note_sentences
 
 MEASURES = ("discrimination", "calibrated_accuracy")
 HOSTILE = "</svg><script>alert(1)</script>"

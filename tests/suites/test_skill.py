@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from flantune.report.evaluation_skill import skill_rows, skill_table
 
 from flantune.contamination.training_record import Seen
 from flantune.evaluation.metrics.graders import OptionGrader, TextGrader
 from flantune.evaluation.statistics.skill import discrimination
-from flantune.report.evaluation_skill import skill_rows, skill_table
 from flantune.settings.protocols import PRESETS
 from flantune.suites.differences import compare
 from flantune.suites.results import Comparison, EvaluationResults

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from flantune.errors import BadRowsError, SourceError, TaskError
-from flantune.tasks import prepare
 from flantune.settings.json_file import plain, value_of
+from flantune.tasks import prepare
 from flantune.tasks.describe import TaskDescription, TemplateText, describe_task, task_fingerprint
 from flantune.tasks.examples import first_examples
 from flantune.tasks.rows import BadRow

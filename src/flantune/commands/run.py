@@ -32,13 +32,14 @@ from flantune.packing.encode import border_mismatches
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
 from flantune.report.page import write_report
-from flantune.runs.files import read_mixture, read_training
+from flantune.runs.files import read_mixture, read_results, read_training
 from flantune.runs.folder import FoldFolder, RunFolder, open_run_folder
 from flantune.runs.identity import training_identity
 from flantune.runs.products import DataReport
+from flantune.runs.run import Run
 from flantune.settings.json_file import read_value, write_value
 from flantune.settings.run_file import RunFile, fingerprint
-from flantune.system.files import read_json, read_text, write_json, write_text
+from flantune.system.files import read_text, write_json, write_text
 from flantune.system.locking import locked
 from flantune.system.manifest import Stopwatch, write_manifest
 from flantune.system.processes import Processes, joined
@@ -48,7 +49,6 @@ from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.training.division import hidden_size
 from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
-from flantune.types import Run
 
 if TYPE_CHECKING:
     from flantune.mixture.holdout import HoldoutSplit
@@ -103,7 +103,7 @@ def _run(job: _Job) -> Run:
             job, tuned, _measured(job, prepared, [split]), folder=folder, title=f"the model blind to {_names(split)}"
         )
     job.processes.first(lambda: _conclude(job, identity=identity))
-    return Run(folder=job.folder.root, results=read_json(job.folder.results))
+    return Run(folder=job.folder.root, results=read_results(job.folder))
 
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:

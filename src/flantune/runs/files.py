@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from flantune.errors import FlantuneError, SourceError
+from flantune.errors import SourceError
 from flantune.evaluation.results import Results
 from flantune.evaluation.samples import Origin, read_origin
 from flantune.runs.folder import FoldFolder, RunFolder
@@ -36,6 +36,18 @@ class FoldFiles:
     def name(self) -> str:
         """Name of its folder."""
         return self.folder.root.name
+
+    @property
+    def label(self) -> str:
+        """What it holds out, in words."""
+        return ", ".join(self.mixture.held_out if self.mixture else ()) or self.name
+
+    @property
+    def steps(self) -> int | None:
+        """Steps taken so far; None before the first was logged."""
+        if self.training:
+            return self.training.steps
+        return self.metrics[-1].step if self.metrics else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,7 +55,9 @@ def read_value(
     Raises:
         FlantuneError: Of the kind asked for: the file is missing, is not JSON, or holds something else.
     """
-    return value_of(files.read_json(path, mends=mends, error=error), kind, where=path, mends=mends, error=error, what=what)
+    return value_of(
+        files.read_json(path, mends=mends, error=error), kind, where=path, mends=mends, error=error, what=what
+    )
 
 
 def value_of(
@@ -84,15 +87,14 @@ def value_of(
     # As JSON, in which a list may stand for a tuple and text for a path; half a character becomes a question mark.
     text = json.dumps(_tame(raw), ensure_ascii=False).encode("utf-8", "replace")
     try:
-        return _adapter(kind).validate_json(text, strict=True)
+        value: Value = _adapter(kind).validate_json(text, strict=True)
     except ValidationError as found:
         said = _said(problems_of(found), raw)
         raise error(f"is not {what}: {said}" if what else said, where=str(where), hint=mends or _MENDS) from None
+    return value
 
 
-@cache
-def _adapter(kind: type[Value]) -> TypeAdapter[Value]:
-    return TypeAdapter(kind)
+_adapter: Callable[[object], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def _tame(value: object) -> object:

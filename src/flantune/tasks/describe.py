@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from flantune.tasks.store import SplitReport
-from flantune.types import Kind
+from flantune.types import Kind, SplitRole
 
 if TYPE_CHECKING:
     from flantune.tasks.store import PreparedTask
@@ -47,8 +47,8 @@ class TaskDescription:
     origin: str
     fingerprint: str
     templates: tuple[TemplateText, ...]
-    splits: Mapping[str, SplitReport]
-    missing: Mapping[str, str]
+    splits: Mapping[SplitRole, SplitReport]
+    missing: Mapping[SplitRole, str]
     repeated: str = ""
 
 
