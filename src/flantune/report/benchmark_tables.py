@@ -49,7 +49,7 @@ def _columns(results: Results) -> tuple[Column, ...]:
         words("Benchmark or task", brief=" "),
         words("Averaged over", brief="averaged over"),
         words("Model", brief="model"),
-        words("Metric"),
+        words("Metric", brief="metric"),
         SHOTS,
         Column("Questions"),
         Column("Chance", help="What guessing scores", brief="chance"),

@@ -122,6 +122,7 @@ def _averages(results: Results | None) -> tuple[Fact, ...]:
 class ShownVerdict:
     """The headline of one later model."""
 
+    models: str
     direction: str
     word: str
     shape: str
@@ -134,6 +135,7 @@ class ShownVerdict:
 def _verdicts(results: Results) -> list[ShownVerdict]:
     return [
         ShownVerdict(
+            models=f"{model} against {results.names[0]}",
             direction=verdict.direction,
             word=sentences.WORDS[verdict.direction],
             shape=sentences.SHAPES[verdict.direction],
@@ -164,7 +166,7 @@ def _drawings(results: Results, tasks: Sequence[Shown]) -> dict[str, list[View]]
 
     def views(draw: Any, *, wanted: bool = True) -> list[View]:
         return [
-            View(_label(numbers.shots_label(number).capitalize(), sides, each), draw(sides, number))
+            View(_label(numbers.shots_label(number).capitalize() if len(shots) > 1 else "", sides, each), draw(sides, number))
             for sides in (each if wanted else ())
             for number in shots
         ]
@@ -204,7 +206,7 @@ def _drawings(results: Results, tasks: Sequence[Shown]) -> dict[str, list[View]]
 
 
 def _label(label: str, sides: Sides, each: Sequence[Sides]) -> str:
-    return f"{label}, {sides.second}" if len(each) > 1 else label
+    return ", ".join(part for part in (label, sides.second if len(each) > 1 else "") if part) or "All"
 
 
 def _by_difference(tasks: Sequence[Shown], sides: Sides) -> list[Shown]:

@@ -129,15 +129,17 @@ def cluster_table(results: Results) -> Table:
     )
     below = "Normalized: 0 is chance, 100 is perfect; below chance is negative"
     columns = (*_cluster_columns(results), *(Column(f"{name}, norm.", help=below) for name in headings(results)))
-    whose = "each measured by a model that was never trained on it" if results.kind == "run" else "never trained on"
-    caption = f"{_held_out(results)}, {whose}. Intervals at {level(results)}."
+    whose = ", each measured by a model that was never trained on it" if results.kind == "run" else " that no model was trained on"
+    caption = f"{_held_out(results)}{whose}. Intervals at {level(results)}."
     return slim(Table(name="table-clusters", caption=caption, columns=columns, rows=rows))
 
 
 def brief_cluster_table(results: Results) -> Table:
     """Clusters and their mean for a terminal: the largest change first, the whole last."""
     clusters = [(row, sides) for sides in sides_of(results) for row in compared_clusters(results, sides)]
-    clusters.sort(key=lambda one: (one[0].shots, -(one[0].difference.value if one[0].difference else 0.0)))
+    firsts = compared_clusters(results, sides_of(results)[0])
+    change = {(row.name, row.shots): row.difference.value if row.difference else 0.0 for row in firsts}
+    clusters.sort(key=lambda one: (one[0].shots, -change[one[0].name, one[0].shots], one[0].name))
     overall = [(row, sides) for sides in sides_of(results) for row in compared_overall(results, sides)]
     table = Table(
         name="table-clusters",
@@ -179,8 +181,9 @@ def task_table(results: Results, tasks: Sequence[Shown], *, name: str = "table-t
     """Means of every task and what tells the models apart."""
     rows = tuple(
         (
-            *start,
+            start[0],
             word(", ".join(one.exam.clusters), "muted"),
+            *start[1:],
             word(one.exam.metric, "muted"),
             number(one.exam.examples),
             score(one.exam.chance, "muted"),
@@ -191,8 +194,9 @@ def task_table(results: Results, tasks: Sequence[Shown], *, name: str = "table-t
         for start, one, sides in lines(results, tasks)
     )
     columns = (
-        *START,
+        START[0],
         words("Cluster"),
+        *START[1:],
         words("Metric"),
         Column("Rows", help="Test rows measured, each with every template"),
         Column("Chance", help="What guessing scores"),

@@ -55,7 +55,7 @@ def _ranked(results: Results, tasks: Sequence[Shown]) -> Iterator[_Ranked]:
             if (found := _ranked_task(one, sides)) is not None:
                 yield found
         for benchmark in results.benchmarks:
-            if any(scores.ranked for scores in benchmark.scores.values()):
+            if benchmark.averages[0].discrimination or benchmark.averages[0].calibrated_accuracy:
                 yield _ranked_benchmark(benchmark, sides)
 
 

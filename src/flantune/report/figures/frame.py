@@ -114,8 +114,8 @@ def legend(page: Page, names: Sequence[str], *, at_end: str = "", dots: str = ""
     Args:
         page: The drawing.
         names: The models, at most two.
-        at_end: What the words at the end of each row are.
-        dots: What else is drawn.
+        at_end: What the words at the end of each row are; left out where there is no room.
+        dots: What else is drawn; likewise.
     """
     x, y = page.left, 16.0
     marks = []
@@ -125,8 +125,9 @@ def legend(page: Page, names: Sequence[str], *, at_end: str = "", dots: str = ""
         marks += [circle(x + 5, y - 4, 4.5, f"mark {tone} dot"), text(x + 15, y, said, words)]
         x += 15 + len(said) * CHARACTER_WIDTH + 19
     marks += [line(x, y - 11, x, y + 3, "chance"), text(x + 8, y, "chance", "legend")]
-    if dots:
-        marks.append(text(x + 68, y, dots, "axis"))
-    if not page.is_narrow and at_end:
+    x += 68
+    if not page.is_narrow and x + (len(at_end) + 1) * CHARACTER_WIDTH < page.width:
         marks.append(text(page.width, y, at_end, "axis", anchor="end"))
+        if x + (len(dots) + 1 + len(at_end)) * CHARACTER_WIDTH < page.width:
+            marks.append(text(x, y, dots, "axis"))
     return group(*marks)

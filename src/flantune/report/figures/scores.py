@@ -238,9 +238,9 @@ def _templates(rows: Sequence[Shown], sides: Sides, page: Page) -> Markup:
     low, high = padded_range([*known, *(row.exam.chance for row in rows)], step=0.1, smallest=0.3)
     scale = Scale(low, high, page.left, page.right)
     row_height = 40.0
-    dots = "" if page.is_narrow else "dot: template · bar: IQR · stroke: median"
-    at_end = f"median, {sides.first} → {sides.second}" if sides.second else "median"
-    marks = [legend(page, sides.both, at_end=at_end if len(at_end) < 34 else "medians", dots=dots)]
+    at_end = f"median, {' → '.join(sides.both)}"
+    dots = "dot: template · bar: IQR · stroke: median"
+    marks = [legend(page, sides.both, at_end=at_end if len(at_end) < 24 else "medians", dots=dots)]
     y = 40.0
     for row in rows:
         y += page.label
