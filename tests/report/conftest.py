@@ -280,12 +280,12 @@ def make_benchmark(names: list[str], gains: list[float], chance: random.Random) 
         one = make_task("verse_entailment", "", 5, models)
         parts.append({**one, "name": part, "clusters": ["stem"], "groups": 200})
     whole = mean_of(parts, 0.02)
-    first, *later = names
+    ways = ("mean of 3 subjects", "stem", "other", "all questions")
     return {
         "name": "mmlu_direct", "metric": "accuracy", "protocol": PROTOCOL, "shots": 5, "answers_each": 1,
         "temperature": 0.0,
         "averages": [
-            {"name": name, "examples": 600, **whole} for name in ("mean of 3 subjects", "stem", "other", "all questions")
+            {"name": name, "examples": 600, **whole} for name in ways
         ],
         "scores": {
             name: {
@@ -296,7 +296,7 @@ def make_benchmark(names: list[str], gains: list[float], chance: random.Random) 
             for name in names
         },
         "differences": {
-            name: {**whole["raw"]["differences"][name], **PAIRED, "examples": 600, "q": 0.02} for name in later
+            name: {**whole["raw"]["differences"][name], **PAIRED, "examples": 600, "q": 0.02} for name in names[1:]
         },
         "parts": parts,
     }  # fmt: skip

@@ -5,19 +5,19 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from flantune.report.figures.scores import cluster_figure, difference_figure, template_figure, verdict_figure
-from flantune.report.sides import Compared, Sides
-from flantune.runs.products import MetricsLine
-from flantune.settings.json_file import value_of
-
-TWO = Sides("base", "tuned")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flantune.evaluation.estimates import Difference, Estimate
 from flantune.evaluation.results import Verdict
 from flantune.report.figures.curves import Series, buckets, curve, series
+from flantune.report.figures.scores import cluster_figure, difference_figure, template_figure, verdict_figure
 from flantune.report.figures.svg import Scale, nice_step, padded_range
+from flantune.report.sides import Compared, Sides
+from flantune.runs.products import MetricsLine
+from flantune.settings.json_file import value_of
+
+TWO = Sides("base", "tuned")
 
 
 def estimate(value: float, low: float, high: float) -> Estimate:

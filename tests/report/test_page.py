@@ -18,7 +18,7 @@ from flantune.report import write_report
 from flantune.report.page import render_run
 from flantune.report.sentences import verdict_sentence
 from flantune.runs.files import read_run
-from flantune.training.stability import NonFinite
+from flantune.training.values import NonFinite
 
 SECTIONS = ["verdict", "figures", "tables", "mixture", "training", "samples", "dropped", "setup"]
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -263,7 +263,9 @@ def test_numbers_that_are_not_numbers_never_reach_the_page(make_run):
     assert "nan" not in words(page).lower().replace("finance", "")
     assert not Page(page).open
     (folder / "results.json").write_text(re.sub(r'"std": -?[0-9.e-]+', '"std": Infinity', text))
-    with pytest.raises(SourceError, match=r"results\.json: tasks\[0\]\.scores\.base\.std: should be a number, got null"):
+    with pytest.raises(
+        SourceError, match=r"results\.json: tasks\[0\]\.scores\.base\.std: should be a number, got null"
+    ):
         read_run(folder)
 
 
@@ -275,8 +277,13 @@ def test_numbers_that_are_not_numbers_never_reach_the_page(make_run):
         ("data.json", '"kept": ', '"kept": "many", "was": ', 'should be a whole number, got "many"'),
         ("manifest.json", '"seconds": {', '"seconds": 3, "was": {', "seconds: should be an object, got 3"),
         ("config.json", '"steps": 1200', '"steps": -3', "training.steps"),
-        ("folds/natural-language-inference/mixture.json", '"draws": 61204', '"draws": []', "draws: should be a whole"),
-        ("folds/natural-language-inference/training.json", '"steps": 1200', '"steps": null', "steps: should be a whole"),
+        ("folds/natural-language-inference/mixture.json", '"draws": 61204', '"draws": []', "draws: should be"),
+        (
+            "folds/natural-language-inference/training.json",
+            '"steps": 1200',
+            '"steps": null',
+            "steps: should be a whole",
+        ),
     ],
 )
 def test_a_file_that_holds_something_else_is_named_with_the_place(make_run, file, old, new, said):

@@ -14,6 +14,7 @@ from flantune.runs.files import read_lines, read_run
 from flantune.runs.products import MetricsLine
 from flantune.types import Sample
 
+
 def browser_of(folder, **limits):
     return collect_samples(asked_in_run(read_run(folder)), root=folder.resolve(), **limits)
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
+from tests.report.conftest import difference, estimate, make_task, scores
 
 from flantune.evaluation.results import Results
 from flantune.report.card import model_card
@@ -18,7 +19,6 @@ from flantune.report.sides import Sides, shown_tasks
 from flantune.report.skill_tables import answer_table, skill_cluster_table, skill_table
 from flantune.runs.files import read_run
 from flantune.settings.json_file import value_of
-from tests.report.conftest import difference, estimate, make_task, scores
 
 MEASURES = ("discrimination", "calibrated_accuracy")
 HOSTILE = "</svg><script>alert(1)</script>"
@@ -138,7 +138,9 @@ def test_up_is_skill_and_right_is_preference(results):
 
 
 def test_everything_drawn_stays_inside(results):
-    results = made([task(f"a_task_with_a_long_name_{at}", model(at / 12, 0.9), model(1.0, at / 12)) for at in range(13)])
+    results = made(
+        [task(f"a_task_with_a_long_name_{at}", model(at / 12, 0.9), model(1.0, at / 12)) for at in range(13)]
+    )
     for drawing in drawings(skill_figure(shown_tasks(results), TWO)):
         width, height = float(drawing.get("width")), float(drawing.get("height"))
         for node in drawing.iter():

@@ -42,7 +42,7 @@ def model_card(config: RunConfig, results: Results | None, mixture: FoldMixture,
         results: The run's scores; None before the model was measured.
         mixture: What the fold was tuned on.
         fold: Name of the fold's folder.
-        origin: The file that the base model was read from, where one file was; see ``flantune.models.gguf``.
+        origin: The file that the base model was read from, where one file was; see ``flantune.models.stored.gguf``.
 
     The license is left to the user: it depends on the base model and on every data set.
     """

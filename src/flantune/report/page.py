@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,51 +162,46 @@ _MEASURES: tuple[tuple[Measure, str], ...] = (("raw", "Raw score"), ("normalized
 def _drawings(results: Results, tasks: Sequence[Shown]) -> dict[str, list[View]]:
     """The figures, each a list of views: by measure or number of exemplars, and for each later model."""
     each = sides_of(results)
-    shots = sorted({one.exam.shots for one in tasks})
+    by_shots = {shots: [one for one in tasks if one.exam.shots == shots] for shots in _shots(tasks)}
 
-    def views(draw: Any, *, wanted: bool = True) -> list[View]:
+    def views(draw: Callable[[Sequence[Shown], Sides], Markup]) -> list[View]:
         return [
-            View(_label(numbers.shots_label(number).capitalize() if len(shots) > 1 else "", sides, each), draw(sides, number))
-            for sides in (each if wanted else ())
-            for number in shots
-        ]
-
-    def of(number: int) -> list[Shown]:
-        return [one for one in tasks if one.exam.shots == number]
-
-    def compared(sides: Sides, number: int) -> list[Any]:
-        return [compared_exam(one.exam, one.label, sides) for one in of(number)]
-
-    return {
-        "clusters": [
-            View(
-                _label(label, sides, each),
-                scores.cluster_figure(
-                    compared_clusters(results, sides, measure=measure),
-                    compared_overall(results, sides, measure=measure),
-                    sides,
-                    measure=measure,
-                ),
-            )
+            View(_label(label if len(by_shots) > 1 else "", sides, each), draw(some, sides))
             for sides in each
-            for measure, label in _MEASURES
+            for shots, some in by_shots.items()
+            for label in [numbers.shots_label(shots).capitalize()]
         ]
+
+    clusters = [
+        View(_label(label, sides, each), _clusters(results, sides, measure))
+        for sides in each
+        for measure, label in _MEASURES
         if results.clusters
-        else [],
-        "differences": views(
-            lambda sides, number: scores.difference_figure(compared(sides, number), sides),
-            wanted=each[0].second is not None,
-        ),
-        "skill": views(
-            lambda sides, number: skill_figure(of(number), sides),
-            wanted=any(score.skill for one in tasks for score in one.exam.scores.values()),
-        ),
-        "templates": views(lambda sides, number: scores.template_figure(_by_difference(of(number), sides), sides)),
+    ]
+    is_ranked = any(score.skill for one in tasks for score in one.exam.scores.values())
+    return {
+        "clusters": clusters,
+        "differences": views(_differences) if each[0].second else [],
+        "skill": views(skill_figure) if is_ranked else [],
+        "templates": views(lambda some, sides: scores.template_figure(_by_difference(some, sides), sides)),
     }
 
 
+def _shots(tasks: Sequence[Shown]) -> list[int]:
+    return sorted({one.exam.shots for one in tasks})
+
+
+def _clusters(results: Results, sides: Sides, measure: Measure) -> Markup:
+    rows = (compared_clusters(results, sides, measure=measure), compared_overall(results, sides, measure=measure))
+    return scores.cluster_figure(*rows, sides, measure=measure)
+
+
+def _differences(tasks: Sequence[Shown], sides: Sides) -> Markup:
+    return scores.difference_figure([compared_exam(one.exam, one.label, sides) for one in tasks], sides)
+
+
 def _label(label: str, sides: Sides, each: Sequence[Sides]) -> str:
-    return ", ".join(part for part in (label, sides.second if len(each) > 1 else "") if part) or "All"
+    return ", ".join(part for part in (label, sides.second if len(each) > 1 else "") if part)
 
 
 def _by_difference(tasks: Sequence[Shown], sides: Sides) -> list[Shown]:

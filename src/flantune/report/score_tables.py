@@ -129,7 +129,11 @@ def cluster_table(results: Results) -> Table:
     )
     below = "Normalized: 0 is chance, 100 is perfect; below chance is negative"
     columns = (*_cluster_columns(results), *(Column(f"{name}, norm.", help=below) for name in headings(results)))
-    whose = ", each measured by a model that was never trained on it" if results.kind == "run" else " that no model was trained on"
+    whose = (
+        ", each measured by a model that was never trained on it"
+        if results.kind == "run"
+        else " that no model was trained on"
+    )
     caption = f"{_held_out(results)}{whose}. Intervals at {level(results)}."
     return slim(Table(name="table-clusters", caption=caption, columns=columns, rows=rows))
 
