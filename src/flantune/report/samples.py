@@ -6,8 +6,8 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,14 +17,13 @@ from markupsafe import Markup
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.exam_result import ExamResult
-from flantune.evaluation.metrics.by_name import find_metric
-from flantune.evaluation.metrics.rank_classification import Normalization, choose, option_scores
-from flantune.evaluation.metrics.texts import exact_match
+from flantune.evaluation.exams import Exam
+from flantune.evaluation.metrics.graders import Grader, MetricGrader, columns_of, parser_of
+from flantune.evaluation.metrics.rank_classification import Normalization, option_scores
 from flantune.evaluation.results import Results
 from flantune.evaluation.samples import SUFFIX, read_samples
-from flantune.evaluation.statistics.grades import parser_of
 from flantune.runs.files import RunFiles
-from flantune.types import Sample
+from flantune.types import Kind, Sample
 
 MOST_ROWS = 60
 """Rows embedded of one task, template and number of exemplars."""
@@ -45,38 +44,21 @@ Key = tuple[int, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """How one answer was read.
-
-    Attributes:
-        is_right: Whether it counts as right, by half of the metric or more.
-        answer: What was understood; None: nothing.
-        rule: Which rule read it.
-    """
-
-    is_right: bool
-    answer: str | None
-    rule: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What every model was asked, and how an answer is judged.
+    """What every model was asked, and how an answer is graded.
 
     Attributes:
         name: The task, or benchmark and part.
         fold: The fold whose tuned model was asked; empty in an evaluation.
         paths: Model → its file of samples.
-        judge: How an answer counts.
-        normalization: What options are ranked by.
+        grader: What counts as right.
         templates: Those to show; empty: the first ones.
     """
 
     name: str
     fold: str = ""
     paths: Mapping[str, Path]
-    judge: Callable[[Sample], Verdict]
-    normalization: Normalization = "sum"
+    grader: Grader
     templates: tuple[str, ...] = ()
 
 
@@ -130,67 +112,58 @@ def asked_in_run(run: RunFiles) -> list[Asked]:
 
 
 def asked_task(name: str, paths: Mapping[str, Path], results: Results | None, *, fold: str = "") -> Asked:
-    """A task in flantune's own form, judged by its headline metric; before it was scored by what is right at all."""
+    """A task as its results say it was graded; before it was scored by what is right at all."""
     tasks = results.tasks if results else ()
     scored = next((one for one in tasks if one.name == name and one.fold == fold), None)
     if results is None or scored is None:
-        return Asked(name=name, fold=fold, paths=paths, judge=metric_judge("", "sum"))
+        first = next((sample for path in paths.values() for sample in _measured(path)), None)
+        kind: Kind = "classification" if first and first.scores else "generation"
+        return Asked(name=name, fold=fold, paths=paths, grader=metric_grader(kind, "", "sum"))
     normalization: Normalization = results.protocols[scored.protocol]["normalization"]
-    return Asked(
-        name=name,
-        fold=fold,
-        paths=paths,
-        judge=metric_judge(scored.metric, normalization, answer_parsing=results.answer_parsing),
-        normalization=normalization,
-        templates=_wanted_templates(scored),
-    )
+    grader = metric_grader(scored.kind, scored.metric, normalization, answer_parsing=results.answer_parsing)
+    return Asked(name=name, fold=fold, paths=paths, grader=grader, templates=_wanted_templates(scored))
 
 
-def metric_judge(
-    metric: str, normalization: Normalization, *, answer_parsing: str = "none"
-) -> Callable[[Sample], Verdict]:
-    """Judges by a task's headline metric.
+def asked_exam(exam: Exam, paths: Mapping[str, Path], results: Results) -> Asked:
+    """An exam as it was asked."""
+    scored = next((one for one in results.tasks if not exam.score and one.name == exam.name), None)
+    templates = _wanted_templates(scored) if scored else ()
+    return Asked(name=exam.key, paths=paths, grader=exam.grader, templates=templates)
 
-    Options: the gold one ranks first, or by ``exact_match`` one that equals a reference. Texts: the metric gives at
-    least half of what it can give to this one answer; of a metric that is right-or-wrong that is all of it.
 
-    Args:
-        metric: Its name; without one, or one that is not known, texts must equal a reference.
-        normalization: What log-likelihoods are divided by.
-        answer_parsing: What is done to a written answer before it is scored.
+def metric_grader(
+    kind: Kind, metric: str, normalization: Normalization, *, answer_parsing: str = "none"
+) -> MetricGrader:
+    """Grades by a task's headline metric; one that is not known is taken for whether all is right."""
+    try:
+        columns = columns_of(kind, (metric,), normalization=normalization)
+    except EvaluationError:
+        known = "accuracy" if kind == "classification" else "exact_match"
+        columns = columns_of(kind, (known,), normalization=normalization)
+    return MetricGrader(columns=columns, parse=parser_of(answer_parsing))
+
+
+def is_right(sample: Sample, grader: Grader) -> bool:
+    """Whether a sample counts as right by the headline metric.
+
+    The metric gives at least half of what it can give to this one answer; of a metric that is right-or-wrong that is
+    all of it. Of an option ranked under a metric that is no mean over answers, such as MCC: it is the gold one.
 
     >>> from dataclasses import replace
     >>> asked = Sample(task="t", split="test", row=0, template="a", shots=0, inputs="…")
     >>> options = replace(asked, options=("yes", "no"), answer=1, scores=(-4.0, -3.5), lengths=(1, 1))
-    >>> metric_judge("accuracy", "sum")(options)
-    Verdict(is_right=True, answer='no', rule='likeliest')
+    >>> is_right(options, metric_grader("classification", "accuracy", "sum"))
+    True
     >>> said = replace(asked, references=("1500",), prediction="That makes $1,500.00.")
-    >>> [metric_judge(metric, "sum")(said).is_right for metric in ("number_match", "exact_match")]
+    >>> [is_right(said, metric_grader("generation", name, "sum")) for name in ("number_match", "exact_match")]
     [True, False]
     """
-
-    def judge(sample: Sample) -> Verdict:
-        if sample.scores:
-            chosen = choose(option_scores(sample, normalization)).index
-            is_right = chosen == sample.answer
-            if metric == "exact_match":
-                is_right = exact_match(sample.options[chosen], sample.references) > 0
-            return Verdict(is_right=is_right, answer=sample.options[chosen].strip(), rule="likeliest")
-        read = replace(sample, prediction=parser_of(answer_parsing)(sample.prediction))
-        is_right = _credit(read, metric, normalization) >= _HALF
-        return Verdict(is_right=is_right, answer=read.prediction, rule="as written")
-
-    return judge
-
-
-def _credit(sample: Sample, name: str, normalization: Normalization) -> float:
-    """What a metric gives to one written answer."""
-    try:
-        metric = find_metric(name, "generation")
-    except EvaluationError:
-        return exact_match(sample.prediction, sample.references)
-    note = metric.note(sample, normalization)
-    return note[0] if metric.score is None else float(metric.score(np.array([note]), np.ones((1, 1)))[0])
+    grade, score = grader.grade(sample), grader.columns.headline.metric.score
+    if score is None:
+        return grade.notes[0][0] >= _HALF
+    if sample.scores:
+        return sample.answer is not None and grade.answer == sample.options[sample.answer].strip()
+    return float(score(np.array([grade.notes[0]]), np.ones((1, 1)))[0]) >= _HALF
 
 
 def _wanted_templates(scored: ExamResult) -> tuple[str, ...]:
@@ -227,7 +200,9 @@ def collect_samples(asked: Sequence[Asked], *, root: Path, budget: int = BUDGET)
 
 def _group(asked: Asked, *, root: Path, budget: int) -> dict[str, Any] | None:
     """The embedded part of one task's samples, or None where no prompt was asked of all models."""
-    right = [{key_of(one): asked.judge(one).is_right for one in _measured(path)} for path in asked.paths.values()]
+    right = [
+        {key_of(one): is_right(one, asked.grader) for one in _measured(path)} for path in asked.paths.values()
+    ]
     outcome = {key: _outcome([own[key] for own in right]) for key in right[0] if all(key in own for own in right)}
     if not outcome:
         return None
@@ -332,14 +307,14 @@ def _row(asked: Asked, samples: Sequence[Sample], outcome: str, *, prefix: int) 
 
 
 def _answer(asked: Asked, sample: Sample) -> dict[str, Any]:
-    verdict = asked.judge(sample)
-    found: dict[str, Any] = {"k": verdict.is_right, "l": verdict.rule}
+    grade = asked.grader.grade(sample)
+    found: dict[str, Any] = {"k": is_right(sample, asked.grader), "l": grade.rule}
     if sample.scores:
-        found["b"] = _bars(sample, asked.normalization)
+        found["b"] = _bars(sample, asked.grader.columns.headline.normalization)
     else:
         found["p"] = _cut(sample.prediction)
-    if verdict.answer is None or _cut(verdict.answer) != found.get("p"):
-        found["a"] = None if verdict.answer is None else _cut(verdict.answer)
+    if not sample.scores and grade.answer != sample.prediction:
+        found["a"] = None if grade.answer is None else _cut(grade.answer)
     if sample.predictions:
         found["v"], found["d"] = sample.confidence, [_cut(text) for text in sample.predictions]
     return found

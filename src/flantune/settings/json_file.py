@@ -50,7 +50,7 @@ def read_value(
         kind: The class of the value.
         mends: What to do when the file is broken, for the message.
         error: What is raised.
-        what: What the file should be, for the message: "a training record".
+        what: What a file that holds something else is, for the message: "no training record".
 
     Raises:
         FlantuneError: Of the kind asked for: the file is missing, is not JSON, or holds something else.
@@ -90,7 +90,7 @@ def value_of(
         value: Value = _adapter(kind).validate_json(text, strict=True)
     except ValidationError as found:
         said = _said(problems_of(found), raw)
-        raise error(f"is not {what}: {said}" if what else said, where=str(where), hint=mends or _MENDS) from None
+        raise error(f"is {what}: {said}" if what else said, where=str(where), hint=mends or _MENDS) from None
     return value
 
 
