@@ -17,6 +17,7 @@ from flantune.evaluation.statistics.difference_estimates import difference_estim
 from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     Mean,
+    Share,
     above_chance,
     bootstrap_mean,
     clustered_mean,
@@ -24,7 +25,6 @@ from flantune.evaluation.statistics.means import (
     false_discovery_rates,
     mcnemar_p,
 )
-from flantune.evaluation.statistics.means import Part as Share
 from flantune.evaluation.statistics.pairs import bootstrap_interval
 from flantune.evaluation.statistics.skill_scores import with_skill_rates
 from flantune.suites import results

@@ -13,6 +13,7 @@ from flantune.evaluation.run_results import Estimate
 from flantune.evaluation.statistics.means import (
     SCORE,
     Mean,
+    Share,
     above_chance,
     bootstrap_mean,
     clustered_mean,
@@ -20,7 +21,6 @@ from flantune.evaluation.statistics.means import (
     resample,
     resampled_mean,
 )
-from flantune.evaluation.statistics.means import Part as Share
 from flantune.evaluation.statistics.pairs import REPLICATES, estimate
 from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
 from flantune.suites.flan2022 import bbh_task, normalized_average

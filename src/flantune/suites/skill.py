@@ -9,8 +9,7 @@ import numpy as np
 
 from flantune.evaluation.asking.option_labels import RankedCells
 from flantune.evaluation.run_results import SkillDifference
-from flantune.evaluation.statistics.means import Mean, combine
-from flantune.evaluation.statistics.means import Part as Share
+from flantune.evaluation.statistics.means import Mean, Share, combine
 from flantune.evaluation.statistics.skill_scores import (
     ModelSkill,
     PairSkill,

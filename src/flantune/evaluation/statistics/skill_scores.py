@@ -10,8 +10,7 @@ from flantune.evaluation.run_results import CommonestAnswer, Contrast, Differenc
 from flantune.evaluation.statistics import means as statistics
 from flantune.evaluation.statistics.commonest import Answers, answers_given
 from flantune.evaluation.statistics.difference_estimates import difference_estimate
-from flantune.evaluation.statistics.means import DIFFERENCE, Mean, combine
-from flantune.evaluation.statistics.means import Part as Share
+from flantune.evaluation.statistics.means import DIFFERENCE, Mean, Share, combine
 from flantune.evaluation.statistics.skill import (
     Measured,
     RankedOptions,

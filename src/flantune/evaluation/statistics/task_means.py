@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from flantune.evaluation.run_results import Contrast, Difference, Estimate, TaskResult
 from flantune.evaluation.statistics.difference_estimates import difference_estimate
-from flantune.evaluation.statistics.means import Mean, above_chance, combine
-from flantune.evaluation.statistics.means import Part as Share
+from flantune.evaluation.statistics.means import Mean, Share, above_chance, combine
 from flantune.evaluation.statistics.pairs import Means, estimate
 from flantune.evaluation.statistics.skill_scores import SkillMeans, SkillMeasure, contrast
 
