@@ -129,7 +129,9 @@ def test_the_interval_over_tasks_covers():
             for rows, rate in zip((40, 60, 80), rates, strict=True)
         ]
         ours = t_interval(
-            combine(Share(task=str(at), weight=1 / 3, mean=m) for at, m in enumerate(means)), confidence=0.95, span=SCORE
+            combine(Share(task=str(at), weight=1 / 3, mean=m) for at, m in enumerate(means)),
+            confidence=0.95,
+            span=SCORE,
         )
         covered += ours.low <= rates.mean() <= ours.high
     assert 0.93 <= covered / 500 <= 0.97
