@@ -1,150 +1,165 @@
-"""The straight line holds: stages import only to their left, files stay short, the command line stays light."""
+"""The straight line holds: rooms import only rooms above them, no circle, files stay short, the shell stays light."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src/flantune"
 MAX_LINES = 400
 
-# What everything may use: values, settings, files on disk, messages.
-GROUND = {
-    "__version__",
-    "types",
+# Each room may import the rooms before it in this list, and none behind it; for types and inside functions, too.
+ORDER = (
     "errors",
-    "config",
-    "optimizer_settings",
-    "setting_types",
-    "plain_words",
-    "toml_faults",
-    "toml_file",
-    "run_file",
-    "files",
-    "locking",
-    "manifest",
-    "digit_groups",
-    "ascii_figures",
-    "number_values",
+    "types",
+    "system",
     "numerals",
-    "progress",
-    "quiet_imports",
-    "scoring_protocols",
-}
+    "settings",
+    "prompts",
+    "tasks",
+    "shipped",
+    "mixture",
+    "packing",
+    "pretraining",
+    "models",
+    "training",
+    "contamination",
+    "evaluation",
+    "suites",
+    "harness",
+    "runs",
+    "report",
+    "judging",
+    "studies",
+    "commands",
+    "demo",
+    "cli",
+    "__main__",
+)
+PLACE = {room: place for place, room in enumerate(ORDER)}
 
-# Who may import whom, besides the ground. Training and evaluation do not know each other.
-LINE = ["tasks", "prompts", "mixture", "packing", "models"]
-LEFT_OF = {stage: set(LINE[:place]) for place, stage in enumerate(LINE)}
-LEFT_OF["training"] = set(LINE)
-LEFT_OF["evaluation"] = set(LINE)
-LEFT_OF["contamination"] = {"tasks", "prompts", "mixture"}
-LEFT_OF["training_record"] = LEFT_OF["contamination"] | {"contamination"}
-LEFT_OF["suites"] = {*LINE, "evaluation", "training_record"}
-LEFT_OF["harness"] = LEFT_OF["suites"] | {"suites"}
-LEFT_OF["report"] = {*LINE, "evaluation", "suites"}
-LEFT_OF["judging"] = {*LINE, "evaluation", "report"}
-LEFT_OF["collections"] = {"tasks"}
-LEFT_OF["studies"] = {"tasks", "prompts", "mixture"}
-LEFT_OF["demo"] = {*LINE, "training"}
+# Rooms that stand side by side, though the list has one behind the other.
+STRANGERS = {("evaluation", "training"), ("contamination", "training"), ("contamination", "models")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    file: str
-    house: str
+    """One module of flantune that another one imports, wherever the statement stands."""
+
+    module: str
     target: str
+    file: str
     line: int
-    is_for_types: bool
-    is_at_start: bool
+
+    @property
+    def rooms(self) -> tuple[str, str]:
+        return room_of(self.module), room_of(self.target)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} imports {self.target}"
 
 
-def house_of(path: Path) -> str:
-    parts = path.relative_to(SOURCE).parts
-    return parts[0] if len(parts) > 1 else path.stem
+def room_of(module: str) -> str:
+    return module.split(".")[1]
 
 
-def imports_of(path: Path) -> Iterator[Import]:
-    """Every import of a module of flantune from another folder (or file) of the top level."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node, is_for_types, is_at_start in walk(tree, is_for_types=False, is_at_start=True):
-        for name in imported_names(node):
-            if not name.startswith("flantune."):
-                continue
-            target, house = name.split(".")[1], house_of(path)
-            if target != house:
-                file = path.relative_to(SOURCE).as_posix()
-                yield Import(
-                    file=file,
-                    house=house,
-                    target=target,
-                    line=node.lineno,
-                    is_for_types=is_for_types,
-                    is_at_start=is_at_start,
-                )
-
-
-def walk(node: ast.AST, *, is_for_types: bool, is_at_start: bool) -> Iterator[tuple[ast.stmt, bool, bool]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            yield child, is_for_types, is_at_start
-            continue
-        types = is_for_types or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test))
-        start = is_at_start and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        yield from walk(child, is_for_types=types, is_at_start=start)
-
-
-def imported_names(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module == "flantune":
-        return [f"flantune.{alias.name}" for alias in node.names]
-    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(("flantune", *(parts[:-1] if parts[-1] == "__init__" else parts)))
 
 
 FILES = sorted(SOURCE.rglob("*.py"))
-IMPORTS = [found for path in FILES for found in imports_of(path)]
+MODULES = {module_of(path): path for path in FILES}
+ROOMS = {path.name: path for path in SOURCE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+
+
+def imports_of(module: str) -> Iterator[Import]:
+    path = MODULES[module]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for target in targets_of(node):
+            if target != module and target.startswith("flantune."):
+                yield Import(module=module, target=target, file=path.relative_to(SOURCE).as_posix(), line=node.lineno)
+
+
+def targets_of(node: ast.AST) -> list[str]:
+    """The modules that a statement imports; of ``from a import b`` it is ``a.b`` where that is a module, else ``a``."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        inner = [f"{node.module}.{alias.name}" for alias in node.names]
+        return [one if one in MODULES else node.module for one in inner]
+    return []
+
+
+# The package itself is its public face: it names what lies in all rooms, and only for them who ask.
+IMPORTS = [found for module in MODULES if module != "flantune" for found in imports_of(module)]
 
 
 def test_imports_are_found_at_all():
-    found = {(one.house, one.target) for one in IMPORTS}
-    assert {("mixture", "prompts"), ("training", "models"), ("pipeline", "training")} <= found
+    found = {one.rooms for one in IMPORTS}
+    assert {("mixture", "prompts"), ("training", "models"), ("commands", "training")} <= found
 
 
-def test_every_folder_has_its_place_in_the_line():
-    folders = {path.name for path in SOURCE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
-    assert folders - set(LEFT_OF) == {"cli"}
+def test_every_room_has_its_place_in_the_line():
+    loose = {path.stem for path in SOURCE.glob("*.py")} - {"__init__"}
+    assert {*ROOMS, *loose} == set(ORDER)
+    assert loose == {"errors", "types", "__main__"}
 
 
-def test_stages_import_only_stages_to_their_left():
-    wrong = [
-        f"{one.file}:{one.line} imports flantune.{one.target}" + (" (for types)" if one.is_for_types else "")
-        for one in IMPORTS
-        if one.house in LEFT_OF and one.target not in LEFT_OF[one.house] | GROUND
-    ]
-    assert wrong == []
+def test_rooms_import_only_rooms_before_them():
+    assert [str(one) for one in IMPORTS if PLACE[one.rooms[1]] > PLACE[one.rooms[0]]] == []
 
 
-def test_training_and_evaluation_do_not_know_each_other():
-    pairs = {(one.house, one.target) for one in IMPORTS}
-    assert not pairs & {("training", "evaluation"), ("evaluation", "training")}
+def test_strangers_do_not_know_each_other():
+    assert [str(one) for one in IMPORTS if {one.rooms, one.rooms[::-1]} & STRANGERS] == []
 
 
-def test_the_ground_stands_on_nothing():
-    wrong = [
-        f"{one.file}:{one.line} imports flantune.{one.target}"
-        for one in IMPORTS
-        if one.house in GROUND and one.target not in GROUND
-    ]
-    assert wrong == []
+def test_no_modules_import_each_other_in_a_circle():
+    graph: dict[str, set[str]] = {module: set() for module in MODULES}
+    for one in IMPORTS:
+        graph[one.module] |= {one.target} & graph.keys()
+    assert circles(graph) == []
+
+
+def test_a_circle_would_be_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Modules that can be reached from each other: what is left when all without a way in or out are taken away."""
+    left = {module: set(targets) for module, targets in graph.items()}
+    while True:
+        reached = set().union(*left.values()) if left else set()
+        ends = {module for module, targets in left.items() if not targets & left.keys() or module not in reached}
+        if not ends:
+            break
+        left = {module: targets - ends for module, targets in left.items() if module not in ends}
+    found: list[list[str]] = []
+    while left:
+        start = min(left)
+        ring = reachable(left, start) & {module for module in left if start in reachable(left, module)}
+        if ring:
+            found.append(sorted(ring))
+        left = {module: targets - ring - {start} for module, targets in left.items() if module not in ring | {start}}
+    return found
+
+
+def reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    todo = [start]
+    while todo:
+        new = graph[todo.pop()] & graph.keys() - found
+        found |= new
+        todo += new
+    return found
 
 
 def test_nothing_but_the_command_line_imports_the_command_line():
-    users = {one.file for one in IMPORTS if one.target == "cli"}
-    assert users == {"__main__.py"}
+    assert {one.file for one in IMPORTS if one.rooms[1] == "cli" != one.rooms[0]} == {"__main__.py"}
 
 
 def test_a_file_can_be_read_in_one_go():

@@ -195,7 +195,13 @@ def test_every_rule_is_explained_in_the_guide() -> None:
     import re
 
     root = Path(__file__).parents[2]
-    files = ("prompts/lint", "prompts/lint_text", "prompts/giveaways", "evaluation/readable", "task_check")
+    files = (
+        "prompts/lint",
+        "prompts/lint_text",
+        "prompts/giveaways",
+        "evaluation/metrics/readable",
+        "commands/task_check",
+    )
     source = "".join((root / f"src/flantune/{name}.py").read_text() for name in files)
     named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', source))
     guide = (root / "docs/templates.md").read_text()

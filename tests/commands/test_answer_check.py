@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.evaluation.made import make_task
+from tests.packing.made_tokenizers import MAKES, finished
 from tokenizers import normalizers
 
 from flantune.commands.answer_check import answer_faults, check_answers
@@ -14,8 +16,6 @@ from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.prompts.styles import Style
 from flantune.types import Example, Prompt, Sample, Template
-from tests.evaluation.made import make_task
-from tests.packing.made_tokenizers import MAKES, finished
 
 
 def codec(make: str, family="encoder-decoder", *, lower=False, **changes) -> Codec:

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from pydantic import ValidationError
+from tests.evaluation.made import make_model
 
 from flantune.evaluation.asking.options import scoring_codec
 from flantune.packing.encode import Codec
@@ -13,7 +14,6 @@ from flantune.prompts.layout import Layout
 from flantune.settings.config import EvaluationSettings, RunConfig
 from flantune.settings.protocols import PRESETS, scoring_protocol
 from flantune.settings.run_file import load_run_file
-from tests.evaluation.made import make_model
 
 
 def test_the_default_protocol_scores_as_the_settings_always_did():

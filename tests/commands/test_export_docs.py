@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.small_world import write_small_world
 
 from flantune.commands.export import _schema, export
 from flantune.settings.run_file import load_run_file
-from tests.end_to_end.small_world import write_small_world
 
-PAGE = (Path(__file__).parents[1] / "docs/exporting.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/exporting.md").read_text(encoding="utf-8")
 
 
 def test_the_page_names_every_column_in_order() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.evaluation.made import color_examples, generation_examples, make_task, run
+from tests.training.small import make_lm
 
 import flantune
 from flantune.commands.plan import make_codec
@@ -27,8 +29,6 @@ from flantune.settings.protocols import PRESETS
 from flantune.suites.asking import Session, ask
 from flantune.suites.suite import SuiteData
 from flantune.types import Prompt
-from tests.evaluation.made import color_examples, generation_examples, make_task, run
-from tests.training.small import make_lm
 
 SOURCE = Path(flantune.__file__).parent
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.training.small import Prompts, tokenizer
 
 from flantune.commands.budget_notes import measured_notes, training_notes
 from flantune.errors import PackingError
@@ -14,7 +15,6 @@ from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings
 from flantune.types import Counts
-from tests.training.small import Prompts, tokenizer
 
 
 class Cycle(Prompts):
