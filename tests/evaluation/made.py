@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from flantune.evaluation.asking.ask import Evaluated, evaluate
+from flantune.evaluation.results import to_json
+from flantune.evaluation.run_samples import TaskInfo, score_samples
 from flantune.evaluation.samples import samples_path, write_samples
-from flantune.evaluation.summary import TaskInfo
 from flantune.models.load import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
@@ -146,3 +148,9 @@ def write_run(folder: Path, base: dict[str, list[Sample]], tuned: dict[str, list
 
 def info(name="t", *, clusters=("c",), kind="classification", metrics=("accuracy",)) -> TaskInfo:
     return TaskInfo(name=name, clusters=clusters, kind=kind, metrics=metrics)
+
+
+def summarize(folder: Path, *, folds, tasks, seed=0, name="made", settings=None, **changes) -> dict[str, Any]:
+    """What ``results.json`` holds of the samples in a folder."""
+    settings = settings or EvaluationSettings(**changes)
+    return to_json(score_samples(folder, folds=folds, tasks=tasks, settings=settings, name=name, seed=seed))

@@ -9,9 +9,9 @@ give on a scale of theirs. ``docs/evaluation.md`` says what each number means.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.estimates import (
@@ -25,9 +25,12 @@ from flantune.evaluation.estimates import (
     Share,
 )
 from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.metrics.rank_classification import Normalization
 
-SCHEMA = 4
+SCHEMA: Literal[4] = 4
 """Version of the format."""
+
+_NORMALIZATIONS = get_args(Normalization)
 
 Measure = Literal["raw", "normalized", "discrimination", "calibrated_accuracy"]
 
@@ -128,7 +131,7 @@ class BenchmarkResult(Frozen):
     """Answers drawn to each question; the one most of them agree on is graded (self-consistency)."""
     temperature: Distance
     """Temperature of the draws; 0 is greedy."""
-    averages: tuple[Average, ...]
+    averages: Annotated[tuple[Average, ...], Field(min_length=1)]
     """Every way it is averaged; the first, the headline, is how the papers report it."""
     scores: dict[str, BenchmarkScores]
     """Model → what is known of its scores beside the averages."""
@@ -148,6 +151,8 @@ class NormalizedAverage(Frozen):
 
     name: str
     """What it is called."""
+    benchmarks: tuple[str, ...]
+    """The benchmarks it is the average of."""
     scores: dict[str, Estimate | None]
     """Model → the average; null when one of the benchmarks was not measured."""
     reasons: dict[str, str]
@@ -238,7 +243,7 @@ class Results(Frozen):
     """False when a limit was set, a part is missing or data was seen: such numbers compare with no one's."""
     protocols: dict[str, dict[str, Any]]
     """Fingerprint → every choice by which options were scored; two numbers compare only within one."""
-    models: tuple[MeasuredModel, ...]
+    models: Annotated[tuple[MeasuredModel, ...], Field(min_length=1)]
     """The models; all are compared with the first."""
     verdicts: dict[str, Verdict]
     """Later model → the headline on unseen tasks; empty in an evaluation without tasks."""
@@ -258,6 +263,25 @@ class Results(Frozen):
     """Python of task files that was run."""
     seconds: Distance
     """Time an evaluation spent asking, over all starts; 0 for a run, whose manifest says it."""
+
+    @model_validator(mode="after")
+    def _check_models(self) -> Self:
+        """Makes sure that everything says something of every model, and by which protocol it was scored."""
+        first, *later = self.names
+        for name, protocol in self.protocols.items():
+            if not isinstance(protocol.get("name"), str) or protocol.get("normalization") not in _NORMALIZATIONS:
+                raise ValueError(f"protocol {name}: no name, or no normalization that there is")
+        for one in (*self.exams(), *self.benchmarks):
+            if one.protocol not in self.protocols:
+                raise ValueError(f"{one.name}: scored by the protocol {one.protocol}, which is not described")
+        means = (*self.clusters, *self.overall, *(one for each in self.benchmarks for one in each.averages))
+        measured = (*self.exams(), *self.benchmarks, *(each for one in means for each in (one.raw, one.normalized)))
+        for each in measured:
+            if set(each.scores) != {first, *later} or set(each.differences) != set(later):
+                raise ValueError(f"scores of {', '.join(each.scores)}, where those of {', '.join(self.names)} belong")
+        if not set(self.verdicts) <= set(later):
+            raise ValueError(f"verdicts on {', '.join(self.verdicts)}, where {', '.join(later)} are compared")
+        return self
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -290,7 +314,7 @@ def from_json(raw: Mapping[str, Any]) -> Results:
     """
     if raw.get("schema") != SCHEMA:
         hint = "bring a run up to date with `flantune rescore RUN`, an evaluation by the command that made it"
-        raise EvaluationError(f"results of version {raw.get('schema')!r}; this flantune reads {SCHEMA}", hint=hint)
+        raise EvaluationError(f"results of another version ({raw.get('schema')!r}; this flantune reads {SCHEMA})", hint=hint)
     return Results.model_validate(raw)
 
 
