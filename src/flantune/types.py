@@ -151,6 +151,8 @@ class Prompt:
         exemplars: Solved examples that stand before the query, in order.
         preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
         group: The example's group; empty for most.
+        order: Place in ``options`` → index in the example's own options; empty where they stand as the example has
+            them. ``order[answer]`` is the example's own answer; metrics that tell one class from another need it.
     """
 
     task: str
@@ -165,6 +167,7 @@ class Prompt:
     exemplars: tuple[Exemplar, ...] = ()
     preamble: str = ""
     group: str = ""
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +327,7 @@ class Sample:
         confidence: The voted answer's share of them; None without a vote.
         baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty
             where none was asked for.
+        order: As of ``Prompt``: which of the example's own options was shown at each place.
     """
 
     task: str
@@ -344,6 +348,7 @@ class Sample:
     predictions: tuple[str, ...] = ()
     confidence: float | None = None
     baselines: tuple[float, ...] = ()
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

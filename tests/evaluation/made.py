@@ -8,12 +8,17 @@ from typing import Any
 
 import torch
 
-from flantune.evaluation.asking.ask import Evaluated, evaluate
+from flantune.evaluation.asking.ask import Answered, ask
+from flantune.evaluation.asking.session import Session
+from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.task_questions import TaskQuestions
 from flantune.evaluation.results import to_json
 from flantune.evaluation.run_samples import TaskInfo, score_samples
 from flantune.evaluation.samples import samples_path, write_samples
+from flantune.evaluation.task_exams import task_exam
 from flantune.models.load import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.packing.chat import chat_tokens
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Sample, Task, Template
@@ -102,21 +107,27 @@ def make_talkative(architecture: str, *, seed=0) -> LanguageModel:
     return lm
 
 
-def run(
-    lm, prepared, folder: Path, *, seed=0, prompts=None, progress=None, packing=None, **settings
-) -> list[Evaluated]:
-    return list(
-        evaluate(
-            lm,
-            [prepared] if isinstance(prepared, PreparedTask) else prepared,
-            EvaluationSettings(**{"max_new_tokens": 8, **settings}),
-            folder=folder,
-            seed=seed,
-            prompts=prompts or PromptSettings(),
-            packing=packing or PackingSettings(),
-            progress=progress,
-        )
+def exams_of(prepared, *, seed=0, prompts=None, packing=None, **settings):
+    how = TaskQuestions(
+        evaluation=EvaluationSettings(**{"max_new_tokens": 8, **settings}),
+        prompts=prompts or PromptSettings(),
+        seed=seed,
     )
+    tasks = [prepared] if isinstance(prepared, PreparedTask) else prepared
+    return [task_exam(task, how, packing or PackingSettings()) for task in tasks]
+
+
+def run(
+    lm, prepared, folder: Path, *, seed=0, prompts=None, progress=None, packing=None, engine=None, **settings
+) -> list[Answered]:
+    """Asks a model tasks, as a run does."""
+    exams = exams_of(prepared, seed=seed, prompts=prompts, packing=packing, **settings)
+    own = EvaluationSettings(**settings)
+    session = Session(
+        lm=lm, folder=folder, store=ScoreStore(own.store or folder / "store"), batch_tokens=own.batch_tokens,
+        chat=chat_tokens(lm.tokenizer, prompts or PromptSettings()), backend=own.backend, engine=engine,
+    )  # fmt: skip
+    return ask(session, exams, progress=progress)
 
 
 def choice_sample(
@@ -154,3 +165,11 @@ def summarize(folder: Path, *, folds, tasks, seed=0, name="made", settings=None,
     """What ``results.json`` holds of the samples in a folder."""
     settings = settings or EvaluationSettings(**changes)
     return to_json(score_samples(folder, folds=folds, tasks=tasks, settings=settings, name=name, seed=seed))
+
+
+def noted(grader, sample: Sample) -> dict[str, float]:
+    """What a grader notes of one answer, metric by metric."""
+    found: dict[str, float] = {}
+    for column, note in zip(grader.columns.all, grader.grade(sample).notes, strict=True):
+        found.setdefault(column.metric.name, note[0])
+    return found

@@ -197,7 +197,10 @@ def test_clean_scores_leave_out_what_either_model_has_seen():
     benchmark = compare(first, second)
     keep = np.array([row not in seen.rows for row in range(40)])
     (one, other) = benchmark.parts
-    assert (one.scores["other"].seen_examples, one.scores["other"].clean.value) == (2, pytest.approx(after[keep].mean()))
+    assert (one.scores["other"].seen_examples, one.scores["other"].clean.value) == (
+        2,
+        pytest.approx(after[keep].mean()),
+    )
     assert one.scores["base"].clean is None and other.scores["other"].clean is None
     assert benchmark.scores["other"].clean.value == pytest.approx((after[keep].mean() + before.mean()) / 2)
     clean = one.differences["other"].clean

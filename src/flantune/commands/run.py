@@ -15,9 +15,12 @@ from flantune.commands.fold_files import fold_card, write_fold_record, write_mix
 from flantune.commands.plan import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold, trained_tasks
 from flantune.commands.rescore import summarize_run
 from flantune.errors import ConfigError, FlantuneError
-from flantune.evaluation.asking.ask import evaluate
-from flantune.evaluation.asking.task_questions import Protocol, drawn_rows
+from flantune.evaluation.asking.ask import ask
+from flantune.evaluation.asking.session import Session
+from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import dev_questions, make_measure
+from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.holdout import folds_of
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.attention.lines import reads_lines
@@ -28,6 +31,7 @@ from flantune.models.isolation import check_isolation
 from flantune.models.load import LanguageModel, load_model, save_model, stop_at
 from flantune.models.scratch import build_model
 from flantune.packing.batches import Batches
+from flantune.packing.chat import chat_tokens
 from flantune.packing.encode import border_mismatches
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
@@ -164,8 +168,8 @@ def _earlier_data(path: Path) -> str:
 
 def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
     """Why a task's measured rows are no independent observations; empty when they are."""
-    protocol = Protocol(evaluation=config.evaluation, prompts=config.prompts, seed=config.seed)
-    rows = [prepared.stores["test"][at] for at in drawn_rows(prepared, protocol).get("test", ())]
+    how = TaskQuestions(evaluation=config.evaluation, prompts=config.prompts, seed=config.seed)
+    rows = [prepared.stores["test"][at] for at in drawn_rows(prepared, how).get("test", ())]
     return str(find_repeated_rows(prepared.task, rows) or "")
 
 
@@ -211,15 +215,20 @@ def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[Holdo
 def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
     job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
     with job.watch.stage("evaluation"):
-        measured = evaluate(
-            lm,
-            prepared,
-            job.config.evaluation,
+        config, prompts = job.config, _asked(job.config)
+        how = TaskQuestions(evaluation=config.evaluation, prompts=prompts, seed=config.seed)
+        session = Session(
+            lm=lm,
             folder=folder,
-            seed=job.config.seed,
-            prompts=_asked(job.config),
-            packing=job.config.packing,
-            progress=lambda p: job.reporter.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
+            store=ScoreStore(config.evaluation.store or folder / "store"),
+            batch_tokens=config.evaluation.batch_tokens,
+            chat=chat_tokens(lm.tokenizer, prompts),
+            backend=config.evaluation.backend,
+        )
+        measured = ask(
+            session,
+            [task_exam(one, how, config.packing) for one in prepared],
+            progress=lambda p: job.reporter.step(p.done, p.total, f"{p.exam}: {p.done:,} of {p.total:,} prompts"),
         )
     for note in measured_notes(measured):
         job.reporter.note(note)

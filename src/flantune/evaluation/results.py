@@ -314,7 +314,9 @@ def from_json(raw: Mapping[str, Any]) -> Results:
     """
     if raw.get("schema") != SCHEMA:
         hint = "bring a run up to date with `flantune rescore RUN`, an evaluation by the command that made it"
-        raise EvaluationError(f"results of another version ({raw.get('schema')!r}; this flantune reads {SCHEMA})", hint=hint)
+        raise EvaluationError(
+            f"results of another version ({raw.get('schema')!r}; this flantune reads {SCHEMA})", hint=hint
+        )
     return Results.model_validate(raw)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flantune.errors import TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_text, compile_without_options
-from flantune.prompts.options import ArrangedPrompt, answer_texts, in_order, options_block, shown_order
+from flantune.prompts.options import answer_texts, in_order, options_block, shown_order
 from flantune.prompts.styles import INSTRUCTION, Style, shown_fields
 from flantune.types import Prompt
 
@@ -38,7 +38,7 @@ def render(
     An inverted template is trained on but is not the task: its prompt has no options and no gold index, and its only
     reference is its own target. In the styles without instructions the template's words are not used, and the
     prompt's ``template`` is the style's name. Options, answer and references are those that the prompt shows: in its
-    order, and letters where it asks for letters; a prompt with shuffled options says what it did (``ArrangedPrompt``).
+    order, and letters where it asks for letters.
 
     Args:
         task: The task, for its name and messages.
@@ -53,7 +53,7 @@ def render(
             example without options.
     """
     order = shown_order(example, style, key=options_key)
-    example = in_order(example, order) if style.shuffle_options else example
+    example = in_order(example, order)
     words = _words(task, example, template, style=style)
     if style.name == "instruction" and template.is_inverted:
         return Prompt(
@@ -65,7 +65,7 @@ def render(
             targets=words.targets,
             references=(words.targets,),
         )
-    prompt = Prompt(
+    return Prompt(
         task=task.name,
         split=split,
         row=example.row,
@@ -76,8 +76,8 @@ def render(
         answer=example.answer,
         references=_references(example, template, style),
         group=example.group,
+        order=order,
     )
-    return _arranged(prompt, order) if style.shuffle_options and order else prompt
 
 
 def render_words(
@@ -88,9 +88,7 @@ def render_words(
     Raises:
         TemplateError: As ``render``.
     """
-    if style.shuffle_options:
-        example = in_order(example, shown_order(example, style, key=options_key))
-    return _words(task, example, template, style=style)
+    return _words(task, in_order(example, shown_order(example, style, key=options_key)), template, style=style)
 
 
 def _words(task: Task, example: Example, template: Template, *, style: Style) -> Words:
@@ -117,10 +115,6 @@ def _references(example: Example, template: Template, style: Style) -> tuple[str
         return example.references
     right = (text for text, option in zip(texts, example.options, strict=True) if option in example.references[1:])
     return tuple(dict.fromkeys((texts[example.answer], *right)))
-
-
-def _arranged(prompt: Prompt, order: tuple[int, ...]) -> ArrangedPrompt:
-    return ArrangedPrompt(**{name: getattr(prompt, name) for name in Prompt.__slots__}, order=order)
 
 
 def _values(example: Example, template: Template, style: Style) -> dict[str, str]:

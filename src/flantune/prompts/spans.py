@@ -52,8 +52,7 @@ def render_spans(
         TemplateError: As ``render``.
     """
     render(task, example, template, split="train")  # finds every mistake, and says where it is
-    if style.shuffle_options:
-        example = in_order(example, shown_order(example, style, key=options_key))
+    example = in_order(example, shown_order(example, style, key=options_key))
     values = {name: text for name, text in example.fields.items() if name not in ("options", "answer")}
     texts = answer_texts(example, template, style)
     if example.answer is not None and texts is not example.options:

@@ -34,6 +34,7 @@ from flantune.training.objective import StepLoss, accumulate_gradient, loss_by_t
 from flantune.training.optimizers import build_optimizer, check_float32, set_learning_rate, trainable
 from flantune.training.randomness import dropout, repeatable, seed_micro_batch, undisturbed
 from flantune.training.schedules import learning_rate
+from flantune.training.shared_gradients import add_gradients, share_weights
 from flantune.training.stability import find_nonfinite
 from flantune.training.state import Step, TuningState, Window, by_cluster, losses
 from flantune.training.summary import Progress, TuningSummary
@@ -101,7 +102,7 @@ def tune(
     check_float32(lm.model)
     freeze(lm.model, settings.freeze)
     with joined() as processes, gone_explained(processes), _memory_explained():
-        processes.share([weight.data for weight in lm.model.parameters()])
+        share_weights(list(lm.model.parameters()), processes)
         identity = Identity(
             fingerprint=fingerprint,
             seed=seed,
@@ -300,7 +301,7 @@ def _gradient(tuning: _Tuning, batch: Batch, *, number: int) -> tuple[StepLoss, 
             before_pack=lambda pack: seed_micro_batch(tuning.seed, step=number, number=pack),
         )
     if tuning.sharded is None:
-        processes.add_gradients(list(trainable(tuning.lm.model).values()))
+        add_gradients(list(trainable(tuning.lm.model).values()), processes)
     return sum_up(found, processes), part.balance
 
 
