@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     # Shapes in signatures; tests compare them with real arrays, nothing looks at them otherwise.
     from jaxtyping import Int
@@ -349,11 +348,3 @@ class Sample:
     confidence: float | None = None
     baselines: tuple[float, ...] = ()
     order: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A finished run: the folder that is the product, and its headline numbers."""
-
-    folder: Path
-    results: Mapping[str, Any]

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flantune.contamination.training_record import Seen
+from flantune.evaluation.exam_result import ModelScores
 from flantune.evaluation.exams import Exam, asked
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.results import MeasuredModel, Missing, Results
-from flantune.evaluation.scored import Sitting
+from flantune.evaluation.scored import Sitting, score_sitting
 from flantune.evaluation.statistics.averages import by_group
-from flantune.evaluation.statistics.grades import Graded, Table
+from flantune.evaluation.statistics.grades import Graded, Table, grade
 from flantune.evaluation.summarize import About, summarize
 from flantune.settings.protocols import PRESETS
-from flantune.types import Counts, Prompt
+from flantune.types import Prompt
 
 SHOTS = 8
 
@@ -31,7 +31,7 @@ def part(name="a", *, score="gsm8k_cot", count=40, chance=0.0, grader=None) -> E
     )  # fmt: skip
 
 
-def graded(exam: Exam, values, *, rows=None, model="base", counts=Counts(), seen=Seen()) -> Graded:
+def graded(exam: Exam, values, *, rows=None, model="base", **facts) -> Graded:
     """One model's answers to an exam: a value a row, or a row of notes of a metric that is no mean."""
     notes = np.asarray(values, dtype=float)
     notes = notes.reshape(len(notes), 1, -1)
@@ -47,7 +47,7 @@ def graded(exam: Exam, values, *, rows=None, model="base", counts=Counts(), seen
         ties=0,
         references=(1, 1),
     )
-    return Graded(exam=exam, model=model, tables={(SHOTS, "test"): table}, counts=counts, seen=seen)
+    return Graded(exam=exam, model=model, tables={(SHOTS, "test"): table}, **facts)
 
 
 def results_of(*models: Sequence[Graded], seed=0, limit=0, averages=None, missing=()) -> Results:
@@ -64,3 +64,10 @@ def results_of(*models: Sequence[Graded], seed=0, limit=0, averages=None, missin
         averages=averages or {}, missing=tuple(Missing(score=one, name="", needs="data") for one in missing),
     )  # fmt: skip
     return summarize([Sitting(graded=exam) for exam in zip(*models, strict=True)], about)
+
+
+def scored(exam: Exam, samples) -> ModelScores:
+    """What one model's samples score in an exam."""
+    answers = Graded(exam=exam, model="base", tables=grade(samples, exam.grader, chance=exam.chance))
+    (found,) = score_sitting(Sitting(graded=(answers,)), confidence=0.95, seed=0)
+    return found.result.scores["base"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
-from flantune.evaluation.results import from_json
+from flantune.evaluation.results import Results
 from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.settings.config import EvaluationSettings
+from flantune.settings.json_file import value_of
 from flantune.types import Sample
 
 from .made import info, summarize, write_run
@@ -268,7 +267,7 @@ def test_several_seeds_are_put_together_for_skill_too(tmp_path):
     for seed in range(3):
         base, tuned = answers(signal=0.5, liking=0.0), answers(signal=1.5, liking=0.0, seed=seed + 1)
         runs.append({**conclude(tmp_path / str(seed), base, tuned), "seed": seed})
-    summary = over_seeds([from_json(json.loads(json.dumps(one))) for one in runs])
+    summary = over_seeds([value_of(one, Results, where="made") for one in runs])
     found = {(effect.measure, effect.level): effect for effect in summary.effects}
     assert len(found) == 9
     for measure in ("discrimination", "calibrated_accuracy"):

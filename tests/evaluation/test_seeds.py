@@ -9,11 +9,12 @@ from click.testing import CliRunner
 
 from flantune.cli.main import cli
 from flantune.errors import EvaluationError
-from flantune.evaluation.results import from_json, to_json
+from flantune.evaluation.results import Results
 from flantune.evaluation.run_samples import FoldInput, score_samples
 from flantune.evaluation.statistics.means import t_interval
 from flantune.evaluation.statistics.seeds import over_seeds, seed_mean
 from flantune.settings.config import EvaluationSettings
+from flantune.settings.json_file import plain, value_of
 
 from .made import choice_sample, info, write_run
 
@@ -108,8 +109,8 @@ def test_runs_that_cannot_be_put_together_are_refused(runs, change, message):
 
 def test_results_of_another_version_are_refused(runs):
     with pytest.raises(EvaluationError, match=r"another version \(1; this flantune reads 4\)"):
-        from_json({**to_json(runs[0]), "schema": 1})
-    assert from_json(json.loads(json.dumps(to_json(runs[0])))) == runs[0]
+        value_of({**plain(runs[0]), "schema": 1}, Results, where="results.json")
+    assert value_of(json.loads(json.dumps(plain(runs[0]))), Results, where="made") == runs[0]
 
 
 def test_one_run_is_not_enough(runs):
@@ -119,7 +120,7 @@ def test_one_run_is_not_enough(runs):
 
 def test_the_command_prints_a_table_or_json(runs, tmp_path):
     for seed, results in enumerate(runs):
-        (tmp_path / str(seed) / "results.json").write_text(json.dumps(to_json(results)))
+        (tmp_path / str(seed) / "results.json").write_text(json.dumps(plain(results)))
     folders = [str(tmp_path / str(seed)) for seed in range(4)]
     table = CliRunner().invoke(cli, ["seeds", *folders])
     assert table.exit_code == 0

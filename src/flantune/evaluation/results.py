@@ -8,12 +8,11 @@ give on a scale of theirs. ``docs/evaluation.md`` says what each number means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from flantune.errors import EvaluationError
 from flantune.evaluation.estimates import (
     Difference,
     Direction,
@@ -271,14 +270,15 @@ class Results(Frozen):
         for name, protocol in self.protocols.items():
             if not isinstance(protocol.get("name"), str) or protocol.get("normalization") not in _NORMALIZATIONS:
                 raise ValueError(f"protocol {name}: no name, or no normalization that there is")
-        for one in (*self.exams(), *self.benchmarks):
+        asked: list[ExamResult | BenchmarkResult] = [*self.exams(), *self.benchmarks]
+        for one in asked:
             if one.protocol not in self.protocols:
                 raise ValueError(f"{one.name}: scored by the protocol {one.protocol}, which is not described")
-        means = (*self.clusters, *self.overall, *(one for each in self.benchmarks for one in each.averages))
-        measured = (*self.exams(), *self.benchmarks, *(each for one in means for each in (one.raw, one.normalized)))
-        for each in measured:
-            if set(each.scores) != {first, *later} or set(each.differences) != set(later):
-                raise ValueError(f"scores of {', '.join(each.scores)}, where those of {', '.join(self.names)} belong")
+        means: list[Means] = [*self.clusters, *self.overall, *(way for one in self.benchmarks for way in one.averages)]
+        whole = [contrast for one in means for contrast in (one.raw, one.normalized)]
+        named = [(set(one.scores), set(one.differences)) for one in (*asked, *whole)]
+        if any(names != ({first, *later}, set(later)) for names in named):
+            raise ValueError(f"something has scores or differences of other models than {', '.join(self.names)}")
         if not set(self.verdicts) <= set(later):
             raise ValueError(f"verdicts on {', '.join(self.verdicts)}, where {', '.join(later)} are compared")
         return self
@@ -298,26 +298,6 @@ class Results(Frozen):
         yield from self.tasks
         for benchmark in self.benchmarks:
             yield from benchmark.parts
-
-
-def to_json(results: Results) -> dict[str, Any]:
-    """The results as plain JSON values, ready to be written."""
-    return results.model_dump(mode="json", by_alias=True)
-
-
-def from_json(raw: Mapping[str, Any]) -> Results:
-    """The results from their JSON form.
-
-    Raises:
-        EvaluationError: They are of another version of the format.
-        pydantic.ValidationError: They are not what flantune writes.
-    """
-    if raw.get("schema") != SCHEMA:
-        hint = "bring a run up to date with `flantune rescore RUN`, an evaluation by the command that made it"
-        raise EvaluationError(
-            f"results of another version ({raw.get('schema')!r}; this flantune reads {SCHEMA})", hint=hint
-        )
-    return Results.model_validate(raw)
 
 
 def json_schema() -> dict[str, Any]:

@@ -16,7 +16,8 @@ import numpy as np
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.estimates import Difference, PairedDifference
-from flantune.evaluation.results import Means, Results
+from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.results import BenchmarkResult, Means, Results
 from flantune.evaluation.statistics.means import Mean, detectable_difference, t_interval, t_test_p
 from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMeasure
 
@@ -199,12 +200,12 @@ def _differences(results: Results, model: str) -> Iterator[tuple[_Key, _Observed
 
     for measure in _MEASURES:
         for overall in results.overall:
-            for one in observed(overall, measure, unseen):
-                yield _Key(measure, "overall", "all clusters", "", overall.shots), one
+            for found in observed(overall, measure, unseen):
+                yield _Key(measure, "overall", "all clusters", "", overall.shots), found
         yield from _averages(results, model) if measure == "raw" else ()
         for cluster in results.clusters:
-            for one in observed(cluster, measure):
-                yield _Key(measure, "cluster", cluster.cluster, cluster.fold, cluster.shots), one
+            for found in observed(cluster, measure):
+                yield _Key(measure, "cluster", cluster.cluster, cluster.fold, cluster.shots), found
         yield from _asked(results, model, measure)
 
 
@@ -216,26 +217,28 @@ def _averages(results: Results, model: str) -> Iterator[tuple[_Key, _Observed]]:
     for one in results.normalized_averages:
         if model in one.differences:
             shots = max(benchmark.shots for benchmark in results.benchmarks if benchmark.name in one.benchmarks)
-            yield _Key("raw", "overall", one.name, "", shots), _of(one.differences[model])
+            yield (
+                _Key("raw", "overall", one.name, "", shots),
+                _Observed(one.differences[model], frozenset([one.differences[model].rows_sha256])),
+            )
 
 
 def _asked(results: Results, model: str, measure: SeedMeasure) -> Iterator[tuple[_Key, _Observed]]:
     """Benchmarks, and tasks; of a run those alone that are unseen."""
-    exams = [
-        (one.name, one.fold, one.shots, one.differences[model])
-        for one in results.tasks
-        if not one.is_seen or results.kind != "run"
-    ]
-    benchmarks = [(one.name, "", one.shots, one.differences[model]) for one in results.benchmarks]
-    for name, fold, shots, paired in (*benchmarks, *exams):
-        skill = paired.skill
-        found = paired if measure == "raw" else skill and getattr(skill, measure)
+    tasks = (one for one in results.tasks if not (one.is_seen and results.kind == "run"))
+    asked: list[tuple[ExamResult | BenchmarkResult, str]] = [(one, "") for one in results.benchmarks]
+    for one, fold in (*asked, *((task, task.fold) for task in tasks)):
+        paired = one.differences[model]
+        found = paired if measure == "raw" else _skill(paired, measure)
         if found is not None:
-            yield _Key(measure, "task", name, fold, shots), _Observed(found, frozenset([paired.rows_sha256]))
+            yield _Key(measure, "task", one.name, fold, one.shots), _Observed(found, frozenset([paired.rows_sha256]))
 
 
-def _of(paired: PairedDifference) -> _Observed:
-    return _Observed(paired, frozenset([paired.rows_sha256]))
+def _skill(paired: PairedDifference, measure: SkillMeasure) -> Difference | None:
+    """The difference of a measure of skill, where it is defined."""
+    if paired.skill is None:
+        return None
+    return paired.skill.discrimination if measure == "discrimination" else paired.skill.calibrated_accuracy
 
 
 def _is_one(values: Iterable[object]) -> bool:
