@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flantune.report.results import parse_results
 
 from flantune.evaluation.samples import samples_path, write_samples
-from flantune.evaluation.summary import FoldInput, TaskInfo, summarize
 from flantune.report import tables
 from flantune.report.console import results_table
 from flantune.report.page import render_report

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flantune.contamination.clean import read_clean
 from flantune.errors import EvaluationError, FlantuneError
 from flantune.evaluation.metrics.rank_classification import BASELINES
-from flantune.evaluation.samples import origin_path, read_origin, samples_path
-from flantune.evaluation.summary import FoldInput, TaskInfo, summarize
+from flantune.evaluation.run_samples import FoldInput, TaskInfo, score_samples
 from flantune.mixture.holdout import folds_of
 from flantune.report.page import write_report
 from flantune.runs.files import REPEAT, read_config, read_mixture
@@ -18,15 +17,12 @@ from flantune.runs.folder import RunFolder
 from flantune.runs.products import DataReport
 from flantune.runs.run import Run
 from flantune.settings.config import RunConfig
-from flantune.settings.json_file import read_value
-from flantune.system.files import write_json
+from flantune.settings.json_file import read_value, write_value
 from flantune.tasks.taskfile_sections import METRICS
 
 if TYPE_CHECKING:
+    from flantune.evaluation.results import Results
     from flantune.settings.config import EvaluationSettings
-
-
-_REPEAT_MEASURING = "give the run's command again: it asks again what was lost, and nothing else"
 
 
 def rescore_run(folder: Path, *, normalization: str | None = None, confidence: float | None = None) -> Run:
@@ -55,20 +51,18 @@ def rescore_run(folder: Path, *, normalization: str | None = None, confidence: f
     return Run(folder=folder, results=results)
 
 
-def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationSettings) -> dict[str, Any]:
+def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationSettings) -> Results:
     """Scores all samples and writes ``results.json``."""
-    tasks = _task_infos(folder.data)
-    inputs = fold_inputs(folder, config)
-    _check_samples(folder, inputs)
-    results = summarize(
+    results = score_samples(
         folder.root,
-        folds=inputs,
-        tasks=tasks,
+        folds=fold_inputs(folder, config),
+        tasks=_task_infos(folder.data),
         settings=settings,
         name=config.name,
         seed=config.seed,
+        base="base/model" if config.model.scratch else config.model.path,
     )
-    write_json(folder.results, results)
+    write_value(folder.results, results)
     return results
 
 
@@ -102,18 +96,6 @@ def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
             )
         )
     return inputs
-
-
-def _check_samples(folder: RunFolder, inputs: Sequence[FoldInput]) -> None:
-    """Makes sure that no file of samples changed since it was written: a number in it could be any."""
-    for fold in inputs:
-        for name in (*fold.unseen, *fold.seen):
-            for home in (folder.base, folder.root / "folds" / fold.name / "tuned"):
-                path = samples_path(home, name)
-                if path.is_file() and origin_path(path).exists() and read_origin(path) is None:
-                    raise EvaluationError(
-                        "the samples are not what was written there", where=str(path), hint=_REPEAT_MEASURING
-                    )
 
 
 def _flagged(path: Path) -> dict[frozenset[str], Mapping[str, frozenset[int]]]:

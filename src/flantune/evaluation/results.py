@@ -8,12 +8,11 @@ give on a scale of theirs. ``docs/evaluation.md`` says what each number means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from flantune.errors import EvaluationError
 from flantune.evaluation.estimates import (
     Difference,
     Direction,
@@ -25,9 +24,12 @@ from flantune.evaluation.estimates import (
     Share,
 )
 from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.metrics.rank_classification import Normalization
 
-SCHEMA = 4
+SCHEMA: Literal[4] = 4
 """Version of the format."""
+
+_NORMALIZATIONS = get_args(Normalization)
 
 Measure = Literal["raw", "normalized", "discrimination", "calibrated_accuracy"]
 
@@ -128,7 +130,7 @@ class BenchmarkResult(Frozen):
     """Answers drawn to each question; the one most of them agree on is graded (self-consistency)."""
     temperature: Distance
     """Temperature of the draws; 0 is greedy."""
-    averages: tuple[Average, ...]
+    averages: Annotated[tuple[Average, ...], Field(min_length=1)]
     """Every way it is averaged; the first, the headline, is how the papers report it."""
     scores: dict[str, BenchmarkScores]
     """Model → what is known of its scores beside the averages."""
@@ -148,6 +150,8 @@ class NormalizedAverage(Frozen):
 
     name: str
     """What it is called."""
+    benchmarks: tuple[str, ...]
+    """The benchmarks it is the average of."""
     scores: dict[str, Estimate | None]
     """Model → the average; null when one of the benchmarks was not measured."""
     reasons: dict[str, str]
@@ -238,7 +242,7 @@ class Results(Frozen):
     """False when a limit was set, a part is missing or data was seen: such numbers compare with no one's."""
     protocols: dict[str, dict[str, Any]]
     """Fingerprint → every choice by which options were scored; two numbers compare only within one."""
-    models: tuple[MeasuredModel, ...]
+    models: Annotated[tuple[MeasuredModel, ...], Field(min_length=1)]
     """The models; all are compared with the first."""
     verdicts: dict[str, Verdict]
     """Later model → the headline on unseen tasks; empty in an evaluation without tasks."""
@@ -259,6 +263,26 @@ class Results(Frozen):
     seconds: Distance
     """Time an evaluation spent asking, over all starts; 0 for a run, whose manifest says it."""
 
+    @model_validator(mode="after")
+    def _check_models(self) -> Self:
+        """Makes sure that everything says something of every model, and by which protocol it was scored."""
+        first, *later = self.names
+        for name, protocol in self.protocols.items():
+            if not isinstance(protocol.get("name"), str) or protocol.get("normalization") not in _NORMALIZATIONS:
+                raise ValueError(f"protocol {name}: no name, or no normalization that there is")
+        asked: list[ExamResult | BenchmarkResult] = [*self.exams(), *self.benchmarks]
+        for one in asked:
+            if one.protocol not in self.protocols:
+                raise ValueError(f"{one.name}: scored by the protocol {one.protocol}, which is not described")
+        means: list[Means] = [*self.clusters, *self.overall, *(way for one in self.benchmarks for way in one.averages)]
+        whole = [contrast for one in means for contrast in (one.raw, one.normalized)]
+        named = [(set(one.scores), set(one.differences)) for one in (*asked, *whole)]
+        if any(names != ({first, *later}, set(later)) for names in named):
+            raise ValueError(f"something has scores or differences of other models than {', '.join(self.names)}")
+        if not set(self.verdicts) <= set(later):
+            raise ValueError(f"verdicts on {', '.join(self.verdicts)}, where {', '.join(later)} are compared")
+        return self
+
     @property
     def names(self) -> tuple[str, ...]:
         """The models' names, each once: "base" and "tuned" of a run."""
@@ -274,24 +298,6 @@ class Results(Frozen):
         yield from self.tasks
         for benchmark in self.benchmarks:
             yield from benchmark.parts
-
-
-def to_json(results: Results) -> dict[str, Any]:
-    """The results as plain JSON values, ready to be written."""
-    return results.model_dump(mode="json", by_alias=True)
-
-
-def from_json(raw: Mapping[str, Any]) -> Results:
-    """The results from their JSON form.
-
-    Raises:
-        EvaluationError: They are of another version of the format.
-        pydantic.ValidationError: They are not what flantune writes.
-    """
-    if raw.get("schema") != SCHEMA:
-        hint = "bring a run up to date with `flantune rescore RUN`, an evaluation by the command that made it"
-        raise EvaluationError(f"results of version {raw.get('schema')!r}; this flantune reads {SCHEMA}", hint=hint)
-    return Results.model_validate(raw)
 
 
 def json_schema() -> dict[str, Any]:
