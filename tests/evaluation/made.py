@@ -20,20 +20,10 @@ from flantune.packing.chat import chat_tokens
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Sample, Task, Template
+from tests.no_source import NoSource
 
 COLORS = ("red", "green", "blue", "pale yellow")
 ANIMALS = ("cat", "dog", "horse", "mouse", "goose", "beetle", "whale")
-
-
-class NoSource:
-    def rows(self, split):
-        raise AssertionError("rows are given")
-
-    def fingerprint(self, split):
-        return "made"
-
-    def describe(self, split):
-        return "made"
 
 
 def make_task(
@@ -50,7 +40,7 @@ def make_task(
     task = Task(
         name=name,
         clusters=clusters,
-        family=name,
+        source_family=name,
         kind=kind,
         source=NoSource(),
         adapter=lambda row: None,
