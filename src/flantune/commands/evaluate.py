@@ -215,7 +215,7 @@ def _write(
 
     out = request.out
     write_value(out / "results.json", found)
-    write_page(out / "report.html", render_evaluation(found, _browser(request, questions, asked)))
+    write_page(out / "report.html", render_evaluation(found, _browser(request, questions, asked, found)))
     if request.harness_out is not None and questions.harness:
         _export(request.harness_out, request, questions, asked, watch)
     fingerprints = {f"protocol {one['name']}": name for name, one in found.protocols.items()}
@@ -223,13 +223,13 @@ def _write(
     write_manifest(out, seconds=watch.seconds, fingerprints=fingerprints)
 
 
-def _browser(request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked]) -> Browser:
+def _browser(request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], found: Results) -> Browser:
     """Questions of every part and task to look at, in the order of the tables."""
     from flantune.report.samples import asked_exam, collect_samples
 
     folders = {one.measured.name: request.out / "models" / slug(one.measured.name) for one in asked}
     shown = [
-        asked_exam(exam, {name: samples_path(folder, exam.key) for name, folder in folders.items()})
+        asked_exam(exam, {name: samples_path(folder, exam.key) for name, folder in folders.items()}, found)
         for exam in questions.exams
     ]
     return collect_samples(shown, root=request.out)
