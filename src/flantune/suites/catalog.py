@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flantune.errors import EvaluationError, did_you_mean
@@ -24,7 +24,9 @@ SUITES: tuple[Suite, ...] = (
 """Every benchmark: a new one is a file and a line here."""
 SCORES = tuple(score for suite in SUITES for score in suite.scores)
 """Every benchmark with every way of asking it."""
-NAMES = ("flan2022", *(suite.name for suite in SUITES), *SCORES)
+AVERAGES: Mapping[str, tuple[str, ...]] = {"flan2022": FLAN2022_SCORES}
+"""What is averaged over several of them, each part counted from chance to perfect."""
+NAMES = (*AVERAGES, *(suite.name for suite in SUITES), *SCORES)
 """What can be asked for: the six scores of Flan 2022, a benchmark, or one way of asking it."""
 
 
@@ -72,8 +74,8 @@ def choose_exams(
 
 
 def _scores(name: str) -> tuple[str, ...]:
-    if name == "flan2022":
-        return FLAN2022_SCORES
+    if name in AVERAGES:
+        return AVERAGES[name]
     found = next((suite.scores for suite in SUITES if suite.name == name), (name,) if name in SCORES else ())
     if not found:
         hint = did_you_mean(name, NAMES) or f"there are {', '.join(NAMES)}"
