@@ -1,13 +1,14 @@
 """The few frozen values that cross the border between two stages.
 
-tasks ─▶ prompts ─▶ mixture ─▶ packing ─▶ models ─▶ training | evaluation ─▶ report
+prompts ─▶ tasks ─▶ mixture ─▶ packing ─▶ models ─▶ training | evaluation ─▶ report
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,35 +63,89 @@ class Template:
     """One way to phrase a task in words.
 
     ``inputs`` and ``targets`` are text with ``{slot}`` holes: any field of the examples, ``{options}`` (the options
-    block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces.
+    block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces. Another language may show
+    the same slots in other ways.
 
     Attributes:
         name: Unique within the task.
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
+        language: What both texts are written in; see ``flantune.prompts.compiled``.
     """
 
     name: str
     inputs: str
     targets: str = "{answer}"
     is_inverted: bool = False
+    language: str = "slots"
 
 
-class Source(Protocol):
-    """Where the raw rows of a task come from."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubDataset:
+    """A dataset of the Hugging Face hub: ``<org>/<name>``, which of its configurations, and a commit.
 
+    >>> str(HubDataset(id="aps/super_glue", config="rte", revision="0a1b2c3"))
+    'aps/super_glue:rte@0a1b2c3'
+    """
+
+    id: str
+    config: str | None = None
+    revision: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is, whatever the revision."""
+        return f"{self.id}:{self.config}" if self.config else self.id
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.revision}" if self.revision else self.name
+
+
+class Source(ABC):
+    """Where the raw rows of a task come from, and all that is known of the place; most know little besides the rows."""
+
+    __slots__ = ()
+
+    @abstractmethod
     def rows(self, split: str) -> Iterator[Row]:
         """All rows of a split, in order, in constant memory.
 
         Raises:
-            flantune.errors.SourceError: The split cannot be found or read.
+            SourceError: They cannot be read; ``MissingDataError``: they are not there.
         """
 
+    @abstractmethod
     def fingerprint(self, split: str) -> str:
         """A string that changes when the rows of the split change."""
 
-    def describe(self, split: str) -> str:
-        """Where the split lies, for messages: a path or hub id."""
+    @abstractmethod
+    def describe(self, split: str, row: int | None = None) -> str:
+        """Where a split lies, or one row of it, for messages: a path or hub id."""
+
+    def check_rows(self, split: str, wanted: int | None) -> None:  # noqa: B027 - for those that may hold a part
+        """Raises ``MissingDataError`` where less than the first so many rows of a split are there; None: all."""
+
+    @property
+    def hub(self) -> HubDataset | None:
+        """The dataset of the hub that this is, wherever its rows are read from."""
+        return None
+
+    def files_here(self) -> frozenset[Path]:
+        """The files on this machine that are read, links followed, without those that are not there."""
+        return frozenset()
+
+    @property
+    def manual(self) -> str:
+        """How to get data that nobody can fetch; empty for most."""
+        return ""
+
+    def places(self) -> tuple[tuple[str, str, str], ...]:
+        """Label, text and link (or nothing) of each place the rows come from; no folder of this machine."""
+        return (("source", type(self).__name__, ""),)
+
+    def with_mirror(self, mirror: Path) -> Source:  # noqa: ARG002 - for those of the hub
+        """The same, read from a folder that mirrors the hub unless another one is named."""
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +155,7 @@ class Task:
     Attributes:
         name: Unique name; random streams are keyed by it.
         clusters: The kinds of task this is; held out when any of them is held out.
-        family: Its source family: tasks made from the same underlying data share one (SNLI and e-SNLI).
+        source_family: Tasks made from the same underlying data share one (SNLI and e-SNLI).
         kind: Classification (with options) or generation.
         source: Where raw rows come from.
         adapter: Raw row → Example.
@@ -114,7 +169,7 @@ class Task:
 
     name: str
     clusters: tuple[str, ...]
-    family: str
+    source_family: str
     kind: Kind
     source: Source
     adapter: Adapter
@@ -151,6 +206,8 @@ class Prompt:
         exemplars: Solved examples that stand before the query, in order.
         preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
         group: The example's group; empty for most.
+        order: Place in ``options`` → index in the example's own options; empty where they stand as the example has
+            them. ``order[answer]`` is the example's own answer; metrics that tell one class from another need it.
     """
 
     task: str
@@ -165,6 +222,7 @@ class Prompt:
     exemplars: tuple[Exemplar, ...] = ()
     preamble: str = ""
     group: str = ""
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +382,7 @@ class Sample:
         confidence: The voted answer's share of them; None without a vote.
         baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty
             where none was asked for.
+        order: As of ``Prompt``: which of the example's own options was shown at each place.
     """
 
     task: str
@@ -344,11 +403,4 @@ class Sample:
     predictions: tuple[str, ...] = ()
     confidence: float | None = None
     baselines: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A finished run: the folder that is the product, and its headline numbers."""
-
-    folder: Path
-    results: Mapping[str, Any]
+    order: tuple[int, ...] = ()

@@ -17,7 +17,7 @@ from flantune.evaluation.asking import options as engine
 from flantune.evaluation.asking import run_batches as halving
 from flantune.evaluation.asking.options import PromptScorer, score_prompts
 from flantune.evaluation.asking.store import ScoreStore
-from flantune.evaluation.asking.task_questions import Protocol, questions
+from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.samples import read_samples
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
@@ -25,6 +25,7 @@ from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.settings.config import EvaluationSettings, PromptSettings
 from flantune.settings.protocols import PRESETS
+from flantune.system.processes import joined
 from flantune.types import Prompt, Template
 from tests.conftest import HUNG_AFTER_S
 
@@ -59,7 +60,9 @@ def colors(rows=12, templates=None):
 
 
 def asked(prepared, **settings) -> list[Prompt]:
-    protocol = Protocol(evaluation=EvaluationSettings(**{**FEW_SHOT, **settings}), prompts=PromptSettings(), seed=0)
+    protocol = TaskQuestions(
+        evaluation=EvaluationSettings(**{**FEW_SHOT, **settings}), prompts=PromptSettings(), seed=0
+    )
     return [question.prompt for question in questions(prepared, protocol)]
 
 
@@ -306,9 +309,10 @@ def work(folder: Path, environment: dict[str, str], told, stop_at: str) -> None:
 
     torch.set_num_threads(1)
     tasks = [colors(11), make_task({"test": generation_examples(9)}, name="animals", kind="generation")]
-    for architecture in ("llama", "t5"):
-        lm = make_model(architecture)
-        run(lm, tasks, folder / architecture, progress=tell, shots=(0, 2), batch_tokens=220)
+    with joined():
+        for architecture in ("llama", "t5"):
+            lm = make_model(architecture)
+            run(lm, tasks, folder / architecture, progress=tell, shots=(0, 2), batch_tokens=220)
 
 
 def start(folder: Path, *, processes: int = 1, stop_at: str = ""):

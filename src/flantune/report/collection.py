@@ -8,14 +8,14 @@ from urllib.parse import quote
 
 from flantune.errors import FlantuneError, TemplateError
 from flantune.mixture.taxonomy import Overlap, Taxonomy
-from flantune.prompts.compiled import compile_text
-from flantune.prompts.spans import Span, render_spans
+from flantune.prompts.compiled import compile_side, slots_of
+from flantune.prompts.language import Side, Span
+from flantune.prompts.spans import render_spans
 from flantune.prompts.styles import RESERVED_SLOTS
 from flantune.prompts.template_facts import template_facts
 from flantune.system.files import slug
 from flantune.tasks.examples import adapt_row, first_examples
 from flantune.tasks.rows import BadRow
-from flantune.tasks.sources.raw import FileSource, HubSource
 from flantune.types import Example, Row, Task, Template
 
 EXAMPLES_SHOWN = 3
@@ -107,8 +107,7 @@ class Dataset:
     @property
     def by_hand(self) -> str:
         """How to get data that nobody can fetch; empty for most."""
-        source = self.task.source
-        return source.manual if isinstance(source, HubSource) else ""
+        return self.task.source.manual
 
     @property
     def inverted(self) -> int:
@@ -202,7 +201,7 @@ def _dataset(task: Task, rows: Sequence[Row] | None, tasks: Sequence[Task], taxo
     return Dataset(
         task=task,
         anchor=task_anchor(task.name),
-        places=_places(task),
+        places=task.source.places(),
         fields=fields,
         options=next(iter(options)) if len(options) == 1 and len(examples) > 1 else (),
         relatives=tuple(
@@ -236,40 +235,14 @@ def _adapted(task: Task, rows: Sequence[Row]) -> tuple[Example, ...]:
     return tuple(found[:EXAMPLES_SHOWN])
 
 
-def _places(task: Task) -> tuple[tuple[str, str, str], ...]:
-    """Where a task's rows come from; never a machine's own folders, which say nothing to another reader."""
-    source = task.source
-    if isinstance(source, HubSource):
-        config = (("configuration", source.config, ""),) if source.config else ()
-        revision = (("revision", source.revision, ""),) if source.revision else ()
-        link = f"https://huggingface.co/datasets/{quote(source.id, safe='/', errors='replace')}"
-        return (("hub", source.id, link), *config, *revision)
-    if isinstance(source, FileSource):
-        return tuple(("file", ", ".join(_names(pattern)), "") for pattern in source.files.values())
-    return (("source", type(source).__name__, ""),)
-
-
-def _names(pattern: str | tuple[str, ...] | Mapping[str, str]) -> tuple[str, ...]:
-    if isinstance(pattern, str):
-        return (pattern,)
-    return tuple(pattern.values() if isinstance(pattern, Mapping) else pattern)
-
-
 def slot_tones(task: Task, examples: Sequence[Example]) -> dict[str, str]:
     """Slot → the name of its color: the same color for a field wherever the task shows it."""
-    asked = dict.fromkeys(slot for one in task.templates for slot in (*_slots(one.inputs), *_slots(one.targets)))
+    asked = dict.fromkeys(slot for one in task.templates for slot in slots_of(one))
     # In the order of the adapter's fields, which is how a reader of the data knows them.
     fields = [name for example in examples[:1] for name in example.fields if name in asked]
     own = [name for name in dict.fromkeys([*fields, *asked]) if name not in RESERVED_SLOTS]
     tones = {name: f"slot-{k % SLOT_TONES}" for k, name in enumerate(own)}
     return tones | {name: f"slot-{name}" for name in ("options", "answer") if name in asked}
-
-
-def _slots(text: str) -> tuple[str, ...]:
-    try:
-        return compile_text(text).slots
-    except TemplateError:
-        return ()
 
 
 def _wording(
@@ -288,8 +261,8 @@ def _wording(
         anchor=f"{task_anchor(task.name)}/{quote(template.name, safe='', errors='replace')}",
         is_inverted=template.is_inverted,
         facts=template_facts(task, template).words(),
-        inputs=_holes(template.inputs, tones),
-        targets=_holes(template.targets, tones),
+        inputs=_source(template, "inputs", tones),
+        targets=_source(template, "targets", tones),
         shown=shown,
         row=place + 1,
         problem=problem,
@@ -312,16 +285,17 @@ def _filled(task: Task, template: Template, example: Example, tones: Mapping[str
     return pieces(prompt.inputs), pieces(prompt.targets)
 
 
-def _holes(text: str, tones: Mapping[str, str]) -> Pieces:
+def _source(template: Template, side: Side, tones: Mapping[str, str]) -> Pieces:
     """A template's text, its slots as they are written; broken text as it is."""
     try:
-        compiled = compile_text(text)
+        spans = compile_side(template, side).source()
     except TemplateError:
-        return (Piece(text=text),)
-    found = [Piece(text=compiled.literals[0])]
-    for slot, literal in zip(compiled.slots, compiled.literals[1:], strict=True):
-        found += [Piece(text=f"{{{slot}}}", slot=slot, tone=tones[slot]), Piece(text=literal)]
-    return tuple(one for one in found if one.text)
+        return (Piece(text=getattr(template, side)),)
+    return tuple(
+        Piece(text=one.text, slot=one.slot, tone=tones[one.slot]) if one.slot else Piece(text=one.text)
+        for one in spans
+        if one.text
+    )
 
 
 def _clip(text: str, *, slot: str, tone: str) -> Piece:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flantune.errors import TaskError, did_you_mean
+from flantune.errors import TaskError, TemplateError, did_you_mean
+from flantune.prompts.compiled import compile_side
+from flantune.prompts.language import Side
+from flantune.prompts.styles import RESERVED_SLOTS
+from flantune.settings.sections import Problems, check_section, require_section
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
 from flantune.tasks.labels import as_label
-from flantune.tasks.slots import slots_of
-from flantune.tasks.sources.formats import FileFormat
-from flantune.tasks.sources.raw import FileSource, HubSource
+from flantune.tasks.sources.kinds import read_source
 from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.taskfile_sections import (
     DEFAULT_METRICS,
@@ -23,22 +25,19 @@ from flantune.tasks.taskfile_sections import (
     Fields,
     HeadSection,
     OptionsSection,
-    Problems,
-    SourceSection,
     Splits,
     TemplateSection,
-    check_section,
-    require_section,
 )
 from flantune.tasks.tidy import TidyAdapter
 from flantune.tasks.user_code import PythonAdapter, load_adapter
-from flantune.types import Kind, Task, Template
+from flantune.types import Kind, Source, Task, Template
 
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FORMAT = re.compile("[!:]")
+_SIDES: tuple[Side, Side] = ("inputs", "targets")
 RUN_SECTIONS = frozenset({"data", "holdout", "model", "training", "evaluation", "packing"})
 _ROLES = ("train", "dev", "test")
-_RESERVED = ("options", "answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ class _Sections:
     """The parts of a task file that are right by themselves; None for those that are absent or wrong."""
 
     head: HeadSection | None
-    source: SourceSection | None
+    source: Source | None
     splits: Splits | None
     adapter: ColumnAdapter | PythonAdapter | None
     templates: tuple[Template, ...]
@@ -69,17 +68,17 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
     problems = Problems()
     sections = _check(tree, path, problems)
     if sections.head is None or sections.source is None or sections.splits is None or sections.adapter is None:
-        raise _gathered(problems, path)
+        raise problems.error(TaskError, where=str(path))
     if problems.lines:
-        raise _gathered(problems, path)
+        raise problems.error(TaskError, where=str(path))
     head, adapter = sections.head, sections.adapter
     kept = TidyAdapter(adapter, adapter.fingerprint) if head.tidy else adapter
     return Task(
         name=head.name,
         clusters=head.clusters,
-        family=head.family or head.name,
+        source_family=head.family or head.name,
         kind=head.kind,
-        source=_source(sections.source, path, mirror),
+        source=sections.source if mirror is None else sections.source.with_mirror(mirror),
         adapter=kept,
         splits=sections.splits.given(),
         templates=sections.templates,
@@ -93,17 +92,13 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
     )
 
 
-def _gathered(problems: Problems, path: Path) -> TaskError:
-    if len(problems.lines) == 1:
-        return TaskError(problems.lines[0], where=str(path))
-    return TaskError("\n  ".join([f"{len(problems.lines)} problems", *problems.lines]), where=str(path))
-
-
 def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections:
     head_keys = {key: value for key, value in tree.items() if key not in _TABLES}
     head = check_section(HeadSection, head_keys, "", problems=problems, neighbors=_TABLES)
     kind = head.kind if head is not None else None
-    source = require_section(SourceSection, tree, "source", problems=problems)
+    if "source" not in tree:
+        problems.add("source", "is missing")
+    source = read_source(tree["source"], folder=path.parent, problems=problems) if "source" in tree else None
     splits = require_section(Splits, tree, "splits", problems=problems)
     _check_splits(tree.get("splits"), tree.get("source"), problems)
     adapter, slots = _check_adapter(tree, kind, path, problems)
@@ -174,7 +169,7 @@ _NO_OPTIONS = 'belongs to kind = "classification" only'
 def _field_columns(fields: Fields, problems: Problems) -> dict[str, FieldColumn]:
     columns = {}
     for slot, column in (fields.model_extra or {}).items():
-        if slot in _RESERVED:
+        if slot in RESERVED_SLOTS:
             problems.add(f"fields.{slot}", "is filled in by flantune; use another name")
         elif not _SLOT.fullmatch(slot):
             problems.add(f"fields.{slot}", "a slot's name is made of letters, digits and _")
@@ -242,44 +237,35 @@ def _check_templates(
         name = section.name or f"t{number + 1}"
         if name in {template.name for template in templates}:
             problems.add(f"{path}.name", f'there is another template "{name}"')
-        for key, text in (("inputs", section.inputs), ("targets", section.targets)):
-            _check_slots(text, f"{path}.{key}", slots, kind, problems)
-        templates.append(
-            Template(name=name, inputs=section.inputs, targets=section.targets, is_inverted=section.inverted)
+        template = Template(
+            name=name,
+            inputs=section.inputs,
+            targets=section.targets,
+            is_inverted=section.inverted,
+            language=section.language,
         )
+        for side in _SIDES:
+            _check_slots(template, side, f"{path}.{side}", slots, kind, problems)
+        templates.append(template)
     return tuple(templates)
 
 
-def _check_slots(text: str, path: str, slots: tuple[str, ...] | None, kind: Kind | None, problems: Problems) -> None:
+def _check_slots(
+    template: Template, side: Side, path: str, slots: tuple[str, ...] | None, kind: Kind | None, problems: Problems
+) -> None:
     try:
-        names = slots_of(text)
-    except ValueError as error:
-        problems.add(path, str(error))
+        names = compile_side(template, side).slots
+    except TemplateError as error:
+        problems.add(path, f"{error.message}; {error.hint}")
         return
     for name in dict.fromkeys(names):
         if name == "options" and kind == "generation":
             problems.add(path, "asks for {options}, which a generation task has not")
-        elif slots is not None and name not in (*slots, *_RESERVED):
+        elif mark := _FORMAT.search(name):
+            name_alone = name[: mark.start()]
+            problems.add(
+                path, f"a slot is a name alone; got {{{name_alone}…}}; literal braces are written {{{{ and }}}}"
+            )
+        elif slots is not None and name not in (*slots, *RESERVED_SLOTS):
             near = did_you_mean(name, slots) or f"there are: {', '.join(slots)}"
             problems.add(path, f'no field "{name}"; {near}')
-
-
-def _source(section: SourceSection, path: Path, mirror: Path | None) -> FileSource | HubSource:
-    if section.hub is not None:
-        return HubSource(
-            id=section.hub,
-            config=section.config,
-            revision=section.revision,
-            mirror=mirror,
-            manual=section.manual,
-        )
-    form = FileFormat(
-        name=section.format,
-        columns=section.columns,
-        header=section.header,
-        delimiter=section.delimiter,
-        quoting=section.quoting,
-        encoding=section.encoding,
-        key=section.key,
-    )
-    return FileSource(files=section.files or {}, form=form, root=path.parent)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -13,14 +11,13 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from flantune.errors import did_you_mean
-from flantune.settings.plain_words import Problem, problems_of, shown
-from flantune.tasks.sources.formats import FormatName, Quoting
+from flantune.prompts import compiled
+from flantune.settings.sections import Section
 from flantune.types import Kind, SplitRole
 
 METRICS = (
@@ -44,7 +41,6 @@ Text = Annotated[str, Field(min_length=1)]
 Prose = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 """Text whose line breaks are only the file's."""
 Label = str | int | float | bool
-Files = str | tuple[str, ...] | dict[str, str]
 
 
 def _name(name: str) -> str:
@@ -53,36 +49,6 @@ def _name(name: str) -> str:
     if len(name) > MOST_NAME:
         raise ValueError(f"should have at most {MOST_NAME} characters: files are named after it")
     return name
-
-
-def _hub_id(name: str) -> str:
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or {".", ".."} & {*name.split("/")}:
-        raise ValueError('should be a dataset of the hub, "<org>/<name>"')
-    return name
-
-
-def _delimiter(text: str) -> str:
-    if len(text) != 1 or text in "\r\n\0":
-        raise ValueError("should be one character, and no line break")
-    return text
-
-
-def _encoding(name: str) -> str:
-    try:
-        "".encode(name)
-    except (LookupError, ValueError, TypeError):
-        raise ValueError('should be a text encoding, such as "utf-8", "latin-1" or "utf-16"') from None
-    return name
-
-
-_ONLY_HUB = {"config", "revision", "manual"}
-_ONLY_FILES = {"format", "columns", "header", "delimiter", "quoting", "encoding", "key"}
-
-
-class Section(BaseModel):
-    """A table of a task file: unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class HeadSection(Section):
@@ -117,47 +83,6 @@ class HeadSection(Section):
                 near = did_you_mean(metric, METRICS) or f"known: {', '.join(METRICS)}"
                 raise ValueError(f'unknown metric "{metric}"; {near}')
         return metrics
-
-
-class SourceSection(Section):
-    """Where the rows are: files, or a dataset of the hub."""
-
-    files: dict[str, Files] | None = None
-    """Split → path or glob relative to the task file, a list of them, or column → text file (aligned lines)."""
-    format: FormatName | None = None
-    """Only needed when the files' names do not tell."""
-    columns: tuple[str, ...] = ()
-    """Column names of CSV or TSV files without a header."""
-    header: StrictBool | None = None
-    """Whether the first row is a header; by default, exactly when `columns` is not set."""
-    delimiter: Annotated[str, AfterValidator(_delimiter)] | None = None
-    """Between cells; by default a comma for CSV, a tab for TSV."""
-    quoting: Quoting | None = None
-    """ "standard" (default for CSV) or "none" (default for TSV): quote characters are text, a line is a row."""
-    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
-    """The files' text encoding."""
-    key: str = ""
-    """The list of rows inside a JSON object, when it holds several lists."""
-    hub: Annotated[str, AfterValidator(_hub_id)] | None = None
-    """Id of a dataset on the Hugging Face hub."""
-    config: str | None = None
-    """The dataset's configuration."""
-    revision: str | None = None
-    """Commit of the dataset; pin it to make a run repeatable."""
-    manual: Prose = ""
-    """For data that the hub does not give: where to get the files, where to put them, what is read of them."""
-
-    @model_validator(mode="after")
-    def _one_place(self) -> SourceSection:
-        if (self.files is None) == (self.hub is None):
-            raise ValueError("set either files or hub")
-        foreign = _ONLY_FILES if self.hub is not None else _ONLY_HUB
-        if self.delimiter == '"' and self.quoting != "none":
-            raise ValueError('delimiter cannot be the quote character; set quoting = "none" if quotes are text')
-        misplaced = sorted(self.model_fields_set & foreign)
-        if misplaced:
-            raise ValueError(f"{', '.join(misplaced)} cannot stand beside {'hub' if self.hub is not None else 'files'}")
-        return self
 
 
 class JoinedColumn(Section):
@@ -225,6 +150,17 @@ class TemplateSection(Section):
     """What it should write."""
     inverted: StrictBool = False
     """The template asks for something else than the task's answer."""
+    language: str = "slots"
+    """What it is written in: "slots" is text with {slots}."""
+
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, language: str) -> str:
+        known = [one.name for one in compiled.LANGUAGES]
+        if language not in known:
+            near = did_you_mean(language, known) or f"known: {', '.join(known)}"
+            raise ValueError(f'unknown language "{language}"; {near}')
+        return language
 
 
 class Fields(BaseModel):
@@ -247,61 +183,3 @@ class Splits(BaseModel):
         """The roles that are set."""
         roles: dict[SplitRole, str | None] = {"train": self.train, "dev": self.dev, "test": self.test}
         return {role: text for role, text in roles.items() if text is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Problems:
-    """Gathers what is wrong with a file, by key path."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, path: str, message: str) -> None:
-        """Notes one problem."""
-        self.lines.append(f"{path}: {message}" if path else message)
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def check_section(
-    model: type[Model], value: Any, path: str, *, problems: Problems, neighbors: Iterable[str] = ()
-) -> Model | None:
-    """A section's values if they are right; else None, and what is wrong with them is noted.
-
-    Args:
-        model: The section's shape.
-        value: What the file has.
-        path: Key path of the section.
-        problems: Where problems are noted.
-        neighbors: Further names that may have been meant by an unknown key.
-    """
-    if not isinstance(value, Mapping):
-        problems.add(path, f"should be a table, got {shown(value)}")
-        return None
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        for place, message in _messages(error, [*model.model_fields, *neighbors]).items():
-            problems.add(".".join(part for part in (path, place) if part), message)
-        return None
-
-
-def require_section(model: type[Model], tree: Mapping[str, Any], key: str, *, problems: Problems) -> Model | None:
-    """Like ``check_section`` for a table that a task file must have."""
-    if key not in tree:
-        problems.add(key, "is missing")
-        return None
-    return check_section(model, tree[key], key, problems=problems)
-
-
-def _messages(error: ValidationError, known: list[str]) -> dict[str, str]:
-    return {problem.path: _message(problem, known) for problem in problems_of(error)}
-
-
-def _message(problem: Problem, known: list[str]) -> str:
-    if problem.kind == "extra_forbidden":
-        near = did_you_mean(str(problem.place[-1]), known)
-        return "unknown key; " + (near or f"known: {', '.join(known)}")
-    # A table or a list says more by its place than by all it holds.
-    is_plain = isinstance(problem.got, str | int | float | bool)
-    return problem.text + (f", got {shown(problem.got)}" if is_plain else "")

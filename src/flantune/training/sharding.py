@@ -23,8 +23,7 @@ from flantune.models.forms.compiled import blocks_of
 from flantune.models.forms.last_layer import find_narrowed
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.heads import find_head
-from flantune.training.adafactor import Adafactor
-from flantune.training.weightwise import Weightwise
+from flantune.training.adafactor import Adafactor, Weightwise
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel

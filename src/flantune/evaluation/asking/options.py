@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.processes import World, share_out, this_world
-from flantune.evaluation.asking.requests import Group, Known, Request, compile_group
+from flantune.evaluation.asking.requests import Group, KnownScores, Request, compile_group
+from flantune.packing.shares import assign
+from flantune.system.processes import ALONE, Processes, current
 from flantune.types import Counts
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
     from flantune.models.scoring.plan import ScoringBatch
     from flantune.packing.encode import Codec
+    from flantune.prompts.layout import Layout
     from flantune.settings.protocols import ScoringProtocol
     from flantune.types import Prompt
 
@@ -111,8 +113,7 @@ class PromptScorer:
         from flantune.models.scoring.check import scoring_layout
 
         self.lm, self.codec, self.batch_tokens = lm, within_positions(codec, lm), batch_tokens
-        # What every process holds a part of, all must compute together.
-        self.world = World() if _is_sharded(lm) else this_world()
+        self.processes = processes_of(lm)
         self.layout = scoring_layout(lm).layout
         self._store = store
         scope = f"scores {_VERSION} {fingerprint or model_fingerprint(lm)}" if store is not None else ""
@@ -121,7 +122,7 @@ class PromptScorer:
     @property
     def wave_prompts(self) -> int:
         """So many prompts should be given at once, so that every process has its share."""
-        return GROUP_PROMPTS * self.world.size
+        return GROUP_PROMPTS * self.processes.count
 
     def score(
         self, prompts: Sequence[Prompt], *, progress: Callable[[int, int], None] | None = None
@@ -163,12 +164,11 @@ class PromptScorer:
     def _score_wave(self, groups: Sequence[Group], report: Callable[[int], None]) -> list[OptionScores | None]:
         known = self._look_up(groups)
         work = list(self._missing(groups, known))
-        owners = share_out([batch.positions + len(batch.prefix) for _, batch in work], self.world.size)
-        mine = [piece for piece, owner in zip(work, owners, strict=True) if owner == self.world.rank]
-        fresh = self._run(groups, mine, known, report)
+        shares = assign([batch.positions + len(batch.prefix) for _, batch in work], self.processes.count)
+        fresh = self._run(groups, [work[at] for at in shares[self.processes.rank]], known, report)
         # A request of two groups is kept by the first alone.
-        known = _first_of([known, *self.world.gather(fresh)])
-        if self.world.size > 1 and self._store is not None:
+        known = _first_of([known, *self.processes.gather(fresh)])
+        if self.processes.count > 1 and self._store is not None:
             self._store.refresh()
         scores = [scores for group in groups for scores in _prompt_scores(group, known)]
         report(len(scores))
@@ -181,19 +181,19 @@ class PromptScorer:
             encoded,
             scope=self._scope,
             is_split=self.layout == "rows",
-            first_token=self.codec.first_token if self.codec.family == "decoder-only" else None,
+            first_token=self.codec.framing.first_token if self.codec.family == "decoder-only" else None,
         )
 
-    def _look_up(self, groups: Sequence[Group]) -> dict[str, Known]:
+    def _look_up(self, groups: Sequence[Group]) -> dict[str, KnownScores]:
         """What is in the store, in the words of all processes: one that opened or read it later may know more."""
         if self._store is None:
             return {}
         keys = dict.fromkeys(request.key for group in groups for request in group.requests)
         mine = {key: _from_json(value) for key, value in self._store.find(keys).items()}
         # Who computes what must be the same everywhere, and nobody adds to the store before all have looked.
-        return _first_of(this_world().gather(mine))
+        return _first_of(current().gather(mine))
 
-    def _missing(self, groups: Sequence[Group], known: dict[str, Known]) -> Iterator[tuple[int, ScoringBatch]]:
+    def _missing(self, groups: Sequence[Group], known: dict[str, KnownScores]) -> Iterator[tuple[int, ScoringBatch]]:
         """Batches with a request that is not known. Which batches there are does not depend on what is known."""
         from flantune.models.scoring.plan import best_budget, forward_cost, plan_scoring
 
@@ -213,15 +213,15 @@ class PromptScorer:
         self,
         groups: Sequence[Group],
         work: Sequence[tuple[int, ScoringBatch]],
-        known: dict[str, Known],
+        known: dict[str, KnownScores],
         report: Callable[[int], None],
-    ) -> dict[str, Known]:
+    ) -> dict[str, KnownScores]:
         """Computes this process's batches and keeps each before the next begins."""
         from flantune.evaluation.asking.run_batches import run_batches
         from flantune.models.forms.reading_form import scoring_mode
 
         owner = _owners(groups)
-        fresh: dict[str, Known] = {}
+        fresh: dict[str, KnownScores] = {}
         answered = set(known)
         report(_answered(groups, answered))  # what the store had
         with scoring_mode(self.lm):
@@ -241,21 +241,26 @@ class PromptScorer:
 
 def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
     """The codec with a protocol's choices in the place of its own."""
-    layout, own = codec.layout, scoring
+    own = scoring
     return replace(
         codec,
-        layout=replace(
-            layout,
-            target_separator=layout.target_separator if own.target_delimiter is None else own.target_delimiter,
-            exemplar_separator=layout.exemplar_separator if own.exemplar_separator is None else own.exemplar_separator,
-        ),
+        layout=with_delimiters(codec.layout, own),
         score_eos=own.score_eos,
-        inputs_eos=codec.adds_eos if own.inputs_eos is None else own.inputs_eos,
+        inputs_eos=codec.framing.adds_eos if own.inputs_eos is None else own.inputs_eos,
         tokenization=own.tokenization,
         drops_exemplars=own.drops_exemplars,
         truncation=own.truncation,
         max_input_tokens=own.max_input_tokens or codec.max_input_tokens,
         max_target_tokens=own.max_target_tokens or codec.max_target_tokens,
+    )
+
+
+def with_delimiters(layout: Layout, own: ScoringProtocol) -> Layout:
+    """A layout with a protocol's delimiters in the place of its own."""
+    return replace(
+        layout,
+        target_separator=layout.target_separator if own.target_delimiter is None else own.target_delimiter,
+        exemplar_separator=layout.exemplar_separator if own.exemplar_separator is None else own.exemplar_separator,
     )
 
 
@@ -279,9 +284,10 @@ def within_positions(codec: Codec, lm: LanguageModel, *, room: int = 0) -> Codec
     return replace(codec, max_row_tokens=max(1, min(codec.max_row_tokens or longest, longest)))
 
 
-def _is_sharded(lm: LanguageModel) -> bool:
-    """Whether this process holds only a part of the weights."""
-    return any(hasattr(parameter, "full_tensor") for parameter in lm.model.parameters())
+def processes_of(lm: LanguageModel) -> Processes:
+    """Who shares out the asking of a model: what every process holds a part of, all must compute together."""
+    is_sharded = any(hasattr(parameter, "full_tensor") for parameter in lm.model.parameters())
+    return ALONE if is_sharded else current()
 
 
 def group_key(prompt: Prompt) -> tuple[str, str, str, int]:
@@ -303,7 +309,7 @@ def _waves(prompts: Sequence[Prompt], size: int) -> Iterator[list[Sequence[Promp
         yield wave
 
 
-def _first_of(found: Sequence[dict[str, Known]]) -> dict[str, Known]:
+def _first_of(found: Sequence[dict[str, KnownScores]]) -> dict[str, KnownScores]:
     """All that was found; of what several found, the first one's."""
     return {key: value for one in reversed(found) for key, value in one.items()}
 
@@ -326,7 +332,7 @@ def _owners(groups: Sequence[Group]) -> dict[str, int]:
     return owner
 
 
-def _prompt_scores(group: Group, known: dict[str, Known]) -> Iterator[OptionScores | None]:
+def _prompt_scores(group: Group, known: dict[str, KnownScores]) -> Iterator[OptionScores | None]:
     for prompt, counts, parts in zip(group.prompts, group.counts, group.parts, strict=True):
         if parts is None:
             yield None
@@ -349,7 +355,7 @@ def _prompt_scores(group: Group, known: dict[str, Known]) -> Iterator[OptionScor
         )
 
 
-def _check_finite(group: Group, request: Request, value: Known) -> None:
+def _check_finite(group: Group, request: Request, value: KnownScores) -> None:
     if not all(map(math.isfinite, value.sums)):
         prompt = group.prompts[request.prompts[0]]
         hint = 'the model itself gives it: try dtype = "float32", or look at its weights'
@@ -357,6 +363,6 @@ def _check_finite(group: Group, request: Request, value: Known) -> None:
         raise EvaluationError("an option's log-likelihood is not a finite number", where=where, hint=hint)
 
 
-def _from_json(value: Any) -> Known:
+def _from_json(value: Any) -> KnownScores:
     sums, greedy = value
-    return Known(tuple(sums), tuple(greedy))
+    return KnownScores(tuple(sums), tuple(greedy))

@@ -52,7 +52,6 @@ from flantune.evaluation.metrics.texts import (
     word_edit_similarity,
 )
 from flantune.evaluation.metrics.unicode import composed
-from flantune.evaluation.samples import ArrangedSample
 from flantune.types import Kind, Sample, Task
 
 if TYPE_CHECKING:
@@ -101,6 +100,7 @@ class Metric:
         signature: What says how the score was made, from the fewest and the most references; None: nothing to say.
         reading: What it sees of a text.
         check: Raises an error where this machine lacks what the metric needs; None: it needs nothing.
+        replicates: How often rows are redrawn for a corpus metric's interval; None: as often as for all others.
     """
 
     name: str
@@ -115,6 +115,7 @@ class Metric:
     signature: Callable[[tuple[int, int]], str] | None = None
     reading: Reading = Reading()
     check: Callable[[], None] | None = None
+    replicates: int | None = None
 
     def noted(self, sample: Sample, normalization: Normalization, ties: Ties) -> Statistics:
         """What is kept of a sample under a rule for ties.
@@ -174,7 +175,7 @@ def decided_class(sample: Sample, normalization: Normalization) -> int:
 
 def _own_index(sample: Sample, shown: int) -> int:
     # A class is an option of the example, not a place in the prompt.
-    return sample.order[shown] if isinstance(sample, ArrangedSample) and sample.order else shown
+    return sample.order[shown] if sample.order else shown
 
 
 def _decision(sample: Sample, normalization: Normalization) -> Statistics:

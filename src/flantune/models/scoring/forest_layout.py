@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.models.scoring.option_tries import OptionTrie, option_trie
-from flantune.models.scoring.shared_starts import common_length
 from flantune.packing.arrays import first_items
+from flantune.packing.encoded import common_length
 from flantune.types import EncodedPrompt, Int32, TargetTokens
 
 SHORTEST = 8

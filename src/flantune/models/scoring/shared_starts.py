@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import numpy as np
-
+from flantune.packing.encoded import common_length
 from flantune.types import Int32
 
 FORWARD_COST = 24
@@ -15,17 +14,6 @@ FORWARD_COST = 24
 takes, as positions."""
 PREFIX_SHARE = 0.03
 """What it costs to attend to a position read before, as a share of reading it again (copying its keys and values)."""
-
-
-def common_length(left: Sequence[int] | Int32, right: Sequence[int] | Int32) -> int:
-    """How many first tokens are the same.
-
-    >>> common_length([1, 2, 3], [1, 2, 4, 5])
-    2
-    """
-    size = min(len(left), len(right))
-    differ = np.flatnonzero(np.asarray(left[:size]) != np.asarray(right[:size]))
-    return int(differ[0]) if len(differ) else size
 
 
 def token_order(contexts: Sequence[Int32]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ import torch
 from flantune.errors import ModelError
 from flantune.models.stored.gguf_settings import ROPE_TENSORS, check_read, complete_config
 from flantune.models.stored.quiet import quiet_library
-from flantune.system.files import whole_file
+from flantune.system.files import file_sha256, whole_file
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -28,7 +27,6 @@ TYPES = ("f32", "f16", "bf16", "q8_0")
 """What weights can be written as."""
 
 _NEEDED = "in flantune's folder: pip install -e '.[gguf]'"
-_CHUNK_BYTES = 1 << 24
 _GPT2_TURNED = ("attn_qkv.weight", "attn_output.weight", "ffn_up.weight", "ffn_down.weight")
 
 
@@ -154,7 +152,7 @@ def gguf_origin(path: Path) -> GgufOrigin:
 
         return GgufOrigin(
             file=path.name,
-            sha256=_sha256(path),
+            sha256=file_sha256(path),
             name=said("general.name"),
             architecture=said("general.architecture"),
             weights=tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))),
@@ -314,11 +312,3 @@ def _open(path: Path) -> Iterator[Any]:
         hint = "fetch the file again; its sha256 tells whether it came through whole"
         raise ModelError(f"no GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error
     yield reader
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
