@@ -23,7 +23,7 @@ from flantune.pretraining.objectives import Chances
 from flantune.pretraining.reading import PLACE_BITS
 from flantune.pretraining.text_stream import TextStream
 from flantune.prompts.render import render
-from flantune.tasks.load import load_task_file
+from flantune.tasks.taskfile import load_task_file
 
 FAMILIES = tuple(RUN_NAMES)
 ROOT = Path(__file__).parents[2]

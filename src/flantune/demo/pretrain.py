@@ -25,7 +25,9 @@ from flantune.demo.text import DemoText
 from flantune.demo.tokenizer import train_tokenizer
 from flantune.errors import FlantuneError
 from flantune.models.attention.lines import reads_lines
-from flantune.models.load import LanguageModel, quiet_library, resolve_device
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import resolve_device
+from flantune.models.stored.quiet import quiet_library
 from flantune.packing.batches import Batches
 from flantune.pretraining.corpus import Corpus, read_corpus
 from flantune.pretraining.objectives import Causal

@@ -17,8 +17,8 @@ from flantune.system.files import is_folder, read_text
 from flantune.system.keyed_random import stream_key
 from flantune.tasks.arrow_files import ArrowFile, ArrowWriter, sums_path
 from flantune.tasks.rows import BadRow
+from flantune.tasks.sources.files import FileSource
 from flantune.tasks.sources.formats import FileFormat, read_rows
-from flantune.tasks.sources.raw import FileSource
 from flantune.types import Row
 
 MAX_CHARACTERS = 16_384
