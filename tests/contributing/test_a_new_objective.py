@@ -11,8 +11,8 @@ from tests.training.small import make_lm, settings
 from flantune.packing.batches import Batches
 from flantune.packing.encoded import id_array
 from flantune.pretraining.objectives import Chances
-from flantune.pretraining.reading import Reader
 from flantune.pretraining.text_stream import TextStream
+from flantune.pretraining.tokenized_corpus import TextAhead
 from flantune.settings.config import PackingSettings
 from flantune.training.loop import tune
 from flantune.types import EncodedPrompt
@@ -25,7 +25,7 @@ class SecondPart:
     length: int = 16
     family: Literal["encoder-decoder"] = "encoder-decoder"
 
-    def take(self, text: Reader, chances: Chances) -> EncodedPrompt:
+    def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
         ids = text.ids(self.length)
         cut = chances.between(1, self.length - 1)
         return EncodedPrompt(inputs=id_array(ids[:cut]), targets=(id_array(ids[cut:]),))
