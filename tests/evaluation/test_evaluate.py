@@ -16,16 +16,16 @@ from flantune.evaluation.asking.ask import Progress
 from flantune.evaluation.asking.options import PromptScorer
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows, questions, sample_rows
 from flantune.evaluation.metrics.rank_classification import choose
+from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.samples import read_samples
-from flantune.evaluation.summary import FoldInput, summarize
-from flantune.models.language_model import LanguageModel
+from flantune.models.load import LanguageModel
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.writing.decoding import cut_at_stop
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.types import Example, Template
 
-from .made import color_examples, generation_examples, info, make_model, make_talkative, make_task, run
+from .made import color_examples, generation_examples, info, make_model, make_talkative, make_task, run, summarize
 
 
 @pytest.fixture(scope="module", params=["llama", "t5"])
@@ -338,9 +338,9 @@ def test_generation_end_to_end(architecture, tmp_path):
     settings = EvaluationSettings(shots=(0, 1))
     tasks = [info("animals", kind="generation", metrics=prepared.task.metrics)]
     fold = FoldInput(name="f", clusters=("c",), unseen=("animals",))
-    results = [summarize(tmp_path, folds=[fold], tasks=tasks, settings=settings, name="", seed=0) for _ in range(2)]
+    results = [summarize(tmp_path, folds=[fold], tasks=tasks, settings=settings, seed=0) for _ in range(2)]
     assert [t["shots"] for t in results[0]["tasks"]] == [0, 1]
-    assert set(results[0]["tasks"][0]["models"]["base"]["metrics"]) == {"exact_match", "rougeL", "bleu"}
+    assert set(results[0]["tasks"][0]["scores"]["base"]["metrics"]) == {"exact_match", "rougeL", "bleu"}
     assert json.dumps(results[0]) == json.dumps(results[1])
 
 

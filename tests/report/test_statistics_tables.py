@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from flantune.evaluation.samples import samples_path, write_samples
-from flantune.evaluation.summary import FoldInput, TaskInfo, summarize
 from flantune.report import tables
 from flantune.report.console import results_table
 from flantune.report.page import render_report
-from flantune.report.results import parse_results
 from flantune.report.samples import Judge, collect_samples, is_right
 from flantune.runs.files import read_run
 from flantune.settings.config import EvaluationSettings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flantune.errors import EvaluationError, did_you_mean
@@ -22,7 +22,8 @@ SUITES: tuple[Suite, ...] = (
     gsm8k.SUITE,
 )
 """Every benchmark: a new one is a file and a line here."""
-_FLAN2022 = "flan2022"
+AVERAGES: Mapping[str, tuple[str, ...]] = {"flan2022": FLAN2022_SCORES}
+"""What is averaged over several scores, each part counted from chance to perfect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +70,18 @@ def choose_exams(
 
 
 def names() -> tuple[str, ...]:
-    """What can be asked for: the six scores of Flan 2022, a benchmark, or one way of asking it."""
-    return (_FLAN2022, *(suite.name for suite in SUITES), *(score for suite in SUITES for score in suite.scores))
+    """What can be asked for: an average of several scores, a benchmark, or one way of asking it."""
+    return (*AVERAGES, *(suite.name for suite in SUITES), *(score for suite in SUITES for score in suite.scores))
 
 
 def _scores(name: str) -> tuple[str, ...]:
-    if name == _FLAN2022:
-        return FLAN2022_SCORES
+    if name in AVERAGES:
+        return AVERAGES[name]
     for suite in SUITES:
         if name == suite.name or name in suite.scores:
             return suite.scores if name == suite.name else (name,)
     known = "; ".join(f"{suite.name}: {suite.help}" for suite in SUITES)
-    hint = did_you_mean(name, names()) or f"there are {_FLAN2022}, and {known}; or one way of asking: mmlu_direct"
+    hint = did_you_mean(name, names()) or f"there are {', '.join(AVERAGES)}; {known}; or one way of asking: mmlu_direct"
     raise EvaluationError(f'no suite "{name}"', hint=hint)
 
 
