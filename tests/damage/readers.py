@@ -12,8 +12,9 @@ import torch
 from flantune.commands.plan import prepare_tasks, split_fold
 from flantune.commands.rescore import rescore_run
 from flantune.contamination.training_record import read_index, read_record
-from flantune.errors import FlantuneError
+from flantune.errors import EvaluationError, FlantuneError
 from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.results import Results
 from flantune.evaluation.samples import read_origin, read_samples
 from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.harness.taskfile import read_task_file
@@ -26,8 +27,8 @@ from flantune.prompts.render import render
 from flantune.report.page import write_report
 from flantune.runs.folder import open_run_folder
 from flantune.settings.config import TrainingSettings
+from flantune.settings.json_file import read_value
 from flantune.settings.run_file import load_run_file, to_toml
-from flantune.system.files import read_json
 from flantune.system.manifest import Stopwatch
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
@@ -154,9 +155,8 @@ def _report(folder: Path) -> None:
 
 
 def _seeds(folder: Path) -> None:
-    results = read_json(folder / "run/results.json")
-    other = read_json(folder / "other.json")
-    over_seeds([results, other])
+    found = [read_value(folder / name, Results, error=EvaluationError) for name in ("run/results.json", "other.json")]
+    over_seeds(found)
 
 
 def _samples(folder: Path) -> None:
