@@ -22,20 +22,10 @@ from flantune.settings.config import EvaluationSettings, PackingSettings, Prompt
 from flantune.settings.json_file import plain
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Sample, Task, Template
+from tests.no_source import NoSource
 
 COLORS = ("red", "green", "blue", "pale yellow")
 ANIMALS = ("cat", "dog", "horse", "mouse", "goose", "beetle", "whale")
-
-
-class NoSource:
-    def rows(self, split):
-        raise AssertionError("rows are given")
-
-    def fingerprint(self, split):
-        return "made"
-
-    def describe(self, split):
-        return "made"
 
 
 def make_task(
@@ -52,7 +42,7 @@ def make_task(
     task = Task(
         name=name,
         clusters=clusters,
-        family=name,
+        source_family=name,
         kind=kind,
         source=NoSource(),
         adapter=lambda row: None,

@@ -8,8 +8,8 @@ from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.samples import read_samples
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style
-from flantune.tasks.load import load_task_file
 from flantune.tasks.prepare import prepare_task
+from flantune.tasks.taskfile import load_task_file
 
 from .made import color_examples, info, make_model, make_task, run, summarize
 

@@ -16,7 +16,7 @@ from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.metrics.numbers import number_match, read_number
 from flantune.evaluation.metrics.same_answer import same_answer
 from flantune.evaluation.metrics.texts import exact_match
-from flantune.tasks.load import load_task_file
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Sample
 
 COLLECTIONS = Path(__file__).parents[2] / "src/flantune/shipped"

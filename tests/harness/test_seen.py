@@ -12,7 +12,8 @@ from flantune.errors import LeakError
 from flantune.evaluation.seen import candidates, check_candidates
 from flantune.harness.read import harness_exams
 from flantune.suites.suite import SuiteData
-from flantune.tasks.sources.raw import FileSource, HubSource
+from flantune.tasks.sources.files import FileSource
+from flantune.tasks.sources.hub import HubSource
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Task, Template
 
@@ -30,8 +31,9 @@ test_split: test
 def tuned(folder, source):
     """A model's folder that says it was tuned on one short task."""
     task = Task(
-        name="counting", clusters=("numbers",), family="", kind="generation", source=source, adapter=lambda row: None,
-        splits={"train": "train"}, templates=(Template(name="a", inputs="{q}"),), metrics=("exact_match",),
+        name="counting", clusters=("numbers",), source_family="", kind="generation", source=source,
+        adapter=lambda row: None, splits={"train": "train"}, templates=(Template(name="a", inputs="{q}"),),
+        metrics=("exact_match",),
     )  # fmt: skip
     prepared = PreparedTask(
         task=task, stores={"train": (Example(row=0, fields={"q": "Is 0 even?"}, references=("yes",)),)}, reports={}

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from flantune.mixture import Mixture, mixture_tree
-from flantune.mixture.tree import MixtureTree
+from flantune.mixture.mixture import Mixture
+from flantune.mixture.tree import MixtureTree, mixture_tree
 from flantune.settings.config import MixtureSettings
 from flantune.settings.json_file import plain, value_of
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tests.evaluation.made import color_examples, generation_examples, make_task, run
+from tests.models.written import generate
 from tests.training.small import make_lm
 
 import flantune
@@ -21,7 +22,6 @@ from flantune.evaluation.samples import read_samples
 from flantune.harness.read import harness_exams
 from flantune.judging.answers import Answering, OpenPrompt, answer_prompts
 from flantune.models.language_model import LanguageModel, VirtualTokens
-from flantune.models.writing.generate import generate
 from flantune.packing.codec_for import UnloadedReader
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings, RunConfig

@@ -25,7 +25,7 @@ from flantune.errors import FlantuneError, SourceError
 from flantune.mixture.permutation import scramble_array
 from flantune.mixture.taxonomy import Taxonomy, plain_name
 from flantune.settings.json_file import read_value, write_value
-from flantune.tasks.same_data import contents_of, files_of_source, hub_name, is_same_hub
+from flantune.tasks.same_data import contents_of, hub_name, is_same_hub
 from flantune.types import Example
 
 if TYPE_CHECKING:
@@ -188,11 +188,11 @@ def _trained(prepared: PreparedTask) -> TrainedTask:
     return TrainedTask(
         name=task.name,
         clusters=task.clusters,
-        family=task.family,
+        family=task.source_family,
         hub=hub_of(task),
         source=_source_fingerprint(task),
         rows=len(prepared.stores.get("train", ())),
-        files=contents_of(files_of_source(task.source)),
+        files=contents_of(task.source.files_here()),
     )
 
 

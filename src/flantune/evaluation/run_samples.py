@@ -15,7 +15,6 @@ from flantune.evaluation.scored import Sitting
 from flantune.evaluation.statistics.grades import Graded, grade
 from flantune.evaluation.summarize import About, summarize
 from flantune.evaluation.task_exams import recorded_exam
-from flantune.settings.protocols import scoring_protocol
 from flantune.types import Counts, Kind
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def score_samples(
         kind="run",
         name=name,
         models=(MeasuredModel(name=BASE, fold="", path=base, fingerprint="", trained_by_flantune=False), *tuned),
-        protocols=(scoring_protocol(settings),),
+        protocols=(settings.scoring,),
         confidence=settings.confidence,
         seed=seed,
         held_out={fold.name: fold.clusters for fold in folds},

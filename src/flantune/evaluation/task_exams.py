@@ -24,7 +24,6 @@ from flantune.evaluation.metrics.graders import MetricGrader, columns_of, parser
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
 from flantune.prompts.layout import EOS_WORD, Layout
 from flantune.prompts.render import render
-from flantune.tasks.same_data import files_of_source
 
 if TYPE_CHECKING:
     from flantune.settings.config import EvaluationSettings, PackingSettings
@@ -72,9 +71,9 @@ def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettin
             title=f'the task "{task.name}"',
             names=(task.name,),
             clusters=task.clusters,
-            families=(task.family,) if task.family else (),
+            families=(task.source_family,) if task.source_family else (),
             hub_id=hub_of(task),
-            files=tuple(sorted(files_of_source(task.source))),
+            files=tuple(sorted(task.source.files_here())),
             texts=lambda: ((example.row, tuple(example.fields.values())) for example in prepared.stores["test"]),
         ),
         blank=_Blank(prepared, how),

@@ -98,9 +98,9 @@ def _task(portion: Portion, *, rate: float, draws: float, epochs: float) -> Mixe
     return MixedTask(
         name=task.name,
         clusters=task.clusters,
-        family=task.family,
+        family=task.source_family,
         kind=task.kind,
-        dataset=getattr(task.source, "id", None),
+        dataset=task.source.hub.id if task.source.hub is not None else None,
         examples=portion.examples,
         capped=portion.capped,
         quota=portion.quota,

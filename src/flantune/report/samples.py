@@ -200,9 +200,7 @@ def collect_samples(asked: Sequence[Asked], *, root: Path, budget: int = BUDGET)
 
 def _group(asked: Asked, *, root: Path, budget: int) -> dict[str, Any] | None:
     """The embedded part of one task's samples, or None where no prompt was asked of all models."""
-    right = [
-        {key_of(one): is_right(one, asked.grader) for one in _measured(path)} for path in asked.paths.values()
-    ]
+    right = [{key_of(one): is_right(one, asked.grader) for one in _measured(path)} for path in asked.paths.values()]
     outcome = {key: _outcome([own[key] for own in right]) for key in right[0] if all(key in own for own in right)}
     if not outcome:
         return None

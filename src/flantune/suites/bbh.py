@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
 from flantune.evaluation.exams import Exam, Made, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import BBH_COT, BBH_DIRECT, EXEMPLAR_STOP
 from flantune.evaluation.metrics.graders import text_grader
@@ -16,7 +17,6 @@ from flantune.evaluation.statistics.averages import Weighed, Weighting, all_ques
 from flantune.suites.flan2022 import BBH_CHANCE, bbh_task
 from flantune.suites.prompt_files import FewShotPrompt, read_prompt, without_rationale
 from flantune.suites.suite import Exams, Mode, Suite, SuiteData, wanted
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
 from flantune.evaluation.exams import Exam, Made, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import EXEMPLAR_STOP, GSM8K_COT, plain_number
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.statistics.averages import by_group
 from flantune.suites.suite import Exams, Suite, SuiteData, wanted
 from flantune.system.keyed_random import shuffled, stream_key
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:

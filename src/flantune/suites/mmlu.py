@@ -7,13 +7,13 @@ from dataclasses import replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
 from flantune.evaluation.exams import Exam, Made, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import EXEMPLAR_STOP, MMLU_COT
 from flantune.evaluation.metrics.graders import option_grader, text_grader
 from flantune.evaluation.statistics.averages import by_group
 from flantune.suites.prompt_files import FewShotPrompt, read_prompt, read_prompt_table
 from flantune.suites.suite import Exams, Mode, Suite, SuiteData, wanted
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:

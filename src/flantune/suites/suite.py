@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flantune.errors import FlantuneError
+from flantune.errors import FlantuneError, MissingDataError
 from flantune.evaluation.exams import Exam, MissingExam, Question, asked
 from flantune.evaluation.statistics.averages import Averages
 from flantune.settings.protocols import PRESETS, ProtocolName, ScoringProtocol
-from flantune.tasks.sources.raw import HubSource, MissingDataError
+from flantune.tasks.sources.hub import HubSource
 
 if TYPE_CHECKING:
     from flantune.types import Prompt, Row

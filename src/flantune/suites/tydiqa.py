@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
 from flantune.evaluation.exams import Exam, Made, MissingExam, Writing, content_name
 from flantune.evaluation.metrics.extraction import TYDIQA_DIRECT
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.statistics.averages import NOT_ENGLISH, not_english
 from flantune.suites.suite import Exams, Suite, SuiteData, wanted
 from flantune.system.keyed_random import mix64, stream_key
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:

@@ -63,7 +63,7 @@ def describe_task(prepared: PreparedTask, *, repeated: str = "") -> TaskDescript
     return TaskDescription(
         name=task.name,
         clusters=task.clusters,
-        family=task.family,
+        family=task.source_family,
         kind=task.kind,
         metrics=task.metrics,
         licence=task.licence,
@@ -88,7 +88,7 @@ def task_fingerprint(prepared: PreparedTask) -> str:
     """
     task = prepared.task
     stores = {role: _store_identity(store) for role, store in prepared.stores.items()}
-    parts = [task.name, task.clusters, task.family, task.kind, task.metrics, dict(task.splits), stores]
+    parts = [task.name, task.clusters, task.source_family, task.kind, task.metrics, dict(task.splits), stores]
     return sha256(json.dumps([parts, [asdict(one) for one in task.templates]]).encode()).hexdigest()
 
 
