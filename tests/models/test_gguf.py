@@ -13,11 +13,12 @@ from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config,
 
 from flantune.cli import export
 from flantune.errors import ModelError
+from flantune.mixture.tree import MixtureTree
 from flantune.models.load import detect_family, load_config, load_model, save_model
 from flantune.models.stored.gguf import gguf_origin, write_gguf
 from flantune.report.card import model_card
 from flantune.runs.products import FoldMixture
-from flantune.settings.config import ModelSettings
+from flantune.settings.config import ModelSettings, RunConfig
 
 TEXT = ["the cat sat on the mat and the dog ran to the door", "a lamp, a chair and a table stood in the hall"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
