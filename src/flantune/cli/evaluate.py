@@ -11,7 +11,7 @@ import click
 from flantune.cli import options
 
 if TYPE_CHECKING:
-    from flantune.suites.results import EvaluationResults
+    from flantune.evaluation.results import Results
 
 
 @click.command("evaluate", epilog="Example: flantune evaluate BASE TUNED --suite mmlu_direct --data DATA")
@@ -146,17 +146,17 @@ def command(
     click.get_current_context().exit(0 if results.is_reportable else 1)
 
 
-def _tell(results: EvaluationResults, out: Path, *, as_json: bool) -> None:
+def _tell(results: Results, out: Path, *, as_json: bool) -> None:
     """Prints the table and where things lie (or JSON alone)."""
     import json
 
     from flantune.cli.terminal import echo, paint, show
-    from flantune.report.evaluation_console import console_tables
-    from flantune.report.evaluation_page import warnings
-    from flantune.suites.results import to_json
+    from flantune.report.console import console_tables
+    from flantune.report.sentences import warnings
+    from flantune.settings.json_file import plain
 
     if as_json:
-        click.echo(json.dumps(to_json(results), ensure_ascii=False))
+        click.echo(json.dumps(plain(results), ensure_ascii=False))
     else:
         show(*console_tables(results))
     for warning in warnings(results):

@@ -23,12 +23,13 @@ def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:
 
     console = starting()
     from flantune.commands.run import run
+    from flantune.settings.json_file import plain
 
     finished = run(file, out=out, reporter=console)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and os.environ.get("RANK", "0") != "0":
         return finished
     if as_json:
-        click.echo(json.dumps(finished.results, ensure_ascii=False))
+        click.echo(json.dumps(plain(finished.results), ensure_ascii=False))
     else:
         tell(finished)
     return finished
@@ -36,19 +37,19 @@ def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:
 
 def tell(finished: Run) -> None:
     """Prints the table, the verdict and where things lie."""
-    from flantune.report.console import results_table, skill_table
-    from flantune.report.results import parse_results
-    from flantune.report.verdict import headline, metric_notes, note_sentences
+    from flantune.report.console import console_tables
+    from flantune.report.sentences import headline, metric_notes, note_sentences
+    from flantune.runs.folder import RunFolder
 
-    parsed, skill = parse_results(finished.results), skill_table(finished.results)
-    show(results_table(finished.results), *([skill] if skill is not None else []))
-    click.echo(headline(parsed))
-    for note in note_sentences(parsed.verdict) if parsed.verdict else ():
+    folder, results = RunFolder(finished.folder), finished.results
+    show(*console_tables(results))
+    click.echo(headline(results))
+    for note in note_sentences(results.verdict) if results.verdict else ():
         click.echo(note)
-    for task, note in metric_notes(parsed):
-        click.echo(f"note: {task}: {note}")
-    click.echo(f"report:  {finished.folder / 'report.html'}")
-    click.echo(f"results: {finished.folder / 'results.json'}")
+    for note, tasks in metric_notes(results):
+        click.echo(f"note: {', '.join(tasks)}: {note}")
+    click.echo(f"report:  {folder.report}")
+    click.echo(f"results: {folder.results}")
     click.echo("next:    open the report in a browser")
 
 

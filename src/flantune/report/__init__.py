@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flantune.report.card import model_card as model_card
-    from flantune.report.console import results_table as results_table
+    from flantune.report.console import console_tables as console_tables
     from flantune.report.page import write_report as write_report
 
-__all__ = ["model_card", "results_table", "write_report"]
+__all__ = ["console_tables", "model_card", "write_report"]
 
-_HOMES = {"model_card": "card", "results_table": "console", "write_report": "page"}
+_HOMES = {"console_tables": "console", "model_card": "card", "write_report": "page"}
 
 
 def __getattr__(name: str) -> object:

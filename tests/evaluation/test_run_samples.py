@@ -11,14 +11,13 @@ import scipy.stats
 import flantune.evaluation
 from flantune.errors import EvaluationError
 from flantune.evaluation.results import Results, json_schema
+from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.samples import samples_path, write_samples
 from flantune.evaluation.statistics import means as statistics
 from flantune.evaluation.statistics.pairs import REPLICATES
-from flantune.evaluation.summary import FoldInput, summarize
-from flantune.settings.config import EvaluationSettings
 from flantune.types import Sample
 
-from .made import choice_sample, info, write_run
+from .made import choice_sample, info, summarize, write_run
 
 FOLD = FoldInput(name="f", clusters=("c",), unseen=("t",))
 
@@ -35,7 +34,15 @@ def grid(rows, templates, rate, *, seed, task="t", **changes):
 
 def conclude(folder, *, folds=(FOLD,), tasks=None, name="made", **settings):
     tasks = tasks or [info()]
-    return summarize(folder, folds=folds, tasks=tasks, settings=EvaluationSettings(**settings), name=name, seed=3)
+    return summarize(folder, folds=folds, tasks=tasks, name=name, seed=3, **settings)
+
+
+def interval(verdict):
+    return verdict["difference"]["low"], verdict["difference"]["high"]
+
+
+def value(verdict):
+    return verdict["difference"]["value"]
 
 
 def matrix(samples):
@@ -56,27 +63,29 @@ def one_task(tmp_path):
 def test_a_task_by_hand(one_task):
     folder, base, tuned = one_task
     (task,) = conclude(folder)["tasks"]
-    assert task["models"]["base"]["mean"]["value"] == pytest.approx(base.mean())
-    assert [t["value"] for t in task["models"]["tuned"]["templates"]] == pytest.approx(list(tuned.mean(axis=0)))
-    assert task["models"]["tuned"]["std"] == pytest.approx(tuned.mean(axis=0).std(ddof=1))
-    assert task["models"]["tuned"]["median"] == pytest.approx(np.median(tuned.mean(axis=0)))
-    assert task["models"]["tuned"]["iqr"] == pytest.approx(scipy.stats.iqr(tuned.mean(axis=0)))
+    assert task["scores"]["base"]["mean"]["value"] == pytest.approx(base.mean())
+    assert [t["value"] for t in task["scores"]["tuned"]["templates"]] == pytest.approx(list(tuned.mean(axis=0)))
+    assert task["scores"]["tuned"]["std"] == pytest.approx(tuned.mean(axis=0).std(ddof=1))
+    assert task["scores"]["tuned"]["median"] == pytest.approx(np.median(tuned.mean(axis=0)))
+    assert task["scores"]["tuned"]["iqr"] == pytest.approx(scipy.stats.iqr(tuned.mean(axis=0)))
     units = (tuned - base).mean(axis=1)
     low, high = scipy.stats.t.interval(0.95, 49, loc=units.mean(), scale=scipy.stats.sem(units))
-    assert task["difference"]["value"] == pytest.approx(units.mean())
-    assert (task["difference"]["low"], task["difference"]["high"]) == pytest.approx((low, high))
+    assert task["differences"]["tuned"]["value"] == pytest.approx(units.mean())
+    assert (task["differences"]["tuned"]["low"], task["differences"]["tuned"]["high"]) == pytest.approx((low, high))
     was, now = base.mean(axis=1) > 0.5, tuned.mean(axis=1) > 0.5
     gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
-    assert task["mcnemar_p"] == pytest.approx(scipy.stats.binomtest(gained, gained + lost).pvalue)
-    assert (task["chance"], task["examples"], task["metric"], task["fold"]) == (0.5, 50, "accuracy", "f")
-    assert (task["is_seen"], task["models"]["base"]["best_dev_template"]) == (False, None)
+    change = task["differences"]["tuned"]
+    assert change["mcnemar_p"] == pytest.approx(scipy.stats.binomtest(gained, gained + lost).pvalue)
+    assert (task["chance"], task["metric"], task["fold"]) == (0.5, "accuracy", "f")
+    assert task["differences"]["tuned"]["examples"] == task["scores"]["base"]["examples"] == 50
+    assert (task["scores"]["tuned"]["seen"], task["scores"]["base"]["best_dev_template"]) == ([], None)
 
 
 def test_the_verdict_says_better_with_numbers(one_task):
     folder, base, tuned = one_task
-    verdict = conclude(folder)["verdict"]
+    verdict = conclude(folder)["verdicts"]["tuned"]
     assert verdict["direction"] == "better"
-    low, high = verdict["interval"]
+    low, high = interval(verdict)
     assert verdict["text"] == (
         f"On 1 task of 1 cluster it never trained on, tuning changed the score from {100 * base.mean():.1f} to "
         f"{100 * tuned.mean():.1f} ({100 * (tuned.mean() - base.mean()):+.1f} points, 95% interval {100 * low:+.1f} to "
@@ -86,9 +95,9 @@ def test_the_verdict_says_better_with_numbers(one_task):
 
 def test_the_verdict_says_worse_when_the_samples_are_worse(tmp_path):
     write_run(tmp_path, {"t": grid(80, "ab", 0.9, seed=0)}, {"t": grid(80, "ab", 0.3, seed=1)})
-    verdict = conclude(tmp_path)["verdict"]
+    verdict = conclude(tmp_path)["verdicts"]["tuned"]
     assert verdict["direction"] == "worse"
-    assert verdict["interval"][1] < 0 < verdict["base"] - verdict["tuned"]
+    assert interval(verdict)[1] < 0 < verdict["first"] - verdict["second"]
     assert verdict["text"].endswith(": worse.")
     assert re.search(r"\(-\d+\.\d points", verdict["text"])
 
@@ -97,25 +106,25 @@ def test_the_verdict_is_the_mirror_image_when_base_and_tuned_are_swapped(tmp_pat
     one, two = grid(60, "ab", 0.4, seed=0), grid(60, "ab", 0.6, seed=1)
     write_run(tmp_path / "there", {"t": one}, {"t": two})
     write_run(tmp_path / "back", {"t": two}, {"t": one})
-    there, back = (conclude(tmp_path / side)["verdict"] for side in ("there", "back"))
-    assert there["interval"] == pytest.approx([-end for end in reversed(back["interval"])])
+    there, back = (conclude(tmp_path / side)["verdicts"]["tuned"] for side in ("there", "back"))
+    assert interval(there) == pytest.approx([-end for end in reversed(interval(back))])
     assert (there["direction"], back["direction"]) == ("better", "worse")
 
 
 def test_the_verdict_is_undecided_when_the_interval_holds_zero(tmp_path):
     same = grid(60, "ab", 0.5, seed=0)
     write_run(tmp_path, {"t": same}, {"t": grid(60, "ab", 0.5, seed=9)})
-    verdict = conclude(tmp_path)["verdict"]
-    assert verdict["interval"][0] <= 0 <= verdict["interval"][1]
+    verdict = conclude(tmp_path)["verdicts"]["tuned"]
+    assert interval(verdict)[0] <= 0 <= interval(verdict)[1]
     assert verdict["text"].endswith(": undecided.")
     write_run(tmp_path / "same", {"t": same}, {"t": same})
-    assert conclude(tmp_path / "same")["verdict"]["direction"] == "undecided"
+    assert conclude(tmp_path / "same")["verdicts"]["tuned"]["direction"] == "undecided"
 
 
 def test_two_rows_are_no_verdict(tmp_path):
     write_run(tmp_path, {"t": grid(2, "a", 0.0, seed=0)}, {"t": grid(2, "a", 1.0, seed=0)})
-    verdict = conclude(tmp_path)["verdict"]
-    assert verdict["difference"] == 1.0
+    verdict = conclude(tmp_path)["verdicts"]["tuned"]
+    assert value(verdict) == 1.0
     assert verdict["direction"] == "undecided"
 
 
@@ -127,7 +136,7 @@ def test_trap_08_the_best_template_is_chosen_on_dev_rows_only(tmp_path):
         *grid(10, "c", 1.0, seed=6, split="dev"),
     ]  # fmt: skip
     write_run(tmp_path, {"t": samples}, {"t": samples})
-    scores = conclude(tmp_path)["tasks"][0]["models"]["tuned"]
+    scores = conclude(tmp_path)["tasks"][0]["scores"]["tuned"]
     by_name = {t["template"]: t for t in scores["templates"]}
     # a and c tie on dev: the first is taken.
     assert scores["best_dev_template"] == "a"
@@ -141,7 +150,7 @@ def test_test_scores_have_no_say_in_the_choice_on_dev(tmp_path):
     for rate in (0.1, 0.9):
         samples = [*grid(20, "a", 0.5, seed=1), *grid(20, "b", rate, seed=2), *dev]
         write_run(tmp_path / str(rate), {"t": samples}, {"t": samples})
-        chosen.append(conclude(tmp_path / str(rate))["tasks"][0]["models"]["base"]["best_dev_template"])
+        chosen.append(conclude(tmp_path / str(rate))["tasks"][0]["scores"]["base"]["best_dev_template"])
     assert chosen == ["b", "b"]
 
 
@@ -159,20 +168,20 @@ def test_tasks_make_clusters_and_clusters_make_the_whole(tmp_path):
         ],
         tasks=[info("x"), info("y"), info("z", clusters=("d", "elsewhere"))],
     )
-    value = {t["task"]: t["difference"]["value"] for t in results["tasks"]}
-    se = {t["task"]: t["difference"]["se"] for t in results["tasks"]}
+    each = {t["name"]: t["differences"]["tuned"] for t in results["tasks"]}
+    gain, se = ({name: one[key] for name, one in each.items()} for key in ("value", "se"))
     clusters = {c["cluster"]: c for c in results["clusters"]}
     assert set(clusters) == {"c", "d"}
-    assert clusters["c"]["difference"]["value"] == pytest.approx((value["x"] + value["y"]) / 2)
-    assert clusters["c"]["tasks"] == ["x", "y"]
-    raw, normalized = results["overall"][:2]
-    assert (raw["measure"], normalized["measure"]) == ("raw", "normalized")
-    assert raw["difference"]["value"] == pytest.approx((value["x"] + value["y"]) / 4 + value["z"] / 2)
-    assert raw["difference"]["se"] == pytest.approx(np.sqrt((se["x"] ** 2 + se["y"] ** 2) / 16 + se["z"] ** 2 / 4))
-    assert normalized["base"]["value"] == pytest.approx(2 * raw["base"]["value"] - 1)
-    assert normalized["difference"]["value"] == pytest.approx(2 * raw["difference"]["value"])
-    assert (results["verdict"]["tasks"], results["verdict"]["clusters"]) == (3, 2)
-    assert results["verdict"]["difference"] == raw["difference"]["value"]
+    assert clusters["c"]["raw"]["differences"]["tuned"]["value"] == pytest.approx((gain["x"] + gain["y"]) / 2)
+    assert clusters["c"]["raw"]["exams"] == ["x", "y"]
+    raw, normalized = (results["overall"][0][measure] for measure in ("raw", "normalized"))
+    change = raw["differences"]["tuned"]
+    assert change["value"] == pytest.approx((gain["x"] + gain["y"]) / 4 + gain["z"] / 2)
+    assert change["se"] == pytest.approx(np.sqrt((se["x"] ** 2 + se["y"] ** 2) / 16 + se["z"] ** 2 / 4))
+    assert normalized["scores"]["base"]["value"] == pytest.approx(2 * raw["scores"]["base"]["value"] - 1)
+    assert normalized["differences"]["tuned"]["value"] == pytest.approx(2 * change["value"])
+    verdict = results["verdicts"]["tuned"]
+    assert (verdict["tasks"], verdict["clusters"], verdict["difference"]) == (3, 2, change)
 
 
 def test_a_task_unseen_in_two_folds_is_one_task_and_no_second_observation(tmp_path):
@@ -184,8 +193,9 @@ def test_a_task_unseen_in_two_folds_is_one_task_and_no_second_observation(tmp_pa
         FoldInput(name="two", clusters=("d",), unseen=("t",)),
     ]
     results = conclude(tmp_path, folds=folds, tasks=[info(clusters=("c", "d"))])
-    assert results["verdict"]["tasks"] == 1
-    assert results["overall"][0]["difference"]["se"] == pytest.approx(results["tasks"][0]["difference"]["se"])
+    assert results["verdicts"]["tuned"]["tasks"] == 1
+    whole, task = results["overall"][0]["raw"], results["tasks"][0]
+    assert whole["differences"]["tuned"]["se"] == pytest.approx(task["differences"]["tuned"]["se"])
 
 
 def test_seen_tasks_are_reported_apart(tmp_path):
@@ -193,9 +203,10 @@ def test_seen_tasks_are_reported_apart(tmp_path):
     write_run(tmp_path, base, {"t": base["t"], "s": grid(40, "a", 1.0, seed=2, task="s")})
     fold = FoldInput(name="f", clusters=("c",), unseen=("t",), seen=("s",))
     results = conclude(tmp_path, folds=[fold], tasks=[info(), info("s")])
-    assert {t["task"]: t["is_seen"] for t in results["tasks"]} == {"t": False, "s": True}
-    assert [c["tasks"] for c in results["clusters"]] == [["t"]]
-    assert results["verdict"]["difference"] == 0.0
+    assert {t["name"]: bool(t["scores"]["tuned"]["seen"]) for t in results["tasks"]} == {"t": False, "s": True}
+    assert not any(t["scores"]["base"]["seen"] for t in results["tasks"])
+    assert [c["raw"]["exams"] for c in results["clusters"]] == [["t"]]
+    assert value(results["verdicts"]["tuned"]) == 0.0
 
 
 def test_the_first_number_of_shots_is_the_headline(tmp_path):
@@ -203,10 +214,10 @@ def test_the_first_number_of_shots_is_the_headline(tmp_path):
     tuned = [*grid(40, "a", 0.9, seed=2), *grid(40, "a", 0.5, seed=1, shots=2)]
     write_run(tmp_path, {"t": base}, {"t": tuned})
     results = conclude(tmp_path, shots=(0, 2, 5))
-    assert [(t["task"], t["shots"]) for t in results["tasks"]] == [("t", 0), ("t", 2)]
-    assert "exemplar" not in results["verdict"]["text"]
-    few = conclude(tmp_path, shots=(2, 0))["verdict"]
-    assert (few["direction"], few["difference"]) == ("undecided", 0.0)
+    assert [(t["name"], t["shots"]) for t in results["tasks"]] == [("t", 0), ("t", 2)]
+    assert "exemplar" not in results["verdicts"]["tuned"]["text"]
+    few = conclude(tmp_path, shots=(2, 0))["verdicts"]["tuned"]
+    assert (few["direction"], value(few)) == ("undecided", 0.0)
     assert "with 2 exemplars" in few["text"]
 
 
@@ -216,7 +227,7 @@ def test_options_may_differ_in_number_from_row_to_row(tmp_path):
     samples = [choice_sample(row, right=row % 2 == 0, options=shown[row % 3]) for row in range(12)]
     write_run(tmp_path, {"t": samples}, {"t": samples})
     (task,) = conclude(tmp_path)["tasks"]
-    assert task["models"]["base"]["mean"]["value"] == 0.5
+    assert task["scores"]["base"]["mean"]["value"] == 0.5
     assert task["chance"] == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 3)
 
 
@@ -229,8 +240,8 @@ def test_all_normalizations_are_reported_and_one_is_the_headline(tmp_path):
 
     samples = [long_one(row) for row in range(10)]
     write_run(tmp_path, {"t": samples}, {"t": samples})
-    by_sum = conclude(tmp_path)["tasks"][0]["models"]["base"]
-    by_token = conclude(tmp_path, normalization="token")["tasks"][0]["models"]["base"]
+    by_sum = conclude(tmp_path)["tasks"][0]["scores"]["base"]
+    by_token = conclude(tmp_path, normalization="token")["tasks"][0]["scores"]["base"]
     assert by_sum["normalizations"] == {"sum": 0.0, "token": 1.0, "character": 1.0, "byte": 1.0}
     assert (by_sum["mean"]["value"], by_token["mean"]["value"]) == (0.0, 1.0)
 
@@ -243,8 +254,8 @@ def test_ties_are_counted(tmp_path):
     ]  # fmt: skip
     write_run(tmp_path, {"t": tied}, {"t": grid(10, "a", 0.5, seed=0)})
     (task,) = conclude(tmp_path)["tasks"]
-    assert (task["ties"], task["models"]["base"]["ties"], task["models"]["tuned"]["ties"]) == (10, 10, 0)
-    assert task["models"]["base"]["mean"]["value"] == 0.5
+    assert (task["scores"]["base"]["ties"], task["scores"]["tuned"]["ties"]) == (10, 0)
+    assert task["scores"]["base"]["mean"]["value"] == 0.5
 
 
 def generated(rows, right):
@@ -263,12 +274,12 @@ def test_a_generation_task_with_a_corpus_metric(tmp_path):
     task_info = info(kind="generation", metrics=("bleu", "exact_match", "rougeL"))
     results = conclude(tmp_path, tasks=[task_info])
     (task,) = results["tasks"]
-    assert (task["chance"], task["mcnemar_p"], task["metric"]) == (0.0, None, "bleu")
-    base, tuned = task["models"]["base"], task["models"]["tuned"]
+    assert (task["chance"], task["differences"]["tuned"]["mcnemar_p"], task["metric"]) == (0.0, None, "bleu")
+    base, tuned = task["scores"]["base"], task["scores"]["tuned"]
     assert base["metrics"]["exact_match"] == pytest.approx(5 / 30)
     assert 0 < base["mean"]["value"] < tuned["mean"]["value"] < 1
-    assert task["difference"]["value"] == pytest.approx(tuned["mean"]["value"] - base["mean"]["value"])
-    assert 0 < task["difference"]["se"] < 0.2
+    assert task["differences"]["tuned"]["value"] == pytest.approx(tuned["mean"]["value"] - base["mean"]["value"])
+    assert 0 < task["differences"]["tuned"]["se"] < 0.2
     assert base["normalizations"] == {}
     assert REPLICATES >= 1000
     assert results == conclude(tmp_path, tasks=[task_info])
@@ -288,7 +299,7 @@ def test_prompts_dropped_for_both_models_are_left_out_of_both(tmp_path):
     write_run(tmp_path, {"t": samples}, {"t": samples})
     (task,) = conclude(tmp_path)["tasks"]
     a, b = (np.mean([s.scores[1] > s.scores[0] for s in samples if s.template == t]) for t in "ab")
-    assert [t["value"] for t in task["models"]["base"]["templates"]] == pytest.approx([a, b])
+    assert [t["value"] for t in task["scores"]["base"]["templates"]] == pytest.approx([a, b])
 
 
 def test_missing_samples_are_named(tmp_path):
@@ -310,23 +321,23 @@ def test_a_row_asked_twice_is_refused(tmp_path):
 
 
 def test_nothing_unseen_gives_no_numbers_rather_than_zeros(tmp_path):
-    verdict = conclude(tmp_path, folds=[FoldInput(name="f", clusters=("c",), unseen=())])["verdict"]
-    assert (verdict["direction"], verdict["base"], verdict["interval"]) == ("undecided", None, None)
+    verdict = conclude(tmp_path, folds=[FoldInput(name="f", clusters=("c",), unseen=())])["verdicts"]["tuned"]
+    assert (verdict["direction"], verdict["first"], verdict["difference"]) == ("undecided", None, None)
 
 
 def test_a_small_but_sure_gain_is_not_printed_as_zero(tmp_path):
     rows = 2000
     base = [choice_sample(row, right=row >= 6) for row in range(rows)]
     write_run(tmp_path, {"t": base}, {"t": [choice_sample(row, right=True) for row in range(rows)]})
-    verdict = conclude(tmp_path)["verdict"]
+    verdict = conclude(tmp_path)["verdicts"]["tuned"]
     assert verdict["direction"] == "better"
     assert not re.search(r"[+-]0\.0+ to", verdict["text"])
 
 
 def test_the_confidence_level_is_heeded(one_task):
     folder = one_task[0]
-    narrow, wide = (conclude(folder, confidence=level)["verdict"] for level in (0.8, 0.99))
-    assert narrow["interval"][0] > wide["interval"][0]
+    narrow, wide = (conclude(folder, confidence=level)["verdicts"]["tuned"] for level in (0.8, 0.99))
+    assert interval(narrow)[0] > interval(wide)[0]
     assert "80% interval" in narrow["text"]
 
 
@@ -338,13 +349,13 @@ def test_the_shipped_schema_is_that_of_the_results():
 def test_results_fit_their_schema_and_nothing_else_does(one_task):
     results = conclude(one_task[0])
     again = json.loads(json.dumps(results, allow_nan=False))
-    assert Results.model_validate(again).verdict.text == results["verdict"]["text"]
-    assert list(results)[:5] == ["schema", "name", "confidence", "normalization", "seed"]
+    assert Results.model_validate(again).verdict.text == results["verdicts"]["tuned"]["text"]
+    assert list(results)[:5] == ["schema", "kind", "name", "confidence", "seed"]
     with pytest.raises(ValueError, match="surprise"):
         Results.model_validate({**again, "surprise": 1})
     schema = json_schema()
     assert set(schema["required"]) == set(results)
-    assert schema["properties"]["schema"]["const"] == 3
+    assert schema["properties"]["schema"]["const"] == 4
 
 
 def test_scoring_again_gives_the_same_bytes(one_task):
@@ -357,7 +368,7 @@ def test_dev_rows_never_enter_a_test_score(tmp_path):
     with_dev = [*test, *grid(20, "a", 1.0, seed=1, split="dev")]
     write_run(tmp_path / "with", {"t": with_dev}, {"t": with_dev})
     write_run(tmp_path / "without", {"t": test}, {"t": test})
-    means = [conclude(tmp_path / side)["tasks"][0]["models"]["base"]["mean"] for side in ("with", "without")]
+    means = [conclude(tmp_path / side)["tasks"][0]["scores"]["base"]["mean"] for side in ("with", "without")]
     assert means[0] == means[1]
 
 
@@ -366,7 +377,7 @@ def test_odd_task_names_find_their_files(tmp_path):
     for folder in (tmp_path / "base", tmp_path / "folds" / "f" / "tuned"):
         write_samples(samples_path(folder, "my/odd: task"), samples)
     fold = FoldInput(name="f", clusters=("c",), unseen=("my/odd: task",))
-    assert conclude(tmp_path, folds=[fold], tasks=[info("my/odd: task")])["tasks"][0]["examples"] == 5
+    assert conclude(tmp_path, folds=[fold], tasks=[info("my/odd: task")])["tasks"][0]["scores"]["base"]["examples"] == 5
 
 
 def question(row, group, *, right, gold=1, template="a"):
@@ -390,31 +401,33 @@ def test_multirc_scores_questions_whole_and_clusters_by_them(tmp_path):
     write_run(tmp_path, {"t": base}, {"t": tuned})
     (task,) = conclude(tmp_path, tasks=[info(metrics=("f1", "group_exact_match", "accuracy"))])["tasks"]
     whole = np.array(rights["tuned"]).reshape(20, 4).all(axis=1)
-    assert task["models"]["tuned"]["metrics"]["group_exact_match"] == pytest.approx(whole.mean())
-    assert task["models"]["tuned"]["metrics"]["accuracy"] == pytest.approx(np.mean(rights["tuned"]))
+    assert task["scores"]["tuned"]["metrics"]["group_exact_match"] == pytest.approx(whole.mean())
+    assert task["scores"]["tuned"]["metrics"]["accuracy"] == pytest.approx(np.mean(rights["tuned"]))
     hits = sum(right for row, right in enumerate(rights["tuned"]) if row % 2)
     said = hits + sum(not right for row, right in enumerate(rights["tuned"]) if not row % 2)
-    assert task["models"]["tuned"]["mean"]["value"] == pytest.approx(2 * hits / (said + 40))
-    assert (task["examples"], task["groups"], task["mcnemar_p"]) == (80, 20, None)
+    assert task["scores"]["tuned"]["mean"]["value"] == pytest.approx(2 * hits / (said + 40))
+    change = task["differences"]["tuned"]
+    assert (change["examples"], task["groups"], change["mcnemar_p"]) == (80, 20, None)
 
     (accuracy,) = conclude(tmp_path, tasks=[info(metrics=("accuracy",))])["tasks"]
     units = (np.array(rights["tuned"], float) - np.array(rights["base"])).reshape(20, 4).mean(axis=1)
-    assert accuracy["difference"]["se"] == pytest.approx(scipy.stats.sem(units))
-    assert accuracy["mcnemar_p"] is None
+    assert accuracy["differences"]["tuned"]["se"] == pytest.approx(scipy.stats.sem(units))
+    assert accuracy["differences"]["tuned"]["mcnemar_p"] is None
     before = np.array(rights["base"], float)[:, None]
     by_question = statistics.clustered_mean(
         before, span=(0.0, 1.0), confidence=0.95, groups=np.repeat(np.arange(20), 4)
     )
     expected = statistics.interval_of(by_question, confidence=0.95, span=(0.0, 1.0))
-    template = accuracy["models"]["base"]["templates"][0]
+    template = accuracy["scores"]["base"]["templates"][0]
     assert (template["low"], template["high"]) == pytest.approx((expected.low, expected.high))
 
     (per_group,) = conclude(tmp_path, tasks=[info(metrics=("group_exact_match",))])["tasks"]
     before = np.array(rights["base"]).reshape(20, 4).all(axis=1)
     assert per_group["chance"] == pytest.approx(0.5**4)
-    assert per_group["difference"]["se"] == pytest.approx(scipy.stats.sem(whole.astype(float) - before))
+    change = per_group["differences"]["tuned"]
+    assert change["se"] == pytest.approx(scipy.stats.sem(whole.astype(float) - before))
     gained, lost = int((whole & ~before).sum()), int((before & ~whole).sum())
-    assert per_group["mcnemar_p"] == pytest.approx(scipy.stats.binomtest(gained, gained + lost).pvalue)
+    assert change["mcnemar_p"] == pytest.approx(scipy.stats.binomtest(gained, gained + lost).pvalue)
 
 
 def graded(row, said, *, template="a"):
@@ -435,13 +448,13 @@ def test_a_correlation_may_be_negative_and_its_difference_more_than_one(tmp_path
     (task,) = results["tasks"]
     truth = np.arange(60) % 6
     said = np.clip(5 - truth + noise, 0, 5)
-    assert task["models"]["base"]["mean"]["value"] == pytest.approx(scipy.stats.pearsonr(truth, said).statistic)
+    assert task["scores"]["base"]["mean"]["value"] == pytest.approx(scipy.stats.pearsonr(truth, said).statistic)
     spearman = scipy.stats.spearmanr(truth, said).statistic
-    assert task["models"]["base"]["metrics"]["spearman"] == pytest.approx(spearman)
-    assert (task["chance"], task["mcnemar_p"]) == (0.0, None)
-    assert task["difference"]["value"] > 1.5
-    assert results["overall"][0]["base"]["value"] < -0.5
-    assert results["verdict"]["direction"] == "better"
+    assert task["scores"]["base"]["metrics"]["spearman"] == pytest.approx(spearman)
+    assert (task["chance"], task["differences"]["tuned"]["mcnemar_p"]) == (0.0, None)
+    assert task["differences"]["tuned"]["value"] > 1.5
+    assert results["overall"][0]["raw"]["scores"]["base"]["value"] < -0.5
+    assert results["verdicts"]["tuned"]["direction"] == "better"
 
 
 def test_every_difference_says_what_it_could_have_seen(one_task):
@@ -451,24 +464,26 @@ def test_every_difference_says_what_it_could_have_seen(one_task):
     units = (tuned - base).mean(axis=1)
     se = scipy.stats.sem(units)
     limit = (scipy.stats.t.ppf(0.975, 49) + scipy.stats.t.ppf(0.8, 49)) * se
-    assert task["difference"]["detectable"] == pytest.approx(limit)
-    assert task["difference"]["p"] == pytest.approx(scipy.stats.ttest_1samp(units, 0.0).pvalue)
-    assert results["verdict"]["detectable"] == results["overall"][0]["difference"]["detectable"] == pytest.approx(limit)
-    assert results["overall"][1]["difference"]["detectable"] == pytest.approx(2 * limit)
-    assert task["bootstrap"]["low"] == pytest.approx(task["difference"]["low"], abs=0.02)
-    assert task["bootstrap"]["high"] == pytest.approx(task["difference"]["high"], abs=0.02)
+    change = task["differences"]["tuned"]
+    assert change["detectable"] == pytest.approx(limit)
+    assert change["p"] == pytest.approx(scipy.stats.ttest_1samp(units, 0.0).pvalue)
+    raw, normalized = (results["overall"][0][measure]["differences"]["tuned"] for measure in ("raw", "normalized"))
+    assert results["verdicts"]["tuned"]["difference"] == raw and raw["detectable"] == pytest.approx(limit)
+    assert normalized["detectable"] == pytest.approx(2 * limit)
+    assert change["bootstrap"]["low"] == pytest.approx(change["low"], abs=0.02)
+    assert change["bootstrap"]["high"] == pytest.approx(change["high"], abs=0.02)
 
 
 def test_single_accuracies_have_the_exact_interval(one_task):
     folder, base, _ = one_task
-    template = conclude(folder)["tasks"][0]["models"]["base"]["templates"][1]
+    template = conclude(folder)["tasks"][0]["scores"]["base"]["templates"][1]
     theirs = scipy.stats.binomtest(int(base[:, 1].sum()), 50).proportion_ci(0.95, method="exact")
     assert (template["low"], template["high"]) == pytest.approx((theirs.low, theirs.high))
 
 
 def test_worst_template_range_and_agreement(one_task):
     folder, base, _ = one_task
-    scores = conclude(folder)["tasks"][0]["models"]["base"]
+    scores = conclude(folder)["tasks"][0]["scores"]["base"]
     means = base.mean(axis=0)
     assert scores["worst_template"] == "abc"[int(means.argmin())]
     assert (scores["worst"], scores["range"]) == pytest.approx((means.min(), np.ptp(means)))
@@ -483,11 +498,11 @@ def test_false_discovery_control_over_unseen_tasks(tmp_path):
     write_run(tmp_path, base, tuned)
     fold = FoldInput(name="f", clusters=("c",), unseen=tuple(names[:7]), seen=tuple(names[7:]))
     tasks = conclude(tmp_path, folds=[fold], tasks=[info(name) for name in names])["tasks"]
-    unseen = tasks[:7]
-    expected = scipy.stats.false_discovery_control([t["difference"]["p"] for t in unseen])
+    *unseen, seen = (task["differences"]["tuned"] for task in tasks)
+    expected = scipy.stats.false_discovery_control([t["p"] for t in unseen])
     assert [t["q"] for t in unseen] == pytest.approx(expected)
-    assert all(t["q"] >= t["difference"]["p"] for t in unseen)
-    assert tasks[7]["q"] == pytest.approx(tasks[7]["difference"]["p"])
+    assert all(t["q"] >= t["p"] for t in unseen)
+    assert seen["q"] == pytest.approx(seen["p"])
 
 
 def test_both_rules_for_ties_are_reported_and_the_protocol_chooses(tmp_path):
@@ -498,7 +513,7 @@ def test_both_rules_for_ties_are_reported_and_the_protocol_chooses(tmp_path):
     ]  # fmt: skip
     write_run(tmp_path, {"t": tied}, {"t": tied})
     for ties, value in (("first", 5 / 9), ("expected", 0.5)):
-        scores = conclude(tmp_path, ties=ties)["tasks"][0]["models"]["base"]
+        scores = conclude(tmp_path, ties=ties)["tasks"][0]["scores"]["base"]
         assert scores["mean"]["value"] == pytest.approx(value)
         assert scores["tie_rules"] == {"first": pytest.approx(5 / 9), "expected": pytest.approx(0.5)}
 
@@ -511,12 +526,12 @@ def test_clean_scores_leave_out_what_training_overlaps_with(tmp_path):
     (task,) = conclude(tmp_path, folds=[fold])["tasks"]
     keep = [row for row in range(30) if row not in flagged]
     units = (matrix(tuned) - matrix(base))[keep].mean(axis=1)
-    clean = task["clean"]
+    clean = task["differences"]["tuned"]["clean"]
     assert (clean["examples"], clean["flagged"]) == (26, 4)
-    assert clean["base"]["value"] == pytest.approx(matrix(base)[keep].mean())
+    assert clean["first"]["value"] == pytest.approx(matrix(base)[keep].mean())
     assert clean["difference"]["value"] == pytest.approx(units.mean())
     assert clean["difference"]["se"] == pytest.approx(scipy.stats.sem(units))
-    assert task["models"]["base"]["mean"]["value"] == pytest.approx(matrix(base).mean())
+    assert task["scores"]["base"]["mean"]["value"] == pytest.approx(matrix(base).mean())
 
 
 @pytest.mark.parametrize(("flagged", "left"), [({0}, 8), ({1}, 8), ({0, 5, 8}, 0)])
@@ -526,9 +541,9 @@ def test_a_question_that_counts_once_is_clean_or_not_as_a_whole(tmp_path, flagge
     write_run(tmp_path, {"t": rows}, {"t": rows})
     fold = FoldInput(name="f", clusters=("c",), unseen=("t",), flagged={"t": frozenset(flagged)})
     (task,) = conclude(tmp_path, folds=[fold], tasks=[info(metrics=("group_exact_match",))])["tasks"]
-    clean = task["clean"]
+    clean = task["differences"]["tuned"]["clean"]
     assert (clean["examples"], clean["flagged"]) == (left, 12 - left)
-    assert clean["base"] is None if left == 0 else clean["base"]["value"] == pytest.approx(0.5)
+    assert clean["first"] is None if left == 0 else clean["first"]["value"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("flagged", "clean"), [(None, None), ({}, (30, 0)), ({"t": frozenset(range(30))}, (0, 30))])
@@ -537,11 +552,12 @@ def test_nobody_looked_is_not_the_same_as_nothing_found(tmp_path, flagged, clean
     write_run(tmp_path, {"t": samples}, {"t": samples})
     fold = FoldInput(name="f", clusters=("c",), unseen=("t",), flagged=flagged)
     (task,) = conclude(tmp_path, folds=[fold])["tasks"]
+    found = task["differences"]["tuned"]["clean"]
     if clean is None:
-        assert task["clean"] is None
+        assert found is None
     else:
-        assert (task["clean"]["examples"], task["clean"]["flagged"]) == clean
-        assert (task["clean"]["base"] is None) == (clean[0] == 0)
+        assert (found["examples"], found["flagged"]) == clean
+        assert (found["first"] is None) == (clean[0] == 0)
 
 
 def test_answers_can_be_cut_as_flan_cuts_them_without_a_new_run(tmp_path):
@@ -553,7 +569,7 @@ def test_answers_can_be_cut_as_flan_cuts_them_without_a_new_run(tmp_path):
     write_run(tmp_path, {"t": samples}, {"t": samples})
     tasks = [info(kind="generation", metrics=("exact_match",))]
     scores = {
-        name: conclude(tmp_path, tasks=tasks, answer_parsing=name)["tasks"][0]["models"]["base"]["mean"]["value"]
+        name: conclude(tmp_path, tasks=tasks, answer_parsing=name)["tasks"][0]["scores"]["base"]["mean"]["value"]
         for name in ("none", "flan2021")
     }
     assert scores == {"none": 0.0, "flan2021": 0.9}
@@ -567,5 +583,6 @@ def test_how_scores_were_made_stands_beside_them(tmp_path):
     assert set(signatures) == {"bleu", "bleu_13a", "rougeL"} and signatures["rougeL"].startswith("tok:default|")
     assert signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:intl|smooth:exp|version:")
     assert "tok:13a" in signatures["bleu_13a"]
-    assert results["protocol"]["name"] == "flan2021"
-    assert len(results["protocol"]["fingerprint"]) == 16
+    (protocol,) = results["protocols"].values()
+    assert protocol["name"] == "flan2021"
+    assert protocol["fingerprint"] == results["tasks"][0]["protocol"] and len(protocol["fingerprint"]) == 16
