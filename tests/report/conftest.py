@@ -309,6 +309,7 @@ def make_evaluation(gains: dict[str, float], *, shots: tuple[int, ...] = (0,), l
     benchmark = make_benchmark(names, lifts, chance)
     average = {
         "name": "Flan 2022 normalized average",
+        "benchmarks": ["mmlu_direct"],
         "scores": {name: estimate(0.2 + lift, 0.03) for name, lift in gains.items()},
         "reasons": dict.fromkeys(names, "not on all questions of mmlu_direct"),
         "differences": {

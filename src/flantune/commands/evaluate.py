@@ -19,6 +19,7 @@ from flantune.evaluation.statistics.grades import Graded, grade
 from flantune.evaluation.summarize import About, summarize
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
+from flantune.runs.folder import RunFolder
 from flantune.settings.config import RunConfig
 from flantune.settings.json_file import write_value
 from flantune.suites.catalog import AVERAGES
@@ -73,7 +74,7 @@ def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) 
     for note in notes_of(questions.exams):
         told.note(note)
     models = check_candidates(candidates(request.models), questions.exams, allow_seen=request.allow_seen)
-    watch = Stopwatch(request.out / "seconds.json" if processes.is_first else None, note=told.note)
+    watch = Stopwatch(RunFolder(request.out).seconds if processes.is_first else None, note=told.note)
     asked = [_ask_model(model, questions, request, told, watch) for model in models]
     told.stage("score, write the page")
     found: list[Results] = []
@@ -114,8 +115,8 @@ def _ask_model(
     with watch.stage(model.name):
         session = Session(
             lm=lm,
-            folder=request.out / "models" / slug(model.name),
-            store=ScoreStore(request.out / "store"),
+            folder=RunFolder(request.out).asked(model.name),
+            store=ScoreStore(RunFolder(request.out).store),
             batch_tokens=request.batch_tokens,
             chat=chat_tokens(lm.tokenizer, request.prompts),
             seed=request.seed,
@@ -214,8 +215,8 @@ def _write(
     from flantune.report.page import render_evaluation, write_page
 
     out = request.out
-    write_value(out / "results.json", found)
-    write_page(out / "report.html", render_evaluation(found, _browser(request, questions, asked, found)))
+    write_value(RunFolder(out).results, found)
+    write_page(RunFolder(out).report, render_evaluation(found, _browser(request, questions, found)))
     if request.harness_out is not None and questions.harness:
         _export(request.harness_out, request, questions, asked, watch)
     fingerprints = {f"protocol {one['name']}": name for name, one in found.protocols.items()}
@@ -223,11 +224,11 @@ def _write(
     write_manifest(out, seconds=watch.seconds, fingerprints=fingerprints)
 
 
-def _browser(request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], found: Results) -> Browser:
+def _browser(request: EvaluationRequest, questions: Questions, found: Results) -> Browser:
     """Questions of every part and task to look at, in the order of the tables."""
     from flantune.report.samples import asked_exam, collect_samples
 
-    folders = {one.measured.name: request.out / "models" / slug(one.measured.name) for one in asked}
+    folders = {name: RunFolder(request.out).asked(name) for name in found.names}
     shown = [
         asked_exam(exam, {name: samples_path(folder, exam.key) for name, folder in folders.items()}, found)
         for exam in questions.exams
