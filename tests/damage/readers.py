@@ -12,9 +12,8 @@ import torch
 from flantune.commands.plan import prepare_tasks, split_fold
 from flantune.commands.rescore import rescore_run
 from flantune.contamination.training_record import read_index, read_record
-from flantune.errors import EvaluationError, FlantuneError
+from flantune.errors import FlantuneError
 from flantune.evaluation.asking.store import ScoreStore
-from flantune.evaluation.results import Results
 from flantune.evaluation.samples import read_origin, read_samples
 from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.harness.taskfile import read_task_file
@@ -25,9 +24,9 @@ from flantune.mixture.taxonomy import load_taxonomy
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.render import render
 from flantune.report.page import write_report
-from flantune.runs.folder import open_run_folder
+from flantune.runs.files import read_results
+from flantune.runs.folder import RunFolder, open_run_folder
 from flantune.settings.config import TrainingSettings
-from flantune.settings.json_file import read_value
 from flantune.settings.run_file import load_run_file, to_toml
 from flantune.system.manifest import Stopwatch
 from flantune.tasks.load import load_tasks
@@ -155,8 +154,7 @@ def _report(folder: Path) -> None:
 
 
 def _seeds(folder: Path) -> None:
-    found = [read_value(folder / name, Results, error=EvaluationError) for name in ("run/results.json", "other.json")]
-    over_seeds(found)
+    over_seeds([read_results(RunFolder(folder / name)) for name in ("run", "other")])
 
 
 def _samples(folder: Path) -> None:
@@ -180,7 +178,7 @@ _STEPS: Mapping[Callable[[Path], None], re.Pattern[str]] = {
     _join: re.compile(r"toml$|jsonl$|arrow|summary|seconds|run/config.json|run/data"),
     _rescore: re.compile(r"parquet$|mixture|training.json|run/config.json|run/data.json"),
     _report: re.compile(r"run/\w+.json|folds|parquet$|origins"),
-    _seeds: re.compile(r"results.json$|other.json$"),
+    _seeds: re.compile(r"results.json$"),
     _samples: re.compile(r"parquet$|origins|shard$"),
     _record: re.compile(r"model/"),
 }
