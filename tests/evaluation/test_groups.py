@@ -69,7 +69,7 @@ def test_the_group_reaches_samples_and_results(tmp_path):
     tasks = [info("colors", metrics=("group_exact_match", "accuracy"))]
     results = summarize(tmp_path, folds=[fold], tasks=tasks, seed=0)
     (task,) = results["tasks"]
-    assert (task["examples"], task["groups"]) == (8, 4)
+    assert (task["scores"]["tuned"]["examples"], task["groups"]) == (8, 4)
     assert task["chance"] == 0.25
     scores = task["scores"]["base"]["metrics"]
     assert scores["group_exact_match"] <= scores["accuracy"]

@@ -8,7 +8,7 @@ import scipy.stats
 from click.testing import CliRunner
 
 from flantune.cli.main import cli
-from flantune.errors import EvaluationError
+from flantune.errors import EvaluationError, FlantuneError
 from flantune.evaluation.results import Results
 from flantune.evaluation.run_samples import FoldInput, score_samples
 from flantune.evaluation.statistics.means import t_interval
@@ -108,7 +108,7 @@ def test_runs_that_cannot_be_put_together_are_refused(runs, change, message):
 
 
 def test_results_of_another_version_are_refused(runs):
-    with pytest.raises(EvaluationError, match=r"another version \(1; this flantune reads 4\)"):
+    with pytest.raises(FlantuneError, match=r"another version of flantune \(version 1; this one reads 4\)"):
         value_of({**plain(runs[0]), "schema": 1}, Results, where="results.json")
     assert value_of(json.loads(json.dumps(plain(runs[0]))), Results, where="made") == runs[0]
 

@@ -439,13 +439,14 @@ def test_a_model_is_asked_and_results_are_written_as_the_harness_writes_them(fol
         models=(str(model),), out=out, harness=(group, paths[1]), harness_out=export, suites=(), confidence=0.9
     )
     results = evaluate_models(request)
-    assert [one.score for one in results.scores] == ["all", "sums"] and results.is_reportable
-    assert results.scores[0].protocol == LM_EVAL.fingerprint
-    assert set(results.scores[0].other_metrics) == {"acc_norm,none", "mcc,none"}
+    assert [one.name for one in results.benchmarks] == ["all", "sums"] and results.is_reportable
+    whole = results.benchmarks[0]
+    assert whole.protocol == LM_EVAL.fingerprint
+    assert set(whole.scores["llama"].other_metrics) == {"acc_norm,none", "mcc,none"}
     (file,) = export.rglob("results_*.json")
     stored = json.loads(file.read_text())
     shop = stored["results"]["shop"]
-    assert shop["acc,none"] == pytest.approx(results.scores[0].averages[0].raw.value) and shop["sample_len"] == 5
+    assert shop["acc,none"] == pytest.approx(whole.averages[0].raw.scores["llama"].value) and shop["sample_len"] == 5
     assert {"acc_stderr,none", "acc_norm,none", "acc_norm_stderr,none", "alias", "name"} <= set(shop)
     assert set(stored["results"]["sums"]) >= {"exact_match,strict", "exact_match_stderr,loose"}
     assert stored["groups"]["all"]["acc,none"] == pytest.approx(shop["acc,none"])

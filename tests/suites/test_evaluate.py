@@ -25,6 +25,7 @@ from flantune.models.writing.generate import write
 from flantune.settings.config import DataSettings
 from flantune.settings.protocols import PRESETS
 from flantune.suites.catalog import choose_exams
+from flantune.suites.flan2022 import SCORES
 from flantune.system.progress import Silent
 
 from .world import make_model, mmlu_row, write_rows, write_world
@@ -77,16 +78,17 @@ def flan2022(world, models, tmp_path_factory):
 def test_one_command_gives_six_scores_the_average_and_differences(flan2022):
     out, results = flan2022
     assert [model.name for model in results.models] == ["llama", "t5"]
-    assert len(results.scores) == 12
-    assert [one.score for one in results.comparisons] == [*(one.score for one in results.scores[:6]), "flan2022"]
+    assert [one.name for one in results.benchmarks] == list(SCORES)
+    (average,) = results.normalized_averages
+    assert all(list(one.scores) == ["llama", "t5"] for one in (*results.benchmarks, average))
+    assert all(list(one.differences) == ["t5"] for one in (*results.benchmarks, average))
     stored = json.loads((out / "results.json").read_text())
-    assert stored["kind"] == "evaluation" and stored["schema"] == 2
-    for one in results.flan2022:
-        assert one.average is not None and one.average.low <= one.average.value <= one.average.high
-    mmlu = next(one for one in results.scores if one.score == "mmlu_direct")
+    assert stored["kind"] == "evaluation" and stored["schema"] == 4
+    assert average.name == "flan2022" and all(one.low <= one.value <= one.high for one in average.scores.values())
+    mmlu = next(one for one in results.benchmarks if one.name == "mmlu_direct")
     assert mmlu.averages[0].name == "mean of 57 subjects" and len(mmlu.averages) == 23
-    assert mmlu.averages[0].chance == pytest.approx(0.25) and mmlu.questions == 57
-    assert {one.metric for one in results.scores if one.score == "tydiqa_direct"} == {"exact_match"}
+    assert mmlu.averages[0].chance == pytest.approx(0.25) and mmlu.scores["t5"].examples == 57
+    assert {one.metric for one in results.benchmarks if one.name == "tydiqa_direct"} == {"exact_match"}
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["fingerprints"]["protocol flan2022"] == PRESETS["flan2022"].fingerprint
     assert list(stored["protocols"]) == [PRESETS["flan2022"].fingerprint]
@@ -94,9 +96,10 @@ def test_one_command_gives_six_scores_the_average_and_differences(flan2022):
 
 def test_a_limit_is_marked_loudly_as_not_reportable(flan2022):
     out, results = flan2022
-    assert not results.is_reportable and not any(one.is_complete for one in results.scores)
+    each = [one for benchmark in results.benchmarks for one in benchmark.scores.values()]
+    assert not results.is_reportable and not any(one.is_complete for one in each)
     assert "Not reportable: at most 1 questions" in (out / "report.html").read_text()
-    assert "not on all questions of mmlu_direct" in results.flan2022[0].reason
+    assert "not on all questions of mmlu_direct" in results.normalized_averages[0].reasons["llama"]
 
 
 def test_the_page_holds_every_part_and_no_foreign_markup(flan2022):
@@ -108,7 +111,7 @@ def test_the_same_command_again_asks_nothing(world, models, tmp_path, monkeypatc
     first = evaluate_models(request(world, tmp_path, models["llama"], suites=SMALL))
     monkeypatch.setattr(asking, "_ask_alike", None)
     again = evaluate_models(request(world, tmp_path, models["llama"], suites=SMALL))
-    assert again.scores == first.scores
+    assert again.benchmarks == first.benchmarks
 
 
 def test_what_a_killed_run_has_in_its_store_is_not_asked_again(world, models, tmp_path):
@@ -117,7 +120,7 @@ def test_what_a_killed_run_has_in_its_store_is_not_asked_again(world, models, tm
     entries, files = len(ScoreStore(tmp_path / "store")), len(list((tmp_path / "store").iterdir()))
     shutil.rmtree(tmp_path / "models")  # as if it had been killed before the samples were written
     again = evaluate_models(request(world, tmp_path, models["llama"], suites=suites, limit=2))
-    assert again.scores == first.scores and entries > 0
+    assert again.benchmarks == first.benchmarks and entries > 0
     assert (len(ScoreStore(tmp_path / "store")), len(list((tmp_path / "store").iterdir()))) == (entries, files)
 
 
@@ -132,7 +135,7 @@ def test_trap_2_samples_of_other_prompts_or_models_are_not_reused(world, models,
     values = {"protocol": {"protocol": "t0"}, "shots": {"shots": 2}, "model": {}}[change]
     second = evaluate_models(request(world, tmp_path, models["llama"], suites=("gsm8k",), limit=2, **values))
     assert json.loads(path.read_text())["fingerprint"] != before
-    assert second.models != first.models or second.scores != first.scores
+    assert second.models != first.models or second.benchmarks != first.benchmarks
 
 
 def test_samples_hold_the_prompt_as_it_was_asked(world, models, tmp_path):
@@ -147,8 +150,8 @@ def test_too_long_prompts_lose_exemplars_and_that_is_counted(world, models, tmp_
     folder = shutil.copytree(world, tmp_path / "world")
     long = [mmlu_row("virology", n) | {"question": f"Question {n}? " + "stones " * 400} for n in range(5)]
     write_rows(folder / "hub/cais/mmlu/virology", "dev", long)
-    (score,) = evaluate_models(request(folder, tmp_path / "out", models["llama"])).scores
-    dropped = {part.name: part.exemplars_dropped for part in score.parts}
+    (found,) = evaluate_models(request(folder, tmp_path / "out", models["llama"])).benchmarks
+    dropped = {part.name: part.scores["llama"].exemplars_dropped for part in found.parts}
     assert dropped.pop("virology") in range(1, 5) and not any(dropped.values())
     (sample,) = read_samples(tmp_path / "out/models/llama/samples/mmlu_direct%2Fvirology.parquet")
     assert sample.inputs.startswith("Questions about virology.\n\nQuestion 0?") and len(sample.exemplar_rows) < 5
@@ -179,7 +182,7 @@ def test_a_benchmark_the_model_was_trained_on_is_refused_before_anything_is_load
 def test_forced_it_is_labeled_seen_everywhere(world, tuned, tmp_path):
     record(tuned, hub="openai/gsm8k:main", name="grade_school")
     results = evaluate_models(request(world, tmp_path / "out", tuned, suites=("gsm8k",), limit=0, allow_seen=True))
-    assert results.scores[0].seen and not results.is_reportable
+    assert results.benchmarks[0].is_seen and not results.is_reportable
     page = (tmp_path / "out/report.html").read_text()
     assert "gsm8k_cot (seen)" in page and "was trained on what gsm8k_cot measures" in page
 
@@ -202,10 +205,11 @@ def test_near_duplicate_rows_are_counted_and_left_out_of_the_clean_score(world, 
     record(tuned, rows=[(question.upper(),)])
     with pytest.raises(LeakError, match="1 of 2 questions of mmlu_direct/virology"):
         evaluate_models(request(folder, tmp_path / "out", tuned, limit=0))
-    (score,) = evaluate_models(request(folder, tmp_path / "out", tuned, limit=0, allow_seen=True)).scores
-    seen = {part.name: part.seen_rows for part in score.parts}
+    (found,) = evaluate_models(request(folder, tmp_path / "out", tuned, limit=0, allow_seen=True)).benchmarks
+    ((name, whole),) = found.scores.items()
+    seen = {part.name: part.scores[name].seen_examples for part in found.parts}
     assert seen.pop("virology") == 1 and not any(seen.values())
-    assert score.clean is not None
+    assert whole.clean is not None
 
 
 def test_tasks_of_ones_own_are_measured_in_all_their_templates(models, tmp_path):
@@ -216,13 +220,19 @@ def test_tasks_of_ones_own_are_measured_in_all_their_templates(models, tmp_path)
     results = evaluate_models(
         EvaluationRequest(models=(str(models["llama"]), str(models["other"])), out=tmp_path / "out", data=data)
     )
-    assert [(one.task, one.model, one.questions) for one in results.tasks] == [
-        ("colors", "llama", 10), ("colors", "other", 10),
-    ]  # fmt: skip
-    assert [template.template for template in results.tasks[0].scores.templates] == ["ask", "tell"]
-    (difference,) = results.comparisons
-    assert (difference.first, difference.second) == ("llama", "other")
-    assert results.tasks[0].protocol == PRESETS["flan2021"].fingerprint and results.is_reportable
+    (task,) = results.tasks
+    assert task.name == "colors" and {name: one.examples for name, one in task.scores.items()} == {
+        "llama": 10, "other": 10,
+    }  # fmt: skip
+    assert [template.template for template in task.scores["llama"].templates] == ["ask", "tell"]
+    (difference,) = task.differences.values()
+    assert difference.examples == 10 and list(task.differences) == ["other"]
+    # Tasks with clusters have clusters, a whole and a verdict, as in a run.
+    (cluster,), (overall,) = results.clusters, results.overall
+    assert (cluster.cluster, cluster.fold, cluster.raw.exams) == ("colors", "", ("colors",))
+    assert overall.raw.differences["other"].value == difference.value == results.verdicts["other"].difference.value
+    assert results.verdicts["other"].text.startswith("On 1 task of 1 cluster, other scored ")
+    assert task.protocol == PRESETS["flan2021"].fingerprint and results.is_reportable
 
 
 def test_tasks_that_cannot_be_measured_are_named_and_nothing_is_reportable(models, tmp_path):
@@ -240,7 +250,7 @@ def test_tasks_that_cannot_be_measured_are_named_and_nothing_is_reportable(model
         for names in (("colors", "absent", "untested"), ("untested",))
     }
     results = evaluate_models(asked["colors", "absent", "untested"])
-    assert [one.task for one in results.tasks] == ["colors"] and not results.is_reportable
+    assert [one.name for one in results.tasks] == ["colors"] and not results.is_reportable
     assert [one.score for one in results.missing] == ["absent", "untested"]
     assert results.missing[0].needs == "its data: no such file"
     assert "untested: not measured; needs test rows." in (tmp_path / "out/report.html").read_text()
@@ -310,7 +320,7 @@ def test_the_command_line_prints_a_table_or_json_and_says_what_is_missing(world,
     done = CliRunner().invoke(cli, [*call, "--out", str(tmp_path)])
     assert done.exit_code == 1 and "gsm8k_cot" in done.output and "Not reportable" in done.output
     done = CliRunner().invoke(cli, [*call, "--out", str(tmp_path), "--json"])
-    assert json.loads(done.stdout)["scores"][0]["score"] == "gsm8k_cot"
+    assert json.loads(done.stdout)["benchmarks"][0]["name"] == "gsm8k_cot"
     empty = [*call[:2], "--suite", "bbh", "--data", str(tmp_path), "--out", str(tmp_path / "new")]
     done = CliRunner().invoke(cli, empty)
     assert isinstance(done.exception, FlantuneError) and "bbh_cot_prompts" in str(done.exception)
@@ -334,7 +344,7 @@ def test_contextual_calibration_takes_texts_of_the_users_own(world, models, tmp_
     first = evaluate_models(request(world, tmp_path / "a", models["llama"], **values))
     other = evaluate_models(request(world, tmp_path / "b", models["llama"], content_free=("nothing here",), **values))
     (one,), (two,) = first.protocols.values(), other.protocols.values()
-    assert one["content_free"] == ("N/A", "", "[MASK]") and two["content_free"] == ("nothing here",)
+    assert one["content_free"] == ["N/A", "", "[MASK]"] and two["content_free"] == ["nothing here"]
     assert one["fingerprint"] != two["fingerprint"]
     read = [list(read_samples(next((tmp_path / name).rglob("*virology.parquet")))) for name in "ab"]
     assert read[0][0].scores == read[1][0].scores and read[0][0].baselines != read[1][0].baselines
@@ -374,7 +384,7 @@ def test_another_engine_writes_all_answers_and_its_answers_are_kept_apart(world,
     assert started == ["transformers", "vllm"] and len(asked) == 1
     (sample,) = read_samples(next(tmp_path.rglob("gsm8k_cot*.parquet")))
     assert sample.prediction == "The answer is 7."
-    ranked = [next(one for one in found.scores if one.score == "mmlu_direct") for found in (ours, theirs)]
+    ranked = [next(one for one in found.benchmarks if one.name == "mmlu_direct") for found in (ours, theirs)]
     assert ranked[0] == ranked[1]
 
 

@@ -60,11 +60,12 @@ def test_answers_are_drawn_voted_on_and_the_confidence_is_kept(world, models, tm
         winner = vote([extract(text, rules) for text in sample.predictions])
         assert len(sample.predictions) == 5 and sample.confidence == winner.confidence
         assert sample.prediction in sample.predictions and extract(sample.prediction, rules).answer == winner.answer
-    scores = {one.score: one for one in results.scores}
-    gsm8k, tydiqa = scores["gsm8k_cot"], scores["tydiqa_direct"]
-    assert (gsm8k.answers, gsm8k.temperature) == (5, 1.0)
-    assert gsm8k.vote_confidence == pytest.approx(sum(sample.confidence for sample in samples) / 3)
-    assert (tydiqa.answers, tydiqa.temperature, tydiqa.vote_confidence) == (1, 0.0, None)
+    named = {one.name: one for one in results.benchmarks}
+    gsm8k, tydiqa = named["gsm8k_cot"], named["tydiqa_direct"]
+    assert (gsm8k.answers_each, gsm8k.temperature) == (5, 1.0)
+    (voted,), (greedy,) = gsm8k.scores.values(), tydiqa.scores.values()
+    assert voted.vote_confidence == pytest.approx(sum(sample.confidence for sample in samples) / 3)
+    assert (tydiqa.answers_each, tydiqa.temperature, greedy.vote_confidence) == (1, 0.0, None)
     page = (tmp_path / "report.html").read_text()
     assert "5 at temperature 1" in page and "Agreement" in page
 
@@ -100,13 +101,15 @@ def test_sampling_without_temperature_or_without_a_chain_of_thought_is_refused(w
 @pytest.mark.parametrize("name", ["mutual_information", "domain", "contextual"])
 def test_mmlu_ranks_options_by_what_they_score_without_the_question(world, models, tmp_path, family, name):
     results = evaluated(world, models[family], tmp_path, "mmlu_direct", normalization=name)
-    (score,) = results.scores
-    assert set(score.other_metrics) == {f"accuracy_{way}" for way in ("sum", "token", "character", "byte")}
-    assert results.protocols[score.protocol]["normalization"] == name
-    part = next(one for one in score.parts if one.name == "virology")
+    (found,) = results.benchmarks
+    (scores,) = found.scores.values()
+    assert set(scores.other_metrics) == {f"accuracy_{way}" for way in ("sum", "token", "character", "byte")}
+    assert results.protocols[found.protocol]["normalization"] == name
+    part = next(one for one in found.parts if one.name == "virology")
     samples = list(read_samples(tmp_path / f"models/{family}/samples/mmlu_direct%2Fvirology.parquet"))
     right = [max(range(4), key=option_scores(sample, name).__getitem__) == sample.answer for sample in samples]
-    assert part.value == pytest.approx(sum(right) / len(right))
+    (one,) = part.scores.values()
+    assert one.mean.value == pytest.approx(sum(right) / len(right))
     # One subject's questions have their options and exemplars in common, so also what is subtracted.
     assert len({sample.baselines for sample in samples}) == 1 and len(samples[0].baselines) == 4
 
