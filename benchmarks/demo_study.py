@@ -17,7 +17,7 @@ from scipy import stats
 
 from flantune.cli.console import Console
 from flantune.cli.finish import quiet_libraries
-from flantune.demo import write_demo
+from flantune.demo.write import write_demo
 from flantune.settings.run_file import load_run_file
 
 ARMS = ("instruction", "inputs_only", "dataset_name")

@@ -141,7 +141,7 @@ _CONFIRMED = """
 
 Nothing was downloaded from the hub to write these files: ids, columns, splits and licences were looked up in public
 sources.
-`tests/collections` checks that the shipped rows have the columns; rows of {real} of the tasks were read for real
+`tests/shipped` checks that the shipped rows have the columns; rows of {real} of the tasks were read for real
 ([every real row](real-rows.md)).
 
 | task | confirmed by |

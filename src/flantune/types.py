@@ -63,14 +63,13 @@ class Template:
     """One way to phrase a task in words.
 
     ``inputs`` and ``targets`` are text with ``{slot}`` holes: any field of the examples, ``{options}`` (the options
-    block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces. Another language may show
-    the same slots in other ways.
+    block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces.
 
     Attributes:
         name: Unique within the task.
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
-        language: What both texts are written in; see ``flantune.prompts.compiled``.
+        language: What both texts are written in, where it is no text with holes; see ``flantune.prompts.compiled``.
     """
 
     name: str
@@ -108,11 +107,7 @@ class Source(ABC):
 
     @abstractmethod
     def rows(self, split: str) -> Iterator[Row]:
-        """All rows of a split, in order, in constant memory.
-
-        Raises:
-            SourceError: They cannot be read; ``MissingDataError``: they are not there.
-        """
+        """All rows of a split, in order, in constant memory; raises ``SourceError``, or ``MissingDataError``."""
 
     @abstractmethod
     def fingerprint(self, split: str) -> str:
@@ -206,8 +201,7 @@ class Prompt:
         exemplars: Solved examples that stand before the query, in order.
         preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
         group: The example's group; empty for most.
-        order: Place in ``options`` → index in the example's own options; empty where they stand as the example has
-            them. ``order[answer]`` is the example's own answer; metrics that tell one class from another need it.
+        order: Place in ``options`` → index in the example's own; empty where they stand as the example has them.
     """
 
     task: str
@@ -382,7 +376,7 @@ class Sample:
         confidence: The voted answer's share of them; None without a vote.
         baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty
             where none was asked for.
-        order: As of ``Prompt``: which of the example's own options was shown at each place.
+        order: As of ``Prompt``.
     """
 
     task: str

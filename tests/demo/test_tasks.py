@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flantune.demo import write_demo
 from flantune.demo.rows import MAKERS, task_rows
 from flantune.demo.text import DemoText
-from flantune.demo.write import RUN_NAMES, TASK_FILES
+from flantune.demo.write import RUN_NAMES, TASK_FILES, write_demo
 from flantune.mixture.holdout import hold_out
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.prompts.lint import lint_task

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from flantune.errors import EvaluationError
+from flantune.evaluation.asking import answers
 from flantune.evaluation.asking import ask as evaluate_module
 from flantune.evaluation.asking import options as engine
-from flantune.evaluation.asking import shared_writing
 from flantune.evaluation.asking.answers import Written
 from flantune.evaluation.asking.ask import Progress
 from flantune.evaluation.asking.options import PromptScorer
@@ -374,7 +374,7 @@ def test_what_follows_a_few_shot_answer_is_cut_off_for_every_model(llama, tmp_pa
         text = cut_at_stop("a cat\n\nAnimal 9 is", stop)
         return [(Written(text=text, tokens=(), finish="length"),) for _ in prompts]
 
-    monkeypatch.setattr(shared_writing, "write_answers", say)
+    monkeypatch.setattr(answers, "write_answers", say)
     prepared = make_task({"train": generation_examples(9, start=50), "test": generation_examples(3)}, kind="generation")
     (done,) = run(llama, prepared, tmp_path, shots=(0, 1))
     assert {(s.shots, s.prediction) for s in read_samples(done.path)} == {(0, "a cat\n\nAnimal 9 is"), (1, "a cat")}

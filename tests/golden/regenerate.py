@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune import shipped as collections
 from flantune.prompts.render import render
+from flantune.tasks.shipped_files import SHIPPED
 from flantune.tasks.taskfile import load_task_file
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from flantune.types import Example, Task, Template
 
 GOLDEN = Path(__file__).with_name("flan2021_prompts.txt")
-COLLECTIONS = Path(next(iter(collections.__path__)))
 
 _HEAD = """Every template of every shipped task, rendered with one of the task's shipped rows (the rows take turns).
 Made by tests/golden/regenerate.py; a change here is a change of what models read.
@@ -30,7 +29,7 @@ def golden_text() -> str:
 
 
 def _prompts() -> Iterator[str]:
-    for path in sorted(COLLECTIONS.glob("*/*.toml")):
+    for path in sorted(SHIPPED.glob("*/*.toml")):
         task = load_task_file(path)
         examples = _examples(path, task)
         for number, template in enumerate(task.templates):

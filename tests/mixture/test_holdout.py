@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from flantune.errors import ConfigError, LeakError
-from flantune.mixture.holdout import HoldoutSplit, check_unseen, hold_out
+from flantune.mixture.holdout import FoldTasks, check_unseen, hold_out
 from flantune.mixture.taxonomy import Kin, Overlap, Taxonomy, load_taxonomy
 
 NONE = Taxonomy()
@@ -19,7 +19,7 @@ def names(tasks) -> list[str]:
     return [task.name for task in tasks]
 
 
-def places(split: HoldoutSplit) -> tuple[list[str], list[str], dict[str, str]]:
+def places(split: FoldTasks) -> tuple[list[str], list[str], dict[str, str]]:
     return names(split.train), names(split.unseen), {excluded.task: excluded.reason for excluded in split.excluded}
 
 

@@ -46,7 +46,7 @@ def adapt(task: Task, split: str) -> tuple[list[Example], Counter[str]]:
 
 def splits_at_hand(task: Task) -> list[str]:
     found = []
-    for split in dict.fromkeys(parse_slice(text).split for text in task.splits.values()):
+    for split in dict.fromkeys(parse_slice(text).source_split for text in task.splits.values()):
         try:
             next(iter(task.source.rows(split)))
         except SourceError:

@@ -8,7 +8,7 @@ import pytest
 
 from flantune.errors import ConfigError, TaskError
 from flantune.settings.config import DataSettings
-from flantune.tasks import load
+from flantune.tasks import shipped_files
 from flantune.tasks.load import load_tasks
 from flantune.tasks.sources.hub import HubSource
 
@@ -162,7 +162,7 @@ class TestCollections:
     def shipped(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "shipped/atlas").mkdir(parents=True)
         (folder / "shipped/atlas/peru.toml").write_text(TASK.replace("NAME", "peru"))
-        monkeypatch.setattr(load, "_COLLECTIONS", folder / "shipped")
+        monkeypatch.setattr(shipped_files, "SHIPPED", folder / "shipped")
         return folder
 
     def test_come_first(self, shipped: Path) -> None:
@@ -175,7 +175,7 @@ class TestCollections:
 
 
 def test_a_shipped_collection_loads() -> None:
-    found = load.collections()
+    found = shipped_files.collections()
     if not found:
         pytest.skip("no collection here")
     for name in found:

@@ -28,7 +28,7 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
     if context.invoked_subcommand is not None:
         return
     from flantune.cli.finish import run_and_tell
-    from flantune.demo import write_demo
+    from flantune.demo.write import write_demo
     from flantune.settings.run_file import load_run_file
 
     world = write_demo(out / "world", seed=0)

@@ -17,7 +17,7 @@ from flantune.settings.json_file import write_value
 
 if TYPE_CHECKING:
     from flantune.evaluation.results import Results
-    from flantune.mixture.holdout import HoldoutSplit
+    from flantune.mixture.holdout import FoldTasks
     from flantune.mixture.mixture import Mixture
     from flantune.runs.folder import FoldFolder
     from flantune.settings.config import RunConfig
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def write_mixture(
-    folder: FoldFolder, split: HoldoutSplit, mixture: Mixture, prepared: Sequence[PreparedTask], *, draws: int
+    folder: FoldFolder, split: FoldTasks, mixture: Mixture, prepared: Sequence[PreparedTask], *, draws: int
 ) -> None:
     """What the fold trained on, what it left unseen, what it excluded and why, and how often each task was drawn."""
     with_test = {p.task.name for p in prepared if len(p.stores.get("test", ()))}
@@ -46,7 +46,7 @@ def write_mixture(
 
 
 def write_fold_record(
-    config: RunConfig, folder: FoldFolder, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, identity: str
+    config: RunConfig, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str
 ) -> None:
     """What the model was taught goes into its folder, so that ``flantune evaluate`` can tell what it has seen."""
     taught = trained_tasks(config, prepared, split)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flantune.contamination.clean import fold_of, leave_out, read_clean
 from flantune.errors import ConfigError, SourceError
-from flantune.mixture.holdout import Fold, HoldoutSplit, check_folds, check_task_names, folds_of, hold_out_fold
+from flantune.mixture.holdout import Fold, FoldTasks, check_folds, check_task_names, folds_of, hold_out_fold
 from flantune.mixture.mixture import Mixture
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.models.attention.lines import reads_lines
@@ -122,7 +122,7 @@ def _with_present_splits(prepared: PreparedTask) -> PreparedTask:
     return replace(prepared, task=replace(prepared.task, splits=present))
 
 
-def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[str]) -> HoldoutSplit:
+def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[str]) -> FoldTasks:
     """Divides tasks into those trained on, those unseen and those left out of both; checks that nothing leaks.
 
     Args:
@@ -153,7 +153,7 @@ def numbered_fold(config: RunConfig, number: int) -> Fold:
     raise ConfigError(f"there is no fold {number}", where="--fold", hint=f"the run file has {there}")
 
 
-def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> HoldoutSplit:
+def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> FoldTasks:
     """The division of the tasks that a fold's number names; everything is trained on where nothing is held out.
 
     Raises:
@@ -161,7 +161,7 @@ def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> Hol
     """
     if not folds_of(config.holdout) and number == 0:
         train = tuple(task for task in tasks if "train" in task.splits)
-        return HoldoutSplit(held_out=(), train=train, unseen=(), excluded=())
+        return FoldTasks(held_out=(), train=train, unseen=(), excluded=())
     return split_fold(config, tasks, numbered_fold(config, number))
 
 
@@ -213,7 +213,7 @@ def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> Unloa
     return UnloadedReader(tokenizer=tokenizer, family=family, prefix_tokens=prefix)
 
 
-def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> Mixture:
+def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks) -> Mixture:
     """The endless stream of training prompts of one fold; packing sees to the token budget and counts what it costs."""
     chosen = trained_tasks(config, prepared, split)
     if not chosen:
@@ -274,7 +274,7 @@ def pack(mixture: Mixture, lm: LanguageModel, config: RunConfig) -> Batches:
     return make_batches(config, make_stream(config, mixture, lm), lm)
 
 
-def trained_tasks(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> list[PreparedTask]:
+def trained_tasks(config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks) -> list[PreparedTask]:
     """The tasks a fold trains on, without the rows that ``data.clean`` leaves out."""
     names = {task.name for task in split.train}
     chosen = [p for p in prepared if p.task.name in names]

@@ -61,7 +61,7 @@ from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
 
 if TYPE_CHECKING:
-    from flantune.mixture.holdout import HoldoutSplit
+    from flantune.mixture.holdout import FoldTasks
     from flantune.packing.stream import PromptStream
     from flantune.settings.config import PromptSettings, RunConfig
     from flantune.tasks.store import PreparedTask
@@ -213,7 +213,7 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
         check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
 
 
-def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[HoldoutSplit]) -> list[PreparedTask]:
+def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[FoldTasks]) -> list[PreparedTask]:
     """The tasks some of these folds are measured on: the unseen and, when asked for, the seen."""
     names = {task.name for split in folds for task in split.unseen}
     if job.config.evaluation.seen_tasks:
@@ -250,7 +250,7 @@ def _asked(config: RunConfig) -> PromptSettings:
     return config.prompts.model_copy(update=own)
 
 
-def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit, *, identity: str) -> LanguageModel:
+def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str) -> LanguageModel:
     """The model tuned on everything a fold does not hold out; loaded when that is already done."""
     folder = job.folder.fold(split.held_out)
     if job.processes.any(job.processes.is_first and folder.training.exists()):
@@ -303,7 +303,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
     return lm
 
 
-def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> None:
+def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks) -> None:
     """Makes sure that a finished fold's files can be read; makes again what can be made again."""
     draws = read_training(folder).cursor
     try:
@@ -380,5 +380,5 @@ def _conclude(job: _Job, *, identity: str) -> None:
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
 
 
-def _names(split: HoldoutSplit) -> str:
+def _names(split: FoldTasks) -> str:
     return ", ".join(split.held_out)

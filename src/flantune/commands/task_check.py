@@ -54,7 +54,7 @@ def check_task(task: Task, *, cache: Path) -> TaskCheck:
     problems = len(lines)
     for role, report in survey.reports.items():
         problems += sum(report.bad.values()) or int(not report.kept)
-        lines += _report_lines(task, parse_slice(task.splits[role]).split, report)
+        lines += _report_lines(task, parse_slice(task.splits[role]).source_split, report)
     asked = _asked(survey)
     if asked:
         try:

@@ -228,7 +228,7 @@ def _identity(recipe: Recipe, stream: TextStream, tokenizer: Path) -> str:
 
 
 def _probed(lm: LanguageModel, count: int) -> dict[str, float]:
-    found = probes.score_all(lm.model, lm.tokenizer, count=count)
+    found = probes.score_all(lm, count=count)
     _tell(", ".join(f"{skill} {share:.0%}" for skill, share in found.items()))
     return found
 

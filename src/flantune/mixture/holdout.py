@@ -54,8 +54,8 @@ class Excluded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HoldoutSplit:
-    """The tasks of a run, each in exactly one place.
+class FoldTasks:
+    """The tasks of a run as a fold places them, each in exactly one place.
 
     Attributes:
         held_out: The held-out clusters, named as the tasks name them.
@@ -63,7 +63,7 @@ class HoldoutSplit:
         unseen: Tasks to measure: no cluster of theirs, nor any kin, is among ``train``.
         excluded: The rest, each with the reason.
         tasks: Names of the single tasks held out, where clusters are not.
-        breaks: The rules of "unseen" that this split breaks on purpose: only where single tasks are held out.
+        breaks: The rules of "unseen" that this fold breaks on purpose: only where single tasks are held out.
     """
 
     held_out: tuple[str, ...]
@@ -87,7 +87,7 @@ def folds_of(settings: HoldoutSettings) -> tuple[Fold, ...]:
     return whole + tuple(Fold(tasks=tuple(names)) for names in settings.task_folds)
 
 
-def hold_out_fold(tasks: Sequence[Task], fold: Fold, *, taxonomy: Taxonomy) -> HoldoutSplit:
+def hold_out_fold(tasks: Sequence[Task], fold: Fold, *, taxonomy: Taxonomy) -> FoldTasks:
     """One fold's tasks, after making sure that nothing leaks.
 
     Raises:
@@ -96,12 +96,12 @@ def hold_out_fold(tasks: Sequence[Task], fold: Fold, *, taxonomy: Taxonomy) -> H
     """
     if fold.tasks:
         return hold_out_tasks(tasks, fold.tasks, taxonomy=taxonomy)
-    split = hold_out(tasks, fold.clusters, taxonomy=taxonomy)
-    check_unseen(split.train, split.unseen, taxonomy=taxonomy)
-    return split
+    sides = hold_out(tasks, fold.clusters, taxonomy=taxonomy)
+    check_unseen(sides.train, sides.unseen, taxonomy=taxonomy)
+    return sides
 
 
-def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Taxonomy) -> HoldoutSplit:
+def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Taxonomy) -> FoldTasks:
     """Hold single tasks out and train on others of their clusters, on purpose. Their kin still leaves training.
 
     So what is measured is how well a model does a task that it has not seen, of a kind that it has: an easier question
@@ -118,15 +118,15 @@ def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Tax
     # In clusters of their own, no rule of clusters touches them; kin knows families and names.
     own = {name: f"task {name}" for name in names}
     placed = [replace(task, clusters=(own[task.name],)) if task.name in own else task for task in tasks]
-    split = hold_out(placed, held.held_out, taxonomy=taxonomy)
-    check_unseen(split.train, split.unseen, taxonomy=taxonomy)
+    sides = hold_out(placed, held.held_out, taxonomy=taxonomy)
+    check_unseen(sides.train, sides.unseen, taxonomy=taxonomy)
     originals = {task.name: task for task in tasks}
-    unseen = tuple(originals[task.name] for task in split.unseen)
-    broken = _broken(split.train, unseen, taxonomy)
-    return replace(split, held_out=held.held_out, unseen=unseen, tasks=held.tasks, breaks=broken)
+    unseen = tuple(originals[task.name] for task in sides.unseen)
+    broken = _broken(sides.train, unseen, taxonomy)
+    return replace(sides, held_out=held.held_out, unseen=unseen, tasks=held.tasks, breaks=broken)
 
 
-def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy | None = None) -> HoldoutSplit:
+def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy | None = None) -> FoldTasks:
     """Hold clusters out whole, and from the rest take away what would give them away.
 
     A task of a held-out cluster is never trained on. It is unseen only if none of its clusters is trained on. From
@@ -160,7 +160,7 @@ def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxono
     train, unseen = _settle(hidden, rest, taxonomy, reasons)
     _check_sides(train, unseen, held_out.values(), reasons)
     excluded = tuple(Excluded(task=task.name, reason=reasons[task.name]) for task in tasks if task.name in reasons)
-    return HoldoutSplit(held_out=tuple(held_out.values()), train=train, unseen=unseen, excluded=excluded)
+    return FoldTasks(held_out=tuple(held_out.values()), train=train, unseen=unseen, excluded=excluded)
 
 
 def check_unseen(train: Iterable[Task], unseen: Iterable[Task], *, taxonomy: Taxonomy) -> None:

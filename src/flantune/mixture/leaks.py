@@ -101,23 +101,23 @@ def explain_fold(tasks: Sequence[Task], fold: Fold | Sequence[str], *, taxonomy:
         ConfigError: A cluster has no task, a task is unknown, or nothing is left to train on or to measure.
     """
     held = fold if isinstance(fold, Fold) else Fold(clusters=tuple(fold))
-    split = hold_out_fold(tasks, held, taxonomy=taxonomy)
+    sides = hold_out_fold(tasks, held, taxonomy=taxonomy)
     named = {task.name: task for task in tasks}
     excluded = tuple(
         ExplainedExclusion(
             task=one.task,
             clusters=named[one.task].clusters,
             reason=one.reason,
-            connections=_connections(named[one.task], split.unseen, taxonomy, kin_alone=bool(held.tasks)),
+            connections=_connections(named[one.task], sides.unseen, taxonomy, kin_alone=bool(held.tasks)),
         )
-        for one in split.excluded
+        for one in sides.excluded
     )
     return FoldLeaks(
-        held_out=split.held_out,
-        train=tuple(task.name for task in split.train),
-        unseen=tuple(task.name for task in split.unseen),
+        held_out=sides.held_out,
+        train=tuple(task.name for task in sides.train),
+        unseen=tuple(task.name for task in sides.unseen),
         excluded=excluded,
-        breaks=split.breaks,
+        breaks=sides.breaks,
     )
 
 

@@ -137,7 +137,7 @@ def _examples(task: Task) -> tuple[tuple[Example, ...], str]:
 
 def _source(task: Task) -> str:
     split = next(iter(task.splits.values()), "")
-    return task.source.describe(parse_slice(split).split)
+    return task.source.describe(parse_slice(split).source_split)
 
 
 def _example(task: Task, example: Example) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, LeakError, did_you_mean
-from flantune.mixture.holdout import Fold, HoldoutSplit, check_unseen, hold_out, hold_out_fold, hold_out_tasks
+from flantune.mixture.holdout import Fold, FoldTasks, check_unseen, hold_out, hold_out_fold, hold_out_tasks
 from flantune.mixture.permutation import permute
 from flantune.mixture.taxonomy import Taxonomy, plain_name
 from flantune.studies.paper import (
@@ -261,7 +261,7 @@ def tasks_in(split: Split, tasks: Sequence[Task]) -> tuple[Task, ...]:
     return tuple(task for task in tasks if task.name in names)
 
 
-def _split(name: str, held: HoldoutSplit) -> Split:
+def _split(name: str, held: FoldTasks) -> Split:
     train, test = (tuple(task.name for task in side) for side in (held.train, held.unseen))
     return Split(name=name, train=train, held_out=held.held_out, test=test)
 

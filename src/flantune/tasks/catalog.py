@@ -14,16 +14,15 @@ from flantune.settings.config import DataSettings
 from flantune.settings.run_file import load_run_file
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.examples import adapt_row, first_examples
-from flantune.tasks.load import collections, load_tasks
+from flantune.tasks.load import load_tasks
 from flantune.tasks.rows import BadRow
+from flantune.tasks.shipped_files import SHIPPED, collections
 from flantune.tasks.taskfile import load_task_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flantune.types import Example, Row, Task
-
-_COLLECTIONS = Path(__file__).parents[1] / "shipped"
 
 
 def tasks_of(run_file: Path | None, *, collection: tuple[str, ...] = ()) -> tuple[Task, ...]:
@@ -79,7 +78,7 @@ def find_task(name: str, *, run_file: Path | None = None, collection: tuple[str,
     """
     chosen = collection or (collections() if run_file is None else ())
     for one in chosen if run_file is None else ():
-        file = _COLLECTIONS / one / f"{name}.toml"
+        file = SHIPPED / one / f"{name}.toml"
         if file.is_file():
             return load_task_file(file)  # files are named after their tasks: no need to read all the others
     tasks = tasks_of(run_file, collection=chosen)

@@ -55,7 +55,7 @@ def first_look(task: Task, *, count: int) -> FirstLook:
     """
     for text in task.splits.values():
         try:
-            return _look(task, parse_slice(text).split, count)
+            return _look(task, parse_slice(text).source_split, count)
         except MissingDataError:
             continue
     return FirstLook()

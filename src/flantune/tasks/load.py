@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
 from flantune.system.files import is_folder, near_file, read_text
+from flantune.tasks.regroup import load_grouping, regroup
+from flantune.tasks.shipped_files import collection_files
 from flantune.tasks.sources.files import matching_files
 from flantune.tasks.taskfile import load_task_file
 from flantune.tasks.taskfile_sections import MOST_NAME
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from flantune.settings.config import DataSettings
 
-_COLLECTIONS = Path(__file__).parents[1] / "shipped"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -37,7 +38,7 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
         ConfigError: ``[data]`` names tasks or a collection that are not there.
     """
     mirror = root / settings.mirror.expanduser() if settings.mirror is not None else None
-    paths = [*_collection_files(settings.collection), *_task_files(settings.tasks, root)]
+    paths = [*collection_files(settings.collection), *_task_files(settings.tasks, root)]
     if not paths:
         raise ConfigError(
             "no tasks", where="data", hint='set [data] tasks = ["my_task.toml"] or collection = "flan2021"'
@@ -57,23 +58,7 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
 def _grouped(tasks: tuple[Task, ...], clusters: str, root: Path) -> tuple[Task, ...]:
     if not clusters:
         return tasks
-    from flantune.tasks.regroup import load_grouping, regroup
-
     return regroup(tasks, load_grouping(root / clusters if clusters.endswith(".toml") else clusters), keep_others=True)
-
-
-def collections() -> tuple[str, ...]:
-    """Names of the shipped collections of tasks."""
-    return tuple(sorted(folder.name for folder in _COLLECTIONS.iterdir() if any(folder.glob("*.toml"))))
-
-
-def _collection_files(names: Iterable[str]) -> list[Path]:
-    known = collections()
-    for name in names:
-        if name not in known:
-            near = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
-            raise ConfigError(f'no collection "{name}"', where="data.collection", hint=near)
-    return [path for name in names for path in sorted((_COLLECTIONS / name).glob("*.toml"))]
 
 
 def _task_files(patterns: Iterable[str], root: Path) -> list[Path]:

@@ -98,10 +98,10 @@ def prepare_task(
     """
     survey = survey_task(task, cache=cache, skip_missing=skip_missing, note=note)
     for role, report in survey.reports.items():
-        split = parse_slice(task.splits[role]).split
-        check_unambiguous(task, split, report)
-        check_bad_share(task, split, report, max_bad_share)
-        check_not_empty(task, role, split, report)
+        source_split = parse_slice(task.splits[role]).source_split
+        check_unambiguous(task, source_split, report)
+        check_bad_share(task, source_split, report, max_bad_share)
+        check_not_empty(task, role, source_split, report)
     check_slots(task, next(iter(survey.stores.values()))[0])
     return survey
 
@@ -118,14 +118,14 @@ def survey_task(
     """
     slices = {role: _parse(task, role, text) for role, text in task.splits.items()}
     stored, missing = _store_splits(task, slices, cache.absolute(), skip_missing=skip_missing, note=note)
-    present = {role: part for role, part in slices.items() if part.split in stored}
-    bounds = {role: part.bounds(stored[part.split].rows) for role, part in present.items()}
+    present = {role: taken for role, taken in slices.items() if taken.source_split in stored}
+    bounds = {role: taken.bounds(stored[taken.source_split].rows) for role, taken in present.items()}
     check_disjoint(task, present, bounds)
-    for role, part in present.items():
-        split = stored[part.split]
-        skipped = read_skipped(split.folder / _SKIPPED, 0, split.rows)
-        check_takes_rows(task, role, part, bounds[role], split.rows, skipped)
-    views = {role: _view(task, role, stored[part.split], bounds[role]) for role, part in present.items()}
+    for role, taken in present.items():
+        whole = stored[taken.source_split]
+        skipped = read_skipped(whole.folder / _SKIPPED, 0, whole.rows)
+        check_takes_rows(task, role, taken, bounds[role], whole.rows, skipped)
+    views = {role: _view(task, role, stored[taken.source_split], bounds[role]) for role, taken in present.items()}
     return PreparedTask(
         task=task,
         stores={role: store for role, (store, _) in views.items()},
@@ -153,41 +153,40 @@ def _store_splits(
     stored: dict[str, _StoredSplit] = {}
     missing: dict[SplitRole, str] = {}
     first = MissingDataError(f"task {task.name}: it has no splits")
-    for split in dict.fromkeys(part.split for part in slices.values()):
-        parts = {role: part for role, part in slices.items() if part.split == split}
-        needed = [part.rows_needed for part in parts.values()]
+    for source_split in dict.fromkeys(taken.source_split for taken in slices.values()):
+        roles = [role for role, taken in slices.items() if taken.source_split == source_split]
+        needed = [slices[role].rows_needed for role in roles]
         limit = None if None in needed else max(need or 0 for need in needed)
         try:
-            stored[split] = _stored_split(task, split, limit, cache, note=note)
+            stored[source_split] = _stored_split(task, source_split, limit, cache, note=note)
         except MissingDataError as error:
             named = MissingDataError(f"task {task.name}: {error.message}", where=error.where, hint=error.hint)
             if not skip_missing:
                 raise named from error
             first = first if missing else named
-            missing |= dict.fromkeys(parts, named.render())
+            missing |= dict.fromkeys(roles, named.render())
     if not stored:
         # One line a task: a run that skips many lists them all. Most often all splits lack for one reason.
         raise first
     return stored, missing
 
 
-def store_key(task: Task, split: str, limit: int | None) -> str:
+def store_key(task: Task, source_split: str, limit: int | None) -> str:
     """The name of a stored split: SHA-256 over all that decides what is in it.
 
     Raises:
         SourceError: The source cannot be found or read.
     """
     adapter = task.adapter_fingerprint or fingerprint_of(task.adapter)
-    parts = [STORE_VERSION, task.name, task.kind, split, limit, task.source.fingerprint(split), adapter]
+    parts = [STORE_VERSION, task.name, task.kind, source_split, limit, task.source.fingerprint(source_split), adapter]
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _stored_split(
-    task: Task, split: str, limit: int | None, cache: Path, *, note: Callable[[str], None]
+    task: Task, source_split: str, limit: int | None, cache: Path, *, note: Callable[[str], None]
 ) -> _StoredSplit:
-    task.source.check_rows(split, limit)
-    home = cache / re.sub(r"[^A-Za-z0-9_.+-]", "-", task.name)
-    folder = home / f"{re.sub(r'[^A-Za-z0-9_.+-]', '-', split)}-{store_key(task, split, limit)}"
+    task.source.check_rows(source_split, limit)
+    folder = cache / _plain(task.name) / f"{_plain(source_split)}-{store_key(task, source_split, limit)}"
     if (damage := _damage(folder)) and folder.exists():
         if folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
@@ -196,8 +195,13 @@ def _stored_split(
         if damage != _UNCHECKED:
             note(f"adapted examples of task {task.name} were damaged, so its rows are adapted again ({damage})")
     if not folder.exists():
-        _build(task, split, limit, folder)
+        _build(task, source_split, limit, folder)
     return _StoredSplit(folder=folder, rows=_stored_rows(folder))
+
+
+def _plain(name: str) -> str:
+    """A name as a folder may have it."""
+    return re.sub(r"[^A-Za-z0-9_.+-]", "-", name)
 
 
 def _damage(folder: Path) -> str:
@@ -223,13 +227,13 @@ def _stored_rows(folder: Path) -> int:
     return int(read_object(folder / _SUMMARY, mends="remove its folder and run again", rows=int)["rows"])
 
 
-def _build(task: Task, split: str, limit: int | None, folder: Path) -> None:
+def _build(task: Task, source_split: str, limit: int | None, folder: Path) -> None:
     """Adapts a source split into a folder that appears whole or not at all."""
     temporary = folder.parent / f".writing-{uuid4().hex}"
     try:
         temporary.mkdir(parents=True)
         _remove_leftovers(folder.parent)
-        rows = _adapt_all(task, split, limit, temporary)
+        rows = _adapt_all(task, source_split, limit, temporary)
         (temporary / _SUMMARY).write_text(json.dumps({"version": STORE_VERSION, "rows": rows}), encoding="utf-8")
         _rename(temporary, folder)
     except (OSError, pa.ArrowInvalid) as error:
@@ -258,12 +262,12 @@ def _remove_leftovers(home: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _adapt_all(task: Task, split: str, limit: int | None, folder: Path) -> int:
+def _adapt_all(task: Task, source_split: str, limit: int | None, folder: Path) -> int:
     """Writes the examples and the skipped rows of a split; how many raw rows there were."""
     examples, skipped = ExampleWriter(folder / _EXAMPLES), SkippedWriter(folder / _SKIPPED)
     rows = 0
     try:
-        for number, row in enumerate(islice(task.source.rows(split), limit)):
+        for number, row in enumerate(islice(task.source.rows(source_split), limit)):
             rows = number + 1
             try:
                 example = adapt_row(task, row)
@@ -299,7 +303,7 @@ def _view(
         notes += skipped.first_bad
     report = SplitReport(
         split=role,
-        source=f"{task.source.describe(parse_slice(task.splits[role]).split)} ({task.splits[role]})",
+        source=f"{task.source.describe(parse_slice(task.splits[role]).source_split)} ({task.splits[role]})",
         raw_rows=sum(stop - start for start, stop in bounds),
         kept=sum(map(len, views)),
         dropped=dropped,

@@ -11,11 +11,11 @@ from pydantic import Field
 
 from flantune.errors import ConfigError, did_you_mean
 from flantune.settings.sections import Section, read_file
+from flantune.tasks.shipped_files import SHIPPED
 
 if TYPE_CHECKING:
     from flantune.types import Task
 
-_SHIPPED = Path(__file__).parents[1] / "shipped"
 _SHAPE = 'write [clusters] and then lines such as "math" = ["gsm8k"]'
 
 
@@ -58,9 +58,9 @@ def load_grouping(name: str | Path) -> Grouping:
     """
     path = Path(name)
     if path.suffix != ".toml":
-        path = _SHIPPED / f"{name}.toml"
+        path = SHIPPED / f"{name}.toml"
         if not path.is_file():
-            known = [file.stem for file in _SHIPPED.glob("*.toml")]
+            known = [file.stem for file in SHIPPED.glob("*.toml")]
             hint = did_you_mean(str(name), known) or f"shipped: {', '.join(known)}; or name a .toml file"
             raise ConfigError(f'no grouping "{name}" is shipped', hint=hint)
     found = read_file(path, _GroupingFile, error=ConfigError, what="grouping", hint=_SHAPE)

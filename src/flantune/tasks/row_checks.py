@@ -51,7 +51,7 @@ def check_disjoint(
         _check_joined(task, one, bounds[one])
         for other in roles[k + 1 :]:
             shared = shared_rows(bounds[one], bounds[other])
-            if slices[one].split == slices[other].split and shared > 0:
+            if slices[one].source_split == slices[other].source_split and shared > 0:
                 raise TaskError(
                     f'{one} = "{task.splits[one]}" and {other} = "{task.splits[other]}" share {shared:,} rows',
                     where=f"{origin_of(task)}: splits",
@@ -71,7 +71,7 @@ def _check_joined(task: Task, role: SplitRole, bounds: tuple[tuple[int, int], ..
 
 
 def check_takes_rows(
-    task: Task, role: SplitRole, part: SplitSlice, bounds: tuple[tuple[int, int], ...], rows: int, skipped: SkippedRows
+    task: Task, role: SplitRole, taken: SplitSlice, bounds: tuple[tuple[int, int], ...], rows: int, skipped: SkippedRows
 ) -> None:
     """Refuses a slice in which there is no row, since the data is shorter than the task file takes it to be.
 
@@ -87,16 +87,18 @@ def check_takes_rows(
     if skipped.bad:
         first = min(skipped.first_bad, key=lambda note: note.row)
         text = "\n  ".join([f"{what}, and of these are bad:", *reason_lines(skipped.bad, skipped.first_bad)])
-        raise SourceError(text, where=task.source.describe(part.split, first.row), hint=bad_rows_hint(first.reason))
+        raise SourceError(
+            text, where=task.source.describe(taken.source_split, first.row), hint=bad_rows_hint(first.reason)
+        )
     raise SourceError(
         what,
-        where=f"{task.source.describe(part.split)} ({task.splits[role]})",
+        where=f"{task.source.describe(taken.source_split)} ({task.splits[role]})",
         hint=f"get the whole of the data; or write a slice of the rows there are as splits.{role} in {origin_of(task)},"
         " or remove it",
     )
 
 
-def check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share: float) -> None:
+def check_bad_share(task: Task, source_split: str, report: SplitReport, max_bad_share: float) -> None:
     """Refuses a role of which too many rows are bad.
 
     Raises:
@@ -107,10 +109,10 @@ def check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share: 
         return
     first = min(report.first_bad, key=lambda note: note.row)
     text = bad_rows_text(task.name, report, max_bad_share)
-    raise BadRowsError(text, where=task.source.describe(split, first.row), hint=bad_rows_hint(first.reason))
+    raise BadRowsError(text, where=task.source.describe(source_split, first.row), hint=bad_rows_hint(first.reason))
 
 
-def check_unambiguous(task: Task, split: str, report: SplitReport) -> None:
+def check_unambiguous(task: Task, source_split: str, report: SplitReport) -> None:
     """Refuses answers with two readings, however few: where one row has them, others may have been read wrongly."""
     if AMBIGUOUS not in report.bad:
         return
@@ -118,7 +120,7 @@ def check_unambiguous(task: Task, split: str, report: SplitReport) -> None:
     rows = f"{report.bad[AMBIGUOUS]:,} of {report.raw_rows:,} rows of split {report.split}"
     raise BadRowsError(
         f"task {task.name}: {rows} have an answer with two readings; row {note.row} (counted from 0): {note.detail}",
-        where=task.source.describe(split, note.row),
+        where=task.source.describe(source_split, note.row),
         hint=f"say in {origin_of(task)} what the values are: {_SAYING_WHICH}",
     )
 
@@ -156,7 +158,7 @@ def bad_rows_hint(reason: str) -> str:
     return hints.get(reason, general)
 
 
-def check_not_empty(task: Task, role: SplitRole, split: str, report: SplitReport) -> None:
+def check_not_empty(task: Task, role: SplitRole, source_split: str, report: SplitReport) -> None:
     """Refuses a role of which no example is left.
 
     Raises:
@@ -171,7 +173,7 @@ def check_not_empty(task: Task, role: SplitRole, split: str, report: SplitReport
     first = min(report.first_bad, key=lambda note: note.row)
     raise SourceError(
         "\n  ".join([what, *reason_lines(report.bad, report.first_bad)]),
-        where=task.source.describe(split, first.row),
+        where=task.source.describe(source_split, first.row),
         hint=bad_rows_hint(first.reason),
     )
 

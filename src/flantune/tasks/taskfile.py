@@ -117,7 +117,7 @@ def _check_splits(splits: Any, source: Any, problems: Problems) -> None:
         if not isinstance(text, str):
             continue  # its section says so
         try:
-            split = parse_slice(text).split
+            split = parse_slice(text).source_split
         except ValueError as error:
             problems.add(f"splits.{role}", str(error))
             continue

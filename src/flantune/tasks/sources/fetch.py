@@ -111,7 +111,7 @@ def by_hand(tasks: Iterable[Task], mirror: Path) -> dict[str, str]:
         dataset, how = task.source.hub, task.source.manual
         if dataset is not None and how:
             there = mirrored_splits(_folder(mirror, dataset))
-            if not all(parse_slice(text).split in there for text in task.splits.values()):
+            if not all(parse_slice(text).source_split in there for text in task.splits.values()):
                 found[task.name] = how
     return found
 
@@ -149,8 +149,8 @@ def _gathered(wanted: Iterable[Task | str]) -> dict[HubDataset, dict[str, int]]:
             whole.add(dataset)
         elif one.source.hub is not None and not one.source.manual:
             used = splits.setdefault(one.source.hub, {})
-            for slice_ in map(parse_slice, one.splits.values()):
-                used[slice_.split] = _larger(used.get(slice_.split, 1), slice_.rows_needed or 0)
+            for taken in map(parse_slice, one.splits.values()):
+                used[taken.source_split] = _larger(used.get(taken.source_split, 1), taken.rows_needed or 0)
     return {dataset: {} if dataset in whole else names for dataset, names in splits.items()}
 
 

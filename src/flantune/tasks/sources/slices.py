@@ -45,11 +45,11 @@ class SplitSlice:
     All ranges are of one source split, so that a row number names one row.
 
     Attributes:
-        split: Name of the source split.
+        source_split: Which split of the source they are of.
         ranges: The rows, in one piece or in several.
     """
 
-    split: str
+    source_split: str
     ranges: tuple[RowRange, ...] = (RowRange(),)
 
     def bounds(self, rows: int) -> tuple[tuple[int, int], ...]:
@@ -90,7 +90,7 @@ def parse_slice(text: str) -> SplitSlice:
     if len(splits) > 1:
         why = "a role takes rows of one source split, so that a number names a row"
         raise ValueError(f'"{text}" joins rows of {" and ".join(splits)}; {why}')
-    return SplitSlice(split=splits[0], ranges=tuple(one for _, one in parts))
+    return SplitSlice(source_split=splits[0], ranges=tuple(one for _, one in parts))
 
 
 def shared_rows(bounds: tuple[tuple[int, int], ...], others: tuple[tuple[int, int], ...]) -> int:

@@ -49,8 +49,8 @@ class TokenizedCorpus:
         return [[*self._before, *ids, self._after] for ids in found]
 
 
-class Reader:
-    """Reads documents one after another, from a place on.
+class TextAhead:
+    """The text from a place on, taken piece by piece.
 
     Args:
         documents: All of them.

@@ -1,0 +1,32 @@
+"""Where the tasks lie that come with flantune: a folder for each collection, and other ways to cluster them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHIPPED = Path(__file__).parents[1] / "shipped"
+
+
+def collections() -> tuple[str, ...]:
+    """Names of the shipped collections of tasks."""
+    return tuple(sorted(folder.name for folder in SHIPPED.iterdir() if any(folder.glob("*.toml"))))
+
+
+def collection_files(names: Iterable[str]) -> list[Path]:
+    """The task files of some collections.
+
+    Raises:
+        ConfigError: There is no such collection.
+    """
+    known = collections()
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
+            raise ConfigError(f'no collection "{name}"', where="data.collection", hint=near)
+    return [path for name in names for path in sorted((SHIPPED / name).glob("*.toml"))]
