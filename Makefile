@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo real test check bench clean
+.PHONY: setup demo real test check bench docs clean
 
 setup: $(STAMP)
 
@@ -35,5 +35,9 @@ test: check
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
+# The documentation as a site, in site/; a broken link ends it.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) demo-run
+	rm -rf $(VENV) demo-run site

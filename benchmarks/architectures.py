@@ -27,7 +27,8 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from flantune.errors import FlantuneError
-from flantune.models.load import LanguageModel, needs_eager_attention
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import needs_eager_attention
 from flantune.models.scratch import train_tokenizer
 from flantune.types import Prompt
 
@@ -199,7 +200,7 @@ def prompts_of(lm: LanguageModel, count: int = 12) -> list[Any]:
 
 def plain_step(lm: LanguageModel, prompts: list[Any]) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss a token and its gradient by the model's own forward, a prompt at a time."""
-    from flantune.models.load import start_token
+    from flantune.models.language_model import start_token
 
     lm.model.zero_grad()
     total = sum(len(each.targets[0]) for each in prompts)
@@ -224,9 +225,9 @@ def gradient_of(lm: LanguageModel) -> dict[str, torch.Tensor]:
 
 def tuned_step(lm: LanguageModel, prompts: list[Any], *, packed: bool) -> tuple[float, dict[str, torch.Tensor]]:
     """The same by flantune, as it tunes."""
+    from flantune.models.checks.tuning import check_tuning
     from flantune.models.forms.training_form import TrainingForm
     from flantune.models.forward import target_logprobs
-    from flantune.models.tuning_check import check_tuning
     from flantune.packing.batches import lay_out
     from flantune.training.randomness import dropout
 
@@ -251,8 +252,8 @@ def difference(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
 
 def try_scores(lm: LanguageModel, prompts: list[Any]) -> tuple[str, float]:
     """How options are scored, and the largest difference of a score from the option's alone."""
+    from flantune.models.checks.isolation import logprobs_alone
     from flantune.models.forms.reading_form import scoring_mode
-    from flantune.models.isolation import logprobs_alone
     from flantune.models.scoring.check import scoring_layout
     from flantune.models.scoring.options import OptionScorer
     from flantune.models.scoring.plan import plan_scoring
@@ -274,7 +275,7 @@ def try_scores(lm: LanguageModel, prompts: list[Any]) -> tuple[str, float]:
 
 def try_writing(lm: LanguageModel, prompts: list[Any]) -> tuple[str, int]:
     """How answers are written, and how many differ from the greedy ones of the plain forward."""
-    from flantune.models.load import start_token
+    from flantune.models.language_model import start_token
     from flantune.models.writing.check import writing_method
     from flantune.models.writing.generate import generate
 
@@ -303,8 +304,8 @@ def try_writing(lm: LanguageModel, prompts: list[Any]) -> tuple[str, int]:
 
 def examine(name: str) -> Outcome:
     """Everything of one architecture."""
-    from flantune.models.causality import check_causal
-    from flantune.models.isolation import check_isolation
+    from flantune.models.checks.causality import check_causal
+    from flantune.models.checks.isolation import check_isolation
 
     family = "encoder-decoder" if name in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES else "decoder-only"
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from flantune.models.scratch import train_tokenizer
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
+from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings
 from flantune.types import Counts, Family, Prompt
@@ -44,7 +45,8 @@ def _measure(prompts: _Prompts, tokenizer: Any, family: Family, batch_tokens: in
     codec = Codec(
         tokenizer=tokenizer, family=family, layout=Layout(), max_input_tokens=1024, max_target_tokens=256
     )  # fmt: skip
-    batches = Batches(prompts, codec, PackingSettings(batch_tokens=batch_tokens, row_tokens=row_tokens))
+    stream = PromptStream(prompts, codec, row_tokens=row_tokens)
+    batches = Batches(stream, PackingSettings(batch_tokens=batch_tokens, row_tokens=row_tokens))
     counts, cursor = Counts(), 0
     start = time.process_time()
     for _ in range(BATCHES):

@@ -70,6 +70,7 @@ def tune_once(folder: str, architecture: str, rank: int, count: int, port: int, 
     from flantune.models.scratch import build_model, train_tokenizer
     from flantune.packing.batches import Batches
     from flantune.packing.encode import Codec
+    from flantune.packing.stream import PromptStream
     from flantune.prompts.layout import Layout
     from flantune.settings.config import PackingSettings, ScratchSettings, TrainingSettings
     from flantune.system.processes import joined
@@ -93,7 +94,7 @@ def tune_once(folder: str, architecture: str, rank: int, count: int, port: int, 
         log_every=2,
         parallel=parallel,
     )
-    batches = Batches(prompts, codec, sizes, processes=count)
+    batches = Batches(PromptStream(prompts, codec, row_tokens=sizes.row_tokens), sizes, processes=count)
     with joined():
         marker(Path(folder), rank).touch()
         tune(lm, batches, settings, folder=Path(folder), seed=SEED, fingerprint="soak")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flantune.models.forward import target_logprobs
 from flantune.packing.batches import size_array
-from flantune.training.objective import accumulate_gradient, item_tokens
+from flantune.training.loss import accumulate_gradient, item_tokens
 from flantune.training.weighting import item_weights
 from flantune.types import Float32, Int32
 from tests.training.small import ARCHITECTURES, make_batches, make_lm, prompt
@@ -62,7 +62,7 @@ def checked(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 def test_shapes_are_as_stated(architecture):
     lm = make_lm(architecture)
     batches = make_batches(lm, micro_batch_tokens=200)
-    encoded = batches.codec.encode_prompts([prompt(i) for i in range(5)], continuations="target").prompts
+    encoded = batches.stream.codec.encode_prompts([prompt(i) for i in range(5)], continuations="target").prompts
     for one in encoded:
         check(one)
     assert checked(size_array, encoded, lm.family).shape == (5, 1 if lm.family == "decoder-only" else 2)

@@ -13,6 +13,7 @@ from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, World, build_world
 from flantune.models.attention.lines import reads_lines
 from flantune.packing.batches import Batches
+from flantune.packing.stream import PromptStream
 from flantune.settings.config import PackingSettings, TrainingSettings
 from flantune.training import tune
 from flantune.types import Batch
@@ -69,7 +70,8 @@ def _batches(world: World, settings: dict[str, Any]) -> Batches:
         batch_tokens=settings["batch_tokens"],
     )
     tokens = settings["micro_batch_tokens"]
-    return Batches(world.mixture, world.codec, packing, micro_batch_tokens=tokens, is_padded=not reads_lines(world.lm))
+    stream = PromptStream(world.mixture, world.codec, row_tokens=packing.row_tokens)
+    return Batches(stream, packing, micro_batch_tokens=tokens, is_padded=not reads_lines(world.lm))
 
 
 if __name__ == "__main__":

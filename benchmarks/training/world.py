@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.commands.plan import make_codec, make_tokenizer, prepare_tasks
 from flantune.mixture.mixture import Mixture
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model
 from flantune.packing.encode import Codec
 from flantune.settings.config import ScratchSettings

@@ -62,18 +62,21 @@ class Template:
     """One way to phrase a task in words.
 
     ``inputs`` and ``targets`` are text with ``{slot}`` holes: any field of the examples, ``{options}`` (the options
-    block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces.
+    block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces. Another language may show
+    the same slots in other ways.
 
     Attributes:
         name: Unique within the task.
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
+        language: What both texts are written in; see ``flantune.prompts.compiled``.
     """
 
     name: str
     inputs: str
     targets: str = "{answer}"
     is_inverted: bool = False
+    language: str = "slots"
 
 
 class Source(Protocol):
@@ -151,6 +154,8 @@ class Prompt:
         exemplars: Solved examples that stand before the query, in order.
         preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
         group: The example's group; empty for most.
+        order: Place in ``options`` → index in the example's own options; empty where they stand as the example has
+            them. ``order[answer]`` is the example's own answer; metrics that tell one class from another need it.
     """
 
     task: str
@@ -165,6 +170,7 @@ class Prompt:
     exemplars: tuple[Exemplar, ...] = ()
     preamble: str = ""
     group: str = ""
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +330,7 @@ class Sample:
         confidence: The voted answer's share of them; None without a vote.
         baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty
             where none was asked for.
+        order: As of ``Prompt``: which of the example's own options was shown at each place.
     """
 
     task: str
@@ -344,6 +351,7 @@ class Sample:
     predictions: tuple[str, ...] = ()
     confidence: float | None = None
     baselines: tuple[float, ...] = ()
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

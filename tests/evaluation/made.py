@@ -10,7 +10,7 @@ import torch
 from flantune.evaluation.asking.ask import Evaluated, evaluate
 from flantune.evaluation.samples import samples_path, write_samples
 from flantune.evaluation.summary import TaskInfo
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
 from flantune.tasks.store import PreparedTask

@@ -18,7 +18,7 @@ from flantune.evaluation.samples import read_samples
 from flantune.evaluation.statistics.grades import columns_of, read_tables
 from flantune.prompts.render import render
 from flantune.settings.config import EvaluationSettings
-from flantune.settings.protocols import PRESETS, scoring_protocol
+from flantune.settings.protocols import PRESETS
 from flantune.types import Prompt
 
 from .made import PackingSettings, PromptSettings, color_examples, make_model, make_task, run
@@ -125,7 +125,7 @@ def test_samples_of_one_baseline_are_not_taken_for_another(task, tmp_path):
 def test_the_texts_are_in_the_fingerprint_where_they_are_used():
     base = PRESETS["flan2021"]
     assert replace(base, domain_premise="?").fingerprint == base.fingerprint
-    domain = scoring_protocol(EvaluationSettings(normalization="domain"))
+    domain = EvaluationSettings(normalization="domain").scoring
     assert replace(domain, domain_premise="?").fingerprint != domain.fingerprint
     contextual = replace(base, normalization="contextual")
     assert replace(contextual, content_free=("?",)).fingerprint != contextual.fingerprint

@@ -25,6 +25,7 @@ from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.settings.config import EvaluationSettings, PromptSettings
 from flantune.settings.protocols import PRESETS
+from flantune.system.processes import joined
 from flantune.types import Prompt, Template
 from tests.conftest import HUNG_AFTER_S
 
@@ -306,9 +307,10 @@ def work(folder: Path, environment: dict[str, str], told, stop_at: str) -> None:
 
     torch.set_num_threads(1)
     tasks = [colors(11), make_task({"test": generation_examples(9)}, name="animals", kind="generation")]
-    for architecture in ("llama", "t5"):
-        lm = make_model(architecture)
-        run(lm, tasks, folder / architecture, progress=tell, shots=(0, 2), batch_tokens=220)
+    with joined():
+        for architecture in ("llama", "t5"):
+            lm = make_model(architecture)
+            run(lm, tasks, folder / architecture, progress=tell, shots=(0, 2), batch_tokens=220)
 
 
 def start(folder: Path, *, processes: int = 1, stop_at: str = ""):

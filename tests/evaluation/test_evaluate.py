@@ -18,7 +18,7 @@ from flantune.evaluation.asking.task_questions import Protocol, drawn_rows, ques
 from flantune.evaluation.metrics.rank_classification import choose
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.summary import FoldInput, summarize
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.writing.decoding import cut_at_stop

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from flantune.evaluation.samples import arranged
 from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.evaluation.summary import FoldInput, summarize
 from flantune.settings.config import EvaluationSettings
@@ -117,11 +116,11 @@ def behind_letters(place, *, rows=40, templates="ab"):
         gold = order.index(row % 3)
         for template in templates:
             scores = tuple(-1.0 if at == place else -2.0 - random.random() for at in range(3))
-            asked = Sample(
+            yield Sample(
                 task="t", split="test", row=row, template=template, shots=0, inputs="x", options=letters, answer=gold,
                 references=(letters[gold],), scores=scores, lengths=(2, 2, 2),
+                order=order,
             )  # fmt: skip
-            yield arranged(asked, order)
 
 
 def test_a_letter_that_is_always_written_is_named_though_the_options_behind_it_are_shuffled(tmp_path):

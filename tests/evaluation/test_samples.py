@@ -12,7 +12,6 @@ from pyarrow import parquet
 from flantune.errors import EvaluationError
 from flantune.evaluation.samples import (
     Origin,
-    file_sha256,
     origin_path,
     read_origin,
     read_samples,
@@ -20,6 +19,7 @@ from flantune.evaluation.samples import (
     write_origin,
     write_samples,
 )
+from flantune.system.files import file_sha256
 from flantune.types import Counts, Sample
 
 from .made import choice_sample

@@ -9,7 +9,6 @@ import pytest
 from benchmarks.skill_coverage import World, draw, simulate
 
 from flantune.evaluation.asking.option_labels import RankedCells
-from flantune.evaluation.samples import arranged
 from flantune.evaluation.statistics.commonest import answers_given
 from flantune.evaluation.statistics.means import Mean
 from flantune.evaluation.statistics.skill import (
@@ -176,11 +175,11 @@ def test_the_interval_of_an_area_stays_between_0_and_1():
 
 
 def sample(row, options, scores, answer, *, template="a", order=()):
-    made = Sample(
+    return Sample(
         task="t", split="test", row=row, template=template, shots=0, inputs="x", options=tuple(options),
         answer=answer, references=(options[answer],), scores=tuple(scores), lengths=(1,) * len(options),
+        order=tuple(order),
     )  # fmt: skip
-    return arranged(made, tuple(order)) if order else made
 
 
 def options_of(samples):

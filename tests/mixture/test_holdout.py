@@ -255,14 +255,17 @@ def test_all_mistakes_in_a_taxonomy_come_at_once(tmp_path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_taxonomy(path)
     for part in (
-        'kins: unknown key did you mean "kin"?',
-        'overlap[0].evaluate: unknown key did you mean "evaluating"?',
-        "overlap[0].evaluating: expected a name",
-        "overlap[0].removes: expected a list",
-        "kin[0].members: expected a list",
-        "aliases: expected",
+        'kins: unknown key; did you mean "kin"?',
+        'overlap[0].evaluate: unknown key; did you mean "evaluating"?',
+        "overlap[0].evaluating: is missing",
+        'overlap[0].removes: should be a list, got "b"',
+        "kin[0].members[0]: should be text, got 1",
+        "aliases: should be a table, got 3",
     ):
         assert part in caught.value.message
+    path.write_text("[overlap]\nevaluating = 1\n")
+    with pytest.raises(ConfigError, match=r"write \[\[overlap\]\], in double brackets"):
+        load_taxonomy(path)
     path.write_text("[[kin")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_taxonomy(path)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.settings.config import ScratchSettings
 

@@ -13,7 +13,8 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PretrainedConfig
 
-from flantune.models.load import LanguageModel, detect_family, needs_eager_attention
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import detect_family, needs_eager_attention
 
 Special = Mapping[str, Any]
 

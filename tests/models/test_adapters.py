@@ -16,14 +16,15 @@ from tests.training.small import SIZES, make_lm, prompt, settings, tune_small, w
 
 from flantune.errors import ModelError, TrainingError
 from flantune.models.adapters import attach_adapter, merged
+from flantune.models.checks.isolation import check_isolation
 from flantune.models.forward import target_logprobs
-from flantune.models.isolation import check_isolation
 from flantune.models.load import load_config, load_model, load_tokenizer, quantization, save_model
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
+from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
 from flantune.settings.config import LoraSettings, ModelSettings, PromptTuningSettings
-from flantune.training.objective import accumulate_gradient
+from flantune.training.loss import accumulate_gradient
 
 pytest.importorskip("peft")
 ARCHITECTURES = ("llama", "gpt2", "t5")
@@ -63,7 +64,9 @@ def batches_of(lm, **changes):
         tokenizer=lm.tokenizer, family=lm.family, layout=Layout(), prefix=lm.prefix_tokens,
         max_input_tokens=SIZES.max_input_tokens, max_target_tokens=SIZES.max_target_tokens,
     )  # fmt: skip
-    return Batches([prompt(i) for i in range(500)], codec, SIZES.model_copy(update=changes), micro_batch_tokens=0)
+    sizes = SIZES.model_copy(update=changes)
+    stream = PromptStream([prompt(i) for i in range(500)], codec, row_tokens=sizes.row_tokens)
+    return Batches(stream, sizes, micro_batch_tokens=0)
 
 
 def logits(lm) -> torch.Tensor:

@@ -8,8 +8,8 @@ from benchmarks.architectures import build, difference, plain_step, prompts_of, 
 
 from flantune.errors import ModelError
 from flantune.models.attention.lines import reads_lines
-from flantune.models.isolation import check_isolation
-from flantune.models.tuning_check import check_tuning
+from flantune.models.checks.isolation import check_isolation
+from flantune.models.checks.tuning import check_tuning
 
 APART = (
     "mamba",

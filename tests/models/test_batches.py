@@ -9,6 +9,7 @@ import torch
 from flantune.models.forward import target_logprobs
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
+from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings
 from flantune.types import Prompt
@@ -43,8 +44,9 @@ def step(lm, batch) -> dict[str, torch.Tensor]:
 def test_trap_10_packed_equals_unpacked_equals_accumulated(lm, enabled, micro):
     mixture, codec = FakeMixture(), codec_of(lm)
     settings = PackingSettings(row_tokens=80, batch_tokens=320)
-    plain = Batches(mixture, codec, settings).batch(3)
-    other = Batches(mixture, codec, settings.model_copy(update={"enabled": enabled}), micro_batch_tokens=micro).batch(3)
+    stream = PromptStream(mixture, codec, row_tokens=settings.row_tokens)
+    plain = Batches(stream, settings).batch(3)
+    other = Batches(stream, settings.model_copy(update={"enabled": enabled}), micro_batch_tokens=micro).batch(3)
     assert plain.rows == other.rows
     left, right = step(lm, plain), step(lm, other)
     for name in left:

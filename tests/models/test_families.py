@@ -12,14 +12,15 @@ import torch
 from tests.models.families import ENCODER_DECODERS, TRIED, build
 from tests.training.small import SIZES, prompt, tokenizer
 
+from flantune.models.checks.isolation import check_isolation
 from flantune.models.forward import target_logprobs
-from flantune.models.isolation import check_isolation
 from flantune.models.load import load_model, save_model
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
+from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
 from flantune.settings.config import ModelSettings
-from flantune.training.objective import accumulate_gradient
+from flantune.training.loss import accumulate_gradient
 
 PAGE = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")
 every = pytest.mark.parametrize("tried", TRIED, ids=lambda tried: tried.name.replace(" ", "-"))
@@ -34,7 +35,7 @@ def batch_of(lm, *, packed: bool):
         max_input_tokens=SIZES.max_input_tokens, max_target_tokens=SIZES.max_target_tokens,
     )  # fmt: skip
     sizes = SIZES.model_copy(update={"enabled": packed, "batch_tokens": 256})
-    return Batches([prompt(i) for i in range(100)], codec, sizes, micro_batch_tokens=0).batch(0)
+    return Batches(PromptStream([prompt(i) for i in range(100)], codec, row_tokens=sizes.row_tokens), sizes).batch(0)
 
 
 def step(lm, batch):

@@ -11,7 +11,7 @@ import flantune.models.forward as forward
 from flantune.errors import ModelError
 from flantune.models.forward import target_logprobs
 from flantune.models.heads import Head, find_head
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
 from flantune.settings.config import ScratchSettings

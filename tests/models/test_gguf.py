@@ -13,8 +13,8 @@ from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config,
 
 from flantune.cli import export
 from flantune.errors import ModelError
-from flantune.models.gguf import gguf_origin, write_gguf
 from flantune.models.load import detect_family, load_config, load_model, save_model
+from flantune.models.stored.gguf import gguf_origin, write_gguf
 from flantune.report.card import model_card
 from flantune.settings.config import ModelSettings
 

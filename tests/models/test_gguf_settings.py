@@ -11,8 +11,9 @@ import torch
 from tests.models.gguf_files import KINDS, Kind, make_gguf
 
 from flantune.errors import ModelError
-from flantune.models.gguf import write_gguf
-from flantune.models.load import load_model, quiet_library, save_model
+from flantune.models.load import load_model, save_model
+from flantune.models.stored.gguf import write_gguf
+from flantune.models.stored.quiet import quiet_library
 from flantune.settings.config import ModelSettings
 
 

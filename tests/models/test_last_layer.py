@@ -10,7 +10,7 @@ from tests.models.test_forward import made_up, packed
 
 from flantune.models.adapters import attach_adapter
 from flantune.models.forms import last_layer
-from flantune.models.forms.last_layer import find_parts, only_at
+from flantune.models.forms.last_layer import find_narrowed, only_at
 from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
@@ -21,7 +21,7 @@ from flantune.settings.config import ModelSettings
 def test_no_part_that_other_tokens_look_at_is_cut_short(tried, tokenizer):
     made = build(tried, tokenizer)
     before = {name: weight.clone() for name, weight in made.model.state_dict().items()}
-    names = {part.name for part in find_parts(made)}
+    names = {part.name for part in find_narrowed(made)}
     assert {"k_proj", "v_proj", "c_attn", "query_key_value", "qkv_proj", "Wqkv"}.isdisjoint(names)
     assert len(names) > 1, "neither feed-forward part nor output projection"
     after = made.model.state_dict()
@@ -34,7 +34,7 @@ def test_a_value_projection_of_zeros_is_not_mistaken_for_one_that_nobody_needs(t
     for name, weight in made.model.named_parameters():
         if "v_proj" in name or "o_proj" in name:
             weight.data.zero_()
-    assert {part.name for part in find_parts(made)} == {"q_proj", "o_proj", "mlp"}
+    assert {part.name for part in find_narrowed(made)} == {"q_proj", "o_proj", "mlp"}
 
 
 def _scored(lm, pack):
@@ -49,10 +49,10 @@ def test_scores_and_gradients_are_those_of_the_whole_layer(lm, tokenizer, monkey
     if lm.family != "decoder-only":
         pytest.skip("every token of an encoder-decoder's last layer is read")
     pack = packed(lm, made_up(len(tokenizer), [(60, (5,)), (33, (9,)), (41, (1,))]), rows)
-    find_parts(lm)
+    find_narrowed(lm)
     cut = _scored(lm, pack)
     used = []
-    monkeypatch.setattr(last_layer, "find_parts", lambda lm: used.append(lm) or [])
+    monkeypatch.setattr(last_layer, "find_narrowed", lambda lm: used.append(lm) or [])
     whole = _scored(lm, pack)
     assert used, "the whole layer was not measured"
     torch.testing.assert_close(cut[0], whole[0], rtol=1e-5, atol=1e-5)
@@ -66,10 +66,10 @@ def test_an_adapted_layer_is_cut_short_with_its_adapters(tokenizer, monkeypatch)
     for name, weight in made.model.named_parameters():
         if "lora_B" in name:
             weight.data.normal_(std=0.3, generator=torch.Generator().manual_seed(2))
-    assert {part.name for part in find_parts(made)} == {"q_proj", "o_proj", "mlp"}
+    assert {part.name for part in find_narrowed(made)} == {"q_proj", "o_proj", "mlp"}
     pack = packed(made, made_up(len(tokenizer), [(60, (5,)), (33, (9,))]), [[0, 1]])
     cut = _scored(made, pack)
-    monkeypatch.setattr(last_layer, "find_parts", lambda _: [])
+    monkeypatch.setattr(last_layer, "find_narrowed", lambda _: [])
     whole = _scored(made, pack)
     assert len(cut[1]) == len(whole[1]) > 0
     for left, right in zip([cut[0], *cut[1]], [whole[0], *whole[1]], strict=True):
@@ -79,7 +79,7 @@ def test_an_adapted_layer_is_cut_short_with_its_adapters(tokenizer, monkeypatch)
 def test_parts_found_while_other_forms_stand_in_are_parts_of_the_model(tokenizer):
     made = build(DECODERS[0], tokenizer)
     with scoring_mode(made):
-        parts = find_parts(made)
+        parts = find_narrowed(made)
     assert {part.name for part in parts} == {"q_proj", "o_proj", "mlp"}
     assert {id(part.parent) for part in parts} <= {id(module) for module in made.model.modules()}
 

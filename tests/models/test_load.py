@@ -13,7 +13,8 @@ from transformers import AutoModelForSeq2SeqLM, T5Config
 
 from flantune.errors import ModelError
 from flantune.models.heads import find_head
-from flantune.models.load import LanguageModel, load_model, load_tokenizer, resolve_device, save_model, stop_at
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import load_model, load_tokenizer, resolve_device, save_model, stop_at
 from flantune.models.scratch import build_model
 from flantune.settings.config import ModelSettings, ScratchSettings
 

@@ -14,9 +14,10 @@ from tests.models.test_compiled import made_small
 from tests.models.test_segments import ends, one_by_one
 from tests.models.test_training_form import distance, gradients, pack_of
 
-from flantune.models.attention import native, native_build
+from flantune.models.attention import door, native, native_build
 from flantune.models.attention.interface import segment_attention
 from flantune.models.attention.segments import Rule
+from flantune.models.compiler import find_compiler, no_compiler
 from flantune.models.forms.training_form import TrainingForm
 
 LONG = [513, 300, 145, 96, 64, 33, 17, 16, 15, 5, 1, 1]
@@ -29,8 +30,8 @@ REACH = 640
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     """Built into a fresh folder, so that an old one is not what is tested."""
-    if not native_build.find_compiler():
-        pytest.skip(native_build.no_compiler())
+    if not find_compiler():
+        pytest.skip(no_compiler())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         native.find_native.cache_clear()
@@ -69,8 +70,8 @@ def exactly(lines, bias, rule, queries, keys) -> torch.Tensor:
 
 
 def natively(lines, bias, rule, queries, keys) -> torch.Tensor:
-    with native.in_use():
-        assert native.is_for(*lines, rule)
+    with door.in_use():
+        assert door.is_for(*lines, rule)
         return segment_attention(*lines, cu_query=ends(queries), cu_key=ends(keys), rule=rule, bias=bias)
 
 
@@ -182,7 +183,7 @@ def test_tokens_before_the_first_segment_are_of_none(program):
     behind = [line.detach()[3:].requires_grad_() for line in lines]
     found = []
     for given, cu in ((lines, ends(lengths)[1:]), (behind, ends(lengths[1:]))):
-        with native.in_use():
+        with door.in_use():
             out = segment_attention(*given, cu_query=cu, cu_key=cu, rule=rule, bias=bias)
         grads = torch.autograd.grad(out.square().sum(), [*given, bias])
         found.append([line[-len(behind[0]) :] for line in (out, *grads[:3])] + [grads[3]])
@@ -202,13 +203,13 @@ def test_what_it_cannot_do_is_left_to_pytorch(program):
     rule = Rule(scale=0.3, is_causal=True)
     narrow, double = lines_of([5], [5], 1, 1, 8), lines_of([5], [5], 1, 1, 16, torch.float64)
     lines = lines_of([5], [5], 1, 1, 16)
-    with native.in_use():
-        assert not native.is_for(*narrow, rule)
-        assert not native.is_for(*lines[:2], lines_of([5], [5], 1, 1, 32)[2], rule)
-        assert not native.is_for(*double, rule)
-        assert not native.is_for(*lines, Rule(scale=0.3, is_causal=True, dropout=0.1))
-        assert native.is_for(*lines, rule)
-    assert not native.is_for(*lines, rule)
+    with door.in_use():
+        assert not door.is_for(*narrow, rule)
+        assert not door.is_for(*lines[:2], lines_of([5], [5], 1, 1, 32)[2], rule)
+        assert not door.is_for(*double, rule)
+        assert not door.is_for(*lines, Rule(scale=0.3, is_causal=True, dropout=0.1))
+        assert door.is_for(*lines, rule)
+    assert not door.is_for(*lines, rule)
 
 
 def test_a_bias_that_does_not_reach_is_an_error(program):
@@ -233,10 +234,10 @@ def test_a_compiler_that_fails_is_told_and_training_goes_on(forgotten, tmp_path,
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(torch, "compile", lambda forward, **_: forward)
     made = made_small("llama", tokenizer)
-    assert "the disk of the compiler is full" in native.why_not_native(made.compute_dtype)
+    assert "the disk of the compiler is full" in door.why_not_program(made.compute_dtype)
     assert not list((tmp_path / "cache/flantune").iterdir())
-    with native.in_use():
-        assert not native.is_for(*lines_of([5], [5], 1, 1, 16), Rule(scale=1.0, is_causal=True))
+    with door.in_use():
+        assert not door.is_for(*lines_of([5], [5], 1, 1, 16), Rule(scale=1.0, is_causal=True))
     compiled, eager = (TrainingForm(made, is_compiled=form, is_lean=False) for form in (True, False))
     assert distance(gradients(made, compiled, [pack_of(made)]), gradients(made, eager, [pack_of(made)])) < 1e-6
 
@@ -244,13 +245,13 @@ def test_a_compiler_that_fails_is_told_and_training_goes_on(forgotten, tmp_path,
 def test_without_a_compiler_the_reason_says_so(forgotten, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert native.why_not_native(torch.float32) == "there is no C++ compiler (g++, clang++, c++)"
+    assert door.why_not_program(torch.float32) == "there is no C++ compiler (g++, clang++, c++)"
 
 
 def test_a_cache_folder_that_cannot_be_written_is_told(forgotten, tmp_path, monkeypatch):
     (tmp_path / "cache").write_text("a file", encoding="utf-8")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert "cannot be written" in native.why_not_native(torch.float32)
+    assert "cannot be written" in door.why_not_program(torch.float32)
 
 
 def test_without_a_home_folder_the_reason_says_so(forgotten, monkeypatch):
@@ -259,7 +260,7 @@ def test_without_a_home_folder_the_reason_says_so(forgotten, monkeypatch):
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(native_build.Path, "home", nobody)
-    assert "home directory" in native.why_not_native(torch.float32)
+    assert "home directory" in door.why_not_program(torch.float32)
 
 
 def test_wrong_numbers_are_found_before_they_are_used(program, forgotten, monkeypatch):

@@ -11,7 +11,7 @@ import transformers
 
 from flantune.errors import ModelError
 from flantune.models.forms.reading_form import scoring_mode
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scoring import t5_lines as option_lines
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer

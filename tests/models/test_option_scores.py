@@ -8,11 +8,12 @@ import torch
 import transformers
 
 from flantune.models.forms.reading_form import scoring_mode
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scoring import check as scoring_check
 from flantune.models.scoring.check import scoring_layout
-from flantune.models.scoring.options import OptionScorer, read_prefix
+from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
+from flantune.models.scoring.targets import read_prefix
 from flantune.types import EncodedPrompt
 
 SMALL = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -153,7 +154,7 @@ def test_what_is_refused_says_why(tokenizer):
 def test_a_model_is_tried_once(tokenizer, monkeypatch):
     lm = make("qwen3", tokenizer)
     first = scoring_layout(lm)
-    monkeypatch.setattr(scoring_check, "_climb", lambda _: pytest.fail("tried again"))
+    monkeypatch.setattr(scoring_check, "_problem", lambda *_: pytest.fail("tried again"))
     assert scoring_layout(lm) is first
 
 

@@ -10,10 +10,11 @@ from tests.training.small import tokenizer
 
 from flantune.errors import ModelError
 from flantune.models.attention.lines import reads_lines
-from flantune.models.forms.reading_form import model_fingerprint, scoring_mode
+from flantune.models.checks.isolation import check_isolation
+from flantune.models.digests import model_fingerprint
+from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.forward import target_logprobs
-from flantune.models.isolation import check_isolation
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.rope import border, calm, following_ropes, known_positions
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
@@ -118,9 +119,9 @@ def test_the_isolation_test_looks_beyond_the_border(lm, monkeypatch):
     assert check_isolation(lm).is_isolated and reads_lines(lm)
     # The same model without what holds each prompt to itself.
     other = make(next(name for name in MODELS if type(MODELS[name]()) is type(lm.model.config)))
-    following_ropes.outcomes[other.model] = []
-    monkeypatch.setattr("flantune.models.reach.border", lambda _: BORDER)
-    monkeypatch.setattr("flantune.models.isolation.border", lambda _: BORDER)
+    following_ropes.settle(other, [])
+    monkeypatch.setattr("flantune.models.trial_lengths.border", lambda _: BORDER)
+    monkeypatch.setattr("flantune.models.checks.isolation.border", lambda _: BORDER)
     report = check_isolation(other)
     assert not report.is_isolated and report.max_difference > 1e-2 and not reads_lines(other)
 

@@ -8,7 +8,7 @@ import torch
 from tests.models.test_forward import made_up, packed
 from transformers import AutoModelForCausalLM, LlamaConfig, T5Config, T5ForConditionalGeneration
 
-import flantune.models.attention.native_build as native_build
+import flantune.models.compiler as compiler
 import flantune.models.forms.compiled as compiled
 from flantune.models.attention.interface import NAME
 from flantune.models.attention.lines import _bias_table, reads_lines
@@ -194,7 +194,7 @@ def test_a_norm_that_adds_one_to_its_weight_is_left_alone():
 
 
 def test_without_a_compiler_the_model_is_trained_uncompiled(lm, monkeypatch):
-    monkeypatch.setattr(native_build.shutil, "which", lambda _: None)
+    monkeypatch.setattr(compiler.shutil, "which", lambda _: None)
     assert "C++ compiler" in compiled.why_not(lm)
     form = TrainingForm(lm, is_compiled=True)
     assert form._compiled is None

@@ -10,8 +10,8 @@ from benchmarks.architectures import build, config_of, difference, plain_step, p
 
 from flantune.errors import ModelError
 from flantune.models.adapters import attach_adapter, merged
-from flantune.models.forms.last_layer import find_parts
-from flantune.models.isolation import check_isolation
+from flantune.models.checks.isolation import check_isolation
+from flantune.models.forms.last_layer import find_narrowed
 from flantune.models.load import save_model
 from flantune.models.rope import known_positions
 from flantune.settings.config import ModelSettings
@@ -67,7 +67,7 @@ def test_adapters_that_have_learnt_are_read_wherever_their_layer_is(name):
         for weight in with_own.model.parameters():
             if weight.requires_grad:
                 weight += 0.03 * torch.randn_like(weight)
-    assert not [part.name for part in find_parts(with_own) if hasattr(part.parent, "base_layer")]
+    assert not [part.name for part in find_narrowed(with_own) if hasattr(part.parent, "base_layer")]
     prompts = prompts_of(with_own, count=4)
     expected, gradient = plain_step(with_own, prompts)
     found, own = tuned_step(with_own, prompts, packed=False)

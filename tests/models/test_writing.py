@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from tests.packing.made_tokenizers import ALL_MAKES, finished
 from transformers import GenerationConfig
 
 from flantune.errors import ModelError
-from flantune.models.endings import end_tokens
+from flantune.models import traits
 from flantune.models.writing import writers
 from flantune.models.writing.check import writing_method
 from flantune.models.writing.decoding import Decoding, TextWatch, cut_at_stop
+from flantune.models.writing.endings import end_tokens
 from flantune.models.writing.generate import generate, write
 from flantune.models.writing.sampling import choose_tokens, draw_key
 from flantune.packing.tokenize import decode
@@ -100,23 +102,19 @@ def test_a_model_that_ignores_position_ids_is_found_out_and_written_with_evenly(
         lambda *args, position_ids=None, **named: forward(*args, **named),
     )
     inputs = some_inputs(len(lm.tokenizer), lengths=(5, 17, 9, 9, 21))
-    monkeypatch.delitem(writing_method.outcomes, lm.model, raising=False)
+    monkeypatch.setattr(traits, "_kept", WeakKeyDictionary())
     assert writing_method(lm) == "even"
-    try:
-        assert generate(lm, inputs, max_new_tokens=STEPS) == [hugging_face(lm, ids, STEPS) for ids in inputs]
-    finally:
-        del writing_method.outcomes[lm.model]
+    assert generate(lm, inputs, max_new_tokens=STEPS) == [hugging_face(lm, ids, STEPS) for ids in inputs]
 
 
 def test_a_model_whose_cache_lies_is_written_with_without_one(lm, monkeypatch):
     monkeypatch.setattr(writers, "DecoderBatch", None)
     monkeypatch.setattr(writers, "SlotDecoder", None)
     monkeypatch.setattr(writers, "EncoderDecoderBatch", None)
-    monkeypatch.delitem(writing_method.outcomes, lm.model, raising=False)
+    monkeypatch.setattr(traits, "_kept", WeakKeyDictionary())
     assert writing_method(lm) == "uncached"
     inputs = some_inputs(len(lm.tokenizer), lengths=(5, 9, 9))
     assert generate(lm, inputs, max_new_tokens=4) == [hugging_face(lm, ids, 4) for ids in inputs]
-    del writing_method.outcomes[lm.model]
 
 
 class Positions:

@@ -12,6 +12,7 @@ from tests.conftest import HUNG_AFTER_S
 from flantune.errors import PackingError
 from flantune.packing.batches import Batches, pack_positions
 from flantune.packing.encode import Codec
+from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings
 from flantune.types import Counts, DecoderPack
@@ -43,7 +44,9 @@ def make_batches(
         max_input_tokens=100, max_target_tokens=40, row_tokens=row, batch_tokens=batch, enabled=enabled
     )
     mixture = FakeMixture(make_prompt, too_long=too_long)
-    return Batches(mixture, codec, settings, micro_batch_tokens=micro, is_padded=is_padded)
+    return Batches(
+        PromptStream(mixture, codec, row_tokens=row), settings, micro_batch_tokens=micro, is_padded=is_padded
+    )
 
 
 def items(batch):
@@ -66,7 +69,7 @@ def test_a_batch_is_a_pure_function_of_its_cursor(batches, make_prompt, tokenize
     for _ in range(4):
         walked.append(batches.batch(cursor))
         cursor = walked[-1].next_cursor
-    fresh = make_batches(make_prompt, tokenizer, batches.codec.family)
+    fresh = make_batches(make_prompt, tokenizer, batches.stream.codec.family)
     for batch in reversed(walked):
         for again in (fresh.batch(batch.cursor), batches.batch(batch.cursor)):
             assert again.rows == batch.rows and again.counts == batch.counts
@@ -94,7 +97,7 @@ def test_trap_01_every_target_is_whole_and_ends(batches, tokenizer):
     found = items(batch)
     assert sorted(found) == list(range(len(batch.rows)))
     for item, row in enumerate(batch.rows):
-        target = batches.mixture[row].targets
+        target = batches.stream.mixture[row].targets
         assert found[item] == [*tokenizer(target).input_ids, tokenizer.eos_token_id]
     assert batch.counts.target_tokens == sum(map(len, found.values()))
     assert batch.tasks == tuple(f"task{row % 3}" for row in batch.rows)
@@ -172,7 +175,7 @@ def test_errors_of_the_background_thread_reach_the_reader(batches):
         def __getitem__(self, index):
             raise PackingError("no such draw")
 
-    batches.mixture = Broken()
+    batches.stream.mixture = Broken()
     with pytest.raises(PackingError, match="no such draw"):
         next(batches.iterate(0))
 
@@ -181,7 +184,7 @@ def test_what_was_tokenized_for_one_batch_is_not_tokenized_again(batches):
     cursor = 0
     for _ in range(5):
         cursor = batches.batch(cursor).next_cursor
-    assert len(batches.mixture.asked) == len(set(batches.mixture.asked))
+    assert len(batches.stream.mixture.asked) == len(set(batches.stream.mixture.asked))
 
 
 def test_only_too_long_targets_is_an_error_not_a_hang(make_prompt, tokenizer):
@@ -191,7 +194,7 @@ def test_only_too_long_targets_is_an_error_not_a_hang(make_prompt, tokenizer):
 
     codec = Codec(tokenizer=tokenizer, family="decoder-only", layout=Layout(), max_input_tokens=9, max_target_tokens=2)
     with pytest.raises(PackingError, match="max_target_tokens"):
-        Batches(Endless(), codec, PackingSettings(row_tokens=12, batch_tokens=12)).batch(0)
+        Batches(PromptStream(Endless(), codec, row_tokens=12), PackingSettings(row_tokens=12, batch_tokens=12)).batch(0)
 
 
 def test_prompts_longer_than_a_row_are_shortened_to_it(make_prompt, tokenizer):

@@ -73,7 +73,7 @@ def test_asked_and_trained_ids_are_the_templates_own(name, make):
             assert trained.inputs.tolist() == asked
             mine = [*asked, *trained.targets[0].tolist()]
             assert mine[-1] == tokenizer.convert_tokens_to_ids(one.end)
-            if targets not in encoder.chat_encoder.apart:
+            if targets not in encoder.framing.chat_encoder.apart:
                 assert mine == whole[: len(mine)]
             else:
                 # Two line breaks in one token, across the border: the prompt is what is asked, the text is the same.
@@ -93,7 +93,7 @@ def test_a_token_that_would_span_the_border_leaves_the_prompt_as_it_is_asked(sch
         assert encoded.inputs.tolist() == own_ids(tokenizer, conversation("Is it?"), one, asks=True)
         text = tokenizer.decode([*encoded.inputs, *encoded.targets[0]])
         assert text == tokenizer.decode(own_ids(tokenizer, conversation("Is it?", reply=reply), one)).rstrip()
-    assert encoder.chat_encoder.apart == {"no"}
+    assert encoder.framing.chat_encoder.apart == {"no"}
 
 
 @pytest.mark.parametrize("make", MAKES)
@@ -147,7 +147,7 @@ def test_control_tokens_may_take_white_space_or_be_looked_for_in_normalized_text
         else:
             assert found.inputs.tolist() == own_ids(tokenizer, conversation(inputs), one, asks=True)
             whole = own_ids(tokenizer, conversation(inputs, reply=targets), one)
-            assert mine == whole[: len(mine)] or targets in encoder.chat_encoder.apart
+            assert mine == whole[: len(mine)] or targets in encoder.framing.chat_encoder.apart
 
 
 @pytest.mark.parametrize("make", ["byte-level", "BPE, blank first", "BPE, blank prepended", "Unigram, blank always"])

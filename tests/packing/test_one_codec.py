@@ -18,9 +18,8 @@ from flantune.commands.plan import make_codec
 from flantune.evaluation.samples import read_samples
 from flantune.harness.read import harness_parts
 from flantune.judging.answers import Answering, OpenPrompt, answer_prompts
-from flantune.models.adapters import VirtualTokens
-from flantune.models.forms.reading_form import model_fingerprint
-from flantune.models.load import LanguageModel
+from flantune.models.digests import model_fingerprint
+from flantune.models.language_model import LanguageModel, VirtualTokens
 from flantune.models.writing.generate import generate
 from flantune.packing.codec_for import UnloadedReader
 from flantune.prompts.layout import Layout

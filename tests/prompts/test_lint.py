@@ -195,14 +195,8 @@ def test_every_rule_is_explained_in_the_guide() -> None:
     import re
 
     root = Path(__file__).parents[2]
-    files = (
-        "prompts/lint",
-        "prompts/lint_text",
-        "prompts/giveaways",
-        "evaluation/metrics/readable",
-        "commands/task_check",
-    )
-    source = "".join((root / f"src/flantune/{name}.py").read_text() for name in files)
+    files = [*(root / "src/flantune/prompts").glob("*.py"), root / "src/flantune/evaluation/metrics/readable.py"]
+    source = "".join(file.read_text() for file in [*files, root / "src/flantune/commands/task_check.py"])
     named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', source))
     guide = (root / "docs/templates.md").read_text()
     assert len(named) >= 28

@@ -12,12 +12,12 @@ from flantune.evaluation.asking.options import scoring_codec
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.settings.config import EvaluationSettings, RunConfig
-from flantune.settings.protocols import PRESETS, scoring_protocol
+from flantune.settings.protocols import PRESETS
 from flantune.settings.run_file import load_run_file
 
 
 def test_the_default_protocol_scores_as_the_settings_always_did():
-    protocol = scoring_protocol(EvaluationSettings())
+    protocol = EvaluationSettings().scoring
     assert (protocol.name, protocol.normalization, protocol.score_eos) == ("flan2021", "sum", True)
     assert (protocol.tokenization, protocol.truncation, protocol.ties) == ("separate", "middle", "first")
     assert protocol.inputs_eos is True and protocol.target_delimiter is None
@@ -28,12 +28,12 @@ def test_the_default_protocol_scores_as_the_settings_always_did():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_what_is_not_set_is_the_presets(name):
-    assert scoring_protocol(EvaluationSettings(protocol=name)) == PRESETS[name]
+    assert EvaluationSettings(protocol=name).scoring == PRESETS[name]
 
 
 def test_what_is_set_wins_over_the_preset(tmp_path):
     settings = EvaluationSettings(protocol="lm_eval", score_end_of_sequence=True, ties="expected", truncation="middle")
-    protocol = scoring_protocol(settings)
+    protocol = settings.scoring
     assert protocol == replace(PRESETS["lm_eval"], score_eos=True, ties="expected", truncation="middle")
     (tmp_path / "run.toml").write_text('[evaluation]\nprotocol = "lm_eval"\nnormalization = "byte"\n')
     loaded = load_run_file(tmp_path / "run.toml").config.evaluation

@@ -24,9 +24,9 @@ def test_all_problems_come_at_once_with_their_lines(tmp_path):
         load_run_file(path)
     text = str(caught.value)
     assert "3 problems" in text
-    assert 'training.stepss (run.toml:2): unknown setting; did you mean "steps"?' in text
+    assert 'training.stepss (run.toml:2): unknown key; did you mean "steps"?' in text
     assert "training.learning_rate (run.toml:3): should be greater than 0, got -1" in text
-    assert 'modell (run.toml:4): unknown setting; did you mean "model"?' in text
+    assert 'modell (run.toml:4): unknown key; did you mean "model"?' in text
 
 
 def test_missing_file_names_a_near_one(tmp_path):

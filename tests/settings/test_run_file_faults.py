@@ -46,7 +46,7 @@ def test_what_is_no_toml_is_shown_with_what_mends_it(tmp_path, text, line, hint)
 @pytest.mark.parametrize(
     ("text", "near"),
     [
-        ("steps = 3\n", 'steps (run.toml:1): unknown setting; did you mean "training.steps"?'),
+        ("steps = 3\n", 'steps (run.toml:1): unknown key; did you mean "training.steps"?'),
         ("[training]\nadapter = 'lora'\n", 'did you mean "model.adapter"?'),
         ("[training.evaluation]\nshots = [0]\n", 'did you mean "evaluation"?'),
         ("[model]\nshots = [0]\n", 'did you mean "evaluation.shots"?'),

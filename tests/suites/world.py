@@ -6,7 +6,8 @@ import gzip
 import json
 from pathlib import Path
 
-from flantune.models.load import LanguageModel, save_model
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import save_model
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.settings.config import ScratchSettings
 from flantune.suites.bbh import TASKS

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -60,6 +62,29 @@ def test_a_killed_holder_locks_nobody_out(tmp_path):
     assert (tmp_path / ".lock").exists()
     with locked(tmp_path):
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_something_else_left_locks_nobody_out(tmp_path):
+    (tmp_path / ".lock").write_text('{"pid": 1, "host": "long gone", "since": "yesterday"}')
+    with locked(tmp_path), pytest.raises(BusyFolderError, match=f"process {os.getpid()} on"), locked(tmp_path):
+        pass
+
+
+def test_of_many_at_once_one_holds_the_folder(tmp_path):
+    """Claims and ends follow each other closely, so that some open the file just as its holder removes it."""
+    inside, most = [], []
+
+    def work(number: int) -> None:
+        for _ in range(30):
+            with suppress(BusyFolderError), locked(tmp_path):
+                inside.append(number)
+                most.append(len(inside))
+                inside.remove(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert set(most) == {1}
 
 
 def test_a_file_system_without_locks_says_so(tmp_path, monkeypatch):
@@ -68,7 +93,7 @@ def test_a_file_system_without_locks_says_so(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr("flantune.system.locking.fcntl.flock", refuse)
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
     with pytest.raises(FlantuneError, match="cannot be locked: Function not implemented") as caught, locked(tmp_path):
         pass
     assert "another file system" in caught.value.hint

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flantune.errors import SourceError
+from flantune.prompts.slots import compile_slots
 from flantune.tasks.rows import UnreadableRow
-from flantune.tasks.slots import slots_of
 from flantune.tasks.sources.formats import FileFormat, read_rows
 from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.store import ExampleStore, ExampleWriter
@@ -136,4 +136,5 @@ def test_what_is_no_slice(text: str) -> None:
 @SETTINGS
 def test_slots_are_found_between_any_words(names: list[str], words: str) -> None:
     literal = words.replace("{", "{{").replace("}", "}}")
-    assert slots_of(literal + literal.join(f"{{{name}}}" for name in names) + literal) == tuple(names)
+    text = literal + literal.join(f"{{{name}}}" for name in names) + literal
+    assert compile_slots(text).slots == tuple(names)

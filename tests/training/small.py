@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from flantune.models.load import LanguageModel
+from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
+from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings, ScratchSettings, TrainingSettings
 from flantune.types import Prompt
@@ -71,7 +72,9 @@ def make_batches(
         max_input_tokens=sizes.max_input_tokens,
         max_target_tokens=sizes.max_target_tokens,
     )
-    return Batches(Prompts(count), codec, sizes, micro_batch_tokens=micro_batch_tokens)
+    return Batches(
+        PromptStream(Prompts(count), codec, row_tokens=sizes.row_tokens), sizes, micro_batch_tokens=micro_batch_tokens
+    )
 
 
 def settings(**changes: object) -> TrainingSettings:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from flantune.training.state import Step, TaskLoss, Window
+from flantune.training.state import Step, Window
+from flantune.training.values import TaskLoss
 from flantune.types import Counts
 
 PAGE = (Path(__file__).parents[2] / "docs/training.md").read_text(encoding="utf-8")

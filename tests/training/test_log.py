@@ -8,7 +8,8 @@ import pytest
 
 from flantune.errors import TrainingError
 from flantune.training.log import MetricsLog, read_metrics
-from flantune.training.state import Step, TaskLoss, TuningState, Window
+from flantune.training.state import Step, TuningState, Window
+from flantune.training.values import TaskLoss
 from flantune.types import Counts
 
 

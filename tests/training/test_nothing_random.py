@@ -10,7 +10,8 @@ from tests.training.small import SIZES, make_batches, settings, tokenizer, tune_
 from flantune.errors import ModelError
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
-from flantune.models.load import LanguageModel, detect_family
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import detect_family
 from flantune.training.randomness import dropout
 
 _PAIR = {

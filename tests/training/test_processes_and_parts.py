@@ -26,7 +26,7 @@ def tune_one_of(base: Path, folder: Path, kind: str, parallel: str) -> dict[str,
     chosen = ModelSettings(path=str(base), adapter="none" if kind == "freeze" else kind, device="cpu")
     lm = attach_adapter(load_model(chosen), chosen, seed=1)
     plain = batches_of(lm)
-    batches = Batches(plain.mixture, plain.codec, SIZES, micro_batch_tokens=150)
+    batches = Batches(plain.stream, SIZES, micro_batch_tokens=150)
     plan = settings(
         steps=4, dropout=0.0, optimizer="adamw", learning_rate=1e-3, adam={"eps": 1e-4}, weighting="task", z_loss=1e-3,
         parallel=parallel, freeze=FROZEN if kind == "freeze" else (),

@@ -20,13 +20,12 @@ from tests.training.small import (
 
 import flantune.training.loop as loop
 from flantune.errors import TrainingError
-from flantune.training.objective import StepLoss, loss_by_task
-from flantune.training.stability import find_nonfinite
+from flantune.training.loss import StepLoss, find_nonfinite, loss_by_task
 from flantune.types import Batch, Counts
 
 BATCH = Batch(cursor=0, next_cursor=3, packs=(), tasks=("rte", "boolq", "rte"), rows=(11, 22, 33), counts=Counts())
-BAD = StepLoss(objective=float("nan"), item_nll=np.array([np.nan, 1.0, np.inf]), item_tokens=np.array([1, 2, 1]))
-GOOD = StepLoss(objective=1.0, item_nll=np.ones(3), item_tokens=np.ones(3, dtype=np.int64))
+BAD = StepLoss(weighted_loss=float("nan"), item_nll=np.array([np.nan, 1.0, np.inf]), item_tokens=np.array([1, 2, 1]))
+GOOD = StepLoss(weighted_loss=1.0, item_nll=np.ones(3), item_tokens=np.ones(3, dtype=np.int64))
 
 
 def test_a_loss_that_is_no_number_names_tasks_and_rows():
@@ -74,7 +73,7 @@ def test_skipped_steps_leave_the_weights_and_are_counted(tmp_path, poisoned):
     assert summary.skipped[0].rows == {batches_task(lm, 1): (make_batches(lm).batch(batch.next_cursor).rows[0],)}
     entries = lines(tmp_path)
     assert [entry["skipped"] for entry in entries] == [0, 1, 0, 1, 0]
-    assert entries[1]["grad_norm"] is None and entries[1]["objective"] is None
+    assert entries[1]["grad_norm"] is None and entries[1]["weighted_loss"] is None
     assert np.isfinite(entries[1]["loss"])
     assert summary.to_json()["skipped"][0]["step"] == 2
     assert all(torch.isfinite(weight).all() for weight in lm.model.parameters())

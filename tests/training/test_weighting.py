@@ -11,7 +11,7 @@ from tests.training.small import ARCHITECTURES, make_batches, make_lm
 
 from flantune.errors import TrainingError
 from flantune.models.forward import target_logprobs
-from flantune.training.objective import accumulate_gradient
+from flantune.training.loss import accumulate_gradient
 from flantune.training.weighting import item_weights
 
 WEIGHTINGS = ("token", "example", "task")
@@ -19,9 +19,11 @@ WEIGHTINGS = ("token", "example", "task")
 
 def by_hand(batches, batch, lm, weighting):
     """The loss of a step as its definition says it: each prompt alone through the plain model, then means of means."""
-    prompts = [batches.mixture[index] for index in range(batch.cursor, batch.next_cursor)]
+    prompts = [batches.stream.mixture[index] for index in range(batch.cursor, batch.next_cursor)]
     nll: dict[str, list[torch.Tensor]] = {}
-    for prompt, encoded in zip(prompts, batches.codec.encode_prompts(prompts, continuations="target"), strict=True):
+    for prompt, encoded in zip(
+        prompts, batches.stream.codec.encode_prompts(prompts, continuations="target"), strict=True
+    ):
         inputs, target = (torch.from_numpy(array).long() for array in (encoded.inputs, encoded.targets[0]))
         if lm.family == "decoder-only":
             logits = lm.model(input_ids=torch.cat([inputs, target])[None]).logits[0, len(inputs) - 1 : -1]
@@ -63,7 +65,7 @@ def test_packed_and_cut_equals_the_definition(architecture, weighting):
     lm.model.zero_grad()
     expected = by_hand(batches, batch, lm, weighting)
     expected.backward()
-    assert found.objective == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert found.weighted_loss == pytest.approx(float(expected.detach()), rel=1e-5)
     assert_close(mine, gradients(lm), rtol=1e-4)
 
 
@@ -72,9 +74,9 @@ def test_the_three_weightings_are_three_objectives(architecture):
     lm = make_lm(architecture)
     batch = make_batches(lm).batch(0)
     found = {weighting: run(lm, batch, weighting=weighting) for weighting in WEIGHTINGS}
-    assert len({round(one.objective, 5) for one in found.values()}) == 3
+    assert len({round(one.weighted_loss, 5) for one in found.values()}) == 3
     assert len({one.loss for one in found.values()}) == 1
-    assert found["token"].loss == pytest.approx(found["token"].objective, rel=1e-6)
+    assert found["token"].loss == pytest.approx(found["token"].weighted_loss, rel=1e-6)
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
@@ -90,7 +92,7 @@ def test_the_parts_of_several_processes_add_up_to_the_whole(architecture, weight
         parts.append(run(lm, batch, weighting=weighting, z_loss=0.01, numbers=numbers[rank::2]))
         for name, tensor in gradients(lm).items():
             sums[name] = sums.get(name, 0) + tensor
-    assert sum(part.objective for part in parts) == pytest.approx(whole.objective, rel=1e-6)
+    assert sum(part.weighted_loss for part in parts) == pytest.approx(whole.weighted_loss, rel=1e-6)
     np.testing.assert_allclose(sum(part.item_nll for part in parts), whole.item_nll, rtol=1e-6)
     assert_close(sums, expected, rtol=1e-5)
 
@@ -102,12 +104,12 @@ def test_z_loss_is_the_squared_log_sum_exp(architecture):
     plain, with_z = run(lm, batch), run(lm, batch, z_loss=0.1)
     with torch.no_grad():
         logsumexp = torch.cat([target_logprobs(lm, pack, with_logsumexp=True).logsumexp for pack in batch.packs])
-    assert with_z.objective == pytest.approx(plain.objective + 0.1 * float(logsumexp.square().mean()), rel=1e-5)
+    assert with_z.weighted_loss == pytest.approx(plain.weighted_loss + 0.1 * float(logsumexp.square().mean()), rel=1e-5)
     assert with_z.loss == pytest.approx(plain.loss)
 
 
 def test_z_loss_has_its_gradient():
-    """Along a direction in the head's weights, the change of the objective is what the gradient says."""
+    """Along a direction in the head's weights, the change of the loss is what the gradient says."""
     lm = make_lm("llama")
     batch = make_batches(lm).batch(0)
     weight = lm.model.get_output_embeddings().weight
@@ -117,7 +119,7 @@ def test_z_loss_has_its_gradient():
     for step in (-1e-2, 1e-2):
         with torch.no_grad():
             weight.add_(direction, alpha=step)
-        values.append(run(lm, batch, z_loss=0.5).objective)
+        values.append(run(lm, batch, z_loss=0.5).weighted_loss)
         with torch.no_grad():
             weight.add_(direction, alpha=-step)
     run(lm, batch, z_loss=0.5)

@@ -105,8 +105,8 @@ def gguf(model: Path, like: Path, out: Path, kind: str) -> None:
     from flantune.cli.finish import quiet_libraries
 
     quiet_libraries()
-    from flantune.models.gguf import write_gguf
     from flantune.models.load import load_model
+    from flantune.models.stored.gguf import write_gguf
     from flantune.settings.config import ModelSettings
 
     console = Console()

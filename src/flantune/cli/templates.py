@@ -14,7 +14,7 @@ from flantune.cli import options
 from flantune.cli.terminal import echo, paint
 
 if TYPE_CHECKING:
-    from flantune.prompts.spans import Span
+    from flantune.prompts.language import Span
     from flantune.report.task_sheet import ShownTemplate
     from flantune.types import Task
 

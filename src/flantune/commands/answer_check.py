@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from flantune.errors import FlantuneError, ModelError
 from flantune.evaluation.metrics.by_name import find_metric
+from flantune.packing.tokenize import decode
 from flantune.packing.unwritable import alike, unknown_token
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style, usable_templates
@@ -185,15 +186,15 @@ def _unwritten(task: Task, prompts: Sequence[Prompt], codec: Codec) -> Iterator[
     texts = list(dict.fromkeys(text for prompt in prompts for text in (*_answers(prompt), *prompt.references[:1])))
     unknown = unknown_token(codec.tokenizer)
     inverted = {template.name for template in task.templates if template.is_inverted}
-    ids = dict(zip(texts, codec.text_ids(texts), strict=True))
+    ids = dict(zip(texts, codec.framing.text_ids(texts), strict=True))
     for prompt in prompts:
         lost = [text for text in _answers(prompt) if unknown is not None and unknown in ids[text]]
         # One answer that can be written is enough to be right.
         if lost and len(lost) == len(_answers(prompt)):
-            yield _fault(prompt, "unknown token", lost[0], codec.decode_all(ids[lost[0]]))
+            yield _fault(prompt, "unknown token", lost[0], decode(codec.tokenizer, ids[lost[0]], shows_special=True))
         elif task.kind == "generation" and not lost and prompt.template not in inverted:
             text = prompt.references[0] if prompt.references else prompt.targets
-            becomes = codec.decode(ids[text])
+            becomes = decode(codec.tokenizer, ids[text])
             if metric := _discontent(task, prompt, becomes):
                 yield replace(_fault(prompt, "changed text", text, becomes), metric=metric)
 

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 from flantune.commands.budget_notes import measured_notes
 from flantune.commands.evaluation_questions import Questions, notes_of, read_questions
 from flantune.commands.evaluation_request import EvaluationRequest, check_request
-from flantune.evaluation.asking.processes import this_world
 from flantune.evaluation.seen import Candidate, candidates, check_candidates, short_name
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
 from flantune.settings.config import EvaluationSettings, PackingSettings, RunConfig
-from flantune.settings.protocols import scoring_protocol
 from flantune.suites import results
 from flantune.suites.differences import comparisons, with_false_discovery_rates
 from flantune.suites.scores import grade_part
@@ -34,7 +32,7 @@ from flantune.system.processes import Processes, joined
 from flantune.system.progress import Reporter, Silent
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.report.samples import Browser
     from flantune.suites.asking import Answered
@@ -95,7 +93,7 @@ def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) 
         _write(request, questions, asked, found[0], watch)
 
     processes.first(conclude)
-    return next(one[0] for one in this_world().gather(found) if one)
+    return next(one[0] for one in processes.gather(found) if one)
 
 
 def folder_for(models: Sequence[str]) -> Path:
@@ -113,7 +111,7 @@ def folder_for(models: Sequence[str]) -> Path:
 def _ask_model(
     model: Candidate, questions: Questions, request: EvaluationRequest, told: Reporter, watch: Stopwatch
 ) -> _Asked:
-    from flantune.models.forms.reading_form import model_fingerprint
+    from flantune.models.digests import model_fingerprint
     from flantune.models.load import load_model
 
     for reason in dict.fromkeys(reason for seen in model.seen.values() for reason in seen.reasons[:1]):
@@ -289,7 +287,7 @@ def _results(
     )
     protocols = {p.fingerprint: p for model in measured for p in model.protocols.values()}
     if questions.prepared:
-        own = scoring_protocol(_task_settings(request))
+        own = _task_settings(request).scoring
         protocols[own.fingerprint] = own
     seen = {(one.model, one.score) for one in scores if one.seen} | {(one.model, one.task) for one in tasks if one.seen}
     is_flan2022 = "flan2022" in request.suites

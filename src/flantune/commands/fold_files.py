@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flantune.commands.plan import trained_tasks
 from flantune.contamination.training_record import make_training_index, record_of, write_record
 from flantune.mixture.tree import mixture_tree
-from flantune.models.gguf import gguf_origin, is_gguf
+from flantune.models.stored.gguf import gguf_origin, is_gguf
 from flantune.report.card import model_card
 from flantune.system.files import write_json
 

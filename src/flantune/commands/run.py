@@ -21,14 +21,16 @@ from flantune.evaluation.dev_scores import dev_questions, make_measure
 from flantune.mixture.holdout import folds_of
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.attention.lines import reads_lines
-from flantune.models.endings import keep_template
+from flantune.models.checks.isolation import check_isolation
 from flantune.models.fit import fit_micro_batch
 from flantune.models.forms.training_form import TrainingForm
-from flantune.models.isolation import check_isolation
-from flantune.models.load import LanguageModel, load_model, save_model, stop_at
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
+from flantune.models.writing.endings import keep_template
 from flantune.packing.batches import Batches
 from flantune.packing.encode import border_mismatches
+from flantune.packing.stream import PromptStream
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
 from flantune.report.page import write_report
@@ -49,7 +51,6 @@ from flantune.types import Run
 
 if TYPE_CHECKING:
     from flantune.mixture.holdout import HoldoutSplit
-    from flantune.mixture.mixture import Mixture
     from flantune.settings.config import PromptSettings, RunConfig
     from flantune.tasks.store import PreparedTask
 
@@ -241,32 +242,35 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
     lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
     with job.watch.stage("training"):
-        mixture, batches = _stream(job, prepared, split, lm)
+        mixture = make_mixture(job.config, prepared, split)
+        stream = PromptStream(mixture, make_codec(job.config, lm), row_tokens=job.config.packing.row_tokens)
+        for note in training_notes(mixture, stream.codec, job.config.packing):
+            job.reporter.note(note)
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=0))
         taught = trained_tasks(job.config, prepared, split)
         summary = tune(
             lm,
-            batches,
+            _batches(job, stream, folder, lm),
             job.config.training,
             folder=folder.root,
             seed=job.config.seed,
             progress=lambda p: job.reporter.step(p.step, p.steps, str(p)),
             fingerprint=fingerprint(identity, split.held_out),
             clusters={p.task.name: p.task.clusters for p in taught},
-            measure=_dev_measure(job, taught, lm, batches),
+            measure=_dev_measure(job, taught, lm, stream),
             note=job.reporter.note,
         )
         job.reporter.stage("save the tuned model and the record of what it was taught")
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = fold_card(job.config, folder, results=None)
-        stop_at(lm, batches.codec.eos_token)
-        if batches.codec.chat is not None:
-            keep_template(lm, batches.codec.chat)
+        stop_at(lm, stream.codec.eos_token)
+        if stream.codec.chat is not None:
+            keep_template(lm, stream.codec.chat)
         lm = _store(job, folder, lm, card=card)
 
         def close() -> None:
             write_fold_record(job.config, folder, prepared, split, identity=identity)
-            mismatch = border_mismatches(batches.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
+            mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
             found = {"fill": summary.counts.fill, "border_mismatch_share": mismatch}
             write_json(folder.training, {**summary.to_json(), **found, "processes": job.processes.count})
             _drop_checkpoints(folder)
@@ -292,14 +296,14 @@ def _drop_checkpoints(folder: FoldFolder) -> None:
 
 
 def _dev_measure(
-    job: _Job, taught: Sequence[PreparedTask], lm: LanguageModel, batches: Batches
+    job: _Job, taught: Sequence[PreparedTask], lm: LanguageModel, stream: PromptStream
 ) -> Callable[[int], dict[str, float]] | None:
     """A look, now and then, at dev rows of the tasks trained on; it is not given the others."""
     settings = job.config.training
     if not settings.measure_every:
         return None
     asked = dev_questions(taught, prompts=job.config.prompts, seed=job.config.seed, examples=settings.measure_examples)
-    return make_measure(lm, asked, codec=batches.codec, batch_tokens=job.config.evaluation.batch_tokens)
+    return make_measure(lm, asked, codec=stream.codec, batch_tokens=job.config.evaluation.batch_tokens)
 
 
 def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> LanguageModel:
@@ -316,13 +320,8 @@ def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> La
     return lm
 
 
-def _stream(
-    job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit, lm: LanguageModel
-) -> tuple[Mixture, Batches]:
-    config, folder = job.config, job.folder.fold(split.held_out)
-    codec = make_codec(config, lm)
-    mixture = make_mixture(config, prepared, split)
-    packing = config.packing
+def _batches(job: _Job, stream: PromptStream, folder: FoldFolder, lm: LanguageModel) -> Batches:
+    packing = job.config.packing
     isolation = check_isolation(lm)
     if packing.enabled and not isolation.is_isolated:
         job.reporter.note(
@@ -330,18 +329,14 @@ def _stream(
             f"{isolation.max_difference:.2g}): it is tuned with one prompt a row"
         )
         packing = packing.model_copy(update={"enabled": False})
-    batches = Batches(
-        mixture,
-        codec,
+    return Batches(
+        stream,
         packing,
         micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
         processes=job.processes.count,
         hidden_size=hidden_size(lm.model),
         is_padded=not reads_lines(lm),
     )
-    for note in training_notes(mixture, batches.codec, packing):
-        job.reporter.note(note)
-    return mixture, batches
 
 
 def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int:

@@ -15,7 +15,7 @@ from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.requests import Group
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.packing.encode import Codec
     from flantune.settings.config import PromptSettings
     from flantune.tasks.store import PreparedTask

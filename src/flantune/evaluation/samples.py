@@ -7,7 +7,6 @@ both agree. Any program that reads Parquet can read it.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,8 +18,7 @@ from urllib.parse import quote
 
 from flantune.errors import EvaluationError, FlantuneError
 from flantune.prompts.layout import Layout, inputs_text
-from flantune.prompts.options import ArrangedPrompt
-from flantune.system.files import check_regular, read_json, write_json
+from flantune.system.files import check_regular, file_sha256, read_json, write_json
 from flantune.types import Counts, Prompt, Sample
 
 if TYPE_CHECKING:
@@ -32,17 +30,6 @@ SUFFIX = ".parquet"
 _GROUP = 1_024
 _TUPLES = frozenset(f.name for f in fields(Sample) if str(f.type).startswith("tuple"))
 _NAMES = frozenset(f.name for f in fields(Sample))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrangedSample(Sample):
-    """A sample whose options were shown in another order than the example has them.
-
-    Attributes:
-        order: Place in ``options`` → index in the example's options.
-    """
-
-    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +51,6 @@ class Origin:
     seconds: float
 
 
-def arranged(sample: Sample, order: tuple[int, ...]) -> ArrangedSample:
-    """The sample with a note of the order in which its options were shown."""
-    return ArrangedSample(**{name: getattr(sample, name) for name in Sample.__slots__}, order=order)
-
-
 def unanswered(prompt: Prompt, counts: Counts, *, shots: int, layout: Layout) -> Sample:
     """What was asked, as the model read it.
 
@@ -79,7 +61,7 @@ def unanswered(prompt: Prompt, counts: Counts, *, shots: int, layout: Layout) ->
         layout: Its separators.
     """
     shown = replace(prompt, exemplars=prompt.exemplars[: len(prompt.exemplars) - counts.exemplars_dropped])
-    sample = Sample(
+    return Sample(
         task=prompt.task,
         split=prompt.split,
         row=prompt.row,
@@ -91,8 +73,8 @@ def unanswered(prompt: Prompt, counts: Counts, *, shots: int, layout: Layout) ->
         references=prompt.references,
         exemplar_rows=tuple(exemplar.row for exemplar in shown.exemplars),
         group=prompt.group,
+        order=prompt.order,
     )
-    return arranged(sample, prompt.order) if isinstance(prompt, ArrangedPrompt) else sample
 
 
 def samples_path(folder: Path, task: str) -> Path:
@@ -187,12 +169,6 @@ def read_origin(path: Path) -> Origin | None:
         return None  # asked again: what the store has costs nothing
 
 
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 # Texts that repeat from row to row are kept once a row group.
 _TEXTS = ["task", "split", "template", "inputs", "options.list.element", "references.list.element", "group"]
 
@@ -212,7 +188,7 @@ _ARROW: Mapping[str, str] = {
 
 
 def _schema() -> pyarrow.Schema:
-    """One column a field of a sample, then the order of options and their sizes."""
+    """One column a field of a sample, then the sizes of its options."""
     import pyarrow as pa
 
     def column(kind: str) -> pyarrow.DataType:
@@ -220,7 +196,7 @@ def _schema() -> pyarrow.Schema:
         return pa.list_(whole) if kind.endswith("*") else whole
 
     own = {field.name: _ARROW[str(field.type)] for field in fields(Sample)}
-    more = {"order": "int32*", "characters": "int32*", "bytes": "int32*"}
+    more = {"characters": "int32*", "bytes": "int32*"}
     return pa.schema([pa.field(name, column(kind)) for name, kind in (own | more).items()])
 
 
@@ -245,7 +221,6 @@ def _to_row(sample: Sample) -> dict[str, Any]:
         raise EvaluationError("an option's log-likelihood is not a finite number", where=where, hint=hint)
     values = {name: getattr(sample, name) for name in Sample.__slots__}
     return values | {
-        "order": sample.order if isinstance(sample, ArrangedSample) else (),
         "characters": tuple(map(len, sample.options)),
         "bytes": tuple(len(option.encode("utf-8", "replace")) for option in sample.options),
     }
@@ -253,8 +228,7 @@ def _to_row(sample: Sample) -> dict[str, Any]:
 
 def _from_row(raw: Mapping[str, Any]) -> Sample:
     known: dict[str, Any] = {name: value for name, value in raw.items() if name in _NAMES}
-    known |= {name: tuple(known[name] or ()) for name in _TUPLES & known.keys()}
-    return ArrangedSample(**known, order=tuple(raw["order"])) if raw.get("order") else Sample(**known)
+    return Sample(**known | {name: tuple(known[name] or ()) for name in _TUPLES & known.keys()})
 
 
 def _sound(value: Any) -> Any:

@@ -35,7 +35,6 @@ from flantune.evaluation.statistics.preference import collapse_notes, lopsided_n
 from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMeasure, with_skill_rates
 from flantune.evaluation.statistics.task_means import Entry, mean_chance, mean_scores, mean_skill
 from flantune.evaluation.verdict import make_verdict, no_verdict
-from flantune.settings.protocols import scoring_protocol
 from flantune.system.keyed_random import stream_key
 from flantune.types import Kind, SplitRole
 
@@ -113,7 +112,7 @@ def summarize(
         confidence=settings.confidence,
         normalization=settings.normalization,
         seed=seed,
-        protocol=scoring_protocol(settings).to_json(),
+        protocol=settings.scoring.to_json(),
         answer_parsing=settings.answer_parsing,
         verdict=_verdict(entries, clusters, settings),
         overall=tuple(_overall(entries, clusters, settings)),
@@ -138,7 +137,7 @@ def _entries(
         task.kind,
         task.metrics,
         normalization=settings.normalization,
-        ties=scoring_protocol(settings).ties,
+        ties=settings.scoring.ties,
         answer_parsing=settings.answer_parsing,
     )
     base_path = samples_path(folder / "base", task.name)

@@ -29,7 +29,7 @@ from flantune.settings.config import PromptSettings
 from flantune.system.files import write_json, write_text
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.suites.scores import PartScores
     from flantune.suites.suite import Part
     from flantune.types import Sample

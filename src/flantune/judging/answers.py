@@ -15,7 +15,7 @@ from flantune.errors import EvaluationError, SourceError
 from flantune.system.files import check_regular, read_text
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.packing.encode import Codec
     from flantune.settings.config import PromptSettings
@@ -246,7 +246,7 @@ def answer_prompts(
         EvaluationError: The file holds answers under this name that were written in another way.
     """
     from flantune.evaluation.asking.answers import write_answers
-    from flantune.models.forms.reading_form import model_fingerprint
+    from flantune.models.digests import model_fingerprint
     from flantune.models.writing.generate import write
     from flantune.packing.chat import chat_tokens
     from flantune.packing.codec_for import codec_for

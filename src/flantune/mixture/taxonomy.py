@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flantune.errors import ConfigError, did_you_mean
-from flantune.settings.toml_file import parse_toml, read_toml
+from pydantic import Field, StrictBool
+
+from flantune.errors import ConfigError
+from flantune.settings.sections import Section, read_file
+from flantune.settings.toml_file import parse_toml
 from flantune.tasks.same_data import same_data
 
 if TYPE_CHECKING:
@@ -19,11 +22,6 @@ if TYPE_CHECKING:
     from flantune.types import Task
 
 SHIPPED = "taxonomy.toml"
-_KEYS: Mapping[str, frozenset[str]] = {
-    "": frozenset({"extends_shipped", "aliases", "overlap", "kin"}),
-    "overlap": frozenset({"evaluating", "removes", "because"}),
-    "kin": frozenset({"name", "members", "because"}),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +118,16 @@ def load_taxonomy(path: Path | None) -> Taxonomy:
         ConfigError: The file cannot be read, or something in it is wrong; all problems come at once.
     """
     if path is None:
-        text = resources.files("flantune.mixture").joinpath(SHIPPED).read_text(encoding="utf-8")
-        return _taxonomy(parse_toml(text), where=SHIPPED)
-    hint = "mend holdout.taxonomy, or leave it out to use the shipped rules"
-    _, values = read_toml(path, error=ConfigError, what="taxonomy", hint=hint)
-    own = _taxonomy(values, where=str(path))
-    return _join(load_taxonomy(None), own) if values.get("extends_shipped", False) else own
+        return _load_shipped()
+    hint = "docs/mixture.md shows what a taxonomy may say"
+    missing = "mend holdout.taxonomy, or leave it out to use the shipped rules"
+    own = read_file(path, _TaxonomyFile, error=ConfigError, what="taxonomy", hint=hint, missing=missing)
+    return _join(_load_shipped(), own.taxonomy()) if own.extends_shipped else own.taxonomy()
+
+
+def _load_shipped() -> Taxonomy:
+    text = resources.files("flantune.mixture").joinpath(SHIPPED).read_text(encoding="utf-8")
+    return _TaxonomyFile.model_validate(parse_toml(text)).taxonomy()
 
 
 def _join(base: Taxonomy, more: Taxonomy) -> Taxonomy:
@@ -134,62 +136,30 @@ def _join(base: Taxonomy, more: Taxonomy) -> Taxonomy:
     )
 
 
-def _taxonomy(values: Mapping[str, Any], *, where: str) -> Taxonomy:
-    problems = _problems(values)
-    if problems:
-        raise ConfigError(
-            "the taxonomy is wrong:\n" + "\n".join(f"  {problem}" for problem in problems),
-            where=where,
-            hint="docs/mixture.md shows what a taxonomy may say",
+class _OverlapTable(Section):
+    evaluating: str
+    removes: tuple[str, ...]
+    because: str = ""
+
+
+class _KinTable(Section):
+    name: str
+    members: tuple[str, ...]
+    because: str = ""
+
+
+class _TaxonomyFile(Section):
+    extends_shipped: StrictBool = False
+    aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    overlap: tuple[_OverlapTable, ...] = ()
+    kin: tuple[_KinTable, ...] = ()
+
+    def taxonomy(self) -> Taxonomy:
+        return Taxonomy(
+            overlaps=tuple(Overlap(**rule.model_dump()) for rule in self.overlap),
+            kin=tuple(
+                Kin(name=group.name, members=frozenset(map(plain_name, group.members)), because=group.because)
+                for group in self.kin
+            ),
+            aliases={plain_name(alias): plain_name(name) for name, many in self.aliases.items() for alias in many},
         )
-    return Taxonomy(
-        overlaps=tuple(
-            Overlap(evaluating=rule["evaluating"], removes=tuple(rule["removes"]), because=rule.get("because", ""))
-            for rule in values.get("overlap", ())
-        ),
-        kin=tuple(
-            Kin(
-                name=group["name"],
-                members=frozenset(map(plain_name, group["members"])),
-                because=group.get("because", ""),
-            )
-            for group in values.get("kin", ())
-        ),
-        aliases={
-            plain_name(alias): plain_name(name) for name, many in values.get("aliases", {}).items() for alias in many
-        },
-    )
-
-
-def _problems(values: Mapping[str, Any]) -> list[str]:
-    """Everything wrong with the file, one line each."""
-    problems = _unknown_keys(values, kind="", place="")
-    for kind, name_key, list_key in (("overlap", "evaluating", "removes"), ("kin", "name", "members")):
-        entries = values.get(kind, [])
-        if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-            problems.append(f"{kind}: expected tables written [[{kind}]]")
-            continue
-        for number, entry in enumerate(entries):
-            place = f"{kind}[{number}]"
-            problems += _unknown_keys(entry, kind=kind, place=f"{place}.")
-            if not isinstance(entry.get(name_key), str):
-                problems.append(f"{place}.{name_key}: expected a name")
-            if not _is_names(entry.get(list_key)):
-                problems.append(f"{place}.{list_key}: expected a list of names")
-            if not isinstance(entry.get("because", ""), str):
-                problems.append(f"{place}.because: expected text")
-    aliases = values.get("aliases", {})
-    if not isinstance(aliases, Mapping) or not all(map(_is_names, aliases.values())):
-        problems.append('aliases: expected lines such as "natural language inference" = ["nli"]')
-    if not isinstance(values.get("extends_shipped", False), bool):
-        problems.append("extends_shipped: expected true or false")
-    return problems
-
-
-def _unknown_keys(values: Mapping[str, Any], *, kind: str, place: str) -> list[str]:
-    unknown = [key for key in values if key not in _KEYS[kind]]
-    return [f"{place}{key}: unknown key {did_you_mean(key, _KEYS[kind])}".rstrip() for key in unknown]
-
-
-def _is_names(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(name, str) for name in value)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,75 +13,24 @@ from torch import nn
 
 from flantune.errors import ModelError
 from flantune.models.digests import weights_digest
-from flantune.models.trials import FAILURES, made_up, quiet
-from flantune.models.weights import UNREADABLE, check_whole
+from flantune.models.language_model import LowRank, VirtualTokens
+from flantune.models.modes import quiet
+from flantune.models.stored.places import ADAPTER_CONFIG, read_adapter_config
+from flantune.models.stored.weights import UNREADABLE, check_whole
+from flantune.models.trials import FAILURES, made_up
 from flantune.system.files import read_json, write_json
 from flantune.system.quiet_imports import hushed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.settings.config import LoraSettings, ModelSettings, PromptTuningSettings
 
-CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 BASE = "adapter_base.json"
 _MERGED_TOLERANCE = 1e-3
 """Of a logit, as a share of the largest: what float32 arithmetic in another order explains, with room to spare."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LowRank:
-    """Low-rank adapters inside a model's layers.
-
-    Attributes:
-        wrapper: The ``peft.PeftModel`` around the model; it knows how to store and to merge.
-        base: Digest of the model's own weights, beside which alone the adapter means something; empty where unknown.
-    """
-
-    wrapper: Any
-    base: str = ""
-
-
-class VirtualTokens(nn.Module):
-    """Embeddings in which ids behind the vocabulary stand for trained vectors.
-
-    So a virtual token is a position like any other: it is packed, masked and counted with the prompt it belongs to.
-    """
-
-    def __init__(self, words: nn.Module, vectors: Tensor, *, base: str = "") -> None:
-        """Wraps the model's own embeddings.
-
-        Args:
-            words: The model's embeddings; they are not changed.
-            vectors: What the virtual tokens start from, [virtual tokens, width].
-            base: Digest of the model's own weights; empty where unknown.
-        """
-        super().__init__()
-        self.base = base
-        self.words = words
-        self.vectors = nn.Parameter(vectors.detach().clone().float())
-
-    @property
-    def weight(self) -> Tensor:
-        """The words' embeddings, [vocabulary, width]: what a head may share and what counts as known tokens."""
-        weight: Tensor = self.words.weight  # type: ignore[assignment]
-        return weight
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """The ids of the virtual tokens, in order."""
-        first = self.weight.shape[0]
-        return tuple(range(first, first + self.vectors.shape[0]))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids, [...], as vectors, [..., width]."""
-        first = self.weight.shape[0]
-        is_virtual = tokens >= first
-        words: Tensor = self.words(tokens.masked_fill(is_virtual, 0))
-        vectors = nn.functional.embedding((tokens - first).clamp(min=0), self.vectors)
-        return torch.where(is_virtual[..., None], vectors.to(words.dtype), words)
 
 
 def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> LanguageModel:
@@ -129,7 +77,7 @@ def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
             return replace(lm, adapter=LowRank(wrapper=wrapper, base=base))
     except UNREADABLE as error:
         check_whole(str(folder), error)
-        hint = f"the folder needs {CONFIG} and {WEIGHTS}, as peft or flantune wrote them for this base model"
+        hint = f"the folder needs {ADAPTER_CONFIG} and {WEIGHTS}, as peft or flantune wrote them for this base model"
         raise ModelError(f"cannot read the adapter: {str(error).strip() or type(error).__name__}", where=str(folder),
                          hint=hint) from error  # fmt: skip
     raise ModelError(f"cannot load an adapter of the kind {kind}", where=str(folder), hint="LoRA and prompt tuning can")
@@ -188,31 +136,10 @@ def _says(lm: LanguageModel) -> Tensor:
     """Logits of made-up tokens."""
     tokens = made_up(lm)
     model: Any = lm.model
-    with quiet(model), torch.no_grad():
+    with quiet(model):
         named = {"decoder_input_ids": tokens} if lm.family == "encoder-decoder" else {}
         logits: Tensor = model(input_ids=tokens, use_cache=False, **named).logits.float()
     return logits
-
-
-def is_adapter_folder(path: str) -> bool:
-    """Whether a folder holds an adapter rather than a whole model."""
-    return bool(path) and (Path(path) / CONFIG).is_file()
-
-
-def read_adapter_config(folder: Path) -> dict[str, Any]:
-    """What an adapter's folder says about itself.
-
-    Raises:
-        ModelError: It cannot be read, or names no base model.
-    """
-    try:
-        found: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {CONFIG}: {error}", where=str(folder)) from error
-    if not found.get("base_model_name_or_path"):
-        hint = f'set "base_model_name_or_path" in {CONFIG} to the folder or hub id of the base model'
-        raise ModelError("the adapter does not say what its base model is", where=str(folder), hint=hint)
-    return found
 
 
 def _base_digest(lm: LanguageModel) -> str:
@@ -228,7 +155,7 @@ def _check_base(folder: Path, found: str) -> None:
     wanted = read_json(file)
     if wanted.get("weights") != found:
         hint = (
-            f'set "base_model_name_or_path" in {CONFIG} to the model it was trained on '
+            f'set "base_model_name_or_path" in {ADAPTER_CONFIG} to the model it was trained on '
             f"(then at {wanted.get('base_model_name_or_path')}), or delete {BASE} if you know better"
         )
         raise ModelError(

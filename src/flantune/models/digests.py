@@ -1,37 +1,83 @@
-"""Which weights a model has, in a few characters."""
+"""Which model it is, by content: a few characters, the same in another folder and others for one changed bit."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 from typing import TYPE_CHECKING
 
 import torch
 
+from flantune.models.rope import calm
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor, nn
+
+    from flantune.models.language_model import LanguageModel
+
+_NAMING = {
+    "architectures",
+    "dtype",
+    "torch_dtype",
+    "name_or_path",
+    "transformers_version",
+    "use_cache",
+    "tie_word_embeddings",
+    "scale_decoder_outputs",
+}
+"""What a config says about how it came here, and about training and writing."""
 
 
 def weights_digest(model: nn.Module, *, frozen_only: bool = False) -> str:
-    """A name for a model's weights by content: the same in another folder, another for one changed bit.
+    """A name for a model's weights; its buffers do not count.
 
     Args:
-        model: Its parameters count, not its buffers.
-        frozen_only: Only those that tuning leaves as they are.
+        model: The model.
+        frozen_only: Only weights that tuning leaves as they are count.
 
     Returns:
         32 hexadecimal digits; none where no weight counts.
     """
-    digest, count = hashlib.sha256(), 0
-    for name, weight in model.named_parameters():
-        if not (frozen_only and weight.requires_grad):
-            # A checksum a tensor, since it is several times as fast as the digest, and changes are not malicious.
-            digest.update(f"{name} {tuple(weight.shape)} {weight.dtype} {zlib.crc32(_content(weight)):08x}\n".encode())
-            count += 1
-    return digest.hexdigest()[:32] if count else ""
+    counted = [one for one in model.named_parameters() if not (frozen_only and one[1].requires_grad)]
+    return _digest(counted) if counted else ""
+
+
+def model_fingerprint(lm: LanguageModel) -> str:
+    """A name for all that a model's answers follow from: weights, buffers, config, arithmetic and tokenizer.
+
+    The config's own name, path and library version do not count, so a copy in another folder has the same name.
+    """
+    with torch.no_grad():
+        # Buffers of rotary positions may still be those of the longest prompt that was read.
+        calm(lm)
+    tensors = _digest([*lm.model.named_parameters(), *lm.model.named_buffers()])
+    text = "\n".join([lm.family, str(lm.compute_dtype), tensors, _config_text(lm), _tokenizer_text(lm)])
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in tensors:
+        # A checksum a tensor, since it is several times as fast as the digest, and changes are not malicious.
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {zlib.crc32(_content(tensor)):08x}\n".encode())
+    return digest.hexdigest()[:32]
 
 
 def _content(tensor: Tensor) -> memoryview:
     flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     content: memoryview = flat.numpy().data
     return content
+
+
+def _config_text(lm: LanguageModel) -> str:
+    settings = lm.model.config.to_dict()
+    kept = {key: value for key, value in settings.items() if not key.startswith("_") and key not in _NAMING}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def _tokenizer_text(lm: LanguageModel) -> str:
+    backend = getattr(lm.tokenizer, "backend_tokenizer", None)
+    return backend.to_str() if backend is not None else str(sorted(lm.tokenizer.get_vocab().items()))

@@ -16,15 +16,16 @@ from torch.autograd.graph import saved_tensors_hooks
 from flantune.errors import ModelError
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
-from flantune.models.load import embedded_tokens
+from flantune.models.language_model import embedded_tokens
 from flantune.models.memory import is_out_of_memory
+from flantune.models.modes import in_mode
 from flantune.packing.batches import lay_out
 from flantune.types import EncodedPrompt, Family, Pack
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 GOOD_ON_CPU: dict[Family, int] = {"decoder-only": 2_048, "encoder-decoder": 4_096}
 """Measured: smaller passes spend more on summing gradients, larger ones gain little (docs/training-speed.md)."""
@@ -122,17 +123,13 @@ def activation_bytes(lm: LanguageModel, form: TrainingForm, tokens: int) -> int:
         seen[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    was_training = lm.model.training
     weights = {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
-    try:
-        lm.model.train()
-        with torch.random.fork_rng([]), form.in_place(), saved_tensors_hooks(keep, lambda tensor: tensor):
-            weights |= {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
-            # Held until the count is done, so that no storage is counted in place of another.
-            held = target_logprobs(lm, probe_pack(lm, tokens, tokens)).logprobs
-        del held
-    finally:
-        lm.model.train(was_training)
+    hooks = saved_tensors_hooks(keep, lambda tensor: tensor)
+    with in_mode(lm.model, training=True), torch.random.fork_rng([]), form.in_place(), hooks:
+        weights |= {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
+        # Held until the count is done, so that no storage is counted in place of another.
+        held = target_logprobs(lm, probe_pack(lm, tokens, tokens)).logprobs
+    del held
     return sum(size for address, size in seen.items() if address not in weights)
 
 
@@ -181,13 +178,11 @@ def _number(path: str) -> int | None:
 
 def _try_pass(lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: int, reserved: int) -> bool:
     """Whether a forward and backward pass fits beside what the optimizer will need."""
-    was_training = lm.model.training
     kept = [(weight, weight.grad) for weight in lm.model.parameters()]
     try:
         room = torch.empty(reserved, dtype=torch.uint8, device=lm.device)
-        lm.model.train()
         devices = [lm.device] if lm.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), form.in_place():
+        with in_mode(lm.model, training=True), torch.random.fork_rng(devices), form.in_place():
             target_logprobs(lm, probe_pack(lm, tokens, row_tokens)).logprobs.sum().backward()  # type: ignore[no-untyped-call]
         del room
         return True
@@ -198,7 +193,6 @@ def _try_pass(lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: in
     finally:
         for weight, grad in kept:
             weight.grad = grad
-        lm.model.train(was_training)
         gc.collect()
         if lm.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -36,7 +36,7 @@ from flantune.models.forms.fused import token_logprobs
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import Head, find_head, outputs_of
-from flantune.models.load import embedded_tokens, start_token
+from flantune.models.language_model import embedded_tokens, start_token
 from flantune.models.rope import alone, known_positions, prompt_lengths
 from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from numpy.typing import NDArray
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import Int32
 
 CHUNK_ELEMENTS = 2**25
@@ -192,7 +192,7 @@ def _score(
     """
 
     def score(chunk: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        # A few rows more, so that the matrix's shape is one of few (see ``segments.rung``).
+        # A few rows more, so that the matrix's shape is one of few (see ``segments.padded_length``).
         filled = torch.nn.functional.pad(chunk, (0, 0, 0, -len(chunk) % STEP)) if head else chunk
         logits = chunk if head is None else head.logits(lm.model, filled)[: len(chunk)]
         with torch.autocast(lm.device.type, enabled=False):

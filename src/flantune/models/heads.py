@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from flantune.models.trials import FAILURES, made_up, once_a_model, quiet
+from flantune.models.modes import quiet
+from flantune.models.traits import trait
+from flantune.models.trials import FAILURES, made_up
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ def outputs_of(lm: LanguageModel, head: Head | None, inputs: dict[str, object]) 
     return found
 
 
-@once_a_model
+@trait
 def find_head(lm: LanguageModel) -> Head | None:
     """The head that reproduces the model's own logits; None when no known form does, so that they must be used.
 
@@ -58,7 +60,7 @@ def find_head(lm: LanguageModel) -> Head | None:
     if model.get_output_embeddings() is None:
         return None
     try:
-        with quiet(model), torch.no_grad():
+        with quiet(model):
             hidden, expected = _probe(lm)
             return next((head for head in _candidates(lm.model) if _is_right(lm, head, hidden, expected)), None)
     except FAILURES:

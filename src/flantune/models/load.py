@@ -5,30 +5,24 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BitsAndBytesConfig
-from transformers.utils import logging
 
 from flantune.errors import ModelError
-from flantune.models.adapters import (
-    LowRank,
-    VirtualTokens,
-    is_adapter_folder,
-    restore_adapter,
-    save_adapter,
-)
-from flantune.models.causality import check_causal
-from flantune.models.gguf import check_file, held_to_file, is_gguf, location, plain_copy, without_bar
-from flantune.models.gguf_settings import PLAIN_FORM
-from flantune.models.places import base_of, require_path
-from flantune.models.weights import UNREADABLE, check_numbers, check_shape, check_whole, where_to_look
+from flantune.models.adapters import restore_adapter, save_adapter
+from flantune.models.checks.causality import check_causal
+from flantune.models.language_model import COMPUTE_DTYPES, LanguageModel, embedded_tokens, first_line
+from flantune.models.stored.gguf import check_file, held_to_file, is_gguf, location, plain_copy
+from flantune.models.stored.gguf_settings import PLAIN_FORM
+from flantune.models.stored.places import base_of, is_adapter_folder, require_path
+from flantune.models.stored.quiet import quiet_library
+from flantune.models.stored.weights import UNREADABLE, check_numbers, check_shape, check_whole, where_to_look
 from flantune.system.files import disk_explained, open_as_usual
 
 if TYPE_CHECKING:
@@ -38,52 +32,6 @@ if TYPE_CHECKING:
     from flantune.types import Family
 
 _Loaded = TypeVar("_Loaded")
-
-COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LanguageModel:
-    """A model with its tokenizer, and how to compute with it.
-
-    Attributes:
-        model: Any causal or T5-like model of the transformers library; weights float32.
-        tokenizer: Its tokenizer.
-        family: Decoder-only or encoder-decoder.
-        device: Where the weights lie.
-        compute_dtype: Arithmetic of the forward and backward pass: float32, or bfloat16 by autocast.
-        adapter: What is trained in place of the model's own weights, already at work inside the model; None: nothing.
-
-    Raises:
-        ModelError: Weights or arithmetic are neither; float16 in particular, which overflows in T5 models.
-    """
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    family: Family
-    device: torch.device
-    compute_dtype: torch.dtype = torch.float32
-    adapter: LowRank | VirtualTokens | None = None
-
-    @property
-    def prefix_tokens(self) -> tuple[int, ...]:
-        """Ids that stand before every prompt's inputs: the virtual tokens of prompt tuning."""
-        return self.adapter.ids if isinstance(self.adapter, VirtualTokens) else ()
-
-    def __post_init__(self) -> None:
-        if self.compute_dtype not in COMPUTE_DTYPES.values():
-            raise ModelError(
-                f"cannot compute in {self.compute_dtype}: its range is too small, T5 models overflow",
-                where="model.dtype",
-                hint='set model.dtype = "bfloat16" or "float32"',
-            )
-        wrong = {str(p.dtype) for p in self.model.parameters() if p.is_floating_point() and p.dtype != torch.float32}
-        if wrong:
-            raise ModelError(
-                f"the weights are {', '.join(sorted(wrong))}, expected torch.float32",
-                where="model",
-                hint="convert them with model.float(); model.dtype sets the arithmetic apart from the weights",
-            )
 
 
 def load_model(settings: ModelSettings, *, family: Family | None = None) -> LanguageModel:
@@ -267,7 +215,7 @@ def _from_pretrained(
         return loaded
 
     try:
-        with quiet_library(), without_bar():
+        with quiet_library():
             model, info = _with_best_attention(load, config)
     except UNREADABLE as error:
         check_whole(settings.path, error)
@@ -321,24 +269,6 @@ def _with_best_attention(load: Callable[[str], _Loaded], config: PretrainedConfi
         return load("eager")
 
 
-def embedded_tokens(model: Any) -> int:
-    """How many token ids a model knows: its vocabulary, or some more."""
-    return int(model.get_input_embeddings().weight.shape[0])
-
-
-def start_token(lm: LanguageModel) -> int:
-    """What the decoder of an encoder-decoder begins with.
-
-    Raises:
-        ModelError: Its config does not say.
-    """
-    token = lm.model.config.decoder_start_token_id
-    if token is None:
-        hint = 'set "decoder_start_token_id" in its config.json'
-        raise ModelError("the encoder-decoder has no decoder_start_token_id", where="model", hint=hint)
-    return int(token)
-
-
 def needs_eager_attention(config: PretrainedConfig) -> bool:
     """Whether attention scores are soft-capped, which fused attention cannot do."""
     return getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
@@ -368,28 +298,8 @@ def _mark_untied(model: Any, path: Path) -> None:
     path.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-@contextmanager
-def quiet_library() -> Iterator[None]:
-    """No progress bars (the command line has its own) and no advice; missing weights are an error of ours."""
-    messages: Any = logging
-    had_bars, verbosity = messages.is_progress_bar_enabled(), messages.get_verbosity()
-    messages.disable_progress_bar()
-    messages.set_verbosity_error()
-    try:
-        yield
-    finally:
-        messages.set_verbosity(verbosity)
-        if had_bars:
-            messages.enable_progress_bar()
-
-
 def needed_library(error: BaseException) -> str:
     """What to install where an error says that a library is not; empty where it says something else."""
     match = re.search(r"No module named '(\w+)", str(error)) or re.search(r"pip install (\w+)", str(error))
     extra = {"gguf": "gguf", "peft": "peft", "bitsandbytes": "lean", "vllm": "vllm"}.get(match[1] if match else "")
     return f"in flantune's folder: pip install -e '.[{extra}]'" if extra else ""
-
-
-def first_line(error: BaseException) -> str:
-    """An error in one line; its kind where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

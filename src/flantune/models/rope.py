@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from flantune.errors import ModelError
-from flantune.models.trials import FAILURES, once_a_model
+from flantune.models.traits import trait
+from flantune.models.trials import FAILURES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import DecoderPack
 
 FAR = 2**22
@@ -53,7 +54,7 @@ def _regime(kind: str, border: int, length: int) -> Hashable:
     return max(length, border)
 
 
-@once_a_model
+@trait
 def following_ropes(lm: LanguageModel) -> list[FollowingRope]:
     """The modules of a model whose rotations of the first tokens change with a far position, found by trying."""
     return [FollowingRope(module, _kinds(module)) for module in lm.model.modules() if _follows(module, lm.device)]

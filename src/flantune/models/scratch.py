@@ -17,7 +17,8 @@ from transformers import (
 )
 
 from flantune.errors import ModelError
-from flantune.models.load import LanguageModel, detect_family
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import detect_family
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

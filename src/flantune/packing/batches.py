@@ -1,12 +1,12 @@
-"""Batches of packed prompts: each a pure function of the index of its first draw."""
+"""Batches of packed draws: each a pure function of a stream and the number of its first draw."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import Full, Queue
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,39 +14,24 @@ from flantune.errors import PackingError
 from flantune.packing.arrays import decoder_only_size, pack_decoder_only, pack_encoder_decoder
 from flantune.packing.bins import Rows, even_groups, longest_prefix, micro_batches
 from flantune.packing.shares import HIDDEN_SIZE, cut_finer
-from flantune.types import Batch, Counts, DecoderPack, EncodedPrompt, Family, Int32, Pack, Prompt
+from flantune.types import Batch, Counts, DecoderPack, EncodedPrompt, Family, Int32, Pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from jaxtyping import Int
 
-    from flantune.packing.encode import Codec
+    from flantune.packing.stream import Draw, Stream
     from flantune.settings.config import PackingSettings
 
 BLOCK = 64
-"""Draws rendered and tokenized at once."""
+"""Draws made at once."""
 MAX_DROPPED = 10_000
 """So many over-long prompts in a row mean that no batch will ever fill."""
 
 
-class Mixture(Protocol):
-    """What batches are made from: an endless sequence of prompts."""
-
-    def __getitem__(self, index: int) -> Prompt:
-        """The prompt of a draw."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Draw:
-    prompt: EncodedPrompt | None
-    counts: Counts
-    task: str
-    row: int
-
-
 class Batches:
-    """Optimizer steps' worth of prompts from a mixture.
+    """Optimizer steps' worth of prompts from a stream.
 
     A batch takes the longest run of draws that packs into ``batch_tokens // row_tokens`` rows of ``row_tokens``
     (encoder-decoder: so many tokens on the encoder's side, and at most as many on the decoder's). No draw is skipped,
@@ -54,8 +39,7 @@ class Batches:
     out: ``enabled=False`` and any ``micro_batch_tokens`` give the same prompts and so the same gradient.
 
     Args:
-        mixture: ``mixture[i]`` is the prompt of draw i.
-        codec: Turns prompts into tokens.
+        stream: Draw i as ids, none longer than a row.
         settings: Sizes.
         micro_batch_tokens: Array positions of one forward pass; 0: the whole batch at once.
         processes: How many share each batch; its micro-batches are cut so that their work is even.
@@ -66,8 +50,7 @@ class Batches:
 
     def __init__(
         self,
-        mixture: Mixture,
-        codec: Codec,
+        stream: Stream,
         settings: PackingSettings,
         *,
         micro_batch_tokens: int = 0,
@@ -75,16 +58,9 @@ class Batches:
         hidden_size: int = HIDDEN_SIZE,
         is_padded: bool = True,
     ) -> None:
-        self.mixture, self.settings, self.micro_batch_tokens = mixture, settings, micro_batch_tokens
+        self.stream, self.settings, self.micro_batch_tokens = stream, settings, micro_batch_tokens
         self.processes, self.hidden_size, self.is_padded = processes, hidden_size, is_padded
-        longest = min(codec.max_input_tokens, settings.row_tokens)
-        self.codec = replace(
-            codec,
-            max_input_tokens=longest,
-            max_target_tokens=min(codec.max_target_tokens, settings.row_tokens),
-            max_row_tokens=settings.row_tokens,
-        )
-        self._drawn: dict[int, _Draw] = {}
+        self._drawn: dict[int, Draw] = {}
         self._lock = Lock()
 
     @property
@@ -101,7 +77,7 @@ class Batches:
         began = time.perf_counter()
         draws = self._enough_draws(cursor)
         kept = [at for at, draw in enumerate(draws) if draw.prompt is not None]
-        sizes = size_array([draws[at].prompt for at in kept], self.codec.family)
+        sizes = size_array([draws[at].prompt for at in kept], self.stream.family)
         groups = longest_prefix(
             sizes,
             max_rows=self.max_rows,
@@ -151,52 +127,57 @@ class Batches:
             if isinstance(made, BaseException):
                 return
 
-    def _enough_draws(self, cursor: int) -> list[_Draw]:
+    def _enough_draws(self, cursor: int) -> list[Draw]:
         """Draws from ``cursor`` on that together outgrow a batch on one side at least."""
-        draws: list[_Draw] = []
+        draws: list[Draw] = []
         total = np.zeros(1, dtype=np.int64)
         with self._lock:
             while total.max() <= self.max_rows * self.settings.row_tokens:
-                block = self._block(cursor + len(draws))
+                block = self._block(draws[-1].next if draws else cursor)
                 draws += block
-                sizes = size_array([draw.prompt for draw in block if draw.prompt is not None], self.codec.family)
+                sizes = size_array([draw.prompt for draw in block if draw.prompt is not None], self.stream.family)
                 total = total + sizes.sum(axis=0)
                 if len(draws) >= MAX_DROPPED and all(draw.prompt is None for draw in draws):
-                    raise PackingError(
-                        f"none of the draws {cursor} to {cursor + len(draws) - 1} has a target of at most "
-                        f"{self.codec.max_target_tokens} tokens",
-                        where="packing.max_target_tokens",
-                        hint="raise packing.max_target_tokens and packing.row_tokens",
-                    )
+                    raise _nothing_fits(cursor, draws)
             self._drawn = {at: draw for at, draw in self._drawn.items() if at >= cursor}
         return draws
 
-    def _block(self, start: int) -> list[_Draw]:
-        """The next draws, tokenized together; those that an earlier batch looked at and left are remembered."""
-        indices = range(start, start + BLOCK)
-        fresh = [at for at in indices if at not in self._drawn]
-        prompts = [self.mixture[at] for at in fresh]
-        encoded = self.codec.encode_prompts(prompts, continuations="target")
-        for at, prompt, tokens, counts in zip(fresh, prompts, encoded.prompts, encoded.each, strict=True):
-            self._drawn[at] = _Draw(prompt=tokens, counts=counts, task=prompt.task, row=prompt.row)
-        return [self._drawn[at] for at in indices]
+    def _block(self, first: int) -> list[Draw]:
+        """The next draws, made together; those that an earlier batch looked at and left are remembered."""
+        block: list[Draw] = []
+        while first in self._drawn and len(block) < BLOCK:
+            block.append(self._drawn[first])
+            first = block[-1].next
+        for draw in self.stream.draws(first, BLOCK - len(block)) if len(block) < BLOCK else ():
+            self._drawn[first] = draw
+            block.append(draw)
+            first = draw.next
+        return block
 
-    def _lay_out(self, cursor: int, taken: Sequence[_Draw], groups: Sequence[Rows]) -> Batch:
+    def _lay_out(self, cursor: int, taken: Sequence[Draw], groups: Sequence[Rows]) -> Batch:
         kept = [draw for draw in taken if draw.prompt is not None]
         encoded = [draw.prompt for draw in kept if draw.prompt is not None]
         packs = tuple(
-            lay_out(encoded, rows, family=self.codec.family, pad_token=self.codec.pad_token) for rows in groups
+            lay_out(encoded, rows, family=self.stream.family, pad_token=self.stream.pad_token) for rows in groups
         )
         positions = sum(pack_positions(pack, is_padded=self.is_padded) for pack in packs)
         counts = sum((draw.counts for draw in taken), Counts(positions=positions))
         return Batch(
             cursor=cursor,
-            next_cursor=cursor + len(taken),
+            next_cursor=taken[-1].next if taken else cursor,
             packs=packs,
             tasks=tuple(draw.task for draw in kept),
             rows=tuple(draw.row for draw in kept),
             counts=counts,
         )
+
+
+def _nothing_fits(cursor: int, draws: Sequence[Draw]) -> PackingError:
+    claims = {draw.broken.claim: draw.broken for draw in draws if draw.broken is not None}
+    hint = "; ".join(limit.hint for limit in claims.values())
+    where = ", ".join(limit.where for limit in claims.values())
+    message = f"none of the draws {cursor} to {draws[-1].next - 1} {' and '.join(claims)}"
+    return PackingError(message, where=where, hint=hint)
 
 
 def lay_out(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.packing.encoded import Fitted, Laid, Truncation
@@ -16,56 +16,93 @@ HEAD_SHARE = 1 / 3
 either end, the question and the options stand at the end."""
 
 
-def fit_inputs(
-    prompts: Sequence[Prompt],
-    budgets: Sequence[int],
-    *,
-    encode: Callable[[Sequence[Prompt]], list[Laid]],
-    drops_exemplars: bool,
-    truncation: Truncation,
-) -> list[Fitted | None]:
-    """Each prompt's inputs within its budget: exemplars go first, then what ``truncation`` says.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How long inputs and targets may be, and what goes of those that are longer.
 
-    Args:
-        prompts: The prompts.
-        budgets: Most ids of each one's inputs.
-        encode: Prompts → their inputs as ids.
+    Attributes:
+        max_input_tokens: Longest inputs, with all that stands around them.
+        max_target_tokens: Longest target, with its end.
+        max_row_tokens: Longest inputs with one target; None: the sum of the two above.
+        prefix_tokens: Virtual tokens, which stand before all inputs.
+        template_tokens: What a chat template writes at both ends of inputs.
         drops_exemplars: Too long inputs lose exemplars before anything else.
-        truncation: What goes of inputs still too long; None is given for a prompt that is dropped.
+        truncation: What goes of inputs still too long.
     """
-    shots = [len(prompt.exemplars) for prompt in prompts]
-    laid = encode(prompts)
-    while drops_exemplars and (over := [at for at, one in enumerate(laid)
-                                        if len(one) > budgets[at] and shots[at] > 0]):  # fmt: skip
-        for at in over:
-            shots[at] -= 1
-        fewer = [replace(prompts[at], exemplars=prompts[at].exemplars[: shots[at]]) for at in over]
-        for at, one in zip(over, encode(fewer), strict=True):
-            laid[at] = one
-    return [
-        Fitted(
-            tokens=cut_laid(one, budget, truncation=truncation),
-            shots=left,
-            exemplars_dropped=len(prompt.exemplars) - left,
-            is_shortened=len(one) > budget,
-        )
-        if truncation != "drop" or len(one) <= budget
-        else None
-        for prompt, one, budget, left in zip(prompts, laid, budgets, shots, strict=True)
-    ]
 
+    max_input_tokens: int
+    max_target_tokens: int
+    max_row_tokens: int | None
+    prefix_tokens: int
+    template_tokens: int
+    drops_exemplars: bool
+    truncation: Truncation
 
-def cut_laid(laid: Laid, max_tokens: int, *, truncation: Truncation) -> list[int]:
-    """All ids of inputs within a budget; what a chat template wrote at either end is never cut."""
-    room = max_tokens - len(laid.before) - len(laid.after)
-    return [*laid.before, *cut(laid.inner, max(room, 0), truncation=truncation), *laid.after]
+    def room(self, longest_target: int) -> int:
+        """Tokens that the words of inputs may have beside their targets; at most 0 when the prompt must be dropped."""
+        if longest_target > self.max_target_tokens:
+            return 0
+        whole = self.max_input_tokens
+        if self.max_row_tokens is not None:
+            whole = min(whole, self.max_row_tokens - longest_target)
+        return whole - self.prefix_tokens - self.template_tokens
 
+    def fit(
+        self,
+        prompts: Sequence[Prompt],
+        target_sizes: Sequence[Sequence[int]],
+        *,
+        encode: Callable[[Sequence[Prompt]], list[Laid]],
+    ) -> list[Fitted | None]:
+        """Each prompt's inputs within what its targets leave; None where the prompt must be dropped.
 
-def cut(tokens: Sequence[int], max_tokens: int, *, truncation: Truncation) -> list[int]:
-    """Tokens of inputs without what is too much."""
-    if truncation == "left":
-        return list(tokens[max(len(tokens) - max_tokens, 0) :])
-    return cut_middle(tokens, max_tokens)
+        Args:
+            prompts: The prompts.
+            target_sizes: Tokens of each one's targets.
+            encode: Prompts → their inputs as ids.
+        """
+        rooms = [self.room(max(sizes, default=0)) for sizes in target_sizes]
+        kept = [at for at, room in enumerate(rooms) if room > 0]
+        limits = [rooms[at] + self.template_tokens for at in kept]
+        inputs = self._within([prompts[at] for at in kept], limits, encode=encode)
+        found = dict(zip(kept, inputs, strict=True))
+        return [found.get(at) for at in range(len(prompts))]
+
+    def _within(
+        self, prompts: Sequence[Prompt], limits: Sequence[int], *, encode: Callable[[Sequence[Prompt]], list[Laid]]
+    ) -> list[Fitted | None]:
+        """Each prompt's inputs within its limit: exemplars go first, then what ``truncation`` says."""
+        shots = [len(prompt.exemplars) for prompt in prompts]
+        laid = encode(prompts)
+        while self.drops_exemplars and (over := [at for at, one in enumerate(laid)
+                                                 if len(one) > limits[at] and shots[at] > 0]):  # fmt: skip
+            for at in over:
+                shots[at] -= 1
+            fewer = [replace(prompts[at], exemplars=prompts[at].exemplars[: shots[at]]) for at in over]
+            for at, one in zip(over, encode(fewer), strict=True):
+                laid[at] = one
+        return [
+            Fitted(
+                tokens=self._cut_laid(one, limit),
+                shots=left,
+                exemplars_dropped=len(prompt.exemplars) - left,
+                is_shortened=len(one) > limit,
+            )
+            if self.truncation != "drop" or len(one) <= limit
+            else None
+            for prompt, one, limit, left in zip(prompts, laid, limits, shots, strict=True)
+        ]
+
+    def _cut_laid(self, laid: Laid, max_tokens: int) -> list[int]:
+        """All ids of inputs within a limit; what a chat template wrote at either end is never cut."""
+        room = max_tokens - len(laid.before) - len(laid.after)
+        return [*laid.before, *self.cut(laid.inner, max(room, 0)), *laid.after]
+
+    def cut(self, tokens: Sequence[int], max_tokens: int) -> list[int]:
+        """Tokens of inputs without what is too much."""
+        if self.truncation == "left":
+            return list(tokens[max(len(tokens) - max_tokens, 0) :])
+        return cut_middle(tokens, max_tokens)
 
 
 def cut_middle(tokens: Sequence[int], max_tokens: int) -> list[int]:

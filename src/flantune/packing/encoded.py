@@ -85,3 +85,14 @@ class Fitted:
 def id_array(tokens: Sequence[int]) -> Int32:
     """Ids as the arrays that packs are made of."""
     return np.asarray(tokens, dtype=np.int32)
+
+
+def common_length(left: Sequence[int] | Int32, right: Sequence[int] | Int32) -> int:
+    """How many first tokens are the same.
+
+    >>> common_length([1, 2, 3], [1, 2, 4, 5])
+    2
+    """
+    size = min(len(left), len(right))
+    differ = np.flatnonzero(np.asarray(left[:size]) != np.asarray(right[:size]))
+    return int(differ[0]) if len(differ) else size

@@ -1,17 +1,133 @@
-"""Ids that stand before every prompt's inputs: a model's virtual tokens."""
+"""What stands around the words of a prompt (special tokens, separators, a chat, virtual tokens), and words as ids."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.packing.encoded import Encoded, id_array
+from flantune.errors import ModelError
+from flantune.packing.conversation import ChatEncoder
+from flantune.packing.encoded import EOS_MARK, Encoded, Laid, Tokenization, id_array
+from flantune.packing.tokenize import text_tokenizer
+from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 
 if TYPE_CHECKING:
-    from flantune.types import EncodedPrompt, Int32
+    from transformers import PreTrainedTokenizerBase
+
+    from flantune.packing.chat import ChatTokens
+    from flantune.types import EncodedPrompt, Family, Int32, Prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framing:
+    """Turns the texts of prompts into ids with what belongs around them; knows of no limits.
+
+    Attributes are those of ``flantune.packing.encode.Codec`` under the same names.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    family: Family
+    layout: Layout
+    score_eos: bool = True
+    inputs_eos: bool = True
+    tokenization: Tokenization = "separate"
+    chat: ChatTokens | None = None
+
+    @cached_property
+    def eos_token(self) -> int:
+        """Id of the end-of-sequence token; of a chat, of the token that ends a turn.
+
+        Raises:
+            ModelError: The tokenizer has none.
+        """
+        token = self.tokenizer.eos_token_id if self.chat is None else self.chat.end
+        if token is None:
+            raise ModelError(
+                "the tokenizer has no end-of-sequence token, so a target could not end",
+                where=str(self.tokenizer.name_or_path),
+                hint='set "eos_token" in its tokenizer_config.json',
+            )
+        return int(token)
+
+    @cached_property
+    def adds_bos(self) -> bool:
+        """Whether the tokenizer, left alone, starts a text with BOS (found by trying)."""
+        bos = self.tokenizer.bos_token_id
+        return bos is not None and list(self.tokenizer("a")["input_ids"])[:1] == [bos]
+
+    @cached_property
+    def adds_eos(self) -> bool:
+        """Whether the tokenizer, left alone, ends a text with EOS (found by trying)."""
+        return list(self.tokenizer("a")["input_ids"])[-1:] == [self.eos_token]
+
+    @cached_property
+    def inputs_start(self) -> tuple[int, ...]:
+        """BOS where decoder-only inputs start with it; a chat template brings its own."""
+        bos = self.tokenizer.bos_token_id
+        is_wanted = self.family == "decoder-only" and self.chat is None and self.adds_bos
+        return (int(bos),) if is_wanted and bos is not None else ()
+
+    @cached_property
+    def first_token(self) -> int:
+        """What stands before a text without any context: BOS, or EOS for want of it."""
+        bos = self.tokenizer.bos_token_id
+        return self.eos_token if bos is None else int(bos)
+
+    @property
+    def target_end(self) -> tuple[int, ...]:
+        """EOS where targets end with it."""
+        return (self.eos_token,) if self.score_eos else ()
+
+    @cached_property
+    def chat_encoder(self) -> ChatEncoder | None:
+        """What makes prompts and replies of a chat; None without one."""
+        return ChatEncoder(self.tokenizer, self.chat) if self.chat is not None else None
+
+    def text_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of texts of the data, without anything around them."""
+        return text_tokenizer(self.tokenizer).data(texts)
+
+    def layout_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of texts in which the EOS mark is the EOS token."""
+        if EOS_WORD not in self.layout.target_separator + self.layout.exemplar_separator:
+            return self.text_ids(texts)
+        parts = [text.split(EOS_MARK) for text in texts]
+        pieces = iter(self.text_ids([part for group in parts for part in group]))
+        return [_joined([next(pieces) for _ in group], self.eos_token) for group in parts]
+
+    def inputs(self, prompts: Sequence[Prompt]) -> list[Laid]:
+        """The ids of prompts up to where the target begins."""
+        if self.chat_encoder is not None:
+            return self.chat_encoder.inputs(prompts, self.layout)
+        texts = [self.context_text(prompt) for prompt in prompts]
+        eos = [self.eos_token] if self.family == "encoder-decoder" and self.inputs_eos else []
+        return [Laid(inner=[*self.inputs_start, *ids, *eos]) for ids in self.layout_ids(texts)]
+
+    def targets(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of what follows inputs, with what ends it."""
+        if self.chat_encoder is not None:
+            return self.chat_encoder.replies(texts, with_end=self.score_eos)
+        return [[*ids, *self.target_end] for ids in self.text_ids(texts)]
+
+    def context_text(self, prompt: Prompt) -> str:
+        """What stands before the target, with the layout's "<eos>" marked; without chat template."""
+        text = inputs_text(prompt, self.layout, eos_token=EOS_MARK)
+        if self.tokenization == "joint":
+            # The separator and the spaces before it belong to what is scored.
+            return text.rstrip()
+        is_plain = self.family == "decoder-only" and self.chat is None
+        separator = self.layout.target_separator if is_plain else ""
+        return text + separator.replace(EOS_WORD, EOS_MARK)
+
+    def separated(self, prompt: Prompt, options: Sequence[str]) -> tuple[str, ...]:
+        """The options as they follow the inputs: behind the inputs' own last spaces and the target separator."""
+        text = inputs_text(prompt, self.layout, eos_token=EOS_MARK)
+        between = text[len(text.rstrip()) :] + self.layout.target_separator.replace(EOS_WORD, EOS_MARK)
+        return tuple(between + option for option in options)
 
 
 def prefixed(encoded: Encoded, ids: Sequence[int]) -> Encoded:
@@ -32,3 +148,10 @@ def _prefixed(prompt: EncodedPrompt | None, first: Int32) -> EncodedPrompt | Non
         return None
     contexts = tuple(np.concatenate([first, context]) for context in prompt.contexts)
     return replace(prompt, inputs=np.concatenate([first, prompt.inputs]), contexts=contexts)
+
+
+def _joined(pieces: Sequence[list[int]], separator: int) -> list[int]:
+    joined = list(pieces[0])
+    for piece in pieces[1:]:
+        joined += [separator, *piece]
+    return joined

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.models.scoring.shared_starts import common_length
-from flantune.packing.encoded import EOS_MARK, Encoded, Fitted, id_array
-from flantune.prompts.layout import EOS_WORD, inputs_text
+from flantune.packing.encoded import Encoded, Fitted, JointCut, common_length, id_array
 from flantune.types import Counts, EncodedPrompt
 
 if TYPE_CHECKING:
-    from flantune.packing.encode import Codec
+    from flantune.packing.budget import Budget
+    from flantune.packing.framing import Framing
     from flantune.types import Prompt
 
 
-def encode_joint(codec: Codec, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> Encoded:
+def encode_joint(
+    prompts: Sequence[Prompt],
+    options: Sequence[Sequence[str]],
+    *,
+    framing: Framing,
+    budget: Budget,
+    joint_cut: JointCut,
+) -> Encoded:
     """Token ids of prompts whose options are tokenized together with them.
 
     Spaces at the end of the inputs and the target separator go with the option. What is tokenized together is cut
@@ -27,34 +33,30 @@ def encode_joint(codec: Codec, prompts: Sequence[Prompt], options: Sequence[Sequ
     ``joint_cut="length"`` the cut stays at the number of tokens that the inputs have alone.
 
     Args:
-        codec: What tokenizes; decoder-only.
         prompts: The prompts.
         options: The texts that may follow each.
+        framing: What tokenizes; decoder-only.
+        budget: How long inputs and options may be.
+        joint_cut: Where what is tokenized together is cut.
     """
-    texts = [separated(codec, *pair) for pair in zip(prompts, options, strict=True)]
-    pieces = iter(codec.layout_pieces([text for group in texts for text in group]))
-    sizes = [[len(next(pieces)) + len(codec.target_end) for _ in group] for group in texts]
-    fitted = codec.fit(prompts, sizes)
+    texts = [framing.separated(*pair) for pair in zip(prompts, options, strict=True)]
+    pieces = iter(framing.layout_ids([text for group in texts for text in group]))
+    sizes = [[len(next(pieces)) + len(framing.target_end) for _ in group] for group in texts]
+    fitted = budget.fit(prompts, sizes, encode=framing.inputs)
     shown = [
         replace(prompt, exemplars=prompt.exemplars[: inputs.shots]) if inputs else prompt
         for prompt, inputs in zip(prompts, fitted, strict=True)
     ]
-    contexts = [codec.context_text(prompt) for prompt in shown]
-    wholes = iter(codec.layout_pieces([context + text for context, group in zip(contexts, texts, strict=True)
+    contexts = [framing.context_text(prompt) for prompt in shown]
+    wholes = iter(framing.layout_ids([context + text for context, group in zip(contexts, texts, strict=True)
                                        for text in group]))  # fmt: skip
-    alone = codec.layout_pieces(contexts)
+    alone = framing.layout_ids(contexts)
     joined = [
-        _Joined.of(codec, context, [next(wholes) for _ in group]) for context, group in zip(alone, texts, strict=True)
+        _Joined.of(context, [next(wholes) for _ in group], framing=framing, joint_cut=joint_cut)
+        for context, group in zip(alone, texts, strict=True)
     ]
-    made = [_encoded(codec, *pair) for pair in zip(joined, fitted, strict=True)]
+    made = [_encoded(*pair, budget=budget) for pair in zip(joined, fitted, strict=True)]
     return Encoded(prompts=tuple(prompt for prompt, _ in made), each=tuple(counts for _, counts in made))
-
-
-def separated(codec: Codec, prompt: Prompt, options: Sequence[str]) -> tuple[str, ...]:
-    """The options as they follow the inputs: behind the inputs' own last spaces and the target separator."""
-    text = inputs_text(prompt, codec.layout, eos_token=EOS_MARK)
-    between = text[len(text.rstrip()) :] + codec.layout.target_separator.replace(EOS_WORD, EOS_MARK)
-    return tuple(between + option for option in options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +74,32 @@ class _Joined:
     is_merged: bool
 
     @classmethod
-    def of(cls, codec: Codec, context: Sequence[int], wholes: Sequence[Sequence[int]]) -> _Joined:
-        start = codec.inputs_start
+    def of(
+        cls, context: Sequence[int], wholes: Sequence[Sequence[int]], *, framing: Framing, joint_cut: JointCut
+    ) -> _Joined:
+        start = framing.inputs_start
         common = [common_length(context, whole) for whole in wholes]
         is_merged = any(length < len(context) for length in common)
-        by_length = codec.joint_cut == "length" and all(len(whole) > len(context) for whole in wholes)
+        by_length = joint_cut == "length" and all(len(whole) > len(context) for whole in wholes)
         cut = len(context) if by_length else min(common, default=len(context))
         # Something must stand before the first token that is scored.
-        before = start or (() if cut else (codec.first_token,))
+        before = start or (() if cut else (framing.first_token,))
         return cls(
             tuple([*before, *whole[:cut]] for whole in wholes),
-            tuple([*whole[cut:], *codec.target_end] for whole in wholes),
+            tuple([*whole[cut:], *framing.target_end] for whole in wholes),
             is_merged,
         )
 
 
-def _encoded(codec: Codec, joined: _Joined, fitted: Fitted | None) -> tuple[EncodedPrompt | None, Counts]:
+def _encoded(joined: _Joined, fitted: Fitted | None, *, budget: Budget) -> tuple[EncodedPrompt | None, Counts]:
     longest = max(map(len, joined.targets), default=0)
-    rooms = [codec.input_budget(len(target)) for target in joined.targets]
+    rooms = [budget.room(len(target)) for target in joined.targets]
     is_long = any(len(context) > room for context, room in zip(joined.contexts, rooms, strict=True))
-    if fitted is None or codec.input_budget(longest) <= 0 or (is_long and codec.truncation == "drop"):
+    if fitted is None or budget.room(longest) <= 0 or (is_long and budget.truncation == "drop"):
         return None, Counts(prompts_dropped=1)
-    if codec.truncation == "middle":
+    if budget.truncation == "middle":
         rooms = [min(rooms, default=0)] * len(rooms)
-    contexts = [id_array(codec.cut(context, room)) for context, room in zip(joined.contexts, rooms, strict=True)]
+    contexts = [id_array(budget.cut(context, room)) for context, room in zip(joined.contexts, rooms, strict=True)]
     is_shared = all(np.array_equal(contexts[0], context) for context in contexts)
     prompt = EncodedPrompt(
         inputs=contexts[0], targets=tuple(map(id_array, joined.targets)), contexts=() if is_shared else tuple(contexts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from flantune.prompts.lint_text import Finding, read_template
+from flantune.prompts.compiled import slots_of
+from flantune.prompts.lint_text import Finding
 from flantune.prompts.styles import RESERVED_SLOTS, forward_templates
 from flantune.types import Example, Task
 
@@ -16,7 +17,7 @@ def empty_field_findings(task: Task, examples: Sequence[Example]) -> Iterator[Fi
         task: The task.
         examples: Some of its examples.
     """
-    shown = [slot for template in forward_templates(task) for slot in read_template(task, template).inputs.slots]
+    shown = [slot for template in forward_templates(task) for slot in slots_of(template, "inputs")]
     for name in dict.fromkeys(shown):
         empty = [one for one in examples if name not in RESERVED_SLOTS and not one.fields.get(name, "-").strip()]
         if empty:

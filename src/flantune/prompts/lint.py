@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError, did_you_mean
-from flantune.prompts.lint_text import Finding, Reading, read_template, text_findings
+from flantune.prompts.lint_text import Finding, Reading, about, read_template, text_findings
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import RESERVED_SLOTS, forward_templates
 
@@ -30,7 +30,7 @@ MIN_EXAMPLES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What the rules look at: the task, its templates as read, and some of its examples."""
+    """What the rules look at: the task, those of its templates that can be read, and some of its examples."""
 
     task: Task
     readings: tuple[Reading, ...]
@@ -47,12 +47,12 @@ def lint_task(task: Task, examples: Sequence[Example]) -> tuple[Finding, ...]:
         task: The task.
         examples: A few of its examples.
     """
-    readings = tuple(read_template(task, template) for template in task.templates)
-    case = Case(task=task, readings=readings, examples=tuple(examples))
+    read = [(template, read_template(task, template)) for template in task.templates]
+    case = Case(task=task, readings=tuple(one for _, one in read if one is not None), examples=tuple(examples))
     findings: list[Finding] = []
-    for reading in readings:
-        findings += text_findings(reading)
-        if reading.is_whole:
+    for template, reading in read:
+        findings += text_findings(task, template)
+        if reading is not None:
             findings += [finding for rule in _TEMPLATE_RULES for finding in rule(case, reading)]
     findings += [finding for rule in _TASK_RULES for finding in rule(case)]
     return tuple(findings)
@@ -198,26 +198,25 @@ def _duplicates(case: Case) -> Iterator[Finding]:
     names: set[str] = set()
     exact: dict[tuple[str, str], str] = {}
     near: dict[tuple[str, str], str] = {}
-    for reading in case.readings:
-        template = reading.template
+    for template in case.task.templates:
         if template.name in names:
-            yield reading.error("duplicate-name", "another template has this name", hint="give each its own name")
+            hint = "give each its own name"
+            yield about(case.task, template, "duplicate-name", "another template has this name", hint=hint)
         names.add(template.name)
         words = (template.inputs, template.targets)
         if twin := exact.get(words):
-            yield reading.error("duplicate-template", f"it says the same as {twin}", hint="remove one of the two")
+            message, hint = f"it says the same as {twin}", "remove one of the two"
+            yield about(case.task, template, "duplicate-template", message, hint=hint)
         elif twin := near.get(_bare(words)):
-            yield reading.warning(
-                "duplicate-template",
-                f"it differs from {twin} in case, punctuation or white space alone",
-                hint="say it in other words, or remove one of the two",
-            )
+            message = f"it differs from {twin} in case, punctuation or white space alone"
+            hint = "say it in other words, or remove one of the two"
+            yield about(case.task, template, "duplicate-template", message, hint=hint, severity="warning")
         exact.setdefault(words, template.name)
         near.setdefault(_bare(words), template.name)
 
 
 def _unused_fields(case: Case) -> Iterator[Finding]:
-    if not all(reading.is_whole for reading in case.readings):
+    if len(case.readings) < len(case.task.templates):
         return
     used = frozenset[str]().union(*(reading.slots for reading in case.readings))
     for name in sorted({name for example in case.examples for name in example.fields} - used - RESERVED_SLOTS):
@@ -240,7 +239,7 @@ def _reserved_fields(case: Case) -> Iterator[Finding]:
 
 
 def _options_missing(case: Case) -> Iterator[Finding]:
-    forward = [reading for reading in case.readings if not reading.template.is_inverted and reading.is_whole]
+    forward = [reading for reading in case.readings if not reading.template.is_inverted]
     if case.task.kind == "classification" and forward and not any("options" in reading.slots for reading in forward):
         yield _about_task(
             case.task,
@@ -253,12 +252,12 @@ def _options_missing(case: Case) -> Iterator[Finding]:
 def _inversion(case: Case) -> Iterator[Finding]:
     inverted = len(case.task.templates) - len(forward_templates(case.task))
     if not len(case.task.templates) - inverted:
-        yield _about_task(
+        yield about(
             case.task,
+            None,
             "no-forward-template",
             "no template asks the task itself, so it can never be scored",
             hint="add a template that is not inverted",
-            severity="error",
         )
     elif inverted > MAX_INVERTED:
         yield _about_task(
@@ -288,15 +287,8 @@ _TASK_RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
 )
 
 
-def _about_task(task: Task, rule: str, message: str, *, hint: str, severity: str = "warning") -> Finding:
-    return Finding(
-        task=task.name,
-        template="",
-        rule=rule,
-        message=message,
-        hint=hint,
-        severity="error" if severity == "error" else "warning",
-    )
+def _about_task(task: Task, rule: str, message: str, *, hint: str) -> Finding:
+    return about(task, None, rule, message, hint=hint, severity="warning")
 
 
 def _render(task: Task, example: Example, reading: Reading) -> str | None:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
-from flantune.prompts.compiled import compile_text
+from flantune.prompts.compiled import compile_side
 from flantune.system.keyed_random import mix64, shuffled
-from flantune.types import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flantune.prompts.styles import OptionsLayout, Style
     from flantune.types import Example, Template
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrangedPrompt(Prompt):
-    """A prompt whose options stand in another order than the example has them.
-
-    Attributes:
-        order: Place in the prompt → index in the example's options. ``order[answer]`` is the example's own answer;
-            metrics that tell one class from another need it.
-    """
-
-    order: tuple[int, ...] = ()
 
 
 def options_block(options: Sequence[str], layout: OptionsLayout = "listed") -> str:
@@ -56,13 +43,17 @@ def letter(place: int) -> str:
 
 
 def shown_order(example: Example, style: Style, *, key: int) -> tuple[int, ...]:
-    """Place in the prompt → index in the example's options: a pure function of ``key`` and the example's row."""
-    size = len(example.options)
-    return tuple(shuffled(size, key=mix64(key, example.row))) if style.shuffle_options else tuple(range(size))
+    """Place in the prompt → index in the example's options: a pure function of ``key`` and the example's row.
+
+    Empty where the options stand as the example has them.
+    """
+    return tuple(shuffled(len(example.options), key=mix64(key, example.row))) if style.shuffle_options else ()
 
 
 def in_order(example: Example, order: Sequence[int]) -> Example:
-    """The example with its options in that order; its answer points at the same text as before."""
+    """The example with its options in that order, if there is one; its answer points at the same text as before."""
+    if not order:
+        return example
     answer = None if example.answer is None else order.index(example.answer)
     return replace(example, options=tuple(example.options[index] for index in order), answer=answer)
 
@@ -79,7 +70,7 @@ def answers_by_letter(example: Example, template: Template, style: Style) -> boo
         return False
     if style.name != "instruction":
         return True
-    return not template.is_inverted and "options" in compile_text(template.inputs).slots
+    return not template.is_inverted and "options" in compile_side(template, "inputs").slots
 
 
 def answer_texts(example: Example, template: Template, style: Style) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from flantune.errors import TemplateError, did_you_mean
-from flantune.prompts.compiled import compile_text, compile_without_options
-from flantune.prompts.options import ArrangedPrompt, answer_texts, in_order, options_block, shown_order
-from flantune.prompts.styles import INSTRUCTION, Style, shown_fields
+from flantune.prompts.compiled import compile_side
+from flantune.prompts.options import answer_texts, in_order, options_block, shown_order
+from flantune.prompts.styles import INSTRUCTION, RESERVED_SLOTS, Style, shown_fields
 from flantune.types import Prompt
 
 if TYPE_CHECKING:
-    from flantune.prompts.compiled import CompiledText
+    from flantune.prompts.language import CompiledText
     from flantune.types import Example, SplitRole, Task, Template
 
 __all__ = ["Words", "options_block", "render", "render_words"]
@@ -38,7 +38,7 @@ def render(
     An inverted template is trained on but is not the task: its prompt has no options and no gold index, and its only
     reference is its own target. In the styles without instructions the template's words are not used, and the
     prompt's ``template`` is the style's name. Options, answer and references are those that the prompt shows: in its
-    order, and letters where it asks for letters; a prompt with shuffled options says what it did (``ArrangedPrompt``).
+    order, and letters where it asks for letters.
 
     Args:
         task: The task, for its name and messages.
@@ -53,7 +53,7 @@ def render(
             example without options.
     """
     order = shown_order(example, style, key=options_key)
-    example = in_order(example, order) if style.shuffle_options else example
+    example = in_order(example, order)
     words = _words(task, example, template, style=style)
     if style.name == "instruction" and template.is_inverted:
         return Prompt(
@@ -65,7 +65,7 @@ def render(
             targets=words.targets,
             references=(words.targets,),
         )
-    prompt = Prompt(
+    return Prompt(
         task=task.name,
         split=split,
         row=example.row,
@@ -76,8 +76,8 @@ def render(
         answer=example.answer,
         references=_references(example, template, style),
         group=example.group,
+        order=order,
     )
-    return _arranged(prompt, order) if style.shuffle_options and order else prompt
 
 
 def render_words(
@@ -88,9 +88,7 @@ def render_words(
     Raises:
         TemplateError: As ``render``.
     """
-    if style.shuffle_options:
-        example = in_order(example, shown_order(example, style, key=options_key))
-    return _words(task, example, template, style=style)
+    return _words(task, in_order(example, shown_order(example, style, key=options_key)), template, style=style)
 
 
 def _words(task: Task, example: Example, template: Template, *, style: Style) -> Words:
@@ -98,16 +96,15 @@ def _words(task: Task, example: Example, template: Template, *, style: Style) ->
     if style.name != "instruction":
         references = _references(example, template, style)
         return Words(_plain_inputs(task, example, style), references[0] if references else "")
-    read_inputs = compile_text if style.show_options else compile_without_options
+    where = f"{task.name}/{template.name}"
     try:
-        inputs, targets = read_inputs(template.inputs), compile_text(template.targets)
+        inputs = compile_side(template, "inputs", show_options=style.show_options)
+        targets = compile_side(template, "targets")
+        values = slot_values(example, template, style)
+        where += f"/row {example.row}"
+        return Words(_fill(inputs, values), _fill(targets, values))
     except TemplateError as error:
-        raise TemplateError(error.message, where=f"{task.name}/{template.name}", hint=error.hint) from None
-    values = _values(example, template, style)
-    return Words(
-        _fill(inputs, values, task=task, example=example, template=template),
-        _fill(targets, values, task=task, example=example, template=template),
-    )
+        raise TemplateError(error.message, where=where, hint=error.hint) from None
 
 
 def _references(example: Example, template: Template, style: Style) -> tuple[str, ...]:
@@ -119,15 +116,15 @@ def _references(example: Example, template: Template, style: Style) -> tuple[str
     return tuple(dict.fromkeys((texts[example.answer], *right)))
 
 
-def _arranged(prompt: Prompt, order: tuple[int, ...]) -> ArrangedPrompt:
-    return ArrangedPrompt(**{name: getattr(prompt, name) for name in Prompt.__slots__}, order=order)
+def slot_values(example: Example, template: Template, style: Style) -> dict[str, str]:
+    """Slot → text, of an example whose options are in the order to show.
 
+    ``answer`` and ``options`` are reserved: a field of that name is never shown.
 
-def _values(example: Example, template: Template, style: Style) -> dict[str, str]:
-    """Slot name → text. ``answer`` and ``options`` are reserved: a field of that name is never shown."""
-    values = dict(example.fields)
-    values.pop("options", None)
-    values.pop("answer", None)
+    Raises:
+        TemplateError: The template cannot be read.
+    """
+    values = {name: text for name, text in example.fields.items() if name not in RESERVED_SLOTS}
     references = _references(example, template, style)
     if references:
         values["answer"] = references[0]
@@ -136,31 +133,29 @@ def _values(example: Example, template: Template, style: Style) -> dict[str, str
     return values
 
 
-def _fill(text: CompiledText, values: dict[str, str], *, task: Task, example: Example, template: Template) -> str:
+def _fill(text: CompiledText, values: dict[str, str]) -> str:
     try:
         return text.fill(values)
     except (KeyError, TypeError):
-        raise _unfilled(text, values, where=f"{task.name}/{template.name}/row {example.row}") from None
+        raise _unfilled(text, values) from None
 
 
-def _unfilled(text: CompiledText, values: dict[str, str], *, where: str) -> TemplateError:
+def _unfilled(text: CompiledText, values: dict[str, str]) -> TemplateError:
     """Name the first slot that cannot be filled."""
     for slot in text.slots:
         if slot == "options" and slot not in values:
             return TemplateError(
                 "the template has an {options} slot, but the example has no options",
-                where=where,
                 hint="take {options} out of the template, or give the task's examples options",
             )
         if slot not in values:
             hint = did_you_mean(slot, values) or f"the slots of this example are {', '.join(sorted(values))}"
             if not slot.isidentifier():
                 hint += "; a slot is a plain name, and literal braces are written {{ and }}"
-            return TemplateError(f"the slot {{{slot}}} names no field of the example", where=where, hint=hint)
+            return TemplateError(f"the slot {{{slot}}} names no field of the example", hint=hint)
     slot = next(slot for slot in text.slots if not isinstance(values[slot], str))
     return TemplateError(
         f"the field {slot} is {type(values[slot]).__name__}, not text",
-        where=where,
         hint="let the task's adapter turn every field into a string",
     )
 

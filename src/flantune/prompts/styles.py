@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from flantune.errors import TemplateError
-from flantune.prompts.compiled import compile_text
+from flantune.prompts.compiled import slots_of
 from flantune.types import Template
 
 if TYPE_CHECKING:
@@ -89,12 +88,4 @@ def shown_fields(task: Task, fields: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=65_536)
 def _asked_slots(templates: tuple[Template, ...]) -> frozenset[str]:
-    slots: set[str] = set()
-    for template in templates:
-        if template.is_inverted:
-            continue
-        try:
-            slots.update(compile_text(template.inputs).slots)
-        except TemplateError:  # the linter and instruction style report it, with its place
-            continue
-    return frozenset(slots)
+    return frozenset(slot for one in templates if not one.is_inverted for slot in slots_of(one, "inputs"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from flantune.tasks.slots import slots_of
+from flantune.prompts.compiled import slots_of
 
 if TYPE_CHECKING:
     from flantune.types import Task, Template
@@ -50,9 +50,9 @@ def template_facts(task: Task, template: Template) -> TemplateFacts:
     """What a template of a task asks for and shows. A text that cannot be read shows nothing and asks for nothing."""
     return TemplateFacts(
         is_inverted=template.is_inverted,
-        shows_options="options" in _slots(template.inputs) if task.kind == "classification" else None,
+        shows_options="options" in slots_of(template, "inputs") if task.kind == "classification" else None,
         original_task=task.name,
-        asks_for=_slots(template.targets),
+        asks_for=slots_of(template, "targets"),
     )
 
 
@@ -60,10 +60,3 @@ def options_shown(task: Task) -> int:
     """How many of a task's forward templates list the options."""
     facts = [template_facts(task, template) for template in task.templates]
     return sum(bool(one.shows_options) and not one.is_inverted for one in facts)
-
-
-def _slots(text: str) -> tuple[str, ...]:
-    try:
-        return tuple(dict.fromkeys(slots_of(text)))
-    except ValueError:
-        return ()

@@ -28,7 +28,7 @@ def model_card(config: Json, results: Json | None, mixture: Json, fold: str, *, 
         results: What ``results.json`` holds; None before the model was measured.
         mixture: What the fold's ``mixture.json`` holds.
         fold: Name of the fold's folder.
-        origin: The file that the base model was read from, where one file was; see ``flantune.models.gguf``.
+        origin: The file that the base model was read from, where one file was; see ``flantune.models.stored.gguf``.
 
     The license is left to the user: it depends on the base model and on every data set.
     """

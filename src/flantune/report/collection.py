@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from flantune.errors import FlantuneError, TemplateError
 from flantune.mixture.taxonomy import Overlap, Taxonomy
-from flantune.prompts.compiled import compile_text
-from flantune.prompts.spans import Span, render_spans
+from flantune.prompts.compiled import compile_side, slots_of
+from flantune.prompts.language import Side, Span
+from flantune.prompts.spans import render_spans
 from flantune.prompts.styles import RESERVED_SLOTS
 from flantune.prompts.template_facts import template_facts
 from flantune.system.files import slug
@@ -257,19 +258,12 @@ def _names(pattern: str | tuple[str, ...] | Mapping[str, str]) -> tuple[str, ...
 
 def slot_tones(task: Task, examples: Sequence[Example]) -> dict[str, str]:
     """Slot → the name of its color: the same color for a field wherever the task shows it."""
-    asked = dict.fromkeys(slot for one in task.templates for slot in (*_slots(one.inputs), *_slots(one.targets)))
+    asked = dict.fromkeys(slot for one in task.templates for slot in slots_of(one))
     # In the order of the adapter's fields, which is how a reader of the data knows them.
     fields = [name for example in examples[:1] for name in example.fields if name in asked]
     own = [name for name in dict.fromkeys([*fields, *asked]) if name not in RESERVED_SLOTS]
     tones = {name: f"slot-{k % SLOT_TONES}" for k, name in enumerate(own)}
     return tones | {name: f"slot-{name}" for name in ("options", "answer") if name in asked}
-
-
-def _slots(text: str) -> tuple[str, ...]:
-    try:
-        return compile_text(text).slots
-    except TemplateError:
-        return ()
 
 
 def _wording(
@@ -288,8 +282,8 @@ def _wording(
         anchor=f"{task_anchor(task.name)}/{quote(template.name, safe='', errors='replace')}",
         is_inverted=template.is_inverted,
         facts=template_facts(task, template).words(),
-        inputs=_holes(template.inputs, tones),
-        targets=_holes(template.targets, tones),
+        inputs=_source(template, "inputs", tones),
+        targets=_source(template, "targets", tones),
         shown=shown,
         row=place + 1,
         problem=problem,
@@ -312,16 +306,17 @@ def _filled(task: Task, template: Template, example: Example, tones: Mapping[str
     return pieces(prompt.inputs), pieces(prompt.targets)
 
 
-def _holes(text: str, tones: Mapping[str, str]) -> Pieces:
+def _source(template: Template, side: Side, tones: Mapping[str, str]) -> Pieces:
     """A template's text, its slots as they are written; broken text as it is."""
     try:
-        compiled = compile_text(text)
+        spans = compile_side(template, side).source()
     except TemplateError:
-        return (Piece(text=text),)
-    found = [Piece(text=compiled.literals[0])]
-    for slot, literal in zip(compiled.slots, compiled.literals[1:], strict=True):
-        found += [Piece(text=f"{{{slot}}}", slot=slot, tone=tones[slot]), Piece(text=literal)]
-    return tuple(one for one in found if one.text)
+        return (Piece(text=getattr(template, side)),)
+    return tuple(
+        Piece(text=one.text, slot=one.slot, tone=tones[one.slot]) if one.slot else Piece(text=one.text)
+        for one in spans
+        if one.text
+    )
 
 
 def _clip(text: str, *, slot: str, tone: str) -> Piece:

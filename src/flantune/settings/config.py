@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
+from flantune.settings.protocols import PRESETS, ScoringProtocol, preset_settings
+from flantune.settings.sections import Section
 from flantune.settings.setting_types import (
     AnyPath,
     Counts,
@@ -22,7 +25,6 @@ from flantune.settings.setting_types import (
     Positive,
     Rate,
     Seed,
-    Settings,
     Share,
     Size,
     Switch,
@@ -33,7 +35,7 @@ from flantune.settings.setting_types import (
 from flantune.types import Family
 
 
-class DataSettings(Settings):
+class DataSettings(Section):
     """Which tasks, and where their rows lie."""
 
     tasks: Annotated[tuple[Place, ...], Once] = ()
@@ -58,7 +60,7 @@ class DataSettings(Settings):
     """What to do when a task's data cannot be found: stop, or go on without the task and list it."""
 
 
-class HoldoutSettings(Settings):
+class HoldoutSettings(Section):
     """Which clusters are never trained on, and so measure the model on the unseen."""
 
     folds: Folds = ()
@@ -74,7 +76,7 @@ class HoldoutSettings(Settings):
         return self
 
 
-class PromptSettings(Settings):
+class PromptSettings(Section):
     """How examples become text."""
 
     style: Literal["instruction", "inputs_only", "dataset_name"] = "instruction"
@@ -116,7 +118,7 @@ class PromptSettings(Settings):
         return self
 
 
-class MixtureSettings(Settings):
+class MixtureSettings(Section):
     """How much of each task."""
 
     max_examples: Natural = 30_000
@@ -127,7 +129,7 @@ class MixtureSettings(Settings):
     """Shares in proportion to the number of examples (up to the maximum), or the same for every task."""
 
 
-class PackingSettings(Settings):
+class PackingSettings(Section):
     """How text becomes arrays."""
 
     max_input_tokens: Positive = 1_024
@@ -151,7 +153,7 @@ class PackingSettings(Settings):
         return self
 
 
-class ScratchSettings(Settings):
+class ScratchSettings(Section):
     """A small model made from nothing, with a tokenizer trained on the training prompts."""
 
     architecture: Literal["llama", "gpt_neox", "gpt2", "t5"] = "llama"
@@ -166,7 +168,7 @@ class ScratchSettings(Settings):
     """Attention heads."""
 
 
-class LoraSettings(Settings):
+class LoraSettings(Section):
     """Low-rank adapters: small matrices beside the weights are trained, the weights stay as they are."""
 
     rank: Size = 16
@@ -179,7 +181,7 @@ class LoraSettings(Settings):
     """Layers to adapt: "all-linear" (all but the head), or ends of their names such as ["q_proj", "v_proj"]."""
 
 
-class PromptTuningSettings(Settings):
+class PromptTuningSettings(Section):
     """Prompt tuning: only a few virtual tokens in front of every prompt are trained."""
 
     tokens: Size = 20
@@ -188,7 +190,7 @@ class PromptTuningSettings(Settings):
     """Start from embeddings of words drawn from the vocabulary, or from random numbers of their size."""
 
 
-class ModelSettings(Settings):
+class ModelSettings(Section):
     """The pretrained model to tune."""
 
     path: Place = ""
@@ -228,7 +230,7 @@ class ModelSettings(Settings):
         return self
 
 
-class TrainingSettings(Settings):
+class TrainingSettings(Section):
     """How the model is tuned."""
 
     steps: Natural = 30_000
@@ -300,15 +302,13 @@ FREE_TRAINING_SETTINGS = (
 much memory it takes, never the gradient. (A step that is left out would have ended the run without the setting.)"""
 
 
-class EvaluationSettings(Settings):
+class EvaluationSettings(Section):
     """How the base model and the tuned model are measured."""
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in_protocol(cls, given: object) -> object:
         """Settings that were not given are the protocol's."""
-        from flantune.settings.protocols import preset_settings
-
         return preset_settings(given) if isinstance(given, Mapping) else given
 
     max_examples: Natural = 200
@@ -357,8 +357,19 @@ class EvaluationSettings(Settings):
     confidence: Annotated[Number, Field(ge=0.5, le=0.999)] = 0.95
     """Level of the intervals."""
 
+    @property
+    def scoring(self) -> ScoringProtocol:
+        """The protocol's choices, with the settings that were given in their place.
 
-class RunConfig(Settings):
+        >>> EvaluationSettings(protocol="lm_eval", normalization="byte").scoring.normalization
+        'byte'
+        """
+        names = {"normalization", "tokenization", "truncation", "ties", "domain_premise", "content_free"}
+        given = self.model_dump(include=names, exclude_none=True)
+        return replace(PRESETS[self.protocol], score_eos=self.score_end_of_sequence, **given)
+
+
+class RunConfig(Section):
     """One run: what is tuned on what, and what it is measured on."""
 
     name: Text = "run"

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flantune.settings.setting_types import Factor, Positive, Rate, Settings, Switch, Whole
+from flantune.settings.sections import Section
+from flantune.settings.setting_types import Factor, Positive, Rate, Switch, Whole
 
 
-class AdafactorSettings(Settings):
+class AdafactorSettings(Section):
     """Adafactor's own settings. The defaults are T5X's."""
 
     decay_exponent: Factor = 0.8
@@ -25,7 +26,7 @@ class AdafactorSettings(Settings):
     """Matrices with a smaller side keep one second moment a weight."""
 
 
-class AdamSettings(Settings):
+class AdamSettings(Section):
     """AdamW's own settings."""
 
     betas: tuple[Rate, Rate] = (0.9, 0.999)

@@ -10,11 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from flantune.settings.config import EvaluationSettings
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 ScoreNormalization = Literal["sum", "token", "character", "byte", "mutual_information", "domain", "contextual"]
 """By what an option's summed log-likelihood is divided (token, character, byte), or what is subtracted from it: its
@@ -115,28 +112,6 @@ PRESETS: Mapping[ProtocolName, ScoringProtocol] = {
     ),
 }
 """The presets by name."""
-
-
-def scoring_protocol(settings: EvaluationSettings) -> ScoringProtocol:
-    """The preset that ``evaluation.protocol`` names, with the settings that were given beside it in their place.
-
-    >>> from flantune.settings.config import EvaluationSettings
-    >>> scoring_protocol(EvaluationSettings()) == PRESETS["flan2021"]
-    True
-    >>> scoring_protocol(EvaluationSettings(protocol="lm_eval", normalization="byte")).normalization
-    'byte'
-    """
-    preset = PRESETS[settings.protocol]
-    return replace(
-        preset,
-        normalization=settings.normalization,
-        score_eos=settings.score_end_of_sequence,
-        tokenization=settings.tokenization or preset.tokenization,
-        truncation=settings.truncation or preset.truncation,
-        ties=settings.ties or preset.ties,
-        domain_premise=settings.domain_premise,
-        content_free=settings.content_free,
-    )
 
 
 def preset_settings(settings: Mapping[str, object]) -> dict[str, object]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from flantune.errors import ConfigError, did_you_mean
+from flantune.errors import ConfigError
 from flantune.settings.config import RunConfig
-from flantune.settings.plain_words import Problem, problems_of, shown
-from flantune.settings.toml_file import parse_toml, read_toml, toml_value
+from flantune.settings.plain_words import problems_of
+from flantune.settings.sections import Problems, keys_at, said, sections_in
+from flantune.settings.toml_file import parse_toml, read_toml, toml_text
 
 Tree = dict[str, Any]
 
@@ -98,13 +99,11 @@ def to_toml(config: BaseModel) -> str:
     Raises:
         ConfigError: A path is no text.
     """
-    tables: list[str] = []
     try:
-        _write_table(config, "", tables)
+        return toml_text(config.model_dump(mode="json", exclude_none=True))
     except ValueError as error:
         hint = "a folder or file is named in something else than UTF-8: rename it"
         raise ConfigError(f"the settings cannot be written down: {error}", hint=hint) from None
-    return "\n".join(tables).lstrip("\n")
 
 
 def explain(key: str) -> str:
@@ -116,14 +115,8 @@ def explain(key: str) -> str:
     model: type[BaseModel] = RunConfig
     *sections, name = key.split(".")
     for section in sections:
-        model = _section_type(model, section)
+        model = next(sections_in(model.model_fields[section].annotation))
     return model.model_fields[name].description or ""
-
-
-def _section_type(model: type[BaseModel], section: str) -> type[BaseModel]:
-    annotation = model.model_fields[section].annotation
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
 
 
 def _line_numbers(text: str) -> dict[str, int]:
@@ -172,49 +165,21 @@ def validated(values: object, *, where: str, origins: Mapping[str, str] | None =
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        problems = [_problem_line(problem, origins or {}) for problem in problems_of(error)]
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigError("\n".join([count, *problems]), where=where, hint=hint or _EVERY_SETTING) from None
+        problems = Problems()
+        for problem in problems_of(error):
+            location = [str(part) for part in problem.place]
+            place = next((f" ({origins[k]})" for k in _ancestors(location) if origins and k in origins), "")
+            known = keys_at(RunConfig, problem.place[:-1])
+            problems.add(f"{problem.path}{place}", said(problem, known=known, near=_elsewhere(location[-1])))
+        raise problems.error(ConfigError, where=where, hint=hint or _EVERY_SETTING) from None
 
 
 _EVERY_SETTING = "`flantune config show` lists every setting with its meaning"
 
 
-def _problem_line(problem: Problem, origins: Mapping[str, str]) -> str:
-    location = [str(part) for part in problem.place]
-    place = next((origins[k] for k in _ancestors(location) if k in origins), "")
-    at = f"  {problem.path}" + (f" ({place})" if place else "")
-    if problem.kind == "extra_forbidden":
-        near = _elsewhere(location[-1]) or did_you_mean(location[-1], _known_keys(location[:-1]))
-        return f"{at}: unknown setting" + (f"; {near}" if near else "")
-    if _is_doubled_table(problem):
-        return f"{at}: stands in double brackets; a section has single ones: [{problem.path}]"
-    # A whole section that does not agree with itself says so in its own words.
-    is_section = isinstance(problem.got, Mapping | BaseModel)
-    return f"{at}: {problem.text}" + (
-        "" if is_section and problem.kind == "value_error" else f", got {shown(problem.got)}"
-    )
-
-
-def _is_doubled_table(problem: Problem) -> bool:
-    """Whether ``[[training]]`` was written for ``[training]``."""
-    is_list = isinstance(problem.got, list) and bool(problem.got) and all(isinstance(one, dict) for one in problem.got)
-    return is_list and problem.text == "should be a table"
-
-
 def _ancestors(location: Sequence[str]) -> Iterator[str]:
     for end in range(len(location), 0, -1):
         yield ".".join(location[:end])
-
-
-def _known_keys(sections: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = RunConfig
-    try:
-        for section in sections:
-            model = _section_type(model, section)
-    except (KeyError, StopIteration):
-        return []
-    return list(model.model_fields)
 
 
 def _elsewhere(name: str) -> str:
@@ -270,17 +235,3 @@ def _names_value(candidate: str, key: str, origins: Mapping[str, str]) -> bool:
     if candidate not in origins:
         return False
     return candidate == key or not any(known.startswith(candidate + ".") for known in origins)
-
-
-def _write_table(config: BaseModel, name: str, tables: list[str]) -> None:
-    lines = [f"\n[{name}]"] if name else []
-    sections: list[tuple[str, BaseModel]] = []
-    for field in type(config).model_fields:
-        value = getattr(config, field)
-        if isinstance(value, BaseModel):
-            sections.append((f"{name}.{field}" if name else field, value))
-        elif value is not None:
-            lines.append(f"{field} = {toml_value(value)}")
-    tables.extend(lines)
-    for section, value in sections:
-        _write_table(value, section, tables)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 _Value = TypeVar("_Value")
 
@@ -142,9 +142,3 @@ def _listed(names: Iterable[str]) -> str:
 
 
 Folds = Annotated[tuple[Fold, ...], AfterValidator(distinct_folds)]
-
-
-class Settings(BaseModel):
-    """A frozen section of the run file: unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from flantune.errors import FlantuneError
 from flantune.settings.toml_faults import explained
 from flantune.system.files import read_text
 
 _LONG_KEY = re.compile(r"""(?<![\w"'-])(?:["']?[\w-]++["']?\.){200}""")
-_CONTROLS = re.compile("[\x7f\ud800-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -57,29 +58,20 @@ def read_toml(
         raise error(f"is not valid TOML: {what}", where=str(path), hint=mends) from None
 
 
-def toml_value(value: object) -> str:
-    r"""A value as TOML has it.
+def toml_text(values: Mapping[str, object]) -> str:
+    r"""Tables as a TOML file has them.
 
-    >>> toml_value(("a", 1, True, 0.5)), toml_value(chr(127))
-    ('["a", 1, true, 0.5]', '"\\u007F"')
+    >>> print(toml_text({"name": "a\x7f", "training": {"steps": 3, "rate": 1e-08}}), end="")
+    name = "a\u007f"
+    <BLANKLINE>
+    [training]
+    steps = 3
+    rate = 1e-08
 
     Raises:
-        ValueError: Half of a surrogate pair, which TOML cannot say.
+        ValueError: A text holds half of a surrogate pair, which TOML cannot say.
     """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(toml_value(item) for item in value) + "]"
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{toml_value(str(key))} = {toml_value(item)}" for key, item in value.items()) + " }"
-    # JSON's escapes are a subset of those of TOML's basic strings, but it lets U+007F stand, which TOML does not.
-    return _CONTROLS.sub(_escaped, json.dumps(str(value), ensure_ascii=False))
-
-
-def _escaped(match: re.Match[str]) -> str:
-    number = ord(match[0])
-    if number != 0x7F:
-        raise ValueError(f"U+{number:04X} is half of a surrogate pair, which TOML cannot say")
-    return "\\u007F"
+    text = tomli_w.dumps(values)
+    if half := _HALF.search(text):
+        raise ValueError(f"U+{ord(half[0]):04X} is half of a surrogate pair, which TOML cannot say")
+    return text

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, did_you_mean
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.settings.run_file import to_toml
-from flantune.settings.toml_file import toml_value
+from flantune.settings.toml_file import toml_text
 from flantune.studies import paper, splits
 from flantune.studies.splits import Split, Study
 from flantune.system.files import write_text
@@ -149,12 +149,13 @@ def fragment(split: Split, planned: PlannedStudy) -> str:
     lines += [f"# On purpose: {rule}." for rule in split.breaks]
     if planned.has_own_rules:
         lines.append("# The rules leave kin families out: write run files with --out, or set holdout.taxonomy.")
-    lines += ["[data]", f"include = {_names(_included(split, planned))}"]
-    lines += [f"clusters = {toml_value(planned.clusters)}"] if planned.clusters else []
-    lines += ["[holdout]", f"{'task_folds' if split.hidden else 'folds'} = [{_names(split.hidden or split.held_out)}]"]
+    data: dict[str, object] = {"include": _included(split, planned)}
+    tables = {"data": data, "holdout": {"task_folds" if split.hidden else "folds": [split.hidden or split.held_out]}}
+    if planned.clusters:
+        data["clusters"] = planned.clusters
     if split.max_templates:
-        lines += ["[prompts]", f"max_templates = {split.max_templates}"]
-    return "\n".join(lines) + "\n"
+        tables["prompts"] = {"max_templates": split.max_templates}
+    return "\n".join(lines) + "\n" + toml_text(tables)
 
 
 def write_split(split: Split, planned: PlannedStudy, *, file: RunFile, folder: Path) -> Path:
@@ -189,21 +190,12 @@ def taxonomy_toml(taxonomy: Taxonomy) -> str:
     names: dict[str, list[str]] = {}
     for alias, name in taxonomy.aliases.items():
         names.setdefault(name, []).append(alias)
-    lines = ["[aliases]", *(f"{toml_value(name)} = {_names(many)}" for name, many in names.items())]
-    for rule in taxonomy.overlaps:
-        lines += ["", "[[overlap]]", f"evaluating = {toml_value(rule.evaluating)}", f"removes = {_names(rule.removes)}"]
-        lines.append(f"because = {toml_value(rule.because)}")
-    for group in taxonomy.kin:
-        lines += ["", "[[kin]]", f"name = {toml_value(group.name)}", f"members = {_names(sorted(group.members))}"]
-        lines.append(f"because = {toml_value(group.because)}")
-    return "\n".join(lines) + "\n"
+    rules = list(map(asdict, taxonomy.overlaps))
+    kin = [{"name": group.name, "members": sorted(group.members), "because": group.because} for group in taxonomy.kin]
+    return toml_text({"aliases": names, "overlap": rules, "kin": kin})
 
 
 def _included(split: Split, planned: PlannedStudy) -> tuple[str, ...]:
     """Names in the order of the run file's own tasks, which decides nothing but is easy to compare."""
     names = {*split.train, *split.test}
     return tuple(task.name for task in planned.originals if task.name in names)
-
-
-def _names(names: Sequence[str]) -> str:
-    return "[" + ", ".join(map(toml_value, names)) + "]"

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.baselines import Blank, option_baselines
 from flantune.evaluation.asking.options import OptionScores, PromptScorer, scoring_codec, within_positions
-from flantune.evaluation.asking.processes import this_world
 from flantune.evaluation.metrics.extraction import extract
 from flantune.evaluation.metrics.voting import vote
 from flantune.evaluation.samples import (
     Origin,
-    file_sha256,
     read_origin,
     read_samples,
     samples_path,
@@ -28,12 +26,14 @@ from flantune.evaluation.samples import (
 )
 from flantune.packing.codec_for import codec_for
 from flantune.suites.suite import Part
+from flantune.system.files import file_sha256
+from flantune.system.processes import current
 from flantune.types import Counts, Prompt, Sample
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.answers import Backend
     from flantune.evaluation.asking.store import ScoreStore
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.packing.chat import ChatTokens
     from flantune.packing.encode import Codec
@@ -128,10 +128,10 @@ def ask(session: Session, parts: Sequence[Part], *, on_answers: OnAnswers | None
         EvaluationError: Not one prompt of a part can be asked.
     """
     asked = [part if session.chat is None else as_turns(part) for part in parts]
-    world = this_world()
+    processes = current()
     works = [_work(session, part) for part in asked]
     # Only the first looks: what it will write must not be half there for another.
-    done_already = world.gather([work.is_done for work in works] if world.is_first else None)[0]
+    done_already = processes.gather([work.is_done for work in works] if processes.is_first else None)[0]
     works = [replace(work, is_done=is_done) for work, is_done in zip(works, done_already or (), strict=True)]
     pending = [work for work in works if not work.is_done]
     done = sum(len(work.part.prompts) for work in works if work.is_done)
@@ -139,7 +139,7 @@ def ask(session: Session, parts: Sequence[Part], *, on_answers: OnAnswers | None
     for wave in _waves(pending):
         _ask_wave(session, wave, _counter(on_answers, before=done, total=total))
         done += sum(len(work.part.prompts) for work in wave)
-    world.gather(None)  # now all that the first has written is there
+    processes.gather(None)  # now all that the first has written is there
     return [_read(work) for work in works]
 
 
@@ -164,7 +164,7 @@ class _Work:
 def _work(session: Session, part: Part) -> _Work:
     path, codec = samples_path(session.folder, part.key), _codec(session, part)
     fingerprint = _fingerprint(session, part, codec)
-    origin = read_origin(path) if this_world().is_first else None
+    origin = read_origin(path) if current().is_first else None
     is_done = origin is not None and origin.fingerprint == fingerprint
     return _Work(part=part, codec=codec, path=path, fingerprint=fingerprint, is_done=is_done)
 
@@ -205,7 +205,7 @@ def _ask_wave(session: Session, wave: Sequence[_Work], report: OnAnswers) -> Non
         if not samples:
             hint = "ask with fewer --shots, or a model with more positions"
             raise EvaluationError("not one prompt of the part could be asked", where=work.part.key, hint=hint)
-        if not this_world().is_first:
+        if not current().is_first:
             continue
         write_samples(work.path, samples)
         origin = Origin(
@@ -282,7 +282,7 @@ def _written(session: Session, work: _Work, prompts: Sequence[Prompt], report: O
             store=session.store,
             fingerprint=session.written_by,
             batch_tokens=session.batch_tokens,
-            world=this_world(),
+            processes=current(),
             writer=session.writer or write,
             progress=lambda done, total: report(done // samples, total // samples),
         )

@@ -21,7 +21,6 @@ from flantune.evaluation.statistics.pairs import (
     score_models,
     task_difference,
 )
-from flantune.settings.protocols import scoring_protocol
 from flantune.suites.results import Comparison, TaskScore
 from flantune.system.keyed_random import stream_key
 
@@ -63,7 +62,7 @@ def score_tasks(
             one.task.kind,
             one.task.metrics,
             normalization=settings.normalization,
-            ties=scoring_protocol(settings).ties,
+            ties=settings.scoring.ties,
             answer_parsing=settings.answer_parsing,
         )
         tables = [(name, _tables(folder, one.task.name, columns)) for name, folder in models]
@@ -116,7 +115,7 @@ def _scored(
         model=name,
         clusters=task.clusters,
         metric=columns.headline.metric.name,
-        protocol=scoring_protocol(settings).fingerprint,
+        protocol=settings.scoring.fingerprint,
         shots=shots,
         questions=len(pair.tuned.rows),
         chance=pair.tuned.chance,

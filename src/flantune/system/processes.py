@@ -1,23 +1,21 @@
-"""Several processes that tune one model: who is who, sums over all, and an end for all when one is gone."""
+"""Several processes that work on one thing: who is who, sums over all, and an end for all when one is gone."""
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-import torch.distributed as dist
 
 from flantune.errors import FlantuneError, TrainingError
 
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
     from torch._C._distributed_c10d import Store
+
+Value = TypeVar("Value")
 
 COLLECTIVE_TIMEOUT_S = 1800
 """How long one process waits in a sum for another that is alive. Work of the first alone is waited for without limit.
@@ -34,8 +34,6 @@ HEARING_S = 60.0
 """How long a process that fails waits for the others to hear why, before it ends and with it what they hear it from."""
 SILENCE_S = 120.0
 """A process that gave no sign of life for so long is taken for dead: its machine may have lost power."""
-BUCKET_ELEMENTS = 2**23
-"""Gradients are summed in buckets of so many values: few messages, little memory."""
 _GONE = re.compile(
     r"closed by peer|reset by peer|broken pipe|timed? ?out|refused|connection (was )?(lost|closed)", re.I
 )
@@ -121,55 +119,34 @@ class Processes:
                 f"{what} differs from the first process's: {value}, {theirs} there", where=self.name, hint=hint
             )
 
-    def gather(self, value: str) -> list[str]:
-        """What each process has to say, by rank; the same list in all."""
+    def gather(self, value: Value) -> list[Value]:
+        """What each process gives, by rank; the same list in all. All must call it."""
         if self.store is None:
             return [value]
+        import torch
+
         # Each adds its bytes at its own place to a sum, and a sum ends at once when somebody is gone.
-        mine = np.frombuffer(value.encode(), dtype=np.uint8)
-        lengths = self.total(np.where(np.arange(self.count) == self.rank, len(mine), 0)).astype(np.int64)
+        mine = np.frombuffer(pickle.dumps(value), dtype=np.uint8)
+        lengths = self.total(np.where(np.arange(self.count) == self.rank, len(mine), 0.0)).astype(np.int64)
         ends = np.cumsum(lengths)
-        line = np.zeros(max(1, ends[-1]))
+        line = np.zeros(ends[-1], dtype=np.uint8)
         line[ends[self.rank] - len(mine) : ends[self.rank]] = mine
-        told = self.total(line).astype(np.uint8).tobytes()
-        return [told[end - length : end].decode() for end, length in zip(ends, lengths, strict=True)]
+        _add_up(torch.from_numpy(line))
+        return [pickle.loads(line[end - length : end].tobytes()) for end, length in zip(ends, lengths, strict=True)]
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum over all processes, the same bits everywhere."""
         if self.store is None:
             return values
-        summed = torch.from_numpy(np.array(values, dtype=np.float64))
-        with _explained():
-            dist.all_reduce(summed)
-        found: NDArray[np.float64] = summed.numpy()
-        return found
+        import torch
+
+        summed = np.array(values, dtype=np.float64)
+        _add_up(torch.from_numpy(summed))
+        return summed
 
     def any(self, claim: bool, /) -> bool:
         """Whether it holds in any process; the same answer in all."""
         return bool(self.total(np.array([float(claim)]))[0])
-
-    def share(self, tensors: Sequence[Tensor]) -> None:
-        """Gives all processes the first one's values."""
-        if self.store is not None:
-            with _explained():
-                for tensor in tensors:
-                    dist.broadcast(tensor, src=0)
-
-    def add_gradients(self, weights: Sequence[Tensor]) -> None:
-        """Sums the gradient of every weight over all processes, in place.
-
-        A weight that got a gradient in some process gets one in all; one that got none anywhere stays without.
-        """
-        if self.store is None:
-            return
-        found = self.total(np.array([weight.grad is not None for weight in weights], dtype=np.float64))
-        reached = [weight for weight, count in zip(weights, found, strict=True) if count]
-        for weight in reached:
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-        with _explained():
-            for bucket in _buckets([weight.grad for weight in reached if weight.grad is not None]):
-                _add_bucket(bucket)
 
     @property
     def name(self) -> str:
@@ -186,7 +163,8 @@ ALONE = Processes()
 
 def current() -> Processes:
     """This process among those that joined; alone when there was no joining."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    dist: Any = sys.modules.get("torch.distributed")  # where nobody has imported it, nobody has joined
+    if dist is None or not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return ALONE
     store = _messages(_default_store())
     return Processes(rank=dist.get_rank(), count=dist.get_world_size(), store=store)
@@ -202,9 +180,12 @@ def joined(*, timeout_s: float = COLLECTIVE_TIMEOUT_S) -> Iterator[Processes]:
     Raises:
         TrainingError: The others cannot be reached, or a machine has fewer GPUs than processes.
     """
-    if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", 1)) == 1 or "RANK" not in os.environ:
+    if current() is not ALONE or int(os.environ.get("WORLD_SIZE", 1)) == 1 or "RANK" not in os.environ:
         yield current()
         return
+    import torch
+    import torch.distributed as dist
+
     _take_device()
     with _explained():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -237,7 +218,9 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        if not (isinstance(error, dist.DistError) or _GONE.search(str(error))):
+        from torch.distributed import DistError
+
+        if not (isinstance(error, DistError) or _GONE.search(str(error))):
             raise
         why = _first_line(error)
         raise TrainingError(
@@ -247,6 +230,8 @@ def _explained() -> Iterator[None]:
 
 def _take_device() -> None:
     """One GPU a process."""
+    import torch
+
     if not torch.cuda.is_available():
         return
     number, there = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
@@ -256,35 +241,24 @@ def _take_device() -> None:
     torch.cuda.set_device(number)
 
 
-def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Neighbors of one type and device, up to a bucket's size."""
-    for _, alike in groupby(gradients, key=lambda gradient: (gradient.dtype, gradient.device)):
-        bucket: list[Tensor] = []
-        for gradient in alike:
-            if bucket and sum(part.numel() for part in bucket) + gradient.numel() > BUCKET_ELEMENTS:
-                yield bucket
-                bucket = []
-            bucket.append(gradient)
-        yield bucket
+def _add_up(line: Tensor) -> None:
+    """Puts the sum over all processes in the place of each one's values."""
+    import torch.distributed as dist
 
-
-def _add_bucket(gradients: Sequence[Tensor]) -> None:
-    if len(gradients) == 1 and gradients[0].is_contiguous():
-        dist.all_reduce(gradients[0])
-        return
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    dist.all_reduce(flat)
-    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
+    with _explained():
+        dist.all_reduce(line)
 
 
 def _default_store() -> Any:
+    import torch.distributed as dist
+
     return dist.distributed_c10d._get_default_store()
 
 
 def _messages(store: Any) -> Store:
     """The part of a store that is ours."""
+    import torch.distributed as dist
+
     ours: Store = dist.distributed_c10d.PrefixStore("flantune", store)
     return ours
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, SourceError, did_you_mean
+from flantune.prompts.compiled import slots_of
 from flantune.prompts.template_facts import options_shown, template_facts
 from flantune.settings.config import DataSettings
 from flantune.tasks.examples import adapt_row, first_examples
 from flantune.tasks.load import collections, load_task_file, load_tasks
 from flantune.tasks.rows import BadRow
-from flantune.tasks.slots import slots_of
 from flantune.tasks.sources.raw import HubSource, hub_reference
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
 def slots_of_task(task: Task, examples: tuple[Example, ...] = ()) -> tuple[str, ...]:
     """The slots a template can use: the fields of the examples, and those its templates name already."""
     fields = [name for example in examples for name in example.fields]
-    named = [name for one in task.templates for text in (one.inputs, one.targets) for name in slots_of(text)]
+    named = [name for one in task.templates for name in slots_of(one)]
     return tuple(dict.fromkeys([*fields, *named]))
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from flantune.errors import ConfigError, did_you_mean
-from flantune.settings.toml_file import read_toml
+from flantune.settings.sections import Section, read_file
 
 if TYPE_CHECKING:
     from flantune.types import Task
 
 _SHIPPED = Path(__file__).parents[1] / "shipped"
-_KEYS = ("description", "clusters")
 _SHAPE = 'write [clusters] and then lines such as "math" = ["gsm8k"]'
+
+
+class _GroupingFile(Section):
+    clusters: Annotated[dict[str, Annotated[tuple[str, ...], Field(min_length=1)]], Field(min_length=1)]
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +63,8 @@ def load_grouping(name: str | Path) -> Grouping:
             known = [file.stem for file in _SHIPPED.glob("*.toml")]
             hint = did_you_mean(str(name), known) or f"shipped: {', '.join(known)}; or name a .toml file"
             raise ConfigError(f'no grouping "{name}" is shipped', hint=hint)
-    _, values = read_toml(path, error=ConfigError, what="grouping", hint=_SHAPE)
-    problems = _problems(values)
-    if problems:
-        raise ConfigError("\n".join(["the grouping is wrong:", *problems]), where=str(path), hint=_SHAPE)
-    clusters = {cluster: tuple(names) for cluster, names in values["clusters"].items()}
-    return Grouping(clusters=clusters, description=values.get("description", ""))
+    found = read_file(path, _GroupingFile, error=ConfigError, what="grouping", hint=_SHAPE)
+    return Grouping(clusters=found.clusters, description=found.description)
 
 
 def regroup(tasks: Sequence[Task], grouping: Grouping, *, keep_others: bool = False) -> tuple[Task, ...]:
@@ -86,16 +88,3 @@ def regroup(tasks: Sequence[Task], grouping: Grouping, *, keep_others: bool = Fa
 
 def _names(grouping: Grouping) -> list[str]:
     return list(dict.fromkeys(name for names in grouping.clusters.values() for name in names))
-
-
-def _problems(values: Mapping[str, Any]) -> list[str]:
-    problems = [f"  {key}: unknown key {did_you_mean(key, _KEYS)}".rstrip() for key in values if key not in _KEYS]
-    clusters = values.get("clusters")
-    if not isinstance(clusters, Mapping) or not clusters:
-        return [*problems, "  clusters: expected a table of clusters"]
-    for cluster, names in clusters.items():
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            problems.append(f"  clusters.{cluster}: expected a list of task names")
-    if not isinstance(values.get("description", ""), str):
-        problems.append("  description: expected text")
-    return problems

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flantune.errors import BadRowsError, SourceError, TaskError, did_you_mean
+from flantune.errors import BadRowsError, SourceError, TaskError, TemplateError, did_you_mean
+from flantune.prompts.compiled import compile_side
 from flantune.tasks.examples import place_of_row
 from flantune.tasks.rows import (
     AMBIGUOUS,
@@ -17,7 +18,6 @@ from flantune.tasks.rows import (
     WRONG_COLUMNS,
     reason_lines,
 )
-from flantune.tasks.slots import slots_of
 from flantune.tasks.sources.slices import shared_rows
 
 if TYPE_CHECKING:
@@ -186,9 +186,10 @@ def check_slots(task: Task, example: Example) -> None:
     known = (*example.fields, "options", "answer")
     for template in task.templates:
         try:
-            names = slots_of(template.inputs) + slots_of(template.targets)
-        except ValueError as error:
-            raise TaskError(str(error), where=f"{origin_of(task)}: template {template.name}") from None
+            names = (*compile_side(template, "inputs").slots, *compile_side(template, "targets").slots)
+        except TemplateError as error:
+            where = f"{origin_of(task)}: template {template.name}"
+            raise TaskError(error.message, where=where, hint=error.hint) from None
         for name in names:
             if name not in known:
                 raise TaskError(

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flantune.errors import TaskError, did_you_mean
+from flantune.errors import TaskError, TemplateError, did_you_mean
+from flantune.prompts.compiled import compile_side
+from flantune.prompts.language import Side
+from flantune.prompts.styles import RESERVED_SLOTS
+from flantune.settings.sections import Problems, check_section, require_section
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
 from flantune.tasks.labels import as_label
-from flantune.tasks.slots import slots_of
 from flantune.tasks.sources.formats import FileFormat
 from flantune.tasks.sources.raw import FileSource, HubSource
 from flantune.tasks.sources.slices import parse_slice
@@ -23,12 +26,9 @@ from flantune.tasks.taskfile_sections import (
     Fields,
     HeadSection,
     OptionsSection,
-    Problems,
     SourceSection,
     Splits,
     TemplateSection,
-    check_section,
-    require_section,
 )
 from flantune.tasks.tidy import TidyAdapter
 from flantune.tasks.user_code import PythonAdapter, load_adapter
@@ -36,9 +36,10 @@ from flantune.types import Kind, Task, Template
 
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FORMAT = re.compile("[!:]")
+_SIDES: tuple[Side, Side] = ("inputs", "targets")
 RUN_SECTIONS = frozenset({"data", "holdout", "model", "training", "evaluation", "packing"})
 _ROLES = ("train", "dev", "test")
-_RESERVED = ("options", "answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +70,9 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
     problems = Problems()
     sections = _check(tree, path, problems)
     if sections.head is None or sections.source is None or sections.splits is None or sections.adapter is None:
-        raise _gathered(problems, path)
+        raise problems.error(TaskError, where=str(path))
     if problems.lines:
-        raise _gathered(problems, path)
+        raise problems.error(TaskError, where=str(path))
     head, adapter = sections.head, sections.adapter
     kept = TidyAdapter(adapter, adapter.fingerprint) if head.tidy else adapter
     return Task(
@@ -91,12 +92,6 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         adapter_fingerprint=kept.fingerprint,
         confirmed=head.confirmed,
     )
-
-
-def _gathered(problems: Problems, path: Path) -> TaskError:
-    if len(problems.lines) == 1:
-        return TaskError(problems.lines[0], where=str(path))
-    return TaskError("\n  ".join([f"{len(problems.lines)} problems", *problems.lines]), where=str(path))
 
 
 def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections:
@@ -174,7 +169,7 @@ _NO_OPTIONS = 'belongs to kind = "classification" only'
 def _field_columns(fields: Fields, problems: Problems) -> dict[str, FieldColumn]:
     columns = {}
     for slot, column in (fields.model_extra or {}).items():
-        if slot in _RESERVED:
+        if slot in RESERVED_SLOTS:
             problems.add(f"fields.{slot}", "is filled in by flantune; use another name")
         elif not _SLOT.fullmatch(slot):
             problems.add(f"fields.{slot}", "a slot's name is made of letters, digits and _")
@@ -242,24 +237,36 @@ def _check_templates(
         name = section.name or f"t{number + 1}"
         if name in {template.name for template in templates}:
             problems.add(f"{path}.name", f'there is another template "{name}"')
-        for key, text in (("inputs", section.inputs), ("targets", section.targets)):
-            _check_slots(text, f"{path}.{key}", slots, kind, problems)
-        templates.append(
-            Template(name=name, inputs=section.inputs, targets=section.targets, is_inverted=section.inverted)
+        template = Template(
+            name=name,
+            inputs=section.inputs,
+            targets=section.targets,
+            is_inverted=section.inverted,
+            language=section.language,
         )
+        for side in _SIDES:
+            _check_slots(template, side, f"{path}.{side}", slots, kind, problems)
+        templates.append(template)
     return tuple(templates)
 
 
-def _check_slots(text: str, path: str, slots: tuple[str, ...] | None, kind: Kind | None, problems: Problems) -> None:
+def _check_slots(
+    template: Template, side: Side, path: str, slots: tuple[str, ...] | None, kind: Kind | None, problems: Problems
+) -> None:
     try:
-        names = slots_of(text)
-    except ValueError as error:
-        problems.add(path, str(error))
+        names = compile_side(template, side).slots
+    except TemplateError as error:
+        problems.add(path, f"{error.message}; {error.hint}")
         return
     for name in dict.fromkeys(names):
         if name == "options" and kind == "generation":
             problems.add(path, "asks for {options}, which a generation task has not")
-        elif slots is not None and name not in (*slots, *_RESERVED):
+        elif mark := _FORMAT.search(name):
+            name_alone = name[: mark.start()]
+            problems.add(
+                path, f"a slot is a name alone; got {{{name_alone}…}}; literal braces are written {{{{ and }}}}"
+            )
+        elif slots is not None and name not in (*slots, *RESERVED_SLOTS):
             near = did_you_mean(name, slots) or f"there are: {', '.join(slots)}"
             problems.add(path, f'no field "{name}"; {near}')
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -13,13 +11,13 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from flantune.errors import did_you_mean
-from flantune.settings.plain_words import Problem, problems_of, shown
+from flantune.prompts import compiled
+from flantune.settings.sections import Section
 from flantune.tasks.sources.formats import FormatName, Quoting
 from flantune.types import Kind, SplitRole
 
@@ -77,12 +75,6 @@ def _encoding(name: str) -> str:
 
 _ONLY_HUB = {"config", "revision", "manual"}
 _ONLY_FILES = {"format", "columns", "header", "delimiter", "quoting", "encoding", "key"}
-
-
-class Section(BaseModel):
-    """A table of a task file: unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class HeadSection(Section):
@@ -225,6 +217,17 @@ class TemplateSection(Section):
     """What it should write."""
     inverted: StrictBool = False
     """The template asks for something else than the task's answer."""
+    language: str = "slots"
+    """What it is written in: "slots" is text with {slots}."""
+
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, language: str) -> str:
+        known = [one.name for one in compiled.LANGUAGES]
+        if language not in known:
+            near = did_you_mean(language, known) or f"known: {', '.join(known)}"
+            raise ValueError(f'unknown language "{language}"; {near}')
+        return language
 
 
 class Fields(BaseModel):
@@ -247,61 +250,3 @@ class Splits(BaseModel):
         """The roles that are set."""
         roles: dict[SplitRole, str | None] = {"train": self.train, "dev": self.dev, "test": self.test}
         return {role: text for role, text in roles.items() if text is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Problems:
-    """Gathers what is wrong with a file, by key path."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, path: str, message: str) -> None:
-        """Notes one problem."""
-        self.lines.append(f"{path}: {message}" if path else message)
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def check_section(
-    model: type[Model], value: Any, path: str, *, problems: Problems, neighbors: Iterable[str] = ()
-) -> Model | None:
-    """A section's values if they are right; else None, and what is wrong with them is noted.
-
-    Args:
-        model: The section's shape.
-        value: What the file has.
-        path: Key path of the section.
-        problems: Where problems are noted.
-        neighbors: Further names that may have been meant by an unknown key.
-    """
-    if not isinstance(value, Mapping):
-        problems.add(path, f"should be a table, got {shown(value)}")
-        return None
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        for place, message in _messages(error, [*model.model_fields, *neighbors]).items():
-            problems.add(".".join(part for part in (path, place) if part), message)
-        return None
-
-
-def require_section(model: type[Model], tree: Mapping[str, Any], key: str, *, problems: Problems) -> Model | None:
-    """Like ``check_section`` for a table that a task file must have."""
-    if key not in tree:
-        problems.add(key, "is missing")
-        return None
-    return check_section(model, tree[key], key, problems=problems)
-
-
-def _messages(error: ValidationError, known: list[str]) -> dict[str, str]:
-    return {problem.path: _message(problem, known) for problem in problems_of(error)}
-
-
-def _message(problem: Problem, known: list[str]) -> str:
-    if problem.kind == "extra_forbidden":
-        near = did_you_mean(str(problem.place[-1]), known)
-        return "unknown key; " + (near or f"known: {', '.join(known)}")
-    # A table or a list says more by its place than by all it holds.
-    is_plain = isinstance(problem.got, str | int | float | bool)
-    return problem.text + (f", got {shown(problem.got)}" if is_plain else "")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from flantune.system.processes import Processes
-    from flantune.training.objective import StepLoss
+    from flantune.training.loss import StepLoss
     from flantune.types import Batch
 
 
@@ -72,8 +72,8 @@ def check_same(batch: Batch, processes: Processes) -> None:
 
 def sum_up(found: StepLoss, processes: Processes) -> StepLoss:
     """What all processes found."""
-    total = processes.total(np.concatenate([[found.objective], found.item_nll]))
-    return replace(found, objective=float(total[0]), item_nll=total[1:])
+    total = processes.total(np.concatenate([[found.weighted_loss], found.item_nll]))
+    return replace(found, weighted_loss=float(total[0]), item_nll=total[1:])
 
 
 def hidden_size(model: PreTrainedModel) -> int:

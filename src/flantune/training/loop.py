@@ -16,30 +16,30 @@ import torch
 from torch import Tensor
 
 from flantune.errors import TrainingError
+from flantune.models.attention.door import why_not_program
 from flantune.models.attention.lines import reads_lines
-from flantune.models.attention.native import why_not_native
+from flantune.models.checks.tuning import check_tuning
 from flantune.models.digests import weights_digest
 from flantune.models.forms.compiled import why_not
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.memory import is_out_of_memory
-from flantune.models.tuning_check import check_tuning
 from flantune.system.processes import Processes, gone_explained, joined
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
 from flantune.training.division import check_same, divide, hidden_size, sum_up
 from flantune.training.freezing import freeze
 from flantune.training.interrupts import Interrupt, deferred_interrupt
 from flantune.training.log import MetricsLog
-from flantune.training.objective import StepLoss, accumulate_gradient, loss_by_task
+from flantune.training.loss import StepLoss, accumulate_gradient, find_nonfinite, loss_by_task
 from flantune.training.optimizers import build_optimizer, check_float32, set_learning_rate, trainable
 from flantune.training.randomness import dropout, repeatable, seed_micro_batch, undisturbed
 from flantune.training.schedules import learning_rate
-from flantune.training.stability import find_nonfinite
+from flantune.training.shared_gradients import add_gradients, share_weights
 from flantune.training.state import Step, TuningState, Window, by_cluster, losses
 from flantune.training.summary import Progress, TuningSummary
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.settings.config import TrainingSettings
     from flantune.training.sharding import Sharded
     from flantune.types import Batch, Pack
@@ -101,7 +101,7 @@ def tune(
     check_float32(lm.model)
     freeze(lm.model, settings.freeze)
     with joined() as processes, gone_explained(processes), _memory_explained():
-        processes.share([weight.data for weight in lm.model.parameters()])
+        share_weights(list(lm.model.parameters()), processes)
         identity = Identity(
             fingerprint=fingerprint,
             seed=seed,
@@ -169,7 +169,7 @@ def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Calla
     """Wishes of the run file that this model or machine cannot fulfill, and that change no result."""
     if settings.compile and (reason := why_not(lm)):
         note(f"the model is not compiled: {reason}")
-    if lm.device.type == "cpu" and (reason := why_not_native(lm.compute_dtype)):
+    if lm.device.type == "cpu" and (reason := why_not_program(lm.compute_dtype)):
         note(f"attention is computed by PyTorch, not by a program of its own: {reason}")
 
 
@@ -264,7 +264,7 @@ def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, state: TuningState, 
     return Step(
         cursor=batch.next_cursor,
         loss=found.loss,
-        objective=found.objective,
+        weighted_loss=found.weighted_loss,
         skipped=bad,
         tasks=loss_by_task(found, batch.tasks),
         learning_rate=rate,
@@ -300,7 +300,7 @@ def _gradient(tuning: _Tuning, batch: Batch, *, number: int) -> tuple[StepLoss, 
             before_pack=lambda pack: seed_micro_batch(tuning.seed, step=number, number=pack),
         )
     if tuning.sharded is None:
-        processes.add_gradients(list(trainable(tuning.lm.model).values()))
+        add_gradients(list(trainable(tuning.lm.model).values()), processes)
     return sum_up(found, processes), part.balance
 
 

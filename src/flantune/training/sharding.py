@@ -20,14 +20,13 @@ from torch.distributed.tensor import DTensor
 from flantune.errors import TrainingError
 from flantune.models.attention.lines import reads_lines
 from flantune.models.forms.compiled import blocks_of
-from flantune.models.forms.last_layer import find_parts
+from flantune.models.forms.last_layer import find_narrowed
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.heads import find_head
-from flantune.training.adafactor import Adafactor
-from flantune.training.weightwise import Weightwise
+from flantune.training.adafactor import Adafactor, Weightwise
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import Pack
 
 
@@ -80,7 +79,7 @@ def shard(lm: LanguageModel) -> Sharded:
     # What is found out about a model by trying is found out on whole weights, and remembered.
     find_head(twin)
     reads_lines(twin)
-    find_parts(twin)
+    find_narrowed(twin)
     root = _Scoring(twin)
     # T5's layers hand on the bias of distances, which is a view of it; nobody changes that in place.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from flantune.training.stability import NonFinite
 from flantune.training.summary import TuningSummary
+from flantune.training.values import NonFinite, TaskLoss
 from flantune.types import Counts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskLoss:
-    """Loss of one task's target tokens.
-
-    Attributes:
-        nll: Sum of negative log-likelihoods, in nats.
-        target_tokens: Over so many tokens.
-    """
-
-    nll: float = 0.0
-    target_tokens: int = 0
-
-    def __add__(self, other: TaskLoss) -> TaskLoss:
-        return TaskLoss(nll=self.nll + other.nll, target_tokens=self.target_tokens + other.target_tokens)
-
-    @property
-    def mean(self) -> float:
-        """Nats a token; not-a-number without tokens."""
-        return self.nll / self.target_tokens if self.target_tokens else math.nan
 
 
 def by_cluster(tasks: Mapping[str, TaskLoss], clusters: Mapping[str, Sequence[str]]) -> dict[str, TaskLoss]:
@@ -63,7 +41,7 @@ class Step:
         seconds: Whole step, the wait for its batch included.
         data_wait_seconds: Wait for its batch.
         data_seconds: What it took to make the batch, most of it while the model was at work.
-        objective: What the gradient is of: weighted as the run file says, z-loss included.
+        weighted_loss: What the gradient is of: weighted as the run file says, z-loss included.
         skipped: What was not a number, so that the weights were left as they were.
         balance: Mean work of the processes over the work of the busiest.
     """
@@ -77,7 +55,7 @@ class Step:
     seconds: float
     data_wait_seconds: float
     data_seconds: float = 0.0
-    objective: float = 0.0
+    weighted_loss: float = 0.0
     skipped: NonFinite | None = None
     balance: float = 1.0
 
@@ -94,7 +72,7 @@ class Window:
     seconds: float = 0.0
     data_wait_seconds: float = 0.0
     data_seconds: float = 0.0
-    objective: float = 0.0
+    weighted_loss: float = 0.0
     skipped: int = 0
     balance: float = 0.0
 
@@ -108,7 +86,7 @@ class Window:
             learning_rate=step.learning_rate,
             # What is not a number says so once, in the step's error or note; sums of the window leave it out.
             grad_norm=self.grad_norm + (0.0 if step.skipped else step.grad_norm),
-            objective=self.objective + (0.0 if step.skipped else step.objective),
+            weighted_loss=self.weighted_loss + (0.0 if step.skipped else step.weighted_loss),
             skipped=self.skipped + (step.skipped is not None),
             balance=self.balance + step.balance,
             counts=self.counts + step.counts,
@@ -139,7 +117,7 @@ class Window:
             "step": step,
             "cursor": cursor,
             "loss": self.loss if self.tasks else None,
-            "objective": self.objective / taken if taken else None,
+            "weighted_loss": self.weighted_loss / taken if taken else None,
             "learning_rate": self.learning_rate,
             "grad_norm": self.grad_norm / taken if taken else None,
             "skipped": self.skipped,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flantune.training.stability import NonFinite
+from flantune.training.values import NonFinite
 from flantune.types import Counts
 
 

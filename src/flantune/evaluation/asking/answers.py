@@ -14,7 +14,7 @@ from flantune.models.writing.generate import write
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.store import ScoreStore
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.packing.encode import Codec
     from flantune.types import Prompt
@@ -161,8 +161,8 @@ def _as_written(value: JsonValue) -> Written:
 
 def _scope(lm: LanguageModel, decoding: Decoding, fingerprint: str | None) -> str:
     """Everything but the tokens that decides on an answer."""
-    from flantune.models.endings import end_tokens
-    from flantune.models.forms.reading_form import model_fingerprint
+    from flantune.models.digests import model_fingerprint
+    from flantune.models.writing.endings import end_tokens
 
     named = {
         "written": _VERSION,

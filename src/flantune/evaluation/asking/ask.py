@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.baselines import Blank, blank_of, option_baselines
 from flantune.evaluation.asking.options import GROUP_PROMPTS, PromptScorer, scoring_codec, within_positions
-from flantune.evaluation.asking.processes import World
 from flantune.evaluation.asking.spared import spared_separators
 from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.asking.task_questions import Protocol, Question, asked_examples, count_questions, questions
@@ -24,7 +23,6 @@ from flantune.evaluation.metrics.rank_classification import BASELINES
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
 from flantune.evaluation.samples import (
     Origin,
-    file_sha256,
     read_origin,
     samples_path,
     unanswered,
@@ -34,14 +32,15 @@ from flantune.evaluation.samples import (
 from flantune.packing.chat import chat_tokens
 from flantune.packing.codec_for import codec_for
 from flantune.prompts.layout import EOS_WORD, Layout
-from flantune.settings.protocols import scoring_protocol
+from flantune.system.files import file_sha256
 from flantune.types import Counts, Sample
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.packing.encode import Codec
     from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
+    from flantune.system.processes import Processes
     from flantune.tasks.store import PreparedTask
 
 # Part of every fingerprint: raise it when the same prompts and weights would give other samples.
@@ -120,8 +119,8 @@ class _Session:
         return self.scorer.lm
 
     @property
-    def world(self) -> World:
-        return self.scorer.world
+    def processes(self) -> Processes:
+        return self.scorer.processes
 
 
 def evaluate(
@@ -161,7 +160,7 @@ def evaluate(
     Paper: FLAN 2021, section 2.3 and 3.
     """
     from flantune.evaluation.asking.answers import writer_for
-    from flantune.models.forms.reading_form import model_fingerprint
+    from flantune.models.digests import model_fingerprint
 
     protocol = Protocol(evaluation=settings, prompts=prompts, seed=seed)
     for entry in prepared:
@@ -194,29 +193,29 @@ def _codec(lm: LanguageModel, settings: EvaluationSettings, prompts: PromptSetti
         max_target_tokens=packing.max_target_tokens,
         chat=chat_tokens(lm.tokenizer, prompts),
     )
-    return scoring_codec(codec, scoring_protocol(settings))
+    return scoring_codec(codec, settings.scoring)
 
 
 def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -> Evaluated:
     """One task: reuse its samples or make them. Of several processes the first writes."""
     started = time.perf_counter()
-    name, world = prepared.task.name, session.world
+    name, processes = prepared.task.name, session.processes
     path = samples_path(folder, name)
     if session.progress is not None:  # naming all prompts by content takes a while, too
         total = count_questions(prepared, session.protocol)
         session.progress(Progress(task=name, done=0, total=total, seconds=0.0))
     fingerprint = _fingerprint(session, prepared)
-    found = world.gather(read_origin(path) if world.is_first else None)[0]
+    found = processes.gather(read_origin(path) if processes.is_first else None)[0]
     if found is not None and found.fingerprint == fingerprint:
         return Evaluated(task=name, path=path, origin=found, is_reused=True)
     counts: list[Counts] = []
     samples = _samples(session, prepared, counts=counts, started=started)
-    written = write_samples(path, samples) if world.is_first else sum(1 for _ in samples)
+    written = write_samples(path, samples) if processes.is_first else sum(1 for _ in samples)
     if not written:
         hint = "raise packing.max_target_tokens, have 0 among evaluation.shots, or leave it out with data.exclude"
         raise EvaluationError("not one prompt of the task could be scored", where=name, hint=hint)
     made = None
-    if world.is_first:
+    if processes.is_first:
         made = Origin(
             fingerprint=fingerprint,
             samples=written,
@@ -225,7 +224,7 @@ def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -
             seconds=time.perf_counter() - started,
         )
         write_origin(path, made)
-    origin = world.gather(made)[0]
+    origin = processes.gather(made)[0]
     if origin is None:  # pragma: no cover - the first process has made it
         raise EvaluationError("the first process gave no samples", where=name)
     return Evaluated(task=name, path=path, origin=origin, is_reused=False)
@@ -277,7 +276,7 @@ def _rank(
     """Rank classification of a block; prompts with an option too long are left out (and counted)."""
     prompts = [question.prompt for question in block]
     scored = session.scorer.score(prompts, progress=report)
-    protocol = scoring_protocol(session.protocol.evaluation)
+    protocol = session.protocol.evaluation.scoring
     baselines = option_baselines(session.scorer, prompts, protocol, blank=blank)
     for question, found, own in zip(block, scored, baselines, strict=True):
         is_asked = found is not None and own is not None
@@ -310,7 +309,7 @@ def _write(
         batch_tokens=settings.batch_tokens,
         store=session.store,
         fingerprint=session.model_fingerprint,
-        world=session.world,
+        processes=session.processes,
         progress=report,
         writer=session.writer,
     )
@@ -347,7 +346,7 @@ def _baseline_choices(settings: EvaluationSettings, kind: str) -> dict[str, obje
     """What was asked besides the prompts; nothing where nothing was."""
     if kind != "classification" or settings.normalization not in BASELINES:
         return {}
-    protocol = scoring_protocol(settings)
+    protocol = settings.scoring
     return {"baselines": [protocol.normalization, protocol.domain_premise, protocol.content_free]}
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.task_questions import Protocol, drawn_rows
-from flantune.prompts.options import ArrangedPrompt
 from flantune.prompts.render import render
 from flantune.types import Prompt
 
@@ -142,8 +141,7 @@ _Key = tuple[object, ...]
 def _key(prompt: Prompt) -> _Key:
     """Prompts of one key are read alike."""
     shown = tuple((one.inputs, one.targets) for one in prompt.exemplars)
-    order = prompt.order if isinstance(prompt, ArrangedPrompt) else ()
-    return prompt.preamble, shown, prompt.inputs, prompt.options, order
+    return prompt.preamble, shown, prompt.inputs, prompt.options, prompt.order
 
 
 def _scored(scorer: PromptScorer, prompts: Sequence[Prompt]) -> Mapping[_Key, OptionScores | None]:

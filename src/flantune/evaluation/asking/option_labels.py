@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.evaluation.metrics.rank_classification import Normalization, option_scores
-from flantune.evaluation.samples import ArrangedSample
 from flantune.evaluation.statistics.skill import Places, RankedOptions
 from flantune.prompts.options import letter
 from flantune.types import Sample
@@ -52,8 +51,7 @@ class RankedCells:
         """Notes a sample's scores; one without options is passed over."""
         if not sample.scores:
             return
-        order = sample.order if isinstance(sample, ArrangedSample) else ()
-        found = _Arrangement(sample.options, order)
+        found = _Arrangement(sample.options, sample.order)
         shown = self.arrangements.setdefault(found, found)
         self.cells[row, template] = (shown, option_scores(sample, self.normalization))
         if sample.answer is not None:

@@ -10,13 +10,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.processes import World, share_out, this_world
 from flantune.evaluation.asking.requests import Group, Known, Request, compile_group
+from flantune.packing.shares import assign
+from flantune.system.processes import ALONE, current
 from flantune.types import Counts
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.store import ScoreStore
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.scoring.plan import ScoringBatch
     from flantune.packing.encode import Codec
     from flantune.settings.protocols import ScoringProtocol
@@ -107,12 +108,12 @@ class PromptScorer:
         batch_tokens: int,
         fingerprint: str | None = None,
     ) -> None:
-        from flantune.models.forms.reading_form import model_fingerprint
+        from flantune.models.digests import model_fingerprint
         from flantune.models.scoring.check import scoring_layout
 
         self.lm, self.codec, self.batch_tokens = lm, within_positions(codec, lm), batch_tokens
         # What every process holds a part of, all must compute together.
-        self.world = World() if _is_sharded(lm) else this_world()
+        self.processes = ALONE if _is_sharded(lm) else current()
         self.layout = scoring_layout(lm).layout
         self._store = store
         scope = f"scores {_VERSION} {fingerprint or model_fingerprint(lm)}" if store is not None else ""
@@ -121,7 +122,7 @@ class PromptScorer:
     @property
     def wave_prompts(self) -> int:
         """So many prompts should be given at once, so that every process has its share."""
-        return GROUP_PROMPTS * self.world.size
+        return GROUP_PROMPTS * self.processes.count
 
     def score(
         self, prompts: Sequence[Prompt], *, progress: Callable[[int, int], None] | None = None
@@ -163,12 +164,11 @@ class PromptScorer:
     def _score_wave(self, groups: Sequence[Group], report: Callable[[int], None]) -> list[OptionScores | None]:
         known = self._look_up(groups)
         work = list(self._missing(groups, known))
-        owners = share_out([batch.positions + len(batch.prefix) for _, batch in work], self.world.size)
-        mine = [piece for piece, owner in zip(work, owners, strict=True) if owner == self.world.rank]
-        fresh = self._run(groups, mine, known, report)
+        shares = assign([batch.positions + len(batch.prefix) for _, batch in work], self.processes.count)
+        fresh = self._run(groups, [work[at] for at in shares[self.processes.rank]], known, report)
         # A request of two groups is kept by the first alone.
-        known = _first_of([known, *self.world.gather(fresh)])
-        if self.world.size > 1 and self._store is not None:
+        known = _first_of([known, *self.processes.gather(fresh)])
+        if self.processes.count > 1 and self._store is not None:
             self._store.refresh()
         scores = [scores for group in groups for scores in _prompt_scores(group, known)]
         report(len(scores))
@@ -181,7 +181,7 @@ class PromptScorer:
             encoded,
             scope=self._scope,
             is_split=self.layout == "rows",
-            first_token=self.codec.first_token if self.codec.family == "decoder-only" else None,
+            first_token=self.codec.framing.first_token if self.codec.family == "decoder-only" else None,
         )
 
     def _look_up(self, groups: Sequence[Group]) -> dict[str, Known]:
@@ -191,7 +191,7 @@ class PromptScorer:
         keys = dict.fromkeys(request.key for group in groups for request in group.requests)
         mine = {key: _from_json(value) for key, value in self._store.find(keys).items()}
         # Who computes what must be the same everywhere, and nobody adds to the store before all have looked.
-        return _first_of(this_world().gather(mine))
+        return _first_of(current().gather(mine))
 
     def _missing(self, groups: Sequence[Group], known: dict[str, Known]) -> Iterator[tuple[int, ScoringBatch]]:
         """Batches with a request that is not known. Which batches there are does not depend on what is known."""
@@ -250,7 +250,7 @@ def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
             exemplar_separator=layout.exemplar_separator if own.exemplar_separator is None else own.exemplar_separator,
         ),
         score_eos=own.score_eos,
-        inputs_eos=codec.adds_eos if own.inputs_eos is None else own.inputs_eos,
+        inputs_eos=codec.framing.adds_eos if own.inputs_eos is None else own.inputs_eos,
         tokenization=own.tokenization,
         drops_exemplars=own.drops_exemplars,
         truncation=own.truncation,

@@ -17,9 +17,9 @@ from flantune.types import EncodedPrompt
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.requests import Group, Request
-    from flantune.models.load import LanguageModel
-    from flantune.models.scoring.options import ItemScores
+    from flantune.models.language_model import LanguageModel
     from flantune.models.scoring.plan import ScoringBatch
+    from flantune.models.scoring.targets import ItemScores
 
 
 def run_batches(

@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from flantune.evaluation.asking.answers import write_answers
-from flantune.evaluation.asking.processes import World, share_out
 from flantune.models.writing.decoding import Writer
 from flantune.models.writing.generate import write
+from flantune.packing.shares import assign
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.store import ScoreStore
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.packing.encode import Codec
     from flantune.packing.encoded import Encoded
+    from flantune.system.processes import Processes
     from flantune.types import Prompt
 
 # Prompts written to by one process before the next piece; what they share is read once a piece.
@@ -32,7 +33,7 @@ def shared_texts(
     batch_tokens: int,
     store: ScoreStore | None,
     fingerprint: str,
-    world: World,
+    processes: Processes,
     progress: Callable[[int, int], None],
     spared: int = 0,
     samples: int = 1,
@@ -55,7 +56,7 @@ def shared_texts(
         batch_tokens: Array positions of a batch.
         store: Where answers are kept.
         fingerprint: Names the model in the store.
-        world: The processes.
+        processes: Who shares it.
         progress: Called with (answers done, answers in all).
         spared: So many of the texts that end an answer it may hold before the next one ends it.
         samples: Answers to each prompt.
@@ -65,31 +66,30 @@ def shared_texts(
     """
     lengths = [0 if tokens is None else len(tokens.inputs) for tokens in encoded]
     pieces = _pieces(stop)
-    owners = share_out([sum(lengths[at] + samples * max_new_tokens for at in piece) for piece in pieces], world.size)
+    costs = [sum(lengths[at] + samples * max_new_tokens for at in piece) for piece in pieces]
     mine: dict[int, tuple[str, ...]] = {}
-    for piece, owner in zip(pieces, owners, strict=True):
-        if owner == world.rank:
-            before = samples * len(mine)
-            answers = write_answers(
-                lm,
-                [prompts[at] for at in piece],
-                codec=codec,
-                stop=stop[piece[0]],
-                spared=spared,
-                max_new_tokens=max_new_tokens,
-                samples=samples,
-                temperature=temperature,
-                seed=seed,
-                store=store,
-                fingerprint=fingerprint,
-                batch_tokens=batch_tokens,
-                progress=lambda done, _, before=before: progress(before + done, samples * len(prompts)),  # type: ignore[misc]
-                writer=writer,
-            )
-            mine |= {at: tuple(one.text for one in written) for at, written in zip(piece, answers, strict=True)}
-    if world.size > 1 and store is not None:
+    for piece in (pieces[number] for number in assign(costs, processes.count)[processes.rank]):
+        before = samples * len(mine)
+        answers = write_answers(
+            lm,
+            [prompts[at] for at in piece],
+            codec=codec,
+            stop=stop[piece[0]],
+            spared=spared,
+            max_new_tokens=max_new_tokens,
+            samples=samples,
+            temperature=temperature,
+            seed=seed,
+            store=store,
+            fingerprint=fingerprint,
+            batch_tokens=batch_tokens,
+            progress=lambda done, _, before=before: progress(before + done, samples * len(prompts)),  # type: ignore[misc]
+            writer=writer,
+        )
+        mine |= {at: tuple(one.text for one in written) for at, written in zip(piece, answers, strict=True)}
+    if processes.count > 1 and store is not None:
         store.refresh()
-    found = {at: texts for one in world.gather(mine) for at, texts in one.items()}
+    found = {at: texts for one in processes.gather(mine) for at, texts in one.items()}
     progress(samples * len(prompts), samples * len(prompts))
     return [found[at] for at in range(len(prompts))]
 

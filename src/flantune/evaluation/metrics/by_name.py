@@ -52,7 +52,6 @@ from flantune.evaluation.metrics.texts import (
     word_edit_similarity,
 )
 from flantune.evaluation.metrics.unicode import composed
-from flantune.evaluation.samples import ArrangedSample
 from flantune.types import Kind, Sample, Task
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ def decided_class(sample: Sample, normalization: Normalization) -> int:
 
 def _own_index(sample: Sample, shown: int) -> int:
     # A class is an option of the example, not a place in the prompt.
-    return sample.order[shown] if isinstance(sample, ArrangedSample) and sample.order else shown
+    return sample.order[shown] if sample.order else shown
 
 
 def _decision(sample: Sample, normalization: Normalization) -> Statistics:

@@ -14,7 +14,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from flantune.models.attention.native import is_for, native_attention
+from flantune.models.attention import door
 from flantune.models.attention.segments import Rule, backward_in_chunks, forward_in_chunks, plan_of
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ def _(
     return lines[0], lines[1], lines[2], query.new_empty(0) if bias is None else torch.empty_like(bias)
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(output[1], *inputs[:7])
     ctx.rule = inputs[7:11]
     # Otherwise PyTorch would make a gradient of zeros for the kept weights.
     ctx.set_materialize_grads(False)
 
 
-def _grow(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
     saved = ctx.saved_tensors
     if grad is None:
         return (None,) * 12
@@ -103,7 +103,7 @@ def _grow(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | Non
     return query, key, value, None if saved[4] is None else bias, *[None] * 8
 
 
-_attend.register_autograd(_grow, setup_context=_keep)
+_attend.register_autograd(_backward, setup_context=_save_for_backward)
 for _device in ("cpu", "cuda"):
     _attend.register_autocast(_device, torch.bfloat16)
 
@@ -135,8 +135,8 @@ def segment_attention(
     Returns:
         [tokens, heads, width]; zeros for tokens of no segment.
     """
-    if is_for(query, key, value, rule):
-        return native_attention(query, key, value, bias, cu_query, cu_key, rule)
+    if door.is_for(query, key, value, rule):
+        return door.attend(query, key, value, bias, cu_query, cu_key, rule)
     seed = torch.randint(2**62, (1,)) if rule.dropout else torch.zeros(1, dtype=torch.int64)
     shape = (rule.scale, rule.is_causal, rule.window, rule.dropout)
     room = query.shape[0] * query.shape[1] * longest if torch.is_grad_enabled() and longest <= MAX_KEPT else 0

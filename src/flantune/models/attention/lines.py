@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flantune.models.attention.interface import NAME, install
-from flantune.models.attention.segments import rung
-from flantune.models.reach import outgrown
+from flantune.models.attention.segments import padded_length
+from flantune.models.modes import quiet
 from flantune.models.rope import alone as pinned
 from flantune.models.rope import calm
-from flantune.models.trials import FAILURES, PROBE, once_a_model, quiet, vocabulary
+from flantune.models.traits import trait
+from flantune.models.trial_lengths import outgrown
+from flantune.models.trials import FAILURES, PROBE, vocabulary
 from flantune.types import DecoderPack, EncoderDecoderPack, Int32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 TOLERANCE = 1e-3
 STEP = 32
-"""Lines are padded to a multiple of so many tokens: shapes that come back cost nothing (see ``segments.rung``)."""
+"""Lines are padded to a multiple of so many tokens: shapes that come back cost nothing (``segments.padded_length``)."""
 REACH = 128
 """Distances of T5's bias are looked up in steps of so many, so that few shapes occur."""
 
@@ -112,8 +112,8 @@ def decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
         "use_cache": False,
         "cu_seq_lens_q": ends,
         "cu_seq_lens_k": ends,
-        "max_length_q": rung(line.longest),
-        "max_length_k": rung(line.longest),
+        "max_length_q": padded_length(line.longest),
+        "max_length_k": padded_length(line.longest),
     }
     if lm.device.type == "cuda":
         inputs["cu_on_device"] = ends.to(lm.device)
@@ -153,8 +153,8 @@ def _through(stack: Any, tokens: Tensor, line: Line, context_line: Line, *, cont
     limits = {
         "cu_seq_lens_q": torch.from_numpy(line.ends),
         "cu_seq_lens_k": torch.from_numpy(context_line.ends),
-        "max_length_q": rung(line.longest),
-        "max_length_k": rung(context_line.longest),
+        "max_length_q": padded_length(line.longest),
+        "max_length_k": padded_length(context_line.longest),
     }
     hidden = stack.dropout(stack.embed_tokens(tokens))
     # Neither is read where a table of distances is given.
@@ -192,27 +192,20 @@ def _row(array: NDArray[Any], device: torch.device) -> Tensor:
 
 
 def reads_lines(lm: LanguageModel) -> bool:
-    """Whether the model computes segments of a flat line as each alone; found by trying, once a model."""
+    """Whether the model computes segments of a flat line as each alone; found by trying."""
     # Somebody may have chosen another attention since.
-    return lm.model not in _apart and _tried(lm) and lm.model.config._attn_implementation == NAME
+    return keeps_segments_apart(lm) and lm.model.config._attn_implementation == NAME
 
 
-_apart: WeakSet[PreTrainedModel] = WeakSet()
-
-
-def keep_apart(lm: LanguageModel) -> None:
-    """The model takes no flat line from here on: it failed the isolation test."""
-    _apart.add(lm.model)
-
-
-@once_a_model
-def _tried(lm: LanguageModel) -> bool:
+@trait
+def keeps_segments_apart(lm: LanguageModel) -> bool:
+    """Whether each segment of a line is computed as if alone; the isolation test may find that it is not, after all."""
     if lm.family == "encoder-decoder" and lm.device.type != "cpu":
         return False
     if not install(lm.model):
         return False
     try:
-        with quiet(lm.model), torch.no_grad():
+        with quiet(lm.model):
             found, expected = _probe(lm)
     except FAILURES:
         return False

@@ -11,7 +11,7 @@ from flantune.models.attention.interface import NAME
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import DecoderPack, EncoderDecoderPack
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ctypes import c_double, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, library
 
+from flantune.models.attention.door import Program
 from flantune.models.attention.native_build import BuildError, load_library
 from flantune.models.attention.segments import Rule, backward_in_chunks, forward_in_chunks, plan_of
 
@@ -78,43 +77,16 @@ def find_native() -> Native:
     return Native(program=program, dtypes=dtypes, why_not=missing)
 
 
-def why_not_native(dtype: torch.dtype) -> str:
-    """Why attention in a dtype is not computed by the program; empty when it is."""
+def find_program() -> Program:
+    """The program as the door takes it."""
     native = find_native()
-    return "" if dtype in native.dtypes else native.why_not or f"it does not compute in {dtype}"
-
-
-# A plain value, which is all that PyTorch's compiler follows.
-_in_use: tuple[torch.dtype, ...] = ()
-
-
-@contextmanager
-def in_use() -> Iterator[None]:
-    """Inside, attention is computed by the program where there is one and it can."""
-    global _in_use
-    before, _in_use = _in_use, find_native().dtypes
-    try:
-        yield
-    finally:
-        _in_use = before
-
-
-def is_for(query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> bool:
-    """Whether the program is in use and computes such attention."""
-    return (
-        query.dtype in _in_use
-        and query.dtype == key.dtype == value.dtype
-        and query.device.type == "cpu"
-        and query.shape[2] == key.shape[2] == value.shape[2]
-        and query.shape[2] % WIDTHS == 0
-        and not rule.dropout
-    )
+    return Program(attend=native_attention, dtypes=native.dtypes, width_step=WIDTHS, why_not=native.why_not)
 
 
 def native_attention(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, cu_query: Tensor, cu_key: Tensor, rule: Rule
 ) -> Tensor:
-    """See ``attention.segment_attention``."""
+    """See ``interface.segment_attention``."""
     found: Tensor = _attend(query, key, value, bias, cu_query, cu_key, rule.scale, rule.is_causal, rule.window)[0]
     return found
 
@@ -177,14 +149,14 @@ def _(
     return lines[0], lines[1], lines[2], _nothing(query) if bias is None else _blank_like(bias)
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(*output, *inputs[:6])
     ctx.rule = inputs[6:]
     # Otherwise PyTorch would make a gradient of zeros for the log-sum-exp.
     ctx.set_materialize_grads(False)
 
 
-def _grow(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad is None:
         return (None,) * 9
     saved = ctx.saved_tensors
@@ -192,7 +164,7 @@ def _grow(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | Non
     return query, key, value, None if saved[5] is None else bias, *[None] * 5
 
 
-_attend.register_autograd(_grow, setup_context=_keep)
+_attend.register_autograd(_backward, setup_context=_save_for_backward)
 _attend.register_autocast("cpu", torch.bfloat16)
 
 

@@ -6,13 +6,13 @@ import ctypes
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
 import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-COMPILERS = ("g++", "clang++", "c++")
+from flantune.models.compiler import find_compiler, no_compiler
+
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-w")
 SOURCE = Path(__file__).with_name("segment_attention.cpp")
 INCLUDED = Path(__file__).with_name("native_products.h")
@@ -21,16 +21,6 @@ BUILD_TIMEOUT_S = 300
 
 class BuildError(Exception):
     """Why there is no library, in a few words."""
-
-
-def find_compiler() -> str:
-    """Path of the C++ compiler that is used; empty when there is none."""
-    return next(filter(None, map(shutil.which, COMPILERS)), "")
-
-
-def no_compiler() -> str:
-    """What to tell when there is none."""
-    return f"there is no C++ compiler ({', '.join(COMPILERS)})"
 
 
 def load_library() -> ctypes.CDLL:

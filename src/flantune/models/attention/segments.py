@@ -56,13 +56,13 @@ class Chunk:
         return self.rows * self.query.length * self.key.length
 
 
-def rung(length: int) -> int:
+def padded_length(length: int) -> int:
     """The length that a segment is padded to. Few lengths mean few shapes.
 
     oneDNN makes a program for each shape it meets, which takes half a millisecond and 0.7 MB each (measured); prompts
     of all lengths would make thousands.
 
-    >>> [rung(length) for length in (1, 33, 128, 129, 300, 513)]
+    >>> [padded_length(length) for length in (1, 33, 128, 129, 300, 513)]
     [32, 64, 128, 192, 320, 640]
     """
     step = 32 if length <= 128 else 64 if length <= 512 else 128
@@ -90,7 +90,7 @@ def _plan(cu_query: bytes, cu_key: bytes, heads: int) -> tuple[Chunk, ...]:
     lengths = [np.diff(ends) for ends in starts]
     classes: dict[tuple[int, int], list[int]] = {}
     for segment in np.flatnonzero((lengths[0] > 0) & (lengths[1] > 0)):
-        shape = rung(int(lengths[1][segment])), rung(int(lengths[0][segment]))
+        shape = padded_length(int(lengths[1][segment])), padded_length(int(lengths[0][segment]))
         classes.setdefault(shape, []).append(int(segment))
     return tuple(
         _chunk(np.array(members), (query, key), starts, lengths)

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from flantune.errors import ModelError
-from flantune.models.attention.native_build import find_compiler, no_compiler
+from flantune.models.compiler import find_compiler, no_compiler
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
-
-from flantune.models.forms.fused import lean_form
-from flantune.models.forms.products import fast_form
-
-if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
 
 Exchange = tuple[nn.Module, str, nn.Module, nn.Module]
 """Where a module stands (its parent, its name), itself, and what takes its place."""
@@ -45,19 +37,3 @@ def exchanged(modules: Sequence[Exchange]) -> Iterator[None]:
     finally:
         for parent, name, usual, _ in modules:
             parent._modules[name] = usual
-
-
-@contextmanager
-def lean_operations(lm: LanguageModel) -> Iterator[None]:
-    """Inside, norms and activations pass over their tensors less often; the numbers are the same to rounding.
-
-    For a model that is only read, and on a CPU only. Linear layers are computed by the faster of two libraries, where
-    arithmetic is float32.
-    """
-    is_exact = lm.compute_dtype == torch.float32
-
-    def form(module: nn.Module) -> nn.Module | None:
-        return lean_form(module) or (fast_form(module) if is_exact else None)
-
-    with exchanged(exchanges(lm.model, form) if lm.device.type == "cpu" else []):
-        yield

@@ -17,13 +17,15 @@ import torch._dynamo
 from torch import Tensor, nn
 
 from flantune.models.forms.compiled import blocks_of
-from flantune.models.stand_in import StandIn
-from flantune.models.trials import FAILURES, PROBE, made_up, once_a_model, quiet
+from flantune.models.forms.stand_in import StandIn
+from flantune.models.modes import quiet
+from flantune.models.traits import trait
+from flantune.models.trials import FAILURES, PROBE, made_up
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 TOLERANCE = 1e-4
 SIZES = (1.0, 0.4, 1.0)
@@ -59,8 +61,8 @@ class _AtPlaces(StandIn):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A part of the last layer.
+class Narrowed:
+    """A part of the last layer that is computed at chosen places only.
 
     Attributes:
         parent: The module that it is a part of.
@@ -73,8 +75,8 @@ class Part:
     narrow: _AtPlaces = field(default_factory=_AtPlaces)
 
 
-@once_a_model
-def find_parts(lm: LanguageModel) -> list[Part]:
+@trait
+def find_narrowed(lm: LanguageModel) -> list[Narrowed]:
     """The parts of a decoder-only model's last layer that can be computed at chosen places only.
 
     Found by trying, once a model: feed-forward part, output projection and queries, whatever they are called. The
@@ -98,7 +100,7 @@ def only_at(lm: LanguageModel, places: NDArray[np.integer[Any]], tokens: int) ->
     index = torch.from_numpy(filled_up(np.unique(places), tokens)).to(lm.device)
     # A compiled layer must not be compiled again for every number of places.
     torch._dynamo.maybe_mark_dynamic(index, 0)
-    with _narrowed([] if keeps_inputs_only else find_parts(lm), index, tokens):
+    with _in_place([] if keeps_inputs_only else find_narrowed(lm), index, tokens):
         yield
 
 
@@ -108,7 +110,7 @@ def _keeps_inputs_only(model: nn.Module) -> bool:
 
 
 def filled_up(places: NDArray[np.integer[Any]], tokens: int) -> NDArray[np.int64]:
-    """Places, and some others behind them, each once, so that few shapes occur (see ``segments.rung``).
+    """Places, and some others behind them, each once, so that few shapes occur (see ``segments.padded_length``).
 
     >>> filled_up(np.array([1, 40]), 64).tolist() == [1, 40, 0, *range(2, 31)]
     True
@@ -121,7 +123,7 @@ def filled_up(places: NDArray[np.integer[Any]], tokens: int) -> NDArray[np.int64
 
 
 @contextmanager
-def _narrowed(parts: list[Part], places: Tensor, tokens: int) -> Iterator[None]:
+def _in_place(parts: list[Narrowed], places: Tensor, tokens: int) -> Iterator[None]:
     usual = [part.parent.get_submodule(part.name) for part in parts]
     try:
         for part, module in zip(parts, usual, strict=True):
@@ -134,13 +136,13 @@ def _narrowed(parts: list[Part], places: Tensor, tokens: int) -> Iterator[None]:
             part.parent._modules[part.name] = module
 
 
-def _search(lm: LanguageModel) -> list[Part]:
+def _search(lm: LanguageModel) -> list[Narrowed]:
     blocks = blocks_of(lm.model.base_model)
     weights = [] if not blocks else list(blocks[-1].parameters())
     if not weights or not all(type(weight) is nn.Parameter and weight.is_floating_point() for weight in weights):
         return []
     try:
-        with quiet(lm.model), torch.no_grad():
+        with quiet(lm.model):
             first, *others = [
                 _found_with(lm, blocks[-1], weights, size=size, seed=seed) for seed, size in enumerate(SIZES)
             ]
@@ -152,16 +154,16 @@ def _search(lm: LanguageModel) -> list[Part]:
 
 def _found_with(
     lm: LanguageModel, block: nn.Module, weights: list[nn.Parameter], *, size: float, seed: int
-) -> list[Part]:
+) -> list[Narrowed]:
     with _made_up(weights, size=size, seed=seed):
         return _accepted(lm, block, _probe(lm), [])
 
 
-def _accepted(lm: LanguageModel, parent: nn.Module, expected: Tensor, parts: list[Part]) -> list[Part]:
+def _accepted(lm: LanguageModel, parent: nn.Module, expected: Tensor, parts: list[Narrowed]) -> list[Narrowed]:
     """Goes from the whole to its parts: what cannot be narrowed as a whole may have parts that can."""
     for name, child in parent.named_children():
         if any(weight.ndim > 1 for weight in child.parameters()):
-            wider = [*parts, Part(parent=parent, name=name)]
+            wider = [*parts, Narrowed(parent=parent, name=name)]
             if _is_same(lm, expected, wider):
                 parts = wider
             elif not hasattr(child, "base_layer"):
@@ -170,9 +172,9 @@ def _accepted(lm: LanguageModel, parent: nn.Module, expected: Tensor, parts: lis
     return parts
 
 
-def _is_same(lm: LanguageModel, expected: Tensor, parts: list[Part]) -> bool:
+def _is_same(lm: LanguageModel, expected: Tensor, parts: list[Narrowed]) -> bool:
     try:
-        with _narrowed(parts, torch.tensor(PROBED, device=lm.device), 2 * len(PROBE)):
+        with _in_place(parts, torch.tensor(PROBED, device=lm.device), 2 * len(PROBE)):
             found = _probe(lm)
     except FAILURES:
         return False

@@ -1,72 +1,37 @@
-"""The state in which a model is read, and its name by content."""
+"""The form in which a model is read: no dropout, no gradients, small operations in lean forms."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
-from flantune.models.forms.exchange import lean_operations
-from flantune.models.rope import calm
+from flantune.models.forms.exchange import exchanged, exchanges
+from flantune.models.forms.fused import lean_form
+from flantune.models.forms.products import fast_form
+from flantune.models.modes import in_mode
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from torch import nn
 
-
-# What a config says about how it came here, and about training and writing.
-_NAMING = {
-    "architectures",
-    "dtype",
-    "torch_dtype",
-    "name_or_path",
-    "transformers_version",
-    "use_cache",
-    "tie_word_embeddings",
-    "scale_decoder_outputs",
-}
+    from flantune.models.language_model import LanguageModel
 
 
 @contextmanager
 def scoring_mode(lm: LanguageModel) -> Iterator[None]:
-    """No dropout and no gradients while scoring, small operations in lean forms; afterwards all is as it was."""
-    training = [module for module in lm.model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        with torch.no_grad(), lean_operations(lm):
-            yield
-    finally:
-        for module in training:
-            module.training = True
+    """Inside, a model is read and nothing else; afterwards all is as it was.
 
-
-def model_fingerprint(lm: LanguageModel) -> str:
-    """A name for the model by content: weights, buffers, config, arithmetic and tokenizer.
-
-    The config's own name, path and library version do not count, so a copy in another folder has the same name.
+    On a CPU, norms and activations pass over their tensors less often, and linear layers are computed by the faster of
+    two libraries where arithmetic is float32; the numbers are the same to rounding.
     """
-    digest = hashlib.sha256(f"{lm.family} {lm.compute_dtype}".encode())
-    with torch.no_grad():
-        # Buffers of rotary positions may still be those of the longest prompt that was read.
-        calm(lm)
-        for name, tensor in [*lm.model.named_parameters(), *lm.model.named_buffers()]:
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy().data)
-    digest.update(_config_text(lm).encode("utf-8"))
-    digest.update(_tokenizer_text(lm).encode("utf-8"))
-    return digest.hexdigest()
+    is_exact = lm.compute_dtype == torch.float32
 
+    def form(module: nn.Module) -> nn.Module | None:
+        return lean_form(module) or (fast_form(module) if is_exact else None)
 
-def _config_text(lm: LanguageModel) -> str:
-    settings = lm.model.config.to_dict()
-    kept = {key: value for key, value in settings.items() if not key.startswith("_") and key not in _NAMING}
-    return json.dumps(kept, sort_keys=True, default=str)
-
-
-def _tokenizer_text(lm: LanguageModel) -> str:
-    backend = getattr(lm.tokenizer, "backend_tokenizer", None)
-    return backend.to_str() if backend is not None else str(sorted(lm.tokenizer.get_vocab().items()))
+    with in_mode(lm.model, training=False), torch.no_grad(), ExitStack() as forms:
+        if lm.device.type == "cpu":
+            forms.enter_context(exchanged(exchanges(lm.model, form)))
+        yield

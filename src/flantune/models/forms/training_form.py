@@ -10,22 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from flantune.errors import ModelError
+from flantune.models.attention.door import in_use
 from flantune.models.attention.lines import reads_lines
-from flantune.models.attention.native import in_use
 from flantune.models.forms.compiled import CompiledBlocks, why_not
 from flantune.models.forms.exchange import Exchange, exchanged, exchanges
 from flantune.models.forms.fused import lean_form
-from flantune.models.forms.last_layer import find_parts
+from flantune.models.forms.last_layer import find_narrowed
 from flantune.models.heads import find_head
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 
 class TrainingForm:
     """How a model stands while gradients are computed: weights rounded, small operations in their lean forms.
 
-    On a CPU, attention is computed by a program of its own where there is a compiler for it (``native``).
+    On a CPU, attention is computed by a program of its own where there is one (``attention.door``).
 
     With bfloat16 arithmetic, copies stand in the weights' places for as long as a block lasts; the gradient of a copy
     is added to the float32 gradient of its weight as soon as it is complete. A model that adds float32 numbers of its
@@ -68,7 +68,7 @@ class TrainingForm:
         # What is found out by comparing numbers is found out on the model as it is, and remembered.
         find_head(lm)
         reads_lines(lm)
-        find_parts(lm)
+        find_narrowed(lm)
         if is_lean and self._compiled is None and lm.device.type == "cpu":
             self._modules = exchanges(lm.model, lean_form)
         if lm.compute_dtype == torch.bfloat16:

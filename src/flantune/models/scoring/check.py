@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from flantune.errors import ModelError
 from flantune.models.attention.interface import NAME
-from flantune.models.isolation import TOLERANCE, logprobs_alone
-from flantune.models.load import first_line
-from flantune.models.reach import outgrown
+from flantune.models.checks.isolation import TOLERANCE, logprobs_alone
+from flantune.models.language_model import first_line
+from flantune.models.modes import quiet
 from flantune.models.rope import border
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import ScoringBatch, ScoringLayout
-from flantune.models.trials import FAILURES, quiet, vocabulary
+from flantune.models.traits import trait_by
+from flantune.models.trial_lengths import outgrown
+from flantune.models.trials import FAILURES, vocabulary
 from flantune.types import EncodedPrompt, Family, Int32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 LADDERS: dict[str, tuple[ScoringLayout, ...]] = {
     "decoder-only": ("line", "prefix", "tree", "cache"),
@@ -50,28 +50,22 @@ class LayoutReport:
     refused: tuple[str, ...] = ()
 
 
-_known: WeakKeyDictionary[PreTrainedModel, dict[tuple[torch.dtype, bool], LayoutReport]] = WeakKeyDictionary()
+def _arithmetic(lm: LanguageModel) -> tuple[torch.dtype, bool]:
+    # Somebody may choose another attention for the model later on.
+    return lm.compute_dtype, lm.model.config._attn_implementation in ("sdpa", NAME)
 
 
+@trait_by(_arithmetic)
 def scoring_layout(lm: LanguageModel) -> LayoutReport:
     """The fastest layout whose scores are those of the model's own forward pass on each option alone.
 
-    Tried once a model and arithmetic, on made-up tokens, in float32: models that ignore position ids, masks of others'
-    making or keys and values from before are found out, whatever their names.
+    Tried on made-up tokens, in float32: models that ignore position ids, masks of others' making or keys and values
+    from before are found out, whatever their names.
     """
-    reports = _known.setdefault(lm.model, {})
-    # Somebody may choose another attention for the model later on.
-    key = lm.compute_dtype, lm.model.config._attn_implementation in ("sdpa", NAME)
-    if key not in reports:
-        reports[key] = _climb(lm)
-    return reports[key]
-
-
-def _climb(lm: LanguageModel) -> LayoutReport:
     refused: list[str] = []
     exact = replace(lm, compute_dtype=torch.float32)
     units = _requests(lm)
-    with quiet(lm.model), torch.no_grad():
+    with quiet(lm.model):
         expected = np.array([_sum_alone(exact, unit, target) for unit in units for target in unit.targets])
         for layout in LADDERS[lm.family]:
             # Lines are for float32 alone, and say so; the numbers of all others are compared in it.

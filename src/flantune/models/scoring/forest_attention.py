@@ -19,13 +19,13 @@ from flantune.models.forms.last_layer import only_at
 from flantune.models.forward import as_tensor, check_positions
 from flantune.models.heads import find_head, outputs_of
 from flantune.models.scoring.forest_layout import Forest, Request, forest
-from flantune.models.scoring.options import LIMIT, PrefixStates, shared_cache
+from flantune.models.scoring.targets import LIMIT, PrefixStates, shared_cache
 from flantune.types import EncodedPrompt, TargetTokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 
 def forest_targets(

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.models.scoring.option_tries import OptionTrie, option_trie
-from flantune.models.scoring.shared_starts import common_length
 from flantune.packing.arrays import first_items
+from flantune.packing.encoded import common_length
 from flantune.types import EncodedPrompt, Int32, TargetTokens
 
 SHORTEST = 8
 """Fewer tokens in common are read again: gathering their keys and values takes as long."""
 STEP = 32
-"""A line is filled up to a multiple of so many tokens, so that few shapes occur (see ``segments.rung``)."""
+"""A line is filled up to a multiple of so many tokens, so that few shapes occur (see ``segments.padded_length``)."""
 SHORT = 128
 """A line up to this length is filled up to a multiple of half as many."""
 

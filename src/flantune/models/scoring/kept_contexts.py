@@ -12,7 +12,7 @@ from transformers.cache_utils import DynamicCache
 from flantune.errors import ModelError
 from flantune.models.forward import as_tensor, check_positions
 from flantune.models.heads import find_head, outputs_of
-from flantune.models.scoring.options import LIMIT, ItemScores, by_item, score_targets
+from flantune.models.scoring.targets import LIMIT, ItemScores, by_item, score_targets
 from flantune.packing.arrays import first_items
 from flantune.types import EncodedPrompt, TargetTokens
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.heads import Head
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 
 def cached_scores(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> ItemScores:

@@ -3,63 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from flantune.errors import ModelError
 from flantune.models.attention.masks import by_layer, decoder_mask, sliding_window
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forward import as_tensor, check_positions, target_logprobs
-from flantune.models.heads import Head, find_head, outputs_of
-from flantune.models.load import embedded_tokens
+from flantune.models.heads import find_head, outputs_of
 from flantune.models.rope import alone, following_ropes, regime
-from flantune.models.scoring.forest_layout import STEP
+from flantune.models.scoring.forest_attention import forest_targets
+from flantune.models.scoring.kept_contexts import cached_scores
 from flantune.models.scoring.plan import ScoringBatch, side_pack, tree_pack
+from flantune.models.scoring.t5_lines import side_targets
+from flantune.models.scoring.targets import (
+    LIMIT,
+    ItemScores,
+    PrefixStates,
+    by_item,
+    read_prefix,
+    score_targets,
+    shared_cache,
+)
 from flantune.packing.arrays import first_items
 from flantune.types import DecoderPack, EncodedPrompt
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import Int32, TargetTokens
-
-LIMIT = "packing.max_input_tokens"
-"""What to lower where a prompt with its option is too long."""
-CHUNK_ELEMENTS = 2**21
-"""Logits in memory at once, on a CPU (8 MiB in float32)."""
-CHUNK_ROWS = 128
-"""At least so many positions at once, so that the head's weights are not read too often."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemScores:
-    """What a model thinks of each option of a batch; options are numbered over the whole batch.
-
-    Attributes:
-        sums: Summed log-likelihood, natural log, added up in float64, [options].
-        greedy: Whether every token is the model's first choice, [options].
-    """
-
-    sums: NDArray[np.float64]
-    greedy: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PrefixStates:
-    """Keys and values of tokens that many rows start with.
-
-    Attributes:
-        tokens: The tokens.
-        layers: Keys and values of each layer, [1, heads, tokens, width].
-    """
-
-    tokens: Int32
-    layers: tuple[tuple[Tensor, Tensor], ...]
 
 
 class OptionScorer:
@@ -104,8 +78,6 @@ class OptionScorer:
                 scores = target_logprobs(lm, pack, with_greedy=True)
                 return by_item(pack.targets, scores.logprobs, scores.is_greedy, count)
             if batch.layout == "cache":
-                from flantune.models.scoring.kept_contexts import cached_scores
-
                 return cached_scores(lm, chosen)
             tree = tree_pack(chosen, prefix=len(batch.prefix))
             states = self._read_prefix(batch.prefix) if len(batch.prefix) else None
@@ -113,11 +85,7 @@ class OptionScorer:
 
     def _line(self, chosen: Sequence[EncodedPrompt], batch: ScoringBatch) -> tuple[Tensor, TargetTokens]:
         if self.lm.family == "encoder-decoder":
-            from flantune.models.scoring.t5_lines import side_targets
-
             return side_targets(self.lm, chosen)
-        from flantune.models.scoring.forest_attention import forest_targets
-
         return forest_targets(self.lm, chosen, self._read_prefix(batch.prefix) if len(batch.prefix) else None)
 
     def _read_prefix(self, tokens: Int32) -> PrefixStates:
@@ -145,19 +113,6 @@ def by_regime(
              if own],
             [items[row] + at for row, own in enumerate(kept) for at in own],
         )  # fmt: skip
-
-
-def read_prefix(lm: LanguageModel, tokens: Int32) -> PrefixStates:
-    """Reads tokens once for all rows that start with them."""
-    cache: Any = DynamicCache()
-    model: Any = lm.model.base_model
-    # Of the last layer, keys and values alone are wanted.
-    with only_at(lm, np.zeros(1, dtype=np.int64), len(tokens)):
-        model(input_ids=as_tensor(tokens, lm.device)[None], past_key_values=cache, use_cache=True)
-    layers = tuple((layer.keys, layer.values) for layer in cache.layers)
-    if not layers or any(keys is None or keys.shape[-2] != len(tokens) for keys, _ in layers):
-        raise ModelError("the model keeps no keys and values of what it has read", where="model")
-    return PrefixStates(tokens, layers)
 
 
 def _tree_scores(
@@ -192,74 +147,3 @@ def _tree_inputs(lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | No
     before = torch.arange(known, device=lm.device).expand(len(positions), -1)
     keys = torch.cat([before, positions], dim=1)
     return inputs | {"position_ids": positions, "attention_mask": by_layer(lm, mask, positions, keys)}
-
-
-def score_targets(
-    lm: LanguageModel, head: Head | None, outputs: Tensor, targets: TargetTokens
-) -> tuple[Tensor, Tensor]:
-    """Log-probability of each target token, and whether it is the first choice; the head once a position.
-
-    Args:
-        lm: The model.
-        head: Makes logits of hidden states; None: ``outputs`` are logits.
-        outputs: [rows, length, width].
-        targets: What is asked where.
-    """
-    length = outputs.shape[1]
-    places = targets.row.astype(np.int64) * length + targets.position
-    unique, which = np.unique(places, return_inverse=True)
-    states = outputs.reshape(-1, outputs.shape[2])[torch.from_numpy(unique).to(lm.device)]
-    tokens = torch.from_numpy(targets.token).to(lm.device, torch.long)
-    at = torch.from_numpy(which).to(lm.device)
-    logprobs = torch.empty(len(tokens), dtype=torch.float32, device=lm.device)
-    greedy = torch.empty(len(tokens), dtype=torch.bool, device=lm.device)
-    size = _chunk_rows(lm)
-    for start in range(0, len(unique), size):
-        chunk = states[start : start + size]
-        # A few rows more, so that the matrix's shape is one of few (see ``segments.rung``).
-        filled = torch.nn.functional.pad(chunk, (0, 0, 0, -len(chunk) % STEP)) if head else chunk
-        logits = chunk if head is None else head.logits(lm.model, filled)[: len(chunk)]
-        with torch.autocast(lm.device.type, enabled=False):
-            logits = logits.float()
-            best = logits.argmax(dim=-1)
-            total = torch.logsumexp(logits, dim=-1)
-        asked = torch.from_numpy(np.flatnonzero((which >= start) & (which < start + size))).to(lm.device)
-        place = at[asked] - start
-        logprobs[asked] = logits[place, tokens[asked]] - total[place]
-        greedy[asked] = best[place] == tokens[asked]
-    return logprobs, greedy
-
-
-def _chunk_rows(lm: LanguageModel) -> int:
-    """Positions whose logits are made at once."""
-    elements = CHUNK_ELEMENTS if lm.device.type == "cpu" else 2**23
-    return STEP * max(CHUNK_ROWS // STEP, elements // (STEP * embedded_tokens(lm.model)))
-
-
-def by_item(targets: TargetTokens, logprobs: Tensor, greedy: Tensor | None, count: int) -> ItemScores:
-    """Sums of each option over its tokens, numbered from 0 to ``count``."""
-    weights = logprobs.double().cpu().numpy()
-    sums = np.bincount(targets.item, weights=weights, minlength=count).astype(np.float64)
-    missed = ~greedy.cpu().numpy() if greedy is not None else np.ones(len(weights), dtype=bool)
-    return ItemScores(sums=sums, greedy=np.bincount(targets.item, weights=missed, minlength=count) == 0)
-
-
-_Layer: Any = DynamicLayer
-
-
-class _SharedLayer(_Layer):  # type: ignore[misc]
-    """A layer's keys and values that all rows start with; what rows add is seen and forgotten."""
-
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        super().__init__()
-        self.keys, self.values, self.is_initialized = keys, values, True
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
-        rows = key_states.shape[0]
-        keys = torch.cat([self.keys.expand(rows, -1, -1, -1), key_states], dim=-2)
-        return keys, torch.cat([self.values.expand(rows, -1, -1, -1), value_states], dim=-2)
-
-
-def shared_cache(prefix: PrefixStates) -> Cache:
-    """A cache in which any number of rows see one copy of a prefix, whose memory does not grow with the rows."""
-    return Cache(layers=[_SharedLayer(keys, values) for keys, values in prefix.layers])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flantune.models.scoring.forest_layout import cut_forest
 from flantune.models.scoring.option_tries import cut_lines, line_sizes
-from flantune.models.scoring.shared_starts import FORWARD_COST, Cluster, shared_prefixes, token_order
+from flantune.models.scoring.shared_starts import FORWARD_COST, PrefixGroup, shared_prefixes, token_order
 from flantune.packing.arrays import TargetList, first_items
 from flantune.types import DecoderPack, EncodedPrompt, EncoderDecoderPack, Family, Int32
 
@@ -83,33 +83,29 @@ def plan_scoring(
         return _plan_lines(units, batch_tokens)
     if layout == "line":
         return _plan_forests(units, batch_tokens, pass_cost)
-    clusters = [Cluster(tuple(range(len(units))), 0)]
+    groups = [PrefixGroup(tuple(range(len(units))), 0)]
     if layout == "prefix" and family == "decoder-only":
-        clusters = shared_prefixes([unit.inputs for unit in units], pass_cost=pass_cost)
-    return [
-        batch
-        for cluster in clusters
-        for batch in _plan_cluster(units, cluster, family, layout, batch_tokens, pass_cost)
-    ]
+        groups = shared_prefixes([unit.inputs for unit in units], pass_cost=pass_cost)
+    return [batch for group in groups for batch in _plan_group(units, group, family, layout, batch_tokens, pass_cost)]
 
 
-def _plan_cluster(
+def _plan_group(
     units: Sequence[EncodedPrompt],
-    cluster: Cluster,
+    group: PrefixGroup,
     family: Family,
     layout: ScoringLayout,
     batch_tokens: int,
     pass_cost: int,
 ) -> list[ScoringBatch]:
-    sizes = request_sizes([units[at] for at in cluster.members], family) - np.array([[cluster.length, 0]])
-    order = sorted(range(len(sizes)), key=lambda at: (-int(sizes[at].sum()), cluster.members[at]))
-    kept = int(cluster.length * KEPT_SHARE)
-    prefix = units[cluster.members[0]].inputs[: cluster.length]
+    sizes = request_sizes([units[at] for at in group.members], family) - np.array([[group.length, 0]])
+    order = sorted(range(len(sizes)), key=lambda at: (-int(sizes[at].sum()), group.members[at]))
+    kept = int(group.length * KEPT_SHARE)
+    prefix = units[group.members[0]].inputs[: group.length]
     widths = sizes if family == "encoder-decoder" else sizes.sum(axis=1, keepdims=True)
     return [
         ScoringBatch(
             layout=layout,
-            units=tuple(cluster.members[order[place]] for place in range(start, end)),
+            units=tuple(group.members[order[place]] for place in range(start, end)),
             prefix=prefix,
             positions=(end - start) * int(widths[order[start:end]].max(axis=0).sum()),
         )
@@ -183,10 +179,10 @@ def _plan_forests(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: 
     order = token_order([unit.inputs for unit in units])
     places = {at: place for place, at in enumerate(order)}
     free, batches = set(order), []
-    for cluster in shared_prefixes([unit.inputs for unit in units], pass_cost=pass_cost):
-        members = sorted(cluster.members, key=places.__getitem__)
-        if cluster.length and len(_cut_lines(units, members, 0, batch_tokens)) > 1:
-            batches += _cut_lines(units, members, cluster.length, batch_tokens)
+    for group in shared_prefixes([unit.inputs for unit in units], pass_cost=pass_cost):
+        members = sorted(group.members, key=places.__getitem__)
+        if group.length and len(_cut_lines(units, members, 0, batch_tokens)) > 1:
+            batches += _cut_lines(units, members, group.length, batch_tokens)
             free -= set(members)
     return [*batches, *_cut_lines(units, [at for at in order if at in free], 0, batch_tokens)]
 

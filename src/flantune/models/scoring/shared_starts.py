@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import numpy as np
-
+from flantune.packing.encoded import common_length
 from flantune.types import Int32
 
 FORWARD_COST = 24
@@ -17,24 +16,13 @@ PREFIX_SHARE = 0.03
 """What it costs to attend to a position read before, as a share of reading it again (copying its keys and values)."""
 
 
-def common_length(left: Sequence[int] | Int32, right: Sequence[int] | Int32) -> int:
-    """How many first tokens are the same.
-
-    >>> common_length([1, 2, 3], [1, 2, 4, 5])
-    2
-    """
-    size = min(len(left), len(right))
-    differ = np.flatnonzero(np.asarray(left[:size]) != np.asarray(right[:size]))
-    return int(differ[0]) if len(differ) else size
-
-
 def token_order(contexts: Sequence[Int32]) -> list[int]:
     """The contexts such that those that start alike follow each other."""
     return sorted(range(len(contexts)), key=lambda at: (contexts[at].tolist(), at))
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class PrefixGroup:
     """Contexts that start with the same tokens.
 
     Attributes:
@@ -46,7 +34,7 @@ class Cluster:
     length: int
 
 
-def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST) -> list[Cluster]:
+def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST) -> list[PrefixGroup]:
     """Contexts grouped such that reading what each group starts with only once saves most.
 
     Few-shot prompts of a template share their exemplars, zero-shot ones an instruction, questions about one passage
@@ -54,14 +42,14 @@ def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST)
     of a prefix, since the first token of its options is predicted there.
 
     >>> few_shot = [np.array([7] * 90 + [row]) for row in range(9)]
-    >>> [(cluster.members, cluster.length) for cluster in shared_prefixes([*few_shot, np.array([8, 9])])]
+    >>> [(group.members, group.length) for group in shared_prefixes([*few_shot, np.array([8, 9])])]
     [((0, 1, 2, 3, 4, 5, 6, 7, 8), 90), ((9,), 0)]
     """
     order = token_order(contexts)
     shared = [common_length(contexts[left], contexts[right]) for left, right in pairwise(order)]
     whole = _best_groups([len(contexts[at]) for at in order], shared, pass_cost)
     groups = sorted([*whole.groups, *([(whole.free, 0)] if whole.free else [])])
-    return [Cluster(tuple(sorted(order[place] for place in places)), length) for places, length in groups]
+    return [PrefixGroup(tuple(sorted(order[place] for place in places)), length) for places, length in groups]
 
 
 @dataclass(slots=True)

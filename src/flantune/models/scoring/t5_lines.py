@@ -19,13 +19,13 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from flantune.errors import ModelError
 from flantune.models.forms.products import FastLinear
-from flantune.models.load import start_token
+from flantune.models.language_model import start_token
 from flantune.models.scoring.forest_layout import filled, line_targets
 from flantune.models.scoring.option_tries import OptionTrie, option_trie
 from flantune.types import EncodedPrompt, TargetTokens
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 
 @dataclass(frozen=True, slots=True, eq=False)

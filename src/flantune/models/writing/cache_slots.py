@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.heads import Head
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import Int32
 
 

@@ -9,15 +9,17 @@ import numpy as np
 import torch
 
 from flantune.models.attention.masks import sliding_window
-from flantune.models.load import start_token
-from flantune.models.trials import FAILURES, once_a_model, quiet, vocabulary
+from flantune.models.language_model import start_token
+from flantune.models.modes import quiet
+from flantune.models.traits import trait
+from flantune.models.trials import FAILURES, vocabulary
 from flantune.models.writing.decoding import Decoding, Row
 from flantune.models.writing.writers import Method, write_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 TOLERANCE = 1e-3
 """Largest difference of a log-probability that float32 arithmetic in another order explains, with room to spare."""
@@ -28,7 +30,7 @@ MAX_WINDOW = 256
 _STEPS = 4
 
 
-@once_a_model
+@trait
 def writing_method(lm: LanguageModel) -> Method:
     """The fastest way of writing in which each answer is that of its prompt alone. Tried once a model.
 
@@ -38,7 +40,7 @@ def writing_method(lm: LanguageModel) -> Method:
     """
     exact = replace(lm, compute_dtype=torch.float32)
     candidates: tuple[Method, ...] = ("mixed", "even")
-    with quiet(lm.model), torch.no_grad():
+    with quiet(lm.model):
         return next((each for each in candidates if _passes(exact, each)), "uncached")
 
 

@@ -10,7 +10,7 @@ from flantune.errors import ModelError
 from flantune.system.keyed_random import mix64
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import Int32
 
 Finish = Literal["eos", "stop", "length"]
@@ -37,8 +37,8 @@ class Decoding:
         seed: Names the draws.
         stop: Texts that end the answer where they begin. They are found across the borders of tokens.
         spared: So many of these texts an answer may hold before the next one ends it.
-        end_tokens: Tokens that end an answer besides those of the model (``models.endings``), say a chat template's end
-            of a turn.
+        end_tokens: Tokens that end an answer besides those of the model (``writing.endings``), say a chat template's
+            end of a turn.
     """
 
     max_new_tokens: int

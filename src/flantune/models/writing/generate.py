@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flantune.errors import ModelError
+from flantune.models.modes import in_mode
 from flantune.models.rope import alone, known_positions, regime
 from flantune.models.writing.check import writing_method
 from flantune.models.writing.decoding import Continuation, Decoding, Finish, Row, TextWatch, cut_at_stop
@@ -18,7 +19,7 @@ from flantune.models.writing.writers import Method, write_rows
 from flantune.packing.tokenize import decode
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import Int32
 
 
@@ -162,20 +163,8 @@ def _room(lm: LanguageModel, length: int) -> int:
 def _as_evaluating(lm: LanguageModel, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
     """The steps with dropout off and rotary positions of a length in each, and the model as it was between them."""
     while True:
-        with _evaluating(lm), nullcontext() if length is None else alone(lm, length):
+        with in_mode(lm.model, training=False), nullcontext() if length is None else alone(lm, length):
             step = next(steps, None)
         if step is None:
             return
         yield step
-
-
-@contextmanager
-def _evaluating(lm: LanguageModel) -> Iterator[None]:
-    training = [module for module in lm.model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -13,7 +13,7 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from flantune.models.load import start_token
+from flantune.models.language_model import start_token
 from flantune.models.rope import alone
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.heads import Head
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import Int32
 
 

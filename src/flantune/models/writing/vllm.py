@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from flantune.errors import ModelError
-from flantune.models.endings import end_tokens
 from flantune.models.load import save_model
 from flantune.models.writing.decoding import Continuation, Finish, cut_at_stop
+from flantune.models.writing.endings import end_tokens
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Decoding, Writer
     from flantune.types import Int32
 

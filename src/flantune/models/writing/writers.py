@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from flantune.errors import ModelError
-from flantune.models.endings import end_tokens
 from flantune.models.heads import find_head
 from flantune.models.memory import is_out_of_memory
 from flantune.models.scoring.plan import forward_cost
 from flantune.models.scoring.shared_starts import shared_prefixes
-from flantune.models.weights import first_bad
+from flantune.models.stored.weights import first_bad
 from flantune.models.writing.cache_slots import SlotDecoder
+from flantune.models.writing.endings import end_tokens
 from flantune.models.writing.lockstep import Batch, DecoderBatch, EncoderDecoderBatch, GrowingBatch, UncachedBatch
 from flantune.models.writing.sampling import choose_tokens
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers.cache_utils import Cache
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Decoding, Finish, Row
 
 Method = Literal["mixed", "even", "uncached", "growing"]
@@ -343,14 +343,14 @@ def _grouped(rows: Sequence[Row], *, pass_cost: int) -> list[Waiting]:
     def longest_first(at: int) -> tuple[int, int]:
         return -len(inputs[at]), at
 
-    clusters = [
-        (cluster.length, sorted(cluster.members, key=longest_first))
-        for cluster in shared_prefixes(inputs, pass_cost=pass_cost)
+    groups = [
+        (group.length, sorted(group.members, key=longest_first))
+        for group in shared_prefixes(inputs, pass_cost=pass_cost)
     ]
-    clusters.sort(key=lambda cluster: longest_first(cluster[1][0]))
+    groups.sort(key=lambda group: longest_first(group[1][0]))
     return [
         Waiting(group=number, shared=length, rows=prompts[at])
-        for number, (length, members) in enumerate(clusters, start=1)
+        for number, (length, members) in enumerate(groups, start=1)
         for at in members
     ]
 

@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import SourceError, did_you_mean
-from flantune.system.files import check_regular, is_file, is_folder
+from flantune.system.files import check_regular, file_sha256, is_file, is_folder
 from flantune.tasks.sources.formats import FileFormat, read_aligned, read_rows
 from flantune.tasks.sources.mistaken_files import no_such_file
 
@@ -359,7 +359,6 @@ def matches_revision(note: Mapping[str, Any], revision: str | None) -> bool:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise SourceError(f"cannot be read: {error}", where=str(path)) from error

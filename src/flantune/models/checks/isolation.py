@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from flantune.models.attention.lines import keep_apart, reads_lines
-from flantune.models.causality import reads_ahead
+from flantune.models.attention.lines import keeps_segments_apart, reads_lines
+from flantune.models.checks.causality import reads_ahead
 from flantune.models.forward import target_logprobs
-from flantune.models.load import first_line, start_token
-from flantune.models.reach import outgrown, window_width
+from flantune.models.language_model import first_line, start_token
+from flantune.models.modes import quiet
 from flantune.models.rope import border, calm
-from flantune.models.trials import FAILURES, quiet, vocabulary
+from flantune.models.trial_lengths import outgrown, window_width
+from flantune.models.trials import FAILURES, vocabulary
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
 from flantune.types import EncodedPrompt, Int32, Pack
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 TOLERANCE = 1e-3
 """Largest difference of a log-probability that float32 arithmetic in another order explains, with room to spare.
@@ -54,7 +55,7 @@ def check_isolation(lm: LanguageModel) -> IsolationReport:
     report = _compare(lm)
     if not report.is_isolated and reads_lines(lm):
         # Rows with masks may do where lines do not.
-        keep_apart(lm)
+        keeps_segments_apart.settle(lm, False)
         report = _compare(lm)
     return report
 
@@ -66,7 +67,7 @@ def _compare(lm: LanguageModel) -> IsolationReport:
     exact = replace(lm, compute_dtype=torch.float32)
     prompts = _several(made_up_prompts(lm), lm)
     try:
-        with quiet(lm.model), torch.no_grad():
+        with quiet(lm.model):
             alone = [
                 [logprobs_alone(exact, prompt, target, reads_last=True) for target in prompt.targets]
                 for prompt in prompts

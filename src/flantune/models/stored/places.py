@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ModelError
-from flantune.models.adapters import is_adapter_folder, read_adapter_config
-from flantune.models.gguf import is_gguf
+from flantune.models.stored.gguf import is_gguf
 
 if TYPE_CHECKING:
     from flantune.settings.config import ModelSettings
 
+ADAPTER_CONFIG = "adapter_config.json"
 _PLACES = ("model", "*/model", "folds/*/model", "*")
 """Where a model may lie below a folder that was named by mistake: a run folder, a fold, a folder of models."""
 
@@ -30,11 +31,11 @@ def base_of(settings: ModelSettings) -> ModelSettings:
     folder = Path(settings.path)
     adapter = read_adapter_config(folder)
     path = str(adapter["base_model_name_or_path"])
-    hint = f'set "base_model_name_or_path" in {folder / "adapter_config.json"} to where it is now'
+    hint = f'set "base_model_name_or_path" in {folder / ADAPTER_CONFIG} to where it is now'
     if Path(path).resolve() == folder.resolve():
         raise ModelError("the adapter names itself as its base model", where=settings.path, hint=hint)
     try:
-        check_folder(path, wanted="adapter_config.json" if is_adapter_folder(path) else "config.json")
+        check_folder(path, wanted=ADAPTER_CONFIG if is_adapter_folder(path) else "config.json")
     except ModelError as error:
         message = f"the adapter's base model is not there: {path}: {error.message}"
         raise ModelError(message, where=settings.path, hint=hint) from None
@@ -64,3 +65,24 @@ def check_folder(path: str, *, wanted: str = "config.json") -> None:
         below = [found.parent for pattern in _PLACES for found in sorted(place.glob(f"{pattern}/{wanted}"))]
         hint = f'did you mean "{below[0]}"?' if below else "name the folder that holds config.json and the weights"
         raise ModelError(f"this folder holds no model: there is no {wanted} in it", where=path, hint=hint)
+
+
+def is_adapter_folder(path: str) -> bool:
+    """Whether a folder holds an adapter rather than a whole model."""
+    return bool(path) and (Path(path) / ADAPTER_CONFIG).is_file()
+
+
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """What an adapter's folder says about itself.
+
+    Raises:
+        ModelError: It cannot be read, or names no base model.
+    """
+    try:
+        found: dict[str, Any] = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {ADAPTER_CONFIG}: {error}", where=str(folder)) from error
+    if not found.get("base_model_name_or_path"):
+        hint = f'set "base_model_name_or_path" in {ADAPTER_CONFIG} to the folder or hub id of the base model'
+        raise ModelError("the adapter does not say what its base model is", where=str(folder), hint=hint)
+    return found

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from flantune.errors import ModelError
+from flantune.models.checks.isolation import TOLERANCE, logprobs_alone, made_up_prompts
 from flantune.models.forward import target_logprobs
-from flantune.models.isolation import TOLERANCE, logprobs_alone, made_up_prompts
-from flantune.models.load import first_line
+from flantune.models.language_model import first_line
 from flantune.models.memory import is_out_of_memory
-from flantune.models.trials import FAILURES, quiet
+from flantune.models.modes import quiet
+from flantune.models.trials import FAILURES
 from flantune.packing.batches import lay_out
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.forms.training_form import TrainingForm
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.types import Pack
 
 SEEDS = 4
@@ -47,7 +48,7 @@ def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_stil
     pack = lay_out(prompts, [[at] for at in range(len(prompts))], family=lm.family)
     try:
         with torch.random.fork_rng([lm.device] if lm.device.type == "cuda" else []):
-            with quiet(lm.model), torch.no_grad():
+            with quiet(lm.model):
                 exact = replace(lm, compute_dtype=torch.float32)
                 alone = [logprobs_alone(exact, each, each.targets[0], reads_last=True) for each in prompts]
                 difference = _share(torch.cat(alone), _by_prompt(exact, pack))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flantune.errors import TemplateError
-from flantune.prompts.compiled import compile_text, compile_without_options
+from flantune.prompts.slots import compile_slots
 
 texts = st.text(max_size=40)
 
@@ -19,18 +19,18 @@ def test_escaped_words_and_any_values_come_out_as_they_went_in(words: list[str],
         for number, word in enumerate(words)
     )
     expected = "".join(word + values.get(f"s{number}", "") for number, word in enumerate(words))
-    assert compile_text(template).fill(values) == expected
+    assert compile_slots(template).fill(values) == expected
 
 
 def test_braces_in_values_are_never_read_as_slots() -> None:
-    compiled = compile_text("{a} and {b}")
+    compiled = compile_slots("{a} and {b}")
     assert compiled.fill({"a": "{b} {{x}} {", "b": "}{a}"}) == "{b} {{x}} { and }{a}"
 
 
 @pytest.mark.parametrize("text", ["an { alone", "a } too", "{a", "a}}}", "{{{a}} "])
 def test_a_brace_without_partner_is_an_error_that_says_where(text: str) -> None:
     with pytest.raises(TemplateError, match=r"line 2"):
-        compile_text("first line\n" + text)
+        compile_slots("first line\n" + text)
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_a_brace_without_partner_is_an_error_that_says_where(text: str) -> None:
     ],
 )
 def test_taking_the_options_out_leaves_no_hole(text: str, expected: str) -> None:
-    assert compile_without_options(text).fill({"a": "A", "b": "B"}) == expected
+    assert compile_slots(text).without_options().fill({"a": "A", "b": "B"}) == expected

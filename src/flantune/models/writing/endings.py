@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flantune.packing.chat import turn_ends
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Decoding
     from flantune.packing.chat import ChatTokens
 

@@ -8,7 +8,7 @@ from tests.training.small import ARCHITECTURES, make_batches, make_lm
 
 from flantune.errors import TrainingError
 from flantune.models.forward import target_logprobs
-from flantune.training.objective import (
+from flantune.training.loss import (
     accumulate_gradient,
     item_tokens,
     loss_by_task,
@@ -64,8 +64,8 @@ def test_the_gradient_of_an_encoder_decoder_does_not_grow_with_accumulation(piec
     batches = make_batches(lm)
     batch = batches.batch(0)
     _, mine = gradient(lm, batch)
-    prompts = [batches.mixture[index] for index in range(batch.cursor, batch.next_cursor)]
-    encoded = batches.codec.encode_prompts(prompts, continuations="target").prompts
+    prompts = [batches.stream.mixture[index] for index in range(batch.cursor, batch.next_cursor)]
+    encoded = batches.stream.codec.encode_prompts(prompts, continuations="target").prompts
     whole, summed = (own_mean_gradient(lm, encoded, pieces=k) for k in (1, pieces))
     assert_same_gradient(mine, whole, rtol=1e-4)
     size = {k: sum(float(t.norm()) ** 2 for t in found.values()) ** 0.5 for k, found in (("us", mine), ("sum", summed))}
@@ -94,8 +94,8 @@ def test_packed_equals_one_prompt_a_row_and_one_prompt_a_batch(architecture):
     found, mine = gradient(lm, batch)
     lm.model.zero_grad()
     batches = make_batches(lm)
-    codec, total = batches.codec, 0.0
-    prompts = [batches.mixture[index] for index in range(batch.cursor, batch.next_cursor)]
+    codec, total = batches.stream.codec, 0.0
+    prompts = [batches.stream.mixture[index] for index in range(batch.cursor, batch.next_cursor)]
     for encoded in codec.encode_prompts(prompts, continuations="target").prompts:
         inputs, target = (torch.from_numpy(array).long() for array in (encoded.inputs, encoded.targets[0]))
         if lm.family == "decoder-only":

@@ -1,18 +1,34 @@
-"""Steps whose loss or gradient is not a number: found at once, named, and left out where the run file allows it."""
+"""Values of training that many of its files share: a task's loss, and a step that was not a number."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from flantune.errors import TrainingError
 
-if TYPE_CHECKING:
-    from flantune.training.objective import StepLoss
-    from flantune.types import Batch
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskLoss:
+    """Loss of one task's target tokens.
+
+    Attributes:
+        nll: Sum of negative log-likelihoods, in nats.
+        target_tokens: Over so many tokens.
+    """
+
+    nll: float = 0.0
+    target_tokens: int = 0
+
+    def __add__(self, other: TaskLoss) -> TaskLoss:
+        return TaskLoss(nll=self.nll + other.nll, target_tokens=self.target_tokens + other.target_tokens)
+
+    @property
+    def mean(self) -> float:
+        """Nats a token; not-a-number without tokens."""
+        return self.nll / self.target_tokens if self.target_tokens else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +70,6 @@ class NonFinite:
         """
         rows = {task: tuple(numbers) for task, numbers in values["rows"].items()}
         return cls(step=values["step"], what=values["what"], rows=rows)
-
-
-def find_nonfinite(found: StepLoss, grad_norm: float, *, step: int, batch: Batch) -> NonFinite | None:
-    """Looks at a step before its gradient would turn every weight into not-a-number; None when all is well."""
-    if found.is_finite and np.isfinite(grad_norm):
-        return None
-    bad = np.flatnonzero(~np.isfinite(found.item_nll)).tolist()
-    rows: dict[str, list[int]] = {}
-    for item in bad or range(len(batch.tasks)):
-        rows.setdefault(batch.tasks[item], []).append(batch.rows[item])
-    what: Literal["loss", "gradient"] = "gradient" if found.is_finite else "loss"
-    return NonFinite(step=step, what=what, rows={task: tuple(numbers) for task, numbers in sorted(rows.items())})
 
 
 def _some(numbers: tuple[int, ...], *, at_most: int = 8) -> str:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import modeling_gguf_pytorch_utils as gguf_reader
 
 from flantune.errors import ModelError
-from flantune.models.gguf_settings import ROPE_TENSORS, check_read, complete_config
-from flantune.system.files import whole_file
+from flantune.models.stored.gguf_settings import ROPE_TENSORS, check_read, complete_config
+from flantune.models.stored.quiet import quiet_library
+from flantune.system.files import file_sha256, whole_file
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 TYPES = ("f32", "f16", "bf16", "q8_0")
 """What weights can be written as."""
 
 _NEEDED = "in flantune's folder: pip install -e '.[gguf]'"
-_CHUNK_BYTES = 1 << 24
 _GPT2_TURNED = ("attn_qkv.weight", "attn_output.weight", "ffn_up.weight", "ffn_down.weight")
 
 
@@ -102,18 +99,6 @@ def held_to_file(config: PretrainedConfig, path: str) -> PretrainedConfig:
     return config
 
 
-@contextmanager
-def without_bar() -> Iterator[None]:
-    """The reader of GGUF files draws a bar of its own that nothing turns off; all else that is said comes through."""
-    reader: Any = gguf_reader
-    before = reader.tqdm
-    reader.tqdm = partial(before, disable=True)
-    try:
-        yield
-    finally:
-        reader.tqdm = before
-
-
 def check_file(path: str) -> None:
     """Raises ModelError where a GGUF file cannot even be opened."""
     with _open(Path(path)):
@@ -167,7 +152,7 @@ def gguf_origin(path: Path) -> GgufOrigin:
 
         return GgufOrigin(
             file=path.name,
-            sha256=_sha256(path),
+            sha256=file_sha256(path),
             name=said("general.name"),
             architecture=said("general.architecture"),
             weights=tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))),
@@ -289,12 +274,10 @@ def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
     """Reads the file as anyone would and compares every weight."""
     from transformers import AutoConfig
 
-    from flantune.models.load import quiet_library
-
     tolerance = {"f32": 0.0, "f16": 2.0**-10, "bf16": 2.0**-8, "q8_0": 2.0**-6}[kind]
     place: Any = {"pretrained_model_name_or_path": str(draft.parent), "gguf_file": draft.name}
     read: Any = type(lm.model).from_pretrained
-    with quiet_library(), without_bar():
+    with quiet_library():
         config = held_to_file(AutoConfig.from_pretrained(**place), str(draft))
         written = read(**place, config=config, dtype=torch.float32).state_dict()
     for name, weight in lm.model.state_dict().items():
@@ -329,11 +312,3 @@ def _open(path: Path) -> Iterator[Any]:
         hint = "fetch the file again; its sha256 tells whether it came through whole"
         raise ModelError(f"no GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error
     yield reader
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import torch
 
 from flantune.errors import TrainingError
-from flantune.training.state import TaskLoss
+from flantune.training.values import NonFinite, TaskLoss
 from flantune.training.weighting import Weighting, item_weights
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ class StepLoss:
     """What one pass over a batch found.
 
     Attributes:
-        objective: What the gradient is of: the weighted sum over the step, z-loss included.
+        weighted_loss: What the gradient is of: the weighted sum over the step, z-loss included.
         item_nll: Negative log-likelihood of each item, summed over its tokens, [items].
         item_tokens: Target tokens of each item, [items].
     """
 
-    objective: float
+    weighted_loss: float
     item_nll: Float[NDArray[np.float64], " items"]
     item_tokens: Int[NDArray[np.int64], " items"]
 
@@ -54,7 +54,7 @@ class StepLoss:
     @property
     def is_finite(self) -> bool:
         """Whether every number is one."""
-        return bool(np.isfinite(self.item_nll).all() and np.isfinite(self.objective))
+        return bool(np.isfinite(self.item_nll).all() and np.isfinite(self.weighted_loss))
 
 
 def accumulate_gradient(
@@ -92,7 +92,7 @@ def accumulate_gradient(
     """
     tokens = item_tokens(batch)
     weights = torch.from_numpy(item_weights(tokens, weighting=weighting, tasks=batch.tasks)).to(device)
-    nll, objective = np.zeros(len(tokens), dtype=np.float64), 0.0
+    nll, weighted_loss = np.zeros(len(tokens), dtype=np.float64), 0.0
     waiting: list[tuple[Int32, Tensor, Tensor]] = []
     for number in range(len(batch.packs)) if numbers is None else numbers:
         pack = batch.packs[number]
@@ -106,8 +106,8 @@ def accumulate_gradient(
     # Read at the end, so that an accelerator is not waited for between micro-batches.
     for item, logprobs, loss in waiting:
         nll -= np.bincount(item, weights=logprobs.cpu().numpy().astype(np.float64), minlength=len(nll))
-        objective += float(loss)
-    return StepLoss(objective=objective, item_nll=nll, item_tokens=tokens)
+        weighted_loss += float(loss)
+    return StepLoss(weighted_loss=weighted_loss, item_nll=nll, item_tokens=tokens)
 
 
 def _token_losses(found: TargetScores, z_loss: float) -> Tensor:
@@ -139,7 +139,7 @@ def loss_by_task(found: StepLoss, tasks: tuple[str, ...]) -> dict[str, TaskLoss]
 
     Items whose loss is not a number are left out; ``find_nonfinite`` tells of them.
 
-    >>> found = StepLoss(objective=1.0, item_nll=np.array([1.0, 2.0, 3.0]), item_tokens=np.array([1, 2, 3]))
+    >>> found = StepLoss(weighted_loss=1.0, item_nll=np.array([1.0, 2.0, 3.0]), item_tokens=np.array([1, 2, 3]))
     >>> loss_by_task(found, ("rte", "boolq", "rte"))["rte"]
     TaskLoss(nll=4.0, target_tokens=4)
     """
@@ -149,3 +149,15 @@ def loss_by_task(found: StepLoss, tasks: tuple[str, ...]) -> dict[str, TaskLoss]
     tokens = np.bincount(which, weights=found.item_tokens * is_number)
     pairs = zip(names, nll, tokens, strict=True)
     return {str(name): TaskLoss(nll=float(sum_), target_tokens=int(count)) for name, sum_, count in pairs if count}
+
+
+def find_nonfinite(found: StepLoss, grad_norm: float, *, step: int, batch: Batch) -> NonFinite | None:
+    """Looks at a step before its gradient would turn every weight into not-a-number; None when all is well."""
+    if found.is_finite and np.isfinite(grad_norm):
+        return None
+    bad = np.flatnonzero(~np.isfinite(found.item_nll)).tolist()
+    rows: dict[str, list[int]] = {}
+    for item in bad or range(len(batch.tasks)):
+        rows.setdefault(batch.tasks[item], []).append(batch.rows[item])
+    what: Literal["loss", "gradient"] = "gradient" if found.is_finite else "loss"
+    return NonFinite(step=step, what=what, rows={task: tuple(numbers) for task, numbers in sorted(rows.items())})

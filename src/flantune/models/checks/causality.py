@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from flantune.errors import ModelError
-from flantune.models.trials import FAILURES, made_up, once_a_model, quiet
+from flantune.models.modes import quiet
+from flantune.models.traits import trait
+from flantune.models.trials import FAILURES, made_up
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 TOLERANCE = 1e-3
 """Of a logit, as a share of the largest: what arithmetic in another order explains, with room to spare."""
 
 
-@once_a_model
+@trait
 def reads_ahead(lm: LanguageModel) -> bool:
     """Whether what a decoder-only model says at a token changes with the tokens behind it; found by trying."""
     if lm.family == "encoder-decoder":
@@ -25,7 +27,7 @@ def reads_ahead(lm: LanguageModel) -> bool:
     changed = tokens.clone()
     changed[0, -2:] = tokens[0, :2]
     try:
-        with quiet(lm.model), torch.no_grad():
+        with quiet(lm.model):
             before, after = (_logits(lm, each)[:, :-2] for each in (tokens, changed))
     except FAILURES:
         return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flantune.models.rope import border
 
 if TYPE_CHECKING:
-    from flantune.models.load import LanguageModel
+    from flantune.models.language_model import LanguageModel
 
 MAX_WIDTH = 1_024
 """Windows and original contexts up to this width are outgrown in trials; wider ones would make them slow."""

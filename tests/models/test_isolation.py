@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, BartConfig, BloomConfig, OPTConfig
 
 import flantune.models.forward as forward
+import flantune.models.traits as traits
+from flantune.models.checks.isolation import check_isolation
 from flantune.models.forms.reading_form import scoring_mode
-from flantune.models.isolation import check_isolation
-from flantune.models.load import LanguageModel, detect_family
+from flantune.models.language_model import LanguageModel
+from flantune.models.load import detect_family
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
@@ -82,6 +85,8 @@ def test_trap_10_a_mask_that_leaks_is_caught(lm, monkeypatch):
         return torch.ones(*segments.shape, segments.shape[1], dtype=torch.bool).tril()[:, None]
 
     monkeypatch.setattr(forward, "decoder_mask", leaky)
+    # What is found out now must not be known of the model later on.
+    monkeypatch.setattr(traits, "_kept", WeakKeyDictionary())
     report = check_isolation(lm)
     assert not report.is_isolated and report.max_difference > 1e-2
 

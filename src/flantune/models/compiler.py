@@ -1,0 +1,17 @@
+"""The C++ compiler of this machine, where there is one: for compiled layers and for attention in C++."""
+
+from __future__ import annotations
+
+import shutil
+
+COMPILERS = ("g++", "clang++", "c++")
+
+
+def find_compiler() -> str:
+    """Path of the C++ compiler that is used; empty when there is none."""
+    return next(filter(None, map(shutil.which, COMPILERS)), "")
+
+
+def no_compiler() -> str:
+    """What to tell when there is none."""
+    return f"there is no C++ compiler ({', '.join(COMPILERS)})"

@@ -1,0 +1,139 @@
+"""A model with its tokenizer and how to compute with it: the value that everything which reads or trains is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from flantune.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from flantune.types import Family
+
+COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LowRank:
+    """Low-rank adapters inside a model's layers.
+
+    Attributes:
+        wrapper: The ``peft.PeftModel`` around the model; it knows how to store and to merge.
+        base: Digest of the model's own weights, beside which alone the adapter means something; empty where unknown.
+    """
+
+    wrapper: Any
+    base: str = ""
+
+
+class VirtualTokens(nn.Module):
+    """Embeddings in which ids behind the vocabulary stand for trained vectors.
+
+    So a virtual token is a position like any other: it is packed, masked and counted with the prompt it belongs to.
+    """
+
+    def __init__(self, words: nn.Module, vectors: Tensor, *, base: str = "") -> None:
+        """Wraps the model's own embeddings.
+
+        Args:
+            words: The model's embeddings; they are not changed.
+            vectors: What the virtual tokens start from, [virtual tokens, width].
+            base: Digest of the model's own weights; empty where unknown.
+        """
+        super().__init__()
+        self.base = base
+        self.words = words
+        self.vectors = nn.Parameter(vectors.detach().clone().float())
+
+    @property
+    def weight(self) -> Tensor:
+        """The words' embeddings, [vocabulary, width]: what a head may share and what counts as known tokens."""
+        weight: Tensor = self.words.weight  # type: ignore[assignment]
+        return weight
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the virtual tokens, in order."""
+        first = self.weight.shape[0]
+        return tuple(range(first, first + self.vectors.shape[0]))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Token ids, [...], as vectors, [..., width]."""
+        first = self.weight.shape[0]
+        is_virtual = tokens >= first
+        words: Tensor = self.words(tokens.masked_fill(is_virtual, 0))
+        vectors = nn.functional.embedding((tokens - first).clamp(min=0), self.vectors)
+        return torch.where(is_virtual[..., None], vectors.to(words.dtype), words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LanguageModel:
+    """A model with its tokenizer, and how to compute with it.
+
+    Attributes:
+        model: Any causal or T5-like model of the transformers library; weights float32.
+        tokenizer: Its tokenizer.
+        family: Decoder-only or encoder-decoder.
+        device: Where the weights lie.
+        compute_dtype: Arithmetic of the forward and backward pass: float32, or bfloat16 by autocast.
+        adapter: What is trained in place of the model's own weights, already at work inside the model; None: nothing.
+
+    Raises:
+        ModelError: Weights or arithmetic are neither; float16 in particular, which overflows in T5 models.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    family: Family
+    device: torch.device
+    compute_dtype: torch.dtype = torch.float32
+    adapter: LowRank | VirtualTokens | None = None
+
+    @property
+    def prefix_tokens(self) -> tuple[int, ...]:
+        """Ids that stand before every prompt's inputs: the virtual tokens of prompt tuning."""
+        return self.adapter.ids if isinstance(self.adapter, VirtualTokens) else ()
+
+    def __post_init__(self) -> None:
+        if self.compute_dtype not in COMPUTE_DTYPES.values():
+            raise ModelError(
+                f"cannot compute in {self.compute_dtype}: its range is too small, T5 models overflow",
+                where="model.dtype",
+                hint='set model.dtype = "bfloat16" or "float32"',
+            )
+        wrong = {str(p.dtype) for p in self.model.parameters() if p.is_floating_point() and p.dtype != torch.float32}
+        if wrong:
+            raise ModelError(
+                f"the weights are {', '.join(sorted(wrong))}, expected torch.float32",
+                where="model",
+                hint="convert them with model.float(); model.dtype sets the arithmetic apart from the weights",
+            )
+
+
+def embedded_tokens(model: Any) -> int:
+    """How many token ids a model knows: its vocabulary, or some more."""
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def start_token(lm: LanguageModel) -> int:
+    """What the decoder of an encoder-decoder begins with.
+
+    Raises:
+        ModelError: Its config does not say.
+    """
+    token = lm.model.config.decoder_start_token_id
+    if token is None:
+        hint = 'set "decoder_start_token_id" in its config.json'
+        raise ModelError("the encoder-decoder has no decoder_start_token_id", where="model", hint=hint)
+    return int(token)
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

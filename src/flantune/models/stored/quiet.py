@@ -1,0 +1,30 @@
+"""transformers without what it prints while it reads and writes models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from transformers import modeling_gguf_pytorch_utils
+from transformers.utils import logging
+
+
+@contextmanager
+def quiet_library() -> Iterator[None]:
+    """No progress bars (the command line has its own) and no advice; missing weights are an error of ours."""
+    messages: Any = logging
+    # The reader of GGUF files draws a bar of its own that nothing turns off.
+    gguf: Any = modeling_gguf_pytorch_utils
+    had_bars, verbosity, bar = messages.is_progress_bar_enabled(), messages.get_verbosity(), gguf.tqdm
+    messages.disable_progress_bar()
+    messages.set_verbosity_error()
+    gguf.tqdm = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        gguf.tqdm = bar
+        messages.set_verbosity(verbosity)
+        if had_bars:
+            messages.enable_progress_bar()

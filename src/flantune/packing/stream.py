@@ -1,0 +1,120 @@
+"""Streams: what batches are made from. Draw i → ids, the same for the same i, whatever was drawn before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from flantune.types import Counts, EncodedPrompt, Family, Prompt
+
+if TYPE_CHECKING:
+    from flantune.packing.encode import Codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What a draw must keep to, or be left out.
+
+    Attributes:
+        claim: What is true of draws that keep to it, to follow "none of the draws".
+        where: The setting.
+        hint: What to do when all draws are left out.
+    """
+
+    claim: str
+    where: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """One draw of a stream.
+
+    Attributes:
+        prompt: Its ids; None where it is left out.
+        counts: What happened to it on its way.
+        task: What it is of, for losses by task.
+        row: Its number in its source, for messages.
+        next: Number of the draw behind it. A stream may number its draws with gaps.
+        broken: What it is left out for; None where it is not.
+    """
+
+    prompt: EncodedPrompt | None
+    counts: Counts
+    task: str
+    row: int
+    next: int
+    broken: Limit | None = None
+
+
+class Stream(Protocol):
+    """An endless sequence of draws as ids: all that ``Batches`` knows of where they come from."""
+
+    @property
+    def family(self) -> Family:
+        """Of the model that reads the ids."""
+
+    @property
+    def pad_token(self) -> int:
+        """Id that fills unused positions."""
+
+    def draws(self, first: int, count: int) -> Sequence[Draw]:
+        """So many draws from a number on, in order; made together, since that is faster."""
+
+
+class Mixture(Protocol):
+    """An endless sequence of prompts."""
+
+    def __getitem__(self, index: int) -> Prompt:
+        """The prompt of a draw."""
+
+
+class PromptStream:
+    """A mixture of prompts with a codec.
+
+    Args:
+        mixture: ``mixture[i]`` is the prompt of draw i.
+        codec: Turns prompts into tokens; here such that inputs with their target fit a row.
+        row_tokens: Length of a row.
+    """
+
+    def __init__(self, mixture: Mixture, codec: Codec, *, row_tokens: int) -> None:
+        self.mixture = mixture
+        self.codec = replace(
+            codec,
+            max_input_tokens=min(codec.max_input_tokens, row_tokens),
+            max_target_tokens=min(codec.max_target_tokens, row_tokens),
+            max_row_tokens=row_tokens,
+        )
+        self._limit = Limit(
+            claim=f"has a target of at most {self.codec.max_target_tokens} tokens",
+            where="packing.max_target_tokens",
+            hint="raise packing.max_target_tokens and packing.row_tokens",
+        )
+
+    @property
+    def family(self) -> Family:
+        """The codec's."""
+        return self.codec.family
+
+    @property
+    def pad_token(self) -> int:
+        """The codec's."""
+        return self.codec.pad_token
+
+    def draws(self, first: int, count: int) -> list[Draw]:
+        """So many draws from a number on, tokenized together."""
+        prompts = [self.mixture[at] for at in range(first, first + count)]
+        encoded = self.codec.encode_prompts(prompts, continuations="target")
+        return [
+            Draw(
+                prompt=ids,
+                counts=counts,
+                task=prompt.task,
+                row=prompt.row,
+                next=at + 1,
+                broken=self._limit if ids is None else None,
+            )
+            for at, (prompt, ids, counts) in enumerate(zip(prompts, encoded.prompts, encoded.each, strict=True), first)
+        ]
