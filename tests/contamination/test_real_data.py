@@ -41,9 +41,7 @@ def test_what_is_reported_is_there(real):
     task = found.tasks[0]
     assert task.rows == len(real["arc_challenge"].stores["test"])
     assert task.examples
-    stores = {
-        name: {e.row: e for e in real[name].stores["train"]} for name in ("arc_easy", "web_questions")
-    }
+    stores = {name: {e.row: e for e in real[name].stores["train"]} for name in ("arc_easy", "web_questions")}
     tests = {e.row: e for e in real["arc_challenge"].stores["test"]}
     for shown in task.examples:
         train, test = stores[shown.train_task][shown.train_row], tests[shown.row]
