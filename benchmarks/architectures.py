@@ -277,10 +277,12 @@ def try_writing(lm: LanguageModel, prompts: list[Any]) -> tuple[str, int]:
     """How answers are written, and how many differ from the greedy ones of the plain forward."""
     from flantune.models.language_model import start_token
     from flantune.models.writing.check import writing_method
-    from flantune.models.writing.generate import generate
+    from flantune.models.writing.decoding import Decoding
+    from flantune.models.writing.generate import write
 
     inputs = [each.inputs for each in prompts[:4]]
-    found = generate(lm, inputs, max_new_tokens=5)
+    written = {answer.index: list(answer.tokens) for answer in write(lm, inputs, Decoding(max_new_tokens=5))}
+    found = [written[at] for at in range(len(inputs))]
     wrong = 0
     for ids, mine in zip(inputs, found, strict=True):
         read, own = torch.from_numpy(ids).long()[None], []

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flantune.evaluation.metrics.extraction import BBH_COT, BBH_DIRECT
-from flantune.evaluation.metrics.graders import TextGrader
-from flantune.settings.protocols import PRESETS
+from flantune.evaluation.metrics.graders import text_grader
 from flantune.suites.flan2022 import BBH_CHANCE
 from flantune.types import Sample
 
@@ -74,7 +73,7 @@ def _is_right(output: dict[str, str], at: int, mode: str) -> float:
         references=(output["target"],),
         prediction=output["prediction"],
     )
-    return TextGrader(rules=MODES[mode]).grade(sample, PRESETS["flan2022"]).metrics["accuracy"]
+    return text_grader(MODES[mode]).grade(sample).notes[0][0]
 
 
 def _mean(values: list[float]) -> float | None:

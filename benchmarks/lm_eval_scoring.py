@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from flantune.commands.plan import prepare_tasks
-from flantune.evaluation.asking.task_questions import Protocol, questions
+from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.metrics.rank_classification import best_options
 from flantune.settings.config import DataSettings, EvaluationSettings, PromptSettings, RunConfig, ScratchSettings
 from flantune.types import Prompt
@@ -143,7 +143,7 @@ def _prompts(case: Case, prepared: Any, *, rows: int) -> list[Prompt]:
     settings = EvaluationSettings(
         protocol="lm_eval", max_examples=rows, dev_examples=0, shots=(case.shots,), max_templates=case.templates
     )
-    protocol = Protocol(evaluation=settings, prompts=PromptSettings(target_separator=" "), seed=0)
+    protocol = TaskQuestions(evaluation=settings, prompts=PromptSettings(target_separator=" "), seed=0)
     return [question.prompt for entry in prepared for question in questions(entry, protocol)]
 
 

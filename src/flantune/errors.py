@@ -45,6 +45,10 @@ class SourceError(FlantuneError):
     """Data is missing or cannot be read."""
 
 
+class MissingDataError(SourceError):
+    """The data is not there (and not: is there but broken), so that a run may go on without the task."""
+
+
 class BadRowsError(FlantuneError):
     """More rows of a split are bad than the run allows."""
 

@@ -1,13 +1,14 @@
 """The few frozen values that cross the border between two stages.
 
-tasks ─▶ prompts ─▶ mixture ─▶ packing ─▶ models ─▶ training | evaluation ─▶ report
+prompts ─▶ tasks ─▶ mixture ─▶ packing ─▶ models ─▶ training | evaluation ─▶ report
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,21 +80,72 @@ class Template:
     language: str = "slots"
 
 
-class Source(Protocol):
-    """Where the raw rows of a task come from."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubDataset:
+    """A dataset of the Hugging Face hub: ``<org>/<name>``, which of its configurations, and a commit.
 
+    >>> str(HubDataset(id="aps/super_glue", config="rte", revision="0a1b2c3"))
+    'aps/super_glue:rte@0a1b2c3'
+    """
+
+    id: str
+    config: str | None = None
+    revision: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is, whatever the revision."""
+        return f"{self.id}:{self.config}" if self.config else self.id
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.revision}" if self.revision else self.name
+
+
+class Source(ABC):
+    """Where the raw rows of a task come from, and all that is known of the place; most know little besides the rows."""
+
+    __slots__ = ()
+
+    @abstractmethod
     def rows(self, split: str) -> Iterator[Row]:
         """All rows of a split, in order, in constant memory.
 
         Raises:
-            flantune.errors.SourceError: The split cannot be found or read.
+            SourceError: They cannot be read; ``MissingDataError``: they are not there.
         """
 
+    @abstractmethod
     def fingerprint(self, split: str) -> str:
         """A string that changes when the rows of the split change."""
 
-    def describe(self, split: str) -> str:
-        """Where the split lies, for messages: a path or hub id."""
+    @abstractmethod
+    def describe(self, split: str, row: int | None = None) -> str:
+        """Where a split lies, or one row of it, for messages: a path or hub id."""
+
+    def check_rows(self, split: str, wanted: int | None) -> None:  # noqa: B027 - for those that may hold a part
+        """Raises ``MissingDataError`` where less than the first so many rows of a split are there; None: all."""
+
+    @property
+    def hub(self) -> HubDataset | None:
+        """The dataset of the hub that this is, wherever its rows are read from."""
+        return None
+
+    def files_here(self) -> frozenset[Path]:
+        """The files on this machine that are read, links followed, without those that are not there."""
+        return frozenset()
+
+    @property
+    def manual(self) -> str:
+        """How to get data that nobody can fetch; empty for most."""
+        return ""
+
+    def places(self) -> tuple[tuple[str, str, str], ...]:
+        """Label, text and link (or nothing) of each place the rows come from; no folder of this machine."""
+        return (("source", type(self).__name__, ""),)
+
+    def with_mirror(self, mirror: Path) -> Source:  # noqa: ARG002 - for those of the hub
+        """The same, read from a folder that mirrors the hub unless another one is named."""
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +155,7 @@ class Task:
     Attributes:
         name: Unique name; random streams are keyed by it.
         clusters: The kinds of task this is; held out when any of them is held out.
-        family: Its source family: tasks made from the same underlying data share one (SNLI and e-SNLI).
+        source_family: Tasks made from the same underlying data share one (SNLI and e-SNLI).
         kind: Classification (with options) or generation.
         source: Where raw rows come from.
         adapter: Raw row → Example.
@@ -117,7 +169,7 @@ class Task:
 
     name: str
     clusters: tuple[str, ...]
-    family: str
+    source_family: str
     kind: Kind
     source: Source
     adapter: Adapter
@@ -352,11 +404,3 @@ class Sample:
     confidence: float | None = None
     baselines: tuple[float, ...] = ()
     order: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A finished run: the folder that is the product, and its headline numbers."""
-
-    folder: Path
-    results: Mapping[str, Any]

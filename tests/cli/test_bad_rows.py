@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from flantune.cli import tasks as tasks_cli
 from flantune.cli import templates as templates_cli
 from flantune.errors import SourceError
-from flantune.tasks.load import load_task_file
 from flantune.tasks.prepare import prepare_task
+from flantune.tasks.taskfile import load_task_file
 
 TASK = """
 name = "signs"

@@ -12,14 +12,14 @@ from tests.end_to_end.small_world import write_small_world
 from flantune.cli import tasks as tasks_cli
 from flantune.cli import templates as templates_cli
 from flantune.errors import ConfigError, FlantuneError, SourceError
-from flantune.mixture import load_taxonomy
 from flantune.mixture.leaks import explain_fold, kin_groups
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.prompts.render import render
 from flantune.prompts.spans import render_spans
 from flantune.report.task_sheet import show_templates
 from flantune.tasks.catalog import example_rows, find_task, tasks_of
-from flantune.tasks.load import load_task_file
 from flantune.tasks.regroup import Grouping, load_grouping, regroup
+from flantune.tasks.taskfile import load_task_file
 
 NAMES = ("rte", "cb", "copa", "boolq", "gsm8k")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.training.small import Prompts, tokenizer
 
 from flantune.commands.budget_notes import measured_notes, training_notes
 from flantune.errors import PackingError
-from flantune.evaluation.asking.ask import Evaluated
+from flantune.evaluation.asking.ask import Answered
 from flantune.evaluation.samples import Origin
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
@@ -51,9 +52,9 @@ def test_a_budget_in_which_nothing_fits_is_an_error():
         notes(inputs=200, targets=1)
 
 
-def measured(name: str, **counts: int) -> Evaluated:
+def measured(name: str, **counts: int) -> Answered:
     origin = Origin(fingerprint="", samples=1, sha256="", counts=Counts(**counts), seconds=0.0)
-    return Evaluated(task=name, path=Path(name), origin=origin, is_reused=False)
+    return Answered(exam=SimpleNamespace(key=name), path=Path(name), origin=origin, is_reused=False)
 
 
 def test_tasks_that_were_cut_while_measured_are_named():

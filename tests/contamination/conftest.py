@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
+from tests.no_source import NoSource
 
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Task, Template
@@ -25,9 +26,9 @@ def make_prepared(name: str, *, train: Rows = (), test: Rows = ()) -> PreparedTa
     task = Task(
         name=name,
         clusters=("c",),
-        family=name,
+        source_family=name,
         kind="generation",
-        source=None,
+        source=NoSource(),
         adapter=None,
         splits={role: role for role in stores},
         templates=(Template(name="t", inputs="{text}"),),

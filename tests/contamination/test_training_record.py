@@ -21,7 +21,7 @@ from flantune.contamination.training_record import (
 )
 from flantune.errors import SourceError
 from flantune.mixture.taxonomy import load_taxonomy
-from flantune.tasks.sources.raw import HubSource
+from flantune.tasks.sources.hub import HubSource
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Task, Template
 
@@ -39,7 +39,7 @@ def prepared(name="rte", *, cluster="natural language inference", family="rte", 
     task = Task(
         name=name,
         clusters=(cluster,),
-        family=family,
+        source_family=family,
         kind="classification",
         source=source or HubSource(id="aps/super_glue", config=name),
         adapter=lambda row: None,

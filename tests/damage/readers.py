@@ -19,7 +19,8 @@ from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.harness.taskfile import read_task_file
 from flantune.judging.answers import read_answers, read_prompts
 from flantune.judging.ratings import read_ratings
-from flantune.mixture.holdout import folds_of, load_taxonomy
+from flantune.mixture.holdout import folds_of
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.render import render
 from flantune.report.page import write_report
@@ -28,8 +29,9 @@ from flantune.settings.config import TrainingSettings
 from flantune.settings.run_file import load_run_file, to_toml
 from flantune.system.files import read_json
 from flantune.system.manifest import Stopwatch
-from flantune.tasks.load import load_task_file, load_tasks
+from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
+from flantune.tasks.taskfile import load_task_file
 from flantune.training.checkpoints import CheckpointFolder, Identity
 from flantune.training.optimizers import build_optimizer
 

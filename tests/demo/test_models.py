@@ -1,35 +1,39 @@
 from __future__ import annotations
 
-from itertools import islice
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from flantune.demo import probes
-from flantune.demo.pretrain import Recipe, build_model, pretrain
-from flantune.demo.pretrain_batches import (
-    DECODER_ROW,
-    ENCODER_ROW,
-    IGNORED,
-    batches,
-    decoder_batch,
-    encoder_decoder_batch,
-)
+from flantune.demo.pretrain import Recipe, build_model, main, make_stream, pretrain
+from flantune.demo.rest_of_text import FIRST_SIGN, SIGNS, RestOfText, without_spans
 from flantune.demo.rows import MAKERS, task_rows
-from flantune.demo.text import documents
+from flantune.demo.text import DemoText
 from flantune.demo.tokenizer import train_tokenizer
 from flantune.demo.write import RUN_NAMES, TASK_FILES, base_folder
+from flantune.errors import TrainingError
+from flantune.pretraining.objectives import Chances
+from flantune.pretraining.reading import PLACE_BITS
+from flantune.pretraining.text_stream import TextStream
 from flantune.prompts.render import render
-from flantune.tasks.load import load_task_file
+from flantune.tasks.taskfile import load_task_file
 
 FAMILIES = tuple(RUN_NAMES)
+ROOT = Path(__file__).parents[2]
+TEXT = DemoText(seed=0)
 FOLDER_BYTES = 10_000_000
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return train_tokenizer(islice(documents(0), 2_000), vocabulary_size=1_400)
+    return train_tokenizer((TEXT[number] for number in range(2_000)), vocabulary_size=1_400)
 
 
 @pytest.mark.parametrize(
@@ -57,47 +61,97 @@ def test_trap_09_an_answer_is_the_same_tokens_alone_and_after_its_prompt(tokeniz
     assert ids("blue")[0] in ids("- blue")
 
 
-def test_rows_of_the_decoder_begin_with_documents_and_follow_each_other(tokenizer) -> None:
-    sizes = {"seed": 0, "batch_tokens": 1_024}
-    first = decoder_batch(tokenizer, **sizes, document=0, step=0)
-    assert first.arrays["input_ids"].shape == (8, 128)
-    begun = tokenizer(next(documents(0)), add_special_tokens=False)["input_ids"]
-    assert first.arrays["input_ids"][0, : len(begun)].tolist() == begun
-    again = next(islice(batches(tokenizer, family="decoder-only", **sizes, document=0, step=0), 1, None))
-    other = decoder_batch(tokenizer, **sizes, document=first.next_document, step=1)
-    assert torch.equal(again.arrays["input_ids"], other.arrays["input_ids"])
+def test_draws_of_the_decoder_begin_with_documents_and_follow_each_other(tokenizer) -> None:
+    stream = make_stream(Recipe(family="decoder-only", steps=1), TEXT, tokenizer)
+    drawn = stream.draws(0, 40)
+    lengths = [len(one.prompt.inputs) + len(one.prompt.targets[0]) for one in drawn]
+    assert set(lengths) == {128, 256} and lengths.count(128) > 2 * lengths.count(256)
+    place = 0
+    for one in drawn:
+        number = place >> PLACE_BITS
+        assert (one.row, place) == (number, number << PLACE_BITS)
+        ids = [*one.prompt.inputs.tolist(), *one.prompt.targets[0].tolist()]
+        begun = tokenizer(TEXT[number], add_special_tokens=False)["input_ids"]
+        assert ids[: len(begun) + 1] == [*begun, tokenizer.eos_token_id][: len(ids)]
+        place = one.next
 
 
 def test_pairs_of_the_encoder_decoder_are_the_two_parts_of_documents(tokenizer) -> None:
-    arrays = encoder_decoder_batch(tokenizer, seed=0, batch_tokens=1_024, document=0).arrays
-    assert arrays["encoder_tokens"].shape[1] == ENCODER_ROW and arrays["labels"].shape[1] == DECODER_ROW
-    whole = {" ".join(text.split()) for text in islice(documents(0), 200)}
-    read = arrays["encoder_tokens"][0][arrays["encoder_segments"][0] == 1]
-    written = arrays["labels"][0][arrays["decoder_segments"][0] == 1]
-    text = " ".join(tokenizer.decode([*read[:-1], *written], skip_special_tokens=True).split())
-    assert any(text.endswith(document[-20:]) and document[:10] in text for document in whole)
-    # What the decoder reads is what it is to write, one place later, behind the start token.
-    fed = arrays["decoder_tokens"][0][arrays["decoder_segments"][0] == 1]
-    assert fed.tolist() == [0, *written[:-1].tolist()]
-    assert (arrays["labels"][arrays["decoder_segments"] == 0] == IGNORED).all()
+    objective = RestOfText(max_input_tokens=10_000, max_target_tokens=10_000, spans_share=0.0)
+    stream = TextStream(TEXT, tokenizer, objective, row_tokens=10_000)
+    for one in stream.draws(0, 30):
+        documents = [TEXT[number] for number in range(one.row, one.next >> PLACE_BITS)]
+        read, written = one.prompt.inputs.tolist(), one.prompt.targets[0].tolist()
+        assert read[-1] == tokenizer.eos_token_id and tokenizer.eos_token_id not in read[:-1]
+        whole = [token for text in documents for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
+        together = [*read[:-1], *written]
+        assert together[: len(read) - 1 + len(written)] == [*whole, tokenizer.eos_token_id][: len(together)]
+        assert len(documents) in (1, 2, 3) and len(written) > 0
+
+
+def test_spans_that_are_left_out_can_be_put_back(tokenizer) -> None:
+    for number in range(30):
+        document = [*tokenizer(TEXT[number], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        inputs, targets = without_spans(document, Chances(number))
+        spans: dict[int, list[int]] = {}
+        for token in targets:
+            if FIRST_SIGN <= token < FIRST_SIGN + SIGNS:
+                spans[token] = found = []
+            else:
+                found.append(token)
+        back = [token for one in inputs for token in spans.pop(one, [one])]
+        assert back == document[:-1] and not spans
+        assert sum(FIRST_SIGN <= token < FIRST_SIGN + SIGNS for token in inputs) <= SIGNS
+
+
+def small(family, **changes) -> Recipe:
+    sizes = {"steps": 4, "hidden_size": 32, "layers": 3, "batch_tokens": 512, "warmup_steps": 2}
+    return Recipe(family=family, tokenizer_documents=300, **(sizes | changes))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_pretraining_run_goes_on_where_it_stopped(family, tmp_path) -> None:
-    recipe = Recipe(
-        family=family, tokens=10**9, hidden_size=32, layers=3, batch_tokens=512, warmup_steps=2, tokenizer_documents=300
+def test_a_pretraining_run_that_is_killed_goes_on_to_the_same_weights(family, tmp_path) -> None:
+    every = {"probe_items": 2, "checkpoint_every": 1, "log_every": 1}
+    straight = pretrain(small(family), out=tmp_path / "straight", **every)
+    program = (
+        "import os, signal, sys; from flantune.demo import pretrain as p; from tests.demo.test_models import small\n"
+        "p._tell = lambda told: os.kill(os.getpid(), signal.SIGKILL) if told.startswith('step 3') else None\n"
+        f"p.pretrain(small({family!r}), out=p.Path(sys.argv[1]), **{every!r})"
     )
-    pretrain(recipe, out=tmp_path / "straight", stop_after_steps=4, probe_items=2)
-    pretrain(recipe, out=tmp_path / "resumed", stop_after_steps=2, probe_items=2)
-    folder = pretrain(recipe, out=tmp_path / "resumed", stop_after_steps=2, probe_items=2)
-    for name in ("state.json", "state.safetensors", "model.safetensors"):
-        assert (folder / name).read_bytes() == (tmp_path / "straight" / "model" / name).read_bytes()
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "killed")], check=False, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "killed/model").exists()
+    resumed = pretrain(small(family), out=tmp_path / "killed", **every)
+    assert (resumed.cursor, resumed.last_loss) == (straight.cursor, straight.last_loss)
+    for name in ("model/model.safetensors", "model/tokenizer.json", "checkpoints/step-00000004/optimizer.safetensors"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "killed/metrics.jsonl").read_text().splitlines()]
+    assert losses == [
+        json.loads(line)["loss"] for line in (tmp_path / "straight/metrics.jsonl").read_text().splitlines()
+    ]
+    folder = tmp_path / "killed/model"
     assert AutoConfig.from_pretrained(folder).vocab_size == len(AutoTokenizer.from_pretrained(folder))
 
 
-def test_models_are_small(tokenizer) -> None:
+def test_a_pretraining_folder_is_for_one_recipe(tmp_path) -> None:
+    recipe = small("decoder-only", steps=1)
+    pretrain(recipe, out=tmp_path, probe_items=2)
+    with pytest.raises(TrainingError, match="of another run"):
+        pretrain(replace(recipe, seed=1), out=tmp_path, probe_items=2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_own_text_can_be_pretrained_on(family, tmp_path) -> None:
+    (tmp_path / "text").mkdir()
+    for number in range(20):
+        (tmp_path / f"text/{number}.txt").write_text("\n".join(TEXT[20 * number + k] for k in range(20)))
+    arguments = ["--family", family, "--text", str(tmp_path / "text"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--tokens", "8192", "--hidden-size", "32", "--layers", "3"]) == 0
+    assert (tmp_path / "out/model/model.safetensors").is_file()
+
+
+def test_models_are_small() -> None:
     for family in FAMILIES:
-        model = build_model(Recipe(family=family, tokens=1), vocabulary_size=1_800)
+        model = build_model(Recipe(family=family, steps=1), vocabulary_size=1_800)
         assert 1_000_000 < sum(p.numel() for p in model.parameters()) < 2_300_000
 
 

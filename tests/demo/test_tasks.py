@@ -4,20 +4,20 @@ import json
 import re
 from collections import Counter
 from functools import cache
-from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from flantune.demo import write_demo
 from flantune.demo.rows import MAKERS, task_rows
-from flantune.demo.text import documents
+from flantune.demo.text import DemoText
 from flantune.demo.write import RUN_NAMES, TASK_FILES
-from flantune.mixture.holdout import hold_out, load_taxonomy
+from flantune.mixture.holdout import hold_out
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.prompts.lint import lint_task
 from flantune.prompts.render import render
 from flantune.settings.run_file import load_run_file
-from flantune.tasks.load import load_task_file
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task
 
 NAMES = sorted(MAKERS)
@@ -122,7 +122,7 @@ def test_mentions_do_not_give_the_answer_away(name: str) -> None:
 
 
 def test_the_pretraining_text_has_nothing_of_the_tasks_wording() -> None:
-    text = "\n".join(islice(documents(0), 6_000))
+    text = "\n".join(DemoText(seed=0)[number] for number in range(6_000))
     assert "OPTIONS" not in text
     plain = _bare(text)
     for name in NAMES:
@@ -164,3 +164,10 @@ def test_a_changed_run_file_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "decoder_only.toml").write_text("# mine\n")
     write_demo(tmp_path, train_rows=1, dev_rows=1, test_rows=1)
     assert (tmp_path / "decoder_only.toml").read_text() == "# mine\n"
+
+
+def test_run_files_name_a_base_model_wherever_flantune_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flantune.demo.write.HERE", tmp_path / 'a "quoted" \\ folder')
+    write_demo(tmp_path, train_rows=1, dev_rows=1, test_rows=1)
+    path = load_run_file(tmp_path / "decoder_only.toml").config.model.path
+    assert path == str(tmp_path / 'a "quoted" \\ folder/base/decoder_only')

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from itertools import islice
 from random import Random
 
 import pytest
 
 from flantune.demo import probes, world
 from flantune.demo.scenes import draw_claim, draw_count, draw_review, draw_scene, question_of
-from flantune.demo.text import SHARES, documents
+from flantune.demo.text import SHARES, DemoText
 
 
 def test_the_facts_of_the_world_never_change() -> None:
@@ -26,16 +25,13 @@ def test_facts_are_spread_evenly_over_people() -> None:
 
 
 def test_documents_are_a_function_of_seed_and_number() -> None:
-    first = list(islice(documents(3), 50))
-    assert first == list(islice(documents(3), 50))
-    assert first[20:] == list(islice(documents(3, start=20), 30))
-    assert first != list(islice(documents(4), 50))
+    first = [DemoText(seed=3)[number] for number in range(50)]
+    assert first[20:] == [DemoText(seed=3)[number] for number in range(20, 50)]
+    assert first != [DemoText(seed=4)[number] for number in range(50)]
 
 
 def test_documents_do_not_depend_on_the_hash_seed() -> None:
-    code = (
-        "from flantune.demo.text import documents\nfrom itertools import islice\nprint(list(islice(documents(1), 40)))"
-    )
+    code = "from flantune.demo.text import DemoText\nprint([DemoText(seed=1)[number] for number in range(40)])"
     runs = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True

@@ -7,28 +7,23 @@ from pathlib import Path
 
 import torch
 
-from flantune.evaluation.asking.ask import Evaluated, evaluate
+from flantune.evaluation.asking.ask import Answered, ask
+from flantune.evaluation.asking.session import Session
+from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.task_questions import TaskQuestions
 from flantune.evaluation.samples import samples_path, write_samples
 from flantune.evaluation.summary import TaskInfo
+from flantune.evaluation.task_exams import task_exam
 from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.packing.chat import chat_tokens
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Sample, Task, Template
+from tests.no_source import NoSource
 
 COLORS = ("red", "green", "blue", "pale yellow")
 ANIMALS = ("cat", "dog", "horse", "mouse", "goose", "beetle", "whale")
-
-
-class NoSource:
-    def rows(self, split):
-        raise AssertionError("rows are given")
-
-    def fingerprint(self, split):
-        return "made"
-
-    def describe(self, split):
-        return "made"
 
 
 def make_task(
@@ -45,7 +40,7 @@ def make_task(
     task = Task(
         name=name,
         clusters=clusters,
-        family=name,
+        source_family=name,
         kind=kind,
         source=NoSource(),
         adapter=lambda row: None,
@@ -100,21 +95,27 @@ def make_talkative(architecture: str, *, seed=0) -> LanguageModel:
     return lm
 
 
-def run(
-    lm, prepared, folder: Path, *, seed=0, prompts=None, progress=None, packing=None, **settings
-) -> list[Evaluated]:
-    return list(
-        evaluate(
-            lm,
-            [prepared] if isinstance(prepared, PreparedTask) else prepared,
-            EvaluationSettings(**{"max_new_tokens": 8, **settings}),
-            folder=folder,
-            seed=seed,
-            prompts=prompts or PromptSettings(),
-            packing=packing or PackingSettings(),
-            progress=progress,
-        )
+def exams_of(prepared, *, seed=0, prompts=None, packing=None, **settings):
+    how = TaskQuestions(
+        evaluation=EvaluationSettings(**{"max_new_tokens": 8, **settings}),
+        prompts=prompts or PromptSettings(),
+        seed=seed,
     )
+    tasks = [prepared] if isinstance(prepared, PreparedTask) else prepared
+    return [task_exam(task, how, packing or PackingSettings()) for task in tasks]
+
+
+def run(
+    lm, prepared, folder: Path, *, seed=0, prompts=None, progress=None, packing=None, engine=None, **settings
+) -> list[Answered]:
+    """Asks a model tasks, as a run does."""
+    exams = exams_of(prepared, seed=seed, prompts=prompts, packing=packing, **settings)
+    own = EvaluationSettings(**settings)
+    session = Session(
+        lm=lm, folder=folder, store=ScoreStore(own.store or folder / "store"), batch_tokens=own.batch_tokens,
+        chat=chat_tokens(lm.tokenizer, prompts or PromptSettings()), backend=own.backend, engine=engine,
+    )  # fmt: skip
+    return ask(session, exams, progress=progress)
 
 
 def choice_sample(
@@ -146,3 +147,11 @@ def write_run(folder: Path, base: dict[str, list[Sample]], tuned: dict[str, list
 
 def info(name="t", *, clusters=("c",), kind="classification", metrics=("accuracy",)) -> TaskInfo:
     return TaskInfo(name=name, clusters=clusters, kind=kind, metrics=metrics)
+
+
+def noted(grader, sample: Sample) -> dict[str, float]:
+    """What a grader notes of one answer, metric by metric."""
+    found: dict[str, float] = {}
+    for column, note in zip(grader.columns.all, grader.grade(sample).notes, strict=True):
+        found.setdefault(column.metric.name, note[0])
+    return found

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.ask import _codec
 from flantune.evaluation.asking.options import score_prompts
+from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.store import ScoreStore
-from flantune.evaluation.asking.task_questions import Protocol, questions
+from flantune.evaluation.asking.task_questions import TaskQuestions, questions
+from flantune.evaluation.asking.works import work_of
 from flantune.evaluation.metrics.by_name import find_metric
+from flantune.evaluation.metrics.graders import MetricGrader, columns_of
 from flantune.evaluation.metrics.rank_classification import BASELINES, option_scores
 from flantune.evaluation.samples import read_samples
-from flantune.evaluation.statistics.grades import columns_of, read_tables
+from flantune.evaluation.statistics.grades import grade
 from flantune.prompts.render import render
 from flantune.settings.config import EvaluationSettings
 from flantune.settings.protocols import PRESETS
 from flantune.types import Prompt
 
-from .made import PackingSettings, PromptSettings, color_examples, make_model, make_task, run
+from .made import PromptSettings, color_examples, exams_of, make_model, make_task, run
 
 
 @pytest.fixture(scope="module", params=["llama", "t5"])
@@ -40,7 +43,8 @@ def measured(lm, task, folder, **settings):
 
 
 def scored(lm, prompts, settings):
-    codec = _codec(lm, settings, PromptSettings(), PackingSettings())
+    (exam,) = exams_of(make_task({"test": color_examples(1)}), **settings.model_dump())
+    codec = work_of(Session(lm=lm, folder=Path("nowhere")), exam).codec
     return [found.sums for found in score_prompts(lm, prompts, codec=codec)]
 
 
@@ -64,7 +68,7 @@ def test_contextual_calibration_is_what_direct_computation_gives(lm, task, tmp_p
     texts = ("N/A", "")
     settings = EvaluationSettings(normalization="contextual", content_free=texts, shots=(0, 2))
     samples = measured(lm, task, tmp_path, normalization="contextual", content_free=texts)
-    protocol = Protocol(evaluation=settings, prompts=PromptSettings(), seed=0)
+    protocol = TaskQuestions(evaluation=settings, prompts=PromptSettings(), seed=0)
     asked = [question.prompt for question in questions(task, protocol)]
     for sample, prompt in list(zip(samples, asked, strict=True))[::7]:
         example = next(one for one in task.stores["test"] if one.row == prompt.row)
@@ -102,7 +106,7 @@ def test_it_is_reported_beside_the_sum_and_its_lengths(task, tmp_path):
     samples = measured(make_model(), task, tmp_path, normalization="domain")
     columns = columns_of("classification", ["accuracy"], normalization="domain")
     assert [column.normalization for column in columns.variants] == ["sum", "token", "character", "byte", "domain"]
-    read_tables(samples, columns)
+    grade(samples, MetricGrader(columns=columns))
     (note,) = find_metric("accuracy", "classification").note(samples[0], "domain")
     assert note in (0.0, 1.0)
 

@@ -17,7 +17,7 @@ from flantune.evaluation.asking import options as engine
 from flantune.evaluation.asking import run_batches as halving
 from flantune.evaluation.asking.options import PromptScorer, score_prompts
 from flantune.evaluation.asking.store import ScoreStore
-from flantune.evaluation.asking.task_questions import Protocol, questions
+from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.samples import read_samples
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
@@ -60,7 +60,9 @@ def colors(rows=12, templates=None):
 
 
 def asked(prepared, **settings) -> list[Prompt]:
-    protocol = Protocol(evaluation=EvaluationSettings(**{**FEW_SHOT, **settings}), prompts=PromptSettings(), seed=0)
+    protocol = TaskQuestions(
+        evaluation=EvaluationSettings(**{**FEW_SHOT, **settings}), prompts=PromptSettings(), seed=0
+    )
     return [question.prompt for question in questions(prepared, protocol)]
 
 

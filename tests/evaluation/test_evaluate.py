@@ -14,7 +14,7 @@ from flantune.evaluation.asking import shared_writing
 from flantune.evaluation.asking.answers import Written
 from flantune.evaluation.asking.ask import Progress
 from flantune.evaluation.asking.options import PromptScorer
-from flantune.evaluation.asking.task_questions import Protocol, drawn_rows, questions, sample_rows
+from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows, questions, sample_rows
 from flantune.evaluation.metrics.rank_classification import choose
 from flantune.evaluation.samples import read_samples
 from flantune.evaluation.summary import FoldInput, summarize
@@ -120,7 +120,7 @@ def test_a_style_without_instructions_is_asked_once(llama, colors, tmp_path):
 
 def test_rows_are_a_seeded_sample_without_replacement(colors):
     def rows(seed, **settings):
-        protocol = Protocol(evaluation=EvaluationSettings(**settings), prompts=PromptSettings(), seed=seed)
+        protocol = TaskQuestions(evaluation=EvaluationSettings(**settings), prompts=PromptSettings(), seed=seed)
         return drawn_rows(colors, protocol)
 
     assert rows(0, max_examples=0)["test"] == tuple(range(9))
@@ -243,12 +243,15 @@ def test_repeating_the_call_scores_nothing_again(llama, colors, tmp_path, monkey
     assert second.origin == first.origin
 
 
-def test_a_killed_evaluation_goes_on_and_gives_the_same_bytes(llama, colors, tmp_path):
+def test_a_killed_evaluation_goes_on_and_gives_the_same_bytes(llama, colors, tmp_path, monkeypatch):
+    # Blocks of a few prompts: what fits into one block is written together.
+    monkeypatch.setattr(engine, "GROUP_PROMPTS", 13)
+    monkeypatch.setattr(evaluate_module, "GROUP_PROMPTS", 13)
     tasks = [colors, make_task({"test": color_examples(8, start=20)}, name="second")]
     straight = run(llama, tasks, tmp_path / "straight", batch_tokens=300)
 
     def killed(progress: Progress):
-        if progress.task == "second" and progress.done > 8:
+        if progress.exam == "second" and progress.done > 26 + 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -285,7 +288,7 @@ def test_progress_counts_to_the_total(lm, colors, tmp_path):
     assert seen[-1].done == seen[-1].total == 2 * 2 * (9 + 4)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     assert seen[-1].seconds >= seen[0].seconds >= 0
-    assert str(Progress(task="rte", done=30, total=40, seconds=2.0)) == "rte: 30 of 40 prompts, 15 prompts/s"
+    assert str(Progress(exam="rte", done=30, total=40, seconds=2.0)) == "rte: 30 of 40 prompts, 15 prompts/s"
 
 
 def test_many_blocks_give_the_samples_of_one(llama, colors, tmp_path, monkeypatch):
@@ -378,5 +381,5 @@ def test_what_follows_a_few_shot_answer_is_cut_off_for_every_model(llama, tmp_pa
 
 
 def test_questions_are_a_pure_function_of_the_seed(colors):
-    protocol = Protocol(evaluation=EvaluationSettings(shots=(0, 2)), prompts=PromptSettings(), seed=5)
+    protocol = TaskQuestions(evaluation=EvaluationSettings(shots=(0, 2)), prompts=PromptSettings(), seed=5)
     assert list(questions(colors, protocol)) == list(questions(colors, protocol))

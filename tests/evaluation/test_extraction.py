@@ -23,9 +23,8 @@ from flantune.evaluation.metrics.extraction import (
     same_answer,
     shared_phrase,
 )
-from flantune.evaluation.metrics.graders import TextGrader
+from flantune.evaluation.metrics.graders import text_grader
 from flantune.models.writing.decoding import cut_at_stop
-from flantune.settings.protocols import ScoringProtocol
 from flantune.types import Sample
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -195,12 +194,10 @@ def test_every_worked_answer_of_gsm8k_is_read():
 
 @pytest.mark.parametrize("mark", ["*", "=", "!", "?", "**", "==", "=>", "->", "_", "+", "( )", "> )", "* *"])
 def test_an_answer_of_marks_alone_is_found_and_right(mark):
-    grader = TextGrader(rules=BBH_COT)
+    grader = text_grader(BBH_COT)
     for text in (f"So the answer is {mark}.", f'The answer is "{mark}"', f"It is so.\n{mark}"):
-        assert grader.grade(written(text, mark), ScoringProtocol(name="flan2022")).metrics["accuracy"] == 1.0, text
-    assert (
-        grader.grade(written("So the answer is #.", mark), ScoringProtocol(name="flan2022")).metrics["accuracy"] == 0.0
-    )
+        assert grader.grade(written(text, mark)).notes[0][0] == 1.0, text
+    assert grader.grade(written("So the answer is #.", mark)).notes[0][0] == 0.0
 
 
 def written(text: str, reference: str) -> Sample:
@@ -236,8 +233,8 @@ def test_what_stands_around_an_answer_is_taken_away(text, reference):
 )
 def test_numbers_as_the_graders_of_grade_school_mathematics_read_them(text, decimal, number):
     rules = number_rules(decimal=decimal)
-    graded = TextGrader(rules=rules).grade(written(text, number), ScoringProtocol(name="flan2022"))
-    assert (graded.answer, graded.metrics["accuracy"]) == (number, 1.0)
+    graded = text_grader(rules).grade(written(text, number))
+    assert (graded.answer, graded.notes[0][0]) == (number, 1.0)
     opposite = number.removeprefix("-") if number.startswith("-") else f"-{number}"
-    wrong = TextGrader(rules=rules).grade(written(text, opposite), ScoringProtocol(name="flan2022"))
-    assert wrong.metrics["accuracy"] == 0.0
+    wrong = text_grader(rules).grade(written(text, opposite))
+    assert wrong.notes[0][0] == 0.0

@@ -9,8 +9,8 @@ from flantune.evaluation.summary import FoldInput, summarize
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style
 from flantune.settings.config import EvaluationSettings
-from flantune.tasks.load import load_task_file
 from flantune.tasks.prepare import prepare_task
+from flantune.tasks.taskfile import load_task_file
 
 from .made import color_examples, info, make_model, make_task, run
 

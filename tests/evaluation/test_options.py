@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flantune.evaluation.asking.task_questions import Protocol, questions
+from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.metrics.by_name import find_metric
 from flantune.evaluation.metrics.rank_classification import choose
 from flantune.evaluation.samples import read_samples, write_samples
@@ -31,7 +31,7 @@ def llama():
 
 
 def asked(colors, prompts, *, seed=0, shots=(0, 2)):
-    protocol = Protocol(evaluation=EvaluationSettings(shots=shots), prompts=prompts, seed=seed)
+    protocol = TaskQuestions(evaluation=EvaluationSettings(shots=shots), prompts=prompts, seed=seed)
     return list(questions(colors, protocol))
 
 

@@ -6,7 +6,6 @@ import pytest
 from sacrebleu.metrics.bleu import BLEU
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.ask import evaluate
 from flantune.evaluation.metrics import bleu
 from flantune.evaluation.metrics.by_name import check_metrics, find_metric
 from flantune.evaluation.metrics.readable import check_readable, metric_findings, reading_notes
@@ -16,10 +15,10 @@ from flantune.evaluation.metrics.word_tokens import characters, words
 from flantune.evaluation.summary import FoldInput, summarize
 from flantune.report.results import parse_results
 from flantune.report.verdict import metric_notes
-from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
+from flantune.settings.config import EvaluationSettings
 from flantune.types import Example, Prompt, Sample
 
-from .made import info, make_task, write_run
+from .made import info, make_task, run, write_run
 
 TEXTS = {
     "thai": ("ฝนตกหนักในเชียงใหม่เมื่อวาน", "รถไฟขบวนสุดท้ายออกสี่ทุ่ม", "น้ำในแม่น้ำสูงขึ้น"),
@@ -70,11 +69,7 @@ def test_a_run_is_refused_before_its_model_is_asked_anything(tmp_path):
     examples = task_of(TEXTS["hindi"], "exact_match")[1]
     prepared = make_task({"test": examples}, kind="generation", metrics=("exact_match", "rouge2"))
     with pytest.raises(EvaluationError, match="rouge2 does not read") as caught:
-        evaluate(
-            None,  # type: ignore[arg-type]  # nobody gets as far as the model
-            [prepared], EvaluationSettings(max_examples=2), folder=tmp_path, seed=0, prompts=PromptSettings(),
-            packing=PackingSettings(),
-        )  # fmt: skip
+        run(None, prepared, tmp_path, max_examples=2)  # nobody gets as far as the model
     assert "rouge2:words" in caught.value.hint and not list(tmp_path.iterdir())
 
 

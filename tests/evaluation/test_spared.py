@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flantune.evaluation.asking.ask import evaluate
 from flantune.evaluation.samples import read_samples
 from flantune.models.writing.decoding import Continuation, Decoding, TextWatch, cut_at_stop
-from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
+from flantune.settings.config import PromptSettings
 
-from .made import generation_examples, make_model, make_task
+from .made import generation_examples, make_model, make_task, run
 
 POEM = "one line\n\nanother line"
 NEXT = "\n\nAnimal 9 is"
@@ -38,10 +37,8 @@ def answered(lm, folder, said: str, answers, *, separator="\n\n", **prompts) -> 
     """(exemplars, answer) of a task asked with none and one."""
     tests = [replace(one, references=(answer,)) for one, answer in zip(generation_examples(9), answers, strict=False)]
     prepared = make_task({"train": generation_examples(9, start=50), "test": tuple(tests)}, kind="generation")
-    (done,) = evaluate(
-        lm, [prepared], EvaluationSettings(shots=(0, 1)), folder=folder, seed=0, packing=PackingSettings(),
-        prompts=PromptSettings(exemplar_separator=separator, **prompts), writer=saying(said),
-    )  # fmt: skip
+    own = PromptSettings(exemplar_separator=separator, **prompts)
+    (done,) = run(lm, prepared, folder, shots=(0, 1), max_new_tokens=32, prompts=own, engine=saying(said))
     return {(sample.shots, sample.prediction) for sample in read_samples(done.path)}
 
 

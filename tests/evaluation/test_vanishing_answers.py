@@ -6,7 +6,7 @@ import pytest
 
 from flantune.evaluation.metrics.by_name import find_metric
 from flantune.evaluation.metrics.drop import drop_score
-from flantune.evaluation.metrics.graders import TextGrader
+from flantune.evaluation.metrics.graders import MetricGrader, columns_of, text_grader
 from flantune.evaluation.metrics.texts import (
     exact_match,
     instruction_exact_match,
@@ -15,7 +15,7 @@ from flantune.evaluation.metrics.texts import (
     trivia_f1,
     verbatim_match,
 )
-from flantune.evaluation.statistics.grades import columns_of, read_tables
+from flantune.evaluation.statistics.grades import grade
 from flantune.types import Sample
 
 SCORES = {
@@ -104,7 +104,7 @@ def test_templates_that_answer_a_and_nothing_do_not_agree():
 
     samples = [said("t1", "A"), said("t2", ""), said("t3", "The"), said("t4", "a."), said("t5", "+"), said("t6", "?")]
     columns = columns_of("generation", ("exact_match",), normalization="sum")
-    (table,) = read_tables(samples, columns).values()
+    (table,) = grade(samples, MetricGrader(columns=columns)).values()
     assert [answer == table.answers[0, 0] for answer in table.answers[0]] == [True, False, False, True, False, False]
     assert len(set(table.answers[0].tolist())) == 5
     assert table.cells(columns.headline)[0, :, 0].tolist() == [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]
@@ -116,5 +116,5 @@ def test_a_suite_gives_nothing_for_an_answer_that_is_not_there(comparison, gold)
     sample = Sample(
         task="t", split="test", row=0, template="a", shots=0, inputs="", references=(gold,), prediction="\n"
     )
-    grade = TextGrader(comparison=comparison).grade(sample, None)  # type: ignore[arg-type]
+    grade = text_grader(comparison=comparison).grade(sample)
     assert set(grade.metrics.values()) == {0.0}

@@ -12,8 +12,8 @@ import pytest
 import flantune.shipped.flan2021
 import flantune.shipped.more
 from flantune.evaluation.metrics.by_name import find_metric
-from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import check_example
+from flantune.tasks.taskfile import load_task_file
 
 ACCURACY = ("accuracy",)
 TRANSLATION = ("bleu", "bleu_13a")

@@ -6,10 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
+from tests.no_source import NoSource
 
-from flantune.mixture import Mixture, Taxonomy, hold_out, load_taxonomy
+from flantune.mixture.holdout import hold_out
+from flantune.mixture.mixture import Mixture
 from flantune.mixture.rates import capped_size, effective_epochs, quotas, shares
-from flantune.prompts import options_block
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
+from flantune.prompts.options import options_block
 from flantune.settings.config import MixtureSettings, PromptSettings
 from flantune.types import Task, Template
 
@@ -76,9 +79,9 @@ def make_task(name: str, cluster: str) -> Task:
     return Task(
         name=name,
         clusters=(cluster,),
-        family=name,
+        source_family=name,
         kind="generation",
-        source=None,
+        source=NoSource(),
         adapter=None,
         splits={"train": "train", "test": "test"},
         templates=(Template(name="t", inputs="{text}"),),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.mixture import load_taxonomy
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.studies.paper import PAPER_ORDER, PAPER_TEST, SUPER_GLUE, TASK_COUNTS
 from flantune.studies.splits import (
     cluster_counts,
@@ -19,8 +19,8 @@ from flantune.studies.splits import (
     within_cluster,
     without_tasks,
 )
-from flantune.tasks.load import load_task_file
 from flantune.tasks.regroup import load_grouping, regroup
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Task
 
 COLLECTION = Path(__file__).parents[2] / "src/flantune/shipped/flan2021"
@@ -70,7 +70,7 @@ def test_69_tasks_are_62_datasets_when_parts_count_once_and_two_formatting_tasks
 
 
 def test_parts_of_one_dataset_share_a_family() -> None:
-    family = {task.name: task.family for task in tasks()}
+    family = {task.name: task.source_family for task in tasks()}
     for one, other in (("squad_v1", "squad_v2"), ("anli_r1", "anli_r3"), ("arc_easy", "arc_challenge")):
         assert family[one] == family[other]
     assert family["mnli"] == family["mnli_mismatched"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flantune import shipped as collections
 from flantune.prompts.render import render
-from flantune.tasks.load import load_task_file
+from flantune.tasks.taskfile import load_task_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

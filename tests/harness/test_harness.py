@@ -12,13 +12,14 @@ from flantune.commands.evaluate import EvaluationRequest, evaluate_models
 from flantune.errors import ConfigError, TaskError, TemplateError
 from flantune.harness.filters import read_filters
 from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
-from flantune.harness.read import harness_parts
+from flantune.harness.read import harness_exams
 from flantune.prompts.layout import inputs_text
 from flantune.settings.config import PromptSettings
 from flantune.settings.protocols import PRESETS
 from flantune.suites.scores import grade_part
 from flantune.suites.suite import SuiteData
 from flantune.types import Sample
+from tests.evaluation.made import noted
 
 from ..suites.world import make_model
 
@@ -89,7 +90,7 @@ def write(folder, text, name="task.yaml"):
 
 
 def read(folder, text, **values):
-    (found,) = harness_parts([write(folder, text)], SuiteData(**values))
+    (found,) = harness_exams([write(folder, text)], SuiteData(**values))
     return found
 
 
@@ -100,7 +101,8 @@ def refused(folder, text) -> str:
 
 
 def test_choices_are_scored_behind_the_delimiter_and_exemplars_are_those_the_harness_draws(folder):
-    part = read(folder, CHOICE).part
+    found = read(folder, CHOICE)
+    part = found.exam
     drawn = Random(1234)
     train = list(rows(6))
     for at, row in enumerate(rows(5, start=6)):
@@ -108,9 +110,11 @@ def test_choices_are_scored_behind_the_delimiter_and_exemplars_are_those_the_har
         text = "About shops.\n\n" + "".join(
             f"{one['passage'].strip()}\nWhat was bought? {one['choices'][one['label']]}\n\n" for one in shown
         )
-        assert inputs_text(part.prompts[at], part.layout) == f"{text}{row['passage'].strip()}\nWhat was bought?"
-        assert part.prompts[at].options == tuple(row["choices"]) and part.prompts[at].answer == row["label"]
-    assert part.layout.target_separator == " " and part.shots == 2
+        assert inputs_text(tuple(part.prompts)[at], part.layout) == f"{text}{row['passage'].strip()}\nWhat was bought?"
+        assert (
+            tuple(part.prompts)[at].options == tuple(row["choices"]) and tuple(part.prompts)[at].answer == row["label"]
+        )
+    assert part.layout.target_separator == " " and found.shots == 2
     assert part.grader.metrics == ("acc,none", "acc_norm,none", "mcc,none")
     assert part.notes == ("the metric brier_score is not computed",)
     assert part.chance == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 2 + 1 / 3) / 5)
@@ -118,22 +122,24 @@ def test_choices_are_scored_behind_the_delimiter_and_exemplars_are_those_the_har
 
 def test_a_question_is_never_among_its_own_exemplars(folder):
     text = CHOICE.replace("fewshot_split: train", "fewshot_split: test").replace("num_fewshot: 2", "num_fewshot: 4")
-    part = read(folder, text).part
+    part = read(folder, text).exam
     for prompt in part.prompts:
         assert prompt.inputs not in [exemplar.inputs for exemplar in prompt.exemplars] and len(prompt.exemplars) == 4
 
 
 def test_written_answers_follow_the_text_as_it_is(folder):
-    part = read(folder, WRITE).part
-    assert inputs_text(part.prompts[0], part.layout) == "Q:  Item 0: the apple.\nA: apple\n\nQ:  Item 6: the apple.\nA:"
-    assert part.stop == ("\n\n", "Q:") and part.max_new_tokens == 6
+    part = read(folder, WRITE).exam
+    assert (
+        inputs_text(next(part.prompts), part.layout) == "Q:  Item 0: the apple.\nA: apple\n\nQ:  Item 6: the apple.\nA:"
+    )
+    assert part.writing.stop == ("\n\n", "Q:") and part.writing.max_new_tokens == 6
     assert part.grader.metrics == ("exact_match,strict", "exact_match,loose") and part.chance == 0.0
 
 
 def test_included_files_lie_below_a_files_own_settings(folder):
     write(folder, CHOICE, "_base.yaml")
     found = read(folder, "include: _base.yaml\ntask: other\nnum_fewshot: 0\n")
-    assert found.part.name == "other" and found.part.shots == 0 and found.part.prompts[0].preamble == "About shops.\n\n"
+    assert found.exam.name == "other" and found.shots == 0 and next(found.exam.prompts).preamble == "About shops.\n\n"
 
 
 def test_a_group_is_its_tasks_wherever_they_lie_below_it(folder):
@@ -142,15 +148,15 @@ def test_a_group_is_its_tasks_wherever_they_lie_below_it(folder):
     deep = WRITE.replace("task: sums", "task: deep").replace("train.jsonl", "../train.jsonl")
     write(folder, deep.replace("test.jsonl", "../test.jsonl"), "sub/deep.yaml")
     path = write(folder, "group: all\ntask:\n  - shop\n  - task: deep\n    num_fewshot: 0\n", "all.yaml")
-    found = harness_parts([path], SuiteData(limit=2))
-    assert [(one.part.score, one.part.name, one.part.shots) for one in found] == [
+    found = harness_exams([path], SuiteData(limit=2))
+    assert [(one.exam.score, one.exam.name, one.shots) for one in found] == [
         ("shop", "shop", 2),
         ("deep", "deep", 0),
     ]
-    assert all("the tasks of all share no metric, so they are not averaged" in one.part.notes for one in found)
+    assert all("the tasks of all share no metric, so they are not averaged" in one.exam.notes for one in found)
     assert [(one.total, len(one.rows)) for one in found] == [(5, 2), (5, 2)]
     with pytest.raises(TaskError, match='no task, group or tag "absent"'):
-        harness_parts([write(folder, "group: g\ntask: [absent]\n", "g.yaml")], SuiteData())
+        harness_exams([write(folder, "group: g\ntask: [absent]\n", "g.yaml")], SuiteData())
 
 
 @pytest.mark.parametrize(
@@ -190,7 +196,7 @@ def test_code_that_nothing_asks_for_is_no_reason_to_refuse(folder):
     text += (
         "fewshot_config: {doc_to_text: !function utils.shown}\ndoc_to_decontamination_query: !function utils.query\n"
     )
-    part = read(folder, text).part
+    part = read(folder, text).exam
     assert part.grader.metrics == ("acc,none", "acc_norm,none")
     assert part.notes[0] == "the metric !function utils.own is not computed"
     with pytest.raises(TaskError, match=r"fewshot_config\.doc_to_text: !function utils\.shown"):
@@ -209,8 +215,8 @@ def test_the_beginning_of_an_answer_stands_where_the_harness_puts_it(folder, pre
     """Checked against lm-eval 0.4.13: a delimiter before it unless a space is there, a space behind it likewise."""
     text = CHOICE.replace("{{passage | trim}}\\nWhat was bought?", question) + f'gen_prefix: "{prefix}"\n'
     found = read(folder, text)
-    whole = inputs_text(found.part.prompts[0], found.part.layout)
-    assert whole.endswith("\n\n" + begun) and found.part.layout.target_separator == " "
+    whole = inputs_text(next(found.exam.prompts), found.exam.layout)
+    assert whole.endswith("\n\n" + begun) and found.exam.layout.target_separator == " "
     blocks = whole.removeprefix("About shops.\n\n").split("\n\n")[:2]
     assert all(block.split(shown)[1] in THINGS for block in blocks), blocks
 
@@ -230,7 +236,7 @@ def test_targets_that_are_no_choice_are_found_before_anything_is_asked(folder):
     said = refused(folder, wrong.replace("num_fewshot: 2", "num_fewshot: 0"))
     assert "no question has a right choice: doc_to_target makes 'labell', the choices are 'apple'" in said
     assert "columns: passage, choices, label" in said
-    part = read(folder, CHOICE.replace("doc_to_target: label", "doc_to_target: drum"), shots=0).part
+    part = read(folder, CHOICE.replace("doc_to_target: label", "doc_to_target: drum"), shots=0).exam
     assert part.notes[-1].startswith("4 questions of 5 have no right choice and count as wrong; row 0: ")
 
 
@@ -244,13 +250,13 @@ def test_a_word_that_names_no_column_is_refused(folder, key):
 def test_a_file_that_is_not_there_is_named_with_its_neighbor(folder):
     write(folder, CHOICE, "shop.yaml")
     with pytest.raises(TaskError, match=r'did you mean "shop\.yaml"'):
-        harness_parts([folder / "shpo.yaml"], SuiteData())
+        harness_exams([folder / "shpo.yaml"], SuiteData())
 
 
 def test_drawn_answers_and_beams_are_said_not_to_be_done(folder):
     text = WRITE.replace("max_gen_toks: 6", "max_completion_tokens: 7, do_sample: true, num_beams: 3")
-    part = read(folder, text).part
-    assert part.max_new_tokens == 7
+    part = read(folder, text).exam
+    assert part.writing.max_new_tokens == 7
     assert [note.split(";")[0] for note in part.notes] == [
         "the file asks for drawn answers", "the file asks for 3 beams",
     ]  # fmt: skip
@@ -259,7 +265,7 @@ def test_drawn_answers_and_beams_are_said_not_to_be_done(folder):
 def test_right_answers_that_a_file_leaves_nothing_of_are_told_of(folder):
     """They are counted as the harness counts them: its numbers come out, and a note says what they hide."""
     bare = WRITE.replace("{metric: exact_match, ignore_case: true}", "{metric: exact_match, ignore_punctuation: true}")
-    (quiet, loud) = (read(folder, text).part for text in (bare, bare.replace("{{choices[label]}}", "])")))
+    (quiet, loud) = (read(folder, text).exam for text in (bare, bare.replace("{{choices[label]}}", "])")))
     assert quiet.notes == ()
     (note,) = loud.notes
     assert "5 of 5 right answers are empty" in note and "question 0: '])'" in note
@@ -269,14 +275,14 @@ def test_right_answers_that_a_file_leaves_nothing_of_are_told_of(folder):
 def test_metrics_over_all_answers_are_those_of_the_libraries_that_the_harness_calls(folder):
     import sacrebleu
 
-    part = read(folder, WRITE.partition("filter_list")[0] + "metric_list: [{metric: bleu}, {metric: chrf}]\n").part
+    part = read(folder, WRITE.partition("filter_list")[0] + "metric_list: [{metric: bleu}, {metric: chrf}]\n").exam
     said = ["the red apple on a table", "bread and butter, please", "", "drums", "a candle is burning in the hall"]
     wanted = ["the red apple lies on a table", "bread, butter and jam", "drum", "drum", "a candle burns in the hall"]
     samples = [
         sample(row=at, prediction=text, references=(reference,))
         for at, (text, reference) in enumerate(zip(said, wanted, strict=True))
     ]
-    scores = grade_part(part, samples, LM_EVAL)
+    scores = grade_part(part, samples)
     assert 100 * scores.point("bleu,none") == pytest.approx(sacrebleu.corpus_bleu(said, [wanted]).score, abs=1e-9)
     assert 100 * scores.point("chrf,none") == pytest.approx(sacrebleu.corpus_chrf(said, [wanted]).score, abs=1e-9)
     mean = scores.mean("bleu,none", confidence=0.95)
@@ -284,22 +290,22 @@ def test_metrics_over_all_answers_are_those_of_the_libraries_that_the_harness_ca
 
 
 def test_a_written_answer_to_a_question_without_a_right_one_is_worth_nothing(folder):
-    part = read(folder, WRITE.partition("filter_list")[0] + "metric_list: [{metric: bleu}, {metric: chrf}]\n").part
-    scores = grade_part(part, [sample(prediction="the red apple on a table", references=())], LM_EVAL)
+    part = read(folder, WRITE.partition("filter_list")[0] + "metric_list: [{metric: bleu}, {metric: chrf}]\n").exam
+    scores = grade_part(part, [sample(prediction="the red apple on a table", references=())])
     assert scores.point("bleu,none") == scores.point("chrf,none") == 0.0
 
 
 def test_f1_and_mcc_are_over_all_questions(folder):
     text = CHOICE.replace("doc_to_choice: choices", "doc_to_choice: ['no', 'yes']")
     text = text.replace("doc_to_target: label", "doc_to_target: '{{label % 2}}'").replace("acc_norm", "f1")
-    part = read(folder, text).part
+    part = read(folder, text).exam
     chosen = [1, 1, 0, 1, 0]
     golds = [prompt.answer for prompt in part.prompts]
     samples = [
         sample(row=at, options=("no", "yes"), answer=golds[at], scores=(-1.0, -2.0) if not pick else (-2.0, -1.0))
         for at, pick in enumerate(chosen)
     ]
-    scores = grade_part(part, samples, LM_EVAL)
+    scores = grade_part(part, samples)
     hits = sum(pick and gold for pick, gold in zip(chosen, golds, strict=True))
     assert scores.point("f1,none") == pytest.approx(2 * hits / (sum(chosen) + sum(golds)))
     assert scores.point("mcc,none") == pytest.approx(np.corrcoef(chosen, golds)[0, 1])
@@ -313,13 +319,13 @@ def test_all_problems_of_a_file_come_at_once(folder):
 
 def test_exemplars_may_be_shown_in_other_fields(folder):
     own = 'fewshot_config: {sampler: first_n, doc_to_text: "Seen: {{passage}}", doc_to_target: 0}\n'
-    part = read(folder, CHOICE + own).part
-    assert [one.inputs for one in part.prompts[0].exemplars] == [
+    part = read(folder, CHOICE + own).exam
+    assert [one.inputs for one in next(part.prompts).exemplars] == [
         "Seen:  Item 0: the apple.",
         "Seen:  Item 1: the bread.",
     ]
-    assert [one.targets for one in part.prompts[0].exemplars] == ["apple", "apple"]
-    assert part.prompts[0].inputs.startswith("Item 6")
+    assert [one.targets for one in next(part.prompts).exemplars] == ["apple", "apple"]
+    assert next(part.prompts).inputs.startswith("Item 6")
     assert "fewshot_config.delimiter: is not read" in refused(folder, CHOICE + "fewshot_config: {delimiter: x}\n")
 
 
@@ -332,8 +338,8 @@ def test_groups_may_hold_groups_and_tags(folder):
     )
     (folder / "third.yaml").write_text(CHOICE.replace("task: shop", "task: third"))
     path.write_text(path.read_text().replace(", include: x", ""))
-    found = harness_parts([path], SuiteData(limit=1))
-    assert [(one.part.score, one.part.name) for one in found] == [
+    found = harness_exams([path], SuiteData(limit=1))
+    assert [(one.exam.score, one.exam.name) for one in found] == [
         ("outer", name) for name in ("shop", "shop2", "third")
     ]
 
@@ -354,8 +360,8 @@ def test_yaml_that_would_make_python_objects_is_refused(folder):
 )  # fmt: skip
 def test_targets_and_choices_come_in_many_forms(folder, target, choices, answer, references):
     text = CHOICE.replace("doc_to_target: label", f"doc_to_target: {target}")
-    part = read(folder, text.replace("doc_to_choice: choices", f"doc_to_choice: {choices}")).part
-    assert (part.prompts[0].answer, part.prompts[0].references) == (answer, references)
+    part = read(folder, text.replace("doc_to_choice: choices", f"doc_to_choice: {choices}")).exam
+    assert (next(part.prompts).answer, next(part.prompts).references) == (answer, references)
 
 
 def sample(**values) -> Sample:
@@ -365,11 +371,11 @@ def sample(**values) -> Sample:
 def test_accuracies_are_by_sum_by_characters_and_by_bytes():
     grader = HarnessOptionGrader(names=("acc", "acc_norm", "acc_bytes", "exact_match"), golds={0: (1,)})
     one = sample(options=("ab", "äääää"), scores=(-2.0, -4.5), lengths=(1, 2), greedy=(False, True))
-    assert grader.grade(one, LM_EVAL).metrics == {
+    assert noted(grader, one) == {
         "acc,none": 0.0, "acc_norm,none": 1.0, "acc_bytes,none": 1.0, "exact_match,none": 1.0,
     }  # fmt: skip
     tied = sample(options=("a", "b"), scores=(-1.0, -1.0), lengths=(1, 1))
-    assert grader.grade(tied, LM_EVAL).metrics["acc,none"] == 0.0  # the first of equals
+    assert noted(grader, tied)["acc,none"] == 0.0  # the first of equals
 
 
 @pytest.mark.parametrize(
@@ -419,9 +425,9 @@ def test_an_unknown_filter_is_refused():
 def test_exact_match_is_of_the_text_as_it_is():
     plain = HarnessTextGrader(filters=read_filters(None, where="")[0])
     said = sample(prediction=" 4", references=("4",))
-    assert plain.grade(said, LM_EVAL).metrics == {"exact_match,none": 0.0}
+    assert noted(plain, said) == {"exact_match,none": 0.0}
     loose = HarnessTextGrader(filters=plain.filters, options={"regexes_to_ignore": [" ", r"\."], "ignore_case": True})
-    assert loose.grade(sample(prediction=" Ab.", references=("aB",)), LM_EVAL).metrics == {"exact_match,none": 1.0}
+    assert noted(loose, sample(prediction=" Ab.", references=("aB",))) == {"exact_match,none": 1.0}
 
 
 def test_a_model_is_asked_and_results_are_written_as_the_harness_writes_them(folder, tmp_path_factory):

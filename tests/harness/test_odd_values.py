@@ -9,9 +9,8 @@ import pytest
 from flantune.errors import FlantuneError, TaskError
 from flantune.harness.code_grading import AGGREGATIONS, CodeMetric, HarnessCodeGrader
 from flantune.harness.grading import HarnessOptionGrader
-from flantune.harness.read import harness_parts
+from flantune.harness.read import harness_exams
 from flantune.harness.task_code import Limits, TaskCode
-from flantune.settings.protocols import PRESETS
 from flantune.suites.suite import SuiteData
 from flantune.types import Sample
 
@@ -29,7 +28,7 @@ def ask(tmp_path):
             "task: odd\ndataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\n"
             "output_type: multiple_choice\n" + "".join(f"{key}: {value}\n" for key, value in settings.items())
         )
-        return harness_parts([tmp_path / "odd.yaml"], SuiteData(), limits=LIMITS)
+        return harness_exams([tmp_path / "odd.yaml"], SuiteData(), limits=LIMITS)
 
     yield asked
     if TaskCode.process is not None:
@@ -81,7 +80,7 @@ def test_a_score_that_is_no_number_is_never_averaged(tmp_path, aggregation, item
         base=HarnessOptionGrader(names=("acc",), golds={}), names=("own",), made={"own": metric},
         code=TaskCode(tmp_path / "t.yaml", LIMITS), rows={}, targets={}, items=[0.5, item, 0.5],
     )  # fmt: skip
-    score, notes, weights = grader.corpora["own,none"].score, np.arange(3.0)[:, None], np.ones((1, 3))
+    score, notes, weights = grader.columns.headline.metric.score, np.arange(3.0)[:, None], np.ones((1, 3))
     if aggregation == "nanmean" and item != item:
         assert score(notes, weights).tolist() == [0.5]
     else:
@@ -95,4 +94,4 @@ def test_a_metric_that_names_its_score_otherwise_is_no_zero(ask):
     (one,) = ask(code, output_type="generate_until", metric_list=metrics)
     answer = Sample(task="t", split="test", row=0, template="harness", shots=0, inputs="", prediction="no")
     with pytest.raises(TaskError, match="own: its function makes other instead"):
-        one.part.grader.grade(answer, PRESETS["lm_eval"])
+        one.exam.grader.grade(answer)

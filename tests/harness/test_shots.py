@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from flantune.errors import TaskError
-from flantune.harness.read import harness_parts
+from flantune.harness.read import harness_exams
 from flantune.suites.suite import SuiteData
 
 BASE = """
@@ -34,8 +34,8 @@ def ask(tmp_path):
             (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
         files = ", ".join(f"{split}: {split}.jsonl" for split in splits)
         (tmp_path / "birds.yaml").write_text(f"{BASE}dataset_kwargs: {{data_files: {{{files}}}}}\n{settings}")
-        (found,) = harness_parts([tmp_path / "birds.yaml"], SuiteData(shots=shots))
-        return found.part.prompts
+        (found,) = harness_exams([tmp_path / "birds.yaml"], SuiteData(shots=shots))
+        return tuple(found.exam.prompts)
 
     return asked
 

@@ -10,7 +10,7 @@ import pytest
 
 from flantune.commands.evaluate import EvaluationRequest, evaluate_models
 from flantune.errors import ConfigError, TaskError
-from flantune.harness.read import harness_parts
+from flantune.harness.read import harness_exams
 from flantune.harness.task_code import Limits, MissingModuleError
 from flantune.prompts.layout import inputs_text
 from flantune.settings.protocols import PRESETS
@@ -79,7 +79,7 @@ def read(folder, text, *, code="", limits=LIMITS, **values):
     (folder / "task.yaml").write_text(text)
     if code:
         (folder / "own.py").write_text(CODE + textwrap.dedent(code))
-    (found,) = harness_parts([folder / "task.yaml"], SuiteData(**values), limits=limits)
+    (found,) = harness_exams([folder / "task.yaml"], SuiteData(**values), limits=limits)
     return found
 
 
@@ -90,23 +90,23 @@ def sample(row: int, **values) -> Sample:
 def test_functions_make_rows_questions_choices_and_targets(folder):
     found = read(folder, CHOICE)
     kept = [row for row in rows(6) if row["port"] != "Izmir"]
-    assert len(kept) == len(found.part.prompts) == 5
-    assert found.part.prompts[1].inputs == "Where does the ship 1 go?\nX) Cadiz\nY) Dakar\nZ) Genoa\nPort:"
-    for prompt, row in zip(found.part.prompts, kept, strict=True):
+    assert len(kept) == len(found.exam.questions) == 5
+    assert tuple(found.exam.prompts)[1].inputs == "Where does the ship 1 go?\nX) Cadiz\nY) Dakar\nZ) Genoa\nPort:"
+    for prompt, row in zip(found.exam.prompts, kept, strict=True):
         assert prompt.options == tuple("XYZ"[: len(row["ports"])])
         assert prompt.answer == row["ports"].index(row["port"])
 
 
 def test_functions_make_exemplars_too_and_may_make_them_otherwise(folder):
     text = CHOICE + "num_fewshot: 2\nfewshot_split: train\n"
-    prompt = read(folder, text + "fewshot_config: {sampler: first_n}\n").part
-    shown = inputs_text(prompt.prompts[0], prompt.layout)
+    prompt = read(folder, text + "fewshot_config: {sampler: first_n}\n").exam
+    shown = inputs_text(next(prompt.prompts), prompt.layout)
     assert shown.startswith("Where does the ship 20 go?\nX) Dakar\nY) Genoa\nPort: X\n\nWhere does the ship 21 go?\n")
     other = "fewshot_config: {sampler: first_n, doc_to_text: !function own.brief, doc_to_target: !function own.named}\n"
     code = "def brief(doc):\n    return doc['ship'] + ':'\n\n\ndef named(doc):\n    return doc['port']\n"
     config = text.replace("doc_to_choice: !function own.offer", "doc_to_choice: ports") + other
-    part = read(folder, config, code=code).part
-    assert inputs_text(part.prompts[0], part.layout).startswith("ship 20: Dakar\n\nship 21: ")
+    part = read(folder, config, code=code).exam
+    assert inputs_text(next(part.prompts), part.layout).startswith("ship 20: Dakar\n\nship 21: ")
 
 
 def test_exemplars_and_rows_may_come_from_functions_alone(folder):
@@ -123,12 +123,12 @@ def test_exemplars_and_rows_may_come_from_functions_alone(folder):
     text = text.replace("{data_files: {train: train.jsonl, test: test.jsonl}}", "{split: 3}")
     text = text.replace("training_split: train\n", "").replace("process_docs: !function own.tidy\n", "")
     text += "num_fewshot: 1\nfewshot_config: {samples: !function own.solved}\n"
-    part = read(folder, text, code=code).part
+    part = read(folder, text, code=code).exam
     assert [prompt.inputs.partition("\n")[0] for prompt in part.prompts] == [
         "Where does the hull 0 go?", "Where does the hull 1 go?"
     ]  # fmt: skip
-    assert part.prompts[0].exemplars[0].inputs.startswith("Where does the Argo go?")
-    assert part.prompts[0].exemplars[0].targets == "Y"
+    assert next(part.prompts).exemplars[0].inputs.startswith("Where does the Argo go?")
+    assert next(part.prompts).exemplars[0].targets == "Y"
 
 
 def test_without_being_told_nothing_runs_and_the_refusal_names_the_flag_and_what_it_means(folder):
@@ -143,7 +143,7 @@ def test_exemplars_of_functions_are_refused_where_none_may_run(folder):
     with pytest.raises(TaskError, match=r"fewshot_config\.samples: !function own\.solved") as error:
         read(folder, text, limits=None)
     assert "--trust-task-code" in error.value.render()
-    assert read(folder, text, limits=None, shots=0).part.shots == 0
+    assert read(folder, text, limits=None, shots=0).shots == 0
 
 
 def test_process_results_scores_choices_and_a_question_may_lack_a_metric(folder):
@@ -155,14 +155,14 @@ def test_process_results_scores_choices_and_a_question_may_lack_a_metric(folder)
     """
     metrics = "metric_list: [{metric: margin, aggregation: mean}, {metric: greedy, aggregation: median}, "
     text = CHOICE + "process_results: !function own.grade\n" + metrics + "{metric: short, aggregation: mean}]\n"
-    part = read(folder, text, code=code).part
+    part = read(folder, text, code=code).exam
     assert part.grader.metrics == ("margin,none", "greedy,none", "short,none")
     answered = [
         sample(at, options=prompt.options, scores=tuple(-float(at + k) for k in range(len(prompt.options))),
                greedy=(at % 2 == 0,) + (False,) * (len(prompt.options) - 1))
         for at, prompt in enumerate(part.prompts)
     ]  # fmt: skip
-    scores = grade_part(part, answered, LM_EVAL)
+    scores = grade_part(part, answered)
     sizes = [len(prompt.options) for prompt in part.prompts]
     assert scores.point("margin,none") == pytest.approx(np.mean([size - 1 for size in sizes]))
     assert scores.point("greedy,none") == sorted([1, 0, 1, 0, 1])[5 // 2]
@@ -181,9 +181,9 @@ def test_process_results_scores_what_every_filter_leaves(folder):
     )
     text = WRITE + "process_results: !function own.grade\n" + filters
     text += "metric_list: [{metric: hit, aggregation: mean}, {metric: size, aggregation: mean}]\n"
-    part = read(folder, text, code=code).part
+    part = read(folder, text, code=code).exam
     answered = [sample(at, prediction=f"to {row['port']}", references=(row["port"],)) for at, row in enumerate(rows(6))]
-    scores = grade_part(part, answered, LM_EVAL)
+    scores = grade_part(part, answered)
     assert scores.point("hit,whole") == 0.0 and scores.point("hit,word") == 1.0
     assert scores.point("size,whole") == pytest.approx(np.mean([len(row["port"]) + 3 for row in rows(6)]))
 
@@ -227,14 +227,14 @@ def test_metrics_filters_and_totals_may_be_functions(folder):
     )
     text = text.replace("own.old_way", "own.longer")
     code = code.replace("def old_way", "def longer")
-    part = read(folder, text, code=code).part
+    part = read(folder, text, code=code).exam
     assert part.grader.metrics[:4] == ("shared,end", "longer,end", "exact_match,end", "f1,end")
     given = [row["port"] if at % 2 else "Quito" for at, row in enumerate(rows(6))]
     answered = [
         sample(at, prediction=f"to {port}", references=(row["port"],))
         for at, (port, row) in enumerate(zip(given, rows(6), strict=True))
     ]
-    scores = grade_part(part, answered, LM_EVAL)
+    scores = grade_part(part, answered)
     hits = [port == row["port"] for port, row in zip(given, rows(6), strict=True)]
     assert scores.point("shared,end") == pytest.approx(0.5 * np.mean(hits))
     assert scores.point("exact_match,end") == scores.point("f1,end") == pytest.approx(np.mean(hits))
@@ -246,19 +246,19 @@ def test_metrics_filters_and_totals_may_be_functions(folder):
 def test_a_total_of_choices_gets_right_and_chosen(folder):
     code = "def agree(items):\n    return sum(gold == chosen for gold, chosen in items) / len(items)\n"
     text = CHOICE + "metric_list: [{metric: acc}, {metric: f1, aggregation: !function own.agree}]\n"
-    part = read(folder, text, code=code).part
+    part = read(folder, text, code=code).exam
     answered = [
         sample(at, options=prompt.options, answer=prompt.answer, scores=(-1.0, -2.0, -3.0)[: len(prompt.options)])
         for at, prompt in enumerate(part.prompts)
     ]
-    scores = grade_part(part, answered, LM_EVAL)
+    scores = grade_part(part, answered)
     assert scores.point("f1,none") == scores.point("acc,none") > 0
 
 
 def test_what_is_not_installed_is_named_or_left_out_where_something_else_is_left(folder):
     (folder / "other.py").write_text("import no_such_library_anywhere\n\n\ndef total(items): ...\n")
     text = CHOICE + "metric_list: [{metric: acc}, {metric: f1, aggregation: !function other.total}]\n"
-    part = read(folder, text).part
+    part = read(folder, text).exam
     assert part.grader.metrics == ("acc,none",) and "imports no_such_library_anywhere" in part.notes[0]
     with pytest.raises(MissingModuleError, match="no_such_library_anywhere"):
         read(folder, text.replace("own.ask", "other.total"))

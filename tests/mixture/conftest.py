@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
+from tests.no_source import NoSource
 
 from flantune.types import Example, Task, Template
 
@@ -57,9 +58,9 @@ def make_task(
     return Task(
         name=name,
         clusters=tuple(clusters),
-        family=name if family is None else family,
+        source_family=name if family is None else family,
         kind="classification",
-        source=None,
+        source=NoSource(),
         adapter=None,
         splits={role: role for role in splits},
         templates=(*forward, *turned),

@@ -6,7 +6,8 @@ import pytest
 
 from flantune.commands.plan import prepare_tasks
 from flantune.errors import ConfigError, SourceError, TaskError
-from flantune.mixture.holdout import check_folds, load_taxonomy
+from flantune.mixture.holdout import check_folds
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.settings.config import DataSettings
 from flantune.settings.run_file import load_run_file
 from flantune.tasks.load import load_tasks

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flantune.mixture import load_taxonomy
 from flantune.mixture.rates import capped_size, effective_epochs, quotas, shares
+from flantune.mixture.taxonomy import load_taxonomy
 
 GUIDE = (Path(__file__).parents[2] / "docs/mixture.md").read_text(encoding="utf-8")
 

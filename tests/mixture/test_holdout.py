@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from flantune.errors import ConfigError, LeakError
-from flantune.mixture import HoldoutSplit, Taxonomy, check_unseen, hold_out, load_taxonomy
-from flantune.mixture.taxonomy import Kin, Overlap
+from flantune.mixture.holdout import HoldoutSplit, check_unseen, hold_out
+from flantune.mixture.taxonomy import Kin, Overlap, Taxonomy, load_taxonomy
 
 NONE = Taxonomy()
 SHIPPED = load_taxonomy(None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from flantune.errors import ConfigError, TaskError
-from flantune.mixture import Draw, Mixture
+from flantune.mixture.mixture import Draw, Mixture
 from flantune.settings.config import MixtureSettings, PromptSettings
 
 

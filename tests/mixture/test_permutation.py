@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from flantune.mixture.permutation import mix64, mix64_array, permute, permute_array
+from flantune.mixture.permutation import mix64_array, permute, permute_array
+from flantune.system.keyed_random import mix64
 
 keys = st.integers(0, 2**64 - 1)
 

@@ -21,7 +21,8 @@ from flantune.mixture.holdout import check_unseen, hold_out
 from flantune.mixture.leaks import kin_groups
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.tasks.same_data import is_same_hub, same_source
-from flantune.tasks.sources.raw import FileSource, HubSource
+from flantune.tasks.sources.files import FileSource
+from flantune.tasks.sources.hub import HubSource
 from flantune.types import Example, Task, Template
 
 TAXONOMY = load_taxonomy(None)
@@ -32,7 +33,7 @@ def task(name: str, source, *, cluster: str) -> Task:
     return Task(
         name=name,
         clusters=(cluster,),
-        family="",
+        source_family="",
         kind="generation",
         source=source,
         adapter=lambda row: None,

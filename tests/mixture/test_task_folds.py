@@ -8,10 +8,9 @@ import pytest
 
 from flantune.commands.plan import split_fold
 from flantune.errors import ConfigError
-from flantune.mixture import Taxonomy, hold_out, load_taxonomy
-from flantune.mixture.holdout import OVERLAPPING, SAME_CLUSTER, Fold, folds_of, hold_out_fold, hold_out_tasks
+from flantune.mixture.holdout import OVERLAPPING, SAME_CLUSTER, Fold, folds_of, hold_out, hold_out_fold, hold_out_tasks
 from flantune.mixture.leaks import explain_fold
-from flantune.mixture.taxonomy import Kin
+from flantune.mixture.taxonomy import Kin, Taxonomy, load_taxonomy
 from flantune.settings.config import HoldoutSettings, RunConfig
 
 NONE = Taxonomy()

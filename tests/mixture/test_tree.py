@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from flantune.mixture import Mixture, mixture_tree
+from flantune.mixture.mixture import Mixture
+from flantune.mixture.tree import mixture_tree
 from flantune.settings.config import MixtureSettings
 
 

@@ -9,7 +9,7 @@ import torch
 from tests.models.test_forward import made_up, packed
 from tests.models.test_training_form import distance, gradients, pack_of
 
-from flantune.models.forms.compiled import blocks_of, why_not
+from flantune.models.forms.compiled import blocks_of, why_not_compiled
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.scratch import build_model
 from flantune.settings.config import ScratchSettings
@@ -25,7 +25,7 @@ def made_small(architecture, tokenizer):
 def test_compiled_equals_eager_on_any_length_without_another_compilation(architecture, backend, tokenizer, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     made = made_small(architecture, tokenizer)
-    if reason := why_not(made):
+    if reason := why_not_compiled(made):
         pytest.skip(reason)
     torch._dynamo.reset()
     form, eager = TrainingForm(made, is_compiled=True), TrainingForm(made, is_lean=False)

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.models.written import generate
 
 from flantune.models.load import load_model, save_model
 from flantune.models.scratch import build_model
 from flantune.models.writing.decoding import Decoding
 from flantune.models.writing.endings import end_tokens, keep_template
-from flantune.models.writing.generate import generate, write
+from flantune.models.writing.generate import write
 from flantune.packing.chat import chat_tokens
 from flantune.settings.config import ModelSettings, PromptSettings, ScratchSettings
 

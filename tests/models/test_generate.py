@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.models.written import generate
 from transformers import GenerationConfig
 
 from flantune.errors import ModelError
 from flantune.models.scratch import build_model
-from flantune.models.writing.generate import generate
 from flantune.settings.config import ScratchSettings
 
 

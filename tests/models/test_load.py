@@ -74,6 +74,7 @@ def test_saved_and_loaded_again_here(lm, tmp_path):
     assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
     assert not loaded.model.training
     assert torch.equal(logits_of(loaded), logits_of(lm))
+    assert torch.equal(logits_of(load_model(folder)), logits_of(lm))
 
 
 def test_weights_stored_in_half_precision_load_as_float32(tokenizer, tmp_path):

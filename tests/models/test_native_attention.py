@@ -280,7 +280,7 @@ def test_wrong_numbers_are_found_before_they_are_used(program, forgotten, monkey
 def test_two_processes_build_at_once(program, tmp_path):
     code = (
         "from flantune.models.attention import native_build\n"
-        "print(native_build.load_library().flantune_attention_lanes() > 0)"
+        "print(native_build.load_library().flantune_attention_kinds() > 0)"
     )
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     started = [

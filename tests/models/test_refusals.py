@@ -10,11 +10,11 @@ import stat
 import pytest
 import torch
 import transformers
+from tests.models.written import generate
 from tests.training.small import make_lm, settings, tokenizer, tune_small
 
 from flantune.errors import ModelError
 from flantune.models.load import load_model, save_model
-from flantune.models.writing.generate import generate
 from flantune.settings.config import ModelSettings
 from flantune.system.files import write_json
 

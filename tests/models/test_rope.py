@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tests.models.written import generate
 from tests.training.small import tokenizer
 
 from flantune.errors import ModelError
@@ -15,11 +16,10 @@ from flantune.models.digests import model_fingerprint
 from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.forward import target_logprobs
 from flantune.models.language_model import LanguageModel
-from flantune.models.rope import border, calm, following_ropes, known_positions
+from flantune.models.rope import following_ropes, forget_lengths, known_positions, rope_border
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
-from flantune.models.writing.generate import generate
 from flantune.packing.batches import lay_out
 from flantune.types import EncodedPrompt
 
@@ -84,7 +84,7 @@ PROMPTS = [
 
 def alone(lm, prompt: EncodedPrompt, target: np.ndarray, *, reads_last: bool) -> list[float]:
     """By a model that never read anything else."""
-    calm(lm)
+    forget_lengths(lm)
     whole = torch.from_numpy(np.concatenate([prompt.inputs, target if reads_last else target[:-1]])).long()[None]
     with torch.no_grad():
         logits = lm.model(input_ids=whole, use_cache=False).logits[0, len(prompt.inputs) - 1 :][: len(target)]
@@ -92,7 +92,7 @@ def alone(lm, prompt: EncodedPrompt, target: np.ndarray, *, reads_last: bool) ->
 
 
 def test_it_is_found_out_from_which_length_on_they_follow(lm):
-    assert len(following_ropes(lm)) == 1 and border(lm) == BORDER
+    assert len(following_ropes(lm)) == 1 and rope_border(lm) == BORDER
     assert known_positions(lm) == (5 * BORDER if lm.model.config.max_position_embeddings == BORDER else 160)
 
 
@@ -112,7 +112,7 @@ def test_others_are_left_alone(kind):
     )
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     lm = LanguageModel(model=model, tokenizer=tokenizer(), family="decoder-only", device=torch.device("cpu"))
-    assert following_ropes(lm) == [] and border(lm) == 0 and known_positions(lm) == 128
+    assert following_ropes(lm) == [] and rope_border(lm) == 0 and known_positions(lm) == 128
 
 
 def test_the_isolation_test_looks_beyond_the_border(lm, monkeypatch):
@@ -120,8 +120,8 @@ def test_the_isolation_test_looks_beyond_the_border(lm, monkeypatch):
     # The same model without what holds each prompt to itself.
     other = make(next(name for name in MODELS if type(MODELS[name]()) is type(lm.model.config)))
     following_ropes.settle(other, [])
-    monkeypatch.setattr("flantune.models.trial_lengths.border", lambda _: BORDER)
-    monkeypatch.setattr("flantune.models.checks.isolation.border", lambda _: BORDER)
+    monkeypatch.setattr("flantune.models.trial_lengths.rope_border", lambda _: BORDER)
+    monkeypatch.setattr("flantune.models.checks.isolation.rope_border", lambda _: BORDER)
     report = check_isolation(other)
     assert not report.is_isolated and report.max_difference > 1e-2 and not reads_lines(other)
 
@@ -168,7 +168,7 @@ def test_writing_is_that_of_generate_up_to_and_across_the_border(lm):
     inputs = [ids(count, count) for count in (5, BORDER - 6, BORDER - 6, BORDER - 1, BORDER, BORDER + 1, 50)]
     written = generate(lm, inputs, max_new_tokens=10)
     for tokens, mine in zip(inputs, written, strict=True):
-        calm(lm)
+        forget_lengths(lm)
         row = torch.from_numpy(tokens).long()[None]
         own = lm.model.generate(row, attention_mask=torch.ones_like(row), do_sample=False, max_new_tokens=10)
         answer = own[0, len(tokens) :].tolist()
@@ -176,7 +176,7 @@ def test_writing_is_that_of_generate_up_to_and_across_the_border(lm):
 
 
 def test_a_model_has_one_name_whatever_it_has_read(lm):
-    calm(lm)
+    forget_lengths(lm)
     before = model_fingerprint(lm)
     with torch.no_grad():
         lm.model(input_ids=torch.from_numpy(ids(100, 3)).long()[None])

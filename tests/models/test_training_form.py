@@ -195,7 +195,7 @@ def test_a_norm_that_adds_one_to_its_weight_is_left_alone():
 
 def test_without_a_compiler_the_model_is_trained_uncompiled(lm, monkeypatch):
     monkeypatch.setattr(compiler.shutil, "which", lambda _: None)
-    assert "C++ compiler" in compiled.why_not(lm)
+    assert "C++ compiler" in compiled.why_not_compiled(lm)
     form = TrainingForm(lm, is_compiled=True)
     assert form._compiled is None
     assert distance(gradients(lm, form, [pack_of(lm)]), gradients(lm, TrainingForm(lm), [pack_of(lm)])) < 1e-6

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pytest
 import torch
+from tests.models.written import generate
 from tests.packing.made_tokenizers import ALL_MAKES, finished
 from transformers import GenerationConfig
 
@@ -19,7 +20,7 @@ from flantune.models.writing import writers
 from flantune.models.writing.check import writing_method
 from flantune.models.writing.decoding import Decoding, TextWatch, cut_at_stop
 from flantune.models.writing.endings import end_tokens
-from flantune.models.writing.generate import generate, write
+from flantune.models.writing.generate import write
 from flantune.models.writing.sampling import choose_tokens, draw_key
 from flantune.packing.tokenize import decode
 

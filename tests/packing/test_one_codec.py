@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 import torch
 from tests.evaluation.made import color_examples, generation_examples, make_task, run
+from tests.models.written import generate
 from tests.training.small import make_lm
 
 import flantune
 from flantune.commands.plan import make_codec
+from flantune.evaluation.asking.ask import ask
+from flantune.evaluation.asking.session import Session
 from flantune.evaluation.samples import read_samples
-from flantune.harness.read import harness_parts
+from flantune.harness.read import harness_exams
 from flantune.judging.answers import Answering, OpenPrompt, answer_prompts
-from flantune.models.digests import model_fingerprint
 from flantune.models.language_model import LanguageModel, VirtualTokens
-from flantune.models.writing.generate import generate
 from flantune.packing.codec_for import UnloadedReader
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings, RunConfig
 from flantune.settings.protocols import PRESETS
-from flantune.suites.asking import Session, ask
 from flantune.suites.suite import SuiteData
 from flantune.types import Prompt
 
@@ -75,12 +75,6 @@ def writes(lm: LanguageModel, inputs: list[int], count: int) -> str:
     return str(lm.tokenizer.decode(tokens, skip_special_tokens=True))
 
 
-def session(lm: LanguageModel, folder: Path) -> Session:
-    return Session(
-        lm=lm, fingerprint=model_fingerprint(lm), protocol=PRESETS["flan2021"], batch_tokens=1_024, folder=folder
-    )
-
-
 def test_tasks(lm, tmp_path):
     task = make_task({"train": color_examples(4, start=50), "test": color_examples(3)})
     (done,) = run(lm, task, tmp_path, shots=(0,))
@@ -121,8 +115,11 @@ def test_benchmarks_and_harness_files(lm, tmp_path):
     )
     for name, rest in (("choose", options), ("say", written)):
         (tmp_path / f"{name}.yaml").write_text(text.format(name=name, rest=rest))
-    parts = [harness_parts([tmp_path / f"{name}.yaml"], SuiteData())[0].part for name in ("choose", "say")]
-    ranked, said = ask(session(lm, tmp_path / "out"), parts)
+    parts = [
+        harness_exams([tmp_path / f"{name}.yaml"], SuiteData(), protocol=PRESETS["flan2021"])[0].exam
+        for name in ("choose", "say")
+    ]
+    ranked, said = ask(Session(lm=lm, folder=tmp_path / "out", batch_tokens=1_024), parts)
     gap = parts[0].layout.target_separator if lm.family == "decoder-only" else ""
     for sample in ranked.samples:
         inputs = inputs_of(lm, sample.inputs + gap)

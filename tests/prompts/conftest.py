@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.no_source import NoSource
 
 from flantune.types import Example, Task, Template
 
@@ -40,9 +41,9 @@ def make_task() -> Callable[..., Task]:
         return Task(
             name=name,
             clusters=("inference",),
-            family=name,
+            source_family=name,
             kind=kind,
-            source=None,
+            source=NoSource(),
             adapter=None,
             splits={"train": "train", "test": "test"},
             templates=templates

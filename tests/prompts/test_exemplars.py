@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from flantune.prompts import Layout, Style, draw_exemplars, inputs_text, render
+from flantune.prompts.exemplars import draw_exemplars
+from flantune.prompts.layout import Layout, inputs_text
+from flantune.prompts.render import render
+from flantune.prompts.styles import Style
 from flantune.system.keyed_random import shuffled
 from flantune.types import Example, Exemplar, Prompt, Task, Template
 

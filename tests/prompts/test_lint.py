@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.prompts import lint_task
+from flantune.prompts.lint import lint_task
 from flantune.types import Example, Task, Template
 
 GOOD = Template(name="good", inputs="{premise}\nSo is it true that: {hypothesis}\n\n{options}")

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from tests.no_source import NoSource
 
-from flantune.prompts import Style, draw_exemplars, render
+from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.options import letter, shown_order
+from flantune.prompts.render import render
+from flantune.prompts.styles import Style
 from flantune.settings.config import PromptSettings
 from flantune.types import Example, Prompt, Task, Template
 
@@ -76,8 +79,8 @@ def test_lettered_answers_map_back(data, make_a_task, key: int, is_shuffled: boo
 def make_a_task() -> Callable[..., Task]:
     def make(*templates: Template) -> Task:
         return Task(
-            name="t", clusters=("c",), family="t", kind="classification", source=None, adapter=None, splits={},
-            templates=templates, metrics=("accuracy",),
+            name="t", clusters=("c",), source_family="t", kind="classification", source=NoSource(),
+            adapter=None, splits={}, templates=templates, metrics=("accuracy",),
         )  # fmt: skip
 
     return make

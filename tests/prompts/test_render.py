@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from flantune.errors import TemplateError
-from flantune.prompts import Style, forward_templates, options_block, render, usable_templates
+from flantune.prompts.options import options_block
+from flantune.prompts.render import render
+from flantune.prompts.styles import Style, forward_templates, usable_templates
 from flantune.types import Example, Task, Template
 
 

@@ -88,7 +88,7 @@ def test_a_link_to_a_template_opens_it(tasks, written, tmp_path):
 def test_trap_14_hostile_text_does_nothing_in_a_browser(tmp_path):
     hostile = replace(
         load_tasks(DataSettings(collection=("more",)), root=Path())[0],
-        name="mine", clusters=(HOSTILE,), family=HOSTILE, description=HOSTILE, licence=HOSTILE, citation=HOSTILE,
+        name="mine", clusters=(HOSTILE,), source_family=HOSTILE, description=HOSTILE, licence=HOSTILE, citation=HOSTILE,
         adapter=lambda row: Example(row=0, fields={"text": HOSTILE}, references=(HOSTILE,)),
         templates=(Template(name=HOSTILE, inputs=f"{HOSTILE} {{text}}"),),
     )  # fmt: skip

@@ -24,7 +24,7 @@ from flantune.report.collection_page import render_collection_page, shipped_rows
 from flantune.settings.config import DataSettings
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.load import load_tasks
-from flantune.types import Example, Row, Task, Template
+from flantune.types import Example, Row, Source, Task, Template
 
 HOSTILE = "</script></style></pre></mark><img src=x onerror=alert(1)><!--"
 EXPRESSION = "{{7*7}} {% raw %} ${7*7}"
@@ -76,7 +76,7 @@ class Page(HTMLParser):
 
 
 @dataclass(frozen=True)
-class ListSource:
+class ListSource(Source):
     """Rows in memory; counts as a source of its own kind."""
 
     found: tuple[Row, ...] = ()
@@ -89,7 +89,7 @@ class ListSource:
     def fingerprint(self, split: str) -> str:
         return split
 
-    def describe(self, split: str) -> str:
+    def describe(self, split: str, row: int | None = None) -> str:
         return split
 
 
@@ -97,7 +97,7 @@ def make_task(
     name: str = "mine", *, templates: tuple[Template, ...] = (), found: tuple[Row, ...] = (), **other
 ) -> Task:
     defaults = {
-        "clusters": ("a cluster",), "family": name, "kind": "generation", "metrics": ("exact_match",),
+        "clusters": ("a cluster",), "source_family": name, "kind": "generation", "metrics": ("exact_match",),
         "adapter": lambda row: Example(row=0, fields={"text": row["text"]}, references=(row["answer"],)),
         "splits": {"train": "train"},
     }  # fmt: skip
@@ -141,7 +141,14 @@ def test_every_template_is_there_beside_the_prompt_it_makes(tasks, page):
 
 def test_every_dataset_says_what_it_is(tasks, page):
     for task in tasks:
-        for part in (task.description, task.licence, task.citation, task.family, *task.splits.values(), *task.clusters):
+        for part in (
+            task.description,
+            task.licence,
+            task.citation,
+            task.source_family,
+            *task.splits.values(),
+            *task.clusters,
+        ):
             assert " ".join(part.split()) in page.words, (task.name, part)
     assert (
         page.tags["article"]
@@ -197,7 +204,7 @@ def test_same_tasks_give_the_same_bytes(tasks, html, tmp_path):
 def hostile_task() -> Task:
     words = Template(name=f"t {HOSTILE}", inputs=f"\n{HOSTILE} {{text}} {{{{7*7}}}}", is_inverted=True)
     return make_task(
-        templates=(words,), clusters=(HOSTILE, EXPRESSION), family=HOSTILE, metrics=(HOSTILE,), licence=HOSTILE,
+        templates=(words,), clusters=(HOSTILE, EXPRESSION), source_family=HOSTILE, metrics=(HOSTILE,), licence=HOSTILE,
         citation=HOSTILE, description=f"{HOSTILE} {EXPRESSION}", splits={"train": HOSTILE},
     )  # fmt: skip
 

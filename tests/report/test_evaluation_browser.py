@@ -13,7 +13,7 @@ from tests.suites.world import make_model, write_rows
 
 from flantune.commands import evaluation_questions
 from flantune.commands.evaluate import EvaluationRequest, evaluate_models
-from flantune.suites.catalog import choose_parts
+from flantune.suites.catalog import choose_exams
 
 from .test_browser import CHROMIUM, look
 
@@ -32,16 +32,18 @@ def folder(tmp_path_factory):
         write_rows(folder / "hub/cais/mmlu/virology", split, rows)
 
     def chosen(*args, **values):
-        found = choose_parts(*args, **values)
-        return replace(found, parts=tuple(replace(part, max_new_tokens=12) for part in found.parts))
+        found = choose_exams(*args, **values)
+        return replace(
+            found, exams=tuple(replace(one, writing=replace(one.writing, max_new_tokens=12)) for one in found.exams)
+        )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_questions, "choose_parts", chosen)
+        patch.setattr(evaluation_questions, "choose_exams", chosen)
         models = [make_model(folder / name, seed=seed) for seed, name in enumerate(("first", "second"))]
         evaluate_models(
             EvaluationRequest(
                 models=tuple(map(str, models)), out=folder / "out", suites=("mmlu_direct", "gsm8k"), root=folder,
-                skip_missing=True, samples=3, temperature=1.0,
+                skip_missing=True, answers_each=3, temperature=1.0,
             )
         )  # fmt: skip
     return folder / "out"
@@ -70,9 +72,10 @@ def test_every_part_has_questions_with_each_models_answer(groups):
 
 
 def test_the_page_carries_no_more_than_its_budget(folder):
-    from flantune.report.evaluation_samples import asked_task, collect_answers
+    from flantune.report.evaluation_samples import Asked, Verdict, collect_answers
 
-    asked = [asked_task("mmlu_direct/virology", "accuracy", "sum")]
+    verdict = Verdict(is_right=True, answer="", rule="")
+    asked = [Asked(key="mmlu_direct/virology", normalization="sum", judge=lambda _: verdict)]
     browser = collect_answers(asked, {"first": folder / "models/first"}, root=folder, budget=3_000)
     assert browser.total == 8 and 1 <= browser.shown < 8 and len(browser.script()) < 4_000
 

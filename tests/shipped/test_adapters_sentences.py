@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.shipped.flan2021 import adapters_sentences as adapters
-from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import BadRow
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Task
 
 COLLECTION = Path(__file__).parents[2] / "src/flantune/shipped/flan2021"
@@ -199,7 +199,7 @@ def test_a_column_without_text_is_bad(text: object) -> None:
     ("one", "other"), [("anli_r1", "anli_r2"), ("anli_r1", "anli_r3"), ("mnli", "mnli_mismatched")]
 )
 def test_files_of_one_dataset_share_family_and_templates(one: str, other: str) -> None:
-    assert load(one).family == load(other).family
+    assert load(one).source_family == load(other).source_family
     assert load(one).templates == load(other).templates
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from flantune.prompts.lint import lint_task
 from flantune.settings.run_file import load_run_file
-from flantune.tasks.load import load_task_file, load_tasks
+from flantune.tasks.load import load_tasks
 from flantune.tasks.rows import check_example
 from flantune.tasks.sources.slices import parse_slice
+from flantune.tasks.taskfile import load_task_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -14,8 +14,8 @@ import pytest
 from flantune.prompts.lint import lint_task
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style, forward_templates
-from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import check_example
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task
 
 COLLECTIONS = Path(__file__).parents[2] / "src/flantune/shipped"
@@ -105,7 +105,7 @@ def test_the_papers_62_datasets_in_its_12_clusters() -> None:
 def test_file_is_named_after_its_task_and_says_where_the_data_are_from(name: str) -> None:
     task = load(name)
     assert task.name == name
-    assert task.family and task.licence and task.citation and task.description
+    assert task.source_family and task.licence and task.citation and task.description
     assert set(task.splits) == {"train", "dev", "test"} - MISSING_ROLES.get(name, set())
 
 

@@ -10,9 +10,9 @@ import pytest
 from flantune.errors import SourceError
 from flantune.prompts.lint import lint_task
 from flantune.prompts.render import render
-from flantune.tasks.load import load_task_file
 from flantune.tasks.rows import BadRow, check_example
 from flantune.tasks.sources.slices import parse_slice
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task
 
 MIRROR = Path(__file__).parents[2] / "../shared/data/hub"

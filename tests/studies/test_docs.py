@@ -16,7 +16,7 @@ ROWS = re.findall(r"^\|[^|]+\| `(--kind [^`]+)` \| ([^|]+) \|$", PAGE, flags=re.
 
 
 def test_the_page_has_every_kind() -> None:
-    from flantune.studies.split_files import KINDS
+    from flantune.studies.paper import KINDS
 
     assert {options.split()[1] for options, _ in ROWS} == set(KINDS)
 

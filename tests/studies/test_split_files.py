@@ -13,11 +13,12 @@ from tests.end_to_end.small_world import write_small_world
 
 from flantune.cli.splits import command
 from flantune.errors import ConfigError
-from flantune.mixture import load_taxonomy
 from flantune.mixture.holdout import folds_of, hold_out_fold
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.settings.run_file import load_run_file
+from flantune.studies.paper import KINDS
 from flantune.studies.split_files import (
-    KINDS,
+    MAKERS,
     StudyOptions,
     fragment,
     plan_study,
@@ -146,4 +147,4 @@ def test_the_papers_order_needs_the_papers_clusters(tmp_path: Path) -> None:
 
 def test_the_command_knows_every_study() -> None:
     option = next(one for one in command.params if one.name == "kind")
-    assert tuple(option.type.choices) == KINDS
+    assert tuple(option.type.choices) == KINDS == tuple(MAKERS)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.no_source import NoSource
 
 from flantune.errors import ConfigError, LeakError
-from flantune.mixture import Taxonomy, check_unseen, load_taxonomy
-from flantune.mixture.holdout import SAME_CLUSTER, hold_out_fold
+from flantune.mixture.holdout import SAME_CLUSTER, check_unseen, hold_out_fold
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.studies.splits import (
     Split,
     Study,
@@ -34,9 +35,9 @@ def make_task(name: str, cluster: str, *, family: str = "", splits: tuple[str, .
     return Task(
         name=name,
         clusters=(cluster,),
-        family=family or name,
+        source_family=family or name,
         kind="generation",
-        source=None,
+        source=NoSource(),
         adapter=None,
         splits={role: role for role in splits},
         templates=tuple(Template(name=f"t{n}", inputs="{text}") for n in range(7)),

@@ -10,34 +10,36 @@ import scipy.stats
 
 from flantune.contamination.training_record import Seen
 from flantune.errors import EvaluationError
+from flantune.evaluation.exams import Exam, asked
 from flantune.evaluation.metrics.bleu import bleu_statistics, corpus_bleu
-from flantune.evaluation.metrics.graders import OptionGrader, TextGrader
+from flantune.evaluation.metrics.graders import option_grader, text_grader
+from flantune.evaluation.statistics.averages import NOT_ENGLISH, by_group
 from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.harness.filters import NO_FILTER
 from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
 from flantune.settings.protocols import PRESETS
+from flantune.suites import catalog
 from flantune.suites.differences import compare, compare_flan2022, comparisons, with_false_discovery_rates
 from flantune.suites.flan2022 import SCORES
 from flantune.suites.scores import PartScores
-from flantune.suites.suite import Part
 from flantune.suites.summary import Measurement, ModelMeasurements, score_results
 from flantune.types import Counts, Prompt
 
 RNG = np.random.default_rng(0)
 
 
-def part(name="a", *, suite="gsm8k", count=40, chance=0.0, grader=None) -> Part:
+def part(name="a", *, suite="gsm8k", count=40, chance=0.0, grader=None) -> Exam:
     prompts = tuple(
         Prompt(task=name, split="test", row=row, template="t", inputs=f"{name} {row}?", targets="")
         for row in range(count)
     )
-    return Part(
-        suite=suite, mode="cot", name=name, prompts=prompts, answering="text", grader=grader or TextGrader(),
-        chance=chance, shots=8,
+    return Exam(
+        score=f"{suite}_cot", name=name, questions=asked(prompts, shots=8), answering="text",
+        grader=grader or text_grader(), protocol=PRESETS["flan2022"], chance=chance, averages=by_group("tasks"),
     )  # fmt: skip
 
 
-def graded(of: Part, values) -> PartScores:
+def graded(of: Exam, values) -> PartScores:
     values = np.asarray(values, dtype=float)
     rows = tuple(range(len(values)))
     return PartScores(part=of, rows=rows, values={"accuracy": values}, unparsed=0.0, ties=0, rules={})
@@ -89,7 +91,7 @@ def test_every_part_has_its_difference_and_rates_are_adjusted_for_looking_at_all
 
 def test_a_metric_that_is_no_mean_is_compared_on_the_same_redrawn_questions():
     grader = HarnessTextGrader(filters=(NO_FILTER,), names=("bleu",))
-    of = replace(part(count=12, grader=grader), headline="bleu,none")
+    of = part(count=12, grader=grader)
     wanted = ["the", "red", "apple", "lies", "on", "the", "old", "table", "near", "the", "window"]
     said = [" ".join(wanted[: 4 + n % 6]) for n in range(12)]
     worse = [" ".join(wanted[: 3 + n % 3]) for n in range(12)]
@@ -111,7 +113,7 @@ def test_a_metric_that_is_no_mean_is_compared_on_the_same_redrawn_questions():
 
 def test_a_correlations_difference_may_be_more_than_one():
     grader = HarnessOptionGrader(names=("mcc",), golds={})
-    of = replace(part(grader=grader), headline="mcc,none")
+    of = part(grader=grader)
     truth = np.arange(40) % 2
 
     def noted(said) -> PartScores:
@@ -144,8 +146,9 @@ SUITES = {
 def six(rate: float) -> dict[str, list[PartScores]]:
     found = {}
     for name in SCORES:
-        suite, _, mode = name.partition("_")
-        of = replace(part("navigate", suite=suite, chance=SUITES[name]), mode=mode, groups=("not English",))
+        suite = name.partition("_")[0]
+        averages = {one.name: one.averages for one in catalog.SUITES}[suite]
+        of = replace(part("navigate", chance=SUITES[name]), score=name, averages=averages, groups=(NOT_ENGLISH,))
         found[name] = [graded(of, coins(rate))]
     return found
 
@@ -164,7 +167,7 @@ def measured(name: str, by_score) -> ModelMeasurements:
     return ModelMeasurements(
         name=name,
         by_score={
-            score: [Measurement(scores=one, counts=Counts(), seen=Seen(reasons=())) for one in parts]
+            score: [Measurement(scores=one, counts=Counts(), seen=Seen()) for one in parts]
             for score, parts in by_score.items()
         },
         protocols=dict.fromkeys(by_score, PRESETS["flan2022"]),
@@ -189,8 +192,8 @@ def test_a_benchmark_of_which_a_question_could_not_be_asked_is_not_complete():
     model = measured("base", {"gsm8k_cot": [graded(part(), coins(0.5))]})
     (one,) = model.by_score["gsm8k_cot"]
     lossy = replace(model, by_score={"gsm8k_cot": [replace(one, counts=Counts(prompts_dropped=1))]})
-    for asked, is_complete in ((model, True), (lossy, False)):
-        (found,) = score_results(asked, missing=(), limit=0, confidence=0.95)
+    for measured_model, is_complete in ((model, True), (lossy, False)):
+        (found,) = score_results(measured_model, missing=(), limit=0, confidence=0.95)
         assert found.is_complete is is_complete
 
 
@@ -237,4 +240,5 @@ def test_seeds_that_do_not_belong_together_are_refused():
 
 
 def test_graders_of_means_have_no_metric_over_all_answers():
-    assert OptionGrader().corpora == {} == TextGrader().corpora
+    for grader in (option_grader(PRESETS["flan2022"]), text_grader()):
+        assert all(metric.score is None for metric in grader.columns.metrics)

@@ -10,9 +10,10 @@ from pathlib import Path
 from flantune.cli.evaluate import command
 from flantune.harness.filters import FILTERS
 from flantune.harness.grading import OPTION_METRICS
-from flantune.harness.read import harness_parts
+from flantune.harness.read import harness_exams
 from flantune.settings.protocols import PRESETS, ScoringProtocol
-from flantune.suites.catalog import PARTS, SCORES
+from flantune.suites.catalog import SCORES
+from flantune.suites.catalog import SUITES as KNOWN
 from flantune.suites.suite import SuiteData
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -44,7 +45,7 @@ def _shown(choice: str, value: object) -> str:
 
 
 def test_every_suite_and_score_is_named():
-    assert all(f"| `{name}` |" in SUITES for name in PARTS)
+    assert all(f"| `{name}` |" in SUITES for name in (suite.name for suite in KNOWN))
     assert all(f"`{name}`" in SUITES or name.startswith("natural") for name in SCORES)
 
 
@@ -61,8 +62,8 @@ def test_the_task_file_of_the_page_is_read(tmp_path):
     for split in ("train", "test"):
         rows = [{"passage": f"She took the drum in {split} {n}.", **row} for n in range(3)]
         (tmp_path / f"shop_{split}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
-    (found,) = harness_parts([tmp_path / "shop.yaml"], SuiteData())
-    assert found.part.shots == 2 and found.part.prompts[0].options == ("drum", "flag")
+    (found,) = harness_exams([tmp_path / "shop.yaml"], SuiteData())
+    assert found.shots == 2 and next(found.exam.prompts).options == ("drum", "flag")
 
 
 def test_every_metric_and_filter_is_named():

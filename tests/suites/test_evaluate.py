@@ -17,14 +17,14 @@ from flantune.contamination.training_record import TrainedTask, TrainingRecord, 
 from flantune.contamination.training_record import _one_corpus as one_corpus
 from flantune.errors import ConfigError, FlantuneError, LeakError
 from flantune.evaluation.asking import answers as writing
+from flantune.evaluation.asking import ask as asking
 from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.samples import read_samples
 from flantune.models.writing.decoding import Continuation
 from flantune.models.writing.generate import write
 from flantune.settings.config import DataSettings
 from flantune.settings.protocols import PRESETS
-from flantune.suites import asking
-from flantune.suites.catalog import choose_parts
+from flantune.suites.catalog import choose_exams
 from flantune.system.progress import Silent
 
 from .world import make_model, mmlu_row, write_rows, write_world
@@ -37,11 +37,13 @@ def short_answers():
     """A random model never comes to an end of its own: eight tokens of it say as much as five hundred."""
 
     def chosen(*args, **values):
-        found = choose_parts(*args, **values)
-        return replace(found, parts=tuple(replace(part, max_new_tokens=8) for part in found.parts))
+        found = choose_exams(*args, **values)
+        return replace(
+            found, exams=tuple(replace(one, writing=replace(one.writing, max_new_tokens=8)) for one in found.exams)
+        )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_questions, "choose_parts", chosen)
+        patch.setattr(evaluation_questions, "choose_exams", chosen)
         yield
 
 
@@ -104,7 +106,7 @@ def test_the_page_holds_every_part_and_no_foreign_markup(flan2022):
 
 def test_the_same_command_again_asks_nothing(world, models, tmp_path, monkeypatch):
     first = evaluate_models(request(world, tmp_path, models["llama"], suites=SMALL))
-    monkeypatch.setattr(asking, "_ask_wave", None)
+    monkeypatch.setattr(asking, "_ask_alike", None)
     again = evaluate_models(request(world, tmp_path, models["llama"], suites=SMALL))
     assert again.scores == first.scores
 

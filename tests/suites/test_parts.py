@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 
 from flantune.errors import EvaluationError, SourceError
+from flantune.evaluation.exams import Exam, MissingExam
 from flantune.evaluation.metrics.extraction import BBH_COT
-from flantune.evaluation.metrics.graders import OptionGrader, TextGrader
+from flantune.evaluation.metrics.graders import option_grader, text_grader
 from flantune.prompts.layout import inputs_text
 from flantune.settings.protocols import PRESETS
 from flantune.suites import bbh, gsm8k, mgsm, mmlu, natural_instructions, tydiqa
-from flantune.suites.catalog import choose_parts
+from flantune.suites.catalog import choose_exams
 from flantune.suites.differences import compare
 from flantune.suites.flan2022 import BBH_CHANCE
 from flantune.suites.prompt_files import read_prompt, without_rationale
-from flantune.suites.scores import PartScores, average, flan2022_average, weightings
-from flantune.suites.suite import MissingPart, MissingSuiteDataError, Part, SuiteData
+from flantune.suites.scores import PartScores, average, flan2022_average, headline_of, weightings
+from flantune.suites.suite import MissingSuiteDataError, SuiteData
 from flantune.types import Exemplar, Sample
+from tests.evaluation.made import noted
 
 from .world import COT, mmlu_row, write_world
 
@@ -33,12 +35,21 @@ def data(tmp_path_factory) -> SuiteData:
     return SuiteData(root=write_world(tmp_path_factory.mktemp("world")))
 
 
-def text_of(part: Part, at: int = 0) -> str:
-    return inputs_text(part.prompts[at], part.layout)
+def prompt_of(part: Exam, at: int):
+    return tuple(part.prompts)[at]
 
 
-def find(parts, key: str) -> Part:
-    return next(part for part in parts if isinstance(part, Part) and part.key == key)
+def text_of(part: Exam, at: int = 0) -> str:
+    return inputs_text(prompt_of(part, at), part.layout)
+
+
+def shots_of(part: Exam) -> int:
+    (shots,) = {question.shots for question in part.questions}
+    return shots
+
+
+def find(parts, key: str) -> Exam:
+    return next(part for part in parts if isinstance(part, Exam) and part.key == key)
 
 
 def sample(**values) -> Sample:
@@ -52,7 +63,10 @@ def test_mmlu_asks_five_exemplars_in_file_order_and_ranks_letters_behind_a_space
     assert [block.splitlines()[0] for block in blocks[1:]] == [f"How many stones lie in pile {n}?" for n in range(6)]
     assert blocks[1].splitlines()[1:] == [*(f"{'ABCD'[k]}. astronomy {k} stones" for k in range(4)), "Answer: A"]
     assert blocks[-1].endswith("D. astronomy 8 stones\nAnswer:")
-    assert part.prompts[0].options == (" A", " B", " C", " D") and part.prompts[0].answer == mmlu_row("", 5)["answer"]
+    assert (
+        prompt_of(part, 0).options == (" A", " B", " C", " D")
+        and prompt_of(part, 0).answer == mmlu_row("", 5)["answer"]
+    )
     assert part.chance == 0.25 and part.groups == ("physics", "STEM")
 
 
@@ -67,12 +81,12 @@ def test_mmlu_reasons_in_the_users_own_prompts(data):
     part = find(mmlu.parts(data), "mmlu_cot/virology")
     assert text_of(part).startswith("Questions about virology.\n\nQ: 1+1?")
     assert text_of(part).endswith("(D) virology 8 stones\nA:")
-    assert part.answering == "text" and part.shots == 1
+    assert part.answering == "text" and shots_of(part) == 1
 
 
 def test_without_prompts_mmlu_says_what_to_put_where(tmp_path):
     found = list(mmlu.parts(SuiteData(root=write_world(tmp_path, mmlu_cot=False))))
-    (missing,) = [one for one in found if isinstance(one, MissingPart)]
+    (missing,) = [one for one in found if isinstance(one, MissingExam)]
     assert missing.score == "mmlu_cot" and "mmlu-cot.json" in missing.needs and "57 subjects" in missing.needs
 
 
@@ -83,7 +97,7 @@ def test_bbh_direct_leaves_the_rationale_out_and_nothing_else(data):
     assert text_of(direct).count("A: ] )\n\n") == 1
     assert text_of(cot).count("weighs") == 3
     for part in (direct, cot):
-        assert text_of(part).endswith("\n\nQ: Is stone 0 of snarks heavy?\nA:") and part.shots == 3
+        assert text_of(part).endswith("\n\nQ: Is stone 0 of snarks heavy?\nA:") and shots_of(part) == 3
         assert part.chance == BBH_CHANCE["snarks"]
 
 
@@ -95,12 +109,12 @@ def test_a_block_without_an_answer_belongs_to_the_one_before():
 
 def test_tydiqa_draws_its_exemplar_and_asks_nothing_about_its_passage(data):
     part = find(tydiqa.parts(data), "tydiqa_direct/finnish")
-    (shown,) = part.prompts[0].exemplars
+    (shown,) = prompt_of(part, 0).exemplars
     passage = shown.inputs.splitlines()[1]
-    assert len(part.prompts) == 4 and not any(passage in prompt.inputs for prompt in part.prompts)
+    assert len(part.questions) == 4 and not any(passage in prompt.inputs for prompt in part.prompts)
     assert "no training split" in part.notes[0]
     again = find(tydiqa.parts(data), "tydiqa_direct/finnish")
-    assert again.prompts == part.prompts
+    assert again.questions == part.questions
     assert find(tydiqa.parts(data), "tydiqa_direct/english").groups == ()
 
 
@@ -108,14 +122,15 @@ def test_mgsm_takes_its_words_from_the_exemplars_and_never_runs_them(data):
     part = find(mgsm.parts(data), "mgsm_cot/de")
     assert text_of(part).startswith("Frage: Was ist 1 + 1?\nAntwort: Eins mehr. Es sind 2.\n\nFrage:")
     assert text_of(part).endswith("\n\nFrage: Wie viele Hüte?\nAntwort:")
-    assert part.shots == 8 and part.prompts[0].references == ("1018",) and "\nFrage:" in part.stop
-    grade = part.grader.grade(sample(prediction="Erst 12. Es sind 1.018. Noch 5", references=("1018",)), FLAN)
-    assert grade.metrics == {"accuracy": 1.0} and "Es sind" in grade.rule
+    assert shots_of(part) == 8 and prompt_of(part, 0).references == ("1018",) and "\nFrage:" in part.writing.stop
+    said = sample(prediction="Erst 12. Es sind 1.018. Noch 5", references=("1018",))
+    grade = part.grader.grade(said)
+    assert noted(part.grader, said) == {"accuracy": 1.0} and "Es sind" in grade.rule
 
 
 def test_mgsm_without_exemplars_names_the_file(tmp_path):
     found = list(mgsm.parts(SuiteData(root=write_world(tmp_path, mgsm_exemplars=False))))
-    assert len(found) == 11 and all(isinstance(one, MissingPart) and "mgsm/exemplars.py" in one.needs for one in found)
+    assert len(found) == 11 and all(isinstance(one, MissingExam) and "mgsm/exemplars.py" in one.needs for one in found)
 
 
 def test_broken_exemplars_are_an_error(tmp_path):
@@ -127,92 +142,92 @@ def test_broken_exemplars_are_an_error(tmp_path):
 
 def test_gsm8k_shows_eight_rationales_drawn_by_seed_and_no_calculator_marks(data):
     first, other = (find(gsm8k.parts(replace(data, seed=seed)), "gsm8k_cot/main") for seed in (0, 1))
-    assert first.shots == 8 and "<<" not in text_of(first) and "####" not in text_of(first)
-    assert all(prompt.exemplars == first.prompts[0].exemplars for prompt in first.prompts)
-    assert other.prompts[0].exemplars != first.prompts[0].exemplars
-    assert first.prompts[2].references == ("4",)
+    assert shots_of(first) == 8 and "<<" not in text_of(first) and "####" not in text_of(first)
+    assert all(prompt.exemplars == prompt_of(first, 0).exemplars for prompt in first.prompts)
+    assert prompt_of(other, 0).exemplars != prompt_of(first, 0).exemplars
+    assert prompt_of(first, 2).references == ("4",)
 
 
 def test_natural_instructions_asks_a_hundred_instances_behind_the_definition(data):
     found = list(natural_instructions.parts(data))
     part = find(found, "natural_instructions_direct/task1_colors")
-    assert len(part.prompts) == 100 and part.headline == "rougeL"
+    assert len(part.questions) == 100 and headline_of(part) == "rougeL"
     assert text_of(part) == (
         "Name the color.\n\nInput: sky 0\nOutput: blue\n\nInput: sky 1\nOutput: blue\n\nInput: grass 0\nOutput:"
     )
-    (missing,) = [one for one in found if isinstance(one, MissingPart)]
+    (missing,) = [one for one in found if isinstance(one, MissingExam)]
     assert missing.needs == "natural_instructions/tasks/task3_absent.json"
 
 
 def test_shots_and_limit_cut_exemplars_and_questions(data):
-    found = choose_parts(["flan2022"], replace(data, shots=1, limit=1))
-    assert {part.shots for part in found.parts} == {1} and {len(part.prompts) for part in found.parts} == {1}
-    assert len(found.parts) == 57 * 2 + 27 * 2 + 9 + 11
+    found = choose_exams(["flan2022"], replace(data, shots=1, limit=1))
+    assert {shots_of(part) for part in found.exams} == {1} and {len(part.questions) for part in found.exams} == {1}
+    assert len(found.exams) == 57 * 2 + 27 * 2 + 9 + 11
 
 
 def test_all_that_is_missing_comes_at_once(tmp_path):
     with pytest.raises(MissingSuiteDataError) as error:
-        choose_parts(["flan2022"], SuiteData(root=tmp_path))
+        choose_exams(["flan2022"], SuiteData(root=tmp_path))
     for name in ("mmlu_direct (57 parts)", "bbh_cot (27 parts)", "tydiqa_direct (9 parts)", "mgsm_cot (11 parts)"):
         assert name in str(error.value)
     with pytest.raises(MissingSuiteDataError):  # there is nothing to go on with
-        choose_parts(["gsm8k"], SuiteData(root=tmp_path), skip_missing=True)
+        choose_exams(["gsm8k"], SuiteData(root=tmp_path), skip_missing=True)
 
 
 def test_an_unknown_suite_is_named_with_what_is_near():
     with pytest.raises(EvaluationError, match='no suite "mmul"') as error:
-        choose_parts(["mmul"], SuiteData())
+        choose_exams(["mmul"], SuiteData())
     assert "mmlu" in error.value.hint
 
 
 def test_one_way_of_asking_can_be_chosen_alone(data):
-    assert {part.score for part in choose_parts(["bbh_cot", "mmlu_direct"], data).parts} == {"bbh_cot", "mmlu_direct"}
+    assert {part.score for part in choose_exams(["bbh_cot", "mmlu_direct"], data).exams} == {"bbh_cot", "mmlu_direct"}
 
 
 def test_bracket_answers_are_not_all_equal():
     """With punctuation removed, every answer to a task about brackets would be right."""
-    grader = TextGrader(rules=BBH_COT)
+    grader = text_grader(BBH_COT)
     right, wrong = (
-        grader.grade(sample(prediction=f"So the answer is {text}.", references=("] )",)), FLAN).metrics["accuracy"]
+        noted(grader, sample(prediction=f"So the answer is {text}.", references=("] )",)))["accuracy"]
         for text in ("] )", "} >")
     )
     assert (right, wrong) == (1.0, 0.0)
 
 
 def test_natural_instructions_keeps_articles_and_stems():
-    grader = TextGrader(comparison="natural_instructions")
-    assert grader.grade(sample(prediction="Green!", references=("the green", "green")), FLAN).metrics == {
+    grader = text_grader(comparison="natural_instructions")
+    assert noted(grader, sample(prediction="Green!", references=("the green", "green"))) == {
         "rougeL": 1.0, "exact_match": 1.0,
     }  # fmt: skip
-    grade = grader.grade(sample(prediction="green", references=("the green",)), FLAN)
-    assert grade.metrics["exact_match"] == 0.0 and grade.metrics["rougeL"] == pytest.approx(2 / 3)
+    found = noted(grader, sample(prediction="green", references=("the green",)))
+    assert found["exact_match"] == 0.0 and found["rougeL"] == pytest.approx(2 / 3)
 
 
 def test_ties_count_for_their_share_where_the_protocol_says_so():
     tied = sample(options=(" A", " B", " C"), scores=(-1.0, -1.0, -2.0), lengths=(1, 1, 1), answer=1)
     for ties, value in (("first", 0.0), ("expected", 0.5)):
-        grade = OptionGrader().grade(tied, replace(FLAN, ties=ties))
-        assert grade.metrics["accuracy"] == value and grade.is_tie
+        grader = option_grader(replace(FLAN, ties=ties))
+        assert noted(grader, tied)["accuracy"] == value and grader.grade(tied).is_tie
     with pytest.raises(EvaluationError, match="domain"):
-        OptionGrader().grade(tied, replace(FLAN, normalization="domain"))
+        option_grader(replace(FLAN, normalization="domain")).grade(tied)
 
 
 # --- averages ---------------------------------------------------------------------------------------------------------
 
 
-def scored(part: Part, values) -> PartScores:
+def scored(part: Exam, values) -> PartScores:
     values = np.asarray(values, dtype=np.float64)
     return PartScores(
-        part=part, rows=tuple(range(len(values))), values={part.headline: values}, unparsed=0.0, ties=0, rules={}
+        part=part, rows=tuple(range(len(values))), values={headline_of(part): values}, unparsed=0.0, ties=0, rules={}
     )
 
 
 def headline(parts: list[PartScores], at: int = 0) -> float:
-    return average(parts, weightings(parts)[at], metric=parts[0].part.headline, confidence=0.95).raw.value
+    return average(parts, weightings(parts)[at], metric=parts[0].headline, confidence=0.95).raw.value
 
 
 def test_bbh_is_averaged_over_23_tasks_27_files_and_all_questions(data):
-    parts = [one for one in bbh.parts(data) if isinstance(one, Part) and one.mode == "cot"]
+    parts = [one for one in bbh.SUITE.exams(data) if isinstance(one, Exam) and one.score.endswith("_cot")]
     right = [scored(one, [1.0] * 5 if "tracking" in one.name else [0.0] * 10) for one in parts]
     assert [way.name for way in weightings(right)] == ["mean of 23 tasks", "mean of 27 files", "all questions"]
     assert headline(right, 0) == pytest.approx(1 / 23)
@@ -221,10 +236,10 @@ def test_bbh_is_averaged_over_23_tasks_27_files_and_all_questions(data):
 
 
 def test_mmlu_is_averaged_over_subjects_groups_and_questions(data):
-    parts = [one for one in mmlu.parts(data) if isinstance(one, Part) and one.mode == "direct"]
+    parts = [one for one in mmlu.SUITE.exams(data) if isinstance(one, Exam) and one.score.endswith("_direct")]
     right = [scored(one, [1.0] if one.name == "virology" else [0.0, 0.0]) for one in parts]
     ways = {way.name: at for at, way in enumerate(weightings(right))}
-    assert weightings(right)[0].name == "mean of 57 subjects" and weightings(right)[0].is_headline
+    assert weightings(right)[0].name == "mean of 57 subjects"
     assert headline(right, 0) == pytest.approx(1 / 57)
     assert headline(right, ways["all questions"]) == pytest.approx(1 / 113)
     assert headline(right, ways["health"]) == pytest.approx(1 / 8)
@@ -232,18 +247,18 @@ def test_mmlu_is_averaged_over_subjects_groups_and_questions(data):
 
 
 def test_tydiqa_leaves_english_out_of_the_headline(data):
-    parts = [one for one in tydiqa.parts(data) if isinstance(one, Part)]
+    parts = [one for one in tydiqa.SUITE.exams(data) if isinstance(one, Exam)]
     right = [scored(one, [1.0] if one.name == "english" else [0.0]) for one in parts]
     assert weightings(right)[0].name == "mean of 8 languages, not English" and headline(right) == 0.0
     assert headline(right, 1) == pytest.approx(1 / 9)
 
 
 def test_the_flan_2022_average_counts_each_part_from_its_own_chance(data):
-    found = choose_parts(["flan2022"], data).parts
+    found = choose_exams(["flan2022"], data).exams
     by_score = {}
     for part in found:
         # Each part half-way from chance to perfect, except that English does not count.
-        value = 0.0 if part.name in {"english", "en"} else (1 + part.chance) / 2
+        value = 0.0 if part.name in {"english", "en"} else (1 + (part.chance or 0.0)) / 2
         by_score.setdefault(part.score, []).append(scored(part, [value] * 4))
     assert flan2022_average(by_score, confidence=0.95).value == pytest.approx(0.5)
     del by_score["mgsm_cot"]
@@ -252,7 +267,7 @@ def test_the_flan_2022_average_counts_each_part_from_its_own_chance(data):
 
 
 def test_two_models_are_compared_question_by_question(data):
-    (part, other) = [one for one in tydiqa.parts(data) if isinstance(one, Part)][:2]
+    (part, other) = [one for one in tydiqa.SUITE.exams(data) if isinstance(one, Exam)][:2]
     first = [scored(part, [0, 0, 1, 1]), scored(other, [0, 0, 0, 1])]
     second = [scored(part, [1, 1, 1, 1]), scored(other, [0, 1, 0, 1])]
     found = compare(first, second, metric="exact_match", confidence=0.95)
@@ -265,7 +280,7 @@ def test_two_models_are_compared_question_by_question(data):
 
 
 def test_an_interval_is_over_questions_with_the_parts_as_they_are(data):
-    (part, other) = [one for one in tydiqa.parts(data) if isinstance(one, Part)][:2]
+    (part, other) = [one for one in tydiqa.SUITE.exams(data) if isinstance(one, Exam)][:2]
     parts = [scored(part, [0, 1] * 50), scored(other, [0, 1] * 50)]
     found = average(parts, weightings(parts)[0], metric="exact_match", confidence=0.95).raw
     assert found.se == pytest.approx(math.sqrt(2 * (0.25 * 100 / 99 / 100)) / 2)

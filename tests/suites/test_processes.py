@@ -65,7 +65,7 @@ def test_two_processes_give_the_results_of_one(world):
     """Options, greedy answers, sampled answers and a task; the first process alone writes and prints."""
     suites = ("mmlu_direct", "tydiqa", "gsm8k")
     request = EvaluationRequest(
-        models=(str(world / "llama"),), out=world / "one", suites=suites, root=world, limit=2, shots=1, samples=3,
+        models=(str(world / "llama"),), out=world / "one", suites=suites, root=world, limit=2, shots=1, answers_each=3,
         skip_missing=True,
         data=DataSettings(tasks=(str(world / "colors.toml"),)), normalization="contextual",
     )  # fmt: skip

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from flantune.contamination.training_record import Seen
-from flantune.evaluation.metrics.graders import OptionGrader, TextGrader
+from flantune.evaluation.exams import Exam, asked
+from flantune.evaluation.metrics.graders import option_grader, text_grader
 from flantune.evaluation.statistics.skill import discrimination
 from flantune.report.evaluation_skill import skill_rows, skill_table
 from flantune.settings.protocols import PRESETS
+from flantune.suites import mmlu
 from flantune.suites.differences import compare
 from flantune.suites.results import Comparison, EvaluationResults
 from flantune.suites.scores import grade_part
-from flantune.suites.skill import average_skill, ranked_answers
-from flantune.suites.suite import Part
+from flantune.suites.skill import average_skill
 from flantune.suites.summary import Measurement, ModelMeasurements, score_results
 from flantune.types import Counts, Prompt, Sample
 
@@ -22,21 +23,21 @@ LETTERS = ("A", "B", "C", "D")
 PROTOCOL = PRESETS["flan2022"]
 
 
-def part(name, rows, *, grader=None, answering="options") -> Part:
+def part(name, rows, *, grader=None, answering="options") -> Exam:
     prompts = tuple(
         Prompt(task=name, split="test", row=row, template="t", inputs=f"{name} {row}?", targets="")
         for row in range(rows)
     )
-    return Part(
-        suite="mmlu", mode="direct", name=name, prompts=prompts, answering=answering, grader=grader or OptionGrader(),
-        chance=0.25, shots=5,
+    return Exam(
+        score="mmlu_direct", name=name, questions=asked(prompts, shots=5), answering=answering, protocol=PROTOCOL,
+        grader=grader or option_grader(PROTOCOL), chance=0.25, averages=mmlu.SUITE.averages,
     )  # fmt: skip
 
 
 def graded(of, *, signal, liking, seed):
     random = np.random.default_rng(seed)
     samples = []
-    for row in range(len(of.prompts)):
+    for row in range(len(of.questions)):
         gold = row % 4
         scores = random.normal(0.0, 1.0, 4)
         scores[gold] += signal
@@ -47,11 +48,11 @@ def graded(of, *, signal, liking, seed):
                 references=(LETTERS[gold],), scores=tuple(scores), lengths=(1,) * 4,
             )
         )  # fmt: skip
-    return grade_part(of, samples, PROTOCOL)
+    return grade_part(of, samples)
 
 
 def result(parts):
-    measurements = [Measurement(scores=one, counts=Counts(), seen=Seen(reasons=())) for one in parts]
+    measurements = [Measurement(scores=one, counts=Counts(), seen=Seen()) for one in parts]
     model = ModelMeasurements(name="m", by_score={"mmlu_direct": measurements}, protocols={"mmlu_direct": PROTOCOL})
     return score_results(model, missing=(), limit=0, confidence=0.95)[0]
 
@@ -119,11 +120,11 @@ def test_models_of_one_benchmark_stand_together():
 
 
 def test_written_answers_have_no_such_numbers():
-    of = part("one", 3, grader=TextGrader(), answering="text")
+    of = part("one", 3, grader=text_grader(), answering="text")
     sample = Sample(
         task="one", split="test", row=0, template="t", shots=0, inputs="", references=("4",), prediction="4"
     )
-    assert ranked_answers(of, [sample], PROTOCOL) is None
-    scores = grade_part(of, [sample], PROTOCOL)
+    scores = grade_part(of, [sample])
+    assert scores.options is None
     assert average_skill([scores], {"one": 1.0}, confidence=0.95) is None
     assert compare([scores], [scores], metric="accuracy", confidence=0.95).skill is None

@@ -13,7 +13,7 @@ from flantune.evaluation.metrics.extraction import extract
 from flantune.evaluation.metrics.rank_classification import option_scores
 from flantune.evaluation.metrics.voting import vote
 from flantune.evaluation.samples import read_samples
-from flantune.suites.catalog import choose_parts
+from flantune.suites.catalog import choose_exams
 
 from .world import make_model, write_world
 
@@ -21,12 +21,14 @@ from .world import make_model, write_world
 @pytest.fixture(scope="module", autouse=True)
 def short_answers():
     def chosen(*args, **values):
-        found = choose_parts(*args, **values)
-        kept = [part for part in found.parts if part.suite != "mmlu" or part.name in {"astronomy", "virology"}]
-        return replace(found, parts=tuple(replace(part, max_new_tokens=12) for part in kept))
+        found = choose_exams(*args, **values)
+        kept = [one for one in found.exams if one.suite != "mmlu" or one.name in {"astronomy", "virology"}]
+        return replace(
+            found, exams=tuple(replace(one, writing=replace(one.writing, max_new_tokens=12)) for one in kept)
+        )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_questions, "choose_parts", chosen)
+        patch.setattr(evaluation_questions, "choose_exams", chosen)
         yield
 
 
@@ -50,8 +52,8 @@ SAMPLES = "models/llama/samples/gsm8k_cot%2Fmain.parquet"
 
 
 def test_answers_are_drawn_voted_on_and_the_confidence_is_kept(world, models, tmp_path):
-    results = evaluated(world, models["llama"], tmp_path, "gsm8k", "tydiqa", samples=5, temperature=1.0)
-    rules = choose_parts(["gsm8k"], evaluation_questions.SuiteData(root=world)).parts[0].grader.rules
+    results = evaluated(world, models["llama"], tmp_path, "gsm8k", "tydiqa", answers_each=5, temperature=1.0)
+    rules = choose_exams(["gsm8k"], evaluation_questions.SuiteData(root=world)).exams[0].grader.rules
     samples = list(read_samples(tmp_path / SAMPLES))
     assert any(len(set(sample.predictions)) > 1 for sample in samples)
     for sample in samples:
@@ -71,7 +73,14 @@ def test_a_seed_names_the_draws_and_more_of_them_keep_the_first(world, models, t
     def drawn(folder, samples, seed=0):
         # The same eight exemplars, whatever the seed: without any, that is.
         evaluated(
-            world, models["llama"], tmp_path / folder, "gsm8k", samples=samples, temperature=1.0, seed=seed, shots=0
+            world,
+            models["llama"],
+            tmp_path / folder,
+            "gsm8k",
+            answers_each=samples,
+            temperature=1.0,
+            seed=seed,
+            shots=0,
         )
         return [sample.predictions for sample in read_samples(tmp_path / folder / SAMPLES)]
 
@@ -82,9 +91,9 @@ def test_a_seed_names_the_draws_and_more_of_them_keep_the_first(world, models, t
 
 def test_sampling_without_temperature_or_without_a_chain_of_thought_is_refused(world, models, tmp_path):
     with pytest.raises(ConfigError, match="without temperature"):
-        evaluated(world, models["llama"], tmp_path, "gsm8k", samples=3, temperature=0.0)
+        evaluated(world, models["llama"], tmp_path, "gsm8k", answers_each=3, temperature=0.0)
     with pytest.raises(ConfigError, match="nothing here is answered by sampling"):
-        evaluated(world, models["llama"], tmp_path, "mmlu_direct", samples=3)
+        evaluated(world, models["llama"], tmp_path, "mmlu_direct", answers_each=3)
 
 
 @pytest.mark.parametrize("family", ["llama", "t5"])

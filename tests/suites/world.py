@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from flantune.models.language_model import LanguageModel
@@ -106,3 +107,8 @@ def make_model(folder: Path, architecture="llama", *, seed=0, hidden_size=32) ->
     )
     lm: LanguageModel = build_model(settings, tokenizer, seed=seed)
     return save_model(lm, folder, card="a small random model\n")
+
+
+def shortened(exam, tokens: int):
+    """The exam with answers of a few tokens: a random model never comes to an end of its own."""
+    return replace(exam, writing=replace(exam.writing, max_new_tokens=tokens))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.tasks.load import load_task_file
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Task
 
 HEAD = """

@@ -12,13 +12,12 @@ from click.testing import CliRunner
 
 from flantune.cli.fetch import command as fetch_command
 from flantune.commands.plan import prepare_tasks
-from flantune.errors import FlantuneError
+from flantune.errors import FlantuneError, MissingDataError
 from flantune.settings.config import RunConfig
-from flantune.tasks.sources import hub
+from flantune.tasks.sources import hub_api
 from flantune.tasks.sources.fetch import _gathered, by_hand
-from flantune.tasks.sources.hub import CONVERTED, load_hub_split
-from flantune.tasks.sources.raw import MissingDataError
-from flantune.types import Task
+from flantune.tasks.sources.hub_api import CONVERTED, load_hub_split
+from flantune.types import HubDataset, Task
 
 from .conftest import BODY, HEAD
 
@@ -35,7 +34,7 @@ HOW = "Ask their author. Put them at <mirror>/me/letters/old/train.jsonl.gz; rea
 def test_without_a_mirror_the_hub_is_never_asked(
     load_text: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "stream_rows", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(hub_api, "stream_rows", lambda *_, **__: pytest.fail("asked"))
     task = load_text(f'{HEAD}[source]{SOURCE}[splits]\ntrain = "train"\n{BODY}')
     for read in (lambda: next(task.source.rows("train")), lambda: task.source.fingerprint("train")):
         with pytest.raises(MissingDataError, match=r"me/letters \(old\) cannot be had from the hub") as error:
@@ -98,7 +97,8 @@ def test_the_hubs_own_conversion_is_read_file_by_file(monkeypatch: pytest.Monkey
     datasets = pytest.importorskip("datasets")
     calls: list[Any] = []
     monkeypatch.setattr(datasets, "load_dataset", lambda *given, **named: calls.append((given, named)))
-    load_hub_split("GEM/e2e_nlg", "default", split="train", revision=CONVERTED, streaming=True)
+    wanted = HubDataset(id="GEM/e2e_nlg", config="default", revision=CONVERTED)
+    load_hub_split(wanted, split="train", streaming=True)
     ((given, named),) = calls
     assert given == ("parquet",)
     files = "hf://datasets/GEM/e2e_nlg@refs%2Fconvert%2Fparquet/default/train/*.parquet"

@@ -10,7 +10,8 @@ import pytest
 from flantune.settings.config import DataSettings
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
-from flantune.tasks.taskfile_sections import METRICS, AnswerSection, HeadSection, SourceSection, TemplateSection
+from flantune.tasks.sources.kinds import KINDS
+from flantune.tasks.taskfile_sections import METRICS, AnswerSection, HeadSection, TemplateSection
 
 GUIDE = (Path(__file__).parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)```$", GUIDE, flags=re.MULTILINE | re.DOTALL))
@@ -29,7 +30,7 @@ def test_the_guides_files_work(tmp_path: Path) -> None:
     assert prepare_task(capitals, cache=tmp_path / "cache").stores["test"][1].references == ("Sucre", "La Paz")
 
 
-@pytest.mark.parametrize("section", [HeadSection, SourceSection, AnswerSection, TemplateSection])
+@pytest.mark.parametrize("section", [HeadSection, *KINDS.values(), AnswerSection, TemplateSection])
 def test_the_guide_names_every_key(section: type[HeadSection]) -> None:
     for key in section.model_fields:
         assert re.search(rf"`[^`]*\b{key}\b[^`]*`", GUIDE), key

@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flantune.errors import SourceError
+from flantune.errors import MissingDataError, SourceError
 from flantune.tasks.prepare import prepare_task
-from flantune.tasks.sources import hub
+from flantune.tasks.sources import hub_api
 from flantune.tasks.sources.fetch import fetch_to_mirror, parse_reference
-from flantune.tasks.sources.raw import HubSource, MissingDataError, mirrored_splits
-from flantune.types import Task
+from flantune.tasks.sources.hub import HubSource
+from flantune.tasks.sources.mirror import mirrored_splits
+from flantune.types import HubDataset, Task
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ROWS = [
@@ -86,7 +87,7 @@ def small_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.setattr(datasets, "get_dataset_split_names", lambda *_, **__: ["train", "validation"])
-    monkeypatch.setattr(hub, "resolve_revision", lambda _id, revision: revision or COMMIT)
+    monkeypatch.setattr(hub_api, "resolve_revision", lambda wanted: wanted.revision or COMMIT)
     return calls
 
 
@@ -309,7 +310,7 @@ class TestFetch:
                 yield pa.table({"a": [1]})
                 raise TimeoutError("the line went dead")
 
-        monkeypatch.setattr(hub, "load_hub_split", lambda *_, **__: Broken())
+        monkeypatch.setattr(hub_api, "load_hub_split", lambda *_, **__: Broken())
         with pytest.raises(SourceError, match="the line went dead"):
             fetch_to_mirror(["me/numbers:small"], tmp_path)
         assert [path for path in tmp_path.rglob("*") if path.is_file() and "numbers" in str(path)] == []
@@ -321,4 +322,4 @@ class TestFetch:
 
 
 def test_the_commit_of_a_pinned_revision_needs_no_network() -> None:
-    assert hub.resolve_revision("me/numbers", COMMIT) == COMMIT
+    assert hub_api.resolve_revision(HubDataset(id="me/numbers", revision=COMMIT)) == COMMIT

@@ -10,7 +10,7 @@ from flantune.errors import ConfigError, TaskError
 from flantune.settings.config import DataSettings
 from flantune.tasks import load
 from flantune.tasks.load import load_tasks
-from flantune.tasks.sources.raw import HubSource
+from flantune.tasks.sources.hub import HubSource
 
 TASK = """
 name = "NAME"
@@ -42,7 +42,7 @@ def tasks():
         yield Task(
             name=name,
             clusters=("closed-book QA",),
-            family=name,
+            source_family=name,
             kind="generation",
             source=HubSource(id="me/water"),
             adapter=adapter_of(name),

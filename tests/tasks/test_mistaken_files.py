@@ -9,8 +9,8 @@ import os
 import pytest
 
 from flantune.errors import FlantuneError, TaskError
-from flantune.tasks.load import load_task_file
 from flantune.tasks.prepare import prepare_task
+from flantune.tasks.taskfile import load_task_file
 
 TASK = """name = "sounds"
 clusters = ["weather"]

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from flantune.errors import BadRowsError, SourceError, TaskError
+from flantune.errors import BadRowsError, MissingDataError, SourceError, TaskError
 from flantune.tasks import prepare
 from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.examples import first_examples
 from flantune.tasks.rows import BadRow
-from flantune.tasks.sources.raw import FileSource, MissingDataError
+from flantune.tasks.sources.files import FileSource
 from flantune.tasks.store import ExampleStore, PreparedTask
 from flantune.tasks.user_code import fingerprint_of
 from flantune.types import Example, Row, Task

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from flantune.cli import tasks as tasks_cli
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
-from flantune.tasks.load import load_task_file
 from flantune.tasks.repeated_rows import find_repeated_rows
-from flantune.tasks.sources.raw import FileSource
+from flantune.tasks.sources.files import FileSource
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task, Template
 
 WORDS = [
@@ -36,7 +36,7 @@ def task(**columns: str) -> Task:
     return Task(
         name="mine",
         clusters=("c",),
-        family="mine",
+        source_family="mine",
         kind="classification",
         metrics=("accuracy",),
         source=FileSource(files={"test": ("rows.jsonl",)}),

@@ -10,8 +10,9 @@ import pytest
 
 from flantune.errors import TaskError
 from flantune.tasks.columns import ColumnAdapter, FieldColumn
-from flantune.tasks.load import load_task_file
-from flantune.tasks.sources.raw import FileSource, HubSource
+from flantune.tasks.sources.files import FileSource
+from flantune.tasks.sources.hub import HubSource
+from flantune.tasks.taskfile import load_task_file
 from flantune.tasks.taskfile_sections import METRICS
 from flantune.types import Task, Template
 
@@ -77,7 +78,7 @@ def problems_of(load: Callable[..., Task], text: str) -> str:
 
 def test_every_key_arrives(load_text: Callable[..., Task], tmp_path: Path) -> None:
     task = load_text(WHOLE)
-    assert (task.name, task.family, task.kind) == ("my_entailment", "my stories", "classification")
+    assert (task.name, task.source_family, task.kind) == ("my_entailment", "my stories", "classification")
     assert task.clusters == ("natural language inference", "stories")
     assert task.metrics == ("accuracy", "f1")
     assert (task.licence, task.citation, task.description) == ("CC0", "Me, 2024.", "Does it follow?")
@@ -111,7 +112,7 @@ def test_the_adapter_of_a_whole_file_adapts(load_text: Callable[..., Task]) -> N
 
 def test_defaults(load_text: Callable[..., Task]) -> None:
     task = load_text(MINIMAL, mirror=Path("mirror"))
-    assert task.family == "capitals"
+    assert task.source_family == "capitals"
     assert task.metrics == ("exact_match",)
     assert task.source == HubSource(id="me/capitals", mirror=Path("mirror"))
     assert load_text(WHOLE.replace('metrics = ["accuracy", "f1"]', "")).metrics == ("accuracy",)

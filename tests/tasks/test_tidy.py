@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.tasks.load import load_task_file
 from flantune.tasks.prepare import prepare_task
+from flantune.tasks.taskfile import load_task_file
 from flantune.tasks.tidy import tidy
 
 COLLECTIONS = Path(__file__).parents[2] / "src/flantune/shipped"

@@ -11,7 +11,7 @@ import torch
 from tests.training.small import ARCHITECTURES, lines, make_batches, make_lm, settings, tune_small
 from tests.training.team import together
 
-from flantune.models.forms.compiled import why_not
+from flantune.models.forms.compiled import why_not_compiled
 
 FIRST_PART = ("layers.0.mlp", "decoder.block.0.layer.2.DenseReluDense")
 LEAN = {"activation_checkpointing": True}
@@ -63,7 +63,7 @@ def test_two_processes_compute_activations_again_and_train_as_one(tmp_path, arch
 )
 def test_two_processes_run_compiled_layers_and_train_as_one(tmp_path, architecture, parallel, more):
     """Whole programs (llama sharded) or their traces only, which is where sharded weights could come in between."""
-    if reason := why_not(make_lm(architecture)):
+    if reason := why_not_compiled(make_lm(architecture)):
         pytest.skip(reason)
     tune_one_of(tmp_path / "one", architecture, {})
     changes = {"parallel": parallel, "compile": True, **more}

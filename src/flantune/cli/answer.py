@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flantune.cli import options
+from flantune.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flantune.evaluation.asking.answers import Backend
 
 
 @click.command("answer", epilog="Example: flantune answer prompts.txt base=A tuned=B --out answers.jsonl")
@@ -33,7 +39,22 @@ from flantune.cli import options
 @options.dtype
 @options.batch_tokens
 @options.backend
-def command(prompts: Path, models: tuple[str, ...], out: Path, **chosen: object) -> None:
+def command(
+    prompts: Path,
+    models: tuple[str, ...],
+    out: Path,
+    stop: tuple[str, ...],
+    separator: str,
+    device: str,
+    dtype: str,
+    batch_tokens: int,
+    backend: Backend,
+    chat: bool,
+    chat_template: Path | None,
+    chat_thinking: bool | None,
+    system: str,
+    **chosen: Any,
+) -> None:
     """Write down what each MODEL answers to PROMPTS (a text file, one a line, or .jsonl).
 
     A MODEL is a folder or hub id, or NAME=PATH. Repeat the command to go on where it stopped, or with another model
@@ -45,7 +66,52 @@ def command(prompts: Path, models: tuple[str, ...], out: Path, **chosen: object)
     quiet_libraries()
     console = starting()
     from flantune.commands.answer import answer_with_models
+    from flantune.judging.answers import Answering
+    from flantune.settings.config import ModelSettings, PromptSettings
 
-    answer_with_models(prompts, models, out=out, options=chosen, reporter=console)
+    words = {"chat_template": chat_template, "system": system, "chat_thinking": chat_thinking}
+    _check_chat(words, chat=chat)
+    answering = Answering(
+        stop=tuple(map(unescaped, stop)),
+        separator=unescaped(separator),
+        chat=PromptSettings.model_validate({"chat": True, **words}) if chat else None,
+        **chosen,  # what is left has the names of its own fields
+    )
+    named = [
+        (name, ModelSettings.model_validate({"path": path, "device": device, "dtype": dtype}))
+        for name, path in map(named_model, models)
+    ]
+    answer_with_models(
+        prompts, named, out=out, answering=answering, batch_tokens=batch_tokens, backend=backend, reporter=console
+    )
     click.echo(str(out))
     click.echo(f"next: flantune judge {out}", err=True)
+
+
+_OPTIONS = {"chat_template": "--chat-template", "system": "--system", "chat_thinking": "--thinking"}
+
+
+def _check_chat(words: Mapping[str, object], *, chat: bool) -> None:
+    for name in (name for name, value in words.items() if not chat and value not in (None, "")):
+        raise ConfigError("says nothing without --chat", where=_OPTIONS[name], hint="give --chat with it")
+
+
+def named_model(text: str) -> tuple[str, str]:
+    """A model's name and where it lies.
+
+    >>> named_model("base=runs/base/model"), named_model("runs/tuned/"), named_model("org/small")
+    (('base', 'runs/base/model'), ('tuned', 'runs/tuned/'), ('small', 'org/small'))
+    """
+    name, separator, path = text.partition("=")
+    if separator and name and path and not Path(text).exists():
+        return name, path
+    return Path(text).name or text, text
+
+
+def unescaped(text: str) -> str:
+    r"""A text from the command line, in which ``\n`` and ``\t`` stand for what they mean.
+
+    >>> unescaped(r"\n\nQ:")
+    '\n\nQ:'
+    """
+    return text.replace(r"\n", "\n").replace(r"\t", "\t")

@@ -46,15 +46,16 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
 )
 @click.option("--family", type=click.Choice(list(_FAMILIES)), required=True, help="Which model.")
 @click.option("--out", type=options.FOLDER, required=True, help="Folder for the base model.")
+@click.option(
+    "--text", type=click.Path(path_type=Path), multiple=True, help="File or folder to read instead of the demo's text."
+)
 @click.option("--tokens", type=click.IntRange(1), help="Tokens of plain text to read [default: 24,000,000].")
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of weights and text.")
-def pretrain(family: str, out: Path, tokens: int | None, seed: int) -> None:
+def pretrain(family: str, out: Path, text: tuple[Path, ...], tokens: int | None, seed: int) -> None:
     """Make a base model of the demo from nothing: text, tokenizer, weights. Repeat the command to resume."""
-    import subprocess
-    import sys
+    from flantune.demo.pretrain import main
 
     arguments = ["--family", family, "--out", str(out), "--seed", str(seed)]
-    if tokens is not None:
-        arguments += ["--tokens", str(tokens)]
-    finished = subprocess.run([sys.executable, "-m", "flantune.demo.pretrain", *arguments], check=False)
-    click.get_current_context().exit(finished.returncode)
+    arguments += ["--tokens", str(tokens)] if tokens is not None else []
+    arguments += ["--text", *map(str, text)] if text else []
+    click.get_current_context().exit(main(arguments))

@@ -55,7 +55,13 @@ if TYPE_CHECKING:
     metavar="TEXT",
     help='For --normalization contextual; repeatable [default: "N/A", "", "[MASK]"].',
 )
-@click.option("--samples", type=click.IntRange(1), default=1, help="Sample N answers to chains of thought, and vote.")
+@click.option(
+    "--samples",
+    "answers_each",
+    type=click.IntRange(1),
+    default=1,
+    help="Sample N answers to chains of thought, and vote.",
+)
 @click.option("--temperature", type=options.FiniteRange(0), help="Of those [default: 0.7 for several, else greedy].")
 @click.option("--shots", type=click.IntRange(0), help="Exemplars [default: as many as the papers show].")
 @click.option("--limit", type=click.IntRange(1), help="Ask only the first N questions of each part: not reportable.")

@@ -12,8 +12,8 @@ import click
 from flantune.cli.terminal import show
 
 if TYPE_CHECKING:
+    from flantune.runs.run import Run
     from flantune.settings.run_file import RunFile
-    from flantune.types import Run
 
 
 def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:

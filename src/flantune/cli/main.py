@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import sys
 from importlib import import_module
-from typing import Any
 
 import click
 
@@ -64,9 +63,7 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (text, _) in _COMMANDS.items()])
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        with guarded():
-            return super().main(*args, **kwargs)
+    main = guarded()(click.Group.main)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -91,13 +88,9 @@ def cli() -> None:
     """Instruction tuning as the FLAN papers describe it: tune on many tasks, measure on kinds of task never seen."""
 
 
+@guarded()
 def main() -> None:
     """Runs the command line; a user's mistake ends in a message, never in a traceback."""
-    with guarded():
-        _main()
-
-
-def _main() -> None:
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

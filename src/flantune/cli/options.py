@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+
+from flantune.settings.protocols import ProtocolName, ScoreNormalization
 
 if TYPE_CHECKING:
     from click.decorators import FC
@@ -33,9 +35,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 OLD_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
-# As in flantune.settings.config, which is not imported for --help.
-PROTOCOLS = ("flan2021", "flan2022", "t0", "natural_instructions", "lm_eval")
-NORMALIZATIONS = ("sum", "token", "character", "byte", "mutual_information", "domain", "contextual")
+PROTOCOLS, NORMALIZATIONS = get_args(ProtocolName), get_args(ScoreNormalization)
 
 run_file = click.argument("run_file", type=click.Path(path_type=Path))
 run_file_or_none = click.argument("run_file", type=click.Path(path_type=Path), required=False)

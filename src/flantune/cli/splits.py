@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
-
-# As in flantune.studies.split_files, which is not imported for --help.
-_KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-cluster", "templates", "training-tasks")
+from flantune.studies.paper import KINDS
 
 
 @click.command("splits", epilog="Example: flantune splits run.toml --out splits")
 @options.run_file
-@click.option("--kind", type=click.Choice(_KINDS), default=_KINDS[0], show_default=True, help="Which study.")
+@click.option("--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="Which study.")
 @click.option(
     "--clusters", default="", metavar="NAME|FILE", help='Other clusters: "flan2021_clusters17" or a TOML file.'
 )

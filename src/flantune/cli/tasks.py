@@ -85,8 +85,9 @@ def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     data is not there.
     """
     from flantune.errors import ConfigError
-    from flantune.mixture.holdout import folds_of, load_taxonomy
+    from flantune.mixture.holdout import folds_of
     from flantune.mixture.leaks import explain_fold, kin_groups
+    from flantune.mixture.taxonomy import load_taxonomy
     from flantune.settings.run_file import load_run_file
     from flantune.tasks.load import load_tasks
 

@@ -16,7 +16,6 @@ from flantune.cli.terminal import echo, paint
 if TYPE_CHECKING:
     from flantune.prompts.language import Span
     from flantune.report.task_sheet import ShownTemplate
-    from flantune.types import Task
 
 
 @click.group("templates")
@@ -35,8 +34,9 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
     """Lint the templates of RUN_FILE's tasks, or of one task file: slots, white space, duplicates, leaks, options."""
     from flantune.commands.task_check import finding_lines, lint_with_rows
     from flantune.report.numbers import plural
+    from flantune.tasks.catalog import tasks_in
 
-    tasks = _tasks_of(run_file)
+    tasks = tasks_in(run_file)
     linted = [lint_with_rows(task, rows=rows) for task in tasks]
     findings = [finding for one in linted for finding in one.findings]
     if as_json:
@@ -115,17 +115,3 @@ def _pieces(shown: ShownTemplate) -> Iterator[str]:
 
 def _painted(span: Span, colors: dict[str, str]) -> str:
     return paint(span.text, fg=colors[span.slot]) if span.slot else span.text
-
-
-def _tasks_of(path: Path) -> tuple[Task, ...]:
-    """The tasks of a run file, or the one of a task file (which has templates or an adapter of its own)."""
-    from flantune.errors import ConfigError
-    from flantune.settings.run_file import load_run_file
-    from flantune.settings.toml_file import read_toml
-    from flantune.tasks.load import load_task_file, load_tasks
-
-    _, tree = read_toml(path, error=ConfigError, what="run file or task file")
-    if "templates" in tree:
-        return (load_task_file(path, mirror=None),)
-    loaded = load_run_file(path)
-    return load_tasks(loaded.config.data, root=loaded.root)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flantune.errors import PackingError
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.ask import Evaluated
+    from flantune.evaluation.asking.ask import Answered
     from flantune.mixture.mixture import Mixture
     from flantune.packing.encode import Codec
     from flantune.settings.config import PackingSettings
@@ -52,18 +52,18 @@ def training_notes(mixture: Mixture, codec: Codec, packing: PackingSettings) -> 
     return notes
 
 
-def measured_notes(measured: Sequence[Evaluated]) -> Iterator[str]:
-    """Tasks whose questions were much shortened or left out while they were measured."""
-    shortened = [one for one in measured if one.origin.counts.inputs_shortened > MUCH_SHORTENED * max(1, _prompts(one))]
-    dropped = [one for one in measured if one.origin.counts.prompts_dropped > MUCH_DROPPED * _prompts(one)]
+def measured_notes(measured: Sequence[Answered]) -> Iterator[str]:
+    """Exams whose questions were much shortened or left out while they were measured."""
+    shortened = [one for one in measured if one.counts.inputs_shortened > MUCH_SHORTENED * max(1, _prompts(one))]
+    dropped = [one for one in measured if one.counts.prompts_dropped > MUCH_DROPPED * _prompts(one)]
     if shortened:
-        names = ", ".join(f"{one.task} ({one.origin.counts.inputs_shortened / _prompts(one):.0%})" for one in shortened)
+        names = ", ".join(f"{one.exam.key} ({one.counts.inputs_shortened / _prompts(one):.0%})" for one in shortened)
         yield f"questions were shortened to the token budget, which may hide what decides: {names}"
     if dropped:
-        names = ", ".join(f"{one.task} ({one.origin.counts.prompts_dropped / _prompts(one):.0%})" for one in dropped)
+        names = ", ".join(f"{one.exam.key} ({one.counts.prompts_dropped / _prompts(one):.0%})" for one in dropped)
         yield f"questions were left out, since they or their options do not fit the token budget: {names}"
 
 
-def _prompts(one: Evaluated) -> int:
+def _prompts(one: Answered) -> int:
     """All that were asked for, also those left out."""
-    return one.origin.counts.prompts + one.origin.counts.prompts_dropped
+    return one.counts.prompts + one.counts.prompts_dropped

@@ -12,19 +12,14 @@ from flantune.commands.budget_notes import measured_notes
 from flantune.commands.evaluation_questions import Questions, notes_of, read_questions
 from flantune.commands.evaluation_request import EvaluationRequest, check_request
 from flantune.evaluation.seen import Candidate, candidates, check_candidates, short_name
+from flantune.evaluation.statistics.grades import Graded, grade
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
-from flantune.settings.config import EvaluationSettings, PackingSettings, RunConfig
+from flantune.settings.config import RunConfig
 from flantune.suites import results
 from flantune.suites.differences import comparisons, with_false_discovery_rates
-from flantune.suites.scores import grade_part
-from flantune.suites.suite import Part
-from flantune.suites.summary import (
-    Measurement,
-    ModelMeasurements,
-    flan2022_result,
-    score_results,
-)
+from flantune.suites.scores import of_table
+from flantune.suites.summary import Measurement, ModelMeasurements, flan2022_result, score_results
 from flantune.system.files import slug, write_json, write_text
 from flantune.system.locking import locked
 from flantune.system.manifest import Stopwatch, write_manifest
@@ -32,13 +27,9 @@ from flantune.system.processes import Processes, joined
 from flantune.system.progress import Reporter, Silent
 
 if TYPE_CHECKING:
-    from flantune.models.language_model import LanguageModel
-    from flantune.models.writing.decoding import Writer
+    from flantune.evaluation.asking.ask import Answered
+    from flantune.evaluation.asking.session import Session
     from flantune.report.samples import Browser
-    from flantune.suites.asking import Answered
-    from flantune.suites.scores import PartScores
-    from flantune.tasks.store import PreparedTask
-    from flantune.types import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +38,8 @@ class _Asked:
 
     candidate: Candidate
     measured: results.MeasuredModel
-    parts: ModelMeasurements
-    harness: Mapping[str, tuple[PartScores, Sequence[Sample]]]
-    tasks: Path | None
+    answered: tuple[Answered, ...]
+    graded: tuple[Graded, ...]
     facts: Mapping[str, object]
 
 
@@ -78,11 +68,9 @@ def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) 
     # The others read what the first has laid down.
     processes.first(lambda: made.append(read_questions(request)))
     questions = made[0] if made else read_questions(request)
-    for note in notes_of(questions.parts):
+    for note in notes_of(questions.exams):
         told.note(note)
-    models = check_candidates(
-        candidates(request.models), questions.parts, questions.prepared, allow_seen=request.allow_seen
-    )
+    models = check_candidates(candidates(request.models), questions.exams, allow_seen=request.allow_seen)
     watch = Stopwatch(request.out / "seconds.json" if processes.is_first else None, note=told.note)
     asked = [_ask_model(model, questions, request, told, watch) for model in models]
     told.stage("score, write the page")
@@ -111,159 +99,110 @@ def folder_for(models: Sequence[str]) -> Path:
 def _ask_model(
     model: Candidate, questions: Questions, request: EvaluationRequest, told: Reporter, watch: Stopwatch
 ) -> _Asked:
-    from flantune.models.digests import model_fingerprint
+    from flantune.evaluation.asking.ask import ask
+    from flantune.evaluation.asking.session import Session
+    from flantune.evaluation.asking.store import ScoreStore
     from flantune.models.load import load_model
+    from flantune.packing.chat import chat_tokens
 
     for reason in dict.fromkeys(reason for seen in model.seen.values() for reason in seen.reasons[:1]):
         told.note(f"{model.name}: {reason}")
     told.stage(f"load {model.name}")
     lm = load_model(request.model_settings(model.path))
-    fingerprint = model_fingerprint(lm)
-    folder = request.out / "models" / slug(model.name)
     with watch.stage(model.name):
-        writer = _writer(lm, questions, request)
-        answered = _ask_parts(lm, model, questions.parts, request, told, folder, fingerprint=fingerprint, writer=writer)
-        tasks = _ask_tasks(lm, model, questions.prepared, request, told, folder=folder, writer=writer)
-    measured = results.MeasuredModel(
-        name=model.name, path=model.path, fingerprint=fingerprint, trained_by_flantune=model.record is not None
-    )
+        session = Session(
+            lm=lm,
+            folder=request.out / "models" / slug(model.name),
+            store=ScoreStore(request.out / "store"),
+            batch_tokens=request.batch_tokens,
+            chat=chat_tokens(lm.tokenizer, request.prompts),
+            seed=request.seed,
+            answers_each=request.drawn[0],
+            temperature=request.drawn[1],
+            backend=request.backend,
+        )
+        _check_asked(session, questions, request, told)
+        total = sum(len(exam.questions) for exam in questions.exams)
+        told.stage(f"ask {model.name} {plural(total, 'question')} of {plural(len(questions.exams), 'exam')}")
+        answered = ask(
+            session,
+            questions.exams,
+            progress=lambda p: told.step(p.done, p.total, f"{p.exam}: {p.done:,} of {p.total:,} answers"),
+        )
+    for known in (*measured_notes(answered), *_unwritable(answered)):
+        told.note(known)
     facts: Mapping[str, object] = {}
     if questions.harness:
         from flantune.harness.export import model_facts
 
         facts = model_facts(lm)
-    return _Asked(candidate=model, measured=measured, parts=answered[0], harness=answered[1], tasks=tasks, facts=facts)
+    return _Asked(
+        candidate=model,
+        measured=results.MeasuredModel(
+            name=model.name,
+            path=model.path,
+            fingerprint=session.fingerprint,
+            trained_by_flantune=model.record is not None,
+        ),
+        answered=tuple(answered),
+        graded=tuple(_graded(model, session, one) for one in answered),
+        facts=facts,
+    )
 
 
-def _writer(lm: LanguageModel, questions: Questions, request: EvaluationRequest) -> Writer:
-    """One engine for all that is written; none is started where nothing is."""
-    from flantune.evaluation.asking.answers import writer_for
-
-    is_written = any(part.answering == "text" for part in questions.parts)
-    is_written |= any(one.task.kind == "generation" for one in questions.prepared)
-    return writer_for(lm, request.backend if is_written else "transformers")
-
-
-def _ask_parts(
-    lm: LanguageModel,
-    model: Candidate,
-    parts: Sequence[Part],
-    request: EvaluationRequest,
-    told: Reporter,
-    folder: Path,
-    *,
-    fingerprint: str,
-    writer: Writer,
-) -> tuple[ModelMeasurements, dict[str, tuple[PartScores, Sequence[Sample]]]]:
-    """The grades of all parts, and the samples of those that came from harness files."""
-    from flantune.evaluation.asking.store import ScoreStore
-    from flantune.packing.chat import chat_tokens
-    from flantune.suites.asking import Session, ask
-
-    protocols = {part.score: request.protocol_of(part.suite) for part in parts}
-    chat = chat_tokens(lm.tokenizer, request.prompts)
-    for known in chat.notes if chat else ():
-        told.note(known)
-    store = ScoreStore(request.out / "store")
-    sessions = {
-        protocol.fingerprint: Session(
-            lm=lm,
-            fingerprint=fingerprint,
-            protocol=protocol,
-            batch_tokens=request.batch_tokens,
-            folder=folder,
-            store=store,
-            seed=request.seed,
-            samples=request.drawn[0],
-            temperature=request.drawn[1],
-            chat=chat,
-            backend=request.backend,
-            writer=writer,
-        )
-        for protocol in protocols.values()
-    }
-    if parts:
-        total = sum(len(part.prompts) for part in parts)
-        told.stage(f"ask {model.name} {plural(total, 'question')} of {plural(len(parts), 'part')}")
-    answers: dict[str, Answered] = {}
-    for session in sessions.values():
-        own = [part for part in parts if protocols[part.score] == session.protocol]
-        answered = ask(session, own, on_answers=lambda n, of: told.step(n, of, f"{n:,} of {of:,} answers"))
-        answers |= {part.key: found for part, found in zip(own, answered, strict=True)}
-    found: dict[str, list[Measurement]] = {}
-    harness: dict[str, tuple[PartScores, Sequence[Sample]]] = {}
-    for part in parts:
-        scores = grade_part(part, answers[part.key].samples, protocols[part.score])
-        measurement = Measurement(scores=scores, counts=answers[part.key].counts, seen=model.seen_of(part.key))
-        found.setdefault(part.score, []).append(measurement)
-        if part.suite == "harness":
-            harness[part.key] = (scores, answers[part.key].samples)
-    drawn = {part.score: request.drawn for part in parts if part.is_voted}
-    for known in _unwritable(answers):
-        told.note(known)
-    return ModelMeasurements(name=model.name, by_score=found, protocols=protocols, drawn=drawn), harness
-
-
-def _unwritable(answers: Mapping[str, Answered]) -> Iterator[str]:
-    """What of the benchmarks' options the tokenizer cannot write; they are asked as they are."""
-    for key, found in answers.items():
-        if found.counts.options_alike:
-            yield f"{key}: {found.counts.options_alike:,} questions have options with the same tokens, which always tie"
-        if found.counts.answers_unknown:
-            yield f"{key}: {found.counts.answers_unknown:,} questions have options with the unknown token in them"
-
-
-def _task_settings(request: EvaluationRequest) -> EvaluationSettings:
-    values = {
-        "protocol": request.protocol_of("").name,
-        "normalization": request.protocol_of("").normalization,
-        "domain_premise": request.protocol_of("").domain_premise,
-        "content_free": request.protocol_of("").content_free,
-        "backend": request.backend,
-        "max_examples": request.limit,
-        "shots": (request.shots or 0,),
-        "batch_tokens": request.batch_tokens,
-        "confidence": request.confidence,
-    }
-    return EvaluationSettings.model_validate(values)
-
-
-def _ask_tasks(
-    lm: LanguageModel,
-    model: Candidate,
-    prepared: Sequence[PreparedTask],
-    request: EvaluationRequest,
-    told: Reporter,
-    *,
-    folder: Path,
-    writer: Writer,
-) -> Path | None:
-    if not prepared:
-        return None
+def _check_asked(session: Session, questions: Questions, request: EvaluationRequest, told: Reporter) -> None:
+    """What the chat template, and a tokenizer that cannot write the answers of tasks, make of the questions."""
     from flantune.commands.answer_check import check_answers
     from flantune.commands.plan import make_codec
-    from flantune.evaluation.asking.ask import evaluate
 
-    codec = make_codec(RunConfig(prompts=request.prompts), lm)
-    check_answers(prepared, codec, style=Style.from_settings(request.prompts), note=told.note)
-    told.stage(f"ask {model.name} {plural(len(prepared), 'task')}")
-    measured = evaluate(
-        lm,
-        prepared,
-        _task_settings(request),
-        folder=folder,
-        seed=request.seed,
-        prompts=request.prompts,
-        packing=PackingSettings(),
-        writer=writer,
-        progress=lambda p: told.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
+    for known in session.chat.notes if session.chat else ():
+        told.note(known)
+    if questions.prepared:
+        codec = make_codec(RunConfig(prompts=request.prompts), session.lm)
+        check_answers(questions.prepared, codec, style=Style.from_settings(request.prompts), note=told.note)
+
+
+def _graded(model: Candidate, session: Session, answered: Answered) -> Graded:
+    exam, (answers_each, temperature) = answered.exam, session.drawn(answered.exam)
+    return Graded(
+        exam=exam,
+        model=model.name,
+        tables=grade(answered.samples, exam.grader, chance=exam.chance),
+        counts=answered.counts,
+        seen=model.seen_of(exam.key),
+        answers_each=answers_each,
+        temperature=temperature,
     )
-    for note in measured_notes(measured):
-        told.note(note)
-    return folder
+
+
+def _unwritable(answered: Sequence[Answered]) -> Iterator[str]:
+    """What of the benchmarks' options the tokenizer cannot write; they are asked as they are."""
+    for found in answered:
+        key, counts = found.exam.key, found.counts
+        if found.exam.score and counts.options_alike:
+            yield f"{key}: {counts.options_alike:,} questions have options with the same tokens, which always tie"
+        if found.exam.score and counts.answers_unknown:
+            yield f"{key}: {counts.answers_unknown:,} questions have options with the unknown token in them"
 
 
 # --- results --------------------------------------------------------------------------------------------------------
+
+
+def _measurements(asked: _Asked, request: EvaluationRequest) -> ModelMeasurements:
+    """What one model scored on benchmarks."""
+    found: dict[str, list[Measurement]] = {}
+    for one in asked.graded:
+        if one.exam.score:
+            (table,) = one.tables.values()
+            measurement = Measurement(scores=of_table(one.exam, table), counts=one.counts, seen=one.seen)
+            found.setdefault(one.exam.score, []).append(measurement)
+    exams = [one.exam for one in asked.graded if one.exam.score]
+    return ModelMeasurements(
+        name=asked.measured.name,
+        by_score=found,
+        protocols={exam.score: exam.protocol for exam in exams},
+        drawn={exam.score: request.drawn for exam in exams if exam.is_voted},
+    )
 
 
 def _results(
@@ -272,22 +211,23 @@ def _results(
     from flantune.suites.tasks import score_tasks
 
     level = request.confidence
-    measured = [one.parts for one in asked]
+    measured = [_measurements(one, request) for one in asked]
     scores = [
         one
         for model in measured
         for one in score_results(model, missing=questions.missing, limit=request.limit, confidence=level)
     ]
+    folders = [(one.measured.name, request.out / "models" / slug(one.measured.name)) for one in asked]
     tasks, task_comparisons = score_tasks(
-        [(one.measured.name, one.tasks) for one in asked if one.tasks is not None],
+        folders if questions.prepared else [],
         questions.prepared,
-        _task_settings(request),
+        request.task_settings,
         seen={(one.measured.name, name): seen for one in asked for name, seen in one.candidate.seen.items()},
         seed=request.seed,
     )
     protocols = {p.fingerprint: p for model in measured for p in model.protocols.values()}
     if questions.prepared:
-        own = _task_settings(request).scoring
+        own = request.task_settings.scoring
         protocols[own.fingerprint] = own
     seen = {(one.model, one.score) for one in scores if one.seen} | {(one.model, one.task) for one in tasks if one.seen}
     is_flan2022 = "flan2022" in request.suites
@@ -311,7 +251,7 @@ def _results(
         missing=tuple(results.Missing(score=one.score, name=one.name, needs=one.needs) for one in questions.missing),
         seconds=seconds,
         trusted_code=tuple(
-            results.TrustedCode(score=one.key, files=dict(one.code)) for one in questions.parts if one.code
+            results.TrustedCode(score=one.key, files=dict(one.code)) for one in questions.exams if one.code
         ),
     )
 
@@ -338,14 +278,10 @@ def _write(
 
 def _browser(request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked]) -> Browser:
     """Questions of every part and task to look at, in the order of the tables."""
-    from flantune.report.evaluation_samples import asked_part, asked_task, collect_answers
+    from flantune.report.evaluation_samples import asked_exam, collect_answers
 
-    normalization = request.protocol_of("").normalization
     return collect_answers(
-        [
-            *(asked_part(part, request.protocol_of(part.suite)) for part in questions.parts),
-            *(asked_task(one.task.name, one.task.metrics[0], normalization) for one in questions.prepared),
-        ],
+        [asked_exam(exam) for exam in questions.exams],
         {one.measured.name: request.out / "models" / slug(one.measured.name) for one in asked},
         root=request.out,
     )
@@ -356,7 +292,7 @@ def _export(
 ) -> None:
     from datetime import datetime
 
-    from flantune.harness.export import AskedModel, write_export
+    from flantune.harness.export import Answers, AskedModel, write_export
 
     for one in asked:
         model = AskedModel(
@@ -367,4 +303,10 @@ def _export(
             prompts=request.prompts,
             facts=one.facts,
         )
-        write_export(out, questions.harness, one.harness, model, now=datetime.now())
+        names = {found.exam.key for found in questions.harness}
+        answers = {
+            graded.exam.key: Answers(table=next(iter(graded.tables.values())), samples=tuple(answered.samples))
+            for graded, answered in zip(one.graded, one.answered, strict=True)
+            if graded.exam.key in names
+        }
+        write_export(out, questions.harness, answers, model, now=datetime.now())

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from flantune.commands.evaluation_request import EvaluationRequest, check_drawn
 from flantune.errors import ConfigError
-from flantune.settings.config import RunConfig
-from flantune.suites.catalog import choose_parts, missing_lines
+from flantune.evaluation.asking.task_questions import TaskQuestions
+from flantune.evaluation.exams import Exam, MissingExam
+from flantune.evaluation.task_exams import task_exam
+from flantune.settings.config import PackingSettings, RunConfig
+from flantune.suites.catalog import choose_exams, missing_lines
 from flantune.suites.stops import with_cut_golds
-from flantune.suites.suite import MissingPart, Part, SuiteData
+from flantune.suites.suite import SuiteData
 
 if TYPE_CHECKING:
-    from flantune.harness.read import HarnessPart
+    from flantune.harness.read import HarnessExam
     from flantune.tasks.store import PreparedTask
 
 
@@ -24,16 +27,16 @@ class Questions:
     """What is to be measured.
 
     Attributes:
-        parts: Benchmarks, and the harness's tasks.
-        missing: Parts without data.
+        exams: Everything that is asked: benchmarks, the harness's tasks, tasks in flantune's own form.
+        missing: Exams without data.
         harness: What more is known of the harness's tasks.
-        prepared: Tasks in flantune's own form.
+        prepared: What more is known of tasks in flantune's own form.
     """
 
-    parts: tuple[Part, ...]
-    missing: tuple[MissingPart, ...]
-    harness: tuple[HarnessPart, ...]
-    prepared: tuple[PreparedTask, ...]
+    exams: tuple[Exam, ...]
+    missing: tuple[MissingExam, ...]
+    harness: tuple[HarnessExam, ...] = ()
+    prepared: tuple[PreparedTask, ...] = ()
 
 
 def read_questions(request: EvaluationRequest) -> Questions:
@@ -44,34 +47,42 @@ def read_questions(request: EvaluationRequest) -> Questions:
         flantune.errors.FlantuneError: Data is missing, or a file cannot be read.
     """
     data = SuiteData(root=request.root, limit=request.limit, shots=request.shots, seed=request.seed)
-    parts: tuple[Part, ...] = ()
-    missing: tuple[MissingPart, ...] = ()
-    harness: tuple[HarnessPart, ...] = ()
+    exams: tuple[Exam, ...] = ()
+    missing: tuple[MissingExam, ...] = ()
     if request.suites:
-        chosen = choose_parts(request.suites, data, skip_missing=request.skip_missing)
-        parts, missing = chosen.parts, chosen.missing
-    if request.harness:
-        from flantune.harness.read import harness_parts
-        from flantune.harness.task_code import Limits
-
-        harness = harness_parts(request.harness, data, limits=Limits() if request.trust_task_code else None)
-        begun = [one.task.path for one in harness if one.task.text("gen_prefix")]
-        if begun and request.prompts.chat:
-            hint = "leave --chat out, or write the beginning of the answer into doc_to_text"
-            raise ConfigError("gen_prefix is not read with --chat", where=str(begun[0]), hint=hint)
+        chosen = choose_exams(request.suites, data, skip_missing=request.skip_missing, protocol=request.protocol_of)
+        exams, missing = chosen.exams, chosen.missing
+    harness = _harness(request, data)
     prepared, left_out = _tasks(request)
     missing = (*missing, *left_out)
-    _check_names(parts, harness)
-    parts = tuple(with_cut_golds(part) for part in (*parts, *(one.part for one in harness)))
-    check_drawn(request, parts)
-    if not parts and not prepared:
+    _check_names(exams, harness)
+    exams = tuple(with_cut_golds(exam) for exam in (*exams, *(one.exam for one in harness)))
+    check_drawn(request, exams)
+    if not exams and not prepared:
         hint = "name a --suite, --tasks, a --collection or a --harness file"
         lacking = f":\n{missing_lines(missing)}" if missing else ""
         raise ConfigError(f"there is nothing to measure{lacking}", hint=hint)
-    return Questions(parts=parts, missing=missing, harness=harness, prepared=prepared)
+    how = TaskQuestions(evaluation=request.task_settings, prompts=request.prompts, seed=request.seed)
+    tasks = tuple(task_exam(one, how, PackingSettings()) for one in prepared)
+    return Questions(exams=(*exams, *tasks), missing=missing, harness=harness, prepared=prepared)
 
 
-def _tasks(request: EvaluationRequest) -> tuple[tuple[PreparedTask, ...], tuple[MissingPart, ...]]:
+def _harness(request: EvaluationRequest, data: SuiteData) -> tuple[HarnessExam, ...]:
+    if not request.harness:
+        return ()
+    from flantune.harness.read import harness_exams
+    from flantune.harness.task_code import Limits
+
+    limits = Limits() if request.trust_task_code else None
+    found = harness_exams(request.harness, data, limits=limits, protocol=request.harness_protocol)
+    begun = [one.task.path for one in found if one.task.text("gen_prefix")]
+    if begun and request.prompts.chat:
+        hint = "leave --chat out, or write the beginning of the answer into doc_to_text"
+        raise ConfigError("gen_prefix is not read with --chat", where=str(begun[0]), hint=hint)
+    return found
+
+
+def _tasks(request: EvaluationRequest) -> tuple[tuple[PreparedTask, ...], tuple[MissingExam, ...]]:
     """The tasks with test rows, and those that cannot be measured."""
     if request.data is None:
         return (), ()
@@ -82,28 +93,28 @@ def _tasks(request: EvaluationRequest) -> tuple[tuple[PreparedTask, ...], tuple[
     needs = {name: f"its data: {why}" for name, why in skipped.items()}
     needs |= {one.task.name: "test rows" for one in prepared if not len(one.stores.get("test", ()))}
     kept = tuple(one for one in prepared if one.task.name not in needs)
-    return kept, tuple(MissingPart(score=name, name="", needs=need) for name, need in needs.items())
+    return kept, tuple(MissingExam(score=name, name="", needs=need) for name, need in needs.items())
 
 
-def _check_names(parts: Sequence[Part], harness: Sequence[HarnessPart]) -> None:
-    """Parts of one score are averaged, so a benchmark and a harness task must not share one.
+def _check_names(exams: Sequence[Exam], harness: Sequence[HarnessExam]) -> None:
+    """Exams of one score are averaged, so a benchmark and a harness task must not share one.
 
     Raises:
         ConfigError: They do.
     """
-    taken = {part.score for part in parts}
+    taken = {exam.score for exam in exams}
     for one in harness:
-        if one.part.score in taken:
+        if one.exam.score in taken:
             hint = "evaluate the two apart, or give the task another name"
-            message = f'"{one.part.score}" is the name of a benchmark of --suite as well'
+            message = f'"{one.exam.score}" is the name of a benchmark of --suite as well'
             raise ConfigError(message, where=str(one.task.path), hint=hint)
 
 
-def notes_of(parts: Sequence[Part]) -> Iterator[str]:
+def notes_of(exams: Sequence[Exam]) -> Iterator[str]:
     """What is not as its authors have it, each said once."""
     named: dict[str, list[str]] = {}
-    for part in parts:
-        for note in part.notes:
-            named.setdefault(note, []).append(part.key)
+    for exam in exams:
+        for note in exam.notes:
+            named.setdefault(note, []).append(exam.key)
     for note, keys in named.items():
         yield f"{keys[0]}{f' and {len(keys) - 1} more' if len(keys) > 1 else ''}: {note}"

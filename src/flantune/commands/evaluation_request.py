@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError
-from flantune.settings.config import DataSettings, ModelSettings, PromptSettings
+from flantune.settings.config import DataSettings, EvaluationSettings, ModelSettings, PromptSettings
 from flantune.settings.protocols import PRESETS, ProtocolName, ScoreNormalization, ScoringProtocol
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.answers import Backend
-    from flantune.suites.suite import Part
+    from flantune.evaluation.exams import Exam
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 _SAMPLING_TEMPERATURE = 0.7
 """Paper: Wang et al. 2022, section 3.1, for models of that time."""
-_SUITE_PROTOCOLS: Mapping[str, ProtocolName] = {"natural_instructions": "natural_instructions"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,7 @@ class EvaluationRequest:
         skip_missing: Go on without parts whose data is not there.
         allow_seen: Measure what a model was trained on too, and label it.
         seed: Draws exemplars, rows and sampled answers.
-        samples: Answers to each question of a chain-of-thought benchmark; the one most agree on is graded.
+        answers_each: Answers to each question of a chain-of-thought benchmark; the one most agree on is graded.
         temperature: Of those answers; None: 0.7 for several, else greedy.
         normalization: What options are ranked by; None: as the protocol does. Harness files have metrics of their own.
         domain_premise: See ``ScoringProtocol``; None: as there.
@@ -70,7 +69,7 @@ class EvaluationRequest:
     skip_missing: bool = False
     allow_seen: bool = False
     seed: int = 0
-    samples: int = 1
+    answers_each: int = 1
     temperature: float | None = None
     normalization: ScoreNormalization | None = None
     domain_premise: str | None = None
@@ -88,12 +87,9 @@ class EvaluationRequest:
         values = {"dtype": self.dtype, "device": self.device, "trust_remote_code": self.trust_remote_code}
         return ModelSettings.model_validate({"path": path, **values})
 
-    def protocol_of(self, suite: str) -> ScoringProtocol:
-        """How a benchmark is scored; "" stands for tasks in flantune's own form."""
-        own: ProtocolName = "flan2022" if suite else "flan2021"
-        preset = PRESETS[self.protocol or _SUITE_PROTOCOLS.get(suite, "lm_eval" if suite == "harness" else own)]
-        if suite == "harness":
-            return preset
+    def protocol_of(self, own: ProtocolName) -> ScoringProtocol:
+        """How a benchmark is scored, or a task, that has this protocol of its own."""
+        preset = PRESETS[self.protocol or own]
         return replace(
             preset,
             normalization=self.normalization or preset.normalization,
@@ -102,10 +98,32 @@ class EvaluationRequest:
         )
 
     @property
+    def harness_protocol(self) -> ScoringProtocol:
+        """How harness files are scored: they say themselves what options are ranked by."""
+        return PRESETS[self.protocol or "lm_eval"]
+
+    @property
+    def task_settings(self) -> EvaluationSettings:
+        """How tasks in flantune's own form are asked."""
+        own = self.protocol_of("flan2021")
+        values = {
+            "protocol": own.name,
+            "normalization": own.normalization,
+            "domain_premise": own.domain_premise,
+            "content_free": own.content_free,
+            "backend": self.backend,
+            "max_examples": self.limit,
+            "shots": (self.shots or 0,),
+            "batch_tokens": self.batch_tokens,
+            "confidence": self.confidence,
+        }
+        return EvaluationSettings.model_validate(values)
+
+    @property
     def drawn(self) -> tuple[int, float]:
         """How many answers are drawn where they can be voted on, and at what temperature."""
-        default = _SAMPLING_TEMPERATURE if self.samples > 1 else 0.0
-        return self.samples, default if self.temperature is None else self.temperature
+        default = _SAMPLING_TEMPERATURE if self.answers_each > 1 else 0.0
+        return self.answers_each, default if self.temperature is None else self.temperature
 
 
 def check_request(request: EvaluationRequest) -> None:
@@ -150,12 +168,12 @@ def _check_model(path: str) -> None:
         raise ConfigError("is a file" if folder.exists() else "no such folder", where=path, hint=hint)
 
 
-def check_drawn(request: EvaluationRequest, parts: Sequence[Part]) -> None:
+def check_drawn(request: EvaluationRequest, exams: Sequence[Exam]) -> None:
     """Whether there is anything to draw answers to.
 
     Raises:
         ConfigError: There is not.
     """
-    if request.drawn[1] > 0.0 and not any(part.is_voted for part in parts):
+    if request.drawn[1] > 0.0 and not any(exam.is_voted for exam in exams):
         hint = "they are for chains of thought: mgsm, gsm8k, bbh_cot, mmlu_cot"
         raise ConfigError("nothing here is answered by sampling", where="--samples, --temperature", hint=hint)

@@ -9,31 +9,30 @@ from typing import TYPE_CHECKING
 
 from flantune.contamination.clean import fold_of, leave_out, read_clean
 from flantune.errors import ConfigError, SourceError
-from flantune.mixture.holdout import (
-    Fold,
-    HoldoutSplit,
-    check_folds,
-    check_task_names,
-    folds_of,
-    hold_out_fold,
-    load_taxonomy,
-)
+from flantune.mixture.holdout import Fold, HoldoutSplit, check_folds, check_task_names, folds_of, hold_out_fold
 from flantune.mixture.mixture import Mixture
+from flantune.mixture.taxonomy import load_taxonomy
+from flantune.models.attention.lines import reads_lines
+from flantune.models.checks.isolation import check_isolation
 from flantune.models.load import detect_family, load_config, load_tokenizer
 from flantune.models.scratch import train_tokenizer
+from flantune.packing.batches import Batches
 from flantune.packing.chat import chat_tokens
 from flantune.packing.codec_for import Reader, UnloadedReader, codec_for
 from flantune.packing.encode import Codec
+from flantune.packing.stream import PromptStream, Stream
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.store import PreparedTask
+from flantune.training.division import hidden_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from transformers import PreTrainedTokenizerBase
 
+    from flantune.models.language_model import LanguageModel
     from flantune.settings.config import RunConfig
     from flantune.types import Family, Task
 
@@ -113,7 +112,7 @@ def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
 def _why_skipped(task: Task, error: SourceError) -> str:
     """One sentence for a list of skipped tasks, with how to get the data where nobody can fetch it."""
     reason = error.message.removeprefix(f"task {task.name}: ")
-    manual = getattr(task.source, "manual", "")
+    manual = task.source.manual
     return f"{reason}. {manual}" if manual and manual not in reason else reason
 
 
@@ -220,6 +219,59 @@ def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: Hol
     if not chosen:
         raise ConfigError("no task is left to train on", where="holdout.folds", hint="hold out less, or add tasks")
     return Mixture(chosen, seed=config.seed, settings=config.mixture, prompts=config.prompts)
+
+
+def make_stream(config: RunConfig, mixture: Mixture, lm: LanguageModel) -> PromptStream:
+    """A mixture's prompts as ids for a model."""
+    return PromptStream(mixture, make_codec(config, lm), row_tokens=config.packing.row_tokens)
+
+
+def make_batches(
+    config: RunConfig,
+    stream: Stream,
+    lm: LanguageModel,
+    *,
+    micro_batch_tokens: int = 0,
+    processes: int = 1,
+    note: Callable[[str], None] = lambda _: None,
+) -> Batches:
+    """Batches of a stream for a model; one prompt a row where the model would let packed ones see each other.
+
+    Args:
+        config: The run.
+        stream: Draw i as ids.
+        lm: The model.
+        micro_batch_tokens: Most array positions of one forward pass; 0: the whole batch at once.
+        processes: How many share a batch.
+        note: Is told when prompts cannot be packed.
+    """
+    packing = config.packing
+    isolation = check_isolation(lm)
+    if packing.enabled and not isolation.is_isolated:
+        note(
+            "this model lets packed prompts see each other (largest difference "
+            f"{isolation.max_difference:.2g}): it is tuned with one prompt a row"
+        )
+        packing = packing.model_copy(update={"enabled": False})
+    return Batches(
+        stream,
+        packing,
+        micro_batch_tokens=micro_batch_tokens,
+        processes=processes,
+        hidden_size=hidden_size(lm.model),
+        is_padded=not reads_lines(lm),
+    )
+
+
+def pack(mixture: Mixture, lm: LanguageModel, config: RunConfig) -> Batches:
+    """A mixture's prompts, tokenized and packed for a model, in batches that ``tune`` takes.
+
+    Args:
+        mixture: The prompts.
+        lm: The model, for its tokenizer and for what its attention can keep apart.
+        config: Its sections ``prompts`` and ``packing`` count.
+    """
+    return make_batches(config, make_stream(config, mixture, lm), lm)
 
 
 def trained_tasks(config: RunConfig, prepared: Sequence[PreparedTask], split: HoldoutSplit) -> list[PreparedTask]:

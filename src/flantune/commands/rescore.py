@@ -14,11 +14,12 @@ from flantune.evaluation.summary import FoldInput, TaskInfo, summarize
 from flantune.mixture.holdout import folds_of
 from flantune.report.page import write_report
 from flantune.runs.folder import RunFolder
+from flantune.runs.run import Run
 from flantune.settings.config import RunConfig
 from flantune.settings.run_file import validated
 from flantune.system.files import read_object, write_json
 from flantune.tasks.taskfile_sections import METRICS
-from flantune.types import Kind, Run
+from flantune.types import Kind
 
 if TYPE_CHECKING:
     from flantune.settings.config import EvaluationSettings

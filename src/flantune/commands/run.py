@@ -12,30 +12,40 @@ from typing import TYPE_CHECKING
 from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
 from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
-from flantune.commands.plan import make_codec, make_mixture, make_tokenizer, prepare_tasks, split_fold, trained_tasks
+from flantune.commands.plan import (
+    make_batches,
+    make_codec,
+    make_mixture,
+    make_stream,
+    make_tokenizer,
+    prepare_tasks,
+    split_fold,
+    trained_tasks,
+)
 from flantune.commands.rescore import summarize_run
 from flantune.errors import ConfigError, FlantuneError
-from flantune.evaluation.asking.ask import evaluate
-from flantune.evaluation.asking.task_questions import Protocol, drawn_rows
+from flantune.evaluation.asking.ask import ask
+from flantune.evaluation.asking.session import Session
+from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import dev_questions, make_measure
+from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.holdout import folds_of
 from flantune.models.adapters import attach_adapter, merged
-from flantune.models.attention.lines import reads_lines
-from flantune.models.checks.isolation import check_isolation
 from flantune.models.fit import fit_micro_batch
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
 from flantune.models.writing.endings import keep_template
-from flantune.packing.batches import Batches
+from flantune.packing.chat import chat_tokens
 from flantune.packing.encode import border_mismatches
-from flantune.packing.stream import PromptStream
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
 from flantune.report.page import write_report
 from flantune.runs.folder import FoldFolder, RunFolder, open_run_folder
 from flantune.runs.identity import training_identity
+from flantune.runs.run import Run
 from flantune.settings.run_file import RunFile, fingerprint
 from flantune.system.files import read_json, read_object, read_text, write_json, write_text
 from flantune.system.locking import locked
@@ -44,13 +54,12 @@ from flantune.system.processes import Processes, joined
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.repeated_rows import find_repeated_rows
-from flantune.training.division import hidden_size
 from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
-from flantune.types import Run
 
 if TYPE_CHECKING:
     from flantune.mixture.holdout import HoldoutSplit
+    from flantune.packing.stream import PromptStream
     from flantune.settings.config import PromptSettings, RunConfig
     from flantune.tasks.store import PreparedTask
 
@@ -165,8 +174,8 @@ def _earlier_data(path: Path) -> str:
 
 def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
     """Why a task's measured rows are no independent observations; empty when they are."""
-    protocol = Protocol(evaluation=config.evaluation, prompts=config.prompts, seed=config.seed)
-    rows = [prepared.stores["test"][at] for at in drawn_rows(prepared, protocol).get("test", ())]
+    how = TaskQuestions(evaluation=config.evaluation, prompts=config.prompts, seed=config.seed)
+    rows = [prepared.stores["test"][at] for at in drawn_rows(prepared, how).get("test", ())]
     return str(find_repeated_rows(prepared.task, rows) or "")
 
 
@@ -212,15 +221,20 @@ def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[Holdo
 def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
     job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
     with job.watch.stage("evaluation"):
-        measured = evaluate(
-            lm,
-            prepared,
-            job.config.evaluation,
+        config, prompts = job.config, _asked(job.config)
+        how = TaskQuestions(evaluation=config.evaluation, prompts=prompts, seed=config.seed)
+        session = Session(
+            lm=lm,
             folder=folder,
-            seed=job.config.seed,
-            prompts=_asked(job.config),
-            packing=job.config.packing,
-            progress=lambda p: job.reporter.step(p.done, p.total, f"{p.task}: {p.done:,} of {p.total:,} prompts"),
+            store=ScoreStore(config.evaluation.store or folder / "store"),
+            batch_tokens=config.evaluation.batch_tokens,
+            chat=chat_tokens(lm.tokenizer, prompts),
+            backend=config.evaluation.backend,
+        )
+        measured = ask(
+            session,
+            [task_exam(one, how, config.packing) for one in prepared],
+            progress=lambda p: job.reporter.step(p.done, p.total, f"{p.exam}: {p.done:,} of {p.total:,} prompts"),
         )
     for note in measured_notes(measured):
         job.reporter.note(note)
@@ -243,14 +257,21 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: HoldoutSplit,
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
     with job.watch.stage("training"):
         mixture = make_mixture(job.config, prepared, split)
-        stream = PromptStream(mixture, make_codec(job.config, lm), row_tokens=job.config.packing.row_tokens)
+        stream = make_stream(job.config, mixture, lm)
         for note in training_notes(mixture, stream.codec, job.config.packing):
             job.reporter.note(note)
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=0))
         taught = trained_tasks(job.config, prepared, split)
         summary = tune(
             lm,
-            _batches(job, stream, folder, lm),
+            make_batches(
+                job.config,
+                stream,
+                lm,
+                micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
+                processes=job.processes.count,
+                note=job.reporter.note,
+            ),
             job.config.training,
             folder=folder.root,
             seed=job.config.seed,
@@ -318,25 +339,6 @@ def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> La
         lm.model.generation_config = answers
     job.processes.first(lambda: save_model(lm, folder.model, card=card))
     return lm
-
-
-def _batches(job: _Job, stream: PromptStream, folder: FoldFolder, lm: LanguageModel) -> Batches:
-    packing = job.config.packing
-    isolation = check_isolation(lm)
-    if packing.enabled and not isolation.is_isolated:
-        job.reporter.note(
-            "this model lets packed prompts see each other (largest difference "
-            f"{isolation.max_difference:.2g}): it is tuned with one prompt a row"
-        )
-        packing = packing.model_copy(update={"enabled": False})
-    return Batches(
-        stream,
-        packing,
-        micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
-        processes=job.processes.count,
-        hidden_size=hidden_size(lm.model),
-        is_padded=not reads_lines(lm),
-    )
 
 
 def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int:

@@ -14,7 +14,7 @@ from flantune.prompts.giveaways import MOST_LOOKED_AT as OPTIONS_LOOKED_AT
 from flantune.prompts.giveaways import option_findings
 from flantune.prompts.lint import lint_task
 from flantune.prompts.lint_text import Finding
-from flantune.tasks.examples import FirstLook, first_look, place_of_row
+from flantune.tasks.examples import FirstLook, first_look
 from flantune.tasks.prepare import survey_task
 from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.tasks.row_checks import bad_rows_hint, check_slots
@@ -77,7 +77,7 @@ def _report_lines(task: Task, split: str, report: SplitReport) -> Iterator[str]:
         yield f"    no example is left of {report.raw_rows:,} rows{dropped}"
     for reason, count in report.bad.items():
         notes = [note for note in report.first_bad if note.reason == reason]
-        where = place_of_row(task, split, notes[0].row)
+        where = task.source.describe(split, notes[0].row)
         yield f"    {count:,} × {reason}, in {where} (rows counted from 0)"
         for note in notes:
             yield f"      row {note.row}: {note.detail}"
@@ -172,7 +172,7 @@ def _bad_rows(task: Task, look: FirstLook) -> Iterator[Finding]:
         by_reason.setdefault(note.reason, []).append(note)
     for reason, notes in by_reason.items():
         first = notes[0]
-        where = place_of_row(task, look.split, first.row)
+        where = task.source.describe(look.split, first.row)
         yield Finding(
             task=task.name,
             template="",

@@ -8,8 +8,8 @@ is looked up by the sequences of its own that the index would hold.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
@@ -25,7 +25,7 @@ from flantune.errors import FlantuneError, SourceError
 from flantune.mixture.permutation import scramble_array
 from flantune.mixture.taxonomy import Taxonomy, plain_name
 from flantune.system.files import read_json, write_json
-from flantune.tasks.same_data import contents_of, files_of_source, hub_name, is_same_hub
+from flantune.tasks.same_data import contents_of, hub_name, is_same_hub
 from flantune.types import Example
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Measured:
         families: Its source families.
         hub: Hub id, with its configuration where only that one would be the same.
         files: Names of what its files hold.
-        rows: Texts of each question; empty to leave rows unchecked.
+        rows: Number of each row → its texts; empty to leave rows unchecked.
     """
 
     name: str
@@ -144,7 +144,7 @@ class Measured:
     families: tuple[str, ...] = ()
     hub: str = ""
     files: tuple[str, ...] = ()
-    rows: Sequence[Sequence[str]] = ()
+    rows: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,11 +153,11 @@ class Seen:
 
     Attributes:
         reasons: Sentences, each naming what is measured and what was trained on.
-        rows: Which questions stand in the training rows, shape [questions]; None when rows were not checked.
+        rows: Numbers of the rows that stand among the training rows; None when nobody looked.
     """
 
-    reasons: tuple[str, ...]
-    rows: NDArray[np.bool_] | None = None
+    reasons: tuple[str, ...] = ()
+    rows: frozenset[int] | None = None
 
 
 def record_of(
@@ -177,11 +177,11 @@ def _trained(prepared: PreparedTask) -> TrainedTask:
     return TrainedTask(
         name=task.name,
         clusters=task.clusters,
-        family=task.family,
+        family=task.source_family,
         hub=hub_of(task),
         source=_source_fingerprint(task),
         rows=len(prepared.stores.get("train", ())),
-        files=contents_of(files_of_source(task.source)),
+        files=contents_of(task.source.files_here()),
     )
 
 
@@ -311,10 +311,13 @@ def read_index(folder: Path) -> RowIndex:
 def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxonomy: Taxonomy) -> Seen:
     """Why what is to be measured is not new to the model; each reason names both sides."""
     reasons = list(dict.fromkeys(_reasons(record, measured, taxonomy)))
-    rows = index.is_seen(measured.rows) if measured.rows else None
-    if rows is not None and rows.any():
+    rows = None
+    if measured.rows:
+        flags = index.is_seen(list(measured.rows.values()))
+        rows = frozenset(row for row, is_seen in zip(measured.rows, flags.tolist(), strict=True) if is_seen)
+    if rows:
         reasons.append(
-            f"{int(rows.sum())} of {len(rows)} questions of {measured.name} stand among its training rows, "
+            f"{len(rows)} of {len(measured.rows)} questions of {measured.name} stand among its training rows, "
             "nearly word for word"
         )
     return Seen(reasons=tuple(reasons), rows=rows)

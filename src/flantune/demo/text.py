@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
+from flantune import __version__
 from flantune.demo import text_life as life
 from flantune.demo import text_scenes as scenes
 
@@ -36,15 +38,25 @@ SHARES: tuple[tuple[Writer, float], ...] = (
 """Each kind of document with its share of all documents, in per cent or nearly so."""
 
 
-def documents(seed: int, *, start: int = 0) -> Iterator[str]:
-    """An endless stream of short documents; the k-th depends on ``seed`` and k alone, so any part can be made again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoText:
+    """Short documents without end; the k-th depends on the seed and k alone, so any part can be made again.
 
-    >>> next(documents(0)) == next(documents(0))
+    >>> DemoText(seed=0)[3] == DemoText(seed=0)[3]
     True
     """
-    writers, weights = zip(*SHARES, strict=True)
-    number = start
-    while True:
-        rng = Random(f"{seed}/{number}")
-        yield rng.choices(writers, weights)[0](rng)
-        number += 1
+
+    seed: int
+    name: str = "text"
+    size: None = None
+
+    @property
+    def identity(self) -> str:
+        """The seed, and the version of the program that writes the documents."""
+        return f"demo text {self.seed}, flantune {__version__}"
+
+    def __getitem__(self, number: int) -> str:
+        """A document."""
+        rng = Random(f"{self.seed}/{number}")
+        write: Writer = rng.choices(*zip(*SHARES, strict=True))[0]
+        return write(rng)

@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 
 from flantune.demo.rows import MAKERS, task_rows
+from flantune.settings.toml_file import toml_text
 from flantune.system.files import write_text
 from flantune.types import Family
 
@@ -52,7 +53,7 @@ def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: 
         target = folder / f"{name}.toml"
         if not target.exists():
             text = Template((RUN_FILES / f"{name}.toml").read_text(encoding="utf-8"))
-            write_text(target, text.substitute(base=base_folder(family).as_posix()))
+            write_text(target, text.substitute(path=toml_text({"path": base_folder(family).as_posix()}).strip()))
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,23 +13,18 @@ from flantune.contamination.training_record import (
     Seen,
     TrainingRecord,
     check_seen,
-    hub_of,
     read_index,
     read_record,
     without_extras,
 )
 from flantune.errors import LeakError
 from flantune.mixture.taxonomy import load_taxonomy
-from flantune.suites.catalog import FAMILIES
-from flantune.suites.suite import Part
 from flantune.system.files import slug
-from flantune.tasks.same_data import contents_of, files_of_source
+from flantune.tasks.same_data import contents_of
 
 if TYPE_CHECKING:
-    from flantune.tasks.store import PreparedTask
-    from flantune.types import Prompt
+    from flantune.evaluation.exams import Exam
 
-_LABEL = re.compile(r"^\(?[^\W\d_]{1,20}(?: [^\W\d_]{1,20})?[:：.)]\s+")
 _DULL_FOLDERS = frozenset({"model", "tuned", "folds", "/", "."})
 
 
@@ -43,7 +37,7 @@ class Candidate:
         name: What it is called in tables; no other is.
         record: What flantune taught it; None for a model that flantune did not tune.
         index: Its training rows.
-        seen: Part or task → why that was not new to it.
+        seen: Key of an exam → why that was not new to it.
     """
 
     path: str
@@ -53,8 +47,8 @@ class Candidate:
     seen: Mapping[str, Seen] = field(default_factory=dict)
 
     def seen_of(self, key: str) -> Seen:
-        """Why a part or task was not new to it."""
-        return self.seen.get(key, Seen(reasons=()))
+        """Why an exam was not new to it."""
+        return self.seen.get(key, Seen())
 
 
 def candidates(paths: Sequence[str]) -> list[Candidate]:
@@ -92,9 +86,7 @@ def short_name(path: str) -> str:
     return names[-1] if names else path
 
 
-def check_candidates(
-    models: Sequence[Candidate], parts: Sequence[Part], prepared: Sequence[PreparedTask], *, allow_seen: bool
-) -> list[Candidate]:
+def check_candidates(models: Sequence[Candidate], exams: Sequence[Exam], *, allow_seen: bool) -> list[Candidate]:
     """The models with what each has seen of what is to be measured.
 
     Raises:
@@ -102,7 +94,7 @@ def check_candidates(
     """
     found = []
     for model in models:
-        seen = _seen(model, parts, prepared)
+        seen = _seen(model, exams)
         reasons = list(dict.fromkeys(reason for one in seen.values() for reason in one.reasons))
         if reasons and not allow_seen:
             raise LeakError(
@@ -114,48 +106,21 @@ def check_candidates(
     return found
 
 
-def _seen(model: Candidate, parts: Sequence[Part], prepared: Sequence[PreparedTask]) -> dict[str, Seen]:
+def _seen(model: Candidate, exams: Sequence[Exam]) -> dict[str, Seen]:
     if model.record is None or model.index is None:
         return {}
     taxonomy = load_taxonomy(None)
-    seen = {part.key: check_seen(model.record, model.index, _measured_part(part), taxonomy) for part in parts}
-    return seen | {
-        one.task.name: check_seen(model.record, model.index, _measured_task(one), taxonomy) for one in prepared
-    }
+    return {exam.key: check_seen(model.record, model.index, _measured(exam), taxonomy) for exam in exams}
 
 
-def _measured_part(part: Part) -> Measured:
-    own = (part.name,) if part.suite == "harness" else (part.suite, f"{part.suite}_{part.name}", part.name)
+def _measured(exam: Exam) -> Measured:
+    made = exam.made
     return Measured(
-        name=part.key,
-        tasks=own,
-        families=FAMILIES.get(part.suite, ()),
-        hub=part.hub_id,
-        files=contents_of(part.files),
-        rows=[question_texts(prompt) for prompt in part.prompts],
+        name=made.title or exam.key,
+        tasks=made.names,
+        clusters=made.clusters,
+        families=made.families,
+        hub=made.hub_id,
+        files=contents_of(made.files),
+        rows=dict(exam.texts()),
     )
-
-
-def _measured_task(prepared: PreparedTask) -> Measured:
-    task = prepared.task
-    return Measured(
-        name=f'the task "{task.name}"',
-        tasks=(task.name,),
-        clusters=task.clusters,
-        families=(task.family,) if task.family else (),
-        hub=hub_of(task),
-        files=contents_of(files_of_source(task.source)),
-        rows=[tuple(example.fields.values()) for example in prepared.stores["test"]],
-    )
-
-
-def question_texts(prompt: Prompt) -> tuple[str, ...]:
-    r"""The lines of a question without the labels before them, as they may stand in another data set.
-
-    >>> from flantune.types import Prompt
-    >>> question_texts(Prompt(task="t", split="test", row=0, template="d", targets="",
-    ...                       inputs="Question: How many?\nA. one\nAnswer:"))
-    ('How many?', 'one')
-    """
-    lines = (_LABEL.sub("", line.strip()) for line in prompt.inputs.splitlines())
-    return tuple(line for line in lines if line and not line.endswith((":", "：")))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
+from flantune.evaluation.metrics.graders import Columns
 from flantune.evaluation.metrics.readable import metric_findings
 from flantune.evaluation.results import (
     ClusterResult,
@@ -18,7 +19,7 @@ from flantune.evaluation.results import (
     to_json,
 )
 from flantune.evaluation.samples import read_samples, samples_path
-from flantune.evaluation.statistics.grades import Columns, Table, columns_of, read_tables
+from flantune.evaluation.statistics.grades import Table, grade
 from flantune.evaluation.statistics.means import false_discovery_rates
 from flantune.evaluation.statistics.pairs import (
     Pair,
@@ -34,6 +35,7 @@ from flantune.evaluation.statistics.pairs import (
 from flantune.evaluation.statistics.preference import collapse_notes, lopsided_notes, preference_notes, task_notes
 from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMeasure, with_skill_rates
 from flantune.evaluation.statistics.task_means import Entry, mean_chance, mean_scores, mean_skill
+from flantune.evaluation.task_exams import recorded_exam
 from flantune.evaluation.verdict import make_verdict, no_verdict
 from flantune.system.keyed_random import stream_key
 from flantune.types import Kind, SplitRole
@@ -133,16 +135,11 @@ def _measured(fold: FoldInput, known: Mapping[str, TaskInfo]) -> Iterator[tuple[
 def _entries(
     folder: Path, fold: FoldInput, task: TaskInfo, settings: EvaluationSettings, *, is_seen: bool, seed: int
 ) -> Iterator[Entry]:
-    columns = columns_of(
-        task.kind,
-        task.metrics,
-        normalization=settings.normalization,
-        ties=settings.scoring.ties,
-        answer_parsing=settings.answer_parsing,
-    )
+    exam = recorded_exam(task.name, clusters=task.clusters, kind=task.kind, metrics=task.metrics, settings=settings)
+    columns = exam.grader.columns
     base_path = samples_path(folder / "base", task.name)
     tuned_path = samples_path(folder / "folds" / fold.name / "tuned", task.name)
-    base, tuned = (read_tables(read_samples(path), columns) for path in (base_path, tuned_path))
+    base, tuned = (grade(read_samples(path), exam.grader) for path in (base_path, tuned_path))
     if not any(_pair(base, tuned, shots) for shots in settings.shots):
         hint = "repeat the run with the evaluation settings that are wanted"
         raise EvaluationError(f"no test rows with {list(settings.shots)} shots", where=str(tuned_path), hint=hint)

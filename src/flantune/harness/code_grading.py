@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import TaskError
-from flantune.evaluation.metrics.graders import Corpus, Grade
-from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
+from flantune.evaluation.metrics.by_name import Metric, Statistics
+from flantune.evaluation.metrics.graders import Column, Columns, Grade
+from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader, in_order, with_headline
 from flantune.harness.task_code import Function, TaskCode
 
 if TYPE_CHECKING:
     from flantune.evaluation.metrics.extraction import Rules
-    from flantune.settings.protocols import ScoringProtocol
     from flantune.types import Row, Sample
 
 Floats = NDArray[np.float64]
@@ -83,6 +83,7 @@ class HarnessCodeGrader:
         rows: Row → what it was before it became a question.
         targets: Row → its target, as the file makes it.
         results: ``process_results``; None: there is none.
+        headline: The metric that stands for all, as results name it; empty: the first.
         items: What the functions made of each answer graded so far; a grade's notes say which.
     """
 
@@ -93,6 +94,7 @@ class HarnessCodeGrader:
     rows: Mapping[int, Row]
     targets: Mapping[int, Any]
     results: Function | None = None
+    headline: str = ""
     items: list[Any] = field(default_factory=list, repr=False)
 
     @property
@@ -101,34 +103,46 @@ class HarnessCodeGrader:
         return tuple(f"{name},{chain}" for chain in self._chains for name in self.names)
 
     @property
-    def corpora(self) -> Mapping[str, Corpus]:
-        """Metrics over all questions: all that functions make, since some questions may lack them."""
-        own = {
-            f"{name},{chain}": Corpus(
-                partial(self._score, metric),
-                span=self._span(),
-                replicates=FUNCTION_REPLICATES if isinstance(metric.aggregation, Function) else None,
-            )
+    def columns(self) -> Columns:
+        """What it notes; all that functions make is scored over all questions, since some may lack it."""
+        found = {column.metric.name: column for column in self.base.listed}
+        found |= {
+            f"{name},{chain}": Column(metric=self._metric(f"{name},{chain}", metric))
             for chain in self._chains
             for name, metric in self.made.items()
         }
-        return {**self.base.corpora, **own}
+        return with_headline([found[name] for name in self.metrics], self.headline)
+
+    def _metric(self, name: str, metric: CodeMetric) -> Metric:
+        return Metric(
+            name=name,
+            note=lambda sample, _: self.notes(sample)[name],
+            score=partial(self._score, metric),
+            chance=lambda _: 0.0,
+            span=self._span(),
+            replicates=FUNCTION_REPLICATES if isinstance(metric.aggregation, Function) else None,
+        )
 
     @property
     def rules(self) -> Rules:
         """None: the harness has filters."""
         return ()
 
-    def grade(self, sample: Sample, protocol: ScoringProtocol) -> Grade:
+    def grade(self, sample: Sample) -> Grade:
         """All metrics of one question."""
-        plain = self.base.grade(sample, protocol)
-        notes = dict(plain.notes)
+        found = self.base.found(sample)
+        notes = in_order(self.notes(sample), self.metrics, self.headline)
+        return Grade(notes=notes, answer=found.answer, rule=found.rule)
+
+    def notes(self, sample: Sample) -> dict[str, Statistics]:
+        """What each metric keeps of an answer: of those that functions make, which of ``items`` it is."""
+        notes = self.base.notes(sample)
         for chain, answer in self._answers(sample).items():
             found = self._made(sample, answer)
             for name in self.made:
                 notes[f"{name},{chain}"] = (float(len(self.items)),)
                 self.items.append(found.get(name))
-        return Grade(metrics=plain.metrics, answer=plain.answer, rule=plain.rule, is_tie=plain.is_tie, notes=notes)
+        return notes
 
     def read(self, sample: Sample) -> dict[str, str]:
         """What each filter takes for the answer."""

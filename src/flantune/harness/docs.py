@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.errors import FlantuneError, TaskError, TemplateError, did_you_mean
 from flantune.harness.csv_rows import typed_rows
+from flantune.tasks.sources.files import FileSource
 from flantune.tasks.sources.formats import FileFormat, FormatName, open_binary
-from flantune.tasks.sources.raw import FileSource
 
 if TYPE_CHECKING:
     import jinja2

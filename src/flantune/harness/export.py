@@ -16,23 +16,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flantune import __version__
+from flantune.evaluation.statistics.means import resample
 from flantune.evaluation.statistics.pairs import REPLICATES
 from flantune.harness.code_grading import CodeMetric, HarnessCodeGrader
 from flantune.harness.docs import target_of
 from flantune.harness.grading import PERCENT, HarnessTextGrader
-from flantune.harness.metric_list import name_of
-from flantune.harness.read import HarnessPart, by_group
+from flantune.harness.metric_list import HarnessGrader, name_of
+from flantune.harness.read import HarnessExam, by_group
 from flantune.harness.shots import SEED
 from flantune.harness.task_code import Function
 from flantune.prompts.layout import inputs_text
 from flantune.settings.config import PromptSettings
 from flantune.system.files import write_json, write_text
+from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flantune.evaluation.metrics.graders import Column
+    from flantune.evaluation.statistics.grades import Table
     from flantune.models.language_model import LanguageModel
-    from flantune.suites.scores import PartScores
-    from flantune.suites.suite import Part
-    from flantune.types import Sample
+    from flantune.types import Prompt, Sample
 
 Json = dict[str, Any]
 
@@ -65,6 +69,19 @@ class AskedModel:
         return re.sub(r'["<>:/|\\?*\[\]]+', "__", self.path)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """One model's answers to one task.
+
+    Attributes:
+        table: Their grades.
+        samples: The answers.
+    """
+
+    table: Table
+    samples: Sequence[Sample]
+
+
 def model_facts(lm: LanguageModel) -> Json:
     """What the harness's results say of a loaded model."""
     tokenizer, config = lm.tokenizer, lm.model.config.get_text_config()
@@ -84,8 +101,8 @@ def model_facts(lm: LanguageModel) -> Json:
 
 def write_export(
     out: Path,
-    parts: Sequence[HarnessPart],
-    answers: Mapping[str, tuple[PartScores, Sequence[Sample]]],
+    exams: Sequence[HarnessExam],
+    answers: Mapping[str, Answers],
     model: AskedModel,
     *,
     now: datetime,
@@ -94,31 +111,29 @@ def write_export(
 
     Args:
         out: The folder.
-        parts: The tasks.
-        answers: Key of a part → its grades and samples.
+        exams: The tasks.
+        answers: Key of an exam → its grades and samples.
         model: Who answered.
         now: The time in the files' names.
     """
     folder, stamp = out / model.slug, now.isoformat().replace(":", "-")
     hashes = {}
-    for one in parts:
-        lines = sample_lines(one, *answers[one.part.key])
+    for one in exams:
+        lines = sample_lines(one, answers[one.exam.key])
         each = (line["doc_hash"] + line["prompt_hash"] + line["target_hash"] for line in lines)
         hashes[one.task.name] = _hash("".join(each))
         text = "\n".join([*(json.dumps(line, ensure_ascii=False, default=str) for line in lines), ""])
         write_text(folder / f"samples_{one.task.name}_{stamp}.jsonl", text)
-    results = results_of(parts, answers, model) | {"task_hashes": hashes}
+    results = results_of(exams, answers, model) | {"task_hashes": hashes}
     return write_json(folder / f"results_{stamp}.json", results)
 
 
-def results_of(
-    parts: Sequence[HarnessPart], answers: Mapping[str, tuple[PartScores, Sequence[Sample]]], model: AskedModel
-) -> Json:
+def results_of(exams: Sequence[HarnessExam], answers: Mapping[str, Answers], model: AskedModel) -> Json:
     """The results file as a value; what flantune has no like of is null."""
-    tasks = {one.task.name: _task_results(one, answers[one.part.key][0]) for one in parts}
-    members = dict(by_group(parts))
+    tasks = {one.task.name: _task_results(one, answers[one.exam.key].table) for one in exams}
+    members = dict(by_group(exams))
     groups = {name: _group_results(name, each, answers) for name, each in members.items()}
-    better = {one.task.name: _is_higher_better(one) for one in parts}
+    better = {one.task.name: _is_higher_better(one) for one in exams}
     of_groups = {
         name: {metric: is_so for one in each for metric, is_so in better[one.task.name].items()}
         for name, each in members.items()
@@ -127,11 +142,11 @@ def results_of(
         "results": tasks | groups,
         **({"groups": groups} if groups else {}),
         "group_subtasks": {name: [one.task.name for one in each] for name, each in members.items()},
-        "configs": {one.task.name: _config(one) for one in parts},
-        "versions": {one.task.name: (one.task.values.get("metadata") or {}).get("version", "Yaml") for one in parts},
-        "n-shot": {one.task.name: one.part.shots for one in parts},
+        "configs": {one.task.name: _config(one) for one in exams},
+        "versions": {one.task.name: (one.task.values.get("metadata") or {}).get("version", "Yaml") for one in exams},
+        "n-shot": {one.task.name: one.shots for one in exams},
         "higher_is_better": better | of_groups,
-        "n-samples": {one.task.name: {"original": one.total, "effective": len(one.rows)} for one in parts},
+        "n-samples": {one.task.name: {"original": one.total, "effective": len(one.rows)} for one in exams},
         "config": _run_config(model),
         "date": time.time(),
         "flantune_version": __version__,
@@ -145,10 +160,10 @@ def results_of(
     }
 
 
-def _is_higher_better(one: HarnessPart) -> dict[str, bool]:
+def _is_higher_better(one: HarnessExam) -> dict[str, bool]:
     """Metric → whether more of it is better: as the file says, else it is."""
     said = {name_of(entry): entry.get("higher_is_better", True) for entry in one.task.values.get("metric_list") or ()}
-    return {_name(metric): bool(said.get(_name(metric), True)) for metric in one.part.grader.metrics}
+    return {_name(metric): bool(said.get(_name(metric), True)) for metric in one.grader.metrics}
 
 
 def _name(metric: str) -> str:
@@ -186,53 +201,72 @@ def _chat(prompts: PromptSettings) -> Json:
     }
 
 
-def _task_results(one: HarnessPart, scores: PartScores) -> Json:
-    found: Json = {"name": one.task.name, "alias": one.task.name, "sample_len": len(scores.rows)}
-    for metric in one.part.grader.metrics:
+def _task_results(one: HarnessExam, table: Table) -> Json:
+    found: Json = {"name": one.task.name, "alias": one.task.name, "sample_len": len(table.rows)}
+    for metric in one.grader.metrics:
         name, _, chain = metric.partition(",")
-        found[metric] = _scale(one, metric) * scores.point(metric)
-        found[f"{name}_stderr,{chain}"] = _scale(one, metric) * _stderr(scores, metric)
+        found[metric] = _scale(one, metric) * _point(table, metric)
+        found[f"{name}_stderr,{chain}"] = _scale(one, metric) * _stderr(one, table, metric)
     return found
 
 
-def _scale(one: HarnessPart, metric: str) -> float:
-    return 100.0 if _name(metric) in PERCENT and _made(one.part, metric) is None else 1.0
+def _scale(one: HarnessExam, metric: str) -> float:
+    return 100.0 if _name(metric) in PERCENT and _made(one.grader, metric) is None else 1.0
 
 
-def _made(part: Part, metric: str) -> CodeMetric | None:
+def _made(grader: HarnessGrader, metric: str) -> CodeMetric | None:
     """A metric that the file's own functions make."""
-    return part.grader.made.get(_name(metric)) if isinstance(part.grader, HarnessCodeGrader) else None
+    return grader.made.get(_name(metric)) if isinstance(grader, HarnessCodeGrader) else None
 
 
-def _stderr(scores: PartScores, metric: str) -> float:
+def _column(table: Table, metric: str) -> Column:
+    return next(column for column in table.columns.all if column.metric.name == metric)
+
+
+def _notes(table: Table, metric: str) -> NDArray[np.float64]:
+    """What a metric keeps of each question, [questions, k]."""
+    return table.cells(_column(table, metric))[:, 0]
+
+
+def _point(table: Table, metric: str) -> float:
+    score, notes = _column(table, metric).metric.score, _notes(table, metric)
+    return float(notes.mean() if score is None else score(notes, np.ones((1, len(notes))))[0])
+
+
+def _stderr(one: HarnessExam, table: Table, metric: str) -> float:
     """As the harness has it: that of a mean, else the spread of bootstrap replicates."""
-    if len(scores.rows) < 2:
+    if len(table.rows) < 2:
         return 0.0
-    values = scores.values.get(metric, np.empty(0))
-    grader, made = scores.part.grader, _made(scores.part, metric)
-    if isinstance(grader, HarnessCodeGrader) and made is not None and made.aggregation == "mean":
-        items = [grader.item(note) for note in scores.notes[metric][:, 0]]
+    notes, score, made = _notes(table, metric), _column(table, metric).metric.score, _made(one.grader, metric)
+    values = notes[:, 0] if score is None else np.empty(0)
+    if isinstance(one.grader, HarnessCodeGrader) and made is not None and made.aggregation == "mean":
+        items = [one.grader.item(note) for note in notes[:, 0]]
         values = np.array([float(item) for item in items if item is not None])
-    if len(values) > 1:
+    if len(values) > 1 or score is None:
         return float(values.std(ddof=1) / np.sqrt(len(values)))
-    return float(scores.resampled(metric)[1:].std(ddof=1))
+    redrawn = resample(
+        lambda weights: score(notes, weights),
+        examples=len(notes),
+        replicates=_column(table, metric).metric.replicates or REPLICATES,
+        seed=stream_key(0, "bootstrap", one.exam.key),
+    )
+    return float(redrawn[1:].std(ddof=1))
 
 
-def _group_results(
-    name: str, members: Sequence[HarnessPart], answers: Mapping[str, tuple[PartScores, Sequence[Sample]]]
-) -> Json:
+def _group_results(name: str, members: Sequence[HarnessExam], answers: Mapping[str, Answers]) -> Json:
     """All questions of the group's tasks pooled, as the harness's groups are by default."""
-    scores = [answers[one.part.key][0] for one in members]
-    sizes = [len(one.rows) for one in scores]
+    tables = [answers[one.exam.key].table for one in members]
+    sizes = [len(table.rows) for table in tables]
     total = sum(sizes)
     found: Json = {"name": name, "alias": name, "sample_len": total, "sample_count": {}}
-    for metric in members[0].part.grader.metrics:
-        if not all(metric in one.part.grader.metrics for one in members):
+    for metric in members[0].grader.metrics:
+        if not all(metric in one.grader.metrics for one in members):
             continue
         kind, _, chain = metric.partition(",")
         scales = [_scale(one, metric) for one in members]
-        means = [scale * one.point(metric) for scale, one in zip(scales, scores, strict=True)]
-        errors = [scale * _stderr(one, metric) for scale, one in zip(scales, scores, strict=True)]
+        means = [scale * _point(table, metric) for scale, table in zip(scales, tables, strict=True)]
+        each = zip(scales, members, tables, strict=True)
+        errors = [scale * _stderr(one, table, metric) for scale, one, table in each]
         found[metric] = sum(mean * n for mean, n in zip(means, sizes, strict=True)) / total
         found["sample_count"][metric] = total
         # The harness's own pooling of variances: within tasks, never between them.
@@ -242,7 +276,7 @@ def _group_results(
     return found
 
 
-def _config(one: HarnessPart) -> dict[str, Any]:
+def _config(one: HarnessExam) -> dict[str, Any]:
     """The file's settings, and those that hold where it has none."""
     values: dict[str, Any] = {k: _sayable(value) for k, value in one.task.values.items() if k != "group"}
     return {
@@ -254,7 +288,7 @@ def _config(one: HarnessPart) -> dict[str, Any]:
         "unsafe_code": False,
         **values,
         "fewshot_config": {"sampler": "default", **(values.get("fewshot_config") or {})},
-        "num_fewshot": one.part.shots,
+        "num_fewshot": one.shots,
         "metadata": {**(values.get("metadata") or {}), "config_source": str(one.task.path)},
     }
 
@@ -267,47 +301,48 @@ def _sayable(value: object) -> object:
     return [_sayable(item) for item in value] if isinstance(value, list) else value
 
 
-def sample_lines(one: HarnessPart, scores: PartScores, samples: Sequence[Sample]) -> list[Json]:
+def sample_lines(one: HarnessExam, answers: Answers) -> list[Json]:
     """The lines of a task's samples file: one a question, or one a question and filter."""
-    places = {row: at for at, row in enumerate(scores.rows)}
-    grader = one.part.grader
+    places = {row: at for at, row in enumerate(answers.table.rows)}
+    prompts = tuple(one.exam.prompts)
+    grader = one.grader
     found = []
     for name in dict.fromkeys(metric.partition(",")[2] for metric in grader.metrics):
         metrics = [metric.partition(",")[0] for metric in grader.metrics if metric.partition(",")[2] == name]
-        for sample in samples:
-            line = _sample_line(one, sample, metrics, name)
-            if isinstance(grader, HarnessTextGrader | HarnessCodeGrader) and one.part.answering == "text":
+        for sample in answers.samples:
+            line = _sample_line(one, prompts[sample.row], sample, metrics, name)
+            if isinstance(grader, HarnessTextGrader | HarnessCodeGrader) and one.exam.answering == "text":
                 line["filtered_resps"] = [grader.read(sample)[name]]
-            line |= {m: _value(one, scores, places[sample.row], f"{m},{name}", line) for m in metrics}
+            line |= {m: _value(one, answers.table, places[sample.row], f"{m},{name}", line) for m in metrics}
             found.append(line)
     return found
 
 
-def _value(one: HarnessPart, scores: PartScores, at: int, metric: str, line: Json) -> object:
+def _value(one: HarnessExam, table: Table, at: int, metric: str, line: Json) -> object:
     """A question's own score; where there is none, what the score of all questions is made from."""
-    if metric in scores.values:
-        return float(scores.values[metric][at])
-    grader = one.part.grader
-    if isinstance(grader, HarnessCodeGrader) and _made(one.part, metric) is not None:
-        return grader.item(scores.notes[metric][at][0])
-    if one.part.answering == "options":
-        return [int(number) for number in scores.notes[metric][at][:2]]  # truth and choice
+    notes = _notes(table, metric)[at]
+    if _column(table, metric).metric.score is None:
+        return float(notes[0])
+    if isinstance(one.grader, HarnessCodeGrader) and _made(one.grader, metric) is not None:
+        return one.grader.item(notes[0])
+    if one.exam.answering == "options":
+        return [int(number) for number in notes[:2]]  # truth and choice
     return [line["target"], line["filtered_resps"][0]]
 
 
-def _sample_line(one: HarnessPart, sample: Sample, metrics: Sequence[str], chain: str) -> Json:
-    prompt, row = one.part.prompts[sample.row], one.rows[sample.row]
-    context = inputs_text(prompt, one.part.layout)
+def _sample_line(one: HarnessExam, prompt: Prompt, sample: Sample, metrics: Sequence[str], chain: str) -> Json:
+    row = one.rows[sample.row]
+    context = inputs_text(prompt, one.exam.layout)
     target = one.task.values["doc_to_target"]
     shown = str(row[target] if isinstance(target, str) and target in row else target_of(one.task, row))
     if sample.options:
-        delimiter = one.part.layout.target_separator
+        delimiter = one.exam.layout.target_separator
         arguments: list[Json] = [{"arg_0": context, "arg_1": delimiter + option} for option in sample.options]
         greedy = sample.greedy or (False,) * len(sample.options)
         answers: list[Any] = [[str(s), str(g)] for s, g in zip(sample.scores, greedy, strict=True)]
     else:
         given = one.task.values.get("generation_kwargs") or {}
-        until = {"until": list(one.part.stop), **(given or {"do_sample": False})}
+        until = {"until": list(one.exam.writing.stop), **(given or {"do_sample": False})}
         arguments, answers = [{"arg_0": context, "arg_1": until}], [sample.prediction]
     return {
         "doc_id": sample.row,

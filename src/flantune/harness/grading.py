@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flantune.evaluation.metrics.bleu import bleu_statistics, corpus_bleu
+from flantune.evaluation.metrics.by_name import Metric, Statistics
 from flantune.evaluation.metrics.chrf import chrf_statistics, corpus_chrf
 from flantune.evaluation.metrics.decisions import class_f1, matthews
-from flantune.evaluation.metrics.graders import Corpus, Grade
+from flantune.evaluation.metrics.extraction import Extracted
+from flantune.evaluation.metrics.graders import Column, Columns, Grade
 from flantune.harness.filters import Filter
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from flantune.evaluation.metrics.extraction import Rules
-    from flantune.settings.protocols import ScoringProtocol
+    from flantune.evaluation.metrics.rank_classification import Normalization
     from flantune.types import Row, Sample
+
+Score = Callable[["NDArray[np.float64]", "NDArray[np.float64]"], "NDArray[np.float64]"]
 
 OPTION_METRICS = ("acc", "acc_norm", "acc_bytes", "exact_match", "f1", "mcc")
 """Metrics of multiple choice: by the sum, per character, per byte; whether the right choice is what greedy decoding
@@ -25,11 +34,38 @@ writes; F1 of choice 1 and Matthews' correlation over all questions."""
 TEXT_METRICS = ("exact_match", "bleu", "chrf")
 PERCENT = ("bleu", "chrf")
 """Metrics that the harness gives out of a hundred."""
-_OF_ALL_CHOICES = {"f1": Corpus(class_f1), "mcc": Corpus(matthews, span=(-1.0, 1.0))}
-_OF_ALL_TEXTS = {"bleu": Corpus(corpus_bleu), "chrf": Corpus(corpus_chrf)}
+_OF_ALL: Mapping[str, Score] = {"f1": class_f1, "mcc": matthews, "bleu": corpus_bleu, "chrf": corpus_chrf}
+_SPANS = {"mcc": (-1.0, 1.0)}
+_NORMALIZATIONS: Mapping[str, Normalization] = {"acc_norm": "character", "acc_bytes": "byte"}
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _DIGITS = str.maketrans("", "", string.digits)
+
+
+def harness_column(name: str, chain: str, note: Callable[[Sample], Statistics]) -> Column:
+    """One of the harness's own metrics, behind a chain of filters."""
+    metric = Metric(
+        name=f"{name},{chain}",
+        note=lambda sample, _: note(sample),
+        score=_OF_ALL.get(name),
+        chance=lambda _: 0.0,
+        span=_SPANS.get(name, (0.0, 1.0)),
+        is_binary=name not in _OF_ALL,
+    )
+    return Column(metric=metric, normalization=_NORMALIZATIONS.get(name, "sum"))
+
+
+def with_headline(listed: Sequence[Column], headline: str) -> Columns:
+    """Columns of which one is the headline, the first if none is named."""
+    names = [column.metric.name for column in listed]
+    first = listed[names.index(headline) if headline else 0]
+    return Columns(headline=first, others=tuple(column for column in listed if column is not first))
+
+
+def in_order(notes: Mapping[str, Statistics], metrics: Sequence[str], headline: str) -> tuple[Statistics, ...]:
+    """Notes by metric in the order of ``with_headline``."""
+    first = headline or metrics[0]
+    return (notes[first], *(notes[name] for name in metrics if name != first))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +75,12 @@ class HarnessOptionGrader:
     Attributes:
         names: Metrics, the headline first.
         golds: Row → right choices.
+        headline: The metric that stands for all, as results name it; empty: the first.
     """
 
     names: tuple[str, ...]
     golds: Mapping[int, tuple[int, ...]]
+    headline: str = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -50,26 +88,40 @@ class HarnessOptionGrader:
         return tuple(f"{name},none" for name in self.names)
 
     @property
-    def corpora(self) -> Mapping[str, Corpus]:
-        """Metrics over all questions."""
-        return {f"{name},none": _OF_ALL_CHOICES[name] for name in self.names if name in _OF_ALL_CHOICES}
+    def listed(self) -> tuple[Column, ...]:
+        """What it notes, in the order of the file."""
+        return tuple(harness_column(name, "none", partial(self._note, name)) for name in self.names)
+
+    @property
+    def columns(self) -> Columns:
+        """What it notes, the headline first."""
+        return with_headline(self.listed, self.headline)
 
     @property
     def rules(self) -> Rules:
         """None: the harness has filters."""
         return ()
 
-    def grade(self, sample: Sample, protocol: ScoringProtocol) -> Grade:  # noqa: ARG002 - each metric is its own way
+    def grade(self, sample: Sample) -> Grade:
         """All metrics of one question."""
+        found = self.found(sample)
+        notes = in_order(self.notes(sample), self.metrics, self.headline)
+        return Grade(notes=notes, answer=found.answer, rule=found.rule)
+
+    def found(self, sample: Sample) -> Extracted:
+        """The choice."""
+        return Extracted(answer=sample.options[self._values(sample)[0]["acc"]], rule="likeliest")
+
+    def notes(self, sample: Sample) -> dict[str, Statistics]:
+        """What each metric keeps of a question."""
+        return {f"{name},none": self._note(name, sample) for name in self.names}
+
+    def _note(self, name: str, sample: Sample) -> Statistics:
         golds = self.golds[sample.row]
         chosen, values = self._values(sample)
-        decision = (float(golds[0]) if golds else -1.0, float(chosen["acc"]), float(len(sample.options)))
-        return Grade(
-            metrics={f"{name},none": values[name] for name in self.names if name in values},
-            answer=sample.options[chosen["acc"]],
-            rule="likeliest",
-            notes=dict.fromkeys(self.corpora, decision),
-        )
+        if name in values:
+            return (values[name],)
+        return (float(golds[0]) if golds else -1.0, float(chosen["acc"]), float(len(sample.options)))
 
     def item(self, name: str, sample: Sample) -> float | list[int]:
         """What the harness hands to what makes one number of all questions: a score, or right and chosen choice."""
@@ -106,6 +158,7 @@ class HarnessTextGrader:
         options: Settings of exact match: ignore_case, ignore_punctuation, ignore_numbers, regexes_to_ignore.
         choices: Row → its choices, for filters that look for one of them.
         rows: Row → all its columns, for filters that are functions.
+        headline: The metric that stands for all, as results name it; empty: the first.
     """
 
     filters: tuple[Filter, ...]
@@ -113,6 +166,7 @@ class HarnessTextGrader:
     options: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     rows: Mapping[int, Row] = field(default_factory=dict)
+    headline: str = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -120,40 +174,46 @@ class HarnessTextGrader:
         return tuple(f"{name},{one.name}" for one in self.filters for name in self.names)
 
     @property
-    def corpora(self) -> Mapping[str, Corpus]:
-        """Metrics over all questions."""
-        return {
-            f"{name},{one.name}": _OF_ALL_TEXTS[name]
+    def listed(self) -> tuple[Column, ...]:
+        """What it notes, in the order of the file."""
+        return tuple(
+            harness_column(name, one.name, lambda sample, key=f"{name},{one.name}": self.notes(sample)[key])  # type: ignore[misc]
             for one in self.filters
             for name in self.names
-            if name in _OF_ALL_TEXTS
-        }
+        )
+
+    @property
+    def columns(self) -> Columns:
+        """What it notes, the headline first."""
+        return with_headline(self.listed, self.headline)
 
     @property
     def rules(self) -> Rules:
         """None: the harness has filters."""
         return ()
 
-    def grade(self, sample: Sample, protocol: ScoringProtocol) -> Grade:  # noqa: ARG002 - nothing to choose
+    def grade(self, sample: Sample) -> Grade:
         """All metrics behind each filter."""
-        answers = self.read(sample)
-        first = answers[self.filters[0].name]
-        is_found = first not in {"", "[invalid]"}
-        return Grade(
-            metrics={
-                f"exact_match,{name}": self.matches(answer, sample.references)
-                for name, answer in answers.items()
-                if "exact_match" in self.names
-            },
-            answer=first if is_found else None,
-            rule=self.filters[0].name if is_found else "",
-            notes={
-                f"{metric},{name}": _NOTES[metric](answer, sample.references or ("",))
-                for name, answer in answers.items()
-                for metric in self.names
-                if metric in _NOTES
-            },
-        )
+        found = self.found(sample)
+        notes = in_order(self.notes(sample), self.metrics, self.headline)
+        return Grade(notes=notes, answer=found.answer, rule=found.rule)
+
+    def found(self, sample: Sample) -> Extracted:
+        """What the first filter leaves."""
+        name, text = self.filters[0].name, self.read(sample)[self.filters[0].name]
+        is_found = text not in {"", "[invalid]"}
+        return Extracted(answer=text if is_found else None, rule=name if is_found else "")
+
+    def notes(self, sample: Sample) -> dict[str, Statistics]:
+        """What each metric behind each filter keeps of an answer."""
+        found, wanted = self.read(sample), sample.references or ("",)
+        return {
+            f"{name},{one.name}": _NOTES[name](found[one.name], wanted)
+            if name in _NOTES
+            else (self.matches(found[one.name], sample.references),)
+            for one in self.filters
+            for name in self.names
+        }
 
     def read(self, sample: Sample) -> dict[str, str]:
         """What each filter takes for the answer."""

@@ -19,9 +19,10 @@ from flantune.harness.refusals import functions, refuse
 from flantune.harness.task_code import Function
 
 if TYPE_CHECKING:
-    from flantune.evaluation.metrics.graders import Grader
     from flantune.harness.taskfile import HarnessTask
     from flantune.types import Row
+
+HarnessGrader = HarnessOptionGrader | HarnessTextGrader | HarnessCodeGrader
 
 _Entry = Mapping[str, Any]
 _OF_AN_ENTRY = ("metric", "aggregation", "higher_is_better", "hf_evaluate")
@@ -29,7 +30,7 @@ _HANDED_ON = ("f1", "bleu", "chrf", "ter")
 """Metrics of written answers of which the harness hands gold and answer to what makes one number of all."""
 
 
-def grader_of(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tuple[Grader, tuple[str, ...]]:
+def grader_of(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tuple[HarnessGrader, tuple[str, ...]]:
     """What grades the answers to these rows, and notes on what of the file is not computed.
 
     Raises:

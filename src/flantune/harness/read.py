@@ -1,4 +1,4 @@
-"""Task files of lm-evaluation-harness as parts that any model can be asked."""
+"""Task files of lm-evaluation-harness as exams that any model can be asked."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flantune.errors import TaskError, TemplateError
+from flantune.evaluation.exams import Exam, Made, Writing, asked, content_name
 from flantune.harness.code_grading import HarnessCodeGrader
 from flantune.harness.docs import (
     answers_of,
@@ -21,44 +22,58 @@ from flantune.harness.docs import (
     text_of,
 )
 from flantune.harness.filters import read_filters
-from flantune.harness.metric_list import choose_metrics, grader_of, said_of
-from flantune.harness.rows import TaskRows
+from flantune.harness.metric_list import HarnessGrader, choose_metrics, grader_of, said_of
+from flantune.harness.rows import TaskRows, passage_column
 from flantune.harness.shots import ExemplarDraw, shots_of
 from flantune.harness.task_code import Limits, files_of
 from flantune.harness.taskfile import HarnessTask, read_task_file
 from flantune.prompts.layout import Layout
-from flantune.suites.suite import Part, SuiteData
+from flantune.settings.protocols import PRESETS, ScoringProtocol
+from flantune.suites.suite import SuiteData
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
-    from flantune.evaluation.metrics.graders import Grader
     from flantune.types import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HarnessPart:
+class HarnessExam:
     """A task of the harness, ready to be asked.
 
     Attributes:
         task: What its file says.
-        part: Its questions.
+        exam: Its questions.
+        shots: Exemplars before each.
         rows: The rows they were made from, in order.
         total: Rows of the split, asked or not.
     """
 
     task: HarnessTask
-    part: Part
+    exam: Exam
+    shots: int
     rows: tuple[Row, ...]
     total: int
 
+    @property
+    def grader(self) -> HarnessGrader:
+        """What grades its answers."""
+        return cast("HarnessGrader", self.exam.grader)
 
-def harness_parts(paths: Sequence[Path], data: SuiteData, *, limits: Limits | None = None) -> tuple[HarnessPart, ...]:
+
+def harness_exams(
+    paths: Sequence[Path],
+    data: SuiteData,
+    *,
+    limits: Limits | None = None,
+    protocol: ScoringProtocol = PRESETS["lm_eval"],
+) -> tuple[HarnessExam, ...]:
     """The tasks of several files; a group's tasks are averaged together.
 
     Args:
         paths: The files.
         data: Where data sets are looked for, and how much of them is asked.
         limits: How much the files' own Python functions may use; None: they are not run.
+        protocol: How options are scored and prompts cut.
 
     Raises:
         TaskError: A file is wrong, or needs what flantune does not do.
@@ -68,62 +83,59 @@ def harness_parts(paths: Sequence[Path], data: SuiteData, *, limits: Limits | No
     twice = sorted({task.name for task in tasks if sum(other.name == task.name for other in tasks) > 1})
     if twice:
         raise TaskError(f'two tasks are named "{twice[0]}"', where=", ".join(map(str, paths)))
-    return tuple(_with_common_headlines([_part(task, data) for task in tasks]))
+    return tuple(_with_common_headlines([_exam(task, data, protocol) for task in tasks]))
 
 
-def _with_common_headlines(parts: Sequence[HarnessPart]) -> Iterator[HarnessPart]:
+def _with_common_headlines(exams: Sequence[HarnessExam]) -> Iterator[HarnessExam]:
     """A group's tasks with one headline, so that they can be averaged; those that share no metric stand alone."""
-    members = dict(by_group(parts))
-    for one in parts:
-        group = [other.part.grader.metrics for other in members.get(one.task.group, (one,))]
+    members = dict(by_group(exams))
+    for one in exams:
+        group = [other.grader.metrics for other in members.get(one.task.group, (one,))]
         common = [name for name in group[0] if all(name in metrics for metrics in group)]
-        if one.part.headline in common[:1]:
+        if one.grader.metrics[0] in common[:1]:
             yield one
         elif common:
-            yield replace(one, part=replace(one.part, headline=common[0]))
+            grader = replace(one.grader, headline=common[0])
+            yield replace(one, exam=replace(one.exam, grader=grader))
         else:
             note = f"the tasks of {one.task.group} share no metric, so they are not averaged"
-            alone = replace(one.part, label=one.task.name, mode=one.task.name, notes=(*one.part.notes, note))
-            yield replace(one, part=alone)
+            yield replace(one, exam=replace(one.exam, score=one.task.name, notes=(*one.exam.notes, note)))
 
 
-def _part(task: HarnessTask, data: SuiteData) -> HarnessPart:
+def _exam(task: HarnessTask, data: SuiteData, protocol: ScoringProtocol) -> HarnessExam:
     shots = shots_of(task, data)
     check_task(task, shots=shots)
     source = TaskRows(task, data)
     # Exemplars first, as in the harness: functions that draw at random draw in its order.
     draw = ExemplarDraw(source, shots=shots, is_same=partial(_is_same, task))
     rows = source.asked()
-    asked = rows[: data.limit] if data.limit else rows
-    _prepare(task, asked)
+    kept = rows[: data.limit] if data.limit else rows
+    _prepare(task, kept)
     is_choice = task.values.get("output_type", "generate_until") == "multiple_choice"
-    prompts = tuple(_prompt(task, row, at, draw, is_choice=is_choice) for at, row in enumerate(asked))
-    grader, notes = grader_of(task, asked, is_choice=is_choice)
+    passages = passage_column(rows)
+    prompts = [_prompt(task, row, at, draw, passages, is_choice=is_choice) for at, row in enumerate(kept)]
+    grader, notes = grader_of(task, kept, is_choice=is_choice)
     notes = notes if is_choice else (*notes, *_writing_notes(task))
     code = files_of(task.functions(shots=shots)) if task.code is not None else {}
     if code:
         notes = (*notes, f"Python beside the task file was run: {', '.join(Path(path).name for path in code)}")
-    part = Part(
-        suite="harness",
-        mode=task.group or task.name,
-        label=task.group or task.name,
+    exam = Exam(
         name=task.name,
-        prompts=prompts,
+        score=task.group or task.name,
+        suite="harness",
+        questions=asked(prompts, shots=shots),
         answering="options" if is_choice else "text",
         grader=grader,
+        protocol=protocol,
         # What guessing gives is known for shares of right answers only.
         chance=_chance(prompts) if grader.metrics[0].startswith("acc") and not _is_made(grader) else 0.0,
-        shots=shots,
-        headline=grader.metrics[0],
         layout=_layout(task) if is_choice else Layout(target_separator="", exemplar_separator=_next(task)),
-        stop=() if is_choice else _stops(task),
-        max_new_tokens=_longest_answer(task),
-        hub_id=_hub_id(task),
-        files=local_files(task),
-        notes=notes,
+        writing=Writing(stop=() if is_choice else _stops(task), max_new_tokens=_longest_answer(task)),
+        made=Made(names=(task.name,), hub_id=_hub_id(task), files=local_files(task)),
         code=code,
+        notes=notes,
     )
-    return HarnessPart(task=task, part=part, rows=tuple(asked), total=len(rows))
+    return HarnessExam(task=task, exam=exam, shots=shots, rows=tuple(kept), total=len(rows))
 
 
 def check_task(task: HarnessTask, *, shots: int) -> None:
@@ -194,7 +206,7 @@ def _hub_id(task: HarnessTask) -> str:
     return (f"{path}:{name}" if name else path) if "/" in path else ""
 
 
-def _is_made(grader: Grader) -> bool:
+def _is_made(grader: HarnessGrader) -> bool:
     """Whether the headline is made by the file's own functions, of which it is not known what guessing gives."""
     return isinstance(grader, HarnessCodeGrader) and grader.names[0] in grader.made
 
@@ -221,7 +233,7 @@ def _stops(task: HarnessTask) -> tuple[str, ...]:
     return tuple(text for text in map(str, until if isinstance(until, list) else [until]) if text)
 
 
-def _prompt(task: HarnessTask, row: Row, at: int, draw: ExemplarDraw, *, is_choice: bool) -> Prompt:
+def _prompt(task: HarnessTask, row: Row, at: int, draw: ExemplarDraw, passages: str, *, is_choice: bool) -> Prompt:
     choices, target = choices_of(task, row), target_of(task, row)
     golds = golds_of(target, choices)
     references = answers_of(target, choices)
@@ -237,6 +249,7 @@ def _prompt(task: HarnessTask, row: Row, at: int, draw: ExemplarDraw, *, is_choi
         references=references,
         exemplars=tuple(_exemplars(task, draw.draw(row), is_choice=is_choice)),
         preamble=_description(task, row),
+        group=content_name(str(row[passages])) if passages else "",
     )
 
 
@@ -306,7 +319,7 @@ def _writing_notes(task: HarnessTask) -> Iterator[str]:
         yield f"the file asks for {given['num_beams']} beams; the likeliest token was taken each time"
 
 
-def by_group(parts: Sequence[HarnessPart]) -> Iterator[tuple[str, tuple[HarnessPart, ...]]]:
+def by_group(exams: Sequence[HarnessExam]) -> Iterator[tuple[str, tuple[HarnessExam, ...]]]:
     """The groups that were asked for, each with its tasks."""
-    for group in dict.fromkeys(one.task.group for one in parts if one.task.group):
-        yield group, tuple(one for one in parts if one.task.group == group)
+    for group in dict.fromkeys(one.task.group for one in exams if one.task.group):
+        yield group, tuple(one for one in exams if one.task.group == group)

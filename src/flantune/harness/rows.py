@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flantune.suites.suite import SuiteData
     from flantune.types import Row
 
+_PASSAGES = ("passage", "context", "article", "story", "paragraph")
 _IN_ORDER = ("training_split", "validation_split", "test_split")
 
 
@@ -106,3 +107,12 @@ class TaskRows:
         code, function = made
         given = {**(self.task.values.get("metadata") or {}), **(self.task.values.get("dataset_kwargs") or {})}
         return code.rows(function, given, split)
+
+
+def passage_column(rows: Sequence[Row]) -> str:
+    """The column with the text that several rows ask about, which are then no independent ones; empty without one."""
+    for name in _PASSAGES:
+        texts = [row.get(name) for row in rows]
+        if all(isinstance(text, str) for text in texts) and 1 < len(set(texts)) < len(texts):
+            return name
+    return ""

@@ -14,21 +14,6 @@ if TYPE_CHECKING:
     from flantune.settings.config import HoldoutSettings
     from flantune.types import Task
 
-__all__ = [
-    "Excluded",
-    "Fold",
-    "HoldoutSplit",
-    "Taxonomy",
-    "check_folds",
-    "check_task_names",
-    "check_unseen",
-    "folds_of",
-    "hold_out",
-    "hold_out_fold",
-    "hold_out_tasks",
-    "load_taxonomy",
-]
-
 SAME_CLUSTER = "a task of the same cluster is trained on"
 OVERLAPPING = "a task of an overlapping cluster is trained on"
 
@@ -141,7 +126,7 @@ def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Tax
     return replace(split, held_out=held.held_out, unseen=unseen, tasks=held.tasks, breaks=broken)
 
 
-def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy) -> HoldoutSplit:
+def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy | None = None) -> HoldoutSplit:
     """Hold clusters out whole, and from the rest take away what would give them away.
 
     A task of a held-out cluster is never trained on. It is unseen only if none of its clusters is trained on. From
@@ -151,13 +136,14 @@ def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxono
     Args:
         tasks: All tasks.
         clusters: The clusters to hold out.
-        taxonomy: Overlap rules and kin families.
+        taxonomy: Overlap rules and kin families; None: those shipped with flantune.
 
     Raises:
         ConfigError: A cluster has no task, or nothing is left to train on or to measure.
 
     Paper: FLAN 2021, section 2.2.
     """
+    taxonomy = taxonomy or load_taxonomy(None)
     held_out = _known_clusters(tasks, clusters, taxonomy)
     reasons: dict[str, str] = {}
     hidden: list[Task] = []

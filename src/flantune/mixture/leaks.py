@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.mixture.holdout import Fold, hold_out_fold, leak
 from flantune.mixture.taxonomy import Taxonomy, plain_name
-from flantune.tasks.same_data import data_keys, same_data
+from flantune.tasks.same_data import data_keys, same_source
 
 if TYPE_CHECKING:
     from flantune.types import Task
@@ -125,11 +125,11 @@ def kin_groups(tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[KinGroup, ...
     """The kin among some tasks: by the taxonomy's groups, then by source family. Groups of one are left out."""
     groups = []
     for kin in taxonomy.kin:
-        members = [task for task in tasks if {plain_name(task.family), plain_name(task.name)} & kin.members]
+        members = [task for task in tasks if {plain_name(task.source_family), plain_name(task.name)} & kin.members]
         groups.append(KinGroup(name=kin.name, tasks=_named(members), because=kin.because))
     families: dict[str, list[Task]] = {}
     for task in tasks:
-        families.setdefault(plain_name(task.family), []).append(task)
+        families.setdefault(plain_name(task.source_family), []).append(task)
     for family, members in families.items():
         if family and not any(set(_named(members)) <= set(group.tasks) for group in groups):
             groups.append(KinGroup(name=family, tasks=_named(members), because="they come from one source family"))
@@ -147,7 +147,7 @@ def _of_same_data(tasks: Sequence[Task]) -> Iterator[KinGroup]:
     left = list(candidates.values())
     while left:
         first, *others = left
-        found = {task.name: reason for task in others if (reason := same_data(first, task))}
+        found = {task.name: reason for task in others if (reason := same_source(first.source, task.source))}
         if found:
             name = "the same data"
             yield KinGroup(name=name, tasks=(first.name, *found), because=next(iter(found.values())))

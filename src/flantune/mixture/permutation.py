@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.system.keyed_random import GOLDEN, MASK, mix64, scramble, stream_key
+from flantune.system.keyed_random import GOLDEN, MASK, scramble
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-__all__ = ["mix64", "mix64_array", "permute", "permute_array", "stream_key"]
 
 UInt64 = NDArray[np.uint64]
 Int64 = NDArray[np.int64]

@@ -14,7 +14,7 @@ from pydantic import Field, StrictBool
 from flantune.errors import ConfigError
 from flantune.settings.sections import Section, read_file
 from flantune.settings.toml_file import parse_toml
-from flantune.tasks.same_data import same_data
+from flantune.tasks.same_data import same_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,13 +87,13 @@ class Taxonomy:
 
     def kinship(self, one: Task, other: Task) -> str:
         """Why two tasks are made from the same data, or the empty string."""
-        if one.family and plain_name(one.family) == plain_name(other.family):
-            return f'both come from the source family "{one.family}"'
-        left, right = ({plain_name(task.family), plain_name(task.name)} for task in (one, other))
+        if one.source_family and plain_name(one.source_family) == plain_name(other.source_family):
+            return f'both come from the source family "{one.source_family}"'
+        left, right = ({plain_name(task.source_family), plain_name(task.name)} for task in (one, other))
         for group in self.kin:
             if left & group.members and right & group.members:
                 return f"their source families are kin ({group.name}: {group.because or 'see the taxonomy'})"
-        return same_data(one, other)
+        return same_source(one.source, other.source)
 
 
 @lru_cache(maxsize=65_536)

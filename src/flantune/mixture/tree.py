@@ -32,9 +32,9 @@ def mixture_tree(mixture: Mixture, *, draws: int | None = None) -> dict[str, Any
         leaf = {
             "name": portion.task.name,
             "clusters": list(portion.task.clusters),
-            "family": portion.task.family,
+            "family": portion.task.source_family,
             "kind": portion.task.kind,
-            "dataset": getattr(portion.task.source, "id", None),
+            "dataset": portion.task.source.hub.id if portion.task.source.hub is not None else None,
             "examples": portion.examples,
             "capped": portion.capped,
             "quota": portion.quota,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from flantune.models.rope import calm
+from flantune.models.rope import forget_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ def model_fingerprint(lm: LanguageModel) -> str:
     """
     with torch.no_grad():
         # Buffers of rotary positions may still be those of the longest prompt that was read.
-        calm(lm)
+        forget_lengths(lm)
     tensors = _digest([*lm.model.named_parameters(), *lm.model.named_buffers()])
     text = "\n".join([lm.family, str(lm.compute_dtype), tensors, _config_text(lm), _tokenizer_text(lm)])
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

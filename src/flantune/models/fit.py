@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +15,8 @@ from flantune.errors import ModelError
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.language_model import embedded_tokens
-from flantune.models.memory import is_out_of_memory
-from flantune.models.modes import in_mode
+from flantune.models.memory import available_memory_bytes, is_out_of_memory
+from flantune.models.modes import in_mode, own_chance, own_gradients
 from flantune.packing.batches import lay_out
 from flantune.types import EncodedPrompt, Family, Pack
 
@@ -125,7 +123,7 @@ def activation_bytes(lm: LanguageModel, form: TrainingForm, tokens: int) -> int:
 
     weights = {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
     hooks = saved_tensors_hooks(keep, lambda tensor: tensor)
-    with in_mode(lm.model, training=True), torch.random.fork_rng([]), form.in_place(), hooks:
+    with in_mode(lm.model, training=True), own_chance(lm.device), form.in_place(), hooks:
         weights |= {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
         # Held until the count is done, so that no storage is counted in place of another.
         held = target_logprobs(lm, probe_pack(lm, tokens, tokens)).logprobs
@@ -153,36 +151,11 @@ def _by_estimate(lm: LanguageModel, form: TrainingForm, *, row_tokens: int, batc
     return Fit(micro_batch_tokens=tokens, reason="as many rows as memory has room for")
 
 
-def available_memory_bytes() -> int:
-    """Memory that this process may still take: what the machine has free, or its container's limit if lower."""
-    free = _meminfo("MemAvailable") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
-    return free if limit is None or used is None else min(free, max(0, limit - used))
-
-
-def _meminfo(name: str) -> int:
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
-    except OSError:
-        return 0
-
-
-def _number(path: str) -> int | None:
-    try:
-        text = Path(path).read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
-
-
 def _try_pass(lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: int, reserved: int) -> bool:
     """Whether a forward and backward pass fits beside what the optimizer will need."""
-    kept = [(weight, weight.grad) for weight in lm.model.parameters()]
     try:
         room = torch.empty(reserved, dtype=torch.uint8, device=lm.device)
-        devices = [lm.device] if lm.device.type == "cuda" else []
-        with in_mode(lm.model, training=True), torch.random.fork_rng(devices), form.in_place():
+        with in_mode(lm.model, training=True), own_gradients(lm.model), own_chance(lm.device), form.in_place():
             target_logprobs(lm, probe_pack(lm, tokens, row_tokens)).logprobs.sum().backward()  # type: ignore[no-untyped-call]
         del room
         return True
@@ -191,8 +164,6 @@ def _try_pass(lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: in
             raise
         return False
     finally:
-        for weight, grad in kept:
-            weight.grad = grad
         gc.collect()
         if lm.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -36,8 +36,8 @@ from flantune.models.forms.fused import token_logprobs
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import Head, find_head, outputs_of
-from flantune.models.language_model import embedded_tokens, start_token
-from flantune.models.rope import alone, known_positions, prompt_lengths
+from flantune.models.language_model import as_tensor, embedded_tokens, start_token
+from flantune.models.rope import as_if_alone, known_positions, prompt_lengths
 from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flantune.models.language_model import LanguageModel
-    from flantune.types import Int32
 
 CHUNK_ELEMENTS = 2**25
 """Logits in memory at once (128 MiB in float32)."""
@@ -106,10 +105,10 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
         if is_flat_decoder(pack) and reads_lines(lm):
             line = line_up(pack.tokens, pack.segments)
             places = line.index[pack.targets.row, pack.targets.position]
-            with only_at(lm, places, len(line.tokens)), alone(lm, lambda: line.lengths):
+            with only_at(lm, places, len(line.tokens)), as_if_alone(lm, lambda: line.lengths):
                 outputs = outputs_of(lm, head, decoder_inputs(lm, line))
             return _at(outputs[0], line, pack.targets)
-        with only_at(lm, _places(pack), pack.tokens.size), alone(lm, lambda: prompt_lengths(lm, pack)):
+        with only_at(lm, _places(pack), pack.tokens.size), as_if_alone(lm, lambda: prompt_lengths(lm, pack)):
             outputs = outputs_of(lm, head, _decoder_only_inputs(lm, pack))
     else:
         start = start_token(lm)
@@ -251,8 +250,3 @@ def check_positions(lm: LanguageModel, longest: int, *, setting: str) -> None:
             where=setting,
             hint=f"lower {setting}, so that inputs and target fit into {limit}",
         )
-
-
-def as_tensor(array: Int32, device: torch.device) -> Tensor:
-    """Token ids, positions or places as a model takes them."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=torch.long)

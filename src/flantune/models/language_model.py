@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from flantune.errors import ModelError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -132,6 +134,11 @@ def start_token(lm: LanguageModel) -> int:
         hint = 'set "decoder_start_token_id" in its config.json'
         raise ModelError("the encoder-decoder has no decoder_start_token_id", where="model", hint=hint)
     return int(token)
+
+
+def as_tensor(array: NDArray[np.integer[Any]], device: torch.device) -> Tensor:
+    """Token ids, positions or places as a model takes them."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=torch.long)
 
 
 def first_line(error: BaseException) -> str:

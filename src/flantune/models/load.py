@@ -23,30 +23,33 @@ from flantune.models.stored.gguf_settings import PLAIN_FORM
 from flantune.models.stored.places import base_of, is_adapter_folder, require_path
 from flantune.models.stored.quiet import quiet_library
 from flantune.models.stored.weights import UNREADABLE, check_numbers, check_shape, check_whole, where_to_look
+from flantune.settings.config import ModelSettings
 from flantune.system.files import disk_explained, open_as_usual
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from flantune.settings.config import ModelSettings
     from flantune.types import Family
 
 _Loaded = TypeVar("_Loaded")
 
 
-def load_model(settings: ModelSettings, *, family: Family | None = None) -> LanguageModel:
+def load_model(settings: ModelSettings | Path | str, *, family: Family | None = None) -> LanguageModel:
     """A pretrained model ready to score, tune and write: float32 weights, from safetensors only.
 
     A folder that holds an adapter gives its base model with the adapter at work.
 
     Args:
-        settings: Where it lies and how to compute with it. ``settings.adapter`` is for ``attach_adapter``.
+        settings: Where it lies and how to compute with it (``settings.adapter`` is for ``attach_adapter``); or just
+            where it lies.
         family: Overrides what the model's own config says.
 
     Raises:
         ModelError: It cannot be found or read, comes only as pickled weights, holds what is not a number, or was made
             to fill gaps and not to go on (BERT).
     """
+    if not isinstance(settings, ModelSettings):
+        settings = ModelSettings(path=str(settings))
     if is_adapter_folder(settings.path):
         base = load_model(base_of(settings), family=family)
         with_own = restore_adapter(replace(base, tokenizer=load_tokenizer(settings)), Path(settings.path))
@@ -129,7 +132,7 @@ def stop_at(lm: LanguageModel, token: int) -> None:
 
 
 @disk_explained()
-def save_model(lm: LanguageModel, folder: Path, *, card: str) -> Path:
+def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
     """Writes a folder in Hugging Face form that any program with transformers can load, flantune or not.
 
     Holds the config, the weights as safetensors, the generation config, the tokenizer and the card as README.md; of a

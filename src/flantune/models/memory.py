@@ -1,12 +1,15 @@
-"""When memory runs out: PyTorch has one error for accelerators, and another, told by its text alone, elsewhere."""
+"""How much memory is left, and when it ran out."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 import torch
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on an accelerator or in the machine.
+    """Whether memory ran out, on an accelerator or in the machine, which PyTorch tells by the text of its error alone.
 
     >>> is_out_of_memory(RuntimeError("can't allocate memory")), is_out_of_memory(RuntimeError("something else"))
     (True, False)
@@ -14,3 +17,26 @@ def is_out_of_memory(error: BaseException) -> bool:
     is_one = isinstance(error, torch.OutOfMemoryError | MemoryError)
     text = str(error).lower()
     return is_one or (isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text))
+
+
+def available_memory_bytes() -> int:
+    """Memory that this process may still take: what the machine has free, or its container's limit if lower."""
+    free = _meminfo("MemAvailable") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    return free if limit is None or used is None else min(free, max(0, limit - used))
+
+
+def _meminfo(name: str) -> int:
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
+            return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
+    except OSError:
+        return 0
+
+
+def _number(path: str) -> int | None:
+    try:
+        text = Path(path).read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None

@@ -1,4 +1,4 @@
-"""A model in another mode for a while, each of its modules as it was before."""
+"""A model in another mode for a while, and as it was afterwards: its modules, its gradients, what chance has drawn."""
 
 from __future__ import annotations
 
@@ -31,3 +31,21 @@ def quiet(model: nn.Module) -> Iterator[None]:
     device = next(model.parameters()).device.type
     with in_mode(model, training=False), torch.no_grad(), torch.autocast(device, enabled=False):
         yield
+
+
+@contextmanager
+def own_chance(device: torch.device) -> Iterator[None]:
+    """Inside, random numbers are drawn without disturbing those drawn outside."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
+def own_gradients(model: nn.Module) -> Iterator[None]:
+    """Inside, gradients may grow; afterwards each weight has the one it had."""
+    before = [(weight, weight.grad) for weight in model.parameters()]
+    try:
+        yield
+    finally:
+        for weight, grad in before:
+            weight.grad = grad

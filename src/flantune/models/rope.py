@@ -78,7 +78,7 @@ def _differ(module: nn.Module, near: Tensor, far: Tensor, **chosen: str) -> bool
     anything = torch.zeros(1, 1, 1, device=near.device)
     alone = [each.clone() for each in _parts(module(anything, near, **chosen))]
     beside = _parts(module(anything, far, **chosen))
-    _calm(module, near.device)
+    _forget_lengths(module, near.device)
     return any(not torch.equal(one, other[..., :-1, :]) for one, other in zip(alone, beside, strict=True))
 
 
@@ -106,16 +106,16 @@ def _kind(module: Any, config: Any, kind: str, parameters: dict[str, Any]) -> tu
     return ("dynamic", known) if "dynamic" in kind else None
 
 
-def _calm(module: nn.Module, device: torch.device) -> None:
+def _forget_lengths(module: nn.Module, device: torch.device) -> None:
     """Back to the frequencies of a short prompt: some remember the longest one seen."""
     for chosen in _layer_kinds(module):
         module(torch.zeros(1, 1, 1, device=device), torch.zeros(1, 1, dtype=torch.long, device=device), **chosen)
 
 
-def calm(lm: LanguageModel) -> None:
+def forget_lengths(lm: LanguageModel) -> None:
     """The model as before it read its first prompt: nothing of past lengths is left in its buffers."""
     for rope in following_ropes(lm):
-        _calm(rope.module, lm.device)
+        _forget_lengths(rope.module, lm.device)
 
 
 def regime(lm: LanguageModel, length: int) -> Hashable:
@@ -123,7 +123,7 @@ def regime(lm: LanguageModel, length: int) -> Hashable:
     return tuple(rope.regime(length) for rope in following_ropes(lm))
 
 
-def border(lm: LanguageModel) -> int:
+def rope_border(lm: LanguageModel) -> int:
     """The length beyond which rotations change; 0 where they never do."""
     return max((length for rope in following_ropes(lm) for _, length in rope.kinds), default=0)
 
@@ -152,7 +152,7 @@ def _stretch(parameters: dict[str, Any]) -> float:
 
 
 @contextmanager
-def alone(lm: LanguageModel, lengths: int | Callable[[], NDArray[np.integer[Any]]]) -> Iterator[None]:
+def as_if_alone(lm: LanguageModel, lengths: int | Callable[[], NDArray[np.integer[Any]]]) -> Iterator[None]:
     """Inside, each token is rotated as if its prompt were alone.
 
     Args:
@@ -170,7 +170,7 @@ def alone(lm: LanguageModel, lengths: int | Callable[[], NDArray[np.integer[Any]
     finally:
         for rope, usual in zip(ropes, before, strict=True):
             vars(rope.module).pop("forward", None)
-            _calm(rope.module, lm.device)
+            _forget_lengths(rope.module, lm.device)
             if usual is not None:
                 rope.module.forward = usual
 
@@ -189,7 +189,7 @@ def _pinned(rope: FollowingRope, lengths: int | NDArray[np.integer[Any]]) -> Cal
         parts: list[Tensor] = []
         for members in groups.values():
             vars(rope.module).pop("forward", None)
-            _calm(rope.module, position_ids.device)
+            _forget_lengths(rope.module, position_ids.device)
             found = usual(x, _up_to(position_ids, max(members)), *more, **chosen)
             own = [each[..., :-1, :] for each in _parts(found)]
             here = torch.from_numpy(np.isin(sizes, members)).to(position_ids.device)[..., None]

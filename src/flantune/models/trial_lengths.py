@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flantune.models.rope import border
+from flantune.models.rope import rope_border
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
@@ -24,5 +24,5 @@ def window_width(lm: LanguageModel) -> int:
 
 def outgrown(lm: LanguageModel) -> int:
     """What a trial's longer prompts must be longer than: a window, a chunk, the border of an original context."""
-    changed = border(lm)
+    changed = rope_border(lm)
     return max(window_width(lm), changed if changed <= MAX_WIDTH else 0)

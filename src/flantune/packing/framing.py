@@ -12,7 +12,7 @@ import numpy as np
 from flantune.errors import ModelError
 from flantune.packing.conversation import ChatEncoder
 from flantune.packing.encoded import EOS_MARK, Encoded, Laid, Tokenization, id_array
-from flantune.packing.tokenize import text_tokenizer
+from flantune.packing.tokenize import bos_added, text_tokenizer
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 
 if TYPE_CHECKING:
@@ -54,12 +54,6 @@ class Framing:
         return int(token)
 
     @cached_property
-    def adds_bos(self) -> bool:
-        """Whether the tokenizer, left alone, starts a text with BOS (found by trying)."""
-        bos = self.tokenizer.bos_token_id
-        return bos is not None and list(self.tokenizer("a")["input_ids"])[:1] == [bos]
-
-    @cached_property
     def adds_eos(self) -> bool:
         """Whether the tokenizer, left alone, ends a text with EOS (found by trying)."""
         return list(self.tokenizer("a")["input_ids"])[-1:] == [self.eos_token]
@@ -67,9 +61,8 @@ class Framing:
     @cached_property
     def inputs_start(self) -> tuple[int, ...]:
         """BOS where decoder-only inputs start with it; a chat template brings its own."""
-        bos = self.tokenizer.bos_token_id
-        is_wanted = self.family == "decoder-only" and self.chat is None and self.adds_bos
-        return (int(bos),) if is_wanted and bos is not None else ()
+        is_wanted = self.family == "decoder-only" and self.chat is None
+        return bos_added(self.tokenizer) if is_wanted else ()
 
     @cached_property
     def first_token(self) -> int:

@@ -50,6 +50,12 @@ def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], *, shows_s
     return str(plain.decode(list(tokens), skip_special_tokens=not shows_special, clean_up_tokenization_spaces=False))
 
 
+def bos_added(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """BOS where the tokenizer, left alone, starts a text with it (found by trying); else nothing."""
+    bos = tokenizer.bos_token_id
+    return (int(bos),) if bos is not None and list(tokenizer("a")["input_ids"])[:1] == [bos] else ()
+
+
 def control_words(tokenizer: PreTrainedTokenizerBase, more: Iterable[int] = ()) -> dict[str, int]:
     """The text of each control token: all that are special, named or not, and those asked for."""
     found = {str(token): at for at, token in tokenizer.added_tokens_decoder.items() if token.special}

@@ -60,7 +60,7 @@ def draw_exemplars(
         split: Which split the query comes from.
         template: The template of the query.
         shots: How many exemplars.
-        key: Seeds the draw; see ``hashing.stream_key`` and ``mix64``.
+        key: Seeds the draw; see ``stream_key`` and ``mix64``.
         style: The query's style.
         options_key: The query's; each exemplar's options are shuffled by it and the exemplar's own row.
 

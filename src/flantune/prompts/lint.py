@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from flantune.types import Example, Task
 
-__all__ = ["Finding", "lint_task"]
-
 MAX_INVERTED = 3
 """Paper: FLAN 2021, section 2.1: for each dataset, up to three templates that turn the task around."""
 MIN_EXAMPLES = 4

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from flantune.prompts.language import CompiledText
     from flantune.types import Example, SplitRole, Task, Template
 
-__all__ = ["Words", "options_block", "render", "render_words"]
-
 
 class Words(NamedTuple):
     """The two texts of a prompt."""

@@ -16,7 +16,6 @@ from flantune.prompts.template_facts import template_facts
 from flantune.system.files import slug
 from flantune.tasks.examples import adapt_row, first_examples
 from flantune.tasks.rows import BadRow
-from flantune.tasks.sources.raw import FileSource, HubSource
 from flantune.types import Example, Row, Task, Template
 
 EXAMPLES_SHOWN = 3
@@ -108,8 +107,7 @@ class Dataset:
     @property
     def by_hand(self) -> str:
         """How to get data that nobody can fetch; empty for most."""
-        source = self.task.source
-        return source.manual if isinstance(source, HubSource) else ""
+        return self.task.source.manual
 
     @property
     def inverted(self) -> int:
@@ -203,7 +201,7 @@ def _dataset(task: Task, rows: Sequence[Row] | None, tasks: Sequence[Task], taxo
     return Dataset(
         task=task,
         anchor=task_anchor(task.name),
-        places=_places(task),
+        places=task.source.places(),
         fields=fields,
         options=next(iter(options)) if len(options) == 1 and len(examples) > 1 else (),
         relatives=tuple(
@@ -235,25 +233,6 @@ def _adapted(task: Task, rows: Sequence[Row]) -> tuple[Example, ...]:
         if example is not None:
             found.append(example)
     return tuple(found[:EXAMPLES_SHOWN])
-
-
-def _places(task: Task) -> tuple[tuple[str, str, str], ...]:
-    """Where a task's rows come from; never a machine's own folders, which say nothing to another reader."""
-    source = task.source
-    if isinstance(source, HubSource):
-        config = (("configuration", source.config, ""),) if source.config else ()
-        revision = (("revision", source.revision, ""),) if source.revision else ()
-        link = f"https://huggingface.co/datasets/{quote(source.id, safe='/', errors='replace')}"
-        return (("hub", source.id, link), *config, *revision)
-    if isinstance(source, FileSource):
-        return tuple(("file", ", ".join(_names(pattern)), "") for pattern in source.files.values())
-    return (("source", type(source).__name__, ""),)
-
-
-def _names(pattern: str | tuple[str, ...] | Mapping[str, str]) -> tuple[str, ...]:
-    if isinstance(pattern, str):
-        return (pattern,)
-    return tuple(pattern.values() if isinstance(pattern, Mapping) else pattern)
 
 
 def slot_tones(task: Task, examples: Sequence[Example]) -> dict[str, str]:

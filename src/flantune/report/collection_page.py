@@ -73,7 +73,7 @@ def _facts(groups: Sequence[ClusterGroup]) -> list[Fact]:
     kinds = [found.task.kind for found in datasets]
     templates = sum(len(found.wordings) for found in datasets)
     inverted = sum(found.inverted for found in datasets)
-    families = {found.task.family or found.task.name for found in datasets}
+    families = {found.task.source_family or found.task.name for found in datasets}
     choosing, writing = (numbers.count(kinds.count(kind)) for kind in ("classification", "generation"))
     found = (
         (

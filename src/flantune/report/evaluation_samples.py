@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flantune.evaluation.metrics.rank_classification import Normalization, choose, option_scores
+from flantune.evaluation.metrics.rank_classification import Normalization
 from flantune.evaluation.samples import samples_path
 from flantune.report.samples import (
     BUDGET,
     Browser,
-    Judge,
     Key,
     bars,
     cut,
     fit,
-    is_right,
     json_bytes,
     key_of,
     measured_rows,
@@ -29,10 +27,9 @@ from flantune.report.samples import (
 )
 
 if TYPE_CHECKING:
-    from flantune.evaluation.metrics.graders import Grade
+    from flantune.evaluation.exams import Exam
+    from flantune.evaluation.metrics.graders import Columns, Grade
     from flantune.runs.untrusted_json import Json
-    from flantune.settings.protocols import ScoringProtocol
-    from flantune.suites.suite import Part
     from flantune.types import Sample
 
 MOST_ROWS = 40
@@ -73,35 +70,21 @@ class Asked:
     judge: Callable[[Sample], Verdict]
 
 
-def asked_part(part: Part, protocol: ScoringProtocol) -> Asked:
-    """A benchmark's part, judged by its own grader."""
+def asked_exam(exam: Exam) -> Asked:
+    """An exam, judged by its own grader."""
+    columns = exam.grader.columns
 
     def judge(sample: Sample) -> Verdict:
-        grade = part.grader.grade(sample, protocol)
-        return Verdict(is_right=_score(part, grade) >= _HALF, answer=grade.answer, rule=grade.rule)
+        grade = exam.grader.grade(sample)
+        return Verdict(is_right=_score(columns, grade) >= _HALF, answer=grade.answer, rule=grade.rule)
 
-    return Asked(key=part.key, normalization=protocol.normalization, judge=judge)
+    return Asked(key=exam.key, normalization=exam.protocol.normalization, judge=judge)
 
 
-def _score(part: Part, grade: Grade) -> float:
+def _score(columns: Columns, grade: Grade) -> float:
     """The headline metric of one answer; of a metric over all answers, what it would be of this one alone."""
-    if part.headline in grade.metrics:
-        return grade.metrics[part.headline]
-    alone = np.array([grade.notes[part.headline]])
-    return float(part.grader.corpora[part.headline].score(alone, np.ones((1, 1)))[0])
-
-
-def asked_task(name: str, metric: str, normalization: Normalization) -> Asked:
-    """A task in flantune's own form, judged by its headline metric."""
-    how = Judge(metric=metric, normalization=normalization)
-
-    def judge(sample: Sample) -> Verdict:
-        answer, rule = sample.prediction, "as written"
-        if sample.scores:
-            answer, rule = sample.options[choose(option_scores(sample, normalization)).index].strip(), "likeliest"
-        return Verdict(is_right=is_right(sample, how), answer=answer, rule=rule)
-
-    return Asked(key=name, normalization=normalization, judge=judge)
+    note, score = grade.notes[0], columns.headline.metric.score
+    return note[0] if score is None else float(score(np.array([note]), np.ones((1, 1)))[0])
 
 
 def collect_answers(asked: Sequence[Asked], models: Mapping[str, Path], *, root: Path, budget: int = BUDGET) -> Browser:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics.by_name import find_metric
+from flantune.evaluation.metrics.graders import parser_of
 from flantune.evaluation.metrics.rank_classification import (
     BASELINES,
     NORMALIZATIONS,
@@ -25,7 +26,6 @@ from flantune.evaluation.metrics.rank_classification import (
 )
 from flantune.evaluation.metrics.texts import exact_match
 from flantune.evaluation.samples import SUFFIX, read_samples
-from flantune.evaluation.statistics.grades import parser_of
 from flantune.report.results import Results, TaskResult
 from flantune.runs.files import FoldFiles, RunFiles
 from flantune.runs.untrusted_json import Json

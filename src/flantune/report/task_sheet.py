@@ -76,7 +76,7 @@ def describe_definition(task: Task) -> dict[str, Any]:
         "description": task.description,
         "citation": task.citation,
         "confirmed": task.confirmed,
-        "manual": getattr(task.source, "manual", ""),
+        "manual": task.source.manual,
         "origin": task.origin,
         "source": _source(task),
         "slots": list(slots_of_task(task, examples)),

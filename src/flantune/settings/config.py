@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from flantune.settings import protocols
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
-from flantune.settings.protocols import PRESETS, ScoringProtocol, preset_settings
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import (
     AnyPath,
@@ -309,7 +309,7 @@ class EvaluationSettings(Section):
     @classmethod
     def _fill_in_protocol(cls, given: object) -> object:
         """Settings that were not given are the protocol's."""
-        return preset_settings(given) if isinstance(given, Mapping) else given
+        return protocols.preset_settings(given) if isinstance(given, Mapping) else given
 
     max_examples: Natural = 200
     """At most this many test examples a task, drawn by seed; 0 means all."""
@@ -335,22 +335,22 @@ class EvaluationSettings(Section):
     """What writes answers: flantune's own loop over the model, or vLLM (`pip install -e '.[vllm]'`; a GPU)."""
     store: AnyPath | None = None
     """Where scores and answers are kept by content, to be shared by runs. None: beside each model's samples."""
-    protocol: Literal["flan2021", "flan2022", "t0", "natural_instructions", "lm_eval"] = "flan2021"
+    protocol: protocols.ProtocolName = "flan2021"
     """Whose way of scoring: it sets what the settings below leave open. `docs/protocols.md` has every choice."""
     score_end_of_sequence: Switch = True
     """Count the end-of-sequence token in each option's log-likelihood, as T0 and FLAN do."""
-    normalization: Literal["sum", "token", "character", "byte", "mutual_information", "domain", "contextual"] = "sum"
+    normalization: protocols.ScoreNormalization = "sum"
     """By what an option's log-likelihood is divided for the headline (the first four are always reported), or what is
     subtracted: its own after no question (mutual_information), after `domain_premise`, or after `content_free` ones."""
     domain_premise: Text = "Answer:"
     """What stands in the place of the whole prompt for `normalization = "domain"`."""
     content_free: Annotated[Names, Field(min_length=1)] = ("N/A", "", "[MASK]")
     """Texts in the place of every field for `normalization = "contextual"`. Paper: Zhao et al. 2021, section 5."""
-    tokenization: Literal["separate", "joint"] | None = None
+    tokenization: protocols.Tokenization | None = None
     """Tokenize inputs and option apart or together (decoder-only models); None: as the protocol does."""
-    truncation: Literal["middle", "left", "drop"] | None = None
+    truncation: protocols.Truncation | None = None
     """What goes when a prompt is too long, after exemplars: its middle, its left end, or all; None: the protocol's."""
-    ties: Literal["first", "expected"] | None = None
+    ties: protocols.Ties | None = None
     """Of options scoring the same, the first is taken, or each counts for its share; None: as the protocol does."""
     answer_parsing: Literal["none", "flan2021"] = "none"
     """"flan2021": cut written answers as FLAN's code does (at "Q:", "Concepts:", "Data:"; from the first letter on)."""
@@ -358,7 +358,7 @@ class EvaluationSettings(Section):
     """Level of the intervals."""
 
     @property
-    def scoring(self) -> ScoringProtocol:
+    def scoring(self) -> protocols.ScoringProtocol:
         """The protocol's choices, with the settings that were given in their place.
 
         >>> EvaluationSettings(protocol="lm_eval", normalization="byte").scoring.normalization
@@ -366,7 +366,7 @@ class EvaluationSettings(Section):
         """
         names = {"normalization", "tokenization", "truncation", "ties", "domain_premise", "content_free"}
         given = self.model_dump(include=names, exclude_none=True)
-        return replace(PRESETS[self.protocol], score_eos=self.score_end_of_sequence, **given)
+        return replace(protocols.PRESETS[self.protocol], score_eos=self.score_end_of_sequence, **given)
 
 
 class RunConfig(Section):

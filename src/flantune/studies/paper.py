@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-cluster", "templates", "training-tasks")
+"""The studies of splits by name; ``split_files.MAKERS`` says how each is made."""
 PAPER_ORDER = (
     "summarization",
     "translation",

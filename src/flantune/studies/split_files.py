@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,6 @@ from flantune.tasks.regroup import load_grouping, regroup
 if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
     from flantune.types import Task
-
-KINDS = ("leave-one-cluster-out", "within-cluster", "clusters", "tasks-per-cluster", "templates", "training-tasks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +76,13 @@ def plan_study(file: RunFile, *, kind: str, options: StudyOptions | None = None)
         ConfigError: There is no such study, or the tasks do not allow it.
     """
     options = options or StudyOptions()
-    if kind not in KINDS:
-        raise ConfigError(f'no study "{kind}"', hint=did_you_mean(kind, KINDS) or f"there are: {', '.join(KINDS)}")
+    if kind not in MAKERS:
+        raise ConfigError(f'no study "{kind}"', hint=did_you_mean(kind, MAKERS) or f"there are: {', '.join(MAKERS)}")
     originals = load_tasks(file.config.data, root=file.root)
     taxonomy = load_taxonomy(file.config.holdout.taxonomy)
     rules = splits.paper_rules(taxonomy) if options.paper_rules else taxonomy
     tasks = regroup(originals, load_grouping(options.clusters)) if options.clusters else originals
-    study = _make(kind, tasks, rules, options)
+    study = MAKERS[kind](tasks, rules, options)
     lost = sorted({task.name for task in originals} - {task.name for task in tasks})
     if lost:
         note = f"in no cluster of {options.clusters}, so in no split: {', '.join(lost)}"
@@ -106,28 +104,56 @@ def _absolute(clusters: str, root: Path) -> str:
     return str((root / clusters).absolute()) if clusters.endswith(".toml") else clusters
 
 
-def _make(kind: str, tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+Maker = Callable[[Sequence["Task"], Taxonomy, StudyOptions], Study]
+"""Makes a study's splits from tasks and the rules of what gives what away."""
+
+
+def _leave_one_cluster_out(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:  # noqa: ARG001
+    return splits.leave_one_cluster_out(tasks, rules)
+
+
+def _within_cluster(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+    number = options.counts[0] if options.counts else paper.WITHIN_CLUSTER_SPLITS
+    return splits.within_cluster(tasks, rules, splits=number, seed=options.seed)
+
+
+def _clusters(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
     order, test = options.order or paper.PAPER_ORDER, options.test or paper.PAPER_TEST
-    if kind == "leave-one-cluster-out":
-        return splits.leave_one_cluster_out(tasks, rules)
-    if kind == "within-cluster":
-        number = options.counts[0] if options.counts else paper.WITHIN_CLUSTER_SPLITS
-        return splits.within_cluster(tasks, rules, splits=number, seed=options.seed)
-    if kind == "clusters":
-        return splits.cluster_counts(
-            tasks, rules, order=order, test=test, max_tasks=options.max_tasks, seed=options.seed
-        )
-    if kind == "tasks-per-cluster":
-        counts = options.counts or paper.PER_CLUSTER_COUNTS
-        return splits.tasks_per_cluster(tasks, rules, order=order, test=test, counts=counts, seed=options.seed)
-    base = (
-        splits.without_tasks(tasks, rules, paper.SUPER_GLUE, name="SuperGLUE")
-        if options.hide_super_glue
-        else splits.without_clusters(tasks, rules, test)
-    )
-    if kind == "templates":
-        return splits.template_counts(base, tasks, counts=options.counts or paper.TEMPLATE_COUNTS)
-    return splits.task_counts(base, tasks, rules, counts=options.counts or paper.TASK_COUNTS, seed=options.seed)
+    return splits.cluster_counts(tasks, rules, order=order, test=test, max_tasks=options.max_tasks, seed=options.seed)
+
+
+def _tasks_per_cluster(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+    order, test = options.order or paper.PAPER_ORDER, options.test or paper.PAPER_TEST
+    counts = options.counts or paper.PER_CLUSTER_COUNTS
+    return splits.tasks_per_cluster(tasks, rules, order=order, test=test, counts=counts, seed=options.seed)
+
+
+def _templates(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+    counts = options.counts or paper.TEMPLATE_COUNTS
+    return splits.template_counts(_base(tasks, rules, options), tasks, counts=counts)
+
+
+def _training_tasks(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+    counts = options.counts or paper.TASK_COUNTS
+    return splits.task_counts(_base(tasks, rules, options), tasks, rules, counts=counts, seed=options.seed)
+
+
+def _base(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Split:
+    """The split that a study varies what is trained on in."""
+    if options.hide_super_glue:
+        return splits.without_tasks(tasks, rules, paper.SUPER_GLUE, name="SuperGLUE")
+    return splits.without_clusters(tasks, rules, options.test or paper.PAPER_TEST)
+
+
+MAKERS: Mapping[str, Maker] = {
+    "leave-one-cluster-out": _leave_one_cluster_out,
+    "within-cluster": _within_cluster,
+    "clusters": _clusters,
+    "tasks-per-cluster": _tasks_per_cluster,
+    "templates": _templates,
+    "training-tasks": _training_tasks,
+}
+"""The studies that there are, each with what makes it; ``paper.KINDS`` has the names for the command line."""
 
 
 def split_json(split: Split) -> dict[str, Any]:

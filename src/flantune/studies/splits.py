@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, LeakError, did_you_mean
 from flantune.mixture.holdout import Fold, HoldoutSplit, check_unseen, hold_out, hold_out_fold, hold_out_tasks
-from flantune.mixture.permutation import permute, stream_key
+from flantune.mixture.permutation import permute
 from flantune.mixture.taxonomy import Taxonomy, plain_name
 from flantune.studies.paper import (
     PAPER_ORDER,
@@ -22,6 +22,7 @@ from flantune.studies.paper import (
     WITHIN_CLUSTER_SPLITS,
 )
 from flantune.system.files import slug
+from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
     from flantune.types import Task
@@ -369,7 +370,7 @@ def _families(tasks: Sequence[Task], taxonomy: Taxonomy) -> dict[str, list[list[
     names = _clusters(tasks, taxonomy)
     for task in tasks:
         cluster = names[taxonomy.cluster(task.clusters[0])]
-        found[cluster].setdefault(plain_name(task.family or task.name), []).append(task)
+        found[cluster].setdefault(plain_name(task.source_family or task.name), []).append(task)
     measurable = {
         cluster: [group for group in own.values() if any("test" in task.splits for task in group)]
         for cluster, own in found.items()

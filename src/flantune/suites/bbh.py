@@ -5,16 +5,18 @@ Paper: Suzgun et al. 2022; Flan 2022, section 2.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
+from flantune.evaluation.exams import Exam, Made, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import BBH_COT, BBH_DIRECT, EXEMPLAR_STOP
-from flantune.evaluation.metrics.graders import TextGrader
-from flantune.suites.flan2022 import BBH_CHANCE
+from flantune.evaluation.metrics.graders import text_grader
+from flantune.evaluation.statistics.averages import Weighed, Weighting, all_questions, every
+from flantune.suites.flan2022 import BBH_CHANCE, bbh_task
 from flantune.suites.prompt_files import FewShotPrompt, read_prompt, without_rationale
-from flantune.suites.suite import MissingPart, Mode, Part, SuiteData, wanted
-from flantune.tasks.sources.raw import MissingDataError
+from flantune.suites.suite import Exams, Mode, Suite, SuiteData, wanted
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ FOLDERS = ("bbh_cot_prompts", "cot-prompts", "BIG-Bench-Hard/cot-prompts")
 TASKS = tuple(BBH_CHANCE)
 
 
-def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+def parts(data: SuiteData) -> Exams:
     """Both ways of asking, from the published chain-of-thought prompts; direct ones leave the rationale out.
 
     Raises:
@@ -37,7 +39,7 @@ def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
     for mode in modes:
         for task, found in loaded.items():
             if isinstance(found, str):
-                yield MissingPart(score=f"bbh_{mode}", name=task, needs=found)
+                yield MissingExam(score=f"bbh_{mode}", name=task, needs=found)
             else:
                 yield _part(data, task, mode, *found)
 
@@ -53,21 +55,23 @@ def _load(data: SuiteData, folder: Path | None, task: str) -> tuple[list[Row], F
     return rows, read_prompt(path.read_text(encoding="utf-8"))
 
 
-def _part(data: SuiteData, task: str, mode: Mode, rows: list[Row], published: FewShotPrompt) -> Part:
+def _part(data: SuiteData, task: str, mode: Mode, rows: list[Row], published: FewShotPrompt) -> Exam:
     shown = published.exemplars if data.shots is None else published.exemplars[: data.shots]
     exemplars = tuple(map(without_rationale, shown)) if mode == "direct" else shown
-    return Part(
-        suite="bbh",
-        mode=mode,
+    return Exam(
+        score=f"bbh_{mode}",
         name=task,
-        prompts=data.cut(_prompt(row, at, task, mode, published.preamble, exemplars) for at, row in enumerate(rows)),
+        questions=data.asked(
+            (_prompt(row, at, task, mode, published.preamble, exemplars) for at, row in enumerate(rows)),
+            shots=len(exemplars),
+        ),
         answering="text",
-        grader=TextGrader(rules=BBH_DIRECT if mode == "direct" else BBH_COT),
+        grader=text_grader(BBH_DIRECT if mode == "direct" else BBH_COT),
+        protocol=data.protocol,
         chance=BBH_CHANCE[task],
-        shots=len(exemplars),
-        stop=EXEMPLAR_STOP,
-        max_new_tokens=64 if mode == "direct" else 512,
-        hub_id=HUB_ID,
+        writing=Writing(stop=EXEMPLAR_STOP, max_new_tokens=64 if mode == "direct" else 512),
+        is_voted=mode == "cot",
+        made=Made(hub_id=HUB_ID),
     )
 
 
@@ -84,3 +88,21 @@ def _prompt(row: Row, at: int, task: str, mode: Mode, preamble: str, exemplars: 
         exemplars=exemplars,
         preamble=preamble,
     )
+
+
+def averages(exams: Sequence[Weighed]) -> tuple[Weighting, ...]:
+    """The mean over 23 tasks first, of which two come in three sizes; then 27 files, then 6,511 questions."""
+    tasks = {exam.name: bbh_task(exam.name) for exam in exams}
+    files = {task: sum(other == task for other in tasks.values()) for task in tasks.values()}
+    weights = {name: 1.0 / (len(files) * files[task]) for name, task in tasks.items()}
+    return (Weighting(name=f"mean of {len(files)} tasks", weights=weights), every(exams, "files"), all_questions(exams))
+
+
+SUITE = Suite(
+    name="bbh",
+    modes=("direct", "cot"),
+    parts=parts,
+    averages=averages,
+    families=("bbh", "big_bench_hard"),
+    help="BIG-Bench Hard: 23 tasks, three shots, answered at once and after reasoning",
+)

@@ -30,7 +30,7 @@ from flantune.evaluation.statistics.skill_scores import with_skill_rates
 from flantune.suites import results
 from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
 from flantune.suites.results import PartDifference
-from flantune.suites.scores import PartScores, weightings
+from flantune.suites.scores import PartScores, headline_of, weightings
 from flantune.suites.skill import compare_parts
 
 if TYPE_CHECKING:
@@ -143,12 +143,12 @@ def compare_flan2022(
     """
     shares, redrawn, rows = [], np.zeros(0), 0
     for name in FLAN2022_SCORES:
-        metric = first[name][0].part.headline
+        metric = headline_of(first[name][0].part)
         pairs = _pairs(first[name], second[name], metric)
         for part, weight in weightings(first[name])[0].weights.items():
             pair, share = pairs[part], weight / len(FLAN2022_SCORES)
-            room, rows = 1.0 - pair.first.part.chance, rows + len(pair.first.rows)
-            mean = above_chance(pair.mean(confidence=confidence), pair.first.part.chance, is_difference=True)
+            room, rows = 1.0 - (pair.first.part.chance or 0.0), rows + len(pair.first.rows)
+            mean = above_chance(pair.mean(confidence=confidence), (pair.first.part.chance or 0.0), is_difference=True)
             shares.append(Share(task=pair.first.part.key, weight=share, mean=mean))
             change = pair.replicates(seed=seed)[1:] * share / room
             redrawn = redrawn + change if len(redrawn) else change
@@ -230,7 +230,7 @@ def comparisons(
             {score: [one.scores for one in parts] for score, parts in m.by_score.items()} for m in (models[0], other)
         ]
         for score, first in graded[0].items():
-            metric = first[0].part.headline
+            metric = headline_of(first[0].part)
             compared = compare(first, graded[1][score], metric=metric, confidence=confidence, seed=seed)
             found.append(_entry(score, models[0].name, other.name, first, compared))
         if is_flan2022 and all(name in each for name in FLAN2022_SCORES for each in graded):
@@ -245,7 +245,7 @@ def _entry(score: str, first: str, second: str, parts: Sequence[PartScores], com
         score=score,
         first=first,
         second=second,
-        shots=max(part.part.shots for part in parts),
+        shots=max(question.shots for part in parts for question in part.part.questions),
         difference=compared.difference,
         bootstrap=compared.bootstrap,
         mcnemar_p=compared.mcnemar_p,

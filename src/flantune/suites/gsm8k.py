@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
+from flantune.evaluation.exams import Exam, Made, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import EXEMPLAR_STOP, GSM8K_COT, plain_number
-from flantune.evaluation.metrics.graders import TextGrader
-from flantune.suites.suite import MissingPart, Part, SuiteData, wanted
+from flantune.evaluation.metrics.graders import text_grader
+from flantune.evaluation.statistics.averages import by_group
+from flantune.suites.suite import Exams, Suite, SuiteData, wanted
 from flantune.system.keyed_random import shuffled, stream_key
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ SHOTS = 8
 _CALCULATOR = re.compile(r"<<[^>]*>>")
 
 
-def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+def parts(data: SuiteData) -> Exams:
     """One part: all test problems behind exemplars drawn from the training split by seed, the same for every problem.
 
     Raises:
@@ -30,23 +31,22 @@ def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
     try:
         train, test = (data.rows(HUB_ID, "main", split=split) for split in ("train", "test"))
     except MissingDataError as error:
-        yield MissingPart(score="gsm8k_cot", name="main", needs=f"{HUB_ID}, main: {wanted(error)}")
+        yield MissingExam(score="gsm8k_cot", name="main", needs=f"{HUB_ID}, main: {wanted(error)}")
         return
     shots = SHOTS if data.shots is None else data.shots
     drawn = shuffled(len(train), key=stream_key(data.seed, "gsm8k"), limit=shots)
     exemplars = tuple(_exemplar(train[at], at) for at in drawn)
-    yield Part(
-        suite="gsm8k",
-        mode="cot",
+    yield Exam(
+        score="gsm8k_cot",
         name="main",
-        prompts=data.cut(_prompt(row, at, exemplars) for at, row in enumerate(test)),
+        questions=data.asked((_prompt(row, at, exemplars) for at, row in enumerate(test)), shots=len(exemplars)),
         answering="text",
-        grader=TextGrader(rules=GSM8K_COT),
+        grader=text_grader(GSM8K_COT),
+        protocol=data.protocol,
         chance=0.0,
-        shots=len(exemplars),
-        stop=EXEMPLAR_STOP,
-        max_new_tokens=256,
-        hub_id=HUB_ID,
+        writing=Writing(stop=EXEMPLAR_STOP, max_new_tokens=256),
+        is_voted=True,
+        made=Made(hub_id=HUB_ID),
         notes=(f"exemplars drawn from the training split with seed {data.seed}",) if exemplars else (),
     )
 
@@ -82,3 +82,13 @@ def _prompt(row: Row, at: int, exemplars: tuple[Exemplar, ...]) -> Prompt:
         references=(number,),
         exemplars=exemplars,
     )
+
+
+SUITE = Suite(
+    name="gsm8k",
+    modes=("cot",),
+    parts=parts,
+    averages=by_group("tasks"),
+    families=("gsm8k",),
+    help="grade-school mathematics, eight shots with rationales",
+)

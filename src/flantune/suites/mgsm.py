@@ -6,14 +6,16 @@ Paper: Shi et al. 2022; Flan 2022, section 2.3, which averages the ten languages
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from flantune.errors import SourceError
+from flantune.evaluation.exams import Exam, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import Rules, number_rules, plain_number, shared_phrase
-from flantune.evaluation.metrics.graders import TextGrader
+from flantune.evaluation.metrics.graders import text_grader
+from flantune.evaluation.statistics.averages import NOT_ENGLISH, not_english
 from flantune.suites.prompt_files import read_literal
-from flantune.suites.suite import MissingPart, Part, SuiteData
+from flantune.suites.suite import Exams, Suite, SuiteData
 from flantune.tasks.sources.formats import FileFormat, read_rows
 from flantune.types import Exemplar, Prompt, Row
 
@@ -30,7 +32,7 @@ _NEEDS = (
 )
 
 
-def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+def parts(data: SuiteData) -> Exams:
     """One part a language whose questions and exemplars are both there.
 
     Raises:
@@ -42,9 +44,9 @@ def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
         rows = data.find(f"mgsm/mgsm_{language}.tsv", f"mgsm_{language}.tsv")
         if rows is None:
             needs = f"mgsm/mgsm_{language}.tsv: question, tab, number; no header"
-            yield MissingPart(score="mgsm_cot", name=language, needs=needs)
+            yield MissingExam(score="mgsm_cot", name=language, needs=needs)
         elif not exemplars.get(language):
-            yield MissingPart(score="mgsm_cot", name=language, needs=_NEEDS)
+            yield MissingExam(score="mgsm_cot", name=language, needs=_NEEDS)
         else:
             yield _part(data, language, rows, exemplars[language])
 
@@ -82,25 +84,30 @@ def _rules(language: str, exemplars: tuple[Exemplar, ...]) -> Rules:
     return number_rules(phrases=(phrase,) if phrase else (), decimal="," if language in _DECIMAL_COMMA else ".")
 
 
-def _part(data: SuiteData, language: str, path: Path, exemplars: tuple[Exemplar, ...]) -> Part:
+def _part(data: SuiteData, language: str, path: Path, exemplars: tuple[Exemplar, ...]) -> Exam:
     shown = exemplars[: SHOTS if data.shots is None else data.shots]
     question, answer = _labels(exemplars)
     form = FileFormat(columns=("question", "answer"))
-    return Part(
-        suite="mgsm",
-        mode="cot",
+    return Exam(
+        score="mgsm_cot",
         name=language,
-        prompts=data.cut(
-            _prompt(row, at, language, f"{question}{row['question']}\n{answer}".rstrip(), shown)
-            for at, row in enumerate(read_rows(path, form))
+        groups=() if language == "en" else (NOT_ENGLISH,),
+        questions=data.asked(
+            (
+                _prompt(row, at, language, f"{question}{row['question']}\n{answer}".rstrip(), shown)
+                for at, row in enumerate(read_rows(path, form))
+            ),
+            shots=len(shown),
         ),
         answering="text",
-        grader=TextGrader(rules=_rules(language, exemplars)),
+        grader=text_grader(_rules(language, exemplars)),
+        protocol=data.protocol,
         chance=0.0,
-        shots=len(shown),
-        groups=() if language == "en" else ("not English",),
-        stop=tuple(dict.fromkeys(("\n\n", *([f"\n{question.strip()}"] if question.strip() else [])))),
-        max_new_tokens=256,
+        writing=Writing(
+            stop=tuple(dict.fromkeys(("\n\n", *([f"\n{question.strip()}"] if question.strip() else [])))),
+            max_new_tokens=256,
+        ),
+        is_voted=True,
     )
 
 
@@ -121,3 +128,14 @@ def _prompt(row: Row, at: int, language: str, text: str, exemplars: tuple[Exempl
         references=(number,),
         exemplars=exemplars,
     )
+
+
+SUITE = Suite(
+    name="mgsm",
+    modes=("cot",),
+    parts=parts,
+    averages=not_english,
+    # It is a translation of GSM8K's test rows.
+    families=("mgsm", "gsm8k"),
+    help="grade-school mathematics in eleven languages, eight shots with rationales",
+)

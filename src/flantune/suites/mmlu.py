@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
+from flantune.evaluation.exams import Exam, Made, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import EXEMPLAR_STOP, MMLU_COT
-from flantune.evaluation.metrics.graders import OptionGrader, TextGrader
+from flantune.evaluation.metrics.graders import option_grader, text_grader
+from flantune.evaluation.statistics.averages import by_group
 from flantune.suites.prompt_files import FewShotPrompt, read_prompt, read_prompt_table
-from flantune.suites.suite import MissingPart, Mode, Part, SuiteData, wanted
-from flantune.tasks.sources.raw import MissingDataError
+from flantune.suites.suite import Exams, Mode, Suite, SuiteData, wanted
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ SUBJECTS: Mapping[str, str] = dict(
 """The 57 subjects, each with its sub-category."""
 
 
-def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+def parts(data: SuiteData) -> Exams:
     """Direct answers by option letters, then chain of thought where the user has prompts for it.
 
     The exemplars are the first five of the subject's dev split, in file order; a prompt that is too long loses the
@@ -108,13 +110,13 @@ def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
     for mode in ("direct", "cot"):
         for subject, rows in loaded.items():
             if isinstance(rows, MissingDataError):
-                yield MissingPart(score=f"mmlu_{mode}", name=subject, needs=f"{HUB_ID}, {subject}: {wanted(rows)}")
+                yield MissingExam(score=f"mmlu_{mode}", name=subject, needs=f"{HUB_ID}, {subject}: {wanted(rows)}")
             elif mode == "direct":
                 yield _direct(data, subject, *rows, header=published.get(subject))
             elif subject in published:
                 yield _chain_of_thought(data, subject, rows[1], published[subject])
         if mode == "cot" and not set(published) >= set(SUBJECTS):
-            yield MissingPart(score="mmlu_cot", name="", needs=_needs(sorted(set(SUBJECTS) - set(published))))
+            yield MissingExam(score="mmlu_cot", name="", needs=_needs(sorted(set(SUBJECTS) - set(published))))
 
 
 def _needs(subjects: Sequence[str]) -> str:
@@ -132,49 +134,54 @@ def _load(data: SuiteData, subject: str) -> tuple[list[Row], list[Row]] | Missin
         return error
 
 
-def _direct(data: SuiteData, subject: str, dev: list[Row], test: list[Row], *, header: FewShotPrompt | None) -> Part:
+def _direct(data: SuiteData, subject: str, dev: list[Row], test: list[Row], *, header: FewShotPrompt | None) -> Exam:
     shots = SHOTS if data.shots is None else data.shots
     exemplars = tuple(
         Exemplar(row=at, inputs=question_text(row), targets=f" {ascii_uppercase[int(row['answer'])]}")
         for at, row in enumerate(dev[:shots])
     )
     preamble = header.preamble if header else f"Questions about {_in_words(subject)}, each with its right answer.\n\n"
-    return Part(
-        suite="mmlu",
-        mode="direct",
+    return Exam(
+        score="mmlu_direct",
         name=subject,
-        prompts=data.cut(
-            _prompt(row, at, subject, "direct", question_text(row), preamble, exemplars) for at, row in enumerate(test)
+        groups=_groups(subject),
+        questions=data.asked(
+            (
+                _prompt(row, at, subject, "direct", question_text(row), preamble, exemplars)
+                for at, row in enumerate(test)
+            ),
+            shots=len(exemplars),
         ),
         answering="options",
-        grader=OptionGrader(),
+        grader=option_grader(data.protocol),
+        protocol=data.protocol,
         chance=0.25,
-        shots=len(exemplars),
-        groups=_groups(subject),
-        hub_id=HUB_ID,
+        made=Made(hub_id=HUB_ID),
         notes=() if header else ("the header above the questions is flantune's own",),
         blank=_without_content,
     )
 
 
-def _chain_of_thought(data: SuiteData, subject: str, test: list[Row], published: FewShotPrompt) -> Part:
+def _chain_of_thought(data: SuiteData, subject: str, test: list[Row], published: FewShotPrompt) -> Exam:
     exemplars = published.exemplars if data.shots is None else published.exemplars[: data.shots]
-    return Part(
-        suite="mmlu",
-        mode="cot",
+    return Exam(
+        score="mmlu_cot",
         name=subject,
-        prompts=data.cut(
-            _prompt(row, at, subject, "cot", _lettered_text(row), published.preamble, exemplars)
-            for at, row in enumerate(test)
+        groups=_groups(subject),
+        questions=data.asked(
+            (
+                _prompt(row, at, subject, "cot", _lettered_text(row), published.preamble, exemplars)
+                for at, row in enumerate(test)
+            ),
+            shots=len(exemplars),
         ),
         answering="text",
-        grader=TextGrader(rules=MMLU_COT),
+        grader=text_grader(MMLU_COT),
+        protocol=data.protocol,
         chance=0.25,
-        shots=len(exemplars),
-        groups=_groups(subject),
-        stop=EXEMPLAR_STOP,
-        max_new_tokens=256,
-        hub_id=HUB_ID,
+        writing=Writing(stop=EXEMPLAR_STOP, max_new_tokens=256),
+        is_voted=True,
+        made=Made(hub_id=HUB_ID),
     )
 
 
@@ -224,3 +231,13 @@ def _groups(subject: str) -> tuple[str, ...]:
 
 def _in_words(subject: str) -> str:
     return subject.replace("_", " ")
+
+
+SUITE = Suite(
+    name="mmlu",
+    modes=("direct", "cot"),
+    parts=parts,
+    averages=by_group("subjects"),
+    families=("mmlu",),
+    help="57 subjects of four-way questions, five shots, answered by letter and after reasoning",
+)

@@ -6,15 +6,17 @@ Paper: Wang et al. 2022, section 4.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flantune.errors import SourceError
+from flantune.evaluation.exams import Exam, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import Rule
-from flantune.evaluation.metrics.graders import TextGrader
+from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.metrics.readable import reading_notes
-from flantune.suites.suite import MissingPart, Part, SuiteData
+from flantune.evaluation.statistics.averages import by_group
+from flantune.suites.suite import Exams, Suite, SuiteData
 from flantune.types import Exemplar, Prompt
 
 SHOTS = 2
@@ -24,7 +26,7 @@ _CATEGORY_PREFIX = "category: "
 _WHOLE = Rule(name="whole", pattern=r"\A\s*(?P<answer>(?:.|\n)*\S)\s*\Z")
 
 
-def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+def parts(data: SuiteData) -> Exams:
     """One part a task of the test split, its first hundred instances, which are balanced by label and stand first.
 
     Raises:
@@ -34,7 +36,7 @@ def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
     names = _test_tasks(folder) if folder else None
     if folder is None or names is None:
         needs = "natural_instructions/splits/default/test_tasks.txt and natural_instructions/tasks/task*.json"
-        yield MissingPart(score="natural_instructions_direct", name="", needs=needs)
+        yield MissingExam(score="natural_instructions_direct", name="", needs=needs)
         return
     for name in names:
         path = folder / "tasks" / f"{name}.json"
@@ -42,7 +44,7 @@ def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
             yield _part(data, name, _read(path), path)
         else:
             needs = f"natural_instructions/tasks/{name}.json"
-            yield MissingPart(score="natural_instructions_direct", name=name, needs=needs)
+            yield MissingExam(score="natural_instructions_direct", name=name, needs=needs)
 
 
 def _test_tasks(folder: Path) -> list[str] | None:
@@ -62,7 +64,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     return tree  # type: ignore[no-any-return]  # checked above
 
 
-def _part(data: SuiteData, name: str, task: Mapping[str, Any], path: Path) -> Part:
+def _part(data: SuiteData, name: str, task: Mapping[str, Any], path: Path) -> Exam:
     shots = SHOTS if data.shots is None else data.shots
     definition = task["Definition"] if isinstance(task["Definition"], str) else task["Definition"][0]
     exemplars = tuple(
@@ -76,19 +78,16 @@ def _part(data: SuiteData, name: str, task: Mapping[str, Any], path: Path) -> Pa
         ]
     except (KeyError, TypeError, IndexError) as error:
         raise SourceError(f"an instance is broken: {error!r}", where=str(path)) from None
-    return Part(
-        suite="natural_instructions",
-        mode="direct",
+    return Exam(
+        score="natural_instructions_direct",
         name=name,
-        prompts=data.cut(prompts),
-        answering="text",
-        grader=TextGrader(rules=(_WHOLE,), comparison="natural_instructions"),
-        chance=0.0,
-        shots=len(exemplars),
-        headline="rougeL",
         groups=tuple(_CATEGORY_PREFIX + category for category in task.get("Categories", ())),
-        stop=("\n\n", "\nInput:"),
-        max_new_tokens=128,
+        questions=data.asked(prompts, shots=len(exemplars)),
+        answering="text",
+        grader=text_grader((_WHOLE,), "natural_instructions"),
+        protocol=data.protocol,
+        chance=0.0,
+        writing=Writing(stop=("\n\n", "\nInput:"), max_new_tokens=128),
         notes=tuple(reading_notes("instruction_rougeL", prompts)),
     )
 
@@ -127,3 +126,13 @@ def _prompt(
         exemplars=exemplars,
         preamble=f"{definition}\n\n",
     )
+
+
+SUITE = Suite(
+    name="natural_instructions",
+    modes=("direct",),
+    parts=parts,
+    averages=by_group("tasks"),
+    protocol="natural_instructions",
+    help="Natural-Instructions' test tasks: a definition and two examples, by ROUGE-L",
+)

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from flantune.evaluation.exams import Exam
+from flantune.evaluation.metrics.graders import Column
 from flantune.evaluation.results import Estimate
+from flantune.evaluation.statistics.averages import Weighed, Weighting
+from flantune.evaluation.statistics.grades import Table, grade
 from flantune.evaluation.statistics.means import (
     SCORE,
     Mean,
@@ -23,15 +27,12 @@ from flantune.evaluation.statistics.means import (
 from flantune.evaluation.statistics.means import Part as Share
 from flantune.evaluation.statistics.pairs import REPLICATES, estimate
 from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
-from flantune.suites.flan2022 import bbh_task, normalized_average
-from flantune.suites.skill import ranked_answers
-from flantune.suites.suite import Part
+from flantune.suites.flan2022 import normalized_average
 from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
-    from flantune.evaluation.metrics.graders import Corpus, Grade
+    from flantune.evaluation.metrics.by_name import Metric
     from flantune.evaluation.statistics.skill import RankedOptions
-    from flantune.settings.protocols import ScoringProtocol
     from flantune.types import Sample
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ class PartScores:
         options: The scores of the options, label by label; None where answers were written.
     """
 
-    part: Part
+    part: Exam
     rows: tuple[int, ...]
     values: Mapping[str, Floats]
     unparsed: float
@@ -66,11 +67,21 @@ class PartScores:
     notes: Mapping[str, Floats] = field(default_factory=dict)
     options: RankedOptions | None = None
 
+    @property
+    def chance(self) -> float:
+        """What guessing scores."""
+        return self.part.chance or 0.0
+
+    @property
+    def headline(self) -> str:
+        """The metric that stands for it."""
+        return headline_of(self.part)
+
     def point(self, metric: str) -> float:
         """The part's score."""
         if metric in self.values:
             return float(self.values[metric].mean())
-        return float(self._corpus(metric).score(self.notes[metric], np.ones((1, len(self.rows))))[0])
+        return float(_score(self._corpus(metric), self.notes[metric], np.ones((1, len(self.rows))))[0])
 
     def span(self, metric: str) -> tuple[float, float]:
         """Lowest and highest score possible."""
@@ -90,7 +101,7 @@ class PartScores:
             return resampled_mean(self.values[metric][:, None], replicates=REPLICATES, seed=key)
         corpus, notes = self._corpus(metric), self.notes[metric]
         return resample(
-            lambda weights: corpus.score(notes, weights),
+            lambda weights: _score(corpus, notes, weights),
             examples=len(notes),
             replicates=corpus.replicates or REPLICATES,
             seed=key,
@@ -107,100 +118,55 @@ class PartScores:
             options=None if self.options is None else self.options.only(at),
         )
 
-    def _corpus(self, metric: str) -> Corpus:
-        return self.part.grader.corpora[metric]
+    def _corpus(self, metric: str) -> Metric:
+        return metrics_of(self.part)[metric].metric
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weighting:
-    """One way to average a benchmark's parts.
-
-    Attributes:
-        name: What it is called.
-        weights: Part → weight; they sum to one.
-        is_headline: The way the papers report.
-    """
-
-    name: str
-    weights: Mapping[str, float]
-    is_headline: bool = False
+def _score(metric: Metric, notes: Floats, weights: Floats) -> Floats:
+    if metric.score is None:
+        raise TypeError(metric.name)
+    return metric.score(notes, weights)
 
 
-def grade_part(part: Part, samples: Sequence[Sample], protocol: ScoringProtocol) -> PartScores:
-    """Grades a part's answers."""
-    grades: list[Grade] = [part.grader.grade(sample, protocol) for sample in samples]
-    rules: dict[str, int] = {}
-    for grade in grades:
-        rules[grade.rule or "none"] = rules.get(grade.rule or "none", 0) + 1
-    votes = [sample.confidence for sample in samples if sample.confidence is not None]
+def headline_of(exam: Exam) -> str:
+    """The metric that stands for an exam."""
+    return exam.grader.columns.headline.metric.name
+
+
+def metrics_of(exam: Exam) -> dict[str, Column]:
+    """Every metric of an exam by the name it is reported under, the headline first."""
+    columns = exam.grader.columns
+    found = {column.metric.name: column for column in (columns.headline, *columns.others)}
+    own = columns.headline.metric.name
+    return found | {f"{own}_{column.normalization}": column for column in columns.variants[:4]}
+
+
+def grade_part(exam: Exam, samples: Iterable[Sample]) -> PartScores:
+    """Grades an exam's answers."""
+    (table,) = grade(samples, exam.grader, chance=exam.chance).values()
+    return of_table(exam, table)
+
+
+def of_table(exam: Exam, table: Table) -> PartScores:
+    """An exam of one template and number of exemplars, graded."""
+    columns = metrics_of(exam)
     return PartScores(
-        part=part,
-        rows=tuple(sample.row for sample in samples),
-        values={
-            metric: np.array([grade.metrics[metric] for grade in grades], dtype=np.float64)
-            for metric in part.grader.metrics
-            if metric not in part.grader.corpora
-        },
-        notes={
-            metric: np.array([grade.notes[metric] for grade in grades], dtype=np.float64)
-            for metric in part.grader.corpora
-        },
-        unparsed=sum(grade.answer is None for grade in grades) / max(len(grades), 1),
-        ties=sum(grade.is_tie for grade in grades),
-        rules=rules,
-        confidence=sum(votes) / len(votes) if votes else None,
-        options=ranked_answers(part, samples, protocol),
+        part=exam,
+        rows=table.rows,
+        values={name: table.cells(c)[:, 0, 0] for name, c in columns.items() if c.metric.score is None},
+        notes={name: table.cells(c)[:, 0] for name, c in columns.items() if c.metric.score is not None},
+        unparsed=table.unparsed,
+        ties=table.ties,
+        rules=table.rules,
+        confidence=table.vote_confidence,
+        options=table.options,
     )
 
 
 def weightings(scores: Sequence[PartScores]) -> tuple[Weighting, ...]:
-    """The ways to average the parts of one benchmark, the headline first.
-
-    Papers differ: MMLU's own script pools all questions, Flan 2022 takes the mean of 57 subjects; BBH is averaged over
-    23 tasks, 27 files or 6,511 questions. A number without its weighting cannot be compared.
-    """
-    suite = scores[0].part.suite
-    names = [one.part.name for one in scores]
-    rows = {one.part.name: len(one.rows) for one in scores}
-    every = Weighting(name=f"mean of {len(names)} {_NOUNS.get(suite, 'tasks')}", weights=_even(names))
-    micro = Weighting(name="all questions", weights={name: rows[name] / sum(rows.values()) for name in names})
-    if suite == "bbh":
-        found = [_bbh_tasks(names), every, micro]
-    elif suite in {"tydiqa", "mgsm"}:
-        others = [one.part.name for one in scores if "not English" in one.part.groups]
-        found = (
-            [Weighting(name=f"mean of {len(others)} languages, not English", weights=_even(others))] if others else []
-        )
-        found += [every] if len(others) < len(names) else []
-        found.append(micro)
-    elif suite == "harness":
-        found = [micro, every] if len(names) > 1 else [micro]
-    else:
-        found = [every, *_groups(scores), micro] if len(names) > 1 else [micro]
-    first, *rest = found
-    return (Weighting(name=first.name, weights=first.weights, is_headline=True), *rest)
-
-
-_NOUNS = {"mmlu": "subjects", "bbh": "files", "tydiqa": "languages", "mgsm": "languages"}
-
-
-def _even(names: Sequence[str]) -> dict[str, float]:
-    return dict.fromkeys(names, 1.0 / len(names))
-
-
-def _bbh_tasks(names: Sequence[str]) -> Weighting:
-    tasks = {name: bbh_task(name) for name in names}
-    files = {task: sum(other == task for other in tasks.values()) for task in tasks.values()}
-    weights = {name: 1.0 / (len(files) * files[task]) for name, task in tasks.items()}
-    return Weighting(name=f"mean of {len(files)} tasks", weights=weights)
-
-
-def _groups(scores: Sequence[PartScores]) -> list[Weighting]:
-    groups: dict[str, list[str]] = {}
-    for one in scores:
-        for group in one.part.groups:
-            groups.setdefault(group, []).append(one.part.name)
-    return [Weighting(name=group, weights=_even(names)) for group, names in sorted(groups.items())]
+    """The ways to average the parts of one benchmark, the headline first."""
+    weighed = [Weighed(name=one.part.name, groups=one.part.groups, questions=len(one.rows)) for one in scores]
+    return scores[0].part.averages(weighed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,12 +190,12 @@ def average(scores: Sequence[PartScores], weighting: Weighting, *, metric: str, 
     means = [(weight, one, one.mean(metric, confidence=confidence)) for weight, one in chosen]
     raw = combine(Share(task=one.part.key, weight=weight, mean=mean) for weight, one, mean in means)
     above = combine(
-        Share(task=one.part.key, weight=weight, mean=above_chance(mean, one.part.chance)) for weight, one, mean in means
+        Share(task=one.part.key, weight=weight, mean=above_chance(mean, one.chance)) for weight, one, mean in means
     )
     return Averaged(
         raw=estimate(raw, confidence=confidence, span=scores[0].span(metric)),
         normalized=estimate(above, confidence=confidence, span=(_ANY[0], 1.0)),
-        chance=sum(weight * one.part.chance for weight, one in chosen),
+        chance=sum(weight * one.chance for weight, one in chosen),
     )
 
 
@@ -243,9 +209,7 @@ def flan2022_average(by_score: Mapping[str, Sequence[PartScores]], *, confidence
     """
     headlines = {name: weightings(by_score[name])[0] for name in FLAN2022_SCORES if by_score.get(name)}
     tasks = {
-        name: {
-            one.part.name: one.point(one.part.headline) for one in by_score[name] if one.part.name in headline.weights
-        }
+        name: {one.part.name: one.point(one.headline) for one in by_score[name] if one.part.name in headline.weights}
         for name, headline in headlines.items()
     }
     value = normalized_average({}, tasks=tasks)
@@ -253,7 +217,7 @@ def flan2022_average(by_score: Mapping[str, Sequence[PartScores]], *, confidence
         Share(
             task=one.part.key,
             weight=headline.weights[one.part.name] / len(FLAN2022_SCORES),
-            mean=above_chance(one.mean(one.part.headline, confidence=confidence), one.part.chance),
+            mean=above_chance(one.mean(one.headline, confidence=confidence), one.chance),
         )
         for name, headline in headlines.items()
         for one in by_score[name]

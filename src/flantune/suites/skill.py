@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from flantune.evaluation.asking.option_labels import RankedCells
 from flantune.evaluation.results import SkillDifference
 from flantune.evaluation.statistics.means import Mean, combine
 from flantune.evaluation.statistics.means import Part as Share
@@ -22,29 +19,8 @@ from flantune.evaluation.statistics.skill_scores import (
 from flantune.suites.results import SkillAverage
 
 if TYPE_CHECKING:
-    from flantune.evaluation.metrics.rank_classification import Normalization
     from flantune.evaluation.results import Estimate
-    from flantune.evaluation.statistics.skill import RankedOptions
-    from flantune.settings.protocols import ScoringProtocol
     from flantune.suites.scores import PartScores
-    from flantune.suites.suite import Part
-    from flantune.types import Sample
-
-# The harness names its normalizations by metric.
-_OF_METRIC: Mapping[str, Normalization] = {"acc": "sum", "acc_norm": "character", "acc_bytes": "byte"}
-
-
-def ranked_answers(part: Part, samples: Sequence[Sample], protocol: ScoringProtocol) -> RankedOptions | None:
-    """A part's option scores as its headline ranks them; None where answers were written."""
-    if part.answering != "options" or not samples:
-        return None
-    own = _OF_METRIC.get(part.headline.split(",")[0]) if part.suite == "harness" else None
-    cells = RankedCells(own or protocol.normalization)
-    for row, sample in enumerate(samples):
-        cells.add(sample, row=row, template=0)
-    named: dict[str, int] = {}
-    groups = [named.setdefault(one.group or f"\0{row}", len(named)) for row, one in enumerate(samples)]
-    return cells.options(rows=len(samples), templates=1, groups=np.array(groups, dtype=np.int64))
 
 
 def average_skill(

@@ -2,102 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flantune.errors import FlantuneError
-from flantune.prompts.layout import Layout
-from flantune.tasks.sources.raw import HubSource, MissingDataError
+from flantune.errors import FlantuneError, MissingDataError
+from flantune.evaluation.exams import Exam, MissingExam, Question, asked
+from flantune.evaluation.statistics.averages import Averages
+from flantune.settings.protocols import PRESETS, ProtocolName, ScoringProtocol
+from flantune.tasks.sources.hub import HubSource
 
 if TYPE_CHECKING:
-    from flantune.evaluation.metrics.graders import Grader
     from flantune.types import Prompt, Row
 
-SuiteName = Literal["mmlu", "bbh", "tydiqa", "mgsm", "natural_instructions", "gsm8k", "harness"]
 Mode = Literal["direct", "cot"]
-Answering = Literal["options", "text"]
 
-NO_SEPARATOR = Layout(target_separator="", exemplar_separator="\n\n")
-"""Benchmarks write the space before an answer themselves: a query ends in "A:", and its answer begins with a space."""
+Exams = Iterator[Exam | MissingExam]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """The questions of one subject, task or language, asked in one way.
+class Suite:
+    """A benchmark: all that the rest of flantune needs to know of it.
 
     Attributes:
-        suite: The benchmark.
-        mode: Whether the model answers at once or reasons first ("direct", "cot").
-        name: The subject, task or language.
-        prompts: The questions, in the order of the data.
-        answering: By ranking the prompts' options, or by writing.
-        grader: What counts as right.
-        chance: What guessing scores.
-        shots: Exemplars each prompt was to have.
-        headline: The metric that stands for the part.
-        layout: Separators of its prompts.
-        groups: What it is averaged within, from small to large.
-        stop: Texts at which the model's writing ends.
-        max_new_tokens: Longest answer.
-        hub_id: Where its rows come from, for the check of what a model was trained on.
-        files: Files that its rows come from, for the same check.
-        notes: What a reader of its score should know.
-        blank: The question with a text without content in its place, for contextual calibration; None: there is no way.
-        code: Python files that had a hand in its prompts or scores: path → SHA-256 of what they hold.
-        label: Replaces benchmark and mode as the name of what parts are averaged into.
+        name: What it is called.
+        modes: Whether the model answers at once or reasons first: each has a score of its own ("mmlu_direct").
+        parts: Reads its exams, one a subject, task or language and mode.
+        averages: The ways in which the exams of one score are averaged.
+        families: Source families of its data, for the check of what a model was trained on.
+        protocol: How it is scored unless told otherwise.
+        help: A line on what it is.
     """
 
-    suite: SuiteName
-    mode: str
     name: str
-    prompts: tuple[Prompt, ...]
-    answering: Answering
-    grader: Grader
-    chance: float
-    shots: int
-    headline: str = "accuracy"
-    layout: Layout = NO_SEPARATOR
-    groups: tuple[str, ...] = ()
-    stop: tuple[str, ...] = ()
-    max_new_tokens: int = 16
-    hub_id: str = ""
-    files: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
-    blank: Callable[[Prompt, str], Prompt] | None = None
-    label: str = ""
-    code: Mapping[str, str] = field(default_factory=dict)
+    modes: tuple[Mode, ...]
+    parts: Callable[[SuiteData], Exams]
+    averages: Averages
+    families: tuple[str, ...] = ()
+    protocol: ProtocolName = "flan2022"
+    help: str = ""
 
     @property
-    def is_voted(self) -> bool:
-        """Whether answers can be sampled and voted on: written after reasoning, and read by rules."""
-        return self.mode == "cot" and self.answering == "text"
+    def scores(self) -> tuple[str, ...]:
+        """Its scores, one a mode."""
+        return tuple(f"{self.name}_{mode}" for mode in self.modes)
 
-    @property
-    def score(self) -> str:
-        """The benchmark and the way of asking: what its parts are averaged into."""
-        return self.label or f"{self.suite}_{self.mode}"
+    def exams(self, data: SuiteData) -> Exams:
+        """Its exams, each with what the benchmark says of all.
 
-    @property
-    def key(self) -> str:
-        """A name no other part has."""
-        return f"{self.score}/{self.name}"
+        Raises:
+            flantune.errors.SourceError: Data is there but cannot be read.
+        """
+        for one in self.parts(data):
+            yield one if isinstance(one, MissingExam) else self._own(one)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingPart:
-    """A part whose data or prompts are not there.
-
-    Attributes:
-        score: As of ``Part``.
-        name: The subject, task or language; empty: all of them.
-        needs: The file or data set that is wanted, and its form.
-    """
-
-    score: str
-    name: str
-    needs: str
+    def _own(self, exam: Exam) -> Exam:
+        names = (self.name, f"{self.name}_{exam.name}", exam.name)
+        made = replace(exam.made, names=names, families=self.families)
+        return replace(exam, suite=self.name, averages=self.averages, made=made)
 
 
 class MissingSuiteDataError(FlantuneError):
@@ -116,12 +80,14 @@ class SuiteData:
         limit: Only the first so many questions of each part; 0 means all.
         shots: Exemplars; None: as many as the papers show.
         seed: Draws exemplars where the papers do not fix them.
+        protocol: How options are scored and prompts cut.
     """
 
     root: Path | None = None
     limit: int = 0
     shots: int | None = None
     seed: int = 0
+    protocol: ScoringProtocol = PRESETS["flan2022"]
 
     def rows(self, hub_id: str, config: str | None, *, split: str) -> list[Row]:
         """All rows of a split of a hub data set.
@@ -139,10 +105,9 @@ class SuiteData:
         places = (place / name for name in names for place in (self.root, self.root / "files"))
         return next((path for path in places if path.exists()), None)
 
-    def cut(self, prompts: Iterator[Prompt] | list[Prompt]) -> tuple[Prompt, ...]:
-        """The prompts that are asked."""
-        kept = tuple(prompts)
-        return kept[: self.limit] if self.limit else kept
+    def asked(self, prompts: Iterable[Prompt], *, shots: int) -> tuple[Question, ...]:
+        """The prompts that are asked, as questions that were to have so many exemplars."""
+        return asked(islice(prompts, self.limit or None), shots=shots)
 
     def _mirror(self) -> Path | None:
         if self.root is None:

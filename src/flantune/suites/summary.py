@@ -14,13 +14,13 @@ from flantune.evaluation.statistics.pairs import estimate
 from flantune.evaluation.statistics.skill_scores import model_skill
 from flantune.suites import results
 from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
-from flantune.suites.scores import PartScores, average, flan2022_average, weightings
+from flantune.suites.scores import PartScores, average, flan2022_average, headline_of, metrics_of, weightings
 from flantune.suites.skill import average_skill
 
 if TYPE_CHECKING:
     from flantune.contamination.training_record import Seen
+    from flantune.evaluation.exams import MissingExam
     from flantune.settings.protocols import ScoringProtocol
-    from flantune.suites.suite import MissingPart
     from flantune.types import Counts
 
 
@@ -57,7 +57,7 @@ class ModelMeasurements:
 
 
 def score_results(
-    model: ModelMeasurements, *, missing: Sequence[MissingPart], limit: int, confidence: float
+    model: ModelMeasurements, *, missing: Sequence[MissingExam], limit: int, confidence: float
 ) -> list[results.ScoreResult]:
     """A model's benchmarks."""
     lacking = {one.score for one in missing}
@@ -79,7 +79,7 @@ def _score_result(
         model=model.name,
         metric=metric,
         protocol=model.protocols[score].fingerprint,
-        shots=max(one.part.shots for one in graded),
+        shots=max(question.shots for one in graded for question in one.part.questions),
         questions=questions,
         unparsed=sum(one.unparsed * len(one.rows) for one in graded) / questions,
         averages=tuple(
@@ -113,15 +113,14 @@ def _mean_confidence(graded: Sequence[PartScores]) -> float | None:
 
 def _metrics(graded: Sequence[PartScores]) -> list[str]:
     """What all parts are scored by, the headline first."""
-    part, *others = (one.part for one in graded)
-    common = [name for name in part.grader.metrics if all(name in other.grader.metrics for other in others)]
-    return [part.headline, *(name for name in common if name != part.headline)]
+    first, *others = (metrics_of(one.part) for one in graded)
+    return [name for name in first if all(name in other for other in others)]
 
 
 def _part_result(one: Measurement, *, confidence: float) -> results.PartResult:
     graded = one.scores
-    means = {name: _within(graded.point(name), graded.span(name)) for name in graded.part.grader.metrics}
-    metric, skill = graded.part.headline, model_skill(graded.options)
+    means = {name: _within(graded.point(name), graded.span(name)) for name in metrics_of(graded.part)}
+    metric, skill = headline_of(graded.part), model_skill(graded.options)
     headline = estimate(graded.mean(metric, confidence=confidence), confidence=confidence, span=graded.span(metric))
     return results.PartResult(
         name=graded.part.name,
@@ -130,7 +129,7 @@ def _part_result(one: Measurement, *, confidence: float) -> results.PartResult:
         low=headline.low,
         high=headline.high,
         metrics=means,
-        chance=_share(graded.part.chance),
+        chance=_share(graded.part.chance or 0.0),
         questions=len(graded.rows),
         unparsed=_share(graded.unparsed),
         ties=graded.ties,
@@ -149,8 +148,7 @@ def _seen_rows(one: Measurement) -> np.ndarray[tuple[int, ...], np.dtype[np.bool
     """Which graded answers are to questions that were seen."""
     if one.seen.rows is None:
         return np.zeros(len(one.scores.rows), dtype=np.bool_)
-    seen = {prompt.row for prompt, is_seen in zip(one.scores.part.prompts, one.seen.rows, strict=True) if is_seen}
-    return np.array([row in seen for row in one.scores.rows], dtype=np.bool_)
+    return np.array([row in one.seen.rows for row in one.scores.rows], dtype=np.bool_)
 
 
 def _clean(parts: Sequence[Measurement], *, metric: str, confidence: float) -> Estimate | None:

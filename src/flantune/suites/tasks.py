@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from flantune.contamination.training_record import Seen
 from flantune.errors import EvaluationError
+from flantune.evaluation.metrics.graders import Columns
 from flantune.evaluation.metrics.readable import metric_findings
 from flantune.evaluation.samples import read_samples, samples_path
-from flantune.evaluation.statistics.grades import Columns, columns_of, read_tables
+from flantune.evaluation.statistics.grades import Tables, grade
 from flantune.evaluation.statistics.pairs import (
     Pair,
     bootstrap_interval,
@@ -21,16 +22,13 @@ from flantune.evaluation.statistics.pairs import (
     score_models,
     task_difference,
 )
+from flantune.evaluation.task_exams import recorded_exam
 from flantune.suites.results import Comparison, TaskScore
 from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
-    from flantune.evaluation.statistics.grades import Table
     from flantune.settings.config import EvaluationSettings
     from flantune.tasks.store import PreparedTask
-    from flantune.types import SplitRole
-
-    Tables = Mapping[tuple[int, SplitRole], Table]
 
 
 def score_tasks(
@@ -58,28 +56,20 @@ def score_tasks(
     if not models:
         return scores, differences
     for one in prepared:
-        columns = columns_of(
-            one.task.kind,
-            one.task.metrics,
-            normalization=settings.normalization,
-            ties=settings.scoring.ties,
-            answer_parsing=settings.answer_parsing,
-        )
-        tables = [(name, _tables(folder, one.task.name, columns)) for name, folder in models]
+        task = one.task
+        exam = recorded_exam(task.name, clusters=task.clusters, kind=task.kind, metrics=task.metrics, settings=settings)
+        columns = exam.grader.columns
+        tables = [(name, grade(read_samples(samples_path(folder, task.name)), exam.grader)) for name, folder in models]
         for shots in dict.fromkeys(shots for shots, split in tables[0][1] if split == "test"):
             for at, (name, found) in enumerate(tables):
                 pair = _pair(tables[0][1], found, shots, where=one.task.name)
-                why = seen.get((name, one.task.name), Seen(reasons=()))
+                why = seen.get((name, one.task.name), Seen())
                 score, difference = _scored(
                     one, name, tables[0][0], pair, columns, settings, shots=shots, seen=why, seed=seed
                 )
                 scores.append(score)
                 differences += [difference] if at else []
     return scores, differences
-
-
-def _tables(folder: Path, task: str, columns: Columns) -> Tables:
-    return read_tables(read_samples(samples_path(folder, task)), columns)
 
 
 def _pair(first: Tables, other: Tables, shots: int, *, where: str) -> Pair:

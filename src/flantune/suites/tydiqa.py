@@ -5,14 +5,15 @@ Paper: Clark et al. 2020; Flan 2022, section 2.3, which averages the eight langu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from flantune.errors import MissingDataError
+from flantune.evaluation.exams import Exam, Made, MissingExam, Writing, content_name
 from flantune.evaluation.metrics.extraction import TYDIQA_DIRECT
-from flantune.evaluation.metrics.graders import TextGrader
-from flantune.suites.suite import MissingPart, Part, SuiteData, wanted
+from flantune.evaluation.metrics.graders import text_grader
+from flantune.evaluation.statistics.averages import NOT_ENGLISH, not_english
+from flantune.suites.suite import Exams, Suite, SuiteData, wanted
 from flantune.system.keyed_random import mix64, stream_key
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ SHOTS = 1
 LANGUAGES = ("arabic", "bengali", "english", "finnish", "indonesian", "korean", "russian", "swahili", "telugu")
 
 
-def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
+def parts(data: SuiteData) -> Exams:
     """One part a language, its exemplar drawn by seed from the training split.
 
     Where there is no training split the exemplar is a validation row, which is then not asked, nor are the other
@@ -37,7 +38,7 @@ def parts(data: SuiteData) -> Iterator[Part | MissingPart]:
             rows = _rows(data, language, split="validation")
         except MissingDataError as error:
             needs = f"{HUB_ID}, secondary_task-{language} (or secondary_task), split validation: {wanted(error)}"
-            yield MissingPart(score="tydiqa_direct", name=language, needs=needs)
+            yield MissingExam(score="tydiqa_direct", name=language, needs=needs)
             continue
         yield _part(data, language, rows)
 
@@ -54,7 +55,7 @@ def _rows(data: SuiteData, language: str, *, split: str) -> list[Row]:
         return [row for row in rows if str(row["id"]).startswith(f"{language}-")]
 
 
-def _part(data: SuiteData, language: str, rows: list[Row]) -> Part:
+def _part(data: SuiteData, language: str, rows: list[Row]) -> Exam:
     try:
         pool, note = _rows(data, language, split="train"), ""
     except MissingDataError:
@@ -66,22 +67,20 @@ def _part(data: SuiteData, language: str, rows: list[Row]) -> Part:
         Exemplar(row=at, inputs=question_text(pool[at]), targets=" " + answers_of(pool[at])[0]) for at in shown
     )
     passages = {pool[at]["context"] for at in shown} if note else set()
-    return Part(
-        suite="tydiqa",
-        mode="direct",
+    return Exam(
+        score="tydiqa_direct",
         name=language,
-        prompts=data.cut(
-            _prompt(row, at, language, exemplars) for at, row in enumerate(rows) if row["context"] not in passages
+        groups=() if language == "english" else (NOT_ENGLISH,),
+        questions=data.asked(
+            (_prompt(row, at, language, exemplars) for at, row in enumerate(rows) if row["context"] not in passages),
+            shots=len(exemplars),
         ),
         answering="text",
-        grader=TextGrader(rules=TYDIQA_DIRECT, comparison="squad"),
+        grader=text_grader(TYDIQA_DIRECT, "squad"),
+        protocol=data.protocol,
         chance=0.0,
-        shots=len(exemplars),
-        headline="exact_match",
-        groups=() if language == "english" else ("not English",),
-        stop=("\n\n", "\nTitle:", "\nPassage:", "\nQuestion:"),
-        max_new_tokens=50,
-        hub_id=HUB_ID,
+        writing=Writing(stop=("\n\n", "\nTitle:", "\nPassage:", "\nQuestion:"), max_new_tokens=50),
+        made=Made(hub_id=HUB_ID),
         notes=(note,) if note and exemplars else (),
     )
 
@@ -109,4 +108,16 @@ def _prompt(row: Row, at: int, language: str, exemplars: tuple[Exemplar, ...]) -
         targets=f" {references[0]}",
         references=references,
         exemplars=exemplars,
+        # Questions about one passage are no independent ones.
+        group=content_name(row["context"]),
     )
+
+
+SUITE = Suite(
+    name="tydiqa",
+    modes=("direct",),
+    parts=parts,
+    averages=not_english,
+    families=("tydiqa",),
+    help="reading comprehension in nine languages, one shot",
+)

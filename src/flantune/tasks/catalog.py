@@ -11,10 +11,12 @@ from flantune.errors import ConfigError, SourceError, did_you_mean
 from flantune.prompts.compiled import slots_of
 from flantune.prompts.template_facts import options_shown, template_facts
 from flantune.settings.config import DataSettings
+from flantune.settings.run_file import load_run_file
+from flantune.settings.toml_file import read_toml
 from flantune.tasks.examples import adapt_row, first_examples
-from flantune.tasks.load import collections, load_task_file, load_tasks
+from flantune.tasks.load import collections, load_tasks
 from flantune.tasks.rows import BadRow
-from flantune.tasks.sources.raw import HubSource, hub_reference
+from flantune.tasks.taskfile import load_task_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +38,36 @@ def tasks_of(run_file: Path | None, *, collection: tuple[str, ...] = ()) -> tupl
         raise ConfigError("name a run file or a collection, one of the two", hint=hint)
     if run_file is None:
         return load_tasks(DataSettings(collection=collection), root=Path())
-    from flantune.settings.run_file import load_run_file
-
     loaded = load_run_file(run_file)
     return load_tasks(loaded.config.data, root=loaded.root)
+
+
+def tasks_in(path: Path) -> tuple[Task, ...]:
+    """The tasks of a run file, or the one of a task file, which has templates.
+
+    Raises:
+        FlantuneError: The file or a task is wrong.
+    """
+    _, tree = read_toml(path, error=ConfigError, what="run file or task file")
+    return (load_task_file(path),) if "templates" in tree else tasks_of(path)
+
+
+def find_tasks(*names: str | Path) -> tuple[Task, ...]:
+    """Tasks from wherever they are written down, in the order of the names.
+
+    >>> len(find_tasks("flan2021"))
+    70
+
+    Args:
+        names: Shipped collections; task files, TOML or Python; or globs of them.
+
+    Raises:
+        FlantuneError: There is no such collection or file, or a task is wrong.
+    """
+    places = [str(name) for name in names]
+    files = tuple(place for place in places if place.endswith((".toml", ".py")))
+    shipped = tuple(place for place in places if place not in files)
+    return load_tasks(DataSettings(tasks=files, collection=shipped), root=Path.cwd())
 
 
 def find_task(name: str, *, run_file: Path | None = None, collection: tuple[str, ...] = ()) -> Task:
@@ -70,7 +98,7 @@ def summarize_task(task: Task) -> dict[str, Any]:
     return {
         "name": task.name,
         "clusters": list(task.clusters),
-        "family": task.family,
+        "family": task.source_family,
         "kind": task.kind,
         "metrics": list(task.metrics),
         "templates": len(task.templates),
@@ -85,7 +113,7 @@ def summarize_task(task: Task) -> dict[str, Any]:
 
 def hub_id(task: Task) -> str:
     """The task's dataset on the Hugging Face hub with its configuration, or the empty string."""
-    return hub_reference(task.source) if isinstance(task.source, HubSource) else ""
+    return str(task.source.hub or "")
 
 
 def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
@@ -97,7 +125,7 @@ def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
     rows = rows_beside(task)
     if rows is not None:
         return _adapted(task, rows)[:count]
-    if isinstance(task.source, HubSource) and task.source.mirror is None:
+    if task.source.hub is not None and not task.source.files_here():
         return ()
     return first_examples(task, count=count)
 

@@ -17,7 +17,7 @@ def describe_task(prepared: PreparedTask) -> dict[str, object]:
     return {
         "name": task.name,
         "clusters": list(task.clusters),
-        "family": task.family,
+        "family": task.source_family,
         "kind": task.kind,
         "metrics": list(task.metrics),
         "licence": task.licence,
@@ -41,7 +41,7 @@ def task_fingerprint(prepared: PreparedTask) -> str:
     """
     task = prepared.task
     stores = {role: _store_identity(store) for role, store in prepared.stores.items()}
-    parts = [task.name, task.clusters, task.family, task.kind, task.metrics, dict(task.splits), stores]
+    parts = [task.name, task.clusters, task.source_family, task.kind, task.metrics, dict(task.splits), stores]
     return sha256(json.dumps([parts, [asdict(one) for one in task.templates]]).encode()).hexdigest()
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from flantune.errors import FlantuneError, SourceError, TaskError
+from flantune.errors import FlantuneError, MissingDataError, SourceError, TaskError
 from flantune.tasks.rows import MISSING_COLUMN, BadRow, BadRowNote, UnreadableRow, check_example, reason_lines
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.user_code import describe_exception
 from flantune.types import Example, Row, Task
@@ -44,14 +43,8 @@ def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
         counts = Counter(note.reason for note in look.bad)
         lines = [f"all of the first {look.rows:,} rows are bad", *reason_lines(counts, look.bad)]
         hint = "mend the rows, or the task file's columns; flantune tasks check reads every row"
-        raise SourceError("\n  ".join(lines), where=place_of_row(task, look.split, look.bad[0].row), hint=hint)
+        raise SourceError("\n  ".join(lines), where=task.source.describe(look.split, look.bad[0].row), hint=hint)
     return look.examples
-
-
-def place_of_row(task: Task, split: str, row: int) -> str:
-    """The file that holds a row of a source split, or whatever its source says of where it lies."""
-    locate = getattr(task.source, "locate", None)
-    return str(locate(split, row) if callable(locate) else task.source.describe(split))
 
 
 def first_look(task: Task, *, count: int) -> FirstLook:

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
 from flantune.system.files import is_folder, near_file, read_text
-from flantune.tasks.sources.raw import HubSource, matching_files
+from flantune.tasks.sources.files import matching_files
 from flantune.tasks.taskfile import load_task_file
 from flantune.tasks.taskfile_sections import MOST_NAME
 from flantune.tasks.user_code import describe_exception, fingerprint_of, load_module_file
-from flantune.types import Task
+from flantune.types import Source, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flantune.settings.config import DataSettings
-
-__all__ = ["collections", "load_task_file", "load_tasks"]
 
 _COLLECTIONS = Path(__file__).parents[1] / "shipped"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -101,7 +99,8 @@ def _load_file(path: Path, mirror: Path | None) -> Sequence[Task]:
     if path.suffix == ".toml":
         return [load_task_file(path, mirror=mirror)]
     if path.suffix == ".py":
-        return [_on_mirror(task, mirror) for task in _load_python(path)]
+        tasks = _load_python(path)
+        return tasks if mirror is None else [replace(task, source=task.source.with_mirror(mirror)) for task in tasks]
     raise TaskError("is neither a .toml nor a .py file", where=str(path))
 
 
@@ -127,16 +126,13 @@ def _checked(task: object, path: Path, text: str) -> Task:
         raise TaskError(f'"{task.name}" is no name; use letters, digits and _ . + -', where=str(path))
     if not task.templates or not task.splits or not task.clusters:
         raise TaskError(f"{task.name}: needs clusters, splits and templates", where=str(path))
+    if not isinstance(task.source, Source):
+        hint = "class MySource(flantune.types.Source): ..., with rows, fingerprint and describe"
+        raise TaskError(f"{task.name}: {type(task.source).__name__} is no source", where=str(path), hint=hint)
     # The file's text counts beside the adapter's own fingerprint: the adapter may use anything in it.
     own = task.adapter_fingerprint or fingerprint_of(task.adapter)
     fingerprint = sha256(f"{own}\n{text}".encode()).hexdigest()
     return replace(task, origin=task.origin or str(path), adapter_fingerprint=fingerprint)
-
-
-def _on_mirror(task: Task, mirror: Path | None) -> Task:
-    if mirror is None or not isinstance(task.source, HubSource) or task.source.mirror is not None:
-        return task
-    return replace(task, source=replace(task.source, mirror=mirror))
 
 
 def _check_unique(tasks: Iterable[Task]) -> None:

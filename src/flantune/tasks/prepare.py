@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from flantune.errors import FlantuneError, SourceError, TaskError
+from flantune.errors import FlantuneError, MissingDataError, SourceError, TaskError
 from flantune.system.files import read_object
 from flantune.tasks.arrow_files import ArrowFile, sums_path
 from flantune.tasks.examples import adapt_row
@@ -35,7 +35,6 @@ from flantune.tasks.rows import (
     BadRow,
     BadRowNote,
 )
-from flantune.tasks.sources.raw import MissingDataError
 from flantune.tasks.sources.slices import SplitSlice, parse_slice
 from flantune.tasks.store import (
     STORE_VERSION,
@@ -186,9 +185,7 @@ def store_key(task: Task, split: str, limit: int | None) -> str:
 def _stored_split(
     task: Task, split: str, limit: int | None, cache: Path, *, note: Callable[[str], None]
 ) -> _StoredSplit:
-    check_rows = getattr(task.source, "check_rows", None)
-    if callable(check_rows):
-        check_rows(split, limit)
+    task.source.check_rows(split, limit)
     home = cache / re.sub(r"[^A-Za-z0-9_.+-]", "-", task.name)
     folder = home / f"{re.sub(r'[^A-Za-z0-9_.+-]', '-', split)}-{store_key(task, split, limit)}"
     if (damage := _damage(folder)) and folder.exists():

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import BadRowsError, SourceError, TaskError, TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_side
-from flantune.tasks.examples import place_of_row
 from flantune.tasks.rows import (
     AMBIGUOUS,
     BROKEN_ENCODING,
@@ -88,7 +87,7 @@ def check_takes_rows(
     if skipped.bad:
         first = min(skipped.first_bad, key=lambda note: note.row)
         text = "\n  ".join([f"{what}, and of these are bad:", *reason_lines(skipped.bad, skipped.first_bad)])
-        raise SourceError(text, where=place_of_row(task, part.split, first.row), hint=bad_rows_hint(first.reason))
+        raise SourceError(text, where=task.source.describe(part.split, first.row), hint=bad_rows_hint(first.reason))
     raise SourceError(
         what,
         where=f"{task.source.describe(part.split)} ({task.splits[role]})",
@@ -108,7 +107,7 @@ def check_bad_share(task: Task, split: str, report: SplitReport, max_bad_share: 
         return
     first = min(report.first_bad, key=lambda note: note.row)
     text = bad_rows_text(task.name, report, max_bad_share)
-    raise BadRowsError(text, where=place_of_row(task, split, first.row), hint=bad_rows_hint(first.reason))
+    raise BadRowsError(text, where=task.source.describe(split, first.row), hint=bad_rows_hint(first.reason))
 
 
 def check_unambiguous(task: Task, split: str, report: SplitReport) -> None:
@@ -119,7 +118,7 @@ def check_unambiguous(task: Task, split: str, report: SplitReport) -> None:
     rows = f"{report.bad[AMBIGUOUS]:,} of {report.raw_rows:,} rows of split {report.split}"
     raise BadRowsError(
         f"task {task.name}: {rows} have an answer with two readings; row {note.row} (counted from 0): {note.detail}",
-        where=place_of_row(task, split, note.row),
+        where=task.source.describe(split, note.row),
         hint=f"say in {origin_of(task)} what the values are: {_SAYING_WHICH}",
     )
 
@@ -172,7 +171,7 @@ def check_not_empty(task: Task, role: SplitRole, split: str, report: SplitReport
     first = min(report.first_bad, key=lambda note: note.row)
     raise SourceError(
         "\n  ".join([what, *reason_lines(report.bad, report.first_bad)]),
-        where=place_of_row(task, split, first.row),
+        where=task.source.describe(split, first.row),
         hint=bad_rows_hint(first.reason),
     )
 

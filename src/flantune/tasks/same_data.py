@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.errors import SourceError
 from flantune.tasks.sources.formats import open_binary
-from flantune.tasks.sources.raw import FileSource, HubSource, matching_files, mirrored_splits
 
 if TYPE_CHECKING:
-    from flantune.types import Source, Task
+    from flantune.types import Source
 
 _FIRST_BYTES = 1 << 16
 _BLOCK = 1 << 20
 
 
-def same_data(one: Task, other: Task) -> str:
-    """Why two tasks are made from the same data, or the empty string.
+def same_source(one: Source, other: Source) -> str:
+    """Why two sources give the same data, or the empty string.
 
     Slices do not count, nor do revisions, links, compression, line ends or names: rows of one file are kin to its other
     rows, as the splits of one data set are. The same rows in another format, order or selection are not noticed.
     """
-    return same_source(one.source, other.source)
-
-
-def same_source(one: Source, other: Source) -> str:
-    """The same of two sources."""
     if is_same_hub(left := hub_name(one), hub_name(other)):
         return f"both are made from the same source, {left} of the hub"
-    left_files, right_files = files_of_source(one), files_of_source(other)
+    left_files, right_files = one.files_here(), other.files_here()
     if common := left_files & right_files:
         return f"both read the same file, {min(common).name}"
     # A look at the beginnings settles nearly all pairs, so that whole files are read only where they are equal.
@@ -48,10 +41,10 @@ def same_source(one: Source, other: Source) -> str:
 
 def data_keys(source: Source) -> frozenset[str]:
     """Names of what a source reads: sources that have none in common are not the same."""
-    files = files_of_source(source)
+    files = source.files_here()
     starts = (start.hex() for start in _beginnings(files))
-    hub = hub_name(source).casefold().partition(":")[0]
-    return frozenset({*map(str, files), *starts, *([hub] if hub else [])})
+    hub = [source.hub.id.casefold()] if source.hub is not None else []
+    return frozenset({*map(str, files), *starts, *hub})
 
 
 def is_same_hub(one: str, other: str) -> bool:
@@ -66,49 +59,13 @@ def is_same_hub(one: str, other: str) -> bool:
 
 def hub_name(source: Source) -> str:
     """Hub id and configuration of a source, whatever its revision; empty when it is none of the hub's."""
-    if not isinstance(source, HubSource):
-        return ""
-    return f"{source.id}:{source.config}" if source.config else source.id
-
-
-def files_of_source(source: Source) -> frozenset[Path]:
-    """The files on this machine that a source reads, links followed; those that are not there are left out."""
-    if isinstance(source, FileSource):
-        return _resolved(str(source.root), tuple(_patterns(source.files.values())))
-    if isinstance(source, HubSource) and source.mirror is not None:
-        return _mirrored(str(source.mirror), source.id, source.config)
-    return frozenset()
+    return source.hub.name if source.hub is not None else ""
 
 
 def contents_of(files: Iterable[Path]) -> tuple[str, ...]:
     """Names of what files hold, decompressed, to tell later whether it was the same; without unreadable ones."""
     found = {_content(str(path), *_state(path)) for path in files}
     return tuple(sorted(found - {""}))
-
-
-def _patterns(entries: Iterable[str | tuple[str, ...] | Mapping[str, str]]) -> Iterable[str]:
-    for entry in entries:
-        if isinstance(entry, str):
-            yield entry
-        else:
-            yield from entry.values() if isinstance(entry, Mapping) else entry
-
-
-@lru_cache(maxsize=4096)
-def _resolved(root: str, patterns: tuple[str, ...]) -> frozenset[Path]:
-    found = (path for pattern in patterns for path in matching_files(Path(root) / Path(pattern).expanduser()))
-    return frozenset(path.resolve() for path in found)
-
-
-@lru_cache(maxsize=4096)
-def _mirrored(mirror: str, hub_id: str, config: str | None) -> frozenset[Path]:
-    home = Path(mirror) / hub_id
-    folders = [home / config] if config is not None else [path for path in sorted(home.glob("*")) if path.is_dir()]
-    try:
-        files = [path for folder in folders for split in mirrored_splits(folder).values() for path in split]
-    except (SourceError, OSError):
-        return frozenset()
-    return frozenset(path.resolve() for path in files)
 
 
 def _beginnings(files: Iterable[Path]) -> dict[bytes, list[Path]]:

@@ -16,8 +16,7 @@ from flantune.settings.sections import Problems, check_section, require_section
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
 from flantune.tasks.labels import as_label
-from flantune.tasks.sources.formats import FileFormat
-from flantune.tasks.sources.raw import FileSource, HubSource
+from flantune.tasks.sources.kinds import read_source
 from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.taskfile_sections import (
     DEFAULT_METRICS,
@@ -26,13 +25,12 @@ from flantune.tasks.taskfile_sections import (
     Fields,
     HeadSection,
     OptionsSection,
-    SourceSection,
     Splits,
     TemplateSection,
 )
 from flantune.tasks.tidy import TidyAdapter
 from flantune.tasks.user_code import PythonAdapter, load_adapter
-from flantune.types import Kind, Task, Template
+from flantune.types import Kind, Source, Task, Template
 
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -47,7 +45,7 @@ class _Sections:
     """The parts of a task file that are right by themselves; None for those that are absent or wrong."""
 
     head: HeadSection | None
-    source: SourceSection | None
+    source: Source | None
     splits: Splits | None
     adapter: ColumnAdapter | PythonAdapter | None
     templates: tuple[Template, ...]
@@ -78,9 +76,9 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
     return Task(
         name=head.name,
         clusters=head.clusters,
-        family=head.family or head.name,
+        source_family=head.family or head.name,
         kind=head.kind,
-        source=_source(sections.source, path, mirror),
+        source=sections.source if mirror is None else sections.source.with_mirror(mirror),
         adapter=kept,
         splits=sections.splits.given(),
         templates=sections.templates,
@@ -98,7 +96,9 @@ def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections
     head_keys = {key: value for key, value in tree.items() if key not in _TABLES}
     head = check_section(HeadSection, head_keys, "", problems=problems, neighbors=_TABLES)
     kind = head.kind if head is not None else None
-    source = require_section(SourceSection, tree, "source", problems=problems)
+    if "source" not in tree:
+        problems.add("source", "is missing")
+    source = read_source(tree["source"], folder=path.parent, problems=problems) if "source" in tree else None
     splits = require_section(Splits, tree, "splits", problems=problems)
     _check_splits(tree.get("splits"), tree.get("source"), problems)
     adapter, slots = _check_adapter(tree, kind, path, problems)
@@ -269,24 +269,3 @@ def _check_slots(
         elif slots is not None and name not in (*slots, *RESERVED_SLOTS):
             near = did_you_mean(name, slots) or f"there are: {', '.join(slots)}"
             problems.add(path, f'no field "{name}"; {near}')
-
-
-def _source(section: SourceSection, path: Path, mirror: Path | None) -> FileSource | HubSource:
-    if section.hub is not None:
-        return HubSource(
-            id=section.hub,
-            config=section.config,
-            revision=section.revision,
-            mirror=mirror,
-            manual=section.manual,
-        )
-    form = FileFormat(
-        name=section.format,
-        columns=section.columns,
-        header=section.header,
-        delimiter=section.delimiter,
-        quoting=section.quoting,
-        encoding=section.encoding,
-        key=section.key,
-    )
-    return FileSource(files=section.files or {}, form=form, root=path.parent)

@@ -18,7 +18,6 @@ from pydantic import (
 from flantune.errors import did_you_mean
 from flantune.prompts import compiled
 from flantune.settings.sections import Section
-from flantune.tasks.sources.formats import FormatName, Quoting
 from flantune.types import Kind, SplitRole
 
 METRICS = (
@@ -42,7 +41,6 @@ Text = Annotated[str, Field(min_length=1)]
 Prose = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 """Text whose line breaks are only the file's."""
 Label = str | int | float | bool
-Files = str | tuple[str, ...] | dict[str, str]
 
 
 def _name(name: str) -> str:
@@ -51,30 +49,6 @@ def _name(name: str) -> str:
     if len(name) > MOST_NAME:
         raise ValueError(f"should have at most {MOST_NAME} characters: files are named after it")
     return name
-
-
-def _hub_id(name: str) -> str:
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or {".", ".."} & {*name.split("/")}:
-        raise ValueError('should be a dataset of the hub, "<org>/<name>"')
-    return name
-
-
-def _delimiter(text: str) -> str:
-    if len(text) != 1 or text in "\r\n\0":
-        raise ValueError("should be one character, and no line break")
-    return text
-
-
-def _encoding(name: str) -> str:
-    try:
-        "".encode(name)
-    except (LookupError, ValueError, TypeError):
-        raise ValueError('should be a text encoding, such as "utf-8", "latin-1" or "utf-16"') from None
-    return name
-
-
-_ONLY_HUB = {"config", "revision", "manual"}
-_ONLY_FILES = {"format", "columns", "header", "delimiter", "quoting", "encoding", "key"}
 
 
 class HeadSection(Section):
@@ -109,47 +83,6 @@ class HeadSection(Section):
                 near = did_you_mean(metric, METRICS) or f"known: {', '.join(METRICS)}"
                 raise ValueError(f'unknown metric "{metric}"; {near}')
         return metrics
-
-
-class SourceSection(Section):
-    """Where the rows are: files, or a dataset of the hub."""
-
-    files: dict[str, Files] | None = None
-    """Split → path or glob relative to the task file, a list of them, or column → text file (aligned lines)."""
-    format: FormatName | None = None
-    """Only needed when the files' names do not tell."""
-    columns: tuple[str, ...] = ()
-    """Column names of CSV or TSV files without a header."""
-    header: StrictBool | None = None
-    """Whether the first row is a header; by default, exactly when `columns` is not set."""
-    delimiter: Annotated[str, AfterValidator(_delimiter)] | None = None
-    """Between cells; by default a comma for CSV, a tab for TSV."""
-    quoting: Quoting | None = None
-    """ "standard" (default for CSV) or "none" (default for TSV): quote characters are text, a line is a row."""
-    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
-    """The files' text encoding."""
-    key: str = ""
-    """The list of rows inside a JSON object, when it holds several lists."""
-    hub: Annotated[str, AfterValidator(_hub_id)] | None = None
-    """Id of a dataset on the Hugging Face hub."""
-    config: str | None = None
-    """The dataset's configuration."""
-    revision: str | None = None
-    """Commit of the dataset; pin it to make a run repeatable."""
-    manual: Prose = ""
-    """For data that the hub does not give: where to get the files, where to put them, what is read of them."""
-
-    @model_validator(mode="after")
-    def _one_place(self) -> SourceSection:
-        if (self.files is None) == (self.hub is None):
-            raise ValueError("set either files or hub")
-        foreign = _ONLY_FILES if self.hub is not None else _ONLY_HUB
-        if self.delimiter == '"' and self.quoting != "none":
-            raise ValueError('delimiter cannot be the quote character; set quoting = "none" if quotes are text')
-        misplaced = sorted(self.model_fields_set & foreign)
-        if misplaced:
-            raise ValueError(f"{', '.join(misplaced)} cannot stand beside {'hub' if self.hub is not None else 'files'}")
-        return self
 
 
 class JoinedColumn(Section):

@@ -20,7 +20,7 @@ from flantune.models.attention.door import why_not_program
 from flantune.models.attention.lines import reads_lines
 from flantune.models.checks.tuning import check_tuning
 from flantune.models.digests import weights_digest
-from flantune.models.forms.compiled import why_not
+from flantune.models.forms.compiled import why_not_compiled
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.memory import is_out_of_memory
@@ -167,7 +167,7 @@ class _Tuning:
 
 def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Callable[[str], None]) -> None:
     """Wishes of the run file that this model or machine cannot fulfill, and that change no result."""
-    if settings.compile and (reason := why_not(lm)):
+    if settings.compile and (reason := why_not_compiled(lm)):
         note(f"the model is not compiled: {reason}")
     if lm.device.type == "cpu" and (reason := why_not_program(lm.compute_dtype)):
         note(f"attention is computed by PyTorch, not by a program of its own: {reason}")

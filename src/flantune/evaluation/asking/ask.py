@@ -1,372 +1,321 @@
-"""Measure one model on many tasks: prompts in, samples on disk out."""
+"""Asks a model the questions of exams: prompts in, samples on disk out, whoever provides the exams."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.baselines import Blank, blank_of, option_baselines
-from flantune.evaluation.asking.options import GROUP_PROMPTS, PromptScorer, scoring_codec, within_positions
-from flantune.evaluation.asking.spared import spared_separators
-from flantune.evaluation.asking.store import ScoreStore
-from flantune.evaluation.asking.task_questions import Protocol, Question, asked_examples, count_questions, questions
-from flantune.evaluation.metrics.by_name import check_metrics
-from flantune.evaluation.metrics.rank_classification import BASELINES
-from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
+from flantune.evaluation.asking.baselines import Blank, option_baselines
+from flantune.evaluation.asking.options import GROUP_PROMPTS, group_key, processes_of
+from flantune.evaluation.asking.session import Session
+from flantune.evaluation.asking.works import Work, questions_of, work_of
+from flantune.evaluation.exams import Exam, Question
+from flantune.evaluation.metrics.voting import voted
 from flantune.evaluation.samples import (
     Origin,
     read_origin,
-    samples_path,
+    read_samples,
     unanswered,
     write_origin,
     write_samples,
 )
-from flantune.packing.chat import chat_tokens
-from flantune.packing.codec_for import codec_for
-from flantune.prompts.layout import EOS_WORD, Layout
+from flantune.prompts.layout import EOS_WORD
 from flantune.system.files import file_sha256
-from flantune.types import Counts, Sample
-
-if TYPE_CHECKING:
-    from flantune.models.language_model import LanguageModel
-    from flantune.models.writing.decoding import Writer
-    from flantune.packing.encode import Codec
-    from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
-    from flantune.system.processes import Processes
-    from flantune.tasks.store import PreparedTask
-
-# Part of every fingerprint: raise it when the same prompts and weights would give other samples.
-_PROTOCOL_VERSION = 4
-
-# The choices of a codec that decide on samples.
-_KNOBS = (
-    "max_input_tokens",
-    "max_target_tokens",
-    "max_row_tokens",
-    "score_eos",
-    "inputs_eos",
-    "drops_exemplars",
-    "truncation",
-    "tokenization",
-    "joint_cut",
-    "prefix",
-)
+from flantune.system.processes import Processes, current, joined
+from flantune.types import Counts, Prompt, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far measuring has come.
+    """How far asking has come.
 
     Attributes:
-        task: The task at work.
-        done: Prompts of it that are scored.
-        total: Prompts of it.
-        seconds: Since the task began.
+        exam: The exam at work.
+        done: Prompts that are answered, of all exams.
+        total: Prompts of all exams.
+        seconds: Since asking began.
     """
 
-    task: str
+    exam: str
     done: int
     total: int
     seconds: float
 
     def __str__(self) -> str:
         rate = f", {self.done / self.seconds:.0f} prompts/s" if self.seconds > 0 else ""
-        return f"{self.task}: {self.done} of {self.total} prompts{rate}"
+        return f"{self.exam}: {self.done} of {self.total} prompts{rate}"
+
+
+OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
-    """One task that is measured.
+class Answered:
+    """An exam's answers.
 
     Attributes:
-        task: Its name.
-        path: Its samples.
+        exam: What was asked.
+        path: Its samples, one a prompt that could be asked, in order.
         origin: How many, and what was shortened or dropped on the way.
-        is_reused: The samples were there already, from the same model and prompts.
+        is_reused: They were there already, from the same model and prompts.
     """
 
-    task: str
+    exam: Exam
     path: Path
     origin: Origin
     is_reused: bool
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
-    """What scoring each task of one call shares."""
-
-    scorer: PromptScorer
-    protocol: Protocol
-    model_fingerprint: str
-    store: ScoreStore
-    writer: Writer
-    progress: Callable[[Progress], None] | None
+    @property
+    def counts(self) -> Counts:
+        """Exemplars dropped, prompts shortened or dropped."""
+        return self.origin.counts
 
     @property
-    def codec(self) -> Codec:
-        return self.scorer.codec
-
-    @property
-    def lm(self) -> LanguageModel:
-        return self.scorer.lm
-
-    @property
-    def processes(self) -> Processes:
-        return self.scorer.processes
+    def samples(self) -> Iterator[Sample]:
+        """The answers, read as they are asked for."""
+        return read_samples(self.path)
 
 
-def evaluate(
-    lm: LanguageModel,
-    prepared: Sequence[PreparedTask],
-    settings: EvaluationSettings,
-    *,
-    folder: Path,
-    seed: int,
-    prompts: PromptSettings,
-    packing: PackingSettings,
-    progress: Callable[[Progress], None] | None = None,
-    writer: Writer | None = None,
-) -> tuple[Evaluated, ...]:
-    """Asks a model every task in every forward template and writes what it answers to ``folder/samples``.
+def ask(session: Session, exams: Sequence[Exam], *, progress: OnProgress | None = None) -> list[Answered]:
+    """A model's answers to exams, in order: read again where the same model was asked the same before, else asked for.
 
-    Classification tasks are answered by rank classification, generation tasks by greedy decoding. Which prompts are
-    asked depends on tasks, settings and seed alone, so two models measured by two calls are asked the same. A task
-    whose samples are complete and were made from the same prompts by the same model is not measured again; of others,
-    what the store has is not computed again. Under ``torchrun`` all processes make this call and share the work.
+    Exams that are answered alike are asked together, so that batches are full however few questions an exam has. What
+    the store has is not computed again. Under ``torchrun`` all processes make this call and share the work; the first
+    writes, and all get the answers.
 
     Args:
-        lm: The model; it is not changed.
-        prepared: The tasks.
-        settings: Rows, shots, templates, protocol, store.
-        folder: Where ``samples/`` goes, and ``store/`` unless the settings say where.
-        seed: Names the random draws of rows and exemplars.
-        prompts: Style and separators.
-        packing: Token budgets of inputs and targets.
+        session: The model, and how it is asked.
+        exams: What it is asked. Some thousands of their prompts are held in memory at a time.
         progress: Called after each batch.
-        writer: Of the settings' backend, where it has been started already.
 
     Raises:
-        EvaluationError: A task cannot be measured, a metric cannot read its references, or the model gives scores that
-            are not numbers.
-
-    Paper: FLAN 2021, section 2.3 and 3.
+        EvaluationError: Not one prompt of an exam can be asked, or the model gives scores that are not numbers.
     """
-    from flantune.evaluation.asking.answers import writer_for
-    from flantune.models.digests import model_fingerprint
-
-    protocol = Protocol(evaluation=settings, prompts=prompts, seed=seed)
-    for entry in prepared:
-        check_metrics(entry.task)
-        check_readable(entry.task, asked_examples(entry, protocol, most=MOST_LOOKED_AT))
-    fingerprint = model_fingerprint(lm)
-    store = ScoreStore(settings.store or folder / "store")
-    codec = _codec(lm, settings, prompts, packing)
-    writes = any(entry.task.kind == "generation" for entry in prepared)
-    if writes and settings.backend != "transformers":
-        # Another engine's arithmetic: its answers are not those in the store.
-        fingerprint = f"{fingerprint} {settings.backend}"
-    session = _Session(
-        scorer=PromptScorer(lm, codec, store=store, batch_tokens=settings.batch_tokens, fingerprint=fingerprint),
-        protocol=protocol,
-        model_fingerprint=fingerprint,
-        store=store,
-        writer=writer or writer_for(lm, settings.backend if writes else "transformers"),
-        progress=progress,
-    )
-    return tuple(_evaluate_task(session, entry, folder=folder) for entry in prepared)
+    with joined() as processes:
+        return _ask(session, exams, processes, progress)
 
 
-def _codec(lm: LanguageModel, settings: EvaluationSettings, prompts: PromptSettings, packing: PackingSettings) -> Codec:
-    """How the protocol turns prompts into tokens for this model."""
-    codec = codec_for(
-        lm,
-        layout=Layout.from_settings(prompts),
-        max_input_tokens=packing.max_input_tokens,
-        max_target_tokens=packing.max_target_tokens,
-        chat=chat_tokens(lm.tokenizer, prompts),
-    )
-    return scoring_codec(codec, settings.scoring)
+def _ask(session: Session, exams: Sequence[Exam], processes: Processes, progress: OnProgress | None) -> list[Answered]:
+    works = _named(session, exams, _Told(exams, progress))
+    # Only the first looks: what it will write must not be half there for another.
+    known = processes.gather([_known(work) for work in works] if processes.is_first else [])[0]
+    origins = {work.path: origin for work, origin in zip(works, known, strict=True) if origin is not None}
+    kinds = dict.fromkeys(work.kind for work in works if work.path not in origins)
+    pending = [[work for work in works if work.kind == kind and work.path not in origins] for kind in kinds]
+    reused = [work for work in works if work.path in origins]
+    told = _Told([work.exam for work in chain(reused, *pending)], progress)
+    told.advance(sum(len(work.exam.questions) for work in reused))
+    made = [made for alike in pending for made in _ask_alike(session, alike, told)]
+    # Now all that the first has written is there.
+    origins |= {path: origin for path, origin in processes.gather(made)[0] if origin is not None}
+    return [
+        Answered(exam=work.exam, path=work.path, origin=origins[work.path], is_reused=work in reused) for work in works
+    ]
 
 
-def _evaluate_task(session: _Session, prepared: PreparedTask, *, folder: Path) -> Evaluated:
-    """One task: reuse its samples or make them. Of several processes the first writes."""
-    started = time.perf_counter()
-    name, processes = prepared.task.name, session.processes
-    path = samples_path(folder, name)
-    if session.progress is not None:  # naming all prompts by content takes a while, too
-        total = count_questions(prepared, session.protocol)
-        session.progress(Progress(task=name, done=0, total=total, seconds=0.0))
-    fingerprint = _fingerprint(session, prepared)
-    found = processes.gather(read_origin(path) if processes.is_first else None)[0]
-    if found is not None and found.fingerprint == fingerprint:
-        return Evaluated(task=name, path=path, origin=found, is_reused=True)
-    counts: list[Counts] = []
-    samples = _samples(session, prepared, counts=counts, started=started)
-    written = write_samples(path, samples) if processes.is_first else sum(1 for _ in samples)
+def _named(session: Session, exams: Sequence[Exam], told: _Told) -> list[Work]:
+    """The exams, named by content, which takes a while, too."""
+    works = []
+    for exam in exams:
+        told(0)
+        works.append(work_of(session, exam))
+    return works
+
+
+class _Told:
+    """Tells how far asking has come: how many prompts of exams that are asked one after another are answered."""
+
+    def __init__(self, exams: Sequence[Exam], progress: OnProgress | None) -> None:
+        self._names, self._progress = [exam.key for exam in exams], progress
+        self._ends = list(accumulate(len(exam.questions) for exam in exams))
+        self._started, self._before = time.perf_counter(), 0
+
+    def advance(self, count: int) -> None:
+        """So many more are answered for good."""
+        self._before += count
+
+    def __call__(self, done: int, _: int = 0) -> None:
+        """So many of those at work are answered."""
+        if self._progress is None or not self._names:
+            return
+        done += self._before
+        at = min(bisect_right(self._ends, done), len(self._names) - 1)
+        seconds = time.perf_counter() - self._started
+        self._progress(Progress(exam=self._names[at], done=done, total=self._ends[-1], seconds=seconds))
+
+
+def _known(work: Work) -> Origin | None:
+    """Where an exam's samples come from, if they were made from the same prompts by the same model."""
+    origin = read_origin(work.path)
+    return origin if origin is not None and origin.fingerprint == work.fingerprint else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One question on its way to the model."""
+
+    work: Work
+    question: Question
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.question.prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What came back.
+
+    Attributes:
+        sample: The question with its answer; None where the prompt does not fit.
+        counts: What happened to it.
+        seconds: Its share of the time.
+    """
+
+    sample: Sample | None
+    counts: Counts
+    seconds: float = 0.0
+
+
+def _ask_alike(session: Session, works: Sequence[Work], told: _Told) -> Iterator[tuple[Path, Origin | None]]:
+    """Asks exams of one kind; the first process writes their samples as they come, and says what they are made from."""
+    answers = _answers(session, works, told)
+    for work in works:
+        own = islice(answers, len(work.exam.questions))
+        yield work.path, _keep(work, own)
+
+
+def _keep(work: Work, answers: Iterator[_Answer]) -> Origin | None:
+    counts, seconds = Counts(), 0.0
+
+    def samples() -> Iterator[Sample]:
+        nonlocal counts, seconds
+        for answer in answers:
+            counts, seconds = counts + answer.counts, seconds + answer.seconds
+            if answer.sample is not None:
+                yield answer.sample
+
+    is_first = current().is_first
+    written = write_samples(work.path, samples()) if is_first else sum(1 for _ in samples())
     if not written:
-        hint = "raise packing.max_target_tokens, have 0 among evaluation.shots, or leave it out with data.exclude"
-        raise EvaluationError("not one prompt of the task could be scored", where=name, hint=hint)
-    made = None
-    if processes.is_first:
-        made = Origin(
-            fingerprint=fingerprint,
-            samples=written,
-            sha256=file_sha256(path),
-            counts=sum(counts, Counts()),
-            seconds=time.perf_counter() - started,
-        )
-        write_origin(path, made)
-    origin = processes.gather(made)[0]
-    if origin is None:  # pragma: no cover - the first process has made it
-        raise EvaluationError("the first process gave no samples", where=name)
-    return Evaluated(task=name, path=path, origin=origin, is_reused=False)
+        raise EvaluationError("not one prompt of it could be asked", where=work.exam.key, hint=_FEWER)
+    if not is_first:
+        return None
+    sha256 = file_sha256(work.path)
+    origin = Origin(fingerprint=work.fingerprint, samples=written, sha256=sha256, counts=counts, seconds=seconds)
+    write_origin(work.path, origin)
+    return origin
 
 
-def _samples(session: _Session, prepared: PreparedTask, *, counts: list[Counts], started: float) -> Iterator[Sample]:
-    """The samples of a task in the order of its questions; what happened to the prompts is added to ``counts``."""
-    total, before = count_questions(prepared, session.protocol), 0
-    answer = partial(_write, spared=spared_separators(prepared, session.protocol, separator=_separator(session)))
-    if prepared.task.kind == "classification":
-        answer = partial(_rank, blank=blank_of(prepared, session.protocol))
-    for block in _blocks(questions(prepared, session.protocol), session.scorer.wave_prompts):
-
-        def report(done: int, _: int, *, before: int = before) -> None:
-            if session.progress is not None:
-                seconds = time.perf_counter() - started
-                session.progress(Progress(task=prepared.task.name, done=before + done, total=total, seconds=seconds))
-
-        yield from answer(session, block, counts, report)
-        before += len(block)
+_FEWER = (
+    "ask with fewer exemplars (--shots; for a run, have 0 among evaluation.shots), raise packing.max_target_tokens, or "
+    "take a model with more positions"
+)
 
 
-def _blocks(asked: Iterator[Question], size: int) -> Iterator[list[Question]]:
+def _answers(session: Session, works: Sequence[Work], told: _Told) -> Iterator[_Answer]:
+    """The answers to all questions of exams of one kind, in order."""
+    answer = _rank if works[0].exam.answering == "options" else _write
+    asked = (_Asked(work, question) for work in works for question in questions_of(session, work.exam))
+    for block in _blocks(asked, GROUP_PROMPTS * processes_of(session.lm).count):
+        started = time.perf_counter()
+        found = list(answer(session, block, told))
+        told.advance(len(block))
+        share = (time.perf_counter() - started) / len(block)
+        yield from (replace(one, seconds=share) for one in found)
+
+
+def _blocks(asked: Iterator[_Asked], size: int) -> Iterator[list[_Asked]]:
     """Questions in blocks of about ``size`` that end where a group ends (see ``PromptScorer``)."""
-    block: list[Question] = []
-    for _, members in groupby(asked, key=lambda each: (each.shots, each.prompt.split, each.prompt.template)):
-        held: list[Question] = []
-        for question in members:
-            held.append(question)
-            if len(held) == GROUP_PROMPTS:
-                block, held = [*block, *held], []
-                if len(block) >= size:
-                    yield block
-                    block = []
-        block += held
-        if len(block) >= size:
-            yield block
-            block = []
+    block: list[_Asked] = []
+    for _, members in groupby(asked, key=lambda one: group_key(one.prompt)):
+        while held := list(islice(members, GROUP_PROMPTS)):
+            block += held
+            if len(block) >= size:
+                yield block
+                block = []
     if block:
         yield block
 
 
-_Report = Callable[[int, int], None]
-
-
-def _rank(
-    session: _Session, block: Sequence[Question], counts: list[Counts], report: _Report, *, blank: Blank
-) -> Iterator[Sample]:
+def _rank(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_Answer]:
     """Rank classification of a block; prompts with an option too long are left out (and counted)."""
-    prompts = [question.prompt for question in block]
-    scored = session.scorer.score(prompts, progress=report)
-    protocol = session.protocol.evaluation.scoring
-    baselines = option_baselines(session.scorer, prompts, protocol, blank=blank)
-    for question, found, own in zip(block, scored, baselines, strict=True):
-        is_asked = found is not None and own is not None
-        counts.append(found.counts if found is not None and is_asked else Counts(prompts_dropped=1))
-        if found is not None and own is not None:
-            sample = _sample(session, question, found.counts)
-            yield replace(sample, scores=found.sums, lengths=found.tokens, greedy=found.greedy, baselines=own)
+    work, prompts = block[0].work, [one.prompt for one in block]
+    scorer = session.scorer(work.kind, work.codec)
+    scored = scorer.score(prompts, progress=told)
+    baselines = option_baselines(scorer, prompts, work.exam.protocol, blank=_blank(block))
+    for one, found, own in zip(block, scored, baselines, strict=True):
+        if found is None or own is None:
+            yield _Answer(sample=None, counts=Counts(prompts_dropped=1))
+            continue
+        sample = _unanswered(one, found.counts)
+        sample = replace(sample, scores=found.sums, lengths=found.tokens, greedy=found.greedy, baselines=own)
+        yield _Answer(sample=sample, counts=found.counts)
 
 
-def _write(
-    session: _Session, block: Sequence[Question], counts: list[Counts], report: _Report, *, spared: int
-) -> Iterator[Sample]:
-    """Greedy answers to a block."""
+def _blank(block: Sequence[_Asked]) -> Blank | None:
+    """Each exam's own way to ask without content; None: one of them has none."""
+    ways = {one.prompt.task: one.work.exam.blank for one in block}
+    known = {task: way for task, way in ways.items() if way is not None}
+    return (lambda prompt, text: known[prompt.task](prompt, text)) if len(known) == len(ways) else None
+
+
+def _write(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_Answer]:
+    """Written answers to a block."""
     from flantune.evaluation.asking.shared_writing import shared_texts
+    from flantune.models.forms.reading_form import scoring_mode
 
-    settings = session.protocol.evaluation
-    codec = within_positions(session.codec, session.lm, room=settings.max_new_tokens)
-    prompts = [question.prompt for question in block]
-    encoded = codec.encode_prompts(prompts, continuations="none")
-    counts.append(encoded.counts)
-    samples = [_sample(session, question, each) for question, each in zip(block, encoded.each, strict=True)]
-    texts = shared_texts(
-        session.lm,
-        prompts,
-        encoded,
-        codec=codec,
-        stop=[_stop(session, sample) for sample in samples],
-        spared=spared,
-        max_new_tokens=settings.max_new_tokens,
-        batch_tokens=settings.batch_tokens,
-        store=session.store,
-        fingerprint=session.model_fingerprint,
-        processes=session.processes,
-        progress=report,
-        writer=session.writer,
+    work, prompts = block[0].work, [one.prompt for one in block]
+    writing, (answers_each, temperature) = work.exam.writing, session.drawn(work.exam)
+    encoded = work.codec.encode_prompts(prompts, continuations="none")
+    samples = [_unanswered(one, counts) for one, counts in zip(block, encoded.each, strict=True)]
+    with scoring_mode(session.lm):
+        answers = shared_texts(
+            session.lm,
+            prompts,
+            encoded,
+            codec=work.codec,
+            stop=[_stops(session, work, sample) for sample in samples],
+            spared=writing.spared,
+            max_new_tokens=writing.max_new_tokens,
+            answers_each=answers_each,
+            temperature=temperature,
+            seed=session.seed,
+            store=session.store,
+            fingerprint=session.written_by,
+            batch_tokens=session.batch_tokens,
+            processes=processes_of(session.lm),
+            writer=session.writer,
+            progress=lambda done, _: told(done // answers_each),
+        )
+    for one, sample, texts, counts in zip(block, samples, answers, encoded.each, strict=True):
+        yield _Answer(sample=_answered(one.work.exam, sample, texts) if texts else None, counts=counts)
+
+
+def _answered(exam: Exam, sample: Sample, texts: tuple[str, ...]) -> Sample:
+    winner = voted(texts, exam.grader.rules)
+    return replace(
+        sample,
+        prediction=winner.text.strip() if exam.writing.is_trimmed else winner.text,
+        predictions=texts if len(texts) > 1 else (),
+        confidence=winner.confidence,
     )
-    for sample, written in zip(samples, texts, strict=True):
-        for text in written[:1]:
-            yield replace(sample, prediction=text.strip())
 
 
-def _sample(session: _Session, question: Question, counts: Counts) -> Sample:
-    """What was asked, as the model read it; not yet answered."""
-    return unanswered(question.prompt, counts, shots=question.shots, layout=session.codec.layout)
+def _unanswered(one: _Asked, counts: Counts) -> Sample:
+    """What was asked, as the model read it."""
+    return unanswered(one.prompt, counts, shots=one.question.shots, layout=one.work.codec.layout)
 
 
-def _stop(session: _Session, sample: Sample) -> tuple[str, ...]:
-    """What ends an answer.
-
-    After solved examples a model that was never taught to stop goes on with the next one. What follows the separator
-    of exemplars is that next one, so it is cut off, for the base model and the tuned model alike; otherwise tuning
-    would seem to teach answers where it only teaches to stop. Where right answers hold the separator themselves, as
-    many are spared as the one with most of them has (``spared_separators``).
-    """
-    separator = _separator(session)
-    return (separator,) if sample.exemplar_rows and separator else ()
-
-
-def _separator(session: _Session) -> str:
-    """What stands between one exemplar and the next, as a model would write it; nothing where both are turns."""
-    if session.codec.chat is not None and session.codec.chat.has_turns:
-        return ""
-    return session.codec.layout.exemplar_separator.replace(EOS_WORD, "")
-
-
-def _baseline_choices(settings: EvaluationSettings, kind: str) -> dict[str, object]:
-    """What was asked besides the prompts; nothing where nothing was."""
-    if kind != "classification" or settings.normalization not in BASELINES:
-        return {}
-    protocol = settings.scoring
-    return {"baselines": [protocol.normalization, protocol.domain_premise, protocol.content_free]}
-
-
-def _fingerprint(session: _Session, prepared: PreparedTask) -> str:
-    """Names everything the samples depend on by content: the model, the limits, and every prompt word for word.
-
-    So a changed template, adapter, row, seed or separator cannot meet samples of the old one.
-    """
-    settings, codec = session.protocol.evaluation, session.codec
-    limits = {
-        "version": _PROTOCOL_VERSION,
-        "model": session.model_fingerprint,
-        "kind": prepared.task.kind,
-        "layout": asdict(codec.layout),
-        "codec": {name: getattr(codec, name) for name in _KNOBS},
-        "chat": codec.chat.identity if codec.chat is not None else None,
-        "max_new_tokens": settings.max_new_tokens if prepared.task.kind == "generation" else None,
-        **_baseline_choices(settings, prepared.task.kind),
-    }
-    digest = hashlib.sha256(json.dumps(limits, sort_keys=True).encode())
-    for question in questions(prepared, session.protocol):
-        digest.update(json.dumps(asdict(question), sort_keys=True).encode())
-    return digest.hexdigest()
+def _stops(session: Session, work: Work, sample: Sample) -> tuple[str, ...]:
+    """What ends an answer; exemplars that are turns of a chat have no separator."""
+    writing, separator = work.exam.writing, work.exam.layout.exemplar_separator.replace(EOS_WORD, "")
+    has_turns = session.chat is not None and session.chat.has_turns
+    if writing.ends_at_separator and sample.exemplar_rows and separator and not has_turns:
+        return (*writing.stop, separator)
+    return writing.stop

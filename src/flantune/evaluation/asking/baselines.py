@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.task_questions import Protocol, drawn_rows
-from flantune.prompts.render import render
 from flantune.types import Prompt
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.options import OptionScores, PromptScorer
     from flantune.settings.protocols import ScoringProtocol
-    from flantune.tasks.store import PreparedTask
 
 Blank = Callable[[Prompt, str], Prompt]
 """A prompt as it would be asked with a text without content in the place of its question."""
@@ -63,33 +59,6 @@ def option_baselines(
     asked = [[blank(prompt, text) for text in protocol.content_free] for prompt in prompts]
     found = _scored(scorer, [one for each in asked for one in each])
     return [_contextual([found[_key(one)] for one in each]) for each in asked]
-
-
-def blank_of(prepared: PreparedTask, protocol: Protocol) -> Blank:
-    """How a task's prompts are asked without content: every field is the text, options and exemplars stay."""
-    templates = {template.name: template for template in prepared.task.templates}
-    examples = {
-        (split, prepared.stores[split][at].row): prepared.stores[split][at]
-        for split, rows in drawn_rows(prepared, protocol).items()
-        for at in rows
-    }
-    options_key = protocol.options_key(prepared.task.name)
-
-    def blank(prompt: Prompt, text: str) -> Prompt:
-        example = examples[prompt.split, prompt.row]
-        empty = replace(example, fields=dict.fromkeys(example.fields, text))
-        rendered = render(
-            prepared.task,
-            empty,
-            templates[prompt.template],
-            split=prompt.split,
-            style=protocol.style,
-            options_key=options_key,
-        )
-        # Options are the ones scored, whatever a template makes of a question without content.
-        return replace(prompt, inputs=rendered.inputs)
-
-    return blank
 
 
 def log_mean_probabilities(scores: Sequence[Sequence[float]]) -> tuple[float, ...]:

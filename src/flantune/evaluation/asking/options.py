@@ -10,9 +10,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.requests import Group, Known, Request, compile_group
+from flantune.evaluation.asking.requests import Group, KnownScores, Request, compile_group
 from flantune.packing.shares import assign
-from flantune.system.processes import ALONE, current
+from flantune.system.processes import ALONE, Processes, current
 from flantune.types import Counts
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
     from flantune.models.scoring.plan import ScoringBatch
     from flantune.packing.encode import Codec
+    from flantune.prompts.layout import Layout
     from flantune.settings.protocols import ScoringProtocol
     from flantune.types import Prompt
 
@@ -112,8 +113,7 @@ class PromptScorer:
         from flantune.models.scoring.check import scoring_layout
 
         self.lm, self.codec, self.batch_tokens = lm, within_positions(codec, lm), batch_tokens
-        # What every process holds a part of, all must compute together.
-        self.processes = ALONE if _is_sharded(lm) else current()
+        self.processes = processes_of(lm)
         self.layout = scoring_layout(lm).layout
         self._store = store
         scope = f"scores {_VERSION} {fingerprint or model_fingerprint(lm)}" if store is not None else ""
@@ -184,7 +184,7 @@ class PromptScorer:
             first_token=self.codec.framing.first_token if self.codec.family == "decoder-only" else None,
         )
 
-    def _look_up(self, groups: Sequence[Group]) -> dict[str, Known]:
+    def _look_up(self, groups: Sequence[Group]) -> dict[str, KnownScores]:
         """What is in the store, in the words of all processes: one that opened or read it later may know more."""
         if self._store is None:
             return {}
@@ -193,7 +193,7 @@ class PromptScorer:
         # Who computes what must be the same everywhere, and nobody adds to the store before all have looked.
         return _first_of(current().gather(mine))
 
-    def _missing(self, groups: Sequence[Group], known: dict[str, Known]) -> Iterator[tuple[int, ScoringBatch]]:
+    def _missing(self, groups: Sequence[Group], known: dict[str, KnownScores]) -> Iterator[tuple[int, ScoringBatch]]:
         """Batches with a request that is not known. Which batches there are does not depend on what is known."""
         from flantune.models.scoring.plan import best_budget, forward_cost, plan_scoring
 
@@ -213,15 +213,15 @@ class PromptScorer:
         self,
         groups: Sequence[Group],
         work: Sequence[tuple[int, ScoringBatch]],
-        known: dict[str, Known],
+        known: dict[str, KnownScores],
         report: Callable[[int], None],
-    ) -> dict[str, Known]:
+    ) -> dict[str, KnownScores]:
         """Computes this process's batches and keeps each before the next begins."""
         from flantune.evaluation.asking.run_batches import run_batches
         from flantune.models.forms.reading_form import scoring_mode
 
         owner = _owners(groups)
-        fresh: dict[str, Known] = {}
+        fresh: dict[str, KnownScores] = {}
         answered = set(known)
         report(_answered(groups, answered))  # what the store had
         with scoring_mode(self.lm):
@@ -241,14 +241,10 @@ class PromptScorer:
 
 def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
     """The codec with a protocol's choices in the place of its own."""
-    layout, own = codec.layout, scoring
+    own = scoring
     return replace(
         codec,
-        layout=replace(
-            layout,
-            target_separator=layout.target_separator if own.target_delimiter is None else own.target_delimiter,
-            exemplar_separator=layout.exemplar_separator if own.exemplar_separator is None else own.exemplar_separator,
-        ),
+        layout=with_delimiters(codec.layout, own),
         score_eos=own.score_eos,
         inputs_eos=codec.framing.adds_eos if own.inputs_eos is None else own.inputs_eos,
         tokenization=own.tokenization,
@@ -256,6 +252,15 @@ def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
         truncation=own.truncation,
         max_input_tokens=own.max_input_tokens or codec.max_input_tokens,
         max_target_tokens=own.max_target_tokens or codec.max_target_tokens,
+    )
+
+
+def with_delimiters(layout: Layout, own: ScoringProtocol) -> Layout:
+    """A layout with a protocol's delimiters in the place of its own."""
+    return replace(
+        layout,
+        target_separator=layout.target_separator if own.target_delimiter is None else own.target_delimiter,
+        exemplar_separator=layout.exemplar_separator if own.exemplar_separator is None else own.exemplar_separator,
     )
 
 
@@ -279,9 +284,10 @@ def within_positions(codec: Codec, lm: LanguageModel, *, room: int = 0) -> Codec
     return replace(codec, max_row_tokens=max(1, min(codec.max_row_tokens or longest, longest)))
 
 
-def _is_sharded(lm: LanguageModel) -> bool:
-    """Whether this process holds only a part of the weights."""
-    return any(hasattr(parameter, "full_tensor") for parameter in lm.model.parameters())
+def processes_of(lm: LanguageModel) -> Processes:
+    """Who shares out the asking of a model: what every process holds a part of, all must compute together."""
+    is_sharded = any(hasattr(parameter, "full_tensor") for parameter in lm.model.parameters())
+    return ALONE if is_sharded else current()
 
 
 def group_key(prompt: Prompt) -> tuple[str, str, str, int]:
@@ -303,7 +309,7 @@ def _waves(prompts: Sequence[Prompt], size: int) -> Iterator[list[Sequence[Promp
         yield wave
 
 
-def _first_of(found: Sequence[dict[str, Known]]) -> dict[str, Known]:
+def _first_of(found: Sequence[dict[str, KnownScores]]) -> dict[str, KnownScores]:
     """All that was found; of what several found, the first one's."""
     return {key: value for one in reversed(found) for key, value in one.items()}
 
@@ -326,7 +332,7 @@ def _owners(groups: Sequence[Group]) -> dict[str, int]:
     return owner
 
 
-def _prompt_scores(group: Group, known: dict[str, Known]) -> Iterator[OptionScores | None]:
+def _prompt_scores(group: Group, known: dict[str, KnownScores]) -> Iterator[OptionScores | None]:
     for prompt, counts, parts in zip(group.prompts, group.counts, group.parts, strict=True):
         if parts is None:
             yield None
@@ -349,7 +355,7 @@ def _prompt_scores(group: Group, known: dict[str, Known]) -> Iterator[OptionScor
         )
 
 
-def _check_finite(group: Group, request: Request, value: Known) -> None:
+def _check_finite(group: Group, request: Request, value: KnownScores) -> None:
     if not all(map(math.isfinite, value.sums)):
         prompt = group.prompts[request.prompts[0]]
         hint = 'the model itself gives it: try dtype = "float32", or look at its weights'
@@ -357,6 +363,6 @@ def _check_finite(group: Group, request: Request, value: Known) -> None:
         raise EvaluationError("an option's log-likelihood is not a finite number", where=where, hint=hint)
 
 
-def _from_json(value: Any) -> Known:
+def _from_json(value: Any) -> KnownScores:
     sums, greedy = value
-    return Known(tuple(sums), tuple(greedy))
+    return KnownScores(tuple(sums), tuple(greedy))

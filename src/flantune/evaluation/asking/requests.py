@@ -33,7 +33,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class OptionPart:
     """Options of a prompt that one request answers.
 
     Attributes:
@@ -58,12 +58,12 @@ class Group:
 
     prompts: Sequence[Prompt]
     counts: tuple[Counts, ...]
-    parts: tuple[tuple[Part, ...] | None, ...]
+    parts: tuple[tuple[OptionPart, ...] | None, ...]
     requests: tuple[Request, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownScores:
     """The scores of one request: what the store keeps.
 
     Attributes:
@@ -92,7 +92,7 @@ def compile_group(
     """
     requests: dict[str, int] = {}
     made: list[Request] = []
-    parts: list[tuple[Part, ...] | None] = []
+    parts: list[tuple[OptionPart, ...] | None] = []
     for at, (prompt, tokens) in enumerate(zip(prompts, encoded, strict=True)):
         if tokens is None:
             parts.append(None)
@@ -106,7 +106,7 @@ def compile_group(
                 made.append(Request(key=key, unit=unit, prompts=[]))
             if at not in made[number].prompts[-1:]:
                 made[number].prompts.append(at)
-            own.append(Part(number, options))
+            own.append(OptionPart(number, options))
         parts.append(tuple(own))
     return Group(prompts=prompts, counts=encoded.each, parts=tuple(parts), requests=tuple(made))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.requests import Known
+from flantune.evaluation.asking.requests import KnownScores
 from flantune.models.memory import is_out_of_memory
 from flantune.models.scoring.options import OptionScorer
 from flantune.types import EncodedPrompt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def run_batches(
     lm: LanguageModel, groups: Sequence[Group], work: Sequence[tuple[int, ScoringBatch]]
-) -> Iterator[tuple[int, list[Request], list[Known]]]:
+) -> Iterator[tuple[int, list[Request], list[KnownScores]]]:
     """The scores of each batch: its group, its requests and what is now known of each.
 
     A batch that does not fit into memory is cut in two, and so is every later one of its size.
@@ -75,13 +75,13 @@ def halves(batch: ScoringBatch) -> tuple[ScoringBatch, ScoringBatch]:
     )
 
 
-def _by_request(units: Sequence[EncodedPrompt], scores: ItemScores) -> list[Known]:
+def _by_request(units: Sequence[EncodedPrompt], scores: ItemScores) -> list[KnownScores]:
     # A millionth of a nat is below what float32 can tell apart.
     sums, greedy = [round(value, 6) for value in scores.sums.tolist()], scores.greedy.tolist()
     found, start = [], 0
     for unit in units:
         end = start + len(unit.targets)
-        found.append(Known(tuple(sums[start:end]), tuple(greedy[start:end])))
+        found.append(KnownScores(tuple(sums[start:end]), tuple(greedy[start:end])))
         start = end
     return found
 

@@ -36,7 +36,7 @@ def shared_texts(
     processes: Processes,
     progress: Callable[[int, int], None],
     spared: int = 0,
-    samples: int = 1,
+    answers_each: int = 1,
     temperature: float = 0.0,
     seed: int = 0,
     writer: Writer = write,
@@ -59,17 +59,17 @@ def shared_texts(
         processes: Who shares it.
         progress: Called with (answers done, answers in all).
         spared: So many of the texts that end an answer it may hold before the next one ends it.
-        samples: Answers to each prompt.
+        answers_each: Answers drawn to each prompt.
         temperature: 0 is greedy.
         seed: Names the draws of a prompt's answers, whatever else is asked.
         writer: What does the writing.
     """
     lengths = [0 if tokens is None else len(tokens.inputs) for tokens in encoded]
     pieces = _pieces(stop)
-    costs = [sum(lengths[at] + samples * max_new_tokens for at in piece) for piece in pieces]
+    costs = [sum(lengths[at] + answers_each * max_new_tokens for at in piece) for piece in pieces]
     mine: dict[int, tuple[str, ...]] = {}
     for piece in (pieces[number] for number in assign(costs, processes.count)[processes.rank]):
-        before = samples * len(mine)
+        before = answers_each * len(mine)
         answers = write_answers(
             lm,
             [prompts[at] for at in piece],
@@ -77,20 +77,20 @@ def shared_texts(
             stop=stop[piece[0]],
             spared=spared,
             max_new_tokens=max_new_tokens,
-            samples=samples,
+            samples=answers_each,
             temperature=temperature,
             seed=seed,
             store=store,
             fingerprint=fingerprint,
             batch_tokens=batch_tokens,
-            progress=lambda done, _, before=before: progress(before + done, samples * len(prompts)),  # type: ignore[misc]
+            progress=lambda done, _, before=before: progress(before + done, answers_each * len(prompts)),  # type: ignore[misc]
             writer=writer,
         )
         mine |= {at: tuple(one.text for one in written) for at, written in zip(piece, answers, strict=True)}
     if processes.count > 1 and store is not None:
         store.refresh()
     found = {at: texts for one in processes.gather(mine) for at, texts in one.items()}
-    progress(samples * len(prompts), samples * len(prompts))
+    progress(answers_each * len(prompts), answers_each * len(prompts))
     return [found[at] for at in range(len(prompts))]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
+from flantune.evaluation.exams import Question
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style, usable_templates
@@ -18,12 +19,12 @@ from flantune.system.keyed_random import mix64, stream_key
 if TYPE_CHECKING:
     from flantune.settings.config import EvaluationSettings, PromptSettings
     from flantune.tasks.store import PreparedTask
-    from flantune.types import Example, Prompt, SplitRole, Template
+    from flantune.types import Example, SplitRole, Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
-    """Everything that decides on the prompts of a task.
+class TaskQuestions:
+    """Everything that decides on the prompts of tasks.
 
     Attributes:
         evaluation: Rows, shots and templates.
@@ -48,15 +49,7 @@ class Protocol:
         return stream_key(self.seed, task, "evaluation options")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A prompt and the number of exemplars it was to have; it may hold fewer."""
-
-    prompt: Prompt
-    shots: int
-
-
-def questions(prepared: PreparedTask, protocol: Protocol) -> Iterator[Question]:
+def questions(prepared: PreparedTask, how: TaskQuestions) -> Iterator[Question]:
     """Every prompt of a task, in the order of its samples: by shots, split, template and row.
 
     Few-shot prompts of one template show the same exemplars, in the same order, whatever the row, so that rows differ
@@ -65,24 +58,20 @@ def questions(prepared: PreparedTask, protocol: Protocol) -> Iterator[Question]:
 
     Raises:
         flantune.errors.TemplateError: An example cannot be rendered.
-        EvaluationError: The task has nothing to ask.
     """
-    templates = usable_templates(prepared.task, style=protocol.style, max_templates=protocol.evaluation.max_templates)
-    splits = drawn_rows(prepared, protocol)
-    _check(prepared, templates, splits)
-    for shots in shots_of(prepared, protocol.evaluation.shots):
+    templates, splits = _templates(prepared, how), drawn_rows(prepared, how)
+    for shots in shots_of(prepared, how.evaluation.shots):
         for split, rows in splits.items():
             for template in templates:
                 for row in rows:
                     example = prepared.stores[split][row]
-                    yield _question(prepared, example, protocol, split=split, template=template, shots=shots)
+                    yield _question(prepared, example, how, split=split, template=template, shots=shots)
 
 
-def count_questions(prepared: PreparedTask, protocol: Protocol) -> int:
+def count_questions(prepared: PreparedTask, how: TaskQuestions) -> int:
     """How many prompts ``questions`` gives."""
-    templates = usable_templates(prepared.task, style=protocol.style, max_templates=protocol.evaluation.max_templates)
-    rows = sum(map(len, drawn_rows(prepared, protocol).values()))
-    return rows * len(templates) * len(shots_of(prepared, protocol.evaluation.shots))
+    rows = sum(map(len, drawn_rows(prepared, how).values()))
+    return rows * len(_templates(prepared, how)) * len(shots_of(prepared, how.evaluation.shots))
 
 
 def shots_of(prepared: PreparedTask, shots: Sequence[int]) -> tuple[int, ...]:
@@ -91,29 +80,29 @@ def shots_of(prepared: PreparedTask, shots: Sequence[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(number for number in shots if number == 0 or has_train))
 
 
-def drawn_rows(prepared: PreparedTask, protocol: Protocol) -> dict[SplitRole, tuple[int, ...]]:
+def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tuple[int, ...]]:
     """Which examples of the test and the dev split are asked, by index, in ascending order.
 
     A seeded draw without replacement. A larger draw contains every smaller one, so raising the limit keeps the rows
     measured before.
     """
     limits: dict[SplitRole, int | None] = {
-        "test": protocol.evaluation.max_examples or None,
-        "dev": protocol.evaluation.dev_examples,
+        "test": how.evaluation.max_examples or None,
+        "dev": how.evaluation.dev_examples,
     }
     drawn: dict[SplitRole, tuple[int, ...]] = {}
     for split, limit in limits.items():
         store: Sequence[Example] = prepared.stores.get(split, ())
-        key = stream_key(protocol.seed, prepared.task.name, "evaluation", split)
+        key = stream_key(how.seed, prepared.task.name, "evaluation", split)
         rows = sample_rows(len(store), limit=limit, key=key)
         if rows:
             drawn[split] = rows
     return drawn
 
 
-def asked_examples(prepared: PreparedTask, protocol: Protocol, *, most: int) -> list[Example]:
+def asked_examples(prepared: PreparedTask, how: TaskQuestions, *, most: int) -> list[Example]:
     """The first examples of the test split that are asked, so many at most."""
-    rows = drawn_rows(prepared, protocol).get("test", ())
+    rows = drawn_rows(prepared, how).get("test", ())
     return [prepared.stores["test"][row] for row in rows[:most]]
 
 
@@ -138,11 +127,11 @@ def sample_rows(size: int, *, limit: int | None, key: int) -> tuple[int, ...]:
 
 
 def _question(
-    prepared: PreparedTask, example: Example, protocol: Protocol, *, split: SplitRole, template: Template, shots: int
+    prepared: PreparedTask, example: Example, how: TaskQuestions, *, split: SplitRole, template: Template, shots: int
 ) -> Question:
     task = prepared.task
-    options_key = protocol.options_key(task.name)
-    prompt = render(task, example, template, split=split, style=protocol.style, options_key=options_key)
+    options_key = how.options_key(task.name)
+    prompt = render(task, example, template, split=split, style=how.style, options_key=options_key)
     if not shots:
         return Question(prompt=prompt, shots=0)
     exemplars = draw_exemplars(
@@ -153,18 +142,28 @@ def _question(
         template=template,
         shots=shots,
         # Without the row: all queries of a template shuffle the candidates alike and take the first that may be shown.
-        key=stream_key(protocol.seed, task.name, "evaluation exemplars", template.name, shots),
-        style=protocol.style,
+        key=stream_key(how.seed, task.name, "evaluation exemplars", template.name, shots),
+        style=how.style,
         options_key=options_key,
     )
     return Question(prompt=replace(prompt, exemplars=exemplars), shots=shots)
 
 
-def _check(prepared: PreparedTask, templates: Sequence[Template], splits: dict[SplitRole, tuple[int, ...]]) -> None:
+def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
+    """Finds out before anything is asked that a task has nothing to ask.
+
+    Raises:
+        EvaluationError: It has no forward template, or no test rows.
+    """
     where = prepared.task.name
-    if not templates:
+    if not _templates(prepared, how):
         hint = "add a template that asks for the task's own answer (is_inverted = false)"
         raise EvaluationError("the task has no forward template to be measured with", where=where, hint=hint)
-    if "test" not in splits:
+    if "test" not in drawn_rows(prepared, how):
         hint = 'give the task a "test" split, or leave it out with data.exclude'
         raise EvaluationError("the task has no test rows to be measured on", where=where, hint=hint)
+
+
+def _templates(prepared: PreparedTask, how: TaskQuestions) -> tuple[Template, ...]:
+    """The forward templates that are asked."""
+    return usable_templates(prepared.task, style=how.style, max_templates=how.evaluation.max_templates)

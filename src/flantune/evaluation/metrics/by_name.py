@@ -100,6 +100,7 @@ class Metric:
         signature: What says how the score was made, from the fewest and the most references; None: nothing to say.
         reading: What it sees of a text.
         check: Raises an error where this machine lacks what the metric needs; None: it needs nothing.
+        replicates: How often rows are redrawn for a corpus metric's interval; None: as often as for all others.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Metric:
     signature: Callable[[tuple[int, int]], str] | None = None
     reading: Reading = Reading()
     check: Callable[[], None] | None = None
+    replicates: int | None = None
 
     def noted(self, sample: Sample, normalization: Normalization, ties: Ties) -> Statistics:
         """What is kept of a sample under a rule for ties.

@@ -1,45 +1,67 @@
-"""What counts as right: a ranked option, or a written answer and the rule that read it."""
+"""What counts as right: what is noted of every answer, a ranked option or a written text and the rule that read it.
+
+A *column* is one thing noted of all answers to an exam: a metric under a normalization and a rule for ties. A grader
+has several, the headline first; a task's metrics, a benchmark's and those of a harness file are all of this form.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from flantune.evaluation.metrics.by_name import Metric, Statistics, find_metric
 from flantune.evaluation.metrics.extraction import FIRST_LINE, Rules, extract, same_answer
-from flantune.evaluation.metrics.rank_classification import (
-    NORMALIZATIONS,
-    Normalization,
-    best_options,
-    choose,
-    option_scores,
-)
-from flantune.evaluation.metrics.rouge import instruction_rouge
-from flantune.evaluation.metrics.texts import exact_match, instruction_exact_match, token_f1
+from flantune.evaluation.metrics.normalizers import cut_like_flan
+from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS, Normalization, choose, option_scores
+from flantune.types import Kind, Sample
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from flantune.settings.protocols import ScoringProtocol, Ties
-    from flantune.types import Sample
 
 Comparison = Literal["same", "squad", "natural_instructions"]
 
 
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """A metric that is no mean over answers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One thing noted of every sample: a metric under a normalization and a rule for ties."""
+
+    metric: Metric
+    normalization: Normalization = "sum"
+    ties: Ties = "first"
+
+    @property
+    def key(self) -> tuple[str, Normalization, Ties]:
+        """Names it among the columns of one grader."""
+        return self.metric.name, self.normalization, self.ties
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """All that is noted of an exam's samples.
 
     Attributes:
-        score: Notes [answers, k] and weights [replicates, answers] to scores [replicates].
-        span: Lowest and highest possible score.
-        replicates: How often the questions are redrawn for its interval; None: as often as for all others.
+        headline: The first metric under the wanted normalization and rule for ties.
+        others: The other metrics.
+        variants: The headline metric under each normalization; empty for generation.
+        tie_rules: The headline metric under each rule for ties, where it knows both.
     """
 
-    score: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
-    span: tuple[float, float] = (0.0, 1.0)
-    replicates: int | None = None
+    headline: Column
+    others: tuple[Column, ...] = ()
+    variants: tuple[Column, ...] = ()
+    tie_rules: tuple[Column, ...] = ()
+
+    @property
+    def all(self) -> tuple[Column, ...]:
+        """Every column once."""
+        every = (self.headline, *self.others, *self.variants, *self.tie_rules)
+        return tuple({column.key: column for column in every}.values())
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics, the headline first."""
+        return tuple(column.metric for column in (self.headline, *self.others))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,124 +69,137 @@ class Grade:
     """One answer, graded.
 
     Attributes:
-        metrics: Score of each metric, in [0, 1].
+        notes: What each column keeps of it, in the order of ``Columns.all``.
         answer: What was understood as the answer; None when nothing was.
         rule: Which rule found it; empty when none did.
         is_tie: Two options scored the same.
-        notes: What each metric that is no mean over answers keeps of this one.
     """
 
-    metrics: Mapping[str, float]
+    notes: tuple[Statistics, ...]
     answer: str | None
     rule: str
     is_tie: bool = False
-    notes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class Grader(Protocol):
-    """How the answers of a part are graded."""
+    """How the answers to an exam are graded."""
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """The metrics it gives, the headline first."""
-
-    @property
-    def corpora(self) -> Mapping[str, Corpus]:
-        """Those of them that are no means over answers, and how their notes become a score."""
+    def columns(self) -> Columns:
+        """What it notes of an answer."""
 
     @property
     def rules(self) -> Rules:
         """Where an answer may stand in a written text."""
 
-    def grade(self, sample: Sample, protocol: ScoringProtocol) -> Grade:
-        """The scores of one answered prompt."""
-
-
-@dataclass(frozen=True, slots=True)
-class OptionGrader:
-    """Rank classification: the likeliest option, under the protocol's normalization and rule for ties."""
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Accuracy under the protocol's normalization, then under each that one pass gives."""
-        return ("accuracy", *(f"accuracy_{name}" for name in NORMALIZATIONS))
-
-    @property
-    def corpora(self) -> Mapping[str, Corpus]:
-        """None: all are means over answers."""
-        return {}
-
-    @property
-    def rules(self) -> Rules:
-        """None: nothing is written."""
-        return ()
-
-    def grade(self, sample: Sample, protocol: ScoringProtocol) -> Grade:
-        """1 for the right option; with ties counted by expectation, its share of those that tie.
-
-        Raises:
-            EvaluationError: The sample has no baselines, and the protocol's normalization needs them.
-        """
-        choice = choose(option_scores(sample, protocol.normalization))
-        metrics = {"accuracy": _credit(sample, protocol.normalization, protocol.ties)}
-        metrics |= {f"accuracy_{name}": _credit(sample, name, protocol.ties) for name in NORMALIZATIONS}
-        answer = sample.options[choice.index].strip()
-        return Grade(metrics=metrics, answer=answer, rule="likeliest", is_tie=choice.is_tie)
-
-
-def _credit(sample: Sample, normalization: Normalization, ties: Ties) -> float:
-    best = best_options(option_scores(sample, normalization))
-    if ties == "expected":
-        return float(sample.answer in best) / len(best)
-    return float(best[0] == sample.answer)
+    def grade(self, sample: Sample) -> Grade:
+        """What is noted of one answered prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextGrader:
-    """A written answer: found by rules, then compared with the references.
+class MetricGrader:
+    """Metrics of the likeliest option, or of what is found in a written answer.
 
     Attributes:
+        columns: The metrics.
+        rules: Where the answer may stand in a written text, most trusted first; none: the whole text is the answer.
+        parse: What is kept of a written text before it is scored.
+    """
+
+    columns: Columns
+    rules: Rules = ()
+    parse: Callable[[str], str] = str
+
+    def grade(self, sample: Sample) -> Grade:
+        """All metrics of one answer; nothing found is wrong.
+
+        Raises:
+            EvaluationError: The sample has no baselines, and the normalization needs them.
+        """
+        answer: str | None
+        is_tie = False
+        if sample.scores:
+            choice = choose(option_scores(sample, self.columns.headline.normalization))
+            answer, rule, is_tie = sample.options[choice.index].strip(), "likeliest", choice.is_tie
+        elif self.rules:
+            found = extract(sample.prediction, self.rules)
+            answer, rule = found.answer, found.rule
+        else:
+            answer, rule = self.parse(sample.prediction), "as written"
+        read = sample if sample.scores else replace(sample, prediction=answer or "")
+        notes = tuple(column.metric.noted(read, column.normalization, column.ties) for column in self.columns.all)
+        return Grade(notes=notes, answer=answer, rule=rule, is_tie=is_tie)
+
+
+def columns_of(kind: Kind, metrics: Sequence[str], *, normalization: Normalization, ties: Ties = "first") -> Columns:
+    """What to note for a task with these metrics.
+
+    Raises:
+        EvaluationError: A metric does not exist.
+    """
+    found = [Column(metric=find_metric(name, kind), normalization=normalization, ties=ties) for name in metrics]
+    headline = found[0]
+    variants = tuple(dict.fromkeys((*NORMALIZATIONS, normalization))) if kind == "classification" else ()
+    rules: tuple[Ties, ...] = ("first", "expected") if headline.metric.expected is not None else ()
+    return Columns(
+        headline=headline,
+        others=tuple(found[1:]),
+        variants=tuple(replace(headline, normalization=name) for name in variants),
+        tie_rules=tuple(replace(headline, ties=rule) for rule in rules),
+    )
+
+
+_PARSERS: Mapping[str, Callable[[str], str]] = {"none": str, "flan2021": cut_like_flan}
+
+
+def parser_of(answer_parsing: str) -> Callable[[str], str]:
+    """What is done to a written answer before it is scored; an unknown name does nothing.
+
+    >>> parser_of("flan2021")("Oslo Q: Where?"), parser_of("none")("Oslo Q: Where?")
+    ('Oslo', 'Oslo Q: Where?')
+    """
+    return _PARSERS.get(answer_parsing, str)
+
+
+def option_grader(protocol: ScoringProtocol) -> MetricGrader:
+    """Rank classification: accuracy of the likeliest option, under the protocol's normalization and rule for ties."""
+    own = {"normalization": protocol.normalization, "ties": protocol.ties}
+    return MetricGrader(columns=columns_of("classification", ("accuracy",), **own))  # type: ignore[arg-type]
+
+
+def text_grader(rules: Rules = (FIRST_LINE,), comparison: Comparison = "same") -> MetricGrader:
+    """A written answer: found by rules, then compared with the references, as they are.
+
+    Args:
         rules: Where the answer may stand, most trusted first.
         comparison: "same": the same but for case, punctuation and spaces. "squad": exact match and token F1 as
             SQuAD's script has them. "natural_instructions": stemmed ROUGE-L and exact match as that benchmark has them.
     """
-
-    rules: Rules = (FIRST_LINE,)
-    comparison: Comparison = "same"
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The metrics it gives, the headline first."""
-        return tuple(_COMPARED[self.comparison]("", ("",)))
-
-    @property
-    def corpora(self) -> Mapping[str, Corpus]:
-        """None: all are means over answers."""
-        return {}
-
-    def grade(self, sample: Sample, protocol: ScoringProtocol) -> Grade:  # noqa: ARG002 - nothing to choose
-        """The scores of what was found; nothing found is wrong."""
-        found = extract(sample.prediction, self.rules)
-        return Grade(
-            metrics=_COMPARED[self.comparison](found.answer or "", sample.references),
-            answer=found.answer,
-            rule=found.rule,
-        )
+    headline, *others = (Column(metric=metric) for metric in _COMPARED[comparison])
+    return MetricGrader(columns=Columns(headline=headline, others=tuple(others)), rules=rules)
 
 
-def _same(answer: str, references: Sequence[str]) -> dict[str, float]:
-    return {"accuracy": float(bool(answer) and any(same_answer(answer, reference) for reference in references))}
+def _same(answer: str, references: Sequence[str]) -> float:
+    return float(bool(answer) and any(same_answer(answer, reference) for reference in references))
 
 
-def _squad(answer: str, references: Sequence[str]) -> dict[str, float]:
-    return {"exact_match": exact_match(answer, references), "f1": token_f1(answer, references)}
+def _verbatim(name: str, own: str) -> Metric:
+    """A metric for texts under the name that a benchmark's authors give it."""
+    return replace(find_metric(own, "generation"), name=name, is_verbatim=True)
 
 
-def _natural_instructions(answer: str, references: Sequence[str]) -> dict[str, float]:
-    return {
-        "rougeL": instruction_rouge(answer, references),
-        "exact_match": instruction_exact_match(answer, references),
-    }
-
-
-_COMPARED = {"same": _same, "squad": _squad, "natural_instructions": _natural_instructions}
+_SAME = Metric(
+    name="accuracy",
+    note=lambda sample, _: (_same(sample.prediction, sample.references),),
+    chance=lambda _: 0.0,
+    is_binary=True,
+    is_verbatim=True,
+)
+_COMPARED: Mapping[Comparison, tuple[Metric, ...]] = {
+    "same": (_SAME,),
+    "squad": (_verbatim("exact_match", "exact_match"), _verbatim("f1", "token_f1")),
+    "natural_instructions": (
+        _verbatim("rougeL", "instruction_rougeL"),
+        _verbatim("exact_match", "instruction_exact_match"),
+    ),
+}

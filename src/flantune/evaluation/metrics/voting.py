@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from flantune.evaluation.metrics.extraction import Extracted
+from flantune.evaluation.metrics.extraction import Extracted, Rules, extract
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +53,21 @@ def vote(found: Sequence[Extracted]) -> Vote:
         counts=counts,
         unparsed=unparsed,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """The first text that holds the answer most texts agree on, and that answer's share; None without a vote."""
+
+    text: str
+    confidence: float | None = None
+
+
+def voted(texts: Sequence[str], rules: Rules) -> Voted:
+    """What several texts come to, each read by rules; one text is not voted on."""
+    if len(texts) < 2:
+        return Voted("".join(texts))
+    found = [extract(text, rules) for text in texts]
+    winner = vote(found)
+    place = next((at for at, one in enumerate(found) if one.answer == winner.answer), 0)
+    return Voted(texts[place], winner.confidence)

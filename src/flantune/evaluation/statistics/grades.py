@@ -3,97 +3,74 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flantune.contamination.training_record import Seen
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.option_labels import RankedCells
-from flantune.evaluation.metrics.by_name import Metric, decided_class, find_metric
-from flantune.evaluation.metrics.normalizers import SQUAD, cut_like_flan
-from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS, Normalization, choose, option_scores
+from flantune.evaluation.metrics.by_name import Statistics, decided_class
+from flantune.evaluation.metrics.graders import Column, Columns, Grader
+from flantune.evaluation.metrics.normalizers import SQUAD
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT
 from flantune.evaluation.statistics.skill import RankedOptions
-from flantune.types import Kind, Sample, SplitRole
+from flantune.types import Counts, Sample, SplitRole
 
 if TYPE_CHECKING:
-    from flantune.settings.protocols import Ties
+    from flantune.evaluation.exams import Exam
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_PARSERS: Mapping[str, Callable[[str], str]] = {"none": str, "flan2021": cut_like_flan}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One thing noted of every sample: a metric under a normalization and a rule for ties."""
-
-    metric: Metric
-    normalization: Normalization
-    ties: Ties = "first"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """All that is noted of a task's samples.
-
-    Attributes:
-        headline: The task's first metric under the run's normalization and rule for ties.
-        others: The task's other metrics.
-        variants: The headline metric under each normalization; empty for generation.
-        tie_rules: The headline metric under each rule for ties, where it knows both.
-        parse: What is kept of a written answer before it is scored.
-    """
-
-    headline: Column
-    others: tuple[Column, ...]
-    variants: tuple[Column, ...]
-    tie_rules: tuple[Column, ...] = ()
-    parse: Callable[[str], str] = str
-
-    @property
-    def all(self) -> tuple[Column, ...]:
-        """Every column once."""
-        return tuple(dict.fromkeys((self.headline, *self.others, *self.variants, *self.tie_rules)))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One model's samples of one task, one split and one number of exemplars, as arrays.
+    """One model's answers to one exam, in one split and with one number of exemplars, as arrays.
 
     Attributes:
         rows: Source rows, in the order of first appearance.
-        templates: Names of templates, in the task's order.
-        notes: Column → notes, [rows, templates, k]; nan where a prompt was dropped. A metric that counts groups has
-            its notes in each group's first row, and nan in the others.
+        templates: Names of templates, in the task's order; a part of a benchmark has one.
+        columns: What was noted.
+        notes: Key of a column → notes, [rows, templates, k]; nan where a prompt was dropped. A metric that counts
+            groups has its notes in each group's first row, and nan in the others.
         groups: Group of each row, numbered from 0; a row without a group is one of its own.
         answers: What was answered, as a number that is the same for the same answer, [rows, templates]; -1 where a
             prompt was dropped.
         chance: What guessing scores by the headline metric.
         ties: Samples whose best options scored the same.
         references: The fewest and the most references of a row.
+        rules: Rule → how many answers it read; "none" stands for answers in which nothing was found.
+        vote_confidence: The voted answers' mean share of the answers drawn; None without a vote.
         looked_at: A sample of each of the first rows, as far as anybody looks whether metrics can read them.
         options: The scores of the options, label by label; None where nothing was ranked.
     """
 
     rows: tuple[int, ...]
     templates: tuple[str, ...]
-    notes: Mapping[Column, Floats]
+    columns: Columns
+    notes: Mapping[tuple[str, str, str], Floats]
     groups: Integers
     answers: Integers
     chance: float
     ties: int
     references: tuple[int, int]
+    rules: Mapping[str, int] = field(default_factory=dict)
+    vote_confidence: float | None = None
     looked_at: tuple[Sample, ...] = ()
     options: RankedOptions | None = None
 
     def cells(self, column: Column) -> Floats:
         """Notes of one column, [rows, templates, k]."""
-        return self.notes[column]
+        return self.notes[column.key]
+
+    @property
+    def unparsed(self) -> float:
+        """Share of answers in which no answer was found."""
+        return self.rules.get("none", 0) / max(sum(self.rules.values()), 1)
 
     @property
     def is_grouped(self) -> bool:
@@ -117,50 +94,47 @@ class Table:
         return replace(
             self,
             rows=tuple(row for row, is_kept in zip(self.rows, keep, strict=True) if is_kept),
-            notes={column: notes[keep] for column, notes in self.notes.items()},
+            notes={key: notes[keep] for key, notes in self.notes.items()},
             groups=np.unique(self.groups[keep], return_inverse=True)[1],
             answers=self.answers[keep],
             options=None if self.options is None else self.options.only(keep),
         )
 
 
-def columns_of(
-    kind: Kind,
-    metrics: Sequence[str],
-    *,
-    normalization: Normalization,
-    ties: Ties = "first",
-    answer_parsing: str = "none",
-) -> Columns:
-    """What to note for a task with these metrics.
+Tables = Mapping[tuple[int, SplitRole], Table]
+"""(shots, split) → table."""
 
-    Raises:
-        EvaluationError: A metric does not exist.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """What one model scored in one exam, with what is known of how.
+
+    Attributes:
+        exam: What was asked.
+        model: The model's name.
+        tables: Its answers, graded.
+        counts: What happened to its prompts.
+        seen: Why the exam was not new to it.
+        answers_each: Answers drawn to each question; the one most of them agree on is graded.
+        temperature: Of the draws; 0 is greedy.
     """
-    found = [Column(metric=find_metric(name, kind), normalization=normalization, ties=ties) for name in metrics]
-    headline = found[0]
-    variants = tuple(dict.fromkeys((*NORMALIZATIONS, normalization))) if kind == "classification" else ()
-    rules: tuple[Ties, ...] = ("first", "expected") if headline.metric.expected is not None else ()
-    return Columns(
-        headline=headline,
-        others=tuple(found[1:]),
-        variants=tuple(replace(headline, normalization=name) for name in variants),
-        tie_rules=tuple(replace(headline, ties=rule) for rule in rules),
-        parse=parser_of(answer_parsing),
-    )
+
+    exam: Exam
+    model: str
+    tables: Tables
+    counts: Counts = field(default_factory=Counts)
+    seen: Seen = field(default_factory=Seen)
+    answers_each: int = 1
+    temperature: float = 0.0
 
 
-def parser_of(answer_parsing: str) -> Callable[[str], str]:
-    """What is done to a written answer before it is scored; an unknown name does nothing.
+def grade(samples: Iterable[Sample], grader: Grader, *, chance: float | None = None) -> Tables:
+    """Grades an exam's answers, sample by sample; texts are not kept.
 
-    >>> parser_of("flan2021")("Oslo Q: Where?"), parser_of("none")("Oslo Q: Where?")
-    ('Oslo', 'Oslo Q: Where?')
-    """
-    return _PARSERS.get(answer_parsing, str)
-
-
-def read_tables(samples: Iterable[Sample], columns: Columns) -> dict[tuple[int, SplitRole], Table]:
-    """Notes what the columns ask for, sample by sample; texts are not kept.
+    Args:
+        samples: The answers.
+        grader: What counts as right.
+        chance: What guessing scores; None: as the headline metric says of each row.
 
     Returns:
         (shots, split) → table.
@@ -170,18 +144,21 @@ def read_tables(samples: Iterable[Sample], columns: Columns) -> dict[tuple[int, 
     """
     builders: dict[tuple[int, SplitRole], _Builder] = {}
     for sample in samples:
-        builders.setdefault((sample.shots, sample.split), _Builder(columns)).add(sample)
-    return {key: builder.table() for key, builder in builders.items()}
+        key = (sample.shots, sample.split)
+        if key not in builders:
+            builders[key] = _Builder(grader)
+        builders[key].add(sample)
+    return {key: builder.table(chance) for key, builder in builders.items()}
 
 
 @dataclass(slots=True)
 class _Builder:
     """A table while its samples come in."""
 
-    columns: Columns
+    grader: Grader
     rows: dict[int, int] = field(default_factory=dict)
     templates: dict[str, int] = field(default_factory=dict)
-    cells: dict[tuple[int, int], tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    cells: dict[tuple[int, int], tuple[Statistics, ...]] = field(default_factory=dict)
     groups: list[int] = field(default_factory=list)
     named: dict[str, int] = field(default_factory=dict)
     answers: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -189,11 +166,15 @@ class _Builder:
     chances: list[float] = field(default_factory=list)
     references: set[int] = field(default_factory=set)
     looked_at: list[Sample] = field(default_factory=list)
+    rules: dict[str, int] = field(default_factory=dict)
+    votes: list[float] = field(default_factory=list)
     ties: int = 0
+    headline: Column = field(init=False)
     ranked: RankedCells = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ranked = RankedCells(self.columns.headline.normalization)
+        self.headline = self.grader.columns.headline
+        self.ranked = RankedCells(self.headline.normalization)
 
     def add(self, sample: Sample) -> None:
         row = self.rows.setdefault(sample.row, len(self.rows))
@@ -203,45 +184,48 @@ class _Builder:
             raise EvaluationError("two samples of one row and template", where=where, hint="delete the file and repeat")
         if row == len(self.groups):
             self._begin_row(sample)
-        if sample.prediction:
-            sample = replace(sample, prediction=self.columns.parse(sample.prediction))
-        noted = self.columns.all
-        self.cells[row, template] = tuple(c.metric.noted(sample, c.normalization, c.ties) for c in noted)
-        self.answers[row, template] = self._answer(sample)
+        graded = self.grader.grade(sample)
+        self.cells[row, template] = graded.notes
+        self.answers[row, template] = self._answer(sample, graded.answer or "")
+        self.rules[graded.rule or "none"] = self.rules.get(graded.rule or "none", 0) + 1
+        self.ties += graded.is_tie
+        self.votes += [] if sample.confidence is None else [sample.confidence]
         self.ranked.add(sample, row=row, template=template)
-        if sample.scores:
-            self.ties += choose(option_scores(sample, self.columns.headline.normalization)).is_tie
 
     def _begin_row(self, sample: Sample) -> None:
         # A name that no group of the data can have.
         name = sample.group or f"\0{sample.row}"
         self.groups.append(self.named.setdefault(name, len(self.named)))
-        self.chances.append(self.columns.headline.metric.chance(sample))
+        self.chances.append(self.headline.metric.chance(sample))
         self.references.add(len(sample.references))
         if len(self.looked_at) < MOST_LOOKED_AT:
             self.looked_at.append(sample)
 
-    def _answer(self, sample: Sample) -> int:
+    def _answer(self, sample: Sample, read: str) -> int:
         if sample.scores:
-            return decided_class(sample, self.columns.headline.normalization)
-        return self.texts.setdefault(SQUAD.key(sample.prediction), len(self.texts))
+            return decided_class(sample, self.headline.normalization)
+        return self.texts.setdefault(SQUAD.key(read), len(self.texts))
 
-    def table(self) -> Table:
-        groups = np.array(self.groups, dtype=np.int64)
+    def table(self, chance: float | None) -> Table:
+        # Now that all is graded: of metrics that a file's own functions make, only then the span is known.
+        columns, groups = self.grader.columns, np.array(self.groups, dtype=np.int64)
         chances = np.array(self.chances)[:, None, None]
-        if self.columns.headline.metric.is_per_group:
+        if columns.headline.metric.is_per_group:
             chances = _per_group(chances, groups)
         answers = np.full((len(self.rows), len(self.templates)), -1, dtype=np.int64)
         answers[self._places()] = list(self.answers.values())
         return Table(
             rows=tuple(self.rows),
             templates=tuple(self.templates),
-            notes={column: self._noted(number, column, groups) for number, column in enumerate(self.columns.all)},
+            columns=columns,
+            notes={column.key: self._noted(number, column, groups) for number, column in enumerate(columns.all)},
             groups=groups,
             answers=answers,
-            chance=float(np.nanmean(chances)),
+            chance=float(np.nanmean(chances)) if chance is None else chance,
             ties=self.ties,
             references=(min(self.references), max(self.references)),
+            rules=self.rules,
+            vote_confidence=sum(self.votes) / len(self.votes) if self.votes else None,
             looked_at=tuple(self.looked_at),
             options=self.ranked.options(rows=len(self.rows), templates=len(self.templates), groups=groups),
         )

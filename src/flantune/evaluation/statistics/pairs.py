@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics.by_name import Metric
+from flantune.evaluation.metrics.graders import Column, Columns
 from flantune.evaluation.results import (
     Bootstrap,
     CleanScores,
@@ -21,7 +22,7 @@ from flantune.evaluation.results import (
 )
 from flantune.evaluation.statistics import means as statistics
 from flantune.evaluation.statistics.difference_estimates import difference_estimate
-from flantune.evaluation.statistics.grades import Column, Columns, Table
+from flantune.evaluation.statistics.grades import Table
 from flantune.evaluation.statistics.means import Interval, Mean, interval_of
 from flantune.evaluation.statistics.over_templates import agreement_rate, spread_over_templates
 from flantune.evaluation.statistics.skill_scores import ModelSkill, PairSkill, model_skill
@@ -276,7 +277,11 @@ def _resampled(metric: Metric, cells: Floats, *, seed: int, groups: statistics.I
         return np.asarray(np.mean(scores, axis=0))
 
     return statistics.resample(
-        mean_over_templates, examples=len(cells), replicates=REPLICATES, seed=seed, groups=groups
+        mean_over_templates,
+        examples=len(cells),
+        replicates=metric.replicates or REPLICATES,
+        seed=seed,
+        groups=groups,
     )
 
 

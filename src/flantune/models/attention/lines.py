@@ -11,9 +11,9 @@ from torch import Tensor
 
 from flantune.models.attention.interface import NAME, install
 from flantune.models.attention.segments import padded_length
+from flantune.models.language_model import as_tensor, start_token
 from flantune.models.modes import quiet
-from flantune.models.rope import alone as pinned
-from flantune.models.rope import calm
+from flantune.models.rope import as_if_alone, forget_lengths
 from flantune.models.traits import trait
 from flantune.models.trial_lengths import outgrown
 from flantune.models.trials import FAILURES, PROBE, vocabulary
@@ -105,8 +105,8 @@ def decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
     """A line as a decoder-only model takes it."""
     ends = torch.from_numpy(line.ends)
     inputs = {
-        "input_ids": _row(line.tokens, lm.device),
-        "position_ids": _row(line.positions, lm.device),
+        "input_ids": as_tensor(line.tokens, lm.device)[None],
+        "position_ids": as_tensor(line.positions, lm.device)[None],
         # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
         "attention_mask": torch.zeros(1, 1, 1, 1, device=lm.device),
         "use_cache": False,
@@ -143,9 +143,9 @@ def t5_hidden(lm: LanguageModel, read: Line, written: Line) -> Tensor:
     Walks through the model's own blocks: its own walk would make a bias for every pair of tokens of the whole line.
     """
     model: Any = lm.model
-    seen = _through(model.get_encoder(), _row(read.tokens, lm.device), read, read)
-    tokens = np.where(written.positions == 0, _start_token(lm), written.tokens)
-    return _through(model.get_decoder(), _row(tokens, lm.device), written, read, context=seen)[0]
+    seen = _through(model.get_encoder(), as_tensor(read.tokens, lm.device)[None], read, read)
+    tokens = np.where(written.positions == 0, start_token(lm), written.tokens)
+    return _through(model.get_decoder(), as_tensor(tokens, lm.device)[None], written, read, context=seen)[0]
 
 
 def _through(stack: Any, tokens: Tensor, line: Line, context_line: Line, *, context: Tensor | None = None) -> Tensor:
@@ -183,14 +183,6 @@ def _bias_table(attention: Any, reach: int) -> Tensor:
     return table.t().contiguous()[None, :, None]
 
 
-def _start_token(lm: LanguageModel) -> int:
-    return int(lm.model.config.decoder_start_token_id or 0)
-
-
-def _row(array: NDArray[Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device=device, dtype=torch.long)[None]
-
-
 def reads_lines(lm: LanguageModel) -> bool:
     """Whether the model computes segments of a flat line as each alone; found by trying."""
     # Somebody may have chosen another attention since.
@@ -221,17 +213,17 @@ def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
     texts = [np.resize(np.array(PROBE) % vocabulary(lm), length), np.array(PROBE[:3]) % vocabulary(lm)]
     tokens = np.concatenate(texts)[None].astype(np.int32)
     line = line_up(tokens, np.repeat([1, 2], [length, 3])[None].astype(np.int32))
-    alone = [torch.from_numpy(text)[None].to(lm.device) for text in texts]
+    rows = [torch.from_numpy(text)[None].to(lm.device) for text in texts]
     if lm.family == "decoder-only":
         expected = []
-        for row in alone:
-            calm(lm)
+        for row in rows:
+            forget_lengths(lm)
             expected.append(model.base_model(input_ids=row, use_cache=False).last_hidden_state[0])
-        with pinned(lm, lambda: line.lengths):
+        with as_if_alone(lm, lambda: line.lengths):
             return model.base_model(**decoder_inputs(lm, line)).last_hidden_state[0], torch.cat(expected)
     expected = []
-    for row in alone:
-        shifted = torch.cat([row.new_full((1, 1), _start_token(lm)), row[:, 1:]], dim=1)
+    for row in rows:
+        shifted = torch.cat([row.new_full((1, 1), start_token(lm)), row[:, 1:]], dim=1)
         seen = model.get_encoder()(input_ids=row).last_hidden_state
         expected.append(
             model.get_decoder()(input_ids=shifted, encoder_hidden_states=seen, use_cache=False).last_hidden_state[0]

@@ -410,8 +410,6 @@ int flantune_attention_kinds() {
 #endif
 }
 
-int flantune_attention_lanes() { return LANES; }
-
 // 0; 1 when memory is short; 2 when this processor has no such arithmetic.
 int flantune_attention_forward(const Problem* problem) {
 #if defined(__AVX512BF16__)

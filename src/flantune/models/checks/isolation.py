@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,9 @@ from flantune.models.checks.causality import reads_ahead
 from flantune.models.forward import target_logprobs
 from flantune.models.language_model import first_line, start_token
 from flantune.models.modes import quiet
-from flantune.models.rope import border, calm
+from flantune.models.rope import forget_lengths, rope_border
 from flantune.models.trial_lengths import outgrown, window_width
-from flantune.models.trials import FAILURES, vocabulary
+from flantune.models.trials import FAILURES, made_up_ids
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
 from flantune.types import EncodedPrompt, Int32, Pack
 
@@ -86,12 +87,7 @@ def _compare(lm: LanguageModel) -> IsolationReport:
 
 def made_up_prompts(lm: LanguageModel) -> list[EncodedPrompt]:
     """Three made-up prompts of one continuation each; one or two longer than what a model treats differently."""
-    rows = vocabulary(lm)
-    rng = np.random.default_rng(0)
-
-    def ids(count: int) -> Int32:
-        return rng.integers(min(10, rows - 1), rows, count).astype(np.int32)
-
+    ids = partial(made_up_ids, lm, drawn=np.random.default_rng(0))
     beyond = outgrown(lm) + 5
     sizes = ((max(19, beyond), 4), (max(13, window_width(lm) + 5), 3), (8, 6))
     return [EncodedPrompt(inputs=ids(read), targets=(ids(written),)) for read, written in sizes]
@@ -102,7 +98,7 @@ def _several(prompts: list[EncodedPrompt], lm: LanguageModel) -> list[EncodedPro
     first, second, third = prompts
     tokens = np.concatenate([third.inputs, third.inputs])
     # Continuations on both sides of a border have no context in common.
-    sizes = (3, 3) if border(lm) else (5, 2)
+    sizes = (3, 3) if rope_border(lm) else (5, 2)
     more = tuple(tokens[at : at + size] for at, size in enumerate(sizes))
     return [first, replace(second, targets=(*second.targets, *more)), third]
 
@@ -132,7 +128,7 @@ def logprobs_alone(lm: LanguageModel, prompt: EncodedPrompt, target: Int32, *, r
         target: The continuation.
         reads_last: A decoder-only model is fed the last token, too, as it is where it is trained.
     """
-    calm(lm)
+    forget_lengths(lm)
     tokens = torch.from_numpy(target).long().to(lm.device)
     inputs = torch.from_numpy(prompt.inputs).long().to(lm.device)[None]
     if lm.family == "decoder-only":

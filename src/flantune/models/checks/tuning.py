@@ -13,7 +13,7 @@ from flantune.models.checks.isolation import TOLERANCE, logprobs_alone, made_up_
 from flantune.models.forward import target_logprobs
 from flantune.models.language_model import first_line
 from flantune.models.memory import is_out_of_memory
-from flantune.models.modes import quiet
+from flantune.models.modes import own_chance, own_gradients, quiet
 from flantune.models.trials import FAILURES
 from flantune.packing.batches import lay_out
 
@@ -47,7 +47,7 @@ def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_stil
     prompts = made_up_prompts(lm)
     pack = lay_out(prompts, [[at] for at in range(len(prompts))], family=lm.family)
     try:
-        with torch.random.fork_rng([lm.device] if lm.device.type == "cuda" else []):
+        with own_chance(lm.device):
             with quiet(lm.model):
                 exact = replace(lm, compute_dtype=torch.float32)
                 alone = [logprobs_alone(exact, each, each.targets[0], reads_last=True) for each in prompts]
@@ -93,21 +93,16 @@ def _run_back_in(lm: LanguageModel, pack: Pack, form: TrainingForm | None) -> No
 
 
 def _run_back(lm: LanguageModel, pack: Pack, form: AbstractContextManager[None]) -> None:
-    kept = [(weight, weight.grad) for weight in lm.model.parameters()]
-    try:
-        with form:
-            logprobs = target_logprobs(lm, pack).logprobs
-            if logprobs.requires_grad:
-                logprobs.sum().backward()  # type: ignore[no-untyped-call]
-    finally:
-        for weight, grad in kept:
-            weight.grad = grad
+    with own_gradients(lm.model), form:
+        logprobs = target_logprobs(lm, pack).logprobs
+        if logprobs.requires_grad:
+            logprobs.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def _check_still(lm: LanguageModel, pack: Pack) -> None:
     """Raises ModelError where the model, in the mode it is in, draws random numbers that change what it says."""
     found = []
-    with torch.random.fork_rng([lm.device] if lm.device.type == "cuda" else []), torch.no_grad():
+    with own_chance(lm.device), torch.no_grad():
         for seed in range(SEEDS):
             torch.manual_seed(seed)
             found.append(target_logprobs(lm, pack).logprobs)

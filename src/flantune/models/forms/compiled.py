@@ -31,7 +31,7 @@ def blocks_of(model: nn.Module) -> list[nn.Module]:
     return [layer for layer in found if id(layer) not in inner and any(True for _ in layer.parameters())]
 
 
-def why_not(lm: LanguageModel) -> str:
+def why_not_compiled(lm: LanguageModel) -> str:
     """Why a model's layers cannot be compiled here; empty when they can."""
     if lm.device.type == "cpu" and not find_compiler():
         return no_compiler()

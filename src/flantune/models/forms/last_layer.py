@@ -17,6 +17,7 @@ import torch._dynamo
 from torch import Tensor, nn
 
 from flantune.models.forms.compiled import blocks_of
+from flantune.models.forms.exchange import exchanged
 from flantune.models.forms.stand_in import StandIn
 from flantune.models.modes import quiet
 from flantune.models.traits import trait
@@ -125,15 +126,11 @@ def filled_up(places: NDArray[np.integer[Any]], tokens: int) -> NDArray[np.int64
 @contextmanager
 def _in_place(parts: list[Narrowed], places: Tensor, tokens: int) -> Iterator[None]:
     usual = [part.parent.get_submodule(part.name) for part in parts]
-    try:
-        for part, module in zip(parts, usual, strict=True):
-            part.narrow.places, part.narrow.tokens = places, tokens
-            part.narrow.take_place_of(module)
-            part.parent._modules[part.name] = part.narrow
+    for part, module in zip(parts, usual, strict=True):
+        part.narrow.places, part.narrow.tokens = places, tokens
+        part.narrow.take_place_of(module)
+    with exchanged([(part.parent, part.name, module, part.narrow) for part, module in zip(parts, usual, strict=True)]):
         yield
-    finally:
-        for part, module in zip(parts, usual, strict=True):
-            part.parent._modules[part.name] = module
 
 
 def _search(lm: LanguageModel) -> list[Narrowed]:

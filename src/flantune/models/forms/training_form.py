@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from flantune.errors import ModelError
 from flantune.models.attention.door import in_use
 from flantune.models.attention.lines import reads_lines
-from flantune.models.forms.compiled import CompiledBlocks, why_not
+from flantune.models.forms.compiled import CompiledBlocks, why_not_compiled
 from flantune.models.forms.exchange import Exchange, exchanged, exchanges
 from flantune.models.forms.fused import lean_form
 from flantune.models.forms.last_layer import find_narrowed
@@ -35,7 +35,8 @@ class TrainingForm:
     Args:
         lm: The model.
         is_lean: Use the lean forms of ``fused`` on a CPU.
-        is_compiled: Compile the layers where that can be done (``compiled.why_not``); it finds better forms by itself.
+        is_compiled: Compile the layers where that can be done (``compiled.why_not_compiled``); the compiler finds
+            better forms by itself.
         keeps_inputs_only: Keep each layer's input and compute the rest again in the backward pass.
 
     Raises:
@@ -59,7 +60,7 @@ class TrainingForm:
         self._model = lm.model
         self._keeps_inputs_only = keeps_inputs_only
         self._attention = in_use if lm.device.type == "cpu" else nullcontext
-        self._compiled = CompiledBlocks(lm) if is_compiled and not why_not(lm) else None
+        self._compiled = CompiledBlocks(lm) if is_compiled and not why_not_compiled(lm) else None
         self._modules: list[Exchange] = []
         self._weights: list[tuple[nn.Module, str, nn.Parameter]] = []
         self._copies: dict[int, Tensor] = {}

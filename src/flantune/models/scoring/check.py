@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,12 @@ from flantune.models.attention.interface import NAME
 from flantune.models.checks.isolation import TOLERANCE, logprobs_alone
 from flantune.models.language_model import first_line
 from flantune.models.modes import quiet
-from flantune.models.rope import border
+from flantune.models.rope import rope_border
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import ScoringBatch, ScoringLayout
 from flantune.models.traits import trait_by
 from flantune.models.trial_lengths import outgrown
-from flantune.models.trials import FAILURES, vocabulary
+from flantune.models.trials import FAILURES, made_up_ids
 from flantune.types import EncodedPrompt, Family, Int32
 
 if TYPE_CHECKING:
@@ -103,15 +104,10 @@ def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout, family: Fami
 
 def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
     """Contexts with a start in common, three of one length, longer than a sliding window; options of all lengths."""
-    rows = vocabulary(lm)
-    rng = np.random.default_rng(0)
-
-    def ids(count: int) -> Int32:
-        return rng.integers(min(10, rows - 1), rows, count).astype(np.int32)
-
+    ids = partial(made_up_ids, lm, drawn=np.random.default_rng(0))
     shared, size = ids(SHARED), max(17, outgrown(lm) + 5)
     # The last on the other side of a border, where the model has one.
-    last = SHARED + 3 if border(lm) else size - 3
+    last = SHARED + 3 if rope_border(lm) else size - 3
     sizes = ((size, (3, 1, 5)), (size, (1,)), (size, (4, 4)), (last, (6, 1, 2)))
     return [
         EncodedPrompt(inputs=np.concatenate([shared, ids(length - SHARED)]), targets=tuple(map(ids, options)))

@@ -16,9 +16,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from flantune.errors import ModelError
 from flantune.models.attention.interface import install
 from flantune.models.forms.last_layer import only_at
-from flantune.models.forward import as_tensor, check_positions
+from flantune.models.forward import check_positions
 from flantune.models.heads import find_head, outputs_of
-from flantune.models.scoring.forest_layout import Forest, Request, forest
+from flantune.models.language_model import as_tensor
+from flantune.models.scoring.forest_layout import Forest, PlacedRequest, forest
 from flantune.models.scoring.targets import LIMIT, PrefixStates, shared_cache
 from flantune.types import EncodedPrompt, TargetTokens
 
@@ -102,7 +103,7 @@ class ForestAttention:
             mixed[own] = found[0].transpose(0, 1)
         return mixed[None]
 
-    def _seen(self, line: Tensor, request: Request) -> Tensor:
+    def _seen(self, line: Tensor, request: PlacedRequest) -> Tensor:
         known = self._laid.known
         stretches = [(known + start, known + end) for start, end in (*request.seen, (request.start, request.end))]
         if known:
@@ -110,7 +111,7 @@ class ForestAttention:
         parts = [line[:, :, start:end] for start, end in stretches]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
-    def _mask(self, request: Request, window: int) -> Tensor | None:
+    def _mask(self, request: PlacedRequest, window: int) -> Tensor | None:
         """What is added to the scores, [own, seen]: minus infinity where a token must not look; None: it is causal."""
         before = [self._laid.positions[start:end] for start, end in request.seen]
         own = self._laid.positions[request.start : request.end]

@@ -27,7 +27,7 @@ SHORT = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Request:
+class PlacedRequest:
     """Where a request lies in its line.
 
     Attributes:
@@ -67,7 +67,7 @@ class Forest:
 
     tokens: Int32
     positions: Int32
-    requests: tuple[Request, ...]
+    requests: tuple[PlacedRequest, ...]
     targets: TargetTokens
     known: int
 
@@ -87,7 +87,7 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0) -> Forest:
         units: The requests.
         known: Tokens of every context that were read before.
     """
-    made: list[Request] = []
+    made: list[PlacedRequest] = []
     tokens: list[Int32] = []
     positions: list[NDArray[np.integer[Any]]] = []
     asked: list[Int32] = []
@@ -101,7 +101,7 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0) -> Forest:
         asked.append(trie.asked + context_end - 1)
         tokens += [own, trie.tokens[1:]]
         positions += [np.arange(known + shared, len(unit.inputs)), trie.depths[1:] + len(unit.inputs) - 1]
-        made.append(Request(at, context_end + len(trie.tokens) - 1, seen, len(own), trie))
+        made.append(PlacedRequest(at, context_end + len(trie.tokens) - 1, seen, len(own), trie))
         at = made[-1].end
     return Forest(
         tokens=filled(np.concatenate(tokens)),

@@ -10,8 +10,9 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from flantune.errors import ModelError
-from flantune.models.forward import as_tensor, check_positions
+from flantune.models.forward import check_positions
 from flantune.models.heads import find_head, outputs_of
+from flantune.models.language_model import as_tensor
 from flantune.models.scoring.targets import LIMIT, ItemScores, by_item, score_targets
 from flantune.packing.arrays import first_items
 from flantune.types import EncodedPrompt, TargetTokens
@@ -32,7 +33,7 @@ def cached_scores(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> ItemScor
     """
     length = len(units[0].inputs)
     if any(len(unit.inputs) != length for unit in units):
-        raise ModelError("contexts kept together must be of one length", where="models.cached_scores")
+        raise ModelError("contexts kept together must be of one length", where="models.scoring.kept_contexts")
     head = find_head(lm)
     check_positions(lm, length + max(len(target) for unit in units for target in unit.targets) - 1, setting=LIMIT)
     cache = DynamicCache()

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from flantune.models.attention.masks import by_layer, decoder_mask, sliding_window
 from flantune.models.forms.last_layer import only_at
-from flantune.models.forward import as_tensor, check_positions, target_logprobs
+from flantune.models.forward import check_positions, target_logprobs
 from flantune.models.heads import find_head, outputs_of
-from flantune.models.rope import alone, following_ropes, regime
+from flantune.models.language_model import as_tensor
+from flantune.models.rope import as_if_alone, following_ropes, regime
 from flantune.models.scoring.forest_attention import forest_targets
 from flantune.models.scoring.kept_contexts import cached_scores
 from flantune.models.scoring.plan import ScoringBatch, side_pack, tree_pack
@@ -58,7 +59,7 @@ class OptionScorer:
         sums = np.zeros(sum(len(unit.targets) for unit in chosen))
         greedy = np.zeros(len(sums), dtype=np.bool_)
         for length, some, items in by_regime(self.lm, chosen):
-            with alone(self.lm, length):
+            with as_if_alone(self.lm, length):
                 found = self._score(some, batch, regime(self.lm, length))
             sums[items], greedy[items] = found.sums, found.greedy
         return ItemScores(sums=sums, greedy=greedy)

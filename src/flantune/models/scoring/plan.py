@@ -23,7 +23,7 @@ length and then their options from the keys and values kept; "rows" lays each op
 last is what every model can do."""
 
 ACCELERATOR_FORWARD_COST = 512
-"""``starts.FORWARD_COST`` of an accelerator, which computes many more positions in the time of starting a pass."""
+"""``shared_starts.FORWARD_COST`` of an accelerator, which computes many more positions while a pass starts."""
 CACHED_POSITIONS = 512
 """Most positions of a forward pass on a CPU: more are not faster and take more memory (measured, width 512: 512 and
 1,024 positions take the same time, 256 take 15% more, and 4,096, which no longer fit into the cache, 25%)."""

@@ -13,8 +13,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from flantune.errors import ModelError
 from flantune.models.forms.last_layer import only_at
-from flantune.models.forward import as_tensor
-from flantune.models.language_model import embedded_tokens
+from flantune.models.language_model import as_tensor, embedded_tokens
 from flantune.models.scoring.forest_layout import STEP
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from flantune.models.attention.masks import sliding_window
 from flantune.models.language_model import start_token
 from flantune.models.modes import quiet
 from flantune.models.traits import trait
-from flantune.models.trials import FAILURES, vocabulary
+from flantune.models.trials import FAILURES, made_up_ids
 from flantune.models.writing.decoding import Decoding, Row
 from flantune.models.writing.writers import Method, write_rows
 
@@ -62,8 +62,7 @@ def _passes(lm: LanguageModel, method: Method) -> bool:
 
 
 def _rows(lm: LanguageModel) -> list[Row]:
-    size = vocabulary(lm)
-    rng = np.random.default_rng(0)
+    drawn = np.random.default_rng(0)
     window = sliding_window(lm)
     beyond = window + 3 if window <= MAX_WINDOW else 0
     lengths = (max(11, beyond), 5, 8, 8)
@@ -71,7 +70,7 @@ def _rows(lm: LanguageModel) -> list[Row]:
         Row(
             prompt=at,
             sample=0,
-            inputs=rng.integers(min(10, size - 1), size, length).astype(np.int32),
+            inputs=made_up_ids(lm, length, drawn),
             room=_STEPS - at % 2,
             key=0,
             watch=None,

@@ -77,7 +77,7 @@ class Continuation:
 
 
 class Writer(Protocol):
-    """Anything that goes on with token ids: ``models.generate.write``, or another engine behind the same call."""
+    """Anything that goes on with token ids: ``writing.generate.write``, or another engine behind the same call."""
 
     def __call__(
         self, lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int
@@ -179,11 +179,6 @@ class Row:
     def next_key(self) -> int:
         """The random number of the next token."""
         return mix64(self.key, len(self.tokens))
-
-    @property
-    def length(self) -> int:
-        """Positions that its inputs and what was written take."""
-        return len(self.inputs) + len(self.tokens)
 
     def add(self, token: int, *, end_tokens: Collection[int]) -> Finish | None:
         """Takes the next token; the reason to stop, if there is one."""

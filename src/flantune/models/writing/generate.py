@@ -11,7 +11,7 @@ import numpy as np
 
 from flantune.errors import ModelError
 from flantune.models.modes import in_mode
-from flantune.models.rope import alone, known_positions, regime
+from flantune.models.rope import as_if_alone, known_positions, regime
 from flantune.models.writing.check import writing_method
 from flantune.models.writing.decoding import Continuation, Decoding, Finish, Row, TextWatch, cut_at_stop
 from flantune.models.writing.sampling import draw_key
@@ -21,33 +21,6 @@ from flantune.packing.tokenize import decode
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
     from flantune.types import Int32
-
-
-def generate(
-    lm: LanguageModel, inputs: Sequence[Int32], *, max_new_tokens: int, batch_tokens: int = 8_192
-) -> list[list[int]]:
-    """What the model writes after each input, its most likely token at a time, up to its end of sequence.
-
-    What the model's own generation config says about sampling, penalties or forced tokens does not count. See
-    ``write`` for stop strings, samples and answers as they are done.
-
-    Args:
-        lm: The model.
-        inputs: Token ids of each context, as ``Codec`` encodes them.
-        max_new_tokens: At most so many tokens are written, end of sequence included; less where the model has no
-            more positions.
-        batch_tokens: Array positions of a batch, those to be written included.
-
-    Returns:
-        The written token ids of each input, in the order given, without the end of sequence.
-
-    Raises:
-        ModelError: An input fills all positions that the model has.
-    """
-    written: dict[int, list[int]] = {}
-    for found in write(lm, inputs, Decoding(max_new_tokens=max_new_tokens), batch_tokens=batch_tokens):
-        written[found.index] = list(found.tokens)
-    return [written[at] for at in range(len(inputs))]
 
 
 def write(
@@ -60,6 +33,8 @@ def write(
     method: Method | None = None,
 ) -> Iterator[Continuation]:
     """What the model writes after each input, as it gets done, the longest inputs first.
+
+    What the model's own generation config says about sampling, penalties or forced tokens does not count.
 
     Each answer is that of its input alone, to float precision (in bfloat16 a near-tie may fall the other way in
     another batch). A random draw is named by seed, input tokens and sample, so it does not depend on the batch, on
@@ -163,7 +138,7 @@ def _room(lm: LanguageModel, length: int) -> int:
 def _as_evaluating(lm: LanguageModel, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
     """The steps with dropout off and rotary positions of a length in each, and the model as it was between them."""
     while True:
-        with in_mode(lm.model, training=False), nullcontext() if length is None else alone(lm, length):
+        with in_mode(lm.model, training=False), nullcontext() if length is None else as_if_alone(lm, length):
             step = next(steps, None)
         if step is None:
             return

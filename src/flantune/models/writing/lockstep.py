@@ -13,11 +13,10 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from flantune.models.language_model import start_token
-from flantune.models.rope import alone
+from flantune.models.language_model import as_tensor, start_token
+from flantune.models.rope import as_if_alone
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from flantune.models.heads import Head
@@ -43,7 +42,7 @@ class DecoderBatch:
 
     def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
         self.lm = lm
-        self._tokens = _tensor(np.stack(list(prompts)), lm)
+        self._tokens = as_tensor(np.stack(list(prompts)), lm.device)
         self._cache: Any = None
         self._size = len(prompts)
         self._places = list(range(len(prompts)))
@@ -90,12 +89,12 @@ class GrowingBatch(Batch):
 
     def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
         self.lm = lm
-        self._tokens = _tensor(np.stack(list(prompts)), lm)
+        self._tokens = as_tensor(np.stack(list(prompts)), lm.device)
         self._batch = DecoderBatch(lm, prompts)
 
     def begin(self) -> Tensor:
         """Reads the prompts."""
-        with alone(self.lm, self._tokens.shape[1]):
+        with as_if_alone(self.lm, self._tokens.shape[1]):
             return self._batch.begin()
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -107,7 +106,7 @@ class GrowingBatch(Batch):
         """Reads one token a row, or everything again."""
         new = torch.tensor(tokens, device=self.lm.device)[:, None]
         self._tokens = torch.cat([self._tokens, new], dim=1)
-        with alone(self.lm, self._tokens.shape[1]):
+        with as_if_alone(self.lm, self._tokens.shape[1]):
             if self._batch.goes_on(self._tokens):
                 return self._batch.step(tokens)
             self._batch = DecoderBatch(self.lm, list(self._tokens.cpu().numpy()))
@@ -123,7 +122,7 @@ class EncoderDecoderBatch:
         tokens, mask = (np.zeros((len(prompts), width), dtype=np.int64) for _ in range(2))
         for row, ids in enumerate(prompts):
             tokens[row, : len(ids)], mask[row, : len(ids)] = ids, 1
-        self._tokens, self._mask = _tensor(tokens, lm), _tensor(mask, lm)
+        self._tokens, self._mask = as_tensor(tokens, lm.device), as_tensor(mask, lm.device)
         self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         self._read: Tensor
 
@@ -161,7 +160,7 @@ class UncachedBatch:
 
     def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
         self.lm = lm
-        self._inputs = _tensor(np.stack(list(prompts)), lm)
+        self._inputs = as_tensor(np.stack(list(prompts)), lm.device)
         self._written = self._inputs.new_empty((len(prompts), 0))
 
     def begin(self) -> Tensor:
@@ -187,11 +186,7 @@ class UncachedBatch:
             outputs = model(input_ids=self._inputs, decoder_input_ids=self._written, use_cache=False)
         else:
             whole = torch.cat([self._inputs, self._written], dim=1)
-            with alone(self.lm, whole.shape[1]):
+            with as_if_alone(self.lm, whole.shape[1]):
                 outputs = model(input_ids=whole, use_cache=False)
         logits: Tensor = outputs.logits[:, -1].float()
         return logits
-
-
-def _tensor(array: NDArray[Any], lm: LanguageModel) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device=lm.device, dtype=torch.long)

@@ -61,7 +61,7 @@ def gumbel(keys: Sequence[int], size: int, *, device: torch.device) -> Tensor:
 
 
 def _scrambled(value: Tensor) -> Tensor:
-    """``prompts.hashing.scramble`` on 64-bit integers that wrap around, one for each entry."""
+    """``system.keyed_random.scramble`` on 64-bit integers that wrap around, one for each entry."""
     value = (value ^ _shifted(value, 30)) * _signed(0xBF58476D1CE4E5B9)
     value = (value ^ _shifted(value, 27)) * _signed(0x94D049BB133111EB)
     return value ^ _shifted(value, 31)

@@ -1,4 +1,4 @@
-"""Writing with vLLM for those who have it, behind the same call as ``models.generate.write``.
+"""Writing with vLLM for those who have it, behind the same call as ``writing.generate.write``.
 
 The mapping of settings is tested against a stand-in; nobody has run it on a GPU here.
 """
@@ -44,7 +44,7 @@ def vllm_writer(lm: LanguageModel) -> Writer:
     vllm = _library()
     dtype = str(lm.compute_dtype).removeprefix("torch.")
     with tempfile.TemporaryDirectory(prefix="flantune-vllm-") as folder:
-        path = save_model(lm, Path(folder) / "model", card="")
+        path = save_model(lm, Path(folder) / "model")
         engine = vllm.LLM(
             model=str(path),
             tokenizer=str(path),

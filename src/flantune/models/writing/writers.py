@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Method = Literal["mixed", "even", "uncached", "growing"]
 """How rows of a batch stand to each other: of any length side by side; of equal length only; everything read again for
-each token. The first that a model passes the test with is used (``generation_check``). "growing" is "even" for answers
+each token. The first that a model passes the test with is used (``writing.check``). "growing" is "even" for answers
 that may grow beyond a length at which rotary positions change."""
 
 Ended = tuple["Row", "Finish"]

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from flantune.errors import FlantuneError, SourceError
 from flantune.system.files import write_json
-from flantune.tasks.sources import hub
-from flantune.tasks.sources.raw import (
-    RECORD_NAME,
-    HubSource,
-    hub_reference,
-    matches_revision,
-    mirrored_splits,
-    read_record,
-    split_record,
-)
+from flantune.tasks.sources import hub_api
+from flantune.tasks.sources.mirror import RECORD_NAME, matches_revision, mirrored_splits, read_record, split_record
 from flantune.tasks.sources.slices import parse_slice
-from flantune.types import Task
+from flantune.types import HubDataset, Task
 
 _REFERENCE = re.compile(r"(?P<id>[\w.-]+(?:/[\w.-]+)?)(?::(?P<config>[^@\s]+))?(?:@(?P<revision>\S+))?")
 _BATCH_ROWS = 1000
@@ -33,8 +25,7 @@ class Fetched:
     """One split in the mirror.
 
     Attributes:
-        id: The dataset on the hub.
-        config: Its configuration; None: the default one.
+        dataset: What was wanted of the hub.
         split: The source split.
         path: The file.
         rows: Rows in it; None when the file is not flantune's.
@@ -42,8 +33,7 @@ class Fetched:
         was_there: It had been fetched before, and was left as it is.
     """
 
-    id: str
-    config: str | None
+    dataset: HubDataset
     split: str
     path: Path
     rows: int | None
@@ -53,7 +43,7 @@ class Fetched:
     def __str__(self) -> str:
         rows = "" if self.rows is None else f"{self.rows:,} rows, "
         state = "was there" if self.was_there else "fetched"
-        return f"{self.id} {self.config or 'default'} {self.split}: {rows}{state}"
+        return f"{self.dataset.id} {self.dataset.config or 'default'} {self.split}: {rows}{state}"
 
 
 def fetch_to_mirror(
@@ -80,11 +70,11 @@ def fetch_to_mirror(
     """
     fetched: list[Fetched] = []
     failures: list[FlantuneError] = []
-    for source, splits in _gathered(wanted).items():
+    for dataset, splits in _gathered(wanted).items():
         try:
-            names = splits or dict.fromkeys(hub.split_names(source.id, source.config, revision=source.revision), 0)
+            names = splits or dict.fromkeys(hub_api.split_names(dataset), 0)
             for split, needed in names.items():
-                fetched.append(_fetch_split(source, split, mirror, _smaller(max_rows, needed)))
+                fetched.append(_fetch_split(dataset, split, mirror, _smaller(max_rows, needed)))
                 if progress is not None:
                     progress(str(fetched[-1]))
         except FlantuneError as error:
@@ -97,7 +87,7 @@ def fetch_to_mirror(
     return tuple(fetched)
 
 
-def parse_reference(text: str) -> HubSource:
+def parse_reference(text: str) -> HubDataset:
     """A hub dataset from one word.
 
     >>> parse_reference("aps/super_glue:rte").config
@@ -111,18 +101,18 @@ def parse_reference(text: str) -> HubSource:
         raise SourceError(
             f'"{text}" is no hub dataset', hint="write <org>/<name>, and :<config> and @<revision> if needed"
         )
-    return HubSource(id=match["id"], config=match["config"], revision=match["revision"])
+    return HubDataset(id=match["id"], config=match["config"], revision=match["revision"])
 
 
 def by_hand(tasks: Iterable[Task], mirror: Path) -> dict[str, str]:
     """Task → how to get its data, for tasks whose data nobody can fetch and whose folder is not in the mirror."""
     found = {}
     for task in tasks:
-        source = task.source
-        if isinstance(source, HubSource) and source.manual:
-            there = mirrored_splits(mirror / source.id / (source.config or "default"))
+        dataset, how = task.source.hub, task.source.manual
+        if dataset is not None and how:
+            there = mirrored_splits(_folder(mirror, dataset))
             if not all(parse_slice(text).split in there for text in task.splits.values()):
-                found[task.name] = source.manual
+                found[task.name] = how
     return found
 
 
@@ -144,48 +134,47 @@ def _larger(one: int, other: int) -> int:
     return max(one, other) if one and other else 0
 
 
-def _gathered(wanted: Iterable[Task | str]) -> dict[HubSource, dict[str, int]]:
+def _folder(mirror: Path, dataset: HubDataset) -> Path:
+    return mirror / dataset.id / (dataset.config or "default")
+
+
+def _gathered(wanted: Iterable[Task | str]) -> dict[HubDataset, dict[str, int]]:
     """Dataset → the splits that are used of it and how many rows from the front, 0 for all; empty means all splits."""
-    splits: dict[HubSource, dict[str, int]] = {}
-    whole: set[HubSource] = set()
+    splits: dict[HubDataset, dict[str, int]] = {}
+    whole: set[HubDataset] = set()
     for one in wanted:
         if isinstance(one, str):
-            source = parse_reference(one)
-            splits.setdefault(source, {})
-            whole.add(source)
-        elif isinstance(one.source, HubSource) and not one.source.manual:
-            source = HubSource(id=one.source.id, config=one.source.config, revision=one.source.revision)
-            used = splits.setdefault(source, {})
-            for part in map(parse_slice, one.splits.values()):
-                used[part.split] = _larger(used.get(part.split, 1), part.rows_needed or 0)
-    return {source: {} if source in whole else names for source, names in splits.items()}
+            dataset = parse_reference(one)
+            splits.setdefault(dataset, {})
+            whole.add(dataset)
+        elif one.source.hub is not None and not one.source.manual:
+            used = splits.setdefault(one.source.hub, {})
+            for slice_ in map(parse_slice, one.splits.values()):
+                used[slice_.split] = _larger(used.get(slice_.split, 1), slice_.rows_needed or 0)
+    return {dataset: {} if dataset in whole else names for dataset, names in splits.items()}
 
 
-def _fetch_split(source: HubSource, split: str, mirror: Path, max_rows: int) -> Fetched:
-    folder = mirror / source.id / (source.config or "default")
+def _fetch_split(dataset: HubDataset, split: str, mirror: Path, max_rows: int) -> Fetched:
+    folder = _folder(mirror, dataset)
     there = mirrored_splits(folder).get(split)
     note = split_record(folder, split)
-    if there and _is_wanted(note, source.revision, max_rows):
-        return _fetched(source, split, there[0], note, was_there=True)
-    commit = hub.resolve_revision(source.id, source.revision)
-    dataset = hub.load_hub_split(
-        source.id, source.config, split=split, revision=_loaded_revision(source, commit), streaming=max_rows > 0
-    )
+    if there and _is_wanted(note, dataset.revision, max_rows):
+        return _fetched(dataset, split, there[0], note, was_there=True)
+    commit = hub_api.resolve_revision(dataset)
+    # Of the commit, so that all splits are of one; the converted branch is read by its name, which says how.
+    is_converted = dataset.revision == hub_api.CONVERTED
+    pinned = dataset if is_converted else replace(dataset, revision=commit or dataset.revision)
+    found = hub_api.load_hub_split(pinned, split=split, streaming=max_rows > 0)
     path = folder / f"{split}.parquet"
-    note = {"rows": 0, "is_whole": True, "revision": source.revision, "commit": commit}
+    note = {"rows": 0, "is_whole": True, "revision": dataset.revision, "commit": commit}
 
     def write_note(rows: int) -> None:
         note.update(rows=rows, is_whole=max_rows == 0 or rows < max_rows)
-        _write_note(folder, source, split, note)
+        _write_note(folder, dataset, split, note)
 
-    rows = dataset.take(max_rows) if max_rows else dataset
-    _write_parquet(rows, path, hub_reference(source), before_it_is_there=write_note)
-    return _fetched(source, split, path, note, was_there=False)
-
-
-def _loaded_revision(source: HubSource, commit: str | None) -> str | None:
-    """The commit, so that all splits are of one; the converted branch is read by its name, which says how."""
-    return source.revision if source.revision == hub.CONVERTED else commit or source.revision
+    rows = found.take(max_rows) if max_rows else found
+    _write_parquet(rows, path, dataset, before_it_is_there=write_note)
+    return _fetched(dataset, split, path, note, was_there=False)
 
 
 def _is_wanted(note: dict[str, Any], revision: str | None, max_rows: int) -> bool:
@@ -194,10 +183,9 @@ def _is_wanted(note: dict[str, Any], revision: str | None, max_rows: int) -> boo
     return has_enough and matches_revision(note, revision)
 
 
-def _fetched(source: HubSource, split: str, path: Path, note: dict[str, Any], *, was_there: bool) -> Fetched:
+def _fetched(dataset: HubDataset, split: str, path: Path, note: dict[str, Any], *, was_there: bool) -> Fetched:
     return Fetched(
-        id=source.id,
-        config=source.config,
+        dataset=dataset,
         split=split,
         path=path,
         rows=note.get("rows"),
@@ -206,7 +194,7 @@ def _fetched(source: HubSource, split: str, path: Path, note: dict[str, Any], *,
     )
 
 
-def _write_parquet(dataset: Any, path: Path, reference: str, *, before_it_is_there: Callable[[int], None]) -> None:
+def _write_parquet(found: Any, path: Path, dataset: HubDataset, *, before_it_is_there: Callable[[int], None]) -> None:
     """Writes a split's rows as its own Arrow types say, and calls back with their number before the file is there.
 
     A file without a note is taken for the user's own and whole, so none may be left by a process that is killed.
@@ -218,12 +206,12 @@ def _write_parquet(dataset: Any, path: Path, reference: str, *, before_it_is_the
     rows, writer = 0, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for table in _tables(dataset, reference):
+        for table in _tables(found, dataset):
             writer = writer or pq.ParquetWriter(temporary, table.schema)
             writer.write_table(table.cast(writer.schema))
             rows += table.num_rows
         if writer is None:
-            raise SourceError("the split has no rows", where=reference)
+            raise SourceError("the split has no rows", where=str(dataset))
         writer.close()
         path.unlink(missing_ok=True)
         before_it_is_there(rows)
@@ -234,16 +222,16 @@ def _write_parquet(dataset: Any, path: Path, reference: str, *, before_it_is_the
         temporary.unlink(missing_ok=True)
 
 
-def _tables(dataset: Any, reference: str) -> Iterator[Any]:
+def _tables(found: Any, dataset: HubDataset) -> Iterator[Any]:
     try:
-        yield from dataset.with_format("arrow").iter(batch_size=_BATCH_ROWS)
+        yield from found.with_format("arrow").iter(batch_size=_BATCH_ROWS)
     except Exception as error:
         # The network may fail half-way, in any of the library's ways.
-        raise hub.explained(error, reference) from error
+        raise hub_api.explained(error, dataset) from error
 
 
-def _write_note(folder: Path, source: HubSource, split: str, note: dict[str, Any]) -> None:
-    record = read_record(folder) or {"id": source.id, "config": source.config}
+def _write_note(folder: Path, dataset: HubDataset, split: str, note: dict[str, Any]) -> None:
+    record = read_record(folder) or {"id": dataset.id, "config": dataset.config}
     splits = record.get("splits")
     record["splits"] = {**(splits if isinstance(splits, dict) else {}), split: note}
     write_json(folder / RECORD_NAME, record)

@@ -1,13 +1,14 @@
-"""Another language of templates is one object in one list: whatever is done with templates then knows it."""
+"""A new language of templates is one file and one line: what follows adds one as docs/contributing.md says."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.no_source import NoSource
 
 from flantune.errors import TaskError, TemplateError
 from flantune.mixture.taxonomy import Taxonomy
@@ -23,7 +24,7 @@ from flantune.report.collection_page import render_collection_page
 from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task, Template
 
-TEXT = "A: <premise>\nB: <hypothesis>\n\n<options>"
+# The file. ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -66,46 +67,72 @@ def flaws(text: str, side: Side) -> Iterator[Flaw]:
         yield Flaw(rule="loud", message=f"the {side} shout", hint="speak softly", severity="warning")
 
 
+ANGLES = Language(name="angles", compile=compile_angles, flaws=flaws)
+
+
+# The line, in LANGUAGES of flantune/prompts/compiled.py. --------------------------------------------------------------
+
+
 @pytest.fixture(autouse=True)
-def angles(monkeypatch: pytest.MonkeyPatch) -> None:
-    language = Language(name="angles", compile=compile_angles, flaws=flaws)
-    monkeypatch.setattr(compiled, "LANGUAGES", (*compiled.LANGUAGES, language))
+def with_angles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "LANGUAGES", (*compiled.LANGUAGES, ANGLES))
+
+
+# What it gives. -------------------------------------------------------------------------------------------------------
+
+TEXT = "A: <premise>\nB: <hypothesis>\n\n<options>"
+PAIRS = (("It froze.", "It was cold."), ("It left.", "It stayed."), ("Cats sleep.", "Cats."), ("A hall.", "A room."))
+EXAMPLES = tuple(
+    Example(
+        row=row,
+        fields={"premise": premise, "hypothesis": hypothesis},
+        options=("yes", "no"),
+        answer=row % 2,
+        references=(("yes", "no")[row % 2],),
+    )
+    for row, (premise, hypothesis) in enumerate(PAIRS)
+)
+
+
+def task_of(*templates: Template) -> Task:
+    return Task(
+        name="pairs", clusters=("inference",), source_family="pairs", kind="classification", source=NoSource(),
+        adapter=lambda row: None, splits={"train": "train"}, templates=templates, metrics=("accuracy",),
+    )  # fmt: skip
 
 
 def angled(name: str, inputs: str, targets: str = "<answer>", *, is_inverted: bool = False) -> Template:
     return Template(name=name, inputs=inputs, targets=targets, is_inverted=is_inverted, language="angles")
 
 
-def test_it_is_rendered_as_ever(make_task: Callable[..., Task], examples: tuple[Example, ...]) -> None:
+def test_it_is_rendered_as_ever() -> None:
     ours, same = Template(name="t", inputs=TEXT.replace("<", "{").replace(">", "}")), angled("t", TEXT)
-    task = make_task(ours, same)
+    task = task_of(ours, same)
     for style in (Style(), Style(show_options=False), Style(options="lettered", shuffle_options=True)):
-        for example in examples:
+        for example in EXAMPLES:
             asked = render(task, example, same, split="test", style=style, options_key=7)
             assert asked == render(task, example, ours, split="test", style=style, options_key=7)
-    query = {"query": examples[0], "split": "test", "shots": 3, "key": 1}
-    drawn = [draw_exemplars(task, examples, template=one, **query) for one in (ours, same)]
+    query = {"query": EXAMPLES[0], "split": "test", "shots": 3, "key": 1}
+    drawn = [draw_exemplars(task, EXAMPLES, template=one, **query) for one in (ours, same)]
     assert drawn[0] == drawn[1] and len(drawn[0]) == 3
 
 
-def test_what_is_said_of_it(make_task: Callable[..., Task], examples: tuple[Example, ...]) -> None:
+def test_what_is_said_of_it() -> None:
     turned = angled("turned", "Write a sentence: <answer>", "<premise>", is_inverted=True)
-    task = make_task(angled("t", TEXT), turned)
+    task = task_of(angled("t", TEXT), turned)
     assert template_facts(task, task.templates[0]).shows_options
     assert template_facts(task, turned).asks_for == ("premise",)
-    spans = render_spans(task, examples[0], task.templates[0]).inputs
+    spans = render_spans(task, EXAMPLES[0], task.templates[0]).inputs
     assert [one.slot for one in spans if one.slot] == ["premise", "hypothesis", "options"]
     page = render_collection_page([task], {task.name: []}, title="Mine", taxonomy=Taxonomy())
     assert "&lt;premise&gt;" in page
 
 
-def test_it_is_linted_by_its_own_rules_and_by_those_of_all(
-    make_task: Callable[..., Task], examples: tuple[Example, ...]
-) -> None:
-    task = make_task(
+def test_it_is_linted_by_its_own_rules_and_by_those_of_all() -> None:
+    task = task_of(
         angled("good", TEXT), angled("loud", f"Hey! {TEXT}"), angled("open", "<premise"), angled("typo", "<premis> {x}")
     )
-    found = [(one.template, one.rule, one.severity) for one in lint_task(task, examples)]
+    found = [(one.template, one.rule, one.severity) for one in lint_task(task, EXAMPLES)]
     assert found == [
         ("loud", "loud", "warning"),
         ("open", "broken-braces", "error"),
@@ -113,7 +140,7 @@ def test_it_is_linted_by_its_own_rules_and_by_those_of_all(
         ("loud", "duplicate-template", "warning"),
     ]
     with pytest.raises(TemplateError, match="an angle is open"):
-        render(task, examples[0], task.templates[2], split="test")
+        render(task, EXAMPLES[0], task.templates[2], split="test")
 
 
 def test_a_task_file_names_it(tmp_path: Path) -> None:
@@ -137,11 +164,9 @@ templates = [{ inputs = "<sum> makes", targets = "<answer>", language = "angles"
             load_task_file(file)
 
 
-def test_a_language_that_is_not_there_is_an_error(
-    make_task: Callable[..., Task], examples: tuple[Example, ...]
-) -> None:
-    task = make_task(Template(name="t", inputs="{premise}", language="angels"))
+def test_a_language_that_is_not_there_is_an_error() -> None:
+    task = task_of(Template(name="t", inputs="{premise}", language="angels"))
     with pytest.raises(TemplateError, match="no template language") as caught:
-        render(task, examples[0], task.templates[0], split="test")
+        render(task, EXAMPLES[0], task.templates[0], split="test")
     assert caught.value.where == "pairs/t"
     assert [one.rule for one in lint_task(task, ()) if one.template] == ["unknown-language"]

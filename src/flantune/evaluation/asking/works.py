@@ -1,0 +1,141 @@
+"""What decides on the answers to an exam: its prompts as a model is asked them, its codec, and its name by content.
+
+So a changed template, adapter, row, seed or separator cannot meet samples of the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.evaluation.asking.options import scoring_codec, within_positions
+from flantune.evaluation.exams import Exam, Question
+from flantune.evaluation.metrics.rank_classification import BASELINES
+from flantune.evaluation.samples import samples_path
+from flantune.packing.codec_for import codec_for
+
+if TYPE_CHECKING:
+    from flantune.evaluation.asking.session import Session
+    from flantune.packing.encode import Codec
+    from flantune.types import Prompt
+
+# Part of every fingerprint: raise it when the same prompts and weights would give other samples.
+_VERSION = 5
+
+# The choices of a codec that decide on samples.
+_KNOBS = (
+    "max_input_tokens",
+    "max_target_tokens",
+    "max_row_tokens",
+    "score_eos",
+    "inputs_eos",
+    "drops_exemplars",
+    "truncation",
+    "tokenization",
+    "joint_cut",
+    "prefix",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """One exam to be asked.
+
+    Attributes:
+        exam: The exam.
+        codec: Turns its prompts into tokens.
+        path: Where its samples go.
+        kind: All that decides on answers but the questions: exams of one kind are asked together.
+        fingerprint: The same with the questions, word for word.
+    """
+
+    exam: Exam
+    codec: Codec
+    path: Path
+    kind: str
+    fingerprint: str
+
+
+def work_of(session: Session, exam: Exam) -> Work:
+    """An exam, named by content."""
+    codec = _codec(session, exam)
+    kind = json.dumps(_choices(session, exam, codec), sort_keys=True)
+    digest = hashlib.sha256(kind.encode())
+    digest.update(json.dumps(_own_choices(session, exam), sort_keys=True).encode())
+    for question in questions_of(session, exam):
+        digest.update(json.dumps(asdict(question), sort_keys=True).encode())
+    path = samples_path(session.folder, exam.key)
+    return Work(exam=exam, codec=codec, path=path, kind=kind, fingerprint=digest.hexdigest())
+
+
+def _codec(session: Session, exam: Exam) -> Codec:
+    """How an exam's prompts become tokens, within the positions that the model has.
+
+    Exams bring their delimiters with them, so those of the protocol do not count.
+    """
+    layout, own = exam.layout, replace(exam.protocol, target_delimiter=None, exemplar_separator=None)
+    is_written = exam.answering == "text"
+    if session.chat is not None or (is_written and not layout.target_separator):
+        # The template's own tokens follow the inputs, or nothing does: there is no border for joint tokenization.
+        own = replace(own, tokenization="separate")
+    if session.chat is not None:
+        layout = replace(layout, target_separator=layout.target_separator or " ")
+    codec = codec_for(
+        session.lm,
+        layout=layout,
+        max_input_tokens=exam.max_input_tokens,
+        max_target_tokens=exam.max_target_tokens,
+        chat=session.chat,
+    )
+    room = exam.writing.max_new_tokens if is_written else 0
+    return within_positions(scoring_codec(codec, own), session.lm, room=room)
+
+
+def questions_of(session: Session, exam: Exam) -> Iterator[Question]:
+    """An exam's questions as this model is asked them.
+
+    In a chat a reply starts with its first word, since the template has brought it to its place.
+    """
+    if session.chat is None or exam.layout.target_separator:
+        return iter(exam.questions)
+    return (replace(question, prompt=_as_turn(question.prompt)) for question in exam.questions)
+
+
+def _as_turn(prompt: Prompt) -> Prompt:
+    exemplars = tuple(replace(one, targets=one.targets.strip()) for one in prompt.exemplars)
+    return replace(prompt, options=tuple(option.strip() for option in prompt.options), exemplars=exemplars)
+
+
+def _choices(session: Session, exam: Exam, codec: Codec) -> dict[str, object]:
+    """All that decides on an answer besides the question itself."""
+    chosen: dict[str, object] = {
+        "version": _VERSION,
+        "answering": exam.answering,
+        "layout": asdict(codec.layout),
+        "codec": {name: getattr(codec, name) for name in _KNOBS},
+        "chat": session.chat.identity if session.chat is not None else None,
+    }
+    if exam.answering == "text":
+        return {
+            **chosen,
+            "model": session.written_by,
+            "writing": asdict(exam.writing),
+            "drawn": [*session.drawn(exam), session.seed] if exam.is_voted else None,
+        }
+    protocol = exam.protocol
+    has_baselines = protocol.normalization in BASELINES
+    asked = [protocol.normalization, protocol.domain_premise, protocol.content_free] if has_baselines else None
+    return {**chosen, "model": session.fingerprint, "baselines": asked}
+
+
+def _own_choices(session: Session, exam: Exam) -> dict[str, object]:
+    """What else decides on the answers of one exam."""
+    rules = exam.grader.rules if session.drawn(exam)[0] > 1 else ()
+    return {
+        "code": sorted(exam.code.values()),
+        "rules": [(rule.name, rule.pattern, rule.form) for rule in rules],
+    }

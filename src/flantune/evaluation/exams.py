@@ -1,0 +1,197 @@
+"""What a model is asked, whoever provides it: a task in its templates, a part of a benchmark, a harness file.
+
+An exam says which prompts, how they are answered, what counts as right, and what its score is averaged into. One
+asker (``asking.ask``) and one grader (``statistics.grades``) do the rest, so that nothing is asked or reported of one
+kind of exam that is not of all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from flantune.evaluation.statistics.averages import Averages, pooled
+from flantune.prompts.layout import Layout
+
+if TYPE_CHECKING:
+    from flantune.evaluation.metrics.graders import Grader
+    from flantune.settings.protocols import ScoringProtocol
+    from flantune.types import Prompt
+
+Answering = Literal["options", "text"]
+
+NO_SEPARATOR = Layout(target_separator="", exemplar_separator="\n\n")
+"""Benchmarks write the space before an answer themselves: a query ends in "A:", and its answer begins with a space."""
+
+_LABEL = re.compile(r"^\(?[^\W\d_]{1,20}(?: [^\W\d_]{1,20})?[:：.)]\s+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A prompt and the number of exemplars it was to have; it may hold fewer."""
+
+    prompt: Prompt
+    shots: int
+
+
+class Questions(Protocol):
+    """Questions that can be counted, and gone through any number of times, without being held in memory."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __iter__(self) -> Iterator[Question]:
+        """Each of them, in the order of its samples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """How long a written answer goes on.
+
+    Attributes:
+        max_new_tokens: Its longest.
+        stop: Texts at which it ends.
+        ends_at_separator: It also ends at what stands between exemplars, where some are shown. A model that was never
+            taught to stop goes on with the next example; otherwise tuning would seem to teach answers where it only
+            teaches to stop.
+        spared: So many of the texts that end it an answer may hold before the next one does.
+        is_trimmed: White space around it is no part of it.
+    """
+
+    max_new_tokens: int = 16
+    stop: tuple[str, ...] = ()
+    ends_at_separator: bool = False
+    spared: int = 0
+    is_trimmed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What an exam was made from, for the check of what a model was trained on.
+
+    Attributes:
+        title: What the exam is called in a sentence; empty: its key.
+        names: Names of tasks that would be the same task.
+        clusters: Kinds of task it is; empty for benchmarks.
+        families: Source families.
+        hub_id: Hub id of its rows, with its configuration where only that one would be the same.
+        files: Files that its rows come from.
+        texts: Each row's number and texts, as they may stand in another data set; None: the lines of the questions.
+    """
+
+    title: str = ""
+    names: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    hub_id: str = ""
+    files: tuple[Path, ...] = ()
+    texts: Callable[[], Iterable[tuple[int, Sequence[str]]]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """Questions that are asked in one way, and graded together.
+
+    Attributes:
+        name: The task, subject or language.
+        score: What it is averaged into ("mmlu_direct"); empty for a task, which stands for itself.
+        groups: What it is averaged within, from small to large: a benchmark's categories, a task's clusters.
+        suite: The benchmark it belongs to; empty for a task.
+        questions: What is asked; nothing of an exam whose answers are only graded again.
+        answering: By ranking the prompts' options, or by writing.
+        grader: What counts as right.
+        protocol: How options are scored and prompts cut.
+        chance: What guessing scores; None: what the headline metric says of each row.
+        layout: Separators of its prompts.
+        max_input_tokens: Longest inputs, where the protocol does not say.
+        max_target_tokens: Longest option, where the protocol does not say.
+        writing: Where answers are written: how long they go on.
+        is_voted: Answers can be sampled and voted on: they are written after reasoning, and read by rules.
+        averages: The ways in which the exams of its score are averaged.
+        made: What it was made from.
+        code: Python files that had a hand in its prompts or scores: path → SHA-256 of what they hold.
+        notes: What a reader of its score should know.
+        blank: The question with a text without content in its place, for contextual calibration; None: there is no way.
+    """
+
+    name: str
+    score: str = ""
+    groups: tuple[str, ...] = ()
+    suite: str = ""
+    questions: Questions
+    answering: Answering
+    grader: Grader
+    protocol: ScoringProtocol
+    chance: float | None = None
+    layout: Layout = NO_SEPARATOR
+    max_input_tokens: int = 2048
+    max_target_tokens: int = 512
+    writing: Writing = Writing()
+    is_voted: bool = False
+    averages: Averages = pooled
+    made: Made = Made()
+    code: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    blank: Callable[[Prompt, str], Prompt] | None = None
+
+    @property
+    def key(self) -> str:
+        """A name no other exam has."""
+        return f"{self.score}/{self.name}" if self.score else self.name
+
+    @property
+    def prompts(self) -> Iterator[Prompt]:
+        """The prompts of its questions, in order."""
+        return (question.prompt for question in self.questions)
+
+    def texts(self) -> Iterable[tuple[int, Sequence[str]]]:
+        """Each row's number and texts, as they may stand in another data set."""
+        if self.made.texts is not None:
+            return self.made.texts()
+        return ((prompt.row, question_texts(prompt)) for prompt in self.prompts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingExam:
+    """An exam whose data or prompts are not there.
+
+    Attributes:
+        score: As of ``Exam``; a task's name.
+        name: The subject, task or language; empty: all of them.
+        needs: The file or data set that is wanted, and its form.
+    """
+
+    score: str
+    name: str
+    needs: str
+
+
+def asked(prompts: Iterable[Prompt], *, shots: int) -> tuple[Question, ...]:
+    """Prompts as questions that were all to have so many exemplars."""
+    return tuple(Question(prompt=prompt, shots=shots) for prompt in prompts)
+
+
+def question_texts(prompt: Prompt) -> tuple[str, ...]:
+    r"""The lines of a question without the labels before them, as they may stand in another data set.
+
+    >>> from flantune.types import Prompt
+    >>> question_texts(Prompt(task="t", split="test", row=0, template="d", targets="",
+    ...                       inputs="Question: How many?\nA. one\nAnswer:"))
+    ('How many?', 'one')
+    """
+    lines = (_LABEL.sub("", line.strip()) for line in prompt.inputs.splitlines())
+    return tuple(line for line in lines if line and not line.endswith((":", "：")))
+
+
+def content_name(text: str) -> str:
+    """A short name for a text by content, to tell groups of rows apart.
+
+    >>> content_name("a passage") == content_name(" a  passage"), content_name("")
+    (True, '')
+    """
+    plain = " ".join(text.split())
+    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:16] if plain else ""

@@ -1,0 +1,174 @@
+"""Tasks as exams: asked in all their forward templates, with each number of exemplars, on test and dev rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from flantune.contamination.training_record import hub_of
+from flantune.errors import ModelError
+from flantune.evaluation.asking.options import with_delimiters
+from flantune.evaluation.asking.task_questions import (
+    TaskQuestions,
+    asked_examples,
+    check_asked,
+    count_questions,
+    drawn_rows,
+    questions,
+)
+from flantune.evaluation.exams import Exam, Made, Question, Writing
+from flantune.evaluation.metrics.by_name import check_metrics
+from flantune.evaluation.metrics.graders import MetricGrader, columns_of, parser_of
+from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
+from flantune.prompts.layout import EOS_WORD, Layout
+from flantune.prompts.render import render
+
+if TYPE_CHECKING:
+    from flantune.settings.config import EvaluationSettings, PackingSettings
+    from flantune.tasks.store import PreparedTask
+    from flantune.types import Example, Kind, Prompt, SplitRole
+
+
+def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettings) -> Exam:
+    """A task as an exam: ranked where it has options, else written.
+
+    Which prompts are asked depends on task, settings and seed alone, so two models are asked the same.
+
+    Args:
+        prepared: The task.
+        how: Rows, shots, templates, style and protocol.
+        packing: Token budgets of inputs and targets.
+
+    Raises:
+        EvaluationError: The task cannot be measured, or a metric cannot read its references.
+
+    Paper: FLAN 2021, sections 2.3 and 3.
+    """
+    task, settings = prepared.task, how.evaluation
+    check_metrics(task)
+    check_readable(task, asked_examples(prepared, how, most=MOST_LOOKED_AT))
+    check_asked(prepared, how)
+    if how.prompts.chat and settings.tokenization == "joint":
+        hint = 'set prompts.chat = false, or evaluation.tokenization = "separate"'
+        raise ModelError("a chat template needs targets tokenized apart", where="prompts.chat", hint=hint)
+    exam = recorded_exam(task.name, clusters=task.clusters, kind=task.kind, metrics=task.metrics, settings=settings)
+    layout = with_delimiters(Layout.from_settings(how.prompts), exam.protocol)
+    return replace(
+        exam,
+        questions=_Questions(prepared, how),
+        layout=layout,
+        max_input_tokens=packing.max_input_tokens,
+        max_target_tokens=packing.max_target_tokens,
+        writing=Writing(
+            max_new_tokens=settings.max_new_tokens,
+            ends_at_separator=True,
+            spared=spared_separators(prepared, how, separator=layout.exemplar_separator.replace(EOS_WORD, "")),
+            is_trimmed=True,
+        ),
+        made=Made(
+            title=f'the task "{task.name}"',
+            names=(task.name,),
+            clusters=task.clusters,
+            families=(task.source_family,) if task.source_family else (),
+            hub_id=hub_of(task),
+            files=tuple(sorted(task.source.files_here())),
+            texts=lambda: ((example.row, tuple(example.fields.values())) for example in prepared.stores["test"]),
+        ),
+        blank=_Blank(prepared, how),
+    )
+
+
+def recorded_exam(
+    name: str, *, clusters: tuple[str, ...], kind: Kind, metrics: Sequence[str], settings: EvaluationSettings
+) -> Exam:
+    """A task whose answers are there already, as far as they are graded.
+
+    Raises:
+        EvaluationError: A metric does not exist.
+    """
+    protocol = settings.scoring
+    columns = columns_of(kind, metrics, normalization=protocol.normalization, ties=protocol.ties)
+    return Exam(
+        name=name,
+        groups=clusters,
+        questions=(),
+        answering="options" if kind == "classification" else "text",
+        grader=MetricGrader(columns=columns, parse=parser_of(settings.answer_parsing)),
+        protocol=protocol,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """A task's questions, rendered as they are asked for."""
+
+    prepared: PreparedTask
+    how: TaskQuestions
+
+    def __len__(self) -> int:
+        return count_questions(self.prepared, self.how)
+
+    def __iter__(self) -> Iterator[Question]:
+        return questions(self.prepared, self.how)
+
+
+def spared_separators(prepared: PreparedTask, how: TaskQuestions, *, separator: str) -> int:
+    """How many separators an answer may hold before the next one ends it: as many as the right answer with most.
+
+    After exemplars a model that was never taught to stop goes on with the next example, so writing ends at their
+    separator. A task of two paragraphs an answer would lose the second one to it. The number is the task's, the same
+    for every prompt and every model, so that it tells nothing about one prompt's answer.
+
+    Args:
+        prepared: The task; only generation tasks with exemplars have something to spare.
+        how: How it is asked.
+        separator: What stands between exemplars.
+    """
+    if prepared.task.kind != "generation" or not separator or not any(how.evaluation.shots):
+        return 0
+    asked = drawn_rows(prepared, how).items()
+    return most_in_answers(
+        [separator],
+        (answer for split, rows in asked for row in rows for answer in prepared.stores[split][row].references),
+    )
+
+
+def most_in_answers(stops: Sequence[str], answers: Iterable[str]) -> int:
+    r"""The largest number of stop texts in one answer.
+
+    >>> most_in_answers(["\n\n"], ["Tea.", "Tea is warm.\n\nIt is made of leaves.\n\n"])
+    1
+    """
+    return max((sum(map(answer.strip().count, stops)) for answer in answers), default=0)
+
+
+@dataclass(frozen=True)
+class _Blank:
+    """How a task's prompts are asked without content: every field is the text, options and exemplars stay."""
+
+    prepared: PreparedTask
+    how: TaskQuestions
+
+    def __call__(self, prompt: Prompt, text: str) -> Prompt:
+        task, example = self.prepared.task, self._examples[prompt.split, prompt.row]
+        rendered = render(
+            task,
+            replace(example, fields=dict.fromkeys(example.fields, text)),
+            next(template for template in task.templates if template.name == prompt.template),
+            split=prompt.split,
+            style=self.how.style,
+            options_key=self.how.options_key(task.name),
+        )
+        # Options are the ones scored, whatever a template makes of a question without content.
+        return replace(prompt, inputs=rendered.inputs)
+
+    @cached_property
+    def _examples(self) -> dict[tuple[SplitRole, int], Example]:
+        """The examples that are asked, by split and row: only where somebody asks without content."""
+        return {
+            (split, self.prepared.stores[split][at].row): self.prepared.stores[split][at]
+            for split, rows in drawn_rows(self.prepared, self.how).items()
+            for at in rows
+        }

@@ -1,0 +1,152 @@
+"""Plain text by number, without end: documents of files, shuffled anew each time through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from flantune.errors import SourceError, did_you_mean
+from flantune.mixture.permutation import permute
+from flantune.system.files import is_folder, read_text
+from flantune.system.keyed_random import stream_key
+from flantune.tasks.arrow_files import ArrowFile, ArrowWriter, sums_path
+from flantune.tasks.rows import BadRow
+from flantune.tasks.sources.files import FileSource
+from flantune.tasks.sources.formats import FileFormat, read_rows
+from flantune.types import Row
+
+MAX_CHARACTERS = 16_384
+"""A longer document counts as several, each cut at the end of a line, so that none is slow to read from its middle."""
+TEXT_SUFFIXES = (".txt", ".md", ".text")
+_BATCH_TEXTS = 1_024
+_VERSION = 1
+"""Part of every corpus's identity: raise it when the same files would give other documents."""
+
+
+class Corpus(Protocol):
+    """Documents by number, without end."""
+
+    @property
+    def name(self) -> str:
+        """What losses are told under."""
+
+    @property
+    def identity(self) -> str:
+        """Changes when a document does."""
+
+    @property
+    def size(self) -> int | None:
+        """Documents before all come again; None: each is new."""
+
+    def __getitem__(self, number: int) -> str:
+        """A document of at most ``MAX_CHARACTERS``, the same for the same number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCorpus:
+    """The documents of files; see ``read_corpus``.
+
+    Attributes:
+        texts: All documents, in the order of the files.
+        identity: Of the files' content.
+        seed: Of the order.
+        name: What losses are told under.
+    """
+
+    texts: ArrowFile
+    identity: str
+    seed: int
+    name: str = "text"
+
+    @property
+    def size(self) -> int:
+        """Documents of all files."""
+        return self.texts.rows
+
+    def __getitem__(self, number: int) -> str:
+        """A document; after the last one all come again, in another order."""
+        turn, place = divmod(number, self.size)
+        batch, row = self.texts.place(permute(place, self.size, stream_key(self.seed, "corpus", turn)))
+        return str(self.texts.batch(batch).column(0)[row].as_py())
+
+
+def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", seed: int = 0) -> FileCorpus:
+    """The documents of files and folders.
+
+    A file of plain text is a document. Of files of rows (JSON lines, Parquet, CSV …) each row is one. Empty ones are
+    left out, and long ones are cut into several.
+
+    Args:
+        paths: Files, globs or folders; of a folder, all files in it and below.
+        cache: Folder for the documents, by number on disk: they are read once.
+        column: Of rows, the column that holds the text.
+        seed: Of the order in which they come.
+
+    Raises:
+        SourceError: A file is missing or cannot be read, has no such column, or there is no text at all.
+    """
+    patterns = tuple(f"{path}/**/*" if is_folder(path) else str(path) for path in paths)
+    source = FileSource(files={"text": patterns})
+    told = repr((_VERSION, MAX_CHARACTERS, column, source.fingerprint("text")))
+    identity = sha256(told.encode()).hexdigest()[:32]
+    stored = cache / identity / "texts.arrow"
+    # The sums are written last: where they are, the file is whole.
+    if not sums_path(stored).is_file():
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        _store(stored, (text for path in source.paths("text") for text in _documents(path, column)))
+    texts = ArrowFile(stored)
+    if not texts.rows:
+        raise SourceError("there is no text", where=", ".join(map(str, paths)), hint="name files that hold some")
+    return FileCorpus(texts=texts, identity=identity, seed=seed)
+
+
+def _store(path: Path, texts: Iterable[str]) -> None:
+    writer, left = ArrowWriter(path, pa.schema([("text", pa.string())])), iter(texts)
+    try:
+        while block := list(islice(left, _BATCH_TEXTS)):
+            writer.write(pa.record_batch([pa.array(block, pa.string())], schema=writer.schema))
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+def _documents(path: Path, column: str) -> Iterator[str]:
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        wholes: Iterable[str] = [read_text(path, error=SourceError, what="text file")]
+    else:
+        wholes = (_text(row, column, place=f"{path}, row {at}") for at, row in enumerate(read_rows(path, FileFormat())))
+    return (part for whole in wholes for part in cut_at_lines(whole, MAX_CHARACTERS) if part.strip())
+
+
+def _text(row: Row, column: str, *, place: str) -> str:
+    try:
+        text = row[column]
+    except KeyError:
+        hint = did_you_mean(column, row) or f"it has {', '.join(row)}"
+        raise SourceError(f"there is no column {column!r}", where=place, hint=hint) from None
+    except BadRow as bad:
+        raise SourceError(f"{bad.reason}: {bad.detail}", where=place) from None
+    if not isinstance(text, str):
+        raise SourceError(f"the column {column!r} has {type(text).__name__}, expected text", where=place)
+    return text
+
+
+def cut_at_lines(text: str, longest: int) -> Iterator[str]:
+    r"""The text in parts of at most so many characters, each ending with a line where it has one.
+
+    >>> list(cut_at_lines("one\ntwo\nthree", 8))
+    ['one\ntwo\n', 'three']
+    """
+    start = 0
+    while len(text) - start > longest:
+        stop = text.rfind("\n", start, start + longest) + 1 or start + longest
+        yield text[start:stop]
+        start = stop
+    yield text[start:]

@@ -1,0 +1,85 @@
+"""What there is to learn from a text: its ids become what a model reads and what it is to write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from flantune.packing.encoded import id_array
+from flantune.system.keyed_random import mix64
+from flantune.types import EncodedPrompt, Family
+
+if TYPE_CHECKING:
+    from flantune.pretraining.reading import Reader
+
+_Value = TypeVar("_Value")
+
+
+class Chances:
+    """The random numbers of one draw, in order: a function of its key alone.
+
+    >>> first, again = Chances(7), Chances(7)
+    >>> [first.below(10) for _ in range(5)] == [again.below(10) for _ in range(5)]
+    True
+    """
+
+    def __init__(self, key: int) -> None:
+        self._key, self._drawn = key, 0
+
+    def below(self, size: int) -> int:
+        """A whole number from 0 on, less than ``size``."""
+        self._drawn += 1
+        return mix64(self._key, self._drawn) % size
+
+    def between(self, least: int, most: int) -> int:
+        """A whole number, both ends included."""
+        return least + self.below(most - least + 1)
+
+    def happens(self, share: float) -> bool:
+        """True in this share of all cases."""
+        return self.below(1 << 53) < share * (1 << 53)
+
+    def one_of(self, values: Sequence[_Value]) -> _Value:
+        """One of the values, each as likely."""
+        return values[self.below(len(values))]
+
+
+class Objective(Protocol):
+    """A way to learn from text. A frozen dataclass: its ``repr`` says all of it, and stands in fingerprints."""
+
+    @property
+    def family(self) -> Family:
+        """Of the models that can learn so."""
+
+    def take(self, text: Reader, chances: Chances) -> EncodedPrompt:
+        """The next draw: takes as many ids as it wants, and says which are read and which are to be written.
+
+        Args:
+            text: The corpus from the draw's place on; at least one id must be taken.
+            chances: All that may be random in it.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Causal:
+    """Each token from those before it in its draw.
+
+    The first token of a draw is read only; every other is asked for.
+
+    Attributes:
+        lengths: Tokens of a draw: one of these, each as likely. A length named twice comes twice as often.
+        begins_documents: Each draw begins with a document, and what is left of the one it ends in is passed over. False
+            loses no token.
+    """
+
+    lengths: tuple[int, ...]
+    begins_documents: bool = False
+    family: Literal["decoder-only"] = "decoder-only"
+
+    def take(self, text: Reader, chances: Chances) -> EncodedPrompt:
+        """The next tokens, of as many documents as it takes."""
+        ids = id_array(text.ids(chances.one_of(self.lengths)))
+        if self.begins_documents:
+            text.skip()
+        return EncodedPrompt(inputs=ids[:1], targets=(ids[1:],))

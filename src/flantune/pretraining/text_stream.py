@@ -1,0 +1,79 @@
+"""A text with an objective as a stream of draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flantune.errors import PackingError
+from flantune.packing.arrays import decoder_only_size
+from flantune.packing.stream import Draw
+from flantune.pretraining.objectives import Chances
+from flantune.pretraining.reading import Reader, TokenizedCorpus
+from flantune.system.keyed_random import mix64, stream_key
+from flantune.types import Counts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from flantune.pretraining.corpus import Corpus
+    from flantune.pretraining.objectives import Objective
+    from flantune.types import EncodedPrompt, Family
+
+
+class TextStream:
+    """Draws of a corpus. A draw's number is the place in the corpus where it begins, so the numbers have gaps.
+
+    Args:
+        corpus: Documents by number.
+        tokenizer: Of the model.
+        objective: What is read of a text and what is to be written.
+        row_tokens: Length of a row.
+        seed: Of all that is random in the objective.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        tokenizer: PreTrainedTokenizerBase,
+        objective: Objective,
+        *,
+        row_tokens: int,
+        seed: int = 0,
+    ) -> None:
+        self.objective, self.row_tokens = objective, row_tokens
+        self.identity = repr((corpus.identity, objective, row_tokens, seed))
+        self.pad_token = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+        self._documents = TokenizedCorpus(corpus, tokenizer, objective.family)
+        self._key, self._name = stream_key(seed, "objective"), corpus.name
+
+    @property
+    def family(self) -> Family:
+        """The objective's."""
+        return self.objective.family
+
+    def draws(self, first: int, count: int) -> list[Draw]:
+        """So many draws, the first at a place of the corpus, each where the one before it ended.
+
+        Raises:
+            PackingError: One does not fit a row.
+        """
+        found: list[Draw] = []
+        for _ in range(count):
+            reader = Reader(self._documents, found[-1].next if found else first)
+            found.append(self._draw(reader))
+        return found
+
+    def _draw(self, reader: Reader) -> Draw:
+        place, document = reader.place, reader.document_number
+        prompt = self.objective.take(reader, Chances(mix64(self._key, place)))
+        if (longest := max(_sides(prompt, self.family))) > self.row_tokens:
+            message = f"a draw of {longest} tokens does not fit a row of {self.row_tokens}"
+            raise PackingError(message, where="packing.row_tokens", hint=f"raise it to {longest}, or shorten the draws")
+        counts = Counts(prompts=1, input_tokens=len(prompt.inputs), target_tokens=sum(map(len, prompt.targets)))
+        return Draw(prompt=prompt, counts=counts, task=self._name, row=document, next=reader.place)
+
+
+def _sides(prompt: EncodedPrompt, family: Family) -> tuple[int, ...]:
+    if family == "decoder-only":
+        return (decoder_only_size(prompt),)
+    return len(prompt.inputs), sum(map(len, prompt.targets))

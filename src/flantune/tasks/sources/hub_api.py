@@ -1,0 +1,121 @@
+"""The Hugging Face hub, through its ``datasets`` library; the only module that knows it."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flantune.errors import MissingDataError, SourceError
+from flantune.tasks.sources.formats import as_written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flantune.types import HubDataset, Row
+
+CONVERTED = "refs/convert/parquet"
+"""The branch to which the hub itself converts datasets, as ``<config>/<split>/<number>.parquet``.
+
+Datasets that are a loading script can be had from nowhere else: the library runs such scripts no more.
+"""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def load_hub_split(wanted: HubDataset, *, split: str, streaming: bool) -> Any:
+    """One split as ``datasets`` gives it.
+
+    Raises:
+        SourceError: ``datasets`` is not installed, the hub cannot be reached, or it has no such dataset or split.
+    """
+    datasets = _library(wanted)
+    try:
+        if wanted.revision == CONVERTED:
+            files = {split: converted_files(wanted, split)}
+            return datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming)
+        return datasets.load_dataset(
+            wanted.id, wanted.config, split=split, revision=wanted.revision, streaming=streaming
+        )
+    except Exception as error:
+        # Whatever went wrong between here and the hub; the library raises a dozen unrelated types for it.
+        raise explained(error, wanted) from error
+
+
+def stream_rows(wanted: HubDataset, *, split: str) -> Iterator[Row]:
+    """Rows of a split as plain Python values, streamed.
+
+    Raises:
+        SourceError: They cannot be had.
+    """
+    dataset = load_hub_split(wanted, split=split, streaming=True)
+    features = getattr(dataset, "features", None)
+    try:
+        yield from as_written(dataset, features.arrow_schema) if features else dataset
+    except Exception as error:
+        raise explained(error, wanted) from error
+
+
+def split_names(wanted: HubDataset) -> tuple[str, ...]:
+    """Names of a dataset's splits.
+
+    Raises:
+        SourceError: They cannot be had.
+    """
+    datasets = _library(wanted)
+    try:
+        return tuple(datasets.get_dataset_split_names(wanted.id, wanted.config, revision=wanted.revision))
+    except Exception as error:
+        raise explained(error, wanted) from error
+
+
+def converted_files(wanted: HubDataset, split: str) -> str:
+    """The converted Parquet files of a split. The library would otherwise guess splits from the folders' names.
+
+    >>> from flantune.types import HubDataset
+    >>> converted_files(HubDataset(id="GEM/web_nlg", config="en"), "train")
+    'hf://datasets/GEM/web_nlg@refs%2Fconvert%2Fparquet/en/train/*.parquet'
+    """
+    return f"hf://datasets/{wanted.id}@{quote(CONVERTED, safe='')}/{wanted.config or 'default'}/{split}/*.parquet"
+
+
+@lru_cache(maxsize=1024)
+def resolve_revision(wanted: HubDataset) -> str | None:
+    """The commit that a dataset's revision stands for now; None when the hub cannot be asked."""
+    if wanted.revision is not None and _COMMIT.fullmatch(wanted.revision):
+        return wanted.revision
+    try:
+        from huggingface_hub import HfApi
+
+        commit = HfApi().dataset_info(wanted.id, revision=wanted.revision, timeout=10).sha
+    except Exception:
+        # Only sharpens a fingerprint or a record: reading the rows is what reports a hub that cannot be reached.
+        return None
+    return commit if isinstance(commit, str) else None
+
+
+def _library(wanted: HubDataset) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingDataError(
+            "the Hugging Face hub is read through the library datasets, which is not installed",
+            where=str(wanted),
+            hint="in flantune's folder: pip install -e '.[hub]'; or set [data] mirror to what `flantune fetch` wrote",
+        ) from error
+    return datasets
+
+
+def explained(error: Exception, wanted: HubDataset) -> SourceError:
+    """An error of the hub's library as one that says what to do; flantune's own stay as they are."""
+    if isinstance(error, SourceError):
+        return error
+    first_line = (str(error).splitlines() or [""])[0]
+    is_off = "OfflineModeIsEnabled" in str(error)
+    why = "HF_HUB_OFFLINE is set, and it is not in the cache" if is_off else f"{type(error).__name__}: {first_line}"
+    return MissingDataError(
+        f"cannot be had from the Hugging Face hub: {why}",
+        where=str(wanted),
+        hint="on a machine with a network run: flantune fetch RUN_FILE --mirror hub; then set [data] mirror to it",
+    )
