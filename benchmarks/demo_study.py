@@ -15,9 +15,8 @@ from typing import Any
 
 from scipy import stats
 
-from flantune.cli.console import Console
-from flantune.cli.finish import quiet_libraries
-from flantune.demo import write_demo
+from flantune.cli.console import Console, quiet_libraries
+from flantune.demo.write import write_demo
 from flantune.settings.run_file import load_run_file
 
 ARMS = ("instruction", "inputs_only", "dataset_name")
@@ -67,27 +66,32 @@ def table(results: dict[tuple[str, int], dict[str, Any]], *, arms: list[str], se
     ]
     shots = first["clusters"][0]["shots"]
     for cluster in [c["cluster"] for c in first["clusters"] if c["shots"] == shots]:
-        cells = [_cell([_cluster(results[arm, s], cluster)["tuned"]["value"] for s in range(seeds)]) for arm in arms]
-        bases = _cell([_cluster(results[arms[0], s], cluster)["base"]["value"] for s in range(seeds)])
+        cells = [
+            _cell([_cluster(results[arm, s], cluster)["scores"]["tuned"]["value"] for s in range(seeds)])
+            for arm in arms
+        ]
+        bases = _cell([_cluster(results[arms[0], s], cluster)["base"] for s in range(seeds)])
         chance = f"{100 * _cluster(first, cluster)['chance']:.1f}"
         lines.append(f"| {cluster} | {chance} | {bases} | " + " | ".join(cells) + " |")
-    overall = [[_overall(results[arm, s], "tuned") for s in range(seeds)] for arm in arms]
-    bases = _cell([_overall(results[arms[0], s], "base") for s in range(seeds)])
-    chance = f"{100 * first['verdict']['chance']:.1f}"
+    overall = [[_overall(results[arm, s])["scores"]["tuned"]["value"] for s in range(seeds)] for arm in arms]
+    bases = _cell([_overall(results[arms[0], s])["scores"]["base"]["value"] for s in range(seeds)])
+    chance = f"{100 * first['verdicts']['tuned']['chance']:.1f}"
     lines.append(
         f"| **mean of clusters** | {chance} | {bases} | " + " | ".join(_cell(values) for values in overall) + " |"
     )
-    gains = [[_overall(results[arm, s], "difference") for s in range(seeds)] for arm in arms]
+    gains = [[_overall(results[arm, s])["differences"]["tuned"]["value"] for s in range(seeds)] for arm in arms]
     lines.append("| **change from base** |  |  | " + " | ".join(_cell(values, signed=True) for values in gains) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _cluster(results: dict[str, Any], name: str) -> dict[str, Any]:
-    return dict(next(c for c in results["clusters"] if c["cluster"] == name))
+    """What guessing and the two models score on a cluster."""
+    found = next(c for c in results["clusters"] if c["cluster"] == name)
+    return {"chance": found["chance"], **{model: one["value"] for model, one in found["raw"]["scores"].items()}}
 
 
-def _overall(results: dict[str, Any], which: str) -> float:
-    return float(next(o for o in results["overall"] if o["measure"] == "raw")[which]["value"])
+def _overall(results: dict[str, Any]) -> dict[str, Any]:
+    return dict(results["overall"][0]["raw"])
 
 
 def _cell(values: list[float], *, signed: bool = False) -> str:

@@ -21,7 +21,7 @@ from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     SCORE,
     Mean,
-    Part,
+    Share,
     clustered_mean,
     combine,
     interval_of,
@@ -246,7 +246,7 @@ def _means(drawn: Sequence[Floats], span: tuple[float, float]) -> Iterator[Mean]
     """The mean over tasks of each data set, by the functions that a run uses."""
     for at in range(len(drawn[0])):
         means = [clustered_mean(rows[at][:, None], span=span, confidence=CONFIDENCE) for rows in drawn]
-        yield combine(Part(task=str(task), weight=1.0 / len(means), mean=mean) for task, mean in enumerate(means))
+        yield combine(Share(task=str(task), weight=1.0 / len(means), mean=mean) for task, mean in enumerate(means))
 
 
 def two_models(world: World, datasets: int, generator: np.random.Generator, *, shared: float) -> Floats:

@@ -57,5 +57,5 @@ def summary(out: Path) -> dict[str, Any]:
         "seconds": manifest["seconds"],
         "peak_memory_mib": manifest["peak_memory_mib"],
         "folds": folds,
-        "verdict": results["verdict"]["text"],
+        "verdict": results["verdicts"]["tuned"]["text"],
     }

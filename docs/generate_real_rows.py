@@ -83,9 +83,7 @@ def _mixture(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iterator[st
         counted[prompt.task] += 1
     sizes = {one.task.name: len(one.stores["train"]) for one in prepared if one.task.name in counted}
     kept = {name: min(size, config.mixture.max_examples, config.mixture.max_rate) for name, size in sizes.items()}
-    rates = {
-        leaf["name"]: leaf["rate"] for group in mixture_tree(mixture, draws=0)["children"] for leaf in group["children"]
-    }
+    rates = {task.name: task.rate for cluster in mixture_tree(mixture).clusters for task in cluster.tasks}
     yield _MIXTURE.format(cycle=mixture.cycle).rstrip("\n")
     for name, size in sizes.items():
         formula = kept[name] / sum(kept.values())

@@ -15,7 +15,7 @@ from flantune.models.attention.lines import reads_lines
 from flantune.packing.batches import Batches
 from flantune.packing.stream import PromptStream
 from flantune.settings.config import PackingSettings, TrainingSettings
-from flantune.training import tune
+from flantune.training.loop import tune
 from flantune.types import Batch
 
 

@@ -24,10 +24,10 @@ from flantune.mixture.taxonomy import load_taxonomy
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.render import render
 from flantune.report.page import write_report
+from flantune.runs.files import read_results
 from flantune.runs.folder import open_run_folder
 from flantune.settings.config import TrainingSettings
 from flantune.settings.run_file import load_run_file, to_toml
-from flantune.system.files import read_json
 from flantune.system.manifest import Stopwatch
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
@@ -154,9 +154,7 @@ def _report(folder: Path) -> None:
 
 
 def _seeds(folder: Path) -> None:
-    results = read_json(folder / "run/results.json")
-    other = read_json(folder / "other.json")
-    over_seeds([results, other])
+    over_seeds([read_results(folder / name) for name in ("run", "other")])
 
 
 def _samples(folder: Path) -> None:
@@ -180,7 +178,7 @@ _STEPS: Mapping[Callable[[Path], None], re.Pattern[str]] = {
     _join: re.compile(r"toml$|jsonl$|arrow|summary|seconds|run/config.json|run/data"),
     _rescore: re.compile(r"parquet$|mixture|training.json|run/config.json|run/data.json"),
     _report: re.compile(r"run/\w+.json|folds|parquet$|origins"),
-    _seeds: re.compile(r"results.json$|other.json$"),
+    _seeds: re.compile(r"results.json$"),
     _samples: re.compile(r"parquet$|origins|shard$"),
     _record: re.compile(r"model/"),
 }

@@ -15,6 +15,7 @@ import torch
 import zstandard
 
 from flantune.commands.run import run
+from flantune.settings.json_file import write_value
 from flantune.settings.run_file import load_run_file
 from flantune.training.state import TuningState
 from flantune.types import Counts
@@ -187,7 +188,7 @@ def make_run(folder: Path, *, strips: bool = True) -> None:
         text = text.replace(old, new)
     path.write_text(text, encoding="utf-8")
     made = run(load_run_file(path), out=folder / "run")
-    (folder / "other.json").write_text(json.dumps({**made.results, "seed": 4}), encoding="utf-8")
+    write_value(folder / "other" / "results.json", made.results.model_copy(update={"seed": 4}))
     for name in () if not strips else ("tensorboard", "tokenizer.json", "model.safetensors"):
         for found in folder.rglob(name):
             _remove(found)

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from flantune.demo import probes
 from flantune.demo.pretrain import Recipe, build_model, main, make_stream, pretrain
@@ -19,10 +18,12 @@ from flantune.demo.text import DemoText
 from flantune.demo.tokenizer import train_tokenizer
 from flantune.demo.write import RUN_NAMES, TASK_FILES, base_folder
 from flantune.errors import TrainingError
+from flantune.models.load import load_model
 from flantune.pretraining.objectives import Chances
-from flantune.pretraining.reading import PLACE_BITS
 from flantune.pretraining.text_stream import TextStream
+from flantune.pretraining.tokenized_corpus import PLACE_BITS
 from flantune.prompts.render import render
+from flantune.settings.config import ModelSettings
 from flantune.tasks.taskfile import load_task_file
 
 FAMILIES = tuple(RUN_NAMES)
@@ -189,9 +190,8 @@ def test_the_shipped_base_models_have_the_skills(family) -> None:
     folder = base_folder(family)
     if not (folder / "model.safetensors").exists():
         pytest.skip("no base model: make one with `flantune demo pretrain`")
-    kind = AutoModelForCausalLM if family == "decoder-only" else AutoModelForSeq2SeqLM
-    model = kind.from_pretrained(folder, dtype=torch.float32).eval()
-    scores = probes.score_all(model, AutoTokenizer.from_pretrained(folder), count=60, skills=tuple(FLOORS[family]))
+    lm = load_model(ModelSettings(path=str(folder), device="cpu"))
+    scores = probes.score_all(lm, count=60, skills=tuple(FLOORS[family]))
     assert {skill: score for skill, score in scores.items() if score < FLOORS[family][skill]} == {}
 
 

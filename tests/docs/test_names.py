@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HOMES = (ROOT / "src/flantune", ROOT / "tests", ROOT)
-PAGES = ["paper-map.md", "how-it-works.md"]
+PAGES = ["paper-map.md", "how-it-works.md", "contributing.md"]
 REFERENCE = re.compile(r"`((?:[\w-]+/)*[\w.-]+\.py|(?:[\w-]+/)+(?:[\w.-]+\.(?:toml|json))?)(?:: ([\w, ]+))?`")
 
 

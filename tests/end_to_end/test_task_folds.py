@@ -32,10 +32,10 @@ def test_a_run_measures_the_task_under_its_cluster(tmp_path: Path) -> None:
     assert mixture["held_out"] == ["task mood"] and mixture["clusters"] == ["sentiment"]
     assert mixture["train"] == ["animal", "echo", "tone"] and mixture["unseen"] == ["mood"]
     assert mixture["breaks"] == ["a task of the same cluster is trained on"]
-    assert {(one["task"], one["fold"]) for one in done.results["tasks"]} == {("animal", "topic"), ("mood", "task-mood")}
-    clusters = {(one["cluster"], one["fold"]): one["tasks"] for one in done.results["clusters"]}
-    assert clusters == {("topic", "topic"): ["animal"], ("sentiment", "task-mood"): ["mood"]}
-    assert done.results["verdict"]["tasks"] == 2
+    assert {(one.name, one.fold) for one in done.results.tasks} == {("animal", "topic"), ("mood", "task-mood")}
+    clusters = {(one.cluster, one.fold): one.raw.exams for one in done.results.clusters}
+    assert clusters == {("topic", "topic"): ("animal",), ("sentiment", "task-mood"): ("mood",)}
+    assert done.results.verdict.tasks == 2
     assert "task mood" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "task mood" in (tmp_path / "out/folds/task-mood/model/README.md").read_text(encoding="utf-8")
 

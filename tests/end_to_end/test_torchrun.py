@@ -65,7 +65,7 @@ def test_two_processes_make_the_run_of_one(world, alone):
         assert line["loss"] == pytest.approx(other["loss"], rel=1e-4)
         assert line.get("measured", {}) == pytest.approx(other.get("measured", {}), abs=1e-3)
     assert json.loads((out / "folds/sentiment/training.json").read_text())["processes"] == 2
-    assert [task["task"] for task in results["tasks"]]
+    assert [task["name"] for task in results["tasks"]]
     assert {entry.name for entry in out.iterdir()} == {entry.name for entry in alone.iterdir()}
 
 

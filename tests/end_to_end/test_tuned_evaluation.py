@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.commands.run import run
 from flantune.contamination.training_record import read_index, read_record
 from flantune.errors import LeakError
@@ -29,7 +29,7 @@ def world(tmp_path_factory) -> Path:
 def measure(world: Path, out: Path, *names: str, fold="sentiment", **values):
     data = DataSettings(tasks=tuple(str(world / f"{name}_task.toml") for name in names))
     model = world / "run/folds" / fold / "model"
-    return evaluate_models(EvaluationRequest(models=(str(model),), out=out, data=data, limit=4, **values))
+    return evaluate(EvaluationRequest(models=(str(model),), out=out, data=data, limit=4, **values))
 
 
 def test_the_tuned_model_carries_its_mixture(world):
@@ -49,12 +49,12 @@ def test_it_is_refused_on_a_task_it_was_taught(world, tmp_path):
 
 
 def test_the_other_fold_was_taught_other_tasks(world, tmp_path):
-    assert measure(world, tmp_path, "animal", fold="topic").tasks[0].seen == ()
+    assert measure(world, tmp_path, "animal", fold="topic").tasks[0].is_seen is False
 
 
 def test_it_is_measured_on_what_it_was_blind_to(world, tmp_path):
     results = measure(world, tmp_path, "mood", "tone")
-    assert [one.task for one in results.tasks] == ["mood", "tone"] and not any(one.seen for one in results.tasks)
+    assert [one.name for one in results.tasks] == ["mood", "tone"] and not any(one.is_seen for one in results.tasks)
     assert results.models[0].trained_by_flantune
 
 
@@ -83,7 +83,10 @@ def test_rows_it_was_taught_are_found_under_another_name(world, tmp_path):
     with pytest.raises(LeakError, match='30 of 30 questions of the task "copied"'):
         measure(tmp_path_world(world, tmp_path), tmp_path / "out", "copied")
     results = measure(tmp_path_world(world, tmp_path), tmp_path / "out", "copied", allow_seen=True)
-    assert any("nearly word for word" in why for why in results.tasks[0].seen) and not results.is_reportable
+    assert (
+        any("nearly word for word" in why for one in results.tasks[0].scores.values() for why in one.seen)
+        and not results.is_reportable
+    )
 
 
 def tmp_path_world(world: Path, tmp_path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,13 +12,14 @@ from flantune.evaluation.asking.ask import Answered, ask
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.asking.task_questions import TaskQuestions
+from flantune.evaluation.run_samples import TaskInfo, score_samples
 from flantune.evaluation.samples import samples_path, write_samples
-from flantune.evaluation.summary import TaskInfo
 from flantune.evaluation.task_exams import task_exam
 from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.packing.chat import chat_tokens
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
+from flantune.settings.json_file import plain
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Sample, Task, Template
 from tests.no_source import NoSource
@@ -147,6 +149,12 @@ def write_run(folder: Path, base: dict[str, list[Sample]], tuned: dict[str, list
 
 def info(name="t", *, clusters=("c",), kind="classification", metrics=("accuracy",)) -> TaskInfo:
     return TaskInfo(name=name, clusters=clusters, kind=kind, metrics=metrics)
+
+
+def summarize(folder: Path, *, folds, tasks, seed=0, name="made", settings=None, **changes) -> dict[str, Any]:
+    """What ``results.json`` holds of the samples in a folder."""
+    settings = settings or EvaluationSettings(**changes)
+    return plain(score_samples(folder, folds=folds, tasks=tasks, settings=settings, name=name, seed=seed))
 
 
 def noted(grader, sample: Sample) -> dict[str, float]:

@@ -27,7 +27,7 @@ def test_the_run_folders_filter_is_read_fold_by_fold(tmp_path):
                     "measured_seen": [],
                     "excluded": [],
                     "draws": 1,
-                    "tree": {},
+                    "tree": {"seed": 0, "cycle": 1, "clusters": []},
                 }
             ),
             encoding="utf-8",

@@ -8,24 +8,24 @@ import pytest
 import torch
 
 from flantune.errors import EvaluationError
+from flantune.evaluation.asking import answers
 from flantune.evaluation.asking import ask as evaluate_module
 from flantune.evaluation.asking import options as engine
-from flantune.evaluation.asking import shared_writing
 from flantune.evaluation.asking.answers import Written
 from flantune.evaluation.asking.ask import Progress
 from flantune.evaluation.asking.options import PromptScorer
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows, questions, sample_rows
 from flantune.evaluation.metrics.rank_classification import choose
+from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.samples import read_samples
-from flantune.evaluation.summary import FoldInput, summarize
-from flantune.models.language_model import LanguageModel
+from flantune.models.load import LanguageModel
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.writing.decoding import cut_at_stop
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.types import Example, Template
 
-from .made import color_examples, generation_examples, info, make_model, make_talkative, make_task, run
+from .made import color_examples, generation_examples, info, make_model, make_talkative, make_task, run, summarize
 
 
 @pytest.fixture(scope="module", params=["llama", "t5"])
@@ -338,9 +338,9 @@ def test_generation_end_to_end(architecture, tmp_path):
     settings = EvaluationSettings(shots=(0, 1))
     tasks = [info("animals", kind="generation", metrics=prepared.task.metrics)]
     fold = FoldInput(name="f", clusters=("c",), unseen=("animals",))
-    results = [summarize(tmp_path, folds=[fold], tasks=tasks, settings=settings, name="", seed=0) for _ in range(2)]
+    results = [summarize(tmp_path, folds=[fold], tasks=tasks, settings=settings, seed=0) for _ in range(2)]
     assert [t["shots"] for t in results[0]["tasks"]] == [0, 1]
-    assert set(results[0]["tasks"][0]["models"]["base"]["metrics"]) == {"exact_match", "rougeL", "bleu"}
+    assert set(results[0]["tasks"][0]["scores"]["base"]["metrics"]) == {"exact_match", "rougeL", "bleu"}
     assert json.dumps(results[0]) == json.dumps(results[1])
 
 
@@ -374,7 +374,7 @@ def test_what_follows_a_few_shot_answer_is_cut_off_for_every_model(llama, tmp_pa
         text = cut_at_stop("a cat\n\nAnimal 9 is", stop)
         return [(Written(text=text, tokens=(), finish="length"),) for _ in prompts]
 
-    monkeypatch.setattr(shared_writing, "write_answers", say)
+    monkeypatch.setattr(answers, "write_answers", say)
     prepared = make_task({"train": generation_examples(9, start=50), "test": generation_examples(3)}, kind="generation")
     (done,) = run(llama, prepared, tmp_path, shots=(0, 1))
     assert {(s.shots, s.prediction) for s in read_samples(done.path)} == {(0, "a cat\n\nAnimal 9 is"), (1, "a cat")}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.samples import read_samples
-from flantune.evaluation.summary import FoldInput, summarize
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style
-from flantune.settings.config import EvaluationSettings
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.taskfile import load_task_file
 
-from .made import color_examples, info, make_model, make_task, run
+from .made import color_examples, info, make_model, make_task, run, summarize
 
 FILE = """
 name = "questions"
@@ -68,11 +67,11 @@ def test_the_group_reaches_samples_and_results(tmp_path):
     assert {sample.row: sample.group for sample in samples} == {row: f"q{row // 2}" for row in range(8)}
     fold = FoldInput(name="f", clusters=("c",), unseen=("colors",))
     tasks = [info("colors", metrics=("group_exact_match", "accuracy"))]
-    results = summarize(tmp_path, folds=[fold], tasks=tasks, settings=EvaluationSettings(), name="", seed=0)
+    results = summarize(tmp_path, folds=[fold], tasks=tasks, seed=0)
     (task,) = results["tasks"]
-    assert (task["examples"], task["groups"]) == (8, 4)
+    assert (task["scores"]["tuned"]["examples"], task["groups"]) == (8, 4)
     assert task["chance"] == 0.25
-    scores = task["models"]["base"]["metrics"]
+    scores = task["scores"]["base"]["metrics"]
     assert scores["group_exact_match"] <= scores["accuracy"]
 
 

@@ -22,7 +22,7 @@ from benchmarks.interval_coverage import (
 from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     SCORE,
-    Part,
+    Share,
     clustered_mean,
     combine,
     interval_of,
@@ -70,7 +70,7 @@ def test_the_interval_of_a_mean_over_tasks_covers(tasks):
         for share, rows in tasks:
             world = World(share=share, sizes=(1,) * rows, templates=4, correlation=0.3)
             means.append(clustered_mean(draw(world, 1, generator).T, span=SCORE, confidence=CONFIDENCE))
-        whole = combine(Part(task=str(at), weight=1 / len(means), mean=mean) for at, mean in enumerate(means))
+        whole = combine(Share(task=str(at), weight=1 / len(means), mean=mean) for at, mean in enumerate(means))
         ends = interval_of(whole, confidence=CONFIDENCE, span=SCORE)
         hits += ends.low <= np.mean([share for share, _ in tasks]) <= ends.high
     assert hits / datasets >= LOWEST - slack(LOWEST, datasets)

@@ -11,7 +11,7 @@ from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     SCORE,
     Mean,
-    Part,
+    Share,
     above_chance,
     bootstrap_mean,
     clustered_mean,
@@ -133,7 +133,7 @@ def test_a_mean_made_for_another_level_is_refused():
 
 def test_several_tasks_keep_the_skew_of_each():
     means = [clustered_mean(np.r_[np.ones(29), np.zeros(1)][:, None], span=SCORE, confidence=0.95)] * 4
-    both = combine(Part(task=str(at), weight=0.25, mean=mean) for at, mean in enumerate(means))
+    both = combine(Share(task=str(at), weight=0.25, mean=mean) for at, mean in enumerate(means))
     alone, ours = interval_of(means[0], confidence=0.95, span=SCORE), interval_of(both, confidence=0.95, span=SCORE)
     # Four independent tasks halve the reach downwards; upwards they reach as far as their 116 right answers of 120.
     pooled = exact_interval(116 / 120, answers=116, confidence=0.95)
@@ -146,7 +146,7 @@ def test_many_tasks_without_a_mistake_do_not_make_a_ceiling():
     whole = clustered_mean(np.ones((30, 1)), span=SCORE, confidence=0.95)
     slips = clustered_mean(np.r_[np.ones(28), np.zeros(2)][:, None], span=SCORE, confidence=0.95)
     means = [whole] * 11 + [slips]
-    both = combine(Part(task=str(at), weight=1 / 12, mean=mean) for at, mean in enumerate(means))
+    both = combine(Share(task=str(at), weight=1 / 12, mean=mean) for at, mean in enumerate(means))
     ours = interval_of(both, confidence=0.95, span=SCORE)
     exactly = exact_interval(358 / 360, answers=360, confidence=0.95)
     assert ours.high == pytest.approx(exactly.high, abs=1e-3)
@@ -155,7 +155,7 @@ def test_many_tasks_without_a_mistake_do_not_make_a_ceiling():
 
 def test_parts_of_one_task_do_not_narrow_its_interval():
     mean = clustered_mean(np.r_[np.ones(9), 0.0][:, None], span=SCORE, confidence=0.95)
-    twice = combine([Part(task="a", weight=0.5, mean=mean), Part(task="a", weight=0.5, mean=mean)])
+    twice = combine([Share(task="a", weight=0.5, mean=mean), Share(task="a", weight=0.5, mean=mean)])
     assert twice.reach.below == pytest.approx(mean.reach.below)
     assert twice.reach.above == pytest.approx(mean.reach.above)
 
@@ -163,7 +163,7 @@ def test_parts_of_one_task_do_not_narrow_its_interval():
 def test_a_part_by_students_t_makes_the_whole_students():
     exactly = clustered_mean(np.eye(5), span=SCORE, confidence=0.95)
     both = combine(
-        [Part(task="a", weight=0.5, mean=exactly), Part(task="b", weight=0.5, mean=Mean(value=0.4, se=0.1, df=9))]
+        [Share(task="a", weight=0.5, mean=exactly), Share(task="b", weight=0.5, mean=Mean(value=0.4, se=0.1, df=9))]
     )
     assert both.reach is None
     assert interval_of(both, confidence=0.95, span=SCORE) == t_interval(both, confidence=0.95, span=SCORE)

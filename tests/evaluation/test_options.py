@@ -10,11 +10,11 @@ import pytest
 from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.metrics.by_name import find_metric
 from flantune.evaluation.metrics.rank_classification import choose
+from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.samples import read_samples, write_samples
-from flantune.evaluation.summary import FoldInput, summarize
 from flantune.settings.config import EvaluationSettings, PromptSettings
 
-from .made import COLORS, choice_sample, color_examples, info, make_model, make_task, run
+from .made import COLORS, choice_sample, color_examples, info, make_model, make_task, run, summarize
 
 SHUFFLED = PromptSettings(shuffle_options=True)
 BOTH = PromptSettings(options_layout="lettered", shuffle_options=True)
@@ -99,15 +99,15 @@ def test_shuffled_samples_are_summed_up(llama, colors, tmp_path):
         run(llama, colors, tmp_path / name, prompts=BOTH)
     fold = FoldInput(name="f", clusters=("c",), unseen=("colors",))
     tasks = [info("colors", metrics=("f1", "accuracy"))]
-    results = summarize(tmp_path, folds=[fold], tasks=tasks, settings=EvaluationSettings(), name="", seed=0)
+    results = summarize(tmp_path, folds=[fold], tasks=tasks, seed=0)
     (task,) = results["tasks"]
     assert task["chance"] == pytest.approx(0.25)
-    assert task["difference"]["value"] == 0
+    assert task["differences"]["tuned"]["value"] == 0
     right = [
         choose(sample.scores).index == sample.answer
         for sample in read_samples(tmp_path / "base/samples/colors.parquet")
     ]
-    assert task["models"]["base"]["metrics"]["accuracy"] == pytest.approx(np.mean(right))
+    assert task["scores"]["base"]["metrics"]["accuracy"] == pytest.approx(np.mean(right))
 
 
 def test_f1_follows_the_class_and_not_its_place():

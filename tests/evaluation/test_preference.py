@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
+from flantune.evaluation.results import Results
+from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.statistics.seeds import over_seeds
-from flantune.evaluation.summary import FoldInput, summarize
 from flantune.settings.config import EvaluationSettings
+from flantune.settings.json_file import value_of
 from flantune.types import Sample
 
-from .made import info, write_run
+from .made import info, summarize, write_run
 
 LABELS = ("negative", "positive")
 
@@ -42,11 +42,11 @@ def conclude(folder, base, tuned, *, tasks=("t",), **settings):
     )
     fold = FoldInput(name="f", clusters=("c",), unseen=tasks)
     infos = [info(name) for name in tasks]
-    return summarize(folder, folds=[fold], tasks=infos, settings=EvaluationSettings(**settings), name="made", seed=3)
+    return summarize(folder, folds=[fold], tasks=infos, seed=3, **settings)
 
 
 def notes(results):
-    return " ".join(results["verdict"]["notes"])
+    return " ".join(results["verdicts"]["tuned"]["notes"])
 
 
 def test_the_reported_case_says_what_accuracy_cannot(tmp_path):
@@ -54,14 +54,14 @@ def test_the_reported_case_says_what_accuracy_cannot(tmp_path):
     base, tuned = answers(signal=0.5, liking=6.0), answers(signal=1.6, liking=-2.2, seed=0)
     results = conclude(tmp_path, base, tuned)
     (task,) = results["tasks"]
-    first, second = (task["models"][model]["skill"] for model in ("base", "tuned"))
+    first, second = (task["scores"][model]["skill"] for model in ("base", "tuned"))
     assert (first["answers"]["answer"], first["answers"]["share"], first["answers"]["gold"]) == ("positive", 1.0, 0.5)
     assert second["answers"]["answer"] == "negative"
     assert 0.9 < second["answers"]["share"] < 1.0
-    assert abs(task["difference"]["value"]) < 0.1
-    assert task["skill"]["discrimination"]["low"] > 0.0
+    assert abs(task["differences"]["tuned"]["value"]) < 0.1
+    assert task["differences"]["tuned"]["skill"]["discrimination"]["low"] > 0.0
     assert second["discrimination"]["value"] - first["discrimination"]["value"] == pytest.approx(
-        task["skill"]["discrimination"]["value"]
+        task["differences"]["tuned"]["skill"]["discrimination"]["value"]
     )
     said = notes(results)
     assert "A preference for certain answers hides a gain of skill: on 1 ranked task" in said
@@ -70,8 +70,8 @@ def test_the_reported_case_says_what_accuracy_cannot(tmp_path):
     assert "(t: “positive” for 100%, right for 50%)" in said
     assert "the tuned model on 1 of 1 ranked task (t: “negative” for 9" in said
     # The headline stays the papers' raw score.
-    assert results["verdict"]["tuned"] == task["models"]["tuned"]["mean"]["value"]
-    assert results["verdict"]["direction"] != "better"
+    assert results["verdicts"]["tuned"]["second"] == task["scores"]["tuned"]["mean"]["value"]
+    assert results["verdicts"]["tuned"]["direction"] != "better"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_preference_that_moves_or_hides_is_named(tmp_path, base, tuned, said):
 def test_a_task_with_one_right_answer_throughout_is_named_since_a_preference_scores_there(tmp_path):
     base, tuned = (answers(signal=1.0, liking=liking, gold_share=1.0) for liking in (0.0, 5.0))
     results = conclude(tmp_path, base, tuned)
-    assert results["verdict"]["direction"] == "better"
+    assert results["verdicts"]["tuned"]["direction"] == "better"
     assert notes(results) == (
         "On 1 of 1 ranked task a preference for the right answer cannot be told from skill "
         '(t: the right answer of every row is "positive").'
@@ -125,7 +125,7 @@ def behind_letters(place, *, rows=40, templates="ab"):
 
 def test_a_letter_that_is_always_written_is_named_though_the_options_behind_it_are_shuffled(tmp_path):
     results = conclude(tmp_path, list(behind_letters(0)), list(behind_letters(2)))
-    found = [results["tasks"][0]["models"][model]["skill"]["answers"] for model in ("base", "tuned")]
+    found = [results["tasks"][0]["scores"][model]["skill"]["answers"] for model in ("base", "tuned")]
     assert [(one["answer"], one["share"], one["by_place"], one["is_collapsed"]) for one in found] == [
         ("(A)", 1.0, True, True), ("(C)", 1.0, True, True),
     ]  # fmt: skip
@@ -134,9 +134,10 @@ def test_a_letter_that_is_always_written_is_named_though_the_options_behind_it_a
 
 def test_a_score_that_stays_is_not_said_to_change(tmp_path):
     results = conclude(tmp_path, answers(signal=1.0, liking=0.0), answers(signal=1.0, liking=0.0))
-    before = results["verdict"]["base"]
+    before = results["verdicts"]["tuned"]["first"]
     assert (
-        f"it never trained on, tuning left the score at {100 * before:.1f} (0.0 points, " in results["verdict"]["text"]
+        f"it never trained on, tuning left the score at {100 * before:.1f} (0.0 points, "
+        in results["verdicts"]["tuned"]["text"]
     )
 
 
@@ -149,7 +150,7 @@ def test_a_score_that_stays_is_not_said_to_change(tmp_path):
     ],
 )
 def test_nothing_is_said_where_score_and_skill_agree(tmp_path, base, tuned):
-    assert conclude(tmp_path, answers(**base), answers(**tuned, seed=1))["verdict"]["notes"] == []
+    assert conclude(tmp_path, answers(**base), answers(**tuned, seed=1))["verdicts"]["tuned"]["notes"] == []
 
 
 def test_swapped_models_are_told_the_mirror_image(tmp_path):
@@ -157,7 +158,7 @@ def test_swapped_models_are_told_the_mirror_image(tmp_path):
     there, back = conclude(tmp_path / "there", one, two), conclude(tmp_path / "back", two, one)
     assert "hides a gain of skill" in notes(there)
     assert "hides a loss of skill" in notes(back)
-    first, second = (found["tasks"][0]["skill"] for found in (there, back))
+    first, second = (found["tasks"][0]["differences"]["tuned"]["skill"] for found in (there, back))
     for measure in ("discrimination", "calibrated_accuracy"):
         assert first[measure]["value"] == pytest.approx(-second[measure]["value"])
         assert first[measure]["low"] == pytest.approx(-second[measure]["high"])
@@ -193,27 +194,27 @@ def test_means_leave_out_tasks_that_cannot_say(tmp_path):
     }
     results = conclude(tmp_path, base, tuned, tasks=("t", "u"))
     one, other = results["tasks"]
-    assert other["models"]["base"]["skill"]["discrimination"] is None
-    assert other["models"]["base"]["skill"]["not_defined"] == 'the right answer of every row is "positive"'
-    assert other["skill"]["discrimination"] is None
+    assert other["scores"]["base"]["skill"]["discrimination"] is None
+    assert other["scores"]["base"]["skill"]["not_defined"] == 'the right answer of every row is "positive"'
+    assert other["differences"]["tuned"]["skill"]["discrimination"] is None
     (cluster,) = results["clusters"]
-    assert cluster["discrimination"]["tasks"] == ["t"]
-    assert cluster["calibrated_accuracy"]["tasks"] == ["t", "u"]
-    assert cluster["discrimination"]["difference"]["value"] == pytest.approx(one["skill"]["discrimination"]["value"])
-    each = [task["skill"]["calibrated_accuracy"] for task in results["tasks"]]
-    both = cluster["calibrated_accuracy"]["difference"]
+    assert cluster["discrimination"]["exams"] == ["t"]
+    assert cluster["calibrated_accuracy"]["exams"] == ["t", "u"]
+    change = one["differences"]["tuned"]["skill"]["discrimination"]
+    assert cluster["discrimination"]["differences"]["tuned"]["value"] == pytest.approx(change["value"])
+    each = [task["differences"]["tuned"]["skill"]["calibrated_accuracy"] for task in results["tasks"]]
+    both = cluster["calibrated_accuracy"]["differences"]["tuned"]
     assert both["value"] == pytest.approx(np.mean([found["value"] for found in each]))
     assert both["se"] == pytest.approx(np.hypot(*(found["se"] for found in each)) / 2)
-    overall = {found["measure"]: found for found in results["overall"]}
-    assert list(overall) == ["raw", "normalized", "discrimination", "calibrated_accuracy"]
-    assert overall["discrimination"]["tuned"] == cluster["discrimination"]["tuned"]
+    (overall,) = results["overall"]
+    assert overall["discrimination"]["scores"] == cluster["discrimination"]["scores"]
 
 
 def test_rates_of_false_discovery_are_among_their_own_kind(tmp_path):
     tasks = tuple("abcd")
     base = {name: answers(signal=0.5, liking=0.0, task=name, seed=at) for at, name in enumerate(tasks)}
     tuned = {name: answers(signal=0.5 + 0.4 * at, liking=0.0, task=name, seed=at + 9) for at, name in enumerate(tasks)}
-    found = [task["skill"] for task in conclude(tmp_path, base, tuned, tasks=tasks)["tasks"]]
+    found = [task["differences"]["tuned"]["skill"] for task in conclude(tmp_path, base, tuned, tasks=tasks)["tasks"]]
     for measure in ("discrimination", "calibrated_accuracy"):
         p = np.array([one[measure]["p"] for one in found])
         order = np.argsort(p)
@@ -223,15 +224,15 @@ def test_rates_of_false_discovery_are_among_their_own_kind(tmp_path):
 
 def test_templates_and_the_normalization_count(tmp_path):
     results = conclude(tmp_path, answers(signal=0.5, liking=0.0), answers(signal=1.5, liking=0.0, seed=1))
-    tuned = results["tasks"][0]["models"]["tuned"]
+    tuned = results["tasks"][0]["scores"]["tuned"]
     for measure in ("discrimination", "calibrated_accuracy"):
         each = [template[measure] for template in tuned["templates"]]
         assert np.mean(each) == pytest.approx(tuned["skill"][measure]["value"])
     # Labels of different lengths: by characters other scores are compared.
     long = ("negative as can be", "positive")
     one, two = answers(signal=0.5, liking=0.0, options=long), answers(signal=1.5, liking=0.0, seed=1, options=long)
-    by_sum = conclude(tmp_path, one, two)["tasks"][0]["models"]["tuned"]["skill"]
-    by_character = conclude(tmp_path, one, two, normalization="character")["tasks"][0]["models"]["tuned"]["skill"]
+    by_sum = conclude(tmp_path, one, two)["tasks"][0]["scores"]["tuned"]["skill"]
+    by_character = conclude(tmp_path, one, two, normalization="character")["tasks"][0]["scores"]["tuned"]["skill"]
     assert by_character["answers"]["share"] > by_sum["answers"]["share"]
 
 
@@ -246,11 +247,11 @@ def test_a_task_that_is_written_has_no_such_numbers(tmp_path):
     fold = FoldInput(name="f", clusters=("c",), unseen=("t",))
     settings = EvaluationSettings()
     tasks = [info(kind="generation", metrics=("exact_match",))]
-    results = summarize(tmp_path, folds=[fold], tasks=tasks, settings=settings, name="made", seed=3)
+    results = summarize(tmp_path, folds=[fold], tasks=tasks, settings=settings, seed=3)
     (task,) = results["tasks"]
-    assert (task["skill"], task["models"]["base"]["skill"]) == (None, None)
+    assert (task["differences"]["tuned"]["skill"], task["scores"]["base"]["skill"]) == (None, None)
     assert results["clusters"][0]["discrimination"] is None
-    assert results["verdict"]["notes"] == []
+    assert results["verdicts"]["tuned"]["notes"] == []
 
 
 def test_words_of_the_data_cannot_command_a_terminal(tmp_path):
@@ -266,11 +267,11 @@ def test_several_seeds_are_put_together_for_skill_too(tmp_path):
     for seed in range(3):
         base, tuned = answers(signal=0.5, liking=0.0), answers(signal=1.5, liking=0.0, seed=seed + 1)
         runs.append({**conclude(tmp_path / str(seed), base, tuned), "seed": seed})
-    summary = over_seeds(json.loads(json.dumps(runs)))
+    summary = over_seeds([value_of(one, Results, where="made") for one in runs])
     found = {(effect.measure, effect.level): effect for effect in summary.effects}
     assert len(found) == 9
     for measure in ("discrimination", "calibrated_accuracy"):
-        each = tuple(run["tasks"][0]["skill"][measure]["value"] for run in runs)
+        each = tuple(run["tasks"][0]["differences"]["tuned"]["skill"][measure]["value"] for run in runs)
         assert found[measure, "task"].each == each
         assert found[measure, "overall"].value == pytest.approx(np.mean(each))
         assert found[measure, "task"].shares_rows

@@ -12,13 +12,13 @@ from flantune.evaluation.metrics.readable import check_readable, metric_findings
 from flantune.evaluation.metrics.rouge import rouge
 from flantune.evaluation.metrics.texts import character_exact_match, character_f1, exact_match, token_f1
 from flantune.evaluation.metrics.word_tokens import characters, words
-from flantune.evaluation.summary import FoldInput, summarize
-from flantune.report.results import parse_results
-from flantune.report.verdict import metric_notes
-from flantune.settings.config import EvaluationSettings
+from flantune.evaluation.results import Results
+from flantune.evaluation.run_samples import FoldInput
+from flantune.report.sentences import metric_notes
+from flantune.settings.json_file import value_of
 from flantune.types import Example, Prompt, Sample
 
-from .made import info, make_task, run, write_run
+from .made import info, make_task, run, summarize, write_run
 
 TEXTS = {
     "thai": ("ฝนตกหนักในเชียงใหม่เมื่อวาน", "รถไฟขบวนสุดท้ายออกสี่ทุ่ม", "น้ำในแม่น้ำสูงขึ้น"),
@@ -250,14 +250,11 @@ def test_results_carry_what_could_not_be_read(tmp_path):
         for row, text in enumerate(TEXTS["russian"])
     ]  # fmt: skip
     write_run(tmp_path, {"t": made}, {"t": made})
-    results = summarize(
-        tmp_path, folds=[FoldInput(name="f", clusters=("c",), unseen=("t",))],
-        tasks=[info(kind="generation", metrics=("rougeL", "exact_match"))], settings=EvaluationSettings(), name="run",
-        seed=0,
-    )  # fmt: skip
+    tasks = [info(kind="generation", metrics=("rougeL", "exact_match"))]
+    results = summarize(tmp_path, folds=[FoldInput(name="f", clusters=("c",), unseen=("t",))], tasks=tasks)
     (task,) = results["tasks"]
-    assert task["models"]["base"]["mean"]["value"] == 0.0 and "rougeL does not read" in task["notes"][0]
-    assert metric_notes(parse_results(results)) == [("t", task["notes"][0])]
+    assert task["scores"]["base"]["mean"]["value"] == 0.0 and "rougeL does not read" in task["notes"][0]
+    assert metric_notes(value_of(results, Results, where="made")) == [(task["notes"][0], ["t"])]
 
 
 @pytest.mark.parametrize("name", ["exact_match", "token_f1", "trivia_exact_match", "instruction_exact_match"])

@@ -8,11 +8,13 @@ import scipy.stats
 from click.testing import CliRunner
 
 from flantune.cli.main import cli
-from flantune.errors import EvaluationError
+from flantune.errors import EvaluationError, FlantuneError
+from flantune.evaluation.results import Results
+from flantune.evaluation.run_samples import FoldInput, score_samples
 from flantune.evaluation.statistics.means import t_interval
 from flantune.evaluation.statistics.seeds import over_seeds, seed_mean
-from flantune.evaluation.summary import FoldInput, summarize
 from flantune.settings.config import EvaluationSettings
+from flantune.settings.json_file import plain, value_of
 
 from .made import choice_sample, info, write_run
 
@@ -25,7 +27,7 @@ def results_of(folder, seed, *, rows=range(60), gain=0.3, settings=None):
 
     write_run(folder, {"t": grid(0.4)}, {"t": grid(0.4 + gain)})
     fold = FoldInput(name="f", clusters=("c",), unseen=("t",))
-    return summarize(
+    return score_samples(
         folder, folds=[fold], tasks=[info()], settings=settings or EvaluationSettings(), name="made", seed=seed
     )
 
@@ -39,7 +41,7 @@ def test_other_rows_in_every_run_give_the_plain_t_test(tmp_path):
     runs = [results_of(tmp_path / str(seed), seed, rows=range(100 * seed, 100 * seed + 60)) for seed in range(4)]
     summary = over_seeds(runs)
     task = next(effect for effect in summary.effects if effect.level == "task")
-    each = [run["tasks"][0]["difference"]["value"] for run in runs]
+    each = [run.tasks[0].differences["tuned"].value for run in runs]
     assert task.each == tuple(each)
     assert not task.shares_rows
     low, high = scipy.stats.t.interval(0.95, 3, loc=np.mean(each), scale=scipy.stats.sem(each))
@@ -50,7 +52,7 @@ def test_other_rows_in_every_run_give_the_plain_t_test(tmp_path):
 
 def test_the_same_rows_add_their_own_error(runs):
     task = next(effect for effect in over_seeds(runs).effects if effect.level == "task")
-    each, ses = ([run["tasks"][0]["difference"][key] for run in runs] for key in ("value", "se"))
+    each, ses = ([getattr(run.tasks[0].differences["tuned"], key) for run in runs] for key in ("value", "se"))
     assert task.shares_rows
     assert task.se == pytest.approx(np.sqrt(np.var(each, ddof=1) / 4 + np.mean(np.square(ses))))
 
@@ -80,7 +82,7 @@ def test_whole_clusters_and_tasks_are_there_and_incomplete_ones_are_not(runs):
     assert [(effect.level, effect.name) for effect in raw(runs)] == [
         ("overall", "all clusters"), ("cluster", "c"), ("task", "t"),
     ]  # fmt: skip
-    lacking = runs[1] | {"tasks": []}
+    lacking = runs[1].model_copy(update={"tasks": ()})
     assert [effect.level for effect in raw([runs[0], lacking])] == ["overall", "cluster"]
 
 
@@ -93,13 +95,22 @@ def test_runs_that_do_not_differ_at_all_keep_their_rows_error():
     ("change", "message"),
     [
         ({}, "same seed"),
+        ({"seed": 9, "answer_parsing": "flan2021"}, "answer_parsing is 'none' in some and 'flan2021' in others"),
         ({"seed": 9, "normalization": "token"}, "normalization is 'sum' in some and 'token' in others"),
-        ({"seed": 9, "schema": 1}, "older version"),
+        ({"seed": 9, "ties": "expected"}, "protocol.ties is 'first' in some and 'expected' in others"),
     ],
 )
 def test_runs_that_cannot_be_put_together_are_refused(runs, change, message):
+    ((name, protocol),) = runs[0].protocols.items()
+    protocols = {name: {key: change.get(key, value) for key, value in protocol.items()}}
     with pytest.raises(EvaluationError, match=message):
-        over_seeds([runs[0], runs[0] | change])
+        over_seeds([runs[0], runs[0].model_copy(update={**change, "protocols": protocols})])
+
+
+def test_results_of_another_version_are_refused(runs):
+    with pytest.raises(FlantuneError, match=r"another version of flantune \(version 1; this one reads 4\)"):
+        value_of({**plain(runs[0]), "schema": 1}, Results, where="results.json")
+    assert value_of(json.loads(json.dumps(plain(runs[0]))), Results, where="made") == runs[0]
 
 
 def test_one_run_is_not_enough(runs):
@@ -109,7 +120,7 @@ def test_one_run_is_not_enough(runs):
 
 def test_the_command_prints_a_table_or_json(runs, tmp_path):
     for seed, results in enumerate(runs):
-        (tmp_path / str(seed) / "results.json").write_text(json.dumps(results))
+        (tmp_path / str(seed) / "results.json").write_text(json.dumps(plain(results)))
     folders = [str(tmp_path / str(seed)) for seed in range(4)]
     table = CliRunner().invoke(cli, ["seeds", *folders])
     assert table.exit_code == 0

@@ -14,7 +14,7 @@ from flantune.evaluation.statistics.means import (
     DIFFERENCE,
     SCORE,
     Mean,
-    Part,
+    Share,
     above_chance,
     bootstrap_mean,
     bootstrap_p,
@@ -104,18 +104,18 @@ def test_tasks_combine_like_independent_means():
     rng = np.random.default_rng(5)
     groups = [rng.random((rows, 1)) for rows in (20, 30, 50)]
     means = [clustered_mean(g, span=SCORE, confidence=0.95) for g in groups]
-    ours = combine(Part(task=str(at), weight=1 / 3, mean=mean) for at, mean in enumerate(means))
+    ours = combine(Share(task=str(at), weight=1 / 3, mean=mean) for at, mean in enumerate(means))
     assert ours.value == pytest.approx(np.mean([g.mean() for g in groups]))
     assert ours.se == pytest.approx(math.sqrt(sum(scipy.stats.sem(g)[0] ** 2 for g in groups)) / 3)
     # Welch and Satterthwaite, as scipy has it for two groups.
-    two = combine([Part(task="a", weight=1.0, mean=means[0]), Part(task="b", weight=-1.0, mean=means[1])])
+    two = combine([Share(task="a", weight=1.0, mean=means[0]), Share(task="b", weight=-1.0, mean=means[1])])
     welch = scipy.stats.ttest_ind(groups[0].ravel(), groups[1].ravel(), equal_var=False)
     assert two.df == pytest.approx(welch.df)
 
 
 def test_a_task_counted_twice_is_not_two_observations():
     mean = Mean(value=0.5, se=0.1, df=50)
-    twice = combine([Part(task="a", weight=0.5, mean=mean), Part(task="a", weight=0.5, mean=mean)])
+    twice = combine([Share(task="a", weight=0.5, mean=mean), Share(task="a", weight=0.5, mean=mean)])
     assert (twice.value, twice.se, twice.df) == pytest.approx((0.5, 0.1, 50))
 
 
@@ -129,7 +129,9 @@ def test_the_interval_over_tasks_covers():
             for rows, rate in zip((40, 60, 80), rates, strict=True)
         ]
         ours = t_interval(
-            combine(Part(task=str(at), weight=1 / 3, mean=m) for at, m in enumerate(means)), confidence=0.95, span=SCORE
+            combine(Share(task=str(at), weight=1 / 3, mean=m) for at, m in enumerate(means)),
+            confidence=0.95,
+            span=SCORE,
         )
         covered += ours.low <= rates.mean() <= ours.high
     assert 0.93 <= covered / 500 <= 0.97

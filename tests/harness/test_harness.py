@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.errors import ConfigError, TaskError, TemplateError
 from flantune.harness.filters import read_filters
 from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
@@ -16,9 +16,9 @@ from flantune.harness.read import harness_exams
 from flantune.prompts.layout import inputs_text
 from flantune.settings.config import PromptSettings
 from flantune.settings.protocols import PRESETS
-from flantune.suites.scores import grade_part
 from flantune.suites.suite import SuiteData
 from flantune.types import Sample
+from tests.evaluation.graded import scored
 from tests.evaluation.made import noted
 
 from ..suites.world import make_model
@@ -227,7 +227,7 @@ def test_the_beginning_of_an_answer_is_not_put_into_a_users_turn(folder):
         models=("org/model",), out=folder / "out", harness=(path,), prompts=PromptSettings(chat=True)
     )
     with pytest.raises(ConfigError, match="gen_prefix is not read with --chat"):
-        evaluate_models(asked)
+        evaluate(asked)
 
 
 def test_targets_that_are_no_choice_are_found_before_anything_is_asked(folder):
@@ -282,17 +282,16 @@ def test_metrics_over_all_answers_are_those_of_the_libraries_that_the_harness_ca
         sample(row=at, prediction=text, references=(reference,))
         for at, (text, reference) in enumerate(zip(said, wanted, strict=True))
     ]
-    scores = grade_part(part, samples)
-    assert 100 * scores.point("bleu,none") == pytest.approx(sacrebleu.corpus_bleu(said, [wanted]).score, abs=1e-9)
-    assert 100 * scores.point("chrf,none") == pytest.approx(sacrebleu.corpus_chrf(said, [wanted]).score, abs=1e-9)
-    mean = scores.mean("bleu,none", confidence=0.95)
-    assert mean.value == scores.point("bleu,none") and mean.se > 0
+    scores = scored(part, samples)
+    assert 100 * scores.metrics["bleu,none"] == pytest.approx(sacrebleu.corpus_bleu(said, [wanted]).score, abs=1e-9)
+    assert 100 * scores.metrics["chrf,none"] == pytest.approx(sacrebleu.corpus_chrf(said, [wanted]).score, abs=1e-9)
+    assert scores.mean.value == scores.metrics["bleu,none"] and scores.mean.se > 0
 
 
 def test_a_written_answer_to_a_question_without_a_right_one_is_worth_nothing(folder):
     part = read(folder, WRITE.partition("filter_list")[0] + "metric_list: [{metric: bleu}, {metric: chrf}]\n").exam
-    scores = grade_part(part, [sample(prediction="the red apple on a table", references=())])
-    assert scores.point("bleu,none") == scores.point("chrf,none") == 0.0
+    scores = scored(part, [sample(prediction="the red apple on a table", references=())])
+    assert scores.metrics["bleu,none"] == scores.metrics["chrf,none"] == 0.0
 
 
 def test_f1_and_mcc_are_over_all_questions(folder):
@@ -305,11 +304,12 @@ def test_f1_and_mcc_are_over_all_questions(folder):
         sample(row=at, options=("no", "yes"), answer=golds[at], scores=(-1.0, -2.0) if not pick else (-2.0, -1.0))
         for at, pick in enumerate(chosen)
     ]
-    scores = grade_part(part, samples)
+    scores = scored(part, samples)
     hits = sum(pick and gold for pick, gold in zip(chosen, golds, strict=True))
-    assert scores.point("f1,none") == pytest.approx(2 * hits / (sum(chosen) + sum(golds)))
-    assert scores.point("mcc,none") == pytest.approx(np.corrcoef(chosen, golds)[0, 1])
-    assert scores.span("mcc,none") == (-1.0, 1.0)
+    assert scores.metrics["f1,none"] == pytest.approx(2 * hits / (sum(chosen) + sum(golds)))
+    assert scores.metrics["mcc,none"] == pytest.approx(np.corrcoef(chosen, golds)[0, 1])
+    spans = {metric.name: metric.span for metric in part.grader.columns.metrics}
+    assert spans["mcc,none"] == (-1.0, 1.0)
 
 
 def test_all_problems_of_a_file_come_at_once(folder):
@@ -438,14 +438,15 @@ def test_a_model_is_asked_and_results_are_written_as_the_harness_writes_them(fol
     request = EvaluationRequest(
         models=(str(model),), out=out, harness=(group, paths[1]), harness_out=export, suites=(), confidence=0.9
     )
-    results = evaluate_models(request)
-    assert [one.score for one in results.scores] == ["all", "sums"] and results.is_reportable
-    assert results.scores[0].protocol == LM_EVAL.fingerprint
-    assert set(results.scores[0].other_metrics) == {"acc_norm,none", "mcc,none"}
+    results = evaluate(request)
+    assert [one.name for one in results.benchmarks] == ["all", "sums"] and results.is_reportable
+    whole = results.benchmarks[0]
+    assert whole.protocol == LM_EVAL.fingerprint
+    assert set(whole.scores["llama"].other_metrics) == {"acc_norm,none", "mcc,none"}
     (file,) = export.rglob("results_*.json")
     stored = json.loads(file.read_text())
     shop = stored["results"]["shop"]
-    assert shop["acc,none"] == pytest.approx(results.scores[0].averages[0].raw.value) and shop["sample_len"] == 5
+    assert shop["acc,none"] == pytest.approx(whole.averages[0].raw.scores["llama"].value) and shop["sample_len"] == 5
     assert {"acc_stderr,none", "acc_norm,none", "acc_norm_stderr,none", "alias", "name"} <= set(shop)
     assert set(stored["results"]["sums"]) >= {"exact_match,strict", "exact_match_stderr,loose"}
     assert stored["groups"]["all"]["acc,none"] == pytest.approx(shop["acc,none"])

@@ -8,15 +8,15 @@ import textwrap
 import numpy as np
 import pytest
 
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.errors import ConfigError, TaskError
 from flantune.harness.read import harness_exams
 from flantune.harness.task_code import Limits, MissingModuleError
 from flantune.prompts.layout import inputs_text
 from flantune.settings.protocols import PRESETS
-from flantune.suites.scores import grade_part
 from flantune.suites.suite import SuiteData
 from flantune.types import Sample
+from tests.evaluation.graded import scored
 
 from ..suites.world import make_model
 
@@ -162,12 +162,13 @@ def test_process_results_scores_choices_and_a_question_may_lack_a_metric(folder)
                greedy=(at % 2 == 0,) + (False,) * (len(prompt.options) - 1))
         for at, prompt in enumerate(part.prompts)
     ]  # fmt: skip
-    scores = grade_part(part, answered)
+    scores = scored(part, answered)
     sizes = [len(prompt.options) for prompt in part.prompts]
-    assert scores.point("margin,none") == pytest.approx(np.mean([size - 1 for size in sizes]))
-    assert scores.point("greedy,none") == sorted([1, 0, 1, 0, 1])[5 // 2]
-    assert scores.point("short,none") == pytest.approx(np.mean([-at for at, size in enumerate(sizes) if size == 2]))
-    assert scores.span("margin,none") == (-2.0, 2.0), "functions score on any scale: the span is what was seen"
+    assert scores.metrics["margin,none"] == pytest.approx(np.mean([size - 1 for size in sizes]))
+    assert scores.metrics["greedy,none"] == sorted([1, 0, 1, 0, 1])[5 // 2]
+    assert scores.metrics["short,none"] == pytest.approx(np.mean([-at for at, size in enumerate(sizes) if size == 2]))
+    spans = {metric.name: metric.span for metric in part.grader.columns.metrics}
+    assert spans["margin,none"] == (-2.0, 2.0), "functions score on any scale: the span is what was seen"
 
 
 def test_process_results_scores_what_every_filter_leaves(folder):
@@ -183,9 +184,9 @@ def test_process_results_scores_what_every_filter_leaves(folder):
     text += "metric_list: [{metric: hit, aggregation: mean}, {metric: size, aggregation: mean}]\n"
     part = read(folder, text, code=code).exam
     answered = [sample(at, prediction=f"to {row['port']}", references=(row["port"],)) for at, row in enumerate(rows(6))]
-    scores = grade_part(part, answered)
-    assert scores.point("hit,whole") == 0.0 and scores.point("hit,word") == 1.0
-    assert scores.point("size,whole") == pytest.approx(np.mean([len(row["port"]) + 3 for row in rows(6)]))
+    scores = scored(part, answered)
+    assert scores.metrics["hit,whole"] == 0.0 and scores.metrics["hit,word"] == 1.0
+    assert scores.metrics["size,whole"] == pytest.approx(np.mean([len(row["port"]) + 3 for row in rows(6)]))
 
 
 def test_metrics_filters_and_totals_may_be_functions(folder):
@@ -234,13 +235,14 @@ def test_metrics_filters_and_totals_may_be_functions(folder):
         sample(at, prediction=f"to {port}", references=(row["port"],))
         for at, (port, row) in enumerate(zip(given, rows(6), strict=True))
     ]
-    scores = grade_part(part, answered)
+    scores = scored(part, answered)
     hits = [port == row["port"] for port, row in zip(given, rows(6), strict=True)]
-    assert scores.point("shared,end") == pytest.approx(0.5 * np.mean(hits))
-    assert scores.point("exact_match,end") == scores.point("f1,end") == pytest.approx(np.mean(hits))
-    assert scores.point("longer,loud") == 0.0 and scores.point("exact_match,loud") == 0.0
+    assert scores.metrics["shared,end"] == pytest.approx(0.5 * np.mean(hits))
+    assert scores.metrics["exact_match,end"] == scores.metrics["f1,end"] == pytest.approx(np.mean(hits))
+    assert scores.metrics["longer,loud"] == 0.0 and scores.metrics["exact_match,loud"] == 0.0
     assert part.grader.read(answered[0])["loud"] == "TO QUITO!"
-    assert len(scores.resampled("longer,end")) == 101 and len(scores.resampled("shared,end")) == 1001
+    replicates = {metric.name: metric.replicates for metric in part.grader.columns.metrics}
+    assert (replicates["longer,end"], replicates["shared,end"]) == (100, None)
 
 
 def test_a_total_of_choices_gets_right_and_chosen(folder):
@@ -251,8 +253,8 @@ def test_a_total_of_choices_gets_right_and_chosen(folder):
         sample(at, options=prompt.options, answer=prompt.answer, scores=(-1.0, -2.0, -3.0)[: len(prompt.options)])
         for at, prompt in enumerate(part.prompts)
     ]
-    scores = grade_part(part, answered)
-    assert scores.point("f1,none") == scores.point("acc,none") > 0
+    scores = scored(part, answered)
+    assert scores.metrics["f1,none"] == scores.metrics["acc,none"] > 0
 
 
 def test_what_is_not_installed_is_named_or_left_out_where_something_else_is_left(folder):
@@ -289,7 +291,7 @@ def test_results_name_the_code_that_was_run_and_the_export_has_what_it_made(fold
     read(folder, CHOICE + "process_results: !function own.grade\n" + metrics, code=code)
     values = {"models": (str(model),), "harness": (folder / "task.yaml",), "trust_task_code": True}
     request = EvaluationRequest(out=folder / "out", harness_out=folder / "export", **values)
-    results = evaluate_models(request)
+    results = evaluate(request)
     (trusted,) = results.trusted_code
     assert trusted.score == "ports/ports" and {path.rpartition("/")[2] for path in trusted.files} == {
         "own.py", "words.py"
@@ -310,10 +312,10 @@ def test_results_name_the_code_that_was_run_and_the_export_has_what_it_made(fold
     origins = sorted((folder / "out").rglob("origins/**/*.json"))
     before = [path.read_text() for path in origins]
     (folder / "words.py").write_text('LETTERS = "XYZ"  # the same words\n')
-    evaluate_models(request)
+    evaluate(request)
     assert origins and [path.read_text() for path in origins] != before
 
 
 def test_the_flag_without_a_file_says_nothing(folder):
     with pytest.raises(ConfigError, match="without --harness"):
-        evaluate_models(EvaluationRequest(models=("org/model",), out=folder / "out", trust_task_code=True))
+        evaluate(EvaluationRequest(models=("org/model",), out=folder / "out", trust_task_code=True))

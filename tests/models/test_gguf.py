@@ -13,10 +13,12 @@ from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config,
 
 from flantune.cli import export
 from flantune.errors import ModelError
+from flantune.mixture.tree import MixtureTree
 from flantune.models.load import detect_family, load_config, load_model, save_model
 from flantune.models.stored.gguf import gguf_origin, write_gguf
 from flantune.report.card import model_card
-from flantune.settings.config import ModelSettings
+from flantune.runs.products import FoldMixture
+from flantune.settings.config import ModelSettings, RunConfig
 
 TEXT = ["the cat sat on the mat and the dog ran to the door", "a lamp, a chair and a table stood in the hall"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -164,7 +166,10 @@ def test_what_a_file_says_of_itself_stands_in_the_card(tmp_path, vocabulary):
     origin = gguf_origin(path)
     assert (origin.name, origin.architecture, origin.licence) == ("Tiny", "llama", "apache-2.0")
     assert dict(origin.weights) == {"Q8_0": 15, "F32": 5}
-    card = model_card({"model": {"path": str(path)}}, None, {}, "fold", origin=str(origin))
+    tree = MixtureTree(seed=0, cycle=0, clusters=())
+    names = dict.fromkeys(("held_out", "clusters", "breaks", "train", "unseen", "measured_seen", "excluded"), ())
+    mixture = FoldMixture(draws=0, tree=tree, **names)
+    card = model_card(RunConfig(model=ModelSettings(path=str(path))), None, mixture, "fold", origin=str(origin))
     assert origin.sha256 in card and "Q8\\_0 (15)" in card
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from flantune.evaluation import samples as samples_on_disk
-from flantune.types import Sample
+from flantune.types import Counts, Sample
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 HOSTILE_COMMENT = "<!--<script>document.title='owned'</script>"
@@ -121,111 +121,206 @@ def make_sample(task: str, row: int, template: str, shots: int, skill: float, ch
     return sample
 
 
+def difference(value: float, half: float) -> dict[str, float]:
+    p = min(1.0, 0.5 * abs(half / value) ** 3) if value else 1.0
+    return {**estimate(value, half), "p": p, "detectable": 1.4 * half}
+
+
+PAIRED = {"bootstrap": None, "mcnemar_p": None, "q": None, "rows_sha256": "5a", "skill": None, "clean": None}
+UNSEEN = {
+    "unparsed": 0.0, "rules": {}, "vote_confidence": None, "exemplars_dropped": 0, "inputs_shortened": 0,
+    "prompts_dropped": 0, "seen": [], "seen_examples": 0, "clean": None, "skill": None,
+}  # fmt: skip
+PROTOCOL = "f21c0ffee"
+
+
 def scores(center: float, spread: float, chance: random.Random, kind: str) -> dict[str, Any]:
     values = [min(max(center + chance.gauss(0, spread), 0.02), 0.98) for _ in TEMPLATES]
     ordered = sorted(values)
     mean = sum(values) / len(values)
+    rules = ("sum", "token", "character", "byte")
     return {
         "mean": estimate(mean, 0.035),
         "std": math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)),
         "median": ordered[len(ordered) // 2],
         "iqr": ordered[6] - ordered[2],
+        "range": ordered[-1] - ordered[0],
+        "worst_template": TEMPLATES[values.index(ordered[0])],
+        "worst": ordered[0],
+        "agreement": 0.8,
         "best_dev_template": TEMPLATES[3],
         "best_dev_test": values[3],
+        "examples": 200,
         "ties": 2,
-        "normalizations": {}
-        if kind == "generation"
-        else {"sum": mean, "token": mean - 0.02, "character": mean + 0.01, "byte": mean + 0.01},
+        "normalizations": {} if kind == "generation" else {rule: mean - 0.01 * k for k, rule in enumerate(rules)},
+        "tie_rules": {} if kind == "generation" else {"first": mean, "expected": mean},
         "templates": [
-            {"template": name, "value": value, "dev": value + 0.02, "metrics": {"accuracy": value}}
+            {
+                "template": name, "value": value, "low": value - 0.06, "high": value + 0.06, "dev": value + 0.02,
+                "metrics": {"accuracy": value}, "discrimination": None, "calibrated_accuracy": None,
+            }
             for name, value in zip(TEMPLATES, values, strict=True)
         ],
         "metrics": {"exact_match": mean, "f1": mean + 0.1} if kind == "generation" else {"accuracy": mean},
+        **UNSEEN,
+    }  # fmt: skip
+
+
+def make_task(name: str, fold: str, shots: int, models: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A task's results for any number of models, each later one with its difference from the first."""
+    cluster, kind, metric, guess, _ = TASKS[name]
+    first, *later = models
+    changes = {model: models[model]["mean"]["value"] - models[first]["mean"]["value"] for model in later}
+    return {
+        "name": name, "fold": fold, "clusters": [cluster], "kind": kind, "metric": metric, "protocol": PROTOCOL,
+        "shots": shots, "answers_each": 1, "temperature": 0.0, "chance": guess, "groups": 200, "signatures": {},
+        "notes": [], "scores": models,
+        "differences": {
+            model: {
+                **difference(change, 0.042), **PAIRED, "examples": 200, "q": 0.03,
+                "mcnemar_p": 0.0004 if abs(change) > 0.06 else 0.21,
+            }
+            for model, change in changes.items()
+        },
+    }  # fmt: skip
+
+
+def contrast(each: list[dict[str, Any]], names: list[str], half: float, scale: Callable[..., float]) -> dict[str, Any]:
+    """A mean over tasks, in one measure."""
+    means = {
+        model: sum(scale(one["scores"][model]["mean"]["value"], one["chance"]) for one in each) / len(each)
+        for model in names
     }
+    return {
+        "exams": [one["name"] for one in each],
+        "scores": {model: estimate(value, half) for model, value in means.items()},
+        "differences": {model: difference(means[model] - means[names[0]], 1.2 * half) for model in names[1:]},
+    }
+
+
+def mean_of(each: list[dict[str, Any]], half: float) -> dict[str, Any]:
+    names = list(each[0]["scores"])
+    return {
+        "chance": sum(one["chance"] for one in each) / len(each),
+        "raw": contrast(each, names, half, lambda value, _: value),
+        "normalized": contrast(each, names, 1.6 * half, lambda value, guess: (value - guess) / (1 - guess)),
+        "discrimination": None,
+        "calibrated_accuracy": None,
+    }
+
+
+def make_verdict(overall: dict[str, Any], model: str, *, first: str = "base") -> dict[str, Any]:
+    change = overall["raw"]["differences"][model]
+    direction = "better" if change["low"] > 0 else "worse" if change["high"] < 0 else "undecided"
+    before, after = (overall["raw"]["scores"][name]["value"] for name in (first, model))
+    text = (
+        f"On {len(TASKS)} tasks of 4 clusters it never trained on, tuning changed the score from {100 * before:.1f} to "
+        f"{100 * after:.1f} ({100 * change['value']:+.1f} points; chance 36.0): {direction}."
+    )
+    return {
+        "text": text, "direction": direction, "first": before, "second": after, "difference": change, "chance": 0.36,
+        "tasks": len(TASKS), "clusters": 4, "notes": [],
+    }  # fmt: skip
+
+
+def results_of(
+    kind: str, names: list[str], tasks: list[dict[str, Any]], shots: tuple[int, ...], **more: Any
+) -> dict[str, Any]:
+    """All of ``results.json`` from tasks."""
+    clusters = [
+        {"cluster": cluster, "fold": fold_of(cluster) if kind == "run" else "", "shots": k, **mean_of(ours, 0.03)}
+        for cluster in dict.fromkeys(c for c, *_ in TASKS.values())
+        for k in shots
+        for ours in [[t for t in tasks if t["clusters"] == [cluster] and t["shots"] == k]]
+    ]
+    overall = [{"shots": k, **mean_of([t for t in tasks if t["shots"] == k], 0.026)} for k in shots]
+    models = [
+        {"name": name, "fold": fold, "path": f"m/{name}", "fingerprint": "1c" * 16, "trained_by_flantune": at > 0}
+        for at, name in enumerate(names)
+        for fold in (FOLDS if kind == "run" and at else ("",))
+    ]
+    choices = {"name": "flan2021", "normalization": "sum", "ties": "first"}
+    return {
+        "schema": 4, "kind": kind, "name": "Synthetic run" if kind == "run" else "", "confidence": 0.95, "seed": 7,
+        "limit": 0, "answer_parsing": "none", "is_reportable": True, "protocols": {PROTOCOL: choices},
+        "models": models,
+        "verdicts": {name: make_verdict(overall[0], name, first=names[0]) for name in names[1:]},
+        "overall": overall, "clusters": clusters, "tasks": tasks, "benchmarks": [], "normalized_averages": [],
+        "missing": [], "trusted_code": [], "seconds": 0.0, **more,
+    }  # fmt: skip
+
+
+def make_tasks(names: list[str], gains: list[float], shots: tuple[int, ...], chance: random.Random, *, is_run: bool):
+    """Every task for every model; the later ones gain so much, some tasks more and some less."""
+    tasks = []
+    for number, (task, (cluster, kind, _, guess, _)) in enumerate(TASKS.items()):
+        for k in shots:
+            start = max(guess, 0.12) + 0.04 + 0.03 * number + (0.05 if k else 0.0)
+            models = {}
+            for at, (name, gain) in enumerate(zip(names, gains, strict=True)):
+                lift = gain * (1.8 - 0.55 * number) + (0.02 if k else 0.0) if at else 0.0
+                models[name] = scores(start + lift, 0.055 if at else 0.03, chance, kind)
+            tasks.append(make_task(task, fold_of(cluster) if is_run else "", k, models))
+    return tasks
 
 
 def make_results(gain: float, shots: tuple[int, ...], chance: random.Random) -> dict[str, Any]:
-    tasks, clusters = [], []
-    for number, (task, (cluster, kind, metric, guess, _)) in enumerate(TASKS.items()):
-        for k in shots:
-            start = max(guess, 0.12) + 0.04 + 0.03 * number + (0.05 if k else 0.0)
-            lift = gain * (1.8 - 0.55 * number) + (0.02 if k else 0.0)
-            base, tuned = scores(start, 0.03, chance, kind), scores(start + lift, 0.055, chance, kind)
-            difference = tuned["mean"]["value"] - base["mean"]["value"]
-            tasks.append(
-                {
-                    "task": task,
-                    "clusters": [cluster],
-                    "fold": fold_of(cluster),
-                    "kind": kind,
-                    "metric": metric,
-                    "shots": k,
-                    "chance": guess,
-                    "examples": 200,
-                    "models": {"base": base, "tuned": tuned},
-                    "is_seen": False,
-                    "difference": estimate(difference, 0.042),
-                    "mcnemar_p": 0.0004 if abs(difference) > 0.06 else 0.21,
-                    "ties": 3,
-                }
-            )
-    for cluster in dict.fromkeys(c for c, *_ in TASKS.values()):
-        for k in shots:
-            ours = [t for t in tasks if t["clusters"] == [cluster] and t["shots"] == k]
-            base, tuned = (sum(t["models"][m]["mean"]["value"] for t in ours) / len(ours) for m in ("base", "tuned"))
-            guess = sum(t["chance"] for t in ours) / len(ours)
-            clusters.append(
-                {
-                    "cluster": cluster,
-                    "fold": fold_of(cluster),
-                    "shots": k,
-                    "base": estimate(base, 0.03),
-                    "tuned": estimate(tuned, 0.033),
-                    "difference": estimate(tuned - base, 0.036),
-                    "base_normalized": estimate((base - guess) / (1 - guess), 0.05),
-                    "tuned_normalized": estimate((tuned - guess) / (1 - guess), 0.055),
-                    "difference_normalized": estimate((tuned - base) / (1 - guess), 0.06),
-                    "chance": guess,
-                    "tasks": [t["task"] for t in ours],
-                }
-            )
-    overall = []
-    for k in shots:
-        for measure, key in (("raw", ""), ("normalized", "_normalized")):
-            ours = [c for c in clusters if c["shots"] == k]
-            base, tuned = (sum(c[f"{m}{key}"]["value"] for c in ours) / len(ours) for m in ("base", "tuned"))
-            overall.append(
-                {
-                    "shots": k,
-                    "measure": measure,
-                    "base": estimate(base, 0.02),
-                    "tuned": estimate(tuned, 0.02),
-                    "difference": estimate(tuned - base, 0.031),
-                }
-            )
-    first = overall[0]
-    low, high = first["difference"]["low"], first["difference"]["high"]
+    tasks = make_tasks(["base", "tuned"], [0.0, gain], shots, chance, is_run=True)
+    return results_of("run", ["base", "tuned"], tasks, shots)
+
+
+def make_benchmark(names: list[str], gains: list[float], chance: random.Random) -> dict[str, Any]:
+    """A benchmark of three parts and four ways to average them, one of which a model has seen."""
+    parts = []
+    for at, part in enumerate(("anatomy", "virology", "world_religions")):
+        models = {
+            name: {**scores(0.4 + 0.1 * at + gain, 0.0, chance, "classification"), "rules": {"likeliest": 200}}
+            for name, gain in zip(names, gains, strict=True)
+        }
+        one = make_task("verse_entailment", "", 5, models)
+        parts.append({**one, "name": part, "clusters": ["stem"], "groups": 200})
+    whole = mean_of(parts, 0.02)
+    ways = ("mean of 3 subjects", "stem", "other", "all questions")
     return {
-        "schema": 1,
-        "name": "Synthetic run",
-        "confidence": 0.95,
-        "normalization": "sum",
-        "seed": 7,
-        "verdict": {
-            "text": "",
-            "direction": "better" if low > 0 else "worse" if high < 0 else "undecided",
-            "base": first["base"]["value"],
-            "tuned": first["tuned"]["value"],
-            "difference": first["difference"]["value"],
-            "interval": [low, high],
-            "chance": 0.36,
-            "tasks": len(TASKS),
-            "clusters": 4,
+        "name": "mmlu_direct", "metric": "accuracy", "protocol": PROTOCOL, "shots": 5, "answers_each": 1,
+        "temperature": 0.0,
+        "averages": [
+            {"name": name, "examples": 600, **whole} for name in ways
+        ],
+        "scores": {
+            name: {
+                "examples": 600, "unparsed": 0.0, "vote_confidence": None, "is_complete": True,
+                "seen": ["it was trained on <b>it</b>"] if name == "seen" else [], "clean": None, "other_metrics": {},
+                "ranked": 3, "collapsed": ["anatomy"],
+            }
+            for name in names
         },
-        "overall": overall,
-        "clusters": clusters,
-        "tasks": tasks,
+        "differences": {
+            name: {**whole["raw"]["differences"][name], **PAIRED, "examples": 600, "q": 0.02} for name in names[1:]
+        },
+        "parts": parts,
+    }  # fmt: skip
+
+
+def make_evaluation(gains: dict[str, float], *, shots: tuple[int, ...] = (0,), limit: int = 0) -> dict[str, Any]:
+    """An evaluation of any number of models, on tasks and a benchmark."""
+    names, lifts, chance = list(gains), list(gains.values()), random.Random(5)
+    tasks = make_tasks(names, lifts, shots, chance, is_run=False)
+    benchmark = make_benchmark(names, lifts, chance)
+    average = {
+        "name": "Flan 2022 normalized average",
+        "benchmarks": ["mmlu_direct"],
+        "scores": {name: estimate(0.2 + lift, 0.03) for name, lift in gains.items()},
+        "reasons": dict.fromkeys(names, "not on all questions of mmlu_direct"),
+        "differences": {
+            name: {**difference(lift, 0.03), **PAIRED, "examples": 600} for name, lift in list(gains.items())[1:]
+        },
     }
+    missing = [{"score": "bbh_cot", "name": "", "needs": "prompts of <i>bbh</i>"}]
+    return results_of(
+        "evaluation", names, tasks, shots, benchmarks=[benchmark], normalized_averages=[average], limit=limit,
+        missing=missing, is_reportable=False,
+    )  # fmt: skip
 
 
 def make_mixture(fold: str) -> dict[str, Any]:
@@ -251,6 +346,7 @@ def make_mixture(fold: str) -> dict[str, Any]:
                 "clusters": [cluster],
                 "family": task,
                 "kind": "generation",
+                "dataset": None,
                 "examples": n,
                 "capped": min(n, 30_000),
                 "quota": min(n, 3_000),
@@ -264,18 +360,23 @@ def make_mixture(fold: str) -> dict[str, Any]:
         ]
         for cluster, tasks in trained.items()
     }
+    sums = ("examples", "capped", "quota", "rate", "draws")
     return {
         "held_out": list(FOLDS[fold]),
+        "clusters": list(FOLDS[fold]),
+        "breaks": [],
         "train": [leaf["name"] for each in leaves.values() for leaf in each],
         "unseen": [t for t, entry in TASKS.items() if fold_of(entry[0]) == fold],
         "measured_seen": [],
         "excluded": excluded,
         "draws": DRAWS,
         "tree": {
-            "name": "mixture",
             "seed": 7,
             "cycle": quotas,
-            "children": [{"name": c, "children": each} for c, each in leaves.items()],
+            "clusters": [
+                {"name": c, "tasks": each, **{key: sum(leaf[key] for leaf in each) for key in sums}}
+                for c, each in leaves.items()
+            ],
         },
     }
 
@@ -329,18 +430,15 @@ def write_samples(folder: Path, shots: tuple[int, ...], rows: int, gain: float) 
     for task, (cluster, *_) in TASKS.items():
         for home, skill in ((folder / "base", 0.45), (folder / "folds" / fold_of(cluster) / "tuned", 0.45 + gain)):
             path = home / "samples" / f"{task}.parquet"
-            write(
-                path.with_name(f"{task}.json"),
-                {
-                    "samples": 1,
-                    "counts": {"prompts": 720, "inputs_shortened": 4, "exemplars_dropped": 9, "prompts_dropped": 1},
-                },
-            )
             chance = random.Random(f"{task}{home.name}")
             cells = [(row, template, k) for row in range(rows) for k in shots for template in TEMPLATES]
             samples_on_disk.write_samples(
                 path, [to_sample(make_sample(task, row, template, k, skill, chance)) for row, template, k in cells]
             )
+            counts = Counts(prompts=720, inputs_shortened=4, exemplars_dropped=9, prompts_dropped=1)
+            digest = samples_on_disk.file_sha256(path)
+            origin = samples_on_disk.Origin(fingerprint="f", samples=1, sha256=digest, counts=counts, seconds=1.0)
+            samples_on_disk.write_origin(path, origin)
 
 
 def to_sample(raw: dict[str, Any]) -> Sample:
@@ -365,7 +463,7 @@ def make_config() -> dict[str, Any]:
         "model.path": "run.toml:12",
         "training.steps": "run.toml:20",
     }
-    return {"values": values, "origins": origins}
+    return {"values": values, "origins": origins, "contents": {}, "identity": "9f"}
 
 
 def make_data() -> dict[str, Any]:
@@ -395,7 +493,12 @@ def make_data() -> dict[str, Any]:
                 "clusters": [cluster],
                 "kind": kind,
                 "family": task,
+                "metrics": ["accuracy"],
                 "licence": "CC BY 4.0",
+                "citation": "",
+                "description": "",
+                "origin": "tasks.toml",
+                "fingerprint": "9f",
                 "splits": {"train": report("train", 9_055, bad), "test": report("test", 812, {})},
                 "templates": [
                     {"name": t, "inputs": "{premise}", "targets": "{answer}", "is_inverted": False} for t in TEMPLATES
@@ -408,7 +511,7 @@ def make_data() -> dict[str, Any]:
 
 def make_manifest() -> dict[str, Any]:
     return {
-        "flantune": "0.1.0",
+        "schema": 1,
         "versions": {"python": "3.12.1", "flantune": "0.1.0", "torch": "2.10.0", "transformers": "5.0.0"},
         "fingerprints": {"config": "9f" * 16, "data": "0b" * 16},
         "seconds": {"prepare": 31.5, "evaluate base": 402.0, "tune": 5_520.0, "evaluate tuned": 411.0, "report": 0.8},
@@ -437,14 +540,19 @@ def build_run(folder: Path, *, gain: float = 0.11, shots: tuple[int, ...] = (0, 
 
 def poison(folder: Path) -> Path:
     """Puts hostile text into every string of a run folder: names, reasons, prompts, options, settings, paths."""
-    kept = {"fold", "direction", "kind", "split", "measure", "normalization", "held_out", "schema"}
+    kept = {
+        *("fold", "direction", "kind", "split", "normalization", "ties", "held_out", "schema", "protocol", "family"),
+        *("dtype", "optimizer", "sha256"),
+    }
+    models = {"base", "tuned"}
 
     def spoil(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
             return {(k if k.isidentifier() else k + HOSTILE): spoil(v, k) for k, v in value.items()}
         if isinstance(value, list):
             return [spoil(v, key) for v in value]
-        return value + HOSTILE + HOSTILE_COMMENT + EXPRESSION if isinstance(value, str) and key not in kept else value
+        is_left = not isinstance(value, str) or key in kept or value in models
+        return value if is_left else value + HOSTILE + HOSTILE_COMMENT + EXPRESSION
 
     for path in folder.rglob("*.json"):
         write(path, spoil(json.loads(path.read_text(encoding="utf-8"))))

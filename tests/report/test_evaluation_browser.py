@@ -12,7 +12,9 @@ from tests.judging.devtools import Browser
 from tests.suites.world import make_model, write_rows
 
 from flantune.commands import evaluation_questions
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
+from flantune.evaluation.samples import samples_path
+from flantune.report.samples import Asked, collect_samples, metric_grader
 from flantune.suites.catalog import choose_exams
 
 from .test_browser import CHROMIUM, look
@@ -40,7 +42,7 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation_questions, "choose_exams", chosen)
         models = [make_model(folder / name, seed=seed) for seed, name in enumerate(("first", "second"))]
-        evaluate_models(
+        evaluate(
             EvaluationRequest(
                 models=tuple(map(str, models)), out=folder / "out", suites=("mmlu_direct", "gsm8k"), root=folder,
                 skip_missing=True, answers_each=3, temperature=1.0,
@@ -52,7 +54,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def groups(folder):
     page = (folder / "report.html").read_text()
-    return json.loads(re.search(r'id="data-answers">(.*?)</script>', page, re.DOTALL).group(1))["groups"]
+    return json.loads(re.search(r'id="data-samples">(.*?)</script>', page, re.DOTALL).group(1))["groups"]
 
 
 def test_every_part_has_questions_with_each_models_answer(groups):
@@ -64,25 +66,25 @@ def test_every_part_has_questions_with_each_models_answer(groups):
         assert {answer["l"] for answer in row["m"]} == {"likeliest"}
         right = [answer["b"][row["g"]][0] == max(bar[0] for bar in answer["b"]) for answer in row["m"]]
         assert [answer["k"] for answer in row["m"]] == right
-        assert row["c"] == ("right" if all(right) else "mixed" if any(right) else "wrong")
-    assert options["totals"] == [sum(row["m"][at]["k"] for row in options["rows"]) for at in range(2)]
+        assert row["c"] == {(1, 1): "right", (0, 0): "wrong", (0, 1): "fixed", (1, 0): "broken"}[tuple(right)]
+    assert options["right"] == [sum(row["m"][at]["k"] for row in options["rows"]) for at in range(2)]
     answer = texts["rows"][0]["m"][0]
+    assert sum(options["totals"].values()) == 8
     assert len(answer["d"]) == 3 and answer["p"] in answer["d"] and 0 <= answer["v"] <= 1
     assert texts["prefix"].count("#### ") == 0 and all(HOSTILE in row["x"] for row in texts["rows"])
 
 
 def test_the_page_carries_no_more_than_its_budget(folder):
-    from flantune.report.evaluation_samples import Asked, Verdict, collect_answers
-
-    verdict = Verdict(is_right=True, answer="", rule="")
-    asked = [Asked(key="mmlu_direct/virology", normalization="sum", judge=lambda _: verdict)]
-    browser = collect_answers(asked, {"first": folder / "models/first"}, root=folder, budget=3_000)
+    path = samples_path(folder / "models/first", "mmlu_direct/virology")
+    grader = metric_grader("classification", "accuracy", "sum")
+    asked = [Asked(name="mmlu_direct/virology", paths={"first": path}, grader=grader)]
+    browser = collect_samples(asked, root=folder, budget=3_000)
     assert browser.total == 8 and 1 <= browser.shown < 8 and len(browser.script()) < 4_000
 
 
 def test_an_interval_is_copied_and_sorted_in_points(folder):
     page = (folder / "report.html").read_text()
-    for name in ("averages", "parts-mmlu_direct"):
+    for name in ("table-scores", "table-parts-mmlu_direct"):
         table = page[page.index(f'id="{name}"') :].split("</table>")[0]
         for row in re.findall(r"<tr>.*?</tr>", table.split("<tbody>")[1], re.DOTALL):
             value, text = re.findall(r'<td class="num muted" data-v="([^"]*)">([^<]*)<', row)[0]
@@ -101,8 +103,8 @@ def test_it_shows_a_question_and_how_each_answer_was_read(seen):
     assert re.search(r'id="b-place"[^>]*>1 of 8<', seen.stdout)
     assert '<div id="browser" class="browser">' in seen.stdout, "it is no longer hidden"
     assert sample.count("understood as ") == 2 and sample.count("rule: likeliest") == 2
-    assert sample.count('class="score tuned') == 8 and sample.count(" chosen") >= 2
-    assert ">first</h4>" in sample and ">second</h4>" in sample
+    assert sample.count('class="score tuned') == sample.count('class="score base') == 4 and sample.count(" chosen") >= 2
+    assert ">first</b>" in sample and ">second</b>" in sample
     assert [line for line in seen.stderr.splitlines() if "CONSOLE" in line] == []
 
 
@@ -117,10 +119,10 @@ def test_a_heading_sorts_its_table_and_says_so(folder, tmp_path):
         pytest.skip("chromium is not installed, so nothing can be clicked")
     with Browser(tmp_path / "profile") as browser:
         browser.open((folder / "report.html").as_uri())
-        browser.ask("document.querySelector('#differences').scrollIntoView({behavior: 'instant'})")
-        browser.click("#differences th button")
-        assert browser.text("#said") == "Sorted by Benchmark or task, ascending"
-        assert browser.ask("document.querySelector('#differences th').ariaSort") == "ascending"
+        browser.ask("document.querySelector('#table-tests').scrollIntoView({behavior: 'instant'})")
+        browser.click("#table-tests th button")
+        assert browser.text("#said") == "Sorted by Task or benchmark, ascending"
+        assert browser.ask("document.querySelector('#table-tests th').ariaSort") == "ascending"
 
 
 def test_screenshot(folder, tmp_path):

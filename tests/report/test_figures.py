@@ -8,15 +8,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flantune.evaluation.estimates import Difference, Estimate
+from flantune.evaluation.results import Verdict
 from flantune.report.figures.curves import Series, buckets, curve, series
-from flantune.report.figures.run import cluster_figure, difference_figure, template_figure, verdict_figure
+from flantune.report.figures.scores import cluster_figure, difference_figure, template_figure, verdict_figure
 from flantune.report.figures.svg import Scale, nice_step, padded_range
-from flantune.report.results import Estimate, Pair, Verdict
+from flantune.report.sides import Compared, Sides
+from flantune.runs.products import MetricsLine
+from flantune.settings.json_file import value_of
+
+TWO = Sides("base", "tuned")
 
 
-def pair(name="RTE", *, value=0.1, low=0.05, high=0.15, shots=0, chance=0.5) -> Pair:
-    base, tuned = Estimate(0.5, 0.45, 0.55), Estimate(0.6, 0.55, 0.65)
-    return Pair(name=name, shots=shots, base=base, tuned=tuned, difference=Estimate(value, low, high), chance=chance)
+def estimate(value: float, low: float, high: float) -> Estimate:
+    return Estimate(value=value, low=low, high=high, se=(high - low) / 4)
+
+
+def change(value: float, low: float, high: float) -> Difference:
+    return Difference(value=value, low=low, high=high, se=(high - low) / 4, p=0.1, detectable=0.1)
+
+
+def pair(name="RTE", *, value=0.1, low=0.05, high=0.15, shots=0, chance=0.5) -> Compared:
+    base, tuned = estimate(0.5, 0.45, 0.55), estimate(0.6, 0.55, 0.65)
+    difference = None if value is None else change(value, low, high)
+    return Compared(name=name, shots=shots, first=base, second=tuned, difference=difference, chance=chance)
+
+
+def verdict_of(difference: Difference) -> Verdict:
+    return Verdict(
+        text="", direction=difference.direction, first=0.5, second=0.4, difference=difference, chance=0.5, tasks=1,
+        clusters=1, notes=(),
+    )  # fmt: skip
 
 
 def drawings(markup) -> list[ElementTree.Element]:
@@ -25,8 +47,8 @@ def drawings(markup) -> list[ElementTree.Element]:
 
 def test_every_figure_is_well_formed_and_comes_twice():
     for markup in (
-        cluster_figure([pair("a < b & c"), pair("a < b & c", shots=5)], [pair("All")], measure="raw"),
-        difference_figure([pair("</svg><script>")]),
+        cluster_figure([pair("a < b & c"), pair("a < b & c", shots=5)], [pair("All")], TWO, measure="raw"),
+        difference_figure([pair("</svg><script>")], TWO),
     ):
         wide, narrow = drawings(markup)
         assert (wide.get("class"), narrow.get("class")) == ("figure wide", "figure narrow")
@@ -36,9 +58,9 @@ def test_every_figure_is_well_formed_and_comes_twice():
 
 
 def test_nothing_to_draw_is_said():
-    assert "Not measured." in cluster_figure([], [], measure="raw")
-    assert "Not measured." in difference_figure([pair(value=None)])
-    assert "Not measured." in template_figure([])
+    assert "Not measured." in cluster_figure([], [], TWO, measure="raw")
+    assert "Not measured." in difference_figure([pair(value=None)], TWO)
+    assert "Not measured." in template_figure([], TWO)
 
 
 @pytest.mark.parametrize(
@@ -46,13 +68,13 @@ def test_nothing_to_draw_is_said():
     [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.1, 0.2, "undecided"), (0.0, 0.2, "undecided")],
 )
 def test_a_difference_whose_interval_includes_zero_is_drawn_undecided(low, high, tone):
-    wide = drawings(difference_figure([pair(value=(low + high) / 2, low=low, high=high)]))[0]
+    wide = drawings(difference_figure([pair(value=(low + high) / 2, low=low, high=high)], TWO))[0]
     dots = [node.get("class") for node in wide.iter("circle")]
     assert dots == [f"mark {tone} dot"]
 
 
 def test_an_interval_that_crosses_zero_crosses_the_zero_line():
-    wide = drawings(difference_figure([pair(value=0.02, low=-0.03, high=0.07)]))[0]
+    wide = drawings(difference_figure([pair(value=0.02, low=-0.03, high=0.07)], TWO))[0]
     lines = {node.get("class"): node for node in wide.iter("line")}
     zero, whisker = float(lines["zero"].get("x1")), lines["mark undecided whisker"]
     assert float(whisker.get("x1")) < zero < float(whisker.get("x2"))
@@ -60,7 +82,7 @@ def test_an_interval_that_crosses_zero_crosses_the_zero_line():
 
 def test_tasks_are_sorted_by_difference():
     wide = drawings(
-        difference_figure([pair("small", value=0.01), pair("large", value=0.4), pair("negative", value=-0.2)])
+        difference_figure([pair("small", value=0.01), pair("large", value=0.4), pair("negative", value=-0.2)], TWO)
     )[0]
     labels = [node.text for node in wide.iter("text") if node.get("class") == "label"]
     assert labels == ["large", "small", "negative"]
@@ -68,7 +90,7 @@ def test_tasks_are_sorted_by_difference():
 
 def test_marks_stay_inside_the_drawing():
     rows = [pair("far", value=-0.9, low=-1.2, high=1.3)]
-    for drawing in drawings(difference_figure(rows)) + drawings(cluster_figure(rows, rows, measure="raw")):
+    for drawing in drawings(difference_figure(rows, TWO)) + drawings(cluster_figure(rows, rows, TWO, measure="raw")):
         width = float(drawing.get("width"))
         for node in drawing.iter():
             for name in ("x", "x1", "x2", "cx"):
@@ -78,17 +100,13 @@ def test_marks_stay_inside_the_drawing():
 
 def test_narrow_text_does_not_overlap_on_a_line():
     rows = [pair("a_task_with_a_rather_long_name_that_goes_on_and_on", value=-0.123, low=-0.234, high=-0.012)]
-    narrow = drawings(difference_figure(rows))[1]
+    narrow = drawings(difference_figure(rows, TWO))[1]
     name, value = (node for node in narrow.iter("text") if node.get("class").split()[0] in ("label", "value"))
     assert float(name.get("x")) + 6.6 * len(name.text) < float(value.get("x")) - 6.6 * len(value.text)
 
 
 def test_headline_figure_has_the_words_and_the_direction():
-    change = Estimate(-0.1, -0.15, -0.05)
-    verdict = Verdict(
-        text="", direction="worse", base=0.5, tuned=0.4, difference=change, chance=0.5, tasks=1, clusters=1
-    )
-    wide = drawings(verdict_figure(verdict))[0]
+    wide = drawings(verdict_figure(verdict_of(change(-0.1, -0.15, -0.05)), TWO))[0]
     assert "−10.0" in [node.text for node in wide.iter("text")]
     assert {"← worse", "better →"} <= {node.text for node in wide.iter("text")}
 
@@ -110,11 +128,8 @@ def spans(drawing, *, least):
     [(0.168, 0.099, 0.237), (-0.3, -0.31, -0.29), (1.0, 0.99, 1.0), (0.142, -1.0, 1.0), (-1.0, -1.0, -0.2)],
 )
 def test_no_words_of_a_difference_run_into_each_other(value, low, high):
-    difference = Estimate(value, low, high)
-    verdict = Verdict(
-        text="", direction="better", base=0.5, tuned=0.6, difference=difference, chance=0.5, tasks=1, clusters=1
-    )
-    figures = (verdict_figure(verdict), difference_figure([pair(value=value, low=low, high=high)]))
+    verdict = verdict_of(change(value, low, high))
+    figures = (verdict_figure(verdict, TWO), difference_figure([pair(value=value, low=low, high=high)], TWO))
     for drawing in (one for figure in figures for one in drawings(figure)):
         for line in spans(drawing, least=6.8).values():
             line.sort()
@@ -123,7 +138,8 @@ def test_no_words_of_a_difference_run_into_each_other(value, low, high):
 
 
 def test_curves_of_a_log_with_gaps_and_nan():
-    log = [{"step": 1, "loss": 3.0, "grad_norm": float("nan")}, {"step": 2, "loss": 2.0, "tasks": {}}, {"loss": 1.0}]
+    raw = [{"step": 1, "loss": 3.0, "grad_norm": float("nan")}, {"step": 2, "loss": 2.0, "tasks": {}}, {"step": 3}]
+    log = [value_of(line, MetricsLine, where="metrics.jsonl") for line in raw]
     (found,) = series(log)
     assert (found.title, found.steps, found.values) == ("Loss", (1.0, 2.0), (3.0, 2.0))
     drawing = ElementTree.fromstring(str(curve(found)))

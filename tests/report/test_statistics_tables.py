@@ -1,22 +1,24 @@
-"""The tables of statistics, from results as ``summarize`` writes them today, and from those of older versions."""
+"""The tables of statistics, from results as they are written; those of an older version say that they are."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from flantune.errors import SourceError
+from flantune.evaluation.run_samples import FoldInput, TaskInfo, score_samples
 from flantune.evaluation.samples import samples_path, write_samples
-from flantune.evaluation.summary import FoldInput, TaskInfo, summarize
-from flantune.report import tables
-from flantune.report.console import results_table
-from flantune.report.page import render_report
-from flantune.report.results import parse_results
-from flantune.report.samples import Judge, collect_samples, is_right
-from flantune.runs.files import read_run
+from flantune.report import score_tables, tables, template_tables
+from flantune.report.console import console_tables
+from flantune.report.page import render_run
+from flantune.report.samples import asked_in_run, collect_samples, is_right, metric_grader
+from flantune.report.sides import shown_tasks
+from flantune.runs.files import read_results, read_run
+from flantune.runs.folder import RunFolder
 from flantune.settings.config import EvaluationSettings
+from flantune.settings.json_file import write_value
 from flantune.types import Sample
 
 RIGHT_BEFORE, RIGHT_AFTER = 20, 45
@@ -50,10 +52,10 @@ def made(tmp_path: Path) -> Path:
         TaskInfo(name="sums", clusters=("c",), kind="generation", metrics=("number_match", "exact_match", "bleu")),
         TaskInfo(name="facts", clusters=("c",), kind="classification", metrics=("accuracy", "mcc")),
     ]
-    results = summarize(
+    results = score_samples(
         tmp_path, folds=[fold], tasks=tasks, settings=EvaluationSettings(), name="made", seed=1
     )  # fmt: skip
-    (tmp_path / "results.json").write_text(json.dumps(results))
+    write_value(RunFolder(tmp_path).results, results)
     return tmp_path
 
 
@@ -61,25 +63,26 @@ def cells(table: tables.Table, row: int = 0) -> dict[str, str]:
     return {c.heading: cell.text for c, cell in zip(table.columns, table.rows[row], strict=True)}
 
 
-def parsed(folder: Path):
-    return parse_results(json.loads((folder / "results.json").read_text()))
+def shown(folder: Path):
+    results = read_results(folder)
+    return results, shown_tasks(results)
 
 
 def test_every_table_of_differences_says_p_and_what_it_could_see(made):
-    results = parsed(made)
-    for table in (tables.overall_table(results), tables.cluster_table(results)):
+    results, shown_ones = shown(made)
+    for table in (score_tables.overall_table(results), score_tables.cluster_table(results)):
         assert {"p", "Detectable"} <= set(cells(table))
         assert cells(table)["Detectable"].startswith("±")
-    task = cells(tables.task_table(results.tasks, level="95%"))
-    assert (task["p"], task["q"]) == ("< 0.001", "< 0.001")
-    tests = cells(tables.significance_table(results.tasks, level="95%"))
+    task = cells(score_tables.task_table(results, shown_ones))
+    assert (task["Task"], task["p"], task["q"]) == ("sums", "< 0.001", "< 0.001")
+    tests = cells(score_tables.difference_table(results, shown_ones))
     assert tests["McNemar p"] == "< 0.001"
     assert tests["Bootstrap p"] == "0.002"
     assert tests["Bootstrap interval"].startswith("+")
 
 
 def test_clean_scores_stand_beside_those_of_all_rows(made):
-    table = tables.clean_table(parsed(made).tasks)
+    table = template_tables.clean_table(*shown(made))
     by_task = {row[0].text: cells(table, at) for at, row in enumerate(table.rows)}
     assert (by_task["facts"]["Flagged"], by_task["sums"]["Flagged"]) == ("12", "0")
     assert (by_task["facts"]["Base, all"], by_task["facts"]["Base, clean"]) == ("33.3", "16.7")
@@ -87,73 +90,68 @@ def test_clean_scores_stand_beside_those_of_all_rows(made):
 
 
 def test_rules_are_shown_for_options_only_and_signatures_for_bleu(made):
-    results = parsed(made)
-    rules = tables.rule_table(results.tasks, normalization="sum")
+    results, shown_ones = shown(made)
+    rules = template_tables.rule_table(results, shown_ones)
     assert {row[0].text for row in rules.rows} == {"facts"}
     assert {"First", "Expected", "Byte"} <= set(cells(rules))
-    metrics = [row for row in tables.metric_table(results.tasks).rows if row[2].text == "bleu"]
+    metrics = [row for row in template_tables.metric_table(results, shown_ones).rows if row[1].text == "bleu"]
     assert metrics[0][-1].text.startswith("nrefs:1|case:mixed|eff:no|tok:intl")
 
 
 def test_single_accuracies_have_their_interval(made):
-    (row, *_) = tables.template_table(parsed(made).tasks).rows
-    assert row[4].text == "21.7 to 46.7"
+    rows = template_tables.template_table(*shown(made)).rows
+    assert next(row for row in rows if row[0].text == "sums")[3].text == "21.7 to 46.7"
 
 
 def test_right_in_the_browser_is_right_by_the_tasks_metric(made):
     """exact_match would call every one of these answers wrong."""
-    group = next(g for g in collect_samples(read_run(made)).groups if g["task"] == "sums")
+    group = next(
+        g for g in collect_samples(asked_in_run(read_run(made)), root=made.resolve()).groups if g["task"] == "sums"
+    )
     gained = 2 * (RIGHT_AFTER - RIGHT_BEFORE)
     assert group["totals"] == {"fixed": gained, "broken": 0, "right": 2 * RIGHT_BEFORE, "wrong": 120 - 90}
 
 
 def test_what_counts_as_right():
+    def judged(sample: Sample, metric: str, parsing: str = "none") -> bool:
+        kind = "classification" if sample.scores else "generation"
+        return is_right(sample, metric_grader(kind, metric, "sum", answer_parsing=parsing))
+
     sample = said(7, 7, "a")
-    assert is_right(sample, Judge(metric="number_match"))
-    assert not is_right(sample, Judge(metric="exact_match"))
-    assert not is_right(sample, Judge())
-    assert is_right(replace(sample, prediction="7"), Judge(metric="no such metric"))
+    assert judged(sample, "number_match")
+    assert not judged(sample, "exact_match")
+    assert not judged(sample, "")
+    assert judged(replace(sample, prediction="7"), "no such metric")
     half = replace(sample, references=("one two three four",), prediction="one two")
-    assert is_right(half, Judge(metric="token_f1"))
-    assert not is_right(replace(half, prediction="one"), Judge(metric="token_f1"))
-    assert not is_right(half, Judge(metric="bleu"))
-    assert is_right(replace(half, prediction="one two three four"), Judge(metric="bleu"))
+    assert judged(half, "token_f1")
+    assert not judged(replace(half, prediction="one"), "token_f1")
+    assert not judged(half, "bleu")
+    assert judged(replace(half, prediction="one two three four"), "bleu")
     cut = replace(sample, prediction=": seven Q: 8+0?", references=("seven",))
-    assert is_right(cut, Judge(metric="exact_match", answer_parsing="flan2021"))
-    assert not is_right(cut, Judge(metric="exact_match"))
+    assert judged(cut, "exact_match", "flan2021")
+    assert not judged(cut, "exact_match")
     names = replace(picked(0, right=True), options=("Bo", "Bo B."), references=("Bo", "Bo B."), answer=0)
-    assert is_right(names, Judge(metric="exact_match"))
-    assert not is_right(names, Judge(metric="accuracy"))
+    assert judged(names, "exact_match")
+    assert not judged(names, "accuracy")
+    assert not judged(names, "mcc") and judged(replace(names, answer=1), "mcc")
 
 
 def test_the_page_and_the_terminal_show_them(made):
-    page = render_report(read_run(made))
+    page = render_run(read_run(made))
     for anchor in ("table-tests", "table-clean", "table-rules"):
         assert f'id="{anchor}"' in page
     from rich.console import Console
 
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(results_table(json.loads((made / "results.json").read_text())))
+    console.print(next(console_tables(read_results(made))))
     text = console.export_text()
     assert "made, zero-shot" in text
     assert "detectable" in text and "…" not in text
 
 
-def test_results_of_the_first_version_are_still_shown(made):
-    old = json.loads((made / "results.json").read_text())
-    old["schema"] = 1
-    for name in ("protocol", "answer_parsing"):
-        del old[name]
-    for task in old["tasks"]:
-        for name in ("groups", "rows_sha256", "bootstrap", "q", "clean", "signatures"):
-            del task[name]
-        for name in ("p", "detectable"):
-            del task["difference"][name]
-        for model in task["models"].values():
-            for name in ("range", "worst", "worst_template", "agreement", "tie_rules"):
-                del model[name]
-    results = parse_results(old)
-    assert cells(tables.task_table(results.tasks, level="95%"))["q"] == "–"
-    assert tables.clean_table(results.tasks).rows == ()
-    (made / "results.json").write_text(json.dumps(old))
-    assert "table-tasks" in render_report(read_run(made))
+def test_results_of_an_older_version_say_so(made):
+    path = RunFolder(made).results
+    path.write_text(path.read_text().replace('"schema": 4', '"schema": 3'))
+    with pytest.raises(SourceError, match="was written by another version of flantune") as caught:
+        read_run(made)
+    assert "flantune rescore" in caught.value.hint

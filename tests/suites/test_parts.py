@@ -17,12 +17,11 @@ from flantune.prompts.layout import inputs_text
 from flantune.settings.protocols import PRESETS
 from flantune.suites import bbh, gsm8k, mgsm, mmlu, natural_instructions, tydiqa
 from flantune.suites.catalog import choose_exams
-from flantune.suites.differences import compare
-from flantune.suites.flan2022 import BBH_CHANCE
+from flantune.suites.flan2022 import BBH_CHANCE, SCORES, normalized_average
 from flantune.suites.prompt_files import read_prompt, without_rationale
-from flantune.suites.scores import PartScores, average, flan2022_average, headline_of, weightings
 from flantune.suites.suite import MissingSuiteDataError, SuiteData
 from flantune.types import Exemplar, Sample
+from tests.evaluation.graded import graded, results_of
 from tests.evaluation.made import noted
 
 from .world import COT, mmlu_row, write_world
@@ -151,7 +150,7 @@ def test_gsm8k_shows_eight_rationales_drawn_by_seed_and_no_calculator_marks(data
 def test_natural_instructions_asks_a_hundred_instances_behind_the_definition(data):
     found = list(natural_instructions.parts(data))
     part = find(found, "natural_instructions_direct/task1_colors")
-    assert len(part.questions) == 100 and headline_of(part) == "rougeL"
+    assert len(part.questions) == 100 and part.grader.columns.headline.metric.name == "rougeL"
     assert text_of(part) == (
         "Name the color.\n\nInput: sky 0\nOutput: blue\n\nInput: sky 1\nOutput: blue\n\nInput: grass 0\nOutput:"
     )
@@ -215,74 +214,86 @@ def test_ties_count_for_their_share_where_the_protocol_says_so():
 # --- averages ---------------------------------------------------------------------------------------------------------
 
 
-def scored(part: Exam, values) -> PartScores:
-    values = np.asarray(values, dtype=np.float64)
-    return PartScores(
-        part=part, rows=tuple(range(len(values))), values={headline_of(part): values}, unparsed=0.0, ties=0, rules={}
-    )
-
-
-def headline(parts: list[PartScores], at: int = 0) -> float:
-    return average(parts, weightings(parts)[at], metric=parts[0].headline, confidence=0.95).raw.value
+def averages(parts, values) -> dict[str, float]:
+    """Each way of averaging one model's answers, the headline first."""
+    (benchmark,) = results_of([graded(one, value) for one, value in zip(parts, values, strict=True)]).benchmarks
+    return {one.name: one.raw.scores["base"].value for one in benchmark.averages}
 
 
 def test_bbh_is_averaged_over_23_tasks_27_files_and_all_questions(data):
     parts = [one for one in bbh.SUITE.exams(data) if isinstance(one, Exam) and one.score.endswith("_cot")]
-    right = [scored(one, [1.0] * 5 if "tracking" in one.name else [0.0] * 10) for one in parts]
-    assert [way.name for way in weightings(right)] == ["mean of 23 tasks", "mean of 27 files", "all questions"]
-    assert headline(right, 0) == pytest.approx(1 / 23)
-    assert headline(right, 1) == pytest.approx(3 / 27)
-    assert headline(right, 2) == pytest.approx(15 / (15 + 240))
+    found = averages(parts, [[1.0] * 5 if "tracking" in one.name else [0.0] * 10 for one in parts])
+    assert found == pytest.approx(
+        {"mean of 23 tasks": 1 / 23, "mean of 27 files": 3 / 27, "all questions": 15 / (15 + 240)}
+    )
+    assert next(iter(found)) == "mean of 23 tasks"
 
 
 def test_mmlu_is_averaged_over_subjects_groups_and_questions(data):
     parts = [one for one in mmlu.SUITE.exams(data) if isinstance(one, Exam) and one.score.endswith("_direct")]
-    right = [scored(one, [1.0] if one.name == "virology" else [0.0, 0.0]) for one in parts]
-    ways = {way.name: at for at, way in enumerate(weightings(right))}
-    assert weightings(right)[0].name == "mean of 57 subjects"
-    assert headline(right, 0) == pytest.approx(1 / 57)
-    assert headline(right, ways["all questions"]) == pytest.approx(1 / 113)
-    assert headline(right, ways["health"]) == pytest.approx(1 / 8)
-    assert len(ways) == 2 + 17 + 4
+    found = averages(parts, [[1.0] if one.name == "virology" else [0.0, 0.0] for one in parts])
+    assert next(iter(found)) == "mean of 57 subjects"
+    assert found["mean of 57 subjects"] == pytest.approx(1 / 57)
+    assert found["all questions"] == pytest.approx(1 / 113)
+    assert found["health"] == pytest.approx(1 / 8)
+    assert len(found) == 2 + 17 + 4
 
 
 def test_tydiqa_leaves_english_out_of_the_headline(data):
     parts = [one for one in tydiqa.SUITE.exams(data) if isinstance(one, Exam)]
-    right = [scored(one, [1.0] if one.name == "english" else [0.0]) for one in parts]
-    assert weightings(right)[0].name == "mean of 8 languages, not English" and headline(right) == 0.0
-    assert headline(right, 1) == pytest.approx(1 / 9)
+    found = list(averages(parts, [[1.0] if one.name == "english" else [0.0] for one in parts]).items())
+    assert found[0] == ("mean of 8 languages, not English", 0.0)
+    assert found[1][1] == pytest.approx(1 / 9)
 
 
 def test_the_flan_2022_average_counts_each_part_from_its_own_chance(data):
-    found = choose_exams(["flan2022"], data).exams
-    by_score = {}
-    for part in found:
-        # Each part half-way from chance to perfect, except that English does not count.
-        value = 0.0 if part.name in {"english", "en"} else (1 + (part.chance or 0.0)) / 2
-        by_score.setdefault(part.score, []).append(scored(part, [value] * 4))
-    assert flan2022_average(by_score, confidence=0.95).value == pytest.approx(0.5)
-    del by_score["mgsm_cot"]
-    with pytest.raises(EvaluationError, match="mgsm_cot"):
-        flan2022_average(by_score, confidence=0.95)
+    # Each part half-way from chance to perfect, except that English does not count.
+    model = [
+        graded(part, [0.0 if part.name in {"english", "en"} else (1 + (part.chance or 0.0)) / 2] * 4)
+        for part in choose_exams(["flan2022"], data).exams
+    ]
+    (average,) = results_of(model, averages={"flan2022": SCORES}).normalized_averages
+    assert average.scores["base"].value == pytest.approx(0.5)
+    less = [one for one in model if one.exam.score != "mgsm_cot"]
+    (average,) = results_of(less, averages={"flan2022": SCORES}).normalized_averages
+    assert average.scores == {"base": None} and "mgsm_cot" in average.reasons["base"]
+
+
+def test_the_flan_2022_average_is_that_of_printed_scores(data):
+    """The average of answers, and the one that printed scores are put into, are the same formula."""
+    rng = np.random.default_rng(0)
+    model = [graded(part, (rng.random(8) < 0.6).astype(float)) for part in choose_exams(["flan2022"], data).exams]
+    results = results_of(model, averages={"flan2022": SCORES})
+    tasks = {
+        one.name: {part: means[part] for part in one.averages[0].raw.exams}
+        for one in results.benchmarks
+        for means in [{part.name: part.scores["base"].mean.value for part in one.parts}]
+    }
+    (average,) = results.normalized_averages
+    assert average.scores["base"].value == pytest.approx(normalized_average({}, tasks=tasks), abs=1e-12)
 
 
 def test_two_models_are_compared_question_by_question(data):
     (part, other) = [one for one in tydiqa.SUITE.exams(data) if isinstance(one, Exam)][:2]
-    first = [scored(part, [0, 0, 1, 1]), scored(other, [0, 0, 0, 1])]
-    second = [scored(part, [1, 1, 1, 1]), scored(other, [0, 1, 0, 1])]
-    found = compare(first, second, metric="exact_match", confidence=0.95)
-    assert found.difference.value == pytest.approx((0.5 + 0.25) / 2) and found.rows == 8
+
+    def compared(*second):
+        first = [graded(part, [0, 0, 1, 1]), graded(other, [0, 0, 0, 1])]
+        (benchmark,) = results_of(first, second).benchmarks
+        return benchmark.differences["other"]
+
+    known = graded(other, [0, 1, 0, 1], model="other")
+    found = compared(graded(part, [1, 1, 1, 1], model="other"), known)
+    assert found.value == pytest.approx((0.5 + 0.25) / 2) and found.examples == 8
     assert found.mcnemar_p == pytest.approx(2 * 0.5**3)
-    lost = replace(second[0], rows=(1, 2, 3), values={"exact_match": np.ones(3)})
-    assert compare(first, [lost, second[1]], metric="exact_match", confidence=0.95).rows == 7
+    assert compared(graded(part, [1, 1, 1], rows=(1, 2, 3), model="other"), known).examples == 7
     with pytest.raises(EvaluationError, match="no question in common"):
-        compare(first, [replace(second[0], rows=(9, 10, 11, 12)), second[1]], metric="exact_match", confidence=0.95)
+        compared(graded(part, [1, 1, 1, 1], rows=(9, 10, 11, 12), model="other"), known)
 
 
 def test_an_interval_is_over_questions_with_the_parts_as_they_are(data):
     (part, other) = [one for one in tydiqa.SUITE.exams(data) if isinstance(one, Exam)][:2]
-    parts = [scored(part, [0, 1] * 50), scored(other, [0, 1] * 50)]
-    found = average(parts, weightings(parts)[0], metric="exact_match", confidence=0.95).raw
+    (benchmark,) = results_of([graded(part, [0, 1] * 50), graded(other, [0, 1] * 50)]).benchmarks
+    found = benchmark.averages[0].raw.scores["base"]
     assert found.se == pytest.approx(math.sqrt(2 * (0.25 * 100 / 99 / 100)) / 2)
 
 

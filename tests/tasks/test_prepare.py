@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from flantune.errors import BadRowsError, MissingDataError, SourceError, TaskError
+from flantune.settings.json_file import plain, value_of
 from flantune.tasks import prepare
-from flantune.tasks.describe import describe_task, task_fingerprint
+from flantune.tasks.describe import TaskDescription, TemplateText, describe_task, task_fingerprint
 from flantune.tasks.examples import first_examples
 from flantune.tasks.rows import BadRow
 from flantune.tasks.sources.files import FileSource
@@ -138,13 +139,14 @@ class TestReports:
         rows[3]["label"] = 7
         write_rows(rows)
         described = describe_task(prepared(moods(), cache))
-        assert json.loads(json.dumps(described)) == described
-        train = described["splits"]["train"]  # type: ignore[index]
-        assert (train["raw_rows"], train["kept"], train["bad"]) == (200, 199, {"label out of range": 1})
-        assert train["first_bad"][0]["row"] == 3
-        assert described["templates"] == [
-            {"name": "t1", "inputs": "How does it feel? {text}", "targets": "{answer}", "is_inverted": False}
-        ]
+        assert value_of(json.loads(json.dumps(plain(described))), TaskDescription, where="here") == described
+        train = described.splits["train"]
+        assert (train.raw_rows, train.kept, train.bad) == (200, 199, {"label out of range": 1})
+        assert train.first_bad[0].row == 3
+        (template,) = described.templates
+        assert template == TemplateText(
+            name="t1", inputs="How does it feel? {text}", targets="{answer}", is_inverted=False
+        )
 
 
 class TestSlices:

@@ -19,9 +19,9 @@ def command(run_folders: tuple[Path, ...], as_json: bool) -> None:
 
     from flantune.evaluation.statistics.seeds import over_seeds
     from flantune.report.console import seeds_table
-    from flantune.system.files import read_json
+    from flantune.runs.files import read_results
 
-    summary = over_seeds([read_json(folder / "results.json") for folder in run_folders])
+    summary = over_seeds([read_results(folder) for folder in run_folders])
     if as_json:
         click.echo(json.dumps(summary.to_json(), indent=1))
     else:

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING
 from flantune.commands.budget_notes import measured_notes
 from flantune.commands.evaluation_questions import Questions, notes_of, read_questions
 from flantune.commands.evaluation_request import EvaluationRequest, check_request
+from flantune.evaluation.results import MeasuredModel, Missing, Results, TrustedCode
+from flantune.evaluation.samples import samples_path
+from flantune.evaluation.scored import Sitting
 from flantune.evaluation.seen import Candidate, candidates, check_candidates, short_name
 from flantune.evaluation.statistics.grades import Graded, grade
+from flantune.evaluation.summarize import About, summarize
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
+from flantune.runs.folder import RunFolder
 from flantune.settings.config import RunConfig
-from flantune.suites import results
-from flantune.suites.differences import comparisons, with_false_discovery_rates
-from flantune.suites.scores import of_table
-from flantune.suites.summary import Measurement, ModelMeasurements, flan2022_result, score_results
-from flantune.system.files import slug, write_json, write_text
+from flantune.settings.json_file import write_value
+from flantune.suites.catalog import AVERAGES
+from flantune.system.files import slug
 from flantune.system.locking import locked
 from flantune.system.manifest import Stopwatch, write_manifest
-from flantune.system.processes import Processes, joined
+from flantune.system.processes import joined
 from flantune.system.progress import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -37,13 +40,13 @@ class _Asked:
     """What one model answered."""
 
     candidate: Candidate
-    measured: results.MeasuredModel
+    measured: MeasuredModel
     answered: tuple[Answered, ...]
     graded: tuple[Graded, ...]
     facts: Mapping[str, object]
 
 
-def evaluate_models(request: EvaluationRequest, *, reporter: Reporter | None = None) -> results.EvaluationResults:
+def evaluate(request: EvaluationRequest, *, reporter: Reporter | None = None) -> Results:
     """Measures models on benchmarks and tasks, and writes ``results.json``, samples, page and manifest.
 
     What was answered before by the same model under the same protocol is not asked again, so a killed call goes on
@@ -59,29 +62,23 @@ def evaluate_models(request: EvaluationRequest, *, reporter: Reporter | None = N
     check_request(request)
     with joined() as processes, ExitStack() as until_done:
         processes.first(lambda: until_done.enter_context(locked(request.out)))
-        return _evaluate(request, (reporter or Silent()) if processes.is_first else Silent(), processes)
+        told = (reporter or Silent()) if processes.is_first else Silent()
+        told.stage("read the questions")
+        questions = processes.in_turn(lambda: read_questions(request))
+        for note in notes_of(questions.exams):
+            told.note(note)
+        models = check_candidates(candidates(request.models), questions.exams, allow_seen=request.allow_seen)
+        watch = Stopwatch(RunFolder(request.out).seconds if processes.is_first else None, note=told.note)
+        asked = [_ask_model(model, questions, request, told, watch) for model in models]
+        told.stage("score, write the page")
+        found: list[Results] = []
 
+        def conclude() -> None:
+            found.append(_results(request, questions, asked, seconds=sum(watch.seconds.values())))
+            _write(request, questions, asked, found[0], watch)
 
-def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) -> results.EvaluationResults:
-    told.stage("read the questions")
-    made: list[Questions] = []
-    # The others read what the first has laid down.
-    processes.first(lambda: made.append(read_questions(request)))
-    questions = made[0] if made else read_questions(request)
-    for note in notes_of(questions.exams):
-        told.note(note)
-    models = check_candidates(candidates(request.models), questions.exams, allow_seen=request.allow_seen)
-    watch = Stopwatch(request.out / "seconds.json" if processes.is_first else None, note=told.note)
-    asked = [_ask_model(model, questions, request, told, watch) for model in models]
-    told.stage("score, write the page")
-    found: list[results.EvaluationResults] = []
-
-    def conclude() -> None:
-        found.append(_results(request, questions, asked, seconds=sum(watch.seconds.values())))
-        _write(request, questions, asked, found[0], watch)
-
-    processes.first(conclude)
-    return next(one[0] for one in processes.gather(found) if one)
+        processes.first(conclude)
+        return next(one[0] for one in processes.gather(found) if one)
 
 
 def folder_for(models: Sequence[str]) -> Path:
@@ -112,8 +109,8 @@ def _ask_model(
     with watch.stage(model.name):
         session = Session(
             lm=lm,
-            folder=request.out / "models" / slug(model.name),
-            store=ScoreStore(request.out / "store"),
+            folder=RunFolder(request.out).asked(model.name),
+            store=ScoreStore(RunFolder(request.out).store),
             batch_tokens=request.batch_tokens,
             chat=chat_tokens(lm.tokenizer, request.prompts),
             seed=request.seed,
@@ -138,8 +135,9 @@ def _ask_model(
         facts = model_facts(lm)
     return _Asked(
         candidate=model,
-        measured=results.MeasuredModel(
+        measured=MeasuredModel(
             name=model.name,
+            fold="",
             path=model.path,
             fingerprint=session.fingerprint,
             trained_by_flantune=model.record is not None,
@@ -188,87 +186,31 @@ def _unwritable(answered: Sequence[Answered]) -> Iterator[str]:
 # --- results --------------------------------------------------------------------------------------------------------
 
 
-def _measurements(asked: _Asked, request: EvaluationRequest) -> ModelMeasurements:
-    """What one model scored on benchmarks."""
-    found: dict[str, list[Measurement]] = {}
-    for one in asked.graded:
-        if one.exam.score:
-            (table,) = one.tables.values()
-            measurement = Measurement(scores=of_table(one.exam, table), counts=one.counts, seen=one.seen)
-            found.setdefault(one.exam.score, []).append(measurement)
-    exams = [one.exam for one in asked.graded if one.exam.score]
-    return ModelMeasurements(
-        name=asked.measured.name,
-        by_score=found,
-        protocols={exam.score: exam.protocol for exam in exams},
-        drawn={exam.score: request.drawn for exam in exams if exam.is_voted},
-    )
-
-
-def _results(
-    request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], *, seconds: float
-) -> results.EvaluationResults:
-    from flantune.suites.tasks import score_tasks
-
-    level = request.confidence
-    measured = [_measurements(one, request) for one in asked]
-    scores = [
-        one
-        for model in measured
-        for one in score_results(model, missing=questions.missing, limit=request.limit, confidence=level)
-    ]
-    folders = [(one.measured.name, request.out / "models" / slug(one.measured.name)) for one in asked]
-    tasks, task_comparisons = score_tasks(
-        folders if questions.prepared else [],
-        questions.prepared,
-        request.task_settings,
-        seen={(one.measured.name, name): seen for one in asked for name, seen in one.candidate.seen.items()},
-        seed=request.seed,
-    )
-    protocols = {p.fingerprint: p for model in measured for p in model.protocols.values()}
-    if questions.prepared:
-        own = request.task_settings.scoring
-        protocols[own.fingerprint] = own
-    seen = {(one.model, one.score) for one in scores if one.seen} | {(one.model, one.task) for one in tasks if one.seen}
-    is_flan2022 = "flan2022" in request.suites
-    compared = comparisons(measured, is_flan2022=is_flan2022, confidence=level, seed=request.seed)
-    return results.EvaluationResults(
-        schema=2,
+def _results(request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], *, seconds: float) -> Results:
+    about = About(
         kind="evaluation",
-        protocols={name: protocol.to_json() for name, protocol in protocols.items()},
-        seed=request.seed,
-        confidence=level,
-        limit=request.limit,
-        is_reportable=not (request.limit or questions.missing or seen),
         models=tuple(one.measured for one in asked),
-        scores=tuple(scores),
-        flan2022=tuple(
-            flan2022_result(model, [s for s in scores if s.model == model.name], confidence=level)
-            for model in (measured if is_flan2022 else ())
-        ),
-        tasks=tuple(tasks),
-        comparisons=with_false_discovery_rates([*compared, *task_comparisons], seen=seen),
-        missing=tuple(results.Missing(score=one.score, name=one.name, needs=one.needs) for one in questions.missing),
+        protocols=tuple({exam.protocol.fingerprint: exam.protocol for exam in questions.exams}.values()),
+        confidence=request.confidence,
+        seed=request.seed,
+        limit=request.limit,
+        averages={name: scores for name, scores in AVERAGES.items() if name in request.suites},
+        missing=tuple(Missing(score=one.score, name=one.name, needs=one.needs) for one in questions.missing),
+        trusted_code=tuple(TrustedCode(score=one.key, files=dict(one.code)) for one in questions.exams if one.code),
         seconds=seconds,
-        trusted_code=tuple(
-            results.TrustedCode(score=one.key, files=dict(one.code)) for one in questions.exams if one.code
-        ),
     )
+    each_exam = zip(*(one.graded for one in asked), strict=True)
+    return summarize((Sitting(graded=graded) for graded in each_exam), about)
 
 
 def _write(
-    request: EvaluationRequest,
-    questions: Questions,
-    asked: Sequence[_Asked],
-    found: results.EvaluationResults,
-    watch: Stopwatch,
+    request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], found: Results, watch: Stopwatch
 ) -> None:
-    from flantune.report.evaluation_page import render_evaluation
+    from flantune.report.page import render_evaluation, write_page
 
     out = request.out
-    write_json(out / "results.json", results.to_json(found))
-    page = render_evaluation(found, _browser(request, questions, asked))
-    write_text(out / "report.html", page.encode("utf-8", "replace").decode("utf-8"))
+    write_value(RunFolder(out).results, found)
+    write_page(RunFolder(out).report, render_evaluation(found, _browser(request, questions, found)))
     if request.harness_out is not None and questions.harness:
         _export(request.harness_out, request, questions, asked, watch)
     fingerprints = {f"protocol {one['name']}": name for name, one in found.protocols.items()}
@@ -276,15 +218,16 @@ def _write(
     write_manifest(out, seconds=watch.seconds, fingerprints=fingerprints)
 
 
-def _browser(request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked]) -> Browser:
+def _browser(request: EvaluationRequest, questions: Questions, found: Results) -> Browser:
     """Questions of every part and task to look at, in the order of the tables."""
-    from flantune.report.evaluation_samples import asked_exam, collect_answers
+    from flantune.report.samples import asked_exam, collect_samples
 
-    return collect_answers(
-        [asked_exam(exam) for exam in questions.exams],
-        {one.measured.name: request.out / "models" / slug(one.measured.name) for one in asked},
-        root=request.out,
-    )
+    folders = {name: RunFolder(request.out).asked(name) for name in found.names}
+    shown = [
+        asked_exam(exam, {name: samples_path(folder, exam.key) for name, folder in folders.items()}, found)
+        for exam in questions.exams
+    ]
+    return collect_samples(shown, root=request.out)
 
 
 def _export(

@@ -28,7 +28,7 @@ class EvaluationRequest:
     Attributes:
         models: Folders or hub ids; the first is what the others are compared with.
         out: Where everything goes.
-        suites: Benchmarks by name (``flantune.suites.catalog.NAMES``).
+        suites: Benchmarks by name (``flantune.suites.catalog.names()``).
         harness: Task files of lm-evaluation-harness.
         trust_task_code: Run the Python functions that those files name, in a process that can do little else.
         harness_out: Also write results and samples as lm-evaluation-harness does, into this folder.

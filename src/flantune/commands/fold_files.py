@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flantune.commands.plan import trained_tasks
 from flantune.contamination.training_record import make_training_index, record_of, write_record
 from flantune.mixture.tree import mixture_tree
 from flantune.models.stored.gguf import gguf_origin, is_gguf
 from flantune.report.card import model_card
-from flantune.system.files import write_json
+from flantune.runs.files import read_mixture
+from flantune.runs.products import FoldMixture
+from flantune.settings.json_file import write_value
 
 if TYPE_CHECKING:
+    from flantune.evaluation.results import Results
     from flantune.mixture.holdout import FoldTasks
     from flantune.mixture.mixture import Mixture
     from flantune.runs.folder import FoldFolder
@@ -26,19 +29,19 @@ def write_mixture(
 ) -> None:
     """What the fold trained on, what it left unseen, what it excluded and why, and how often each task was drawn."""
     with_test = {p.task.name for p in prepared if len(p.stores.get("test", ()))}
-    write_json(
+    write_value(
         folder.mixture,
-        {
-            "held_out": list(split.held_out),
-            "clusters": list(split.clusters),
-            "breaks": list(split.breaks),
-            "train": list(mixture.task_names),
-            "unseen": [task.name for task in split.unseen if task.name in with_test],
-            "measured_seen": [task.name for task in split.train if task.name in with_test],
-            "excluded": [{"task": e.task, "reason": e.reason} for e in split.excluded],
-            "draws": draws,
-            "tree": mixture_tree(mixture, draws=draws),
-        },
+        FoldMixture(
+            held_out=split.held_out,
+            clusters=split.clusters,
+            breaks=split.breaks,
+            train=mixture.task_names,
+            unseen=tuple(task.name for task in split.unseen if task.name in with_test),
+            measured_seen=tuple(task.name for task in split.train if task.name in with_test),
+            excluded=split.excluded,
+            draws=draws,
+            tree=mixture_tree(mixture, draws=draws),
+        ),
     )
 
 
@@ -51,8 +54,8 @@ def write_fold_record(
     write_record(folder.model, record, make_training_index(taught))
 
 
-def fold_card(config: RunConfig, folder: FoldFolder, *, results: dict[str, Any] | None) -> str:
+def fold_card(config: RunConfig, folder: FoldFolder, *, results: Results | None) -> str:
     """The card of a fold's tuned model; None: before it was measured."""
-    path, values = config.model.path, config.model_dump(mode="json")
+    path = config.model.path
     origin = str(gguf_origin(Path(path))) if is_gguf(path) and config.model.scratch is None else ""
-    return model_card(values, results, folder.read_mixture(), folder.root.name, origin=origin)
+    return model_card(config, results, read_mixture(folder), folder.root.name, origin=origin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ from flantune.evaluation.dev_scores import dev_questions, make_measure
 from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.holdout import folds_of
 from flantune.models.adapters import attach_adapter, merged
-from flantune.models.fit import fit_micro_batch
+from flantune.models.fit import Fit, fit_micro_batch
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model, save_model, stop_at
@@ -43,11 +43,14 @@ from flantune.packing.encode import border_mismatches
 from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
 from flantune.report.page import write_report
+from flantune.runs.files import read_mixture, read_results, read_training
 from flantune.runs.folder import FoldFolder, RunFolder, open_run_folder
 from flantune.runs.identity import training_identity
+from flantune.runs.products import DataReport
 from flantune.runs.run import Run
+from flantune.settings.json_file import read_value, write_value
 from flantune.settings.run_file import RunFile, fingerprint
-from flantune.system.files import read_json, read_object, read_text, write_json, write_text
+from flantune.system.files import read_text, write_json, write_text
 from flantune.system.locking import locked
 from flantune.system.manifest import Stopwatch, write_manifest
 from flantune.system.processes import Processes, joined
@@ -92,25 +95,25 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     """
     with joined() as processes, ExitStack() as until_done:
         job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
-        return _run(job)
-
-
-def _run(job: _Job) -> Run:
-    prepared, identity = _prepare(job)
-    folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
-    base = _base_model(job, prepared)
-    if job.config.model.adapter == "none":  # now, rather than after the base model was measured
-        meant_by(base.model, job.config.training.freeze)
-    _check_answers(job, prepared, base)
-    _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
-    for split in folds:
-        tuned = _tune_fold(job, prepared, split, identity=identity)
-        folder = job.folder.fold(split.held_out).tuned
-        _measure(
-            job, tuned, _measured(job, prepared, [split]), folder=folder, title=f"the model blind to {_names(split)}"
-        )
-    job.processes.first(lambda: _conclude(job, identity=identity))
-    return Run(folder=job.folder.root, results=read_json(job.folder.results))
+        prepared, identity = _prepare(job)
+        folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
+        base = _base_model(job, prepared)
+        if job.config.model.adapter == "none":  # now, rather than after the base model was measured
+            meant_by(base.model, job.config.training.freeze)
+        _check_answers(job, prepared, base)
+        _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
+        for split in folds:
+            tuned = _tune_fold(job, prepared, split, identity=identity)
+            folder = job.folder.fold(split.held_out).tuned
+            _measure(
+                job,
+                tuned,
+                _measured(job, prepared, [split]),
+                folder=folder,
+                title=f"the model blind to {_names(split)}",
+            )
+        job.processes.first(lambda: _conclude(job, identity=identity))
+        return Run(folder=job.folder.root, results=read_results(job.folder.root))
 
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
@@ -124,7 +127,7 @@ def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes
 
     processes.first(claim)
     told = reporter if processes.is_first else Silent()
-    watch = Stopwatch(out / "seconds.json" if processes.is_first else None, note=told.note)
+    watch = Stopwatch(RunFolder(out).seconds if processes.is_first else None, note=told.note)
     return _Job(file.config, file.root, RunFolder(out), watch, told, processes)
 
 
@@ -133,9 +136,7 @@ def _prepare(job: _Job) -> tuple[list[PreparedTask], str]:
 
     The first process reads them into the cache, where the others, which wait for it, find them.
     """
-    found: list[tuple[list[PreparedTask], str]] = []
-    job.processes.first(lambda: found.append(_read_tasks(job)))
-    prepared, identity = found[0] if found else _read_tasks(job)
+    prepared, identity = job.processes.in_turn(lambda: _read_tasks(job))
     job.processes.check_agreement(identity, what="the fingerprint of settings and data")
     return prepared, identity
 
@@ -146,7 +147,7 @@ def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
         prepared, skipped = prepare_tasks(
             job.config,
             root=job.root,
-            cache=job.config.data.cache or job.folder.root / "data",
+            cache=job.config.data.cache or job.folder.rows,
             on_task=job.reporter.step,
             note=job.reporter.note,
         )
@@ -162,14 +163,14 @@ def _read_tasks(job: _Job) -> tuple[list[PreparedTask], str]:
             hint="choose another --out, or delete the folder",
         )
     if job.processes.is_first:
-        described = [{**describe_task(p), "repeated": _repeated(p, job.config)} for p in prepared]
-        write_json(job.folder.data, {"identity": identity, "skipped": skipped, "tasks": described})
+        described = tuple(describe_task(p, repeated=_repeated(p, job.config)) for p in prepared)
+        write_value(job.folder.data, DataReport(identity=identity, skipped=skipped, tasks=described))
     return prepared, identity
 
 
 def _earlier_data(path: Path) -> str:
     mends = "delete this file and repeat the command: it is written again"
-    return str(read_object(path, mends=mends, identity=str)["identity"])
+    return read_value(path, DataReport, mends=mends).identity
 
 
 def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
@@ -292,8 +293,8 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
         def close() -> None:
             write_fold_record(job.config, folder, prepared, split, identity=identity)
             mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
-            found = {"fill": summary.counts.fill, "border_mismatch_share": mismatch}
-            write_json(folder.training, {**summary.to_json(), **found, "processes": job.processes.count})
+            whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count)
+            write_json(folder.training, whole.to_json())
             _drop_checkpoints(folder)
 
         job.processes.first(close)
@@ -302,9 +303,9 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
 
 def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks) -> None:
     """Makes sure that a finished fold's files can be read; makes again what can be made again."""
-    draws = folder.read_training()["cursor"]
+    draws = read_training(folder).cursor
     try:
-        folder.read_mixture()
+        read_mixture(folder)
     except FlantuneError as error:
         job.reporter.note(f"written again, since it was damaged: {error.render().partition(chr(10))[0]}")
         write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
@@ -313,7 +314,7 @@ def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTas
 
 def _drop_checkpoints(folder: FoldFolder) -> None:
     """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
-    shutil.rmtree(folder.root / "checkpoints", ignore_errors=True)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
 
 
 def _dev_measure(
@@ -346,22 +347,21 @@ def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int
     training, packing = job.config.training, job.config.packing
     if training.micro_batch_tokens != "auto":
         return training.micro_batch_tokens
-    kept = folder.root / "micro_batch.json"
+    kept = folder.micro_batch
 
     def find() -> None:
         if kept.exists():
             try:
-                read_object(kept, micro_batch_tokens=int)
+                read_value(kept, Fit)
                 return
             except FlantuneError as error:
                 job.reporter.note(f"found out again, since it was damaged: {error.render().partition(chr(10))[0]}")
         form = TrainingForm(lm, keeps_inputs_only=training.activation_checkpointing)
         sizes = {"row_tokens": packing.row_tokens, "batch_tokens": packing.batch_tokens}
-        fit = fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form)
-        write_json(kept, {"micro_batch_tokens": fit.micro_batch_tokens, "reason": fit.reason})
+        write_value(kept, fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form))
 
     job.processes.first(find)
-    return int(read_object(kept, micro_batch_tokens=int)["micro_batch_tokens"])
+    return read_value(kept, Fit).micro_batch_tokens
 
 
 def _conclude(job: _Job, *, identity: str) -> None:
@@ -371,7 +371,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
         results = summarize_run(job.folder, job.config, settings=job.config.evaluation)
         for held in folds_of(job.config.holdout):
             fold = job.folder.fold(held.held_out)
-            write_text(fold.model / "README.md", fold_card(job.config, fold, results=results))
+            write_text(fold.card, fold_card(job.config, fold, results=results))
     # The report shows the manifest and the manifest names the report, so it is written before and after.
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     write_report(job.folder.root)

@@ -7,18 +7,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import PlainSerializer
 
 from flantune.contamination.findings import Contamination
 from flantune.errors import ConfigError
-from flantune.system.files import read_json, write_json
+from flantune.settings.json_file import read_value, write_value
 from flantune.tasks.lazy_examples import LazyExamples
 from flantune.tasks.store import PreparedTask
 from flantune.types import Example, SplitRole
 
-SCHEMA = 1
+Rows = Annotated[frozenset[int], PlainSerializer(sorted, return_type=list[int])]
+"""Numbers of rows; in order where they are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,40 +34,40 @@ class CleanFold:
     """
 
     held_out: tuple[str, ...]
-    train: Mapping[str, frozenset[int]]
-    test: Mapping[str, frozenset[int]]
+    train: Mapping[str, Rows]
+    test: Mapping[str, Rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanFilter:
+    """A filter file, such as ``contamination.json`` of a run folder: the run's name, and its folds."""
+
+    schema: Literal[1] = 1
+    name: str
+    folds: tuple[CleanFold, ...]
 
 
 def write_clean(path: Path, report: Contamination) -> Path:
     """Writes every dirty row of a report, fold by fold, to a file that ``read_clean`` reads."""
-    folds = [
-        {
-            "held_out": list(fold.held_out),
-            "train": {one.task: list(one.dirty) for one in fold.train if one.dirty},
-            "test": {one.task: list(one.dirty) for one in fold.tasks if one.dirty},
-        }
+    folds = tuple(
+        CleanFold(
+            held_out=fold.held_out,
+            train={one.task: frozenset(one.dirty) for one in fold.train if one.dirty},
+            test={one.task: frozenset(one.dirty) for one in fold.tasks if one.dirty},
+        )
         for fold in report.folds
-    ]
-    return write_json(path, {"schema": SCHEMA, "name": report.name, "folds": folds})
+    )
+    return write_value(path, CleanFilter(name=report.name, folds=folds))
 
 
 def read_clean(path: Path) -> tuple[CleanFold, ...]:
     """The folds of a filter file.
 
     Raises:
-        flantune.errors.FlantuneError: The file is missing or is no filter file.
+        ConfigError: The file is missing or is no filter file.
     """
-    content = read_json(path)
-    try:
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
-        return tuple(
-            CleanFold(held_out=tuple(fold["held_out"]), train=_rows(fold["train"]), test=_rows(fold["test"]))
-            for fold in content["folds"]
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        hint = "write it with `flantune contamination RUN_FILE --clean FILE`"
-        raise ConfigError(f"this is no filter file: {error}", where=str(path), hint=hint) from None
+    mends = "write it with `flantune contamination RUN_FILE --clean FILE`"
+    return read_value(path, CleanFilter, mends=mends, error=ConfigError, what="no filter file").folds
 
 
 def fold_of(folds: Iterable[CleanFold], clusters: Collection[str], *, where: str = "") -> CleanFold:
@@ -141,7 +143,3 @@ def _number_of(store: Sequence[Example], row: int) -> int | None:
     """The place of a raw row in a store, whose rows are in order."""
     number = bisect_left(store, row, key=attrgetter("row"))
     return number if number < len(store) and store[number].row == row else None
-
-
-def _rows(tasks: Mapping[str, Iterable[int]]) -> dict[str, frozenset[int]]:
-    return {task: frozenset(int(row) for row in rows) for task, rows in tasks.items()}

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -24,7 +24,7 @@ from flantune.contamination.hashing import expand, ranges
 from flantune.errors import FlantuneError, SourceError
 from flantune.mixture.permutation import scramble_array
 from flantune.mixture.taxonomy import Taxonomy, plain_name
-from flantune.system.files import read_json, write_json
+from flantune.settings.json_file import read_value, write_value
 from flantune.tasks.same_data import contents_of, hub_name, is_same_hub
 from flantune.types import Example
 
@@ -70,6 +70,14 @@ class TrainedTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFile:
+    """Where an index of training rows lies, and how many words its sequences have."""
+
+    file: str = INDEX_FILE
+    ngram: int = NGRAM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
     """What a model was tuned on.
 
@@ -79,13 +87,16 @@ class TrainingRecord:
         base: The model it was tuned from.
         fingerprint: Of the run's tasks and settings.
         version: Of flantune.
+        index: The index of rows beside it.
     """
 
+    schema: Literal[1] = 1
     tasks: tuple[TrainedTask, ...]
     held_out: tuple[str, ...]
     base: str
     fingerprint: str = ""
     version: str = __version__
+    index: IndexFile = IndexFile()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -252,7 +263,7 @@ def write_record(folder: Path, record: TrainingRecord, index: RowIndex) -> None:
         index = _joined(index, read_index(Path(record.base)))
     with (folder / INDEX_FILE).open("wb") as handle:
         np.savez(handle, hashes=index.hashes, limit=np.array(index.limit, dtype=np.uint64))
-    write_json(folder / FILE, {"schema": 1, **asdict(record), "index": {"file": INDEX_FILE, "ngram": NGRAM}})
+    write_value(folder / FILE, record)
 
 
 def _joined(one: RowIndex, other: RowIndex) -> RowIndex:
@@ -270,22 +281,8 @@ def read_record(folder: Path) -> TrainingRecord | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    raw = read_json(path)
-    try:
-        tasks = tuple(
-            TrainedTask(**{**task, "clusters": tuple(task["clusters"]), "files": tuple(task.get("files", ()))})
-            for task in raw["tasks"]
-        )
-        return TrainingRecord(
-            tasks=tasks,
-            held_out=tuple(raw["held_out"]),
-            base=str(raw["base"]),
-            fingerprint=str(raw["fingerprint"]),
-            version=str(raw["version"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        hint = "tune the model again, or delete the file and answer for what it has seen yourself"
-        raise SourceError(f"is no training record: {error!r}", where=str(path), hint=hint) from None
+    hint = "tune the model again, or delete the file and answer for what it has seen yourself"
+    return read_value(path, TrainingRecord, mends=hint, error=SourceError, what="no training record")
 
 
 # What reading a damaged archive of arrays may end in.

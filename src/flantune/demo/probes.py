@@ -11,15 +11,21 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from flantune.demo import text_life as life
 from flantune.demo import text_scenes as tales
 from flantune.demo import world
 from flantune.demo.scenes import draw_claim, draw_count, draw_review, draw_scene
 from flantune.demo.world import capitalized
+from flantune.types import EncodedPrompt
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from collections.abc import Iterator
+
+    from flantune.models.language_model import LanguageModel
+
+_AT_ONCE = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,52 +247,37 @@ def chance(skill: str) -> float:
     return 1 / len(items(skill, count=1)[0].endings)
 
 
-def score_all(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, count: int = 200, skills: Sequence[str] = ()
-) -> dict[str, float]:
+def score_all(lm: LanguageModel, *, count: int = 200, skills: Sequence[str] = ()) -> dict[str, float]:
     """Skill → share of items whose right ending is the likeliest."""
-    return {skill: round(score(model, tokenizer, items(skill, count=count)), 3) for skill in skills or tuple(PROBES)}
+    return {skill: round(score(lm, items(skill, count=count)), 3) for skill in skills or tuple(PROBES)}
 
 
-def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: Sequence[Item]) -> float:
+def score(lm: LanguageModel, asked: Sequence[Item]) -> float:
     """Share of items whose right ending has the highest summed log-likelihood."""
-    import torch
-
-    flat = [(item.beginning, ending) for item in asked for ending in item.endings]
-    with torch.inference_mode():
-        values = [value for k in range(0, len(flat), 64) for value in _logprobs(model, tokenizer, flat[k : k + 64])]
-    right, at = 0, 0
-    for item in asked:
-        mine = values[at : at + len(item.endings)]
-        right += mine[0] > max(mine[1:])
-        at += len(item.endings)
+    right = 0
+    for start in range(0, len(asked), _AT_ONCE):
+        values = _logprobs(lm, asked[start : start + _AT_ONCE])
+        for item in asked[start : start + _AT_ONCE]:
+            first, *others = (next(values) for _ in item.endings)
+            right += first > max(others)
     return right / len(asked)
 
 
-def _logprobs(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]
-) -> list[float]:
+def _logprobs(lm: LanguageModel, asked: Sequence[Item]) -> Iterator[float]:
+    """Of each ending of each item, in order."""
     import torch
 
-    inputs = tokenizer([pair[0] for pair in pairs], add_special_tokens=False)["input_ids"]
-    targets = tokenizer([pair[1] for pair in pairs], add_special_tokens=False)["input_ids"]
-    if model.config.is_encoder_decoder:
-        encoder = _padded([[*ids, tokenizer.eos_token_id] for ids in inputs], fill=tokenizer.pad_token_id)
-        labels = _padded(targets, fill=-100)
-        mask = (encoder != tokenizer.pad_token_id).long()
-        logits = model(input_ids=encoder, attention_mask=mask, labels=labels, use_cache=False).logits
-    else:
-        both = _padded([a + b for a, b in zip(inputs, targets, strict=True)], fill=tokenizer.pad_token_id)
-        labels = _padded([[-100] * len(a) + b for a, b in zip(inputs, targets, strict=True)], fill=-100)[:, 1:]
-        logits = model(input_ids=both, use_cache=False).logits[:, :-1]
-    logprobs = torch.log_softmax(logits.float(), dim=-1)
-    picked = logprobs.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
-    values: list[float] = (picked * (labels != -100)).sum(-1).tolist()
-    return values
+    from flantune.models.forward import target_logprobs
+    from flantune.packing.batches import lay_out
+    from flantune.packing.encoded import id_array
+    from flantune.packing.tokenize import text_tokenizer
 
-
-def _padded(rows: Sequence[list[int]], *, fill: int) -> torch.Tensor:
-    import torch
-
-    width = max(len(row) for row in rows)
-    return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
+    ids, end = text_tokenizer(lm.tokenizer).data, [lm.tokenizer.eos_token_id] * (lm.family == "encoder-decoder")
+    units = [
+        EncodedPrompt(inputs=id_array(ids([item.beginning])[0] + end), targets=tuple(map(id_array, ids(item.endings))))
+        for item in asked
+    ]
+    pack = lay_out(units, [[at] for at in range(len(units))], family=lm.family)
+    with torch.inference_mode():
+        found = target_logprobs(lm, pack).logprobs.double().cpu().numpy()
+    return iter(np.bincount(pack.targets.item, weights=found).tolist())

@@ -10,7 +10,7 @@ from flantune.types import EncodedPrompt
 
 if TYPE_CHECKING:
     from flantune.pretraining.objectives import Chances
-    from flantune.pretraining.reading import Reader
+    from flantune.pretraining.tokenized_corpus import TextAhead
 
 FIRST_SIGN, SIGNS = 2 + 0xF5, 11
 """Token ids of the bytes F5 to FF, which UTF-8 never uses."""
@@ -35,7 +35,7 @@ class RestOfText:
     spans_share: float = 0.25
     family: Literal["encoder-decoder"] = "encoder-decoder"
 
-    def take(self, text: Reader, chances: Chances) -> EncodedPrompt:
+    def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
         """One document, or two or three."""
         *before, last = (text.document() for _ in range(chances.one_of(_DOCUMENTS)))
         asked = without_spans(last, chances) if chances.happens(self.spans_share) else cut(last, chances)

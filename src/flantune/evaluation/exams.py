@@ -100,7 +100,6 @@ class Exam:
         name: The task, subject or language.
         score: What it is averaged into ("mmlu_direct"); empty for a task, which stands for itself.
         groups: What it is averaged within, from small to large: a benchmark's categories, a task's clusters.
-        suite: The benchmark it belongs to; empty for a task.
         questions: What is asked; nothing of an exam whose answers are only graded again.
         answering: By ranking the prompts' options, or by writing.
         grader: What counts as right.
@@ -121,7 +120,6 @@ class Exam:
     name: str
     score: str = ""
     groups: tuple[str, ...] = ()
-    suite: str = ""
     questions: Questions
     answering: Answering
     grader: Grader

@@ -20,3 +20,12 @@ def signed_points(value: float, *, digits: int = 1) -> str:
     """
     text = score_points(value, digits=digits)
     return text if text.startswith("-") or not text.strip("0.") else f"+{text}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "task"), counted(4, "task")
+    ('1 task', '4 tasks')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

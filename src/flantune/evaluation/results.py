@@ -1,360 +1,303 @@
-"""The shape of ``results.json``: the one definition its schema is made from.
+"""The shape of ``results.json``: of a run, and of an evaluation of any number of models; its schema is made from it.
 
-Every score lies in [0, 1], but for correlations, which lie in [-1, 1], and normalized scores, which may be negative;
-``docs/evaluation.md`` says what each number means.
+What was measured (tasks, benchmarks with their parts, means over them) holds each model's scores by the model's name,
+and each later model's paired differences from the first, which is the base model of a run. Scores lie in [0, 1], but
+for correlations, which lie in [-1, 1], normalized scores, which may be negative, and what a task file's own functions
+give on a scale of theirs. ``docs/evaluation.md`` says what each number means.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 
+from flantune.evaluation.estimates import (
+    Difference,
+    Direction,
+    Distance,
+    Estimate,
+    Frozen,
+    Natural,
+    PairedDifference,
+    Share,
+)
+from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.metrics.rank_classification import Normalization
-from flantune.settings.protocols import Ties
-from flantune.types import Kind
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Score = Annotated[float, Field(ge=-1.0, le=1.0)]
-Distance = Annotated[float, Field(ge=0.0)]
-Natural = Annotated[int, Field(ge=0)]
-Direction = Literal["better", "worse", "undecided"]
+SCHEMA: Literal[4] = 4
+"""Version of the format."""
+
+_NORMALIZATIONS = get_args(Normalization)
+
 Measure = Literal["raw", "normalized", "discrimination", "calibrated_accuracy"]
 
 
-class Part(BaseModel):
-    """Base of all parts: frozen, nothing unknown in it."""
+class Contrast(Frozen):
+    """One mean over tasks or parts, of every model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Estimate(Part):
-    """A number, its standard error, and the interval it lies in at the file's level of confidence."""
-
-    value: float
-    """The number."""
-    low: float
-    """Lower end of the interval."""
-    high: float
-    """Upper end of the interval."""
-    se: Annotated[float, Field(ge=0.0)]
-    """Standard error, clustered by example, or by group of examples."""
+    exams: tuple[str, ...]
+    """What it is the mean of: that for which the measure is defined, for every model."""
+    scores: dict[str, Estimate]
+    """Model → the mean."""
+    differences: dict[str, Difference]
+    """Later model → the mean of the paired differences from the first."""
 
 
-class Difference(Estimate):
-    """A paired difference, tuned minus base."""
+class Means(Frozen):
+    """A mean over tasks or parts, in each measure."""
 
-    p: Share
-    """Two-sided p-value of no difference, by the standard error and the degrees of freedom of the interval."""
-    detectable: Distance
-    """Smallest true difference that would have been found, four times in five, at the file's level of confidence."""
-
-
-class Bootstrap(Part):
-    """The same difference by redrawing rows."""
-
-    low: float
-    """Lower end of the percentile interval."""
-    high: float
-    """Upper end of the percentile interval."""
-    p: Share
-    """Two-sided p-value: twice the share of replicates on zero's rarer side."""
-
-
-class CommonestAnswer(Part):
-    """The answer a model gives most often: a preference for it is no skill."""
-
-    answer: str
-    """The option's text; its place or letter where ``by_place``."""
-    share: Share
-    """How often it was given: mean over templates of the share of rows."""
-    gold: Share
-    """Share of rows whose right answer it is."""
-    distance: Share
-    """Share of answers that would have to be others for each to be given as often as it is right."""
-    by_place: bool
-    """Whether answers are told apart by their place in the list: the options change, or letters are written."""
-    is_collapsed: bool
-    """Given to over 90% of prompts, while no answer is right that often."""
-
-
-class Skill(Part):
-    """What a model's option scores tell of the right answer, whichever answer it prefers."""
-
-    answers: CommonestAnswer
-    """What it answers most often."""
-    discrimination: Estimate | None
-    """Area under the ROC curve, mean over templates; 0.5 knows nothing. Null where it is not defined."""
-    not_defined: str
-    """Why it is not defined; empty where it is."""
-    calibrated_accuracy: Estimate | None
-    """Accuracy after batch calibration, mean over templates, which takes a strong preference out only in part.
-
-    Paper: Zhou et al. 2023.
-    """
-
-
-class SkillDifference(Part):
-    """Paired differences of the same, tuned minus base."""
-
-    discrimination: Difference | None
-    """Of discrimination; null where it is not defined."""
-    discrimination_q: Share | None
-    """False discovery rate of it, among discrimination's differences on all unseen (or all seen) tasks."""
-    calibrated_accuracy: Difference | None
-    """Of accuracy after batch calibration."""
-    calibrated_accuracy_q: Share | None
-    """False discovery rate of it, among calibrated accuracy's differences."""
-
-
-class Contrast(Part):
-    """A mean over tasks, before and after tuning."""
-
-    base: Estimate
-    """Mean of the base model's task means."""
-    tuned: Estimate
-    """Mean of the tuned model's task means."""
-    difference: Difference
-    """Mean of the tasks' paired differences."""
-    tasks: tuple[str, ...]
-    """The tasks it is defined for."""
-
-
-class CleanScores(Part):
-    """Both models on the rows that no training row overlaps with, by the headline metric."""
-
-    examples: Natural
-    """Clean rows."""
-    flagged: Natural
-    """Rows left out: they share words with training rows, or are near duplicates of one."""
-    base: Estimate | None
-    """Base model on the clean rows; null when none is left."""
-    tuned: Estimate | None
-    """Tuned model on the clean rows."""
-    difference: Difference | None
-    """Tuned minus base on the clean rows."""
-
-
-class TemplateScores(Part):
-    """What one model scored with one template."""
-
-    template: str
-    """Name of the template."""
-    value: Score
-    """Headline metric on the test rows."""
-    low: Share | None
-    """Lower end of its interval; null for metrics that are no mean over rows."""
-    high: Share | None
-    """Upper end of the same."""
-    dev: Score | None
-    """Headline metric on the dev rows; null without dev rows."""
-    metrics: dict[str, Score]
-    """Every metric of the task on the test rows."""
-    discrimination: Share | None = None
-    """Area under the ROC curve on the test rows; null where it is not defined."""
-    calibrated_accuracy: Share | None = None
-    """Accuracy after batch calibration over these rows; null for generation."""
-
-
-class ModelScores(Part):
-    """What one model scored on one task, over all forward templates."""
-
-    mean: Estimate
-    """Mean over templates. Paper: FLAN 2021, section 2.3."""
-    std: Distance
-    """Standard deviation over templates."""
-    median: Score
-    """Median over templates. Paper: T0, section 6."""
-    iqr: Distance
-    """Interquartile range over templates."""
-    range: Distance
-    """Best template minus worst template."""
-    worst_template: str
-    """The template with the lowest test score (of equals the first)."""
-    worst: Score
-    """Test score of that template."""
-    best_dev_template: str | None
-    """The template with the highest dev score (of equals the first); null without dev rows."""
-    best_dev_test: Score | None
-    """Test score of that template. Paper: FLAN 2021, section 2.3."""
-    agreement: Share
-    """Share of rows that get the same answer from every template."""
-    ties: Natural
-    """Answers for which two options scored the same."""
-    tie_rules: dict[Ties, Score]
-    """Headline metric when the first of tied options is taken, and when each counts for its share; empty for metrics
-    without that choice."""
-    normalizations: dict[Normalization, Score]
-    """Headline metric with log-likelihoods as sums, per token, per character and per byte; empty for generation."""
-    templates: tuple[TemplateScores, ...]
-    """Each template's scores, in the task's order."""
-    metrics: dict[str, Score]
-    """Every metric of the task, mean over templates."""
-    skill: Skill | None = None
-    """Skill apart from a preference for an answer; null for generation."""
-
-
-class Models(Part):
-    """The two models compared."""
-
-    base: ModelScores
-    """Before tuning."""
-    tuned: ModelScores
-    """After tuning."""
-
-
-class TaskResult(Part):
-    """One task, measured with one number of exemplars, base against tuned."""
-
-    task: str
-    """Name of the task."""
-    clusters: tuple[str, ...]
-    """Its clusters."""
-    fold: str
-    """The fold whose model is compared."""
-    is_seen: bool
-    """True for a task that was trained on; such tasks enter no cluster, no overall score and no verdict."""
-    kind: Kind
-    """Classification or generation."""
-    metric: str
-    """The headline metric."""
-    shots: Natural
-    """Exemplars before each query."""
     chance: Share
-    """What guessing scores by the headline metric; 0 for generation and for correlations."""
-    examples: Natural
-    """Test rows measured."""
-    groups: Natural
-    """Groups they form; as many as rows when each stands alone."""
-    rows_sha256: str
-    """Names the set of rows: runs with the same one were measured on the same rows."""
-    models: Models
-    """The scores."""
-    difference: Difference
-    """Tuned minus base, on the same rows and templates."""
-    bootstrap: Bootstrap | None
-    """The same by redrawing rows; null when all replicates agree."""
-    q: Share
-    """Benjamini and Hochberg's false discovery rate: ``difference.p`` among all unseen (or all seen) tasks at these
-    shots."""
-    skill: SkillDifference | None = None
-    """What tuning did to discrimination and to calibrated accuracy; null for generation."""
-    mcnemar_p: Share | None
-    """Exact McNemar p-value over rows; null for metrics that are not right-or-wrong, and for rows in groups."""
-    clean: CleanScores | None
-    """Scores without rows that training overlaps with; null when no contamination report lies with the run."""
-    signatures: dict[str, str]
-    """Metric → how it was computed, in the words of the library that computes it (sacrebleu), or like them."""
-    notes: tuple[str, ...] = ()
-    """What a reader of the scores should know: metrics that cannot read the references, wholly or in part."""
-    ties: Natural
-    """Ties of both models together."""
+    """The same mean of what guessing scores."""
+    raw: Contrast
+    """Of scores as they are."""
+    normalized: Contrast
+    """Of shares of the way from chance to perfect; below chance is negative."""
+    discrimination: Contrast | None
+    """Of discrimination; null where none has it."""
+    calibrated_accuracy: Contrast | None
+    """Of accuracy after batch calibration; null where nothing was ranked. Paper: Zhou et al. 2023."""
+
+    def of(self, measure: Measure) -> Contrast | None:
+        """The mean of one measure."""
+        found: Contrast | None = getattr(self, measure)
+        return found
 
 
-class ClusterResult(Part):
-    """One held-out cluster of one fold: the plain mean of its tasks."""
+class ClusterResult(Means):
+    """The plain mean of the unseen tasks of one cluster: in a run, of one that a fold held out."""
 
     cluster: str
     """Name of the cluster."""
     fold: str
-    """The fold that held it out."""
+    """The fold that held it out; empty in an evaluation."""
     shots: Natural
     """Exemplars before each query."""
-    base: Estimate
-    """Mean of the base model's task means."""
-    tuned: Estimate
-    """Mean of the tuned model's task means."""
-    difference: Difference
-    """Mean of the tasks' paired differences."""
-    base_normalized: Estimate
-    """The same as a share of the way from chance to perfect."""
-    tuned_normalized: Estimate
-    """The same as a share of the way from chance to perfect."""
-    difference_normalized: Difference
-    """The same as a share of the way from chance to perfect."""
-    chance: Share
-    """Mean of the tasks' chance."""
-    tasks: tuple[str, ...]
-    """The tasks in it."""
-    discrimination: Contrast | None = None
-    """Mean of its tasks' discrimination; null where none has it."""
-    calibrated_accuracy: Contrast | None = None
-    """Mean of its tasks' accuracy after batch calibration; null where none is ranked."""
 
 
-class OverallResult(Part):
-    """The plain mean over held-out clusters."""
+class OverallResult(Means):
+    """The plain mean over those clusters, of a measure of skill over those that have it."""
 
     shots: Natural
     """Exemplars before each query."""
-    measure: Measure
-    """Scores as they are, or as a share of the way from chance to perfect; or, of ranked tasks alone, their
-    discrimination or their accuracy after batch calibration."""
-    base: Estimate
-    """Mean of the clusters' base scores."""
-    tuned: Estimate
-    """Mean of the clusters' tuned scores."""
-    difference: Difference
-    """Mean of the clusters' differences."""
 
 
-class Verdict(Part):
-    """The one sentence the run comes to, and the numbers in it; null where nothing unseen was measured."""
+class Average(Means):
+    """A benchmark's parts, averaged in one way."""
+
+    name: str
+    """Which parts, and how they are weighted."""
+    examples: Natural
+    """Examples of the parts that count."""
+
+
+class BenchmarkScores(Frozen):
+    """What one model scored on a benchmark, beside its averages."""
+
+    examples: Natural
+    """Examples answered."""
+    unparsed: Share
+    """Share of answers in which no answer was found."""
+    vote_confidence: Share | None
+    """The voted answers' mean share of the answers drawn; null without a vote."""
+    is_complete: bool
+    """Whether all parts were measured, on all their examples."""
+    seen: tuple[str, ...]
+    """Why this data was not new to the model; empty when nothing speaks for it."""
+    clean: Estimate | None
+    """The headline without the examples that were seen; null when none was."""
+    other_metrics: dict[str, Estimate]
+    """The other metrics, averaged like the headline."""
+    ranked: Natural
+    """Parts that options were ranked in."""
+    collapsed: tuple[str, ...]
+    """Those on which the model gave one answer to over 90% of the examples."""
+
+
+class BenchmarkResult(Frozen):
+    """One benchmark, asked in one way; a task file of lm-evaluation-harness is one, too."""
+
+    name: str
+    """Benchmark and way of asking, such as mmlu_direct."""
+    metric: str
+    """The headline metric."""
+    protocol: str
+    """Fingerprint of the scoring protocol."""
+    shots: Natural
+    """Exemplars before each query."""
+    answers_each: Natural
+    """Answers drawn to each question; the one most of them agree on is graded (self-consistency)."""
+    temperature: Distance
+    """Temperature of the draws; 0 is greedy."""
+    averages: Annotated[tuple[Average, ...], Field(min_length=1)]
+    """Every way it is averaged; the first, the headline, is how the papers report it."""
+    scores: dict[str, BenchmarkScores]
+    """Model → what is known of its scores beside the averages."""
+    differences: dict[str, PairedDifference]
+    """Later model → its difference from the first, averaged like the headline."""
+    parts: tuple[ExamResult, ...]
+    """Its subjects, tasks or languages."""
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether some model was trained on it."""
+        return any(one.seen for one in self.scores.values())
+
+
+class NormalizedAverage(Frozen):
+    """An average over benchmarks, each part counted from chance to perfect, such as that of Flan 2022."""
+
+    name: str
+    """What it is called."""
+    benchmarks: tuple[str, ...]
+    """The benchmarks it is the average of."""
+    scores: dict[str, Estimate | None]
+    """Model → the average; null when one of the benchmarks was not measured."""
+    reasons: dict[str, str]
+    """Model → why there is none, or why it compares with no one's; empty when it does."""
+    differences: dict[str, PairedDifference]
+    """Later model → its difference from the first, where both have one."""
+
+
+# --- the whole ------------------------------------------------------------------------------------------------------
+
+
+class Verdict(Frozen):
+    """The one sentence that a comparison with the first model on unseen tasks comes to, and the numbers in it."""
 
     text: str
     """The sentence."""
     direction: Direction
     """"better" or "worse" only when the whole interval lies on that side of zero."""
-    base: Score | None
-    """Overall raw score of the base model at the first number of shots."""
-    tuned: Score | None
-    """The same of the tuned model."""
-    difference: float | None
-    """Tuned minus base."""
-    interval: tuple[float, float] | None
-    """Interval of the difference."""
-    detectable: Distance | None
-    """Smallest true difference that would have been found, four times in five."""
+    first: float | None
+    """Overall raw score of the first model at the first number of shots; null where nothing unseen was measured."""
+    second: float | None
+    """The same of the later model."""
+    difference: Difference | None
+    """The later minus the first."""
     chance: Share | None
     """What guessing would score."""
     tasks: Natural
     """Tasks measured that were never trained on."""
     clusters: Natural
     """Clusters they belong to."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
     """Sentences a reader of the score must know: where a preference for an answer moved or hid it, who collapsed."""
 
 
-class Results(Part):
-    """All scores of a run."""
+class MeasuredModel(Frozen):
+    """A model that was asked. Of the tuned model of a run there is one a fold, all of one name."""
 
-    schema_version: Literal[3] = Field(alias="schema")
-    """Version of this format."""
     name: str
-    """Title of the run."""
+    """What it is called in this file: in a run "base" and "tuned"."""
+    fold: str
+    """The fold of a run that it was tuned for; empty for all others."""
+    path: str
+    """Its folder or hub id; in a run that of its folder within the run's, where it was made there."""
+    fingerprint: str
+    """Names its weights, arithmetic and tokenizer by content; empty where a run's samples do not say."""
+    trained_by_flantune: bool
+    """Whether it carries a record of what it was trained on, so that seen data can be told."""
+
+
+class Missing(Frozen):
+    """Something that was not measured, since its data is not there."""
+
+    score: str
+    """Benchmark and way of asking, or task."""
+    name: str
+    """The part; empty: all of them."""
+    needs: str
+    """What would have to be put where."""
+
+
+class TrustedCode(Frozen):
+    """Python of a task file that was run, since ``--trust-task-code`` said so."""
+
+    score: str
+    """The part whose prompts or scores it had a hand in."""
+    files: dict[str, str]
+    """Each file and the SHA-256 of what it held."""
+
+
+class Results(Frozen):
+    """All scores of a run, or of one ``flantune evaluate``."""
+
+    schema_version: Literal[4] = Field(alias="schema")
+    """Version of this format."""
+    kind: Literal["run", "evaluation"]
+    """What was measured: a model before and after tuning, fold by fold, or any models."""
+    name: str
+    """Title of the run; empty for an evaluation."""
     confidence: Share
     """Level of all intervals."""
-    normalization: Normalization
-    """What log-likelihoods are divided by for the headline."""
     seed: int
-    """The run's seed."""
-    protocol: dict[str, object]
-    """Every choice by which options were scored, and their fingerprint: only numbers with the same one compare."""
+    """What exemplars, rows and sampled answers were drawn by."""
+    limit: Natural
+    """Only so many examples of each part were asked (``--limit``); 0: all, and in a run, whose config says it."""
     answer_parsing: str
-    """What was done to written answers before they were scored."""
-    verdict: Verdict
-    """The headline."""
+    """What was done to the written answers of tasks before they were scored."""
+    is_reportable: bool
+    """False when a limit was set, a part is missing or data was seen: such numbers compare with no one's."""
+    protocols: dict[str, dict[str, Any]]
+    """Fingerprint → every choice by which options were scored; two numbers compare only within one."""
+    models: Annotated[tuple[MeasuredModel, ...], Field(min_length=1)]
+    """The models; all are compared with the first."""
+    verdicts: dict[str, Verdict]
+    """Later model → the headline on unseen tasks; empty in an evaluation without tasks."""
     overall: tuple[OverallResult, ...]
-    """Over all held-out clusters, by number of shots and measure."""
+    """Over all clusters, by number of shots."""
     clusters: tuple[ClusterResult, ...]
-    """By held-out cluster."""
-    tasks: tuple[TaskResult, ...]
-    """By task."""
+    """By cluster, and in a run by fold."""
+    tasks: tuple[ExamResult, ...]
+    """Tasks in flantune's own form: by fold, name and number of shots."""
+    benchmarks: tuple[BenchmarkResult, ...]
+    """Benchmarks, and task files of lm-evaluation-harness."""
+    normalized_averages: tuple[NormalizedAverage, ...]
+    """Averages over benchmarks that were asked for."""
+    missing: tuple[Missing, ...]
+    """What has no data."""
+    trusted_code: tuple[TrustedCode, ...]
+    """Python of task files that was run."""
+    seconds: Distance
+    """Time an evaluation spent asking, over all starts; 0 for a run, whose manifest says it."""
 
+    @model_validator(mode="after")
+    def _check_models(self) -> Self:
+        """Makes sure that everything says something of every model, and by which protocol it was scored."""
+        first, *later = self.names
+        for name, protocol in self.protocols.items():
+            if not isinstance(protocol.get("name"), str) or protocol.get("normalization") not in _NORMALIZATIONS:
+                raise ValueError(f"protocol {name}: no name, or no normalization that there is")
+        asked: list[ExamResult | BenchmarkResult] = [*self.exams(), *self.benchmarks]
+        for one in asked:
+            if one.protocol not in self.protocols:
+                raise ValueError(f"{one.name}: scored by the protocol {one.protocol}, which is not described")
+        means: list[Means] = [*self.clusters, *self.overall, *(way for one in self.benchmarks for way in one.averages)]
+        whole = [contrast for one in means for contrast in (one.raw, one.normalized)]
+        named = [(set(one.scores), set(one.differences)) for one in (*asked, *whole)]
+        if any(names != ({first, *later}, set(later)) for names in named):
+            raise ValueError(f"something has scores or differences of other models than {', '.join(self.names)}")
+        if not set(self.verdicts) <= set(later):
+            raise ValueError(f"verdicts on {', '.join(self.verdicts)}, where {', '.join(later)} are compared")
+        return self
 
-def to_json(results: Results) -> dict[str, Any]:
-    """The results as plain JSON values, ready to be written."""
-    return results.model_dump(mode="json", by_alias=True)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models' names, each once: "base" and "tuned" of a run."""
+        return tuple(dict.fromkeys(one.name for one in self.models))
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict on the first later model: a run's only one."""
+        return next(iter(self.verdicts.values()), None)
+
+    def exams(self) -> Iterator[ExamResult]:
+        """All that was measured: tasks, then parts of benchmarks."""
+        yield from self.tasks
+        for benchmark in self.benchmarks:
+            yield from benchmark.parts
 
 
 def json_schema() -> dict[str, Any]:

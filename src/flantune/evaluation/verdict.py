@@ -1,35 +1,63 @@
-"""The one sentence a run comes to: as ready to say "worse" as "better"."""
+"""The one sentence a comparison comes to: as ready to say "worse" as "better"."""
 
 from __future__ import annotations
 
-from flantune.evaluation.points import score_points, signed_points
-from flantune.evaluation.results import Difference, Direction, Estimate, Verdict
+from dataclasses import dataclass
+
+from flantune.evaluation.estimates import Difference
+from flantune.evaluation.points import counted, score_points, signed_points
+from flantune.evaluation.results import Contrast, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A mean over tasks, of two models.
+
+    Attributes:
+        names: What the two are called: the first, and the later one.
+        first: The first model's.
+        second: The later one's.
+        difference: The later minus the first.
+        exams: The tasks.
+    """
+
+    names: tuple[str, str]
+    first: float
+    second: float
+    difference: Difference
+    exams: tuple[str, ...]
+
+
+def change_of(contrast: Contrast, first: str, model: str) -> Change:
+    """A later model against the first."""
+    return Change(
+        names=(first, model),
+        first=contrast.scores[first].value,
+        second=contrast.scores[model].value,
+        difference=contrast.differences[model],
+        exams=contrast.exams,
+    )
 
 
 def make_verdict(
-    *, base: Estimate, tuned: Estimate, difference: Difference, chance: float, tasks: int, clusters: int,
-    confidence: float, shots: int, notes: tuple[str, ...] = (),
+    change: Change, *, chance: float, tasks: int, clusters: int, confidence: float, shots: int, is_run: bool,
+    notes: tuple[str, ...] = (),
 ) -> Verdict:  # fmt: skip
-    """The headline of a run, from its overall raw scores at the first number of shots."""
-    direction = direction_of(difference)
-    digits = enough_digits(difference)
+    """The headline, from overall raw scores at the first number of shots."""
+    difference, digits = change.difference, enough_digits(change.difference)
     low, high = (signed_points(bound, digits=digits) for bound in (difference.low, difference.high))
-    asked = f" with {_count(shots, 'exemplar')}" if shots else ""
-    before, after = score_points(base.value), score_points(tuned.value)
-    moved = f"changed the score from {before} to {after}" if before != after else f"left the score at {before}"
+    measured = f"{counted(tasks, 'task')} of {counted(clusters, 'cluster')}"
     text = (
-        f"On {_count(tasks, 'task')} of {_count(clusters, 'cluster')} it never trained on{asked}, tuning {moved} "
+        f"On {measured}{_told(change, is_run=is_run, asked=_asked(shots))} "
         f"({signed_points(difference.value, digits=digits)} points, {100 * confidence:g}% interval {low} to {high}; "
-        f"chance {score_points(chance)}): {direction}."
+        f"chance {score_points(chance)}): {difference.direction}."
     )
     return Verdict(
         text=text,
-        direction=direction,
-        base=base.value,
-        tuned=tuned.value,
-        difference=difference.value,
-        interval=(difference.low, difference.high),
-        detectable=difference.detectable,
+        direction=difference.direction,
+        first=change.first,
+        second=change.second,
+        difference=difference,
         chance=chance,
         tasks=tasks,
         clusters=clusters,
@@ -37,42 +65,41 @@ def make_verdict(
     )
 
 
-def no_verdict(*, shots: int = 0) -> Verdict:
-    """The headline of a run that measured nothing it had not trained on, with so many exemplars."""
-    asked = f" with {_count(shots, 'exemplar')}" if shots else ""
+def no_verdict(*, shots: int, is_run: bool) -> Verdict:
+    """The headline where nothing unseen was measured, with so many exemplars."""
+    asked = _asked(shots)
+    lacking = (
+        f"No task was both held out and measured{asked}, so nothing can be said about tasks never trained on"
+        if is_run
+        else f"No task was measured{asked} that no model was trained on, so nothing can be said about unseen ones"
+    )
     return Verdict(
-        text=f"No task was both held out and measured{asked}, so nothing can be said about tasks never trained on: "
-        "undecided.",
+        text=f"{lacking}: undecided.",
         direction="undecided",
-        base=None,
-        tuned=None,
+        first=None,
+        second=None,
         difference=None,
-        interval=None,
-        detectable=None,
         chance=None,
         tasks=0,
         clusters=0,
+        notes=(),
     )
 
 
-def direction_of(difference: Estimate) -> Direction:
-    """What a difference says once its whole interval is heeded.
-
-    >>> direction_of(Estimate(value=0.1, low=-0.01, high=0.21, se=0.05))
-    'undecided'
-    >>> direction_of(Estimate(value=-0.1, low=-0.15, high=-0.05, se=0.025))
-    'worse'
-    """
-    if difference.low > 0.0:
-        return "better"
-    return "worse" if difference.high < 0.0 else "undecided"
-
-
-def enough_digits(difference: Estimate) -> int:
+def enough_digits(difference: Difference) -> int:
     """Enough digits that no end of the interval is printed as zero, which would hide on which side of it it lies."""
     ends = [abs(100 * end) for end in (difference.low, difference.high) if end != 0.0]
     return next((digits for digits in (1, 2, 3) if all(end >= 0.5 * 10**-digits for end in ends)), 4)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _told(change: Change, *, is_run: bool, asked: str) -> str:
+    before, after = score_points(change.first), score_points(change.second)
+    first, second = change.names
+    if not is_run:
+        return f"{asked}, {second} scored {after} and {first} {before}"
+    moved = f"changed the score from {before} to {after}" if before != after else f"left the score at {before}"
+    return f" it never trained on{asked}, tuning {moved}"
+
+
+def _asked(shots: int) -> str:
+    return f" with {counted(shots, 'exemplar')}" if shots else ""

@@ -122,7 +122,6 @@ def _exam(task: HarnessTask, data: SuiteData, protocol: ScoringProtocol) -> Harn
     exam = Exam(
         name=task.name,
         score=task.group or task.name,
-        suite="harness",
         questions=asked(prompts, shots=shots),
         answering="options" if is_choice else "text",
         grader=grader,

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from flantune.judging.summary import PairResult, Summary
 from flantune.report import numbers
-from flantune.report.estimates import Estimate
 from flantune.report.figures.frame import AXIS_HEIGHT, Page, axis, both, interval_mark, row_label
 from flantune.report.figures.svg import Scale, group, image, line, text
 from flantune.report.run_details import Fact
@@ -103,10 +102,9 @@ def _drawn(pairs: Sequence[PairResult], page: Page) -> Markup:
 
 def _row(pair: PairResult, page: Page, y: float, scale: Scale) -> list[Markup]:
     low, high = 100 * pair.interval.low, 100 * pair.interval.high
-    found = Estimate(100 * pair.win_rate, low, high)
     return [
         *row_label(f"{pair.model} over {pair.against}", page, y),
-        group(*interval_mark(found, scale, y + page.row / 2, f"mark {pair.verdict}")),
+        group(*interval_mark(100 * pair.win_rate, (low, high), scale, y + page.row / 2, f"mark {pair.verdict}")),
         *_numbers(pair, page, y),
     ]
 

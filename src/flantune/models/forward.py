@@ -10,11 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from transformers.modeling_outputs import BaseModelOutput
 
 from flantune.errors import ModelError
 from flantune.models.attention.lines import (
-    STEP,
     Line,
     decoder_inputs,
     encoder_decoder_lines,
@@ -35,7 +33,7 @@ from flantune.models.attention.masks import (
 from flantune.models.forms.fused import token_logprobs
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forms.training_form import is_rounded
-from flantune.models.heads import Head, find_head, outputs_of
+from flantune.models.heads import ROWS, Head, decoded, find_head, logits_of, outputs_of
 from flantune.models.language_model import as_tensor, embedded_tokens, start_token
 from flantune.models.rope import as_if_alone, known_positions, prompt_lengths
 from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
@@ -157,23 +155,7 @@ def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: 
     read: Tensor = model.get_encoder()(
         input_ids=as_tensor(pack.encoder_tokens, lm.device), attention_mask=encoder_mask
     ).last_hidden_state
-    if head is None:
-        logits: Tensor = lm.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=read),
-            attention_mask=cross_mask,
-            decoder_input_ids=tokens,
-            decoder_attention_mask=self_mask,
-            use_cache=False,
-        ).logits
-        return logits
-    hidden: Tensor = model.get_decoder()(
-        input_ids=tokens,
-        attention_mask=self_mask,
-        encoder_hidden_states=read,
-        encoder_attention_mask=cross_mask,
-        use_cache=False,
-    ).last_hidden_state
-    return hidden
+    return decoded(lm, head, tokens, read, sees_read=cross_mask, sees_own=self_mask)
 
 
 def _score(
@@ -191,9 +173,7 @@ def _score(
     """
 
     def score(chunk: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        # A few rows more, so that the matrix's shape is one of few (see ``segments.padded_length``).
-        filled = torch.nn.functional.pad(chunk, (0, 0, 0, -len(chunk) % STEP)) if head else chunk
-        logits = chunk if head is None else head.logits(lm.model, filled)[: len(chunk)]
+        logits = logits_of(lm, head, chunk, multiple=ROWS)
         with torch.autocast(lm.device.type, enabled=False):
             logprobs = token_logprobs(logits, wanted)
             logsumexp = logits.float().logsumexp(dim=-1) if with_logsumexp else logprobs.new_empty(0)

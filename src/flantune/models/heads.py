@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers.modeling_outputs import BaseModelOutput
 
 from flantune.models.modes import quiet
 from flantune.models.traits import trait
@@ -15,9 +16,12 @@ from flantune.models.trials import FAILURES, made_up
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import EncoderDecoderCache, PreTrainedModel
 
     from flantune.models.language_model import LanguageModel
+
+ROWS = 32
+"""Where all rows are asked for at once, the head is applied to a multiple of so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,53 @@ def outputs_of(lm: LanguageModel, head: Head | None, inputs: dict[str, object]) 
     model: Any = lm.model
     found: Tensor = model(**inputs).logits if head is None else model.base_model(**inputs).last_hidden_state
     return found
+
+
+def decoded(
+    lm: LanguageModel,
+    head: Head | None,
+    tokens: Tensor,
+    read: Tensor,
+    *,
+    sees_read: Tensor,
+    sees_own: Tensor | None = None,
+    cache: EncoderDecoderCache | None = None,
+) -> Tensor:
+    """What ``outputs_of`` gives, of an encoder-decoder's decoder, [rows, length, width].
+
+    Args:
+        lm: The model.
+        head: Its head.
+        tokens: What the decoder is fed, [rows, length].
+        read: What the encoder made of the inputs.
+        sees_read: Which of the encoder's states a token sees.
+        sees_own: Which tokens before it; None: all.
+        cache: Keys and values of earlier tokens, to which these are added.
+    """
+    model: Any = lm.model
+    use_cache = cache is not None
+    if head is None:
+        logits: Tensor = model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=read), attention_mask=sees_read,
+            decoder_input_ids=tokens, decoder_attention_mask=sees_own, past_key_values=cache, use_cache=use_cache,
+        ).logits  # fmt: skip
+        return logits
+    hidden: Tensor = model.get_decoder()(
+        input_ids=tokens, attention_mask=sees_own, past_key_values=cache, use_cache=use_cache,
+        encoder_hidden_states=read, encoder_attention_mask=sees_read,
+    ).last_hidden_state  # fmt: skip
+    return hidden
+
+
+def logits_of(lm: LanguageModel, head: Head | None, outputs: Tensor, *, multiple: int = 1) -> Tensor:
+    """Logits of some of what ``outputs_of`` or ``decoded`` gave, [n, width] → [n, vocabulary].
+
+    The head is applied to a multiple of so many rows, so that few shapes occur (see ``segments.padded_length``).
+    """
+    if head is None:
+        return outputs
+    filled = torch.nn.functional.pad(outputs, (0, 0, 0, -len(outputs) % multiple))
+    return head.logits(lm.model, filled)[: len(outputs)]
 
 
 @trait

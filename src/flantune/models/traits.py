@@ -1,10 +1,15 @@
 """What a model can do: each trait is found by trying when it is first asked for, and kept with the model.
 
 Architectures differ in more than their configs say, so flantune tries a model out instead of knowing names. Traits are
-the functions marked with ``trait``: how hidden states become logits (``heads.find_head``), which rotary positions
-follow the longest prompt (``rope.following_ropes``), whether it reads ahead (``checks.causality.reads_ahead``) and
-reads flat lines (``attention.lines``), which of its last layer can be narrowed (``forms.last_layer.find_narrowed``),
-how options may be read (``scoring.check.scoring_layout``) and answers written (``writing.check.writing_method``).
+the functions marked with ``trait``:
+
+- ``heads.find_head``: how hidden states become logits;
+- ``rope.following_ropes``: which rotary positions follow the longest prompt of a batch;
+- ``checks.causality.reads_ahead``: whether it sees the tokens that follow;
+- ``attention.lines.keeps_segments_apart``: whether it reads packed rows as one flat line;
+- ``forms.last_layer.find_narrowed``: what of its last layer can be computed at chosen places only;
+- ``scoring.check.scoring_layout``: how options may be read;
+- ``writing.check.writing_method``: how answers may be written side by side.
 """
 
 from __future__ import annotations

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from flantune.models.language_model import embedded_tokens
+from flantune.models.language_model import embedded_tokens, start_token
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
     from flantune.models.language_model import LanguageModel
     from flantune.types import Int32
 
@@ -33,3 +37,19 @@ def made_up_ids(lm: LanguageModel, count: int, drawn: np.random.Generator) -> In
     """So many token ids that the model reads and writes; not the first few, which may be special."""
     rows = vocabulary(lm)
     return drawn.integers(min(10, rows - 1), rows, count).astype(np.int32)
+
+
+def plain_logits(lm: LanguageModel, inputs: Int32, written: Sequence[int] | Int32) -> Tensor:
+    """What the model's own forward says after inputs and after each token written, without mask, cache or neighbors.
+
+    Returns:
+        [written tokens + 1, vocabulary].
+    """
+    model: Any = lm.model
+    read, wrote = (torch.as_tensor(np.asarray(ids), dtype=torch.long, device=lm.device) for ids in (inputs, written))
+    if lm.family == "decoder-only":
+        logits: Tensor = model(input_ids=torch.cat([read, wrote])[None], use_cache=False).logits[0, len(read) - 1 :]
+    else:
+        fed = torch.cat([wrote.new_tensor([start_token(lm)]), wrote])[None]
+        logits = model(input_ids=read[None], decoder_input_ids=fed, use_cache=False).logits[0]
+    return logits

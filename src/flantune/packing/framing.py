@@ -12,7 +12,7 @@ import numpy as np
 from flantune.errors import ModelError
 from flantune.packing.conversation import ChatEncoder
 from flantune.packing.encoded import EOS_MARK, Encoded, Laid, Tokenization, id_array
-from flantune.packing.tokenize import bos_added, text_tokenizer
+from flantune.packing.tokenize import TextTokenizer, bos_added, text_tokenizer
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 
 if TYPE_CHECKING:
@@ -80,9 +80,13 @@ class Framing:
         """What makes prompts and replies of a chat; None without one."""
         return ChatEncoder(self.tokenizer, self.chat) if self.chat is not None else None
 
+    @cached_property
+    def _words(self) -> TextTokenizer:
+        return text_tokenizer(self.tokenizer)
+
     def text_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of texts of the data, without anything around them."""
-        return text_tokenizer(self.tokenizer).data(texts)
+        return self._words.data(texts)
 
     def layout_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of texts in which the EOS mark is the EOS token."""

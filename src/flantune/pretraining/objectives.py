@@ -11,7 +11,7 @@ from flantune.system.keyed_random import mix64
 from flantune.types import EncodedPrompt, Family
 
 if TYPE_CHECKING:
-    from flantune.pretraining.reading import Reader
+    from flantune.pretraining.tokenized_corpus import TextAhead
 
 _Value = TypeVar("_Value")
 
@@ -52,7 +52,7 @@ class Objective(Protocol):
     def family(self) -> Family:
         """Of the models that can learn so."""
 
-    def take(self, text: Reader, chances: Chances) -> EncodedPrompt:
+    def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
         """The next draw: takes as many ids as it wants, and says which are read and which are to be written.
 
         Args:
@@ -77,7 +77,7 @@ class Causal:
     begins_documents: bool = False
     family: Literal["decoder-only"] = "decoder-only"
 
-    def take(self, text: Reader, chances: Chances) -> EncodedPrompt:
+    def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
         """The next tokens, of as many documents as it takes."""
         ids = id_array(text.ids(chances.one_of(self.lengths)))
         if self.begins_documents:

@@ -8,7 +8,7 @@ from flantune.errors import PackingError
 from flantune.packing.arrays import decoder_only_size
 from flantune.packing.stream import Draw
 from flantune.pretraining.objectives import Chances
-from flantune.pretraining.reading import Reader, TokenizedCorpus
+from flantune.pretraining.tokenized_corpus import TextAhead, TokenizedCorpus
 from flantune.system.keyed_random import mix64, stream_key
 from flantune.types import Counts
 
@@ -59,18 +59,18 @@ class TextStream:
         """
         found: list[Draw] = []
         for _ in range(count):
-            reader = Reader(self._documents, found[-1].next if found else first)
-            found.append(self._draw(reader))
+            ahead = TextAhead(self._documents, found[-1].next if found else first)
+            found.append(self._draw(ahead))
         return found
 
-    def _draw(self, reader: Reader) -> Draw:
-        place, document = reader.place, reader.document_number
-        prompt = self.objective.take(reader, Chances(mix64(self._key, place)))
+    def _draw(self, ahead: TextAhead) -> Draw:
+        place, document = ahead.place, ahead.document_number
+        prompt = self.objective.take(ahead, Chances(mix64(self._key, place)))
         if (longest := max(_sides(prompt, self.family))) > self.row_tokens:
             message = f"a draw of {longest} tokens does not fit a row of {self.row_tokens}"
             raise PackingError(message, where="packing.row_tokens", hint=f"raise it to {longest}, or shorten the draws")
         counts = Counts(prompts=1, input_tokens=len(prompt.inputs), target_tokens=sum(map(len, prompt.targets)))
-        return Draw(prompt=prompt, counts=counts, task=self._name, row=document, next=reader.place)
+        return Draw(prompt=prompt, counts=counts, task=self._name, row=document, next=ahead.place)
 
 
 def _sides(prompt: EncodedPrompt, family: Family) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """A linter for templates: what thirteen of FLAN's 610 would have been caught by.
 
-Two kinds of rules. Those of ``lint_text`` read one template alone; those here see the task and some of its examples.
-Each rule's meaning, with what to do, is in docs/templates.md.
+Three kinds of rules. Those of ``lint_text`` read one template alone; those of ``lint_wording`` look at its English;
+those here see the task and some of its examples. Each rule's meaning, with what to do, is in docs/templates.md.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError, did_you_mean
 from flantune.prompts.lint_text import Finding, ReadTemplate, about, read_template, text_findings
+from flantune.prompts.lint_wording import LEAST_DIFFERENCE, difference, wording_findings
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import RESERVED_SLOTS, forward_templates
 
@@ -189,6 +190,12 @@ def _constant_targets(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
         )
 
 
+def _wording(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
+    options = {example.options for example in case.examples}
+    are_labels = len(case.examples) > 1 and len(options) == 1
+    yield from wording_findings(reading, options.pop() if are_labels else ())
+
+
 # Rules about all templates of a task. --------------------------------------------------------------------------------
 
 
@@ -211,6 +218,18 @@ def _duplicates(case: Case) -> Iterator[Finding]:
             yield about(case.task, template, "duplicate-template", message, hint=hint, severity="warning")
         exact.setdefault(words, template.name)
         near.setdefault(_bare(words), template.name)
+
+
+def _near_copies(case: Case) -> Iterator[Finding]:
+    for number, reading in enumerate(case.readings):
+        for other in case.readings[:number]:
+            texts = [(one.template.inputs, one.template.targets) for one in (reading, other)]
+            if _bare(texts[0]) != _bare(texts[1]) and difference(reading, other) < LEAST_DIFFERENCE:
+                message = f"it differs from {other.template.name} in under a tenth of its words"
+                yield reading.warning(
+                    "duplicate-template", message, hint="say it in other words, or remove one of the two"
+                )
+                break
 
 
 def _unused_fields(case: Case) -> Iterator[Finding]:
@@ -275,9 +294,11 @@ _TEMPLATE_RULES: tuple[Callable[[Case, ReadTemplate], Iterator[Finding]], ...] =
     _answer_in_inputs,
     _empty_targets,
     _constant_targets,
+    _wording,
 )
 _TASK_RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _duplicates,
+    _near_copies,
     _unused_fields,
     _reserved_fields,
     _options_missing,

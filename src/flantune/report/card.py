@@ -5,53 +5,65 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from flantune.report.card_model import is_adapter, loading, tuning_lines
-from flantune.report.numbers import count, plural, points, share, shots_label
-from flantune.report.results import Pair, Results, parse_results
-from flantune.report.run_details import MixedCluster, mixed_clusters, model_label
-from flantune.report.verdict import headline, note_sentences
-from flantune.runs.untrusted_json import Json, mapping, objects
+from flantune.evaluation.estimates import Estimate
+from flantune.evaluation.results import Results
+from flantune.mixture.tree import MixedCluster
+from flantune.report.numbers import count, interval, plural, points, share, shots_label, signed
+from flantune.report.run_details import model_label
+from flantune.report.score_tables import level
+from flantune.report.sentences import headline, note_sentences
+from flantune.report.sides import Compared, Shown, Sides, compared_exam, compared_means, heading, sides_of
+from flantune.runs.products import FoldMixture
+from flantune.settings.config import PromptSettings, RunConfig
 
 _STYLES = {
     "instruction": "Each example in one of its task's instruction templates.",
     "inputs_only": "The inputs alone, without an instruction.",
     "dataset_name": "The data set's name before the inputs, without an instruction.",
 }
+_OPTIMIZERS = {
+    "adafactor": "Adafactor as T5X has it",
+    "adamw": "AdamW",
+    "adamw8bit": "AdamW with 8-bit moments",
+}
+_WEIGHTINGS = {
+    "token": "every target token counts the same",
+    "example": "every example counts the same",
+    "task": "every task of a step counts the same",
+}
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 
 
-def model_card(config: Json, results: Json | None, mixture: Json, fold: str, *, origin: str = "") -> str:
+def model_card(config: RunConfig, results: Results | None, mixture: FoldMixture, fold: str, *, origin: str = "") -> str:
     """What a tuned model is, was tuned on, scores and cannot do, as Markdown behind YAML front matter.
 
     Args:
-        config: The resolved run file, as ``config.toml`` has it.
-        results: What ``results.json`` holds; None before the model was measured.
-        mixture: What the fold's ``mixture.json`` holds.
+        config: The settings of its run.
+        results: The run's scores; None before the model was measured.
+        mixture: What the fold was tuned on.
         fold: Name of the fold's folder.
         origin: The file that the base model was read from, where one file was; see ``flantune.models.stored.gguf``.
 
     The license is left to the user: it depends on the base model and on every data set.
     """
-    parsed = None if results is None else parse_results(results)
-    clusters = mixed_clusters(mixture)
     parts = [
-        _front_matter(config, clusters),
+        _front_matter(config, mixture.tree.clusters),
         f"# {_text(model_label(config).rstrip('/').rsplit('/', 1)[-1])}, instruction-tuned",
-        _summary(config, mixture, clusters),
+        _summary(config, mixture),
         "## Trained on",
-        _trained_on(clusters),
+        _trained_on(mixture.tree.clusters),
         "## Held out",
         _held_out(mixture),
         "## Results on tasks never trained on",
-        _results(parsed, fold),
+        _results(results, fold),
         "## How it was tuned",
-        "\n".join(f"- {line}" for line in (*_origin_lines(origin), *tuning_lines(config))),
+        "\n".join(f"- {line}" for line in (*_origin_lines(origin), *_tuning_lines(config))),
         "## How it was prompted",
-        _prompted(config),
+        "\n".join(f"- {line}" for line in _prompt_lines(config)),
         "## Limits",
-        _limits(parsed),
+        _limits(results),
         "## To load it",
-        loading(config),
+        _loading(config),
         "## To make it again",
         "```sh\nflantune run config.toml --out run\n```",
         f"`config.toml` lies in the run folder; this model is its `folds/{fold}/model`.",
@@ -68,12 +80,16 @@ def _text(value: object) -> str:
     return " ".join(str(value).split()).translate(_MARKDOWN)
 
 
-def _front_matter(config: Json, clusters: Sequence[MixedCluster]) -> str:
+def _is_adapter(config: RunConfig) -> bool:
+    """Whether the model's folder holds an adapter alone, which needs its base model."""
+    return config.model.adapter != "none" and not config.model.merge_adapter
+
+
+def _front_matter(config: RunConfig, clusters: Sequence[MixedCluster]) -> str:
     """YAML; every value is written as JSON, which YAML reads, so that no text can break out of it."""
-    model = mapping(config.get("model"))
-    lines = ["---", f"library_name: {'peft' if is_adapter(config) else 'transformers'}"]
-    if model.get("path") and not mapping(model.get("scratch")):
-        lines.append(f"base_model: {json.dumps(str(model['path']), ensure_ascii=False)}")
+    lines = ["---", f"library_name: {'peft' if _is_adapter(config) else 'transformers'}"]
+    if config.model.path and not config.model.scratch:
+        lines.append(f"base_model: {json.dumps(config.model.path, ensure_ascii=False)}")
     hub = sorted({task.dataset for cluster in clusters for task in cluster.tasks if task.dataset})
     if hub:
         lines += ["datasets:", *(f"- {json.dumps(name)}" for name in hub)]
@@ -81,15 +97,14 @@ def _front_matter(config: Json, clusters: Sequence[MixedCluster]) -> str:
     return "\n".join([*lines, "# license: yours to state; it depends on the base model and on every data set", "---"])
 
 
-def _summary(config: Json, mixture: Json, clusters: Sequence[MixedCluster]) -> str:
-    tasks = sum(len(cluster.tasks) for cluster in clusters)
-    steps = mapping(config.get("training")).get("steps")
-    how = f" for {count(float(steps))} steps" if isinstance(steps, int | float) else ""
-    held = ", ".join(map(_text, mixture.get("held_out") or ())) or "nothing"
+def _summary(config: RunConfig, mixture: FoldMixture) -> str:
+    clusters = mixture.tree.clusters
+    held = ", ".join(map(_text, mixture.held_out)) or "nothing"
     return (
-        f"{_text(model_label(config))}, tuned on {plural(tasks, 'task')} of {plural(len(clusters), 'cluster')} phrased "
-        f"as instructions{how}, with {held} held out. Made with flantune, which follows "
-        "“Finetuned Language Models Are Zero-Shot Learners” (Wei et al., 2021)."
+        f"{_text(model_label(config))}, tuned on {plural(sum(len(cluster.tasks) for cluster in clusters), 'task')} of "
+        f"{plural(len(clusters), 'cluster')} phrased as instructions for {count(config.training.steps)} steps, with "
+        f"{held} held out. Made with flantune, which follows “Finetuned Language Models Are Zero-Shot Learners” "
+        "(Wei et al., 2021)."
     )
 
 
@@ -102,21 +117,21 @@ def _trained_on(clusters: Sequence[MixedCluster]) -> str:
     if not clusters:
         return "Not recorded."
     rows = [
-        (_text(cluster.cluster), _text(task.task), count(task.examples), count(task.used), share(task.rate))
+        (_text(cluster.name), _text(task.name), count(task.examples), count(task.capped), share(task.rate))
         for cluster in clusters
         for task in cluster.tasks
     ]
     return _table(("Cluster", "Task", "Examples", "Used", "Share of draws"), rows, numbers=3)
 
 
-def _held_out(mixture: Json) -> str:
+def _held_out(mixture: FoldMixture) -> str:
     lines = [
-        f"- Clusters: {', '.join(map(_text, mixture.get('held_out') or ())) or 'none'}",
-        f"- Measured as unseen: {', '.join(map(_text, mixture.get('unseen') or ())) or 'none'}",
+        f"- Clusters: {', '.join(map(_text, mixture.held_out)) or 'none'}",
+        f"- Measured as unseen: {', '.join(map(_text, mixture.unseen)) or 'none'}",
     ]
     lines += [
-        f"- Neither trained on nor measured: {_text(entry.get('task'))} ({_text(entry.get('reason') or 'no reason')})"
-        for entry in objects(mixture.get("excluded"))
+        f"- Neither trained on nor measured: {_text(one.task)} ({_text(one.reason or 'no reason')})"
+        for one in mixture.excluded
     ]
     return "\n".join(lines)
 
@@ -124,52 +139,64 @@ def _held_out(mixture: Json) -> str:
 def _results(results: Results | None, fold: str) -> str:
     if results is None:
         return "Not measured yet."
-    pairs = [(p, "cluster") for p in results.clusters.get("raw", ()) if p.fold == fold]
-    pairs += [(t.pair(), "task") for t in results.tasks if t.fold == fold and not t.is_seen]
-    if not pairs:
+    sides = sides_of(results)[0]
+    means = [compared_means(one.cluster, one.shots, one, sides) for one in results.clusters if one.fold == fold]
+    tasks = [Shown(one.name, one) for one in results.tasks if one.fold == fold and not one.is_seen]
+    rows = [_result_row(row, "cluster") for row in means if row is not None]
+    rows += [_result_row(compared_exam(one.exam, one.label, sides), "task") for one in tasks]
+    if not rows:
         return "Nothing was measured for this fold."
-    rows = [_result_row(pair, what) for pair, what in pairs]
-    heading = ("", "Unseen", "Exemplars", "Chance", "Base", "Tuned", "Difference", f"{results.level} interval")
+    models = [heading(name, results) for name in sides.both]
+    columns = ("", "Unseen", "Exemplars", "Chance", *models, "Difference", f"{level(results)} interval")
     note = (
-        "Points on a scale of 0 to 100, mean over templates; base and tuned answered the same prompts. "
+        f"Points on a scale of 0 to 100, mean over templates; {' and '.join(sides.both)} answered the same prompts. "
         f"Over all folds of the run: {_text(headline(results))}"
     )
-    return "\n\n".join([_table(heading, rows, numbers=5), note, *_skill(results, fold)])
+    return "\n\n".join([_table(columns, rows, numbers=5), note, *_skill(results, tasks, sides)])
 
 
-def _skill(results: Results, fold: str) -> Iterator[str]:
-    """Skill apart from a preference for an answer: a table of the fold's ranked tasks, and what the verdict notes."""
-    tasks = [t for t in results.tasks if t.fold == fold and not t.is_seen and t.skill is not None]
-    if not tasks:
-        return
-    rows = [
-        (
-            _text(t.label),
-            shots_label(t.shots),
-            f"{skill.base.discrimination.score()} → {skill.tuned.discrimination.score()}",
-            f"{skill.base.calibrated.score()} → {skill.tuned.calibrated.score()}",
-            f"{_text(skill.tuned.answer)} {share(skill.tuned.share)}",
-            share(skill.tuned.gold),
-        )
-        for t in tasks
-        for skill in [t.skill]
-        if skill is not None
-    ]
-    heading = ("Task", "Exemplars", "Discrimination", "Calibrated accuracy", "Commonest answer", "Right")
-    yield (
-        "Skill apart from a preference for an answer, base → tuned, in points: discrimination is the area under the "
-        "ROC curve (50 is guessing), calibrated accuracy the accuracy after batch calibration."
+def _result_row(row: Compared, what: str) -> tuple[str, ...]:
+    difference = row.difference
+    return (
+        what,
+        _text(row.name),
+        shots_label(row.shots),
+        points(row.chance),
+        _score(row.first),
+        _score(row.second),
+        signed(difference.value if difference else None),
+        interval(difference.low, difference.high) if difference else "",
     )
-    yield _table(heading, rows, numbers=4)
-    notes = note_sentences(results.verdict) if results.verdict else ()
-    if notes:
-        yield f"Over all folds of the run: {' '.join(map(_text, notes))}"
 
 
-def _result_row(pair: Pair, what: str) -> tuple[str, ...]:
-    scores = (points(pair.chance), pair.base.score(), pair.tuned.score())
-    change = (pair.difference.signed(), pair.difference.interval())
-    return (what, _text(pair.name), shots_label(pair.shots), *scores, *change)
+def _score(found: Estimate | None) -> str:
+    return points(found.value if found else None)
+
+
+def _skill(results: Results, tasks: Sequence[Shown], sides: Sides) -> Iterator[str]:
+    """Skill apart from a preference for an answer: a table of the fold's ranked tasks, and what the verdict notes."""
+    rows = [row for one in tasks for row in _skill_row(one, sides)]
+    if not rows:
+        return
+    columns = ("Task", "Exemplars", "Discrimination", "Calibrated accuracy", "Commonest answer", "Right")
+    yield (
+        f"Skill apart from a preference for an answer, {' → '.join(sides.both)}, in points: discrimination is the area "
+        "under the ROC curve (50 is guessing), calibrated accuracy the accuracy after batch calibration."
+    )
+    yield _table(columns, rows, numbers=4)
+    if results.verdict and results.verdict.notes:
+        yield f"Over all folds of the run: {' '.join(map(_text, note_sentences(results.verdict)))}"
+
+
+def _skill_row(one: Shown, sides: Sides) -> Iterator[tuple[str, ...]]:
+    skills = [skill for model in sides.both if (skill := one.exam.scores[model].skill) is not None]
+    if len(skills) == len(sides.both):
+        areas = [_score(skill.discrimination) for skill in skills]
+        calibrated = [_score(skill.calibrated_accuracy) for skill in skills]
+        answers = skills[-1].answers
+        commonest = f"{_text(answers.answer)} {share(answers.share)}"
+        means = (" → ".join(areas), " → ".join(calibrated))
+        yield (_text(one.label), shots_label(one.exam.shots), *means, commonest, share(answers.gold))
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int) -> str:
@@ -178,49 +205,65 @@ def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: in
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heading, rule, *rows))
 
 
-def _prompted(config: Json) -> str:
-    lines = _prompt_lines(mapping(config.get("prompts")), mapping(config.get("evaluation")))
-    return "\n".join(f"- {line}" for line in lines)
+def _tuning_lines(config: RunConfig) -> Iterator[str]:
+    """How it was tuned, a sentence a line.
+
+    >>> list(_tuning_lines(RunConfig()))[-1]
+    'In the loss, every target token counts the same.'
+    """
+    training, model = config.training, config.model
+    if model.adapter == "lora":
+        how = ", merged into the weights afterwards" if model.merge_adapter else ""
+        yield f"Low-rank adapters of rank {count(model.lora.rank)}{how}."
+    if model.adapter == "prompt":
+        yield f"Prompt tuning: only {model.prompt.tokens} virtual tokens in front of every prompt were trained."
+    if model.quantize != "none":
+        yield "The frozen weights were held in 4 bits while it was tuned."
+    schedule = training.schedule.replace("_", " ")
+    yield f"{_OPTIMIZERS[training.optimizer]}, {schedule} learning rate with a peak of {training.learning_rate}."
+    z_loss = f"; z-loss {training.z_loss}" if training.z_loss else ""
+    yield f"In the loss, {_WEIGHTINGS[training.weighting]}{z_loss}."
+    if training.freeze:
+        yield f"Kept as they were: {', '.join(f'`{one}`' for one in training.freeze)}."
 
 
-def _prompt_lines(prompts: Json, evaluation: Json) -> Iterator[str]:
-    style = str(prompts.get("style", "instruction"))
-    yield _STYLES.get(style, f"Style: {_text(style)}.")
-    are_shown = prompts.get("show_options", True)
-    words = _options_words(prompts) if are_shown else "not listed in the prompt"
-    yield f"Answer options of classification tasks are {words}."
-    asked = {name: evaluation.get(name) for name in ("options_layout", "shuffle_options")}
-    own = {**prompts, **{name: value for name, value in asked.items() if value is not None}}
-    if are_shown and _options_words(own) != words:
-        yield f"When measured they were {_options_words(own)}."
-    target, exemplar = (_code(prompts.get(f"{name}_separator", "")) for name in ("target", "exemplar"))
+def _prompt_lines(config: RunConfig) -> Iterator[str]:
+    prompts, evaluation = config.prompts, config.evaluation
+    yield _STYLES[prompts.style]
+    yield f"Answer options of classification tasks are {_options_words(prompts)}."
+    names = ("options_layout", "shuffle_options")
+    asked = {name: value for name in names if (value := getattr(evaluation, name)) is not None}
+    measured = _options_words(prompts.model_copy(update=asked))
+    if measured != _options_words(prompts):
+        yield f"When measured they were {measured}."
+    target, exemplar = map(_code, (prompts.target_separator, prompts.exemplar_separator))
     yield f"Between prompt and answer: {target}; between exemplars: {exemplar}."
-    if prompts.get("chat"):
+    if prompts.chat:
         yield "Each prompt was a user's turn in the tokenizer's chat template; only the reply was trained on."
-    yield f"Exemplars before a training prompt: {', '.join(map(str, prompts.get('train_shots') or (0,)))}."
+    yield f"Exemplars before a training prompt: {', '.join(map(str, prompts.train_shots))}."
     yield (
         "Classification is scored by the log-likelihood of each option, "
-        f"length normalization “{_text(evaluation.get('normalization', 'sum'))}”."
+        f"length normalization “{evaluation.normalization}”."
     )
 
 
-def _options_words(prompts: Json) -> str:
+def _options_words(prompts: PromptSettings) -> str:
     """How options are laid out.
 
-    >>> _options_words({})
+    >>> _options_words(PromptSettings())
     'listed in the prompt by a dash each, in the order of the task; the answer is the text of one'
     """
-    is_lettered = prompts.get("options_layout") == "lettered"
-    marks = "behind letters; the answer is a letter, as in (A)" if is_lettered else "the answer is the text of one"
-    place = "in a random order" if prompts.get("shuffle_options") else "in the order of the task"
-    if is_lettered:
-        return f"listed in the prompt {marks}, {place}"
-    return f"listed in the prompt by a dash each, {place}; {marks}"
+    if not prompts.show_options:
+        return "not listed in the prompt"
+    place = "in a random order" if prompts.shuffle_options else "in the order of the task"
+    if prompts.options_layout == "lettered":
+        return f"listed in the prompt behind letters; the answer is a letter, as in (A), {place}"
+    return f"listed in the prompt by a dash each, {place}; the answer is the text of one"
 
 
-def _code(value: object) -> str:
+def _code(value: str) -> str:
     """Text as a JSON string in code type, so that line breaks can be seen."""
-    return f"`{json.dumps(str(value), ensure_ascii=False)}`"
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
 def _limits(results: Results | None) -> str:
@@ -235,3 +278,17 @@ def _limits(results: Results | None) -> str:
     if direction == "undecided":
         lines.append("- Whether tuning helped on tasks never trained on is undecided.")
     return "\n".join(lines)
+
+
+def _loading(config: RunConfig) -> str:
+    """How to load the folder, in a sentence."""
+    if _is_adapter(config):
+        return (
+            "The folder holds the adapter alone: `AutoPeftModelForCausalLM.from_pretrained` (of an encoder-decoder, "
+            "`AutoPeftModelForSeq2SeqLM`) of the `peft` library loads it with the base model named in "
+            "`adapter_config.json`."
+        )
+    return (
+        "`AutoModelForCausalLM.from_pretrained` (of an encoder-decoder, `AutoModelForSeq2SeqLM`) and "
+        "`AutoTokenizer.from_pretrained` of the `transformers` library load the folder; flantune is not needed."
+    )

@@ -1,108 +1,88 @@
-"""The results in a terminal: one short table, of a run or of several seeds."""
+"""The results in a terminal: the columns of the page's tables that there is room for; and those of several seeds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flantune.report.estimates import Estimate
 from flantune.report.numbers import interval, limit, p_value, points, shots_label, signed
-from flantune.report.results import Pair, parse_results
-from flantune.report.skill_results import SKILL_MEASURES
+from flantune.report.tables import Cell, Column
+from flantune.report.tables import Table as ShownTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.table import Table
     from rich.text import Text
 
+    from flantune.evaluation.results import Results
     from flantune.evaluation.statistics.seeds import SeedEffect, SeedSummary
-    from flantune.runs.untrusted_json import Json
 
 _STYLES = {"better": "bold green", "worse": "bold red", "undecided": ""}
 _SHAPES = {"better": "▲", "worse": "▼", "undecided": "·"}
 
 
-def results_table(results: Json) -> Table:
-    """Held-out clusters and their mean as a table for ``rich``: base, tuned, difference and interval, in points.
+def console_tables(results: Results) -> Iterator[Table]:
+    """What was found, as tables for ``rich``, in points.
 
-    "detectable" is the smallest true difference that would have been found four times in five.
-
-    Args:
-        results: What ``results.json`` holds; parts may be missing.
+    Clusters never trained on and their mean, of an evaluation every score and difference, and skill apart from a
+    preference for an answer. "detectable" is the smallest true difference that would have been found four times in
+    five.
     """
-    from rich.table import Table
+    from flantune.report.benchmark_tables import scores_table
+    from flantune.report.score_tables import brief_cluster_table, difference_table
+    from flantune.report.sides import shown_tasks
+    from flantune.report.skill_tables import brief_skill_cluster_table, skill_table
 
-    parsed = parse_results(results)
-    clusters = sorted(parsed.clusters.get("raw", ()), key=lambda pair: (pair.shots, -(pair.difference.value or 0.0)))
-    overall = parsed.overall.get("raw", ())
-    shots = {pair.shots for pair in (*clusters, *overall)}
-    # One number of exemplars is said once, which keeps the table within 80 columns.
-    said = f", {shots_label(min(shots))}" if len(shots) == 1 else ""
-    table = Table(
-        title=_title(parsed.name + said), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0),
-        header_style="dim",
-    )  # fmt: skip
-    table.add_column("held-out cluster", overflow="fold")
-    headings = ("chance", "base", "tuned", "difference", parsed.level, "p", "detectable")
-    for heading in (*(() if said else ("",)), *headings):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for pair in clusters:
-        table.add_row(*_cells(pair, has_shots=not said))
-    if clusters and overall:
-        table.add_section()
-    for pair in overall:
-        table.add_row(*_cells(pair, has_shots=not said), style="bold")
-    if not clusters and not overall:
-        table.add_row("nothing was measured on held-out clusters")
-    return table
+    tasks = shown_tasks(results)
+    if results.kind == "run" or results.clusters:
+        yield _brief(brief_cluster_table(results), missing="nothing was measured on held-out clusters")
+    if results.kind == "evaluation":
+        yield _brief(scores_table(results, tasks))
+        if len(results.names) > 1:
+            yield _brief(difference_table(results, tasks))
+    for table in (
+        brief_skill_cluster_table(results),
+        *([skill_table(results, tasks)] if results.kind == "evaluation" else []),
+    ):
+        if table.rows:
+            yield _brief(table)
 
 
-def skill_table(results: Json) -> Table | None:
-    """Held-out clusters' discrimination and calibrated accuracy; None where no ranked task was measured.
-
-    Args:
-        results: What ``results.json`` holds; parts may be missing.
-    """
+def _brief(shown: ShownTable, *, missing: str = "") -> Table:
+    """A table of the page, with the columns that a terminal has room for."""
     from rich.table import Table
     from rich.text import Text
 
-    parsed = parse_results(results)
-    both = {
-        measure: {(one.name, one.shots, one.fold): one for part in found for one in part.get(measure, ())}
-        for measure in SKILL_MEASURES
-        for found in [(parsed.clusters, parsed.overall)]
-    }
-    if not both["discrimination"]:
-        return None
+    # As text: rich would read square brackets in names as styles.
     table = Table(
-        title=Text("skill apart from preference: discrimination, then calibrated accuracy", style="bold"),
-        title_justify="left", box=None, pad_edge=False, header_style="dim",
+        title=Text(shown.title, style="bold") if shown.title else None, title_justify="left", box=None, pad_edge=False,
+        padding=(0, 1, 0, 0), header_style="dim",
     )  # fmt: skip
-    table.add_column("held-out cluster", overflow="fold", min_width=13)
-    for heading in ("base", "tuned", "change", parsed.level, "base", "tuned", "change"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for key, pair in sorted(both["discrimination"].items(), key=_by_change):
-        other = both["calibrated_accuracy"].get(key)
-        name = pair.name if len(parsed.shots) < 2 else f"{pair.name}, {shots_label(pair.shots)}"
-        style = "bold" if pair.name == "All clusters" else ""
-        table.add_row(
-            Text(name), *_skill_cells(pair), Text(pair.difference.interval()), *_skill_cells(other), style=style
-        )
+    kept = [k for k, column in enumerate(shown.columns) if column.brief]
+    for k in kept:
+        _add_column(table, shown.columns[k])
+    if not shown.rows and missing:
+        table.add_row(missing)
+    for at, row in enumerate(shown.rows):
+        if at and (at in shown.strong) != (at - 1 in shown.strong):
+            table.add_section()
+        table.add_row(*(_text(row[k]) for k in kept), style="bold" if at in shown.strong else "")
     return table
 
 
-def _by_change(item: tuple[tuple[str, int, str], Pair]) -> tuple[int, bool, float]:
-    """By exemplars, the largest change first and the whole last."""
-    pair = item[1]
-    return (pair.shots, pair.name == "All clusters", -(pair.difference.value or 0.0))
+def _add_column(table: Table, column: Column) -> None:
+    if column.is_number:
+        table.add_column(column.brief, justify="right", no_wrap=True)
+    else:
+        table.add_column(column.brief.strip(), overflow="fold", min_width=8 if column.brief.strip() else None)
 
 
-def _skill_cells(pair: Pair | None) -> list[Text]:
+def _text(cell: Cell) -> Text:
     from rich.text import Text
 
-    if pair is None:
-        return [Text("")] * 3
-    direction = pair.difference.direction
-    change = Text(f"{pair.difference.signed()} {_SHAPES[direction]}", style=_STYLES[direction])
-    return [Text(pair.base.score()), Text(pair.tuned.score()), change]
+    if cell.tone not in _SHAPES or cell.sort == "" or isinstance(cell.sort, str):
+        return Text(cell.text)
+    return Text(f"{cell.text} {_SHAPES[cell.tone]}", style=_STYLES[cell.tone])
 
 
 def seeds_table(summary: SeedSummary) -> Table:
@@ -133,26 +113,8 @@ def seeds_table(summary: SeedSummary) -> Table:
 def _seed_cells(effect: SeedEffect) -> list[Text]:
     from rich.text import Text
 
-    direction = Estimate(effect.value, effect.low, effect.high).direction
+    direction = "better" if effect.low > 0 else "worse" if effect.high < 0 else "undecided"
     change = Text(f"{signed(effect.value)} {_SHAPES[direction]}", style=_STYLES[direction])
     tested = (interval(effect.low, effect.high), p_value(effect.p), limit(effect.detectable), points(effect.std))
     name = effect.name if effect.measure == "raw" else f"{effect.name}, {effect.measure.replace('_', ' ')}"
     return [Text(name), Text(shots_label(effect.shots)), change, *map(Text, tested)]
-
-
-def _title(name: str) -> Text:
-    """The run's name as it is: rich would read square brackets in it as styles."""
-    from rich.text import Text
-
-    return Text(name, style="bold")
-
-
-def _cells(pair: Pair, *, has_shots: bool) -> list[Text]:
-    from rich.text import Text
-
-    direction = pair.difference.direction
-    change = Text(f"{pair.difference.signed()} {_SHAPES[direction]}", style=_STYLES[direction])
-    shots = (shots_label(pair.shots),) if has_shots else ()
-    plain = (pair.name, *shots, points(pair.chance), pair.base.score(), pair.tuned.score())
-    tested = (pair.difference.interval(), p_value(pair.difference.p), limit(pair.difference.detectable))
-    return [*map(Text, plain), change, *map(Text, tested)]

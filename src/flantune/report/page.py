@@ -1,35 +1,39 @@
-"""Writes the one page: gathers what the run folder holds, draws it and fills in the template."""
+"""Writes the one page, of a run and of an evaluation of any number of models: gathers, draws, fills in the template."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from flantune.report import numbers, skill_tables, tables
-from flantune.report.figures import curves
-from flantune.report.figures import run as figures
-from flantune.report.figures import skill as skill_figure
-from flantune.report.results import Results, TaskResult
-from flantune.report.run_details import (
-    config_lines,
-    key_facts,
-    matrix,
-    missing_data,
-    read_fold,
-    read_measured,
-    read_splits,
-    repeated_rows,
-    stage_seconds,
+from flantune.evaluation.results import Measure, Results
+from flantune.report import (
+    benchmark_tables,
+    numbers,
+    run_details,
+    score_tables,
+    sentences,
+    skill_tables,
+    template_tables,
 )
-from flantune.report.samples import collect_samples
+from flantune.report.figures import curves, scores
+from flantune.report.figures.skill import skill_figure
+from flantune.report.run_details import Fact
+from flantune.report.samples import Browser, asked_in_run, collect_samples
+from flantune.report.sides import (
+    Shown,
+    Sides,
+    compared_clusters,
+    compared_exam,
+    compared_overall,
+    shown_tasks,
+    sides_of,
+)
 from flantune.report.templating import looks, template
-from flantune.report.verdict import SHAPES, WORDS, chance_sentence, headline, metric_notes, note_sentences
 from flantune.runs.files import FoldFiles, RunFiles, read_run
-from flantune.runs.untrusted_json import Json, mapping, objects
 from flantune.system.files import write_text
 
 
@@ -42,45 +46,106 @@ def write_report(run_folder: Path) -> Path:
         SourceError: There is no such folder, or one of its files is broken.
         FlantuneError: The page cannot be written.
     """
-    page = render_report(read_run(run_folder))
-    # A lone surrogate, which JSON can hold and UTF-8 cannot, is shown as a question mark.
-    return write_text(run_folder / "report.html", page.encode("utf-8", "replace").decode("utf-8"))
+    run = read_run(run_folder)
+    return write_page(run_folder / "report.html", render_run(run))
 
 
-def render_report(run: RunFiles) -> str:
-    """The whole page as text."""
-    results = run.results or Results()
-    folds = tuple(read_fold(files) for files in run.folds)
-    unseen = [task for task in results.tasks if not task.is_seen]
-    seen = [task for task in results.tasks if task.is_seen]
-    browser = collect_samples(run)
-    return template("report.html.jinja").render(
-        title=results.name or str((run.config or {}).get("name") or "") or run.folder.name,
-        looks=looks(scripts=("tables.js", "samples.js", "report.js")),
+def write_page(path: Path, page: str) -> Path:
+    """Writes a page; a lone surrogate, which JSON can hold and UTF-8 cannot, is shown as a question mark."""
+    return write_text(path, page.encode("utf-8", "replace").decode("utf-8"))
+
+
+def render_run(run: RunFiles) -> str:
+    """The whole page of a run as text."""
+    browser = collect_samples(asked_in_run(run), root=run.folder.root)
+    return _render(run.results, browser, run)
+
+
+def render_evaluation(results: Results, browser: Browser | None = None) -> str:
+    """The whole page of an evaluation as text.
+
+    Args:
+        results: What was found.
+        browser: Single questions to look at (``flantune.report.samples``).
+    """
+    return _render(results, browser or Browser(), None)
+
+
+def _render(results: Results | None, browser: Browser, run: RunFiles | None) -> str:
+    tasks = shown_tasks(results) if results else ()
+    unseen = tuple(one for one in tasks if not one.exam.is_seen)
+    return template("page.html.jinja").render(
+        title=_title(results, run),
+        looks=looks(scripts=("tables.js", "samples.js")),
         n=numbers,
         run=run,
         results=results,
-        is_measured=bool(results.tasks),
-        headline=headline(results),
-        verdict_word=WORDS[results.verdict.direction] if results.verdict else "Not measured",
-        verdict_shape=SHAPES[results.verdict.direction] if results.verdict else "–",
-        chance=chance_sentence(results.verdict) if results.verdict else "",
-        preferences=note_sentences(results.verdict) if results.verdict else (),
-        facts=key_facts(run, folds),
-        draw=_drawings(results, unseen),
-        notes=metric_notes(results),
-        tables=_tables(results, unseen, seen),
-        folds=folds,
-        matrix=matrix(folds),
-        training=[_panels(files, _limits(run.folds)) for files in run.folds],
+        is_measured=bool(results and (results.tasks or results.benchmarks)),
+        is_drawn=bool(unseen),
+        level=score_tables.level(results) if results else "",
+        headline=sentences.headline(results),
+        verdicts=_verdicts(results) if results else (),
+        warnings=sentences.warnings(results) if results else (),
+        facts=run_details.key_facts(run) if run else _averages(results),
+        draw=_drawings(results, unseen) if results else {},
+        notes=sentences.metric_notes(results) if results else (),
+        tables=_tables(results, tasks) if results else {},
         browser=browser,
-        splits=read_splits(run.data),
-        missing=missing_data(run.data),
-        repeated=repeated_rows(run.data, {task.task for task in results.tasks}),
-        measured=read_measured(run),
-        settings=list(config_lines(run.config or {}, run.origins)),
-        manifest=_manifest(run.manifest),
+        repeated=run_details.repeated_rows(run.data, {one.exam.name for one in tasks}) if run else (),
+        seen=[(model, why) for _, model, reasons in sentences.seen_reasons(results) for why in reasons]
+        if results
+        else (),
+        **(_about_the_run(run) if run else {}),
     )
+
+
+def _title(results: Results | None, run: RunFiles | None) -> str:
+    if run is None:
+        return ", ".join(results.names) if results else ""
+    return (results.name if results else "") or (run.config.name if run.config else "") or run.folder.root.name
+
+
+def _averages(results: Results | None) -> tuple[Fact, ...]:
+    """The averages over benchmarks, one a model."""
+    return tuple(
+        Fact(
+            name=f"{one.name}, {model}",
+            value=numbers.points(found.value if found else None),
+            note=" ".join([*([numbers.span(found.low, found.high)] if found else []), one.reasons.get(model, "")]),
+        )
+        for one in (results.normalized_averages if results else ())
+        for model, found in one.scores.items()
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownVerdict:
+    """The headline of one later model."""
+
+    models: str
+    direction: str
+    word: str
+    shape: str
+    sentence: str
+    figure: Markup
+    notes: tuple[str, ...]
+    chance: str
+
+
+def _verdicts(results: Results) -> list[ShownVerdict]:
+    return [
+        ShownVerdict(
+            models=f"{model} against {results.names[0]}",
+            direction=verdict.direction,
+            word=sentences.WORDS[verdict.direction],
+            shape=sentences.SHAPES[verdict.direction],
+            sentence=sentences.verdict_sentence(verdict),
+            figure=scores.verdict_figure(verdict, Sides(results.names[0], model)),
+            notes=sentences.note_sentences(verdict),
+            chance=sentences.chance_sentence(results, model, verdict),
+        )
+        for model, verdict in results.verdicts.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,89 +156,116 @@ class View:
     figure: Markup
 
 
-def _drawings(results: Results, unseen: Sequence[TaskResult]) -> dict[str, Any]:
-    """The figures of the results, each a list of views."""
-    measures = (("raw", "Raw score"), ("normalized", "Normalized against chance"))
+_MEASURES: tuple[tuple[Measure, str], ...] = (("raw", "Raw score"), ("normalized", "Normalized against chance"))
+
+
+def _drawings(results: Results, tasks: Sequence[Shown]) -> dict[str, list[View]]:
+    """The figures, each a list of views: by measure or number of exemplars, and for each later model."""
+    each = sides_of(results)
+    by_shots = {shots: [one for one in tasks if one.exam.shots == shots] for shots in _shots(tasks)}
+
+    def views(draw: Callable[[Sequence[Shown], Sides], Markup]) -> list[View]:
+        return [
+            View(_label(label if len(by_shots) > 1 else "", sides, each), draw(some, sides))
+            for sides in each
+            for shots, some in by_shots.items()
+            for label in [numbers.shots_label(shots).capitalize()]
+        ]
+
+    clusters = [
+        View(_label(label, sides, each), _clusters(results, sides, measure))
+        for sides in each
+        for measure, label in _MEASURES
+        if results.clusters
+    ]
+    is_ranked = any(score.skill for one in tasks for score in one.exam.scores.values())
     return {
-        "verdict": figures.verdict_figure(results.verdict) if results.verdict else Markup(""),
-        "clusters": [
-            View(label, figures.cluster_figure(rows, results.overall.get(measure, ()), measure=measure))
-            for measure, label in measures
-            for rows in [results.clusters.get(measure, ())]
-            if any(pair.base.value is not None for pair in rows)
-        ],
-        "differences": [
-            View(
-                numbers.shots_label(shots).capitalize(),
-                figures.difference_figure([t.pair() for t in unseen if t.shots == shots]),
-            )
-            for shots in results.shots
-        ],
-        "skill": [
-            View(
-                numbers.shots_label(shots).capitalize(),
-                skill_figure.skill_figure([t for t in unseen if t.shots == shots]),
-            )
-            for shots in results.shots
-            if any(t.skill is not None for t in unseen)
-        ],
-        "templates": [
-            View(
-                numbers.shots_label(shots).capitalize(),
-                figures.template_figure([t for t in _by_difference(unseen) if t.shots == shots]),
-            )
-            for shots in results.shots
-        ],
+        "clusters": clusters,
+        "differences": views(_differences) if each[0].second else [],
+        "skill": views(skill_figure) if is_ranked else [],
+        "templates": views(lambda some, sides: scores.template_figure(_by_difference(some, sides), sides)),
     }
 
 
-def _by_difference(tasks: Sequence[TaskResult]) -> list[TaskResult]:
-    return sorted(tasks, key=lambda t: -(t.difference.value or 0.0))
+def _shots(tasks: Sequence[Shown]) -> list[int]:
+    return sorted({one.exam.shots for one in tasks})
 
 
-def _tables(results: Results, unseen: Sequence[TaskResult], seen: Sequence[TaskResult]) -> Mapping[str, tables.Table]:
-    found = {
-        "overall": tables.overall_table(results),
-        "clusters": tables.cluster_table(results),
-        "tasks": tables.task_table(unseen, level=results.level),
+def _clusters(results: Results, sides: Sides, measure: Measure) -> Markup:
+    rows = (compared_clusters(results, sides, measure=measure), compared_overall(results, sides, measure=measure))
+    return scores.cluster_figure(*rows, sides, measure=measure)
+
+
+def _differences(tasks: Sequence[Shown], sides: Sides) -> Markup:
+    return scores.difference_figure([compared_exam(one.exam, one.label, sides) for one in tasks], sides)
+
+
+def _label(label: str, sides: Sides, each: Sequence[Sides]) -> str:
+    return ", ".join(part for part in (label, sides.second if len(each) > 1 else "") if part)
+
+
+def _by_difference(tasks: Sequence[Shown], sides: Sides) -> list[Shown]:
+    if sides.second is None:
+        return list(tasks)
+    second = sides.second
+    return sorted(tasks, key=lambda one: -one.exam.differences[second].value)
+
+
+def _tables(results: Results, tasks: Sequence[Shown]) -> dict[str, Any]:
+    """Every table; in a run those tasks that a model was trained on stand apart."""
+    is_run = results.kind == "run"
+    seen = [one for one in tasks if one.exam.is_seen and is_run]
+    tasks = [one for one in tasks if not (one.exam.is_seen and is_run)]
+    unseen = "Unseen tasks" if is_run else "Tasks"
+    return {
+        "scores": benchmark_tables.scores_table(results, [] if is_run else tasks),
+        "averages": benchmark_tables.averages_table(results),
+        "overall": score_tables.overall_table(results),
+        "clusters": score_tables.cluster_table(results),
+        "tasks": score_tables.task_table(results, tasks, what=unseen),
+        "tests": score_tables.difference_table(results, tasks),
         "skill_clusters": skill_tables.skill_cluster_table(results),
-        "skill": skill_tables.skill_table(unseen, level=results.level),
-        "answers": skill_tables.answer_table(unseen),
-        "clean": tables.clean_table(unseen),
-        "tests": tables.significance_table(unseen, level=results.level),
-        "spread": tables.spread_table(unseen),
-        "rules": tables.rule_table(unseen, normalization=results.normalization),
-        "templates": tables.template_table(unseen),
-        "metrics": tables.metric_table(unseen),
-        "seen": tables.task_table(seen, level=results.level, name="table-seen", what="Tasks trained on, measured too"),
+        "skill": skill_tables.skill_table(results, tasks),
+        "answers": skill_tables.answer_table(results, tasks),
+        "clean": template_tables.clean_table(results, tasks),
+        "spread": template_tables.spread_table(tasks),
+        "rules": template_tables.rule_table(results, tasks),
+        "templates": template_tables.template_table(results, tasks),
+        "metrics": template_tables.metric_table(results, tasks),
+        "seen": score_tables.task_table(results, seen, name="table-seen", what="Tasks trained on, measured too"),
+        "parts": [
+            table
+            for one in results.benchmarks
+            for table in (
+                benchmark_tables.parts_table(one),
+                score_tables.part_difference_table(results, one.name, one.parts),
+            )
+            if table.rows
+        ],
     }
-    return {name: tables.compact(table, "Exemplars") for name, table in found.items()}
 
 
-def _limits(folds: Sequence[FoldFiles]) -> dict[str, tuple[float, float]]:
+def _about_the_run(run: RunFiles) -> dict[str, Any]:
+    """What only a run has: its mixtures, its training, what was dropped, its settings."""
+    limits = _limits(run.folds)
+    return {
+        "folds": run.folds,
+        "matrix": run_details.matrix(run.folds),
+        "training": [
+            [curves.curve(found, limits=limits[found.title]) for found in curves.series(fold.metrics)]
+            for fold in run.folds
+        ],
+        "splits": run_details.read_splits(run.data),
+        "missing": run_details.missing_data(run.data),
+        "measured": run_details.read_measured(run),
+        "settings": list(run_details.config_lines(run)),
+    }
+
+
+def _limits(folds: Sequence[FoldFiles]) -> Mapping[str, tuple[float, float]]:
     """One vertical axis for each curve, shared by all folds."""
     by_title: dict[str, list[curves.Series]] = {}
     for fold in folds:
         for found in curves.series(fold.metrics):
             by_title.setdefault(found.title, []).append(found)
     return {title: curves.value_limits(several) for title, several in by_title.items()}
-
-
-def _panels(fold: FoldFiles, limits: Mapping[str, tuple[float, float]]) -> list[Markup]:
-    return [curves.curve(found, limits=limits[found.title]) for found in curves.series(fold.metrics)]
-
-
-def _manifest(manifest: Json | None) -> dict[str, Any]:
-    """The parts of the manifest the page shows; each may be empty."""
-    whole = manifest or {}
-    memory = numbers.as_number(whole.get("peak_memory_mib"))
-    return {
-        "is_there": manifest is not None,
-        "versions": mapping(whole.get("versions")),
-        "fingerprints": mapping(whole.get("fingerprints")),
-        "seconds": stage_seconds(manifest),
-        "peak_memory": None if memory is None else memory * 2**20,
-        "files": [
-            (str(f.get("path")), numbers.size(numbers.as_number(f.get("bytes")))) for f in objects(whole.get("files"))
-        ],
-    }

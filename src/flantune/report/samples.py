@@ -1,12 +1,13 @@
-"""The single examples a reader can look at: base and tuned side by side, a bounded number of them."""
+"""The single prompts a reader can look at: every model's answer side by side and how it was read, a bounded number."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -15,36 +16,50 @@ import numpy as np
 from markupsafe import Markup
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.metrics.by_name import find_metric
-from flantune.evaluation.metrics.graders import parser_of
-from flantune.evaluation.metrics.rank_classification import (
-    BASELINES,
-    NORMALIZATIONS,
-    Normalization,
-    choose,
-    option_scores,
-)
-from flantune.evaluation.metrics.texts import exact_match
+from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.exams import Exam
+from flantune.evaluation.metrics.graders import Grader, MetricGrader, columns_of, parser_of
+from flantune.evaluation.metrics.rank_classification import Normalization, option_scores
+from flantune.evaluation.results import Results
 from flantune.evaluation.samples import SUFFIX, read_samples
-from flantune.report.results import Results, TaskResult
-from flantune.runs.files import FoldFiles, RunFiles
-from flantune.runs.untrusted_json import Json
-from flantune.types import Sample
+from flantune.runs.files import RunFiles
+from flantune.types import Kind, Sample
 
 MOST_ROWS = 60
 """Rows embedded of one task, template and number of exemplars."""
 MOST_TEMPLATES = 2
-"""Templates embedded of one task: the one the tuned model is best with and the one it is worst with."""
+"""Templates embedded of one task: the one the last model is best with and the one it is worst with."""
 MOST_CHARACTERS = 6_000
 """Longest text embedded whole; of a longer one the middle is left out, and that is said."""
 BUDGET = 1_900_000
 """Bytes of JSON that all embedded samples may take together."""
-OUTCOMES = ("fixed", "broken", "right", "wrong")
-"""Wrong → right, right → wrong, right in both, wrong in both."""
+OF_TWO = ("fixed", "broken", "right", "wrong")
+"""Outcomes of two models: wrong → right, right → wrong, right in both, wrong in both; in this turn they are shown."""
+OF_MANY = ("mixed", "wrong", "right")
+"""Outcomes of one model, or of more than two: right for some, for none, for all."""
 
 _HALF = 0.5
 
 Key = tuple[int, str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What every model was asked, and how an answer is graded.
+
+    Attributes:
+        name: The task, or benchmark and part.
+        fold: The fold whose tuned model was asked; empty in an evaluation.
+        paths: Model → its file of samples.
+        grader: What counts as right.
+        templates: Those to show; empty: the first ones.
+    """
+
+    name: str
+    fold: str = ""
+    paths: Mapping[str, Path]
+    grader: Grader
+    templates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +72,9 @@ class Browser:
         total: Samples on disk.
     """
 
-    groups: tuple[Json, ...]
-    shown: int
-    total: int
+    groups: tuple[Mapping[str, Any], ...] = ()
+    shown: int = 0
+    total: int = 0
 
     def script(self) -> Markup:
         """The groups as JSON that is safe inside a script element."""
@@ -78,128 +93,182 @@ def script_json(value: object) -> Markup:
     return Markup(written.encode("utf-8", "replace").decode("utf-8"))
 
 
-def collect_samples(run: RunFiles, *, budget: int = BUDGET) -> Browser:
-    """Picks the samples that the page carries, the same ones every time.
+# --- what there is to show ------------------------------------------------------------------------------------------
 
-    Every task of every fold gets the same share of the budget; what one leaves unused goes to those after it.
+
+def asked_in_run(run: RunFiles) -> list[Asked]:
+    """Every task of every fold whose tuned model has samples, as the results say they were scored."""
+    results, base = run.results, run.folder.base
+    return [
+        asked_task(
+            unquote(path.name.removesuffix(SUFFIX)),
+            {"base": base / "samples" / path.name, "tuned": path},
+            results,
+            fold=fold.name,
+        )
+        for fold in run.folds
+        for path in sorted((fold.folder.tuned / "samples").glob(f"[!.]*{SUFFIX}"))
+    ]
+
+
+def asked_task(name: str, paths: Mapping[str, Path], results: Results | None, *, fold: str = "") -> Asked:
+    """A task as its results say it was graded; before it was scored by what is right at all."""
+    tasks = results.tasks if results else ()
+    scored = next((one for one in tasks if one.name == name and one.fold == fold), None)
+    if results is None or scored is None:
+        first = next((sample for path in paths.values() for sample in _measured(path)), None)
+        kind: Kind = "classification" if first and first.scores else "generation"
+        return Asked(name=name, fold=fold, paths=paths, grader=metric_grader(kind, "", "sum"))
+    normalization: Normalization = results.protocols[scored.protocol]["normalization"]
+    grader = metric_grader(scored.kind, scored.metric, normalization, answer_parsing=results.answer_parsing)
+    return Asked(name=name, fold=fold, paths=paths, grader=grader, templates=_wanted_templates(scored))
+
+
+def asked_exam(exam: Exam, paths: Mapping[str, Path], results: Results) -> Asked:
+    """An exam as it was asked."""
+    scored = next((one for one in results.tasks if not exam.score and one.name == exam.name), None)
+    templates = _wanted_templates(scored) if scored else ()
+    return Asked(name=exam.key, paths=paths, grader=exam.grader, templates=templates)
+
+
+def metric_grader(
+    kind: Kind, metric: str, normalization: Normalization, *, answer_parsing: str = "none"
+) -> MetricGrader:
+    """Grades by a task's headline metric; one that is not known is taken for whether all is right."""
+    try:
+        columns = columns_of(kind, (metric,), normalization=normalization)
+    except EvaluationError:
+        known = "accuracy" if kind == "classification" else "exact_match"
+        columns = columns_of(kind, (known,), normalization=normalization)
+    return MetricGrader(columns=columns, parse=parser_of(answer_parsing))
+
+
+def is_right(sample: Sample, grader: Grader) -> bool:
+    """Whether a sample counts as right by the headline metric.
+
+    The metric gives at least half of what it can give to this one answer; of a metric that is right-or-wrong that is
+    all of it. Of an option ranked under a metric that is no mean over answers, such as MCC: it is the gold one.
+
+    >>> from dataclasses import replace
+    >>> asked = Sample(task="t", split="test", row=0, template="a", shots=0, inputs="…")
+    >>> options = replace(asked, options=("yes", "no"), answer=1, scores=(-4.0, -3.5), lengths=(1, 1))
+    >>> is_right(options, metric_grader("classification", "accuracy", "sum"))
+    True
+    >>> said = replace(asked, references=("1500",), prediction="That makes $1,500.00.")
+    >>> [is_right(said, metric_grader("generation", name, "sum")) for name in ("number_match", "exact_match")]
+    [True, False]
     """
-    pairs = [(fold, path) for fold in run.folds for path in sorted(fold.samples.glob(f"[!.]*{SUFFIX}"))]
-    groups, shown, total, left = [], 0, 0, budget
-    for done, (fold, path) in enumerate(pairs):
-        group, seen = _group(run, fold, path, budget=left // (len(pairs) - done))
-        total += seen
-        if group is None:
-            continue
-        groups.append(group)
-        shown += len(group["rows"])
-        left -= json_bytes(group)
-    return Browser(groups=tuple(groups), shown=shown, total=total)
+    grade, score = grader.grade(sample), grader.columns.headline.metric.score
+    if score is None:
+        return grade.notes[0][0] >= _HALF
+    if sample.scores:
+        return sample.answer is not None and grade.answer == sample.options[sample.answer].strip()
+    return float(score(np.array([grade.notes[0]]), np.ones((1, 1)))[0]) >= _HALF
 
 
-def _group(run: RunFiles, fold: FoldFiles, path: Path, *, budget: int) -> tuple[dict[str, Any] | None, int]:
-    """The embedded part of one task's samples in one fold, and how many there are on disk."""
-    base_path = run.base_samples / path.name
-    scored = _scored(run.results, task_name(path), fold.name)
-    judge = _judge(run.results, scored)
-    before, after = ({key_of(one): is_right(one, judge) for one in measured_rows(p)} for p in (base_path, path))
-    outcome = {key: _outcome(before[key], right) for key, right in after.items() if key in before}
-    if not outcome:
-        return None, len(after)
-    templates = _wanted_templates(scored) or tuple(dict.fromkeys(key[1] for key in outcome))[:MOST_TEMPLATES]
-    chosen = _choose([key for key in outcome if key[1] in templates], outcome)
-    old, new = (read_chosen(p, chosen) for p in (base_path, path))
-    rows = (_row(old[key], new[key], outcome[key], judge.normalization) for key in chosen)
-    fitting = fit(rows, budget=budget)
-    group = {
-        "task": task_name(path),
-        "fold": fold.name,
-        "totals": {name: sum(1 for o in outcome.values() if o == name) for name in OUTCOMES},
-        "total": len(outcome),
-        "paths": [_relative(base_path, run.folder), _relative(path, run.folder)],
-        "rows": sorted(fitting, key=lambda row: (row["s"], row["t"], row["r"])),
-    }
-    return group, len(after)
-
-
-def _judge(results: Results | None, scored: Sequence[TaskResult]) -> Judge:
-    """How a task's samples were scored, as far as the results say."""
-    return Judge(
-        metric=next((task.metric for task in scored), ""),
-        normalization=next((n for n in (*NORMALIZATIONS, *BASELINES) if results and n == results.normalization), "sum"),
-        answer_parsing=results.answer_parsing if results else "none",
-    )
-
-
-def fit(rows: Iterable[dict[str, Any]], *, budget: int) -> list[dict[str, Any]]:
-    """Rows until their JSON is larger than the budget; always at least one."""
-    fitting: list[dict[str, Any]] = []
-    for row in rows:
-        budget -= json_bytes(row)
-        if budget < 0 and fitting:
-            break
-        fitting.append(row)
-    return fitting
-
-
-def json_bytes(value: object) -> int:
-    """What a value takes on the page."""
-    return len(script_json(value).encode("utf-8"))
-
-
-def task_name(path: Path) -> str:
-    """The task a file of samples belongs to.
-
-    >>> task_name(Path("tuned/samples/my%2Ftask.parquet"))
-    'my/task'
-    """
-    return unquote(path.name.removesuffix(SUFFIX))
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()
-
-
-def _scored(results: Results | None, task: str, fold: str) -> tuple[TaskResult, ...]:
-    if results is None:
-        return ()
-    return tuple(t for t in results.tasks if t.task == task and t.fold in (fold, ""))
-
-
-def _wanted_templates(scored: Sequence[TaskResult]) -> tuple[str, ...]:
-    """The tuned model's best and worst templates; empty when nothing was scored, so that the first ones are taken."""
-    known = sorted(
-        ((s.value, s.template) for t in scored[:1] for s in t.tuned.templates if s.value is not None),
-        key=lambda pair: (-pair[0], pair[1]),
-    )
-    names = [template for _, template in known]
+def _wanted_templates(scored: ExamResult) -> tuple[str, ...]:
+    """The last model's best and worst templates."""
+    *_, last = scored.scores.values()
+    names = [one.template for one in sorted(last.templates, key=lambda one: (-one.value, one.template))]
     return tuple(dict.fromkeys([*names[:1], *names[-1:]]))[:MOST_TEMPLATES]
 
 
-def _outcome(before: bool, after: bool) -> str:
-    return OUTCOMES[(2 if before else 3) if before == after else (0 if after else 1)]
+# --- what is shown of it --------------------------------------------------------------------------------------------
 
 
-def _choose(keys: Sequence[Key], outcome: Mapping[Key, str]) -> list[Key]:
-    """At most ``MOST_ROWS`` rows of each template and shots, the four outcomes in turn, in an order fixed by a hash."""
+def collect_samples(asked: Sequence[Asked], *, root: Path, budget: int = BUDGET) -> Browser:
+    """Picks the samples that the page carries, the same ones every time.
+
+    Everything that was asked gets the same share of the budget; what one leaves unused goes to those after it.
+
+    Args:
+        asked: Tasks and parts of benchmarks.
+        root: What paths are told from.
+        budget: Bytes of JSON in all.
+    """
+    groups: list[Mapping[str, Any]] = []
+    shown = total = 0
+    for done, one in enumerate(asked):
+        group = _group(one, root=root, budget=budget // (len(asked) - done))
+        if group is None:
+            continue
+        groups.append(group)
+        shown, total = shown + len(group["rows"]), total + group["total"]
+        budget -= _json_bytes(group)
+    return Browser(groups=tuple(groups), shown=shown, total=total)
+
+
+def _group(asked: Asked, *, root: Path, budget: int) -> dict[str, Any] | None:
+    """The embedded part of one task's samples, or None where no prompt was asked of all models."""
+    right = [{key_of(one): is_right(one, asked.grader) for one in _measured(path)} for path in asked.paths.values()]
+    outcome = {key: _outcome([own[key] for own in right]) for key in right[0] if all(key in own for own in right)}
+    if not outcome:
+        return None
+    templates = asked.templates or tuple(dict.fromkeys(key[1] for key in outcome))[:MOST_TEMPLATES]
+    chosen = _choose([key for key in outcome if key[1] in templates], outcome, models=len(right))
+    kept = [_read_chosen(path, chosen) for path in asked.paths.values()]
+    prefix = shared_beginning([kept[0][key].inputs for key in chosen])
+    rows = (_row(asked, [own[key] for own in kept], outcome[key], prefix=len(prefix)) for key in chosen)
+    fitting = _fit(rows, budget=budget - len(prefix))
+    return {
+        "task": asked.name,
+        "fold": asked.fold,
+        "models": list(asked.paths),
+        "totals": {name: sum(one == name for one in outcome.values()) for name in _outcomes(len(right))},
+        "right": [sum(own[key] for key in outcome) for own in right],
+        "total": len(outcome),
+        "prefix": _cut(prefix),
+        "paths": [path.relative_to(root).as_posix() for path in asked.paths.values()],
+        "rows": sorted(fitting, key=lambda row: (row["s"], row["t"], row["r"])),
+    }
+
+
+def _outcomes(models: int) -> tuple[str, ...]:
+    return OF_TWO if models == 2 else OF_MANY
+
+
+def _outcome(right: Sequence[bool]) -> str:
+    if all(right) or not any(right):
+        return "right" if right[0] else "wrong"
+    if len(right) == 2:
+        return "fixed" if right[1] else "broken"
+    return "mixed"
+
+
+def _choose(keys: Sequence[Key], outcome: Mapping[Key, str], *, models: int) -> list[Key]:
+    """At most ``MOST_ROWS`` of each template and shots, the outcomes in turn, in an order fixed by a hash."""
     chosen: list[tuple[int, int, Key]] = []
-    for template, shots in sorted({(k[1], k[2]) for k in keys}):
+    for template, shots in sorted({(key[1], key[2]) for key in keys}):
         ours = sorted((k for k in keys if k[1:] == (template, shots)), key=lambda k: zlib.crc32(f"{k[0]}".encode()))
-        queues = [[k for k in ours if outcome[k] == name] for name in OUTCOMES]
+        queues = [[key for key in ours if outcome[key] == name] for name in _outcomes(models)]
         turns = [(place, turn, key) for turn, queue in enumerate(queues) for place, key in enumerate(queue)]
         chosen += sorted(turns)[:MOST_ROWS]
     return [key for _, _, key in sorted(chosen)]
 
 
-def measured_rows(path: Path) -> Iterator[Sample]:
+def shared_beginning(texts: Sequence[str]) -> str:
+    r"""What all texts start with, up to the end of a paragraph; nothing of a single one.
+
+    >>> shared_beginning(["Q: 1\n\nQ: 2", "Q: 1\n\nQ: 3"])
+    'Q: 1\n\n'
+    """
+    if len(texts) < 2:
+        return ""
+    # By characters, as wanted here.
+    begin, found, _ = os.path.commonprefix(list(texts)).rpartition("\n\n")  # noqa: RUF071
+    return begin + found
+
+
+def _measured(path: Path) -> Iterator[Sample]:
     """The samples of a file's test rows, one at a time; none where nothing was measured."""
     if path.exists():
         yield from (sample for sample in read_samples(path) if sample.split == "test")
 
 
-def read_chosen(path: Path, keys: Iterable[Key]) -> dict[Key, Sample]:
+def _read_chosen(path: Path, keys: Iterable[Key]) -> dict[Key, Sample]:
     """The samples of some keys: the others are not held in memory."""
     wanted = set(keys)
-    return {key: sample for sample in measured_rows(path) if (key := key_of(sample)) in wanted}
+    return {key: sample for sample in _measured(path) if (key := key_of(sample)) in wanted}
 
 
 def key_of(sample: Sample) -> Key:
@@ -207,52 +276,52 @@ def key_of(sample: Sample) -> Key:
     return sample.row, sample.template, sample.shots
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """By what a single sample is called right.
-
-    Attributes:
-        metric: The task's headline metric; empty: right answers are gold options, or texts that equal a reference.
-        normalization: What the run divides log-likelihoods by.
-        answer_parsing: What the run does to written answers before it scores them.
-    """
-
-    metric: str = ""
-    normalization: Normalization = "sum"
-    answer_parsing: str = "none"
+def _fit(rows: Iterable[dict[str, Any]], *, budget: int) -> list[dict[str, Any]]:
+    """Rows until their JSON is larger than the budget; always at least one."""
+    fitting: list[dict[str, Any]] = []
+    for row in rows:
+        budget -= _json_bytes(row)
+        if budget < 0 and fitting:
+            break
+        fitting.append(row)
+    return fitting
 
 
-def is_right(sample: Sample, judge: Judge) -> bool:
-    """Whether a sample counts as right by its task's headline metric.
+def _json_bytes(value: object) -> int:
+    return len(script_json(value).encode("utf-8"))
 
-    Options: the gold one ranks first, or by ``exact_match`` one that equals a reference. Texts: the metric gives at
-    least half of what it can give to this one answer; of a metric that is right-or-wrong that is all of it.
 
-    >>> from dataclasses import replace
-    >>> asked = Sample(task="t", split="test", row=0, template="a", shots=0, inputs="…")
-    >>> is_right(replace(asked, options=("yes", "no"), answer=1, scores=(-4.0, -3.5), lengths=(1, 1)), Judge())
-    True
-    >>> said = replace(asked, references=("1500",), prediction="That makes $1,500.00.")
-    >>> is_right(said, Judge(metric="number_match")), is_right(said, Judge(metric="exact_match"))
-    (True, False)
-    """
+def _row(asked: Asked, samples: Sequence[Sample], outcome: str, *, prefix: int) -> dict[str, Any]:
+    """One prompt, with short keys, since there are thousands."""
+    first = samples[0]
+    row: dict[str, Any] = {"r": first.row, "t": first.template, "s": first.shots, "c": outcome}
+    row["x"] = _cut(first.inputs[prefix:])
+    if first.scores:
+        row["o"], row["g"] = [_cut(option) for option in first.options], first.answer
+    else:
+        row["f"] = [_cut(reference) for reference in first.references]
+    row["m"] = [_answer(asked, sample) for sample in samples]
+    return row
+
+
+def _answer(asked: Asked, sample: Sample) -> dict[str, Any]:
+    grade = asked.grader.grade(sample)
+    found: dict[str, Any] = {"k": is_right(sample, asked.grader), "l": grade.rule}
     if sample.scores:
-        chosen = choose(option_scores(sample, judge.normalization)).index
-        if judge.metric == "exact_match":
-            return exact_match(sample.options[chosen], sample.references) > 0
-        return chosen == sample.answer
-    said = parser_of(judge.answer_parsing)(sample.prediction)
-    return _credit(replace(sample, prediction=said), judge) >= _HALF
+        found["b"] = _bars(sample, asked.grader.columns.headline.normalization)
+    else:
+        found["p"] = _cut(sample.prediction)
+    if not sample.scores and grade.answer != sample.prediction:
+        found["a"] = None if grade.answer is None else _cut(grade.answer)
+    if sample.predictions:
+        found["v"], found["d"] = sample.confidence, [_cut(text) for text in sample.predictions]
+    return found
 
 
-def _credit(sample: Sample, judge: Judge) -> float:
-    """What a metric gives to one written answer."""
-    try:
-        metric = find_metric(judge.metric, "generation")
-    except EvaluationError:
-        return exact_match(sample.prediction, sample.references)
-    note = metric.note(sample, judge.normalization)
-    return note[0] if metric.score is None else float(metric.score(np.array([note]), np.ones((1, 1)))[0])
+def _bars(sample: Sample, normalization: Normalization) -> list[tuple[float, float]]:
+    """(log-likelihood, probability) of each option."""
+    scores = option_scores(sample, normalization)
+    return list(zip([round(s, 3) for s in scores], probabilities(scores), strict=True))
 
 
 def probabilities(scores: Sequence[float]) -> list[float]:
@@ -265,33 +334,7 @@ def probabilities(scores: Sequence[float]) -> list[float]:
     return [round(p / sum(powers), 3) for p in powers]
 
 
-def _row(before: Sample, after: Sample, outcome: str, normalization: Normalization) -> dict[str, Any]:
-    """One embedded sample, with short keys, since there are thousands."""
-    row: dict[str, Any] = {
-        "r": after.row,
-        "t": after.template,
-        "s": after.shots,
-        "c": outcome,
-        "x": cut(after.inputs),
-    }
-    if after.scores:
-        row["o"] = [cut(option) for option in after.options]
-        row["g"] = after.answer
-        row["b"] = bars(before, normalization)
-        row["u"] = bars(after, normalization)
-    else:
-        row["f"] = [cut(reference) for reference in after.references]
-        row["p"] = [cut(before.prediction), cut(after.prediction)]
-    return row
-
-
-def bars(sample: Sample, normalization: Normalization) -> list[tuple[float, float]]:
-    """(log-likelihood, probability) of each option."""
-    scores = option_scores(sample, normalization)
-    return list(zip([round(s, 3) for s in scores], probabilities(scores), strict=True))
-
-
-def cut(text: str) -> str:
+def _cut(text: str) -> str:
     """The text, or its two ends and how much is missing between them."""
     if len(text) <= MOST_CHARACTERS:
         return text

@@ -1,135 +1,242 @@
-"""The report's tables of skill apart from a preference for an answer."""
+"""The tables of skill apart from a preference for an answer: of tasks, benchmarks and clusters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from flantune.report.estimates import Estimate
-from flantune.report.numbers import MISSING, share, shots_label
-from flantune.report.results import Results, TaskResult
-from flantune.report.skill_results import ModelSkill
-from flantune.report.tables import Cell, Column, Table, chance_of, change, score, word
+from flantune.evaluation.estimates import CommonestAnswer, Estimate, PairedDifference, SkillDifference
+from flantune.evaluation.results import BenchmarkResult, Measure, Results
+from flantune.report.numbers import MISSING, plural, shots_label
+from flantune.report.score_tables import MODEL, SHOTS, headings, level, model_cell, slim
+from flantune.report.sides import ALL_CLUSTERS, Compared, Shown, Sides, compared_clusters, compared_overall, sides_of
+from flantune.report.tables import Cell, Column, Table, chance_of, change, estimated, share_of, word, words
 
-_NAMES = (Column("Task", is_number=False), Column("Exemplars", is_number=False))
-_SKILL = (
-    *_NAMES,
-    Column("Raw", help="Difference of the headline metric, tuned − base, in points"),
-    Column("Discr. base", help="Discrimination: area under the ROC curve, mean over templates; 50 knows nothing"),
-    Column("tuned", help="Discrimination of the tuned model"),
-    Column("Difference", help="Of discrimination, paired over the same rows and templates"),
-    Column("Interval", help="Of the difference of discrimination"),
-    Column("q", help="Of discrimination, adjusted for looking at all these tasks"),
-    Column("Calibr. base", help="Accuracy after batch calibration, mean over templates; a strong preference moves it"),
-    Column("tuned", help="Calibrated accuracy of the tuned model"),
-    Column("Difference", help="Of calibrated accuracy, paired"),
-    Column("Interval", help="Of the difference of calibrated accuracy"),
-    Column("q", help="Of calibrated accuracy, adjusted for looking at all these tasks"),
-)
 _ANSWERS = (
-    *_NAMES,
-    Column("Model", is_number=False),
-    Column(
-        "Commonest answer",
-        is_number=False,
-        help="By letter or place where letters are written, or options change",
-    ),
+    words("Task"),
+    SHOTS,
+    words("Model"),
+    words("Commonest answer", help="By letter or place where letters are written, or options change"),
     Column("Given", help="Share of prompts that got it"),
     Column("Right", help="Share of rows whose right answer it is"),
-    Column("", is_number=False, help="Collapsed: over 90% of prompts got one answer, which is not right that often"),
+    words("Collapsed", help="Over 90% of prompts got one answer, which is not right that often"),
 )
-_CLUSTERS = (Column("Cluster", is_number=False), *_SKILL[1:7], *_SKILL[8:12])
 
 
-def skill_table(tasks: Sequence[TaskResult], *, level: str) -> Table:
-    """What tuning did to discrimination and calibrated accuracy, beside the raw score."""
+_Ends = tuple[Estimate | None, Estimate | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranked:
+    """Something whose options were ranked, as two models did on it.
+
+    Attributes:
+        raw: The paired difference, in which those of skill are; None where there is one model alone.
+        not_defined: Why a discrimination is not defined; empty where it is.
+    """
+
+    name: str
+    shots: int
+    sides: Sides
+    raw: PairedDifference | None
+    discrimination: _Ends
+    calibrated: _Ends
+    not_defined: str = ""
+
+    @property
+    def skill(self) -> SkillDifference | None:
+        """The paired differences of skill."""
+        return self.raw.skill if self.raw else None
+
+
+def _ranked(results: Results, tasks: Sequence[Shown]) -> Iterator[_Ranked]:
+    for one in tasks:
+        yield from (found for sides in sides_of(results) if (found := _ranked_task(one, sides)) is not None)
+    for benchmark in results.benchmarks:
+        if benchmark.averages[0].discrimination or benchmark.averages[0].calibrated_accuracy:
+            yield from (_ranked_benchmark(benchmark, sides) for sides in sides_of(results))
+
+
+def _ranked_task(one: Shown, sides: Sides) -> _Ranked | None:
+    skills = {model: one.exam.scores[model].skill for model in sides.both}
+    known = {model: skill for model, skill in skills.items() if skill is not None}
+    if len(known) < len(sides.both):
+        return None
+    return _Ranked(
+        name=one.label,
+        shots=one.exam.shots,
+        sides=sides,
+        raw=one.exam.differences[sides.second] if sides.second else None,
+        discrimination=_ends({model: skill.discrimination for model, skill in known.items()}, sides),
+        calibrated=_ends({model: skill.calibrated_accuracy for model, skill in known.items()}, sides),
+        not_defined=next((skill.not_defined for skill in known.values() if skill.not_defined), ""),
+    )
+
+
+def _ranked_benchmark(one: BenchmarkResult, sides: Sides) -> _Ranked:
+    headline = one.averages[0]
+    return _Ranked(
+        name=one.name,
+        shots=one.shots,
+        sides=sides,
+        raw=one.differences[sides.second] if sides.second else None,
+        discrimination=_ends(headline.discrimination.scores if headline.discrimination else {}, sides),
+        calibrated=_ends(headline.calibrated_accuracy.scores if headline.calibrated_accuracy else {}, sides),
+    )
+
+
+def _ends(found: Mapping[str, Estimate | None], sides: Sides) -> _Ends:
+    return found.get(sides.first), found.get(sides.second) if sides.second else None
+
+
+def _columns(results: Results) -> tuple[Column, ...]:
+    first, second = headings(results)
+    brief = (first.lower() if results.kind == "run" else first, second.lower() if second in _WORDS else second)
+    area = "Discrimination: area under the ROC curve, mean over templates; 50 knows nothing"
+    calibrated = "Accuracy after batch calibration, mean over templates; a strong preference moves it"
+    return (
+        Column(f"Discr. {brief[0]}", help=area, brief=brief[0]),
+        Column(brief[1], help=area, brief=brief[1]),
+        Column("Difference", help="Of discrimination, paired over the same rows and templates", brief="change"),
+        Column("Interval", help="Of the difference of discrimination", brief=level(results)),
+        Column("q", help="Of discrimination, adjusted for looking at all these"),
+        Column(f"Calibr. {brief[0]}", help=calibrated, brief=brief[0]),
+        Column(brief[1], help=calibrated, brief=brief[1]),
+        Column("Difference", help="Of calibrated accuracy, paired", brief="change"),
+        Column("Interval", help="Of the difference of calibrated accuracy"),
+        Column("q", help="Of calibrated accuracy, adjusted for looking at all these"),
+    )
+
+
+_WORDS = ("Tuned", "Score")
+_CHANGE = 6
+"""Where the change of discrimination stands in a line."""
+
+_RAW = Column("Raw", help="Difference of the headline metric, in points")
+
+
+def skill_table(results: Results, tasks: Sequence[Shown]) -> Table:
+    """What tells models apart in discrimination and calibrated accuracy, beside the raw difference."""
     rows = tuple(
         (
-            word(t.label),
-            word(shots_label(t.shots)),
-            change(t.difference)[0],
-            _defined(t.skill.base),
-            _defined(t.skill.tuned),
-            *change(t.skill.discrimination),
-            chance_of(t.skill.discrimination_q),
-            score(t.skill.base.calibrated.value),
-            score(t.skill.tuned.calibrated.value),
-            *change(t.skill.calibrated),
-            chance_of(t.skill.calibrated_q),
+            word(one.name),
+            word(shots_label(one.shots)),
+            model_cell(one.sides),
+            change(one.raw)[0],
+            *(_defined(end, one.not_defined) for end in one.discrimination),
+            *change(one.skill.discrimination if one.skill else None),
+            chance_of(one.skill.discrimination_q if one.skill else None),
+            *map(estimated, one.calibrated),
+            *change(one.skill.calibrated_accuracy if one.skill else None),
+            chance_of(one.skill.calibrated_accuracy_q if one.skill else None),
         )
-        for t in tasks
-        if t.skill is not None
+        for one in _ranked(results, tasks)
     )
     caption = (
-        f"Skill apart from a preference for an answer, ranked tasks. Points; intervals at {level}. A preference does "
-        "not move discrimination; calibration takes only a part of it out."
+        f"Skill apart from a preference for an answer, where options were ranked. Points; intervals at "
+        f"{level(results)}. A preference does not move discrimination; calibration takes only a part of it out."
     )
-    return Table(name="table-skill", caption=caption, columns=_SKILL, rows=rows)
+    name = "Task or benchmark" if results.benchmarks else "Task"
+    columns = (words(name, brief="skill of ranked options"), SHOTS, MODEL, _RAW, *_columns(results))
+    return slim(Table(name="table-skill", caption=caption, columns=columns, rows=rows))
 
 
 def skill_cluster_table(results: Results) -> Table:
-    """The same of every held-out cluster and of the whole; raw scores are those of all its tasks."""
-    discrimination, calibrated = (_by_name(results, m) for m in ("discrimination", "calibrated_accuracy"))
-    raw = _by_name(results, "raw")
-    rows = tuple(
-        (
-            word(name),
-            word(shots_label(shots)),
-            change(raw[key])[0] if key in raw else word(""),
-            *(score(one.value) for one in _ends(results, "discrimination", key)),
-            *change(discrimination[key]),
-            *(score(one.value) for one in _ends(results, "calibrated_accuracy", key)),
-            *change(calibrated.get(key, Estimate())),
+    """The same of every cluster and of the whole; raw scores are those of all its tasks."""
+    caption = f"Skill by cluster: mean over the ranked tasks that have it. Points; intervals at {level(results)}."
+    return slim(_clusters(results, caption=caption))
+
+
+def brief_skill_cluster_table(results: Results) -> Table:
+    """The same for a terminal: the largest change first, the whole last."""
+    title = "skill apart from preference: discrimination, then calibrated accuracy"
+    table = replace(_clusters(results, caption=""), title=title)
+    order = [shots_label(one.shots) for one in results.overall]
+
+    def place(row: tuple[Cell, ...]) -> tuple[bool, int, float]:
+        difference = row[_CHANGE].sort
+        return (
+            row[0].text == ALL_CLUSTERS,
+            order.index(row[1].text),
+            -difference if isinstance(difference, float) else 0.0,
         )
-        for key in discrimination
-        for name, shots, _ in [key]
-    )
-    caption = (
-        f"Skill by held-out cluster: mean over the ranked tasks that have it. Points; intervals at {results.level}."
-    )
-    return Table(name="table-skill-clusters", caption=caption, columns=_CLUSTERS, rows=rows)
+
+    rows = tuple(sorted(table.rows, key=place))
+    strong = frozenset(at for at, row in enumerate(rows) if row[0].text == ALL_CLUSTERS)
+    return replace(slim(replace(table, rows=rows)), strong=strong)
 
 
-def answer_table(tasks: Sequence[TaskResult]) -> Table:
-    """What each model answers most often, beside how often that is right: two lines a task."""
-    rows = tuple(row for t in tasks for row in _answer_rows(t))
-    caption = "The commonest answer of each model. Shares of prompts."
-    return Table(name="table-answers", caption=caption, columns=_ANSWERS, rows=rows)
+def _clusters(results: Results, *, caption: str) -> Table:
+    held = "held-out cluster" if results.kind == "run" else "cluster"
+    columns = (words("Cluster", brief=held), SHOTS, MODEL, _RAW, *_columns(results))
+    rows = tuple(row for sides in sides_of(results) for row in _cluster_rows(results, sides))
+    return Table(name="table-skill-clusters", caption=caption, columns=columns, rows=rows)
 
 
-def _answer_rows(task: TaskResult) -> Iterator[tuple[Cell, ...]]:
-    if task.skill is None:
-        return
-    for model, skill in (("base", task.skill.base), ("tuned", task.skill.tuned)):
+def _cluster_rows(results: Results, sides: Sides) -> Iterator[tuple[Cell, ...]]:
+    raw, calibrated = _means(results, sides, "raw"), _means(results, sides, "calibrated_accuracy")
+    for key, one in _means(results, sides, "discrimination").items():
+        other = calibrated.get(key)
         yield (
-            word(task.label),
-            word(shots_label(task.shots)),
-            word(model, f"{model}-text"),
-            word(skill.answer),
-            _share(skill.share),
-            _share(skill.gold),
-            word("collapsed", "worse") if skill.is_collapsed else Cell("", ""),
+            word(one.name),
+            word(shots_label(one.shots)),
+            model_cell(sides),
+            change(raw[key].difference)[0],
+            estimated(one.first),
+            estimated(one.second),
+            *change(one.difference),
+            Cell("", ""),
+            estimated(other.first if other else None),
+            estimated(other.second if other else None),
+            *change(other.difference if other else None),
+            Cell("", ""),
         )
 
 
-_Key = tuple[str, int, str]
+def _means(results: Results, sides: Sides, measure: Measure) -> dict[tuple[str, int], Compared]:
+    """Clusters, then the whole, by name and number of exemplars."""
+    clusters = compared_clusters(results, sides, measure=measure)
+    return {(one.name, one.shots): one for one in (*clusters, *compared_overall(results, sides, measure=measure))}
 
 
-def _by_name(results: Results, measure: str) -> dict[_Key, Estimate]:
-    pairs = (*results.clusters.get(measure, ()), *results.overall.get(measure, ()))
-    return {(pair.name, pair.shots, pair.fold): pair.difference for pair in pairs}
+def answer_table(results: Results, tasks: Sequence[Shown]) -> Table:
+    """What each model answers most often, beside how often that is right; of benchmarks where a model collapsed."""
+    rows = [
+        (*_start(one.label, one.exam.shots, model, place), *_answer(scores.skill.answers))
+        for one in tasks
+        for place, (model, scores) in enumerate(one.exam.scores.items())
+        if scores.skill is not None
+    ]
+    rows += [
+        (*_start(one.name, one.shots, model, place), *_collapse(one, model))
+        for one in results.benchmarks
+        for place, (model, scores) in enumerate(one.scores.items())
+        if scores.ranked
+    ]
+    caption = "The commonest answer of each model. Shares of prompts."
+    return slim(Table(name="table-answers", caption=caption, columns=_ANSWERS, rows=tuple(rows)))
 
 
-def _ends(results: Results, measure: str, key: _Key) -> tuple[Estimate, Estimate]:
-    pairs = (*results.clusters.get(measure, ()), *results.overall.get(measure, ()))
-    found = (pair for pair in pairs if (pair.name, pair.shots, pair.fold) == key)
-    return next(((pair.base, pair.tuned) for pair in found), (Estimate(), Estimate()))
+def _start(name: str, shots: int, model: str, place: int) -> tuple[Cell, ...]:
+    return word(name), word(shots_label(shots)), word(model, "tuned-text" if place else "base-text")
 
 
-def _defined(skill: ModelSkill) -> Cell:
-    if skill.discrimination.value is None:
-        return Cell("not defined" if skill.not_defined else MISSING, "", "muted")
-    return score(skill.discrimination.value)
+def _answer(answers: CommonestAnswer) -> tuple[Cell, ...]:
+    collapsed = word("collapsed", "worse") if answers.is_collapsed else Cell("", "")
+    return word(answers.answer), share_of(answers.share), share_of(answers.gold), collapsed
 
 
-def _share(value: float | None) -> Cell:
-    return Cell(share(value), "" if value is None else value * 100)
+def _collapse(benchmark: BenchmarkResult, model: str) -> tuple[Cell, ...]:
+    """Of a benchmark of one part what a task says; of several parts on how many the model gave one answer."""
+    alone = benchmark.parts[0].scores[model].skill if len(benchmark.parts) == 1 else None
+    if alone is not None:
+        return _answer(alone.answers)
+    scores = benchmark.scores[model]
+    said = f"{len(scores.collapsed)} of {plural(scores.ranked, 'part')}"
+    return Cell("", ""), Cell("", ""), Cell("", ""), word(said, "worse") if scores.collapsed else Cell("", "")
+
+
+def _defined(found: Estimate | None, not_defined: str) -> Cell:
+    if found is None:
+        return Cell("not defined" if not_defined else MISSING, "", "muted")
+    return estimated(found)

@@ -6,23 +6,48 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from flantune.errors import SourceError
-from flantune.report.results import Results, parse_results
-from flantune.runs.untrusted_json import Json, mapping
+from flantune.evaluation.results import Results
+from flantune.evaluation.samples import Origin, read_origin
+from flantune.runs.folder import FoldFolder, RunFolder
+from flantune.runs.products import DataReport, FoldMixture, KeptSettings, MetricsLine, ModelFacts
+from flantune.settings.config import RunConfig
+from flantune.settings.json_file import read_value, value_of
+from flantune.settings.run_file import validated
 from flantune.system import files
+from flantune.system.manifest import Manifest
+from flantune.training.summary import TuningSummary
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldFiles:
-    """One fold of a run: what was mixed, how the tuning went, where its samples lie."""
+    """One fold of a run: what was mixed, how the tuning went."""
 
-    name: str
-    mixture: Json | None
-    training: Json | None
-    metrics: tuple[Json, ...]
-    samples: Path
+    folder: FoldFolder
+    mixture: FoldMixture | None
+    training: TuningSummary | None
+    metrics: tuple[MetricsLine, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return self.folder.root.name
+
+    @property
+    def label(self) -> str:
+        """What it holds out, in words."""
+        return ", ".join(self.mixture.held_out if self.mixture else ()) or self.name
+
+    @property
+    def steps(self) -> int | None:
+        """Steps taken so far; None before the first was logged."""
+        if self.training:
+            return self.training.steps
+        return self.metrics[-1].step if self.metrics else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,117 +57,166 @@ class RunFiles:
     Attributes:
         config: Every setting.
         origins: Dotted setting → where its value came from.
-        model: The ``config.json`` of a tuned model.
+        model: Of a tuned model.
     """
 
-    folder: Path
+    folder: RunFolder
     results: Results | None
-    config: Json | None
+    config: RunConfig | None
     origins: Mapping[str, str]
-    manifest: Json | None
-    data: Json | None
-    model: Json | None
+    manifest: Manifest | None
+    data: DataReport | None
+    model: ModelFacts | None
     folds: tuple[FoldFiles, ...]
-    base_samples: Path
 
 
-def read_run(folder: Path) -> RunFiles:
+def read_run(root: Path) -> RunFiles:
     """Everything a report needs from a run folder, but for the samples, which are streamed later.
 
     Raises:
-        SourceError: There is no such folder, or one of its files is not valid JSON.
+        SourceError: There is no such folder, or one of its files holds something else than flantune writes.
     """
-    if not folder.is_dir():
-        raise SourceError("no such run folder", where=str(folder), hint="give the folder that `flantune run` wrote")
-    folder = folder.resolve()
-    results, config = read_json(folder / "results.json"), read_json(folder / "config.json")
-    _check_is_run(folder, results, config)
+    if not root.is_dir():
+        raise SourceError("no such run folder", where=str(root), hint="give the folder that `flantune run` wrote")
+    folder = RunFolder(root.resolve())
+    _check_is_run(folder)
+    kept = _read(folder.kept_settings, KeptSettings)
     return RunFiles(
         folder=folder,
-        results=None if results is None else parse_results(results),
-        config=None if config is None else mapping(config.get("values")),
-        origins=mapping((config or {}).get("origins")),
-        manifest=read_json(folder / "manifest.json"),
-        data=read_json(folder / "data.json"),
-        model=next((read_json(path) for path in sorted(folder.glob("folds/*/model/config.json"))), None),
-        folds=tuple(_fold(path) for path in sorted((folder / "folds").glob("*")) if path.is_dir()),
-        base_samples=folder / "base" / "samples",
+        results=read_results(root) if folder.results.is_file() else None,
+        config=None if kept is None else validated(kept.values, where=str(folder.kept_settings), hint=REPEAT),
+        origins={} if kept is None else kept.origins,
+        manifest=_read(folder.manifest, Manifest),
+        data=_read(folder.data, DataReport),
+        model=next((_read(fold.model / "config.json", ModelFacts) for fold in folder.folds()), None),
+        folds=tuple(map(_fold, folder.folds())),
     )
 
 
-def _check_is_run(folder: Path, results: Json | None, config: Json | None) -> None:
-    """Makes sure that a page is only ever written into the folder of a run.
+def read_results(root: Path) -> Results:
+    """The scores of a run or an evaluation, from its folder.
 
     Raises:
-        SourceError: The folder is something else.
+        SourceError: They are missing, damaged, or those of another version.
     """
-    if results is not None and results.get("kind") == "evaluation":
-        hint = "repeat `flantune evaluate` with the same --out: it writes the page again"
-        raise SourceError("holds an evaluation; expected a run folder", where=str(folder), hint=hint)
-    is_run = (config is not None and "values" in config) or (results is not None and "tasks" in results)
-    if not is_run:
-        there = sorted(path.name for path in folder.iterdir())[:5]
-        held = f"it holds {', '.join(there)}" if there else "it is empty"
-        raise SourceError(
-            f"is no run folder: config.json and results.json of a run are not there; {held}",
-            where=str(folder),
-            hint="give the folder that `flantune run` wrote, such as runs/run",
-        )
+    again = f"write it again: `flantune rescore {root}`, or for an evaluation the command that made it"
+    return read_value(RunFolder(root).results, Results, mends=again, error=SourceError)
 
 
-def _fold(path: Path) -> FoldFiles:
-    return FoldFiles(
-        name=path.name,
-        mixture=read_json(path / "mixture.json"),
-        training=read_json(path / "training.json"),
-        metrics=tuple(read_lines(path / "metrics.jsonl")),
-        samples=path / "tuned" / "samples",
-    )
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None when there is no such file.
+def read_config(folder: RunFolder) -> RunConfig:
+    """Every setting of a run.
 
     Raises:
-        SourceError: The file is not a JSON object.
+        FlantuneError: The file is missing or damaged.
     """
-    if not path.is_file():
-        return None
-    value = files.read_json(path, mends=_REPEAT, error=SourceError)
-    if not isinstance(value, dict):
-        raise SourceError(f"expected a JSON object, got {type(value).__name__}", where=str(path), hint=_REPEAT)
-    return value
+    values = read_value(folder.kept_settings, KeptSettings, mends=REPEAT).values
+    return validated(values, where=str(folder.kept_settings), hint=REPEAT)
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON-lines file, in constant memory; nothing when there is no such file.
+def read_origins(home: Path) -> Iterator[Origin]:
+    """What became of the prompts that a model was asked: an entry a task whose samples are whole.
+
+    Args:
+        home: Where the model's samples lie, such as ``RunFolder.base``.
+    """
+    for path in sorted((home / "samples").glob("[!.]*.parquet")):
+        if origin := read_origin(path):
+            yield origin
+
+
+def read_lines(path: Path) -> Iterator[MetricsLine]:
+    """The lines of a fold's metrics, in constant memory; nothing when there is no such file.
 
     A last line that was cut off by a killed run is left out.
 
     Raises:
-        SourceError: A line before the last is not a JSON object.
+        SourceError: A line before the last is no such line.
     """
     if not path.is_file():
         return
-    broken: tuple[int, Exception] | None = None
+    broken: SourceError | None = None
     # What is not UTF-8 is not JSON either, but has a line.
     with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             if broken is not None:
-                raise SourceError(
-                    f"not valid JSON: {broken[1]}", where=f"{path}:{broken[0]}", hint=_DELETE_LINE
-                ) from broken[1]
+                raise broken
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                broken = (number, error)
-                continue
-            if isinstance(value, dict):
-                yield value
+                yield _line(line, where=f"{path}:{number}")
+            except SourceError as error:
+                broken = error
 
 
-_REPEAT = "give the same run command again: it goes on where it stopped and writes the file anew"
+def _line(line: str, *, where: str) -> MetricsLine:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"not valid JSON: {error}", where=where, hint=_DELETE_LINE) from error
+    return value_of(value, MetricsLine, where=where, mends=_DELETE_LINE, error=SourceError)
+
+
+def _check_is_run(folder: RunFolder) -> None:
+    """Makes sure that a page of a run is only ever written into the folder of a run.
+
+    Raises:
+        SourceError: The folder is something else.
+    """
+    results, config = (_keys(path) for path in (folder.results, folder.kept_settings))
+    if results.get("kind") == "evaluation":
+        hint = "repeat `flantune evaluate` with the same --out: it writes the page again"
+        raise SourceError("holds an evaluation; expected a run folder", where=str(folder.root), hint=hint)
+    if "values" not in config and "tasks" not in results:
+        there = sorted(path.name for path in folder.root.iterdir())[:5]
+        held = f"it holds {', '.join(there)}" if there else "it is empty"
+        raise SourceError(
+            f"is no run folder: config.json and results.json of a run are not there; {held}",
+            where=str(folder.root),
+            hint="give the folder that `flantune run` wrote, such as runs/run",
+        )
+
+
+def _keys(path: Path) -> Mapping[str, object]:
+    """A JSON object; an empty one where there is none."""
+    found = files.read_json(path, mends=REPEAT, error=SourceError) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _fold(folder: FoldFolder) -> FoldFiles:
+    return FoldFiles(
+        folder=folder,
+        mixture=_read(folder.mixture, FoldMixture),
+        training=_read(folder.training, TuningSummary),
+        metrics=tuple(read_lines(folder.metrics)),
+    )
+
+
+def _read(path: Path, kind: type[Value]) -> Value | None:
+    return read_value(path, kind, mends=REPEAT, error=SourceError) if path.is_file() else None
+
+
+def read_training(fold: FoldFolder) -> TuningSummary:
+    """What tuning came to.
+
+    Raises:
+        FlantuneError: The file is damaged; it cannot be made again without tuning again.
+    """
+    mends = (
+        "put a copy back; or delete this file and repeat the command: the fold is then tuned again, from its last"
+        " checkpoint, or from the start where there is none"
+    )
+    return read_value(fold.training, TuningSummary, mends=mends)
+
+
+def read_mixture(fold: FoldFolder) -> FoldMixture:
+    """What the fold was tuned on.
+
+    Raises:
+        FlantuneError: The file is missing or damaged; the run's command writes it again.
+    """
+    return read_value(fold.mixture, FoldMixture, mends=REPEAT)
+
+
+REPEAT = "give the same run command again: it goes on where it stopped and writes the file anew"
 
 _DELETE_LINE = "delete this line: the curves then lack what it held, and nothing else does"

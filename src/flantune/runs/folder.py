@@ -1,16 +1,18 @@
-"""The run folder: where each product of a run lies, and whose run it is."""
+"""The folder of a run or an evaluation: where each product lies, and whose run it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from flantune.errors import ConfigError
 from flantune.runs.identity import contents, differences, training_identity
+from flantune.runs.products import KeptSettings
+from flantune.settings.json_file import read_value, write_value
 from flantune.settings.run_file import RunFile, to_toml
-from flantune.system.files import read_object, slug, write_json, write_text
+from flantune.system.files import slug, write_text
+from flantune.system.manifest import MANIFEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,35 +23,28 @@ class FoldFolder:
 
     @property
     def mixture(self) -> Path:
-        """What was trained on, held out and excluded."""
+        """What was trained on, held out and excluded (``FoldMixture``)."""
         return self.root / "mixture.json"
 
     @property
     def training(self) -> Path:
-        """Counts, seconds and losses; its presence says that tuning is done."""
+        """Counts, seconds and losses (``TuningSummary``); its presence says that tuning is done."""
         return self.root / "training.json"
 
-    def read_training(self) -> dict[str, Any]:
-        """What tuning came to.
+    @property
+    def metrics(self) -> Path:
+        """The steps as they were taken (``MetricsLine``, a line each)."""
+        return self.root / "metrics.jsonl"
 
-        Raises:
-            FlantuneError: The file is damaged; it cannot be made again without tuning again.
-        """
-        mends = (
-            "put a copy back; or delete this file and repeat the command: the fold is then tuned again, from its last"
-            " checkpoint, or from the start where there is none"
-        )
-        return read_object(self.training, mends=mends, steps=int, cursor=int, counts=dict)
+    @property
+    def micro_batch(self) -> Path:
+        """The size of a pass that fits the device (``Fit``), where it was looked for."""
+        return self.root / "micro_batch.json"
 
-    def read_mixture(self) -> dict[str, Any]:
-        """What the fold was tuned on.
-
-        Raises:
-            FlantuneError: The file is missing or damaged; the run's command writes it again.
-        """
-        lists = dict.fromkeys(("held_out", "train", "unseen", "measured_seen", "excluded"), list)
-        mends = "give the run's command again: it writes this file anew"
-        return read_object(self.mixture, mends=mends, draws=int, tree=dict, **lists)
+    @property
+    def checkpoints(self) -> Path:
+        """Where tuning can go on from; gone when it is done."""
+        return self.root / "checkpoints"
 
     @property
     def model(self) -> Path:
@@ -62,6 +57,11 @@ class FoldFolder:
         return self.root / "adapter"
 
     @property
+    def card(self) -> Path:
+        """The tuned model's card."""
+        return self.model / "README.md"
+
+    @property
     def tuned(self) -> Path:
         """The tuned model's samples."""
         return self.root / "tuned"
@@ -69,14 +69,29 @@ class FoldFolder:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The folder that is the product of a run."""
+    """The folder that is the product of a run, or of an evaluation, which has no folds and no settings."""
 
     root: Path
 
     @property
-    def base(self) -> Path:
-        """The base model's samples (and the base itself when it was made from nothing)."""
-        return self.root / "base"
+    def settings(self) -> Path:
+        """The run file with every setting in it."""
+        return self.root / "config.toml"
+
+    @property
+    def kept_settings(self) -> Path:
+        """The same with where each came from (``KeptSettings``)."""
+        return self.root / "config.json"
+
+    @property
+    def data(self) -> Path:
+        """What each task gave: rows, drops, templates (``DataReport``)."""
+        return self.root / "data.json"
+
+    @property
+    def rows(self) -> Path:
+        """The tasks' rows as they were read, unless the run file names another cache."""
+        return self.root / "data"
 
     @property
     def contamination(self) -> Path:
@@ -84,18 +99,50 @@ class RunFolder:
         return self.root / "contamination.json"
 
     @property
+    def base(self) -> Path:
+        """The base model's samples (and the base itself when it was made from nothing)."""
+        return self.root / "base"
+
+    @property
+    def seconds(self) -> Path:
+        """What each stage took so far."""
+        return self.root / "seconds.json"
+
+    @property
+    def store(self) -> Path:
+        """What an evaluation was answered, by content."""
+        return self.root / "store"
+
+    @property
     def results(self) -> Path:
-        """All scores, with a schema."""
+        """All scores (``Results``)."""
         return self.root / "results.json"
 
     @property
-    def data(self) -> Path:
-        """What each task gave: rows, drops, templates."""
-        return self.root / "data.json"
+    def report(self) -> Path:
+        """The page."""
+        return self.root / "report.html"
+
+    @property
+    def manifest(self) -> Path:
+        """Versions, fingerprints, seconds and files (``Manifest``); written last."""
+        return self.root / MANIFEST
 
     def fold(self, held_out: tuple[str, ...]) -> FoldFolder:
         """The folder of the fold that holds these clusters out."""
-        return FoldFolder(self.root / "folds" / slug(*held_out))
+        return self.fold_named(slug(*held_out))
+
+    def fold_named(self, name: str) -> FoldFolder:
+        """The folder of the fold of this name."""
+        return FoldFolder(self.root / "folds" / name)
+
+    def folds(self) -> Iterator[FoldFolder]:
+        """The folders of all folds there are."""
+        return (FoldFolder(path) for path in sorted((self.root / "folds").glob("*")) if path.is_dir())
+
+    def asked(self, model: str) -> Path:
+        """A model's samples in an evaluation."""
+        return self.root / "models" / slug(model)
 
 
 def open_run_folder(root: Path, file: RunFile) -> RunFolder:
@@ -104,24 +151,25 @@ def open_run_folder(root: Path, file: RunFile) -> RunFolder:
     Raises:
         ConfigError: The folder holds a run that trains something else.
     """
-    identity = training_identity(file.config)
-    claimed = root / "config.json"
-    if claimed.exists():
-        mends = "if the run is this one, delete this file and repeat the command; else choose another --out"
-        earlier = read_object(claimed, mends=mends, identity=str)
-        if earlier["identity"] != identity:
-            raise ConfigError(_difference(earlier, file), where=str(root), hint="choose another --out, or delete it")
-    write_text(root / "config.toml", to_toml(file.config))
-    values = file.config.model_dump(mode="json")
-    write_json(
-        claimed,
-        {"values": values, "origins": dict(file.origins), "contents": contents(file.config), "identity": identity},
+    folder = RunFolder(root)
+    now = KeptSettings(
+        values=file.config.model_dump(mode="json"),
+        origins=dict(file.origins),
+        contents=contents(file.config),
+        identity=training_identity(file.config),
     )
-    return RunFolder(root)
+    if folder.kept_settings.exists():
+        mends = "if the run is this one, delete this file and repeat the command; else choose another --out"
+        earlier = read_value(folder.kept_settings, KeptSettings, mends=mends)
+        if earlier.identity != now.identity:
+            raise ConfigError(_difference(earlier, now), where=str(root), hint="choose another --out, or delete it")
+    write_text(folder.settings, to_toml(file.config))
+    write_value(folder.kept_settings, now)
+    return folder
 
 
-def _difference(earlier: Mapping[str, Any], file: RunFile) -> str:
-    found = differences(earlier, file.config)
+def _difference(earlier: KeptSettings, now: KeptSettings) -> str:
+    found = differences(earlier, now)
     if not found:
         return "this folder holds a run that another version of flantune began"
     return "\n".join(["this folder holds another run; what differs:", *found[:6]])

@@ -11,6 +11,7 @@ from flantune.settings.config import FREE_TRAINING_SETTINGS
 from flantune.settings.run_file import fingerprint
 
 if TYPE_CHECKING:
+    from flantune.runs.products import KeptSettings
     from flantune.settings.config import RunConfig
 
 # What may change between two starts of one run: what is measured and said, and how often it is saved; nothing that
@@ -41,31 +42,22 @@ def contents(config: RunConfig) -> dict[str, str]:
     return {key: digest for key, path in named.items() if path is not None and (digest := content_digest(path))}
 
 
-def differences(earlier: Mapping[str, Any], config: RunConfig) -> list[str]:
-    """What makes another run of it, a line each: settings first, then the content of what they name.
-
-    Args:
-        earlier: ``values`` and ``contents`` as the run folder has them.
-        config: The settings now.
-    """
-    then, now = contents_of(earlier), contents(config)
-    old, new = flat(_as_mapping(earlier.get("values"))), flat(config.model_dump(mode="json"))
-    passed_over = {"name", *then, *now, *(f"data.{key}" for key in _PLACES)}
+def differences(earlier: KeptSettings, now: KeptSettings) -> list[str]:
+    """What makes another run of it, a line each: settings first, then the content of what they name."""
+    old, new = flat(earlier.values), flat(now.values)
+    named = sorted({*earlier.contents, *now.contents})
+    passed_over = {"name", *named, *(f"data.{key}" for key in _PLACES)}
     passed_over |= {f"training.{key}" for key in FREE_TRAINING_SETTINGS}
     lines = [
         f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now"
         for key in sorted({*old, *new})
         if key not in passed_over and not key.startswith("evaluation.") and old.get(key) != new.get(key)
     ]
-    for key in sorted({*then, *now}):
-        if then.get(key) != now.get(key):
-            lines.append(f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now, with other content")
-    return lines
-
-
-def contents_of(earlier: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The digests that a run folder has kept."""
-    return _as_mapping(earlier.get("contents"))
+    return lines + [
+        f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now, with other content"
+        for key in named
+        if earlier.contents.get(key) != now.contents.get(key)
+    ]
 
 
 def content_digest(path: Path) -> str:
@@ -119,7 +111,3 @@ def _counted(config: RunConfig) -> dict[str, Any]:
         section, name = key.split(".")
         values[section].pop(name)
     return {key: value for key, value in values.items() if key not in _FREE_SECTIONS}
-
-
-def _as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -1,18 +1,16 @@
-"""What a command that makes a run hands back."""
+"""A finished run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from flantune.evaluation.results import Results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A finished run: the folder that is the product, and its headline numbers."""
+    """The folder that is the product of a run, and its scores."""
 
     folder: Path
-    results: Mapping[str, Any]
+    results: Results

@@ -78,8 +78,8 @@ class ScoringProtocol:
         return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, object]:
-        """All choices and the fingerprint, for a results file."""
-        return {**asdict(self), "fingerprint": self.fingerprint}
+        """All choices and the fingerprint, as plain JSON values."""
+        return {**asdict(self), "content_free": list(self.content_free), "fingerprint": self.fingerprint}
 
 
 _TEXTS_OF = {"domain_premise": "domain", "content_free": "contextual"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flantune.errors import EvaluationError, did_you_mean
@@ -22,10 +22,8 @@ SUITES: tuple[Suite, ...] = (
     gsm8k.SUITE,
 )
 """Every benchmark: a new one is a file and a line here."""
-SCORES = tuple(score for suite in SUITES for score in suite.scores)
-"""Every benchmark with every way of asking it."""
-NAMES = ("flan2022", *(suite.name for suite in SUITES), *SCORES)
-"""What can be asked for: the six scores of Flan 2022, a benchmark, or one way of asking it."""
+AVERAGES: Mapping[str, tuple[str, ...]] = {"flan2022": FLAN2022_SCORES}
+"""What is averaged over several scores, each part counted from chance to perfect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ def choose_exams(
     """The exams of the benchmarks asked for.
 
     Args:
-        names: Of ``NAMES``.
+        names: Of ``names()``.
         data: Where they are read from.
         skip_missing: Go on without exams whose data is not there.
         protocol: How a benchmark is scored that has this protocol of its own.
@@ -71,14 +69,20 @@ def choose_exams(
     return Chosen(exams=exams, missing=missing)
 
 
+def names() -> tuple[str, ...]:
+    """What can be asked for: an average of several scores, a benchmark, or one way of asking it."""
+    return (*AVERAGES, *(suite.name for suite in SUITES), *(score for suite in SUITES for score in suite.scores))
+
+
 def _scores(name: str) -> tuple[str, ...]:
-    if name == "flan2022":
-        return FLAN2022_SCORES
-    found = next((suite.scores for suite in SUITES if suite.name == name), (name,) if name in SCORES else ())
-    if not found:
-        hint = did_you_mean(name, NAMES) or f"there are {', '.join(NAMES)}"
-        raise EvaluationError(f'no suite "{name}"', hint=hint)
-    return found
+    if name in AVERAGES:
+        return AVERAGES[name]
+    for suite in SUITES:
+        if name == suite.name or name in suite.scores:
+            return suite.scores if name == suite.name else (name,)
+    known = "; ".join(f"{suite.name}: {suite.help}" for suite in SUITES)
+    hint = did_you_mean(name, names()) or f"there are {', '.join(AVERAGES)}; {known}; or one way of asking: mmlu_direct"
+    raise EvaluationError(f'no suite "{name}"', hint=hint)
 
 
 def missing_lines(missing: Sequence[MissingExam], *, most: int = 3) -> str:

@@ -61,7 +61,7 @@ class Suite:
     def _own(self, exam: Exam) -> Exam:
         names = (self.name, f"{self.name}_{exam.name}", exam.name)
         made = replace(exam.made, names=names, families=self.families)
-        return replace(exam, suite=self.name, averages=self.averages, made=made)
+        return replace(exam, averages=self.averages, made=made)
 
 
 class MissingSuiteDataError(FlantuneError):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from flantune.errors import FlantuneError
+from flantune.system import memory
 from flantune.system.files import read_json, write_json
+
+MANIFEST = "manifest.json"
 
 _PACKAGES = (
     "flantune",
@@ -67,12 +68,6 @@ def _seconds(found: object, path: Path) -> dict[str, float]:
     return {str(stage): float(value) for stage, value in found.items()}
 
 
-def peak_memory_mib() -> float:
-    """Most resident memory this process ever held, in MiB."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (1024 * 1024) if sys.platform == "darwin" else used / 1024
-
-
 def versions() -> dict[str, str]:
     """Versions of everything that may change a result."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
@@ -84,24 +79,49 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: Mapping[str, str], **more: Any) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestFile:
+    """A file of the folder, by its path from there."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What ``manifest.json`` says.
+
+    Attributes:
+        versions: Package → version, of everything that may change a result.
+        fingerprints: What it names → the fingerprint.
+        seconds: Stage → seconds, over all starts.
+        peak_memory_mib: Most resident memory of the last start; None where the system does not tell.
+        files: All others of the folder.
+    """
+
+    schema: int = 1
+    versions: Mapping[str, str]
+    fingerprints: Mapping[str, str]
+    seconds: Mapping[str, float]
+    peak_memory_mib: float | None
+    files: tuple[ManifestFile, ...]
+
+
+def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: Mapping[str, str]) -> Path:
     """Writes ``manifest.json``: the last file of a run, which names all others."""
-    manifest: dict[str, Any] = {
-        "schema": 1,
-        "versions": versions(),
-        "fingerprints": dict(fingerprints),
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "peak_memory_mib": round(peak_memory_mib(), 1),
-        "files": _files(folder),
-        **more,
-    }
-    return write_json(folder / "manifest.json", manifest)
+    manifest = Manifest(
+        versions=versions(),
+        fingerprints=dict(fingerprints),
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        peak_memory_mib=round(memory.peak_bytes() / 2**20, 1) or None,
+        files=tuple(_files(folder)),
+    )
+    return write_json(folder / MANIFEST, asdict(manifest))
 
 
-def _files(folder: Path) -> list[dict[str, Any]]:
+def _files(folder: Path) -> Iterator[ManifestFile]:
     # A store is how an interrupted run goes on, and its files are named by chance.
     passed_over = {".lock", "checkpoints", "store"}
-    files = sorted(
-        path for path in folder.rglob("*") if path.is_file() and not passed_over & {*path.relative_to(folder).parts}
-    )
-    return [{"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size} for path in files]
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not passed_over & {*path.relative_to(folder).parts}:
+            yield ManifestFile(path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size)

@@ -1,37 +1,84 @@
-"""A prepared task as JSON, for the run folder."""
+"""A prepared task as values for the run folder: what it is and what became of its rows."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
+
+from flantune.tasks.store import SplitReport
+from flantune.types import Kind, SplitRole
 
 if TYPE_CHECKING:
     from flantune.tasks.store import PreparedTask
 
 
-def describe_task(prepared: PreparedTask) -> dict[str, object]:
-    """What a task is and what became of its rows, as values that JSON can hold."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateText:
+    """A template as it is written."""
+
+    name: str
+    inputs: str
+    targets: str
+    is_inverted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDescription:
+    """A task of a run.
+
+    Attributes:
+        fingerprint: Changes when anything does that the task puts into the run.
+        splits: Role → what became of its rows.
+        missing: Role → why its data could not be found.
+        repeated: Why the rows measured are no independent observations; empty when they are.
+    """
+
+    name: str
+    clusters: tuple[str, ...]
+    family: str
+    kind: Kind
+    metrics: tuple[str, ...]
+    licence: str
+    citation: str
+    description: str
+    origin: str
+    fingerprint: str
+    templates: tuple[TemplateText, ...]
+    splits: Mapping[SplitRole, SplitReport]
+    missing: Mapping[SplitRole, str]
+    repeated: str = ""
+
+
+def describe_task(prepared: PreparedTask, *, repeated: str = "") -> TaskDescription:
+    """What a task is and what became of its rows.
+
+    Args:
+        prepared: The task.
+        repeated: See ``TaskDescription``.
+    """
     task = prepared.task
-    return {
-        "name": task.name,
-        "clusters": list(task.clusters),
-        "family": task.source_family,
-        "kind": task.kind,
-        "metrics": list(task.metrics),
-        "licence": task.licence,
-        "citation": task.citation,
-        "description": task.description,
-        "origin": task.origin,
-        "fingerprint": task_fingerprint(prepared),
-        "templates": [
-            {"name": one.name, "inputs": one.inputs, "targets": one.targets, "is_inverted": one.is_inverted}
+    return TaskDescription(
+        name=task.name,
+        clusters=task.clusters,
+        family=task.source_family,
+        kind=task.kind,
+        metrics=task.metrics,
+        licence=task.licence,
+        citation=task.citation,
+        description=task.description,
+        origin=task.origin,
+        fingerprint=task_fingerprint(prepared),
+        templates=tuple(
+            TemplateText(name=one.name, inputs=one.inputs, targets=one.targets, is_inverted=one.is_inverted)
             for one in task.templates
-        ],
-        "splits": {role: _json(asdict(report)) for role, report in prepared.reports.items()},
-        "missing": dict(prepared.missing),
-    }
+        ),
+        splits=dict(prepared.reports),
+        missing=dict(prepared.missing),
+        repeated=repeated,
+    )
 
 
 def task_fingerprint(prepared: PreparedTask) -> str:
@@ -54,7 +101,3 @@ def _store_identity(store: object) -> object:
     return (
         [path.parent.name, getattr(store, "start", 0), getattr(store, "stop", 0)] if path is not None else repr(store)
     )
-
-
-def _json(value: object) -> object:
-    return json.loads(json.dumps(value))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
@@ -22,15 +20,16 @@ from flantune.models.checks.tuning import check_tuning
 from flantune.models.digests import weights_digest
 from flantune.models.forms.compiled import why_not_compiled
 from flantune.models.forms.training_form import TrainingForm
-from flantune.models.forward import TargetScores, target_logprobs
+from flantune.models.forward import target_logprobs
 from flantune.models.memory import is_out_of_memory
+from flantune.system import memory
 from flantune.system.processes import Processes, gone_explained, joined
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
 from flantune.training.division import check_same, divide, hidden_size, sum_up
 from flantune.training.freezing import freeze
 from flantune.training.interrupts import Interrupt, deferred_interrupt
 from flantune.training.log import MetricsLog
-from flantune.training.loss import StepLoss, accumulate_gradient, find_nonfinite, loss_by_task
+from flantune.training.loss import PackScores, StepLoss, accumulate_gradient, find_nonfinite, loss_by_task
 from flantune.training.optimizers import build_optimizer, check_float32, set_learning_rate, trainable
 from flantune.training.randomness import dropout, repeatable, seed_micro_batch, undisturbed
 from flantune.training.schedules import learning_rate
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
     from flantune.settings.config import TrainingSettings
     from flantune.training.sharding import Sharded
-    from flantune.types import Batch, Pack
+    from flantune.types import Batch
 
 
 class BatchStream(Protocol):
@@ -112,6 +111,7 @@ def tune(
             _tell_what_is_not(lm, settings, note)
         is_sharded = settings.parallel == "sharded" and processes.count > 1
         used, optimizer, sharded = _in_parts(lm, settings) if is_sharded else _whole(lm, settings)
+        score = partial(target_logprobs, used) if sharded is None else sharded.scores
         tuning = _Tuning(
             lm=used,
             optimizer=optimizer,
@@ -128,9 +128,12 @@ def tune(
             ),
             processes=processes,
             sharded=sharded,
+            scores=partial(score, with_logsumexp=settings.z_loss > 0),
             listeners=Listeners(progress=progress, measure=measure, clusters=clusters or {}),
         )
-        state = _tune(tuning, batches, folder)
+        state = tuning.checkpoints.restore(used.model, optimizer)
+        if state is None or state.step < settings.steps:
+            state = _run(tuning, batches, folder, start=state or TuningState())
         if sharded is not None:
             sharded.fill()
         return state.summary()
@@ -157,12 +160,16 @@ class _Tuning:
     checkpoints: CheckpointFolder
     processes: Processes
     sharded: Sharded | None
+    scores: PackScores
     listeners: Listeners
 
-    def scores(self, pack: Pack) -> TargetScores:
-        """What the model thinks of each target token."""
-        score = partial(target_logprobs, self.lm) if self.sharded is None else self.sharded.scores
-        return score(pack, with_logsumexp=self.settings.z_loss > 0)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ready:
+    """What is open while steps are taken."""
+
+    log: MetricsLog | None
+    interrupt: Interrupt
 
 
 def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Callable[[str], None]) -> None:
@@ -185,60 +192,44 @@ def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageMo
     return sharded.lm, sharded_optimizer(build_optimizer(sharded.lm.model, settings)), sharded
 
 
-def _tune(tuning: _Tuning, batches: BatchStream, folder: Path) -> TuningState:
-    """Restores, opens the log, takes the steps that are left."""
-    settings, processes = tuning.settings, tuning.processes
-    state = tuning.checkpoints.restore(tuning.lm.model, tuning.optimizer)
-    if state is not None and state.step >= settings.steps:
-        return state
+@contextmanager
+def _made_ready(tuning: _Tuning, folder: Path, *, step: int) -> Iterator[_Ready]:
+    """Opens the log, makes the model train and repeat itself, and holds Ctrl-C back."""
+    settings, alone = tuning.settings, tuning.processes.count == 1
     with ExitStack() as stack:
         log = None
-        if processes.is_first:
-            log = stack.enter_context(
-                closing(MetricsLog(folder, after=state.step if state else 0, note=tuning.checkpoints.note))
-            )
+        if tuning.processes.is_first:
+            log = stack.enter_context(closing(MetricsLog(folder, after=step, note=tuning.checkpoints.note)))
         stack.enter_context(repeatable(tuning.lm.device))
         recomputes = settings.activation_checkpointing
         stack.enter_context(dropout(tuning.lm.model, settings.dropout, recomputes=recomputes))
         if tuning.sharded is None:
             # A compiled pass takes half a minute to prepare: the model is tried as it is.
             check_tuning(tuning.lm, form=None if settings.compile else tuning.form, is_still=settings.dropout == 0.0)
-        interrupt = stack.enter_context(deferred_interrupt(is_alone=processes.count == 1))
-        return _run(tuning, batches, state, log=log, interrupt=interrupt)
+        yield _Ready(log=log, interrupt=stack.enter_context(deferred_interrupt(is_alone=alone)))
 
 
-def _run(
-    tuning: _Tuning,
-    batches: BatchStream,
-    restored: TuningState | None,
-    *,
-    log: MetricsLog | None,
-    interrupt: Interrupt,
-) -> TuningState:
+def _run(tuning: _Tuning, batches: BatchStream, folder: Path, *, start: TuningState) -> TuningState:
     """Takes the steps that are left."""
-    settings, listeners = tuning.settings, tuning.listeners
-    state = start = restored or TuningState()
-    if settings.steps == 0:
-        return _save(tuning, state, log)
-    with _closed_at_end(batches.iterate(state.cursor)) as stream:
+    settings, listeners, state = tuning.settings, tuning.listeners, start
+    with _made_ready(tuning, folder, step=start.step) as ready, _closed_at_end(batches.iterate(start.cursor)) as stream:
+        if settings.steps == 0:
+            return _save(tuning, state, ready.log)
         try:
             while state.step < settings.steps:
-                state = state.after(_take_step(tuning, stream, state=state, interrupt=interrupt))
+                state = state.after(_take_step(tuning, stream, state=state, interrupt=ready.interrupt))
                 window = state.window
-                state = _record(tuning, state, log)
-                interrupt.is_whole = True
+                state = _record(tuning, state, ready.log)
+                ready.interrupt.is_whole = True
                 if listeners.progress is not None and tuning.processes.is_first:
                     listeners.progress(_progress(settings, state, window=window, start=start))
                 # Pressed in one process, it stops all at the same step.
-                if tuning.processes.any(interrupt.is_requested):
+                if tuning.processes.any(ready.interrupt.is_requested):
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
-            if (
-                interrupt.is_whole
-                and state.step != start.step
-                and not _is_due(state, settings.checkpoint_every, settings)
-            ):
-                _save(tuning, state, log)
+            is_kept = state.step == start.step or _is_due(state, settings.checkpoint_every, settings)
+            if ready.interrupt.is_whole and not is_kept:
+                _save(tuning, state, ready.log)
             raise
     return state
 
@@ -372,9 +363,7 @@ def peak_memory_bytes(device: torch.device) -> int:
     """Highest memory so far: of the accelerator, or of this process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in KiB, macOS in bytes.
-    return peak if sys.platform == "darwin" else peak * 1024
+    return memory.peak_bytes()
 
 
 @contextmanager

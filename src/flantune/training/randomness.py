@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils import deterministic
 
+from flantune.models.modes import in_mode
+
 
 def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
     """Sets PyTorch's random numbers to where this micro-batch of this step has them.
@@ -76,14 +78,12 @@ def dropout(model: nn.Module, share: float | None, *, recomputes: bool = False) 
 @contextmanager
 def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Inside, the model is as when it is measured; afterwards it trains on as if nothing had been."""
-    was_training = [module for module in model.modules() if module.training]
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
-        model.eval()
-        try:
-            yield
-        finally:
-            for module in was_training:
-                module.training = True
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        torch.no_grad(),
+        in_mode(model, training=False),
+    ):
+        yield
 
 
 def _that_recompute(model: nn.Module) -> list[nn.Module]:

@@ -64,6 +64,9 @@ class TuningSummary:
         last_loss: Loss of the last step.
         final_loss: Loss over the steps of the last metrics line, which is less noisy.
         skipped: Steps that left the weights as they were, since a loss or gradient was not a number.
+        border_mismatch_share: Share of prompts whose inputs and targets tokenize otherwise together than apart; None
+            where nobody looked.
+        processes: Processes that shared the work.
     """
 
     steps: int
@@ -77,11 +80,13 @@ class TuningSummary:
     last_loss: float | None = None
     final_loss: float | None = None
     skipped: tuple[NonFinite, ...] = ()
+    border_mismatch_share: float | None = None
+    processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values under the attributes' names, with ``fill`` among the counts."""
+        """Plain values under the attributes' names, with ``fill`` too, beside the counts and among them."""
         values = asdict(self)
-        values["counts"]["fill"] = self.counts.fill
+        values["fill"] = values["counts"]["fill"] = self.counts.fill
         values["skipped"] = [step.to_json() for step in self.skipped]
         values["skipped_steps"] = len(self.skipped)
         return values

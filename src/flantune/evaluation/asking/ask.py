@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, groupby, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.baselines import Blank, option_baselines
@@ -28,6 +29,9 @@ from flantune.prompts.layout import EOS_WORD
 from flantune.system.files import file_sha256
 from flantune.system.processes import Processes, current, joined
 from flantune.types import Counts, Prompt, Sample
+
+if TYPE_CHECKING:
+    from flantune.evaluation.asking.answers import Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,10 +191,10 @@ def _ask_alike(session: Session, works: Sequence[Work], told: _Told) -> Iterator
     answers = _answers(session, works, told)
     for work in works:
         own = islice(answers, len(work.exam.questions))
-        yield work.path, _keep(work, own)
+        yield work.path, _keep(work, own, model=session.fingerprint)
 
 
-def _keep(work: Work, answers: Iterator[_Answer]) -> Origin | None:
+def _keep(work: Work, answers: Iterator[_Answer], *, model: str) -> Origin | None:
     counts, seconds = Counts(), 0.0
 
     def samples() -> Iterator[Sample]:
@@ -206,8 +210,14 @@ def _keep(work: Work, answers: Iterator[_Answer]) -> Origin | None:
         raise EvaluationError("not one prompt of it could be asked", where=work.exam.key, hint=_FEWER)
     if not is_first:
         return None
-    sha256 = file_sha256(work.path)
-    origin = Origin(fingerprint=work.fingerprint, samples=written, sha256=sha256, counts=counts, seconds=seconds)
+    origin = Origin(
+        fingerprint=work.fingerprint,
+        samples=written,
+        sha256=file_sha256(work.path),
+        counts=counts,
+        seconds=seconds,
+        model=model,
+    )
     write_origin(work.path, origin)
     return origin
 
@@ -267,32 +277,40 @@ def _blank(block: Sequence[_Asked]) -> Blank | None:
 
 def _write(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_Answer]:
     """Written answers to a block."""
-    from flantune.evaluation.asking.shared_writing import shared_texts
+    from flantune.evaluation.asking.answers import write_answers
+    from flantune.evaluation.asking.shared_writing import OnAnswers, shared_texts
     from flantune.models.forms.reading_form import scoring_mode
 
     work, prompts = block[0].work, [one.prompt for one in block]
     writing, (answers_each, temperature) = work.exam.writing, session.drawn(work.exam)
     encoded = work.codec.encode_prompts(prompts, continuations="none")
     samples = [_unanswered(one, counts) for one, counts in zip(block, encoded.each, strict=True)]
-    with scoring_mode(session.lm):
-        answers = shared_texts(
+    stops = [_stops(session, work, sample) for sample in samples]
+    lengths = [0 if tokens is None else len(tokens.inputs) for tokens in encoded]
+
+    def write(piece: Sequence[int], report: OnAnswers) -> list[tuple[Written, ...]]:
+        return write_answers(
             session.lm,
-            prompts,
-            encoded,
+            [prompts[at] for at in piece],
             codec=work.codec,
-            stop=[_stops(session, work, sample) for sample in samples],
+            stop=stops[piece[0]],
             spared=writing.spared,
             max_new_tokens=writing.max_new_tokens,
-            answers_each=answers_each,
+            samples=answers_each,
             temperature=temperature,
             seed=session.seed,
             store=session.store,
             fingerprint=session.written_by,
             batch_tokens=session.batch_tokens,
-            processes=processes_of(session.lm),
             writer=session.writer,
-            progress=lambda done, _: told(done // answers_each),
+            progress=report,
         )
+
+    with scoring_mode(session.lm):
+        costs = [length + answers_each * writing.max_new_tokens for length in lengths]
+        answers = shared_texts(write, costs=costs, stops=stops, processes=processes_of(session.lm), progress=told)
+    if session.store is not None:
+        session.store.refresh()
     for one, sample, texts, counts in zip(block, samples, answers, encoded.each, strict=True):
         yield _Answer(sample=_answered(one.work.exam, sample, texts) if texts else None, counts=counts)
 

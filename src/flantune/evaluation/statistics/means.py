@@ -61,11 +61,11 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Share:
     """One task's share in a combined mean.
 
     Attributes:
-        task: Parts of one task were measured on the same rows, so they are not independent of each other.
+        task: Shares of one task were measured on the same rows, so they are not independent of each other.
         weight: What its mean is multiplied by.
         mean: Its mean.
     """
@@ -222,10 +222,10 @@ def measured_mean(
     return Mean(value=value, se=se, df=df, reach=reach)
 
 
-def combine(parts: Iterable[Part]) -> Mean:
+def combine(shares: Iterable[Share]) -> Mean:
     """The weighted sum of task means, with the tasks held fixed: only the examples could have been others.
 
-    Tasks are independent of each other; parts of the same task (measured in two folds, or counted in two clusters)
+    Tasks are independent of each other; shares of the same task (measured in two folds, or counted in two clusters)
     are treated as rising and falling together, which can only widen the interval. Degrees of freedom after
     Welch and Satterthwaite. Intervals of scores are skewed, and what each reaches below and above its mean is added up
     apart, in squares. Of many tasks near an end that falls short on the side of the end, where tasks without a mistake
@@ -234,37 +234,37 @@ def combine(parts: Iterable[Part]) -> Mean:
     Paper: Zou and Donner 2008 (intervals of sums from intervals of their parts).
 
     >>> one, two = Mean(value=0.4, se=0.03, df=99), Mean(value=0.6, se=0.04, df=99)
-    >>> both = combine([Part(task="a", weight=0.5, mean=one), Part(task="b", weight=0.5, mean=two)])
+    >>> both = combine([Share(task="a", weight=0.5, mean=one), Share(task="b", weight=0.5, mean=two)])
     >>> both.value, round(both.se, 4)
     (0.5, 0.025)
     """
-    parts = list(parts)
+    shares = list(shares)
     spreads: dict[str, float] = {}
     freedoms: dict[str, float] = {}
-    for part in parts:
-        spreads[part.task] = spreads.get(part.task, 0.0) + abs(part.weight) * part.mean.se
-        freedoms[part.task] = min(freedoms.get(part.task, math.inf), part.mean.df)
+    for share in shares:
+        spreads[share.task] = spreads.get(share.task, 0.0) + abs(share.weight) * share.mean.se
+        freedoms[share.task] = min(freedoms.get(share.task, math.inf), share.mean.df)
     variance = math.fsum(s**2 for s in spreads.values())
     fourth = math.fsum(s**4 / freedoms[task] for task, s in spreads.items())
-    value = math.fsum(part.weight * part.mean.value for part in parts)
+    value = math.fsum(share.weight * share.mean.value for share in shares)
     df = variance**2 / fourth if fourth > 0 else 1.0
-    return Mean(value=value, se=math.sqrt(variance), df=df, reach=_combined_reach(parts, value))
+    return Mean(value=value, se=math.sqrt(variance), df=df, reach=_combined_reach(shares, value))
 
 
-def _combined_reach(parts: Sequence[Part], value: float) -> Reach | None:
-    """How far the interval of a weighted sum reaches; None when that of some part is Student's."""
+def _combined_reach(shares: Sequence[Share], value: float) -> Reach | None:
+    """How far the interval of a weighted sum reaches; None when that of some share is Student's."""
     sides: dict[str, list[float]] = {}
     low = high = confidence = 0.0
-    for part in parts:
-        if part.mean.reach is None:
+    for share in shares:
+        if share.mean.reach is None:
             return None
-        reach, weight = part.mean.reach, abs(part.weight)
-        is_turned, confidence = part.weight < 0.0, reach.confidence
+        reach, weight = share.mean.reach, abs(share.weight)
+        is_turned, confidence = share.weight < 0.0, reach.confidence
         ends = (reach.above, reach.below) if is_turned else (reach.below, reach.above)
-        task = sides.setdefault(part.task, [0.0, 0.0, 0.0])
+        task = sides.setdefault(share.task, [0.0, 0.0, 0.0])
         for at, side in enumerate((*ends, reach.spread)):
             task[at] += weight * side
-        least, most = sorted(part.weight * end for end in reach.span)
+        least, most = sorted(share.weight * end for end in reach.span)
         low, high = low + least, high + most
     if not sides:
         return None

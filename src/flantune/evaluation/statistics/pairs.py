@@ -1,183 +1,217 @@
-"""Two models' tables of one task, turned into scores, spreads and a paired difference."""
+"""Several models on one exam: the mean of each, and each later one's paired difference from the first."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import EvaluationError
+from flantune.evaluation.estimates import Bootstrap, Difference, Estimate
 from flantune.evaluation.metrics.by_name import Metric
-from flantune.evaluation.metrics.graders import Column, Columns
-from flantune.evaluation.results import (
-    Bootstrap,
-    CleanScores,
-    Difference,
-    Estimate,
-    Models,
-    ModelScores,
-    TemplateScores,
-)
+from flantune.evaluation.metrics.graders import Column
 from flantune.evaluation.statistics import means as statistics
-from flantune.evaluation.statistics.difference_estimates import difference_estimate
 from flantune.evaluation.statistics.grades import Table
-from flantune.evaluation.statistics.means import Interval, Mean, interval_of
-from flantune.evaluation.statistics.over_templates import agreement_rate, spread_over_templates
-from flantune.evaluation.statistics.skill_scores import ModelSkill, PairSkill, model_skill
+from flantune.evaluation.statistics.means import Interval, Mean, above_chance, interval_of
 
 Floats = NDArray[np.float64]
 Span = tuple[float, float]
 
 REPLICATES = 1000
-"""Bootstrap replicates of every task's difference, and of a corpus metric's scores."""
+"""Bootstrap replicates of every difference, and of a corpus metric's scores, unless the metric says how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """The same rows and templates, answered by two models.
+    """The same rows and templates, answered by two models."""
 
-    Attributes:
-        base: Before tuning.
-        tuned: After tuning.
-        base_dev: Dev rows before tuning; None without dev rows.
-        tuned_dev: Dev rows after tuning.
-    """
+    first: Table
+    second: Table
 
-    base: Table
-    tuned: Table
-    base_dev: Table | None = None
-    tuned_dev: Table | None = None
+    def cells(self, column: Column) -> tuple[Floats, Floats]:
+        """Notes of one column of both, [rows, templates, k] each."""
+        return self.first.cells(column), self.second.cells(column)
 
     def without(self, rows: Collection[int]) -> Pair:
-        """The test rows but for some source rows."""
-        return Pair(base=self.base.without(rows), tuned=self.tuned.without(rows))
+        """The pair but for some rows."""
+        return Pair(first=self.first.without(rows), second=self.second.without(rows)) if rows else self
+
+    def span(self, column: Column) -> Span:
+        """Lowest and highest difference possible."""
+        low, high = span_of(column, self.first, self.second)
+        return low - high, high - low
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What a task adds to the means of clusters: mean over templates, before, after, and the paired difference.
+class ModelMeans:
+    """One measure of one exam: what goes into means over exams.
 
     Attributes:
-        base: Before tuning.
-        tuned: After tuning.
-        difference: Tuned minus base, paired by row and template.
-        span: Lowest and highest score possible.
-        replicates: The difference on bootstrap replicates of the rows, shape [REPLICATES].
+        scores: Model → its mean over templates.
+        differences: Later model → its mean minus the first model's, paired by row and template.
     """
 
-    base: Mean
-    tuned: Mean
-    difference: Mean
-    span: Span
-    replicates: Floats
+    scores: Mapping[str, Mean]
+    differences: Mapping[str, Mean]
+
+    def above_chance(self, chance: float) -> ModelMeans:
+        """The same as shares of the way from guessing to perfect."""
+        return ModelMeans(
+            scores={name: above_chance(mean, chance) for name, mean in self.scores.items()},
+            differences={
+                name: above_chance(mean, chance, is_difference=True) for name, mean in self.differences.items()
+            },
+        )
 
 
-def check_same_cells(pair: Pair, *, where: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One metric of one exam, of every model.
+
+    Attributes:
+        column: The metric.
+        means: Means and differences.
+        replicates: Later model → its difference on bootstrap replicates of the rows, shape [replicates].
+    """
+
+    column: Column
+    means: ModelMeans
+    replicates: Mapping[str, Floats]
+
+
+def check_same_cells(first: Table, second: Table, *, where: str) -> None:
     """Refuses to compare two models on different prompts.
 
     Raises:
         EvaluationError: Rows, templates or dropped prompts differ between the two.
     """
-    base, tuned = pair.base, pair.tuned
-    is_same = base.rows == tuned.rows and base.templates == tuned.templates
-    if not is_same or ((base.answers < 0) != (tuned.answers < 0)).any() or (base.groups != tuned.groups).any():
+    is_same = first.rows == second.rows and first.templates == second.templates
+    if not is_same or ((first.answers < 0) != (second.answers < 0)).any() or (first.groups != second.groups).any():
         raise EvaluationError(
-            "the base model and the tuned model were asked different prompts",
+            "the two models were asked different prompts",
             where=where,
-            hint="repeat the run: it scores again what was made with other settings",
+            hint="repeat the command: it asks again what was asked with other settings",
         )
 
 
-def compare_means(pair: Pair, column: Column, *, seed: int, confidence: float) -> Means:
-    """Means over templates with standard errors clustered by row, or by group of rows, and the paired difference.
+def pair_of(first: Table, second: Table, *, where: str) -> Pair:
+    """The rows that both models answered.
+
+    Raises:
+        EvaluationError: There are none.
+    """
+    common = frozenset(first.rows) & frozenset(second.rows)
+    if not common:
+        hint = "evaluate them with the same data, shots and limit"
+        raise EvaluationError("the two models answered no question in common", where=where, hint=hint)
+    if first.rows == second.rows:
+        return Pair(first=first, second=second)
+    return Pair(first=first.without({*first.rows} - common), second=second.without({*second.rows} - common))
+
+
+def compare_means(
+    tables: Mapping[str, Table], pairs: Mapping[str, Pair], column: Column, *, seed: int, confidence: float
+) -> Compared:
+    """Means over templates with standard errors clustered by row, or by group of rows, and the paired differences.
+
+    Args:
+        tables: Model → its table, the first model first.
+        pairs: Later model → the rows that it shares with the first.
+        column: The metric.
+        seed: Names the bootstrap draws, which are the same for all models.
+        confidence: Level at which intervals will be asked for.
 
     Paper: FLAN 2021, section 2.3 (mean over templates as what a typical instruction gives).
     """
-    metric, span = column.metric, column.metric.span
-    reach = _difference_span(span)
-    base, tuned = pair.base.cells(column), pair.tuned.cells(column)
-    groups = pair.base.groups if pair.base.is_grouped else None
-    if metric.score is None:
-        change = (tuned - base)[..., 0]
-        replicates = statistics.resampled_mean(change, replicates=REPLICATES, seed=seed, groups=groups)
+    drawn: dict[int, Floats] = {}
 
-        def mean(cells: Floats, span: Span) -> Mean:
-            return statistics.clustered_mean(cells, span=span, confidence=confidence, groups=groups)
+    def resampled(table: Table) -> Floats:
+        if id(table) not in drawn:
+            drawn[id(table)] = _resampled(table, column, seed=seed)
+        return drawn[id(table)]
 
-        return Means(
-            base=mean(base[..., 0], span),
-            tuned=mean(tuned[..., 0], span),
-            difference=mean(change, reach),
-            span=span,
-            replicates=replicates[1:],
+    if column.metric.score is None:
+        scores = {name: _row_mean(table, column, confidence=confidence) for name, table in tables.items()}
+        found = {name: _row_difference(pair, column, seed=seed, confidence=confidence) for name, pair in pairs.items()}
+        return Compared(
+            column=column,
+            means=ModelMeans(scores=scores, differences={name: mean for name, (mean, _) in found.items()}),
+            replicates={name: change[1:] for name, (_, change) in found.items()},
         )
-    before, after = (_resampled(metric, cells, seed=seed, groups=groups) for cells in (base, tuned))
-    count = len(base) if groups is None else int(groups.max()) + 1
-
-    def resampled(scores: Floats, span: Span) -> Mean:
-        return statistics.bootstrap_mean(scores, examples=count, span=span, confidence=confidence)
-
-    return Means(
-        base=resampled(before, span),
-        tuned=resampled(after, span),
-        difference=resampled(after - before, reach),
-        span=span,
-        replicates=(after - before)[1:],
+    changes = {name: resampled(pair.second) - resampled(pair.first) for name, pair in pairs.items()}
+    return Compared(
+        column=column,
+        means=ModelMeans(
+            scores={
+                name: _redrawn_mean(table, resampled(table), span_of(column, table), confidence=confidence)
+                for name, table in tables.items()
+            },
+            differences={
+                name: _redrawn_mean(pairs[name].first, change, pairs[name].span(column), confidence=confidence)
+                for name, change in changes.items()
+            },
+        ),
+        replicates={name: change[1:] for name, change in changes.items()},
     )
 
 
-def compare_skill(pair: Pair) -> PairSkill:
-    """What the option scores of both models tell of the right answers, apart from a preference for one of them."""
-    return PairSkill(base=model_skill(pair.base.options), tuned=model_skill(pair.tuned.options))
+def mcnemar_of(pairs: Sequence[Pair], column: Column) -> float | None:
+    """Exact McNemar p-value over the rows of one exam or several.
 
-
-def score_models(pair: Pair, columns: Columns, means: Means, skill: PairSkill, *, confidence: float) -> Models:
-    """Everything reported of the two models on one task."""
-    base = _score_model(pair.base, pair.base_dev, columns, means.base, skill.base, confidence=confidence)
-    tuned = _score_model(pair.tuned, pair.tuned_dev, columns, means.tuned, skill.tuned, confidence=confidence)
-    return Models(base=base, tuned=tuned)
-
-
-def mcnemar_of(pair: Pair, column: Column) -> float | None:
-    """Exact McNemar p-value over rows; None when the metric is not right-or-wrong, or rows are not independent."""
-    if not column.metric.is_binary or (pair.base.is_grouped and not column.metric.is_per_group):
-        return None
-    return statistics.mcnemar_p(pair.base.cells(column)[..., 0], pair.tuned.cells(column)[..., 0])
-
-
-def clean_scores(pair: Pair, column: Column, flagged: Collection[int], *, seed: int, confidence: float) -> CleanScores:
-    """What both models score on the rows of which training saw nothing; None everywhere when no row is left.
-
-    Where a group counts once, it is left out whole.
+    None when the metric is not right-or-wrong, or rows are not independent.
     """
-    dropped = pair.base.rows_of_groups(flagged) if column.metric.is_per_group else {*pair.base.rows} & {*flagged}
-    clean = pair.without(dropped) if dropped else pair
-    if not clean.base.rows:
-        return CleanScores(examples=0, flagged=len(dropped), base=None, tuned=None, difference=None)
-    means = compare_means(clean, column, seed=seed, confidence=confidence)
-    return CleanScores(
-        examples=len(clean.base.rows),
-        flagged=len(dropped),
-        base=estimate(means.base, confidence=confidence, span=means.span),
-        tuned=estimate(means.tuned, confidence=confidence, span=means.span),
-        difference=difference_estimate(means.difference, confidence=confidence, span=_difference_span(means.span)),
+    if not all(_is_right_or_wrong(pair, column) for pair in pairs):
+        return None
+    first, second = (
+        np.concatenate([statistics.units_of(cells[..., 0])[0] for cells in each])[:, None]
+        for each in zip(*(pair.cells(column) for pair in pairs), strict=True)
     )
+    return statistics.mcnemar_p(first, second)
 
 
-def template_scores(metric: Metric, cells: Floats) -> list[float]:
-    """The score of each template; ``cells`` is [rows, templates, k]."""
+def template_scores(table: Table, column: Column) -> list[float]:
+    """The score of each template."""
+    cells, metric, span = table.cells(column), column.metric, span_of(column, table)
     if metric.score is None:
-        return [_within(float(value), metric.span) for value in np.nanmean(cells[..., 0], axis=0)]
+        return [within(float(value), span) for value in np.nanmean(cells[..., 0], axis=0)]
     ones = np.ones((1, len(cells)))
-    return [_within(float(_corpus(metric, cells[:, at], ones)[0]), metric.span) for at in range(cells.shape[1])]
+    return [within(float(_corpus(metric, cells[:, at], ones)[0]), span) for at in range(cells.shape[1])]
 
 
-def estimate(mean: Mean, *, confidence: float, span: Span) -> Estimate:
+def template_intervals(table: Table, column: Column, *, confidence: float) -> list[Interval]:
+    """The interval of each template's score; empty for metrics that are no means over rows."""
+    if column.metric.score is not None:
+        return []
+    cells, span = table.cells(column)[..., 0], span_of(column, table)
+    means = [
+        statistics.clustered_mean(cells[:, [at]], span=span, confidence=confidence, groups=groups_of(table))
+        for at in range(cells.shape[1])
+    ]
+    return [interval_of(mean, confidence=confidence, span=span) for mean in means]
+
+
+def score_estimate(mean: Mean, *, confidence: float, span: Span) -> Estimate:
     """A mean with its interval, as ``results.json`` has it."""
     interval = interval_of(mean, confidence=confidence, span=span)
     return Estimate(value=mean.value, low=interval.low, high=interval.high, se=mean.se)
+
+
+def difference_estimate(mean: Mean, *, confidence: float, span: Span) -> Difference:
+    """A difference with its interval, its p-value, and the smallest one it could have detected.
+
+    The interval excludes zero exactly when the p-value is below 1 − ``confidence``: both are Student's.
+    """
+    interval = statistics.t_interval(mean, confidence=confidence, span=span)
+    return Difference(
+        value=mean.value,
+        low=interval.low,
+        high=interval.high,
+        se=mean.se,
+        p=statistics.t_test_p(mean),
+        detectable=statistics.detectable_difference(mean, confidence=confidence),
+    )
 
 
 def bootstrap_interval(replicates: Floats, *, confidence: float) -> Bootstrap | None:
@@ -188,89 +222,44 @@ def bootstrap_interval(replicates: Floats, *, confidence: float) -> Bootstrap | 
     return Bootstrap(low=interval.low, high=interval.high, p=statistics.bootstrap_p(replicates))
 
 
-def task_difference(means: Means, *, confidence: float) -> Difference:
-    """A task's paired difference as ``results.json`` has it."""
-    return difference_estimate(means.difference, confidence=confidence, span=_difference_span(means.span))
+def span_of(column: Column, *tables: Table) -> Span:
+    """Lowest and highest score possible: of functions of a task file, what their answers show."""
+    spans = [one.metric.span for table in tables for one in table.columns.all if one.key == column.key]
+    return min(low for low, _ in spans), max(high for _, high in spans)
 
 
-def _score_model(
-    table: Table, dev: Table | None, columns: Columns, mean: Mean, skill: ModelSkill | None, *, confidence: float
-) -> ModelScores:
-    templates = _templates(table, dev, columns, skill, confidence=confidence)
-    values = [template.value for template in templates]
-    spread = spread_over_templates(values)
-    best, worst = _best_on_dev(templates), min(templates, key=lambda template: template.value)
-    metrics = {column.metric.name: column.metric for column in (columns.headline, *columns.others)}
-    span = columns.headline.metric.span
-    return ModelScores(
-        mean=estimate(mean, confidence=confidence, span=span),
-        std=spread.std,
-        median=_within(spread.median, span),
-        iqr=spread.iqr,
-        range=spread.range,
-        worst_template=worst.template,
-        worst=worst.value,
-        best_dev_template=best.template if best else None,
-        best_dev_test=best.value if best else None,
-        agreement=agreement_rate(table.answers),
-        ties=table.ties,
-        tie_rules={column.ties: _mean_over_templates(table, column) for column in columns.tie_rules},
-        normalizations={column.normalization: _mean_over_templates(table, column) for column in columns.variants},
-        templates=templates,
-        metrics={
-            name: _mean([template.metrics[name] for template in templates], metric.span)
-            for name, metric in metrics.items()
-        },
-        skill=None if skill is None else skill.result(confidence=confidence),
-    )
+def within(value: float, span: Span = statistics.SCORE) -> float:
+    """The value, without the rounding error by which a sum of floats can pass an end."""
+    return min(max(value, span[0]), span[1])
 
 
-def _templates(
-    table: Table, dev: Table | None, columns: Columns, skill: ModelSkill | None, *, confidence: float
-) -> tuple[TemplateScores, ...]:
-    scores = {c.metric.name: template_scores(c.metric, table.cells(c)) for c in (columns.headline, *columns.others)}
-    headline = columns.headline
-    on_dev = dict(zip(dev.templates, template_scores(headline.metric, dev.cells(headline)), strict=True)) if dev else {}
-    intervals = _intervals(table, headline, confidence=confidence)
-    return tuple(
-        TemplateScores(
-            template=name,
-            value=scores[headline.metric.name][at],
-            low=intervals[at].low if intervals else None,
-            high=intervals[at].high if intervals else None,
-            dev=on_dev.get(name),
-            metrics={metric: values[at] for metric, values in scores.items()},
-            discrimination=skill.template("discrimination", at) if skill else None,
-            calibrated_accuracy=skill.template("calibrated_accuracy", at) if skill else None,
-        )
-        for at, name in enumerate(table.templates)
-    )
+def groups_of(table: Table) -> statistics.Integers | None:
+    """Group of each row; None where each stands alone."""
+    return table.groups if table.is_grouped else None
 
 
-def _intervals(table: Table, column: Column, *, confidence: float) -> list[Interval]:
-    """The interval of each template's score; empty for metrics that are no means over rows."""
-    if column.metric.score is not None:
-        return []
-    cells, span = table.cells(column)[..., 0], column.metric.span
-    groups = table.groups if table.is_grouped else None
-    means = [
-        statistics.clustered_mean(cells[:, [at]], span=span, confidence=confidence, groups=groups)
-        for at in range(cells.shape[1])
-    ]
-    return [interval_of(mean, confidence=confidence, span=span) for mean in means]
+def _row_mean(table: Table, column: Column, *, confidence: float) -> Mean:
+    cells, span = table.cells(column)[..., 0], span_of(column, table)
+    return statistics.clustered_mean(cells, span=span, confidence=confidence, groups=groups_of(table))
 
 
-def _best_on_dev(templates: Sequence[TemplateScores]) -> TemplateScores | None:
-    """The template that does best on the dev rows, the first of equals; test scores have no say.
+def _row_difference(pair: Pair, column: Column, *, seed: int, confidence: float) -> tuple[Mean, Floats]:
+    """Second minus first of a row metric, and what it is on the rows as they are and on replicates of them."""
+    first, second = pair.cells(column)
+    change, groups = (second - first)[..., 0], groups_of(pair.first)
+    mean = statistics.clustered_mean(change, span=pair.span(column), confidence=confidence, groups=groups)
+    return mean, statistics.resampled_mean(change, replicates=REPLICATES, seed=seed, groups=groups)
 
-    Paper: FLAN 2021, section 2.3.
-    """
-    measured = [(template.dev, template) for template in templates if template.dev is not None]
-    return max(measured, key=lambda pair: pair[0])[1] if measured else None
+
+def _redrawn_mean(table: Table, scores: Floats, span: Span, *, confidence: float) -> Mean:
+    """The mean of a corpus metric, from its value on the rows as they are and on replicates of them."""
+    count = int(table.groups.max()) + 1
+    return statistics.bootstrap_mean(scores, examples=count, span=span, confidence=confidence)
 
 
-def _resampled(metric: Metric, cells: Floats, *, seed: int, groups: statistics.Integers | None) -> Floats:
+def _resampled(table: Table, column: Column, *, seed: int) -> Floats:
     """A corpus metric's mean over templates, as it is and on bootstrap replicates of the rows."""
+    cells, metric = table.cells(column), column.metric
 
     def mean_over_templates(weights: Floats) -> Floats:
         scores = [_corpus(metric, cells[:, at], weights) for at in range(cells.shape[1])]
@@ -281,7 +270,7 @@ def _resampled(metric: Metric, cells: Floats, *, seed: int, groups: statistics.I
         examples=len(cells),
         replicates=metric.replicates or REPLICATES,
         seed=seed,
-        groups=groups,
+        groups=groups_of(table),
     )
 
 
@@ -293,18 +282,6 @@ def _corpus(metric: Metric, notes: Floats, weights: Floats) -> Floats:
     return metric.score(notes[is_there], weights[:, is_there])
 
 
-def _mean_over_templates(table: Table, column: Column) -> float:
-    return _mean(template_scores(column.metric, table.cells(column)), column.metric.span)
-
-
-def _mean(values: Sequence[float], span: Span) -> float:
-    return _within(float(np.mean(values)), span)
-
-
-def _difference_span(span: Span) -> Span:
-    return (span[0] - span[1], span[1] - span[0])
-
-
-def _within(value: float, span: Span) -> float:
-    # Sums of floats can pass an end by a rounding error.
-    return min(max(value, span[0]), span[1])
+def _is_right_or_wrong(pair: Pair, column: Column) -> bool:
+    """Whether every row counts as one answer that is right or wrong."""
+    return column.metric.is_binary and (column.metric.is_per_group or not pair.first.is_grouped)

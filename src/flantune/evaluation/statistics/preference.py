@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
 
-from flantune.evaluation.points import score_points, signed_points
-from flantune.evaluation.verdict import direction_of, enough_digits
-
-if TYPE_CHECKING:
-    from flantune.evaluation.results import Contrast, Difference, Estimate, ModelScores, TaskResult
+from flantune.evaluation.estimates import Direction, PairedDifference
+from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.points import counted, score_points, signed_points
+from flantune.evaluation.verdict import Change, enough_digits
 
 MOST_NAMED = 3
 """Tasks named in a sentence before it says how many more there are."""
@@ -18,49 +16,34 @@ _RATE = 0.05
 _GAIN = {"better": "gain", "worse": "loss"}
 
 
-class BeforeAndAfter(Protocol):
-    """A mean over tasks, before and after tuning."""
-
-    @property
-    def base(self) -> Estimate:
-        """Before."""
-
-    @property
-    def tuned(self) -> Estimate:
-        """After."""
-
-    @property
-    def difference(self) -> Difference:
-        """After minus before."""
-
-
-def preference_notes(*, raw: BeforeAndAfter, discrimination: Contrast, confidence: float) -> tuple[str, ...]:
+def preference_notes(raw: Change, discrimination: Change, *, confidence: float) -> tuple[str, ...]:
     """What to heed where raw score and discrimination, over the same tasks, do not tell the same story.
 
     Nothing is said where both moved the same way, or neither surely moved. Calibrated accuracy has no say: a preference
     so strong that probabilities are close to 0 and 1 changes it a little, and discrimination not at all.
     """
-    skill, score = direction_of(discrimination.difference), direction_of(raw.difference)
+    skill, score = discrimination.difference.direction, raw.difference.direction
     if skill == score:
         return ()
     what = "discrimination (how well the scores tell which answer is right; 50 is guessing)"
     told = f"{_told(what, discrimination, confidence)}, while {_told('the raw score', raw)}"
-    beside = f"on {_count(len(discrimination.tasks), 'ranked task')} {told}"
+    beside = f"on {counted(len(discrimination.exams), 'ranked task')} {told}"
     if skill != "undecided":
         return (f"A preference for certain answers hides a {_GAIN[skill]} of skill: {beside}.",)
     return (f"The {_GAIN[score]} may be one of preference, not of skill: {beside}.",)
 
 
-def task_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
+def task_notes(tasks: Sequence[ExamResult], model: str) -> tuple[str, ...]:
     """The same for single tasks of several, of those whose rate of false discovery is at most 5%."""
-    if len({task.task for task in tasks}) < 2:
+    if len({task.name for task in tasks}) < 2:
         return ()
+    compared = [(_name(task), task.differences[model]) for task in tasks]
     found = []
     for way in ("better", "worse"):
-        hidden = [_name(task) for task in tasks if _skill_moved(task) == way != direction_of(task.difference)]
+        hidden = [name for name, one in compared if _skill_moved(one) == way != one.direction]
         if hidden:
             found.append(f"The raw score does not show a {_GAIN[way]} of skill on {_named(hidden)}.")
-        moved = [_name(task) for task in tasks if _score_moved(task) == way != _direction(task)]
+        moved = [name for name, one in compared if _score_moved(one) == way != _skill_direction(one)]
         if moved:
             found.append(
                 f"The {_GAIN[way]} of raw score on {_named(moved)} may be one of preference: discrimination does not "
@@ -69,13 +52,13 @@ def task_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def collapse_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
+def collapse_notes(tasks: Sequence[ExamResult], models: Sequence[str]) -> tuple[str, ...]:
     """Which model gave one answer to over 90% of the prompts of a task, and on how many tasks."""
-    ranked = [task for task in tasks if task.models.base.skill or task.models.tuned.skill]
-    of = f"of {_count(len({task.task for task in ranked}), 'ranked task')}"
+    ranked = [task for task in tasks if any(task.scores[model].skill for model in models)]
+    of = f"of {counted(len({task.name for task in ranked}), 'ranked task')}"
     said = [
         f"the {model} model on {len(found)} {of} ({_named(found)})"
-        for model in ("base", "tuned")
+        for model in models
         # A task that two folds measured has the same base model in both.
         for found in [list(dict.fromkeys(_collapsed(ranked, model)))]
         if found
@@ -88,55 +71,56 @@ def collapse_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
     )
 
 
-def lopsided_notes(tasks: Sequence[TaskResult]) -> tuple[str, ...]:
+def lopsided_notes(tasks: Sequence[ExamResult], model: str) -> tuple[str, ...]:
     """On which ranked tasks skill cannot be told from preference, since one answer is right throughout."""
     found = {}
-    ranked = [(task, task.models.tuned.skill) for task in tasks if task.models.tuned.skill]
+    ranked = [(task, skill) for task in tasks for skill in [task.scores[model].skill] if skill]
     for task, skill in ranked:
         if skill.not_defined and skill.calibrated_accuracy is not None:  # else no right answer is known at all
             found[_name(task)] = f"{_name(task)}: {_plain(skill.not_defined, most=100)}"
     if not found:
         return ()
-    count = _count(len({task.task for task, _ in ranked}), "ranked task")
+    count = counted(len({task.name for task, _ in ranked}), "ranked task")
     return (
         f"On {len(found)} of {count} a preference for the right answer cannot be told from skill "
         f"({_named(list(found.values()))}).",
     )
 
 
-def _collapsed(tasks: Sequence[TaskResult], model: str) -> Iterator[str]:
+def _collapsed(tasks: Sequence[ExamResult], model: str) -> Iterator[str]:
     for task in tasks:
-        scores: ModelScores = getattr(task.models, model)
-        if scores.skill is not None and scores.skill.answers.is_collapsed:
-            answers = scores.skill.answers
+        skill = task.scores[model].skill
+        if skill is not None and skill.answers.is_collapsed:
+            answers = skill.answers
             said = f"“{_plain(answers.answer)}” for {_percent(answers.share)}, right for {_percent(answers.gold)}"
             yield f"{_name(task)}: {said}"
 
 
-def _skill_moved(task: TaskResult) -> str:
+def _skill_moved(one: PairedDifference) -> Direction:
     """Which way discrimination moved, with its rate of false discovery heeded."""
-    is_rated = task.skill is not None and (task.skill.discrimination_q or 0.0) <= _RATE
-    return _direction(task) if is_rated else "undecided"
+    is_rated = one.skill is not None and (one.skill.discrimination_q or 0.0) <= _RATE
+    return _skill_direction(one) if is_rated else "undecided"
 
 
-def _score_moved(task: TaskResult) -> str:
-    is_known = task.skill is not None and task.skill.discrimination is not None and task.q <= _RATE
-    return direction_of(task.difference) if is_known else "undecided"
+def _score_moved(one: PairedDifference) -> Direction:
+    """Which way the score moved, likewise, where discrimination is known."""
+    is_known = one.skill is not None and one.skill.discrimination is not None and (one.q or 0.0) <= _RATE
+    return one.direction if is_known else "undecided"
 
 
-def _direction(task: TaskResult) -> str:
+def _skill_direction(one: PairedDifference) -> Direction:
     """Which way discrimination moved."""
-    if task.skill is None or task.skill.discrimination is None:
+    if one.skill is None or one.skill.discrimination is None:
         return "undecided"
-    return direction_of(task.skill.discrimination)
+    return one.skill.discrimination.direction
 
 
-def _told(what: str, found: BeforeAndAfter, confidence: float | None = None) -> str:
+def _told(what: str, found: Change, confidence: float | None = None) -> str:
     digits = enough_digits(found.difference)
     low, high = (signed_points(end, digits=digits) for end in (found.difference.low, found.difference.high))
     level = "" if confidence is None else f"{100 * confidence:g}% interval "
     return (
-        f"{what} went from {score_points(found.base.value)} to {score_points(found.tuned.value)} "
+        f"{what} went from {score_points(found.first)} to {score_points(found.second)} "
         f"({signed_points(found.difference.value, digits=digits)}, {level}{low} to {high})"
     )
 
@@ -149,8 +133,8 @@ def _named(found: Sequence[str]) -> str:
     return joined.join([*shown, f"{more} more"] if more else shown)
 
 
-def _name(task: TaskResult) -> str:
-    return _plain(task.task)
+def _name(task: ExamResult) -> str:
+    return _plain(task.name)
 
 
 def _plain(text: str, *, most: int = 40) -> str:
@@ -161,7 +145,3 @@ def _plain(text: str, *, most: int = 40) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f}%"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -8,23 +8,24 @@ rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from flantune.errors import EvaluationError
+from flantune.evaluation.estimates import Difference, PairedDifference
+from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.results import BenchmarkResult, Means, Results
 from flantune.evaluation.statistics.means import Mean, detectable_difference, t_interval, t_test_p
-from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES
+from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMeasure
 
-_Key = tuple[str, str, int]
+SeedMeasure = Literal["raw"] | SkillMeasure
+
 _ANY = (-math.inf, math.inf)
 _MANY = 1e9
 _WHERE = "several seeds"
-
-RAW = "raw"
-"""The measure of scores as they are, beside those of skill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,72 +86,63 @@ class SeedSummary:
         return asdict(self)
 
 
-def over_seeds(results: Sequence[Mapping[str, Any]]) -> SeedSummary:
+def over_seeds(results: Sequence[Results]) -> SeedSummary:
     """The differences of several runs of one run file, with intervals that hold for other seeds too.
 
     What was not measured in every run is left out. Evaluations (``flantune evaluate``) of models tuned with several
     seeds will do as well: every model that was compared with the first is one seed.
 
     Args:
-        results: Their ``results.json``, in any order.
+        results: Their results, in any order.
 
     Raises:
         EvaluationError: Fewer than two runs, two with the same seed, or runs scored in different ways.
     """
-    try:
-        if any(one.get("kind") == "evaluation" for one in results):
-            return _over_evaluations(results)
-        _check(results)
-        return _summary(results, _LEVELS, seeds=tuple(int(one["seed"]) for one in results))
-    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        hint = "write them again: `flantune rescore RUN`, or the evaluation's own command"
-        what = f"some results are not what flantune writes: {type(error).__name__} {error}"
-        raise EvaluationError(what, where=_WHERE, hint=hint) from None
-
-
-def _over_evaluations(results: Sequence[Mapping[str, Any]]) -> SeedSummary:
-    if not all(one.get("kind") == "evaluation" for one in results):
-        hint = "give folders of one kind"
-        raise EvaluationError("runs and evaluations cannot be put together", where=_WHERE, hint=hint)
-    models = [(one, model) for one in results for model in one["models"][1:]]
-    each = [
-        {**one, "comparisons": [c for c in one["comparisons"] if c["second"] == model["name"]]} for one, model in models
-    ]
-    _check_evaluations(each, [(model["fingerprint"], one["seed"]) for one, model in models])
-    return _summary(each, _EVALUATION_LEVELS, seeds=tuple(model["name"] for _, model in models))
-
-
-def _summary(results: Sequence[Mapping[str, Any]], levels: _Levels, *, seeds: tuple[int | str, ...]) -> SeedSummary:
-    confidence = float(results[0]["confidence"])
-    effects = [
-        _effect(level, measure, key, [found[key] for found in each], confidence)
-        for (measure, level), read in levels.items()
-        for each in [[read(one) for one in results]]
+    compared = [(one, model) for one in results for model in one.names[1:]]
+    if all(one.kind == "run" for one in results):
+        _check_runs(results)
+        seeds: tuple[int | str, ...] = tuple(one.seed for one in results)
+    else:
+        _check_evaluations(results, compared)
+        seeds = tuple(model for _, model in compared)
+    each = [dict(_differences(one, model)) for one, model in compared]
+    confidence = results[0].confidence
+    effects = (
+        _effect(key, [found[key] for found in each], confidence)
         for key in each[0]
         if all(key in found for found in each)
-    ]
+    )
     return SeedSummary(seeds=seeds, confidence=confidence, effects=tuple(effects))
+
+
+class _Key(NamedTuple):
+    """What was measured, and how."""
+
+    measure: SeedMeasure
+    level: str
+    name: str
+    fold: str
+    shots: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """One run's difference: its value, its standard error, and the rows it was measured on."""
+    """One run's difference, and the rows it was measured on."""
 
-    value: float
-    se: float
+    difference: Difference
     rows: frozenset[str]
 
 
-def _effect(level: str, measure: str, key: _Key, observed: Sequence[_Observed], confidence: float) -> SeedEffect:
-    name, fold, shots = key
-    values = [one.value for one in observed]
-    mean = seed_mean(values, [one.se for one in observed], shares_rows=_is_one({one.rows for one in observed}))
+def _effect(key: _Key, observed: Sequence[_Observed], confidence: float) -> SeedEffect:
+    values, ses = [one.difference.value for one in observed], [one.difference.se for one in observed]
+    shares_rows = _is_one({one.rows for one in observed})
+    mean = seed_mean(values, ses, shares_rows=shares_rows)
     interval = t_interval(mean, confidence=confidence, span=_ANY)
     return SeedEffect(
-        name=name,
-        level=level,
-        fold=fold,
-        shots=shots,
+        name=key.name,
+        level=key.level,
+        fold=key.fold,
+        shots=key.shots,
         each=tuple(values),
         value=mean.value,
         low=interval.low,
@@ -159,9 +151,9 @@ def _effect(level: str, measure: str, key: _Key, observed: Sequence[_Observed], 
         p=t_test_p(mean),
         detectable=detectable_difference(mean, confidence=confidence),
         std=float(np.std(values, ddof=1)),
-        row_se=math.sqrt(math.fsum(one.se**2 for one in observed) / len(observed)),
-        shares_rows=_is_one({one.rows for one in observed}),
-        measure=measure,
+        row_se=math.sqrt(math.fsum(se**2 for se in ses) / len(observed)),
+        shares_rows=shares_rows,
+        measure=key.measure,
     )
 
 
@@ -193,129 +185,114 @@ def seed_mean(values: Sequence[float], ses: Sequence[float], *, shares_rows: boo
     return Mean(value=math.fsum(values) / count, se=spread, df=df)
 
 
-def _overall(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
-    rows = _rows(results, {task["task"] for task in results["tasks"] if not task["is_seen"]})
-    return {
-        ("all clusters", "", one["shots"]): _observed(one["difference"], rows)
-        for one in results["overall"]
-        if one["measure"] == measure
-    }
+def _differences(results: Results, model: str) -> Iterator[tuple[_Key, _Observed]]:
+    """All differences of one model from the first: of each measure the whole, then clusters, then what was asked."""
+    rows: dict[str, set[str]] = {}
+    for one in results.tasks:
+        rows.setdefault(one.name, set()).add(f"{one.name} {one.differences[model].rows_sha256}")
+    unseen = tuple(dict.fromkeys(one.name for one in results.tasks if not one.is_seen))
+
+    def observed(means: Means, measure: SeedMeasure, exams: Iterable[str] | None = None) -> Iterator[_Observed]:
+        found = means.of(measure)
+        if found is not None and model in found.differences:
+            names = found.exams if exams is None else exams
+            yield _Observed(found.differences[model], frozenset[str]().union(*(rows.get(name, ()) for name in names)))
+
+    for measure in _MEASURES:
+        for overall in results.overall:
+            for found in observed(overall, measure, unseen):
+                yield _Key(measure, "overall", "all clusters", "", overall.shots), found
+        yield from _averages(results, model) if measure == "raw" else ()
+        for cluster in results.clusters:
+            for found in observed(cluster, measure):
+                yield _Key(measure, "cluster", cluster.cluster, cluster.fold, cluster.shots), found
+        yield from _asked(results, model, measure)
 
 
-def _clusters(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
-    return {
-        (one["cluster"], one["fold"], one["shots"]): _observed(
-            found["difference"], _rows(results, set(found.get("tasks", one["tasks"])))
-        )
-        for one in results["clusters"]
-        for found in [one if measure == RAW else one.get(measure)]
-        if found
-    }
+_MEASURES: tuple[SeedMeasure, ...] = ("raw", *SKILL_MEASURES)
 
 
-def _tasks(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
-    return {
-        (one["task"], one["fold"], one["shots"]): _observed(difference, frozenset([one["rows_sha256"]]))
-        for one in results["tasks"]
-        for difference in [_difference(one, measure)]
-        if difference and not one["is_seen"]
-    }
+def _averages(results: Results, model: str) -> Iterator[tuple[_Key, _Observed]]:
+    """Averages over benchmarks."""
+    for one in results.normalized_averages:
+        if model in one.differences:
+            shots = max(benchmark.shots for benchmark in results.benchmarks if benchmark.name in one.benchmarks)
+            yield (
+                _Key("raw", "overall", one.name, "", shots),
+                _Observed(one.differences[model], frozenset([one.differences[model].rows_sha256])),
+            )
 
 
-def _difference(one: Mapping[str, Any], measure: str) -> Mapping[str, Any] | None:
-    """The difference of the score, or of a measure of skill where it is defined."""
-    return one["difference"] if measure == RAW else (one.get("skill") or {}).get(measure)
+def _asked(results: Results, model: str, measure: SeedMeasure) -> Iterator[tuple[_Key, _Observed]]:
+    """Benchmarks, and tasks; of a run those alone that are unseen."""
+    tasks = (one for one in results.tasks if not (one.is_seen and results.kind == "run"))
+    asked: list[tuple[ExamResult | BenchmarkResult, str]] = [(one, "") for one in results.benchmarks]
+    for one, fold in (*asked, *((task, task.fold) for task in tasks)):
+        paired = one.differences[model]
+        found = paired if measure == "raw" else _skill(paired, measure)
+        if found is not None:
+            yield _Key(measure, "task", one.name, fold, one.shots), _Observed(found, frozenset([paired.rows_sha256]))
 
 
-def _averages(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
-    return {key: found for key, found in _compared(results, measure).items() if key[0] == "flan2022"}
-
-
-def _benchmarks(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
-    return {key: found for key, found in _compared(results, measure).items() if key[0] != "flan2022"}
-
-
-def _compared(results: Mapping[str, Any], measure: str) -> dict[_Key, _Observed]:
-    return {
-        (one["score"], "", one["shots"]): _observed(difference, frozenset([one["questions_sha256"]]))
-        for one in results["comparisons"]
-        for difference in [_difference(one, measure)]
-        if difference
-    }
-
-
-_Reader = Callable[[Mapping[str, Any]], dict[_Key, _Observed]]
-
-
-def _of_measures(levels: Mapping[str, Callable[[Mapping[str, Any], str], dict[_Key, _Observed]]]) -> _Levels:
-    def reader(read: Callable[[Mapping[str, Any], str], dict[_Key, _Observed]], measure: str) -> _Reader:
-        return lambda results: read(results, measure)
-
-    return {
-        (measure, level): reader(read, measure) for measure in (RAW, *SKILL_MEASURES) for level, read in levels.items()
-    }
-
-
-_Levels = Mapping[tuple[str, str], _Reader]
-"""Measure and level → where its differences stand in results."""
-
-_LEVELS: _Levels = _of_measures({"overall": _overall, "cluster": _clusters, "task": _tasks})
-_EVALUATION_LEVELS: _Levels = _of_measures({"overall": _averages, "task": _benchmarks})
-
-
-def _rows(results: Mapping[str, Any], tasks: Collection[str]) -> frozenset[str]:
-    """Which rows of which tasks were measured."""
-    return frozenset(f"{one['task']} {one['rows_sha256']}" for one in results["tasks"] if one["task"] in tasks)
-
-
-def _observed(difference: Mapping[str, Any], rows: frozenset[str]) -> _Observed:
-    return _Observed(float(difference["value"]), float(difference["se"]), rows)
+def _skill(paired: PairedDifference, measure: SkillMeasure) -> Difference | None:
+    """The difference of a measure of skill, where it is defined."""
+    if paired.skill is None:
+        return None
+    return paired.skill.discrimination if measure == "discrimination" else paired.skill.calibrated_accuracy
 
 
 def _is_one(values: Iterable[object]) -> bool:
     return len(set(values)) == 1
 
 
-def _check_evaluations(results: Sequence[Mapping[str, Any]], models: Sequence[tuple[str, int]]) -> None:
-    if len(results) < 2:
+def _check_evaluations(results: Sequence[Results], compared: Sequence[tuple[Results, str]]) -> None:
+    if not all(one.kind == "evaluation" for one in results):
+        hint = "give folders of one kind"
+        raise EvaluationError("runs and evaluations cannot be put together", where=_WHERE, hint=hint)
+    if len(compared) < 2:
         hint = "evaluate the base model and two tuned ones or more, better five, together or one by one"
         raise EvaluationError("one comparison has no spread", where=_WHERE, hint=hint)
+    models = [(model.fingerprint, one.seed) for one in results for model in one.models[1:]]
     if len(set(models)) < len(models):
         hint = "give every model once; models tuned with other seeds have other weights"
         raise EvaluationError("two of the models have the same weights", where=_WHERE, hint=hint)
-    if not _is_one(one["models"][0]["fingerprint"] for one in results):
+    if not _is_one(one.models[0].fingerprint for one in results):
         hint = "name the same base model first in each evaluation"
         raise EvaluationError("the models were compared with different ones", where=_WHERE, hint=hint)
     for key in ("confidence", "limit", "protocols"):
-        if not _is_one(repr(one[key]) for one in results):
+        if not _is_one(repr(getattr(one, key)) for one in results):
             hint = "evaluate them with the same options"
             raise EvaluationError(f"the evaluations are not alike: {key} differs", where=_WHERE, hint=hint)
+
+
+def _check_runs(results: Sequence[Results]) -> None:
+    if len(results) < 2:
+        raise EvaluationError("one run has no spread", where=_WHERE, hint="give two runs or more, better five")
+    seeds = [one.seed for one in results]
+    if len(set(seeds)) < len(seeds):
+        hint = "give every run its own seed"
+        raise EvaluationError(f"two runs have the same seed: {', '.join(map(str, seeds))}", where=_WHERE, hint=hint)
+    protocols = [next(iter(one.protocols.values())) for one in results]
+    scored = [
+        {
+            "normalization": protocol["normalization"],
+            "confidence": one.confidence,
+            "answer_parsing": one.answer_parsing,
+        }
+        for one, protocol in zip(results, protocols, strict=True)
+    ]
+    for key, value in scored[0].items():
+        if found := _several([one[key] for one in scored]):
+            how = f" --{key} {value}" if key != "answer_parsing" else ""
+            hint = f"score them alike with `flantune rescore RUN{how}`"
+            raise EvaluationError(f"the runs were not scored alike: {key} is {found}", where=_WHERE, hint=hint)
+    for key in dict.fromkeys(key for one in protocols for key in one if key != "fingerprint"):
+        if found := _several([one.get(key) for one in protocols]):
+            hint = "measure them with the same run file"
+            raise EvaluationError(f"the runs were not asked alike: protocol.{key} is {found}", where=_WHERE, hint=hint)
 
 
 def _several(values: Sequence[object]) -> str:
     """The values that differ, in words; empty when all are the same."""
     found = dict.fromkeys(map(repr, values))
     return " in some and ".join(found) + " in others" if len(found) > 1 else ""
-
-
-def _check(results: Sequence[Mapping[str, Any]]) -> None:
-    where = _WHERE
-    if len(results) < 2:
-        raise EvaluationError("one run has no spread", where=where, hint="give two runs or more, better five")
-    if any(one.get("schema") != results[0].get("schema") or "protocol" not in one for one in results):
-        hint = "bring them up to date with `flantune rescore RUN`"
-        raise EvaluationError("some results are of an older version", where=where, hint=hint)
-    seeds = [one["seed"] for one in results]
-    if len(set(seeds)) < len(seeds):
-        hint = "give every run its own seed"
-        raise EvaluationError(f"two runs have the same seed: {', '.join(map(str, seeds))}", where=where, hint=hint)
-    for key in ("normalization", "confidence", "answer_parsing"):
-        if found := _several([one[key] for one in results]):
-            how = f" --{key} {results[0][key]}" if key != "answer_parsing" else ""
-            hint = f"score them alike with `flantune rescore RUN{how}`"
-            raise EvaluationError(f"the runs were not scored alike: {key} is {found}", where=where, hint=hint)
-    choices = {key: key for one in results for key in one["protocol"] if key != "fingerprint"}
-    for key in choices:
-        if found := _several([one["protocol"].get(key) for one in results]):
-            hint = "measure them with the same run file"
-            raise EvaluationError(f"the runs were not asked alike: protocol.{key} is {found}", where=where, hint=hint)

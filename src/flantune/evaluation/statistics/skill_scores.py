@@ -1,17 +1,15 @@
-"""Two models' skill on one task, apart from their preference for an answer, as ``results.json`` has it."""
+"""Models' skill in one exam, apart from their preference for an answer, as ``results.json`` has it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from flantune.evaluation.results import CommonestAnswer, Contrast, Difference, Estimate, Skill, SkillDifference
-from flantune.evaluation.statistics import means as statistics
+from flantune.evaluation.estimates import CommonestAnswer, Difference, Estimate, Skill, SkillDifference
 from flantune.evaluation.statistics.commonest import Answers, answers_given
-from flantune.evaluation.statistics.difference_estimates import difference_estimate
-from flantune.evaluation.statistics.means import DIFFERENCE, Mean, combine
-from flantune.evaluation.statistics.means import Part as Share
+from flantune.evaluation.statistics.means import DIFFERENCE, Mean
+from flantune.evaluation.statistics.pairs import ModelMeans, Pair, difference_estimate, within
 from flantune.evaluation.statistics.skill import (
     Measured,
     RankedOptions,
@@ -26,7 +24,7 @@ SKILL_MEASURES: tuple[SkillMeasure, SkillMeasure] = ("discrimination", "calibrat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSkill:
-    """One model's skill on one task.
+    """One model's skill in one exam.
 
     Attributes:
         options: Its option scores.
@@ -63,15 +61,6 @@ class ModelSkill:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkillMeans:
-    """One of the two numbers of a task, as what goes into means over tasks."""
-
-    base: Mean
-    tuned: Mean
-    difference: Mean
-
-
 def model_skill(options: RankedOptions | None) -> ModelSkill | None:
     """What can be said of one model's option scores; None where nothing was ranked."""
     if options is None:
@@ -81,91 +70,67 @@ def model_skill(options: RankedOptions | None) -> ModelSkill | None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairSkill:
-    """Two models' skill on the same rows of one task; None each where nothing was ranked."""
+def compare_skill(
+    skills: Mapping[str, ModelSkill | None], pairs: Mapping[str, Pair], *, confidence: float
+) -> dict[SkillMeasure, ModelMeans]:
+    """The two numbers of every model, and their paired differences, as far as they are defined.
 
-    base: ModelSkill | None
-    tuned: ModelSkill | None
-
-    def means(self, measure: SkillMeasure, *, confidence: float) -> SkillMeans | None:
-        """Both models' number and its paired difference; None where it is not defined."""
-        first, second = (one.of(measure) if one else None for one in (self.base, self.tuned))
-        if first is None or second is None:
-            return None
-        return SkillMeans(
-            base=first.mean(confidence=confidence),
-            tuned=second.mean(confidence=confidence),
-            difference=first.change(second, confidence=confidence),
-        )
-
-    def difference(self, *, confidence: float) -> SkillDifference | None:
-        """What tuning did to both numbers; None where nothing was ranked. Rates of false discovery come later."""
-        if self.base is None or self.tuned is None:
-            return None
-        means = [self.means(measure, confidence=confidence) for measure in SKILL_MEASURES]
-        return differences(*(None if one is None else one.difference for one in means), confidence=confidence)
-
-
-def differences(discrimination: Mean | None, calibrated: Mean | None, *, confidence: float) -> SkillDifference:
-    """Both differences as ``results.json`` has them; rates of false discovery come later."""
-    found = [None if mean is None else changed(mean, confidence=confidence) for mean in (discrimination, calibrated)]
-    return SkillDifference(
-        discrimination=found[0], discrimination_q=None, calibrated_accuracy=found[1], calibrated_accuracy_q=None
-    )
-
-
-def contrast(weighted: Iterable[tuple[float, str, SkillMeans]], *, confidence: float) -> Contrast | None:
-    """The weighted mean over tasks, before and after; None without any task. Weights need not sum to one."""
-    parts = list(weighted)
-    whole = sum(weight for weight, _, _ in parts)
-    if not parts or whole <= 0.0:
-        return None
-
-    def combined(pick: Callable[[SkillMeans], Mean]) -> Mean:
-        return combine(Share(task=task, weight=weight / whole, mean=pick(means)) for weight, task, means in parts)
-
-    return Contrast(
-        base=estimated(combined(lambda means: means.base), confidence=confidence),
-        tuned=estimated(combined(lambda means: means.tuned), confidence=confidence),
-        difference=changed(combined(lambda means: means.difference), confidence=confidence),
-        tasks=tuple(dict.fromkeys(task for _, task, _ in parts)),
-    )
-
-
-def with_skill_rates(differences: Sequence[SkillDifference | None]) -> list[SkillDifference | None]:
-    """One family of tasks' differences with their rates of false discovery, each measure apart.
-
-    Paper: Benjamini and Hochberg 1995.
+    Args:
+        skills: Model → its skill, the first model first.
+        pairs: Later model → the rows that it shares with the first.
+        confidence: Level at which intervals will be asked for.
     """
-    rated = list(differences)
-    for measure in SKILL_MEASURES:
-        tested = [(at, getattr(one, measure)) for at, one in enumerate(rated) if one and getattr(one, measure)]
-        rates = statistics.false_discovery_rates([difference.p for _, difference in tested])
-        for (at, _), rate in zip(tested, rates, strict=True):
-            one = rated[at]
-            rated[at] = one.model_copy(update={f"{measure}_q": rate}) if one else None
-    return rated
+    known = {id(skill.options): skill for skill in skills.values() if skill is not None}
+
+    def skill_of(options: RankedOptions | None) -> ModelSkill | None:
+        return model_skill(options) if id(options) not in known else known[id(options)]
+
+    def number(skill: ModelSkill | None, measure: SkillMeasure) -> Measured | None:
+        return None if skill is None else skill.of(measure)
+
+    both = {name: (skill_of(pair.first.options), skill_of(pair.second.options)) for name, pair in pairs.items()}
+    return {
+        measure: ModelMeans(
+            scores={
+                name: measured.mean(confidence=confidence)
+                for name, skill in skills.items()
+                for measured in [number(skill, measure)]
+                if measured is not None
+            },
+            differences={
+                name: before.change(after, confidence=confidence)
+                for name, (first, second) in both.items()
+                for before, after in [(number(first, measure), number(second, measure))]
+                if before is not None and after is not None
+            },
+        )
+        for measure in SKILL_MEASURES
+    }
 
 
-def estimated(mean: Mean, *, confidence: float) -> Estimate:
+def skill_difference(means: Mapping[SkillMeasure, Difference | None]) -> SkillDifference:
+    """Both differences as ``results.json`` has them; rates of false discovery come later."""
+    return SkillDifference(
+        discrimination=means["discrimination"],
+        discrimination_q=None,
+        calibrated_accuracy=means["calibrated_accuracy"],
+        calibrated_accuracy_q=None,
+    )
+
+
+def skill_estimate(mean: Mean, *, confidence: float) -> Estimate:
     """An area or a share with its interval."""
     interval = logit_interval(mean, confidence=confidence)
     return Estimate(value=within(mean.value), low=interval.low, high=interval.high, se=mean.se)
 
 
-def changed(mean: Mean, *, confidence: float) -> Difference:
+def skill_change(mean: Mean, *, confidence: float) -> Difference:
     """A difference of two of them, with its p-value and what it could have seen."""
     return difference_estimate(mean, confidence=confidence, span=DIFFERENCE)
 
 
-def within(value: float) -> float:
-    """A share, without the rounding error by which a sum of floats can pass an end."""
-    return min(max(value, 0.0), 1.0)
-
-
 def _estimated(measured: Measured | None, confidence: float) -> Estimate | None:
-    return None if measured is None else estimated(measured.mean(confidence=confidence), confidence=confidence)
+    return None if measured is None else skill_estimate(measured.mean(confidence=confidence), confidence=confidence)
 
 
 def _commonest(found: Answers) -> CommonestAnswer:

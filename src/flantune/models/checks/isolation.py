@@ -13,11 +13,11 @@ import torch
 from flantune.models.attention.lines import keeps_segments_apart, reads_lines
 from flantune.models.checks.causality import reads_ahead
 from flantune.models.forward import target_logprobs
-from flantune.models.language_model import first_line, start_token
+from flantune.models.language_model import first_line
 from flantune.models.modes import quiet
 from flantune.models.rope import forget_lengths, rope_border
 from flantune.models.trial_lengths import outgrown, window_width
-from flantune.models.trials import FAILURES, made_up_ids
+from flantune.models.trials import FAILURES, made_up_ids, plain_logits
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
 from flantune.types import EncodedPrompt, Int32, Pack
 
@@ -129,13 +129,7 @@ def logprobs_alone(lm: LanguageModel, prompt: EncodedPrompt, target: Int32, *, r
         reads_last: A decoder-only model is fed the last token, too, as it is where it is trained.
     """
     forget_lengths(lm)
+    fed = target if reads_last and lm.family == "decoder-only" else target[:-1]
+    logits = plain_logits(lm, prompt.inputs, fed)[: len(target)]
     tokens = torch.from_numpy(target).long().to(lm.device)
-    inputs = torch.from_numpy(prompt.inputs).long().to(lm.device)[None]
-    if lm.family == "decoder-only":
-        whole = torch.cat([inputs, tokens[None] if reads_last else tokens[None, :-1]], dim=1)
-        logits = lm.model(input_ids=whole, use_cache=False).logits[0, inputs.shape[1] - 1 :][: len(tokens)]
-    else:
-        start = tokens.new_tensor([start_token(lm)])
-        shifted = torch.cat([start, tokens[:-1]])[None]
-        logits = lm.model(input_ids=inputs, decoder_input_ids=shifted, use_cache=False).logits[0]
     return torch.log_softmax(logits.float(), dim=-1).gather(1, tokens[:, None])[:, 0]

@@ -179,12 +179,21 @@ def cut_forest(units: Sequence[EncodedPrompt], *, max_positions: int, known: int
     Returns:
         The cuts, ends included, and the tokens of the line before each but the first.
     """
+    wholes = [len(unit.inputs) - known + len(option_trie(unit.targets).tokens) - 1 for unit in units]
+    return cut_line(wholes, shared_starts(units, known=known), max_positions=max_positions)
+
+
+def cut_line(wholes: Sequence[int], shared: Sequence[int], *, max_positions: int) -> tuple[list[int], list[int]]:
+    """What ``cut_forest`` gives, by the tokens of each request and those that it need not read behind the one before.
+
+    >>> cut_line([50, 40, 30, 20, 10], [0] * 5, max_positions=70)
+    ([0, 1, 3, 5], [50, 70, 30])
+    """
     cuts, sizes, total = [0], [], 0
-    for at, (unit, shared) in enumerate(zip(units, shared_starts(units, known=known), strict=True)):
-        whole = len(unit.inputs) - known + len(option_trie(unit.targets).tokens) - 1
-        if at > cuts[-1] and total + whole - shared > max_positions:
+    for at, (whole, saved) in enumerate(zip(wholes, shared, strict=True)):
+        if at > cuts[-1] and total + whole - saved > max_positions:
             cuts.append(at)
             sizes.append(total)
-            total = shared
-        total += whole - shared
-    return [*cuts, len(units)], [*sizes, total]
+            total = saved
+        total += whole - saved
+    return [*cuts, len(wholes)], [*sizes, total]

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.types import EncodedPrompt, Int32
+from flantune.types import Int32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,24 +68,3 @@ def option_trie(targets: Sequence[Int32]) -> OptionTrie:
             node = child
     arrays = (np.array(values, dtype=np.int32) for values in (tokens, parents, depths, asked))
     return OptionTrie(**dict(zip(("tokens", "parents", "depths", "asked"), arrays, strict=True)))
-
-
-def line_sizes(units: Sequence[EncodedPrompt]) -> NDArray[np.int64]:
-    """Tokens that are fed for each request where nothing is padded and starts are shared, [requests]."""
-    sizes = [len(unit.inputs) + len(option_trie(unit.targets).tokens) for unit in units]
-    return np.array(sizes, dtype=np.int64)
-
-
-def cut_lines(sizes: Sequence[int], *, max_positions: int) -> list[int]:
-    """Where to cut requests into lines of at most ``max_positions`` tokens (or one request), ends included.
-
-    >>> cut_lines([50, 40, 30, 20, 10], max_positions=70)
-    [0, 1, 3, 5]
-    """
-    cuts, total = [0], 0
-    for at, size in enumerate(sizes):
-        if at > cuts[-1] and total + size > max_positions:
-            cuts.append(at)
-            total = 0
-        total += size
-    return [*cuts, len(sizes)] if len(sizes) else [0]

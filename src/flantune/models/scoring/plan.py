@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.models.scoring.forest_layout import cut_forest
-from flantune.models.scoring.option_tries import cut_lines, line_sizes
+from flantune.models.scoring.forest_layout import cut_forest, cut_line
+from flantune.models.scoring.option_tries import option_trie
 from flantune.models.scoring.shared_starts import FORWARD_COST, PrefixGroup, shared_prefixes, token_order
 from flantune.packing.arrays import TargetList, first_items
 from flantune.types import DecoderPack, EncodedPrompt, EncoderDecoderPack, Family, Int32
@@ -30,6 +30,9 @@ CACHED_POSITIONS = 512
 KEPT_SHARE = 0.25
 """Memory of a position read before, as a share of that of a position being read."""
 
+NOTHING: Int32 = np.zeros(0, dtype=np.int32)
+"""No tokens."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringBatch:
@@ -44,7 +47,7 @@ class ScoringBatch:
 
     layout: ScoringLayout
     units: tuple[int, ...]
-    prefix: Int32 = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    prefix: Int32 = field(default_factory=lambda: NOTHING)
     positions: int
 
 
@@ -164,13 +167,20 @@ def cut_rows(
 
 
 def _plan_lines(units: Sequence[EncodedPrompt], batch_tokens: int) -> list[ScoringBatch]:
-    sizes = line_sizes(units)
-    order = np.argsort(-sizes, kind="stable")
+    """Lines of a T5's requests, longest first; of their options, each start is read once."""
+    sizes = [len(unit.inputs) + len(option_trie(unit.targets).tokens) for unit in units]
+    order = sorted(range(len(units)), key=lambda at: -sizes[at])
+    cuts, totals = cut_line([sizes[at] for at in order], [0] * len(order), max_positions=batch_tokens)
+    return _lines(order, cuts, totals)
+
+
+def _lines(
+    members: Sequence[int], cuts: Sequence[int], totals: Sequence[int], prefix: Int32 = NOTHING
+) -> list[ScoringBatch]:
     return [
-        ScoringBatch(
-            layout="line", units=tuple(order[start:end].tolist()), positions=int(sizes[order[start:end]].sum())
-        )
-        for start, end in pairwise(cut_lines(sizes[order].tolist(), max_positions=batch_tokens))
+        ScoringBatch(layout="line", units=tuple(members[start:end]), prefix=prefix, positions=total)
+        for (start, end), total in zip(pairwise(cuts), totals, strict=True)
+        if end > start
     ]
 
 
@@ -190,14 +200,8 @@ def _plan_forests(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: 
 def _cut_lines(
     units: Sequence[EncodedPrompt], members: Sequence[int], known: int, batch_tokens: int
 ) -> list[ScoringBatch]:
-    if not members:
-        return []
-    cuts, sizes = cut_forest([units[at] for at in members], max_positions=batch_tokens, known=known)
-    prefix = units[members[0]].inputs[:known]
-    return [
-        ScoringBatch(layout="line", units=tuple(members[start:end]), prefix=prefix, positions=size)
-        for (start, end), size in zip(pairwise(cuts), sizes, strict=True)
-    ]
+    cuts, totals = cut_forest([units[at] for at in members], max_positions=batch_tokens, known=known)
+    return _lines(members, cuts, totals, units[members[0]].inputs[:known] if known else NOTHING)
 
 
 def _plan_cache(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: int) -> list[ScoringBatch]:

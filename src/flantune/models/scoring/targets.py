@@ -13,8 +13,8 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from flantune.errors import ModelError
 from flantune.models.forms.last_layer import only_at
+from flantune.models.heads import ROWS, logits_of
 from flantune.models.language_model import as_tensor, embedded_tokens
-from flantune.models.scoring.forest_layout import STEP
 
 if TYPE_CHECKING:
     from flantune.models.heads import Head
@@ -90,9 +90,7 @@ def score_targets(
     size = _chunk_rows(lm)
     for start in range(0, len(unique), size):
         chunk = states[start : start + size]
-        # A few rows more, so that the matrix's shape is one of few (see ``segments.padded_length``).
-        filled = torch.nn.functional.pad(chunk, (0, 0, 0, -len(chunk) % STEP)) if head else chunk
-        logits = chunk if head is None else head.logits(lm.model, filled)[: len(chunk)]
+        logits = logits_of(lm, head, chunk, multiple=ROWS)
         with torch.autocast(lm.device.type, enabled=False):
             logits = logits.float()
             best = logits.argmax(dim=-1)
@@ -107,7 +105,7 @@ def score_targets(
 def _chunk_rows(lm: LanguageModel) -> int:
     """Positions whose logits are made at once."""
     elements = CHUNK_ELEMENTS if lm.device.type == "cpu" else 2**23
-    return STEP * max(CHUNK_ROWS // STEP, elements // (STEP * embedded_tokens(lm.model)))
+    return ROWS * max(CHUNK_ROWS // ROWS, elements // (ROWS * embedded_tokens(lm.model)))
 
 
 def by_item(targets: TargetTokens, logprobs: Tensor, greedy: Tensor | None, count: int) -> ItemScores:

@@ -16,6 +16,7 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer
 
 from flantune.models.attention.masks import by_layer, sliding_window
+from flantune.models.heads import logits_of, outputs_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -195,13 +196,8 @@ class SlotDecoder:
 
 def next_logits(lm: LanguageModel, head: Head | None, inputs: dict[str, Any], last: Tensor) -> Tensor:
     """Logits at one position of each row, float32, [rows, vocabulary]; the head is applied there only."""
-    rows = torch.arange(len(last), device=lm.device)
-    model: Any = lm.model
-    if head is None:
-        own: Tensor = model(**inputs, use_cache=True).logits
-        return own[rows, last].float()
-    hidden: Tensor = model.base_model(**inputs, use_cache=True).last_hidden_state
-    return head.logits(lm.model, hidden[rows, last]).float()
+    outputs = outputs_of(lm, head, {**inputs, "use_cache": True})
+    return logits_of(lm, head, outputs[torch.arange(len(last), device=lm.device), last]).float()
 
 
 def _expanded(prefix: Cache, rows: int) -> Cache:

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from flantune.models.attention.masks import sliding_window
-from flantune.models.language_model import start_token
 from flantune.models.modes import quiet
 from flantune.models.traits import trait
-from flantune.models.trials import FAILURES, made_up_ids
+from flantune.models.trials import FAILURES, made_up_ids, plain_logits
 from flantune.models.writing.decoding import Decoding, Row
 from flantune.models.writing.writers import Method, write_rows
 
@@ -81,15 +80,7 @@ def _rows(lm: LanguageModel) -> list[Row]:
 
 def _is_plain(lm: LanguageModel, row: Row, written: int, logits: Tensor) -> bool:
     """Whether these logits are those of the model's own forward on this row alone."""
-    before = row.tokens[:written]
-    inputs = torch.from_numpy(row.inputs).long().to(lm.device)[None]
-    if lm.family == "decoder-only":
-        tail = torch.tensor([before], dtype=torch.long, device=lm.device)
-        own = lm.model(input_ids=torch.cat([inputs, tail], dim=1), use_cache=False).logits[0, -1]
-    else:
-        start = [start_token(lm), *before]
-        decoder = torch.tensor([start], dtype=torch.long, device=lm.device)
-        own = lm.model(input_ids=inputs, decoder_input_ids=decoder, use_cache=False).logits[0, -1]
+    own = plain_logits(lm, row.inputs, row.tokens[:written])[-1]
     likely = torch.log_softmax(own.float(), dim=-1).topk(min(8, own.shape[-1]))
     found = torch.log_softmax(logits, dim=-1)[likely.indices]
     return bool((found - likely.values).abs().max() <= TOLERANCE)

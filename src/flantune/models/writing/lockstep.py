@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
-from transformers.modeling_outputs import BaseModelOutput
 
+from flantune.models.heads import decoded, logits_of
 from flantune.models.language_model import as_tensor, start_token
 from flantune.models.rope import as_if_alone
 
@@ -141,18 +141,8 @@ class EncoderDecoderBatch:
     def step(self, tokens: Sequence[int]) -> Tensor:
         """Reads one token a row."""
         ids = torch.tensor(tokens, device=self.lm.device)[:, None]
-        model: Any = self.lm.model
-        if self.head is None:
-            logits: Tensor = model(
-                encoder_outputs=BaseModelOutput(last_hidden_state=self._read), attention_mask=self._mask,
-                decoder_input_ids=ids, past_key_values=self._cache, use_cache=True,
-            ).logits[:, -1]  # fmt: skip
-            return logits.float()
-        hidden: Tensor = model.get_decoder()(
-            input_ids=ids, past_key_values=self._cache, use_cache=True,
-            encoder_hidden_states=self._read, encoder_attention_mask=self._mask,
-        ).last_hidden_state[:, -1]  # fmt: skip
-        return self.head.logits(self.lm.model, hidden).float()
+        outputs = decoded(self.lm, self.head, ids, self._read, sees_read=self._mask, cache=self._cache)[:, -1]
+        return logits_of(self.lm, self.head, outputs).float()
 
 
 class UncachedBatch:

@@ -9,8 +9,8 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from flantune.report.figures.svg import Scale, circle, image, line, padded_range, path, text
-from flantune.report.numbers import as_number, fixed, plain, short_count
-from flantune.runs.untrusted_json import Json, mapping
+from flantune.report.numbers import fixed, plain, short_count
+from flantune.runs.products import MetricsLine
 
 WIDTH, HEIGHT = 272.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 262.0, 30.0, 122.0
@@ -27,36 +27,25 @@ class Series:
     values: tuple[float, ...]
 
 
-CURVES = (
-    ("loss", "Loss", "nats a target token"),
-    ("grad_norm", "Gradient norm", "before clipping"),
-    ("tokens_per_s", "Speed", "tokens/s"),
-    ("measured.loss", "Dev loss", "tasks trained on, nats a token"),
-    ("measured.accuracy", "Dev accuracy", "tasks trained on"),
+CURVES: tuple[tuple[str, str, Callable[[MetricsLine], float | None]], ...] = (
+    ("Loss", "nats a target token", lambda line: line.loss),
+    ("Gradient norm", "before clipping", lambda line: line.grad_norm),
+    ("Speed", "tokens/s", lambda line: line.tokens_per_s),
+    ("Dev loss", "tasks trained on, nats a token", lambda line: line.measured.get("loss")),
+    ("Dev accuracy", "tasks trained on", lambda line: line.measured.get("accuracy")),
 )
-"""Which curves are drawn: the log's name, a title and a unit."""
+"""Which curves are drawn: a title, a unit and where the log has it."""
 
 
-def series(metrics: Sequence[Json]) -> tuple[Series, ...]:
+def series(metrics: Sequence[MetricsLine]) -> tuple[Series, ...]:
     """The curves that a fold's log holds; a measure that was not logged is left out."""
     found = []
-    for name, title, unit in CURVES:
-        pairs = [
-            (step, value)
-            for entry in metrics
-            if (step := as_number(entry.get("step"))) is not None
-            and (value := as_number(_entry(entry, name))) is not None
-        ]
+    for title, unit, value_of in CURVES:
+        pairs = [(float(line.step), value) for line in metrics if (value := value_of(line)) is not None]
         if pairs:
             steps, values = zip(*pairs, strict=True)
             found.append(Series(title=title, unit=unit, steps=steps, values=values))
     return tuple(found)
-
-
-def _entry(line: Json, name: str) -> object:
-    """A value of a log line, or of a table in it: "measured.loss"."""
-    table, _, inner = name.rpartition(".")
-    return mapping(line.get(table)).get(inner) if table else line.get(inner)
 
 
 def curve(data: Series, *, limits: tuple[float, float] | None = None) -> Markup:
@@ -92,7 +81,9 @@ def value_limits(several: Sequence[Series]) -> tuple[float, float]:
     values = sorted(v for s in several for v in s.values)
     top = values[min(int(len(values) * 0.995), len(values) - 1)] if values else 1.0
     step = 10.0 ** (len(f"{max(top, 1e-9):.0f}") - 1) / 2 if top >= 1 else 0.1
-    return padded_range([0.0, min(values, default=0.0), top], step=step, smallest=step)
+    least = min(values, default=0.0)
+    low, high = padded_range([0.0, least, top], step=step, smallest=step)
+    return (low if least < 0.0 else 0.0), high
 
 
 def _frame(across: Scale, up: Scale, words: Callable[[float | None], str]) -> list[Markup]:

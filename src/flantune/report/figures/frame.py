@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from flantune.report.estimates import Estimate
-from flantune.report.figures.svg import Scale, circle, element, group, line, shorten, text
+from flantune.evaluation.estimates import Difference, Estimate
+from flantune.report.figures.svg import CHARACTER_WIDTH, Scale, circle, element, group, line, shorten, text
+from flantune.report.numbers import interval, signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +51,19 @@ def missing(label: str = "Not measured.") -> Markup:
     return element("p", label, class_="missing")
 
 
-def interval_mark(estimate: Estimate, scale: Scale, y: float, class_: str, *, radius: float = 4.5) -> list[Markup]:
-    """A dot with its interval; nothing when the value is unknown."""
-    if estimate.value is None:
-        return []
-    marks = []
-    if estimate.low is not None and estimate.high is not None:
-        marks.append(line(scale(estimate.low), y, scale(estimate.high), y, f"{class_} whisker"))
-    return [*marks, circle(scale(estimate.value), y, radius, f"{class_} dot")]
+def interval_mark(
+    value: float, ends: tuple[float, float], scale: Scale, y: float, class_: str, *, radius: float = 4.5
+) -> list[Markup]:
+    """A dot with its interval."""
+    return [
+        line(scale(ends[0]), y, scale(ends[1]), y, f"{class_} whisker"),
+        circle(scale(value), y, radius, f"{class_} dot"),
+    ]
+
+
+def estimate_mark(found: Estimate | None, scale: Scale, y: float, class_: str, *, radius: float = 4.5) -> list[Markup]:
+    """The same of an estimate; nothing where there is none."""
+    return interval_mark(found.value, (found.low, found.high), scale, y, class_, radius=radius) if found else []
 
 
 def row_label(name: str, page: Page, y: float, *, is_strong: bool = False, room: float | None = None) -> list[Markup]:
@@ -68,20 +74,18 @@ def row_label(name: str, page: Page, y: float, *, is_strong: bool = False, room:
     return [text(0, y + page.row / 2 + 4, shorten(name, room or page.left - 74), strong)]
 
 
-def difference_text(difference: Estimate, page: Page, y: float) -> list[Markup]:
+def difference_text(difference: Difference | None, page: Page, y: float) -> list[Markup]:
     """The difference in words at the end of a row: the number, and its interval in gray."""
-    if difference.value is None:
+    if difference is None:
         return []
-    tone = f"value {difference.direction}"
+    change, ends, tone = signed(difference.value), interval(difference.low, difference.high), difference.direction
     if page.is_narrow:
-        known = difference.low is not None
-        content = f"{difference.signed()} ({difference.interval()})" if known else difference.signed()
-        return [text(page.right, y - 5, content, tone, anchor="end")]
+        return [text(page.right, y - 5, f"{change} ({ends})", f"value {tone}", anchor="end")]
     middle = y + page.row / 2 + 4
-    marks = [text(page.right + 52, middle, difference.signed(), tone, anchor="end")]
-    if difference.low is not None:
-        marks.append(text(page.width, middle, difference.interval(), "axis", anchor="end"))
-    return marks
+    return [
+        text(page.right + 52, middle, change, f"value {tone}", anchor="end"),
+        text(page.width, middle, ends, "axis", anchor="end"),
+    ]
 
 
 AXIS_HEIGHT = 42
@@ -100,18 +104,30 @@ def axis(
     return [*marks, text((page.left + page.right) / 2, bottom + 33, unit, "axis", anchor="middle")]
 
 
-def legend(page: Page, *, at_end: str = "tuned − base", dots: str = "") -> Markup:
-    """What the marks mean, once, above the plot."""
+TONES = ("base", "tuned")
+"""How the first and the second of two models are drawn: hollow and gray, filled and colored."""
+
+
+def legend(page: Page, names: Sequence[str], *, at_end: str = "", dots: str = "") -> Markup:
+    """What the marks mean, once, above the plot.
+
+    Args:
+        page: The drawing.
+        names: The models, at most two.
+        at_end: What the words at the end of each row are; left out where there is no room.
+        dots: What else is drawn; likewise.
+    """
     x, y = page.left, 16.0
-    marks = [
-        circle(x + 5, y - 4, 4.5, "mark base dot"),
-        text(x + 15, y, "base", "legend"),
-        circle(x + 61, y - 4, 4.5, "mark tuned dot"),
-        text(x + 71, y, "tuned", "legend tuned-text"),
-    ]
-    marks += [line(x + 122, y - 11, x + 122, y + 3, "chance"), text(x + 130, y, "chance", "legend")]
-    if dots:
-        marks.append(text(x + 190, y, dots, "axis"))
-    if not page.is_narrow:
+    marks = []
+    for name, tone in zip(names, TONES, strict=False):
+        said = shorten(name, 90 if page.is_narrow else 130)
+        words = "legend" if tone == "base" else f"legend {tone}-text"
+        marks += [circle(x + 5, y - 4, 4.5, f"mark {tone} dot"), text(x + 15, y, said, words)]
+        x += 15 + len(said) * CHARACTER_WIDTH + 19
+    marks += [line(x, y - 11, x, y + 3, "chance"), text(x + 8, y, "chance", "legend")]
+    x += 68
+    if not page.is_narrow and x + (len(at_end) + 1) * CHARACTER_WIDTH < page.width:
         marks.append(text(page.width, y, at_end, "axis", anchor="end"))
+        if x + (len(dots) + 1 + len(at_end)) * CHARACTER_WIDTH < page.width:
+            marks.append(text(x, y, dots, "axis"))
     return group(*marks)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from flantune.evaluation.estimates import Difference, Skill, SkillDifference
 from flantune.report.figures.frame import Page, both, missing
 from flantune.report.figures.svg import (
     CHARACTER_WIDTH,
@@ -21,9 +22,8 @@ from flantune.report.figures.svg import (
     shorten,
     text,
 )
-from flantune.report.numbers import points, share, shots_label
-from flantune.report.results import TaskResult
-from flantune.report.skill_results import ModelSkill, TaskSkill
+from flantune.report.numbers import interval, points, share, shots_label, signed
+from flantune.report.sides import Shown, Sides
 
 GUESSING = 0.5
 """Discrimination of a model that knows nothing."""
@@ -46,65 +46,85 @@ class _Arrow:
     size: float
 
 
-def skill_figure(tasks: Sequence[TaskResult]) -> Markup:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """A ranked task with its skill, as two models have it, or one."""
+
+    task: Shown
+    ends: tuple[Skill, ...]
+    areas: tuple[float, ...]
+    difference: SkillDifference | None
+
+
+def skill_figure(tasks: Sequence[Shown], sides: Sides) -> Markup:
     """Each ranked task's way in the plane of preference (across) and discrimination (up).
 
     Up is skill; sideways alone is a changed preference, which moves raw accuracy and says nothing of skill. A task
-    whose discrimination is not defined has no place here.
+    whose discrimination is not defined has no place here. A single model is a dot a task.
     """
-    rows = [(task, task.skill) for task in tasks if task.skill is not None and _is_drawn(task.skill)]
-    return both(lambda page: _plane(rows, page)) if rows else missing("No ranked task whose discrimination is defined.")
+    rows = [drawn for task in tasks if (drawn := _drawn_of(task, sides)) is not None]
+    return (
+        both(lambda page: _plane(rows, sides, page))
+        if rows
+        else missing("No ranked task whose discrimination is defined.")
+    )
 
 
-def _is_drawn(skill: TaskSkill) -> bool:
-    ends = (skill.base, skill.tuned)
-    return all(one.discrimination.value is not None and one.distance is not None for one in ends)
+def _drawn_of(task: Shown, sides: Sides) -> _Drawn | None:
+    skills = [task.exam.scores[model].skill for model in sides.both]
+    ends = tuple(skill for skill in skills if skill is not None)
+    areas = tuple(skill.discrimination.value for skill in ends if skill.discrimination is not None)
+    if len(areas) < len(skills):
+        return None
+    difference = task.exam.differences[sides.second].skill if sides.second else None
+    return _Drawn(task=task, ends=ends, areas=areas, difference=difference)
 
 
-def _plane(rows: Sequence[tuple[TaskResult, TaskSkill]], page: Page) -> Markup:
+def _plane(rows: Sequence[_Drawn], sides: Sides, page: Page) -> Markup:
     left, right = (34.0, page.width - 10) if page.is_narrow else (52.0, page.width - 20)
     top, bottom = 46.0, 380.0 if page.is_narrow else 440.0
-    ends = [one for _, skill in rows for one in (skill.base, skill.tuned)]
-    farthest = padded_range([one.distance or 0.0 for one in ends], step=0.1, smallest=0.3)[1]
-    across = Scale(0.0, farthest, left, right)
-    areas = [GUESSING, *(one.discrimination.value or 0.0 for one in ends)]
+    distances = [one.answers.distance for row in rows for one in row.ends]
+    across = Scale(0.0, padded_range(distances, step=0.1, smallest=0.3)[1], left, right)
+    areas = [GUESSING, *(area for row in rows for area in row.areas)]
     up = Scale(*padded_range(areas, step=0.1, smallest=0.3), bottom, top)
-    arrows = sorted((_arrow(task, skill, across, up) for task, skill in rows), key=lambda arrow: arrow.size)
-    marks = [*_grid(across, up, page), _key(page), *(_drawn(arrow) for arrow in arrows)]
+    arrows = sorted((_arrow(row, sides, across, up) for row in rows), key=lambda arrow: arrow.size)
+    marks = [*_grid(across, up, page), _key(sides, page), *(_drawn(arrow) for arrow in arrows)]
     marks += _labels(list(reversed(arrows)), page, bounds=(left, top, page.width, bottom))
     label = (
         "Skill against preference, in points. For each ranked task the distance of the answers given from the right "
-        "ones, and discrimination, base to tuned. " + " ".join(arrow.said for arrow in reversed(arrows))
+        f"ones, and discrimination, {' to '.join(sides.both)}. " + " ".join(arrow.said for arrow in reversed(arrows))
     )
     return image(marks, width=page.width, height=bottom + 42, label=label, variant=page.name)
 
 
-def _arrow(task: TaskResult, skill: TaskSkill, across: Scale, up: Scale) -> _Arrow:
-    start, end = (
-        (across(one.distance or 0.0), up(one.discrimination.value or 0.0)) for one in (skill.base, skill.tuned)
-    )
+def _arrow(row: _Drawn, sides: Sides, across: Scale, up: Scale) -> _Arrow:
+    places = [(across(one.answers.distance), up(area)) for one, area in zip(row.ends, row.areas, strict=True)]
+    difference = row.difference.discrimination if row.difference else None
     return _Arrow(
-        name=task.label,
-        start=start,
-        end=end,
-        tone=skill.discrimination.direction,
-        said=_say(task, skill),
-        size=abs(skill.discrimination.value or 0.0),
+        name=row.task.label,
+        start=places[0],
+        end=places[-1],
+        tone=difference.direction if difference else "undecided",
+        said=_say(row, sides, difference),
+        size=abs(difference.value if difference else row.areas[0] - GUESSING),
     )
 
 
-def _say(task: TaskResult, skill: TaskSkill) -> str:
-    difference = skill.discrimination
+def _say(row: _Drawn, sides: Sides, difference: Difference | None) -> str:
+    changed = (
+        f" ({signed(difference.value)}, {interval(difference.low, difference.high)})" if difference is not None else ""
+    )
+    means = " to ".join(points(row.task.exam.scores[model].mean.value) for model in sides.both)
     return (
-        f"{task.label}, {shots_label(task.shots)}: discrimination {skill.base.discrimination.score()} to "
-        f"{skill.tuned.discrimination.score()} ({difference.signed()}, {difference.interval()}); distance "
-        f"{points(skill.base.distance)} to {points(skill.tuned.distance)}; commonest answer {_answer(skill.base)}, "
-        f"then {_answer(skill.tuned)}; raw score {task.base.mean.score()} to {task.tuned.mean.score()}."
+        f"{row.task.label}, {shots_label(row.task.exam.shots)}: discrimination {' to '.join(map(points, row.areas))}"
+        f"{changed}; distance {' to '.join(points(one.answers.distance) for one in row.ends)}; commonest answer "
+        f"{', then '.join(map(_answer, row.ends))}; raw score {means}."
     )
 
 
-def _answer(skill: ModelSkill) -> str:
-    return f"“{shorten(skill.answer, 260)}” {share(skill.share)} (right {share(skill.gold)})"
+def _answer(skill: Skill) -> str:
+    answers = skill.answers
+    return f"“{shorten(answers.answer, 260)}” {share(answers.share)} (right {share(answers.gold)})"
 
 
 def _grid(across: Scale, up: Scale, page: Page) -> Iterator[Markup]:
@@ -124,16 +144,17 @@ def _grid(across: Scale, up: Scale, page: Page) -> Iterator[Markup]:
     yield text((across.start + across.end) / 2, up.start + 35, unit, "axis", anchor="middle")
 
 
-def _key(page: Page) -> Markup:
+def _key(sides: Sides, page: Page) -> Markup:
     """What the marks mean, once, above the plot."""
     x, y = (0.0 if page.is_narrow else 45.0), 12.0
-    return group(
-        circle(x + 5, y - 4, 4.0, "mark base dot"),
-        text(x + 15, y, "base", "legend"),
-        *_shaft((x + 52, y - 4), (x + 84, y - 4), "better"),
-        text(x + 92, y, "tuned", "legend"),
-        text(x + 140, y, "gray: the interval includes zero", "axis"),
-    )
+    first, *later = (shorten(name, 70 if page.is_narrow else 150) for name in sides.both)
+    marks = [circle(x + 5, y - 4, 4.0, "mark base dot"), text(x + 15, y, first, "legend")]
+    x += 15 + len(first) * CHARACTER_WIDTH + 11
+    for name in later:
+        marks += [*_shaft((x, y - 4), (x + 32, y - 4), "better"), text(x + 40, y, name, "legend")]
+        x += 40 + len(name) * CHARACTER_WIDTH + 15
+        marks.append(text(x, y, "gray: the interval includes zero", "axis"))
+    return group(*marks)
 
 
 def _drawn(arrow: _Arrow) -> Markup:

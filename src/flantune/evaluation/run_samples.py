@@ -1,0 +1,159 @@
+"""From the samples of a run to its results: the base model against the tuned one of each fold. No model, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.contamination.training_record import Seen
+from flantune.errors import EvaluationError
+from flantune.evaluation.results import MeasuredModel, Results
+from flantune.evaluation.samples import origin_path, read_origin, read_samples, samples_path
+from flantune.evaluation.scored import Sitting
+from flantune.evaluation.statistics.grades import Graded, grade
+from flantune.evaluation.summarize import About, summarize
+from flantune.evaluation.task_exams import recorded_exam
+from flantune.types import Counts, Kind
+
+if TYPE_CHECKING:
+    from flantune.evaluation.exams import Exam
+    from flantune.settings.config import EvaluationSettings
+
+BASE, TUNED = "base", "tuned"
+"""What the two models of a run are called."""
+
+_TRAINED_ON = Seen(reasons=("the fold was trained on this task",))
+_REPEAT = "give the run's command again: it asks again what was lost, and nothing else"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldInput:
+    """One fold: what was held out, and which tasks that left unseen.
+
+    Attributes:
+        name: Folder of the fold under ``folds/``.
+        clusters: Clusters held out.
+        unseen: Names of the tasks measured as unseen.
+        seen: Names of tasks measured although they were trained on; reported apart.
+        flagged: Task → test rows that overlap with the fold's training rows; None: nobody looked.
+    """
+
+    name: str
+    clusters: tuple[str, ...]
+    unseen: tuple[str, ...]
+    seen: tuple[str, ...] = ()
+    flagged: Mapping[str, Collection[int]] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInfo:
+    """What scoring a task's samples needs to know of it."""
+
+    name: str
+    clusters: tuple[str, ...]
+    kind: Kind
+    metrics: tuple[str, ...]
+
+
+def score_samples(
+    folder: Path,
+    *,
+    folds: Sequence[FoldInput],
+    tasks: Sequence[TaskInfo],
+    settings: EvaluationSettings,
+    name: str,
+    seed: int,
+    base: str = "",
+) -> Results:
+    """Everything the samples of a run say. A pure function of the samples and the arguments.
+
+    Args:
+        folder: The run folder, with ``base/samples`` and ``folds/<fold>/tuned/samples``.
+        folds: The folds of the run.
+        tasks: The run's tasks.
+        settings: Shots, protocol and confidence.
+        name: Title of the run.
+        seed: The run's seed; names the bootstrap draws.
+        base: Folder or hub id of the base model.
+
+    Raises:
+        EvaluationError: Samples are missing, damaged, or the two models were asked different prompts.
+    """
+    about = About(
+        kind="run",
+        name=name,
+        models=tuple(_models(folder, folds, base=base)),
+        protocols=(settings.scoring,),
+        confidence=settings.confidence,
+        seed=seed,
+        held_out={fold.name: fold.clusters for fold in folds},
+        shots=settings.shots,
+        answer_parsing=settings.answer_parsing,
+    )
+    return summarize(_sittings(folder, folds, tasks, settings), about)
+
+
+def _models(folder: Path, folds: Sequence[FoldInput], *, base: str) -> Iterator[MeasuredModel]:
+    """The base model, and the tuned one of each fold."""
+    asked = dict.fromkeys(name for fold in folds for name in (*fold.unseen, *fold.seen))
+    fingerprint = _fingerprint(folder / "base", asked)
+    yield MeasuredModel(name=BASE, fold="", path=base, fingerprint=fingerprint, trained_by_flantune=False)
+    for fold in folds:
+        home = folder / "folds" / fold.name
+        yield MeasuredModel(
+            name=TUNED,
+            fold=fold.name,
+            path=(home / "model").relative_to(folder).as_posix(),
+            fingerprint=_fingerprint(home / "tuned", (*fold.unseen, *fold.seen)),
+            trained_by_flantune=True,
+        )
+
+
+def _fingerprint(home: Path, tasks: Iterable[str]) -> str:
+    """The model whose samples lie here, as far as they say."""
+    origins = (read_origin(samples_path(home, name)) for name in tasks)
+    return next((one.model for one in origins if one is not None), "")
+
+
+def _sittings(
+    folder: Path, folds: Sequence[FoldInput], tasks: Sequence[TaskInfo], settings: EvaluationSettings
+) -> Iterator[Sitting]:
+    exams = {
+        one.name: recorded_exam(one.name, clusters=one.clusters, kind=one.kind, metrics=one.metrics, settings=settings)
+        for one in tasks
+    }
+    for fold in folds:
+        for name in (*fold.unseen, *fold.seen):
+            if name not in exams:
+                raise EvaluationError(f'no task "{name}" in this run', where=f"fold {fold.name}")
+            path = samples_path(folder / "folds" / fold.name / "tuned", name)
+            before = _graded(exams[name], BASE, samples_path(folder / "base", name), Seen(reasons=()))
+            after = _graded(exams[name], TUNED, path, _seen(fold, name))
+            yield Sitting(graded=(before, after), fold=fold.name, where=str(path))
+
+
+def _seen(fold: FoldInput, task: str) -> Seen:
+    """What of a task the fold's model was trained on."""
+    if task in fold.seen:
+        return _TRAINED_ON
+    return Seen(reasons=(), rows=None if fold.flagged is None else frozenset(fold.flagged.get(task, ())))
+
+
+def _graded(exam: Exam, model: str, path: Path, seen: Seen) -> Graded:
+    """One file of samples, graded.
+
+    Raises:
+        EvaluationError: It changed since it was written: a number in it could be any.
+    """
+    origin = read_origin(path)
+    if origin is None and path.is_file() and origin_path(path).exists():
+        raise EvaluationError("the samples are not what was written there", where=str(path), hint=_REPEAT)
+    return Graded(
+        exam=exam,
+        model=model,
+        tables=grade(read_samples(path), exam.grader),
+        counts=origin.counts if origin else Counts(),
+        seen=seen,
+    )

@@ -1,0 +1,39 @@
+"""Rates of false discovery of differences that were looked at together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from flantune.evaluation.estimates import PairedDifference
+from flantune.evaluation.statistics.means import false_discovery_rates
+from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES
+
+
+def with_rates(found: Sequence[tuple[Hashable | None, PairedDifference]]) -> list[PairedDifference]:
+    """The differences with their rates, in order: of scores and of each measure of skill apart.
+
+    Args:
+        found: Each with the family that it was looked at in; None: with none.
+
+    Paper: Benjamini and Hochberg 1995.
+    """
+    rated = [difference for _, difference in found]
+    families: dict[Hashable, list[int]] = {}
+    for at, (family, _) in enumerate(found):
+        if family is not None:
+            families.setdefault(family, []).append(at)
+    for members in families.values():
+        rates = false_discovery_rates([rated[at].p for at in members])
+        for at, rate in zip(members, rates, strict=True):
+            rated[at] = rated[at].model_copy(update={"q": rate})
+        for measure in SKILL_MEASURES:
+            _rate_skill(rated, members, measure)
+    return rated
+
+
+def _rate_skill(rated: list[PairedDifference], members: Sequence[int], measure: str) -> None:
+    """Sets the rates of one measure, where it is defined."""
+    tested = [(at, skill) for at in members for skill in [rated[at].skill] if skill and getattr(skill, measure)]
+    rates = false_discovery_rates([getattr(skill, measure).p for _, skill in tested])
+    for (at, skill), rate in zip(tested, rates, strict=True):
+        rated[at] = rated[at].model_copy(update={"skill": skill.model_copy(update={f"{measure}_q": rate})})

@@ -1,0 +1,130 @@
+"""What models score on tasks that none of them was trained on: clusters, the whole, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flantune.evaluation.means_over import WeightedExam, contrast_of, means_over
+from flantune.evaluation.results import ClusterResult, Measure, OverallResult, Verdict
+from flantune.evaluation.scored import ScoredExam
+from flantune.evaluation.statistics.preference import collapse_notes, lopsided_notes, preference_notes, task_notes
+from flantune.evaluation.verdict import change_of, make_verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Unseen tasks of one cluster, asked with one number of exemplars.
+
+    Attributes:
+        name: The cluster.
+        fold: The fold that held it out; empty in an evaluation.
+        shots: Exemplars before each query.
+        members: Its tasks, at least one.
+    """
+
+    name: str
+    fold: str
+    shots: int
+    members: tuple[ScoredExam, ...]
+
+
+def clusters_of(
+    tasks: Sequence[ScoredExam], held_out: Mapping[str, Sequence[str]] | None = None, *, shots: Iterable[int]
+) -> list[Cluster]:
+    """The clusters of which unseen tasks were measured.
+
+    Args:
+        tasks: All tasks.
+        held_out: Fold → the clusters it held out; None: every cluster of the tasks, in no fold.
+        shots: Numbers of exemplars, in order.
+    """
+    every = {"": tuple(dict.fromkeys(cluster for task in tasks for cluster in task.exam.groups))}
+    found = [
+        Cluster(name=name, fold=fold, shots=number, members=tuple(_members(tasks, name, fold, number)))
+        for number in shots
+        for fold, names in (every if held_out is None else held_out).items()
+        for name in names
+    ]
+    return [cluster for cluster in found if cluster.members]
+
+
+def _members(tasks: Iterable[ScoredExam], cluster: str, fold: str, shots: int) -> Iterable[ScoredExam]:
+    return (
+        task
+        for task in tasks
+        if not task.result.is_seen
+        and (task.result.fold, task.result.shots) == (fold, shots)
+        and cluster in task.exam.groups
+    )
+
+
+def cluster_result(cluster: Cluster, *, confidence: float) -> ClusterResult:
+    """The plain mean of a cluster's tasks."""
+    weighted = _weighted([cluster], "raw")
+    means = means_over(lambda _: weighted, confidence=confidence)
+    return ClusterResult(cluster=cluster.name, fold=cluster.fold, shots=cluster.shots, **means)
+
+
+def overall_result(clusters: Sequence[Cluster], *, confidence: float) -> OverallResult:
+    """The plain mean over clusters that were asked with one number of exemplars."""
+    means = means_over(lambda measure: _weighted(clusters, measure), confidence=confidence)
+    return OverallResult(shots=clusters[0].shots, **means)
+
+
+def _weighted(clusters: Sequence[Cluster], measure: Measure) -> list[WeightedExam]:
+    """Weights that make the sum over tasks the mean over clusters of the mean over each one's tasks.
+
+    Of a measure of skill: of the tasks that have it, and the clusters that have such a task.
+    """
+    groups = [[task for task in cluster.members if task.means(measure).scores] for cluster in clusters]
+    measured = [group for group in groups if group]
+    return [
+        WeightedExam(scored=task, weights=dict.fromkeys(task.result.scores, 1.0 / (len(measured) * len(group))))
+        for group in measured
+        for task in group
+    ]
+
+
+def verdict_on(
+    tasks: Sequence[ScoredExam],
+    clusters: Sequence[Cluster],
+    overall: OverallResult,
+    model: str,
+    *,
+    confidence: float,
+    is_run: bool,
+) -> Verdict:
+    """What a later model's comparison with the first comes to.
+
+    Args:
+        tasks: All that was asked with the number of exemplars that is the headline, seen or not.
+        clusters: Those of them that are unseen, by cluster.
+        overall: The mean over clusters.
+        model: The later model.
+        confidence: Level of the intervals.
+        is_run: It is the first model, tuned.
+    """
+    first = next(iter(overall.raw.scores))
+    unseen = [task.result for task in tasks if not task.result.is_seen]
+    ranked = contrast_of(_weighted(clusters, "discrimination"), "raw", confidence=confidence)
+    moved: tuple[str, ...] = ()
+    if ranked is not None and overall.discrimination is not None and model in overall.discrimination.differences:
+        moved = preference_notes(
+            change_of(ranked, first, model), change_of(overall.discrimination, first, model), confidence=confidence
+        )
+    return make_verdict(
+        change_of(overall.raw, first, model),
+        chance=overall.chance,
+        tasks=len({task.exam.key for cluster in clusters for task in cluster.members}),
+        clusters=len({cluster.name for cluster in clusters}),
+        confidence=confidence,
+        shots=overall.shots,
+        notes=(
+            *moved,
+            *task_notes(unseen, model),
+            *collapse_notes(unseen, (first, model)),
+            *lopsided_notes(unseen, model),
+        ),
+        is_run=is_run,
+    )

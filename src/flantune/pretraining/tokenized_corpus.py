@@ -1,0 +1,98 @@
+"""A corpus as ids, read on from any place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from flantune.errors import PackingError
+from flantune.packing.tokenize import bos_added, text_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from flantune.pretraining.corpus import Corpus
+    from flantune.types import Family
+
+PLACE_BITS = 17
+"""A place is one number: a document's, times 2 to the power of this, plus the number of a token in it."""
+_BLOCK = 64
+"""Documents tokenized at once."""
+_KEPT_BLOCKS = 4
+
+
+class TokenizedCorpus:
+    """The documents of a corpus as ids, each with what stands around it.
+
+    BOS stands first where the tokenizer itself would put it (decoder-only), EOS last. Words of the text that look like
+    special tokens stay words.
+    """
+
+    def __init__(self, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
+        self._corpus, self._text = corpus, text_tokenizer(tokenizer)
+        self._before = bos_added(tokenizer) if family == "decoder-only" else ()
+        self._after = int(tokenizer.eos_token_id)
+        self._block = lru_cache(maxsize=_KEPT_BLOCKS)(self._tokenized)
+
+    def __getitem__(self, number: int) -> Sequence[int]:
+        """The ids of a document."""
+        block, place = divmod(number, _BLOCK)
+        return self._block(block)[place]
+
+    def _tokenized(self, block: int) -> list[Sequence[int]]:
+        numbers = range(block * _BLOCK, (block + 1) * _BLOCK)
+        found = self._text.data([self._corpus[number] for number in numbers])
+        if (longest := max(map(len, found))) >= (1 << PLACE_BITS) - 2:
+            hint = "cut long documents into several"
+            raise PackingError(f"a document has {longest:,} tokens", where=f"documents {numbers}", hint=hint)
+        return [[*self._before, *ids, self._after] for ids in found]
+
+
+class TextAhead:
+    """The text from a place on, taken piece by piece.
+
+    Args:
+        documents: All of them.
+        place: Where to begin; see ``PLACE_BITS``.
+    """
+
+    def __init__(self, documents: TokenizedCorpus, place: int) -> None:
+        self._documents = documents
+        self._document, self._at = divmod(place, 1 << PLACE_BITS)
+
+    @property
+    def place(self) -> int:
+        """The next token's."""
+        return (self._document << PLACE_BITS) + self._at
+
+    @property
+    def document_number(self) -> int:
+        """The next token's document."""
+        return self._document
+
+    def ids(self, count: int) -> list[int]:
+        """The next so many ids, of as many documents as it takes."""
+        found: list[int] = []
+        while len(found) < count:
+            rest = self._documents[self._document][self._at :]
+            taken = rest[: count - len(found)]
+            found += taken
+            self._at += len(taken)
+            if len(taken) == len(rest):
+                self._turn()
+        return found
+
+    def document(self) -> list[int]:
+        """What is left of a document."""
+        rest = list(self._documents[self._document][self._at :])
+        self._turn()
+        return rest
+
+    def skip(self) -> None:
+        """Passes over what is left of a document that is begun."""
+        if self._at:
+            self._turn()
+
+    def _turn(self) -> None:
+        self._document, self._at = self._document + 1, 0

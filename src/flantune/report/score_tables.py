@@ -1,0 +1,284 @@
+"""The tables of scores and differences: a line for each later model beside the first, so of a run a line a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from flantune.evaluation.estimates import PairedDifference
+from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.results import Measure, Results
+from flantune.report.numbers import interval, shots_label
+from flantune.report.sides import (
+    Compared,
+    Shown,
+    Sides,
+    compared_clusters,
+    compared_exam,
+    compared_overall,
+    heading,
+    sides_of,
+)
+from flantune.report.tables import (
+    EMPTY,
+    Cell,
+    Column,
+    Table,
+    chance_of,
+    change,
+    detectable,
+    estimated,
+    number,
+    score,
+    trimmed,
+    word,
+    words,
+)
+
+MEASURES: tuple[Measure, ...] = ("raw", "normalized", "discrimination", "calibrated_accuracy")
+SHOTS = words("Exemplars", brief=" ")
+MODEL = words("Model", brief="model")
+START = (words("Task"), SHOTS, MODEL)
+
+_P = Column("p", help="How likely so large a difference would be if the two were equally good", brief="p")
+_Q = Column(
+    "q", help="The same, adjusted for all that is compared here and was never trained on: share of false alarms"
+)
+_DETECTABLE = Column(
+    "Detectable", help="Smallest true difference that this many rows would detect with 80% power", brief="detectable"
+)
+
+
+def level(results: Results) -> str:
+    """The level of the intervals: "95%"."""
+    return f"{results.confidence * 100:g}%"
+
+
+def headings(results: Results) -> tuple[str, str]:
+    """The heads of two columns: the first model, and the later one, whose name has a column where there are several."""
+    first, *later = results.names
+    return heading(first, results), heading(later[0], results) if len(later) == 1 else "Score"
+
+
+def compared_columns(results: Results, *, what: str = "Mean over templates") -> tuple[Column, ...]:
+    """Two models' scores, their difference, its interval and its p-value."""
+    first, second = headings(results)
+    return (
+        Column(first, help=f"{what}, in points", brief=first.lower() if results.kind == "run" else first),
+        Column(second, help=f"{what}, in points", brief=second.lower() if second in ("Tuned", "Score") else second),
+        Column(
+            "Difference",
+            help=f"Against {results.names[0]}, in points, paired over the same rows, templates and exemplars",
+            brief="difference",
+        ),
+        Column("Interval", help="Interval of the difference; sorts by its lower end", brief=level(results)),
+        _P,
+    )
+
+
+def compared_cells(row: Compared) -> tuple[Cell, ...]:
+    """The cells of these columns."""
+    p = row.difference.p if row.difference else None
+    return (estimated(row.first), estimated(row.second), *change(row.difference), chance_of(p))
+
+
+def model_cell(sides: Sides) -> Cell:
+    """The name of the later model, or of the only one."""
+    return word(sides.second or sides.first)
+
+
+def lines(results: Results, tasks: Iterable[Shown]) -> Iterator[tuple[tuple[Cell, ...], Shown, Sides]]:
+    """A line a task and later model: its first cells (``START``), the task, the two models."""
+    for one in tasks:
+        for sides in sides_of(results):
+            yield (word(one.label), word(shots_label(one.exam.shots)), model_cell(sides)), one, sides
+
+
+def slim(table: Table) -> Table:
+    """The table without what says nothing here."""
+    return trimmed(table, "Exemplars", "Model")
+
+
+def overall_table(results: Results) -> Table:
+    """The whole in one line for every measure, number of exemplars and later model."""
+    rows = tuple(
+        (
+            word(measure.replace("_", " ")),
+            word(shots_label(row.shots)),
+            model_cell(sides),
+            *compared_cells(row),
+            detectable(row.difference),
+        )
+        for measure in MEASURES
+        for sides in sides_of(results)
+        for row in compared_overall(results, sides, measure=measure)
+    )
+    caption = f"All unseen clusters together. Points; intervals at {level(results)}."
+    columns = (words("Measure"), SHOTS, MODEL, *compared_columns(results), _DETECTABLE)
+    return slim(Table(name="table-overall", caption=caption, columns=columns, rows=rows))
+
+
+def cluster_table(results: Results) -> Table:
+    """Every cluster never trained on, raw and normalized against chance."""
+    rows = tuple(
+        (*_cluster_cells(row, sides), estimated(normalized.first), estimated(normalized.second))
+        for sides in sides_of(results)
+        for row, normalized in zip(
+            compared_clusters(results, sides), compared_clusters(results, sides, measure="normalized"), strict=True
+        )
+    )
+    below = "Normalized: 0 is chance, 100 is perfect; below chance is negative"
+    columns = (*_cluster_columns(results), *(Column(f"{name}, norm.", help=below) for name in headings(results)))
+    whose = (
+        ", each measured by a model that was never trained on it"
+        if results.kind == "run"
+        else " that no model was trained on"
+    )
+    caption = f"{_held_out(results)}{whose}. Intervals at {level(results)}."
+    return slim(Table(name="table-clusters", caption=caption, columns=columns, rows=rows))
+
+
+def brief_cluster_table(results: Results) -> Table:
+    """Clusters and their mean for a terminal: the largest change first, the whole last."""
+    clusters = [(row, sides) for sides in sides_of(results) for row in compared_clusters(results, sides)]
+    firsts = compared_clusters(results, sides_of(results)[0])
+    change = {(row.name, row.shots): row.difference.value if row.difference else 0.0 for row in firsts}
+    clusters.sort(key=lambda one: (one[0].shots, -change[one[0].name, one[0].shots], one[0].name))
+    overall = [(row, sides) for sides in sides_of(results) for row in compared_overall(results, sides)]
+    table = Table(
+        name="table-clusters",
+        caption="",
+        title=results.name or "Clusters",
+        columns=_cluster_columns(results),
+        rows=tuple(_cluster_cells(row, sides) for row, sides in (*clusters, *overall)),
+    )
+    return replace(slim(table), strong=frozenset(range(len(clusters), len(clusters) + len(overall))))
+
+
+def _held_out(results: Results) -> str:
+    return "Held-out clusters" if results.kind == "run" else "Clusters"
+
+
+def _cluster_columns(results: Results) -> tuple[Column, ...]:
+    return (
+        words("Cluster", brief=_held_out(results).lower().removesuffix("s")),
+        SHOTS,
+        MODEL,
+        Column("Chance", help="What guessing scores on average over the cluster's tasks", brief="chance"),
+        *compared_columns(results),
+        _DETECTABLE,
+    )
+
+
+def _cluster_cells(row: Compared, sides: Sides) -> tuple[Cell, ...]:
+    return (
+        word(row.name),
+        word(shots_label(row.shots)),
+        model_cell(sides),
+        score(row.chance, "muted"),
+        *compared_cells(row),
+        detectable(row.difference),
+    )
+
+
+def task_table(results: Results, tasks: Sequence[Shown], *, name: str = "table-tasks", what: str = "Tasks") -> Table:
+    """Means of every task and what tells the models apart."""
+    rows = tuple(
+        (
+            start[0],
+            word(", ".join(one.exam.clusters), "muted"),
+            *start[1:],
+            word(one.exam.metric, "muted"),
+            number(one.exam.examples),
+            score(one.exam.chance, "muted"),
+            *compared_cells(compared_exam(one.exam, one.label, sides)),
+            chance_of(one.exam.differences[sides.second].q if sides.second else None),
+            detectable(one.exam.differences[sides.second] if sides.second else None),
+        )
+        for start, one, sides in lines(results, tasks)
+    )
+    columns = (
+        START[0],
+        words("Cluster"),
+        *START[1:],
+        words("Metric"),
+        Column("Rows", help="Test rows measured, each with every template"),
+        Column("Chance", help="What guessing scores"),
+        *compared_columns(results),
+        _Q,
+        _DETECTABLE,
+    )
+    caption = f"{what}: mean over templates. Points; intervals at {level(results)}."
+    return slim(Table(name=name, caption=caption, columns=columns, rows=rows))
+
+
+_TESTS = (
+    words("Task or benchmark", brief="against the first"),
+    SHOTS,
+    words("Model", brief="model"),
+    Column("Rows", help="Rows that both models answered"),
+    Column("Groups", help="Observations: rows, or groups of rows that belong to one question"),
+    Column("Difference", help="Against the first model, in points", brief="difference"),
+    Column("Interval", help="By the standard error, clustered by row or group", brief="interval"),
+    replace(_P, brief="p"),
+    replace(_Q, brief="q"),
+    Column("Bootstrap interval", help="Percentiles over redrawn rows, clustered likewise"),
+    Column("Bootstrap p"),
+    Column(
+        "McNemar p",
+        help="Exact two-sided test on rows right in one model only; not adjusted for many tasks",
+        brief="McNemar p",
+    ),
+    _DETECTABLE,
+)
+
+
+def difference_table(results: Results, tasks: Sequence[Shown]) -> Table:
+    """Three ways to ask whether later models differ from the first: on tasks, benchmarks and averages of these."""
+    found: list[tuple[str, int | None, int | None, dict[str, PairedDifference]]] = [
+        (one.label, one.exam.shots, one.exam.groups, one.exam.differences) for one in tasks
+    ]
+    found += [
+        (f"{one.name} (seen)" if one.is_seen else one.name, one.shots, None, one.differences)
+        for one in results.benchmarks
+    ]
+    found += [(one.name, None, None, one.differences) for one in results.normalized_averages]
+    rows = tuple(
+        _tested(name, model, difference, shots=shots, groups=groups)
+        for name, shots, groups, differences in found
+        for model, difference in differences.items()
+    )
+    caption = f"Three tests of every difference from {results.names[0]}. Points; intervals at {level(results)}."
+    return slim(Table(name="table-tests", caption=caption, columns=_TESTS, rows=rows))
+
+
+def part_difference_table(results: Results, name: str, parts: Sequence[ExamResult]) -> Table:
+    """The same of each part of a benchmark."""
+    rows = tuple(
+        _tested(part.name, model, difference, shots=part.shots, groups=part.groups)
+        for part in parts
+        for model, difference in part.differences.items()
+    )
+    caption = f"Differences from {results.names[0]}, parts of {name}."
+    columns = (words("Part"), *_TESTS[1:])
+    return slim(Table(name=f"table-differences-{name}", caption=caption, columns=columns, rows=rows))
+
+
+def _tested(
+    name: str, model: str, found: PairedDifference, *, shots: int | None, groups: int | None
+) -> tuple[Cell, ...]:
+    redrawn = found.bootstrap
+    return (
+        word(name),
+        word("" if shots is None else shots_label(shots)),
+        word(model),
+        number(found.examples),
+        number(groups),
+        *change(found),
+        chance_of(found.p),
+        chance_of(found.q),
+        Cell(interval(redrawn.low, redrawn.high), redrawn.low * 100, "muted") if redrawn else EMPTY,
+        chance_of(redrawn.p if redrawn else None),
+        chance_of(found.mcnemar_p),
+        detectable(found),
+    )

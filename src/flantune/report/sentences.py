@@ -1,0 +1,95 @@
+"""What a page, a card and a terminal say in sentences: the headline, and what to know of the numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from flantune.evaluation.results import Results, Verdict
+from flantune.report.numbers import MINUS, points
+
+WORDS = {"better": "Better", "worse": "Worse", "undecided": "Undecided"}
+SHAPES = {"better": "▲", "worse": "▼", "undecided": "◆"}
+NOT_REPORTABLE = "Not reportable: "
+
+
+def headline(results: Results | None) -> str:
+    """The verdict on the first later model, or a sentence that says that there is none."""
+    if results is None or results.verdict is None:
+        return "This run has no verdict: it was not measured, or evaluation did not finish."
+    return verdict_sentence(results.verdict)
+
+
+def verdict_sentence(verdict: Verdict) -> str:
+    """What a model did on tasks never seen, in one sentence with its interval."""
+    return _typeset(verdict.text)
+
+
+def note_sentences(verdict: Verdict) -> tuple[str, ...]:
+    """Where a preference for an answer moved or hid the score, and which model collapsed; a sentence or two each."""
+    return tuple(map(_typeset, verdict.notes))
+
+
+def chance_sentence(results: Results, model: str, verdict: Verdict) -> str:
+    """A warning when a score does not rise above guessing; empty when all is well or chance is unknown."""
+    if verdict.chance is None or verdict.first is None or verdict.second is None:
+        return ""
+    if verdict.second <= verdict.chance:
+        return f"{_who(model, results)} scores no better than guessing ({points(verdict.chance)}): read this first."
+    if verdict.first <= verdict.chance:
+        return f"{_who(results.names[0], results)} scored no better than guessing ({points(verdict.chance)})."
+    return ""
+
+
+def _who(model: str, results: Results) -> str:
+    return f"The {model} model" if results.kind == "run" else model
+
+
+def metric_notes(results: Results) -> list[tuple[str, list[str]]]:
+    """What a reader of the scores should know, each note once, and the tasks and parts that it is on."""
+    found: dict[str, list[str]] = {}
+    for name, notes in _notes(results):
+        for note in notes:
+            named = found.setdefault(note, [])
+            named += [] if name in named else [name]
+    return list(found.items())
+
+
+def _notes(results: Results) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for benchmark in results.benchmarks:
+        for part in benchmark.parts:
+            yield f"{benchmark.name}/{part.name}", part.notes
+    for task in results.tasks:
+        yield task.name, task.notes
+
+
+def warnings(results: Results) -> list[str]:
+    """Why the numbers of an evaluation compare with no one's, a sentence each."""
+    if results.kind == "run":
+        return []
+    found = []
+    if results.limit:
+        found.append(f"{NOT_REPORTABLE}at most {results.limit:,} questions of each part were asked (--limit).")
+    if results.missing:
+        scores = ", ".join(dict.fromkeys(one.score for one in results.missing))
+        found.append(f"{NOT_REPORTABLE}data of {scores} is missing.")
+    return found + [
+        f"{NOT_REPORTABLE}{model} was trained on what {what} measures; it is labeled seen."
+        for what, model, reasons in seen_reasons(results)
+        if reasons
+    ]
+
+
+def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Benchmark or task, model, and why it was not new to the model; of a run's tasks there is nothing to say."""
+    for benchmark in results.benchmarks:
+        for model, scores in benchmark.scores.items():
+            yield benchmark.name, model, scores.seen
+    for task in results.tasks if results.kind == "evaluation" else ():
+        for model, own in task.scores.items():
+            yield task.name, model, own.seen
+
+
+def _typeset(text: str) -> str:
+    """Minus signs in the place of hyphens before numbers."""
+    return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, text)

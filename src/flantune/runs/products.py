@@ -1,0 +1,100 @@
+"""The files of a run folder as values: each is written and read by one of these classes.
+
+Others stand with what makes them: ``TuningSummary`` (``training.json``), ``Manifest``, ``Results``, ``CleanFilter``
+(``contamination.json``), ``TrainingRecord`` (``flantune.json`` beside a model).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flantune.mixture.holdout import Excluded
+from flantune.mixture.tree import MixtureTree
+from flantune.tasks.describe import TaskDescription
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSettings:
+    """``config.json``: the settings of a run, as they were when it was started last.
+
+    Attributes:
+        values: Every setting, section by section.
+        origins: Dotted setting → where its value came from.
+        contents: Dotted setting → a digest of the file or folder that it names.
+        identity: A fingerprint of all that can change the tuned weights.
+    """
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+    contents: Mapping[str, str]
+    identity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataReport:
+    """``data.json``: what the tasks of a run gave.
+
+    Attributes:
+        identity: A fingerprint of settings, definitions and rows.
+        skipped: Task → why it is left out.
+        tasks: The others.
+    """
+
+    identity: str
+    skipped: Mapping[str, str]
+    tasks: tuple[TaskDescription, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldMixture:
+    """``mixture.json``: what one fold trained on and what it did not.
+
+    Attributes:
+        held_out: What it holds out: clusters, or single tasks.
+        clusters: The clusters whose scores the unseen tasks make.
+        breaks: The rules of "unseen" that it breaks on purpose.
+        train: Tasks trained on.
+        unseen: Tasks never trained on that have test rows.
+        measured_seen: Tasks trained on that have test rows.
+        excluded: Tasks in neither place, with the reason.
+        draws: Prompts drawn; 0 until tuning is done.
+        tree: How often each task is drawn.
+    """
+
+    held_out: tuple[str, ...]
+    clusters: tuple[str, ...]
+    breaks: tuple[str, ...]
+    train: tuple[str, ...]
+    unseen: tuple[str, ...]
+    measured_seen: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
+    draws: int
+    tree: MixtureTree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsLine:
+    """A line of ``metrics.jsonl``, as far as curves are drawn of it.
+
+    Attributes:
+        step: The last step it tells of.
+        loss: Nats a target token; None where every step was left out.
+        grad_norm: Norm of the gradient, before clipping; None likewise.
+        tokens_per_s: Real tokens a second.
+        measured: Loss and accuracy on dev rows, where they were looked at.
+    """
+
+    step: int
+    loss: float | None = None
+    grad_norm: float | None = None
+    tokens_per_s: float | None = None
+    measured: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What is of interest here of the ``config.json`` of a tuned model."""
+
+    is_encoder_decoder: bool = False

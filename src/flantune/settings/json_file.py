@@ -1,0 +1,132 @@
+"""JSON files as typed values: one class writes a file and reads it back, so that nothing meets what it cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from flantune.errors import FlantuneError
+from flantune.settings.plain_words import Problem, problems_of, shown
+from flantune.system import files
+
+Value = TypeVar("Value")
+
+_MENDS = "the file is damaged: give the command that wrote it again, or put a copy back"
+_MOST_SHOWN = 3
+_LARGEST = 2**64
+
+
+def write_value(path: Path, value: object) -> Path:
+    """Writes a frozen dataclass or a pydantic model as indented JSON, whole or not at all.
+
+    Raises:
+        FlantuneError: The folder cannot be written or the disk is full.
+    """
+    return files.write_json(path, plain(value))
+
+
+def plain(value: object) -> Any:
+    """A frozen dataclass or a pydantic model as values that JSON can hold.
+
+    >>> from flantune.types import Counts
+    >>> plain(Counts(prompts=3))["prompts"]
+    3
+    """
+    return _adapter(type(value)).dump_python(value, mode="json", by_alias=True)
+
+
+def read_value(
+    path: Path, kind: type[Value], *, mends: str = "", error: type[FlantuneError] = FlantuneError, what: str = ""
+) -> Value:
+    """What ``write_value`` wrote, or what a person wrote in its shape.
+
+    Args:
+        path: The file.
+        kind: The class of the value.
+        mends: What to do when the file is broken, for the message.
+        error: What is raised.
+        what: What a file that holds something else is, for the message: "no training record".
+
+    Raises:
+        FlantuneError: Of the kind asked for: the file is missing, is not JSON, or holds something else.
+    """
+    return value_of(
+        files.read_json(path, mends=mends, error=error), kind, where=path, mends=mends, error=error, what=what
+    )
+
+
+def value_of(
+    raw: object,
+    kind: type[Value],
+    *,
+    where: Path | str,
+    mends: str = "",
+    error: type[FlantuneError] = FlantuneError,
+    what: str = "",
+) -> Value:
+    """A value from plain ones, such as a line of a JSON-lines file; see ``read_value``.
+
+    A number that is none (NaN, infinite, beyond 64 bits) is taken for null.
+
+    Raises:
+        FlantuneError: Of the kind asked for: these are not the values of such a thing.
+
+    >>> from flantune.types import Counts
+    >>> value_of({"prompts": 3}, Counts, where="here").prompts
+    3
+    >>> value_of({"prompts": "many"}, Counts, where="counts.json", mends="count again")
+    Traceback (most recent call last):
+    flantune.errors.FlantuneError: counts.json: prompts: should be a whole number, got "many"
+    hint: count again
+    """
+    # As JSON, in which a list may stand for a tuple and text for a path; half a character becomes a question mark.
+    text = json.dumps(_tame(raw), ensure_ascii=False).encode("utf-8", "replace")
+    try:
+        value: Value = _adapter(kind).validate_json(text, strict=True)
+    except ValidationError as found:
+        said = _said(problems_of(found), raw)
+        raise error(f"is {what}: {said}" if what else said, where=str(where), hint=mends or _MENDS) from None
+    return value
+
+
+_adapter: Callable[[object], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
+def _tame(value: object) -> object:
+    """The value without numbers that are none."""
+    if isinstance(value, dict):
+        return {key: _tame(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tame(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return None if isinstance(value, int) and abs(value) >= _LARGEST else value
+
+
+def _said(problems: list[Problem], raw: object) -> str:
+    """What is wrong, a line each; of a file of another version that alone."""
+    if not isinstance(raw, dict):
+        return f"should be a JSON object, got {shown(raw)}"
+    version = next((one for one in problems if one.place == ("schema",)), None)
+    if version is not None:
+        got = "of no version" if version.kind == "missing" else f"version {shown(version.got)}"
+        return f"was written by another version of flantune ({got}; this one reads {_expected(version)})"
+    shown_ones = [_line(one) for one in problems[:_MOST_SHOWN]]
+    left = len(problems) - len(shown_ones)
+    return "; ".join([*shown_ones, *([f"and {left} more"] if left else [])])
+
+
+def _expected(problem: Problem) -> str:
+    return problem.text.removeprefix("should be ") if problem.kind != "missing" else "another"
+
+
+def _line(problem: Problem) -> str:
+    if problem.kind == "missing":
+        return f"{problem.path}: is missing"
+    text = problem.text.replace("a table", "an object")
+    return f"{problem.path}: {text}, got {shown(problem.got)}"
