@@ -108,6 +108,13 @@ def _chunk_rows(lm: LanguageModel) -> int:
     return ROWS * max(CHUNK_ROWS // ROWS, elements // (ROWS * embedded_tokens(lm.model)))
 
 
+def score_items(
+    lm: LanguageModel, head: Head | None, outputs: Tensor, targets: TargetTokens, *, count: int
+) -> ItemScores:
+    """Scores of options numbered from 0 to ``count``, of what a model gave at their tokens; see ``score_targets``."""
+    return by_item(targets, *score_targets(lm, head, outputs, targets), count)
+
+
 def by_item(targets: TargetTokens, logprobs: Tensor, greedy: Tensor | None, count: int) -> ItemScores:
     """Sums of each option over its tokens, numbered from 0 to ``count``."""
     weights = logprobs.double().cpu().numpy()
