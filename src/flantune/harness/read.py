@@ -22,7 +22,8 @@ from flantune.harness.docs import (
     text_of,
 )
 from flantune.harness.filters import read_filters
-from flantune.harness.metric_list import HarnessGrader, choose_metrics, grader_of, said_of
+from flantune.harness.grading import HarnessGrader
+from flantune.harness.metric_list import choose_metrics, grader_of, said_of
 from flantune.harness.rows import TaskRows, passage_column
 from flantune.harness.shots import ExemplarDraw, shots_of
 from flantune.harness.task_code import Limits, files_of
