@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from flantune.errors import FlantuneError
+from flantune.report.page import write_report
 from tests.damage import worlds
-from tests.damage.damages import damage
+from tests.damage.damages import damage, damage_content
 
 MEMORY_BYTES = 6 * 2**30
 """More address space than any of this needs: what asks for more was led to it by a damaged number."""
@@ -80,3 +81,25 @@ def test_no_damage_ends_in_a_traceback(folder: Path, kind: str, numbers: range) 
 
 def test_there_are_two_thousand() -> None:
     assert sum(times for _, _, times in worlds.WORLDS.values()) >= 2_000
+
+
+FILES = ("results.json", "mixture.json", "training.json", "data.json", "manifest.json", "config.json", "animal.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_damage_to_a_file_of_a_run_ends_in_a_traceback(folder: Path, name: str) -> None:
+    """The typed files, each often: of a page there is one, or one error that says what to do."""
+    make, _, _ = worlds.WORLDS["run folder"]
+    whole = folder / "run folder"
+    if not whole.exists():
+        make(whole)
+    path = min(path for path in (whole / "run").rglob(name) if "model" not in path.parts)
+    raw = path.read_bytes()
+    for number in range(12):
+        damage_content(path, random.Random(f"{name} {number}"))
+        try:
+            write_report(whole / "run")
+        except FlantuneError as error:
+            assert error.hint, error
+        finally:
+            path.write_bytes(raw)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 from flantune.errors import EvaluationError, FlantuneError
 from flantune.prompts.layout import Layout, inputs_text
-from flantune.system.files import check_regular, file_sha256, read_json, write_json
+from flantune.settings.json_file import read_value, write_value
+from flantune.system.files import check_regular, file_sha256
 from flantune.types import Counts, Prompt, Sample
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> int:
 
 def write_origin(path: Path, origin: Origin) -> None:
     """Marks a file of samples as complete."""
-    write_json(origin_path(path), asdict(origin))
+    write_value(origin_path(path), origin)
 
 
 def read_origin(path: Path) -> Origin | None:
@@ -164,10 +165,9 @@ def read_origin(path: Path) -> Origin | None:
     if not path.is_file() or not origin_path(path).is_file():
         return None
     try:
-        raw = read_json(origin_path(path))
-        origin = Origin(**{**raw, "counts": Counts(**raw["counts"])})
+        origin = read_value(origin_path(path), Origin)
         return origin if origin.sha256 == file_sha256(path) else None
-    except (FlantuneError, OSError, TypeError, KeyError, ValueError):
+    except (FlantuneError, OSError):
         return None  # asked again: what the store has costs nothing
 
 

@@ -50,13 +50,11 @@ class _Ranked:
 
 
 def _ranked(results: Results, tasks: Sequence[Shown]) -> Iterator[_Ranked]:
-    for sides in sides_of(results):
-        for one in tasks:
-            if (found := _ranked_task(one, sides)) is not None:
-                yield found
-        for benchmark in results.benchmarks:
-            if benchmark.averages[0].discrimination or benchmark.averages[0].calibrated_accuracy:
-                yield _ranked_benchmark(benchmark, sides)
+    for one in tasks:
+        yield from (found for sides in sides_of(results) if (found := _ranked_task(one, sides)) is not None)
+    for benchmark in results.benchmarks:
+        if benchmark.averages[0].discrimination or benchmark.averages[0].calibrated_accuracy:
+            yield from (_ranked_benchmark(benchmark, sides) for sides in sides_of(results))
 
 
 def _ranked_task(one: Shown, sides: Sides) -> _Ranked | None:
@@ -93,7 +91,7 @@ def _ends(found: Mapping[str, Estimate | None], sides: Sides) -> _Ends:
 
 def _columns(results: Results) -> tuple[Column, ...]:
     first, second = headings(results)
-    brief = (first.lower(), second.lower()) if results.kind == "run" else (first, second)
+    brief = (first.lower() if results.kind == "run" else first, second.lower() if second in _WORDS else second)
     area = "Discrimination: area under the ROC curve, mean over templates; 50 knows nothing"
     calibrated = "Accuracy after batch calibration, mean over templates; a strong preference moves it"
     return (
@@ -109,6 +107,10 @@ def _columns(results: Results) -> tuple[Column, ...]:
         Column("q", help="Of calibrated accuracy, adjusted for looking at all these"),
     )
 
+
+_WORDS = ("Tuned", "Score")
+_CHANGE = 6
+"""Where the change of discrimination stands in a line."""
 
 _RAW = Column("Raw", help="Difference of the headline metric, in points")
 
@@ -149,14 +151,19 @@ def brief_skill_cluster_table(results: Results) -> Table:
     """The same for a terminal: the largest change first, the whole last."""
     title = "skill apart from preference: discrimination, then calibrated accuracy"
     table = replace(_clusters(results, caption=""), title=title)
-    rows = sorted(table.rows, key=_by_change)
+    order = [shots_label(one.shots) for one in results.overall]
+
+    def place(row: tuple[Cell, ...]) -> tuple[bool, int, float]:
+        difference = row[_CHANGE].sort
+        return (
+            row[0].text == ALL_CLUSTERS,
+            order.index(row[1].text),
+            -difference if isinstance(difference, float) else 0.0,
+        )
+
+    rows = tuple(sorted(table.rows, key=place))
     strong = frozenset(at for at, row in enumerate(rows) if row[0].text == ALL_CLUSTERS)
-    return replace(slim(replace(table, rows=tuple(rows))), strong=strong)
-
-
-def _by_change(row: tuple[Cell, ...]) -> tuple[str, bool, float]:
-    shots, difference = row[1].text, row[6].sort
-    return (shots, row[0].text == ALL_CLUSTERS, -difference if isinstance(difference, float) else 0.0)
+    return replace(slim(replace(table, rows=rows)), strong=strong)
 
 
 def _clusters(results: Results, *, caption: str) -> Table:

@@ -81,7 +81,9 @@ def value_limits(several: Sequence[Series]) -> tuple[float, float]:
     values = sorted(v for s in several for v in s.values)
     top = values[min(int(len(values) * 0.995), len(values) - 1)] if values else 1.0
     step = 10.0 ** (len(f"{max(top, 1e-9):.0f}") - 1) / 2 if top >= 1 else 0.1
-    return padded_range([0.0, min(values, default=0.0), top], step=step, smallest=step)
+    least = min(values, default=0.0)
+    low, high = padded_range([0.0, least, top], step=step, smallest=step)
+    return (low if least < 0.0 else 0.0), high
 
 
 def _frame(across: Scale, up: Scale, words: Callable[[float | None], str]) -> list[Markup]:

@@ -24,8 +24,9 @@
     return line;
   };
   // A row's options; score gives the lines below each.
-  const options = (row, score) => {
+  const options = (row, score, longest) => {
     const list = make("ul", "options");
+    list.style.setProperty("--label", `${Math.min(longest, 16)}ch`);
     row.o.forEach((text, k) => {
       const item = make("li", k === row.g ? "option gold" : "option"), name = make("div", "name");
       name.append(make("bdi", "", text));
@@ -77,7 +78,7 @@
     if (!row.o) return [...parts, ...references(row), ...answered(row, group)];
     const chosen = row.m.map((answer) => best(answer.b));
     const score = (k) => row.m.map((answer, m) => scoreLine(group.models[m], tone(m), answer.b[k], k === chosen[m]));
-    parts.push(make("h4", "", "Options: probability among them, and the score they are ranked by, in nats"), options(row, score));
+    parts.push(make("h4", "", "Options: probability among them, and the score they are ranked by, in nats"), options(row, score, Math.max(...group.models.map((name) => name.length))));
     return [...parts, make("h4", "", "Answers"), ...answered(row, group)];
   };
 
