@@ -247,6 +247,7 @@ def answer_prompts(
     """
     from flantune.evaluation.asking.answers import write_answers
     from flantune.models.digests import model_fingerprint
+    from flantune.models.writing.decoding import Decoding
     from flantune.models.writing.generate import write
     from flantune.packing.chat import chat_tokens
     from flantune.packing.codec_for import codec_for
@@ -270,9 +271,12 @@ def answer_prompts(
         for known in _notes(codec, asked, left):
             note(known)
     with LineWriter(out) as lines:
+        decoding = Decoding(
+            max_new_tokens=answering.max_new_tokens, stop=answering.stop, temperature=answering.temperature,
+            seed=answering.seed,
+        )  # fmt: skip
         written = write_answers(
-            lm, asked, codec=codec, max_new_tokens=answering.max_new_tokens, stop=answering.stop,
-            temperature=answering.temperature, seed=answering.seed, batch_tokens=batch_tokens, progress=progress,
+            lm, asked, codec=codec, decoding=decoding, batch_tokens=batch_tokens, progress=progress,
             each=lambda at, _, written: lines.add(
                 asdict(
                     Answer(

@@ -16,7 +16,7 @@ from flantune.evaluation.metrics.extraction import Rule
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.metrics.readable import reading_notes
 from flantune.evaluation.statistics.averages import by_group
-from flantune.suites.suite import Exams, Suite, SuiteData
+from flantune.suites.suite import Exams, Suite, SuiteData, written_prompt
 from flantune.types import Exemplar, Prompt
 
 SHOTS = 2
@@ -115,13 +115,11 @@ def _prompt(
 ) -> Prompt:
     outputs = instance["output"] if isinstance(instance["output"], list) else [instance["output"]]
     references = tuple(str(output) for output in outputs)
-    return Prompt(
-        task=f"natural_instructions_direct/{name}",
-        split="test",
-        row=at,
+    return written_prompt(
+        f"natural_instructions_direct/{name}",
+        at,
         template="definition",
         inputs=_question(str(instance["input"])),
-        targets=f" {references[0].strip()}",
         references=references,
         exemplars=exemplars,
         preamble=f"{definition}\n\n",
