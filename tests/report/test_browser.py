@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import HUNG_AFTER_S
 
-from flantune.report import write_report
+from flantune.report.page import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed, so no page can be looked at")

@@ -7,7 +7,8 @@ import yaml
 from rich.console import Console
 
 from flantune.evaluation.results import Results
-from flantune.report import console_tables, model_card
+from flantune.report.card import model_card
+from flantune.report.console import console_tables
 from flantune.runs.files import read_run
 from flantune.settings.config import RunConfig
 from flantune.settings.json_file import plain, value_of

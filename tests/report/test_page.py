@@ -14,8 +14,7 @@ import pytest
 from flantune.errors import ConfigError, SourceError
 from flantune.evaluation.results import Verdict
 from flantune.evaluation.samples import read_samples, write_samples
-from flantune.report import write_report
-from flantune.report.page import render_run
+from flantune.report.page import render_run, write_report
 from flantune.report.sentences import verdict_sentence
 from flantune.runs.files import read_run
 from flantune.training.values import NonFinite
