@@ -11,12 +11,13 @@ from flantune.errors import SourceError
 from flantune.evaluation.results import Results
 from flantune.evaluation.samples import Origin, read_origin
 from flantune.runs.folder import FoldFolder, RunFolder
-from flantune.runs.products import DataReport, FoldMixture, KeptSettings, MetricsLine, ModelFacts
+from flantune.runs.products import DataReport, FoldMixture, KeptSettings, ModelFacts
 from flantune.settings.config import RunConfig
 from flantune.settings.json_file import read_lines, read_value
 from flantune.settings.run_file import validated
 from flantune.system import files
 from flantune.system.manifest import Manifest
+from flantune.training.metrics_line import MetricsLine
 from flantune.training.summary import TuningSummary
 
 Value = TypeVar("Value")
