@@ -15,8 +15,7 @@ from typing import Any
 
 from scipy import stats
 
-from flantune.cli.console import Console
-from flantune.cli.finish import quiet_libraries
+from flantune.cli.console import Console, quiet_libraries
 from flantune.demo.write import write_demo
 from flantune.settings.run_file import load_run_file
 

@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from benchmarks.harness_rows import CASES, Case, rows
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.harness.taskfile import load_settings
 from flantune.models.load import save_model
 from flantune.models.scratch import build_model, train_tokenizer
@@ -118,7 +118,7 @@ def _ours(model: str, paths: list[Path], work: Path) -> dict[str, Any]:
     request = EvaluationRequest(
         models=(model,), out=work / "out", harness=tuple(paths), harness_out=export, trust_task_code=True
     )
-    evaluate_models(request)
+    evaluate(request)
     (results,) = export.rglob("results_*.json")
     stored = json.loads(results.read_text(encoding="utf-8"))["results"]
     samples: dict[str, list[Any]] = {}

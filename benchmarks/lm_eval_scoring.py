@@ -29,7 +29,7 @@ from flantune.evaluation.metrics.rank_classification import best_options
 from flantune.settings.config import DataSettings, EvaluationSettings, PromptSettings, RunConfig, ScratchSettings
 from flantune.types import Prompt
 
-TASKS = ("rte", "boolq", "arc_easy", "arc_challenge", "openbookqa", "cosmos_qa", "copa", "piqa", "trec")
+TASKS = ("rte", "boolq", "arc_easy", "arc_challenge", "cosmos_qa", "copa", "piqa", "trec")
 SHAPES = {"gpt2": (512, 6, 8), "llama": (512, 6, 8), "t5": (512, 6, 8)}
 VOCABULARY = 12_288
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flantune.commands.ask import ask
+    from flantune.commands.evaluate import evaluate
+    from flantune.commands.evaluation_request import EvaluationRequest
     from flantune.commands.plan import pack
     from flantune.commands.run import run
     from flantune.errors import FlantuneError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from flantune.models.load import load_model, save_model
     from flantune.prompts.render import render
     from flantune.report.page import write_report
+    from flantune.runs.files import read_results
     from flantune.settings.config import RunConfig
     from flantune.settings.run_file import load_run_file
     from flantune.studies.split_files import plan_study, write_split
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "EvaluationRequest": "commands.evaluation_request",
     "Example": "types",
     "FlantuneError": "errors",
     "Mixture": "mixture.mixture",
@@ -37,6 +41,7 @@ _HOMES = {
     "Task": "types",
     "Template": "types",
     "ask": "commands.ask",
+    "evaluate": "commands.evaluate",
     "find_tasks": "tasks.catalog",
     "hold_out": "mixture.holdout",
     "load_model": "models.load",
@@ -44,6 +49,7 @@ _HOMES = {
     "pack": "commands.plan",
     "plan_study": "studies.split_files",
     "prepare_task": "tasks.prepare",
+    "read_results": "runs.files",
     "render": "prompts.render",
     "run": "commands.run",
     "save_model": "models.load",
@@ -53,6 +59,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "EvaluationRequest",
     "Example",
     "FlantuneError",
     "Mixture",
@@ -62,6 +69,7 @@ __all__ = [
     "Template",
     "__version__",
     "ask",
+    "evaluate",
     "find_tasks",
     "hold_out",
     "load_model",
@@ -69,6 +77,7 @@ __all__ = [
     "pack",
     "plan_study",
     "prepare_task",
+    "read_results",
     "render",
     "run",
     "save_model",

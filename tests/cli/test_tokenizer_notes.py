@@ -125,3 +125,11 @@ def test_what_says_nothing_without_a_chat_is_refused_before_a_model_is_loaded(tm
     done = CliRunner().invoke(answer_cli.command, args)
     assert isinstance(done.exception, ConfigError) and "says nothing without --chat" in str(done.exception)
     assert option.removeprefix("--no-").removeprefix("--") in done.exception.where
+
+
+def test_preview_shows_prompts_as_short_as_their_rows_are(tmp_path):
+    run = run_file(tmp_path, finished(MAKES["byte-level"](["</s>"])), "yes", "no")
+    run.write_text(run.read_text().replace("row_tokens = 256", "row_tokens = 12\nbatch_tokens = 12"))
+    shown = CliRunner().invoke(preview_cli.command, [str(run), "--count", "4", "--json"])
+    found = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert found and all(len(one["input_tokens"]) + len(one["target_tokens"]) <= 12 for one in found)

@@ -7,7 +7,7 @@ import json
 import pytest
 from tests.suites.world import make_model
 
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.errors import MissingDataError
 from flantune.evaluation.exams import Exam, MissingExam, Writing
 from flantune.evaluation.metrics.graders import text_grader
@@ -62,7 +62,7 @@ def test_it_is_asked_graded_averaged_and_reported(tmp_path):
     request = EvaluationRequest(
         models=(str(tmp_path / "model"),), suites=("sums",), root=tmp_path, out=tmp_path / "out"
     )
-    evaluate_models(request)
+    evaluate(request)
     found = (tmp_path / "out" / "results.json").read_text()
     assert '"mean of 2 sizes"' in found and '"sums_direct"' in found
     assert "sums_direct" in (tmp_path / "out" / "report.html").read_text()
@@ -71,5 +71,5 @@ def test_it_is_asked_graded_averaged_and_reported(tmp_path):
 def test_a_name_that_is_near_is_said_and_so_is_what_is_missing(tmp_path):
     request = EvaluationRequest(models=("org/m",), suites=("sum",), root=tmp_path, out=tmp_path / "out")
     with pytest.raises(Exception, match='no suite "sum"') as error:
-        evaluate_models(request)
+        evaluate(request)
     assert "sums" in error.value.hint

@@ -137,6 +137,7 @@ def test_it_is_linted_by_its_own_rules_and_by_those_of_all() -> None:
         ("loud", "loud", "warning"),
         ("open", "broken-braces", "error"),
         ("typo", "unknown-slot", "error"),
+        ("loud", "duplicate-template", "warning"),
     ]
     with pytest.raises(TemplateError, match="an angle is open"):
         render(task, EXAMPLES[0], task.templates[2], split="test")

@@ -25,7 +25,7 @@ from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.render import render
 from flantune.report.page import write_report
 from flantune.runs.files import read_results
-from flantune.runs.folder import RunFolder, open_run_folder
+from flantune.runs.folder import open_run_folder
 from flantune.settings.config import TrainingSettings
 from flantune.settings.run_file import load_run_file, to_toml
 from flantune.system.manifest import Stopwatch
@@ -154,7 +154,7 @@ def _report(folder: Path) -> None:
 
 
 def _seeds(folder: Path) -> None:
-    over_seeds([read_results(RunFolder(folder / name)) for name in ("run", "other")])
+    over_seeds([read_results(folder / name) for name in ("run", "other")])
 
 
 def _samples(folder: Path) -> None:

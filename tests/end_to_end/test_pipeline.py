@@ -53,6 +53,9 @@ def test_only_unseen_tasks_make_the_verdict(finished):
     _, run = finished
     assert {task.name for task in run.results.tasks} == {"mood", "tone", "animal"}
     assert run.results.verdict.tasks == 3
+    models = run.results.models
+    assert [(one.name, one.fold) for one in models] == [("base", ""), ("tuned", "sentiment"), ("tuned", "topic")]
+    assert len({one.fingerprint for one in models}) == 3, "samples say which model they are of"
     for fold, held_out in (("sentiment", {"mood", "tone"}), ("topic", {"animal"})):
         mixture = json.loads((run.folder / "folds" / fold / "mixture.json").read_text())
         assert not held_out & set(mixture["train"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.commands.run import run
 from flantune.contamination.training_record import read_index, read_record
 from flantune.errors import LeakError
@@ -29,7 +29,7 @@ def world(tmp_path_factory) -> Path:
 def measure(world: Path, out: Path, *names: str, fold="sentiment", **values):
     data = DataSettings(tasks=tuple(str(world / f"{name}_task.toml") for name in names))
     model = world / "run/folds" / fold / "model"
-    return evaluate_models(EvaluationRequest(models=(str(model),), out=out, data=data, limit=4, **values))
+    return evaluate(EvaluationRequest(models=(str(model),), out=out, data=data, limit=4, **values))
 
 
 def test_the_tuned_model_carries_its_mixture(world):

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.errors import ConfigError, TaskError, TemplateError
 from flantune.harness.filters import read_filters
 from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
@@ -227,7 +227,7 @@ def test_the_beginning_of_an_answer_is_not_put_into_a_users_turn(folder):
         models=("org/model",), out=folder / "out", harness=(path,), prompts=PromptSettings(chat=True)
     )
     with pytest.raises(ConfigError, match="gen_prefix is not read with --chat"):
-        evaluate_models(asked)
+        evaluate(asked)
 
 
 def test_targets_that_are_no_choice_are_found_before_anything_is_asked(folder):
@@ -438,7 +438,7 @@ def test_a_model_is_asked_and_results_are_written_as_the_harness_writes_them(fol
     request = EvaluationRequest(
         models=(str(model),), out=out, harness=(group, paths[1]), harness_out=export, suites=(), confidence=0.9
     )
-    results = evaluate_models(request)
+    results = evaluate(request)
     assert [one.name for one in results.benchmarks] == ["all", "sums"] and results.is_reportable
     whole = results.benchmarks[0]
     assert whole.protocol == LM_EVAL.fingerprint

@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.errors import ConfigError, TaskError
 from flantune.harness.read import harness_exams
 from flantune.harness.task_code import Limits, MissingModuleError
@@ -291,7 +291,7 @@ def test_results_name_the_code_that_was_run_and_the_export_has_what_it_made(fold
     read(folder, CHOICE + "process_results: !function own.grade\n" + metrics, code=code)
     values = {"models": (str(model),), "harness": (folder / "task.yaml",), "trust_task_code": True}
     request = EvaluationRequest(out=folder / "out", harness_out=folder / "export", **values)
-    results = evaluate_models(request)
+    results = evaluate(request)
     (trusted,) = results.trusted_code
     assert trusted.score == "ports/ports" and {path.rpartition("/")[2] for path in trusted.files} == {
         "own.py", "words.py"
@@ -312,10 +312,10 @@ def test_results_name_the_code_that_was_run_and_the_export_has_what_it_made(fold
     origins = sorted((folder / "out").rglob("origins/**/*.json"))
     before = [path.read_text() for path in origins]
     (folder / "words.py").write_text('LETTERS = "XYZ"  # the same words\n')
-    evaluate_models(request)
+    evaluate(request)
     assert origins and [path.read_text() for path in origins] != before
 
 
 def test_the_flag_without_a_file_says_nothing(folder):
     with pytest.raises(ConfigError, match="without --harness"):
-        evaluate_models(EvaluationRequest(models=("org/model",), out=folder / "out", trust_task_code=True))
+        evaluate(EvaluationRequest(models=("org/model",), out=folder / "out", trust_task_code=True))

@@ -47,13 +47,13 @@ def shown(dom: str, what: str) -> list[str]:
 
 
 def test_search_finds_words_of_a_template(tasks, written, tmp_path):
-    seen = look(written, tmp_path, "--dump-dom", fragment="#q=Grandmother+tells")
+    seen = look(written, tmp_path, "--dump-dom", fragment="#q=pronoun+replaced+correctly")
     assert shown(seen.stdout, "dataset") == ["task-wnli"]
     assert shown(seen.stdout, "cluster") == ["cluster-natural-language-inference"]
     article = seen.stdout[seen.stdout.index('id="task-wnli"') :]
     assert "open" in state(re.search(r"<details[^>]*>", article).group(0))
     assert [name for name in shown(seen.stdout, "wording") if name.startswith("task-wnli/")] == [
-        "task-wnli/child_retells"
+        "task-wnli/replaced_correctly"
     ]
     assert f">1 of {len(tasks)} datasets<" in seen.stdout
     assert silent(seen)
@@ -78,7 +78,7 @@ def test_search_finds_names_clusters_and_kinds(tasks, written, tmp_path, fragmen
 
 
 def test_a_link_to_a_template_opens_it(tasks, written, tmp_path):
-    dom = look(written, tmp_path, "--dump-dom", fragment="#task-cb/witness").stdout
+    dom = look(written, tmp_path, "--dump-dom", fragment="#task-cb/read_and_decide").stdout
     opened = [tag for tag in re.findall(r"<details[^>]*>", dom) if "open" in state(tag)]
     assert len(opened) == 1
     assert len(shown(dom, "dataset")) == len(tasks)

@@ -12,7 +12,7 @@ from tests.judging.devtools import Browser
 from tests.suites.world import make_model, write_rows
 
 from flantune.commands import evaluation_questions
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.evaluation.samples import samples_path
 from flantune.report.samples import Asked, collect_samples, metric_grader
 from flantune.suites.catalog import choose_exams
@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation_questions, "choose_exams", chosen)
         models = [make_model(folder / name, seed=seed) for seed, name in enumerate(("first", "second"))]
-        evaluate_models(
+        evaluate(
             EvaluationRequest(
                 models=tuple(map(str, models)), out=folder / "out", suites=("mmlu_direct", "gsm8k"), root=folder,
                 skip_missing=True, answers_each=3, temperature=1.0,

@@ -64,7 +64,7 @@ def cells(table: tables.Table, row: int = 0) -> dict[str, str]:
 
 
 def shown(folder: Path):
-    results = read_results(RunFolder(folder))
+    results = read_results(folder)
     return results, shown_tasks(results)
 
 
@@ -143,7 +143,7 @@ def test_the_page_and_the_terminal_show_them(made):
     from rich.console import Console
 
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(next(console_tables(read_results(RunFolder(made)))))
+    console.print(next(console_tables(read_results(made))))
     text = console.export_text()
     assert "made, zero-shot" in text
     assert "detectable" in text and "…" not in text

@@ -117,7 +117,7 @@ def test_splits_do_not_overlap_however_long_the_source_split_is(name: str) -> No
     for rows in (10, 100, 1_000, 100_000):
         taken = Counter()
         for part in slices:
-            taken.update((part.split, row) for start, stop in part.bounds(rows) for row in range(start, stop))
+            taken.update((part.source_split, row) for start, stop in part.bounds(rows) for row in range(start, stop))
         # The last rows of a short split can only be dev rows: never also training or test rows.
         assert not [place for place, times in taken.items() if times > 1]
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from flantune.cli.main import cli
 from flantune.commands import evaluation_questions
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.contamination.training_record import TrainedTask, TrainingRecord, make_index, write_record
 from flantune.contamination.training_record import _one_corpus as one_corpus
 from flantune.errors import ConfigError, FlantuneError, LeakError
@@ -72,7 +72,7 @@ def request(world, out, *models, **values) -> EvaluationRequest:
 def flan2022(world, models, tmp_path_factory):
     """The whole suite, two families of models side by side, one question a part."""
     out = tmp_path_factory.mktemp("evaluation")
-    return out, evaluate_models(request(world, out, models["llama"], models["t5"], suites=("flan2022",)))
+    return out, evaluate(request(world, out, models["llama"], models["t5"], suites=("flan2022",)))
 
 
 def test_one_command_gives_six_scores_the_average_and_differences(flan2022):
@@ -108,38 +108,38 @@ def test_the_page_holds_every_part_and_no_foreign_markup(flan2022):
 
 
 def test_the_same_command_again_asks_nothing(world, models, tmp_path, monkeypatch):
-    first = evaluate_models(request(world, tmp_path, models["llama"], suites=SMALL))
+    first = evaluate(request(world, tmp_path, models["llama"], suites=SMALL))
     monkeypatch.setattr(asking, "_ask_alike", None)
-    again = evaluate_models(request(world, tmp_path, models["llama"], suites=SMALL))
+    again = evaluate(request(world, tmp_path, models["llama"], suites=SMALL))
     assert again.benchmarks == first.benchmarks
 
 
 def test_what_a_killed_run_has_in_its_store_is_not_asked_again(world, models, tmp_path):
     suites = ("gsm8k", "mmlu_direct")
-    first = evaluate_models(request(world, tmp_path, models["llama"], suites=suites, limit=2))
+    first = evaluate(request(world, tmp_path, models["llama"], suites=suites, limit=2))
     entries, files = len(ScoreStore(tmp_path / "store")), len(list((tmp_path / "store").iterdir()))
     shutil.rmtree(tmp_path / "models")  # as if it had been killed before the samples were written
-    again = evaluate_models(request(world, tmp_path, models["llama"], suites=suites, limit=2))
+    again = evaluate(request(world, tmp_path, models["llama"], suites=suites, limit=2))
     assert again.benchmarks == first.benchmarks and entries > 0
     assert (len(ScoreStore(tmp_path / "store")), len(list((tmp_path / "store").iterdir()))) == (entries, files)
 
 
 @pytest.mark.parametrize("change", ["protocol", "shots", "model"])
 def test_trap_2_samples_of_other_prompts_or_models_are_not_reused(world, models, tmp_path, change):
-    first = evaluate_models(request(world, tmp_path, models["llama"], suites=("gsm8k",), limit=2))
+    first = evaluate(request(world, tmp_path, models["llama"], suites=("gsm8k",), limit=2))
     path = next(tmp_path.rglob("origins/*.json"))
     before = json.loads(path.read_text())["fingerprint"]
     if change == "model":  # the same folder name, other weights
         shutil.copytree(models["other"], tmp_path / "copy" / "llama")
         models = {"llama": tmp_path / "copy" / "llama"}
     values = {"protocol": {"protocol": "t0"}, "shots": {"shots": 2}, "model": {}}[change]
-    second = evaluate_models(request(world, tmp_path, models["llama"], suites=("gsm8k",), limit=2, **values))
+    second = evaluate(request(world, tmp_path, models["llama"], suites=("gsm8k",), limit=2, **values))
     assert json.loads(path.read_text())["fingerprint"] != before
     assert second.models != first.models or second.benchmarks != first.benchmarks
 
 
 def test_samples_hold_the_prompt_as_it_was_asked(world, models, tmp_path):
-    evaluate_models(request(world, tmp_path, models["t5"], limit=0))
+    evaluate(request(world, tmp_path, models["t5"], limit=0))
     samples = list(read_samples(tmp_path / "models/t5/samples/mmlu_direct%2Fvirology.parquet"))
     assert [sample.row for sample in samples] == [0, 1]
     assert samples[0].inputs.endswith("\nAnswer:") and len(samples[0].scores) == 4 and len(samples[0].greedy) == 4
@@ -150,7 +150,7 @@ def test_too_long_prompts_lose_exemplars_and_that_is_counted(world, models, tmp_
     folder = shutil.copytree(world, tmp_path / "world")
     long = [mmlu_row("virology", n) | {"question": f"Question {n}? " + "stones " * 400} for n in range(5)]
     write_rows(folder / "hub/cais/mmlu/virology", "dev", long)
-    (found,) = evaluate_models(request(folder, tmp_path / "out", models["llama"])).benchmarks
+    (found,) = evaluate(request(folder, tmp_path / "out", models["llama"])).benchmarks
     dropped = {part.name: part.scores["llama"].exemplars_dropped for part in found.parts}
     assert dropped.pop("virology") in range(1, 5) and not any(dropped.values())
     (sample,) = read_samples(tmp_path / "out/models/llama/samples/mmlu_direct%2Fvirology.parquet")
@@ -173,7 +173,7 @@ def test_a_benchmark_the_model_was_trained_on_is_refused_before_anything_is_load
     record(tuned, hub="openai/gsm8k:main", name="grade_school")
     (tuned / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(LeakError) as error:
-        evaluate_models(request(world, tmp_path / "out", tuned, suites=("gsm8k",)))
+        evaluate(request(world, tmp_path / "out", tuned, suites=("gsm8k",)))
     assert "gsm8k_cot/main" in str(error.value) and '"grade_school"' in str(error.value)
     assert "--allow-seen" in error.value.hint
     assert not (tmp_path / "out").exists()
@@ -181,7 +181,7 @@ def test_a_benchmark_the_model_was_trained_on_is_refused_before_anything_is_load
 
 def test_forced_it_is_labeled_seen_everywhere(world, tuned, tmp_path):
     record(tuned, hub="openai/gsm8k:main", name="grade_school")
-    results = evaluate_models(request(world, tmp_path / "out", tuned, suites=("gsm8k",), limit=0, allow_seen=True))
+    results = evaluate(request(world, tmp_path / "out", tuned, suites=("gsm8k",), limit=0, allow_seen=True))
     assert results.benchmarks[0].is_seen and not results.is_reportable
     page = (tmp_path / "out/report.html").read_text()
     assert "gsm8k_cot (seen)" in page and "was trained on what gsm8k_cot measures" in page
@@ -190,7 +190,7 @@ def test_forced_it_is_labeled_seen_everywhere(world, tuned, tmp_path):
 def test_mgsm_is_kin_to_gsm8k(world, tuned, tmp_path):
     record(tuned, family="gsm8k", name="rationales")
     with pytest.raises(LeakError, match="mgsm_cot/bn"):
-        evaluate_models(request(world, tmp_path / "out", tuned, suites=("mgsm",)))
+        evaluate(request(world, tmp_path / "out", tuned, suites=("mgsm",)))
 
 
 def test_near_duplicate_rows_are_counted_and_left_out_of_the_clean_score(world, tuned, tmp_path):
@@ -204,8 +204,8 @@ def test_near_duplicate_rows_are_counted_and_left_out_of_the_clean_score(world, 
     write_rows(folder / "hub/cais/mmlu/virology", "test", rows)
     record(tuned, rows=[(question.upper(),)])
     with pytest.raises(LeakError, match="1 of 2 questions of mmlu_direct/virology"):
-        evaluate_models(request(folder, tmp_path / "out", tuned, limit=0))
-    (found,) = evaluate_models(request(folder, tmp_path / "out", tuned, limit=0, allow_seen=True)).benchmarks
+        evaluate(request(folder, tmp_path / "out", tuned, limit=0))
+    (found,) = evaluate(request(folder, tmp_path / "out", tuned, limit=0, allow_seen=True)).benchmarks
     ((name, whole),) = found.scores.items()
     seen = {part.name: part.scores[name].seen_examples for part in found.parts}
     assert seen.pop("virology") == 1 and not any(seen.values())
@@ -217,7 +217,7 @@ def test_tasks_of_ones_own_are_measured_in_all_their_templates(models, tmp_path)
     rows = [{"text": f"The {n} is red", "label": n % 2} for n in range(20)]
     (tmp_path / "colors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     data = DataSettings(tasks=(str(tmp_path / "colors.toml"),))
-    results = evaluate_models(
+    results = evaluate(
         EvaluationRequest(models=(str(models["llama"]), str(models["other"])), out=tmp_path / "out", data=data)
     )
     (task,) = results.tasks
@@ -249,13 +249,13 @@ def test_tasks_that_cannot_be_measured_are_named_and_nothing_is_reportable(model
         )
         for names in (("colors", "absent", "untested"), ("untested",))
     }
-    results = evaluate_models(asked["colors", "absent", "untested"])
+    results = evaluate(asked["colors", "absent", "untested"])
     assert [one.name for one in results.tasks] == ["colors"] and not results.is_reportable
     assert [one.score for one in results.missing] == ["absent", "untested"]
     assert results.missing[0].needs == "its data: no such file"
     assert "untested: not measured; needs test rows." in (tmp_path / "out/report.html").read_text()
     with pytest.raises(ConfigError, match=r"nothing to measure:\n  untested:\n    test rows"):
-        evaluate_models(asked[("untested",)])
+        evaluate(asked[("untested",)])
 
 
 def test_a_harness_task_of_a_benchmarks_name_is_not_averaged_with_it(world, models, tmp_path):
@@ -266,7 +266,7 @@ def test_a_harness_task_of_a_benchmarks_name_is_not_averaged_with_it(world, mode
     )
     values = {"suites": ("gsm8k",), "harness": (tmp_path / "task.yaml",)}
     with pytest.raises(ConfigError, match='"gsm8k_cot" is the name of a benchmark'):
-        evaluate_models(request(world, tmp_path / "out", models["llama"], **values))
+        evaluate(request(world, tmp_path / "out", models["llama"], **values))
 
 
 TASK = """
@@ -304,13 +304,13 @@ inputs = "Say whether {text}.\\n\\n{options}"
 
 def test_without_anything_to_measure_it_says_so(models, tmp_path):
     with pytest.raises(ConfigError, match="nothing to measure"):
-        evaluate_models(EvaluationRequest(models=(str(models["llama"]),), out=tmp_path))
+        evaluate(EvaluationRequest(models=(str(models["llama"]),), out=tmp_path))
 
 
 @pytest.mark.parametrize("name", ["llama", "Llama"])
 def test_two_models_whose_folders_would_be_one_are_told_apart(world, models, tmp_path, name):
     shutil.copytree(models["other"], tmp_path / name)
-    results = evaluate_models(request(world, tmp_path / "out", models["llama"], tmp_path / name, suites=("gsm8k",)))
+    results = evaluate(request(world, tmp_path / "out", models["llama"], tmp_path / name, suites=("gsm8k",)))
     assert [model.name for model in results.models] == ["llama", f"{name} (2)"]
     assert len(list((tmp_path / "out/models").iterdir())) == 2
 
@@ -335,14 +335,14 @@ def test_a_wrong_path_shows_before_the_model_named_before_it_is_asked(world, mod
     (tmp_path / "file").write_text("not a model")
     wrong = path.format(folder=tmp_path, file=tmp_path / "file")
     with pytest.raises(ConfigError, match=message):
-        evaluate_models(request(world, tmp_path / "out", models["llama"], wrong))
+        evaluate(request(world, tmp_path / "out", models["llama"], wrong))
     assert not (tmp_path / "out").exists()
 
 
 def test_contextual_calibration_takes_texts_of_the_users_own(world, models, tmp_path):
     values = {"normalization": "contextual", "limit": 2}
-    first = evaluate_models(request(world, tmp_path / "a", models["llama"], **values))
-    other = evaluate_models(request(world, tmp_path / "b", models["llama"], content_free=("nothing here",), **values))
+    first = evaluate(request(world, tmp_path / "a", models["llama"], **values))
+    other = evaluate(request(world, tmp_path / "b", models["llama"], content_free=("nothing here",), **values))
     (one,), (two,) = first.protocols.values(), other.protocols.values()
     assert one["content_free"] == ["N/A", "", "[MASK]"] and two["content_free"] == ["nothing here"]
     assert one["fingerprint"] != two["fingerprint"]
@@ -360,7 +360,7 @@ def test_contextual_calibration_takes_texts_of_the_users_own(world, models, tmp_
 )
 def test_options_without_what_they_are_for_are_refused(world, models, tmp_path, values, what):
     with pytest.raises(ConfigError, match=f"says nothing without {what}"):
-        evaluate_models(request(world, tmp_path, models["llama"], **values))
+        evaluate(request(world, tmp_path, models["llama"], **values))
 
 
 def test_another_engine_writes_all_answers_and_its_answers_are_kept_apart(world, models, tmp_path, monkeypatch):
@@ -379,8 +379,8 @@ def test_another_engine_writes_all_answers_and_its_answers_are_kept_apart(world,
 
     monkeypatch.setattr(writing, "writer_for", writer_for)
     suites = ("gsm8k", "mmlu_direct")
-    ours = evaluate_models(request(world, tmp_path, models["llama"], suites=suites))
-    theirs = evaluate_models(request(world, tmp_path, models["llama"], suites=suites, backend="vllm"))
+    ours = evaluate(request(world, tmp_path, models["llama"], suites=suites))
+    theirs = evaluate(request(world, tmp_path, models["llama"], suites=suites, backend="vllm"))
     assert started == ["transformers", "vllm"] and len(asked) == 1
     (sample,) = read_samples(next(tmp_path.rglob("gsm8k_cot*.parquet")))
     assert sample.prediction == "The answer is 7."
@@ -397,7 +397,7 @@ def test_a_sentence_on_what_is_not_as_its_authors_have_it_is_said_once(world, mo
 
     folder = shutil.copytree(world, tmp_path / "world")
     (folder / "files" / "mmlu-cot.json").unlink()
-    evaluate_models(request(folder, tmp_path / "out", models["llama"]), reporter=Told())
+    evaluate(request(folder, tmp_path / "out", models["llama"]), reporter=Told())
     assert len([text for text in said if "and 56 more: " in text]) == 1
     assert "and 56 more" not in said[0].partition(": ")[2]
     page = (tmp_path / "out" / "report.html").read_text()

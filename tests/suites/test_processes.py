@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.settings.config import DataSettings
 from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.torchrun import start
@@ -69,7 +69,7 @@ def test_two_processes_give_the_results_of_one(world):
         skip_missing=True,
         data=DataSettings(tasks=(str(world / "colors.toml"),)), normalization="contextual",
     )  # fmt: skip
-    alone = evaluate_models(request).model_dump(mode="json", exclude={"seconds"}, by_alias=True)
+    alone = evaluate(request).model_dump(mode="json", exclude={"seconds"}, by_alias=True)
     named = [text for name in suites for text in ("--suite", name)]
     arguments = [str(world / "llama"), *named, "--tasks", str(world / "colors.toml"), "--data", str(world), "--json",
                  "--missing", "skip",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from flantune.commands import evaluation_questions
-from flantune.commands.evaluate import EvaluationRequest, evaluate_models
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.errors import ConfigError
 from flantune.evaluation.metrics.extraction import extract
 from flantune.evaluation.metrics.rank_classification import option_scores
@@ -45,7 +45,7 @@ def models(tmp_path_factory):
 
 def evaluated(world, model, out, *suites, **values):
     request = EvaluationRequest(models=(str(model),), out=out, root=world, suites=suites, limit=3, **values)
-    return evaluate_models(request)
+    return evaluate(request)
 
 
 SAMPLES = "models/llama/samples/gsm8k_cot%2Fmain.parquet"
@@ -116,7 +116,7 @@ def test_mmlu_ranks_options_by_what_they_score_without_the_question(world, model
 
 def test_harness_files_rank_as_they_say(tmp_path, models):
     with pytest.raises(ConfigError, match="themselves"):
-        evaluate_models(
+        evaluate(
             EvaluationRequest(
                 models=(str(models["llama"]),), out=tmp_path, harness=(tmp_path / "x.yaml",), normalization="domain"
             )

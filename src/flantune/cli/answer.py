@@ -61,9 +61,7 @@ def command(
     to add its answers. Then rate them blind: `flantune judge FILE`.
     """
     from flantune.cli.console import starting
-    from flantune.cli.finish import quiet_libraries
 
-    quiet_libraries()
     console = starting()
     from flantune.commands.answer import answer_with_models
     from flantune.judging.answers import Answering

@@ -65,12 +65,24 @@ class Console:
 def starting() -> Console:
     """A console that has said that the program begins: what it imports takes some seconds, more where disks are slow.
 
-    Of several processes under ``torchrun`` the first one speaks.
+    Of several processes under ``torchrun`` the first one speaks. Libraries that are imported afterwards keep quiet.
     """
+    quiet_libraries()
     console = Console()
     if os.environ.get("RANK", "0") == "0":
         console.stage("load PyTorch and transformers")
     return console
+
+
+def quiet_libraries() -> None:
+    """Keeps libraries' own progress bars and hub look-ups off a run's output."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    # PyTorch otherwise prints its own call stack when another process is gone; flantune says it in a line.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def bar_line(share: float, text: str, *, width: int) -> str:

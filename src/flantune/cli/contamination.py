@@ -53,9 +53,7 @@ def command(
     import json
 
     from flantune.cli.console import starting
-    from flantune.cli.finish import quiet_libraries
 
-    quiet_libraries()
     console = starting()
     from flantune.commands.contamination import check_run
     from flantune.contamination.clean import write_clean

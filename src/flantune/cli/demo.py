@@ -27,7 +27,8 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
     """
     if context.invoked_subcommand is not None:
         return
-    from flantune.cli.finish import run_and_tell
+    from flantune.cli.console import starting
+    from flantune.cli.finish import tell
     from flantune.demo.write import write_demo
     from flantune.settings.run_file import load_run_file
 
@@ -36,7 +37,11 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
     for name in chosen:
         click.echo(f"── {name} ──", err=True)
         loaded = load_run_file(world / _FAMILIES[name], overrides=[f"seed={seed}", *overrides])
-        run_and_tell(loaded, out=out / name)
+        console = starting()
+        from flantune.commands.run import run
+
+        finished = run(loaded, out=out / name, reporter=console)
+        tell(finished.results, finished.folder)
     click.echo(f"change:  {world}/*.toml are ordinary run files: flantune run {world / _FAMILIES[chosen[0]]}")
 
 

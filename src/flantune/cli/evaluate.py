@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from flantune.cli import options
-
-if TYPE_CHECKING:
-    from flantune.evaluation.results import Results
 
 
 @click.command("evaluate", epilog="Example: flantune evaluate BASE TUNED --suite mmlu_direct --data DATA")
@@ -103,13 +100,11 @@ def command(
     Killed or interrupted? The same command goes on where it stopped. Exit code 1 when the numbers are not reportable:
     with --limit, with parts missing, or on data the model was trained on.
     """
-    from flantune.cli.finish import quiet_libraries
-
-    quiet_libraries()
     from flantune.cli.console import starting
+    from flantune.cli.finish import tell
 
     console = starting()
-    from flantune.commands.evaluate import evaluate_models, folder_for
+    from flantune.commands.evaluate import evaluate, folder_for
     from flantune.commands.evaluation_request import EvaluationRequest
     from flantune.settings.config import DataSettings, PromptSettings
 
@@ -136,32 +131,8 @@ def command(
         prompts=prompts,
         **chosen,
     )
-    results = evaluate_models(request, reporter=console)
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        # torchrun takes any other exit code for a crash; one process speaks for all.
-        if os.environ.get("RANK", "0") == "0":
-            _tell(results, request.out, as_json=as_json)
-        return
-    _tell(results, request.out, as_json=as_json)
-    click.get_current_context().exit(0 if results.is_reportable else 1)
-
-
-def _tell(results: Results, out: Path, *, as_json: bool) -> None:
-    """Prints the table and where things lie (or JSON alone)."""
-    import json
-
-    from flantune.cli.terminal import echo, paint, show
-    from flantune.report.console import console_tables
-    from flantune.report.sentences import warnings
-    from flantune.settings.json_file import plain
-
-    if as_json:
-        click.echo(json.dumps(plain(results), ensure_ascii=False))
-    else:
-        show(*console_tables(results))
-    for warning in warnings(results):
-        echo(paint(warning, bold=True), err=True)
-    if not as_json:
-        click.echo(f"page:    {out / 'report.html'}")
-        click.echo(f"results: {out / 'results.json'}")
-        click.echo("next:    open the page in a browser")
+    results = evaluate(request, reporter=console)
+    tell(results, request.out, as_json=as_json)
+    # torchrun takes any other exit code for a crash.
+    is_one_of_several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    click.get_current_context().exit(0 if results.is_reportable or is_one_of_several else 1)

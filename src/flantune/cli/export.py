@@ -50,9 +50,7 @@ def data(
     The same seed gives the same bytes. No model is loaded.
     """
     from flantune.cli.console import starting
-    from flantune.cli.finish import quiet_libraries
 
-    quiet_libraries()
     console = starting()
     from flantune.commands.export import export, format_of
     from flantune.settings.run_file import load_run_file
@@ -101,8 +99,7 @@ def gguf(model: Path, like: Path, out: Path, kind: str) -> None:
 
     What was written is read back and compared weight by weight before the file gets its name.
     """
-    from flantune.cli.console import Console
-    from flantune.cli.finish import quiet_libraries
+    from flantune.cli.console import Console, quiet_libraries
 
     quiet_libraries()
     from flantune.models.load import load_model

@@ -1,4 +1,4 @@
-"""Runs the pipeline for a command and says what it wrote and what to do next."""
+"""What a command that measures models says at its end: the scores, what it wrote, and one next step."""
 
 from __future__ import annotations
 
@@ -9,56 +9,39 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flantune.cli.terminal import show
+from flantune.cli.terminal import echo, paint, show
 
 if TYPE_CHECKING:
-    from flantune.runs.run import Run
-    from flantune.settings.run_file import RunFile
+    from flantune.evaluation.results import Results
 
 
-def run_and_tell(file: RunFile, *, out: Path, as_json: bool = False) -> Run:
-    """Runs, then prints the verdict, the files and one next step (or JSON alone)."""
-    quiet_libraries()
-    from flantune.cli.console import starting
-
-    console = starting()
-    from flantune.commands.run import run
+def tell(results: Results, folder: Path, *, as_json: bool = False) -> None:
+    """Prints the tables, the verdict and where things lie, or JSON alone; of several processes the first one speaks."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and os.environ.get("RANK", "0") != "0":
+        return
+    from flantune.report.sentences import warnings
     from flantune.settings.json_file import plain
 
-    finished = run(file, out=out, reporter=console)
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and os.environ.get("RANK", "0") != "0":
-        return finished
     if as_json:
-        click.echo(json.dumps(plain(finished.results), ensure_ascii=False))
+        click.echo(json.dumps(plain(results), ensure_ascii=False))
     else:
-        tell(finished)
-    return finished
+        _tell_people(results)
+    for warning in warnings(results):
+        echo(paint(warning, bold=True), err=True)
+    if not as_json:
+        click.echo(f"report:  {folder / 'report.html'}")
+        click.echo(f"results: {folder / 'results.json'}")
+        click.echo("next:    open the report in a browser")
 
 
-def tell(finished: Run) -> None:
-    """Prints the table, the verdict and where things lie."""
+def _tell_people(results: Results) -> None:
     from flantune.report.console import console_tables
     from flantune.report.sentences import headline, metric_notes, note_sentences
-    from flantune.runs.folder import RunFolder
 
-    folder, results = RunFolder(finished.folder), finished.results
     show(*console_tables(results))
-    click.echo(headline(results))
-    for note in note_sentences(results.verdict) if results.verdict else ():
-        click.echo(note)
-    for note, tasks in metric_notes(results):
-        click.echo(f"note: {', '.join(tasks)}: {note}")
-    click.echo(f"report:  {folder.report}")
-    click.echo(f"results: {folder.results}")
-    click.echo("next:    open the report in a browser")
-
-
-def quiet_libraries() -> None:
-    """Keeps libraries' own progress bars and hub look-ups off a run's output."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    # PyTorch otherwise prints its own call stack when another process is gone; flantune says it in a line.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if results.kind == "run":
+        click.echo(headline(results))
+        for note in note_sentences(results.verdict) if results.verdict else ():
+            click.echo(note)
+        for note, tasks in metric_notes(results):
+            click.echo(f"note: {', '.join(tasks)}: {note}")

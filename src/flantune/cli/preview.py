@@ -40,7 +40,7 @@ def command(
     """
     import json
 
-    from flantune.cli.finish import quiet_libraries
+    from flantune.cli.console import quiet_libraries
 
     quiet_libraries()
     from flantune.commands.preview import preview

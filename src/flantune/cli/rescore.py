@@ -22,4 +22,5 @@ def command(run_folder: Path, normalization: str | None, confidence: float | Non
     from flantune.cli.finish import tell
     from flantune.commands.rescore import rescore_run
 
-    tell(rescore_run(run_folder, normalization=normalization, confidence=confidence))
+    rescored = rescore_run(run_folder, normalization=normalization, confidence=confidence)
+    tell(rescored.results, rescored.folder)

@@ -19,8 +19,13 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_jso
 
     Killed or interrupted? The same command goes on where it stopped.
     """
-    from flantune.cli.finish import run_and_tell
+    from flantune.cli.console import starting
+    from flantune.cli.finish import tell
     from flantune.settings.run_file import load_run_file
 
     loaded = load_run_file(run_file, overrides=overrides)
-    run_and_tell(loaded, out=out or Path("runs") / run_file.stem, as_json=as_json)
+    console = starting()
+    from flantune.commands.run import run
+
+    finished = run(loaded, out=out or Path("runs") / run_file.stem, reporter=console)
+    tell(finished.results, finished.folder, as_json=as_json)

@@ -20,9 +20,8 @@ def command(run_folders: tuple[Path, ...], as_json: bool) -> None:
     from flantune.evaluation.statistics.seeds import over_seeds
     from flantune.report.console import seeds_table
     from flantune.runs.files import read_results
-    from flantune.runs.folder import RunFolder
 
-    summary = over_seeds([read_results(RunFolder(folder)) for folder in run_folders])
+    summary = over_seeds([read_results(folder) for folder in run_folders])
     if as_json:
         click.echo(json.dumps(summary.to_json(), indent=1))
     else:

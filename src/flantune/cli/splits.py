@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,7 +20,12 @@ from flantune.studies.paper import KINDS
 @click.option("--paper-rules", is_flag=True, help="Overlap rules alone: kin source families do not count.")
 @click.option("--order", multiple=True, metavar="CLUSTER", help="Cluster to train on, in order; repeatable.")
 @click.option("--test", multiple=True, metavar="CLUSTER", help="Cluster to measure; repeatable.")
-@click.option("--super-glue", is_flag=True, help="Measure SuperGLUE's tasks, not whole clusters, as the public code.")
+@click.option(
+    "--super-glue",
+    "hide_super_glue",
+    is_flag=True,
+    help="Measure SuperGLUE's tasks, not whole clusters, as the public code.",
+)
 @click.option("--max-tasks", default=0, type=click.IntRange(0), help="Most training tasks of --kind clusters; 0: all.")
 @click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="Number to try; repeatable.")
 @click.option("--seed", default=0, show_default=True, type=options.SEED, help="Seed of every choice.")
@@ -27,19 +33,7 @@ from flantune.studies.paper import KINDS
 @click.option("--out", type=options.FOLDER, help="Write one run file a split here.")
 @options.as_json("the splits")
 def command(
-    run_file: Path,
-    kind: str,
-    clusters: str,
-    paper_rules: bool,
-    order: tuple[str, ...],
-    test: tuple[str, ...],
-    super_glue: bool,
-    max_tasks: int,
-    counts: tuple[int, ...],
-    seed: int,
-    overrides: tuple[str, ...],
-    out: Path | None,
-    as_json: bool,
+    run_file: Path, kind: str, overrides: tuple[str, ...], out: Path | None, as_json: bool, **chosen: Any
 ) -> None:
     """Divide RUN_FILE's tasks as the FLAN paper and its code do; each split is a run file's lines, or a run file.
 
@@ -47,26 +41,19 @@ def command(
     break the rule of clusters on purpose and say so.
     """
     import json
+    from dataclasses import asdict
 
     from flantune.settings.run_file import load_run_file
-    from flantune.studies.split_files import StudyOptions, fragment, plan_study, split_json, write_split
+    from flantune.studies.split_files import StudyOptions, fragment, plan_study, write_split
 
     loaded = load_run_file(run_file, overrides=overrides)
-    chosen = StudyOptions(
-        clusters=clusters,
-        paper_rules=paper_rules,
-        order=order,
-        test=test,
-        hide_super_glue=super_glue,
-        max_tasks=max_tasks,
-        counts=counts,
-        seed=seed,
-    )
-    planned = plan_study(loaded, kind=kind, options=chosen)
+    # What is left has the names of the study's own options; what was not given is as in the paper.
+    study_options = StudyOptions(**{name: value for name, value in chosen.items() if value})
+    planned = plan_study(loaded, kind=kind, options=study_options)
     study = planned.study
     written = [write_split(split, planned, file=loaded, folder=out) for split in study.splits] if out else []
     if as_json:
-        shown = {"kind": study.kind, "splits": [split_json(split) for split in study.splits], "notes": study.notes}
+        shown = {"kind": study.kind, "splits": [asdict(split) for split in study.splits], "notes": study.notes}
         click.echo(json.dumps({**shown, "files": [str(path) for path in written]}, ensure_ascii=False, indent=1))
     elif written:
         click.echo("\n".join(map(str, written)))

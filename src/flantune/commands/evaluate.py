@@ -26,7 +26,7 @@ from flantune.suites.catalog import AVERAGES
 from flantune.system.files import slug
 from flantune.system.locking import locked
 from flantune.system.manifest import Stopwatch, write_manifest
-from flantune.system.processes import Processes, joined
+from flantune.system.processes import joined
 from flantune.system.progress import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Asked:
     facts: Mapping[str, object]
 
 
-def evaluate_models(request: EvaluationRequest, *, reporter: Reporter | None = None) -> Results:
+def evaluate(request: EvaluationRequest, *, reporter: Reporter | None = None) -> Results:
     """Measures models on benchmarks and tasks, and writes ``results.json``, samples, page and manifest.
 
     What was answered before by the same model under the same protocol is not asked again, so a killed call goes on
@@ -62,29 +62,23 @@ def evaluate_models(request: EvaluationRequest, *, reporter: Reporter | None = N
     check_request(request)
     with joined() as processes, ExitStack() as until_done:
         processes.first(lambda: until_done.enter_context(locked(request.out)))
-        return _evaluate(request, (reporter or Silent()) if processes.is_first else Silent(), processes)
+        told = (reporter or Silent()) if processes.is_first else Silent()
+        told.stage("read the questions")
+        questions = processes.in_turn(lambda: read_questions(request))
+        for note in notes_of(questions.exams):
+            told.note(note)
+        models = check_candidates(candidates(request.models), questions.exams, allow_seen=request.allow_seen)
+        watch = Stopwatch(RunFolder(request.out).seconds if processes.is_first else None, note=told.note)
+        asked = [_ask_model(model, questions, request, told, watch) for model in models]
+        told.stage("score, write the page")
+        found: list[Results] = []
 
+        def conclude() -> None:
+            found.append(_results(request, questions, asked, seconds=sum(watch.seconds.values())))
+            _write(request, questions, asked, found[0], watch)
 
-def _evaluate(request: EvaluationRequest, told: Reporter, processes: Processes) -> Results:
-    told.stage("read the questions")
-    made: list[Questions] = []
-    # The others read what the first has laid down.
-    processes.first(lambda: made.append(read_questions(request)))
-    questions = made[0] if made else read_questions(request)
-    for note in notes_of(questions.exams):
-        told.note(note)
-    models = check_candidates(candidates(request.models), questions.exams, allow_seen=request.allow_seen)
-    watch = Stopwatch(RunFolder(request.out).seconds if processes.is_first else None, note=told.note)
-    asked = [_ask_model(model, questions, request, told, watch) for model in models]
-    told.stage("score, write the page")
-    found: list[Results] = []
-
-    def conclude() -> None:
-        found.append(_results(request, questions, asked, seconds=sum(watch.seconds.values())))
-        _write(request, questions, asked, found[0], watch)
-
-    processes.first(conclude)
-    return next(one[0] for one in processes.gather(found) if one)
+        processes.first(conclude)
+        return next(one[0] for one in processes.gather(found) if one)
 
 
 def folder_for(models: Sequence[str]) -> Path:

@@ -13,6 +13,7 @@ from flantune.commands.answer_check import check_answers
 from flantune.commands.plan import make_codec, make_mixture, numbered_split, planned_reader, prepare_tasks
 from flantune.errors import ConfigError, did_you_mean
 from flantune.packing.pieces import text_pieces
+from flantune.packing.stream import PromptStream
 from flantune.prompts.styles import Style
 
 if TYPE_CHECKING:
@@ -76,21 +77,21 @@ def preview(
         hint = did_you_mean(only_task, names) or "trained on: " + ", ".join(names)
         raise ConfigError(f'no task "{only_task}" is trained on in this fold', where="--task", hint=hint)
     reader = planned_reader(config, prepared)
-    tokenizer, codec = reader.tokenizer, make_codec(config, reader)
+    mixture = make_mixture(config, prepared, split)
+    stream = PromptStream(mixture, make_codec(config, reader), row_tokens=config.packing.row_tokens)
+    codec = stream.codec
     say = note or (lambda _: None)
     for known in codec.chat.notes if codec.chat else ():
         say(known)
     shown = [one for one in prepared if only_task in (None, one.task.name)]
     style, inverted = Style.from_settings(config.prompts), config.prompts.include_inverted
     check_answers(shown, codec, style=style, note=say, teaches_inverted=inverted)
-    mixture = make_mixture(config, prepared, split)
     indices = (i for i in islice(count_from(start), _MAX_LOOKED_AT) if only_task is None or _is(mixture, i, only_task))
     for index in islice(indices, count):
-        prompt = mixture[index]
-        encoded = codec.encode_prompts([prompt], continuations="target").prompts[0]
-        if encoded is None:
+        prompt, (draw,) = mixture[index], stream.draws(index, 1)
+        if (encoded := draw.prompt) is None:
             continue
-        pieces = text_pieces(tokenizer, [*encoded.inputs.tolist(), *encoded.targets[0].tolist()])
+        pieces = text_pieces(reader.tokenizer, [*encoded.inputs.tolist(), *encoded.targets[0].tolist()])
         border = len(encoded.inputs)
         yield Preview(
             index=index,

@@ -95,25 +95,25 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     """
     with joined() as processes, ExitStack() as until_done:
         job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
-        return _run(job)
-
-
-def _run(job: _Job) -> Run:
-    prepared, identity = _prepare(job)
-    folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
-    base = _base_model(job, prepared)
-    if job.config.model.adapter == "none":  # now, rather than after the base model was measured
-        meant_by(base.model, job.config.training.freeze)
-    _check_answers(job, prepared, base)
-    _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
-    for split in folds:
-        tuned = _tune_fold(job, prepared, split, identity=identity)
-        folder = job.folder.fold(split.held_out).tuned
-        _measure(
-            job, tuned, _measured(job, prepared, [split]), folder=folder, title=f"the model blind to {_names(split)}"
-        )
-    job.processes.first(lambda: _conclude(job, identity=identity))
-    return Run(folder=job.folder.root, results=read_results(job.folder))
+        prepared, identity = _prepare(job)
+        folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
+        base = _base_model(job, prepared)
+        if job.config.model.adapter == "none":  # now, rather than after the base model was measured
+            meant_by(base.model, job.config.training.freeze)
+        _check_answers(job, prepared, base)
+        _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
+        for split in folds:
+            tuned = _tune_fold(job, prepared, split, identity=identity)
+            folder = job.folder.fold(split.held_out).tuned
+            _measure(
+                job,
+                tuned,
+                _measured(job, prepared, [split]),
+                folder=folder,
+                title=f"the model blind to {_names(split)}",
+            )
+        job.processes.first(lambda: _conclude(job, identity=identity))
+        return Run(folder=job.folder.root, results=read_results(job.folder.root))
 
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
@@ -136,9 +136,7 @@ def _prepare(job: _Job) -> tuple[list[PreparedTask], str]:
 
     The first process reads them into the cache, where the others, which wait for it, find them.
     """
-    found: list[tuple[list[PreparedTask], str]] = []
-    job.processes.first(lambda: found.append(_read_tasks(job)))
-    prepared, identity = found[0] if found else _read_tasks(job)
+    prepared, identity = job.processes.in_turn(lambda: _read_tasks(job))
     job.processes.check_agreement(identity, what="the fingerprint of settings and data")
     return prepared, identity
 

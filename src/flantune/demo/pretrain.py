@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import argparse
 import copy
-import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ from flantune.runs.identity import content_digest
 from flantune.settings.config import PackingSettings, TrainingSettings
 from flantune.settings.optimizer_settings import AdamSettings
 from flantune.settings.run_file import fingerprint
-from flantune.system.files import open_as_usual
+from flantune.system.files import whole_folder
 from flantune.system.locking import locked
 from flantune.training.division import hidden_size
 from flantune.training.loop import tune
@@ -217,7 +216,8 @@ def _tokenizer(recipe: Recipe, corpus: Corpus, folder: Path) -> PreTrainedTokeni
     if not folder.exists():
         count = min(recipe.tokenizer_documents, corpus.size or recipe.tokenizer_documents)
         made = train_tokenizer(corpus[number] for number in range(count))
-        _write_whole(folder, made.save_pretrained)
+        with whole_folder(folder) as draft:
+            made.save_pretrained(draft)
     return AutoTokenizer.from_pretrained(folder)
 
 
@@ -236,24 +236,9 @@ def _probed(lm: LanguageModel, count: int) -> dict[str, float]:
 def export(lm: LanguageModel, folder: Path) -> None:
     """Writes the model in Hugging Face form with bfloat16 weights, leaving the live model as it is."""
     model: Any = copy.deepcopy(lm.model)
-
-    def write(beside: Path) -> None:
-        with quiet_library():
-            model.to(torch.bfloat16).save_pretrained(beside)
-        lm.tokenizer.save_pretrained(beside)
-
-    _write_whole(folder, write)
-
-
-def _write_whole(folder: Path, write: Callable[[Path], object]) -> None:
-    """Writes beside, then renames, so that a folder of this name is always whole."""
-    beside = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    write(beside)
-    open_as_usual(*beside.iterdir())
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+    with whole_folder(folder) as draft, quiet_library():
+        model.to(torch.bfloat16).save_pretrained(draft)
+        lm.tokenizer.save_pretrained(draft)
 
 
 def _tell(message: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,16 +81,10 @@ def score_samples(
     Raises:
         EvaluationError: Samples are missing, damaged, or the two models were asked different prompts.
     """
-    tuned = (
-        MeasuredModel(
-            name=TUNED, fold=fold.name, path=f"folds/{fold.name}/model", fingerprint="", trained_by_flantune=True
-        )
-        for fold in folds
-    )
     about = About(
         kind="run",
         name=name,
-        models=(MeasuredModel(name=BASE, fold="", path=base, fingerprint="", trained_by_flantune=False), *tuned),
+        models=tuple(_models(folder, folds, base=base)),
         protocols=(settings.scoring,),
         confidence=settings.confidence,
         seed=seed,
@@ -99,6 +93,28 @@ def score_samples(
         answer_parsing=settings.answer_parsing,
     )
     return summarize(_sittings(folder, folds, tasks, settings), about)
+
+
+def _models(folder: Path, folds: Sequence[FoldInput], *, base: str) -> Iterator[MeasuredModel]:
+    """The base model, and the tuned one of each fold."""
+    asked = dict.fromkeys(name for fold in folds for name in (*fold.unseen, *fold.seen))
+    fingerprint = _fingerprint(folder / "base", asked)
+    yield MeasuredModel(name=BASE, fold="", path=base, fingerprint=fingerprint, trained_by_flantune=False)
+    for fold in folds:
+        home = folder / "folds" / fold.name
+        yield MeasuredModel(
+            name=TUNED,
+            fold=fold.name,
+            path=(home / "model").relative_to(folder).as_posix(),
+            fingerprint=_fingerprint(home / "tuned", (*fold.unseen, *fold.seen)),
+            trained_by_flantune=True,
+        )
+
+
+def _fingerprint(home: Path, tasks: Iterable[str]) -> str:
+    """The model whose samples lie here, as far as they say."""
+    origins = (read_origin(samples_path(home, name)) for name in tasks)
+    return next((one.model for one in origins if one is not None), "")
 
 
 def _sittings(

@@ -43,6 +43,7 @@ class Origin:
         sha256: Of the file.
         counts: Prompts shortened, exemplars dropped, prompts dropped.
         seconds: Time spent scoring.
+        model: Names the model by its weights, arithmetic and tokenizer.
     """
 
     fingerprint: str
@@ -50,6 +51,7 @@ class Origin:
     sha256: str
     counts: Counts
     seconds: float
+    model: str = ""
 
 
 def unanswered(prompt: Prompt, counts: Counts, *, shots: int, layout: Layout) -> Sample:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flantune.mixture.permutation import Int64, UInt64, mix64_array, permute, permute_array
-from flantune.mixture.portions import Portion, columns_of, lay_out
+from flantune.mixture.portions import Portion, arrays_of, lay_out
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.layout import Layout
 from flantune.prompts.render import render
@@ -120,7 +120,7 @@ class Mixture:
         self._ends = list(accumulate(portion.quota for portion in self.portions))
         self.cycle = self._ends[-1]
         self._cycle_stream = stream_key(seed, "cycle")
-        self._columns = columns_of(self.portions)
+        self._columns = arrays_of(self.portions)
 
     def draw(self, index: int) -> Draw:
         """What ``index`` stands for, in time that grows with the logarithm of the number of tasks.

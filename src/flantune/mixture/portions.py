@@ -124,7 +124,7 @@ def lay_out(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
+class PortionArrays:
     """The numbers of all portions as arrays, one entry a task in mixing order.
 
     Attributes:
@@ -147,7 +147,7 @@ class Columns:
     exemplar_key: UInt64
 
 
-def columns_of(portions: Sequence[Portion]) -> Columns:
+def arrays_of(portions: Sequence[Portion]) -> PortionArrays:
     """The portions as arrays, for drawing many at once."""
 
     def counts(name: str) -> Int64:
@@ -156,7 +156,7 @@ def columns_of(portions: Sequence[Portion]) -> Columns:
     def keys(name: str) -> UInt64:
         return np.array([getattr(portion, name) for portion in portions], dtype=np.uint64)
 
-    return Columns(
+    return PortionArrays(
         number=np.argsort(counts("place")).astype(np.int64),
         end=np.cumsum(counts("quota"), dtype=np.int64),
         place=counts("place"),

@@ -33,19 +33,23 @@ def language_of(template: Template) -> Language:
 
 
 @lru_cache(maxsize=65_536)
-def compile_side(template: Template, side: Side, *, show_options: bool = True) -> CompiledText:
+def compile_side(template: Template, side: Side) -> CompiledText:
     """One text of a template; later calls cost a dictionary look-up.
-
-    Args:
-        template: The template.
-        side: Which of its texts.
-        show_options: Leave the options in it.
 
     Raises:
         TemplateError: It cannot be read, say since a brace has no partner.
     """
-    compiled = language_of(template).compile(getattr(template, side))
-    return compiled if show_options else compiled.without_options()
+    return language_of(template).compile(getattr(template, side))
+
+
+@lru_cache(maxsize=65_536)
+def compile_without_options(template: Template) -> CompiledText:
+    """The inputs of a template without its options.
+
+    Raises:
+        TemplateError: As ``compile_side``.
+    """
+    return compile_side(template, "inputs").without_options()
 
 
 def slots_of(template: Template, *sides: Side) -> tuple[str, ...]:

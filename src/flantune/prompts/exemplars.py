@@ -11,7 +11,7 @@ from flantune.system.keyed_random import shuffled
 from flantune.types import Exemplar
 
 if TYPE_CHECKING:
-    from flantune.prompts.render import Words
+    from flantune.prompts.render import PromptTexts
     from flantune.prompts.styles import Style
     from flantune.types import Example, SplitRole, Task, Template
 
@@ -90,7 +90,7 @@ def draw_exemplars(
     return tuple(exemplars)
 
 
-def _identities(example: Example, words: Words, template: Template) -> set[tuple[str, ...]]:
+def _identities(example: Example, words: PromptTexts, template: Template) -> set[tuple[str, ...]]:
     """What makes two examples the same to a reader.
 
     Rendered inputs count for forward templates only: an inverted one ("write a positive review") asks many different

@@ -1,7 +1,7 @@
 """A linter for templates: what thirteen of FLAN's 610 would have been caught by.
 
-Two kinds of rules. Those of ``lint_text`` read one template alone; those here see the task and some of its examples.
-Each rule's meaning, with what to do, is in docs/templates.md.
+Three kinds of rules. Those of ``lint_text`` read one template alone; those of ``lint_wording`` look at its English;
+those here see the task and some of its examples. Each rule's meaning, with what to do, is in docs/templates.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError, did_you_mean
-from flantune.prompts.lint_text import Finding, Reading, about, read_template, text_findings
+from flantune.prompts.lint_text import Finding, ReadTemplate, about, read_template, text_findings
+from flantune.prompts.lint_wording import LEAST_DIFFERENCE, difference, wording_findings
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import RESERVED_SLOTS, forward_templates
 
@@ -31,7 +32,7 @@ class Case:
     """What the rules look at: the task, those of its templates that can be read, and some of its examples."""
 
     task: Task
-    readings: tuple[Reading, ...]
+    readings: tuple[ReadTemplate, ...]
     examples: tuple[Example, ...]
 
 
@@ -59,7 +60,7 @@ def lint_task(task: Task, examples: Sequence[Example]) -> tuple[Finding, ...]:
 # Rules about one template and the examples it is to ask. -------------------------------------------------------------
 
 
-def _unknown_slots(case: Case, reading: Reading) -> Iterator[Finding]:
+def _unknown_slots(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
     if not case.examples:
         return
     known = RESERVED_SLOTS.union(*(example.fields for example in case.examples))
@@ -81,7 +82,7 @@ def _unknown_slots(case: Case, reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _no_input_slot(case: Case, reading: Reading) -> Iterator[Finding]:
+def _no_input_slot(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
     asking = set(reading.inputs.slots) - {"options"}
     if not reading.template.is_inverted:
         asking -= {"answer"}
@@ -95,7 +96,7 @@ def _no_input_slot(case: Case, reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _options_unavailable(case: Case, reading: Reading) -> Iterator[Finding]:
+def _options_unavailable(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
     bare = next((example for example in case.examples if not example.options), None)
     if "options" in reading.slots and bare is not None:
         yield reading.error(
@@ -105,7 +106,7 @@ def _options_unavailable(case: Case, reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _options_in_words(case: Case, reading: Reading) -> Iterator[Finding]:
+def _options_in_words(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
     """Options listed in the template's own words: in another order, or other ones, than the examples have."""
     listed = tuple(re.findall(r"^- (\S.*?)[ \t]*$", reading.inputs.words, flags=re.MULTILINE))
     if len(listed) < 2:
@@ -122,7 +123,7 @@ def _options_in_words(case: Case, reading: Reading) -> Iterator[Finding]:
         return
 
 
-def _options_mentioned(case: Case, reading: Reading) -> Iterator[Finding]:
+def _options_mentioned(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
     is_bare = case.task.kind == "classification" and "options" not in reading.slots and not reading.template.is_inverted
     if is_bare and re.search(r"\b(options?|choices) (below|above|given)\b|\bOPTIONS:", reading.inputs.words):
         yield reading.warning(
@@ -130,7 +131,7 @@ def _options_mentioned(case: Case, reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _answer_in_inputs(case: Case, reading: Reading) -> Iterator[Finding]:
+def _answer_in_inputs(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
     if reading.template.is_inverted:
         return
     if "answer" in reading.inputs.slots:
@@ -159,7 +160,7 @@ def _answer_in_inputs(case: Case, reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _empty_targets(case: Case, reading: Reading) -> Iterator[Finding]:
+def _empty_targets(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
     if not reading.template.targets.strip():
         yield reading.error("empty-targets", "the targets are empty", hint='write targets = "{answer}"')
         return
@@ -174,7 +175,7 @@ def _empty_targets(case: Case, reading: Reading) -> Iterator[Finding]:
             return
 
 
-def _constant_targets(case: Case, reading: Reading) -> Iterator[Finding]:
+def _constant_targets(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
     if reading.template.targets.strip() and not reading.targets.slots:
         yield reading.error(
             "constant-targets", "the targets do not depend on the example", hint="put {answer} or a field into them"
@@ -187,6 +188,12 @@ def _constant_targets(case: Case, reading: Reading) -> Iterator[Finding]:
             f"each of {len(targets)} examples has the same target, {targets[0][:60]!r}",
             hint="look at more rows: a file sorted by label shows one label at its top",
         )
+
+
+def _wording(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
+    options = {example.options for example in case.examples}
+    are_labels = len(case.examples) > 1 and len(options) == 1
+    yield from wording_findings(reading, options.pop() if are_labels else ())
 
 
 # Rules about all templates of a task. --------------------------------------------------------------------------------
@@ -211,6 +218,18 @@ def _duplicates(case: Case) -> Iterator[Finding]:
             yield about(case.task, template, "duplicate-template", message, hint=hint, severity="warning")
         exact.setdefault(words, template.name)
         near.setdefault(_bare(words), template.name)
+
+
+def _near_copies(case: Case) -> Iterator[Finding]:
+    for number, reading in enumerate(case.readings):
+        for other in case.readings[:number]:
+            texts = [(one.template.inputs, one.template.targets) for one in (reading, other)]
+            if _bare(texts[0]) != _bare(texts[1]) and difference(reading, other) < LEAST_DIFFERENCE:
+                message = f"it differs from {other.template.name} in under a tenth of its words"
+                yield reading.warning(
+                    "duplicate-template", message, hint="say it in other words, or remove one of the two"
+                )
+                break
 
 
 def _unused_fields(case: Case) -> Iterator[Finding]:
@@ -266,7 +285,7 @@ def _inversion(case: Case) -> Iterator[Finding]:
         )
 
 
-_TEMPLATE_RULES: tuple[Callable[[Case, Reading], Iterator[Finding]], ...] = (
+_TEMPLATE_RULES: tuple[Callable[[Case, ReadTemplate], Iterator[Finding]], ...] = (
     _unknown_slots,
     _no_input_slot,
     _options_unavailable,
@@ -275,9 +294,11 @@ _TEMPLATE_RULES: tuple[Callable[[Case, Reading], Iterator[Finding]], ...] = (
     _answer_in_inputs,
     _empty_targets,
     _constant_targets,
+    _wording,
 )
 _TASK_RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _duplicates,
+    _near_copies,
     _unused_fields,
     _reserved_fields,
     _options_missing,
@@ -289,7 +310,7 @@ def _about_task(task: Task, rule: str, message: str, *, hint: str) -> Finding:
     return about(task, None, rule, message, hint=hint, severity="warning")
 
 
-def _render(task: Task, example: Example, reading: Reading) -> str | None:
+def _render(task: Task, example: Example, reading: ReadTemplate) -> str | None:
     """The rendered targets, or None where another rule already tells why there are none."""
     try:
         return render_words(task, example, reading.template).targets
@@ -297,7 +318,7 @@ def _render(task: Task, example: Example, reading: Reading) -> str | None:
         return None
 
 
-def _names_only_gold(task: Task, reading: Reading, example: Example) -> bool:
+def _names_only_gold(task: Task, reading: ReadTemplate, example: Example) -> bool:
     if task.kind != "classification" or example.answer is None:
         return False
     try:

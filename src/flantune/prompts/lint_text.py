@@ -43,7 +43,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ReadTemplate:
     """A template as the linter reads it.
 
     Attributes:
@@ -80,13 +80,13 @@ def about(
     return Finding(task=task.name, template=name, rule=rule, message=message, hint=hint, severity=severity)
 
 
-def read_template(task: Task, template: Template) -> Reading | None:
+def read_template(task: Task, template: Template) -> ReadTemplate | None:
     """A template with its texts compiled; None where one cannot be read, which ``text_findings`` says."""
     try:
         inputs, targets = (compile_side(template, side) for side in _SIDES)
     except TemplateError:
         return None
-    return Reading(task=task, template=template, inputs=inputs, targets=targets)
+    return ReadTemplate(task=task, template=template, inputs=inputs, targets=targets)
 
 
 def text_findings(task: Task, template: Template) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from flantune.errors import TemplateError, did_you_mean
-from flantune.prompts.compiled import compile_side
+from flantune.prompts.compiled import compile_side, compile_without_options
 from flantune.prompts.options import answer_texts, in_order, options_block, shown_order
 from flantune.prompts.styles import INSTRUCTION, RESERVED_SLOTS, Style, shown_fields
 from flantune.types import Prompt
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flantune.types import Example, SplitRole, Task, Template
 
 
-class Words(NamedTuple):
+class PromptTexts(NamedTuple):
     """The two texts of a prompt."""
 
     inputs: str
@@ -80,7 +80,7 @@ def render(
 
 def render_words(
     task: Task, example: Example, template: Template, *, style: Style = INSTRUCTION, options_key: int = 0
-) -> Words:
+) -> PromptTexts:
     """The texts of ``render`` alone.
 
     Raises:
@@ -89,20 +89,23 @@ def render_words(
     return _words(task, in_order(example, shown_order(example, style, key=options_key)), template, style=style)
 
 
-def _words(task: Task, example: Example, template: Template, *, style: Style) -> Words:
+def _words(task: Task, example: Example, template: Template, *, style: Style) -> PromptTexts:
     """The texts for an example whose options are in the order to show."""
     if style.name != "instruction":
         references = _references(example, template, style)
-        return Words(_plain_inputs(task, example, style), references[0] if references else "")
-    where = f"{task.name}/{template.name}"
+        return PromptTexts(_plain_inputs(task, example, style), references[0] if references else "")
+    values = None
     try:
-        inputs = compile_side(template, "inputs", show_options=style.show_options)
-        targets = compile_side(template, "targets")
+        inputs, targets = _compile_inputs(template, style), compile_side(template, "targets")
         values = slot_values(example, template, style)
-        where += f"/row {example.row}"
-        return Words(_fill(inputs, values), _fill(targets, values))
+        return PromptTexts(_fill(inputs, values), _fill(targets, values))
     except TemplateError as error:
-        raise TemplateError(error.message, where=where, hint=error.hint) from None
+        row = "" if values is None else f"/row {example.row}"
+        raise TemplateError(error.message, where=f"{task.name}/{template.name}{row}", hint=error.hint) from None
+
+
+def _compile_inputs(template: Template, style: Style) -> CompiledText:
+    return compile_side(template, "inputs") if style.show_options else compile_without_options(template)
 
 
 def _references(example: Example, template: Template, style: Style) -> tuple[str, ...]:
@@ -122,7 +125,9 @@ def slot_values(example: Example, template: Template, style: Style) -> dict[str,
     Raises:
         TemplateError: The template cannot be read.
     """
-    values = {name: text for name, text in example.fields.items() if name not in RESERVED_SLOTS}
+    values = dict(example.fields)
+    for name in RESERVED_SLOTS:
+        values.pop(name, None)
     references = _references(example, template, style)
     if references:
         values["answer"] = references[0]

@@ -83,7 +83,7 @@ def read_run(root: Path) -> RunFiles:
     kept = _read(folder.kept_settings, KeptSettings)
     return RunFiles(
         folder=folder,
-        results=read_results(folder) if folder.results.is_file() else None,
+        results=read_results(root) if folder.results.is_file() else None,
         config=None if kept is None else validated(kept.values, where=str(folder.kept_settings), hint=REPEAT),
         origins={} if kept is None else kept.origins,
         manifest=_read(folder.manifest, Manifest),
@@ -93,14 +93,14 @@ def read_run(root: Path) -> RunFiles:
     )
 
 
-def read_results(folder: RunFolder) -> Results:
-    """The scores of a run or an evaluation.
+def read_results(root: Path) -> Results:
+    """The scores of a run or an evaluation, from its folder.
 
     Raises:
         SourceError: They are missing, damaged, or those of another version.
     """
-    again = f"write it again: `flantune rescore {folder.root}`, or for an evaluation the command that made it"
-    return read_value(folder.results, Results, mends=again, error=SourceError)
+    again = f"write it again: `flantune rescore {root}`, or for an evaluation the command that made it"
+    return read_value(RunFolder(root).results, Results, mends=again, error=SourceError)
 
 
 def read_config(folder: RunFolder) -> RunConfig:

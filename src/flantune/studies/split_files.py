@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, did_you_mean
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
@@ -29,8 +29,8 @@ class StudyOptions:
     Attributes:
         clusters: A grouping that replaces the tasks' own clusters: a shipped one's name or a TOML file; empty: none.
         paper_rules: Follow the overlap rules alone; kin source families do not count.
-        order: Clusters in the order in which they are added; empty: the paper's.
-        test: Clusters that are measured; empty: the paper's three.
+        order: Clusters in the order in which they are added.
+        test: Clusters that are measured.
         hide_super_glue: Measure SuperGLUE's tasks, as the public code does, instead of whole clusters (studies of
             templates and of the number of training tasks).
         max_tasks: At most this many training tasks in the study of clusters; 0 means all.
@@ -40,8 +40,8 @@ class StudyOptions:
 
     clusters: str = ""
     paper_rules: bool = False
-    order: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
+    order: tuple[str, ...] = paper.PAPER_ORDER
+    test: tuple[str, ...] = paper.PAPER_TEST
     hide_super_glue: bool = False
     max_tasks: int = 0
     counts: tuple[int, ...] = ()
@@ -118,14 +118,16 @@ def _within_cluster(tasks: Sequence[Task], rules: Taxonomy, options: StudyOption
 
 
 def _clusters(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
-    order, test = options.order or paper.PAPER_ORDER, options.test or paper.PAPER_TEST
-    return splits.cluster_counts(tasks, rules, order=order, test=test, max_tasks=options.max_tasks, seed=options.seed)
+    return splits.cluster_counts(
+        tasks, rules, order=options.order, test=options.test, max_tasks=options.max_tasks, seed=options.seed
+    )
 
 
 def _tasks_per_cluster(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
-    order, test = options.order or paper.PAPER_ORDER, options.test or paper.PAPER_TEST
     counts = options.counts or paper.PER_CLUSTER_COUNTS
-    return splits.tasks_per_cluster(tasks, rules, order=order, test=test, counts=counts, seed=options.seed)
+    return splits.tasks_per_cluster(
+        tasks, rules, order=options.order, test=options.test, counts=counts, seed=options.seed
+    )
 
 
 def _templates(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
@@ -142,7 +144,7 @@ def _base(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Spli
     """The split that a study varies what is trained on in."""
     if options.hide_super_glue:
         return splits.without_tasks(tasks, rules, paper.SUPER_GLUE, name="SuperGLUE")
-    return splits.without_clusters(tasks, rules, options.test or paper.PAPER_TEST)
+    return splits.without_clusters(tasks, rules, options.test)
 
 
 MAKERS: Mapping[str, Maker] = {
@@ -154,19 +156,6 @@ MAKERS: Mapping[str, Maker] = {
     "training-tasks": _training_tasks,
 }
 """The studies that there are, each with what makes it; ``paper.KINDS`` has the names for the command line."""
-
-
-def split_json(split: Split) -> dict[str, Any]:
-    """A split as JSON-able values."""
-    return {
-        "name": split.name,
-        "held_out": list(split.held_out),
-        "train": list(split.train),
-        "test": list(split.test),
-        "max_templates": split.max_templates,
-        "hidden": list(split.hidden),
-        "breaks": list(split.breaks),
-    }
 
 
 def fragment(split: Split, planned: PlannedStudy) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from flantune.errors import FlantuneError
+from flantune.system import memory
 from flantune.system.files import read_json, write_json
 
 MANIFEST = "manifest.json"
@@ -69,12 +68,6 @@ def _seconds(found: object, path: Path) -> dict[str, float]:
     return {str(stage): float(value) for stage, value in found.items()}
 
 
-def peak_memory_mib() -> float:
-    """Most resident memory this process ever held, in MiB."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (1024 * 1024) if sys.platform == "darwin" else used / 1024
-
-
 def versions() -> dict[str, str]:
     """Versions of everything that may change a result."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
@@ -102,7 +95,7 @@ class Manifest:
         versions: Package → version, of everything that may change a result.
         fingerprints: What it names → the fingerprint.
         seconds: Stage → seconds, over all starts.
-        peak_memory_mib: Most resident memory of the last start.
+        peak_memory_mib: Most resident memory of the last start; None where the system does not tell.
         files: All others of the folder.
     """
 
@@ -120,7 +113,7 @@ def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: 
         versions=versions(),
         fingerprints=dict(fingerprints),
         seconds={name: round(value, 3) for name, value in seconds.items()},
-        peak_memory_mib=round(peak_memory_mib(), 1),
+        peak_memory_mib=round(memory.peak_bytes() / 2**20, 1) or None,
         files=tuple(_files(folder)),
     )
     return write_json(folder / MANIFEST, asdict(manifest))

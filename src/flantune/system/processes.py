@@ -90,6 +90,12 @@ class Processes:
         if failure is not None:
             raise TrainingError(f"the first process stopped: {failure}", where=self.name, hint=_REPEAT)
 
+    def in_turn(self, work: Callable[[], Value]) -> Value:
+        """What some work gives: the first process does it before the others, which find what it has laid down."""
+        made: list[Value] = []
+        self.first(lambda: made.append(work()))
+        return made[0] if made else work()
+
     def _await_hearing(self, key: str) -> None:
         """Waits a little until the others know: what they know it from may end with this process."""
         deadline = time.monotonic() + HEARING_S

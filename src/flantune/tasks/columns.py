@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from flantune.errors import did_you_mean
-from flantune.tasks.labels import Reading, choose_option, find_label, written
+from flantune.tasks.labels import AnswerReading, choose_option, find_label, written
 from flantune.tasks.rows import (
     BAD_OPTIONS,
     EMPTY_TARGET,
@@ -72,7 +72,7 @@ class AnswerColumn:
     """
 
     column: str
-    reading: Reading = ""
+    reading: AnswerReading = ""
     keys: tuple[str, ...] = ()
     keys_column: str = ""
     map: Mapping[str, str] = field(default_factory=dict)

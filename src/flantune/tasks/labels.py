@@ -16,7 +16,7 @@ from flantune.numerals.reading import find_numbers, in_ascii, parse_number
 from flantune.numerals.values import Value
 from flantune.tasks.rows import AMBIGUOUS, MISSING_VALUE, NOT_AN_OPTION, OUT_OF_RANGE, BadRow, is_missing, short
 
-Reading = Literal["", "text", "index"]
+AnswerReading = Literal["", "text", "index"]
 """How the values of an answer column are meant: as texts of options, as places among them (from 0), or either."""
 
 _TRUTH = {"true": True, "false": False}
@@ -80,7 +80,7 @@ def find_label(value: Any, labels: Sequence[str]) -> int | None:
     return same[0] if len(same) == 1 else None
 
 
-def choose_option(value: Any, options: Sequence[str], *, reading: Reading, are_fixed: bool) -> int:
+def choose_option(value: Any, options: Sequence[str], *, reading: AnswerReading, are_fixed: bool) -> int:
     """The place of the option that a cell means.
 
     A text comes first. Only where no option says what the cell does is it a place; and not where that would mix both

@@ -1,1 +1,1 @@
-"""Training: arrays to a tuned model. The public verb is ``tune``."""
+"""Training: arrays to a tuned model."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
@@ -24,6 +22,7 @@ from flantune.models.forms.compiled import why_not_compiled
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.memory import is_out_of_memory
+from flantune.system import memory
 from flantune.system.processes import Processes, gone_explained, joined
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
 from flantune.training.division import check_same, divide, hidden_size, sum_up
@@ -368,9 +367,7 @@ def peak_memory_bytes(device: torch.device) -> int:
     """Highest memory so far: of the accelerator, or of this process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in KiB, macOS in bytes.
-    return peak if sys.platform == "darwin" else peak * 1024
+    return memory.peak_bytes()
 
 
 @contextmanager

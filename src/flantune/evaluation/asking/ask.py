@@ -191,10 +191,10 @@ def _ask_alike(session: Session, works: Sequence[Work], told: _Told) -> Iterator
     answers = _answers(session, works, told)
     for work in works:
         own = islice(answers, len(work.exam.questions))
-        yield work.path, _keep(work, own)
+        yield work.path, _keep(work, own, model=session.fingerprint)
 
 
-def _keep(work: Work, answers: Iterator[_Answer]) -> Origin | None:
+def _keep(work: Work, answers: Iterator[_Answer], *, model: str) -> Origin | None:
     counts, seconds = Counts(), 0.0
 
     def samples() -> Iterator[Sample]:
@@ -210,8 +210,14 @@ def _keep(work: Work, answers: Iterator[_Answer]) -> Origin | None:
         raise EvaluationError("not one prompt of it could be asked", where=work.exam.key, hint=_FEWER)
     if not is_first:
         return None
-    sha256 = file_sha256(work.path)
-    origin = Origin(fingerprint=work.fingerprint, samples=written, sha256=sha256, counts=counts, seconds=seconds)
+    origin = Origin(
+        fingerprint=work.fingerprint,
+        samples=written,
+        sha256=file_sha256(work.path),
+        counts=counts,
+        seconds=seconds,
+        model=model,
+    )
     write_origin(work.path, origin)
     return origin
 

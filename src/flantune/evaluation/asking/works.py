@@ -124,7 +124,7 @@ def _choices(session: Session, exam: Exam, codec: Codec) -> dict[str, object]:
             **chosen,
             "model": session.written_by,
             "writing": asdict(exam.writing),
-            "drawn": [*session.drawn(exam), session.seed] if exam.is_voted else None,
+            "drawn": [*session.drawn(exam), session.seed] if session.drawn(exam)[1] > 0.0 else None,
         }
     protocol = exam.protocol
     has_baselines = protocol.normalization in BASELINES
