@@ -16,7 +16,6 @@ from flantune.system import files
 
 Value = TypeVar("Value")
 
-_MENDS = "the file is damaged: give the command that wrote it again, or put a copy back"
 _MOST_SHOWN = 3
 _LARGEST = 2**64
 
@@ -90,7 +89,7 @@ def value_of(
         value: Value = _adapter(kind).validate_json(text, strict=True)
     except ValidationError as found:
         said = _said(problems_of(found), raw)
-        raise error(f"is {what}: {said}" if what else said, where=str(where), hint=mends or _MENDS) from None
+        raise error(f"is {what}: {said}" if what else said, where=str(where), hint=mends or files.MENDS) from None
     return value
 
 

@@ -19,7 +19,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from flantune.errors import FlantuneError, MissingDataError, SourceError, TaskError
-from flantune.system.files import read_object
+from flantune.settings.json_file import plain, read_value
 from flantune.tasks.arrow_files import ArrowFile, sums_path
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.row_checks import (
@@ -223,8 +223,16 @@ def _damage(folder: Path) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoreSummary:
+    """What a stored split says of itself; written last."""
+
+    version: int
+    rows: int
+
+
 def _stored_rows(folder: Path) -> int:
-    return int(read_object(folder / _SUMMARY, mends="remove its folder and run again", rows=int)["rows"])
+    return read_value(folder / _SUMMARY, _StoreSummary, mends="remove its folder and run again").rows
 
 
 def _build(task: Task, source_split: str, limit: int | None, folder: Path) -> None:
@@ -234,7 +242,9 @@ def _build(task: Task, source_split: str, limit: int | None, folder: Path) -> No
         temporary.mkdir(parents=True)
         _remove_leftovers(folder.parent)
         rows = _adapt_all(task, source_split, limit, temporary)
-        (temporary / _SUMMARY).write_text(json.dumps({"version": STORE_VERSION, "rows": rows}), encoding="utf-8")
+        (temporary / _SUMMARY).write_text(
+            json.dumps(plain(_StoreSummary(version=STORE_VERSION, rows=rows))), encoding="utf-8"
+        )
         _rename(temporary, folder)
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(
