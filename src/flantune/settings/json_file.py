@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from flantune.errors import FlantuneError
+from flantune.errors import FlantuneError, SourceError
 from flantune.settings.plain_words import Problem, problems_of, shown
 from flantune.system import files
 
@@ -91,6 +91,50 @@ def value_of(
         said = _said(problems_of(found), raw)
         raise error(f"is {what}: {said}" if what else said, where=str(where), hint=mends or files.MENDS) from None
     return value
+
+
+def read_lines(
+    path: Path,
+    kind: type[Value],
+    *,
+    mends: str,
+    what: str = "",
+    prepare: Callable[[Any], object] = lambda raw: raw,
+) -> Iterator[tuple[str, Value]]:
+    """The values of a JSON-lines file, each with where it stands, in constant memory.
+
+    A last line that lacks its line break and is no JSON was cut off by a kill: it is passed over.
+
+    Args:
+        path: The file.
+        kind: The class of each value.
+        mends: What to do about a broken line, for the message.
+        what: What a line that holds something else is, for the message: "no answer".
+        prepare: What is done to a line's plain values first.
+
+    Raises:
+        SourceError: The file cannot be read, or one of its lines is no such value.
+    """
+    try:
+        files.check_regular(path)
+        # What is not UTF-8 is not JSON either, but has a line.
+        with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                where = f"{path}:{number}"
+                try:
+                    raw = prepare(json.loads(line))
+                except (ValueError, RecursionError) as problem:
+                    is_deep = isinstance(problem, RecursionError)
+                    if not line.endswith("\n") and not is_deep:
+                        return
+                    why = "nested too deeply" if is_deep else str(problem).partition(";")[0]
+                    said = f"is {what}: not valid JSON: {why}" if what else f"not valid JSON: {why}"
+                    raise SourceError(said, where=where, hint=mends) from None
+                yield where, value_of(raw, kind, where=where, mends=mends, error=SourceError, what=what)
+    except OSError as problem:
+        raise SourceError(f"cannot be read: {problem.strerror}", where=str(path), hint=mends) from None
 
 
 _adapter: Callable[[object], TypeAdapter[Any]] = cache(TypeAdapter)
