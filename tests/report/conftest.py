@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from flantune.evaluation import samples as samples_on_disk
+from flantune.packing.packs import Counts
 from flantune.settings.json_file import plain
 from flantune.training.state import Window
-from flantune.types import Counts, Sample
+from flantune.types import Sample
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 HOSTILE_COMMENT = "<!--<script>document.title='owned'</script>"

@@ -4,9 +4,9 @@ import dataclasses
 import re
 from pathlib import Path
 
+from flantune.packing.packs import Counts
 from flantune.training.state import Step, Window
 from flantune.training.values import TaskLoss
-from flantune.types import Counts
 
 PAGE = (Path(__file__).parents[2] / "docs/training.md").read_text(encoding="utf-8")
 

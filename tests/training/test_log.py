@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from flantune.errors import TrainingError
+from flantune.packing.packs import Counts
 from flantune.settings.json_file import plain
 from flantune.training.log import MetricsLog, read_metrics
 from flantune.training.metrics_line import MetricsLine
 from flantune.training.state import Step, TuningState, Window
 from flantune.training.values import TaskLoss
-from flantune.types import Counts
 
 
 def step(number: int, *, tasks=None) -> Step:

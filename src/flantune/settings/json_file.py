@@ -32,7 +32,7 @@ def write_value(path: Path, value: object) -> Path:
 def plain(value: object) -> Any:
     """A frozen dataclass or a pydantic model as values that JSON can hold.
 
-    >>> from flantune.types import Counts
+    >>> from flantune.packing.packs import Counts
     >>> plain(Counts(prompts=3))["prompts"]
     3
     """
@@ -75,7 +75,7 @@ def value_of(
     Raises:
         FlantuneError: Of the kind asked for: these are not the values of such a thing.
 
-    >>> from flantune.types import Counts
+    >>> from flantune.packing.packs import Counts
     >>> value_of({"prompts": 3}, Counts, where="here").prompts
     3
     >>> value_of({"prompts": "many"}, Counts, where="counts.json", mends="count again")

@@ -39,9 +39,9 @@ from flantune.training.summary import Progress, TuningSummary
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
+    from flantune.packing.packs import Batch
     from flantune.settings.config import TrainingSettings
     from flantune.training.sharding import Sharded
-    from flantune.types import Batch
 
 
 class BatchStream(Protocol):

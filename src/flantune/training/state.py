@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from flantune.packing.packs import Counts
 from flantune.training.metrics_line import MeanLoss, MetricsLine
 from flantune.training.summary import TuningSummary
 from flantune.training.values import NonFinite, TaskLoss
-from flantune.types import Counts
 
 
 def by_cluster(tasks: Mapping[str, TaskLoss], clusters: Mapping[str, Sequence[str]]) -> dict[str, TaskLoss]:

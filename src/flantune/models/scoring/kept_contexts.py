@@ -15,7 +15,7 @@ from flantune.models.heads import find_head, outputs_of
 from flantune.models.language_model import as_tensor
 from flantune.models.scoring.targets import LIMIT, ItemScores, score_items
 from flantune.packing.arrays import first_items
-from flantune.types import EncodedPrompt, TargetTokens
+from flantune.packing.packs import EncodedPrompt, TargetTokens
 
 if TYPE_CHECKING:
     from torch import Tensor

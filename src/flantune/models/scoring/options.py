@@ -30,11 +30,12 @@ from flantune.models.scoring.targets import (
     shared_cache,
 )
 from flantune.packing.arrays import first_items
-from flantune.types import DecoderPack, EncodedPrompt
+from flantune.packing.packs import DecoderPack, EncodedPrompt
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
-    from flantune.types import Int32, TargetTokens
+    from flantune.packing.packs import TargetTokens
+    from flantune.types import Int32
 
 
 class OptionScorer:

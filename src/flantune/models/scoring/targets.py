@@ -19,7 +19,8 @@ from flantune.models.language_model import as_tensor, embedded_tokens
 if TYPE_CHECKING:
     from flantune.models.heads import Head
     from flantune.models.language_model import LanguageModel
-    from flantune.types import Int32, TargetTokens
+    from flantune.packing.packs import TargetTokens
+    from flantune.types import Int32
 
 LIMIT = "packing.max_input_tokens"
 """What to lower where a prompt with its option is too long."""
