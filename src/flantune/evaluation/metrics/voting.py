@@ -15,10 +15,16 @@ class Vote:
     Attributes:
         answer: What most samples say; None when not one of them holds an answer.
         confidence: Its share of all samples, those without an answer included; between 0 and 1.
+        margin: By how much that share leads over the second answer's.
+        counts: Each answer with its votes, winner first.
+        unparsed: Samples without an answer.
     """
 
     answer: str | None
     confidence: float
+    margin: float
+    counts: tuple[tuple[str, int], ...]
+    unparsed: int
 
 
 def vote(found: Sequence[Extracted]) -> Vote:
@@ -30,15 +36,23 @@ def vote(found: Sequence[Extracted]) -> Vote:
     >>> from flantune.evaluation.metrics.extraction import Extracted
     >>> said = [Extracted(answer=answer, rule="last_number") for answer in ("7", "5", "5", "7")]
     >>> vote([*said, Extracted(answer=None, rule="")])
-    Vote(answer='7', confidence=0.4)
+    Vote(answer='7', confidence=0.4, margin=0.0, counts=(('7', 2), ('5', 2)), unparsed=1)
     """
     votes: dict[str, int] = {}
     for one in found:
         if one.answer is not None:
             votes[one.answer] = votes.get(one.answer, 0) + 1
-    # A dict keeps the order in which answers came.
-    winner = max(votes, key=votes.__getitem__, default=None)
-    return Vote(answer=winner, confidence=votes[winner] / len(found) if winner is not None else 0.0)
+    # The sort is stable and a dict keeps the order in which answers came.
+    counts = tuple(sorted(votes.items(), key=lambda pair: -pair[1]))
+    total, unparsed = len(found), len(found) - sum(votes.values())
+    first, second = ([count for _, count in counts[:2]] + [0, 0])[:2]
+    return Vote(
+        answer=counts[0][0] if counts else None,
+        confidence=first / total if total else 0.0,
+        margin=(first - second) / total if total else 0.0,
+        counts=counts,
+        unparsed=unparsed,
+    )
 
 
 @dataclass(frozen=True, slots=True)
