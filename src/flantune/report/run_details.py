@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
+from flantune.packing.packs import Counts
 from flantune.report.numbers import MISSING, count, duration, plural, short_count
 from flantune.runs.files import FoldFiles, RunFiles, read_origins
 from flantune.runs.products import DataReport
 from flantune.settings.config import RunConfig
 from flantune.settings.run_file import flatten
 from flantune.tasks.store import SplitReport
-from flantune.types import Counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,8 +68,6 @@ class Suite:
 class MissingSuiteDataError(FlantuneError):
     """Parts of a benchmark that was asked for cannot be measured."""
 
-    is_missing = True
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteData:

@@ -25,10 +25,11 @@ from flantune.evaluation.samples import (
     write_origin,
     write_samples,
 )
+from flantune.packing.packs import Counts
 from flantune.prompts.layout import EOS_WORD
 from flantune.system.files import file_sha256
 from flantune.system.processes import Processes, current, joined
-from flantune.types import Counts, Prompt, Sample
+from flantune.types import Prompt, Sample
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.answers import Written
