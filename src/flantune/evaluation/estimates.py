@@ -137,5 +137,4 @@ class PairedDifference(Difference):
     skill: SkillDifference | None
     """Differences of discrimination and calibrated accuracy, weighted likewise; null where answers are written."""
     clean: CleanScores | None
-    """Without the examples that a model was trained on; null when nobody looked for such, or in an evaluation when
-    there are none."""
+    """Without the examples that a model was trained on; null when nobody looked for such."""
