@@ -70,6 +70,8 @@ class Template:
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
         language: What both texts are written in, where it is no text with holes; see ``flantune.prompts.compiled``.
+        encoding: What of the task's definition and demonstrations stands around ``inputs``, which are then the query's
+            input alone: "definition_pos2", say; see ``flantune.prompts.demonstrations``.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Template:
     targets: str = "{answer}"
     is_inverted: bool = False
     language: str = "slots"
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +147,17 @@ class Source(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    """A solved example shown before the query; a task's own have no row, may be explained, or show a wrong answer."""
+
+    row: int
+    inputs: str
+    targets: str
+    explanation: str = ""
+    is_right: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A dataset with the words to ask it in: the unit that is mixed, held out and measured.
 
@@ -160,6 +174,9 @@ class Task:
         origin: The file that defines the task, for messages.
         adapter_fingerprint: Changes when the adapter's code or column mapping changes.
         confirmed: Where the dataset's id, columns, splits and licence were looked up.
+        definition: The task in its authors' words, for templates with an ``encoding``.
+        demonstrations: Its authors' solved examples, the right ones first.
+        languages: What it is read and written in, where that is known.
     """
 
     name: str
@@ -177,15 +194,9 @@ class Task:
     origin: str = ""
     adapter_fingerprint: str = ""
     confirmed: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exemplar:
-    """A solved example shown before the query of a few-shot prompt."""
-
-    row: int
-    inputs: str
-    targets: str
+    definition: str = ""
+    demonstrations: tuple[Exemplar, ...] = ()
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +213,8 @@ class Prompt:
         preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
         group: The example's group; empty for most.
         order: Place in ``options`` → index in the example's own; empty where they stand as the example has them.
+        frame: Characters at the start and the end of ``inputs`` that are never cut, like the preamble. All parts then
+            hold what stands between them, and the target follows at once; None: the layout separates them.
     """
 
     task: str
@@ -217,6 +230,7 @@ class Prompt:
     preamble: str = ""
     group: str = ""
     order: tuple[int, ...] = ()
+    frame: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,14 +255,8 @@ class EncodedPrompt:
 class TargetTokens:
     """Where in a pack the model is asked for a token: parallel arrays, one entry a target token.
 
-    ``position`` is the place whose hidden state predicts ``token`` — not always the place to its left, since several
-    continuations can branch off one context.
-
-    Attributes:
-        row: Row of the pack, shape [n].
-        position: Position in that row whose output predicts the token, shape [n].
-        token: The token id to predict, shape [n].
-        item: Which continuation of the batch it belongs to, shape [n]; numbered from 0 across the whole batch.
+    ``position`` is the place of ``row`` whose hidden state predicts ``token`` — not always the place to its left, since
+    several continuations can branch off one context. ``item`` numbers continuations from 0 across the whole batch.
     """
 
     row: Int[Int32, " targets"]
@@ -279,15 +287,7 @@ class EncoderDecoderPack:
 
     Encoder tokens see the encoder tokens of their segment. Decoder tokens see earlier decoder tokens of their own
     ``decoder_segments`` value and the encoder tokens whose segment equals their ``decoder_contexts`` value, so that
-    several continuations share one encoded context. 0 is padding everywhere.
-
-    Attributes:
-        encoder_tokens: [rows, encoder length].
-        encoder_segments: [rows, encoder length].
-        decoder_tokens: [rows, decoder length], each continuation shifted right behind the start token.
-        decoder_segments: [rows, decoder length].
-        decoder_contexts: [rows, decoder length].
-        targets: The tokens asked for.
+    several continuations share one encoded context. 0 is padding everywhere. Decoder tokens are shifted right.
     """
 
     encoder_tokens: Int[Int32, "rows read"]

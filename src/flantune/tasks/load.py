@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
 from flantune.system.files import is_folder, near_file, read_text
+from flantune.tasks.natural_instructions import load_natural_instructions
 from flantune.tasks.regroup import load_grouping, regroup
 from flantune.tasks.shipped_files import collection_files
 from flantune.tasks.sources.files import matching_files
@@ -27,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
-    """The tasks of a run, in the order of the run file, those of the collection first.
+    """The tasks of a run, in the order of the run file: the collection's, those of task files, Natural-Instructions.
 
     Args:
         settings: The run file's ``[data]``.
@@ -39,7 +40,7 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
     """
     mirror = root / settings.mirror.expanduser() if settings.mirror is not None else None
     paths = [*collection_files(settings.collection), *_task_files(settings.tasks, root)]
-    if not paths:
+    if not paths and settings.natural_instructions is None:
         raise ConfigError(
             "no tasks", where="data", hint='set [data] tasks = ["my_task.toml"] or collection = "flan2021"'
         )
@@ -51,6 +52,9 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
         except FlantuneError as error:
             problems.append(error)
     _raise_gathered(problems)
+    if settings.natural_instructions is not None:
+        cache = root / settings.cache.expanduser() if settings.cache is not None else None
+        tasks.extend(load_natural_instructions(settings.natural_instructions, root=root, cache=cache))
     _check_unique(tasks)
     return _grouped(_select(tasks, settings), settings.clusters, root)
 
