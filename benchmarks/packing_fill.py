@@ -9,10 +9,11 @@ from typing import Any
 from flantune.models.scratch import train_tokenizer
 from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
+from flantune.packing.packs import Counts
 from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings
-from flantune.types import Counts, Family, Prompt
+from flantune.types import Family, Prompt
 
 WORDS = [
     f"{a}{b}" for a in ("ka", "lo", "mi", "ner", "pu", "sta", "tor", "ve") for b in ("da", "fen", "gi", "ro", "sul")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
-    from flantune.types import EncodedPrompt
+    from flantune.packing.packs import EncodedPrompt
 
 OPTIMIZER_BYTES = 28 + 8 + 6
 """A weight and step, at least: AdamW reads 4 and writes 3 numbers, clipping reads and writes one, rounding 4 + 2."""

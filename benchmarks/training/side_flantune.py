@@ -13,10 +13,10 @@ from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, World, build_world
 from flantune.models.attention.lines import reads_lines
 from flantune.packing.batches import Batches
+from flantune.packing.packs import Batch
 from flantune.packing.stream import PromptStream
 from flantune.settings.config import PackingSettings, TrainingSettings
 from flantune.training.loop import tune
-from flantune.types import Batch
 
 
 class _Counted:

@@ -15,7 +15,7 @@ from flantune.settings.config import ScratchSettings
 from flantune.settings.run_file import load_run_file
 
 if TYPE_CHECKING:
-    from flantune.types import EncodedPrompt
+    from flantune.packing.packs import EncodedPrompt
 
 ROOT = Path(__file__).parents[2]
 MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS = 448, 256, 512

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     # Shapes in signatures; tests compare them with real arrays, nothing looks at them otherwise.
-    from jaxtyping import Int
 
 Row = Mapping[str, Any]
 """One raw row of a dataset, columns by name, as its source gives it."""
@@ -70,8 +69,8 @@ class Template:
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
         language: What both texts are written in, where it is no text with holes; see ``flantune.prompts.compiled``.
-        encoding: What of the task's definition and demonstrations stands around ``inputs``, which are then the query's
-            input alone: "definition_pos2", say; see ``flantune.prompts.demonstrations``.
+        encoding: What of the task's definition and exemplars stands around ``inputs``, which are then the query's
+            input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
     """
 
     name: str
@@ -175,7 +174,7 @@ class Task:
         adapter_fingerprint: Changes when the adapter's code or column mapping changes.
         confirmed: Where the dataset's id, columns, splits and licence were looked up.
         definition: The task in its authors' words, for templates with an ``encoding``.
-        demonstrations: Its authors' solved examples, the right ones first.
+        exemplars: Its authors' solved examples, the right ones first.
         languages: What it is read and written in, where that is known.
     """
 
@@ -195,7 +194,7 @@ class Task:
     adapter_fingerprint: str = ""
     confirmed: str = ""
     definition: str = ""
-    demonstrations: tuple[Exemplar, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
     languages: tuple[str, ...] = ()
 
 
@@ -231,134 +230,6 @@ class Prompt:
     group: str = ""
     order: tuple[int, ...] = ()
     frame: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedPrompt:
-    """A prompt as token ids, inputs and targets apart, special tokens in place.
-
-    Decoder-only: ``inputs`` is BOS (if the tokenizer wants one), the text and the separator; encoder-decoder: the
-    text and EOS. Either way each of ``targets`` ends with EOS.
-
-    Attributes:
-        inputs: Token ids of the context, shape [n].
-        targets: One entry a continuation, each [m_k]. Training has exactly one; rank classification one an option.
-        contexts: Where continuations follow different contexts, the one of each; empty: all follow ``inputs``.
-    """
-
-    inputs: Int[Int32, " tokens"]
-    targets: tuple[Int32, ...]
-    contexts: tuple[Int32, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetTokens:
-    """Where in a pack the model is asked for a token: parallel arrays, one entry a target token.
-
-    ``position`` is the place of ``row`` whose hidden state predicts ``token`` — not always the place to its left, since
-    several continuations can branch off one context. ``item`` numbers continuations from 0 across the whole batch.
-    """
-
-    row: Int[Int32, " targets"]
-    position: Int[Int32, " targets"]
-    token: Int[Int32, " targets"]
-    item: Int[Int32, " targets"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecoderPack:
-    """Several prompts laid side by side in rows for a decoder-only model. All arrays but targets are [rows, length].
-
-    A token sees an earlier token of its row when both have the same ``segments`` value (> 0; 0 is padding) and that
-    token is on the trunk (``branches`` 0) or on the same branch. One segment is one prompt; branch k > 0 is its k-th
-    continuation when there are several (options); a single training target stays on the trunk.
-    """
-
-    tokens: Int[Int32, "rows length"]
-    positions: Int[Int32, "rows length"]
-    segments: Int[Int32, "rows length"]
-    branches: Int[Int32, "rows length"]
-    targets: TargetTokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderDecoderPack:
-    """Several prompts laid side by side in rows for an encoder-decoder model.
-
-    Encoder tokens see the encoder tokens of their segment. Decoder tokens see earlier decoder tokens of their own
-    ``decoder_segments`` value and the encoder tokens whose segment equals their ``decoder_contexts`` value, so that
-    several continuations share one encoded context. 0 is padding everywhere. Decoder tokens are shifted right.
-    """
-
-    encoder_tokens: Int[Int32, "rows read"]
-    encoder_segments: Int[Int32, "rows read"]
-    decoder_tokens: Int[Int32, "rows written"]
-    decoder_segments: Int[Int32, "rows written"]
-    decoder_contexts: Int[Int32, "rows written"]
-    targets: TargetTokens
-
-
-Pack = DecoderPack | EncoderDecoderPack
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """What happened to a stream of prompts on its way into arrays; adds up.
-
-    Attributes:
-        prompts: Prompts laid out.
-        input_tokens: Real input tokens (encoder side, or context of a decoder-only row).
-        target_tokens: Real target tokens, each of which carries loss.
-        positions: Positions computed: padding is among them where the model computes it.
-        exemplars_dropped: Exemplars left out to meet the token budget.
-        inputs_shortened: Prompts whose inputs were cut.
-        prompts_dropped: Prompts left out whole, since their target alone exceeds the budget.
-        borders_merged: Prompts in which a token spans the border of inputs and option, when tokenized together.
-        answers_unknown: Prompts with an answer or option that the tokenizer cannot write: the unknown token is in it.
-        options_alike: Prompts of which two options of different texts have the same tokens, so that they always tie.
-    """
-
-    prompts: int = 0
-    input_tokens: int = 0
-    target_tokens: int = 0
-    positions: int = 0
-    exemplars_dropped: int = 0
-    inputs_shortened: int = 0
-    prompts_dropped: int = 0
-    borders_merged: int = 0
-    answers_unknown: int = 0
-    options_alike: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.__slots__})
-
-    @property
-    def fill(self) -> float:
-        """Share of the positions computed that hold a real token, between 0 and 1."""
-        return (self.input_tokens + self.target_tokens) / self.positions if self.positions else 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """One optimizer step's worth of prompts.
-
-    Attributes:
-        cursor: Index of the first draw in the batch.
-        next_cursor: Index of the first draw of the next batch: the one integer that resumes the stream.
-        packs: Micro-batches, in order; their gradients are summed.
-        tasks: Task name of each item (see ``TargetTokens.item``).
-        rows: Source row of each item.
-        counts: What was laid out.
-        seconds: What it took to make, from rendering to arrays.
-    """
-
-    cursor: int
-    next_cursor: int
-    packs: tuple[Pack, ...]
-    tasks: tuple[str, ...]
-    rows: tuple[int, ...]
-    counts: Counts
-    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,9 @@ from flantune.errors import PackingError
 from flantune.evaluation.asking.ask import Answered
 from flantune.evaluation.samples import Origin
 from flantune.packing.encode import Codec
+from flantune.packing.packs import Counts
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings
-from flantune.types import Counts
 
 
 class Cycle(Prompts):

@@ -33,5 +33,5 @@ def said(row: int, text: str) -> Sample:
 def test_a_task_is_graded_by_it():
     grader = MetricGrader(columns=columns_of("generation", ("exact_match", "same_length"), normalization="sum"))
     (table,) = grade([said(0, "two words"), said(1, "other words"), said(2, "one")], grader).values()
-    scores = {c.metric.name: template_scores(c.metric, table.cells(c)) for c in table.columns.all}
+    scores = {column.metric.name: template_scores(table, column) for column in table.columns.all}
     assert scores == {"exact_match": pytest.approx([1 / 3]), "same_length": pytest.approx([2 / 3])}

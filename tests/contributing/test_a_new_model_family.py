@@ -19,7 +19,7 @@ from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
 from flantune.models.writing.check import writing_method
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 
 class ToyConfig(PretrainedConfig):

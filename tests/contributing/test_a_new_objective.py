@@ -10,12 +10,12 @@ from tests.training.small import make_lm, settings
 
 from flantune.packing.batches import Batches
 from flantune.packing.encoded import id_array
+from flantune.packing.packs import EncodedPrompt
 from flantune.pretraining.objectives import Chances
 from flantune.pretraining.text_stream import TextStream
 from flantune.pretraining.tokenized_corpus import TextAhead
 from flantune.settings.config import PackingSettings
 from flantune.training.loop import tune
-from flantune.types import EncodedPrompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,10 @@ import torch
 import zstandard
 
 from flantune.commands.run import run
+from flantune.packing.packs import Counts
 from flantune.settings.json_file import write_value
 from flantune.settings.run_file import load_run_file
 from flantune.training.state import TuningState
-from flantune.types import Counts
 from tests.damage import readers
 from tests.end_to_end.small_world import write_small_world
 

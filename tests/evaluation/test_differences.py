@@ -16,10 +16,10 @@ from flantune.evaluation.statistics.averages import NOT_ENGLISH
 from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.harness.filters import NO_FILTER
 from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader
+from flantune.packing.packs import Counts
 from flantune.settings.protocols import PRESETS
 from flantune.suites import catalog
 from flantune.suites.flan2022 import SCORES
-from flantune.types import Counts
 
 from .graded import graded, part, results_of
 

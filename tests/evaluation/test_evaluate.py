@@ -370,8 +370,8 @@ def test_greedy_answers_are_those_of_each_prompt_alone(architecture, tmp_path):
 
 
 def test_what_follows_a_few_shot_answer_is_cut_off_for_every_model(llama, tmp_path, monkeypatch):
-    def say(lm, prompts, *, stop, **_):
-        text = cut_at_stop("a cat\n\nAnimal 9 is", stop)
+    def say(lm, prompts, *, decoding, **_):
+        text = cut_at_stop("a cat\n\nAnimal 9 is", decoding.stop)
         return [(Written(text=text, tokens=(), finish="length"),) for _ in prompts]
 
     monkeypatch.setattr(answers, "write_answers", say)

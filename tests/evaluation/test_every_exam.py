@@ -18,7 +18,7 @@ from flantune.evaluation.asking.ask import ask
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.works import questions_of, work_of
 from flantune.evaluation.exams import Exam
-from flantune.evaluation.seen import Candidate, check_candidates
+from flantune.evaluation.seen import Candidate, _measured, check_candidates
 from flantune.evaluation.statistics.commonest import answers_given
 from flantune.evaluation.statistics.grades import grade
 from flantune.harness.read import harness_exams
@@ -205,7 +205,7 @@ def test_answers_end_with_the_token_that_ends_what_the_model_was_taught(exam, lm
 
 
 def test_rows_that_the_model_was_trained_on_are_found_and_others_are_not(exam):
-    row, texts = next(iter(exam.texts()))
+    row, texts = next(iter(_measured(exam).rows()))
     record = TrainingRecord(tasks=(), held_out=(), base="")
     other = "nobody has ever said anything like this to any model in all the years that there are models"
     for trained, found in ((texts, {row}), ((other,), set())):

@@ -5,14 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flantune.errors import EvaluationError
-from flantune.suites.flan2022 import (
-    BBH_CHANCE,
-    CHANCE,
-    SCORES,
-    bbh_macro,
-    normalized,
-    normalized_average,
-)
+from flantune.suites.flan2022 import BBH_CHANCE, SCORES
+
+from .flan2022_average import CHANCE, bbh_macro, normalized, normalized_average
 
 # Normalized average as printed; then MMLU direct, MMLU CoT, BBH direct, BBH CoT, TyDiQA, MGSM.
 # Paper: Flan 2022, table 5 (twenty models).

@@ -19,8 +19,9 @@ from flantune.evaluation.samples import (
     write_origin,
     write_samples,
 )
+from flantune.packing.packs import Counts
 from flantune.system.files import file_sha256
-from flantune.types import Counts, Sample
+from flantune.types import Sample
 
 from .made import choice_sample
 

@@ -8,6 +8,7 @@ from flantune.evaluation.asking import answers as writing
 from flantune.evaluation.asking.answers import write_answers
 from flantune.evaluation.asking.store import ScoreStore
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.models.writing.decoding import Decoding
 from flantune.models.writing.generate import write
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
@@ -53,7 +54,7 @@ class Counted:
 
 def test_what_the_store_has_is_not_written_again(lm, codec, tmp_path):
     store, counted = ScoreStore(tmp_path), Counted()
-    settings = {"codec": codec, "max_new_tokens": 5, "store": store, "writer": counted}
+    settings = {"codec": codec, "decoding": Decoding(max_new_tokens=5), "store": store, "writer": counted}
     part = write_answers(lm, prompts(WORDS[:2]), **settings)
     assert counted.asked == 2
     whole = write_answers(lm, prompts(), **settings)
@@ -62,21 +63,32 @@ def test_what_the_store_has_is_not_written_again(lm, codec, tmp_path):
     assert whole[:2] == part
     assert whole[3] == whole[0]
     again = Counted()
-    fresh = write_answers(lm, prompts(), codec=codec, max_new_tokens=5, store=ScoreStore(tmp_path), writer=again)
+    fresh = write_answers(
+        lm, prompts(), codec=codec, decoding=Decoding(max_new_tokens=5), store=ScoreStore(tmp_path), writer=again
+    )
     assert fresh == whole
     assert again.asked == 0
-    assert fresh == write_answers(lm, prompts(), codec=codec, max_new_tokens=5)
+    assert fresh == write_answers(lm, prompts(), codec=codec, decoding=Decoding(max_new_tokens=5))
 
 
 @pytest.mark.parametrize(
     "other",
-    [{"max_new_tokens": 4}, {"stop": ("x",)}, {"fingerprint": "another model"}, {"temperature": 1.0}],
+    [
+        {"decoding": Decoding(max_new_tokens=4)},
+        {"decoding": Decoding(max_new_tokens=5, stop=("x",))},
+        {"fingerprint": "another model"},
+        {"decoding": Decoding(max_new_tokens=5, temperature=1.0)},
+    ],
 )
 def test_answers_written_in_another_way_are_not_taken(lm, codec, tmp_path, other):
     store, counted = ScoreStore(tmp_path), Counted()
-    write_answers(lm, prompts(), codec=codec, max_new_tokens=5, store=store, writer=counted)
+    write_answers(lm, prompts(), codec=codec, decoding=Decoding(max_new_tokens=5), store=store, writer=counted)
     before = counted.asked
-    write_answers(lm, prompts(), **{"codec": codec, "max_new_tokens": 5, "store": store, "writer": counted} | other)
+    write_answers(
+        lm,
+        prompts(),
+        **{"codec": codec, "decoding": Decoding(max_new_tokens=5), "store": store, "writer": counted} | other,
+    )
     assert counted.asked == before * 2
 
 
@@ -90,26 +102,30 @@ def test_a_killed_process_loses_the_last_seconds_only(lm, codec, tmp_path, monke
             yield one
 
     with pytest.raises(KeyboardInterrupt):
-        write_answers(lm, prompts(), codec=codec, max_new_tokens=5, store=ScoreStore(tmp_path), writer=dying)
+        write_answers(
+            lm, prompts(), codec=codec, decoding=Decoding(max_new_tokens=5), store=ScoreStore(tmp_path), writer=dying
+        )
     counted = Counted()
-    write_answers(lm, prompts(), codec=codec, max_new_tokens=5, store=ScoreStore(tmp_path), writer=counted)
+    write_answers(
+        lm, prompts(), codec=codec, decoding=Decoding(max_new_tokens=5), store=ScoreStore(tmp_path), writer=counted
+    )
     assert 1 <= counted.asked <= 2
 
 
 def test_more_samples_keep_those_there_are(lm, codec, tmp_path):
     store = ScoreStore(tmp_path)
-    settings = {"codec": codec, "max_new_tokens": 5, "temperature": 1.5, "seed": 3, "store": store}
-    two = write_answers(lm, prompts(), samples=2, **settings)
-    four = write_answers(lm, prompts(), samples=4, **settings)
+    settings = {"codec": codec, "decoding": Decoding(max_new_tokens=5, temperature=1.5, seed=3), "store": store}
+    two = write_answers(lm, prompts(), answers_each=2, **settings)
+    four = write_answers(lm, prompts(), answers_each=4, **settings)
     assert [each[:2] for each in four] == two
-    assert four == write_answers(lm, prompts(), samples=4, **settings | {"store": None, "batch_tokens": 20})
+    assert four == write_answers(lm, prompts(), answers_each=4, **settings | {"store": None, "batch_tokens": 20})
     assert len({one.tokens for one in four[0]}) > 1
 
 
 def test_progress_and_each_answer_as_it_comes(lm, codec):
     seen, told = {}, []
     found = write_answers(
-        lm, prompts(), codec=codec, max_new_tokens=3, samples=2,
+        lm, prompts(), codec=codec, decoding=Decoding(max_new_tokens=3), answers_each=2,
         each=lambda at, sample, one: seen.__setitem__((at, sample), one), progress=lambda *pair: told.append(pair),
     )  # fmt: skip
     assert seen == {(at, sample): one for at, each in enumerate(found) for sample, one in enumerate(each)}

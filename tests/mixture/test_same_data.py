@@ -216,7 +216,7 @@ def test_a_tuned_model_remembers_its_files(folder, tmp_path_factory):
     write_record(model, record, make_training_index([prepared]))
     with gzip.open(folder / "elsewhere.jsonl.gz", "wt") as handle:
         handle.write(TEXT)
-    measured = Measured(name="harbor", files=contents_of([folder / "elsewhere.jsonl.gz"]))
+    measured = Measured(name="harbor", files=(folder / "elsewhere.jsonl.gz",))
     found = check_seen(read_record(model), make_training_index([prepared]), measured, TAXONOMY)
     assert found.reasons == ('harbor reads the same files as the task "piers" it was trained on',)
     assert contents_of([folder / "gone.jsonl"]) == ()

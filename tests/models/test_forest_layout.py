@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flantune.models.scoring.forest_layout import SHORTEST, STEP, cut_forest, forest
 from flantune.models.scoring.shared_starts import token_order
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 
 def ids(*tokens: int) -> np.ndarray:

@@ -14,8 +14,8 @@ from flantune.models.heads import Head, find_head
 from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
+from flantune.packing.packs import EncodedPrompt
 from flantune.settings.config import ScratchSettings
-from flantune.types import EncodedPrompt
 
 
 def made_up(vocabulary: int, shapes, *, seed=0) -> list[EncodedPrompt]:

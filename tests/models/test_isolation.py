@@ -17,7 +17,7 @@ from flantune.models.load import detect_family
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 
 def tiny(config, tokenizer, *, attention="sdpa") -> LanguageModel:

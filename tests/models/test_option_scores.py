@@ -14,7 +14,7 @@ from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
 from flantune.models.scoring.targets import read_prefix
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 SMALL = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 GATED = {**SMALL, "intermediate_size": 64}

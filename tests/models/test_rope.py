@@ -21,7 +21,7 @@ from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
 from flantune.packing.batches import lay_out
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 BORDER = 24
 _SIZES = {

@@ -17,7 +17,7 @@ from flantune.models.scoring.plan import (
     tree_pack,
 )
 from flantune.models.scoring.shared_starts import shared_prefixes
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 
 def ids(*tokens: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from flantune.models.scoring import t5_lines as option_lines
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 SIZES = {"vocab_size": 320, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
 KINDS = {

@@ -18,7 +18,7 @@ from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.options import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("native*", "segment_attention.cpp")

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 ids = st.lists(st.integers(3, 99), min_size=1, max_size=9).map(lambda tokens: np.array(tokens, dtype=np.int32))
 prompts = st.builds(EncodedPrompt, inputs=ids, targets=st.lists(ids, min_size=1, max_size=4).map(tuple))

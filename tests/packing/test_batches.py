@@ -12,10 +12,10 @@ from tests.conftest import HUNG_AFTER_S
 from flantune.errors import PackingError
 from flantune.packing.batches import Batches, pack_positions
 from flantune.packing.encode import Codec
+from flantune.packing.packs import Counts, DecoderPack
 from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
 from flantune.settings.config import PackingSettings
-from flantune.types import Counts, DecoderPack
 
 FAMILIES = ["decoder-only", "encoder-decoder"]
 

@@ -16,11 +16,11 @@ from flantune.errors import PackingError
 from flantune.models.forward import target_logprobs
 from flantune.packing.batches import Batches
 from flantune.packing.encoded import id_array
+from flantune.packing.packs import EncodedPrompt
 from flantune.pretraining.objectives import Causal, Chances
 from flantune.pretraining.text_stream import TextStream
 from flantune.pretraining.tokenized_corpus import PLACE_BITS
 from flantune.settings.config import PackingSettings
-from flantune.types import EncodedPrompt
 
 
 @dataclass(frozen=True)

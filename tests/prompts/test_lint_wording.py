@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from flantune.prompts import lint_task
+from flantune.prompts.lint import lint_task
 from flantune.types import Example, Task, Template
 
 YES_NO = ("yes", "no")

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from flantune.evaluation import samples as samples_on_disk
-from flantune.types import Counts, Sample
+from flantune.packing.packs import Counts
+from flantune.settings.json_file import plain
+from flantune.training.state import Window
+from flantune.types import Sample
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 HOSTILE_COMMENT = "<!--<script>document.title='owned'</script>"
@@ -383,8 +386,10 @@ def make_mixture(fold: str) -> dict[str, Any]:
 
 def write_fold(folder: Path, fold: str, chance: random.Random) -> None:
     write(folder / "mixture.json", make_mixture(fold))
+    whole = plain(Window(steps=1).line(step=1, cursor=1, seconds=1.0))
     lines = [
-        {
+        whole
+        | {
             "step": step,
             "loss": 0.55 + 2.4 * math.exp(-step / 160) + chance.gauss(0, 0.05),
             "grad_norm": 0.9 + 3 * math.exp(-step / 90) + chance.random() * 0.4,

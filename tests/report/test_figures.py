@@ -14,8 +14,9 @@ from flantune.report.figures.curves import Series, buckets, curve, series
 from flantune.report.figures.scores import cluster_figure, difference_figure, template_figure, verdict_figure
 from flantune.report.figures.svg import Scale, nice_step, padded_range
 from flantune.report.sides import Compared, Sides
-from flantune.runs.products import MetricsLine
-from flantune.settings.json_file import value_of
+from flantune.settings.json_file import plain, value_of
+from flantune.training.metrics_line import MetricsLine
+from flantune.training.state import Window
 
 TWO = Sides("base", "tuned")
 
@@ -138,9 +139,11 @@ def test_no_words_of_a_difference_run_into_each_other(value, low, high):
 
 
 def test_curves_of_a_log_with_gaps_and_nan():
-    raw = [{"step": 1, "loss": 3.0, "grad_norm": float("nan")}, {"step": 2, "loss": 2.0, "tasks": {}}, {"step": 3}]
-    log = [value_of(line, MetricsLine, where="metrics.jsonl") for line in raw]
-    (found,) = series(log)
+    raw = [{"step": 1, "loss": 3.0, "grad_norm": float("nan")}, {"step": 2, "loss": 2.0}, {"step": 3, "loss": None}]
+    whole = plain(Window(steps=1).line(step=1, cursor=1, seconds=1.0)) | {"grad_norm": None}
+    log = [value_of({**whole, **line}, MetricsLine, where="metrics.jsonl") for line in raw]
+    found, speed = series(log)
+    assert (speed.title, speed.values) == ("Speed", (0.0, 0.0, 0.0))
     assert (found.title, found.steps, found.values) == ("Loss", (1.0, 2.0), (3.0, 2.0))
     drawing = ElementTree.fromstring(str(curve(found)))
     assert "first 3, last 2" in drawing.get("aria-label")

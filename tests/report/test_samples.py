@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from flantune.errors import SourceError
 from flantune.evaluation.samples import read_samples, write_samples
 from flantune.report.samples import MOST_ROWS, MOST_TEMPLATES, asked_in_run, collect_samples, probabilities, script_json
-from flantune.runs.files import read_lines, read_run
-from flantune.runs.products import MetricsLine
+from flantune.runs.files import read_metrics, read_run
+from flantune.settings.json_file import plain
+from flantune.training.state import Window
 from flantune.types import Sample
 
 
@@ -114,11 +115,12 @@ def test_dev_rows_and_base_without_tuned_are_left_out(make_run):
 
 def test_torn_last_line_is_left_out_and_a_torn_earlier_one_is_an_error(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1}\n{"st')
-    assert list(read_lines(path)) == [MetricsLine(step=1)]
+    line = Window(steps=1).line(step=1, cursor=1, seconds=1.0)
+    path.write_text(json.dumps(plain(line)) + '\n{"st')
+    assert list(read_metrics(path)) == [line]
     path.write_text('{"st\n{"step": 1}\n')
     with pytest.raises(SourceError, match=r"metrics\.jsonl:1"):
-        list(read_lines(path))
+        list(read_metrics(path))
 
 
 @settings(max_examples=30, deadline=None)

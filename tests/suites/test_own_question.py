@@ -5,7 +5,7 @@ from __future__ import annotations
 from flantune.evaluation.exams import Exam, asked
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.settings.protocols import PRESETS
-from flantune.suites.own_question import without_own_questions
+from flantune.suites.checked import without_own_questions
 from flantune.types import Exemplar, Prompt
 
 SHOWN = tuple(Exemplar(row=n, inputs=f"Q: Is item {n} heavy?\nA:", targets=" No.") for n in range(3))

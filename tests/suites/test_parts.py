@@ -17,10 +17,11 @@ from flantune.prompts.layout import inputs_text
 from flantune.settings.protocols import PRESETS
 from flantune.suites import bbh, gsm8k, mgsm, mmlu, natural_instructions, tydiqa
 from flantune.suites.catalog import choose_exams
-from flantune.suites.flan2022 import BBH_CHANCE, SCORES, normalized_average
+from flantune.suites.flan2022 import BBH_CHANCE, SCORES
 from flantune.suites.prompt_files import read_prompt, without_rationale
 from flantune.suites.suite import MissingSuiteDataError, SuiteData
 from flantune.types import Exemplar, Sample
+from tests.evaluation.flan2022_average import normalized_average
 from tests.evaluation.graded import graded, results_of
 from tests.evaluation.made import noted
 

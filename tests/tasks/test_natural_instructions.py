@@ -68,7 +68,7 @@ def test_a_file_is_a_task(folder, tmp_path: Path):
     (task,) = load(home)
     assert (task.name, task.clusters, task.source_family, task.licence) == ("task1_sums", ("Sums",), "numbers", "CC0")
     assert task.definition == "Add the two numbers." and task.languages == ("English",)
-    assert [(one.inputs, one.targets, one.is_right) for one in task.demonstrations] == [
+    assert [(one.inputs, one.targets, one.is_right) for one in task.exemplars] == [
         ("1 1", "2", True),
         ("1 2", "4", False),
     ]

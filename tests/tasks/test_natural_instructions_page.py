@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from flantune.settings.natural_instructions import DemonstrationSettings, NaturalInstructionsSettings
+from flantune.settings.natural_instructions import InstructionSettings, NaturalInstructionsSettings
 from flantune.settings.run_file import validated
 from flantune.tasks.instruction_index import FAULTS
 
@@ -23,8 +23,8 @@ def test_its_settings_are_settings():
 def test_what_it_calls_the_default_is_the_default():
     encodings = BLOCKS[1]["data"]["natural_instructions"]["encodings"]
     assert tuple(encodings) == NaturalInstructionsSettings(folder=Path()).encodings
-    words = DemonstrationSettings().model_dump()
-    for name, text in BLOCKS[2]["prompts"]["demonstrations"].items():
+    words = InstructionSettings().model_dump()
+    for name, text in BLOCKS[2]["prompts"]["instruction"].items():
         assert words[name] == text
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from flantune.errors import TrainingError
+from flantune.packing.packs import Counts
+from flantune.settings.json_file import plain
 from flantune.training.log import MetricsLog, read_metrics
+from flantune.training.metrics_line import MetricsLine
 from flantune.training.state import Step, TuningState, Window
 from flantune.training.values import TaskLoss
-from flantune.types import Counts
 
 
 def step(number: int, *, tasks=None) -> Step:
@@ -26,7 +28,7 @@ def step(number: int, *, tasks=None) -> Step:
     )
 
 
-def line(number: int) -> dict:
+def line(number: int) -> MetricsLine:
     return Window().after(step(number)).line(step=number, cursor=number * 10, seconds=2.0 * number)
 
 
@@ -48,7 +50,7 @@ def test_a_resumed_log_has_neither_gap_nor_repeat(tmp_path):
 
 def test_a_line_torn_by_a_kill_goes(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_text(json.dumps(line(1)) + "\n" + json.dumps(line(2))[:25])
+    path.write_text(json.dumps(plain(line(1))) + "\n" + json.dumps(plain(line(2)))[:25])
     MetricsLog(tmp_path, after=2).close()
     assert steps(path) == [1]
 
@@ -60,11 +62,11 @@ def test_a_task_may_be_named_by_any_signs(tmp_path):
     log.write(first.line(step=1, cursor=10, seconds=2.0))
     log.write(line(2))
     log.close()
-    assert [entry["step"] for entry in read_metrics(tmp_path / "metrics.jsonl", up_to=2)[0]] == [1, 2]
+    assert [entry.step for entry in read_metrics(tmp_path / "metrics.jsonl", up_to=2)[0]] == [1, 2]
 
 
 def test_a_run_that_starts_afresh_forgets_the_lines_no_checkpoint_vouches_for(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text(json.dumps(line(1)) + "\n")
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(plain(line(1))) + "\n")
     MetricsLog(tmp_path, after=0).close()
     assert (tmp_path / "metrics.jsonl").read_text() == ""
 
@@ -75,7 +77,7 @@ def test_a_window_is_weighed_by_tokens_not_by_steps():
     window = window.after(
         step(2, tasks={"rte": TaskLoss(nll=1.0, target_tokens=8), "boolq": TaskLoss(nll=5.0, target_tokens=10)})
     )
-    found = window.line(step=2, cursor=20, seconds=4.0)
+    found = plain(window.line(step=2, cursor=20, seconds=4.0))
     assert found["loss"] == pytest.approx(10 / 20)
     assert found["tasks"] == {
         "boolq": {"loss": 0.5, "target_tokens": 10},
@@ -108,7 +110,7 @@ def test_without_tensorboard_nothing_is_missed(tmp_path, monkeypatch):
     log.write(line(1))
     log.flush()
     log.close()
-    assert [found["step"] for found in read_metrics(tmp_path / "metrics.jsonl", up_to=9)[0]] == [1]
+    assert [found.step for found in read_metrics(tmp_path / "metrics.jsonl", up_to=9)[0]] == [1]
     assert not (tmp_path / "tensorboard").exists()
 
 

@@ -8,12 +8,12 @@ from tests.training.small import ARCHITECTURES, make_batches, make_lm
 
 from flantune.errors import TrainingError
 from flantune.models.forward import target_logprobs
+from flantune.packing.packs import Batch, Counts
 from flantune.training.loss import (
     accumulate_gradient,
     item_tokens,
     loss_by_task,
 )
-from flantune.types import Batch, Counts
 
 
 def gradient(lm, batch):

@@ -20,8 +20,8 @@ from tests.training.small import (
 
 import flantune.training.loop as loop
 from flantune.errors import TrainingError
+from flantune.packing.packs import Batch, Counts
 from flantune.training.loss import StepLoss, find_nonfinite, loss_by_task
-from flantune.types import Batch, Counts
 
 BATCH = Batch(cursor=0, next_cursor=3, packs=(), tasks=("rte", "boolq", "rte"), rows=(11, 22, 33), counts=Counts())
 BAD = StepLoss(weighted_loss=float("nan"), item_nll=np.array([np.nan, 1.0, np.inf]), item_tokens=np.array([1, 2, 1]))

@@ -10,6 +10,7 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.asking.answers import write_answers
 from flantune.evaluation.asking.options import OptionScores, score_prompts, scoring_codec, within_positions
 from flantune.evaluation.metrics.rank_classification import BASELINES, choose
+from flantune.models.writing.decoding import Decoding
 from flantune.settings.config import RunConfig
 from flantune.types import Prompt
 
@@ -45,7 +46,7 @@ def ask(lm: LanguageModel, prompts: Sequence[Prompt | str], *, config: RunConfig
         lm,
         [asked[at] for at in written],
         codec=within_positions(codec, lm, room=settings.max_new_tokens),
-        max_new_tokens=settings.max_new_tokens,
+        decoding=Decoding(max_new_tokens=settings.max_new_tokens),
         batch_tokens=settings.batch_tokens,
     )
     answers = {at: "".join(one.text for one in made) for at, made in zip(written, texts, strict=True)}

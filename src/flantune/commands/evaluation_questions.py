@@ -14,7 +14,7 @@ from flantune.evaluation.exams import Exam, MissingExam
 from flantune.evaluation.task_exams import task_exam
 from flantune.settings.config import PackingSettings, RunConfig
 from flantune.suites.catalog import choose_exams, missing_lines
-from flantune.suites.stops import with_cut_golds
+from flantune.suites.checked import with_cut_golds
 from flantune.suites.suite import SuiteData
 
 if TYPE_CHECKING:

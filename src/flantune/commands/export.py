@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 Format = Literal["jsonl", "parquet", "chat"]
 Row = dict[str, Any]
 
-FORMATS: tuple[Format, ...] = ("jsonl", "parquet", "chat")
 _BLOCK = 1_024
 """Prompts in memory at a time: also a Parquet row group, so that its bytes do not depend on anything else."""
 

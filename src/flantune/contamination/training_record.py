@@ -8,8 +8,8 @@ is looked up by the sequences of its own that the index would hold.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from zipfile import BadZipFile
@@ -140,22 +140,22 @@ class Measured:
     """What a model is to be measured on, in the words of a record.
 
     Attributes:
-        name: Task, or benchmark and way of asking.
+        name: What it is called in a sentence.
         tasks: Task names that would be the same task.
         clusters: Its clusters; empty for benchmarks.
         families: Its source families.
         hub: Hub id, with its configuration where only that one would be the same.
-        files: Names of what its files hold.
-        rows: Number of each row → its texts; empty to leave rows unchecked.
+        files: Files that its rows come from.
+        rows: Number and texts of each row, read when they are compared; None to leave rows unchecked.
     """
 
-    name: str
+    name: str = ""
     tasks: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     hub: str = ""
-    files: tuple[str, ...] = ()
-    rows: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    rows: Callable[[], Iterable[tuple[int, Sequence[str]]]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,24 +308,23 @@ def read_index(folder: Path) -> RowIndex:
 def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxonomy: Taxonomy) -> Seen:
     """Why what is to be measured is not new to the model; each reason names both sides."""
     reasons = list(dict.fromkeys(_reasons(record, measured, taxonomy)))
-    rows = None
-    if measured.rows:
-        flags = index.is_seen(list(measured.rows.values()))
-        rows = frozenset(row for row, is_seen in zip(measured.rows, flags.tolist(), strict=True) if is_seen)
+    texts = dict(measured.rows()) if measured.rows is not None else {}
+    flags = index.is_seen(list(texts.values())).tolist()
+    rows = frozenset(row for row, is_seen in zip(texts, flags, strict=True) if is_seen)
     if rows:
         reasons.append(
-            f"{len(rows)} of {len(measured.rows)} questions of {measured.name} stand among its training rows, "
+            f"{len(rows)} of {len(texts)} questions of {measured.name} stand among its training rows, "
             "nearly word for word"
         )
-    return Seen(reasons=tuple(reasons), rows=rows)
+    return Seen(reasons=tuple(reasons), rows=rows if texts else None)
 
 
 def _reasons(record: TrainingRecord, measured: Measured, taxonomy: Taxonomy) -> Iterable[str]:
-    names = {plain_name(name) for name in measured.tasks}
+    names, files = {plain_name(name) for name in measured.tasks}, {*contents_of(measured.files)}
     for task in record.tasks:
         if plain_name(task.name) in names:
             yield f'it was trained on the task "{task.name}", which {measured.name} is'
-        elif set(measured.files) & set(task.files):
+        elif files & {*task.files}:
             yield f'{measured.name} reads the same files as the task "{task.name}" it was trained on'
         elif is_same_hub(measured.hub, task.hub):
             yield f'{measured.name} is made from {measured.hub}, which the task "{task.name}" trained it on'

@@ -18,7 +18,7 @@ from flantune.demo import text_scenes as tales
 from flantune.demo import world
 from flantune.demo.scenes import draw_claim, draw_count, draw_review, draw_scene
 from flantune.demo.world import capitalized
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

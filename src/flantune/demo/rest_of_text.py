@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from flantune.packing.encoded import id_array
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 if TYPE_CHECKING:
     from flantune.pretraining.objectives import Chances

@@ -295,7 +295,7 @@ def normalized_average(
         for one in benchmark.weighted()
     ]
     whole = contrast_of(weighted, "normalized", confidence=confidence)
-    parts = [one for benchmark, _ in benchmarks for one in benchmark.parts]
+    parts = [one.scored for one in weighted]
     return NormalizedAverage(
         name=name,
         benchmarks=tuple(wanted),

@@ -8,12 +8,11 @@ kind of exam that is not of all.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from flantune.contamination.training_record import Measured
 from flantune.evaluation.statistics.averages import Averages, pooled
 from flantune.prompts.layout import Layout
 
@@ -26,8 +25,6 @@ Answering = Literal["options", "text"]
 
 NO_SEPARATOR = Layout(target_separator="", exemplar_separator="\n\n")
 """Benchmarks write the space before an answer themselves: a query ends in "A:", and its answer begins with a space."""
-
-_LABEL = re.compile(r"^\(?[^\W\d_]{1,20}(?: [^\W\d_]{1,20})?[:：.)]\s+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,29 +67,6 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """What an exam was made from, for the check of what a model was trained on.
-
-    Attributes:
-        title: What the exam is called in a sentence; empty: its key.
-        names: Names of tasks that would be the same task.
-        clusters: Kinds of task it is; empty for benchmarks.
-        families: Source families.
-        hub_id: Hub id of its rows, with its configuration where only that one would be the same.
-        files: Files that its rows come from.
-        texts: Each row's number and texts, as they may stand in another data set; None: the lines of the questions.
-    """
-
-    title: str = ""
-    names: tuple[str, ...] = ()
-    clusters: tuple[str, ...] = ()
-    families: tuple[str, ...] = ()
-    hub_id: str = ""
-    files: tuple[Path, ...] = ()
-    texts: Callable[[], Iterable[tuple[int, Sequence[str]]]] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Exam:
     """Questions that are asked in one way, and graded together.
 
@@ -111,7 +85,7 @@ class Exam:
         writing: Where answers are written: how long they go on.
         is_voted: Answers can be sampled and voted on: they are written after reasoning, and read by rules.
         averages: The ways in which the exams of its score are averaged.
-        made: What it was made from.
+        made: What it was made from, for the check of what a model was trained on; without rows: the questions' lines.
         code: Python files that had a hand in its prompts or scores: path → SHA-256 of what they hold.
         notes: What a reader of its score should know.
         blank: The question with a text without content in its place, for contextual calibration; None: there is no way.
@@ -131,7 +105,7 @@ class Exam:
     writing: Writing = Writing()
     is_voted: bool = False
     averages: Averages = pooled
-    made: Made = Made()
+    made: Measured = field(default_factory=Measured)
     code: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     blank: Callable[[Prompt, str], Prompt] | None = None
@@ -145,12 +119,6 @@ class Exam:
     def prompts(self) -> Iterator[Prompt]:
         """The prompts of its questions, in order."""
         return (question.prompt for question in self.questions)
-
-    def texts(self) -> Iterable[tuple[int, Sequence[str]]]:
-        """Each row's number and texts, as they may stand in another data set."""
-        if self.made.texts is not None:
-            return self.made.texts()
-        return ((prompt.row, question_texts(prompt)) for prompt in self.prompts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,18 +139,6 @@ class MissingExam:
 def asked(prompts: Iterable[Prompt], *, shots: int) -> tuple[Question, ...]:
     """Prompts as questions that were all to have so many exemplars."""
     return tuple(Question(prompt=prompt, shots=shots) for prompt in prompts)
-
-
-def question_texts(prompt: Prompt) -> tuple[str, ...]:
-    r"""The lines of a question without the labels before them, as they may stand in another data set.
-
-    >>> from flantune.types import Prompt
-    >>> question_texts(Prompt(task="t", split="test", row=0, template="d", targets="",
-    ...                       inputs="Question: How many?\nA. one\nAnswer:"))
-    ('How many?', 'one')
-    """
-    lines = (_LABEL.sub("", line.strip()) for line in prompt.inputs.splitlines())
-    return tuple(line for line in lines if line and not line.endswith((":", "：")))
 
 
 def content_name(text: str) -> str:

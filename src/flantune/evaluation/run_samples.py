@@ -15,7 +15,8 @@ from flantune.evaluation.scored import Sitting
 from flantune.evaluation.statistics.grades import Graded, grade
 from flantune.evaluation.summarize import About, summarize
 from flantune.evaluation.task_exams import recorded_exam
-from flantune.types import Counts, Kind
+from flantune.packing.packs import Counts
+from flantune.types import Kind
 
 if TYPE_CHECKING:
     from flantune.evaluation.exams import Exam

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flantune.errors import EvaluationError, FlantuneError
+from flantune.packing.packs import Counts
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.settings.json_file import read_value, write_value
 from flantune.system.files import check_regular, file_sha256
-from flantune.types import Counts, Prompt, Sample
+from flantune.types import Prompt, Sample
 
 if TYPE_CHECKING:
     import pyarrow

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +21,12 @@ from flantune.contamination.training_record import (
 from flantune.errors import LeakError
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.system.files import slug
-from flantune.tasks.same_data import contents_of
 
 if TYPE_CHECKING:
     from flantune.evaluation.exams import Exam
+    from flantune.types import Prompt
 
+_LABEL = re.compile(r"^\(?[^\W\d_]{1,20}(?: [^\W\d_]{1,20})?[:：.)]\s+")
 _DULL_FOLDERS = frozenset({"model", "tuned", "folds", "/", "."})
 
 
@@ -115,12 +117,22 @@ def _seen(model: Candidate, exams: Sequence[Exam]) -> dict[str, Seen]:
 
 def _measured(exam: Exam) -> Measured:
     made = exam.made
-    return Measured(
-        name=made.title or exam.key,
-        tasks=made.names,
-        clusters=made.clusters,
-        families=made.families,
-        hub=made.hub_id,
-        files=contents_of(made.files),
-        rows=dict(exam.texts()),
-    )
+    if made.rows is not None:
+        return made
+
+    def rows() -> Iterator[tuple[int, Sequence[str]]]:
+        return ((prompt.row, question_texts(prompt)) for prompt in exam.prompts)
+
+    return replace(made, name=exam.key, rows=rows)
+
+
+def question_texts(prompt: Prompt) -> tuple[str, ...]:
+    r"""The lines of a question without the labels before them, as they may stand in another data set.
+
+    >>> from flantune.types import Prompt
+    >>> question_texts(Prompt(task="t", split="test", row=0, template="d", targets="",
+    ...                       inputs="Question: How many?\nA. one\nAnswer:"))
+    ('How many?', 'one')
+    """
+    lines = (_LABEL.sub("", line.strip()) for line in prompt.inputs.splitlines())
+    return tuple(line for line in lines if line and not line.endswith((":", "：")))

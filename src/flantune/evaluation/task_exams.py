@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from flantune.contamination.training_record import hub_of
+from flantune.contamination.training_record import Measured, hub_of
 from flantune.errors import ModelError
 from flantune.evaluation.asking.options import with_delimiters
 from flantune.evaluation.asking.task_questions import (
@@ -18,7 +18,7 @@ from flantune.evaluation.asking.task_questions import (
     drawn_rows,
     questions,
 )
-from flantune.evaluation.exams import Exam, Made, Question, Writing
+from flantune.evaluation.exams import Exam, Question, Writing
 from flantune.evaluation.metrics.by_name import check_metrics
 from flantune.evaluation.metrics.graders import MetricGrader, columns_of, parser_of
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
@@ -67,14 +67,14 @@ def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettin
             spared=spared_separators(prepared, how, separator=layout.exemplar_separator.replace(EOS_WORD, "")),
             is_trimmed=True,
         ),
-        made=Made(
-            title=f'the task "{task.name}"',
-            names=(task.name,),
+        made=Measured(
+            name=f'the task "{task.name}"',
+            tasks=(task.name,),
             clusters=task.clusters,
             families=(task.source_family,) if task.source_family else (),
-            hub_id=hub_of(task),
+            hub=hub_of(task),
             files=tuple(sorted(task.source.files_here())),
-            texts=lambda: ((example.row, tuple(example.fields.values())) for example in prepared.stores["test"]),
+            rows=lambda: ((example.row, tuple(example.fields.values())) for example in prepared.stores["test"]),
         ),
         blank=_Blank(prepared, how),
     )

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.errors import TaskError
-from flantune.evaluation.metrics.by_name import Metric, Statistics
-from flantune.evaluation.metrics.graders import Column, Columns, Grade
-from flantune.harness.grading import HarnessOptionGrader, HarnessTextGrader, in_order, with_headline
+from flantune.evaluation.metrics.by_name import Metric, Statistics, noted_by_grader
+from flantune.evaluation.metrics.graders import Column
+from flantune.harness.grading import HarnessGrader, HarnessOptionGrader, HarnessTextGrader
 from flantune.harness.task_code import Function, TaskCode
 
 if TYPE_CHECKING:
-    from flantune.evaluation.metrics.extraction import Rules
+    from flantune.evaluation.metrics.extraction import Extracted
     from flantune.types import Row, Sample
 
 Floats = NDArray[np.float64]
@@ -72,7 +72,7 @@ class CodeMetric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HarnessCodeGrader:
+class HarnessCodeGrader(HarnessGrader):
     """Answers as a file's own functions score them, beside the metrics that need none.
 
     Attributes:
@@ -83,7 +83,6 @@ class HarnessCodeGrader:
         rows: Row → what it was before it became a question.
         targets: Row → its target, as the file makes it.
         results: ``process_results``; None: there is none.
-        headline: The metric that stands for all, as results name it; empty: the first.
         items: What the functions made of each answer graded so far; a grade's notes say which.
     """
 
@@ -94,7 +93,6 @@ class HarnessCodeGrader:
     rows: Mapping[int, Row]
     targets: Mapping[int, Any]
     results: Function | None = None
-    headline: str = ""
     items: list[Any] = field(default_factory=list, repr=False)
 
     @property
@@ -102,37 +100,25 @@ class HarnessCodeGrader:
         """Metrics as the harness's results name them."""
         return tuple(f"{name},{chain}" for chain in self._chains for name in self.names)
 
-    @property
-    def columns(self) -> Columns:
-        """What it notes; all that functions make is scored over all questions, since some may lack it."""
-        found = {column.metric.name: column for column in self.base.listed}
-        found |= {
-            f"{name},{chain}": Column(metric=self._metric(f"{name},{chain}", metric))
-            for chain in self._chains
-            for name, metric in self.made.items()
-        }
-        return with_headline([found[name] for name in self.metrics], self.headline)
-
-    def _metric(self, name: str, metric: CodeMetric) -> Metric:
-        return Metric(
-            name=name,
-            note=lambda sample, _: self.notes(sample)[name],
-            score=partial(self._score, metric),
-            chance=lambda _: 0.0,
-            span=self._span(),
-            replicates=FUNCTION_REPLICATES if isinstance(metric.aggregation, Function) else None,
+    def column(self, metric: str) -> Column:
+        """All that functions make is scored over all questions, since some may lack it."""
+        made = self.made.get(metric.partition(",")[0])
+        if made is None:
+            return self.base.column(metric)
+        return Column(
+            metric=Metric(
+                name=metric,
+                note=noted_by_grader,
+                score=partial(self._score, made),
+                chance=lambda _: 0.0,
+                span=self._span(),
+                replicates=FUNCTION_REPLICATES if isinstance(made.aggregation, Function) else None,
+            )
         )
 
-    @property
-    def rules(self) -> Rules:
-        """None: the harness has filters."""
-        return ()
-
-    def grade(self, sample: Sample) -> Grade:
-        """All metrics of one question."""
-        found = self.base.found(sample)
-        notes = in_order(self.notes(sample), self.metrics, self.headline)
-        return Grade(notes=notes, answer=found.answer, rule=found.rule)
+    def found(self, sample: Sample) -> Extracted:
+        """What was understood as the answer."""
+        return self.base.found(sample)
 
     def notes(self, sample: Sample) -> dict[str, Statistics]:
         """What each metric keeps of an answer: of those that functions make, which of ``items`` it is."""

@@ -20,8 +20,8 @@ from flantune.evaluation.statistics.means import resample
 from flantune.evaluation.statistics.pairs import REPLICATES
 from flantune.harness.code_grading import CodeMetric, HarnessCodeGrader
 from flantune.harness.docs import target_of
-from flantune.harness.grading import PERCENT, HarnessTextGrader
-from flantune.harness.metric_list import HarnessGrader, name_of
+from flantune.harness.grading import PERCENT, HarnessGrader, HarnessTextGrader
+from flantune.harness.metric_list import name_of
 from flantune.harness.read import HarnessExam, by_group
 from flantune.harness.shots import SEED
 from flantune.harness.task_code import Function

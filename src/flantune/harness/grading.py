@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import string
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flantune.evaluation.metrics.bleu import bleu_statistics, corpus_bleu
-from flantune.evaluation.metrics.by_name import Metric, Statistics
+from flantune.evaluation.metrics.by_name import Metric, Statistics, noted_by_grader
 from flantune.evaluation.metrics.chrf import chrf_statistics, corpus_chrf
 from flantune.evaluation.metrics.decisions import class_f1, matthews
 from flantune.evaluation.metrics.extraction import Extracted
@@ -42,60 +42,38 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _DIGITS = str.maketrans("", "", string.digits)
 
 
-def harness_column(name: str, chain: str, note: Callable[[Sample], Statistics]) -> Column:
-    """One of the harness's own metrics, behind a chain of filters."""
-    metric = Metric(
-        name=f"{name},{chain}",
-        note=lambda sample, _: note(sample),
-        score=_OF_ALL.get(name),
-        chance=lambda _: 0.0,
-        span=_SPANS.get(name, (0.0, 1.0)),
-        is_binary=name not in _OF_ALL,
-    )
-    return Column(metric=metric, normalization=_NORMALIZATIONS.get(name, "sum"))
-
-
-def with_headline(listed: Sequence[Column], headline: str) -> Columns:
-    """Columns of which one is the headline, the first if none is named."""
-    names = [column.metric.name for column in listed]
-    first = listed[names.index(headline) if headline else 0]
-    return Columns(headline=first, others=tuple(column for column in listed if column is not first))
-
-
-def in_order(notes: Mapping[str, Statistics], metrics: Sequence[str], headline: str) -> tuple[Statistics, ...]:
-    """Notes by metric in the order of ``with_headline``."""
-    first = headline or metrics[0]
-    return (notes[first], *(notes[name] for name in metrics if name != first))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HarnessOptionGrader:
-    """Multiple choice as the harness scores it: the first of the greatest, no tolerance.
+class HarnessGrader(ABC):
+    """Answers as the harness scores them, by metrics that a file names.
 
     Attributes:
-        names: Metrics, the headline first.
-        golds: Row → right choices.
         headline: The metric that stands for all, as results name it; empty: the first.
     """
 
-    names: tuple[str, ...]
-    golds: Mapping[int, tuple[int, ...]]
     headline: str = ""
 
     @property
+    @abstractmethod
     def metrics(self) -> tuple[str, ...]:
-        """Metrics as the harness's results name them."""
-        return tuple(f"{name},none" for name in self.names)
+        """Metrics as the harness's results name them, in the order of the file."""
 
-    @property
-    def listed(self) -> tuple[Column, ...]:
-        """What it notes, in the order of the file."""
-        return tuple(harness_column(name, "none", partial(self._note, name)) for name in self.names)
+    @abstractmethod
+    def column(self, metric: str) -> Column:
+        """How what is kept for a metric becomes its score."""
+
+    @abstractmethod
+    def notes(self, sample: Sample) -> dict[str, Statistics]:
+        """What each metric keeps of an answer."""
+
+    @abstractmethod
+    def found(self, sample: Sample) -> Extracted:
+        """What was understood as the answer."""
 
     @property
     def columns(self) -> Columns:
         """What it notes, the headline first."""
-        return with_headline(self.listed, self.headline)
+        headline, *others = map(self.column, self._in_order)
+        return Columns(headline=headline, others=tuple(others))
 
     @property
     def rules(self) -> Rules:
@@ -103,10 +81,50 @@ class HarnessOptionGrader:
         return ()
 
     def grade(self, sample: Sample) -> Grade:
-        """All metrics of one question."""
-        found = self.found(sample)
-        notes = in_order(self.notes(sample), self.metrics, self.headline)
-        return Grade(notes=notes, answer=found.answer, rule=found.rule)
+        """All metrics of one answer."""
+        notes, found = self.notes(sample), self.found(sample)
+        return Grade(notes=tuple(notes[name] for name in self._in_order), answer=found.answer, rule=found.rule)
+
+    @property
+    def _in_order(self) -> tuple[str, ...]:
+        first = self.headline or self.metrics[0]
+        return (first, *(name for name in self.metrics if name != first))
+
+
+def harness_column(metric: str) -> Column:
+    """One of the harness's own metrics."""
+    name = metric.partition(",")[0]
+    found = Metric(
+        name=metric,
+        note=noted_by_grader,
+        score=_OF_ALL.get(name),
+        chance=lambda _: 0.0,
+        span=_SPANS.get(name, (0.0, 1.0)),
+        is_binary=name not in _OF_ALL,
+    )
+    return Column(metric=found, normalization=_NORMALIZATIONS.get(name, "sum"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarnessOptionGrader(HarnessGrader):
+    """Multiple choice as the harness scores it: the first of the greatest, no tolerance.
+
+    Attributes:
+        names: Metrics, the headline first.
+        golds: Row → right choices.
+    """
+
+    names: tuple[str, ...]
+    golds: Mapping[int, tuple[int, ...]]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics as the harness's results name them."""
+        return tuple(f"{name},none" for name in self.names)
+
+    def column(self, metric: str) -> Column:
+        """One of the harness's own."""
+        return harness_column(metric)
 
     def found(self, sample: Sample) -> Extracted:
         """The choice."""
@@ -149,7 +167,7 @@ def _first_best(scores: Sequence[float], sizes: Sequence[int]) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HarnessTextGrader:
+class HarnessTextGrader(HarnessGrader):
     """Written answers as the harness scores them: every filter, every metric of what it leaves.
 
     Attributes:
@@ -158,7 +176,6 @@ class HarnessTextGrader:
         options: Settings of exact match: ignore_case, ignore_punctuation, ignore_numbers, regexes_to_ignore.
         choices: Row → its choices, for filters that look for one of them.
         rows: Row → all its columns, for filters that are functions.
-        headline: The metric that stands for all, as results name it; empty: the first.
     """
 
     filters: tuple[Filter, ...]
@@ -166,37 +183,15 @@ class HarnessTextGrader:
     options: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     rows: Mapping[int, Row] = field(default_factory=dict)
-    headline: str = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Metrics as the harness's results name them."""
         return tuple(f"{name},{one.name}" for one in self.filters for name in self.names)
 
-    @property
-    def listed(self) -> tuple[Column, ...]:
-        """What it notes, in the order of the file."""
-        return tuple(
-            harness_column(name, one.name, lambda sample, key=f"{name},{one.name}": self.notes(sample)[key])  # type: ignore[misc]
-            for one in self.filters
-            for name in self.names
-        )
-
-    @property
-    def columns(self) -> Columns:
-        """What it notes, the headline first."""
-        return with_headline(self.listed, self.headline)
-
-    @property
-    def rules(self) -> Rules:
-        """None: the harness has filters."""
-        return ()
-
-    def grade(self, sample: Sample) -> Grade:
-        """All metrics behind each filter."""
-        found = self.found(sample)
-        notes = in_order(self.notes(sample), self.metrics, self.headline)
-        return Grade(notes=notes, answer=found.answer, rule=found.rule)
+    def column(self, metric: str) -> Column:
+        """One of the harness's own."""
+        return harness_column(metric)
 
     def found(self, sample: Sample) -> Extracted:
         """What the first filter leaves."""

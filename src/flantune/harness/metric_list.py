@@ -12,6 +12,7 @@ from flantune.harness.filters import read_filters
 from flantune.harness.grading import (
     OPTION_METRICS,
     TEXT_METRICS,
+    HarnessGrader,
     HarnessOptionGrader,
     HarnessTextGrader,
 )
@@ -21,8 +22,6 @@ from flantune.harness.task_code import Function
 if TYPE_CHECKING:
     from flantune.harness.taskfile import HarnessTask
     from flantune.types import Row
-
-HarnessGrader = HarnessOptionGrader | HarnessTextGrader | HarnessCodeGrader
 
 _Entry = Mapping[str, Any]
 _OF_AN_ENTRY = ("metric", "aggregation", "higher_is_better", "hf_evaluate")

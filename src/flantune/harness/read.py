@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from flantune.contamination.training_record import Measured
 from flantune.errors import TaskError, TemplateError
-from flantune.evaluation.exams import Exam, Made, Writing, asked, content_name
+from flantune.evaluation.exams import Exam, Writing, asked, content_name
 from flantune.harness.code_grading import HarnessCodeGrader
 from flantune.harness.docs import (
     answers_of,
@@ -22,7 +23,8 @@ from flantune.harness.docs import (
     text_of,
 )
 from flantune.harness.filters import read_filters
-from flantune.harness.metric_list import HarnessGrader, choose_metrics, grader_of, said_of
+from flantune.harness.grading import HarnessGrader
+from flantune.harness.metric_list import choose_metrics, grader_of, said_of
 from flantune.harness.rows import TaskRows, passage_column
 from flantune.harness.shots import ExemplarDraw, shots_of
 from flantune.harness.task_code import Limits, files_of
@@ -130,7 +132,7 @@ def _exam(task: HarnessTask, data: SuiteData, protocol: ScoringProtocol) -> Harn
         chance=_chance(prompts) if grader.metrics[0].startswith("acc") and not _is_made(grader) else 0.0,
         layout=_layout(task) if is_choice else Layout(target_separator="", exemplar_separator=_next(task)),
         writing=Writing(stop=() if is_choice else _stops(task), max_new_tokens=_longest_answer(task)),
-        made=Made(names=(task.name,), hub_id=_hub_id(task), files=local_files(task)),
+        made=Measured(tasks=(task.name,), hub=_hub_id(task), files=local_files(task)),
         code=code,
         notes=notes,
     )

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError, SourceError
-from flantune.system.files import check_regular, read_text
+from flantune.settings.json_file import read_lines
+from flantune.system.files import read_text
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
@@ -137,16 +138,9 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
     Raises:
         SourceError: The file cannot be read, a line is no answer, or a model answers a prompt twice.
     """
+    mends = 'each line needs "prompt", "model" and "answer"; `flantune answer` writes such a file'
     found: dict[tuple[str, str], Answer] = {}
-    for number, line, is_last in _lines(path):
-        where = f"{path}:{number}"
-        try:
-            answer = _answer(json.loads(line))
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            if is_last and not isinstance(error, KeyError):
-                break
-            hint = 'each line needs "prompt", "model" and "answer"; `flantune answer` writes such a file'
-            raise SourceError(f"is no answer: {why_not(error)}", where=where, hint=hint) from None
+    for where, answer in read_lines(path, Answer, mends=mends, what="no answer", prepare=_named):
         if (answer.id, answer.model) in found:
             hint = "keep one of the two lines"
             raise SourceError(f'"{answer.model}" answers the prompt "{answer.id}" twice', where=where, hint=hint)
@@ -154,44 +148,9 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
     return tuple(found.values())
 
 
-def why_not(error: Exception) -> str:
-    """What is wrong with a line, in words of its author."""
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    if isinstance(error, KeyError):
-        return f'"{error.args[0]}" is missing'
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error.msg} at character {error.pos + 1}"
-    return str(error).partition(";")[0]
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
-    """Number, text, and whether it is a last line without line break."""
-    try:
-        check_regular(path)
-        text = path.read_bytes().decode("utf-8-sig", "replace")
-    except OSError as error:
-        hint = "write it with `flantune answer PROMPTS MODEL MODEL --out FILE`"
-        raise SourceError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from None
-    lines = text.split("\n")
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield number, line, number == len(lines)
-
-
-def _answer(found: Mapping[str, Any]) -> Answer:
-    prompt, model, answer = (found[key] for key in ("prompt", "model", "answer"))
-    if not all(isinstance(each, str) for each in (prompt, model, answer)):
-        raise TypeError("prompt, model and answer must be texts")
-    return Answer(
-        id=str(found.get("id", prompt)),
-        prompt=prompt,
-        model=model,
-        answer=answer,
-        finish=str(found.get("finish", "eos")),
-        tokens=int(found.get("tokens", 0)),
-        settings=str(found.get("settings", "")),
-    )
+def _named(line: object) -> object:
+    """A line whose answer has a name: that of its prompt, where none is given."""
+    return {**line, "id": str(line.get("id", line.get("prompt")))} if isinstance(line, dict) else line
 
 
 def missing_answers(
@@ -247,6 +206,7 @@ def answer_prompts(
     """
     from flantune.evaluation.asking.answers import write_answers
     from flantune.models.digests import model_fingerprint
+    from flantune.models.writing.decoding import Decoding
     from flantune.models.writing.generate import write
     from flantune.packing.chat import chat_tokens
     from flantune.packing.codec_for import codec_for
@@ -270,9 +230,12 @@ def answer_prompts(
         for known in _notes(codec, asked, left):
             note(known)
     with LineWriter(out) as lines:
+        decoding = Decoding(
+            max_new_tokens=answering.max_new_tokens, stop=answering.stop, temperature=answering.temperature,
+            seed=answering.seed,
+        )  # fmt: skip
         written = write_answers(
-            lm, asked, codec=codec, max_new_tokens=answering.max_new_tokens, stop=answering.stop,
-            temperature=answering.temperature, seed=answering.seed, batch_tokens=batch_tokens, progress=progress,
+            lm, asked, codec=codec, decoding=decoding, batch_tokens=batch_tokens, progress=progress,
             each=lambda at, _, written: lines.add(
                 asdict(
                     Answer(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
-from flantune.errors import SourceError
-from flantune.judging.answers import LineWriter, why_not
+from pydantic import ConfigDict
+
+from flantune.judging.answers import LineWriter
 from flantune.judging.comparisons import Comparison
-from flantune.system.files import check_regular
+from flantune.settings.json_file import read_lines
 
 Choice = Literal["left", "right", "tie", "skip"]
 CHOICES: tuple[str, ...] = get_args(Choice)
@@ -30,9 +30,11 @@ class Rating:
         right: The model on the right.
         choice: "left" or "right" is better, they tie, or no judgment is given.
         rater: Who.
-        seconds: How long the pair was looked at.
+        seconds: How long the pair was looked at; None where that is no number.
         time: When, in UTC.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     comparison: str
     prompt: str
@@ -40,7 +42,7 @@ class Rating:
     right: str
     choice: Choice
     rater: str = ""
-    seconds: float = 0.0
+    seconds: float | None = 0.0
     time: str = ""
 
 
@@ -52,46 +54,12 @@ def read_ratings(path: Path) -> tuple[Rating, ...]:
     """
     if not path.exists():
         return ()
-    try:
-        check_regular(path)
-        lines = path.read_bytes().decode("utf-8-sig", "replace").split("\n")
-    except OSError as error:
-        hint = "give another file with --ratings"
-        raise SourceError(f"cannot be read: {error.strerror}", where=str(path), hint=hint) from None
+    mends = "ratings are written by `flantune judge`; give another file with --ratings"
     latest: dict[tuple[str, str], Rating] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            rating = _rating(json.loads(line))
-        except (ValueError, TypeError, RecursionError) as error:
-            if number == len(lines):
-                break
-            hint = "ratings are written by `flantune judge`; give another file with --ratings"
-            raise SourceError(f"is no rating: {why_not(error)}", where=f"{path}:{number}", hint=hint) from None
+    for _, rating in read_lines(path, Rating, mends=mends, what="no rating"):
         latest.pop((rating.rater, rating.comparison), None)
         latest[rating.rater, rating.comparison] = rating
     return tuple(latest.values())
-
-
-def _rating(values: object) -> Rating:
-    """A line of the file as a rating.
-
-    Raises:
-        TypeError: A key is missing, unknown, or no text.
-        ValueError: The choice is none, or the time no number.
-    """
-    if not isinstance(values, dict):
-        raise TypeError("expected an object")
-    rating = Rating(**values)
-    for name in ("comparison", "prompt", "left", "right", "rater", "time"):
-        if not isinstance(getattr(rating, name), str):
-            raise TypeError(f"{name} must be a text")
-    if rating.choice not in CHOICES:
-        raise ValueError(f"choice {rating.choice!r:.60}; expected one of {', '.join(CHOICES)}")
-    if type(rating.seconds) not in (int, float):
-        raise ValueError(f"seconds {rating.seconds!r:.60}; expected a number")
-    return rating
 
 
 class Desk:

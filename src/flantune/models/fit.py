@@ -18,7 +18,8 @@ from flantune.models.language_model import embedded_tokens
 from flantune.models.memory import available_memory_bytes, is_out_of_memory
 from flantune.models.modes import in_mode, own_chance, own_gradients
 from flantune.packing.batches import lay_out
-from flantune.types import EncodedPrompt, Family, Pack
+from flantune.packing.packs import EncodedPrompt, Pack
+from flantune.types import Family
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -36,7 +36,7 @@ from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import ROWS, Head, decoded, find_head, logits_of, outputs_of
 from flantune.models.language_model import as_tensor, embedded_tokens, start_token
 from flantune.models.rope import as_if_alone, known_positions, prompt_lengths
-from flantune.types import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
+from flantune.packing.packs import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

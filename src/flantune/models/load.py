@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -24,7 +23,7 @@ from flantune.models.stored.places import base_of, is_adapter_folder, require_pa
 from flantune.models.stored.quiet import quiet_library
 from flantune.models.stored.weights import UNREADABLE, check_numbers, check_shape, check_whole, where_to_look
 from flantune.settings.config import ModelSettings
-from flantune.system.files import disk_explained, open_as_usual
+from flantune.system.files import disk_explained, whole_folder
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -139,28 +138,16 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
     model with an adapter, the adapter in peft's form in place of config and weights. It is written under a temporary
     name and renamed, so a folder of this name is always whole.
     """
-    folder = Path(folder)
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    if lm.adapter is None:
-        with quiet_library():
-            lm.model.save_pretrained(draft)
-        _mark_untied(lm.model, draft / "config.json")
-    else:
-        save_adapter(lm, draft, base=str(lm.model.config._name_or_path))
-    lm.tokenizer.save_pretrained(draft)
-    (draft / "README.md").write_text(card, encoding="utf-8")
-    open_as_usual(*(path for path in draft.rglob("*") if path.is_file()))
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-        draft.rename(folder)
-        shutil.rmtree(old)
-    else:
-        draft.rename(folder)
-    return folder
+    with whole_folder(Path(folder)) as draft:
+        if lm.adapter is None:
+            with quiet_library():
+                lm.model.save_pretrained(draft)
+            _mark_untied(lm.model, draft / "config.json")
+        else:
+            save_adapter(lm, draft, base=str(lm.model.config._name_or_path))
+        lm.tokenizer.save_pretrained(draft)
+        (draft / "README.md").write_text(card, encoding="utf-8")
+    return Path(folder)
 
 
 _CONVERT = (

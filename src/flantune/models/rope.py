@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flantune.models.language_model import LanguageModel
-    from flantune.types import DecoderPack
+    from flantune.packing.packs import DecoderPack
 
 FAR = 2**22
 """A position beyond every model's context; float32 still tells it from its neighbors."""

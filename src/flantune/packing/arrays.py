@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.types import DecoderPack, EncodedPrompt, EncoderDecoderPack, Int32, TargetTokens
+from flantune.packing.packs import DecoderPack, EncodedPrompt, EncoderDecoderPack, TargetTokens
+from flantune.types import Int32
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,8 +13,9 @@ import numpy as np
 from flantune.errors import PackingError
 from flantune.packing.arrays import decoder_only_size, pack_decoder_only, pack_encoder_decoder
 from flantune.packing.bins import Rows, even_groups, longest_prefix, micro_batches
+from flantune.packing.packs import Batch, Counts, DecoderPack, EncodedPrompt, Pack
 from flantune.packing.shares import HIDDEN_SIZE, cut_finer
-from flantune.types import Batch, Counts, DecoderPack, EncodedPrompt, Family, Int32, Pack
+from flantune.types import Family, Int32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

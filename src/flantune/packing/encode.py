@@ -11,8 +11,9 @@ from flantune.packing.budget import Budget
 from flantune.packing.encoded import Continuations, Encoded, Fitted, JointCut, Tokenization, Truncation, id_array
 from flantune.packing.framing import Framing, prefixed
 from flantune.packing.joint import encode_joint
+from flantune.packing.packs import Counts, EncodedPrompt
 from flantune.packing.unwritable import unknown_token, with_unwritable
-from flantune.types import Counts, EncodedPrompt, Family, Int32, Prompt
+from flantune.types import Family, Int32, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

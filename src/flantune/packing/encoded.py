@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from flantune.types import Counts, EncodedPrompt, Int32
+from flantune.packing.packs import Counts, EncodedPrompt
+from flantune.types import Int32
 
 Continuations = Literal["target", "options", "none"]
 Tokenization = Literal["separate", "joint"]

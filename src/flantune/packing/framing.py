@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from flantune.packing.chat import ChatTokens
-    from flantune.types import EncodedPrompt, Family, Int32, Prompt
+    from flantune.packing.packs import EncodedPrompt
+    from flantune.types import Family, Int32, Prompt
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flantune.packing.encoded import Encoded, Fitted, JointCut, common_length, id_array
-from flantune.types import Counts, EncodedPrompt
+from flantune.packing.packs import Counts, EncodedPrompt
 
 if TYPE_CHECKING:
     from flantune.packing.budget import Budget

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune.packing.bins import widths
-from flantune.types import DecoderPack, TargetTokens
+from flantune.packing.packs import DecoderPack, TargetTokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flantune.packing.bins import Rows
-    from flantune.types import Int32, Pack
+    from flantune.packing.packs import Pack
+    from flantune.types import Int32
 
 HIDDEN_SIZE = 1024
 """Assumed where the model's is not known."""

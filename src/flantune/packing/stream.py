@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from flantune.types import Counts, EncodedPrompt, Family, Prompt
+from flantune.packing.packs import Counts, EncodedPrompt
+from flantune.types import Family, Prompt
 
 if TYPE_CHECKING:
     from flantune.packing.encode import Codec

@@ -13,7 +13,7 @@ from flantune.packing.encoded import Encoded
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from flantune.types import EncodedPrompt
+    from flantune.packing.packs import EncodedPrompt
 
 
 def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from flantune.packing.encoded import id_array
+from flantune.packing.packs import EncodedPrompt
 from flantune.system.keyed_random import mix64
-from flantune.types import EncodedPrompt, Family
+from flantune.types import Family
 
 if TYPE_CHECKING:
     from flantune.pretraining.tokenized_corpus import TextAhead

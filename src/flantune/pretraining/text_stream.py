@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import PackingError
 from flantune.packing.arrays import decoder_only_size
+from flantune.packing.packs import Counts
 from flantune.packing.stream import Draw
 from flantune.pretraining.objectives import Chances
 from flantune.pretraining.tokenized_corpus import TextAhead, TokenizedCorpus
 from flantune.system.keyed_random import mix64, stream_key
-from flantune.types import Counts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from flantune.packing.packs import EncodedPrompt
     from flantune.pretraining.corpus import Corpus
     from flantune.pretraining.objectives import Objective
-    from flantune.types import EncodedPrompt, Family
+    from flantune.types import Family
 
 
 class TextStream:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError, did_you_mean
+from flantune.prompts.language import SIDES
 from flantune.prompts.slots import SLOTS
 
 if TYPE_CHECKING:
@@ -64,12 +65,9 @@ def slots_of(template: Template, *sides: Side) -> tuple[str, ...]:
         sides: The texts to look at; all of them when none is named.
     """
     found: list[str] = []
-    for side in sides or _SIDES:
+    for side in sides or SIDES:
         try:
             found += compile_side(template, side).slots
         except TemplateError:  # the linter and rendering say it, with its place
             continue
     return tuple(dict.fromkeys(found))
-
-
-_SIDES: tuple[Side, Side] = ("inputs", "targets")

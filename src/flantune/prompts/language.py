@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Side = Literal["inputs", "targets"]
-"""The two texts of a template."""
+"""One of the two texts of a template."""
+SIDES: tuple[Side, Side] = ("inputs", "targets")
 Severity = Literal["error", "warning"]
 
 

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError
 from flantune.prompts.compiled import compile_side, language_of
-from flantune.prompts.language import CompiledText, Severity, Side
+from flantune.prompts.language import SIDES, CompiledText, Severity
 
 if TYPE_CHECKING:
     from flantune.types import Task, Template
-
-_SIDES: tuple[Side, Side] = ("inputs", "targets")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,7 @@ def about(
 def read_template(task: Task, template: Template) -> ReadTemplate | None:
     """A template with its texts compiled; None where one cannot be read, which ``text_findings`` says."""
     try:
-        inputs, targets = (compile_side(template, side) for side in _SIDES)
+        inputs, targets = (compile_side(template, side) for side in SIDES)
     except TemplateError:
         return None
     return ReadTemplate(task=task, template=template, inputs=inputs, targets=targets)
@@ -96,7 +94,7 @@ def text_findings(task: Task, template: Template) -> Iterator[Finding]:
     except TemplateError as error:
         yield about(task, template, "unknown-language", error.message, hint=error.hint)
         return
-    for side in _SIDES:
+    for side in SIDES:
         try:
             compile_side(template, side)
         except TemplateError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flantune.errors import TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_side, compile_without_options
-from flantune.prompts.demonstrations import demonstrated
+from flantune.prompts.instructions import with_instruction
 from flantune.prompts.options import answer_texts, in_order, options_block, shown_order
 from flantune.prompts.styles import INSTRUCTION, RESERVED_SLOTS, Style, shown_fields
 from flantune.types import Prompt
@@ -80,7 +80,7 @@ def render(
     )
     if style.name != "instruction" or not template.encoding:
         return prompt
-    return demonstrated(prompt, task, template.encoding, words=style.words, key=options_key)
+    return with_instruction(prompt, task, template.encoding, words=style.words, key=options_key)
 
 
 def render_words(

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from flantune.prompts.compiled import slots_of
-from flantune.settings.natural_instructions import DemonstrationSettings
+from flantune.settings.natural_instructions import InstructionSettings
 from flantune.types import Template
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Style:
     show_options: bool = True
     options: OptionsLayout = "listed"
     shuffle_options: bool = False
-    words: DemonstrationSettings = field(default_factory=DemonstrationSettings)
+    words: InstructionSettings = field(default_factory=InstructionSettings)
 
     @classmethod
     def from_settings(cls, settings: PromptSettings) -> Style:
@@ -49,7 +49,7 @@ class Style:
             show_options=settings.show_options,
             options=settings.options_layout,
             shuffle_options=settings.shuffle_options,
-            words=settings.demonstrations,
+            words=settings.instruction,
         )
 
 

@@ -66,7 +66,7 @@ def render_evaluation(results: Results, browser: Browser | None = None) -> str:
 
     Args:
         results: What was found.
-        browser: Single questions to look at (``flantune.report.samples``).
+        browser: Single prompts to look at (``flantune.report.samples``).
     """
     return _render(results, browser or Browser(), None)
 

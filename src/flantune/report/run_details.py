@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
+from flantune.packing.packs import Counts
 from flantune.report.numbers import MISSING, count, duration, plural, short_count
 from flantune.runs.files import FoldFiles, RunFiles, read_origins
 from flantune.runs.products import DataReport
 from flantune.settings.config import RunConfig
 from flantune.settings.run_file import flatten
 from flantune.tasks.store import SplitReport
-from flantune.types import Counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,24 +113,10 @@ class ConfigLine:
 
 
 def config_lines(run: RunFiles) -> Iterator[ConfigLine]:
-    """Every setting on a line of its own, dotted."""
+    """Every setting on a line of its own, dotted; None is "not set"."""
     for key, value in flatten(run.config) if run.config else ():
-        yield ConfigLine(key=key, value=_literal(value), origin=run.origins.get(key, ""))
-
-
-def _literal(value: object) -> str:
-    """A value as TOML would have it; None is "not set".
-
-    >>> _literal(("a", True)), _literal(None)
-    ('["a", true]', 'not set')
-    """
-    if value is None:
-        return "not set"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_literal, value))}]"
-    return str(value) if isinstance(value, int | float) else f'"{value}"'
+        said = "not set" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+        yield ConfigLine(key=key, value=said, origin=run.origins.get(key, ""))
 
 
 def model_label(config: RunConfig | None) -> str:

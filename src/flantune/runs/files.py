@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,13 @@ from flantune.errors import SourceError
 from flantune.evaluation.results import Results
 from flantune.evaluation.samples import Origin, read_origin
 from flantune.runs.folder import FoldFolder, RunFolder
-from flantune.runs.products import DataReport, FoldMixture, KeptSettings, MetricsLine, ModelFacts
+from flantune.runs.products import DataReport, FoldMixture, KeptSettings, ModelFacts
 from flantune.settings.config import RunConfig
-from flantune.settings.json_file import read_value, value_of
+from flantune.settings.json_file import read_lines, read_value
 from flantune.settings.run_file import validated
 from flantune.system import files
 from flantune.system.manifest import Manifest
+from flantune.training.metrics_line import MetricsLine
 from flantune.training.summary import TuningSummary
 
 Value = TypeVar("Value")
@@ -124,36 +124,15 @@ def read_origins(home: Path) -> Iterator[Origin]:
             yield origin
 
 
-def read_lines(path: Path) -> Iterator[MetricsLine]:
-    """The lines of a fold's metrics, in constant memory; nothing when there is no such file.
-
-    A last line that was cut off by a killed run is left out.
+def read_metrics(path: Path) -> Iterator[MetricsLine]:
+    """The lines of a fold's metrics; nothing when there is no such file.
 
     Raises:
-        SourceError: A line before the last is no such line.
+        SourceError: A line is no such line, and not the last, which a kill may have cut off.
     """
-    if not path.is_file():
-        return
-    broken: SourceError | None = None
-    # What is not UTF-8 is not JSON either, but has a line.
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if broken is not None:
-                raise broken
-            if not line.strip():
-                continue
-            try:
-                yield _line(line, where=f"{path}:{number}")
-            except SourceError as error:
-                broken = error
-
-
-def _line(line: str, *, where: str) -> MetricsLine:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"not valid JSON: {error}", where=where, hint=_DELETE_LINE) from error
-    return value_of(value, MetricsLine, where=where, mends=_DELETE_LINE, error=SourceError)
+    if path.is_file():
+        mends = "delete this line: the curves then lack what it held, and nothing else does"
+        yield from (line for _, line in read_lines(path, MetricsLine, mends=mends))
 
 
 def _check_is_run(folder: RunFolder) -> None:
@@ -187,7 +166,7 @@ def _fold(folder: FoldFolder) -> FoldFiles:
         folder=folder,
         mixture=_read(folder.mixture, FoldMixture),
         training=_read(folder.training, TuningSummary),
-        metrics=tuple(read_lines(folder.metrics)),
+        metrics=tuple(read_metrics(folder.metrics)),
     )
 
 
@@ -218,5 +197,3 @@ def read_mixture(fold: FoldFolder) -> FoldMixture:
 
 
 REPEAT = "give the same run command again: it goes on where it stopped and writes the file anew"
-
-_DELETE_LINE = "delete this line: the curves then lack what it held, and nothing else does"

@@ -1,13 +1,13 @@
 """The files of a run folder as values: each is written and read by one of these classes.
 
-Others stand with what makes them: ``TuningSummary`` (``training.json``), ``Manifest``, ``Results``, ``CleanFilter``
-(``contamination.json``), ``TrainingRecord`` (``flantune.json`` beside a model).
+Others stand with what makes them: ``TuningSummary`` (``training.json``), ``MetricsLine``, ``Manifest``, ``Results``,
+``CleanFilter`` (``contamination.json``), ``TrainingRecord`` (``flantune.json`` beside a model).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flantune.mixture.holdout import Excluded
@@ -72,25 +72,6 @@ class FoldMixture:
     excluded: tuple[Excluded, ...]
     draws: int
     tree: MixtureTree
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricsLine:
-    """A line of ``metrics.jsonl``, as far as curves are drawn of it.
-
-    Attributes:
-        step: The last step it tells of.
-        loss: Nats a target token; None where every step was left out.
-        grad_norm: Norm of the gradient, before clipping; None likewise.
-        tokens_per_s: Real tokens a second.
-        measured: Loss and accuracy on dev rows, where they were looked at.
-    """
-
-    step: int
-    loss: float | None = None
-    grad_norm: float | None = None
-    tokens_per_s: float | None = None
-    measured: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from flantune.settings import protocols
 from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
-from flantune.settings.natural_instructions import DemonstrationSettings, NaturalInstructionsSettings
+from flantune.settings.natural_instructions import InstructionSettings, NaturalInstructionsSettings
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import (
@@ -112,7 +112,7 @@ class PromptSettings(Section):
     """Solved examples of a chat prompt stand in the user's one message, or are earlier turns and their replies."""
     exemplar_separator: Text = "\n\n"
     """Between one exemplar and the next."""
-    demonstrations: DemonstrationSettings = DemonstrationSettings()
+    instruction: InstructionSettings = InstructionSettings()
     """The words around a task's definition and its authors' examples."""
 
     @model_validator(mode="after")

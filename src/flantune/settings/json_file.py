@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from flantune.errors import FlantuneError
+from flantune.errors import FlantuneError, SourceError
 from flantune.settings.plain_words import Problem, problems_of, shown
 from flantune.system import files
 
 Value = TypeVar("Value")
 
-_MENDS = "the file is damaged: give the command that wrote it again, or put a copy back"
 _MOST_SHOWN = 3
 _LARGEST = 2**64
 
@@ -33,7 +32,7 @@ def write_value(path: Path, value: object) -> Path:
 def plain(value: object) -> Any:
     """A frozen dataclass or a pydantic model as values that JSON can hold.
 
-    >>> from flantune.types import Counts
+    >>> from flantune.packing.packs import Counts
     >>> plain(Counts(prompts=3))["prompts"]
     3
     """
@@ -76,7 +75,7 @@ def value_of(
     Raises:
         FlantuneError: Of the kind asked for: these are not the values of such a thing.
 
-    >>> from flantune.types import Counts
+    >>> from flantune.packing.packs import Counts
     >>> value_of({"prompts": 3}, Counts, where="here").prompts
     3
     >>> value_of({"prompts": "many"}, Counts, where="counts.json", mends="count again")
@@ -90,8 +89,52 @@ def value_of(
         value: Value = _adapter(kind).validate_json(text, strict=True)
     except ValidationError as found:
         said = _said(problems_of(found), raw)
-        raise error(f"is {what}: {said}" if what else said, where=str(where), hint=mends or _MENDS) from None
+        raise error(f"is {what}: {said}" if what else said, where=str(where), hint=mends or files.MENDS) from None
     return value
+
+
+def read_lines(
+    path: Path,
+    kind: type[Value],
+    *,
+    mends: str,
+    what: str = "",
+    prepare: Callable[[Any], object] = lambda raw: raw,
+) -> Iterator[tuple[str, Value]]:
+    """The values of a JSON-lines file, each with where it stands, in constant memory.
+
+    A last line that lacks its line break and is no JSON was cut off by a kill: it is passed over.
+
+    Args:
+        path: The file.
+        kind: The class of each value.
+        mends: What to do about a broken line, for the message.
+        what: What a line that holds something else is, for the message: "no answer".
+        prepare: What is done to a line's plain values first.
+
+    Raises:
+        SourceError: The file cannot be read, or one of its lines is no such value.
+    """
+    try:
+        files.check_regular(path)
+        # What is not UTF-8 is not JSON either, but has a line.
+        with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                where = f"{path}:{number}"
+                try:
+                    raw = prepare(json.loads(line))
+                except (ValueError, RecursionError) as problem:
+                    is_deep = isinstance(problem, RecursionError)
+                    if not line.endswith("\n") and not is_deep:
+                        return
+                    why = "nested too deeply" if is_deep else str(problem).partition(";")[0]
+                    said = f"is {what}: not valid JSON: {why}" if what else f"not valid JSON: {why}"
+                    raise SourceError(said, where=where, hint=mends) from None
+                yield where, value_of(raw, kind, where=where, mends=mends, error=SourceError, what=what)
+    except OSError as problem:
+        raise SourceError(f"cannot be read: {problem.strerror}", where=str(path), hint=mends) from None
 
 
 _adapter: Callable[[object], TypeAdapter[Any]] = cache(TypeAdapter)

@@ -44,7 +44,7 @@ def _with_text(value: str) -> str:
 _Line = Annotated[Text, AfterValidator(_with_text)]
 
 
-class DemonstrationSettings(Section):
+class InstructionSettings(Section):
     """The words of prompts made from a definition and examples. Lines end in a full stop where they end in no mark."""
 
     name: _Line = "{text}: "

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.contamination.training_record import Measured
 from flantune.errors import MissingDataError
-from flantune.evaluation.exams import Exam, Made, MissingExam, Writing
+from flantune.evaluation.exams import Exam, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import BBH_COT, BBH_DIRECT, EXEMPLAR_STOP
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.statistics.averages import Weighed, Weighting, all_questions, every
 from flantune.suites.flan2022 import BBH_CHANCE, bbh_task
 from flantune.suites.prompt_files import FewShotPrompt, read_prompt, without_rationale
-from flantune.suites.suite import Exams, Mode, Suite, SuiteData, wanted
+from flantune.suites.suite import Exams, Mode, Suite, SuiteData, wanted, written_prompt
 from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
@@ -71,23 +72,17 @@ def _part(data: SuiteData, task: str, mode: Mode, rows: list[Row], published: Fe
         chance=BBH_CHANCE[task],
         writing=Writing(stop=EXEMPLAR_STOP, max_new_tokens=64 if mode == "direct" else 512),
         is_voted=mode == "cot",
-        made=Made(hub_id=HUB_ID),
+        made=Measured(hub=HUB_ID),
     )
 
 
 def _prompt(row: Row, at: int, task: str, mode: Mode, preamble: str, exemplars: tuple[Exemplar, ...]) -> Prompt:
     target = str(row["target"]).strip()
-    return Prompt(
-        task=f"bbh_{mode}/{task}",
-        split="test",
-        row=at,
-        template=mode,
-        inputs=f"Q: {str(row['input']).strip()}\nA:",
-        targets=f" {target}",
-        references=(target,),
-        exemplars=exemplars,
+    inputs = f"Q: {str(row['input']).strip()}\nA:"
+    return written_prompt(
+        f"bbh_{mode}/{task}", at, template=mode, inputs=inputs, references=(target,), exemplars=exemplars,
         preamble=preamble,
-    )
+    )  # fmt: skip
 
 
 def averages(exams: Sequence[Weighed]) -> tuple[Weighting, ...]:

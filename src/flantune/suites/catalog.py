@@ -9,8 +9,8 @@ from flantune.errors import EvaluationError, did_you_mean
 from flantune.evaluation.exams import Exam, MissingExam
 from flantune.settings.protocols import PRESETS, ProtocolName, ScoringProtocol
 from flantune.suites import bbh, gsm8k, mgsm, mmlu, natural_instructions, tydiqa
+from flantune.suites.checked import without_own_questions
 from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
-from flantune.suites.own_question import without_own_questions
 from flantune.suites.suite import MissingSuiteDataError, Suite, SuiteData
 
 SUITES: tuple[Suite, ...] = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from flantune.contamination.training_record import Measured
 from flantune.errors import MissingDataError
-from flantune.evaluation.exams import Exam, Made, MissingExam, Writing
+from flantune.evaluation.exams import Exam, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import EXEMPLAR_STOP, GSM8K_COT, plain_number
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.statistics.averages import by_group
-from flantune.suites.suite import Exams, Suite, SuiteData, wanted
+from flantune.suites.suite import Exams, Suite, SuiteData, wanted, written_prompt
 from flantune.system.keyed_random import shuffled, stream_key
 from flantune.types import Exemplar, Prompt
 
@@ -46,7 +47,7 @@ def parts(data: SuiteData) -> Exams:
         chance=0.0,
         writing=Writing(stop=EXEMPLAR_STOP, max_new_tokens=256),
         is_voted=True,
-        made=Made(hub_id=HUB_ID),
+        made=Measured(hub=HUB_ID),
         notes=(f"exemplars drawn from the training split with seed {data.seed}",) if exemplars else (),
     )
 
@@ -72,15 +73,8 @@ def _question(row: Row) -> str:
 
 def _prompt(row: Row, at: int, exemplars: tuple[Exemplar, ...]) -> Prompt:
     number = solution_of(row)[1]
-    return Prompt(
-        task="gsm8k_cot/main",
-        split="test",
-        row=at,
-        template="cot",
-        inputs=_question(row),
-        targets=f" {number}",
-        references=(number,),
-        exemplars=exemplars,
+    return written_prompt(
+        "gsm8k_cot/main", at, template="cot", inputs=_question(row), references=(number,), exemplars=exemplars
     )
 
 

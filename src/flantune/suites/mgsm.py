@@ -15,7 +15,7 @@ from flantune.evaluation.metrics.extraction import Rules, number_rules, plain_nu
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.statistics.averages import NOT_ENGLISH, not_english
 from flantune.suites.prompt_files import read_literal
-from flantune.suites.suite import Exams, Suite, SuiteData
+from flantune.suites.suite import Exams, Suite, SuiteData, written_prompt
 from flantune.tasks.sources.formats import FileFormat, read_rows
 from flantune.types import Exemplar, Prompt, Row
 
@@ -118,15 +118,8 @@ def _labels(exemplars: tuple[Exemplar, ...]) -> tuple[str, str]:
 
 def _prompt(row: Row, at: int, language: str, text: str, exemplars: tuple[Exemplar, ...]) -> Prompt:
     number = plain_number(str(row["answer"])) or str(row["answer"]).strip()
-    return Prompt(
-        task=f"mgsm_cot/{language}",
-        split="test",
-        row=at,
-        template="cot",
-        inputs=text,
-        targets=f" {number}",
-        references=(number,),
-        exemplars=exemplars,
+    return written_prompt(
+        f"mgsm_cot/{language}", at, template="cot", inputs=text, references=(number,), exemplars=exemplars
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
+from flantune.contamination.training_record import Measured
 from flantune.errors import MissingDataError
-from flantune.evaluation.exams import Exam, Made, MissingExam, Writing
+from flantune.evaluation.exams import Exam, MissingExam, Writing
 from flantune.evaluation.metrics.extraction import EXEMPLAR_STOP, MMLU_COT
 from flantune.evaluation.metrics.graders import option_grader, text_grader
 from flantune.evaluation.statistics.averages import by_group
@@ -156,7 +157,7 @@ def _direct(data: SuiteData, subject: str, dev: list[Row], test: list[Row], *, h
         grader=option_grader(data.protocol),
         protocol=data.protocol,
         chance=0.25,
-        made=Made(hub_id=HUB_ID),
+        made=Measured(hub=HUB_ID),
         notes=() if header else ("the header above the questions is flantune's own",),
         blank=_without_content,
     )
@@ -181,7 +182,7 @@ def _chain_of_thought(data: SuiteData, subject: str, test: list[Row], published:
         chance=0.25,
         writing=Writing(stop=EXEMPLAR_STOP, max_new_tokens=256),
         is_voted=True,
-        made=Made(hub_id=HUB_ID),
+        made=Measured(hub=HUB_ID),
     )
 
 

@@ -15,7 +15,7 @@ from flantune.evaluation.metrics.extraction import Rule
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.metrics.readable import reading_notes
 from flantune.evaluation.statistics.averages import by_group
-from flantune.suites.suite import Exams, Suite, SuiteData
+from flantune.suites.suite import Exams, Suite, SuiteData, written_prompt
 from flantune.tasks.sources.natural_instructions import InstructionFile, outputs_of, read_instruction_file
 from flantune.types import Exemplar, Prompt
 
@@ -99,15 +99,12 @@ def _question(text: str) -> str:
 def _prompt(
     instance: Mapping[str, Any], at: int, name: str, definition: str, exemplars: tuple[Exemplar, ...]
 ) -> Prompt:
-    references = outputs_of(instance)
-    return Prompt(
-        task=f"natural_instructions_direct/{name}",
-        split="test",
-        row=at,
+    return written_prompt(
+        f"natural_instructions_direct/{name}",
+        at,
         template="definition",
         inputs=_question(str(instance["input"])),
-        targets=f" {references[0].strip()}",
-        references=references,
+        references=outputs_of(instance),
         exemplars=exemplars,
         preamble=f"{definition}\n\n",
     )

@@ -13,9 +13,10 @@ from flantune.evaluation.exams import Exam, MissingExam, Question, asked
 from flantune.evaluation.statistics.averages import Averages
 from flantune.settings.protocols import PRESETS, ProtocolName, ScoringProtocol
 from flantune.tasks.sources.hub import HubSource
+from flantune.types import Exemplar, Prompt
 
 if TYPE_CHECKING:
-    from flantune.types import Prompt, Row
+    from flantune.types import Row
 
 Mode = Literal["direct", "cot"]
 
@@ -60,14 +61,12 @@ class Suite:
 
     def _own(self, exam: Exam) -> Exam:
         names = (self.name, f"{self.name}_{exam.name}", exam.name)
-        made = replace(exam.made, names=names, families=self.families)
+        made = replace(exam.made, tasks=names, families=self.families)
         return replace(exam, averages=self.averages, made=made)
 
 
 class MissingSuiteDataError(FlantuneError):
     """Parts of a benchmark that was asked for cannot be measured."""
-
-    is_missing = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,3 +118,29 @@ class SuiteData:
 def wanted(error: MissingDataError) -> str:
     """What a missing data set is and where it was looked for, in a line."""
     return f"{error.message} ({error.where})" if error.where else error.message
+
+
+def written_prompt(
+    part: str,
+    row: int,
+    *,
+    template: str,
+    inputs: str,
+    references: tuple[str, ...],
+    exemplars: tuple[Exemplar, ...],
+    preamble: str = "",
+    group: str = "",
+) -> Prompt:
+    """A question of a part that is answered in words, behind a space."""
+    return Prompt(
+        task=part,
+        split="test",
+        row=row,
+        template=template,
+        inputs=inputs,
+        targets=f" {references[0].strip()}",
+        references=references,
+        exemplars=exemplars,
+        preamble=preamble,
+        group=group,
+    )

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flantune.contamination.training_record import Measured
 from flantune.errors import MissingDataError
-from flantune.evaluation.exams import Exam, Made, MissingExam, Writing, content_name
+from flantune.evaluation.exams import Exam, MissingExam, Writing, content_name
 from flantune.evaluation.metrics.extraction import TYDIQA_DIRECT
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.statistics.averages import NOT_ENGLISH, not_english
-from flantune.suites.suite import Exams, Suite, SuiteData, wanted
+from flantune.suites.suite import Exams, Suite, SuiteData, wanted, written_prompt
 from flantune.system.keyed_random import mix64, stream_key
 from flantune.types import Exemplar, Prompt
 
@@ -80,7 +81,7 @@ def _part(data: SuiteData, language: str, rows: list[Row]) -> Exam:
         protocol=data.protocol,
         chance=0.0,
         writing=Writing(stop=("\n\n", "\nTitle:", "\nPassage:", "\nQuestion:"), max_new_tokens=50),
-        made=Made(hub_id=HUB_ID),
+        made=Measured(hub=HUB_ID),
         notes=(note,) if note and exemplars else (),
     )
 
@@ -98,15 +99,12 @@ def answers_of(row: Row) -> tuple[str, ...]:
 
 
 def _prompt(row: Row, at: int, language: str, exemplars: tuple[Exemplar, ...]) -> Prompt:
-    references = answers_of(row)
-    return Prompt(
-        task=f"tydiqa_direct/{language}",
-        split="test",
-        row=at,
+    return written_prompt(
+        f"tydiqa_direct/{language}",
+        at,
         template="direct",
         inputs=question_text(row),
-        targets=f" {references[0]}",
-        references=references,
+        references=answers_of(row),
         exemplars=exemplars,
         # Questions about one passage are no independent ones.
         group=content_name(row["context"]),

@@ -125,45 +125,14 @@ def read_json(path: Path, *, mends: str = "", error: type[FlantuneError] = Flant
     try:
         return json.loads(text)
     except RecursionError:
-        raise error("not valid JSON: nested too deeply", where=str(path), hint=mends or _MENDS) from None
+        raise error("not valid JSON: nested too deeply", where=str(path), hint=mends or MENDS) from None
     except ValueError as problem:
         why = str(problem).partition(";")[0]
-        raise error(f"not valid JSON: {why}", where=str(path), hint=mends or _MENDS) from None
+        raise error(f"not valid JSON: {why}", where=str(path), hint=mends or MENDS) from None
 
 
-def read_object(path: Path, *, mends: str = "", **needs: type | tuple[type, ...]) -> dict[str, Any]:
-    """Reads a JSON object, and makes sure that what is needed of it is there and of its kind.
-
-    Args:
-        path: The file.
-        mends: What to do when it is broken, for the message.
-        needs: Key → kind of its value.
-
-    Raises:
-        FlantuneError: The file is missing, is not a JSON object, or lacks one of the keys.
-    """
-    found = read_json(path, mends=mends)
-    hint = mends or _MENDS
-    if not isinstance(found, dict):
-        raise FlantuneError(f"got {_kind_name(type(found))}; expected a JSON object", where=str(path), hint=hint)
-    for key, kinds in needs.items():
-        several = kinds if isinstance(kinds, tuple) else (kinds,)
-        if key not in found:
-            raise FlantuneError(f'the key "{key}" is missing', where=str(path), hint=hint)
-        value = found[key]
-        if not isinstance(value, several) or (isinstance(value, bool) and bool not in several):
-            wanted = " or ".join(map(_kind_name, several))
-            raise FlantuneError(f'"{key}" is {_kind_name(type(value))}; expected {wanted}', where=str(path), hint=hint)
-    return found
-
-
-_MENDS = "the file is damaged: give the command that wrote it again, or put a copy back"
-
-_KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
-
-
-def _kind_name(kind: type) -> str:
-    return _KINDS.get(kind, "a number")
+MENDS = "the file is damaged: give the command that wrote it again, or put a copy back"
+"""What mends most damaged files."""
 
 
 def read_text(path: Path, *, error: type[FlantuneError], what: str = "file", hint: str = "") -> str:

@@ -218,9 +218,7 @@ def _choice(row: Row, value: Any, options: tuple[str, ...], adapter: ColumnAdapt
 
 
 def _place_of(value: Any, names: tuple[str, ...], options: tuple[str, ...]) -> int:
-    place = find_label(value, names)
-    if place is None:
-        raise BadRow(NOT_AN_OPTION, f"got {short(value)}; expected one of {', '.join(map(short, names))}")
+    place = _known_label(value, names)
     if place >= len(options):
         raise BadRow(BAD_OPTIONS, f"got {len(options)} options for {len(names)} keys")
     return place
@@ -228,10 +226,14 @@ def _place_of(value: Any, names: tuple[str, ...], options: tuple[str, ...]) -> i
 
 def _mapped(value: Any, answer: AnswerColumn) -> str:
     names = tuple(answer.map)
+    return answer.map[names[_known_label(value, names)]]
+
+
+def _known_label(value: Any, names: tuple[str, ...]) -> int:
     place = find_label(value, names)
     if place is None:
         raise BadRow(NOT_AN_OPTION, f"got {short(value)}; expected one of {', '.join(map(short, names))}")
-    return answer.map[names[place]]
+    return place
 
 
 def _references(value: Any, answer: AnswerColumn) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, SourceError, TaskError, TemplateError
-from flantune.prompts.demonstrations import read_encoding
+from flantune.prompts.instructions import read_encoding
 from flantune.system.files import read_text
 from flantune.tasks.instruction_index import IndexedTask, read_index
 from flantune.tasks.rows import EMPTY_TARGET, MISSING_COLUMN, NOT_TEXT, BadRow, short
@@ -155,7 +155,7 @@ def _tasks(
                 origin=str(path),
                 adapter_fingerprint=ADAPTER,
                 definition=task.definition,
-                demonstrations=task.examples,
+                exemplars=task.examples,
                 languages=tuple(dict.fromkeys((*task.input_languages, *task.output_languages))),
             )
 

@@ -19,7 +19,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from flantune.errors import FlantuneError, MissingDataError, SourceError, TaskError
-from flantune.system.files import read_object
+from flantune.settings.json_file import read_value, write_value
 from flantune.tasks.arrow_files import ArrowFile, sums_path
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.row_checks import (
@@ -64,6 +64,14 @@ class _StoredSplit:
     """A source split on disk: the folder, and how many raw rows it covers."""
 
     folder: Path
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Summary:
+    """What is told of a source split on disk, when all of it is there."""
+
+    version: int
     rows: int
 
 
@@ -224,7 +232,7 @@ def _damage(folder: Path) -> str:
 
 
 def _stored_rows(folder: Path) -> int:
-    return int(read_object(folder / _SUMMARY, mends="remove its folder and run again", rows=int)["rows"])
+    return read_value(folder / _SUMMARY, _Summary, mends="remove its folder and run again").rows
 
 
 def _build(task: Task, source_split: str, limit: int | None, folder: Path) -> None:
@@ -234,7 +242,7 @@ def _build(task: Task, source_split: str, limit: int | None, folder: Path) -> No
         temporary.mkdir(parents=True)
         _remove_leftovers(folder.parent)
         rows = _adapt_all(task, source_split, limit, temporary)
-        (temporary / _SUMMARY).write_text(json.dumps({"version": STORE_VERSION, "rows": rows}), encoding="utf-8")
+        write_value(temporary / _SUMMARY, _Summary(version=STORE_VERSION, rows=rows))
         _rename(temporary, folder)
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(

@@ -10,7 +10,7 @@ from typing import Any
 
 from flantune.errors import TaskError, TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_side
-from flantune.prompts.language import Side
+from flantune.prompts.language import SIDES, Side
 from flantune.prompts.styles import RESERVED_SLOTS
 from flantune.settings.sections import Problems, check_section, require_section
 from flantune.settings.toml_file import read_toml
@@ -35,7 +35,6 @@ from flantune.types import Kind, Source, Task, Template
 _TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORMAT = re.compile("[!:]")
-_SIDES: tuple[Side, Side] = ("inputs", "targets")
 RUN_SECTIONS = frozenset({"data", "holdout", "model", "training", "evaluation", "packing"})
 _ROLES = ("train", "dev", "test")
 
@@ -244,7 +243,7 @@ def _check_templates(
             is_inverted=section.inverted,
             language=section.language,
         )
-        for side in _SIDES:
+        for side in SIDES:
             _check_slots(template, side, f"{path}.{side}", slots, kind, problems)
         templates.append(template)
     return tuple(templates)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
+    from flantune.packing.packs import Batch
     from flantune.system.processes import Processes
     from flantune.training.loss import StepLoss
-    from flantune.types import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flantune.errors import TrainingError
+from flantune.errors import FlantuneError, TrainingError
+from flantune.settings.json_file import plain, value_of
 from flantune.system.files import write_text
+from flantune.training.metrics_line import MetricsLine
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -42,7 +44,7 @@ class MetricsLog:
         self._file = self._path.open("a", encoding="utf-8", newline="\n")
         self._board = _open_board(folder / "tensorboard", lines)
 
-    def write(self, line: dict[str, Any]) -> None:
+    def write(self, line: MetricsLine) -> None:
         """Adds one line.
 
         Raises:
@@ -75,14 +77,14 @@ class MetricsLog:
                 self._board.close()
 
 
-def read_metrics(path: Path, *, up_to: int) -> tuple[list[dict[str, Any]], int]:
+def read_metrics(path: Path, *, up_to: int) -> tuple[list[MetricsLine], int]:
     """The whole lines of a metrics file with steps up to one, and how many others were damaged.
 
     A last line that was torn by a kill is not counted: its step is taken again.
     """
     if not path.is_file():
         return [], 0
-    lines: list[dict[str, Any]] = []
+    lines: list[MetricsLine] = []
     broken = torn = 0
     # Not splitlines: a task's name may hold what Unicode takes for the end of a line, and JSON does not.
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
@@ -90,26 +92,21 @@ def read_metrics(path: Path, *, up_to: int) -> tuple[list[dict[str, Any]], int]:
             continue
         line = _parsed(text)
         broken, torn = broken + torn, int(line is None)
-        if line is not None and line["step"] <= up_to:
+        if line is not None and line.step <= up_to:
             lines.append(line)
     return lines, broken
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
-    """A line with all that is drawn of it; None for a damaged one."""
+def _parsed(text: str) -> MetricsLine | None:
+    """A line; None for a damaged one."""
     try:
-        line = json.loads(text)
-        curves = [line[name] for name in _CURVES]
-        losses = [found["loss"] for key in ("tasks", "clusters") for found in line.get(key, {}).values()]
-        numbers = [*curves, *losses, *line.get("measured", {}).values(), line["step"]]
-        is_whole = isinstance(line["step"], int) and all(isinstance(one, int | float | None) for one in numbers)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return value_of(json.loads(text), MetricsLine, where="")
+    except (FlantuneError, ValueError, RecursionError):
         return None
-    return line if is_whole else None
 
 
-def _encode(line: dict[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False) + "\n"
+def _encode(line: MetricsLine) -> str:
+    return json.dumps(plain(line), ensure_ascii=False) + "\n"
 
 
 @contextmanager
@@ -121,7 +118,7 @@ def _reported(path: Path) -> Iterator[None]:
         raise TrainingError(f"cannot be written: {error.strerror or error}", where=str(path), hint=hint) from error
 
 
-def _open_board(folder: Path, lines: list[dict[str, Any]]) -> SummaryWriter | None:
+def _open_board(folder: Path, lines: list[MetricsLine]) -> SummaryWriter | None:
     """Draws the curves anew from the metrics file: TensorBoard's own files cannot be cut at a step."""
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -134,10 +131,11 @@ def _open_board(folder: Path, lines: list[dict[str, Any]]) -> SummaryWriter | No
     return board
 
 
-def _draw(board: SummaryWriter, line: dict[str, Any]) -> None:
-    values = {f"training/{name}": line[name] for name in _CURVES if line[name] is not None}
-    values |= {f"loss/{task}": found["loss"] for task, found in line["tasks"].items()}
-    values |= {f"loss by cluster/{cluster}": found["loss"] for cluster, found in line.get("clusters", {}).items()}
-    values |= {f"dev/{name}": value for name, value in line.get("measured", {}).items()}
+def _draw(board: SummaryWriter, line: MetricsLine) -> None:
+    values = {f"training/{name}": getattr(line, name) for name in _CURVES}
+    values |= {f"loss/{task}": found.loss for task, found in line.tasks.items()}
+    values |= {f"loss by cluster/{cluster}": found.loss for cluster, found in line.clusters.items()}
+    values |= {f"dev/{name}": value for name, value in line.measured.items()}
     for name, value in values.items():
-        board.add_scalar(name, value, line["step"])
+        if value is not None:
+            board.add_scalar(name, value, line.step)

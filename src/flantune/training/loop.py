@@ -34,14 +34,14 @@ from flantune.training.optimizers import build_optimizer, check_float32, set_lea
 from flantune.training.randomness import dropout, repeatable, seed_micro_batch, undisturbed
 from flantune.training.schedules import learning_rate
 from flantune.training.shared_gradients import add_gradients, share_weights
-from flantune.training.state import Step, TuningState, Window, by_cluster, losses
+from flantune.training.state import Step, TuningState, Window
 from flantune.training.summary import Progress, TuningSummary
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
+    from flantune.packing.packs import Batch
     from flantune.settings.config import TrainingSettings
     from flantune.training.sharding import Sharded
-    from flantune.types import Batch
 
 
 class BatchStream(Protocol):
@@ -310,11 +310,15 @@ def _record(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> Tuni
     settings = tuning.settings
     measured = _measure(tuning, state) if _is_due(state, settings.measure_every, settings) else None
     if measured is not None or _is_due(state, settings.log_every, settings):
-        line = state.window.line(step=state.step, cursor=state.cursor, seconds=state.seconds)
-        if clusters := tuning.listeners.clusters:
-            line["clusters"] = losses(by_cluster(state.window.tasks, clusters))
         if log is not None:
-            log.write(line if measured is None else {**line, "measured": measured})
+            line = state.window.line(
+                step=state.step,
+                cursor=state.cursor,
+                seconds=state.seconds,
+                clusters=tuning.listeners.clusters,
+                measured=measured,
+            )
+            log.write(line)
         final_loss = state.window.loss if state.window.tasks else state.final_loss
         state = replace(state, final_loss=final_loss, window=Window())
     if _is_due(state, settings.checkpoint_every, settings):

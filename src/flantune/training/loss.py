@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.forward import TargetScores
-    from flantune.types import Batch, Int32, Pack
+    from flantune.packing.packs import Batch, Pack
+    from flantune.types import Int32
 
 PackScores = Callable[["Pack"], "TargetScores"]
 """A pack → what the model thinks of each of its target tokens, with gradient."""

@@ -27,7 +27,7 @@ from flantune.training.adafactor import Adafactor, Weightwise
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
-    from flantune.types import Pack
+    from flantune.packing.packs import Pack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from flantune.packing.packs import Counts
+from flantune.training.metrics_line import MeanLoss, MetricsLine
 from flantune.training.summary import TuningSummary
 from flantune.training.values import NonFinite, TaskLoss
-from flantune.types import Counts
 
 
 def by_cluster(tasks: Mapping[str, TaskLoss], clusters: Mapping[str, Sequence[str]]) -> dict[str, TaskLoss]:
@@ -25,9 +26,9 @@ def by_cluster(tasks: Mapping[str, TaskLoss], clusters: Mapping[str, Sequence[st
     return dict(sorted(found.items()))
 
 
-def losses(found: Mapping[str, TaskLoss]) -> dict[str, dict[str, float]]:
+def mean_losses(found: Mapping[str, TaskLoss]) -> dict[str, MeanLoss]:
     """As a metrics line has them."""
-    return {name: {"loss": loss.mean, "target_tokens": loss.target_tokens} for name, loss in found.items()}
+    return {name: MeanLoss(loss=loss.mean, target_tokens=loss.target_tokens) for name, loss in found.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,28 +111,38 @@ class Window:
         """What the pipeline could deliver, one block of draws at a time; the model's need is ``tokens_per_s``."""
         return speed(self.counts, self.data_seconds)
 
-    def line(self, *, step: int, cursor: int, seconds: float) -> dict[str, Any]:
-        """One line of ``metrics.jsonl``; see ``docs/training.md`` for its fields."""
+    def line(
+        self,
+        *,
+        step: int,
+        cursor: int,
+        seconds: float,
+        clusters: Mapping[str, Sequence[str]] | None = None,
+        measured: Mapping[str, float] | None = None,
+    ) -> MetricsLine:
+        """One line of ``metrics.jsonl``."""
         taken = self.steps - self.skipped
-        return {
-            "step": step,
-            "cursor": cursor,
-            "loss": self.loss if self.tasks else None,
-            "weighted_loss": self.weighted_loss / taken if taken else None,
-            "learning_rate": self.learning_rate,
-            "grad_norm": self.grad_norm / taken if taken else None,
-            "skipped": self.skipped,
-            "prompts": self.counts.prompts,
-            "target_tokens": self.counts.target_tokens,
-            "input_tokens": self.counts.input_tokens,
-            "fill": self.counts.fill,
-            "tokens_per_s": self.tokens_per_s,
-            "seconds": seconds,
-            "pipeline_tokens_per_s": self.pipeline_tokens_per_s,
-            "data_wait_share": self.data_wait_seconds / self.seconds if self.seconds else 0.0,
-            "balance": self.balance / self.steps,
-            "tasks": losses(self.tasks),
-        }
+        return MetricsLine(
+            step=step,
+            cursor=cursor,
+            loss=self.loss if self.tasks else None,
+            weighted_loss=self.weighted_loss / taken if taken else None,
+            learning_rate=self.learning_rate,
+            grad_norm=self.grad_norm / taken if taken else None,
+            skipped=self.skipped,
+            prompts=self.counts.prompts,
+            target_tokens=self.counts.target_tokens,
+            input_tokens=self.counts.input_tokens,
+            fill=self.counts.fill,
+            tokens_per_s=self.tokens_per_s,
+            seconds=seconds,
+            pipeline_tokens_per_s=self.pipeline_tokens_per_s,
+            data_wait_share=self.data_wait_seconds / self.seconds if self.seconds else 0.0,
+            balance=self.balance / self.steps,
+            tasks=mean_losses(self.tasks),
+            clusters=mean_losses(by_cluster(self.tasks, clusters or {})),
+            measured=measured or {},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

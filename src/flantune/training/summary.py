@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from flantune.packing.packs import Counts
 from flantune.training.values import NonFinite
-from flantune.types import Counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from flantune.evaluation.asking.store import JsonValue, content_key
@@ -60,12 +60,8 @@ def write_answers(
     prompts: Sequence[Prompt],
     *,
     codec: Codec,
-    max_new_tokens: int,
-    stop: tuple[str, ...] = (),
-    spared: int = 0,
-    samples: int = 1,
-    temperature: float = 0.0,
-    seed: int = 0,
+    decoding: Decoding,
+    answers_each: int = 1,
     store: ScoreStore | None = None,
     fingerprint: str | None = None,
     batch_tokens: int = 8_192,
@@ -79,12 +75,9 @@ def write_answers(
         lm: The model; it is not changed.
         prompts: The prompts. Identical ones are computed once.
         codec: Turns prompts into tokens.
-        max_new_tokens: Longest answer.
-        stop: Texts that end an answer where they begin.
-        spared: So many of them an answer may hold before the next one ends it.
-        samples: Answers to each prompt. Without temperature all are the same.
-        temperature: 0 is greedy.
-        seed: Names the draws: the same seed, prompt and sample give the same answer, whatever else is asked.
+        decoding: How tokens are chosen, and when an answer ends besides at the codec's end token. The same seed,
+            prompt and number of the answer give the same one, whatever else is asked.
+        answers_each: Answers to each prompt. Without temperature all are the same.
         store: Where answers are kept every few seconds, and looked up; None: nowhere.
         fingerprint: Names the model in the store; None: by the content of its weights, which takes a moment.
         batch_tokens: Array positions of a batch, those to be written included.
@@ -93,29 +86,22 @@ def write_answers(
         writer: What does the writing.
 
     Returns:
-        The answers to each prompt, in order of their samples; none for a prompt that the codec leaves out.
+        The answers to each prompt, as they are numbered; none for a prompt that the codec leaves out.
 
     Raises:
         ModelError: A prompt fills all positions of the model.
     """
     encoded = codec.encode_prompts(prompts, continuations="none")
     inputs = [(at, entry.inputs) for at, entry in enumerate(encoded) if entry is not None]
-    decoding = Decoding(
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        seed=seed,
-        stop=stop,
-        spared=spared,
-        end_tokens=(codec.eos_token,),
-    )
+    decoding = replace(decoding, end_tokens=(codec.eos_token,))
     scope = _scope(lm, decoding, fingerprint) if store is not None else ""
-    keys = {(at, n): content_key(f"{scope} {n}", ids) for at, ids in inputs for n in range(samples)}
+    keys = {(at, n): content_key(f"{scope} {n}", ids) for at, ids in inputs for n in range(answers_each)}
     found = _stored(store, keys)
     if progress is not None and found:
         progress(len(found), len(keys))
-    missing = [(at, ids) for at, ids in inputs if any((at, n) not in found for n in range(samples))]
+    missing = [(at, ids) for at, ids in inputs if any((at, n) not in found for n in range(answers_each))]
     shelf = _Shelf(store)
-    for one in writer(lm, [ids for _, ids in missing], decoding, samples=samples, batch_tokens=batch_tokens):
+    for one in writer(lm, [ids for _, ids in missing], decoding, samples=answers_each, batch_tokens=batch_tokens):
         place = (missing[one.index][0], one.sample)
         found[place] = Written(text=one.text, tokens=one.tokens, finish=one.finish)
         shelf.put(keys[place], found[place])
@@ -124,7 +110,7 @@ def write_answers(
         if progress is not None:
             progress(len(found), len(keys))
     shelf.clear()
-    return [tuple(found[at, n] for n in range(samples) if (at, n) in found) for at in range(len(prompts))]
+    return [tuple(found[at, n] for n in range(answers_each) if (at, n) in found) for at in range(len(prompts))]
 
 
 class _Shelf:

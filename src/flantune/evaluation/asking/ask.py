@@ -25,10 +25,11 @@ from flantune.evaluation.samples import (
     write_origin,
     write_samples,
 )
+from flantune.packing.packs import Counts
 from flantune.prompts.layout import EOS_WORD
 from flantune.system.files import file_sha256
 from flantune.system.processes import Processes, current, joined
-from flantune.types import Counts, Prompt, Sample
+from flantune.types import Prompt, Sample
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.answers import Written
@@ -280,9 +281,13 @@ def _write(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_
     from flantune.evaluation.asking.answers import write_answers
     from flantune.evaluation.asking.shared_writing import OnAnswers, shared_texts
     from flantune.models.forms.reading_form import scoring_mode
+    from flantune.models.writing.decoding import Decoding
 
     work, prompts = block[0].work, [one.prompt for one in block]
     writing, (answers_each, temperature) = work.exam.writing, session.drawn(work.exam)
+    decoding = Decoding(
+        max_new_tokens=writing.max_new_tokens, spared=writing.spared, temperature=temperature, seed=session.seed
+    )
     encoded = work.codec.encode_prompts(prompts, continuations="none")
     samples = [_unanswered(one, counts) for one, counts in zip(block, encoded.each, strict=True)]
     stops = [_stops(session, work, sample) for sample in samples]
@@ -293,12 +298,8 @@ def _write(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_
             session.lm,
             [prompts[at] for at in piece],
             codec=work.codec,
-            stop=stops[piece[0]],
-            spared=writing.spared,
-            max_new_tokens=writing.max_new_tokens,
-            samples=answers_each,
-            temperature=temperature,
-            seed=session.seed,
+            decoding=replace(decoding, stop=stops[piece[0]]),
+            answers_each=answers_each,
             store=session.store,
             fingerprint=session.written_by,
             batch_tokens=session.batch_tokens,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.requests import Group, KnownScores, Request, compile_group
+from flantune.packing.packs import Counts
 from flantune.packing.shares import assign
 from flantune.system.processes import ALONE, Processes, current
-from flantune.types import Counts
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.store import ScoreStore

@@ -10,7 +10,7 @@ import numpy as np
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.store import content_key
-from flantune.types import Counts, EncodedPrompt
+from flantune.packing.packs import Counts, EncodedPrompt
 
 if TYPE_CHECKING:
     from flantune.packing.encoded import Encoded

@@ -13,7 +13,7 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.asking.requests import KnownScores
 from flantune.models.memory import is_out_of_memory
 from flantune.models.scoring.options import OptionScorer
-from flantune.types import EncodedPrompt
+from flantune.packing.packs import EncodedPrompt
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.requests import Group, Request

@@ -127,6 +127,15 @@ class Metric:
         return note(sample if self.is_verbatim else composed(sample), normalization)
 
 
+def noted_by_grader(sample: Sample, normalization: Normalization) -> Statistics:
+    """Stands in for the note of a metric whose grader knows more than the sample says.
+
+    Raises:
+        TypeError: Always: who has such a metric asks its grader.
+    """
+    raise TypeError(f"{sample.task}: noted by its grader alone, whatever is ranked by {normalization}")
+
+
 def find_metric(name: str, kind: Kind) -> Metric:
     """The metric a task asks for by name.
 

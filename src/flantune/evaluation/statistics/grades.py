@@ -18,7 +18,8 @@ from flantune.evaluation.metrics.graders import Column, Columns, Grader
 from flantune.evaluation.metrics.normalizers import SQUAD
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT
 from flantune.evaluation.statistics.skill import RankedOptions
-from flantune.types import Counts, Sample, SplitRole
+from flantune.packing.packs import Counts
+from flantune.types import Sample, SplitRole
 
 if TYPE_CHECKING:
     from flantune.evaluation.exams import Exam

@@ -17,7 +17,8 @@ from flantune.models.rope import as_if_alone, forget_lengths
 from flantune.models.traits import trait
 from flantune.models.trial_lengths import outgrown
 from flantune.models.trials import FAILURES, PROBE, vocabulary
-from flantune.types import DecoderPack, EncoderDecoderPack, Int32
+from flantune.packing.packs import DecoderPack, EncoderDecoderPack
+from flantune.types import Int32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

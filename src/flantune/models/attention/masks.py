@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.language_model import LanguageModel
-    from flantune.types import DecoderPack, EncoderDecoderPack
+    from flantune.packing.packs import DecoderPack, EncoderDecoderPack
 
 
 def decoder_mask(segments: Tensor, branches: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from flantune.models.rope import forget_lengths, rope_border
 from flantune.models.trial_lengths import outgrown, window_width
 from flantune.models.trials import FAILURES, made_up_ids, plain_logits
 from flantune.packing.arrays import pack_decoder_only, pack_encoder_decoder
-from flantune.types import EncodedPrompt, Int32, Pack
+from flantune.packing.packs import EncodedPrompt, Pack
+from flantune.types import Int32
 
 if TYPE_CHECKING:
     from torch import Tensor

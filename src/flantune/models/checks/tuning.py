@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from flantune.models.forms.training_form import TrainingForm
     from flantune.models.language_model import LanguageModel
-    from flantune.types import Pack
+    from flantune.packing.packs import Pack
 
 SEEDS = 4
 _HINT = "choose another model; docs/models.md lists the architectures that were tried"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flantune.models.forms.stand_in import StandIn
+from flantune.models.forms.exchange import StandIn
 from flantune.models.trials import FAILURES
 
 TOLERANCE = 1e-5

@@ -17,8 +17,7 @@ import torch._dynamo
 from torch import Tensor, nn
 
 from flantune.models.forms.compiled import blocks_of
-from flantune.models.forms.exchange import exchanged
-from flantune.models.forms.stand_in import StandIn
+from flantune.models.forms.exchange import StandIn, exchanged
 from flantune.models.modes import quiet
 from flantune.models.traits import trait
 from flantune.models.trials import FAILURES, PROBE, made_up

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from flantune.models.forms.stand_in import StandIn
+from flantune.models.forms.exchange import StandIn
 
 FEWEST_ROWS = 8
 """Below so many rows the time goes to reading the weight, and oneDNN has no advantage."""

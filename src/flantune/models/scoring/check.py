@@ -21,7 +21,8 @@ from flantune.models.scoring.plan import ScoringBatch, ScoringLayout
 from flantune.models.traits import trait_by
 from flantune.models.trial_lengths import outgrown
 from flantune.models.trials import FAILURES, made_up_ids
-from flantune.types import EncodedPrompt, Family, Int32
+from flantune.packing.packs import EncodedPrompt
+from flantune.types import Family, Int32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

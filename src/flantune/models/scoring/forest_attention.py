@@ -21,7 +21,7 @@ from flantune.models.heads import find_head, outputs_of
 from flantune.models.language_model import as_tensor
 from flantune.models.scoring.forest_layout import Forest, PlacedRequest, forest
 from flantune.models.scoring.targets import LIMIT, PrefixStates, shared_cache
-from flantune.types import EncodedPrompt, TargetTokens
+from flantune.packing.packs import EncodedPrompt, TargetTokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

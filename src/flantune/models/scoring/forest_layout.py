@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from flantune.models.scoring.option_tries import OptionTrie, option_trie
 from flantune.packing.arrays import first_items
 from flantune.packing.encoded import common_length
-from flantune.types import EncodedPrompt, Int32, TargetTokens
+from flantune.packing.packs import EncodedPrompt, TargetTokens
+from flantune.types import Int32
 
 SHORTEST = 8
 """Fewer tokens in common are read again: gathering their keys and values takes as long."""

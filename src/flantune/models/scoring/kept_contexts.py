@@ -13,9 +13,9 @@ from flantune.errors import ModelError
 from flantune.models.forward import check_positions
 from flantune.models.heads import find_head, outputs_of
 from flantune.models.language_model import as_tensor
-from flantune.models.scoring.targets import LIMIT, ItemScores, by_item, score_targets
+from flantune.models.scoring.targets import LIMIT, ItemScores, score_items
 from flantune.packing.arrays import first_items
-from flantune.types import EncodedPrompt, TargetTokens
+from flantune.packing.packs import EncodedPrompt, TargetTokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ def cached_scores(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> ItemScor
     contexts = as_tensor(np.stack([unit.inputs for unit in units]), lm.device)
     first = _read(lm, contexts, cache, head)[:, -1:]
     count = sum(len(unit.targets) for unit in units)
-    opening = by_item(*_scored(lm, head, first, _first_tokens(units)), count)
+    opening = score_items(lm, head, first, _first_tokens(units), count=count)
     rest = _options(units)
     if not rest:
         return opening
@@ -49,7 +49,7 @@ def cached_scores(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> ItemScor
     for row, (_, _, target) in enumerate(rest):
         fed[row, : len(target) - 1] = target[:-1]
     outputs = _read(lm, as_tensor(fed, lm.device), cache, head)
-    closing = by_item(*_scored(lm, head, outputs, _later_tokens(rest)), count)
+    closing = score_items(lm, head, outputs, _later_tokens(rest), count=count)
     return ItemScores(sums=opening.sums + closing.sums, greedy=opening.greedy & closing.greedy)
 
 
@@ -87,9 +87,3 @@ def _later_tokens(options: Sequence[_Option]) -> TargetTokens:
 
 def _read(lm: LanguageModel, tokens: Tensor, cache: DynamicCache, head: Head | None) -> Tensor:
     return outputs_of(lm, head, {"input_ids": tokens, "past_key_values": cache, "use_cache": True})
-
-
-def _scored(
-    lm: LanguageModel, head: Head | None, outputs: Tensor, targets: TargetTokens
-) -> tuple[TargetTokens, Tensor, Tensor]:
-    return targets, *score_targets(lm, head, outputs, targets)

@@ -26,15 +26,16 @@ from flantune.models.scoring.targets import (
     PrefixStates,
     by_item,
     read_prefix,
-    score_targets,
+    score_items,
     shared_cache,
 )
 from flantune.packing.arrays import first_items
-from flantune.types import DecoderPack, EncodedPrompt
+from flantune.packing.packs import DecoderPack, EncodedPrompt
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
-    from flantune.types import Int32, TargetTokens
+    from flantune.packing.packs import TargetTokens
+    from flantune.types import Int32
 
 
 class OptionScorer:
@@ -73,7 +74,7 @@ class OptionScorer:
         with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16):
             if batch.layout == "line":
                 hidden, targets = self._line(chosen, batch)
-                return by_item(targets, *score_targets(lm, find_head(lm), hidden, targets), count)
+                return score_items(lm, find_head(lm), hidden, targets, count=count)
             if lm.family == "encoder-decoder":
                 pack = side_pack(chosen)
                 scores = target_logprobs(lm, pack, with_greedy=True)
@@ -126,8 +127,7 @@ def _tree_scores(
     rows, length = pack.tokens.shape
     with only_at(lm, pack.targets.row.astype(np.int64) * length + pack.targets.position, rows * length):
         outputs = outputs_of(lm, head, inputs)
-    logprobs, greedy = score_targets(lm, head, outputs, pack.targets)
-    return by_item(pack.targets, logprobs, greedy, count)
+    return score_items(lm, head, outputs, pack.targets, count=count)
 
 
 def _plain_inputs(lm: LanguageModel, pack: DecoderPack) -> dict[str, object]:

@@ -14,7 +14,8 @@ from flantune.models.scoring.forest_layout import cut_forest, cut_line
 from flantune.models.scoring.option_tries import option_trie
 from flantune.models.scoring.shared_starts import FORWARD_COST, PrefixGroup, shared_prefixes, token_order
 from flantune.packing.arrays import TargetList, first_items
-from flantune.types import DecoderPack, EncodedPrompt, EncoderDecoderPack, Family, Int32
+from flantune.packing.packs import DecoderPack, EncodedPrompt, EncoderDecoderPack
+from flantune.types import Family, Int32
 
 ScoringLayout = Literal["prefix", "line", "tree", "cache", "rows"]
 """How a model reads options: "tree" lays them as branches behind their context; "prefix" also reads what many contexts

@@ -41,6 +41,7 @@ def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST)
     share the passage. Of nested prefixes the one that saves most is taken. The last token of a context is never part
     of a prefix, since the first token of its options is predicted there.
 
+    >>> import numpy as np
     >>> few_shot = [np.array([7] * 90 + [row]) for row in range(9)]
     >>> [(group.members, group.length) for group in shared_prefixes([*few_shot, np.array([8, 9])])]
     [((0, 1, 2, 3, 4, 5, 6, 7, 8), 90), ((9,), 0)]

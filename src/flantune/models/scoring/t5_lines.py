@@ -22,7 +22,7 @@ from flantune.models.forms.products import FastLinear
 from flantune.models.language_model import start_token
 from flantune.models.scoring.forest_layout import filled, line_targets
 from flantune.models.scoring.option_tries import OptionTrie, option_trie
-from flantune.types import EncodedPrompt, TargetTokens
+from flantune.packing.packs import EncodedPrompt, TargetTokens
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel

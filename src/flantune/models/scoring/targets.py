@@ -19,7 +19,8 @@ from flantune.models.language_model import as_tensor, embedded_tokens
 if TYPE_CHECKING:
     from flantune.models.heads import Head
     from flantune.models.language_model import LanguageModel
-    from flantune.types import Int32, TargetTokens
+    from flantune.packing.packs import TargetTokens
+    from flantune.types import Int32
 
 LIMIT = "packing.max_input_tokens"
 """What to lower where a prompt with its option is too long."""
@@ -106,6 +107,13 @@ def _chunk_rows(lm: LanguageModel) -> int:
     """Positions whose logits are made at once."""
     elements = CHUNK_ELEMENTS if lm.device.type == "cpu" else 2**23
     return ROWS * max(CHUNK_ROWS // ROWS, elements // (ROWS * embedded_tokens(lm.model)))
+
+
+def score_items(
+    lm: LanguageModel, head: Head | None, outputs: Tensor, targets: TargetTokens, *, count: int
+) -> ItemScores:
+    """Scores of options numbered from 0 to ``count``, of what a model gave at their tokens; see ``score_targets``."""
+    return by_item(targets, *score_targets(lm, head, outputs, targets), count)
 
 
 def by_item(targets: TargetTokens, logprobs: Tensor, greedy: Tensor | None, count: int) -> ItemScores:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from flantune.errors import ModelError
-from flantune.models.stored.gguf_settings import ROPE_TENSORS, check_read, complete_config
+from flantune.models.stored.gguf_settings import ROPE_TENSORS, check_read, complete_config, said_in
 from flantune.models.stored.quiet import quiet_library
 from flantune.system.files import file_sha256, whole_file
 
@@ -94,15 +94,13 @@ def held_to_file(config: PretrainedConfig, path: str) -> PretrainedConfig:
     Raises:
         ModelError: The file is damaged, or says what the model's code cannot do.
     """
-    with _open(Path(path)) as reader:
-        complete_config(config, reader, where=path)
+    complete_config(config, _reader(Path(path)), where=path)
     return config
 
 
 def check_file(path: str) -> None:
     """Raises ModelError where a GGUF file cannot even be opened."""
-    with _open(Path(path)):
-        pass
+    _reader(Path(path))
 
 
 def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
@@ -114,9 +112,8 @@ def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
     Raises:
         ModelError: The file holds weights that the model left out.
     """
-    with _open(Path(path)) as reader:
-        check_read(model, _known(model, reader, str(reader.fields["general.architecture"].contents())), reader,
-                   where=path)  # fmt: skip
+    reader = _reader(Path(path))
+    check_read(model, _known(model, reader), reader, where=path)
     config: Any = model.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -141,23 +138,19 @@ def gguf_origin(path: Path) -> GgufOrigin:
     Raises:
         ModelError: It is no GGUF file, or a damaged one.
     """
-    with _open(path) as reader:
-        counts: dict[str, int] = {}
-        for tensor in reader.tensors:
-            counts[tensor.tensor_type.name] = counts.get(tensor.tensor_type.name, 0) + 1
-
-        def said(key: str) -> str:
-            field = reader.fields.get(key)
-            return "" if field is None else str(field.contents())
-
-        return GgufOrigin(
-            file=path.name,
-            sha256=file_sha256(path),
-            name=said("general.name"),
-            architecture=said("general.architecture"),
-            weights=tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))),
-            licence=said("general.license"),
-        )
+    reader = _reader(path)
+    counts = Counter(tensor.tensor_type.name for tensor in reader.tensors)
+    name, architecture, licence = (
+        str(said_in(reader, f"general.{key}") or "") for key in ("name", "architecture", "license")
+    )
+    return GgufOrigin(
+        file=path.name,
+        sha256=file_sha256(path),
+        name=name,
+        architecture=architecture,
+        weights=tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))),
+        licence=licence,
+    )
 
 
 def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16") -> Path:
@@ -178,7 +171,8 @@ def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16")
     require_gguf(where=str(path))
     if kind not in TYPES:
         raise ModelError(f'cannot write weights as "{kind}"', where=str(path), hint=f"one of {', '.join(TYPES)}")
-    with _open(like) as reader, whole_file(path) as file:
+    reader = _reader(like)
+    with whole_file(path) as file:
         draft = Path(file.name)
         _write(lm, draft, reader, kind)
         _compare(lm, draft, kind=kind, where=str(path))
@@ -188,7 +182,7 @@ def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16")
 def _write(lm: LanguageModel, draft: Path, reader: Any, kind: str) -> None:
     import gguf
 
-    architecture = str(reader.fields["general.architecture"].contents())
+    architecture = str(said_in(reader, "general.architecture"))
     named = _names(lm, reader, architecture)
     writer: Any = gguf.GGUFWriter(str(draft), architecture)
     for key, field in reader.fields.items():
@@ -207,15 +201,17 @@ def _write(lm: LanguageModel, draft: Path, reader: Any, kind: str) -> None:
     writer.close()
 
 
-def _known(model: PreTrainedModel, reader: Any, architecture: str) -> dict[str, torch.Tensor]:
+def _known(model: PreTrainedModel, reader: Any) -> dict[str, torch.Tensor]:
     """The model's weights by the names that llama.cpp has for them."""
     import gguf
 
+    architecture = str(said_in(reader, "general.architecture"))
     number = next((n for n, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture), None)
-    blocks = reader.fields.get(f"{architecture}.block_count")
+    blocks = said_in(reader, f"{architecture}.block_count")
     if number is None or blocks is None:
-        raise _unknown(architecture)
-    table: Any = gguf.get_tensor_name_map(number, int(blocks.contents()))
+        hint = "convert it with llama.cpp's convert_hf_to_gguf.py"
+        raise ModelError(f'cannot write models of the architecture "{architecture}"', where="--like", hint=hint)
+    table: Any = gguf.get_tensor_name_map(number, int(blocks))
     known: dict[str, torch.Tensor] = {}
     for name, weight in model.state_dict().items():
         stem, _, last = name.rpartition(".")
@@ -230,7 +226,7 @@ def _known(model: PreTrainedModel, reader: Any, architecture: str) -> dict[str, 
 
 def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, np.ndarray[Any, Any]]:
     """What goes into the file, by name: the model's weights as llama.cpp stores them, and what shapes positions."""
-    known = _known(lm.model, reader, architecture)
+    known = _known(lm.model, reader)
     found: dict[str, np.ndarray[Any, Any]] = {}
     for tensor in reader.tensors:
         name, shape = tensor.name, tuple(int(side) for side in tensor.shape)[::-1]
@@ -293,22 +289,16 @@ def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
             )
 
 
-def _unknown(architecture: str) -> ModelError:
-    hint = "convert it with llama.cpp's convert_hf_to_gguf.py"
-    return ModelError(f'cannot write models of the architecture "{architecture}"', where="--like", hint=hint)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def _reader(path: Path) -> Any:
+    """The file, opened."""
     require_gguf(where=str(path))
     import gguf
 
     make: Callable[[str], Any] = gguf.GGUFReader
     try:
-        reader = make(str(path))
+        return make(str(path))
     except FileNotFoundError as error:
         raise ModelError("no such file", where=str(path), hint="check the path") from error
     except (OSError, ValueError, IndexError, KeyError, OverflowError, struct.error) as error:
         hint = "fetch the file again; its sha256 tells whether it came through whole"
         raise ModelError(f"no GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error
-    yield reader

@@ -53,10 +53,10 @@ def complete_config(config: PretrainedConfig, reader: Any, *, where: str) -> Non
     Raises:
         ModelError: The file is one part of several, or says something that the model's code has no place for.
     """
-    if (parts := _said(reader, "split.count")) and int(parts) > 1:
+    if (parts := said_in(reader, "split.count")) and int(parts) > 1:
         hint = "join the parts with llama.cpp: llama-gguf-split --merge FIRST-PART OUT.gguf"
         raise ModelError(f"one of {parts} parts of a model", where=where, hint=hint)
-    architecture = str(_said(reader, "general.architecture"))
+    architecture = str(said_in(reader, "general.architecture"))
     said = {
         key.removeprefix(f"{architecture}."): field.contents()
         for key, field in reader.fields.items()
@@ -95,7 +95,8 @@ def check_read(model: PreTrainedModel, known: Mapping[str, object], reader: Any,
         )
 
 
-def _said(reader: Any, key: str) -> Any:
+def said_in(reader: Any, key: str) -> Any:
+    """What an open file says under a key; None: nothing."""
     field = reader.fields.get(key)
     return None if field is None else field.contents()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
@@ -35,6 +36,8 @@ that may grow beyond a length at which rotary positions change."""
 
 Ended = tuple["Row", "Finish"]
 Trace = Callable[["Row", "Tensor"], None]
+Choose = Callable[["Tensor", "Sequence[Row]"], "list[Finish | None]"]
+"""Gives each row its next token by its logits; why each row ends, or None."""
 
 ADMIT_SHARE = 1 / 4
 """Free slots are filled when they are this share of all: reading prompts together is cheaper than one by one."""
@@ -69,11 +72,8 @@ class Waiting:
 class SlotWriter:
     """Rows of any length side by side; a finished row's slot goes to the next prompt. Decoder-only models."""
 
-    def __init__(
-        self, lm: LanguageModel, rows: Sequence[Row], decoding: Decoding, *, budget: int, trace: Trace | None = None
-    ) -> None:
-        self.lm, self.decoding, self.budget, self._trace = lm, decoding, budget, trace
-        self._head, self._ends = find_head(lm), end_tokens(lm, decoding)
+    def __init__(self, lm: LanguageModel, rows: Sequence[Row], choose: Choose, *, budget: int) -> None:
+        self.lm, self.budget, self._choose, self._head = lm, budget, choose, find_head(lm)
         self._live: list[Row] = []
         self._reading: list[Waiting] = []
         self._wait_for(_grouped(rows, pass_cost=forward_cost(lm.device.type)))
@@ -173,25 +173,12 @@ class SlotWriter:
                 self._live.pop()
         return ended
 
-    def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[Finish | None]:
-        return add_tokens(self.lm, logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
-
 
 class StepWriter:
     """Batches of rows that begin together. Encoder-decoders, and the methods "even" and "uncached"."""
 
-    def __init__(
-        self,
-        lm: LanguageModel,
-        rows: Sequence[Row],
-        decoding: Decoding,
-        *,
-        budget: int,
-        method: Method,
-        trace: Trace | None = None,
-    ) -> None:
-        self.lm, self.decoding, self.budget, self.method, self._trace = lm, decoding, budget, method, trace
-        self._ends = end_tokens(lm, decoding)
+    def __init__(self, lm: LanguageModel, rows: Sequence[Row], choose: Choose, *, budget: int, method: Method) -> None:
+        self.lm, self.budget, self.method, self._choose = lm, budget, method, choose
         self._waiting: deque[Row] = deque(sorted(rows, key=lambda row: (-len(row.inputs), row.prompt, row.sample)))
         self._batch: Batch | None = None
         self._rows: list[Row | None] = []
@@ -251,7 +238,7 @@ class StepWriter:
         at_work = [at for at, row in enumerate(self._rows) if row is not None]
         rows = [row for row in self._rows if row is not None]
         logits = logits if len(rows) == len(logits) else logits[at_work]
-        ends = add_tokens(self.lm, logits, rows, self.decoding, end_tokens=self._ends, trace=self._trace)
+        ends = self._choose(logits, rows)
         for at, end in zip(at_work, ends, strict=True):
             self._rows[at] = None if end is not None else self._rows[at]
         if not any(self._rows):
@@ -270,9 +257,9 @@ def add_tokens(
     lm: LanguageModel,
     logits: Tensor,
     rows: Sequence[Row],
-    decoding: Decoding,
     *,
-    end_tokens: Collection[int],
+    decoding: Decoding,
+    ends: Collection[int],
     trace: Trace | None,
 ) -> list[Finish | None]:
     """Chooses the next token of each row; why each row ends, or None."""
@@ -282,7 +269,7 @@ def add_tokens(
     _check_logits(lm, logits)
     keys = [row.next_key for row in rows] if decoding.temperature > 0.0 else ()
     tokens = choose_tokens(logits, temperature=decoding.temperature, keys=keys)
-    return [row.add(token, end_tokens=end_tokens) for row, token in zip(rows, tokens, strict=True)]
+    return [row.add(token, end_tokens=ends) for row, token in zip(rows, tokens, strict=True)]
 
 
 def _check_logits(lm: LanguageModel, logits: Tensor) -> None:
@@ -311,11 +298,12 @@ def write_rows(
     """
     if not rows:
         return
+    choose = partial(add_tokens, lm, decoding=decoding, ends=end_tokens(lm, decoding), trace=trace)
     writer: SlotWriter | StepWriter
     if method == "mixed" and lm.family == "decoder-only":
-        writer = SlotWriter(lm, rows, decoding, budget=budget, trace=trace)
+        writer = SlotWriter(lm, rows, choose, budget=budget)
     else:
-        writer = StepWriter(lm, rows, decoding, budget=budget, method=method, trace=trace)
+        writer = StepWriter(lm, rows, choose, budget=budget, method=method)
     while writer.has_work:
         try:
             # Only here: between two rows the caller's own mode holds.

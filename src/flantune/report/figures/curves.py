@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from flantune.report.figures.svg import Scale, circle, image, line, padded_range, path, text
 from flantune.report.numbers import fixed, plain, short_count
-from flantune.runs.products import MetricsLine
+from flantune.training.metrics_line import MetricsLine
 
 WIDTH, HEIGHT = 272.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 262.0, 30.0, 122.0

@@ -26,7 +26,7 @@
   // A row's options; score gives the lines below each.
   const options = (row, score, longest) => {
     const list = make("ul", "options");
-    list.style.setProperty("--label", `${Math.min(longest, 16)}ch`);
+    list.style.setProperty("--label", `${Math.min(longest + 1, 16)}ch`);
     row.o.forEach((text, k) => {
       const item = make("li", k === row.g ? "option gold" : "option"), name = make("div", "name");
       name.append(make("bdi", "", text));

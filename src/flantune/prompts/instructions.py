@@ -14,7 +14,7 @@ from flantune.types import Exemplar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flantune.settings.natural_instructions import DemonstrationSettings
+    from flantune.settings.natural_instructions import InstructionSettings
     from flantune.types import Prompt, Task
 
 _HINT = 'join some of "name", "definition", "pos2", "neg2" and "explanation" by "_", in this order'
@@ -72,7 +72,7 @@ _ASKED = {"name": "names", "definition": "defines", "explanation": "explains"}
 _ORDER = ("name", "definition", "pos", "neg", "explanation")
 
 
-def demonstrated(prompt: Prompt, task: Task, encoding: str, *, words: DemonstrationSettings, key: int) -> Prompt:
+def with_instruction(prompt: Prompt, task: Task, encoding: str, *, words: InstructionSettings, key: int) -> Prompt:
     """A prompt whose inputs are an instance's alone, behind its task's definition and examples.
 
     An example with the instance's own input is never among them. All parts hold what stands between them, so the
@@ -118,13 +118,13 @@ def in_line(line: str, text: str) -> str:
 _MARKS = frozenset(string.punctuation)
 
 
-def _opening(task: Task, shown: Encoding, words: DemonstrationSettings) -> str:
+def _opening(task: Task, shown: Encoding, words: InstructionSettings) -> str:
     name = words.name.replace("{text}", task.name) if shown.names else ""
     return name + (in_line(words.definition, task.definition) + "\n\n" if shown.defines else "")
 
 
-def _examples(task: Task, shown: Encoding, words: DemonstrationSettings, query: str) -> Iterator[Exemplar]:
-    others = [one for one in task.demonstrations if one.inputs.strip() != query]
+def _examples(task: Task, shown: Encoding, words: InstructionSettings, query: str) -> Iterator[Exemplar]:
+    others = [one for one in task.exemplars if one.inputs.strip() != query]
     right = [one for one in others if one.is_right][: shown.positives]
     wrong = [one for one in others if not one.is_right][: shown.negatives]
     numbered = [*enumerate(right, 1), *enumerate(wrong, 1)]

@@ -14,11 +14,11 @@ from flantune.mixture.mixture import Mixture
 from flantune.packing.budget import Budget
 from flantune.packing.encode import Codec
 from flantune.packing.encoded import Laid
-from flantune.prompts.demonstrations import read_encoding
+from flantune.prompts.instructions import read_encoding
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style
-from flantune.settings.natural_instructions import DemonstrationSettings
+from flantune.settings.natural_instructions import InstructionSettings
 from flantune.tasks.natural_instructions import adapt_instance
 from flantune.tasks.sources.natural_instructions import read_instruction_file
 from flantune.tasks.store import PreparedTask
@@ -34,7 +34,7 @@ EXAMPLES = (
 )
 
 
-def task_of(encoding: str, *, demonstrations: tuple[Exemplar, ...] = EXAMPLES, name: str = "colors") -> Task:
+def task_of(encoding: str, *, exemplars: tuple[Exemplar, ...] = EXAMPLES, name: str = "colors") -> Task:
     return Task(
         name=name,
         clusters=("c",),
@@ -46,14 +46,14 @@ def task_of(encoding: str, *, demonstrations: tuple[Exemplar, ...] = EXAMPLES, n
         templates=(Template(name=encoding, inputs="{input}", encoding=encoding),),
         metrics=("exact_match",),
         definition="Say the color in French",
-        demonstrations=demonstrations,
+        exemplars=exemplars,
     )
 
 
 def prompt_of(encoding: str, text: str = "white", *, split="test", key=0, references=("blanc",), words=None) -> Prompt:
     task = task_of(encoding)
     example = Example(row=3, fields={"input": text}, references=references)
-    style = Style(words=words or DemonstrationSettings())
+    style = Style(words=words or InstructionSettings())
     return render(task, example, task.templates[0], split=split, style=style, options_key=key)
 
 
@@ -200,7 +200,7 @@ ENCODINGS = {"examples": "pos2", "definition_pos2_neg2_explanation_300": "defini
 }
 
 
-def authors_words(rows: list[dict]) -> DemonstrationSettings:
+def authors_words(rows: list[dict]) -> InstructionSettings:
     """The literal words, as they stand in a text of theirs whose parts have no line breaks."""
     for row in rows:
         lines = row["text"].split("\n")
@@ -210,7 +210,7 @@ def authors_words(rows: list[dict]) -> DemonstrationSettings:
             break
     named = next(row for row in rows if row["setting"].startswith("name") and row["task"] in row["text"])
     definition = lines[0].partition(file.definitions[0].strip())[0]
-    return DemonstrationSettings(
+    return InstructionSettings(
         name="{text}" + named["text"].removeprefix(named["task"]).partition(definition)[0],
         definition=definition + "{text}",
         positive=lines[2].replace("1", "{number}"),
@@ -237,7 +237,7 @@ def test_the_authors_words_give_the_authors_bytes():
         file = files[name]
         encoding = ENCODINGS.get(row["setting"], row["setting"])
         template = Template(name=encoding, inputs="{input}", encoding=encoding)
-        task = task_of(encoding, demonstrations=file.examples, name=name)
+        task = task_of(encoding, exemplars=file.examples, name=name)
         object.__setattr__(task, "definition", file.definitions[0])
         example = adapt_instance(file.instances[row["instance"]])
         prompt = render(task, example, template, split="test", style=Style(words=words))
