@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from flantune.packing.encode import Codec
 from flantune.packing.encoded import Laid
 from flantune.prompts.instructions import read_encoding
 from flantune.prompts.layout import Layout, inputs_text
+from flantune.prompts.lint import lint_task
 from flantune.prompts.render import render
+from flantune.prompts.spans import render_spans
 from flantune.prompts.styles import Style
 from flantune.settings.natural_instructions import InstructionSettings
 from flantune.tasks.natural_instructions import adapt_instance
@@ -103,7 +106,6 @@ def test_five_encodings_are_drawn_with_equal_chance(make_mixture_of_encodings):
 
 @pytest.fixture
 def make_mixture_of_encodings():
-    from dataclasses import replace
 
     from flantune.settings.natural_instructions import TK_INSTRUCT
 
@@ -250,3 +252,24 @@ def test_the_authors_words_give_the_authors_bytes():
     # Ours drops examples from the end, theirs the first of each kind that does not fit and those behind it.
     assert all(right < 2 and wrong > 0 for _, right, wrong in others), Counter(others)
     assert equal > 500 and len(others) <= 6
+
+
+# What people look at. ------------------------------------------------------------------------------------------------
+
+
+def test_the_pieces_of_a_prompt_joined_are_the_prompt():
+    task = task_of("name_definition_pos2_neg2_explanation")
+    example = Example(row=3, fields={"input": " white "}, references=("blanc",))
+    spans = render_spans(task, example, task.templates[0])
+    prompt = render(task, example, task.templates[0], split="test")
+    assert "".join(one.text for one in spans.inputs) == inputs_text(prompt, Layout())
+    assert [one.text for one in spans.inputs if one.slot] == ["white"]
+
+
+def test_the_linter_tells_encodings_apart():
+    encodings = ("definition_pos2", "definition", "pos2")
+    task = replace(
+        task_of("pos2"), templates=tuple(Template(name=one, inputs="{input}", encoding=one) for one in encodings)
+    )
+    rows = [Example(row=at, fields={"input": f"word {at}"}, references=(f"mot {at}",)) for at in range(5)]
+    assert lint_task(task, rows) == ()

@@ -14,7 +14,7 @@ from flantune.settings.config import DataSettings
 from flantune.settings.natural_instructions import NaturalInstructionsSettings
 from flantune.tasks import instruction_index
 from flantune.tasks.instruction_index import count_faults, read_index
-from flantune.tasks.load import load_tasks
+from flantune.tasks.load import folder_notes, load_tasks
 from flantune.tasks.natural_instructions import load_natural_instructions, read_track, split_track
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.sources.natural_instructions import InstructionSource, read_instruction_file
@@ -98,6 +98,15 @@ def test_a_run_file_names_the_folder(folder):
     home = folder({"a": task_file()}, train="a")
     data = DataSettings(natural_instructions={"folder": "ni"}, cache=home.parent / "cache")
     assert [task.name for task in load_tasks(data, root=home.parent)] == ["a"]
+
+
+def test_checking_a_run_file_tells_what_is_odd_in_how_many_files(folder):
+    home = folder({"a": task_file(), "b": task_file(Definition=["Add them"])}, train="a b")
+    data = DataSettings(natural_instructions={"folder": home}, cache=home.parent / "cache")
+    notes = list(folder_notes(data, root=Path()))
+    assert "ni: in 1 of 2 files: the definition does not end in a mark" in notes
+    assert "ni: in 2 of 2 files: fewer than 100 instances" in notes
+    assert list(folder_notes(DataSettings(), root=Path())) == []
 
 
 def test_instances_are_read_when_they_are_asked_for_and_files_looked_at_once(folder, monkeypatch):

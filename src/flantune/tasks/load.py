@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
 from flantune.system.files import is_folder, near_file, read_text
+from flantune.tasks.instruction_index import count_faults, read_index
 from flantune.tasks.natural_instructions import load_natural_instructions
 from flantune.tasks.regroup import load_grouping, regroup
 from flantune.tasks.shipped_files import collection_files
@@ -20,7 +21,7 @@ from flantune.tasks.user_code import describe_exception, fingerprint_of, load_mo
 from flantune.types import Source, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flantune.settings.config import DataSettings
 
@@ -53,10 +54,27 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
             problems.append(error)
     _raise_gathered(problems)
     if settings.natural_instructions is not None:
-        cache = root / settings.cache.expanduser() if settings.cache is not None else None
+        cache = _cache(settings, root)
         tasks.extend(load_natural_instructions(settings.natural_instructions, root=root, cache=cache))
     _check_unique(tasks)
     return _grouped(_select(tasks, settings), settings.clusters, root)
+
+
+def folder_notes(settings: DataSettings, *, root: Path) -> Iterator[str]:
+    """What is odd in how many files of a folder of Natural-Instructions; nothing of it stops a run.
+
+    Raises:
+        SourceError: The folder is something else.
+    """
+    if settings.natural_instructions is not None:
+        folder = root / settings.natural_instructions.folder.expanduser()
+        index = read_index(folder, cache=_cache(settings, root))
+        for words, count in count_faults(index).items():
+            yield f"{folder.name}: in {count:,} of {len(index):,} files: {words}"
+
+
+def _cache(settings: DataSettings, root: Path) -> Path | None:
+    return root / settings.cache.expanduser() if settings.cache is not None else None
 
 
 def _grouped(tasks: tuple[Task, ...], clusters: str, root: Path) -> tuple[Task, ...]:
