@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.no_source import NoSource
 
+from flantune.commands.export import export_rows
 from flantune.errors import TemplateError
 from flantune.mixture.mixture import Mixture
 from flantune.packing.budget import Budget
@@ -43,7 +45,7 @@ def task_of(encoding: str, *, exemplars: tuple[Exemplar, ...] = EXAMPLES, name: 
         clusters=("c",),
         source_family="colors",
         kind="generation",
-        source=None,  # type: ignore[arg-type]  # never read here
+        source=NoSource(),
         adapter=adapt_instance,
         splits={"train": "instances"},
         templates=(Template(name=encoding, inputs="{input}", encoding=encoding),),
@@ -78,12 +80,12 @@ def test_separators_of_the_layout_have_no_say():
     assert inputs_text(prompt, odd) == inputs_text(prompt, Layout())
 
 
-def test_a_query_is_never_among_its_own_examples():
+def test_fault_04_a_query_is_never_among_its_own_examples():
     shown = inputs_text(prompt_of("definition_pos2", "red"), Layout())
     assert shown.count("red") == 1 and "bleu" in shown and "rouge" not in shown
 
 
-def test_which_reference_is_trained_on_is_drawn_by_key_and_a_test_prompt_keeps_the_first():
+def test_fault_18_which_reference_is_trained_on_is_drawn_by_key_and_a_test_prompt_keeps_the_first():
     references = ("blanc", "blanche", "blancs")
     drawn = [prompt_of("pos2", split="train", key=key, references=references).targets for key in range(60)]
     again = [prompt_of("pos2", split="train", key=key, references=references).targets for key in range(60)]
@@ -164,7 +166,7 @@ def test_examples_go_before_anything_is_cut_and_then_the_middle_of_the_input_alo
     assert text.endswith("word last.\nAnswer:\n")
 
 
-def test_the_end_of_the_query_and_the_cue_are_never_cut():
+def test_fault_17_the_end_of_the_query_and_the_cue_are_never_cut():
     prompt = prompt_of("definition_pos2", "word " * 300 + "the end")
     for most in range(40, 400, 7):
         text, _ = fitted_text(prompt, most)
@@ -193,6 +195,28 @@ def tokenizer():
     from flantune.models.scratch import train_tokenizer
 
     return train_tokenizer(["What to do: Say the color in French. Given: word the end Answer:"] * 5, 300)
+
+
+def test_fault_18_lengths_are_those_of_the_text_with_its_name_and_all_between_parts(tokenizer):
+    prompt = prompt_of("name_definition_pos2_neg2_explanation")
+    length = len(tokenizer(inputs_text(prompt, Layout()), add_special_tokens=False)["input_ids"])
+    for most, dropped in ((length + 1, 0), (length, 1)):  # with the end of encoder inputs
+        codec = Codec(
+            tokenizer=tokenizer,
+            family="encoder-decoder",
+            layout=Layout(),
+            max_input_tokens=most,
+            max_target_tokens=40,
+        )
+        assert codec.encode_prompts([prompt], continuations="target").counts.exemplars_dropped == dropped
+
+
+def test_fault_18_an_export_has_the_name_and_the_mix_of_encodings(make_mixture_of_encodings):
+    rows = list(export_rows(make_mixture_of_encodings, start=0, count=200))
+    assert len({row["template"] for row in rows}) == 5
+    for row in rows:
+        assert ("What to do:" in row["inputs"]) == row["template"].startswith("definition")
+        assert ("done wrong" in row["inputs"]) == ("neg2" in row["template"])
 
 
 # The authors' own texts. ---------------------------------------------------------------------------------------------

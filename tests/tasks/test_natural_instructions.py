@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from flantune.errors import ConfigError, MissingDataError, SourceError, TaskError
-from flantune.settings.config import DataSettings
+from flantune.mixture.mixture import Mixture
+from flantune.settings.config import DataSettings, MixtureSettings
 from flantune.settings.natural_instructions import NaturalInstructionsSettings
 from flantune.tasks import instruction_index
 from flantune.tasks.instruction_index import count_faults, read_index
@@ -89,9 +90,17 @@ def test_a_track_says_what_is_trained_on_measured_and_left_out(folder):
     assert dict(everything[0].splits) == {"test": "instances[:3]", "train": "instances[3:]"}
 
 
-def test_names_are_kept_whole_dots_and_dashes_too(folder):
+def test_fault_08_names_are_kept_whole_dots_and_dashes_too(folder):
     home = folder({"task2_a.b-c": task_file()}, train="task2_a.b-c")
     assert [task.name for task in load(home)] == ["task2_a.b-c"]
+
+
+def test_fault_08_a_cap_is_each_tasks_own(folder, tmp_path: Path):
+    names = ("a", "b", "c")
+    home = folder({name: task_file(source=name, instances=30) for name in names}, train="a b c")
+    prepared = [prepare_task(task, cache=tmp_path / "data") for task in load(home)]
+    mixture = Mixture(prepared, seed=0, settings=MixtureSettings(max_examples=20))
+    assert [(portion.examples, portion.capped) for portion in mixture.portions] == [(30, 20)] * 3
 
 
 def test_a_run_file_names_the_folder(folder):
@@ -263,3 +272,9 @@ def test_the_default_track_loads_whole(tmp_path: Path):
     assert len(tasks) == 642 + 102
     for task in (tasks[0], tasks[-1]):
         assert prepare_task(task, cache=tmp_path / "data").stores
+    without = NaturalInstructionsSettings(folder=REAL, mmlu=False)
+    left = {task.name for task in load_natural_instructions(without, root=Path(), cache=tmp_path)}
+    gone = [task for task in tasks if task.name not in left]
+    assert len(gone) == 57 and {task.source_family for task in gone} == {
+        "measuring_massive_multitask_language_understanding"
+    }

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from flantune.settings.sections import Section
-from flantune.settings.setting_types import AnyPath, Names, Natural, Text
+from flantune.settings.setting_types import AnyPath, Names, Natural, Switch, Text
 
 TK_INSTRUCT = (
     "definition_pos2",
@@ -29,6 +29,9 @@ class NaturalInstructionsSettings(Section):
     left out. "none": all tasks, their first instances measured and the others trained on."""
     test_instances: Natural = 100
     """The first so many instances of a task are those it is measured with, as its authors have it."""
+    mmlu: Switch = True
+    """Keep the 57 training tasks that are MMLU's questions, as the published lists do; false leaves them out, for a
+    model that is to be measured with MMLU."""
     encodings: Annotated[Names, Field(min_length=1)] = TK_INSTRUCT
     """How an instance is asked; one is drawn for each prompt, and the first is what is measured with one template.
     Parts joined by "_", in this order: "name", "definition", "pos2" (right examples), "neg2" (wrong ones),

@@ -30,6 +30,8 @@ TEST_CATEGORIES = (
 """The categories that are measured and never trained on."""
 LEFT_OUT = ("task1415_youtube_caption_corrections_grammar_correction",)
 """Excluded by name from the default track."""
+MMLU = frozenset({*range(664, 668), *range(685, 738)})
+"""Numbers of the tasks that are MMLU's questions."""
 ADAPTER = "natural_instructions 1"
 """Changes when the adapter below does."""
 
@@ -94,6 +96,16 @@ def is_english(task: IndexedTask) -> bool:
     return {*task.input_languages, *task.output_languages} <= {ENGLISH}
 
 
+def is_mmlu(name: str) -> bool:
+    """Whether a task is MMLU's questions, by its number.
+
+    >>> is_mmlu("task685_mmmlu_answer_generation_clinical_knowledge"), is_mmlu("task684_online_privacy_policy")
+    (True, False)
+    """
+    found = re.match(r"task(\d+)_", name)
+    return found is not None and int(found[1]) in MMLU
+
+
 def load_natural_instructions(
     settings: NaturalInstructionsSettings, *, root: Path, cache: Path | None = None
 ) -> tuple[Task, ...]:
@@ -138,7 +150,7 @@ def _tasks(
 ) -> Iterator[Task]:
     for name, task in index.items():
         splits = _splits(name, task.instances, track, settings.test_instances)
-        if splits:
+        if splits and (settings.mmlu or not is_mmlu(name)):
             path = folder / "tasks" / f"{name}.json"
             yield Task(
                 name=_plain(name),
