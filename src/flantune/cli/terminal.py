@@ -80,9 +80,9 @@ class _VisibleTable:
     def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
         from rich.segment import Segment
 
-        from flantune.cli.narrow import Fitted
+        from flantune.cli.narrow import FittedTable
 
-        for segment in console.render(Fitted(self._table), options):
+        for segment in console.render(FittedTable(self._table), options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Questions:
+class ChosenExams:
     """What is to be measured.
 
     Attributes:
@@ -39,7 +39,7 @@ class Questions:
     prepared: tuple[PreparedTask, ...] = ()
 
 
-def read_questions(request: EvaluationRequest) -> Questions:
+def read_questions(request: EvaluationRequest) -> ChosenExams:
     """Reads all that is asked for.
 
     Raises:
@@ -64,7 +64,7 @@ def read_questions(request: EvaluationRequest) -> Questions:
         raise ConfigError(f"there is nothing to measure{lacking}", hint=hint)
     how = TaskQuestions(evaluation=request.task_settings, prompts=request.prompts, seed=request.seed)
     tasks = tuple(task_exam(one, how, PackingSettings()) for one in prepared)
-    return Questions(exams=(*exams, *tasks), missing=missing, harness=harness, prepared=prepared)
+    return ChosenExams(exams=(*exams, *tasks), missing=missing, harness=harness, prepared=prepared)
 
 
 def _harness(request: EvaluationRequest, data: SuiteData) -> tuple[HarnessExam, ...]:

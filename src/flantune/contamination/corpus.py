@@ -44,7 +44,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Corpus:
+class ComparedRows:
     """One split role of several tasks, their rows numbered through.
 
     Attributes:
@@ -100,12 +100,12 @@ class Corpus:
         return (example for store in self.stores for example in store)
 
 
-def make_corpus(prepared: Iterable[PreparedTask], role: SplitRole) -> Corpus:
+def make_corpus(prepared: Iterable[PreparedTask], role: SplitRole) -> ComparedRows:
     """The rows of one split role of the tasks that have it."""
     chosen = sorted((p for p in prepared if len(p.stores.get(role, ()))), key=lambda p: p.task.name)
     stores = tuple(p.stores[role] for p in chosen)
     sizes = np.array([len(store) for store in stores], dtype=np.int64)
-    return Corpus(names=tuple(p.task.name for p in chosen), stores=stores, firsts=ranges(sizes))
+    return ComparedRows(names=tuple(p.task.name for p in chosen), stores=stores, firsts=ranges(sizes))
 
 
 def _read_block(rows: Sequence[Example], first: int) -> Block:

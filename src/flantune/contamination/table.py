@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flantune.contamination.findings import Contamination, FoldFinding, Shown, TaskFinding
+from flantune.contamination.findings import Contamination, FoldFinding, ShownOverlap, TaskFinding
 
 _TASKS_NAMED = 3
 _WIDEST_NAME = 24
@@ -71,7 +71,7 @@ def _where(task: TaskFinding) -> str:
     return f"{task.task}: in {fields or 'no one field'}; training rows touched: {training or 'none'}"
 
 
-def _example(task: str, shown: Shown) -> str:
+def _example(task: str, shown: ShownOverlap) -> str:
     what = f"{shown.words} words" if shown.jaccard is None else f"Jaccard index {shown.jaccard:.2f}"
     places = f"{task} test row {shown.row} {shown.field} = {shown.train_task} train row {shown.train_row} "
     return f"  {places}{shown.train_field}, {what}: “{shown.span}”"

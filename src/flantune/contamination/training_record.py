@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from flantune import __version__
 from flantune.contamination.compared_texts import make_units
-from flantune.contamination.corpus import Block, Corpus, make_corpus
+from flantune.contamination.corpus import Block, ComparedRows, make_corpus
 from flantune.contamination.hashing import expand, ranges
 from flantune.errors import FlantuneError, SourceError
 from flantune.mixture.permutation import scramble_array
@@ -209,7 +209,7 @@ def _source_fingerprint(task: Task) -> str:
         return ""
 
 
-def make_index(corpus: Corpus, *, max_grams: int = MAX_GRAMS) -> RowIndex:
+def make_index(corpus: ComparedRows, *, max_grams: int = MAX_GRAMS) -> RowIndex:
     """The index of a corpus: all its sequences, or those with the smallest hashes when there are too many.
 
     What is kept is thus a random sample of sequences, the same for both sides of a comparison, and not of rows: of a
@@ -245,12 +245,12 @@ def _grams(block: Block) -> tuple[UInt64, NDArray[np.int64]]:
     return scramble_array(hashes), np.concatenate([np.repeat(units.rows[long], counts), units.rows[short]])
 
 
-def _one_corpus(rows: Sequence[Sequence[str]]) -> Corpus:
+def _one_corpus(rows: Sequence[Sequence[str]]) -> ComparedRows:
     examples = tuple(
         Example(row=at, fields={str(number): text for number, text in enumerate(texts)}, references=())
         for at, texts in enumerate(rows)
     )
-    return Corpus(names=("measured",), stores=(examples,), firsts=ranges(np.array([len(examples)])))
+    return ComparedRows(names=("measured",), stores=(examples,), firsts=ranges(np.array([len(examples)])))
 
 
 def write_record(folder: Path, record: TrainingRecord, index: RowIndex) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from flantune.evaluation.estimates import CleanScores, Difference, Estimate, PairedDifference
 from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.means_over import WeightedExam, contrast_of, means_over
-from flantune.evaluation.metrics.graders import Column
+from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS
 from flantune.evaluation.results import Average, BenchmarkResult, BenchmarkScores, Means, NormalizedAverage
 from flantune.evaluation.scored import ScoredExam, paired_difference
@@ -57,7 +57,7 @@ class Benchmark:
         return tuple(self.parts[0].result.scores)
 
     @property
-    def column(self) -> Column:
+    def column(self) -> MetricColumn:
         """The headline metric."""
         return self.parts[0].compared.column
 
@@ -203,7 +203,7 @@ def _headline(each: Sequence[tuple[ScoredExam, int, ModelMeans]], models: Sequen
     ]
 
 
-def _score(benchmark: Benchmark, mean: Mean, column: Column, model: str) -> Estimate:
+def _score(benchmark: Benchmark, mean: Mean, column: MetricColumn, model: str) -> Estimate:
     span = span_of(column, *(one.tables[model] for one in benchmark.parts))
     return score_estimate(mean, confidence=benchmark.confidence, span=span)
 

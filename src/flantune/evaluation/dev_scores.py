@@ -14,7 +14,7 @@ from flantune.prompts.styles import Style, usable_templates
 from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.requests import Group
+    from flantune.evaluation.asking.requests import PromptGroup
     from flantune.models.language_model import LanguageModel
     from flantune.packing.encode import Codec
     from flantune.settings.config import PromptSettings
@@ -63,7 +63,7 @@ def make_measure(
     """
 
     @cache
-    def compiled() -> tuple[PromptScorer, tuple[list[Group], ...]]:
+    def compiled() -> tuple[PromptScorer, tuple[list[PromptGroup], ...]]:
         scorer = PromptScorer(lm, codec, store=None, batch_tokens=batch_tokens)
         return scorer, tuple(scorer.compiled([question.prompt for question in questions]))
 

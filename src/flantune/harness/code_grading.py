@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flantune.errors import TaskError
 from flantune.evaluation.metrics.by_name import Metric, Statistics, noted_by_grader
-from flantune.evaluation.metrics.graders import Column
+from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.harness.grading import HarnessGrader, HarnessOptionGrader, HarnessTextGrader
 from flantune.harness.task_code import Function, TaskCode
 
@@ -100,12 +100,12 @@ class HarnessCodeGrader(HarnessGrader):
         """Metrics as the harness's results name them."""
         return tuple(f"{name},{chain}" for chain in self._chains for name in self.names)
 
-    def column(self, metric: str) -> Column:
+    def column(self, metric: str) -> MetricColumn:
         """All that functions make is scored over all questions, since some may lack it."""
         made = self.made.get(metric.partition(",")[0])
         if made is None:
             return self.base.column(metric)
-        return Column(
+        return MetricColumn(
             metric=Metric(
                 name=metric,
                 note=noted_by_grader,

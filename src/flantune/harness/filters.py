@@ -23,7 +23,7 @@ _NUMBER = r"#### (\-?[0-9\.\,]+)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class FilterStep:
     """One function of a filter.
 
     Attributes:
@@ -121,7 +121,7 @@ class Filter:
     """A chain of functions that makes an answer of what a model wrote."""
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[FilterStep, ...]
 
     def apply(self, text: str, choices: Sequence[str] = (), row: Row | None = None) -> str:
         """The answer.
@@ -171,15 +171,15 @@ def read_filters(
     return tuple(found), notes
 
 
-def _step(entry: Mapping[str, Any], code: TaskCode | None) -> Step:
+def _step(entry: Mapping[str, Any], code: TaskCode | None) -> FilterStep:
     """A step as the file has it; ``custom`` is a function of its own, and so is a class in the place of a name."""
     options = {key: value for key, value in entry.items() if key != "function"}
     own = options.pop("filter_fn", None) if entry["function"] == "custom" else entry["function"]
     is_own = code is not None and isinstance(own, Function)
-    return Step(function=str(own or "custom"), options=options, own=own if is_own else None, code=code)
+    return FilterStep(function=str(own or "custom"), options=options, own=own if is_own else None, code=code)
 
 
-def _is_done(step: Step) -> bool:
+def _is_done(step: FilterStep) -> bool:
     """Whether a step can be taken: a function of the file, where those are run, must load."""
     if step.own is None or step.code is None:
         return step.function in FILTERS and not any(functions(step.options))

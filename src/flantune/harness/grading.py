@@ -16,7 +16,7 @@ from flantune.evaluation.metrics.by_name import Metric, Statistics, noted_by_gra
 from flantune.evaluation.metrics.chrf import chrf_statistics, corpus_chrf
 from flantune.evaluation.metrics.decisions import class_f1, matthews
 from flantune.evaluation.metrics.extraction import Extracted
-from flantune.evaluation.metrics.graders import Column, Columns, Grade
+from flantune.evaluation.metrics.graders import Columns, Grade, MetricColumn
 from flantune.harness.filters import Filter
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class HarnessGrader(ABC):
         """Metrics as the harness's results name them, in the order of the file."""
 
     @abstractmethod
-    def column(self, metric: str) -> Column:
+    def column(self, metric: str) -> MetricColumn:
         """How what is kept for a metric becomes its score."""
 
     @abstractmethod
@@ -91,7 +91,7 @@ class HarnessGrader(ABC):
         return (first, *(name for name in self.metrics if name != first))
 
 
-def harness_column(metric: str) -> Column:
+def harness_column(metric: str) -> MetricColumn:
     """One of the harness's own metrics."""
     name = metric.partition(",")[0]
     found = Metric(
@@ -102,7 +102,7 @@ def harness_column(metric: str) -> Column:
         span=_SPANS.get(name, (0.0, 1.0)),
         is_binary=name not in _OF_ALL,
     )
-    return Column(metric=found, normalization=_NORMALIZATIONS.get(name, "sum"))
+    return MetricColumn(metric=found, normalization=_NORMALIZATIONS.get(name, "sum"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class HarnessOptionGrader(HarnessGrader):
         """Metrics as the harness's results name them."""
         return tuple(f"{name},none" for name in self.names)
 
-    def column(self, metric: str) -> Column:
+    def column(self, metric: str) -> MetricColumn:
         """One of the harness's own."""
         return harness_column(metric)
 
@@ -189,7 +189,7 @@ class HarnessTextGrader(HarnessGrader):
         """Metrics as the harness's results name them."""
         return tuple(f"{name},{one.name}" for one in self.filters for name in self.names)
 
-    def column(self, metric: str) -> Column:
+    def column(self, metric: str) -> MetricColumn:
         """One of the harness's own."""
         return harness_column(metric)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from flantune.packing.stream import Draw, Stream
+    from flantune.packing.stream import EncodedDraw, Stream
     from flantune.settings.config import PackingSettings
 
 BLOCK = 64
@@ -61,7 +61,7 @@ class Batches:
     ) -> None:
         self.stream, self.settings, self.micro_batch_tokens = stream, settings, micro_batch_tokens
         self.processes, self.hidden_size, self.is_padded = processes, hidden_size, is_padded
-        self._drawn: dict[int, Draw] = {}
+        self._drawn: dict[int, EncodedDraw] = {}
         self._lock = Lock()
 
     @property
@@ -128,9 +128,9 @@ class Batches:
             if isinstance(made, BaseException):
                 return
 
-    def _enough_draws(self, cursor: int) -> list[Draw]:
+    def _enough_draws(self, cursor: int) -> list[EncodedDraw]:
         """Draws from ``cursor`` on that together outgrow a batch on one side at least."""
-        draws: list[Draw] = []
+        draws: list[EncodedDraw] = []
         total = np.zeros(1, dtype=np.int64)
         with self._lock:
             while total.max() <= self.max_rows * self.settings.row_tokens:
@@ -143,9 +143,9 @@ class Batches:
             self._drawn = {at: draw for at, draw in self._drawn.items() if at >= cursor}
         return draws
 
-    def _block(self, first: int) -> list[Draw]:
+    def _block(self, first: int) -> list[EncodedDraw]:
         """The next draws, made together; those that an earlier batch looked at and left are remembered."""
-        block: list[Draw] = []
+        block: list[EncodedDraw] = []
         while first in self._drawn and len(block) < BLOCK:
             block.append(self._drawn[first])
             first = block[-1].next
@@ -155,7 +155,7 @@ class Batches:
             first = draw.next
         return block
 
-    def _lay_out(self, cursor: int, taken: Sequence[Draw], groups: Sequence[Rows]) -> Batch:
+    def _lay_out(self, cursor: int, taken: Sequence[EncodedDraw], groups: Sequence[Rows]) -> Batch:
         kept = [draw for draw in taken if draw.prompt is not None]
         encoded = [draw.prompt for draw in kept if draw.prompt is not None]
         packs = tuple(
@@ -173,7 +173,7 @@ class Batches:
         )
 
 
-def _nothing_fits(cursor: int, draws: Sequence[Draw]) -> PackingError:
+def _nothing_fits(cursor: int, draws: Sequence[EncodedDraw]) -> PackingError:
     claims = {draw.broken.claim: draw.broken for draw in draws if draw.broken is not None}
     hint = "; ".join(limit.hint for limit in claims.values())
     where = ", ".join(limit.where for limit in claims.values())

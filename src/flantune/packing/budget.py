@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flantune.packing.encoded import Fitted, Laid, Truncation
+from flantune.packing.encoded import FittedInputs, Laid, Truncation
 
 if TYPE_CHECKING:
     from flantune.types import Prompt
@@ -53,7 +53,7 @@ class Budget:
         target_sizes: Sequence[Sequence[int]],
         *,
         encode: Callable[[Sequence[Prompt]], list[Laid]],
-    ) -> list[Fitted | None]:
+    ) -> list[FittedInputs | None]:
         """Each prompt's inputs within what its targets leave; None where the prompt must be dropped.
 
         Args:
@@ -70,7 +70,7 @@ class Budget:
 
     def _within(
         self, prompts: Sequence[Prompt], limits: Sequence[int], *, encode: Callable[[Sequence[Prompt]], list[Laid]]
-    ) -> list[Fitted | None]:
+    ) -> list[FittedInputs | None]:
         """Each prompt's inputs within its limit: exemplars go first, then what ``truncation`` says."""
         shots = [len(prompt.exemplars) for prompt in prompts]
         laid = encode(prompts)
@@ -82,7 +82,7 @@ class Budget:
             for at, one in zip(over, encode(fewer), strict=True):
                 laid[at] = one
         return [
-            Fitted(
+            FittedInputs(
                 tokens=self._cut_laid(one, limit),
                 shots=left,
                 exemplars_dropped=len(prompt.exemplars) - left,

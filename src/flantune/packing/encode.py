@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ModelError
 from flantune.packing.budget import Budget
-from flantune.packing.encoded import Continuations, Encoded, Fitted, JointCut, Tokenization, Truncation, id_array
+from flantune.packing.encoded import Continuations, Encoded, FittedInputs, JointCut, Tokenization, Truncation, id_array
 from flantune.packing.framing import Framing, prefixed
 from flantune.packing.joint import encode_joint
 from flantune.packing.packs import Counts, EncodedPrompt
@@ -172,7 +172,7 @@ def _continuation_texts(prompt: Prompt, continuations: Continuations) -> tuple[s
     return (prompt.targets,) if continuations == "target" else ()
 
 
-def _counts(fitted: Fitted | None, targets: tuple[Int32, ...]) -> Counts:
+def _counts(fitted: FittedInputs | None, targets: tuple[Int32, ...]) -> Counts:
     if fitted is None:
         return Counts(prompts_dropped=1)
     return Counts(

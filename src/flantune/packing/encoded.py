@@ -67,7 +67,7 @@ class Laid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedInputs:
     """Inputs within their budget.
 
     Attributes:

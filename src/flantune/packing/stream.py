@@ -29,7 +29,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draw:
+class EncodedDraw:
     """One draw of a stream.
 
     Attributes:
@@ -60,11 +60,11 @@ class Stream(Protocol):
     def pad_token(self) -> int:
         """Id that fills unused positions."""
 
-    def draws(self, first: int, count: int) -> Sequence[Draw]:
+    def draws(self, first: int, count: int) -> Sequence[EncodedDraw]:
         """So many draws from a number on, in order; made together, since that is faster."""
 
 
-class Mixture(Protocol):
+class PromptSequence(Protocol):
     """An endless sequence of prompts."""
 
     def __getitem__(self, index: int) -> Prompt:
@@ -80,7 +80,7 @@ class PromptStream:
         row_tokens: Length of a row.
     """
 
-    def __init__(self, mixture: Mixture, codec: Codec, *, row_tokens: int) -> None:
+    def __init__(self, mixture: PromptSequence, codec: Codec, *, row_tokens: int) -> None:
         self.mixture = mixture
         self.codec = replace(
             codec,
@@ -104,12 +104,12 @@ class PromptStream:
         """The codec's."""
         return self.codec.pad_token
 
-    def draws(self, first: int, count: int) -> list[Draw]:
+    def draws(self, first: int, count: int) -> list[EncodedDraw]:
         """So many draws from a number on, tokenized together."""
         prompts = [self.mixture[at] for at in range(first, first + count)]
         encoded = self.codec.encode_prompts(prompts, continuations="target")
         return [
-            Draw(
+            EncodedDraw(
                 prompt=ids,
                 counts=counts,
                 task=prompt.task,

@@ -84,18 +84,18 @@ def repeated_rows(data: DataReport | None, tasks: Collection[str]) -> tuple[Reas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MeasuredPrompts:
     """What became of the prompts that one model was measured with."""
 
     model: str
     counts: Counts
 
 
-def read_measured(run: RunFiles) -> tuple[Measured, ...]:
+def read_measured(run: RunFiles) -> tuple[MeasuredPrompts, ...]:
     """Prompts shortened and dropped while measuring, one entry a model; models not measured are left out."""
     homes = [("Base", run.folder.base), *((f"Tuned, {fold.name}", fold.folder.tuned) for fold in run.folds)]
     each = [(model, [origin.counts for origin in read_origins(home)]) for model, home in homes]
-    return tuple(Measured(model=model, counts=reduce(add, counts)) for model, counts in each if counts)
+    return tuple(MeasuredPrompts(model=model, counts=reduce(add, counts)) for model, counts in each if counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

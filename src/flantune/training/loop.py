@@ -35,7 +35,7 @@ from flantune.training.randomness import dropout, repeatable, seed_micro_batch, 
 from flantune.training.schedules import learning_rate
 from flantune.training.shared_gradients import add_gradients, share_weights
 from flantune.training.state import Step, TuningState, Window
-from flantune.training.summary import Progress, TuningSummary
+from flantune.training.summary import TuningProgress, TuningSummary
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
@@ -59,7 +59,7 @@ def tune(
     folder: Path,
     seed: int,
     fingerprint: str,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TuningProgress], None] | None = None,
     clusters: Mapping[str, Sequence[str]] | None = None,
     measure: Callable[[int], Mapping[str, float]] | None = None,
     note: Callable[[str], None] = warn,
@@ -143,7 +143,7 @@ def tune(
 class Listeners:
     """Who hears of a run, and what for: see ``tune``."""
 
-    progress: Callable[[Progress], None] | None
+    progress: Callable[[TuningProgress], None] | None
     measure: Callable[[int], Mapping[str, float]] | None
     clusters: Mapping[str, Sequence[str]]
 
@@ -349,9 +349,9 @@ def _save(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> Tuning
     return state
 
 
-def _progress(settings: TrainingSettings, state: TuningState, *, window: Window, start: TuningState) -> Progress:
+def _progress(settings: TrainingSettings, state: TuningState, *, window: Window, start: TuningState) -> TuningProgress:
     seconds_a_step = (state.seconds - start.seconds) / (state.step - start.step)
-    return Progress(
+    return TuningProgress(
         step=state.step,
         steps=settings.steps,
         loss=window.loss,

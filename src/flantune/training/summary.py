@@ -10,7 +10,7 @@ from flantune.training.values import NonFinite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class TuningProgress:
     """Where a tuning run stands, for a progress bar.
 
     Attributes:

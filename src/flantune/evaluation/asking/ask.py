@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class AskingProgress:
     """How far asking has come.
 
     Attributes:
@@ -56,7 +56,7 @@ class Progress:
         return f"{self.exam}: {self.done} of {self.total} prompts{rate}"
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[AskingProgress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ class _Told:
         done += self._before
         at = min(bisect_right(self._ends, done), len(self._names) - 1)
         seconds = time.perf_counter() - self._started
-        self._progress(Progress(exam=self._names[at], done=done, total=self._ends[-1], seconds=seconds))
+        self._progress(AskingProgress(exam=self._names[at], done=done, total=self._ends[-1], seconds=seconds))
 
 
 def _known(work: Work) -> Origin | None:

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.requests import Group, KnownScores, Request, compile_group
+from flantune.evaluation.asking.requests import KnownScores, PromptGroup, Request, compile_group
 from flantune.packing.packs import Counts
 from flantune.packing.shares import assign
 from flantune.system.processes import ALONE, Processes, current
@@ -130,14 +130,14 @@ class PromptScorer:
         """See ``score_prompts``."""
         return self.score_requests(self.compiled(prompts), prompts=len(prompts), progress=progress)
 
-    def compiled(self, prompts: Sequence[Prompt]) -> Iterator[list[Group]]:
+    def compiled(self, prompts: Sequence[Prompt]) -> Iterator[list[PromptGroup]]:
         """Prompts as requests, so many at a time as are scored together."""
         for wave in _waves(prompts, self.wave_prompts):
             yield [self._compile(group) for group in wave]
 
     def score_requests(
         self,
-        waves: Iterable[Sequence[Group]],
+        waves: Iterable[Sequence[PromptGroup]],
         *,
         prompts: int,
         progress: Callable[[int, int], None] | None = None,
@@ -161,7 +161,7 @@ class PromptScorer:
             found += self._score_wave(groups, report)
         return found
 
-    def _score_wave(self, groups: Sequence[Group], report: Callable[[int], None]) -> list[OptionScores | None]:
+    def _score_wave(self, groups: Sequence[PromptGroup], report: Callable[[int], None]) -> list[OptionScores | None]:
         known = self._look_up(groups)
         work = list(self._missing(groups, known))
         shares = assign([batch.positions + len(batch.prefix) for _, batch in work], self.processes.count)
@@ -174,7 +174,7 @@ class PromptScorer:
         report(len(scores))
         return scores
 
-    def _compile(self, prompts: Sequence[Prompt]) -> Group:
+    def _compile(self, prompts: Sequence[Prompt]) -> PromptGroup:
         encoded = self.codec.encode_prompts(prompts, continuations="options")
         return compile_group(
             prompts,
@@ -184,7 +184,7 @@ class PromptScorer:
             first_token=self.codec.framing.first_token if self.codec.family == "decoder-only" else None,
         )
 
-    def _look_up(self, groups: Sequence[Group]) -> dict[str, KnownScores]:
+    def _look_up(self, groups: Sequence[PromptGroup]) -> dict[str, KnownScores]:
         """What is in the store, in the words of all processes: one that opened or read it later may know more."""
         if self._store is None:
             return {}
@@ -193,7 +193,9 @@ class PromptScorer:
         # Who computes what must be the same everywhere, and nobody adds to the store before all have looked.
         return _first_of(current().gather(mine))
 
-    def _missing(self, groups: Sequence[Group], known: dict[str, KnownScores]) -> Iterator[tuple[int, ScoringBatch]]:
+    def _missing(
+        self, groups: Sequence[PromptGroup], known: dict[str, KnownScores]
+    ) -> Iterator[tuple[int, ScoringBatch]]:
         """Batches with a request that is not known. Which batches there are does not depend on what is known."""
         from flantune.models.scoring.plan import best_budget, forward_cost, plan_scoring
 
@@ -211,7 +213,7 @@ class PromptScorer:
 
     def _run(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[PromptGroup],
         work: Sequence[tuple[int, ScoringBatch]],
         known: dict[str, KnownScores],
         report: Callable[[int], None],
@@ -314,7 +316,7 @@ def _first_of(found: Sequence[dict[str, KnownScores]]) -> dict[str, KnownScores]
     return {key: value for one in reversed(found) for key, value in one.items()}
 
 
-def _answered(groups: Sequence[Group], keys: set[str]) -> int:
+def _answered(groups: Sequence[PromptGroup], keys: set[str]) -> int:
     """Prompts all of whose requests are among the keys; one that does not fit has none."""
     return sum(
         parts is None or all(group.requests[part.request].key in keys for part in parts)
@@ -323,7 +325,7 @@ def _answered(groups: Sequence[Group], keys: set[str]) -> int:
     )
 
 
-def _owners(groups: Sequence[Group]) -> dict[str, int]:
+def _owners(groups: Sequence[PromptGroup]) -> dict[str, int]:
     """The first group with each request: the one whose scores are kept."""
     owner: dict[str, int] = {}
     for number, group in enumerate(groups):
@@ -332,7 +334,7 @@ def _owners(groups: Sequence[Group]) -> dict[str, int]:
     return owner
 
 
-def _prompt_scores(group: Group, known: dict[str, KnownScores]) -> Iterator[OptionScores | None]:
+def _prompt_scores(group: PromptGroup, known: dict[str, KnownScores]) -> Iterator[OptionScores | None]:
     for prompt, counts, parts in zip(group.prompts, group.counts, group.parts, strict=True):
         if parts is None:
             yield None
@@ -355,7 +357,7 @@ def _prompt_scores(group: Group, known: dict[str, KnownScores]) -> Iterator[Opti
         )
 
 
-def _check_finite(group: Group, request: Request, value: KnownScores) -> None:
+def _check_finite(group: PromptGroup, request: Request, value: KnownScores) -> None:
     if not all(map(math.isfinite, value.sums)):
         prompt = group.prompts[request.prompts[0]]
         hint = 'the model itself gives it: try dtype = "float32", or look at its weights'

@@ -46,7 +46,7 @@ class OptionPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class PromptGroup:
     """Prompts scored together, and the requests they come to.
 
     Attributes:
@@ -77,7 +77,7 @@ class KnownScores:
 
 def compile_group(
     prompts: Sequence[Prompt], encoded: Encoded, *, scope: str, is_split: bool = False, first_token: int | None = None
-) -> Group:
+) -> PromptGroup:
     """The requests of prompts; a pure function of their tokens.
 
     Args:
@@ -108,7 +108,7 @@ def compile_group(
                 made[number].prompts.append(at)
             own.append(OptionPart(number, options))
         parts.append(tuple(own))
-    return Group(prompts=prompts, counts=encoded.each, parts=tuple(parts), requests=tuple(made))
+    return PromptGroup(prompts=prompts, counts=encoded.each, parts=tuple(parts), requests=tuple(made))
 
 
 def _units(

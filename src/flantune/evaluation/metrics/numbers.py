@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flantune.evaluation.metrics.same_answer import same_answer
 from flantune.evaluation.metrics.texts import exact_match
 from flantune.numerals import reading as numerals
-from flantune.numerals.reading import Found
+from flantune.numerals.reading import FoundNumber
 from flantune.numerals.values import Value
 
 
@@ -37,7 +37,7 @@ def read_number(text: str) -> Value | None:
     return None if found is None else found.value
 
 
-def _match(prediction: str, said: Found | None, reference: str) -> float:
+def _match(prediction: str, said: FoundNumber | None, reference: str) -> float:
     wanted = numerals.parse_number(reference)
     if wanted is None and any(character.isalpha() for character in reference):
         wanted = numerals.read_number(reference)

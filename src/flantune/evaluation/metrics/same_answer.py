@@ -6,7 +6,7 @@ import re
 
 from flantune.evaluation.metrics.normalizers import lower_case, single_spaced, without_punctuation
 from flantune.numerals.ascii_figures import without_unseen
-from flantune.numerals.reading import Found, boxed_text, find_numbers, in_ascii, is_same_number, parse_number
+from flantune.numerals.reading import FoundNumber, boxed_text, find_numbers, in_ascii, is_same_number, parse_number
 from flantune.numerals.values import plain_form
 
 _OPERATOR = r"[-+*/=<>^&|]"
@@ -85,7 +85,7 @@ def _bare(text: str) -> str:
     return _AROUND_OPERATOR.sub(r"\1", joined)
 
 
-def _figures(plain: str, found: Found) -> str:
+def _figures(plain: str, found: FoundNumber) -> str:
     if found.value is None:
         return plain[found.start : found.stop]
     return plain_form(found.value) + ("%" if found.is_percent else "")

@@ -19,7 +19,7 @@ COLLAPSED = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class AnswersGiven:
     """The answer a model gives most often, beside how often it is right.
 
     Attributes:
@@ -43,7 +43,7 @@ class Answers:
         return self.share > COLLAPSED >= self.gold
 
 
-def answers_given(options: RankedOptions) -> Answers:
+def answers_given(options: RankedOptions) -> AnswersGiven:
     """Which answer is given most often; of options that tie the first one shown counts as given.
 
     Where options move from prompt to prompt, a model can prefer an option wherever it stands, or a place whatever
@@ -59,7 +59,7 @@ def answers_given(options: RankedOptions) -> Answers:
     return next((view for view in views if view.is_collapsed), views[0])
 
 
-def _views(options: RankedOptions) -> Iterator[Answers]:
+def _views(options: RankedOptions) -> Iterator[AnswersGiven]:
     chosen = _chosen(options)
     by_label = _counted(chosen, options.gold, options.names, by_place=options.by_place)
     places = options.places
@@ -87,14 +87,14 @@ def _chosen(options: RankedOptions) -> Integers:
     return chosen
 
 
-def _counted(chosen: Integers, gold: Integers, names: tuple[str, ...], *, by_place: bool) -> Answers:
+def _counted(chosen: Integers, gold: Integers, names: tuple[str, ...], *, by_place: bool) -> AnswersGiven:
     """The commonest of the answers chosen, [rows, templates], beside the right ones, [rows]; -1 where there is none."""
     asked = [column[column >= 0] for column in chosen.T]
     shares = np.mean([np.bincount(one, minlength=len(names)) / len(one) for one in asked if len(one)], axis=0)
     known = gold[gold >= 0]
     right = np.bincount(known, minlength=len(names)) / max(len(known), 1)
     most = int(shares.argmax())
-    return Answers(
+    return AnswersGiven(
         commonest=names[most],
         share=float(shares[most]),
         gold=float(right[most]),

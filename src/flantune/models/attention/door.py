@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from flantune.models.attention.segments import Rule
+    from flantune.models.attention.segments import AttentionRule
 
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, "Rule"], Tensor]
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, "AttentionRule"], Tensor]
 """Query, key, value, bias, ends of the queries, ends of the keys and rule, as ``interface.segment_attention`` has
 them."""
 
@@ -76,7 +76,7 @@ def in_use() -> Iterator[None]:
         _attend, _dtypes, _width_step = before
 
 
-def is_for(query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> bool:
+def is_for(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> bool:
     """Whether a program is in use and computes such attention."""
     return (
         query.dtype in _dtypes
@@ -89,7 +89,13 @@ def is_for(query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> bool:
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, cu_query: Tensor, cu_key: Tensor, rule: Rule
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    cu_query: Tensor,
+    cu_key: Tensor,
+    rule: AttentionRule,
 ) -> Tensor:
     """Attention by the program in use; see ``interface.segment_attention``."""
     assert _attend is not None  # ``is_for`` was asked.

@@ -173,7 +173,7 @@ def scatter(line: Tensor, side: Side, rows: Tensor) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class AttentionRule:
     """Who sees whom within a segment.
 
     Attributes:
@@ -244,7 +244,7 @@ def toeplitz_sum(laid: Tensor, reach: int) -> Tensor:
 
 
 def _weights(
-    query: Tensor, key: Tensor, bias: Tensor | None, chunk: Chunk, rule: Rule, *, out: Tensor | None = None
+    query: Tensor, key: Tensor, bias: Tensor | None, chunk: Chunk, rule: AttentionRule, *, out: Tensor | None = None
 ) -> Tensor:
     """Attention weights of a chunk, [rows·heads, query, key], from what ``gather`` took."""
     q, k = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
@@ -276,7 +276,7 @@ def _rooms(kept: Tensor | None, plan: tuple[Chunk, ...], heads: int) -> Iterator
         start = end
 
 
-def _kept(weights: Tensor, rule: Rule, seed: int) -> Tensor:
+def _kept(weights: Tensor, rule: AttentionRule, seed: int) -> Tensor:
     """0 where a weight is dropped, else what makes up for it; the same for the same seed."""
     generator = torch.Generator(weights.device).manual_seed(seed)
     kept = torch.empty_like(weights).bernoulli_(1.0 - rule.dropout, generator=generator)
@@ -289,7 +289,7 @@ def forward_in_chunks(
     value: Tensor,
     bias: Tensor | None,
     plan: tuple[Chunk, ...],
-    rule: Rule,
+    rule: AttentionRule,
     *,
     seed: int = 0,
     kept: Tensor | None = None,
@@ -324,7 +324,7 @@ def backward_in_chunks(
     value: Tensor,
     bias: Tensor | None,
     plan: tuple[Chunk, ...],
-    rule: Rule,
+    rule: AttentionRule,
     *,
     seed: int = 0,
     kept: Tensor | None = None,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flantune.types import Int32
 
 
-class Batch(Protocol):
+class LockstepBatch(Protocol):
     """Rows that are written in step."""
 
     def begin(self) -> Tensor:
@@ -81,7 +81,7 @@ class DecoderBatch:
         return logits
 
 
-class GrowingBatch(Batch):
+class GrowingBatch(LockstepBatch):
     """Prompts of the same length whose rotary positions change as answers grow; each step as transformers takes it.
 
     Some models then read everything again (Phi-3 at the border of its original context); others keep what they read.
