@@ -117,7 +117,7 @@ class Source(ABC):
         """Where a split lies, or one row of it, for messages: a path or hub id."""
 
     def check_rows(self, split: str, wanted: int | None) -> None:  # noqa: B027 - for those that may hold a part
-        """Raises ``MissingDataError`` where less than the first so many rows of a split are there; None: all."""
+        """Raises ``MissingDataError`` where a split has fewer rows than wanted; None: all are wanted."""
 
     @property
     def hub(self) -> HubDataset | None:

@@ -37,7 +37,7 @@ class EvaluationRequest:
             for harness files), and flan2021 for tasks.
         root: Folder of benchmarks' data; see ``SuiteData``.
         shots: Exemplars; None: as many as the papers show, none for tasks.
-        limit: Only so many questions of each part or task; 0 means all.
+        limit: The most questions asked of each part or task; 0 means all.
         skip_missing: Go on without parts whose data is not there.
         allow_seen: Measure what a model was trained on too, and label it.
         seed: Draws exemplars, rows and sampled answers.

@@ -46,7 +46,7 @@ def dev_questions(
         prepared: The tasks trained on. Those without dev rows are passed over.
         prompts: Style and separators.
         seed: The run's.
-        examples: At most so many of a task.
+        examples: The most to take of a task.
     """
     return tuple(question for task in prepared for question in _of_task(task, prompts, seed, examples))
 

@@ -79,7 +79,7 @@ class ScoredExam:
         skill: Means of each measure of skill, as far as it is defined.
         span: Lowest and highest score possible.
         tables: Model → its answers, graded, for a benchmark to be made of; empty of a task.
-        pairs: Later model → the rows that it shares with the first; likewise.
+        pairs: Later model → the rows that it shares with the first.
         clean_alone: Model that has seen some rows → it without them.
         clean: Later model → both without what either has seen, where somebody looked.
     """

@@ -66,7 +66,7 @@ def make_verdict(
 
 
 def no_verdict(*, shots: int, is_run: bool) -> Verdict:
-    """The headline where nothing unseen was measured, with so many exemplars."""
+    """The headline where nothing unseen was measured with this number of exemplars."""
     asked = _asked(shots)
     lacking = (
         f"No task was both held out and measured{asked}, so nothing can be said about tasks never trained on"

@@ -78,7 +78,7 @@ class Summary:
         rated: Comparisons with a rating, equal answers not counted.
         total: Comparisons that can be rated.
         raters: Who rated.
-        agreement: Share of pairs of raters that say the same of a comparison; None with one rater.
+        agreement: Share of pairs of raters who agree on a comparison; None with one rater.
         left_share: Share of decided ratings that chose the left side; far from a half, the side itself was rated.
         confidence: Level of the intervals.
     """
@@ -176,7 +176,7 @@ def _pair_result(
 
 
 def _detectable(units: np.ndarray, *, confidence: float) -> float:
-    """The smallest distance from a half that so many prompts, agreeing as little as these, could have shown."""
+    """The smallest distance from a half that this many prompts, agreeing as little as these, could have shown."""
     mean = clustered_mean(units[:, None] - 0.5, span=(-0.5, 0.5), confidence=confidence)
     return min(detectable_difference(mean, confidence=confidence), 0.5)
 

@@ -35,7 +35,7 @@ class Batches:
     """Optimizer steps' worth of prompts from a stream.
 
     A batch takes the longest run of draws that packs into ``batch_tokens // row_tokens`` rows of ``row_tokens``
-    (encoder-decoder: so many tokens on the encoder's side, and at most as many on the decoder's). No draw is skipped,
+    (encoder-decoder: this many tokens on the encoder's side and at most as many on the decoder's). No draw is skipped,
     apart from over-long prompts, which are counted. Which prompts a batch holds does not depend on how they are laid
     out: ``enabled=False`` and any ``micro_batch_tokens`` give the same prompts and so the same gradient.
 

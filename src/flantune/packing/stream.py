@@ -61,7 +61,7 @@ class Stream(Protocol):
         """Id that fills unused positions."""
 
     def draws(self, first: int, count: int) -> Sequence[EncodedDraw]:
-        """So many draws from a number on, in order; made together, since that is faster."""
+        """``count`` draws from number ``first`` on, in order; made together, since that is faster."""
 
 
 class PromptSequence(Protocol):
@@ -105,7 +105,7 @@ class PromptStream:
         return self.codec.pad_token
 
     def draws(self, first: int, count: int) -> list[EncodedDraw]:
-        """So many draws from a number on, tokenized together."""
+        """``count`` draws from number ``first`` on, tokenized together."""
         prompts = [self.mixture[at] for at in range(first, first + count)]
         encoded = self.codec.encode_prompts(prompts, continuations="target")
         return [

@@ -139,7 +139,7 @@ def _text(row: Row, column: str, *, place: str) -> str:
 
 
 def cut_at_lines(text: str, longest: int) -> Iterator[str]:
-    r"""The text in parts of at most so many characters, each ending with a line where it has one.
+    r"""The text in parts of limited length, each of which ends with a line where it has one.
 
     >>> list(cut_at_lines("one\ntwo\nthree", 8))
     ['one\ntwo\n', 'three']

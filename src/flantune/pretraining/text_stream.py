@@ -53,7 +53,7 @@ class TextStream:
         return self.objective.family
 
     def draws(self, first: int, count: int) -> list[EncodedDraw]:
-        """So many draws, the first at a place of the corpus, each where the one before it ended.
+        """``count`` draws, the first at a place of the corpus, each where the one before it ended.
 
         Raises:
             PackingError: One does not fit a row.

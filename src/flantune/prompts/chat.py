@@ -89,7 +89,7 @@ def _reason(error: Exception) -> str:
 
 
 def _line_of(error: Exception, *, before: int) -> int | None:
-    """The line of the template that failed, where so many lines that are not its own stand before it."""
+    """The line of the template that failed; ``before`` lines in front of it are not its own."""
     line = getattr(error, "lineno", None)
     if not isinstance(line, int):
         inside = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == "<template>"]

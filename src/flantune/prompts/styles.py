@@ -67,7 +67,7 @@ def usable_templates(
         task: The task.
         style: Styles other than ``instruction`` have one rendering, named after the style, and no inverted ones.
         include_inverted: Keep the inverted templates (training); scoring leaves them out.
-        max_templates: Only the first so many of those kept; 0 means all.
+        max_templates: How many of those kept to use, from the first on; 0 means all.
     """
     if style.name != "instruction":
         return (Template(name=style.name, inputs=""),)

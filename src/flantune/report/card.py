@@ -200,7 +200,7 @@ def _skill_row(one: ShownTask, sides: Sides) -> Iterator[tuple[str, ...]]:
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int) -> str:
-    """A Markdown table whose last so many columns are numbers."""
+    """A Markdown table whose last columns hold numbers."""
     rule = ["---"] * (len(heading) - numbers) + ["---:"] * numbers
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heading, rule, *rows))
 

@@ -255,7 +255,7 @@ def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
 
 
 def part_difference_table(results: Results, name: str, parts: Sequence[ExamResult]) -> Table:
-    """The same of each part of a benchmark."""
+    """The same for each part of a benchmark."""
     rows = tuple(
         _tested(part.name, model, difference, shots=part.shots, groups=part.groups)
         for part in parts

@@ -150,7 +150,7 @@ def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
 
 
 def skill_cluster_table(results: Results) -> Table:
-    """The same of every cluster and of the whole; raw scores are those of all its tasks."""
+    """The same for every cluster and for the whole; raw scores are those of all its tasks."""
     caption = f"Skill by cluster: mean over the ranked tasks that have it. Points; intervals at {level(results)}."
     return slim(_clusters(results, caption=caption))
 

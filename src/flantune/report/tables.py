@@ -84,7 +84,7 @@ def ends(low: float | None, high: float | None) -> Cell:
 
 
 def interval_of(found: Estimate | None) -> Cell:
-    """The same of an estimate."""
+    """The same for an estimate."""
     return ends(found.low, found.high) if found else Cell(MISSING, "", "muted")
 
 

@@ -203,7 +203,7 @@ def tasks_per_cluster(
 
 
 def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int] = TEMPLATE_COUNTS) -> Study:
-    """One split with so many templates of each training task; the measured templates stay as they are.
+    """One split with a number of templates of each training task; the measured templates stay as they are.
 
     Paper: FLAN 2021, appendix B (1, 4, 10); the public code has 1, 2, 4, 7, 10.
     """
@@ -221,7 +221,7 @@ def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int]
 def task_counts(
     base: Split, tasks: Sequence[Task], taxonomy: Taxonomy, *, counts: Sequence[int] = TASK_COUNTS, seed: int = 0
 ) -> Study:
-    """One split with so many of its training tasks; each holds the tasks of the smaller ones.
+    """One split with growing numbers of its training tasks; each holds the tasks of the smaller ones.
 
     Paper: the public code of FLAN 2021 (5, 10, …, 55 training tasks).
     """

@@ -71,7 +71,7 @@ class CheckpointFolder:
     Attributes:
         root: Where they lie; the same folder for all processes.
         identity: Of the run.
-        keep: So many of the latest stay; the older are there for when the newest is damaged.
+        keep: How many of the latest stay; the older are there for when the newest is damaged.
         processes: Which share the run; the first one writes.
         is_sharded: Model and optimizer are in parts.
         note: Hears what the user should know, in the first process.

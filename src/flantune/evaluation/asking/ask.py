@@ -141,11 +141,11 @@ class _Told:
         self._started, self._before = time.perf_counter(), 0
 
     def advance(self, count: int) -> None:
-        """So many more are answered for good."""
+        """Adds prompts that are answered for good."""
         self._before += count
 
     def __call__(self, done: int, _: int = 0) -> None:
-        """So many of those at work are answered."""
+        """Says how many of the prompts at work are answered."""
         if self._progress is None or not self._names:
             return
         done += self._before

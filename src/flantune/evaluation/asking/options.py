@@ -121,7 +121,7 @@ class PromptScorer:
 
     @property
     def wave_prompts(self) -> int:
-        """So many prompts should be given at once, so that every process has its share."""
+        """How many prompts to give at once, so that every process has work."""
         return GROUP_PROMPTS * self.processes.count
 
     def score(
@@ -131,7 +131,7 @@ class PromptScorer:
         return self.score_requests(self.compiled(prompts), prompts=len(prompts), progress=progress)
 
     def compiled(self, prompts: Sequence[Prompt]) -> Iterator[list[PromptGroup]]:
-        """Prompts as requests, so many at a time as are scored together."""
+        """Prompts as requests, in the waves that are scored together."""
         for wave in _waves(prompts, self.wave_prompts):
             yield [self._compile(group) for group in wave]
 

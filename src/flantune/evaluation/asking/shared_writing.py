@@ -54,7 +54,7 @@ def shared_texts(
 
 
 def _pieces(stops: Sequence[tuple[str, ...]]) -> list[list[int]]:
-    """Prompts that end alike, in their order, so many at a time.
+    """Prompts that end alike, in order, in pieces of limited size.
 
     >>> _pieces([(), ("x",), ()])
     [[0, 2], [1]]

@@ -100,6 +100,6 @@ def _indicator(codes: Integers, size: int) -> Floats:
 
 
 def _ratio(covariance: Floats, product: Floats) -> Floats:
-    """Covariance over the root of the variances' product; 0 where that is as good as nothing."""
+    """Covariance over the root of the variances' product; 0 where that root is close to 0."""
     scale = np.sqrt(product)
     return np.clip(np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 1e-9), -1.0, 1.0)

@@ -51,7 +51,7 @@ def _match(prediction: str, said: FoundNumber | None, reference: str) -> float:
 
 
 def _last_figures(text: str) -> str | None:
-    """The time, date or the like in which a text's last figures stand; None where they are a number."""
+    """The time, date or similar that holds a text's last figures; None where they are a number."""
     found = list(numerals.find_numbers(text))
     if not found or found[-1].value is not None:
         return None

@@ -37,7 +37,7 @@ def contrast(
     Args:
         weighted: The exams.
         estimate: Makes a mean a number with its interval.
-        change: The same of a difference.
+        change: Turns a difference into the form it is reported in.
     """
     models = dict.fromkeys(name for one in weighted for name in one.means.scores)
     later = dict.fromkeys(name for one in weighted for name in one.means.differences)

@@ -59,7 +59,7 @@ class Reach:
     span: tuple[float, float]
 
     def stretched(self, factor: float, *, origin: float) -> Reach:
-        """The same of a mean from which ``origin`` is taken before it is multiplied."""
+        """The reach of a mean that is moved by ``origin`` and then multiplied."""
         low, high = self.span
         return Reach(
             below=self.below * factor,

@@ -126,7 +126,7 @@ def segment_attention(
         key: [tokens, heads or a divisor of them, width].
         value: Like ``key``.
         cu_query: Where each segment's queries begin, then their end; int32 on the CPU, [segments + 1].
-        cu_key: The same of the keys; segment i of the queries sees segment i of the keys.
+        cu_key: Likewise for keys; segment i of the queries sees segment i of the keys.
         rule: Who sees whom within a segment.
         bias: Added to the scores by head and distance, [heads, 2·reach + 1]; see ``segments.toeplitz``.
         longest: Keys of the longest segment. When given and not too large, attention weights are kept for the backward

@@ -184,7 +184,7 @@ class Inputs:
         value: Like ``key``.
         bias: By head and distance, [heads, 2·reach + 1].
         cu_query: Where each segment's queries begin, then their end, int32, [segments + 1].
-        cu_key: The same of the keys.
+        cu_key: Likewise for keys.
     """
 
     query: Tensor

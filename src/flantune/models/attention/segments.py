@@ -78,7 +78,7 @@ def plan_of(cu_query: Tensor, cu_key: Tensor, heads: int) -> tuple[Chunk, ...]:
 
     Args:
         cu_query: Where each segment's queries begin, and behind the last one their end, int32, [segments + 1].
-        cu_key: The same of the keys.
+        cu_key: Likewise for keys.
         heads: Attention heads.
     """
     return _plan(cu_query.numpy().tobytes(), cu_key.numpy().tobytes(), heads)
@@ -179,7 +179,7 @@ class AttentionRule:
     Attributes:
         scale: Multiplies the scores.
         is_causal: Nobody sees later tokens. Queries and keys of a segment are then the same tokens.
-        window: Nobody sees further back than so many tokens, itself included; 0: no limit.
+        window: How many tokens back each one sees, itself included; 0: no limit.
         dropout: Share of the weights that is dropped, the rest scaled up.
     """
 

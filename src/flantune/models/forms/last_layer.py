@@ -187,7 +187,7 @@ def _probe(lm: LanguageModel) -> Tensor:
 
 @contextmanager
 def _made_up(weights: list[nn.Parameter], *, size: float, seed: int) -> Iterator[None]:
-    """The weights random, so many times their usual size, for as long as the block lasts."""
+    """Random weights of ``size`` times the usual size while the block runs."""
     kept = [weight.detach().clone() for weight in weights]
     generator = torch.Generator().manual_seed(seed)
     try:

@@ -145,7 +145,7 @@ def line_targets(units: Sequence[EncodedPrompt], asked: Sequence[Int32]) -> Targ
 
 
 def _first(path: tuple[tuple[int, int], ...], count: int) -> tuple[tuple[int, int], ...]:
-    """The first so many places of a path of stretches.
+    """The first places of a path of stretches.
 
     >>> _first(((3, 8), (20, 30)), 7)
     ((3, 8), (20, 22))
@@ -174,7 +174,7 @@ def cut_forest(units: Sequence[EncodedPrompt], *, max_positions: int, known: int
 
     Args:
         units: The requests in order.
-        max_positions: At most so many tokens in a line.
+        max_positions: The most tokens in a line.
         known: Tokens of every context that were read before.
 
     Returns:

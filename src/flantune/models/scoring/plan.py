@@ -147,7 +147,7 @@ def cut_rows(
 
     Args:
         widths: [rows, sides].
-        max_positions: At most so many positions (or one row) in a batch.
+        max_positions: The most positions in a batch, which holds one row at least.
         kept: Counted besides for each row against ``max_positions``.
         pass_cost: Array positions that a batch more must save.
     """

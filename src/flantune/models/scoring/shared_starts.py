@@ -89,7 +89,7 @@ class _Stretch:
 
 
 def _saved(count: int, length: int, pass_cost: int) -> float:
-    """Positions saved when so many contexts share a prefix of so many tokens: two passes more, at least."""
+    """Positions saved when contexts share a prefix: it is read once, at the price of two more passes."""
     return (count - 1 - count * PREFIX_SHARE) * length - 2 * pass_cost
 
 

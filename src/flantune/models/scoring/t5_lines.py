@@ -34,7 +34,7 @@ class _Lines:
 
     Attributes:
         contexts: Where each context begins in its line, then the end.
-        options: The same of each request's nodes.
+        options: For each request, its options' nodes.
         tries: The options of each request.
     """
 

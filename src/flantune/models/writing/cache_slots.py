@@ -201,7 +201,7 @@ def next_logits(lm: LanguageModel, head: Head | None, inputs: dict[str, Any], la
 
 
 def _expanded(prefix: Cache, rows: int) -> Cache:
-    """The prefix before each of so many rows, without copies of it."""
+    """The prefix in front of each row, without copies of it."""
     new: Any = DynamicLayer
     layers: list[Any] = []
     for known in prefix.layers:
