@@ -1,4 +1,4 @@
-"""Tables on terminals that are too narrow for them: a line a cell, rather than a letter a line."""
+"""Tables on terminals that are too narrow for them: one line per cell, rather than one letter per line."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class AnswerFault:
         split: Which split.
         reason: Two options have the same tokens; the unknown token is in an answer; or tokenizing an answer and
             decoding it again gives another text, to which the task's own metric does not give full marks.
-        rows: Of how many rows.
+        rows: How many rows it has.
         looked_at: Rows that were looked at.
         row: The first such row.
         text: Its answer, or the first of the two options.
@@ -93,7 +93,7 @@ def check_answers(
         prepared: The tasks.
         codec: Turns prompts into tokens.
         style: How prompts are made.
-        note: Is told a sentence a fault.
+        note: Called with one sentence per fault.
         teaches_inverted: What inverted templates teach is looked at, too.
 
     Raises:

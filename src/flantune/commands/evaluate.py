@@ -174,7 +174,7 @@ def _graded(model: Candidate, session: Session, answered: Answered) -> Graded:
 
 
 def _unwritable(answered: Sequence[Answered]) -> Iterator[str]:
-    """What of the benchmarks' options the tokenizer cannot write; they are asked as they are."""
+    """Which of the benchmarks' options the tokenizer cannot write; they are asked all the same."""
     for found in answered:
         key, counts = found.exam.key, found.counts
         if found.exam.score and counts.options_alike:

@@ -1,4 +1,4 @@
-"""What ``flantune evaluate`` is asked to do, and what of it cannot be meant."""
+"""What ``flantune evaluate`` is asked to do, and which requests contradict themselves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class EvaluationRequest:
         allow_seen: Measure what a model was trained on too, and label it.
         seed: Draws exemplars, rows and sampled answers.
         answers_each: Answers to each question of a chain-of-thought benchmark; the one most agree on is graded.
-        temperature: Of those answers; None: 0.7 for several, else greedy.
+        temperature: Temperature of those answers; None: 0.7 for several, else greedy.
         normalization: What options are ranked by; None: as the protocol does. Harness files have metrics of their own.
         domain_premise: See ``ScoringProtocol``; None: as there.
         content_free: See ``ScoringProtocol``; none: as there.

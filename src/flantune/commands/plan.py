@@ -208,7 +208,7 @@ def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> Unloa
     """Who will read the prompts, before any model is loaded: its virtual tokens take their places, too."""
     tokenizer, family = make_tokenizer(config, prepared)
     count = config.model.prompt.tokens if config.model.adapter == "prompt" else 0
-    # The model puts them behind its vocabulary, which may be a little larger than the tokenizer's.
+    # The model puts them after its vocabulary, which may be a little larger than the tokenizer's.
     prefix = tuple(range(len(tokenizer), len(tokenizer) + count))
     return UnloadedReader(tokenizer=tokenizer, family=family, prefix_tokens=prefix)
 

@@ -202,7 +202,7 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
 
 
 def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
-    """What this tokenizer cannot write, and what to know of its chat template, is said before anything is trained."""
+    """Says what this tokenizer cannot write, and what to know about its chat template, before anything is trained."""
     codec = make_codec(job.config, base)
     for known in codec.chat.notes if codec.chat else ():
         job.reporter.note(known)

@@ -40,7 +40,7 @@ class TaskCheck:
 
 
 def check_task(task: Task, *, cache: Path) -> TaskCheck:
-    """Every row of a task: what is bad, where, and why, however much of it is; then its metrics and options.
+    """Every row of a task: what is bad, where and why, however many rows are; then its metrics and options.
 
     Args:
         task: The task.
@@ -166,7 +166,7 @@ def lint_with_rows(task: Task, *, rows: int) -> TaskLint:
 
 
 def _bad_rows(task: Task, look: FirstLook) -> Iterator[Finding]:
-    """The bad rows on the way to the good ones, a finding a reason."""
+    """The bad rows on the way to the good ones, one finding per reason."""
     by_reason: dict[str, list[BadRowNote]] = {}
     for note in look.bad:
         by_reason.setdefault(note.reason, []).append(note)

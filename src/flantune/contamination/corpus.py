@@ -72,7 +72,7 @@ class ComparedRows:
         return self.stores[task][row - int(self.firsts[task])]
 
     def field_names(self, task: int) -> tuple[str, ...]:
-        """The names of a task's fields, in the order of its texts; what comes behind them are references."""
+        """The names of a task's fields, in the order of its texts; what comes after them are references."""
         return tuple(self.stores[task][0].fields) if len(self.stores[task]) else ()
 
     def strings(self, row: int, field_number: int) -> list[str]:

@@ -85,8 +85,8 @@ class TrainingRecord:
         tasks: The tasks of the mixture, and of those of earlier tunings.
         held_out: Clusters that were held out.
         base: The model it was tuned from.
-        fingerprint: Of the run's tasks and settings.
-        version: Of flantune.
+        fingerprint: Fingerprint of the run's tasks and settings.
+        version: Version of flantune.
         index: The index of rows beside it.
     """
 

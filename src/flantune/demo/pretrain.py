@@ -222,7 +222,7 @@ def _tokenizer(recipe: Recipe, corpus: Corpus, folder: Path) -> PreTrainedTokeni
 
 
 def _identity(recipe: Recipe, stream: TextStream, tokenizer: Path) -> str:
-    """Of all that shapes the weights and is no training setting."""
+    """Fingerprint of what shapes the weights and is not a training setting."""
     shape = (recipe.family, recipe.hidden_size, recipe.layers)
     return fingerprint(stream.identity, content_digest(tokenizer), shape, recipe.packing().model_dump())
 

@@ -56,7 +56,7 @@ class Writing:
             taught to stop goes on with the next example; otherwise tuning would seem to teach answers where it only
             teaches to stop.
         spared: How many of these texts an answer may contain before the next one ends it.
-        is_trimmed: White space around it is no part of it.
+        is_trimmed: White space around it is dropped.
     """
 
     max_new_tokens: int = 16

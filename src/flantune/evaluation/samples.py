@@ -41,7 +41,7 @@ class Origin:
     Attributes:
         fingerprint: Changes when the model, a prompt or the protocol changes.
         samples: Rows of the file.
-        sha256: Of the file.
+        sha256: SHA-256 of the file.
         counts: Prompts shortened, exemplars dropped, prompts dropped.
         seconds: Time spent scoring.
         model: Names the model by its weights, arithmetic and tokenizer.

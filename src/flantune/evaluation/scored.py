@@ -1,4 +1,4 @@
-"""One exam, answered by several models and graded: what is reported of it, and what goes into means over exams."""
+"""One exam, answered by several models and graded: what is reported, and what goes into means over exams."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ScoredExam:
 
     Attributes:
         exam: It.
-        result: What is reported of it.
+        result: What is reported.
         compared: The headline metric's means, and what they are on redrawn rows.
         skill: Means of each measure of skill, as far as it is defined.
         span: Lowest and highest score possible.
@@ -178,7 +178,7 @@ def paired_difference(
     difference: Difference, *, bootstrap: Bootstrap | None, mcnemar_p: float | None, examples: int, rows_sha256: str,
     skill: SkillDifference | None, clean: CleanScores | None,
 ) -> PairedDifference:  # fmt: skip
-    """A difference with all that is known of it; its rate of false discovery is, once all are made."""
+    """A difference with all that is known of it but the rate of false discovery, which needs all differences."""
     return PairedDifference(
         **difference.model_dump(),
         bootstrap=bootstrap,

@@ -37,7 +37,7 @@ def _median(values: Floats) -> float:
 
 
 def _nan_mean(values: Floats) -> float:
-    """Of no number at all 0, since results hold numbers only; the harness says NaN."""
+    """Mean of numbers; 0 of none, since results hold numbers only (the harness says NaN)."""
     return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
 
 
@@ -143,7 +143,7 @@ class HarnessCodeGrader(HarnessGrader):
         return tuple(one.name for one in self.base.filters) if isinstance(self.base, HarnessTextGrader) else ("none",)
 
     def _answers(self, sample: Sample) -> dict[str, Any]:
-        """What the functions get to see of an answer, behind each filter."""
+        """What the functions get to see of an answer, after each filter."""
         if isinstance(self.base, HarnessTextGrader):
             return self.base.read(sample)
         greedy = sample.greedy or (False,) * len(sample.options)

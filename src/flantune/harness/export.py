@@ -65,7 +65,7 @@ class AskedModel:
 
     @property
     def slug(self) -> str:
-        """The path as the harness makes a folder's name of it."""
+        """The path as the harness turns it into a folder's name."""
         return re.sub(r'["<>:/|\\?*\[\]]+', "__", self.path)
 
 

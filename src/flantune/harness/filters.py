@@ -39,7 +39,7 @@ class FilterStep:
     code: TaskCode | None = None
 
     def apply(self, text: str, choices: Sequence[str] = (), row: Row | None = None) -> str:
-        """The text behind it."""
+        """The text after it."""
         if self.own is not None and self.code is not None:
             return str(self.code.filtered(self.own, self.options, text, row or {}))
         if self.function == "regex":
@@ -71,7 +71,7 @@ def _regex(text: str, options: Mapping[str, Any]) -> str:
 
 
 def _choice(text: str, options: Mapping[str, Any], choices: Sequence[str]) -> str:
-    r"""The letter of a choice: where the pattern finds one, else where a choice's own text stands, else behind a colon.
+    r"""The letter of a choice: where the pattern finds one, else where a choice's own text stands, else after a colon.
 
     >>> _choice("It must be Rome.", {"regex_pattern": r"(\([A-Z]\))"}, ["Paris", "Rome"])
     '(B)'
@@ -128,7 +128,7 @@ class Filter:
 
         Args:
             text: What the model wrote.
-            choices: Of the question.
+            choices: Choices of the question.
             row: All columns of the question, for filters that are Python of the task file.
         """
         for step in self.steps:
@@ -172,7 +172,7 @@ def read_filters(
 
 
 def _step(entry: Mapping[str, Any], code: TaskCode | None) -> FilterStep:
-    """A step as the file has it; ``custom`` is a function of its own, and so is a class in the place of a name."""
+    """A step as the file has it; ``custom`` is a function of its own, and so is a class in place of a name."""
     options = {key: value for key, value in entry.items() if key != "function"}
     own = options.pop("filter_fn", None) if entry["function"] == "custom" else entry["function"]
     is_own = code is not None and isinstance(own, Function)

@@ -200,7 +200,7 @@ class HarnessTextGrader(HarnessGrader):
         return Extracted(answer=text if is_found else None, rule=name if is_found else "")
 
     def notes(self, sample: Sample) -> dict[str, Statistics]:
-        """What each metric behind each filter keeps of an answer."""
+        """What each metric after each filter keeps of an answer."""
         found, wanted = self.read(sample), sample.references or ("",)
         return {
             f"{name},{one.name}": _NOTES[name](found[one.name], wanted)

@@ -126,7 +126,7 @@ def _cannot_load(task: HarnessTask, metric: CodeMetric) -> str:
 
 
 def _is_one_target(task: HarnessTask, rows: Sequence[Row], metric: CodeMetric) -> bool:
-    """Of several right answers the harness makes yes or no, which is no pair that a function could read."""
+    """Several right answers: the harness turns them into yes or no, which no function can read as a pair."""
     is_pair = metric.function is None and metric.name in _HANDED_ON and task.values.get("process_results") is None
     return not (is_pair and rows and isinstance(target_of(task, rows[0]), list))
 

@@ -261,7 +261,7 @@ def _exemplars(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> It
     for n, row in enumerate(rows):
         inputs, answer = text_of(solved, row), _first_answer(solved, row)
         if prefix := _prefix(solved, row):
-            # The delimiter stands before the prefix, and a space behind it; the layout puts its own where they part.
+            # The delimiter stands before the prefix, and a space after it; the layout puts its own where they part.
             text = _begun(solved, row) + (" " if _is_glued(prefix, answer) else "") + answer
             inputs, answer = _parted(text, delimiter, answer)
         # The delimiter before a written answer is the model's own to write, so exemplars carry theirs in their targets.
@@ -285,7 +285,7 @@ def _is_glued(text: str, more: str) -> bool:
 
 
 def _parted(text: str, delimiter: str, answer: str) -> tuple[str, str]:
-    r"""A text before and behind a delimiter in it: that before the answer, else the last one.
+    r"""A text before and after a delimiter in it: that before the answer, else the last one.
 
     >>> _parted("Is it? Answer: a cat", " ", "a cat"), _parted("Is it? It is\na cat", " ", "a cat")
     (('Is it? Answer:', 'a cat'), ('Is it? It is\na', 'cat'))

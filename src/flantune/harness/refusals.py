@@ -131,7 +131,7 @@ def not_run(values: Mapping[str, Any], path: Path) -> TaskError:
 
 
 def refuse(found: Sequence[tuple[str, str, str]], path: Path) -> None:
-    """Raises what is wrong with a task file, all of it at once; returns when nothing is.
+    """Raises one error with all that is wrong with a task file; returns when nothing is.
 
     Args:
         found: As ``problems`` gives it.

@@ -73,7 +73,7 @@ class ExemplarDraw:
         return drawn if len(drawn) == self._shots else self._random.sample(others, self._shots)
 
     def _without(self, query: Row, drawn: Sequence[Row]) -> Sequence[Row]:
-        """The same, with other rows in the place of those that show the query."""
+        """The same, with other rows in place of those that show the query."""
         given_away = [self._is_same(row, query) for row in drawn]
         if not any(given_away):
             return drawn

@@ -80,7 +80,7 @@ class HarnessTask:
         return self.code, value
 
     def functions(self, *, shots: int) -> tuple[Function, ...]:
-        """Every function that has to be run for its questions, given the number of exemplars."""
+        """Every function that has to be run for its questions with ``shots`` exemplars each."""
         keys = ("process_docs", "custom_dataset", "process_results", *FIELDS)
         used: Tree = {key: self.values.get(key) for key in keys}
         if shots:

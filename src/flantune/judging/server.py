@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json(pair_at(self._desk, self._desk.first_open(at)))
 
     def _place(self) -> str | None:
-        """What stands behind the token; None for anybody who does not know it, or comes by another name.
+        """The path after the token; None for anybody who does not know it, or asks under another host name.
 
         The name is checked since a page elsewhere may have its own name point at this machine.
         """

@@ -39,7 +39,7 @@ def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> 
     Args:
         lm: A model; its layers are changed in place.
         settings: Which adapter; "none" gives the model back as it is.
-        seed: Of what the adapter starts from; the global random state stays as it was.
+        seed: Seed of the adapter's first weights; the global random state does not change.
 
     Raises:
         ModelError: peft is not installed, or the targets are not layers of this model.
@@ -143,7 +143,7 @@ def _says(lm: LanguageModel) -> Tensor:
 
 
 def _base_digest(lm: LanguageModel) -> str:
-    """Of the weights an adapter is put beside. In 4 bits they are other ones than the adapter may be merged into."""
+    """Digest of the weights beside an adapter. In 4 bits they differ from those it may be merged into."""
     return "" if getattr(lm.model, "is_quantized", False) else weights_digest(lm.model)
 
 

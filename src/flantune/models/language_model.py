@@ -35,7 +35,7 @@ class LowRank:
 
 
 class VirtualTokens(nn.Module):
-    """Embeddings in which ids behind the vocabulary stand for trained vectors.
+    """Embeddings in which ids after the vocabulary stand for trained vectors.
 
     So a virtual token is a position like any other: it is packed, masked and counted with the prompt it belongs to.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Inside, all of a model trains (with dropout) or none of it; afterwards each module does what it did."""
+    """Within the block all of a model trains (with dropout) or none of it; afterwards each module is as before."""
     changed = [module for module in model.modules() if module.training is not training]
     for module in changed:
         module.training = training
@@ -27,7 +27,7 @@ def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
 
 @contextmanager
 def quiet(model: nn.Module) -> Iterator[None]:
-    """As a trial asks a model: no dropout, no gradients, full precision."""
+    """Runs a model as trials do: no dropout, no gradients, full precision."""
     device = next(model.parameters()).device.type
     with in_mode(model, training=False), torch.no_grad(), torch.autocast(device, enabled=False):
         yield

@@ -83,7 +83,7 @@ def _differ(module: nn.Module, near: Tensor, far: Tensor, **chosen: str) -> bool
 
 
 def _layer_kinds(module: Any) -> list[dict[str, str]]:
-    """What to call it with besides: which kind of layer, where it serves several."""
+    """What else to call it with: the kind of layer, where it serves several."""
     kinds = getattr(module, "rope_type", None)
     return [{"layer_type": kind} for kind in kinds] if isinstance(kinds, dict) else [{}]
 

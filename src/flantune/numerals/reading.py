@@ -205,7 +205,7 @@ def _read(plain: str, match: re.Match[str], decimal: DecimalSign, is_alone: bool
 
 
 def _finished(plain: str, start: int, stop: int, value: Value | None, is_alone: bool) -> FoundNumber:
-    """A number with what stands before and behind it: sign, currency, exponent, percent sign."""
+    """A number with what stands before and after it: sign, currency, exponent, percent sign."""
     exponent = _EXPONENT.match(plain, stop)
     if exponent is not None:
         value, stop = scaled(value, _power(exponent)), exponent.end()
@@ -268,7 +268,7 @@ def _is_spaced_letter(character: str) -> bool:
 
 
 def _end_of_term(plain: str, stop: int) -> int:
-    """Behind the arguments of a LaTeX command that makes no number of them."""
+    """After the arguments of a LaTeX command that makes no number of them."""
     while plain[stop : stop + 1] == "{":
         closing = _closing_brace(plain, stop + 1, stop + _MAX_TERM)
         if closing is None:

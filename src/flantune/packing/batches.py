@@ -44,7 +44,7 @@ class Batches:
         settings: Sizes.
         micro_batch_tokens: Array positions of one forward pass; 0: the whole batch at once.
         processes: How many share each batch; its micro-batches are cut so that their work is even.
-        hidden_size: Of the model, which says how much attention weighs in that work.
+        hidden_size: The model's, which says how much of that work is attention.
         is_padded: Whether a row narrower than the widest of its micro-batch costs the model as much as that one. If
             not, micro-batches are cut to like many tokens, and padding does not count as positions.
     """

@@ -43,7 +43,7 @@ class UnloadedReader:
 def codec_for(
     lm: Reader, *, layout: Layout, max_input_tokens: int, max_target_tokens: int, chat: ChatTokens | None
 ) -> Codec:
-    """How a model's prompts become token ids, whoever asks: training, tasks, suites, harness files, people, previews.
+    """Turns a model's prompts into token ids, the same way for training, tasks, suites, harness files and previews.
 
     Its tokenizer, family and virtual tokens come from the model; a caller must say what is left. A scoring protocol's
     choices are made on top (``flantune.evaluation.asking.options.scoring_codec``).

@@ -38,7 +38,7 @@ class Codec:
 
     Attributes:
         tokenizer: A tokenizer of the transformers library; never changed.
-        family: Of the model that reads the tokens.
+        family: Kind of model that reads the tokens.
         layout: Separators between a query, its answer and its exemplars.
         max_input_tokens: Longest inputs, special tokens and separator included.
         max_target_tokens: Longest target, EOS included.

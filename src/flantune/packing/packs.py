@@ -77,7 +77,7 @@ class EncoderDecoderPack:
     Attributes:
         encoder_tokens: [rows, encoder length].
         encoder_segments: [rows, encoder length].
-        decoder_tokens: [rows, decoder length], each continuation shifted right behind the start token.
+        decoder_tokens: [rows, decoder length], each continuation shifted right after the start token.
         decoder_segments: [rows, decoder length].
         decoder_contexts: [rows, decoder length].
         targets: The tokens asked for.

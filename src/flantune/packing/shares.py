@@ -115,7 +115,7 @@ def cut_finer(
         groups: Micro-batches of rows of indices into ``sizes``.
         sizes: Tokens of each prompt, [prompts, sides].
         processes: How many processes share them.
-        hidden_size: Of the model.
+        hidden_size: The model's.
         is_padded: Whether the model computes padding.
     """
     cut = [list(group) for group in groups]

@@ -37,7 +37,7 @@ class EncodedDraw:
         counts: What happened to it on its way.
         task: What it is of, for losses by task.
         row: Its number in its source, for messages.
-        next: Number of the draw behind it. A stream may number its draws with gaps.
+        next: Number of the draw after it. A stream may number its draws with gaps.
         broken: What it is left out for; None where it is not.
     """
 
@@ -54,7 +54,7 @@ class Stream(Protocol):
 
     @property
     def family(self) -> Family:
-        """Of the model that reads the ids."""
+        """Kind of model that reads the ids."""
 
     @property
     def pad_token(self) -> int:

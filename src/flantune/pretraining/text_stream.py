@@ -26,10 +26,10 @@ class TextStream:
 
     Args:
         corpus: Documents by number.
-        tokenizer: Of the model.
+        tokenizer: The model's.
         objective: What is read of a text and what is to be written.
         row_tokens: Length of a row.
-        seed: Of all that is random in the objective.
+        seed: Seed of everything random in the objective.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class ChatTemplate:
         name: Where it comes from, for messages: a file, or the tokenizer that carries it.
         apply: ``apply_chat_template`` of a tokenizer, which renders in a sandbox.
         system: The system message; none when empty.
-        variables: What the template is given besides the messages, such as ``enable_thinking``.
+        variables: What the template is given beside the messages, such as ``enable_thinking``.
         day: What it is told when it asks for the date.
     """
 

@@ -1,6 +1,6 @@
 """What a program can see of a template's English: answers that do not fit, a missing mark at the end, near copies.
 
-All of it is worth a look and none of it certain, so these are warnings. Words of other languages are left alone, except
+Each is worth a look and none is certain, so these are warnings. Words of other languages are left alone, except
 that options are recognized in any.
 """
 
@@ -108,7 +108,7 @@ def _named_answers(words: str, options: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _answered_question(reading: ReadTemplate, *, has_labels: bool) -> Iterator[Finding]:
-    """A question with its answer behind it reads as a slip: "Does it mean the same? no"."""
+    """A question with its answer after it reads as a slip: "Does it mean the same? no"."""
     match = _ANSWERED.search(_pieces(reading.inputs))
     if match and (has_labels or _SLOT not in match[0]):
         yield reading.warning(

@@ -25,7 +25,7 @@ class Style:
 
     Attributes:
         name: ``instruction``: the template. ``inputs_only``: the fields' texts, a line each, no words of ours.
-            ``dataset_name``: the same behind ``[name of the task]``.
+            ``dataset_name``: the same after ``[name of the task]``.
         show_options: List the answer options. Both values exist for every style: an ablation that took away the
             options together with the instruction would measure two things at once.
         options: ``listed``: a dash before each option, and its text is the answer (the paper's way). ``lettered``:
@@ -78,7 +78,7 @@ def usable_templates(
 def shown_fields(task: Task, fields: tuple[str, ...]) -> tuple[str, ...]:
     """The fields that a style without instructions shows: those some forward template shows, in field order.
 
-    A field that only inverted templates use may give the answer away (the fact behind a question, a rationale).
+    A field that only inverted templates use may give the answer away (the fact after a question, a rationale).
     Without any such template, all fields.
     """
     asked = _asked_slots(task.templates)

@@ -35,7 +35,7 @@ _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 
 
 def model_card(config: RunConfig, results: Results | None, mixture: FoldMixture, fold: str, *, origin: str = "") -> str:
-    """What a tuned model is, was tuned on, scores and cannot do, as Markdown behind YAML front matter.
+    """What a tuned model is, was tuned on, scores and cannot do, as Markdown after YAML front matter.
 
     Args:
         config: The settings of its run.
@@ -206,7 +206,7 @@ def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: in
 
 
 def _tuning_lines(config: RunConfig) -> Iterator[str]:
-    """How it was tuned, a sentence a line.
+    """How it was tuned, one sentence per line.
 
     >>> list(_tuning_lines(RunConfig()))[-1]
     'In the loss, every target token counts the same.'

@@ -32,7 +32,7 @@ class Piece:
         text: The words.
         slot: The slot it fills or is; empty for the template's own words.
         tone: Name of the slot's color.
-        left_out: Characters of the slot's text not shown behind ``text``.
+        left_out: Characters of the slot's text not shown after ``text``.
         rest: The end of a shortened text.
     """
 

@@ -75,7 +75,7 @@ def missing_data(data: DataReport | None) -> tuple[Reason, ...]:
 
 
 def repeated_rows(data: DataReport | None, tasks: Collection[str]) -> tuple[Reason, ...]:
-    """Of the tasks that were measured, those whose rows are no independent observations."""
+    """Measured tasks whose rows are not independent observations."""
     return tuple(
         Reason(name=task.name, reason=task.repeated)
         for task in (data.tasks if data else ())

@@ -1,4 +1,4 @@
-"""The tables of scores and differences: a line for each later model beside the first, so of a run a line a task."""
+"""The tables of scores and differences: a line for each later model beside the first, so one line per task of a run."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def model_cell(sides: Sides) -> Cell:
 
 
 def lines(results: Results, tasks: Iterable[ShownTask]) -> Iterator[tuple[tuple[Cell, ...], ShownTask, Sides]]:
-    """A line a task and later model: its first cells (``START``), the task, the two models."""
+    """One line per task and later model: its first cells (``START``), the task, the two models."""
     for one in tasks:
         for sides in sides_of(results):
             yield (word(one.label), word(shots_label(one.exam.shots)), model_cell(sides)), one, sides

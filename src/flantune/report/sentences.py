@@ -1,4 +1,4 @@
-"""What a page, a card and a terminal say in sentences: the headline, and what to know of the numbers."""
+"""What a page, a card and a terminal say in sentences: the headline, and what to know about the numbers."""
 
 from __future__ import annotations
 
@@ -91,5 +91,5 @@ def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]
 
 
 def _typeset(text: str) -> str:
-    """Minus signs in the place of hyphens before numbers."""
+    """Minus signs in place of hyphens before numbers."""
     return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, text)

@@ -235,7 +235,7 @@ def _answer(answers: CommonestAnswer) -> tuple[Cell, ...]:
 
 
 def _collapse(benchmark: BenchmarkResult, model: str) -> tuple[Cell, ...]:
-    """Of a benchmark of one part what a task says; of several parts on how many the model gave one answer."""
+    """A benchmark of one part says what a task says; one of several, on how many the model gave one answer."""
     alone = benchmark.parts[0].scores[model].skill if len(benchmark.parts) == 1 else None
     if alone is not None:
         return _answer(alone.answers)

@@ -51,7 +51,7 @@ _RULES = (
 
 
 def spread_table(tasks: Sequence[ShownTask]) -> Table:
-    """How each task's score hangs on the wording: a line a model."""
+    """How each task's score depends on the wording: one line per model."""
     rows = tuple((*start, *_spread(scores)) for start, scores in _by_model(tasks))
     return slim(Table(name="table-spread", caption="Spread over templates. Points.", columns=_SPREAD, rows=rows))
 
@@ -70,7 +70,7 @@ def _spread(scores: ModelScores) -> Iterable[Cell]:
 
 
 def rule_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """What other rules for ties and length would give, for tasks with options: a line a model."""
+    """What other rules for ties and length would give, for tasks with options: one line per model."""
     rows = tuple((*start, *_rules(scores)) for start, scores in _by_model(tasks) if scores.normalizations)
     used = dict.fromkeys(str(results.protocols[one.exam.protocol]["normalization"]) for one in tasks)
     caption = (
@@ -89,7 +89,7 @@ def _rules(scores: ModelScores) -> Iterable[Cell]:
 
 
 def _by_model(tasks: Sequence[ShownTask]) -> Iterator[tuple[tuple[Cell, ...], ModelScores]]:
-    """A line a task and model: its first cells, and the scores to go on with."""
+    """One line per task and model: its first cells, and the scores to go on with."""
     for one in tasks:
         for place, (model, scores) in enumerate(one.exam.scores.items()):
             tone = "tuned-text" if place else "base-text"
@@ -180,7 +180,7 @@ def _own(scores: TemplateScores | None) -> tuple[Cell, Cell]:
 
 
 def metric_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """Every metric of every task, not only the headline one: a column a model."""
+    """Every metric of every task, not only the headline one: one column per model."""
     rows = tuple(
         (
             word(one.label),

@@ -57,7 +57,7 @@ class RunFiles:
     Attributes:
         config: Every setting.
         origins: Dotted setting → where its value came from.
-        model: Of a tuned model.
+        model: The tuned model.
     """
 
     folder: RunFolder
@@ -114,7 +114,7 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 
 def read_origins(home: Path) -> Iterator[Origin]:
-    """What became of the prompts that a model was asked: an entry a task whose samples are whole.
+    """What became of the prompts that a model was asked: one entry per task whose samples are whole.
 
     Args:
         home: Where the model's samples lie, such as ``RunFolder.base``.

@@ -52,7 +52,7 @@ def read_value(
         what: What a file that holds something else is, for the message: "no training record".
 
     Raises:
-        FlantuneError: Of the kind asked for: the file is missing, is not JSON, or holds something else.
+        FlantuneError: The class asked for: the file is missing, is not JSON, or holds something else.
     """
     return value_of(
         files.read_json(path, mends=mends, error=error), kind, where=path, mends=mends, error=error, what=what
@@ -73,7 +73,7 @@ def value_of(
     A number that is none (NaN, infinite, beyond 64 bits) is taken for null.
 
     Raises:
-        FlantuneError: Of the kind asked for: these are not the values of such a thing.
+        FlantuneError: The class asked for: these are not the values of such a thing.
 
     >>> from flantune.packing.packs import Counts
     >>> value_of({"prompts": 3}, Counts, where="here").prompts

@@ -120,7 +120,7 @@ def _text(error: Mapping[str, Any]) -> str:
 
 
 def shown(value: object, *, width: int = 80) -> str:
-    r"""A value as a run file has it, in one line and not too long; nothing in it can steer a terminal.
+    r"""A value as a run file has it, on one line and not too long, with nothing in it that could steer a terminal.
 
     >>> shown(True), shown("a\nb"), shown([1, "x"]), shown(float("inf"))
     ('true', '"a\\nb"', '[1, "x"]', 'inf')

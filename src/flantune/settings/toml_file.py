@@ -48,7 +48,7 @@ def read_toml(
         hint: What to do when nothing near is there either.
 
     Raises:
-        FlantuneError: Of the kind asked for: the file is missing or cannot be read, or is not valid TOML.
+        FlantuneError: The class asked for: the file is missing or cannot be read, or is not valid TOML.
     """
     text = read_text(path, error=error, what=what, hint=hint)
     try:

@@ -131,7 +131,7 @@ def written_prompt(
     preamble: str = "",
     group: str = "",
 ) -> Prompt:
-    """A question of a part that is answered in words, behind a space."""
+    """A question of a part that is answered in words, after a space."""
     return Prompt(
         task=part,
         split="test",

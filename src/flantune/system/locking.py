@@ -74,7 +74,7 @@ def _claim(path: Path) -> FileLock:
 
 
 def _sign(handle: int) -> None:
-    """Writes who holds the lock behind the first byte, which Windows lets nobody else read."""
+    """Writes who holds the lock after the first byte, which Windows lets nobody else read."""
     who = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     os.ftruncate(handle, 0)
     os.write(handle, b" " + json.dumps(who).encode())

@@ -248,7 +248,7 @@ def _take_device() -> None:
 
 
 def _add_up(line: Tensor) -> None:
-    """Puts the sum over all processes in the place of each one's values."""
+    """Puts the sum over all processes in place of each one's values."""
     import torch.distributed as dist
 
     with _explained():

@@ -72,7 +72,7 @@ class Sharded:
 def shard(lm: LanguageModel) -> Sharded:
     """Spreads a model over all processes, layer by layer (FSDP2); the weights of the one that is given become empty.
 
-    Each layer is gathered when a pass comes to it and let go of behind it. Gradients are summed, not averaged: the
+    Each layer is gathered when a pass comes to it and let go of after it. Gradients are summed, not averaged: the
     divisor of the loss is that of the whole step.
     """
     twin = _twin(lm)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flantune.settings.protocols import ScoringProtocol
 
 Blank = Callable[[Prompt, str], Prompt]
-"""A prompt as it would be asked with a text without content in the place of its question."""
+"""A prompt as it would be asked with a text without content in place of its question."""
 
 
 def option_baselines(

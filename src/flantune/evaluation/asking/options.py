@@ -242,7 +242,7 @@ class PromptScorer:
 
 
 def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
-    """The codec with a protocol's choices in the place of its own."""
+    """The codec with a protocol's choices in place of its own."""
     own = scoring
     return replace(
         codec,
@@ -258,7 +258,7 @@ def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
 
 
 def with_delimiters(layout: Layout, own: ScoringProtocol) -> Layout:
-    """A layout with a protocol's delimiters in the place of its own."""
+    """A layout with a protocol's delimiters in place of its own."""
     return replace(
         layout,
         target_separator=layout.target_separator if own.target_delimiter is None else own.target_delimiter,
@@ -275,7 +275,7 @@ def within_positions(codec: Codec, lm: LanguageModel, *, room: int = 0) -> Codec
     Args:
         codec: Turns prompts into tokens.
         lm: The model.
-        room: Positions to leave free behind the inputs, for an answer to be written.
+        room: Positions to leave free after the inputs, for an answer to be written.
     """
     from flantune.models.rope import known_positions
 

@@ -1,4 +1,4 @@
-"""From prompts to requests: unique contexts with options to score behind them, each named by its tokens."""
+"""From prompts to requests: unique contexts with options to score after them, each named by its tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A context and options to score behind it.
+    """A context and options to score after it.
 
     Attributes:
         key: Its name by content.
@@ -83,7 +83,7 @@ def compile_group(
     Args:
         prompts: The prompts.
         encoded: Their tokens.
-        scope: What besides tokens decides on the scores.
+        scope: What the scores depend on beside the tokens.
         is_split: Each option is a request of its own, for models that can share nothing.
         first_token: Stands for a context without any token; None: contexts may be empty.
 

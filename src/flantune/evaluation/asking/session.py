@@ -31,7 +31,7 @@ class Session:
         chat: A chat template around every prompt; None: plain text.
         seed: Draws what is sampled.
         answers_each: Answers drawn to each question that can be voted on.
-        temperature: Of those draws; 0 is greedy.
+        temperature: Temperature of those draws; 0 is greedy.
         backend: What writes.
         engine: It, where it has been started already.
     """

@@ -34,7 +34,7 @@ def shared_texts(
 
     Args:
         write: Writes the answers to a piece.
-        costs: Of each prompt.
+        costs: Cost of each prompt.
         stops: What ends each answer: those of one piece end alike.
         processes: Who shares the work.
         progress: Called with (prompts done, prompts in all).

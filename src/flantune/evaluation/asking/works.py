@@ -111,7 +111,7 @@ def _as_turn(prompt: Prompt) -> Prompt:
 
 
 def _choices(session: Session, exam: Exam, codec: Codec) -> dict[str, object]:
-    """All that decides on an answer besides the question itself."""
+    """Everything an answer depends on beside the question itself."""
     chosen: dict[str, object] = {
         "version": _VERSION,
         "answering": exam.answering,
@@ -133,7 +133,7 @@ def _choices(session: Session, exam: Exam, codec: Codec) -> dict[str, object]:
 
 
 def _own_choices(session: Session, exam: Exam) -> dict[str, object]:
-    """What else decides on the answers of one exam."""
+    """What else the answers to one exam depend on."""
     rules = exam.grader.rules if session.drawn(exam)[0] > 1 else ()
     return {
         "code": sorted(exam.code.values()),

@@ -195,7 +195,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 # ---- rules, and sets of them for the benchmarks
 
 _STATED = r"(?P<answer>[^\s:][^\n]*?)"
-# A full stop ends the answer unless a figure or letter stands right behind it (3.5, U.S.).
+# A full stop ends the answer unless a figure or letter stands right after it (3.5, U.S.).
 _ENDED = r"(?:\.(?=\s|[\"'”*)\]]|$)|$)"
 
 ANSWER_IS = ExtractionRule(

@@ -37,7 +37,7 @@ class Readability:
 
     Attributes:
         looked_at: References.
-        blind: Of how many of them a perfect answer scores 0.
+        blind: For how many of them a perfect answer scores 0.
         row: The first such row.
         letters: Letters and digits of all references.
         unread: Those of them that stand in no word the metric counts.
@@ -257,7 +257,7 @@ def _blurred(task: HasMetrics, metric: Metric, examples: Sequence[Example | Samp
 
 
 def _without_marks(reference: str) -> str:
-    """A number or a very short name without its marks, where these make another answer of it; empty elsewhere."""
+    """A number or a very short name without its marks, where these change the answer; empty elsewhere."""
     bare = normalize_instruction_answer(reference)
     says_little = len(bare) <= _SHORT_NAME or parse_number(reference) is not None
     return bare if bare and says_little and not same_answer(reference, bare) else ""

@@ -26,9 +26,9 @@ _REACH = 8
 def same_answer(answer: str | None, reference: str) -> bool:
     """Whether an answer is the reference, but for capitals, ASCII punctuation and spaces; a number by its value.
 
-    Signs, points and operators beside figures are no punctuation: they are what the answer says; nor are the marks of
+    Signs, points and operators beside figures are not punctuation: they are what the answer says; nor are the marks of
     short names (A+, C#, -x). Where nothing but punctuation is asked for (closing brackets), punctuation counts:
-    dropped, all would be equal. Lists and pairs are compared item by item, whatever spaces stand behind their commas.
+    dropped, all would be equal. Lists and pairs are compared item by item, whatever spaces stand after their commas.
 
     >>> same_answer("(B)", "b"), same_answer("] )", "] }"), same_answer("])", "] )")
     (True, False, True)

@@ -15,7 +15,7 @@ def words(text: str) -> list[str]:
     """The words of a text, without case: runs of letters, digits and marks; all else parts them.
 
     Where a script sets no spaces between words (Chinese, Japanese, Thai …), each character is a word. A vowel sign or
-    an accent stays with its letter. Joiners, which are not to be seen, neither part words nor count.
+    an accent stays with its letter. Invisible joiners neither separate words nor count.
 
     >>> words("Die Straße, 3.5 km"), words("नमस्ते दुनिया।")
     (['die', 'strasse', '3', '5', 'km'], ['नमस्ते', 'दुनिया'])

@@ -117,7 +117,7 @@ class Graded:
         counts: What happened to its prompts.
         seen: Why the exam was not new to it.
         answers_each: Answers drawn to each question; the one most of them agree on is graded.
-        temperature: Of the draws; 0 is greedy.
+        temperature: Temperature of the draws; 0 is greedy.
     """
 
     exam: Exam

@@ -24,7 +24,7 @@ def model_scores(
     Args:
         graded: Its answers, graded.
         shots: The number of exemplars.
-        mean: Of the headline metric.
+        mean: Mean of the headline metric.
         clean: The headline without what the model has seen.
         skill: What its option scores tell, apart from a preference for one of them.
         confidence: Level of the intervals.

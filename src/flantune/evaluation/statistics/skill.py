@@ -110,7 +110,7 @@ class EstimateByRow:
     def mean(self, *, confidence: float) -> Mean:
         """The mean over templates with its standard error.
 
-        Close to 0 and 1 a few rows say too little of how far the others may lie: n / (n - 2) in the place of DeLong's
+        Close to 0 and 1 a few rows say too little of how far the others may lie: n / (n - 2) in place of DeLong's
         root of n / (n - 1) keeps the intervals' level (``benchmarks/skill_coverage.py``).
         """
         errors = self.errors * self._without_own_group()

@@ -34,7 +34,7 @@ REACH = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Tokens of all segments, one segment behind the other, longest first; a little padding behind the last.
+    """Tokens of all segments, one segment after the other, longest first; a little padding after the last.
 
     Attributes:
         tokens: [n].

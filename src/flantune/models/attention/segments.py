@@ -22,7 +22,7 @@ class Side:
     """Where the tokens of a chunk's queries (or keys) lie.
 
     Attributes:
-        length: Of a padded row.
+        length: Length of a padded row.
         real: Index of each real token in the flat line, [n]; None when they are ``start`` to ``start + n``.
         start: The first of them.
         count: How many real tokens there are.
@@ -77,7 +77,7 @@ def plan_of(cu_query: Tensor, cu_key: Tensor, heads: int) -> tuple[Chunk, ...]:
     [(1, 64), (2, 32), (1, 32)]
 
     Args:
-        cu_query: Where each segment's queries begin, and behind the last one their end, int32, [segments + 1].
+        cu_query: Where each segment's queries begin, and after the last one their end, int32, [segments + 1].
         cu_key: Likewise for keys.
         heads: Attention heads.
     """
@@ -231,7 +231,7 @@ def toeplitz_sum(laid: Tensor, reach: int) -> Tensor:
 
     Args:
         laid: [heads, query, key].
-        reach: Of the table.
+        reach: The table's reach.
 
     Returns:
         [heads, 2·reach + 1].
@@ -249,7 +249,7 @@ def _weights(
     """Attention weights of a chunk, [rows·heads, query, key], from what ``gather`` took."""
     q, k = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
     if rule.is_causal:
-        # Padding stands behind the real keys, where no real query looks.
+        # Padding stands after the real keys, where no real query looks.
         unseen = _unseen(chunk.query.length, chunk.key.length, rule.window, q)
         scores = torch.baddbmm(unseen, q, k, alpha=rule.scale)
     else:
@@ -303,7 +303,7 @@ def forward_in_chunks(
         bias: By head and distance, [heads, 2·reach + 1]; None: none.
         plan: The chunks.
         rule: Who sees whom.
-        seed: Of the dropout.
+        seed: Seed of the dropout.
         kept: Takes the attention weights of as many chunks as it has room for, flat.
     """
     out = _blank(query, _sides(plan)[0])

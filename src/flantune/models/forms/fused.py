@@ -39,7 +39,7 @@ class _RootMeanSquare(torch.autograd.Function):
 
 
 class _TokenLogprobs(torch.autograd.Function):
-    """Log-softmax read at one token a row; the gradient is made in the place of what was kept."""
+    """Log-softmax read at one token a row; the gradient is made in place of what was kept."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ def _keeps_inputs_only(model: nn.Module) -> bool:
 
 
 def filled_up(places: NDArray[np.integer[Any]], tokens: int) -> NDArray[np.int64]:
-    """Places, and some others behind them, each once, so that few shapes occur (see ``segments.padded_length``).
+    """Places, and some others after them, each once, so that few shapes occur (see ``segments.padded_length``).
 
     >>> filled_up(np.array([1, 40]), 64).tolist() == [1, 40, 0, *range(2, 31)]
     True

@@ -140,7 +140,7 @@ def _tree_inputs(lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | No
     if prefix is not None:
         inputs |= {"past_key_values": shared_cache(prefix), "use_cache": True}
     elif not pack.branches.any() and not 0 < sliding_window(lm) <= int(positions.max()):
-        # Nothing branches off, and what pads a row stands behind all that is asked: the model's own causal mask does.
+        # Nothing branches off, and what pads a row stands after all that is asked: the model's own causal mask does.
         return inputs
     known = 0 if prefix is None else len(prefix.tokens)
     mask = decoder_mask(as_tensor(pack.segments, lm.device), as_tensor(pack.branches, lm.device))

@@ -18,9 +18,9 @@ from flantune.packing.packs import DecoderPack, EncodedPrompt, EncoderDecoderPac
 from flantune.types import Family, Int32
 
 ScoringLayout = Literal["prefix", "line", "tree", "cache", "rows"]
-"""How a model reads options: "tree" lays them as branches behind their context; "prefix" also reads what many contexts
-start with only once; "line" does both without padding, one request behind the other; "cache" reads contexts of one
-length and then their options from the keys and values kept; "rows" lays each option behind a context of its own. The
+"""How a model reads options: "tree" lays them as branches after their context; "prefix" also reads what many contexts
+start with only once; "line" does both without padding, one request after the other; "cache" reads contexts of one
+length and then their options from the keys and values kept; "rows" lays each option after a context of its own. The
 last is what every model can do."""
 
 ACCELERATOR_FORWARD_COST = 512
@@ -76,7 +76,7 @@ def plan_scoring(
 
     Args:
         units: The requests: a context and its options, each with at least one token ("rows": with one option).
-        family: Of the model that reads them.
+        family: Kind of model that reads them.
         layout: How it can read them.
         batch_tokens: Array positions of a batch.
         pass_cost: Array positions that a forward pass more must save.
@@ -148,7 +148,7 @@ def cut_rows(
     Args:
         widths: [rows, sides].
         max_positions: The most positions in a batch, which holds one row at least.
-        kept: Counted besides for each row against ``max_positions``.
+        kept: Positions that each row adds to what counts against ``max_positions``.
         pass_cost: Array positions that a batch more must save.
     """
     count = len(widths)
@@ -221,7 +221,7 @@ def _plan_cache(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: in
 
 
 def tree_pack(units: Sequence[EncodedPrompt], *, prefix: int = 0) -> DecoderPack:
-    """One request a row: its context behind the prefix, then its options as branches, each without its last token.
+    """One request a row: its context after the prefix, then its options as branches, each without its last token.
 
     An option of one token takes no position: like every option's first token it is predicted at the context's end.
 

@@ -36,7 +36,7 @@ class GgufOrigin:
 
     Attributes:
         file: Its name, without the folder.
-        sha256: Of the whole file, in hexadecimal digits.
+        sha256: SHA-256 of the whole file, in hexadecimal digits.
         name: What its maker calls the model.
         architecture: In llama.cpp's words.
         weights: Kinds of number that hold the weights, most common first, with how many tensors each.

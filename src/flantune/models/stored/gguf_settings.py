@@ -46,7 +46,7 @@ def complete_config(config: PretrainedConfig, reader: Any, *, where: str) -> Non
     """Puts into a config what the file says.
 
     Args:
-        config: As transformers reads it from the file.
+        config: The config that transformers reads from the file.
         reader: The open file.
         where: Its path.
 
@@ -76,7 +76,7 @@ def check_read(model: PreTrainedModel, known: Mapping[str, object], reader: Any,
     """Raises ModelError where the file holds weights that the model has no place for: it would leave them out.
 
     Args:
-        model: As transformers reads it.
+        model: The model that transformers reads.
         known: What of the file's names stands for a weight of the model.
         reader: The open file.
         where: Its path.

@@ -67,7 +67,7 @@ def check_shape(model: PreTrainedModel, info: Mapping[str, Any], *, where: str) 
     """Raises ModelError where a config and its weights are not of one model.
 
     Args:
-        model: As it was loaded.
+        model: The model as it was loaded.
         info: What the library says of the loading: ``missing_keys``, ``mismatched_keys``, ``unexpected_keys``.
         where: Its folder, file or hub id.
     """

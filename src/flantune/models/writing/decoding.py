@@ -37,7 +37,7 @@ class Decoding:
         seed: Names the draws.
         stop: Texts that end the answer where they begin. They are found across the borders of tokens.
         spared: How many of these texts an answer may contain before the next one ends it.
-        end_tokens: Tokens that end an answer besides those of the model (``writing.endings``), say a chat template's
+        end_tokens: More tokens that end an answer than the model's own (``writing.endings``), say a chat template's
             end of a turn.
     """
 

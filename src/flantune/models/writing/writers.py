@@ -297,7 +297,7 @@ def write_rows(
     method: Method,
     trace: Trace | None = None,
 ) -> Iterator[list[Ended]]:
-    """Writes in every row; rows as they end. Out of memory, what is unfinished begins again in half of it.
+    """Writes all rows and yields each as it ends. Out of memory, the unfinished ones begin again in halves.
 
     Raises:
         ModelError: One row alone does not fit the memory.

@@ -115,7 +115,7 @@ def legend(page: Page, names: Sequence[str], *, at_end: str = "", dots: str = ""
         page: The drawing.
         names: The models, at most two.
         at_end: What the words at the end of each row are; left out where there is no room.
-        dots: What else is drawn, as points.
+        dots: What the dots are; left out like ``at_end``.
     """
     x, y = page.left, 16.0
     marks = []

@@ -60,7 +60,7 @@ def skill_figure(tasks: Sequence[ShownTask], sides: Sides) -> Markup:
     """Each ranked task's way in the plane of preference (across) and discrimination (up).
 
     Up is skill; sideways alone is a changed preference, which moves raw accuracy and says nothing of skill. A task
-    whose discrimination is not defined has no place here. A single model is a dot a task.
+    whose discrimination is not defined has no place here. A single model is one dot per task.
     """
     rows = [drawn for task in tasks if (drawn := _drawn_of(task, sides)) is not None]
     return (

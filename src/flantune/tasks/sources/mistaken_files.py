@@ -30,7 +30,7 @@ def check_is_data(path: Path) -> None:
 
 
 def no_such_file(path: Path, pattern: str) -> tuple[str, str]:
-    """What is in the place of a file that cannot be read, and what to do."""
+    """What is in place of a file that cannot be read, and what to do."""
     if pattern.partition("://")[0] in ("http", "https", "s3", "gs", "hf"):
         return "no such file", "files are read from this machine: download it, or name a dataset with hub"
     if path.is_symlink():
