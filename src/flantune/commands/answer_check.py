@@ -143,7 +143,7 @@ def run_faults(file: RunFile, *, cache: Path) -> Iterator[AnswerFault]:
 def answer_faults(
     prepared: PreparedTask, codec: Codec, *, style: Style, teaches_inverted: bool = False
 ) -> Iterator[AnswerFault]:
-    """What of a task's answers the tokenizer cannot write, one entry a split and reason."""
+    """What of a task's answers the tokenizer cannot write, one entry per split and reason."""
     for split, store in prepared.stores.items():
         templates = usable_templates(prepared.task, style=style, include_inverted=teaches_inverted and split == "train")
         # Those that make the same target of an answer say the same of it.

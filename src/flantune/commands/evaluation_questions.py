@@ -111,7 +111,7 @@ def _check_names(exams: Sequence[Exam], harness: Sequence[HarnessExam]) -> None:
 
 
 def notes_of(exams: Sequence[Exam]) -> Iterator[str]:
-    """What is not as its authors have it, each said once."""
+    """How the exams differ from what their authors do, each point once."""
     named: dict[str, list[str]] = {}
     for exam in exams:
         for note in exam.notes:

@@ -88,7 +88,7 @@ class EvaluationRequest:
         return ModelSettings.model_validate({"path": path, **values})
 
     def protocol_of(self, own: ProtocolName) -> ScoringProtocol:
-        """How a benchmark is scored, or a task, that has this protocol of its own."""
+        """How a benchmark or task with this protocol of its own is scored."""
         preset = PRESETS[self.protocol or own]
         return replace(
             preset,
@@ -127,7 +127,7 @@ class EvaluationRequest:
 
 
 def check_request(request: EvaluationRequest) -> None:
-    """What does not go together, before anything is read.
+    """Raises an error for settings that contradict each other, before anything is read.
 
     Raises:
         ConfigError: A model is not there, or settings contradict each other.
@@ -157,7 +157,7 @@ def check_request(request: EvaluationRequest) -> None:
 
 
 def _check_model(path: str) -> None:
-    """A wrong path shows before an hour is spent on the model named before it."""
+    """Finds a wrong path before an hour is spent on the model named before it."""
     folder = Path(path)
     if folder.is_dir():
         if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
@@ -169,7 +169,7 @@ def _check_model(path: str) -> None:
 
 
 def check_drawn(request: EvaluationRequest, exams: Sequence[Exam]) -> None:
-    """Whether there is anything to draw answers to.
+    """Makes sure that there is something to draw answers to.
 
     Raises:
         ConfigError: There is not.

@@ -48,7 +48,7 @@ def write_mixture(
 def write_fold_record(
     config: RunConfig, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str
 ) -> None:
-    """What the model was taught goes into its folder, so that ``flantune evaluate`` can tell what it has seen."""
+    """Records what a model was taught in its folder, so that ``flantune evaluate`` can tell what it has seen."""
     taught = trained_tasks(config, prepared, split)
     record = record_of(taught, held_out=split.held_out, base=config.model.path, fingerprint=identity)
     write_record(folder.model, record, make_training_index(taught))

@@ -174,7 +174,7 @@ def _earlier_data(path: Path) -> str:
 
 
 def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
-    """Why a task's measured rows are no independent observations; empty when they are."""
+    """Why a task's measured rows are not independent observations; empty when they are."""
     how = TaskQuestions(evaluation=config.evaluation, prompts=config.prompts, seed=config.seed)
     rows = [prepared.stores["test"][at] for at in drawn_rows(prepared, how).get("test", ())]
     return str(find_repeated_rows(prepared.task, rows) or "")
@@ -302,7 +302,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
 
 
 def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks) -> None:
-    """Makes sure that a finished fold's files can be read; makes again what can be made again."""
+    """Makes sure that a finished fold's files can be read, and makes them again where possible."""
     draws = read_training(folder).cursor
     try:
         read_mixture(folder)
@@ -320,7 +320,7 @@ def _drop_checkpoints(folder: FoldFolder) -> None:
 def _dev_measure(
     job: _Job, taught: Sequence[PreparedTask], lm: LanguageModel, stream: PromptStream
 ) -> Callable[[int], dict[str, float]] | None:
-    """A look, now and then, at dev rows of the tasks trained on; it is not given the others."""
+    """Measures dev rows of the tasks trained on now and then; it is not given any others."""
     settings = job.config.training
     if not settings.measure_every:
         return None
@@ -343,7 +343,7 @@ def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> La
 
 
 def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int:
-    """The setting, or what fits the device: found once a fold, so that a resumed run takes the very same passes."""
+    """The setting, or what fits the device: found once per fold, so that a resumed run makes the very same passes."""
     training, packing = job.config.training, job.config.packing
     if training.micro_batch_tokens != "auto":
         return training.micro_batch_tokens

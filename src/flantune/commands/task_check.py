@@ -31,7 +31,7 @@ class TaskCheck:
     """What was found.
 
     Attributes:
-        lines: It, as lines for a terminal.
+        lines: The findings as lines for a terminal.
         problems: Bad rows, roles without an example, errors; 0: nothing stands in the way.
     """
 
@@ -98,7 +98,7 @@ def _spread(store: Sequence[Example], most: int) -> list[Example]:
 
 
 def _rows_findings(survey: PreparedTask) -> Iterator[Finding]:
-    """What of options gives answers away, and which fields are empty: said once though several splits show it."""
+    """Options that give answers away, and empty fields, each reported once for all splits."""
     said: set[tuple[str, str]] = set()
     for role, store in survey.stores.items():
         examples = _spread(store, OPTIONS_LOOKED_AT)
@@ -139,7 +139,7 @@ class TaskLint:
     """What the linter says of a task.
 
     Attributes:
-        findings: It.
+        findings: The findings.
         has_rows: Whether rows were at hand for the rules that need some.
     """
 

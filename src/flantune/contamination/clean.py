@@ -89,7 +89,7 @@ def fold_of(folds: Iterable[CleanFold], clusters: Collection[str], *, where: str
 
 
 def leave_out(prepared: Iterable[PreparedTask], rows: Mapping[str, Collection[int]]) -> list[PreparedTask]:
-    """Prepared tasks whose train splits lack some rows; a task of which nothing is left has no train split any more.
+    """Prepared tasks whose train splits lack some rows; a task with nothing left loses its train split.
 
     Args:
         prepared: The tasks.
@@ -114,7 +114,7 @@ class KeptExamples(LazyExamples):
         return self._store[int(self._kept[number])]
 
     def view(self, numbers: range) -> Sequence[Example]:
-        """A store without still more of its examples."""
+        """A view that leaves out more examples."""
         return KeptExamples(self._store, self._kept[np.asarray(numbers, dtype=np.int64)])
 
     def __reduce__(self) -> tuple[type[KeptExamples], tuple[Sequence[Example], np.ndarray[Any, Any]]]:

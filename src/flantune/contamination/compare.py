@@ -39,7 +39,7 @@ def compare(
         unseen: Tasks measured; their test split is read.
         settings: What counts as an overlap.
         held_out: Names of the held-out clusters, for the report.
-        on_rows: Told of progress.
+        on_rows: Called with the progress.
         hash_bits: Bits of an n-gram hash; fewer than 64 only to test that findings do not rest on hashes.
 
     Paper: FLAN 2021, appendix C; GPT-3, appendix C.

@@ -45,7 +45,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ComparedRows:
-    """One split role of several tasks, their rows numbered through.
+    """One split role of several tasks, with their rows numbered from first to last.
 
     Attributes:
         names: Task names, sorted, so that the order in which tasks are given changes nothing.

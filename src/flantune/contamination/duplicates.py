@@ -76,7 +76,7 @@ class DuplicateIndex:
         corpus: The measured rows.
         keys: Sorted bucket keys, shape [rows · bands].
         rows: The row of each key, shape [rows · bands].
-        filter: Tells quickly what is no shingle of a measured row.
+        filter: Tells quickly what is not a shingle of a measured row.
     """
 
     corpus: ComparedRows
@@ -144,7 +144,7 @@ class Duplicate:
 class DuplicateScanner:
     """Takes training rows, block by block, and keeps one duplicate a measured row and training task.
 
-    A pair that could tell nothing new is not compared: its training row is known to be a duplicate, and its measured
+    A pair that could tell nothing new is not compared: its training row is known to be a duplicate, its measured
     row to have one in that task.
     """
 
@@ -164,7 +164,7 @@ class DuplicateScanner:
             self._compare(block, train_row, row)
 
     def _may_match(self, rows: _RowShingles) -> Bool:
-        """False for a row that cannot be similar enough to any measured row, whatever that may be.
+        """False for a row that cannot be similar enough to any measured row at all.
 
         |A ∩ B| ≥ j · |A ∪ B| ≥ j · |A|: at least that share of a row's distinct shingles must occur in measured rows.
         """

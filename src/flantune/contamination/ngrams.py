@@ -32,7 +32,7 @@ class GramIndex:
         unit_fields: Number of its text in the row, shape [units].
         unit_lengths: Words of a gram of the unit, shape [units].
         lengths: The gram lengths that occur.
-        filter: Tells quickly what is no gram of the index.
+        filter: Tells quickly what is not a gram of the index.
         hash_mask: Bits of a hash that count; fewer than 64 only to test that results do not rest on hashes.
     """
 

@@ -15,12 +15,12 @@ _WIDEST_NAME = 24
 
 
 def contamination_table(report: Contamination) -> Group:
-    """One table a fold, with a few overlaps below it."""
+    """One table per fold, with a few overlaps below it."""
     return Group(*(part for fold in report.folds for part in _fold(fold)))
 
 
 def summary_line(report: Contamination) -> str:
-    """One sentence that says how it stands."""
+    """One sentence that sums up the findings."""
     tasks = [task for fold in report.folds for task in fold.tasks]
     dirty = [task for task in tasks if task.dirty]
     if not dirty:

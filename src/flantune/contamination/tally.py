@@ -52,7 +52,7 @@ class FoundOverlaps:
 def make_found(
     *, measured: ComparedRows, train: ComparedRows, matches: Matches, links: Links, duplicates: DuplicateScanner
 ) -> FoundOverlaps:
-    """Puts the results of the passes side by side."""
+    """Joins the results of the passes."""
     index = matches.index
     order = np.argsort(index.unit_rows[links.units], kind="stable")
     links = Links(
@@ -101,7 +101,7 @@ def task_finding(found: FoundOverlaps, task: int, *, examples: int) -> TaskFindi
 
 
 def train_findings(found: FoundOverlaps) -> tuple[TrainFinding, ...]:
-    """Each training task with the rows of its that touch something measured."""
+    """Each training task with those of its rows that touch something measured."""
     firsts = found.train.firsts
     borders = found.train_rows.searchsorted(firsts).tolist()
     return tuple(

@@ -2,7 +2,7 @@
 
 ``flantune.json`` names the tasks, clusters, families and data sets of the mixture; ``training_rows.npz`` is an index of
 their training rows: hashes of 13-word sequences, or the smallest million of them where there are more. A row measured
-is looked up by the sequences of its own that the index would hold.
+is looked up by those of its sequences that the index would hold.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class RowIndex:
 
     Attributes:
         hashes: Sorted hashes of them, shape [grams].
-        limit: Sequences with a greater hash were not kept, so it says nothing of them.
+        limit: Sequences with a greater hash were not kept, so it cannot tell about them.
     """
 
     hashes: UInt64
@@ -197,7 +197,7 @@ def _trained(prepared: PreparedTask) -> TrainedTask:
 
 
 def hub_of(task: Task) -> str:
-    """Hub id and configuration of a task's source; empty when it is none of the hub's."""
+    """Hub id and configuration of a task's source; empty when it is not on the hub."""
     return hub_name(task.source)
 
 
@@ -357,6 +357,6 @@ def _common_cluster(task: TrainedTask, measured: Measured, taxonomy: Taxonomy) -
 
 
 def without_extras(reasons: Sequence[str], *, most: int = 5) -> str:
-    """Reasons in a few lines."""
+    """Reasons, limited to a few lines."""
     shown = [f"  {reason}" for reason in reasons[:most]]
     return "\n".join([*shown, *([f"  and {len(reasons) - most} more"] if len(reasons) > most else [])])

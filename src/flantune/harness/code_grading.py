@@ -78,7 +78,7 @@ class HarnessCodeGrader(HarnessGrader):
     Attributes:
         base: Grades what needs no function, and reads answers.
         names: Metrics in the order of the file, the headline first.
-        made: Those of them that functions make, by name.
+        made: Those that functions make, by name.
         code: Runs the functions.
         rows: Row → what it was before it became a question.
         targets: Row → its target, as the file makes it.
@@ -101,7 +101,7 @@ class HarnessCodeGrader(HarnessGrader):
         return tuple(f"{name},{chain}" for chain in self._chains for name in self.names)
 
     def column(self, metric: str) -> MetricColumn:
-        """All that functions make is scored over all questions, since some may lack it."""
+        """Whatever functions make is scored over all questions, since some questions may lack it."""
         made = self.made.get(metric.partition(",")[0])
         if made is None:
             return self.base.column(metric)
@@ -121,7 +121,7 @@ class HarnessCodeGrader(HarnessGrader):
         return self.base.found(sample)
 
     def notes(self, sample: Sample) -> dict[str, Statistics]:
-        """What each metric keeps of an answer: of those that functions make, which of ``items`` it is."""
+        """What each metric keeps of an answer; for one that a function makes, its place in ``items``."""
         notes = self.base.notes(sample)
         for chain, answer in self._answers(sample).items():
             found = self._made(sample, answer)
@@ -167,7 +167,7 @@ class HarnessCodeGrader(HarnessGrader):
         return found
 
     def _of_function(self, metric: CodeMetric, function: Function, sample: Sample, answer: Any) -> Any:
-        """A metric's own function of one answer; of several right answers one is enough, as in the harness."""
+        """A metric's own function of one answer; one of several right answers is enough, as in the harness."""
         gold = self.targets[sample.row]
         if not isinstance(gold, list):
             return self.code.metric(function, str(gold), answer, metric.options)

@@ -129,7 +129,7 @@ def write_export(
 
 
 def results_of(exams: Sequence[HarnessExam], answers: Mapping[str, ExportedAnswers], model: AskedModel) -> Json:
-    """The results file as a value; what flantune has no like of is null."""
+    """The results file as a value; what has no equivalent in flantune is null."""
     tasks = {one.task.name: _task_results(one, answers[one.exam.key].table) for one in exams}
     members = dict(by_group(exams))
     groups = {name: _group_results(name, each, answers) for name, each in members.items()}
@@ -161,7 +161,7 @@ def results_of(exams: Sequence[HarnessExam], answers: Mapping[str, ExportedAnswe
 
 
 def _is_higher_better(one: HarnessExam) -> dict[str, bool]:
-    """Metric → whether more of it is better: as the file says, else it is."""
+    """Metric → whether more is better: as the file says, yes by default."""
     said = {name_of(entry): entry.get("higher_is_better", True) for entry in one.task.values.get("metric_list") or ()}
     return {_name(metric): bool(said.get(_name(metric), True)) for metric in one.grader.metrics}
 
@@ -234,7 +234,7 @@ def _point(table: GradeTable, metric: str) -> float:
 
 
 def _stderr(one: HarnessExam, table: GradeTable, metric: str) -> float:
-    """As the harness has it: that of a mean, else the spread of bootstrap replicates."""
+    """The standard error as the harness reports it: of a mean, else from bootstrap replicates."""
     if len(table.rows) < 2:
         return 0.0
     notes, score, made = _notes(table, metric), _column(table, metric).metric.score, _made(one.grader, metric)
@@ -277,7 +277,7 @@ def _group_results(name: str, members: Sequence[HarnessExam], answers: Mapping[s
 
 
 def _config(one: HarnessExam) -> dict[str, Any]:
-    """The file's settings, and those that hold where it has none."""
+    """The file's settings, with defaults filled in."""
     values: dict[str, Any] = {k: _sayable(value) for k, value in one.task.values.items() if k != "group"}
     return {
         "description": "",

@@ -29,7 +29,7 @@ class FilterStep:
     Attributes:
         function: Its name.
         options: What the file gives it.
-        own: Python of the task file that it is; None: it is one of ``FILTERS``.
+        own: Its function in the task file's Python; None: it is one of ``FILTERS``.
         code: Runs that.
     """
 
@@ -39,7 +39,7 @@ class FilterStep:
     code: TaskCode | None = None
 
     def apply(self, text: str, choices: Sequence[str] = (), row: Row | None = None) -> str:
-        """The text after it."""
+        """The text after this step."""
         if self.own is not None and self.code is not None:
             return str(self.code.filtered(self.own, self.options, text, row or {}))
         if self.function == "regex":
@@ -118,7 +118,7 @@ def _marks() -> dict[int, None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """A chain of functions that makes an answer of what a model wrote."""
+    """A chain of functions that turns what a model wrote into an answer."""
 
     name: str
     steps: tuple[FilterStep, ...]

@@ -1,4 +1,4 @@
-"""The harness's own metrics and filters: what it counts as right, so that its numbers come out."""
+"""The harness's own metrics and filters, so that its numbers are reproduced."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class HarnessOptionGrader(HarnessGrader):
         return (float(golds[0]) if golds else -1.0, float(chosen["acc"]), float(len(sample.options)))
 
     def item(self, name: str, sample: Sample) -> float | list[int]:
-        """What the harness hands to what makes one number of all questions: a score, or right and chosen choice."""
+        """What the harness keeps of a question for the final score: a score, or the right and the chosen option."""
         golds = self.golds[sample.row]
         chosen, values = self._values(sample)
         return values[name] if name in values else [golds[0] if golds else -100, chosen["acc"]]
@@ -218,7 +218,7 @@ class HarnessTextGrader(HarnessGrader):
     def silence_notes(self, references: Sequence[Sequence[str]]) -> Iterator[str]:
         """A note where a file's own settings leave nothing of right answers, so that writing nothing is right.
 
-        The harness counts it so, and here it is counted as the harness does, but not in silence.
+        It is counted as the harness does, but not silently.
 
         Args:
             references: The right answers of each question.

@@ -30,10 +30,10 @@ _HANDED_ON = ("f1", "bleu", "chrf", "ter")
 
 
 def grader_of(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tuple[HarnessGrader, tuple[str, ...]]:
-    """What grades the answers to these rows, and notes on what of the file is not computed.
+    """What grades the answers to these rows, and notes on what the file asks for that is not computed.
 
     Raises:
-        TaskError: Nothing of it is, or no question has a right choice.
+        TaskError: Nothing is computed, or no question has a right choice.
     """
     default = [{"metric": "acc"}, {"metric": "acc_norm"}] if is_choice else [{"metric": "exact_match"}]
     entries: list[_Entry] = list(task.values.get("metric_list") or default)
@@ -93,7 +93,7 @@ def name_of(entry: _Entry) -> str:
 
 
 def _of_code(task: HarnessTask, entry: _Entry, *, is_choice: bool) -> CodeMetric | None:
-    """A metric that the file's functions make; None where they are not run, or it is of a kind that is not done."""
+    """A metric that the file's functions make; None where functions are not run, or its kind is not supported."""
     metric, total = entry.get("metric"), entry.get("aggregation")
     options = {key: value for key, value in entry.items() if key not in _OF_AN_ENTRY}
     is_by_results = task.values.get("process_results") is not None
@@ -178,6 +178,6 @@ def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, t
 
 
 def said_of(task: HarnessTask, row: Row) -> str:
-    """What a row's target is, and what it should be one of."""
+    """What a row's target is, and which values are allowed."""
     choices = ", ".join(map(repr, choices_of(task, row)))
     return f"doc_to_target makes {target_of(task, row)!r}, the choices are {choices}"

@@ -1,4 +1,4 @@
-"""Task files of lm-evaluation-harness as exams that any model can be asked."""
+"""Task files of lm-evaluation-harness as exams for any model."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _exam(task: HarnessTask, data: SuiteData, protocol: ScoringProtocol) -> Harn
 
 
 def check_task(task: HarnessTask, *, shots: int) -> None:
-    """What stands in the way of asking a task, as far as it shows before its rows are read.
+    """Raises what keeps a task from being asked, as far as it can be told before its rows are read.
 
     Raises:
         MissingModuleError: Its functions import what is not installed.
@@ -208,7 +208,7 @@ def _hub_id(task: HarnessTask) -> str:
 
 
 def _is_made(grader: HarnessGrader) -> bool:
-    """Whether the headline is made by the file's own functions, of which it is not known what guessing gives."""
+    """Whether the file's own functions make the headline, so that the score of guessing is not known."""
     return isinstance(grader, HarnessCodeGrader) and grader.names[0] in grader.made
 
 
@@ -312,7 +312,7 @@ def _description(task: HarnessTask, row: Row) -> str:
 
 
 def _writing_notes(task: HarnessTask) -> Iterator[str]:
-    """What of a file's wishes for writing is not done."""
+    """Which of a file's settings for writing are not followed."""
     given = task.values.get("generation_kwargs") or {}
     if given.get("do_sample") or int(task.values.get("repeats") or 1) > 1:
         yield "the file asks for drawn answers; the likeliest one was written, once"

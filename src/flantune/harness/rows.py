@@ -110,7 +110,7 @@ class TaskRows:
 
 
 def passage_column(rows: Sequence[Row]) -> str:
-    """The column with the text that several rows ask about, which are then no independent ones; empty without one."""
+    """The column with the text that several rows ask about, which are then not independent; empty without one."""
     for name in _PASSAGES:
         texts = [row.get(name) for row in rows]
         if all(isinstance(text, str) for text in texts) and 1 < len(set(texts)) < len(texts):

@@ -64,7 +64,7 @@ class ExemplarDraw:
         return self._without(query, self._drawn(others, query))
 
     def _drawn(self, others: Sequence[Row], query: Row) -> Sequence[Row]:
-        """As the harness draws."""
+        """Exemplars drawn as the harness draws them."""
         if self._sampler == "first_n":
             return others[: self._shots]
         if not self._excludes_query:

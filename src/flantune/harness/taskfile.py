@@ -50,7 +50,7 @@ class HarnessTask:
     code: TaskCode | None = None
 
     def of_exemplars(self) -> HarnessTask:
-        """The task as its exemplars are shown, which may be in other fields.
+        """The task with the fields that its exemplars are shown with.
 
         Raises:
             TaskError: They are made by Python code, which is not run.
@@ -67,7 +67,7 @@ class HarnessTask:
         return default if value is None else str(value)
 
     def function(self, key: str) -> tuple[TaskCode, Function] | None:
-        """What runs the function that a setting names, and that function; None where it names none.
+        """The code and the function that a setting names; None where it names none.
 
         Raises:
             TaskError: It names one, and functions are not run.
@@ -153,7 +153,7 @@ def _find(name: str, path: Path) -> list[Path]:
 
 @lru_cache(maxsize=64)
 def _neighbors(folder: Path) -> tuple[tuple[Path, Tree], ...]:
-    """Every task file in a folder and below it; what is no such file is passed over."""
+    """Every task file in a folder and below it; other files are passed over."""
     found = []
     for path in sorted(folder.rglob("*.yaml")):
         try:

@@ -1,4 +1,4 @@
-"""Prompts in, answers of several models out: one line an answer, appended as they come."""
+"""Prompts in, answers of several models out: one line per answer, appended as they come."""
 
 from __future__ import annotations
 

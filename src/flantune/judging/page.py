@@ -84,7 +84,7 @@ def _facts(summary: Summary) -> list[Fact]:
 
 
 def win_rates(pairs: Sequence[PairResult]) -> Markup:
-    """Win rates with intervals, one row a pair."""
+    """Win rates with intervals, one row per pair."""
     return both(lambda page: _drawn(pairs, page))
 
 

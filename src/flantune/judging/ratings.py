@@ -47,7 +47,7 @@ class Rating:
 
 
 def read_ratings(path: Path) -> tuple[Rating, ...]:
-    """The valid ratings of a file: of each rater's on a comparison the last. A line cut off at the end is passed over.
+    """The valid ratings of a file: each rater's last on a comparison. A line cut off at the end is passed over.
 
     Raises:
         SourceError: A line is no rating.

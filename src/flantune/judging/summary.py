@@ -74,7 +74,7 @@ class Summary:
     """All that the ratings say.
 
     Attributes:
-        pairs: One entry a pair of models with judgments, in order of their names.
+        pairs: One entry per pair of models with judgments, in order of their names.
         rated: Comparisons with a rating, equal answers not counted.
         total: Comparisons that can be rated.
         raters: Who rated.

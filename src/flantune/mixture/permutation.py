@@ -27,7 +27,7 @@ MIN_BITS = 4
 
 
 def permute(index: int, size: int, key: int) -> int:
-    """Where ``index`` goes in the shuffle of ``range(size)`` that belongs to ``key``: each key, another permutation.
+    """Where ``index`` goes in the shuffle of ``range(size)`` that ``key`` gives; each key gives another permutation.
 
     >>> sorted(permute(index, 10, 7) for index in range(10))
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]

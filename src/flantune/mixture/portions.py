@@ -64,7 +64,7 @@ class Portion:
 
     @property
     def used(self) -> Examples:
-        """The examples that the cap leaves: the pool of exemplars, too, so that a cap is a cap."""
+        """The examples within the cap. Exemplars come from them too, so that no row beyond the cap is ever shown."""
         if self.capped == self.examples:
             return self.store
         return CappedExamples(store=self.store, capped=self.capped, key=self.sample_key)
@@ -125,7 +125,7 @@ def lay_out(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortionArrays:
-    """The numbers of all portions as arrays, one entry a task in mixing order.
+    """The numbers of all portions as arrays, one entry per task in mixing order.
 
     Attributes:
         number: Index in the order given → index in mixing order.

@@ -148,7 +148,7 @@ def _base_digest(lm: LanguageModel) -> str:
 
 
 def _check_base(folder: Path, found: str) -> None:
-    """Compares a base model with the one an adapter was trained beside; who wrote no digest cannot be checked."""
+    """Compares a base model with the one an adapter was trained beside; without a digest there is nothing to check."""
     file = folder / BASE
     if not (found and file.exists()):
         return
@@ -261,7 +261,7 @@ def _task_type(lm: LanguageModel) -> str:
 
 
 def _peft() -> Any:
-    """The library; imported only when it is needed, since it is slow and talks.
+    """The library; imported only when needed, since importing it is slow and prints messages.
 
     Raises:
         ModelError: It is not installed.

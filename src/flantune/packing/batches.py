@@ -73,7 +73,7 @@ class Batches:
         """The batch whose first draw is ``cursor``; always the same for the same cursor.
 
         Raises:
-            PackingError: None of many draws fits.
+            PackingError: None of many draws in a row fits.
         """
         began = time.perf_counter()
         draws = self._enough_draws(cursor)

@@ -1,4 +1,4 @@
-"""What has to go of inputs that are too long: exemplars first, then what the protocol says; targets never."""
+"""What is cut from inputs that are too long: exemplars first, then what the protocol says; never targets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ either end, the question and the options stand at the end."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How long inputs and targets may be, and what goes of those that are longer.
+    """How long inputs and targets may be, and what is cut from longer ones.
 
     Attributes:
         max_input_tokens: Longest inputs, with all that stands around them.
@@ -99,7 +99,7 @@ class Budget:
         return [*laid.before, *self.cut(laid.inner, max(room, 0)), *laid.after]
 
     def cut(self, tokens: Sequence[int], max_tokens: int) -> list[int]:
-        """Tokens of inputs without what is too much."""
+        """Tokens of inputs cut to the limit."""
         if self.truncation == "left":
             return list(tokens[max(len(tokens) - max_tokens, 0) :])
         return cut_middle(tokens, max_tokens)

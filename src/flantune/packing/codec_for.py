@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """Who reads the tokens: a ``LanguageModel``, or what is known of one that is not loaded."""
+    """What reads the tokens: a ``LanguageModel``, or what is known of one that is not loaded."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -92,7 +92,7 @@ class Codec:
 
     @cached_property
     def budget(self) -> Budget:
-        """How long inputs and targets may be, and what goes of those that are longer."""
+        """How long inputs and targets may be, and what is cut from longer ones."""
         return Budget(
             max_input_tokens=self.max_input_tokens,
             max_target_tokens=self.max_target_tokens,
@@ -130,7 +130,7 @@ class Codec:
         return prefixed(encoded, self.prefix) if self.prefix else encoded
 
     def _encode(self, prompts: Sequence[Prompt], texts: Sequence[tuple[str, ...]]) -> Encoded:
-        """Prompts, each with the texts that may follow it, without prefix."""
+        """Encodes prompts with the texts that may follow them, without prefix."""
         framing = self.framing
         if self.tokenization == "joint":
             if self.family == "decoder-only" and any(texts):

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """What a draw must keep to, or be left out.
+    """A limit for draws; those beyond it are left out.
 
     Attributes:
-        claim: What is true of draws that keep to it, to follow "none of the draws".
+        claim: What is true of draws within it, worded to follow "none of the draws".
         where: The setting.
         hint: What to do when all draws are left out.
     """
@@ -38,7 +38,7 @@ class EncodedDraw:
         task: What it is of, for losses by task.
         row: Its number in its source, for messages.
         next: Number of the draw after it. A stream may number its draws with gaps.
-        broken: What it is left out for; None where it is not.
+        broken: The limit it breaks, for which it is left out; None where it is not.
     """
 
     prompt: EncodedPrompt | None

@@ -92,7 +92,7 @@ class MeasuredPrompts:
 
 
 def read_measured(run: RunFiles) -> tuple[MeasuredPrompts, ...]:
-    """Prompts shortened and dropped while measuring, one entry a model; models not measured are left out."""
+    """Prompts shortened and dropped while measuring, one entry per model; models not measured are left out."""
     homes = [("Base", run.folder.base), *((f"Tuned, {fold.name}", fold.folder.tuned) for fold in run.folds)]
     each = [(model, [origin.counts for origin in read_origins(home)]) for model, home in homes]
     return tuple(MeasuredPrompts(model=model, counts=reduce(add, counts)) for model, counts in each if counts)

@@ -67,7 +67,7 @@ class Browser:
     """What the page's sample browser shows.
 
     Attributes:
-        groups: One JSON object a task and fold: see ``_group``.
+        groups: One JSON object per task and fold: see ``_group``.
         shown: Samples embedded.
         total: Samples on disk.
     """

@@ -71,7 +71,7 @@ class Problem:
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
-    """Everything that is wrong, one entry a place; what a value of several possible kinds might be is in one text."""
+    """Everything that is wrong, one entry per place; what a value of several possible kinds might be is in one text."""
     gathered: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
     for one in error.errors(include_url=False):
         gathered.setdefault(_place(one["loc"]), []).append(dict(one))

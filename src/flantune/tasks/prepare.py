@@ -174,7 +174,7 @@ def _store_splits(
             first = first if missing else named
             missing |= dict.fromkeys(roles, named.render())
     if not stored:
-        # One line a task: a run that skips many lists them all. Most often all splits lack for one reason.
+        # One line per task: a run that skips many lists them all. Most often all splits lack for one reason.
         raise first
     return stored, missing
 

@@ -126,7 +126,7 @@ def check_unambiguous(task: Task, source_split: str, report: SplitReport) -> Non
 
 
 def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
-    """How many rows are bad and where the first of each reason is, one line a reason."""
+    """How many rows are bad and where the first of each reason is, one line per reason."""
     bad = sum(report.bad.values())
     lines = [
         f"{bad:,} of {report.raw_rows:,} rows of task {name}, split {report.split}, are bad"

@@ -53,7 +53,7 @@ class BadRowNote:
 
 
 def reason_lines(counts: Mapping[str, int], notes: Sequence[BadRowNote]) -> Iterator[str]:
-    """Each reason with its count and its first row, one line a reason.
+    """Each reason with its count and its first row, one line per reason.
 
     Args:
         counts: Reason → bad rows.

@@ -1,4 +1,4 @@
-"""Metrics on disk: one line a logged step, with neither gap nor repeat however often the run was stopped."""
+"""Metrics on disk: one line per logged step, with neither gap nor repeat however often the run was stopped."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _VERSION = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionScores:
-    """What a model thinks of each option of one prompt; parallel tuples, one entry an option.
+    """What a model thinks of each option of one prompt; parallel tuples, one entry per option.
 
     Attributes:
         sums: Summed log-likelihood, natural log, rounded to a millionth of a nat.
@@ -79,7 +79,7 @@ def score_prompts(
         progress: Called with (prompts done, prompts in all) after each batch.
 
     Returns:
-        One entry a prompt, in order; None for a prompt left out because it does not fit.
+        One entry per prompt, in order; None for a prompt left out because it does not fit.
 
     Raises:
         EvaluationError: An option has nothing to score, or a score is not a finite number.

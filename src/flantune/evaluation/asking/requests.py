@@ -114,7 +114,7 @@ def compile_group(
 def _units(
     tokens: EncodedPrompt, *, is_split: bool, first_token: int | None
 ) -> Iterator[tuple[EncodedPrompt, tuple[int, ...]]]:
-    """One request a distinct context, or one an option."""
+    """One request per distinct context, or one an option."""
     together: dict[tuple[int, ...], list[int]] = {}
     for option in range(len(tokens.targets)):
         context = tokens.contexts[option] if tokens.contexts else tokens.inputs

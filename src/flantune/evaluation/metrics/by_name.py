@@ -1,6 +1,6 @@
 """Metrics by name: what is noted of each sample, and how notes become a score.
 
-A *row metric* notes one number a sample and averages them. A *corpus metric* notes sufficient statistics and computes
+A *row metric* notes one number per sample and averages them. A *corpus metric* notes sufficient statistics and computes
 its score from all of them together; with weights it can do so for thousands of bootstrap replicates without reading a
 text again.
 """

@@ -1,7 +1,7 @@
 """Scores of many decisions together: F1, Matthews' and the two correlations, for any number of bootstrap replicates.
 
 Each takes decisions [n, k], of which the first column is the truth and the second what the model says, and weights
-[replicates, n] that say how often each decision counts; it gives one score a replicate.
+[replicates, n] that say how often each decision counts; it gives one score per replicate.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The door for a program that computes attention within segments faster than PyTorch's products.
 
 Behind it stands one in C++. Without its files (``native*`` and ``segment_attention.cpp``) and its line in ``PROGRAMS``
-all goes on as on a machine that has no compiler.
+everything works as on a machine without a compiler.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _width_step = 1
 
 @contextmanager
 def in_use() -> Iterator[None]:
-    """Inside, attention is computed by the program where there is one and it can."""
+    """Within the block, attention is computed by the program where there is one that can."""
     global _attend, _dtypes, _width_step
     before, program = (_attend, _dtypes, _width_step), find_program()
     _attend, _dtypes, _width_step = program.attend, program.dtypes, program.width_step

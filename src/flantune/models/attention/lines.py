@@ -192,7 +192,7 @@ def reads_lines(lm: LanguageModel) -> bool:
 
 @trait
 def keeps_segments_apart(lm: LanguageModel) -> bool:
-    """Whether each segment of a line is computed as if alone; the isolation test may find that it is not, after all."""
+    """Whether each segment of a line is computed as if alone; the isolation test may find otherwise."""
     if lm.family == "encoder-decoder" and lm.device.type != "cpu":
         return False
     if not install(lm.model):

@@ -62,7 +62,7 @@ class Native:
 
 @lru_cache(maxsize=1)
 def find_native() -> Native:
-    """Builds, loads and tries the program, once a process; whatever goes wrong is told in ``why_not``."""
+    """Builds, loads and tries the program, once per process; ``why_not`` says what went wrong."""
     try:
         program = load_library()
     except BuildError as error:

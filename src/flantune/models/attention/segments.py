@@ -23,7 +23,7 @@ class Side:
 
     Attributes:
         length: Length of a padded row.
-        real: Index of each real token in the flat line, [n]; None when they are ``start`` to ``start + n``.
+        real: Index of each real token in the flat line, [n]; None for ``start`` to ``start + n``.
         start: The first of them.
         count: How many real tokens there are.
         places: Where each goes in the padded rows laid end to end, [n]; None when nothing is padded.
@@ -38,7 +38,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Segments of like lengths whose scores are computed together.
+    """Segments of similar length whose scores are computed together.
 
     Attributes:
         rows: How many segments.
@@ -277,7 +277,7 @@ def _rooms(kept: Tensor | None, plan: tuple[Chunk, ...], heads: int) -> Iterator
 
 
 def _kept(weights: Tensor, rule: AttentionRule, seed: int) -> Tensor:
-    """0 where a weight is dropped, else what makes up for it; the same for the same seed."""
+    """0 where a weight is dropped, else the factor that makes up for it; the same for the same seed."""
     generator = torch.Generator(weights.device).manual_seed(seed)
     kept = torch.empty_like(weights).bernoulli_(1.0 - rule.dropout, generator=generator)
     return kept.mul_(1.0 / (1.0 - rule.dropout))

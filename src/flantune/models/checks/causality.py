@@ -1,4 +1,4 @@
-"""Whether a model may be asked what comes next: it must not have seen it."""
+"""Whether a model can be asked what comes next: it must not see the answer."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def _plan_cache(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: in
 
 
 def tree_pack(units: Sequence[EncodedPrompt], *, prefix: int = 0) -> DecoderPack:
-    """One request a row: its context after the prefix, then its options as branches, each without its last token.
+    """One request per row: its context after the prefix, then its options as branches, each without its last token.
 
     An option of one token takes no position: like every option's first token it is predicted at the context's end.
 
@@ -259,7 +259,7 @@ def tree_pack(units: Sequence[EncodedPrompt], *, prefix: int = 0) -> DecoderPack
 
 
 def side_pack(units: Sequence[EncodedPrompt]) -> EncoderDecoderPack:
-    """One request a row: its context for the encoder, its options side by side for the decoder.
+    """One request per row: its context for the encoder, its options side by side for the decoder.
 
     Options of one token are predicted at the start token of another option, or at the only one there is.
 

@@ -62,7 +62,7 @@ class Waiting:
     Attributes:
         group: Number of its prefix group.
         shared: Tokens that the group shares.
-        rows: What is written after it, one row a sample.
+        rows: What is written after it, one row per sample.
     """
 
     group: int
@@ -71,7 +71,7 @@ class Waiting:
 
     @property
     def need(self) -> int:
-        """Positions of its longest row when all of it is written."""
+        """Positions of its longest row once that is fully written."""
         return len(self.rows[0].inputs) + max(row.room for row in self.rows)
 
 

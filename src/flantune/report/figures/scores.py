@@ -84,8 +84,8 @@ def cluster_figure(
     """Two models on each cluster never trained on, with chance and intervals: the paper's main figure.
 
     Args:
-        clusters: One entry a cluster and number of exemplars.
-        overall: One entry a number of exemplars; drawn last, under a rule.
+        clusters: One entry per cluster and number of exemplars.
+        overall: One entry per number of exemplars; drawn last, under a rule.
         sides: The models.
         measure: "raw" or "normalized", for words only.
 
