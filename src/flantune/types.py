@@ -68,7 +68,7 @@ class Template:
         name: Unique within the task.
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
-        language: What both texts are written in, where it is no text with holes; see ``flantune.prompts.compiled``.
+        language: What both texts are written in, where it is not a text with holes; see ``flantune.prompts.compiled``.
     """
 
     name: str

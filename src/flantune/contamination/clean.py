@@ -64,7 +64,7 @@ def read_clean(path: Path) -> tuple[CleanFold, ...]:
     """The folds of a filter file.
 
     Raises:
-        ConfigError: The file is missing or is no filter file.
+        ConfigError: The file is missing or is not a filter file.
     """
     mends = "write it with `flantune contamination RUN_FILE --clean FILE`"
     return read_value(path, CleanFilter, mends=mends, error=ConfigError, what="no filter file").folds

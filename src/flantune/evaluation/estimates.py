@@ -59,7 +59,7 @@ class Bootstrap(Frozen):
 
 
 class CommonestAnswer(Frozen):
-    """The answer a model gives most often: a preference for it is no skill."""
+    """The answer a model gives most often: a preference for it is not a skill."""
 
     answer: str
     """The option's text; its place or letter where ``by_place``."""

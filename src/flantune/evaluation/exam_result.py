@@ -16,7 +16,7 @@ class TemplateScores(Frozen):
     value: float
     """Headline metric on the test rows."""
     low: float | None
-    """Lower end of its interval; null for metrics that are no mean over rows."""
+    """Lower end of its interval; null for metrics that are not means over rows."""
     high: float | None
     """Upper end of the same."""
     dev: float | None

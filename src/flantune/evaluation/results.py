@@ -1,4 +1,4 @@
-"""The shape of ``results.json``: of a run, and of an evaluation of any number of models; its schema is made from it.
+"""The shape of ``results.json``, for a run and for an evaluation of any number of models; the schema comes from it.
 
 What was measured (tasks, benchmarks with their parts, means over them) holds each model's scores by the model's name,
 and each later model's paired differences from the first, which is the base model of a run. Scores lie in [0, 1], but

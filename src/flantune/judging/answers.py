@@ -136,7 +136,7 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
     Only "prompt", "model" and "answer" must be there, so answers from elsewhere can be judged too.
 
     Raises:
-        SourceError: The file cannot be read, a line is no answer, or a model answers a prompt twice.
+        SourceError: The file cannot be read, a line is not an answer, or a model answers a prompt twice.
     """
     mends = 'each line needs "prompt", "model" and "answer"; `flantune answer` writes such a file'
     found: dict[tuple[str, str], Answer] = {}

@@ -45,7 +45,7 @@ class PairResult:
         win_rate: Mean over prompts, ties as half a win.
         interval: Of the win rate: Clopper and Pearson's, on an effective number of prompts.
         bootstrap: Interval by drawing prompts anew.
-        p_value: Exact sign test over prompts that are no tie: how likely so uneven a result is between equals.
+        p_value: Exact sign test over prompts that are not ties: how likely so uneven a result is between equals.
         verdict: Of ``model``; undecided unless the interval leaves a half out and the sign test agrees, as they
             always do without ties (four wins of four are not enough at 95%).
         detectable: Smallest true distance of the win rate from a half that would have been found four times in five.

@@ -113,6 +113,7 @@ def scramble_array(value: UInt64) -> UInt64:
 def mix64_array(*words: ArrayLike) -> UInt64:
     """``mix64`` for each element; words may be arrays or single numbers.
 
+    >>> from flantune.system.keyed_random import mix64
     >>> mix64_array(7, [0, 1]).tolist() == [mix64(7, 0), mix64(7, 1)]
     True
     """

@@ -109,7 +109,7 @@ def merged(lm: LanguageModel) -> LanguageModel:
     """The model with its low-rank adapters added to its weights, and no adapter; the same answers to rounding.
 
     Raises:
-        ModelError: Virtual tokens are no weights that could be added, weights in 4 bits have no room, or the merged
+        ModelError: Virtual tokens are not weights that could be added, weights in 4 bits have no room, or the merged
             model is another than the one with its adapter.
     """
     if not isinstance(lm.adapter, LowRank):

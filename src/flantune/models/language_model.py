@@ -26,8 +26,8 @@ class LowRank:
     """Low-rank adapters inside a model's layers.
 
     Attributes:
-        wrapper: The ``peft.PeftModel`` around the model; it knows how to store and to merge.
-        base: Digest of the model's own weights, beside which alone the adapter means something; empty where unknown.
+        wrapper: The ``peft.PeftModel`` around the model, which stores and merges.
+        base: Digest of the model's own weights, the only ones the adapter fits; empty where unknown.
     """
 
     wrapper: Any
@@ -119,7 +119,7 @@ class LanguageModel:
 
 
 def embedded_tokens(model: Any) -> int:
-    """How many token ids a model knows: its vocabulary, or some more."""
+    """How many token ids a model knows: at least its vocabulary."""
     return int(model.get_input_embeddings().weight.shape[0])
 
 
@@ -142,5 +142,5 @@ def as_tensor(array: NDArray[np.integer[Any]], device: torch.device) -> Tensor:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in one line; its kind where it says nothing."""
+    """An error in one line; the name of its class where it has no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""A model in another mode for a while, and as it was afterwards: its modules, its gradients, what chance has drawn."""
+"""Puts a model into another mode for a while and back: its modules, its gradients, its random numbers."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def quiet(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def own_chance(device: torch.device) -> Iterator[None]:
-    """Inside, random numbers are drawn without disturbing those drawn outside."""
+    """Within the block, random numbers are drawn without disturbing those drawn outside."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
 
 
 @contextmanager
 def own_gradients(model: nn.Module) -> Iterator[None]:
-    """Inside, gradients may grow; afterwards each weight has the one it had."""
+    """Within the block, gradients may grow; afterwards each weight has the one it had."""
     before = [(weight, weight.grad) for weight in model.parameters()]
     try:
         yield

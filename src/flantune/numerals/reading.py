@@ -87,7 +87,7 @@ class FoundNumber:
     Attributes:
         start: Where it begins, its sign and currency included.
         stop: Where it ends, its percent sign included.
-        value: What it is worth; None where it is no number.
+        value: What it is worth; None where it is not a number.
         is_percent: A percent sign follows; 50% has the value 50.
     """
 

@@ -255,7 +255,7 @@ def common_start(left: Sequence[object], right: Sequence[object]) -> int:
 
 
 def control_ids(tokenizer: PreTrainedTokenizerBase, end: int) -> tuple[int, ...]:
-    """A chat's end of a turn where it is no special token, and so no control token by itself."""
+    """A chat's end of a turn where it is not a special token, and so no control token by itself."""
     return () if end in text_tokenizer(tokenizer).words.values() else (end,)
 
 

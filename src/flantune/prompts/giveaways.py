@@ -2,7 +2,7 @@
 
 A model that is tuned on such rows learns the mark and not the task, and one that is measured on them may find it. What
 is looked at are marks that say nothing about the question; each must tell the right option nearly always, in so many
-rows that it is no chance.
+rows that it is not a chance.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def _answers_differ(reading: ReadTemplate, words: str, options: Sequence[str]) -
 
 
 def _question_differs(reading: ReadTemplate, words: str, shown: Sequence[str]) -> Iterator[Finding]:
-    """The last question begins with a verb ("Is …?"), and the options are no answers to that."""
+    """The last question begins with a verb ("Is …?"), and the options are not answers to that."""
     questions = list(_YES_OR_NO.finditer(words))
     if not questions or "?" in words[questions[-1].end() :]:
         return

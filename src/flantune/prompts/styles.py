@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 StyleName = Literal["instruction", "inputs_only", "dataset_name"]
 OptionsLayout = Literal["listed", "lettered"]
 RESERVED_SLOTS = frozenset({"options", "answer"})
-"""Slots that are no fields: the options block and the first reference."""
+"""Slots that are not fields: the options block and the first reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,7 +184,7 @@ def _cluster_cells(row: ComparedPair, sides: Sides) -> tuple[Cell, ...]:
 def task_table(
     results: Results, tasks: Sequence[ShownTask], *, name: str = "table-tasks", what: str = "Tasks"
 ) -> Table:
-    """Means of every task and what tells the models apart."""
+    """Means of every task and how the models differ."""
     rows = tuple(
         (
             start[0],

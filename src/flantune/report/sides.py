@@ -12,7 +12,7 @@ from flantune.evaluation.results import Means, Measure, Results
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Two models side by side; of a single one there is no second."""
+    """Two models side by side; with a single model there is no second."""
 
     first: str
     second: str | None

@@ -124,7 +124,7 @@ _RAW = Column("Raw", help="Difference of the headline metric, in points")
 
 
 def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """What tells models apart in discrimination and calibrated accuracy, beside the raw difference."""
+    """How models differ in discrimination and calibrated accuracy, beside the raw difference."""
     rows = tuple(
         (
             word(one.name),

@@ -1,4 +1,4 @@
-"""Reads a run folder as it is: a piece that is not there yet is None, a piece that is broken is an error."""
+"""Reads a run folder as it is: a missing piece is None, a broken one is an error."""
 
 from __future__ import annotations
 

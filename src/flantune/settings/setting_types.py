@@ -16,7 +16,7 @@ MOST = 10**9
 
 
 def _no_infinity(value: object) -> object:
-    """Text and booleans are no numbers; neither are infinity and not-a-number."""
+    """Text and booleans are not numbers; neither are infinity and not-a-number."""
     if isinstance(value, bool | str):
         raise ValueError("should be a number")
     if isinstance(value, float) and not math.isfinite(value):
@@ -67,7 +67,7 @@ def _path(value: object) -> object:
 
 
 def _written(value: str) -> str:
-    """Half of a surrogate pair is no character, and cannot be written to a file."""
+    """Half of a surrogate pair is not a character, and cannot be written to a file."""
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -29,7 +29,7 @@ class BusyFolderError(FlantuneError):
 
 @contextmanager
 def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
-    """Inside, no other flantune command works in the folder.
+    """Within the block, no other flantune command works in the folder.
 
     The operating system holds the lock and lets go of it when the process ends, however it ends: a file that a killed
     process left behind locks nobody out. A folder that is made for it and stays empty is gone afterwards.

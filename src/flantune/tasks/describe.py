@@ -33,7 +33,7 @@ class TaskDescription:
         fingerprint: Changes when anything does that the task puts into the run.
         splits: Role → what became of its rows.
         missing: Role → why its data could not be found.
-        repeated: Why the rows measured are no independent observations; empty when they are.
+        repeated: Why the rows measured are not independent observations; empty when they are.
     """
 
     name: str

@@ -48,7 +48,7 @@ def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
 
 
 def first_look(task: Task, *, count: int) -> FirstLook:
-    """The same with the bad rows on the way to them, so that nobody takes bad rows for none.
+    """The same with the bad rows on the way to them, so that only bad rows are not taken for no rows.
 
     Raises:
         SourceError: The data is there but cannot be read.

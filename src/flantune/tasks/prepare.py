@@ -69,7 +69,7 @@ class _StoredSplit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Summary:
-    """What is told of a source split on disk, when all of it is there."""
+    """What is known about a complete source split on disk."""
 
     version: int
     rows: int
@@ -117,7 +117,7 @@ def prepare_task(
 def survey_task(
     task: Task, *, cache: Path, skip_missing: bool = False, note: Callable[[str], None] = _warn
 ) -> PreparedTask:
-    """The same, with whatever is left of the rows: nothing is refused for being bad, so stores may be empty.
+    """The same with whatever rows are good: nothing is refused for bad ones, so stores may be empty.
 
     Raises:
         MissingDataError: Data is not there (all of it, with ``skip_missing``).

@@ -40,7 +40,7 @@ LEAST_SHARE = 0.5
 _COMPARED = 500
 
 FEWEST_ANSWERS = 5
-"""Different answers from which it is no accident, and no label under another name, that a field decides them."""
+"""Different answers from which it is not an accident, and no label under another name, that a field decides them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

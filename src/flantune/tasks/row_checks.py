@@ -1,4 +1,4 @@
-"""What a task's rows must be before anything is made of them, and what is said where they are not."""
+"""Checks a task's rows before they are used, and says what is wrong with them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def check_takes_rows(
 ) -> None:
     """Refuses a slice in which there is no row, since the data is shorter than the task file takes it to be.
 
-    Where rows of it are bad, that is why: a file that is read in a wrong way has too few.
+    Where there are bad rows, those are the reason: a file that is read in the wrong way has too few good ones.
 
     Raises:
         SourceError: It says how many rows there are.

@@ -196,7 +196,7 @@ class ExampleWriter:
         self._flush().close()
 
     def abandon(self) -> None:
-        """Lets go of the file after an error; what was written is of no use."""
+        """Closes the file after an error; what was written is of no use."""
         if self._writer is not None:
             self._writer.abandon()
 

@@ -57,7 +57,7 @@ class Sharded:
 
     @contextmanager
     def filled(self) -> Iterator[LanguageModel]:
-        """Inside, the whole model has its weights."""
+        """Within the block, the whole model has its weights."""
         self.fill()
         try:
             yield self.whole

@@ -37,9 +37,9 @@ class TuningProgress:
         """One line for a person.
 
         >>> numbers = {"loss": 1.5, "learning_rate": 1e-3, "tokens_per_s": 1234.5, "seconds": 7, "seconds_left": 2}
-        >>> print(Progress(step=7, steps=9, **numbers))
+        >>> print(TuningProgress(step=7, steps=9, **numbers))
         step 7/9, loss 1.500, 1,234 tokens/s, 2 s left
-        >>> print(Progress(step=7, steps=9, **numbers, pipeline_tokens_per_s=650_000.0))
+        >>> print(TuningProgress(step=7, steps=9, **numbers, pipeline_tokens_per_s=650_000.0))
         step 7/9, loss 1.500, 1,234 tokens/s (data pipeline: 650,000), 2 s left
         """
         speed = f"{self.tokens_per_s:,.0f} tokens/s"

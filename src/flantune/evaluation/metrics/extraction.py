@@ -1,4 +1,4 @@
-"""The answer in what a model wrote: rules in order of trust, and which of them found it."""
+"""Finds the answer in what a model wrote: rules in order of trust, and which of them found it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def audit(found: Iterable[Extracted]) -> Audit:
 
 
 def plain_number(text: str, *, decimal: DecimalSign = ".") -> str | None:
-    """A number in plain ASCII, however it was written; None when the text is no number and nothing else.
+    """A number in plain ASCII, however it was written; None when the text is anything else than one number.
 
     Args:
         text: The number; signs of currency, percent and spaces around it are ignored.
@@ -132,7 +132,7 @@ _ANNOUNCED = re.compile(r"^[\s*_:]+(?:=(?![=<>]))?|^=(?![=<>])")
 
 
 def _text(found: str) -> str | None:
-    """Without what surrounds an answer in prose: spaces, a full stop, quotes in pairs, emphasis.
+    """The text without what surrounds an answer in prose: spaces, a full stop, quotes in pairs, emphasis.
 
     An answer that is nothing else ("*", "=", "!") is kept.
     """
@@ -239,7 +239,7 @@ def after_phrase(phrase: str, *, form: Form = "text") -> ExtractionRule:
 def shared_phrase(answers: Sequence[str]) -> str:
     """The wording that stands before the last number in each worked answer; empty when they do not agree.
 
-    So the exemplars of a language say themselves how an answer is announced in it.
+    So the exemplars of a language show how an answer is announced in it.
 
     >>> shared_phrase(["3 + 4 = 7. La respuesta es 7.", "La respuesta es 12."])
     'La respuesta es'

@@ -32,7 +32,7 @@ class MetricColumn:
 
     @property
     def key(self) -> tuple[str, Normalization, Ties]:
-        """Names it among the columns of one grader."""
+        """Its name among the columns of one grader."""
         return self.metric.name, self.normalization, self.ties
 
 

@@ -14,9 +14,9 @@ from flantune.numerals.values import Value
 def number_match(prediction: str, references: Sequence[str]) -> float:
     """1 when the prediction's number equals a reference's, exactly, else 0.
 
-    The prediction's number is the one that it is, the one boxed last, or the last one in it; of a reference in words,
-    likewise. A reference of figures that is no number (a time, a date, a range) has to be met as it stands; one without
-    figures by ``exact_match``.
+    The prediction's number is the one that it is, the one boxed last, or the last one in it; so is that of a reference
+    in words. Figures that are not a number (a time, a date, a range) have to be matched as they stand, and a reference
+    without figures by ``exact_match``.
 
     >>> number_match("So x = -3.", ["-3"]), number_match("3", ["-3"]), number_match("$1,500.00", ["1500"])
     (1.0, 0.0, 1.0)
@@ -28,7 +28,7 @@ def number_match(prediction: str, references: Sequence[str]) -> float:
 
 
 def read_number(text: str) -> Value | None:
-    """The number that a text is, or else the last one in it (the last that is boxed, if any); None without any.
+    """The number that a text is, or else the last one in it (the last boxed one, if any); None without any.
 
     >>> read_number("3 bags of 12 make 36 apples."), read_number("- 1 200.50 €"), read_number("twelve")
     (Decimal('36'), Decimal('-1200.50'), None)

@@ -1,7 +1,7 @@
 """Whether a metric can read the references of a task: found before anything is scored, and said.
 
-ROUGE's own tokenizer keeps a–z and 0–9, so that a perfect answer in Thai scores 0. BLEU and token F1 part words at
-white space, so that a clause of Chinese is one word to them. The score would be a number like any other.
+ROUGE's own tokenizer keeps a–z and 0–9, so that a perfect answer in Thai scores 0. BLEU and token F1 split words at
+white space, so that a clause of Chinese is one word to them. The score would look like any other.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Readability:
         blind: For how many of them a perfect answer scores 0.
         row: The first such row.
         letters: Letters and digits of all references.
-        unread: Those of them that stand in no word the metric counts.
-        script: The script most of the unread are of, or most letters where all are read.
-        spaceless: Share of letters in scripts that set no spaces.
+        unread: How many of those are in no word that the metric counts.
+        script: The script of most unread ones, or of most letters where all are read.
+        spaceless: Share of letters in scripts without spaces between words.
     """
 
     looked_at: int
@@ -103,7 +103,7 @@ def metric_findings(task: HasMetrics, examples: Sequence[Example | Sample]) -> I
 
 
 def reading_notes(metric: str, prompts: Sequence[Prompt]) -> Iterator[str]:
-    """What of the prompts' references a metric for texts cannot read, for the notes of a benchmark."""
+    """Which of the prompts' references a metric for texts cannot read, for the notes of a benchmark."""
     found = find_metric(metric, "generation")
     if seen := look(found, prompts):
         yield from (finding.message for finding in _findings(_Benchmark(metrics=(metric,)), found, seen))
@@ -200,7 +200,7 @@ def _findings(task: HasMetrics, metric: Metric, seen: Readability) -> Iterator[F
         what = f"{zeros}: no reference has four words that stand apart ({script})"
         yield _finding(task, _REFUSED, what, hint=use, is_error=True)
     elif seen.is_refused:
-        # Longer answers score something, so that it is no zero by construction; but the right ones do not.
+        # Longer answers score something, so that it is not a zero by construction; but the right ones do not.
         hint = "use exact_match or token_f1 for answers this short"
         yield _finding(task, _IN_PART, f"{zeros}: no reference has four words", hint=hint)
     elif seen.unread > max(_MOST_UNREAD * seen.letters, _FEWEST_LETTERS - 1):
@@ -216,7 +216,7 @@ _REFUSED, _IN_PART = "metric-cannot-read", "metric-reads-in-part"
 
 
 def _classes(task: HasMetrics, name: str, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
-    """Classes that are no classes, or of which nothing can be said."""
+    """Classes that are not classes, or of which nothing can be said."""
     sets = {tuple(sorted(example.options)) for example in examples}
     if len(sets) > 1:
         what = f"{name} counts an option by its place, and options differ from row to row: its classes mean nothing"

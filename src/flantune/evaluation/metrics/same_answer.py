@@ -62,7 +62,7 @@ def _is_same_list(answer: str, reference: str) -> bool:
 
 
 def _items(text: str) -> list[str]:
-    """What stands between the commas or semicolons of a text; nothing where one of them is empty."""
+    """The items between the commas or semicolons of a text; none where an item is empty."""
     items = [item.strip() for item in re.split("[,;]", _inner(_LATEX_AROUND.sub("", text).strip(" \t\n.")))]
     return items if all(items) else []
 

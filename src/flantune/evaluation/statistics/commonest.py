@@ -1,4 +1,4 @@
-"""The answer that a model gives most often, beside how often it is right: a preference for it is no skill."""
+"""The answer that a model gives most often, beside how often it is right: a preference for it is not a skill."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def answers_given(options: RankedOptions) -> AnswersGiven:
     >>> scores = np.array([[[-1.0, -3.0]], [[-1.0, -1.5]], [[-1.0, -2.0]], [[-2.0, -1.0]]])
     >>> answers_given(RankedOptions(scores=scores, gold=np.array([0, 1, 1, 1]), names=("no", "yes"), by_place=False,
     ...                             groups=np.arange(4)))
-    Answers(commonest='no', share=0.75, gold=0.25, distance=0.5, by_place=False)
+    AnswersGiven(commonest='no', share=0.75, gold=0.25, distance=0.5, by_place=False)
     """
     views = list(_views(options))
     return next((view for view in views if view.is_collapsed), views[0])

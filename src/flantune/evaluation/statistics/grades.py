@@ -90,7 +90,7 @@ class GradeTable:
         return frozenset(row for row, group in groups.items() if group in hit)
 
     def without(self, rows: Collection[int]) -> GradeTable:
-        """The table without some source rows; what is no array stays that of the whole."""
+        """The table without some source rows; what is not an array stays that of the whole."""
         keep = np.array([row not in rows for row in self.rows], dtype=bool)
         return replace(
             self,

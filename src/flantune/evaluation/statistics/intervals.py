@@ -128,7 +128,7 @@ def effective_answers(sums: Floats, sizes: Floats, *, confidence: float) -> Floa
 
 
 def effective_of_score(value: float, *, se: float, units: float, confidence: float) -> float:
-    """The same for a score that is no mean (BLEU, F1), from its standard error; both on a scale of [0, 1].
+    """The same for a score that is not a mean (BLEU, F1), from its standard error; both on a scale of [0, 1].
 
     >>> round(effective_of_score(0.5, se=0.05, units=100, confidence=0.95), 9)
     100.0

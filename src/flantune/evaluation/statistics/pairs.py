@@ -181,7 +181,7 @@ def template_scores(table: GradeTable, column: MetricColumn) -> list[float]:
 
 
 def template_intervals(table: GradeTable, column: MetricColumn, *, confidence: float) -> list[Interval]:
-    """The interval of each template's score; empty for metrics that are no means over rows."""
+    """The interval of each template's score; empty for metrics that are not means over rows."""
     if column.metric.score is not None:
         return []
     cells, span = table.cells(column)[..., 0], span_of(column, table)

@@ -307,7 +307,7 @@ def _calibrated(scores: Floats, gold: Integers) -> tuple[float, Floats]:
     asked = ~np.isnan(scores).all(axis=1) & (gold >= 0)
     if not asked.any():
         return math.nan, errors
-    # In logs throughout: a label far behind in every row has probabilities that are no float, and a mean all the same.
+    # In logs throughout: a label far behind in every row has probabilities too small for a float, yet a mean.
     shares = _log_probabilities(scores[asked])
     has = ~np.isnan(shares)
     counts = np.maximum(has.sum(axis=0), 1)

@@ -53,7 +53,7 @@ class CompiledBlocks:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside, the model's layers run compiled.
+        """Within the block, the model's layers run compiled.
 
         Raises:
             ModelError: The compiler failed.

@@ -87,7 +87,7 @@ def find_narrowed(lm: LanguageModel) -> list[Narrowed]:
 
 @contextmanager
 def only_at(lm: LanguageModel, places: NDArray[np.integer[Any]], tokens: int) -> Iterator[None]:
-    """Inside, hidden states (and logits) mean something at the given places only, and cost less.
+    """Within the block, hidden states (and logits) mean something at the given places only, and cost less.
 
     A model that keeps the inputs of its layers only computes them again later, outside; it is left as it is.
 

@@ -1,6 +1,6 @@
 """Requests of a decoder-only model in one line: contexts as trees that share their starts, options as their branches.
 
-A line has no padding to speak of, and a context that starts like the one before it goes on from there.
+A line has hardly any padding, and a context that starts like the one before continues from there.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class PlacedRequest:
     Attributes:
         start: Where its own tokens begin: what its context does not share, then its options' nodes.
         end: After them.
-        seen: Stretches of the line, before its own, that its context starts with; the prefix of all left out.
-        context: How many of its own tokens are of the context.
+        seen: Earlier stretches of the line that its context starts with, without the prefix of all.
+        context: How many of its own tokens belong to the context.
         trie: Its options; node 0 is the context's last token.
     """
 

@@ -1,4 +1,4 @@
-"""Options scored from kept keys and values, for models that ignore position ids or masks of others' making."""
+"""Options scored from kept keys and values, for models that ignore position ids or masks they did not make."""
 
 from __future__ import annotations
 

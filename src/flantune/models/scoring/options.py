@@ -100,7 +100,7 @@ class OptionScorer:
 def by_regime(
     lm: LanguageModel, units: Sequence[EncodedPrompt]
 ) -> Iterator[tuple[int, list[EncodedPrompt], list[int]]]:
-    """Requests apart whose rotary positions differ: a length of the regime, them, and the numbers of their options."""
+    """Requests by regime of rotary positions: a length of it, the requests, and the numbers of their options."""
     if not following_ropes(lm):
         yield 0, list(units), list(range(sum(len(unit.targets) for unit in units)))
         return

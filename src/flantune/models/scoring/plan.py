@@ -1,4 +1,4 @@
-"""Which requests are read together: contexts once, their options as branches, what contexts share read for all."""
+"""Which requests are read together: each context once, options as its branches, shared beginnings once for all."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ScoringBatch:
 
 
 def forward_cost(device_type: str) -> int:
-    """Array positions that a forward pass more must save on a kind of device ("cpu", "cuda" …)."""
+    """Array positions that one more forward pass must save on a kind of device ("cpu", "cuda" …)."""
     return FORWARD_COST if device_type == "cpu" else ACCELERATOR_FORWARD_COST
 
 
@@ -72,14 +72,14 @@ def plan_scoring(
 ) -> list[ScoringBatch]:
     """All requests in batches of at most ``batch_tokens`` positions (or of one request).
 
-    A pure function of the requests: what is already known, or who computes, has no part in it.
+    A pure function of the requests: it does not depend on what is known already or which process computes.
 
     Args:
         units: The requests: a context and its options, each with at least one token ("rows": with one option).
         family: Kind of model that reads them.
         layout: How it can read them.
         batch_tokens: Array positions of a batch.
-        pass_cost: Array positions that a forward pass more must save.
+        pass_cost: Array positions that one more forward pass must save.
     """
     if layout == "cache":
         return _plan_cache(units, batch_tokens, pass_cost)
@@ -149,7 +149,7 @@ def cut_rows(
         widths: [rows, sides].
         max_positions: The most positions in a batch, which holds one row at least.
         kept: Positions that each row adds to what counts against ``max_positions``.
-        pass_cost: Array positions that a batch more must save.
+        pass_cost: Array positions that one more batch must save.
     """
     count = len(widths)
     cost, cut = np.zeros(count + 1), np.zeros(count + 1, dtype=np.int64)

@@ -185,7 +185,7 @@ def _on_contexts(cross: Any, normed: Tensor, seen: Tensor, lines: _Lines) -> Ten
 
 
 def _is_absorbed(cross: Any, lines: _Lines) -> bool:
-    """Whether it takes fewer multiplications to bring the queries to the encoder's states than the other way round."""
+    """Whether bringing the queries to the encoder's states takes fewer multiplications than the other way round."""
     if any(type(project) not in (nn.Linear, FastLinear) or project.bias is not None for project in (cross.k, cross.v)):
         return False
     inner, width = cross.k.weight.shape

@@ -1,4 +1,4 @@
-"""What every way of reading options comes down to: scores of the tokens that are asked for, summed by option."""
+"""What all ways of reading options share: scores of the tokens that are asked for, summed by option."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _GPT2_TURNED = ("attn_qkv.weight", "attn_output.weight", "ffn_up.weight", "ffn_d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufOrigin:
-    """What a GGUF file says of itself, and which bytes it is.
+    """What a GGUF file says about itself, and a digest of its bytes.
 
     Attributes:
         file: Its name, without the folder.

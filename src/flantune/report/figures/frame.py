@@ -47,7 +47,7 @@ def both(draw: Callable[[Page], Markup]) -> Markup:
 
 
 def missing(label: str = "Not measured.") -> Markup:
-    """What stands where a figure has nothing to show."""
+    """The note in place of a figure that has nothing to show."""
     return element("p", label, class_="missing")
 
 

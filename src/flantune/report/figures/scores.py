@@ -193,7 +193,7 @@ def _minus(sides: Sides, *, most: float) -> str:
 
 
 def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
-    """What tells two models apart on each task, sorted, with intervals: those that cross zero are drawn hollow."""
+    """How two models differ on each task, sorted, with intervals: those that cross zero are drawn hollow."""
     drawn = sorted((row for row in rows if row.difference), key=lambda row: -_change(row))
     return both(lambda page: _differences(drawn, sides, page)) if drawn else missing()
 

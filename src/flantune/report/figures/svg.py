@@ -147,7 +147,7 @@ def nice_step(rough: float) -> float:
 
 
 def padded_range(values: Sequence[float], *, step: float, smallest: float) -> tuple[float, float]:
-    """Ends of an axis that hold all values, on whole steps, at least so far apart.
+    """Ends of an axis around all values, on whole steps, with a least distance between them.
 
     >>> padded_range([0.31, 0.58], step=0.1, smallest=0.2)
     (0.3, 0.6)
