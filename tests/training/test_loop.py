@@ -240,9 +240,9 @@ def test_looks_at_the_model_leave_no_trace(tmp_path, architecture):
     assert steps == [2, 4, 6]
     assert weights_digest(looking) == weights_digest(blind)
     entries = lines(tmp_path / "looking")
-    assert [entry["step"] for entry in entries if "measured" in entry] == [2, 4, 6]
+    assert [entry["step"] for entry in entries if entry["measured"]] == [2, 4, 6]
     assert entries[-1]["measured"]["logprob"] > entries[0]["measured"]["logprob"]
-    assert not any("measured" in entry for entry in lines(tmp_path / "blind"))
+    assert not any(entry["measured"] for entry in lines(tmp_path / "blind"))
 
 
 def test_losses_by_cluster_add_up_those_of_their_tasks(tmp_path):
@@ -394,4 +394,4 @@ def test_the_stage_is_cheap_to_import():
 
     code = "import sys, flantune.training; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert flantune.training.tune is tune
+    assert flantune.tune is tune
