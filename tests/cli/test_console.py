@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flantune.cli.console import bar_line, columns, fitted
-from flantune.training.summary import TuningProgress
+from flantune.training.tuning_summary import TuningProgress
 
 LONG = TuningProgress(
     step=29_999,

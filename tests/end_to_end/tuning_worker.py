@@ -5,7 +5,7 @@ from __future__ import annotations
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from flantune.training.summary import TuningProgress, TuningSummary
+from flantune.training.tuning_summary import TuningProgress, TuningSummary
 from tests.training.small import make_lm, settings, tune_small
 
 STEPS = 14

@@ -13,14 +13,14 @@ from flantune.evaluation.asking import ask as evaluate_module
 from flantune.evaluation.asking import options as engine
 from flantune.evaluation.asking.answers import Written
 from flantune.evaluation.asking.ask import AskingProgress
-from flantune.evaluation.asking.options import PromptScorer
+from flantune.evaluation.asking.option_scores import PromptScorer
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows, questions, sample_rows
 from flantune.evaluation.metrics.rank_classification import choose
 from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.samples import read_samples
 from flantune.models.load import LanguageModel
 from flantune.models.scoring.check import scoring_layout
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.writing.decoding import cut_at_stop
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.types import Example, Template

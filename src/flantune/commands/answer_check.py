@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from flantune.packing.encode import Codec
     from flantune.settings.run_file import RunFile
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 Reason = Literal["same tokens", "unknown token", "changed text"]
 

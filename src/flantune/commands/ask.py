@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flantune.commands.plan import make_codec
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.answers import write_answers
-from flantune.evaluation.asking.options import OptionScores, score_prompts, scoring_codec, within_positions
+from flantune.evaluation.asking.option_scores import OptionScores, score_prompts, scoring_codec, within_positions
 from flantune.evaluation.metrics.rank_classification import BASELINES, choose
 from flantune.models.writing.decoding import Decoding
 from flantune.settings.config import RunConfig

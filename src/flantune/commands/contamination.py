@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flantune.mixture.holdout import Fold
     from flantune.settings.run_file import RunFile
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 
 def check_run(

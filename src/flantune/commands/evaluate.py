@@ -97,8 +97,8 @@ def _ask_model(
     model: Candidate, questions: ChosenExams, request: EvaluationRequest, told: Reporter, watch: Stopwatch
 ) -> _Asked:
     from flantune.evaluation.asking.ask import ask
+    from flantune.evaluation.asking.score_store import ScoreStore
     from flantune.evaluation.asking.session import Session
-    from flantune.evaluation.asking.store import ScoreStore
     from flantune.models.load import load_model
     from flantune.packing.chat import chat_tokens
 

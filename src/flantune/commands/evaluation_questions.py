@@ -19,7 +19,7 @@ from flantune.suites.suite import SuiteData
 
 if TYPE_CHECKING:
     from flantune.harness.read import HarnessExam
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flantune.mixture.mixture import Mixture
     from flantune.runs.folder import FoldFolder
     from flantune.settings.config import RunConfig
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 
 def write_mixture(

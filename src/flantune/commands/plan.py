@@ -22,9 +22,9 @@ from flantune.packing.codec_for import Reader, UnloadedReader, codec_for
 from flantune.packing.encode import Codec
 from flantune.packing.stream import PromptStream, Stream
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
+from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
-from flantune.tasks.store import PreparedTask
 from flantune.training.division import hidden_size
 
 if TYPE_CHECKING:

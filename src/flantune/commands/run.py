@@ -25,8 +25,8 @@ from flantune.commands.plan import (
 from flantune.commands.rescore import summarize_run
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
+from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.session import Session
-from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import dev_questions, make_measure
 from flantune.evaluation.task_exams import task_exam
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from flantune.mixture.holdout import FoldTasks
     from flantune.packing.stream import PromptStream
     from flantune.settings.config import PromptSettings, RunConfig
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 # Prompts by which the share of borders that tokenize differently is measured.
 _BORDER_PROMPTS = 500

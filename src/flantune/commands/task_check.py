@@ -14,13 +14,13 @@ from flantune.prompts.giveaways import MOST_LOOKED_AT as OPTIONS_LOOKED_AT
 from flantune.prompts.giveaways import option_findings
 from flantune.prompts.lint import lint_task
 from flantune.prompts.lint_text import Finding
+from flantune.tasks.example_store import PreparedTask, SplitReport
 from flantune.tasks.examples import FirstLook, first_look
 from flantune.tasks.prepare import survey_task
 from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.tasks.row_checks import bad_rows_hint, check_slots
 from flantune.tasks.rows import BadRowNote, short
 from flantune.tasks.sources.slices import parse_slice
-from flantune.tasks.store import PreparedTask, SplitReport
 from flantune.types import Example, Task
 
 _FEWEST_ROWS = 10

@@ -15,8 +15,8 @@ from pydantic import PlainSerializer
 from flantune.contamination.findings import Contamination
 from flantune.errors import ConfigError
 from flantune.settings.json_file import read_value, write_value
+from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.lazy_examples import LazyExamples
-from flantune.tasks.store import PreparedTask
 from flantune.types import Example, SplitRole
 
 Rows = Annotated[frozenset[int], PlainSerializer(sorted, return_type=list[int])]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from flantune.contamination.compared_rows import ComparedRows, make_corpus
 from flantune.contamination.compared_texts import make_units
-from flantune.contamination.corpus import ComparedRows, make_corpus
 from flantune.contamination.duplicates import DuplicateCollector, DuplicateScanner
 from flantune.contamination.findings import FoldFinding, Settings
 from flantune.contamination.ngrams import GramCollector
 from flantune.contamination.overlap import OverlapScanner
 from flantune.contamination.row_links import link
 from flantune.contamination.tally import FoundOverlaps, make_found, task_finding, train_findings
-from flantune.tasks.store import PreparedTask
+from flantune.tasks.example_store import PreparedTask
 
 _DEFAULTS = Settings()
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.contamination.corpus import WHOLE_ROW, Block, ComparedRows
+from flantune.contamination.compared_rows import WHOLE_ROW, Block, ComparedRows
 from flantune.contamination.hashing import BitFilter, Bool, Int64, UInt64, expand, make_filter, prefix_sums, ranges
 from flantune.contamination.minhash import Bands, band_keys, choose_bands
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flantune.contamination.corpus import WHOLE_ROW, ComparedRows
+from flantune.contamination.compared_rows import WHOLE_ROW, ComparedRows
 from flantune.contamination.findings import ShownOverlap
 
 _MAX_SPAN_WORDS = 40

@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flantune.contamination.compared_rows import ComparedRows
 from flantune.contamination.compared_texts import Units
-from flantune.contamination.corpus import ComparedRows
 from flantune.contamination.hashing import BitFilter, Int64, UInt64, expand, make_filter
 
 _KEPT_UNITS = 4096

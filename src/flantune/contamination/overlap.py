@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from flantune.contamination.compared_rows import Block
 from flantune.contamination.compared_texts import Units
-from flantune.contamination.corpus import Block
 from flantune.contamination.hashing import Int64
 from flantune.contamination.ngrams import GramIndex, UnitWords
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.contamination.corpus import ComparedRows
+from flantune.contamination.compared_rows import ComparedRows
 from flantune.contamination.duplicates import Duplicate, DuplicateScanner
 from flantune.contamination.excerpts import field_name, show_duplicate, show_overlap
 from flantune.contamination.findings import ShownOverlap, TaskFinding, TrainFinding, TrainingOverlap

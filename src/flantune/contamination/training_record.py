@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune import __version__
+from flantune.contamination.compared_rows import Block, ComparedRows, make_corpus
 from flantune.contamination.compared_texts import make_units
-from flantune.contamination.corpus import Block, ComparedRows, make_corpus
 from flantune.contamination.hashing import expand, ranges
 from flantune.errors import FlantuneError, SourceError
 from flantune.mixture.permutation import scramble_array
@@ -29,7 +29,7 @@ from flantune.tasks.same_data import contents_of, hub_name, is_same_hub
 from flantune.types import Example
 
 if TYPE_CHECKING:
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
     from flantune.types import Task
 
 FILE = "flantune.json"

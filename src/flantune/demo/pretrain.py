@@ -44,7 +44,7 @@ from flantune.types import Family
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from flantune.training.summary import TuningSummary
+    from flantune.training.tuning_summary import TuningSummary
 
 PEAK_RATES: dict[Family, float] = {"decoder-only": 3e-3, "encoder-decoder": 2e-2}
 """AdamW's rate for the decoder, Adafactor's for T5: relative to each weight's size, which T5's small query weights

@@ -17,6 +17,7 @@ from flantune.evaluation.results import Average, BenchmarkResult, BenchmarkScore
 from flantune.evaluation.scored import ScoredExam, paired_difference
 from flantune.evaluation.statistics.averages import Weighed, Weighting
 from flantune.evaluation.statistics.contrasts import Weighted, contrast, mean_of
+from flantune.evaluation.statistics.discovery_rates import with_rates
 from flantune.evaluation.statistics.means import Mean
 from flantune.evaluation.statistics.pairs import (
     Floats,
@@ -29,7 +30,6 @@ from flantune.evaluation.statistics.pairs import (
     span_of,
     within,
 )
-from flantune.evaluation.statistics.rates import with_rates
 from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMeasure, skill_difference
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.asking.options import PromptScorer
+from flantune.evaluation.asking.option_scores import PromptScorer
 from flantune.evaluation.asking.task_questions import sample_rows
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style, usable_templates
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
     from flantune.packing.encode import Codec
     from flantune.settings.config import PromptSettings
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
     from flantune.types import Prompt
 
 

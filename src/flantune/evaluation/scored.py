@@ -21,7 +21,7 @@ from flantune.evaluation.exam_result import ExamResult, ModelScores
 from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.evaluation.metrics.readable import metric_findings
 from flantune.evaluation.results import Measure
-from flantune.evaluation.statistics.clean import CleanMeans, clean_alone, clean_pairs
+from flantune.evaluation.statistics.clean_means import CleanMeans, clean_alone, clean_pairs
 from flantune.evaluation.statistics.grades import Graded, GradeTable
 from flantune.evaluation.statistics.model_scores import model_scores
 from flantune.evaluation.statistics.pairs import (

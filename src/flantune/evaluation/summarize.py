@@ -19,7 +19,7 @@ from flantune.evaluation.results import (
     Verdict,
 )
 from flantune.evaluation.scored import ScoredExam, Sitting, score_sitting
-from flantune.evaluation.statistics.rates import with_rates
+from flantune.evaluation.statistics.discovery_rates import with_rates
 from flantune.evaluation.unseen import Cluster, cluster_result, clusters_of, overall_result, verdict_on
 from flantune.evaluation.verdict import no_verdict
 from flantune.settings.protocols import ScoringProtocol

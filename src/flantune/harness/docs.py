@@ -18,7 +18,7 @@ from flantune.tasks.sources.formats import FileFormat, FormatName, open_binary
 if TYPE_CHECKING:
     import jinja2
 
-    from flantune.harness.taskfile import HarnessTask
+    from flantune.harness.harness_file import HarnessTask
     from flantune.suites.suite import SuiteData
     from flantune.types import Row
 

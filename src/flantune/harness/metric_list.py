@@ -20,7 +20,7 @@ from flantune.harness.refusals import functions, refuse
 from flantune.harness.task_code import Function
 
 if TYPE_CHECKING:
-    from flantune.harness.taskfile import HarnessTask
+    from flantune.harness.harness_file import HarnessTask
     from flantune.types import Row
 
 _Entry = Mapping[str, Any]

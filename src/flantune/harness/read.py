@@ -24,11 +24,11 @@ from flantune.harness.docs import (
 )
 from flantune.harness.filters import read_filters
 from flantune.harness.grading import HarnessGrader
+from flantune.harness.harness_file import HarnessTask, read_task_file
 from flantune.harness.metric_list import choose_metrics, grader_of, said_of
 from flantune.harness.rows import TaskRows, passage_column
 from flantune.harness.shots import ExemplarDraw, shots_of
 from flantune.harness.task_code import Limits, files_of
-from flantune.harness.taskfile import HarnessTask, read_task_file
 from flantune.prompts.layout import Layout
 from flantune.settings.protocols import PRESETS, ScoringProtocol
 from flantune.suites.suite import SuiteData

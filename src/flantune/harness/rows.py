@@ -12,7 +12,7 @@ from flantune.harness.refusals import not_run
 from flantune.harness.task_code import Function
 
 if TYPE_CHECKING:
-    from flantune.harness.taskfile import HarnessTask
+    from flantune.harness.harness_file import HarnessTask
     from flantune.suites.suite import SuiteData
     from flantune.types import Row
 

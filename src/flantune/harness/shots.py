@@ -10,7 +10,7 @@ from flantune.errors import TaskError
 from flantune.harness.rows import TaskRows
 
 if TYPE_CHECKING:
-    from flantune.harness.taskfile import HarnessTask
+    from flantune.harness.harness_file import HarnessTask
     from flantune.suites.suite import SuiteData
     from flantune.types import Row
 

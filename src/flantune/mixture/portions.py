@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Prepared(Protocol):
-    """A task with its examples; ``flantune.tasks.store.PreparedTask`` is one."""
+    """A task with its examples; ``flantune.tasks.example_store.PreparedTask`` is one."""
 
     @property
     def task(self) -> Task:

@@ -46,7 +46,7 @@ def codec_for(
     """Turns a model's prompts into token ids, the same way for training, tasks, suites, harness files and previews.
 
     Its tokenizer, family and virtual tokens come from the model; a caller must say what is left. A scoring protocol's
-    choices are made on top (``flantune.evaluation.asking.options.scoring_codec``).
+    choices are made on top (``flantune.evaluation.asking.option_scores.scoring_codec``).
 
     Args:
         lm: The model.

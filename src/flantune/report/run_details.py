@@ -14,7 +14,7 @@ from flantune.runs.files import FoldFiles, RunFiles, read_origins
 from flantune.runs.products import DataReport
 from flantune.settings.config import RunConfig
 from flantune.settings.run_file import flatten
-from flantune.tasks.store import SplitReport
+from flantune.tasks.example_store import SplitReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

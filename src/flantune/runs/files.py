@@ -18,7 +18,7 @@ from flantune.settings.run_file import validated
 from flantune.system import files
 from flantune.system.manifest import Manifest
 from flantune.training.metrics_line import MetricsLine
-from flantune.training.summary import TuningSummary
+from flantune.training.tuning_summary import TuningSummary
 
 Value = TypeVar("Value")
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from flantune.tasks.store import SplitReport
+from flantune.tasks.example_store import SplitReport
 from flantune.types import Kind, SplitRole
 
 if TYPE_CHECKING:
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,16 @@ import pyarrow as pa
 from flantune.errors import FlantuneError, MissingDataError, SourceError, TaskError
 from flantune.settings.json_file import read_value, write_value
 from flantune.tasks.arrow_files import ArrowFile, sums_path
+from flantune.tasks.example_store import (
+    STORE_VERSION,
+    ExampleStore,
+    ExampleWriter,
+    JoinedExamples,
+    PreparedTask,
+    SkippedWriter,
+    SplitReport,
+    read_skipped,
+)
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.row_checks import (
     check_bad_share,
@@ -36,16 +46,6 @@ from flantune.tasks.rows import (
     BadRowNote,
 )
 from flantune.tasks.sources.slices import SplitSlice, parse_slice
-from flantune.tasks.store import (
-    STORE_VERSION,
-    ExampleStore,
-    ExampleWriter,
-    JoinedExamples,
-    PreparedTask,
-    SkippedWriter,
-    SplitReport,
-    read_skipped,
-)
 from flantune.tasks.user_code import fingerprint_of
 from flantune.types import Example, SplitRole, Task
 

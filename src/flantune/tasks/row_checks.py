@@ -22,8 +22,8 @@ from flantune.tasks.sources.slices import shared_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flantune.tasks.example_store import SkippedRows, SplitReport
     from flantune.tasks.sources.slices import SplitSlice
-    from flantune.tasks.store import SkippedRows, SplitReport
     from flantune.types import Example, SplitRole, Task
 
 

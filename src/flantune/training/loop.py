@@ -35,7 +35,7 @@ from flantune.training.randomness import dropout, repeatable, seed_micro_batch, 
 from flantune.training.schedules import learning_rate
 from flantune.training.shared_gradients import add_gradients, share_weights
 from flantune.training.state import Step, TuningState, Window
-from flantune.training.summary import TuningProgress, TuningSummary
+from flantune.training.tuning_summary import TuningProgress, TuningSummary
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel

@@ -8,7 +8,7 @@ from typing import Any
 
 from flantune.packing.packs import Counts
 from flantune.training.metrics_line import MeanLoss, MetricsLine
-from flantune.training.summary import TuningSummary
+from flantune.training.tuning_summary import TuningSummary
 from flantune.training.values import NonFinite, TaskLoss
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from flantune.evaluation.asking.store import JsonValue, content_key
+from flantune.evaluation.asking.score_store import JsonValue, content_key
 from flantune.models.writing.decoding import Decoding, Finish
 from flantune.models.writing.generate import write
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.store import ScoreStore
+    from flantune.evaluation.asking.score_store import ScoreStore
     from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.packing.encode import Codec

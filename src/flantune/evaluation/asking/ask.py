@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.baselines import Blank, option_baselines
-from flantune.evaluation.asking.options import GROUP_PROMPTS, group_key, processes_of
+from flantune.evaluation.asking.option_scores import GROUP_PROMPTS, group_key, processes_of
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.works import Work, questions_of, work_of
 from flantune.evaluation.exams import Exam, Question

@@ -15,7 +15,7 @@ from flantune.errors import EvaluationError
 from flantune.types import Prompt
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.options import OptionScores, PromptScorer
+    from flantune.evaluation.asking.option_scores import OptionScores, PromptScorer
     from flantune.settings.protocols import ScoringProtocol
 
 Blank = Callable[[Prompt, str], Prompt]

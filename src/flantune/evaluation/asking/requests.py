@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.store import content_key
+from flantune.evaluation.asking.score_store import content_key
 from flantune.packing.packs import Counts, EncodedPrompt
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import torch
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.requests import KnownScores
 from flantune.models.memory import is_out_of_memory
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.packing.packs import EncodedPrompt
 
 if TYPE_CHECKING:

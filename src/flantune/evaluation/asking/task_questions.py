@@ -18,7 +18,7 @@ from flantune.system.keyed_random import mix64, stream_key
 
 if TYPE_CHECKING:
     from flantune.settings.config import EvaluationSettings, PromptSettings
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
     from flantune.types import Example, SplitRole, Template
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.asking.options import scoring_codec, within_positions
+from flantune.evaluation.asking.option_scores import scoring_codec, within_positions
 from flantune.evaluation.exams import Exam, Question
 from flantune.evaluation.metrics.rank_classification import BASELINES
 from flantune.evaluation.samples import samples_path

@@ -27,7 +27,7 @@ from flantune.evaluation.metrics.bleu import (
 )
 from flantune.evaluation.metrics.decisions import class_f1, matthews, pearson, spearman
 from flantune.evaluation.metrics.drop import drop_score
-from flantune.evaluation.metrics.numbers import number_match, read_number
+from flantune.evaluation.metrics.number_match import number_match, read_number
 from flantune.evaluation.metrics.rank_classification import Normalization, best_options, choose, option_scores
 from flantune.evaluation.metrics.rouge import (
     ROUGE_TOKENIZATIONS,

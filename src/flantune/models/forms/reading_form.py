@@ -10,7 +10,7 @@ import torch
 
 from flantune.models.forms.exchange import exchanged, exchanges
 from flantune.models.forms.fused import lean_form
-from flantune.models.forms.products import fast_form
+from flantune.models.forms.matrix_products import fast_form
 from flantune.models.modes import in_mode
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from flantune.models.checks.isolation import TOLERANCE, logprobs_alone
 from flantune.models.language_model import first_line
 from flantune.models.modes import quiet
 from flantune.models.rope import rope_border
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.scoring.plan import ScoringBatch, ScoringLayout
 from flantune.models.traits import trait_by
 from flantune.models.trial_lengths import outgrown

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from flantune.errors import ModelError
-from flantune.models.forms.products import FastLinear
+from flantune.models.forms.matrix_products import FastLinear
 from flantune.models.language_model import start_token
 from flantune.models.scoring.forest_layout import filled, line_targets
 from flantune.models.scoring.option_tries import OptionTrie, option_trie

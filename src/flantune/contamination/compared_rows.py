@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flantune.contamination.hashing import Int64, ranges
 from flantune.contamination.words import Words, read_words, split_words
-from flantune.tasks.store import PreparedTask
+from flantune.tasks.example_store import PreparedTask
 from flantune.types import Example, SplitRole
 
 BLOCK_CHARACTERS = 1 << 20

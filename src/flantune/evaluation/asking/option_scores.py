@@ -16,7 +16,7 @@ from flantune.packing.shares import assign
 from flantune.system.processes import ALONE, Processes, current
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.store import ScoreStore
+    from flantune.evaluation.asking.score_store import ScoreStore
     from flantune.models.language_model import LanguageModel
     from flantune.models.scoring.plan import ScoringBatch
     from flantune.packing.encode import Codec
