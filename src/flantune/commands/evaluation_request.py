@@ -49,7 +49,6 @@ class EvaluationRequest:
         confidence: Level of the intervals.
         batch_tokens: Array positions of one forward pass.
         backend: What writes answers. Options are always ranked by flantune's own passes.
-        dtype: Arithmetic.
         device: "auto", "cpu", "cuda", …
         prompts: Chat template, system message and separators.
         trust_remote_code: Run Python code that comes with a model.

@@ -139,7 +139,6 @@ class TaskLint:
     """What the linter says of a task.
 
     Attributes:
-        findings: The findings.
         has_rows: Whether rows were at hand for the rules that need some.
     """
 

@@ -51,8 +51,6 @@ class TrainedTask:
     """A task of the mixture.
 
     Attributes:
-        name: Its name.
-        clusters: Its clusters.
         family: Its source family.
         hub: Hub id and configuration ("aps/super_glue:rte"); empty for files.
         source: Fingerprint of the rows of its training split; empty where it cannot be told.

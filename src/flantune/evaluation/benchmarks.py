@@ -39,7 +39,6 @@ class Benchmark:
 
     Attributes:
         name: Benchmark and way of asking.
-        parts: Its parts.
         is_whole: All parts were there, and all of their examples were to be asked.
         confidence: Level of the intervals.
         seed: Names the bootstrap draws.

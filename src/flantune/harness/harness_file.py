@@ -36,9 +36,7 @@ class HarnessTask:
     """One task, all of its ``include`` files merged.
 
     Attributes:
-        name: Its name.
         values: Its settings, as the YAML has them.
-        path: The file.
         group: The group it was asked for in; empty when by itself.
         code: Runs the functions it names; None: they are not run.
     """

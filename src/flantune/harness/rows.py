@@ -25,7 +25,6 @@ class TaskRows:
     """The rows of one task, each split read once.
 
     Attributes:
-        task: The task.
         data: Where data sets are looked for.
         read: Split and the function that changed it → its rows.
     """

@@ -33,7 +33,6 @@ class ExplainedExclusion:
 
     Attributes:
         task: Its name.
-        clusters: Its clusters.
         reason: The one reason that decided.
         connections: Every unseen task it would give away, were it trained on.
     """

@@ -38,7 +38,6 @@ class Portion:
     """One task's place in the mixture.
 
     Attributes:
-        task: The task.
         place: Its index in the order the mixture was given.
         store: Its train examples.
         examples: How many the split has.

@@ -80,7 +80,6 @@ class LanguageModel:
 
     Attributes:
         model: Any causal or T5-like model of the transformers library; weights float32.
-        tokenizer: Its tokenizer.
         family: Decoder-only or encoder-decoder.
         device: Where the weights lie.
         compute_dtype: Arithmetic of the forward and backward pass: float32, or bfloat16 by autocast.

@@ -127,7 +127,6 @@ class PreparedTask:
     """A task with its rows adapted and ready to be read.
 
     Attributes:
-        task: The task.
         stores: Role → its examples. Roles that the task does not name are absent.
         reports: Role → what became of its rows.
         missing: Role → why it is not there; only filled when missing data was to be skipped.

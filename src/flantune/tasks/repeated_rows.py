@@ -48,7 +48,6 @@ class RepeatedRows:
     """A field whose values come back so often that its rows are not independent.
 
     Attributes:
-        task: The task.
         fields: The field; several where rows repeat as a whole.
         values: Different values of it.
         rows: Rows they are in.

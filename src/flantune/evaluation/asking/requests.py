@@ -50,7 +50,6 @@ class PromptGroup:
     """Prompts scored together, and the requests they come to.
 
     Attributes:
-        prompts: The prompts.
         counts: What happened to each.
         parts: The requests that answer each; None for a prompt that does not fit.
         requests: Each distinct request once.

@@ -46,7 +46,6 @@ class Work:
     """One exam to be asked.
 
     Attributes:
-        exam: The exam.
         codec: Turns its prompts into tokens.
         path: Where its samples go.
         kind: All that decides on answers but the questions: exams of one kind are asked together.

@@ -20,7 +20,6 @@ class Weighted:
         name: What results call it.
         key: Exams of one key were measured on the same rows, so they are not independent of each other.
         weights: Model → its weight in that model's mean, the first model first; differences have the first's.
-        means: Its means.
     """
 
     name: str

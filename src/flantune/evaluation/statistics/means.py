@@ -67,7 +67,6 @@ class Share:
     Attributes:
         task: Shares of one task were measured on the same rows, so they are not independent of each other.
         weight: What its mean is multiplied by.
-        mean: Its mean.
     """
 
     task: str

@@ -48,7 +48,6 @@ class PrefixStates:
     """Keys and values of tokens that many rows start with.
 
     Attributes:
-        tokens: The tokens.
         layers: Keys and values of each layer, [1, heads, tokens, width].
     """
 
