@@ -100,7 +100,7 @@ def _check_names(exams: Sequence[Exam], harness: Sequence[HarnessExam]) -> None:
     """Exams of one score are averaged, so a benchmark and a harness task must not share one.
 
     Raises:
-        ConfigError: They do.
+        ConfigError: Two share a score's name.
     """
     taken = {exam.score for exam in exams}
     for one in harness:

@@ -171,7 +171,7 @@ def check_drawn(request: EvaluationRequest, exams: Sequence[Exam]) -> None:
     """Makes sure that there is something to draw answers to.
 
     Raises:
-        ConfigError: There is not.
+        ConfigError: Nothing can be voted on.
     """
     if request.drawn[1] > 0.0 and not any(exam.is_voted for exam in exams):
         hint = "they are for chains of thought: mgsm, gsm8k, bbh_cot, mmlu_cot"

@@ -209,7 +209,7 @@ def _number(item: Any, name: str, *, takes_nan: bool) -> float:
     """A score of one answer as a number.
 
     Raises:
-        TaskError: It is none.
+        TaskError: The score is not a number.
     """
     if isinstance(item, int | float) and (math.isfinite(item) or (takes_nan and math.isnan(item))):
         return float(item)

@@ -150,7 +150,7 @@ def check_column(task: HarnessTask, row: Row, key: str) -> None:
     """Refuses a single word that is not a column: the harness would take it for the text of every question.
 
     Raises:
-        TaskError: It is one.
+        TaskError: The word is not a column.
     """
     name = task.values[key]
     if isinstance(name, str) and name.isidentifier() and name not in row:

@@ -150,7 +150,7 @@ def read_filters(
         code: Runs filters that are Python of the file; None: they are left out.
 
     Raises:
-        TaskError: None of them is known.
+        TaskError: No filter is known.
     """
     if not entries:
         return (NO_FILTER,), []

@@ -164,7 +164,7 @@ def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, t
     """A note on questions without a right choice.
 
     Raises:
-        TaskError: None of them has one.
+        TaskError: No question has a right choice.
     """
     empty = [at for at, found in golds.items() if not found]
     if not empty:

@@ -120,7 +120,7 @@ def refuse_functions(values: Mapping[str, Any], path: Path) -> None:
     """Raises when settings that are about to be used name Python code.
 
     Raises:
-        TaskError: They do.
+        TaskError: A setting names Python code.
     """
     refuse(list(_code(values)), path)
 

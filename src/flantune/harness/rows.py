@@ -54,7 +54,7 @@ class TaskRows:
         """The split that exemplars are drawn from; empty where they are given one by one.
 
         Raises:
-            TaskError: There is none.
+            TaskError: No split is named.
         """
         config, values = self._config, self.task.values
         split = config.get("split") or values.get("fewshot_split")

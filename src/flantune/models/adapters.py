@@ -264,7 +264,7 @@ def _peft() -> Any:
     """The library; imported only when needed, since importing it is slow and prints messages.
 
     Raises:
-        ModelError: It is not installed.
+        ModelError: peft is not installed.
     """
     try:
         with hushed():

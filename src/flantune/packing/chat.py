@@ -278,7 +278,7 @@ def read_template(path: Path) -> str:
     """The text of a file with a chat template.
 
     Raises:
-        ModelError: It cannot be read.
+        ModelError: The file cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8")

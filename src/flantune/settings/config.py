@@ -308,7 +308,7 @@ class EvaluationSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_protocol(cls, given: object) -> object:
-        """Settings that were not given are the protocol's."""
+        """Fills in the protocol's values for settings that were not given."""
         return protocols.preset_settings(given) if isinstance(given, Mapping) else given
 
     max_examples: Natural = 200

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a value, in the words of a file's author; and values as they stand in messages."""
+"""What pydantic finds wrong with a value, in words for a file's author, and values as messages show them."""
 
 from __future__ import annotations
 

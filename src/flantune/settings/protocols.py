@@ -43,7 +43,7 @@ class ScoringProtocol:
         ties: Among options that score the same the first is taken, or the right one counts for its share.
         target_delimiter: Between a query and its answer; None: as the prompts' settings say.
         exemplar_separator: Between exemplars; None: as the prompts' settings say.
-        summary: What a task's headline is of its templates' scores. Both are reported.
+        summary: How a task's headline is made from its templates' scores. Both ways are reported.
         max_input_tokens: Longest inputs; None: as the packing settings say.
         max_target_tokens: Longest answer; None: as the packing settings say.
         domain_premise: What stands in place of the whole prompt for the normalization "domain".

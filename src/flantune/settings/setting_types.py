@@ -76,7 +76,7 @@ def _written(value: str) -> str:
 
 
 def _once_each(values: Sequence[_Value]) -> Sequence[_Value]:
-    """The values, if there is none twice."""
+    """The values, if none occurs twice."""
     twice = [value for number, value in enumerate(values) if value in values[:number]]
     if twice:
         shown = f'"{twice[0]}"' if isinstance(twice[0], str) else twice[0]

@@ -1,4 +1,4 @@
-"""TOML files, read and written in one way: whoever wrote one hears of every fault in the same words."""
+"""TOML files, read and written in one way, with one wording for every fault."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def without_clusters(tasks: Sequence[Task], taxonomy: Taxonomy, clusters: Sequen
 def without_tasks(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str], *, name: str = "hidden") -> Split:
     """The split that holds single tasks out but trains on others of their clusters, on purpose. Kin leaves training.
 
-    Paper: the public code of FLAN 2021 so hides SuperGLUE's eight tasks.
+    Paper: the public code of FLAN 2021 hides SuperGLUE's eight tasks this way.
 
     Raises:
         ConfigError: None of the tasks is there, or one side would be empty.
@@ -244,7 +244,7 @@ def paper_rules(taxonomy: Taxonomy) -> Taxonomy:
 
 
 def ranked(tasks: Iterable[Task], *, seed: int) -> list[Task]:
-    """The tasks in a seeded order that each task's name alone decides: another task changes no place but its own."""
+    """The tasks in a seeded order that each task's name alone decides: one more task changes no other's place."""
     return sorted(tasks, key=lambda task: (stream_key(seed, "studies", task.name), task.name))
 
 
@@ -289,7 +289,7 @@ def _hide(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str], *, na
 def _fixed_test(
     tasks: Sequence[Task], taxonomy: Taxonomy, *, order: Sequence[str], test: Sequence[str]
 ) -> tuple[list[list[Task]], list[Task], tuple[str, ...]]:
-    """The clusters to train on, the tasks to measure whatever of them is trained on, and who left the test."""
+    """The clusters to train on, the tasks that every split measures, and those that left the test."""
     groups = _apart([_members(cluster, tasks, taxonomy=taxonomy, role="train") for cluster in order])
     trained = [task for group in groups for task in group]
     asked = _apart([_members(cluster, tasks, taxonomy=taxonomy, role="test") for cluster in test])

@@ -93,7 +93,7 @@ class SuiteData:
 
         Raises:
             MissingDataError: They are not there.
-            flantune.errors.SourceError: They cannot be read.
+            flantune.errors.SourceError: The rows cannot be read.
         """
         return list(HubSource(id=hub_id, config=config, mirror=self._mirror()).rows(split))
 

@@ -95,7 +95,7 @@ class ArrowFile:
         """One record batch.
 
         Raises:
-            DamagedStoreError: It is not what was written.
+            DamagedStoreError: The batch is not what was written.
         """
         # Two threads may both read it: either result is right, and the assignment is atomic.
         if self._batches[number] is None:
@@ -107,7 +107,7 @@ class ArrowFile:
         """Looks at every block.
 
         Raises:
-            DamagedStoreError: One is not what was written.
+            DamagedStoreError: A block is not what was written.
         """
         for number in range(len(self._blocks)):
             self._check(number)

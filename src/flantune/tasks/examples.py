@@ -81,7 +81,7 @@ def adapt_row(task: Task, row: Row) -> Example | None:
     """One row as a checked example; None when it is dropped on purpose.
 
     Raises:
-        BadRow: It cannot become one.
+        BadRow: The row cannot become an example.
     """
     if isinstance(row, UnreadableRow):
         raise BadRow(row.reason, row.detail)

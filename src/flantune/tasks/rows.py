@@ -107,7 +107,7 @@ def check_texts(example: Example) -> None:
     """Makes sure that every text of an example is text that can be written as UTF-8.
 
     Raises:
-        BadRow: One of them cannot.
+        BadRow: A text cannot be written.
     """
     try:
         "".join((*example.fields.values(), *example.options, *example.references)).encode()

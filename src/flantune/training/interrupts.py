@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed, and whether this is a moment at which the weights can be saved.
+    """Whether Ctrl-C was pressed, and whether the weights can be saved right now.
 
     Attributes:
         is_requested: Ctrl-C was pressed, or SIGTERM came.

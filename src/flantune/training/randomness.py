@@ -14,7 +14,7 @@ from flantune.models.modes import in_mode
 
 
 def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
-    """Sets PyTorch's random numbers to where this micro-batch of this step has them.
+    """Seeds PyTorch's random numbers for this micro-batch of this step.
 
     Dropout depends on (seed, step, micro-batch) alone, so a resumed run needs no stored generator state.
     """

@@ -1,4 +1,4 @@
-"""What a tuning run tells while it goes on and when it is done."""
+"""What a tuning run reports while it runs and when it is done."""
 
 from __future__ import annotations
 

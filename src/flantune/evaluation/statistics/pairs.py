@@ -100,7 +100,7 @@ def pair_of(first: GradeTable, second: GradeTable, *, where: str) -> Pair:
     """The rows that both models answered.
 
     Raises:
-        EvaluationError: There are none.
+        EvaluationError: The two share no rows.
     """
     common = frozenset(first.rows) & frozenset(second.rows)
     if not common:

@@ -82,7 +82,7 @@ def require_gguf(*, where: str) -> None:
     """Refuses to go on without the package that reads and writes such files.
 
     Raises:
-        ModelError: It is not installed.
+        ModelError: The package is not installed.
     """
     if find_spec("gguf") is None:
         raise ModelError("GGUF files need the package gguf, which is not installed", where=where, hint=_NEEDED)

@@ -60,7 +60,7 @@ class FileSource(Source):
         """The files of a split: globs expanded, in order of their names.
 
         Raises:
-            MissingDataError: There are none.
+            MissingDataError: No file matches.
         """
         return tuple(path for name in _names(self._pattern(split)) for path in self._paths(name))
 

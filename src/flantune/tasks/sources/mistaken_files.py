@@ -17,7 +17,7 @@ def check_is_data(path: Path) -> None:
 
     Raises:
         SourceError: The file is a pointer of Git LFS or a page of the web.
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         start = file.read(_START).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
