@@ -255,7 +255,7 @@ def try_scores(lm: LanguageModel, prompts: list[Any]) -> tuple[str, float]:
     from flantune.models.checks.isolation import logprobs_alone
     from flantune.models.forms.reading_form import scoring_mode
     from flantune.models.scoring.check import scoring_layout
-    from flantune.models.scoring.options import OptionScorer
+    from flantune.models.scoring.option_scorer import OptionScorer
     from flantune.models.scoring.plan import plan_scoring
 
     units = [replace(each, targets=(each.targets[0], prompts[0].targets[0], each.targets[0][:1])) for each in prompts]

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from flantune.errors import TaskError
+from flantune.harness.harness_file import HarnessTask, load_settings, read_task_file
 from flantune.harness.read import check_task
 from flantune.harness.task_code import Function, Limits, MissingModuleError, TaskCode
-from flantune.harness.taskfile import HarnessTask, load_settings, read_task_file
 
 _PLACE = re.compile(r"^(?:line \d+(?: of [^,]+)?, )?(?P<key>[\w.+]+): (?P<what>.*)$")
 _LIMITS = Limits(wall_s=120, cpu_s=120)

@@ -36,7 +36,7 @@ def main(folder: str, prompts_path: str, out: str, side: str, batch_size: str = 
 
 
 def flantune_side(folder: str, prompts: Sequence[Prompt]) -> dict[str, Any]:
-    from flantune.evaluation.asking.options import PromptScorer, scoring_codec, within_positions
+    from flantune.evaluation.asking.option_scores import PromptScorer, scoring_codec, within_positions
     from flantune.models.load import load_model
     from flantune.packing.encode import Codec
     from flantune.settings.config import ModelSettings

@@ -24,7 +24,7 @@ from scipy.special import ndtri
 
 from flantune.evaluation.statistics.means import t_test_p
 from flantune.evaluation.statistics.skill import (
-    Measured,
+    EstimateByRow,
     RankedOptions,
     calibrated_accuracy,
     discrimination,
@@ -128,7 +128,7 @@ def simulate(world: World, *, repeats: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _measured(one: RankedOptions, other: RankedOptions) -> dict[str, tuple[Measured, Measured]]:
+def _measured(one: RankedOptions, other: RankedOptions) -> dict[str, tuple[EstimateByRow, EstimateByRow]]:
     both = {"discrimination": discrimination, "calibrated_accuracy": calibrated_accuracy}
     found = {name: (measure(one), measure(other)) for name, measure in both.items()}
     return {name: (a, b) for name, (a, b) in found.items() if a is not None and b is not None}

@@ -12,7 +12,7 @@ from flantune.mixture.holdout import folds_of
 from flantune.mixture.tree import mixture_tree
 from flantune.prompts.render import render
 from flantune.settings.config import DataSettings, HoldoutSettings, RunConfig
-from flantune.tasks.store import PreparedTask
+from flantune.tasks.example_store import PreparedTask
 
 _HEAD = """# Every real row
 

@@ -26,7 +26,7 @@ class FlantuneError(Exception):
         super().__init__(self.render())
 
     def render(self) -> str:
-        """The whole error as text, one line a part."""
+        """The whole error as text, one line per part."""
         parts = [f"{self.where}: {self.message}" if self.where else self.message]
         if self.hint:
             parts.append(f"hint: {self.hint}")

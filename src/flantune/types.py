@@ -68,7 +68,7 @@ class Template:
         name: Unique within the task.
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
-        language: What both texts are written in, where it is no text with holes; see ``flantune.prompts.compiled``.
+        language: What both texts are written in, where it is not a text with holes; see ``flantune.prompts.compiled``.
         encoding: What of the task's definition and exemplars stands around ``inputs``, which are then the query's
             input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
     """
@@ -120,7 +120,7 @@ class Source(ABC):
         """Where a split lies, or one row of it, for messages: a path or hub id."""
 
     def check_rows(self, split: str, wanted: int | None) -> None:  # noqa: B027 - for those that may hold a part
-        """Raises ``MissingDataError`` where less than the first so many rows of a split are there; None: all."""
+        """Raises ``MissingDataError`` where a split has fewer rows than wanted; None: all are wanted."""
 
     @property
     def hub(self) -> HubDataset | None:

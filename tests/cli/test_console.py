@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flantune.cli.console import bar_line, columns, fitted
-from flantune.training.summary import Progress
+from flantune.training.tuning_summary import TuningProgress
 
-LONG = Progress(
+LONG = TuningProgress(
     step=29_999,
     steps=30_000,
     loss=1.5,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.no_source import NoSource
 
-from flantune.tasks.store import PreparedTask
+from flantune.tasks.example_store import PreparedTask
 from flantune.types import Example, Task, Template
 
 Rows = Sequence[Mapping[str, str] | str]

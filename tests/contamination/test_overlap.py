@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flantune.contamination import corpus
+from flantune.contamination import compared_rows as corpus
 from flantune.contamination.compare import compare
 from flantune.contamination.findings import Settings
 from flantune.contamination.words import split_words

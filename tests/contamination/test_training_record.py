@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from flantune.contamination.corpus import make_corpus
+from flantune.contamination.compared_rows import make_corpus
 from flantune.contamination.training_record import (
     FILE,
     Measured,
@@ -21,8 +21,8 @@ from flantune.contamination.training_record import (
 )
 from flantune.errors import SourceError
 from flantune.mixture.taxonomy import load_taxonomy
+from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.sources.hub import HubSource
-from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Task, Template
 
 TAXONOMY = load_taxonomy(None)

@@ -16,7 +16,7 @@ from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.heads import find_head
 from flantune.models.load import load_model
 from flantune.models.scoring.check import scoring_layout
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
 from flantune.models.writing.check import writing_method
 from flantune.packing.packs import EncodedPrompt

@@ -13,10 +13,10 @@ from flantune.commands.plan import prepare_tasks, split_fold
 from flantune.commands.rescore import rescore_run
 from flantune.contamination.training_record import read_index, read_record
 from flantune.errors import FlantuneError
-from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.samples import read_origin, read_samples
 from flantune.evaluation.statistics.seeds import over_seeds
-from flantune.harness.taskfile import read_task_file
+from flantune.harness.harness_file import read_task_file
 from flantune.judging.answers import read_answers, read_prompts
 from flantune.judging.ratings import read_ratings
 from flantune.mixture.holdout import folds_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from flantune.training.summary import Progress, TuningSummary
+from flantune.training.tuning_summary import TuningProgress, TuningSummary
 from tests.training.small import make_lm, settings, tune_small
 
 STEPS = 14
@@ -15,7 +15,7 @@ def start(architecture: str, folder: Path, parent: Connection | None = None) -> 
     """Starts the tuning or goes on with it; after each step it waits for its parent's leave to go on."""
     chosen = settings(steps=STEPS, checkpoint_every=2, log_every=3, schedule="cosine", warmup_steps=3)
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: TuningProgress) -> None:
         if parent is not None:
             parent.send(progress.step)
             parent.recv()

@@ -12,7 +12,7 @@ from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.results import MeasuredModel, Missing, Results
 from flantune.evaluation.scored import Sitting, score_sitting
 from flantune.evaluation.statistics.averages import by_group
-from flantune.evaluation.statistics.grades import Graded, Table, grade
+from flantune.evaluation.statistics.grades import Graded, GradeTable, grade
 from flantune.evaluation.summarize import About, summarize
 from flantune.settings.protocols import PRESETS
 from flantune.types import Prompt
@@ -36,7 +36,7 @@ def graded(exam: Exam, values, *, rows=None, model="base", **facts) -> Graded:
     notes = np.asarray(values, dtype=float)
     notes = notes.reshape(len(notes), 1, -1)
     columns = exam.grader.columns
-    table = Table(
+    table = GradeTable(
         rows=tuple(range(len(notes)) if rows is None else rows),
         templates=("t",),
         columns=columns,

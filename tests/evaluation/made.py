@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from flantune.evaluation.asking.ask import Answered, ask
+from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.session import Session
-from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.asking.task_questions import TaskQuestions
 from flantune.evaluation.run_samples import TaskInfo, score_samples
 from flantune.evaluation.samples import samples_path, write_samples
@@ -20,7 +20,7 @@ from flantune.models.scratch import build_model, train_tokenizer
 from flantune.packing.chat import chat_tokens
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
 from flantune.settings.json_file import plain
-from flantune.tasks.store import PreparedTask
+from flantune.tasks.example_store import PreparedTask
 from flantune.types import Example, Sample, Task, Template
 from tests.no_source import NoSource
 

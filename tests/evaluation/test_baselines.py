@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.options import score_prompts
+from flantune.evaluation.asking.option_scores import score_prompts
+from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.session import Session
-from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.asking.works import work_of
 from flantune.evaluation.metrics.by_name import find_metric

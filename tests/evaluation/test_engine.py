@@ -15,12 +15,12 @@ import torch
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking import options as engine
 from flantune.evaluation.asking import run_batches as halving
-from flantune.evaluation.asking.options import PromptScorer, score_prompts
-from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.option_scores import PromptScorer, score_prompts
+from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.samples import read_samples
 from flantune.models.scoring.check import scoring_layout
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.settings.config import EvaluationSettings, PromptSettings

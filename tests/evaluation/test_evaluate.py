@@ -12,15 +12,15 @@ from flantune.evaluation.asking import answers
 from flantune.evaluation.asking import ask as evaluate_module
 from flantune.evaluation.asking import options as engine
 from flantune.evaluation.asking.answers import Written
-from flantune.evaluation.asking.ask import Progress
-from flantune.evaluation.asking.options import PromptScorer
+from flantune.evaluation.asking.ask import AskingProgress
+from flantune.evaluation.asking.option_scores import PromptScorer
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows, questions, sample_rows
 from flantune.evaluation.metrics.rank_classification import choose
 from flantune.evaluation.run_samples import FoldInput
 from flantune.evaluation.samples import read_samples
 from flantune.models.load import LanguageModel
 from flantune.models.scoring.check import scoring_layout
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.writing.decoding import cut_at_stop
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings
 from flantune.types import Example, Template
@@ -250,7 +250,7 @@ def test_a_killed_evaluation_goes_on_and_gives_the_same_bytes(llama, colors, tmp
     tasks = [colors, make_task({"test": color_examples(8, start=20)}, name="second")]
     straight = run(llama, tasks, tmp_path / "straight", batch_tokens=300)
 
-    def killed(progress: Progress):
+    def killed(progress: AskingProgress):
         if progress.exam == "second" and progress.done > 26 + 8:
             raise KeyboardInterrupt
 
@@ -283,12 +283,12 @@ def test_settings_that_only_the_summary_reads_reuse_the_samples(llama, colors, t
 
 
 def test_progress_counts_to_the_total(lm, colors, tmp_path):
-    seen: list[Progress] = []
+    seen: list[AskingProgress] = []
     run(lm, colors, tmp_path, shots=(0, 1), batch_tokens=500, progress=seen.append)
     assert seen[-1].done == seen[-1].total == 2 * 2 * (9 + 4)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     assert seen[-1].seconds >= seen[0].seconds >= 0
-    assert str(Progress(exam="rte", done=30, total=40, seconds=2.0)) == "rte: 30 of 40 prompts, 15 prompts/s"
+    assert str(AskingProgress(exam="rte", done=30, total=40, seconds=2.0)) == "rte: 30 of 40 prompts, 15 prompts/s"
 
 
 def test_many_blocks_give_the_samples_of_one(llama, colors, tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from flantune.evaluation.asking.options import score_prompts
-from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.option_scores import score_prompts
+from flantune.evaluation.asking.score_store import ScoreStore
 from tests.training.team import together
 
 from .made import make_model

@@ -9,7 +9,7 @@ import pytest
 
 from flantune.evaluation.metrics.extraction import number_rules
 from flantune.evaluation.metrics.same_answer import same_answer
-from flantune.numerals.reading import Found, parse_number, read_number
+from flantune.numerals.reading import FoundNumber, parse_number, read_number
 from flantune.numerals.values import plain_form
 
 PAGE = (Path(__file__).parents[2] / "docs/numbers.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def lines(heading: str) -> list[tuple[str, ...]]:
     return [tuple(re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), c) for c in row) for row in cells]
 
 
-def shown(found: Found | None) -> str:
+def shown(found: FoundNumber | None) -> str:
     return "—" if found is None or found.value is None else plain_form(found.value) + "%" * found.is_percent
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flantune.evaluation.metrics.by_name import find_metric
 from flantune.evaluation.metrics.extraction import BBH_COT, GSM8K_COT, extract, number_rules
 from flantune.evaluation.metrics.graders import text_grader
-from flantune.evaluation.metrics.numbers import number_match, read_number
+from flantune.evaluation.metrics.number_match import number_match, read_number
 from flantune.evaluation.metrics.same_answer import same_answer
 from flantune.evaluation.metrics.texts import exact_match
 from flantune.tasks.taskfile import load_task_file

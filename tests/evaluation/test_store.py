@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.store import ScoreStore, content_key
+from flantune.evaluation.asking.score_store import ScoreStore, content_key
 
 
 def key_of(number: int) -> str:
@@ -136,14 +136,14 @@ def test_finding_reads_each_stretch_once(tmp_path, monkeypatch):
     for start in range(0, 60, 6):
         writer.add({key_of(at): at for at in range(start, start + 6)})
     store, reads = ScoreStore(tmp_path), []
-    monkeypatch.setattr("flantune.evaluation.asking.store._read_frame", _counting(reads))
+    monkeypatch.setattr("flantune.evaluation.asking.score_store._read_frame", _counting(reads))
     found = store.find([key_of(at) for at in reversed(range(70))])
     assert found == {key_of(at): at for at in range(60)}
     assert len(reads) == 10
 
 
 def _counting(reads):
-    from flantune.evaluation.asking import store
+    from flantune.evaluation.asking import score_store as store
 
     original = store._read_frame
     return lambda handle, frame: reads.append(frame) or original(handle, frame)
@@ -159,7 +159,7 @@ def test_a_killed_writer_loses_one_batch_at_most(tmp_path):
     program = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from flantune.evaluation.asking.store import ScoreStore, content_key\n"
+        "from flantune.evaluation.asking.score_store import ScoreStore, content_key\n"
         "store = ScoreStore(Path(sys.argv[1]))\n"
         "for at in range(100000):\n"
         "    store.add({content_key('test', np.array([at], dtype=np.int32)): at})\n"

@@ -6,7 +6,7 @@ import pytest
 
 from flantune.evaluation.asking import answers as writing
 from flantune.evaluation.asking.answers import write_answers
-from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.models.writing.decoding import Decoding
 from flantune.models.writing.generate import write

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flantune.errors import TaskError
-from flantune.harness.taskfile import load_settings
+from flantune.harness.harness_file import load_settings
 
 
 @pytest.mark.parametrize(

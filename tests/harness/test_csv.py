@@ -9,7 +9,7 @@ import pytest
 
 from flantune.harness.csv_rows import typed_rows
 from flantune.harness.docs import answers_of, choices_of, golds_of, load_rows, target_of, text_of
-from flantune.harness.taskfile import HarnessTask, read_task_file
+from flantune.harness.harness_file import HarnessTask, read_task_file
 from flantune.suites.suite import SuiteData
 from flantune.tasks.rows import BadRow, UnreadableRow
 

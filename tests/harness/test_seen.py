@@ -12,9 +12,9 @@ from flantune.errors import LeakError
 from flantune.evaluation.seen import candidates, check_candidates
 from flantune.harness.read import harness_exams
 from flantune.suites.suite import SuiteData
+from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.sources.files import FileSource
 from flantune.tasks.sources.hub import HubSource
-from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Task, Template
 
 ROWS = "".join(json.dumps({"q": f"Is {n} even?", "a": n % 2}) + "\n" for n in range(6))

@@ -156,7 +156,7 @@ def test_datasets_may_use_several_processes(value):
 
 
 def test_a_task_file_runs_nothing_unless_told_to(tmp_path):
-    from flantune.harness.taskfile import read_task_file
+    from flantune.harness.harness_file import read_task_file
 
     mark = tmp_path / "ran"
     (tmp_path / "own.py").write_text(f"from pathlib import Path\n\nPath({str(mark)!r}).touch()\n\n\ndef f(doc): ...\n")

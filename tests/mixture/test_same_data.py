@@ -205,8 +205,8 @@ def test_kin_by_data_are_listed_once(folder):
 
 
 def test_a_tuned_model_remembers_its_files(folder, tmp_path_factory):
+    from flantune.tasks.example_store import PreparedTask
     from flantune.tasks.same_data import contents_of
-    from flantune.tasks.store import PreparedTask
 
     rows = (Example(row=0, fields={"q": "Where?"}, references=("north",)),)
     own = task("piers", files(folder, train="piers.jsonl"), cluster="writing")

@@ -15,7 +15,7 @@ from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import detect_family
 from flantune.models.scoring.check import scoring_layout
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
 from flantune.packing.packs import EncodedPrompt
 

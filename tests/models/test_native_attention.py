@@ -16,7 +16,7 @@ from tests.models.test_training_form import distance, gradients, pack_of
 
 from flantune.models.attention import door, native, native_build
 from flantune.models.attention.interface import segment_attention
-from flantune.models.attention.segments import Rule
+from flantune.models.attention.segments import AttentionRule
 from flantune.models.compiler import find_compiler, no_compiler
 from flantune.models.forms.training_form import TrainingForm
 
@@ -80,14 +80,14 @@ def far(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 CASES = {
-    "causal": (Rule(scale=0.3, is_causal=True), LONG, LONG, 2, 2, 64, False),
-    "window": (Rule(scale=0.3, is_causal=True, window=7), LONG, LONG, 2, 2, 32, False),
-    "wide window": (Rule(scale=0.3, is_causal=True, window=130), LONG, LONG, 2, 2, 16, False),
-    "grouped heads": (Rule(scale=0.3, is_causal=True), LONG, LONG, 6, 2, 16, False),
-    "both ways with bias": (Rule(scale=1.0, is_causal=False), LONG, LONG, 3, 3, 16, True),
-    "causal with bias": (Rule(scale=1.0, is_causal=True), LONG, LONG, 3, 3, 80, True),
-    "across": (Rule(scale=0.2, is_causal=False), WRITTEN, READ, 4, 2, 128, False),
-    "across with bias": (Rule(scale=0.2, is_causal=False), WRITTEN, READ, 4, 4, 32, True),
+    "causal": (AttentionRule(scale=0.3, is_causal=True), LONG, LONG, 2, 2, 64, False),
+    "window": (AttentionRule(scale=0.3, is_causal=True, window=7), LONG, LONG, 2, 2, 32, False),
+    "wide window": (AttentionRule(scale=0.3, is_causal=True, window=130), LONG, LONG, 2, 2, 16, False),
+    "grouped heads": (AttentionRule(scale=0.3, is_causal=True), LONG, LONG, 6, 2, 16, False),
+    "both ways with bias": (AttentionRule(scale=1.0, is_causal=False), LONG, LONG, 3, 3, 16, True),
+    "causal with bias": (AttentionRule(scale=1.0, is_causal=True), LONG, LONG, 3, 3, 80, True),
+    "across": (AttentionRule(scale=0.2, is_causal=False), WRITTEN, READ, 4, 2, 128, False),
+    "across with bias": (AttentionRule(scale=0.2, is_causal=False), WRITTEN, READ, 4, 4, 32, True),
 }
 
 
@@ -125,7 +125,7 @@ def test_bfloat16_is_as_near_as_rounded_results_can_be(bfloat16):
 
 def test_many_lengths(program):
     """Tiles and blocks have edges."""
-    rule = Rule(scale=0.3, is_causal=True)
+    rule = AttentionRule(scale=0.3, is_causal=True)
     lengths = [*range(1, 36), 47, 48, 49, 63, 64, 65, 95, 96, 97, 98, 101, 127, 191, 192, 193, 255, 256, 257, 258, 385]
     lines = lines_of(lengths, lengths, 1, 1, 16)
     found = natively(lines, None, rule, lengths, lengths)
@@ -143,7 +143,11 @@ def test_many_lengths(program):
 def test_the_same_bits_for_any_number_of_threads(dtype, program):
     if dtype not in program.dtypes:
         pytest.skip(program.why_not)
-    rule, lines, bias = Rule(scale=0.3, is_causal=True), lines_of(LONG, LONG, 4, 4, 32, dtype), random(4, 1281, seed=3)
+    rule, lines, bias = (
+        AttentionRule(scale=0.3, is_causal=True),
+        lines_of(LONG, LONG, 4, 4, 32, dtype),
+        random(4, 1281, seed=3),
+    )
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3, 2):
@@ -157,7 +161,7 @@ def test_the_same_bits_for_any_number_of_threads(dtype, program):
 
 
 def test_any_layout_in_memory(program):
-    rule, lengths = Rule(scale=0.3, is_causal=True), [40, 3, 17]
+    rule, lengths = AttentionRule(scale=0.3, is_causal=True), [40, 3, 17]
     lines = [line.detach() for line in lines_of(lengths, lengths, 4, 4, 16)]
     expected = natively(lines, None, rule, lengths, lengths)
     head_first = [line.transpose(0, 1).contiguous().transpose(0, 1) for line in lines]
@@ -171,14 +175,14 @@ def test_a_window_that_nobody_outgrows_is_none(program):
     found = []
     for window in (0, 340, 2**40):
         lines = lines_of(lengths, lengths, 2, 2, 16)
-        out = natively(lines, None, Rule(scale=0.3, is_causal=True, window=window), lengths, lengths)
+        out = natively(lines, None, AttentionRule(scale=0.3, is_causal=True, window=window), lengths, lengths)
         found.append([out, *torch.autograd.grad(out.square().sum(), lines)])
     for other in found[1:]:
         assert all(torch.equal(left, right) for left, right in zip(found[0], other, strict=True))
 
 
 def test_tokens_before_the_first_segment_are_of_none(program):
-    rule, lengths = Rule(scale=0.3, is_causal=True), [3, 40, 17]
+    rule, lengths = AttentionRule(scale=0.3, is_causal=True), [3, 40, 17]
     lines, bias = lines_of(lengths, lengths, 2, 2, 16), random(2, 101, seed=3)
     behind = [line.detach()[3:].requires_grad_() for line in lines]
     found = []
@@ -192,7 +196,7 @@ def test_tokens_before_the_first_segment_are_of_none(program):
 
 
 def test_a_number_that_is_none_is_not_hidden(program):
-    rule, lengths = Rule(scale=0.3, is_causal=True), [40, 30]
+    rule, lengths = AttentionRule(scale=0.3, is_causal=True), [40, 30]
     lines = [line.detach().clone() for line in lines_of(lengths, lengths, 1, 1, 16)]
     lines[1][10] = float("nan")
     found = natively(lines, None, rule, lengths, lengths)
@@ -200,14 +204,14 @@ def test_a_number_that_is_none_is_not_hidden(program):
 
 
 def test_what_it_cannot_do_is_left_to_pytorch(program):
-    rule = Rule(scale=0.3, is_causal=True)
+    rule = AttentionRule(scale=0.3, is_causal=True)
     narrow, double = lines_of([5], [5], 1, 1, 8), lines_of([5], [5], 1, 1, 16, torch.float64)
     lines = lines_of([5], [5], 1, 1, 16)
     with door.in_use():
         assert not door.is_for(*narrow, rule)
         assert not door.is_for(*lines[:2], lines_of([5], [5], 1, 1, 32)[2], rule)
         assert not door.is_for(*double, rule)
-        assert not door.is_for(*lines, Rule(scale=0.3, is_causal=True, dropout=0.1))
+        assert not door.is_for(*lines, AttentionRule(scale=0.3, is_causal=True, dropout=0.1))
         assert door.is_for(*lines, rule)
     assert not door.is_for(*lines, rule)
 
@@ -215,7 +219,7 @@ def test_what_it_cannot_do_is_left_to_pytorch(program):
 def test_a_bias_that_does_not_reach_is_an_error(program):
     lines = lines_of([50], [50], 1, 1, 16)
     with pytest.raises(ValueError, match="50 tokens and the bias reaches 40"):
-        natively(lines, random(1, 81, seed=3), Rule(scale=1.0, is_causal=True), [50], [50])
+        natively(lines, random(1, 81, seed=3), AttentionRule(scale=1.0, is_causal=True), [50], [50])
 
 
 @pytest.fixture
@@ -237,7 +241,7 @@ def test_a_compiler_that_fails_is_told_and_training_goes_on(forgotten, tmp_path,
     assert "the disk of the compiler is full" in door.why_not_program(made.compute_dtype)
     assert not list((tmp_path / "cache/flantune").iterdir())
     with door.in_use():
-        assert not door.is_for(*lines_of([5], [5], 1, 1, 16), Rule(scale=1.0, is_causal=True))
+        assert not door.is_for(*lines_of([5], [5], 1, 1, 16), AttentionRule(scale=1.0, is_causal=True))
     compiled, eager = (TrainingForm(made, is_compiled=form, is_lean=False) for form in (True, False))
     assert distance(gradients(made, compiled, [pack_of(made)]), gradients(made, eager, [pack_of(made)])) < 1e-6
 

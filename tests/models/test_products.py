@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from flantune.models.forms import products
-from flantune.models.forms.products import FEWEST_ROWS, FastLinear, fast_form, has_faster_products
+from flantune.models.forms import matrix_products as products
+from flantune.models.forms.matrix_products import FEWEST_ROWS, FastLinear, fast_form, has_faster_products
 from flantune.models.forms.reading_form import scoring_mode
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")

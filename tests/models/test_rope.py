@@ -18,7 +18,7 @@ from flantune.models.forward import target_logprobs
 from flantune.models.language_model import LanguageModel
 from flantune.models.rope import following_ropes, forget_lengths, known_positions, rope_border
 from flantune.models.scoring.check import scoring_layout
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
 from flantune.packing.batches import lay_out
 from flantune.packing.packs import EncodedPrompt

@@ -6,7 +6,7 @@ import torch
 from torch.profiler import profile
 
 from flantune.models.attention.interface import segment_attention
-from flantune.models.attention.segments import Rule, _plan, gather, plan_of, scatter, toeplitz, toeplitz_sum
+from flantune.models.attention.segments import AttentionRule, _plan, gather, plan_of, scatter, toeplitz, toeplitz_sum
 
 READ = [40, 12, 12, 33, 3, 1, 60, 60, 8, 20, 150]
 WRITTEN = [9, 40, 31, 2, 60, 1, 1, 30, 12, 7, 5]
@@ -40,12 +40,12 @@ def one_by_one(query, key, value, bias, rule, queries, keys) -> torch.Tensor:
 
 
 CASES = {
-    "causal": (Rule(scale=0.3, is_causal=True), READ, READ, 6, False),
-    "window": (Rule(scale=0.3, is_causal=True, window=7), READ, READ, 6, False),
-    "grouped heads": (Rule(scale=0.3, is_causal=True), READ, READ, 2, False),
-    "both ways with bias": (Rule(scale=1.0, is_causal=False), READ, READ, 6, True),
-    "causal with bias": (Rule(scale=1.0, is_causal=True), READ, READ, 6, True),
-    "across": (Rule(scale=1.0, is_causal=False), WRITTEN, READ, 6, False),
+    "causal": (AttentionRule(scale=0.3, is_causal=True), READ, READ, 6, False),
+    "window": (AttentionRule(scale=0.3, is_causal=True, window=7), READ, READ, 6, False),
+    "grouped heads": (AttentionRule(scale=0.3, is_causal=True), READ, READ, 2, False),
+    "both ways with bias": (AttentionRule(scale=1.0, is_causal=False), READ, READ, 6, True),
+    "causal with bias": (AttentionRule(scale=1.0, is_causal=True), READ, READ, 6, True),
+    "across": (AttentionRule(scale=1.0, is_causal=False), WRITTEN, READ, 6, False),
 }
 
 
@@ -71,7 +71,7 @@ def test_segments_and_gradients_are_those_of_each_alone(case, longest):
 
 def test_padding_behind_the_last_segment_is_nobodys():
     lines = [line(50, 2, seed=seed) for seed in range(3)]
-    rule = Rule(scale=0.5, is_causal=True)
+    rule = AttentionRule(scale=0.5, is_causal=True)
     found = segment_attention(*lines, cu_query=ends([20, 10]), cu_key=ends([20, 10]), rule=rule)
     assert not found[30:].any()
     gradients = torch.autograd.grad(found.sum(), lines)
@@ -92,7 +92,7 @@ def test_no_memory_is_read_that_nobody_wrote(poisoned, behind_queries, behind_ke
     """Once, a gradient of padding behind the keys was left unset when the queries had no padding."""
     queries = line(sum(WRITTEN) + behind_queries, 2, seed=0)
     keys, values = (line(sum(READ) + behind_keys, 2, seed=seed) for seed in (1, 2))
-    rule = Rule(scale=0.5, is_causal=False)
+    rule = AttentionRule(scale=0.5, is_causal=False)
     for longest in (0, 192):
         found = segment_attention(
             queries, keys, values, cu_query=ends(WRITTEN), cu_key=ends(READ), rule=rule, longest=longest
@@ -104,7 +104,7 @@ def test_no_memory_is_read_that_nobody_wrote(poisoned, behind_queries, behind_ke
 
 
 def test_dropout_is_repeated_in_the_backward_pass():
-    rule = Rule(scale=0.5, is_causal=True, dropout=0.3)
+    rule = AttentionRule(scale=0.5, is_causal=True, dropout=0.3)
     lines = [line(sum(READ), 2, seed=seed) for seed in range(3)]
 
     def run() -> torch.Tensor:
@@ -120,7 +120,7 @@ def test_dropout_is_repeated_in_the_backward_pass():
     assert not torch.equal(other, run())
     many = torch.stack([_dropped(lines, rule, seed) for seed in range(200)]).mean(0)
     plain = segment_attention(
-        *lines, cu_query=ends(READ), cu_key=ends(READ), rule=Rule(scale=0.5, is_causal=True)
+        *lines, cu_query=ends(READ), cu_key=ends(READ), rule=AttentionRule(scale=0.5, is_causal=True)
     )  # fmt: skip
     assert (many - plain).abs().mean() < 0.1 * plain.abs().mean()
 
@@ -156,7 +156,7 @@ def test_few_shapes_occur_whatever_the_lengths():
 
 def test_work_is_skipped_not_masked():
     """Sixteen short segments in a line must cost far less than one as long as the line."""
-    rule, many, one = Rule(scale=1.0, is_causal=True), [64] * 16, [1024]
+    rule, many, one = AttentionRule(scale=1.0, is_causal=True), [64] * 16, [1024]
     _plan.cache_clear()
 
     def matrix_flops(lengths) -> int:

@@ -16,7 +16,7 @@ from tests.training.small import ARCHITECTURES, lines, make_lm, settings, tune_s
 import flantune
 from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.scoring.check import scoring_layout
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.scoring.plan import plan_scoring
 from flantune.packing.packs import EncodedPrompt
 

@@ -13,7 +13,7 @@ from flantune.evaluation.results import Verdict
 from flantune.report.figures.curves import Series, buckets, curve, series
 from flantune.report.figures.scores import cluster_figure, difference_figure, template_figure, verdict_figure
 from flantune.report.figures.svg import Scale, nice_step, padded_range
-from flantune.report.sides import Compared, Sides
+from flantune.report.sides import ComparedPair, Sides
 from flantune.settings.json_file import plain, value_of
 from flantune.training.metrics_line import MetricsLine
 from flantune.training.state import Window
@@ -29,10 +29,10 @@ def change(value: float, low: float, high: float) -> Difference:
     return Difference(value=value, low=low, high=high, se=(high - low) / 4, p=0.1, detectable=0.1)
 
 
-def pair(name="RTE", *, value=0.1, low=0.05, high=0.15, shots=0, chance=0.5) -> Compared:
+def pair(name="RTE", *, value=0.1, low=0.05, high=0.15, shots=0, chance=0.5) -> ComparedPair:
     base, tuned = estimate(0.5, 0.45, 0.55), estimate(0.6, 0.55, 0.65)
     difference = None if value is None else change(value, low, high)
-    return Compared(name=name, shots=shots, first=base, second=tuned, difference=difference, chance=chance)
+    return ComparedPair(name=name, shots=shots, first=base, second=tuned, difference=difference, chance=chance)
 
 
 def verdict_of(difference: Difference) -> Verdict:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from tests.evaluation.made import make_model
 
-from flantune.evaluation.asking.options import scoring_codec
+from flantune.evaluation.asking.option_scores import scoring_codec
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.settings.config import EvaluationSettings, RunConfig

@@ -18,7 +18,7 @@ from flantune.contamination.training_record import _one_corpus as one_corpus
 from flantune.errors import ConfigError, FlantuneError, LeakError
 from flantune.evaluation.asking import answers as writing
 from flantune.evaluation.asking import ask as asking
-from flantune.evaluation.asking.store import ScoreStore
+from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.samples import read_samples
 from flantune.models.writing.decoding import Continuation
 from flantune.models.writing.generate import write

@@ -18,10 +18,10 @@ from flantune.errors import BadRowsError, MissingDataError, SourceError, TaskErr
 from flantune.settings.json_file import plain, value_of
 from flantune.tasks import prepare
 from flantune.tasks.describe import TaskDescription, TemplateText, describe_task, task_fingerprint
+from flantune.tasks.example_store import ExampleStore, PreparedTask
 from flantune.tasks.examples import first_examples
 from flantune.tasks.rows import BadRow
 from flantune.tasks.sources.files import FileSource
-from flantune.tasks.store import ExampleStore, PreparedTask
 from flantune.tasks.user_code import fingerprint_of
 from flantune.types import Example, Row, Task
 

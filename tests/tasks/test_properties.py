@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from flantune.errors import SourceError
 from flantune.prompts.slots import compile_slots
+from flantune.tasks.example_store import ExampleStore, ExampleWriter
 from flantune.tasks.rows import UnreadableRow
 from flantune.tasks.sources.formats import FileFormat, read_rows
 from flantune.tasks.sources.slices import parse_slice
-from flantune.tasks.store import ExampleStore, ExampleWriter
 from flantune.types import Example
 
 SETTINGS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.prepare import prepare_task
-from flantune.tasks.store import PreparedTask
 from flantune.types import Task
 
 from .conftest import REAL_DATA

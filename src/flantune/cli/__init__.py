@@ -1,1 +1,1 @@
-"""The command line: a short file a command, and no logic; nothing heavy is imported before a command runs."""
+"""The command line: one short file per command, and no logic; nothing heavy is imported before a command runs."""

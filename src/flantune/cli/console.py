@@ -100,7 +100,7 @@ def bar_line(share: float, text: str, *, width: int) -> str:
 
 
 def fitted(text: str, width: int) -> str:
-    """A text in so many columns: of its parts, with commas between, the first and the last are kept longest.
+    """A text cut to a number of columns; of its parts between commas the first and the last are kept longest.
 
     >>> fitted("step 7/9, loss 1.500, 1,234 tokens/s, 2 s left", 20), fitted("a-very-long-name", 8)
     ('step 7/9, 2 s left', 'a-very-…')

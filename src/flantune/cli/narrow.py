@@ -1,4 +1,4 @@
-"""Tables on terminals that are too narrow for them: a line a cell, rather than a letter a line."""
+"""Tables on terminals that are too narrow for them: one line per cell, rather than one letter per line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NARROWEST = 16
 """Names may be folded to so many characters a line, and no further."""
 
 
-class Fitted:
+class FittedTable:
     """A table as it is where there is room for it, and stacked where there is none."""
 
     def __init__(self, table: RenderableType) -> None:
@@ -24,7 +24,7 @@ class Fitted:
         from rich.table import Table
 
         if isinstance(self._table, Group):
-            yield from map(Fitted, self._table.renderables)
+            yield from map(FittedTable, self._table.renderables)
         elif isinstance(self._table, Table) and _needed(self._table, console) > options.max_width:
             yield from _stacked(self._table)
         else:

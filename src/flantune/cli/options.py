@@ -22,7 +22,7 @@ class FiniteRange(click.FloatRange):
         """The number.
 
         Raises:
-            click.BadParameter: It is none.
+            click.BadParameter: The value is not a number in the range.
         """
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):

@@ -81,7 +81,7 @@ def show(name: str, run_file: Path | None, collection: tuple[str, ...], as_json:
 def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Explain, for each fold of RUN_FILE, why each excluded task is excluded, and which tasks are kin.
 
-    Looks at the definitions, and at files only to tell whether two are the same: a run leaves out, besides, tasks whose
+    Looks at the definitions, and at files only to tell whether two are the same: a run also leaves out tasks whose
     data is not there.
     """
     from flantune.errors import ConfigError

@@ -1,4 +1,4 @@
-r"""The one door to the terminal: whatever is printed is text, and no sequence of data can give orders.
+r"""The one door to the terminal: whatever is printed is text, and no escape sequence in data has an effect.
 
 Labels, descriptions, columns, model names and file names are other people's. An escape sequence among them could clear
 the screen, rename the window or overwrite what an error says. So while a command runs, both output streams write every
@@ -47,7 +47,7 @@ def paint(text: str, **style: Any) -> Painted:
 
 
 def echo(*pieces: str, err: bool = False) -> None:
-    """Prints pieces one behind the other; in color on a terminal or under FORCE_COLOR, and never under NO_COLOR."""
+    """Prints pieces one after the other; in color on a terminal or under FORCE_COLOR, and never under NO_COLOR."""
     text = "".join(piece if isinstance(piece, Painted) else visible(piece) for piece in pieces)
     stream = _trusted(sys.stderr if err else sys.stdout)
     is_colored = (stream.isatty() or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
@@ -72,7 +72,7 @@ def show(*tables: RenderableType) -> None:
 
 
 class _VisibleTable:
-    """A table whose cells give no orders."""
+    """A table whose cells have no effect on the terminal."""
 
     def __init__(self, table: RenderableType) -> None:
         self._table = table
@@ -80,9 +80,9 @@ class _VisibleTable:
     def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
         from rich.segment import Segment
 
-        from flantune.cli.narrow import Fitted
+        from flantune.cli.narrow import FittedTable
 
-        for segment in console.render(Fitted(self._table), options):
+        for segment in console.render(FittedTable(self._table), options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 

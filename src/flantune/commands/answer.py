@@ -28,7 +28,7 @@ def answer_with_models(
     """Loads each model in turn and appends its answers to a file.
 
     Args:
-        prompts: A text file, one prompt a line, or JSON lines.
+        prompts: A text file, one prompt per line, or JSON lines.
         models: Each with the name that its answers get.
         out: The answers file.
         answering: How answers are written.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from flantune.packing.encode import Codec
     from flantune.settings.run_file import RunFile
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 Reason = Literal["same tokens", "unknown token", "changed text"]
 
@@ -40,7 +40,7 @@ class AnswerFault:
         split: Which split.
         reason: Two options have the same tokens; the unknown token is in an answer; or tokenizing an answer and
             decoding it again gives another text, to which the task's own metric does not give full marks.
-        rows: Of how many rows.
+        rows: How many rows it has.
         looked_at: Rows that were looked at.
         row: The first such row.
         text: Its answer, or the first of the two options.
@@ -93,7 +93,7 @@ def check_answers(
         prepared: The tasks.
         codec: Turns prompts into tokens.
         style: How prompts are made.
-        note: Is told a sentence a fault.
+        note: Called with one sentence per fault.
         teaches_inverted: What inverted templates teach is looked at, too.
 
     Raises:
@@ -143,7 +143,7 @@ def run_faults(file: RunFile, *, cache: Path) -> Iterator[AnswerFault]:
 def answer_faults(
     prepared: PreparedTask, codec: Codec, *, style: Style, teaches_inverted: bool = False
 ) -> Iterator[AnswerFault]:
-    """What of a task's answers the tokenizer cannot write, one entry a split and reason."""
+    """What of a task's answers the tokenizer cannot write, one entry per split and reason."""
     for split, store in prepared.stores.items():
         templates = usable_templates(prepared.task, style=style, include_inverted=teaches_inverted and split == "train")
         # Those that make the same target of an answer say the same of it.

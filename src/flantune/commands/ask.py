@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flantune.commands.plan import make_codec
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.answers import write_answers
-from flantune.evaluation.asking.options import OptionScores, score_prompts, scoring_codec, within_positions
+from flantune.evaluation.asking.option_scores import OptionScores, score_prompts, scoring_codec, within_positions
 from flantune.evaluation.metrics.rank_classification import BASELINES, choose
 from flantune.models.writing.decoding import Decoding
 from flantune.settings.config import RunConfig
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def ask(lm: LanguageModel, prompts: Sequence[Prompt | str], *, config: RunConfig | None = None) -> tuple[str, ...]:
-    """What a model answers: of a prompt's options the one it finds likeliest; to a prompt without, what it writes.
+    """A model's answers: the likeliest option of each prompt, or what it writes where a prompt has no options.
 
-    Nothing is kept on disk, and nothing is drawn: the same model answers the same.
+    Nothing is kept on disk and nothing is random: the same model gives the same answers.
 
     Args:
         lm: The model; it is not changed.
@@ -30,7 +30,7 @@ def ask(lm: LanguageModel, prompts: Sequence[Prompt | str], *, config: RunConfig
         config: Its sections ``prompts``, ``packing`` and ``evaluation`` say how they are asked; None: as by default.
 
     Returns:
-        One answer a prompt, in order; empty where a prompt does not fit.
+        One answer per prompt, in order; empty where a prompt does not fit.
 
     Raises:
         EvaluationError: Options are to be ranked by a normalization that needs other questions, too.

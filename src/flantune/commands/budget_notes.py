@@ -73,5 +73,5 @@ def measured_notes(measured: Sequence[Answered]) -> Iterator[str]:
 
 
 def _prompts(one: Answered) -> int:
-    """All that were asked for, also those left out."""
+    """All prompts that were asked for, those left out included."""
     return one.counts.prompts + one.counts.prompts_dropped

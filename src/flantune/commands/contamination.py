@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flantune.mixture.holdout import Fold
     from flantune.settings.run_file import RunFile
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 
 def check_run(
@@ -30,7 +30,7 @@ def check_run(
         cache: Folder of adapted examples, unless the run file names one.
         settings: What counts as an overlap.
         only_fold: Look at this fold only, counted from 0.
-        reporter: Told of progress.
+        reporter: Shown the progress.
 
     Raises:
         ConfigError: Nothing is held out, or there is no such fold.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.commands.budget_notes import measured_notes
-from flantune.commands.evaluation_questions import Questions, notes_of, read_questions
+from flantune.commands.evaluation_questions import ChosenExams, notes_of, read_questions
 from flantune.commands.evaluation_request import EvaluationRequest, check_request
 from flantune.evaluation.results import MeasuredModel, Missing, Results, TrustedCode
 from flantune.evaluation.samples import samples_path
@@ -94,11 +94,11 @@ def folder_for(models: Sequence[str]) -> Path:
 
 
 def _ask_model(
-    model: Candidate, questions: Questions, request: EvaluationRequest, told: Reporter, watch: Stopwatch
+    model: Candidate, questions: ChosenExams, request: EvaluationRequest, told: Reporter, watch: Stopwatch
 ) -> _Asked:
     from flantune.evaluation.asking.ask import ask
+    from flantune.evaluation.asking.score_store import ScoreStore
     from flantune.evaluation.asking.session import Session
-    from flantune.evaluation.asking.store import ScoreStore
     from flantune.models.load import load_model
     from flantune.packing.chat import chat_tokens
 
@@ -148,7 +148,7 @@ def _ask_model(
     )
 
 
-def _check_asked(session: Session, questions: Questions, request: EvaluationRequest, told: Reporter) -> None:
+def _check_asked(session: Session, questions: ChosenExams, request: EvaluationRequest, told: Reporter) -> None:
     """What the chat template, and a tokenizer that cannot write the answers of tasks, make of the questions."""
     from flantune.commands.answer_check import check_answers
     from flantune.commands.plan import make_codec
@@ -174,7 +174,7 @@ def _graded(model: Candidate, session: Session, answered: Answered) -> Graded:
 
 
 def _unwritable(answered: Sequence[Answered]) -> Iterator[str]:
-    """What of the benchmarks' options the tokenizer cannot write; they are asked as they are."""
+    """Which of the benchmarks' options the tokenizer cannot write; they are asked all the same."""
     for found in answered:
         key, counts = found.exam.key, found.counts
         if found.exam.score and counts.options_alike:
@@ -186,7 +186,7 @@ def _unwritable(answered: Sequence[Answered]) -> Iterator[str]:
 # --- results --------------------------------------------------------------------------------------------------------
 
 
-def _results(request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], *, seconds: float) -> Results:
+def _results(request: EvaluationRequest, questions: ChosenExams, asked: Sequence[_Asked], *, seconds: float) -> Results:
     about = About(
         kind="evaluation",
         models=tuple(one.measured for one in asked),
@@ -204,7 +204,7 @@ def _results(request: EvaluationRequest, questions: Questions, asked: Sequence[_
 
 
 def _write(
-    request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], found: Results, watch: Stopwatch
+    request: EvaluationRequest, questions: ChosenExams, asked: Sequence[_Asked], found: Results, watch: Stopwatch
 ) -> None:
     from flantune.report.page import render_evaluation, write_page
 
@@ -218,7 +218,7 @@ def _write(
     write_manifest(out, seconds=watch.seconds, fingerprints=fingerprints)
 
 
-def _browser(request: EvaluationRequest, questions: Questions, found: Results) -> Browser:
+def _browser(request: EvaluationRequest, questions: ChosenExams, found: Results) -> Browser:
     """Questions of every part and task to look at, in the order of the tables."""
     from flantune.report.samples import asked_exam, collect_samples
 
@@ -231,11 +231,11 @@ def _browser(request: EvaluationRequest, questions: Questions, found: Results) -
 
 
 def _export(
-    out: Path, request: EvaluationRequest, questions: Questions, asked: Sequence[_Asked], watch: Stopwatch
+    out: Path, request: EvaluationRequest, questions: ChosenExams, asked: Sequence[_Asked], watch: Stopwatch
 ) -> None:
     from datetime import datetime
 
-    from flantune.harness.export import Answers, AskedModel, write_export
+    from flantune.harness.export import AskedModel, ExportedAnswers, write_export
 
     for one in asked:
         model = AskedModel(
@@ -248,7 +248,7 @@ def _export(
         )
         names = {found.exam.key for found in questions.harness}
         answers = {
-            graded.exam.key: Answers(table=next(iter(graded.tables.values())), samples=tuple(answered.samples))
+            graded.exam.key: ExportedAnswers(table=next(iter(graded.tables.values())), samples=tuple(answered.samples))
             for graded, answered in zip(one.graded, one.answered, strict=True)
             if graded.exam.key in names
         }

@@ -19,11 +19,11 @@ from flantune.suites.suite import SuiteData
 
 if TYPE_CHECKING:
     from flantune.harness.read import HarnessExam
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Questions:
+class ChosenExams:
     """What is to be measured.
 
     Attributes:
@@ -39,7 +39,7 @@ class Questions:
     prepared: tuple[PreparedTask, ...] = ()
 
 
-def read_questions(request: EvaluationRequest) -> Questions:
+def read_questions(request: EvaluationRequest) -> ChosenExams:
     """Reads all that is asked for.
 
     Raises:
@@ -64,7 +64,7 @@ def read_questions(request: EvaluationRequest) -> Questions:
         raise ConfigError(f"there is nothing to measure{lacking}", hint=hint)
     how = TaskQuestions(evaluation=request.task_settings, prompts=request.prompts, seed=request.seed)
     tasks = tuple(task_exam(one, how, PackingSettings()) for one in prepared)
-    return Questions(exams=(*exams, *tasks), missing=missing, harness=harness, prepared=prepared)
+    return ChosenExams(exams=(*exams, *tasks), missing=missing, harness=harness, prepared=prepared)
 
 
 def _harness(request: EvaluationRequest, data: SuiteData) -> tuple[HarnessExam, ...]:
@@ -100,7 +100,7 @@ def _check_names(exams: Sequence[Exam], harness: Sequence[HarnessExam]) -> None:
     """Exams of one score are averaged, so a benchmark and a harness task must not share one.
 
     Raises:
-        ConfigError: They do.
+        ConfigError: Two share a score's name.
     """
     taken = {exam.score for exam in exams}
     for one in harness:
@@ -111,7 +111,7 @@ def _check_names(exams: Sequence[Exam], harness: Sequence[HarnessExam]) -> None:
 
 
 def notes_of(exams: Sequence[Exam]) -> Iterator[str]:
-    """What is not as its authors have it, each said once."""
+    """How the exams differ from what their authors do, each point once."""
     named: dict[str, list[str]] = {}
     for exam in exams:
         for note in exam.notes:

@@ -1,4 +1,4 @@
-"""What ``flantune evaluate`` is asked to do, and what of it cannot be meant."""
+"""What ``flantune evaluate`` is asked to do, and which requests contradict themselves."""
 
 from __future__ import annotations
 
@@ -37,19 +37,18 @@ class EvaluationRequest:
             for harness files), and flan2021 for tasks.
         root: Folder of benchmarks' data; see ``SuiteData``.
         shots: Exemplars; None: as many as the papers show, none for tasks.
-        limit: Only so many questions of each part or task; 0 means all.
+        limit: The most questions asked of each part or task; 0 means all.
         skip_missing: Go on without parts whose data is not there.
         allow_seen: Measure what a model was trained on too, and label it.
         seed: Draws exemplars, rows and sampled answers.
         answers_each: Answers to each question of a chain-of-thought benchmark; the one most agree on is graded.
-        temperature: Of those answers; None: 0.7 for several, else greedy.
+        temperature: Temperature of those answers; None: 0.7 for several, else greedy.
         normalization: What options are ranked by; None: as the protocol does. Harness files have metrics of their own.
         domain_premise: See ``ScoringProtocol``; None: as there.
         content_free: See ``ScoringProtocol``; none: as there.
         confidence: Level of the intervals.
         batch_tokens: Array positions of one forward pass.
         backend: What writes answers. Options are always ranked by flantune's own passes.
-        dtype: Arithmetic.
         device: "auto", "cpu", "cuda", …
         prompts: Chat template, system message and separators.
         trust_remote_code: Run Python code that comes with a model.
@@ -88,7 +87,7 @@ class EvaluationRequest:
         return ModelSettings.model_validate({"path": path, **values})
 
     def protocol_of(self, own: ProtocolName) -> ScoringProtocol:
-        """How a benchmark is scored, or a task, that has this protocol of its own."""
+        """How a benchmark or task with this protocol of its own is scored."""
         preset = PRESETS[self.protocol or own]
         return replace(
             preset,
@@ -127,7 +126,7 @@ class EvaluationRequest:
 
 
 def check_request(request: EvaluationRequest) -> None:
-    """What does not go together, before anything is read.
+    """Raises an error for settings that contradict each other, before anything is read.
 
     Raises:
         ConfigError: A model is not there, or settings contradict each other.
@@ -157,7 +156,7 @@ def check_request(request: EvaluationRequest) -> None:
 
 
 def _check_model(path: str) -> None:
-    """A wrong path shows before an hour is spent on the model named before it."""
+    """Finds a wrong path before an hour is spent on the model named before it."""
     folder = Path(path)
     if folder.is_dir():
         if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
@@ -169,10 +168,10 @@ def _check_model(path: str) -> None:
 
 
 def check_drawn(request: EvaluationRequest, exams: Sequence[Exam]) -> None:
-    """Whether there is anything to draw answers to.
+    """Makes sure that there is something to draw answers to.
 
     Raises:
-        ConfigError: There is not.
+        ConfigError: Nothing can be voted on.
     """
     if request.drawn[1] > 0.0 and not any(exam.is_voted for exam in exams):
         hint = "they are for chains of thought: mgsm, gsm8k, bbh_cot, mmlu_cot"

@@ -1,4 +1,4 @@
-"""The mixture as data for other trainers: each row with its provenance, the same bytes for the same seed."""
+"""The mixture as data for other trainers: each row with its origin, the same bytes for the same seed."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def export_rows(mixture: Mixture, *, start: int, count: int) -> Iterator[Row]:
 
 
 def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row:
-    """One prompt with all that is known of where it comes from.
+    """One prompt with all that is known about its origin.
 
     ``inputs`` is what the model reads, exemplars included. ``row`` and ``exemplar_rows`` number the raw rows of the
     source split that ``source_split`` slices, from 0.
@@ -130,13 +130,13 @@ def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row
 
 
 def write_jsonl(rows: Iterable[Row], handle: IO[bytes]) -> None:
-    """One JSON object a line, keys in one order."""
+    """One JSON object per line, keys in one order."""
     for row in rows:
         handle.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
 def write_chat(rows: Iterable[Row], handle: IO[bytes], *, system: str = "") -> None:
-    """One conversation a line: the user's turn is the whole input, exemplars included; the assistant's is the target.
+    """One conversation per line: the user's turn is the whole input, exemplars included; the assistant's is the target.
 
     So a trainer that learns from assistant turns learns from the target alone, as in the paper. The run's system
     message comes first where it has one.

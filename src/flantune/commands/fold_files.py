@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flantune.mixture.mixture import Mixture
     from flantune.runs.folder import FoldFolder
     from flantune.settings.config import RunConfig
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 
 def write_mixture(
@@ -48,7 +48,7 @@ def write_mixture(
 def write_fold_record(
     config: RunConfig, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str
 ) -> None:
-    """What the model was taught goes into its folder, so that ``flantune evaluate`` can tell what it has seen."""
+    """Records what a model was taught in its folder, so that ``flantune evaluate`` can tell what it has seen."""
     taught = trained_tasks(config, prepared, split)
     record = record_of(taught, held_out=split.held_out, base=config.model.path, fingerprint=identity)
     write_record(folder.model, record, make_training_index(taught))

@@ -22,9 +22,9 @@ from flantune.packing.codec_for import Reader, UnloadedReader, codec_for
 from flantune.packing.encode import Codec
 from flantune.packing.stream import PromptStream, Stream
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
+from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
-from flantune.tasks.store import PreparedTask
 from flantune.training.division import hidden_size
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _why_skipped(task: Task, error: SourceError) -> str:
 
 
 def _with_present_splits(prepared: PreparedTask) -> PreparedTask:
-    """A task that claims only the splits whose data is there, so that the rules of holding out see the truth."""
+    """The task with only those splits whose data is there, so that holding out goes by what exists."""
     present = {role: text for role, text in prepared.task.splits.items() if role in prepared.stores}
     return replace(prepared, task=replace(prepared.task, splits=present))
 
@@ -205,16 +205,16 @@ def make_codec(config: RunConfig, reader: Reader) -> Codec:
 
 
 def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> UnloadedReader:
-    """Who will read the prompts, before any model is loaded: its virtual tokens take their places, too."""
+    """What will read the prompts, before any model is loaded; its virtual tokens count too."""
     tokenizer, family = make_tokenizer(config, prepared)
     count = config.model.prompt.tokens if config.model.adapter == "prompt" else 0
-    # The model puts them behind its vocabulary, which may be a little larger than the tokenizer's.
+    # The model puts them after its vocabulary, which may be a little larger than the tokenizer's.
     prefix = tuple(range(len(tokenizer), len(tokenizer) + count))
     return UnloadedReader(tokenizer=tokenizer, family=family, prefix_tokens=prefix)
 
 
 def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks) -> Mixture:
-    """The endless stream of training prompts of one fold; packing sees to the token budget and counts what it costs."""
+    """The endless stream of a fold's training prompts; packing enforces the token budget and counts what it costs."""
     chosen = trained_tasks(config, prepared, split)
     if not chosen:
         raise ConfigError("no task is left to train on", where="holdout.folds", hint="hold out less, or add tasks")
@@ -235,7 +235,7 @@ def make_batches(
     processes: int = 1,
     note: Callable[[str], None] = lambda _: None,
 ) -> Batches:
-    """Batches of a stream for a model; one prompt a row where the model would let packed ones see each other.
+    """Batches of a stream for a model; one prompt per row where the model would let packed ones see each other.
 
     Args:
         config: The run.
@@ -243,7 +243,7 @@ def make_batches(
         lm: The model.
         micro_batch_tokens: Most array positions of one forward pass; 0: the whole batch at once.
         processes: How many share a batch.
-        note: Is told when prompts cannot be packed.
+        note: Called when prompts cannot be packed.
     """
     packing = config.packing
     isolation = check_isolation(lm)

@@ -63,7 +63,7 @@ def preview(
         count: How many.
         only_task: Show prompts of this task only.
         fold: Number of the fold, counted from 0.
-        note: Is told what the tokenizer cannot write, and what to know of its chat template.
+        note: Called with what the tokenizer cannot write and what to know about its chat template.
 
     Raises:
         ConfigError: There is no such fold, or no such task is trained on in it.

@@ -25,8 +25,8 @@ from flantune.commands.plan import (
 from flantune.commands.rescore import summarize_run
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
+from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.session import Session
-from flantune.evaluation.asking.store import ScoreStore
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import dev_questions, make_measure
 from flantune.evaluation.task_exams import task_exam
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from flantune.mixture.holdout import FoldTasks
     from flantune.packing.stream import PromptStream
     from flantune.settings.config import PromptSettings, RunConfig
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 # Prompts by which the share of borders that tokenize differently is measured.
 _BORDER_PROMPTS = 500
@@ -174,7 +174,7 @@ def _earlier_data(path: Path) -> str:
 
 
 def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
-    """Why a task's measured rows are no independent observations; empty when they are."""
+    """Why a task's measured rows are not independent observations; empty when they are."""
     how = TaskQuestions(evaluation=config.evaluation, prompts=config.prompts, seed=config.seed)
     rows = [prepared.stores["test"][at] for at in drawn_rows(prepared, how).get("test", ())]
     return str(find_repeated_rows(prepared.task, rows) or "")
@@ -202,7 +202,7 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
 
 
 def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
-    """What this tokenizer cannot write, and what to know of its chat template, is said before anything is trained."""
+    """Says what this tokenizer cannot write, and what to know about its chat template, before anything is trained."""
     codec = make_codec(job.config, base)
     for known in codec.chat.notes if codec.chat else ():
         job.reporter.note(known)
@@ -302,7 +302,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
 
 
 def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks) -> None:
-    """Makes sure that a finished fold's files can be read; makes again what can be made again."""
+    """Makes sure that a finished fold's files can be read, and makes them again where possible."""
     draws = read_training(folder).cursor
     try:
         read_mixture(folder)
@@ -320,7 +320,7 @@ def _drop_checkpoints(folder: FoldFolder) -> None:
 def _dev_measure(
     job: _Job, taught: Sequence[PreparedTask], lm: LanguageModel, stream: PromptStream
 ) -> Callable[[int], dict[str, float]] | None:
-    """A look, now and then, at dev rows of the tasks trained on; it is not given the others."""
+    """Measures dev rows of the tasks trained on now and then; it is not given any others."""
     settings = job.config.training
     if not settings.measure_every:
         return None
@@ -343,7 +343,7 @@ def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> La
 
 
 def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int:
-    """The setting, or what fits the device: found once a fold, so that a resumed run takes the very same passes."""
+    """The setting, or what fits the device: found once per fold, so that a resumed run makes the very same passes."""
     training, packing = job.config.training, job.config.packing
     if training.micro_batch_tokens != "auto":
         return training.micro_batch_tokens

@@ -14,13 +14,13 @@ from flantune.prompts.giveaways import MOST_LOOKED_AT as OPTIONS_LOOKED_AT
 from flantune.prompts.giveaways import option_findings
 from flantune.prompts.lint import lint_task
 from flantune.prompts.lint_text import Finding
+from flantune.tasks.example_store import PreparedTask, SplitReport
 from flantune.tasks.examples import FirstLook, first_look
 from flantune.tasks.prepare import survey_task
 from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.tasks.row_checks import bad_rows_hint, check_slots
 from flantune.tasks.rows import BadRowNote, short
 from flantune.tasks.sources.slices import parse_slice
-from flantune.tasks.store import PreparedTask, SplitReport
 from flantune.types import Example, Task
 
 _FEWEST_ROWS = 10
@@ -31,7 +31,7 @@ class TaskCheck:
     """What was found.
 
     Attributes:
-        lines: It, as lines for a terminal.
+        lines: The findings as lines for a terminal.
         problems: Bad rows, roles without an example, errors; 0: nothing stands in the way.
     """
 
@@ -40,7 +40,7 @@ class TaskCheck:
 
 
 def check_task(task: Task, *, cache: Path) -> TaskCheck:
-    """Every row of a task: what is bad, where, and why, however much of it is; then its metrics and options.
+    """Every row of a task: what is bad, where and why, however many rows are; then its metrics and options.
 
     Args:
         task: The task.
@@ -98,7 +98,7 @@ def _spread(store: Sequence[Example], most: int) -> list[Example]:
 
 
 def _rows_findings(survey: PreparedTask) -> Iterator[Finding]:
-    """What of options gives answers away, and which fields are empty: said once though several splits show it."""
+    """Options that give answers away, and empty fields, each reported once for all splits."""
     said: set[tuple[str, str]] = set()
     for role, store in survey.stores.items():
         examples = _spread(store, OPTIONS_LOOKED_AT)
@@ -139,7 +139,6 @@ class TaskLint:
     """What the linter says of a task.
 
     Attributes:
-        findings: It.
         has_rows: Whether rows were at hand for the rules that need some.
     """
 
@@ -166,7 +165,7 @@ def lint_with_rows(task: Task, *, rows: int) -> TaskLint:
 
 
 def _bad_rows(task: Task, look: FirstLook) -> Iterator[Finding]:
-    """The bad rows on the way to the good ones, a finding a reason."""
+    """The bad rows on the way to the good ones, one finding per reason."""
     by_reason: dict[str, list[BadRowNote]] = {}
     for note in look.bad:
         by_reason.setdefault(note.reason, []).append(note)

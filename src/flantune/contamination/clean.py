@@ -15,8 +15,8 @@ from pydantic import PlainSerializer
 from flantune.contamination.findings import Contamination
 from flantune.errors import ConfigError
 from flantune.settings.json_file import read_value, write_value
+from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.lazy_examples import LazyExamples
-from flantune.tasks.store import PreparedTask
 from flantune.types import Example, SplitRole
 
 Rows = Annotated[frozenset[int], PlainSerializer(sorted, return_type=list[int])]
@@ -64,7 +64,7 @@ def read_clean(path: Path) -> tuple[CleanFold, ...]:
     """The folds of a filter file.
 
     Raises:
-        ConfigError: The file is missing or is no filter file.
+        ConfigError: The file is missing or is not a filter file.
     """
     mends = "write it with `flantune contamination RUN_FILE --clean FILE`"
     return read_value(path, CleanFilter, mends=mends, error=ConfigError, what="no filter file").folds
@@ -89,7 +89,7 @@ def fold_of(folds: Iterable[CleanFold], clusters: Collection[str], *, where: str
 
 
 def leave_out(prepared: Iterable[PreparedTask], rows: Mapping[str, Collection[int]]) -> list[PreparedTask]:
-    """Prepared tasks whose train splits lack some rows; a task of which nothing is left has no train split any more.
+    """Prepared tasks whose train splits lack some rows; a task with nothing left loses its train split.
 
     Args:
         prepared: The tasks.
@@ -114,7 +114,7 @@ class KeptExamples(LazyExamples):
         return self._store[int(self._kept[number])]
 
     def view(self, numbers: range) -> Sequence[Example]:
-        """A store without still more of its examples."""
+        """A view that leaves out more examples."""
         return KeptExamples(self._store, self._kept[np.asarray(numbers, dtype=np.int64)])
 
     def __reduce__(self) -> tuple[type[KeptExamples], tuple[Sequence[Example], np.ndarray[Any, Any]]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from flantune.contamination.compared_rows import ComparedRows, make_corpus
 from flantune.contamination.compared_texts import make_units
-from flantune.contamination.corpus import Corpus, make_corpus
 from flantune.contamination.duplicates import DuplicateCollector, DuplicateScanner
 from flantune.contamination.findings import FoldFinding, Settings
 from flantune.contamination.ngrams import GramCollector
 from flantune.contamination.overlap import OverlapScanner
 from flantune.contamination.row_links import link
-from flantune.contamination.tally import Found, make_found, task_finding, train_findings
-from flantune.tasks.store import PreparedTask
+from flantune.contamination.tally import FoundOverlaps, make_found, task_finding, train_findings
+from flantune.tasks.example_store import PreparedTask
 
 _DEFAULTS = Settings()
 
@@ -39,7 +39,7 @@ def compare(
         unseen: Tasks measured; their test split is read.
         settings: What counts as an overlap.
         held_out: Names of the held-out clusters, for the report.
-        on_rows: Told of progress.
+        on_rows: Called with the progress.
         hash_bits: Bits of an n-gram hash; fewer than 64 only to test that findings do not rest on hashes.
 
     Paper: FLAN 2021, appendix C; GPT-3, appendix C.
@@ -53,7 +53,9 @@ def compare(
     )
 
 
-def _scan(train: Corpus, measured: Corpus, settings: Settings, on_rows: OnRows | None, hash_bits: int) -> Found:
+def _scan(
+    train: ComparedRows, measured: ComparedRows, settings: Settings, on_rows: OnRows | None, hash_bits: int
+) -> FoundOverlaps:
     grams = GramCollector(measured, ngram=settings.ngram, min_ngram=settings.min_ngram, hash_bits=hash_bits)
     similar = DuplicateCollector(
         measured,

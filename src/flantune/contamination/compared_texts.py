@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flantune.contamination.corpus import WHOLE_ROW, Block
+from flantune.contamination.compared_rows import WHOLE_ROW, Block
 from flantune.contamination.hashing import Bool, Int64, PrefixSums, UInt64, expand, prefix_sums, ranges
 
 

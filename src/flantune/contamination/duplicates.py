@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.contamination.corpus import WHOLE_ROW, Block, Corpus
+from flantune.contamination.compared_rows import WHOLE_ROW, Block, ComparedRows
 from flantune.contamination.hashing import BitFilter, Bool, Int64, UInt64, expand, make_filter, prefix_sums, ranges
 from flantune.contamination.minhash import Bands, band_keys, choose_bands
 
@@ -76,10 +76,10 @@ class DuplicateIndex:
         corpus: The measured rows.
         keys: Sorted bucket keys, shape [rows · bands].
         rows: The row of each key, shape [rows · bands].
-        filter: Tells quickly what is no shingle of a measured row.
+        filter: Tells quickly what is not a shingle of a measured row.
     """
 
-    corpus: Corpus
+    corpus: ComparedRows
     keys: UInt64
     rows: NDArray[np.int32]
     filter: BitFilter
@@ -93,7 +93,7 @@ class DuplicateIndex:
 class DuplicateCollector:
     """Takes measured rows, block by block, and makes the index."""
 
-    def __init__(self, corpus: Corpus, *, jaccard: float, shingle: int, min_words: int, seed: int) -> None:
+    def __init__(self, corpus: ComparedRows, *, jaccard: float, shingle: int, min_words: int, seed: int) -> None:
         self._corpus, self._jaccard, self._shingle = corpus, jaccard, shingle
         self._min_words, self._seed = min_words, seed
         self._bands = choose_bands(jaccard)
@@ -144,11 +144,11 @@ class Duplicate:
 class DuplicateScanner:
     """Takes training rows, block by block, and keeps one duplicate a measured row and training task.
 
-    A pair that could tell nothing new is not compared: its training row is known to be a duplicate, and its measured
+    A pair that could tell nothing new is not compared: its training row is known to be a duplicate, its measured
     row to have one in that task.
     """
 
-    def __init__(self, index: DuplicateIndex, train: Corpus) -> None:
+    def __init__(self, index: DuplicateIndex, train: ComparedRows) -> None:
         self._index, self._train = index, train
         self._read = lru_cache(maxsize=_KEPT_ROWS)(self._shingles_of_row)
         self.found: dict[tuple[int, int], Duplicate] = {}
@@ -164,7 +164,7 @@ class DuplicateScanner:
             self._compare(block, train_row, row)
 
     def _may_match(self, rows: _RowShingles) -> Bool:
-        """False for a row that cannot be similar enough to any measured row, whatever that may be.
+        """False for a row that cannot be similar enough to any measured row at all.
 
         |A ∩ B| ≥ j · |A ∪ B| ≥ j · |A|: at least that share of a row's distinct shingles must occur in measured rows.
         """

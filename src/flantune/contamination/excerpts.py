@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flantune.contamination.corpus import WHOLE_ROW, Corpus
-from flantune.contamination.findings import Shown
+from flantune.contamination.compared_rows import WHOLE_ROW, ComparedRows
+from flantune.contamination.findings import ShownOverlap
 
 _MAX_SPAN_WORDS = 40
 _SEED_WORDS = 3
@@ -59,30 +59,34 @@ def field_name(names: tuple[str, ...], number: int) -> str:
     return names[number] if number < len(names) else "(answer)"
 
 
-def show_overlap(measured: Corpus, place: tuple[int, int], train: Corpus, train_place: tuple[int, int]) -> Shown:
+def show_overlap(
+    measured: ComparedRows, place: tuple[int, int], train: ComparedRows, train_place: tuple[int, int]
+) -> ShownOverlap:
     """What two texts share, each given as (row, number of the text)."""
     span = longest_shared_run(measured.strings(*place), train.strings(*train_place))
     return _shown(measured, place, train, train_place, span=shorten(span), words=len(span))
 
 
-def show_duplicate(measured: Corpus, row: int, train: Corpus, train_row: int, *, jaccard: float) -> Shown:
+def show_duplicate(
+    measured: ComparedRows, row: int, train: ComparedRows, train_row: int, *, jaccard: float
+) -> ShownOverlap:
     """Two rows that say nearly the same: the training row's words."""
     span = shorten(train.strings(train_row, WHOLE_ROW))
     return _shown(measured, (row, WHOLE_ROW), train, (train_row, WHOLE_ROW), span=span, jaccard=jaccard)
 
 
 def _shown(
-    measured: Corpus,
+    measured: ComparedRows,
     place: tuple[int, int],
-    train: Corpus,
+    train: ComparedRows,
     train_place: tuple[int, int],
     *,
     span: str,
     words: int = 0,
     jaccard: float | None = None,
-) -> Shown:
+) -> ShownOverlap:
     task, train_task = (int(c.tasks_of(np.asarray(p[0]))) for c, p in ((measured, place), (train, train_place)))
-    return Shown(
+    return ShownOverlap(
         row=measured.example(place[0]).row,
         field=field_name(measured.field_names(task), place[1]),
         train_task=train.names[train_task],

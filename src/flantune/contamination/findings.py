@@ -33,7 +33,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownOverlap:
     """One overlap to look at.
 
     Attributes:
@@ -91,7 +91,7 @@ class TaskFinding:
     dirty: tuple[int, ...]
     fields: Mapping[str, int]
     training: tuple[TrainingOverlap, ...]
-    examples: tuple[Shown, ...]
+    examples: tuple[ShownOverlap, ...]
 
     @property
     def share(self) -> float:

@@ -82,7 +82,7 @@ def _hash(shingles: UInt64, base: int, number: int) -> UInt64:
 
 
 def _parts(firsts: Int64) -> list[tuple[int, int]]:
-    """Ranges of rows with a bounded number of shingles each, at least one row a range."""
+    """Ranges of rows with a bounded number of shingles each, at least one row per range."""
     borders = [0]
     rows = len(firsts) - 1
     while borders[-1] < rows:

@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flantune.contamination.compared_rows import ComparedRows
 from flantune.contamination.compared_texts import Units
-from flantune.contamination.corpus import Corpus
 from flantune.contamination.hashing import BitFilter, Int64, UInt64, expand, make_filter
 
 _KEPT_UNITS = 4096
@@ -32,11 +32,11 @@ class GramIndex:
         unit_fields: Number of its text in the row, shape [units].
         unit_lengths: Words of a gram of the unit, shape [units].
         lengths: The gram lengths that occur.
-        filter: Tells quickly what is no gram of the index.
+        filter: Tells quickly what is not a gram of the index.
         hash_mask: Bits of a hash that count; fewer than 64 only to test that results do not rest on hashes.
     """
 
-    corpus: Corpus
+    corpus: ComparedRows
     hashes: UInt64
     firsts: Int64
     units: Int32
@@ -66,7 +66,7 @@ class GramIndex:
 class GramCollector:
     """Takes the units of measured rows, block by block, and makes the index."""
 
-    def __init__(self, corpus: Corpus, *, ngram: int, min_ngram: int, hash_bits: int = 64) -> None:
+    def __init__(self, corpus: ComparedRows, *, ngram: int, min_ngram: int, hash_bits: int = 64) -> None:
         self._corpus, self._ngram, self._min = corpus, ngram, min_ngram
         self._mask = (2**64 - 1) << (64 - hash_bits) & (2**64 - 1)
         self._hashes: list[UInt64] = []

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from flantune.contamination.compared_rows import Block
 from flantune.contamination.compared_texts import Units
-from flantune.contamination.corpus import Block
 from flantune.contamination.hashing import Int64
 from flantune.contamination.ngrams import GramIndex, UnitWords
 
@@ -107,7 +107,7 @@ class OverlapScanner:
     def _hits_of_length(self, units: Units, length: int) -> tuple[Int64, Int64, Int64, Int64]:
         places, grams = self._index.find(units.sums.windows(length))
         owners = np.searchsorted(units.firsts, places, side="right") - 1
-        # A window that runs into the next unit is no gram; the words would not match either.
+        # A window that runs into the next unit is not a gram; the words would not match either.
         is_whole = places + length <= units.firsts[owners + 1]
         if self._max is not None:
             # Too common already: nothing more needs to be known of it.

@@ -8,19 +8,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flantune.contamination.findings import Contamination, FoldFinding, Shown, TaskFinding
+from flantune.contamination.findings import Contamination, FoldFinding, ShownOverlap, TaskFinding
 
 _TASKS_NAMED = 3
 _WIDEST_NAME = 24
 
 
 def contamination_table(report: Contamination) -> Group:
-    """One table a fold, with a few overlaps below it."""
+    """One table per fold, with a few overlaps below it."""
     return Group(*(part for fold in report.folds for part in _fold(fold)))
 
 
 def summary_line(report: Contamination) -> str:
-    """One sentence that says how it stands."""
+    """One sentence that sums up the findings."""
     tasks = [task for fold in report.folds for task in fold.tasks]
     dirty = [task for task in tasks if task.dirty]
     if not dirty:
@@ -71,7 +71,7 @@ def _where(task: TaskFinding) -> str:
     return f"{task.task}: in {fields or 'no one field'}; training rows touched: {training or 'none'}"
 
 
-def _example(task: str, shown: Shown) -> str:
+def _example(task: str, shown: ShownOverlap) -> str:
     what = f"{shown.words} words" if shown.jaccard is None else f"Jaccard index {shown.jaccard:.2f}"
     places = f"{task} test row {shown.row} {shown.field} = {shown.train_task} train row {shown.train_row} "
     return f"  {places}{shown.train_field}, {what}: “{shown.span}”"

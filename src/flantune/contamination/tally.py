@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flantune.contamination.corpus import Corpus
+from flantune.contamination.compared_rows import ComparedRows
 from flantune.contamination.duplicates import Duplicate, DuplicateScanner
 from flantune.contamination.excerpts import field_name, show_duplicate, show_overlap
-from flantune.contamination.findings import Shown, TaskFinding, TrainFinding, TrainingOverlap
+from flantune.contamination.findings import ShownOverlap, TaskFinding, TrainFinding, TrainingOverlap
 from flantune.contamination.hashing import Int64, expand
 from flantune.contamination.overlap import Matches
 from flantune.contamination.row_links import Links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Found:
+class FoundOverlaps:
     """Everything the passes found, by the corpora's row numbers.
 
     Attributes:
@@ -36,8 +36,8 @@ class Found:
         common_only: Measured rows that share nothing but grams that are too common, sorted.
     """
 
-    measured: Corpus
-    train: Corpus
+    measured: ComparedRows
+    train: ComparedRows
     matches: Matches
     links: Links
     link_rows: Int64
@@ -50,9 +50,9 @@ class Found:
 
 
 def make_found(
-    *, measured: Corpus, train: Corpus, matches: Matches, links: Links, duplicates: DuplicateScanner
-) -> Found:
-    """Puts the results of the passes side by side."""
+    *, measured: ComparedRows, train: ComparedRows, matches: Matches, links: Links, duplicates: DuplicateScanner
+) -> FoundOverlaps:
+    """Joins the results of the passes."""
     index = matches.index
     order = np.argsort(index.unit_rows[links.units], kind="stable")
     links = Links(
@@ -62,7 +62,7 @@ def make_found(
         common_only_rows=links.common_only_rows,
     )
     document_tasks = np.stack([matches.row_documents, train.tasks_of(matches.rows)], axis=1)
-    return Found(
+    return FoundOverlaps(
         measured=measured,
         train=train,
         matches=matches,
@@ -77,7 +77,7 @@ def make_found(
     )
 
 
-def task_finding(found: Found, task: int, *, examples: int) -> TaskFinding:
+def task_finding(found: FoundOverlaps, task: int, *, examples: int) -> TaskFinding:
     """What was found of one measured task."""
     first, stop = found.measured.firsts[[task, task + 1]].tolist()
     links = slice(*found.link_rows.searchsorted([first, stop]).tolist())
@@ -100,8 +100,8 @@ def task_finding(found: Found, task: int, *, examples: int) -> TaskFinding:
     )
 
 
-def train_findings(found: Found) -> tuple[TrainFinding, ...]:
-    """Each training task with the rows of its that touch something measured."""
+def train_findings(found: FoundOverlaps) -> tuple[TrainFinding, ...]:
+    """Each training task with those of its rows that touch something measured."""
     firsts = found.train.firsts
     borders = found.train_rows.searchsorted(firsts).tolist()
     return tuple(
@@ -114,7 +114,7 @@ def train_findings(found: Found) -> tuple[TrainFinding, ...]:
     )
 
 
-def _fields(found: Found, task: int, links: slice) -> dict[str, int]:
+def _fields(found: FoundOverlaps, task: int, links: slice) -> dict[str, int]:
     names = found.measured.field_names(task)
     # All references count as one field.
     fields = np.minimum(found.link_fields[links], len(names))
@@ -123,7 +123,7 @@ def _fields(found: Found, task: int, links: slice) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _training(found: Found, links: slice, doubles: Counter[int]) -> tuple[TrainingOverlap, ...]:
+def _training(found: FoundOverlaps, links: slice, doubles: Counter[int]) -> tuple[TrainingOverlap, ...]:
     """Rows that each training task touches."""
     documents, tasks = found.document_tasks[:, 0], found.document_tasks[:, 1]
     wanted = found.links.documents[links]
@@ -136,7 +136,7 @@ def _training(found: Found, links: slice, doubles: Counter[int]) -> tuple[Traini
     return tuple(TrainingOverlap(task=names[k], overlapping=overlapping[k], duplicates=doubles[k]) for k in involved)
 
 
-def _show_row(found: Found, row: int) -> Shown:
+def _show_row(found: FoundOverlaps, row: int) -> ShownOverlap:
     """The overlap of a row with the first training row that it shares anything with."""
     links = np.arange(*found.link_rows.searchsorted([row, row + 1]))
     matches, documents = found.matches, found.links.documents
@@ -150,7 +150,7 @@ def _show_row(found: Found, row: int) -> Shown:
     )
 
 
-def _show_double(found: Found, one: Duplicate) -> Shown:
+def _show_double(found: FoundOverlaps, one: Duplicate) -> ShownOverlap:
     return show_duplicate(found.measured, one.row, found.train, one.train_row, jaccard=one.jaccard)
 
 
@@ -166,5 +166,5 @@ def _numbers(rows: set[int]) -> Int64:
     return np.array(sorted(rows), dtype=np.int64)
 
 
-def _raw_rows(corpus: Corpus, rows: Int64) -> tuple[int, ...]:
+def _raw_rows(corpus: ComparedRows, rows: Int64) -> tuple[int, ...]:
     return tuple(sorted(corpus.example(row).row for row in rows.tolist()))

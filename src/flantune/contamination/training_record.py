@@ -2,7 +2,7 @@
 
 ``flantune.json`` names the tasks, clusters, families and data sets of the mixture; ``training_rows.npz`` is an index of
 their training rows: hashes of 13-word sequences, or the smallest million of them where there are more. A row measured
-is looked up by the sequences of its own that the index would hold.
+is looked up by those of its sequences that the index would hold.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flantune import __version__
+from flantune.contamination.compared_rows import Block, ComparedRows, make_corpus
 from flantune.contamination.compared_texts import make_units
-from flantune.contamination.corpus import Block, Corpus, make_corpus
 from flantune.contamination.hashing import expand, ranges
 from flantune.errors import FlantuneError, SourceError
 from flantune.mixture.permutation import scramble_array
@@ -29,7 +29,7 @@ from flantune.tasks.same_data import contents_of, hub_name, is_same_hub
 from flantune.types import Example
 
 if TYPE_CHECKING:
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
     from flantune.types import Task
 
 FILE = "flantune.json"
@@ -51,8 +51,6 @@ class TrainedTask:
     """A task of the mixture.
 
     Attributes:
-        name: Its name.
-        clusters: Its clusters.
         family: Its source family.
         hub: Hub id and configuration ("aps/super_glue:rte"); empty for files.
         source: Fingerprint of the rows of its training split; empty where it cannot be told.
@@ -85,8 +83,8 @@ class TrainingRecord:
         tasks: The tasks of the mixture, and of those of earlier tunings.
         held_out: Clusters that were held out.
         base: The model it was tuned from.
-        fingerprint: Of the run's tasks and settings.
-        version: Of flantune.
+        fingerprint: Fingerprint of the run's tasks and settings.
+        version: Version of flantune.
         index: The index of rows beside it.
     """
 
@@ -105,7 +103,7 @@ class RowIndex:
 
     Attributes:
         hashes: Sorted hashes of them, shape [grams].
-        limit: Sequences with a greater hash were not kept, so it says nothing of them.
+        limit: Sequences with a greater hash were not kept, so it cannot tell about them.
     """
 
     hashes: UInt64
@@ -197,7 +195,7 @@ def _trained(prepared: PreparedTask) -> TrainedTask:
 
 
 def hub_of(task: Task) -> str:
-    """Hub id and configuration of a task's source; empty when it is none of the hub's."""
+    """Hub id and configuration of a task's source; empty when it is not on the hub."""
     return hub_name(task.source)
 
 
@@ -209,7 +207,7 @@ def _source_fingerprint(task: Task) -> str:
         return ""
 
 
-def make_index(corpus: Corpus, *, max_grams: int = MAX_GRAMS) -> RowIndex:
+def make_index(corpus: ComparedRows, *, max_grams: int = MAX_GRAMS) -> RowIndex:
     """The index of a corpus: all its sequences, or those with the smallest hashes when there are too many.
 
     What is kept is thus a random sample of sequences, the same for both sides of a comparison, and not of rows: of a
@@ -245,12 +243,12 @@ def _grams(block: Block) -> tuple[UInt64, NDArray[np.int64]]:
     return scramble_array(hashes), np.concatenate([np.repeat(units.rows[long], counts), units.rows[short]])
 
 
-def _one_corpus(rows: Sequence[Sequence[str]]) -> Corpus:
+def _one_corpus(rows: Sequence[Sequence[str]]) -> ComparedRows:
     examples = tuple(
         Example(row=at, fields={str(number): text for number, text in enumerate(texts)}, references=())
         for at, texts in enumerate(rows)
     )
-    return Corpus(names=("measured",), stores=(examples,), firsts=ranges(np.array([len(examples)])))
+    return ComparedRows(names=("measured",), stores=(examples,), firsts=ranges(np.array([len(examples)])))
 
 
 def write_record(folder: Path, record: TrainingRecord, index: RowIndex) -> None:
@@ -357,6 +355,6 @@ def _common_cluster(task: TrainedTask, measured: Measured, taxonomy: Taxonomy) -
 
 
 def without_extras(reasons: Sequence[str], *, most: int = 5) -> str:
-    """Reasons in a few lines."""
+    """Reasons, limited to a few lines."""
     shown = [f"  {reason}" for reason in reasons[:most]]
     return "\n".join([*shown, *([f"  and {len(reasons) - most} more"] if len(reasons) > most else [])])

@@ -29,7 +29,7 @@ Int64 = NDArray[np.int64]
 
 
 def kind_of(character: str) -> int:
-    """What one character is to a word.
+    """What a character does in a word: is part of it, separates, or is a word itself.
 
     >>> [kind_of(c) for c in "a7é- 中"]
     [2, 2, 2, 0, 1, 3]

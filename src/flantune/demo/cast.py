@@ -1,4 +1,4 @@
-"""Who and what appears in which split, so that test rows are no near copies of training rows."""
+"""Who and what appears in which split, so that test rows are not near copies of training rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Cast:
     Attributes:
         rng: Its random numbers.
         role: The split the row is for.
-        number: The row's number in the split: what must be balanced goes round with it.
+        number: The row's number in the split: what must be balanced cycles with it.
     """
 
     rng: Random
@@ -71,7 +71,7 @@ class Cast:
         return values[self.number % len(values)]
 
     def choice(self, right: str, wrong: Sequence[str]) -> Row:
-        """The option columns: the right one's place goes round, so that the place tells nothing."""
+        """The option columns: the right one's place cycles, so that it tells nothing."""
         options = self.rng.sample(list(wrong), len(wrong))
         options.insert(self.number % (len(wrong) + 1), right)
         return {"options": options, "answer": right}

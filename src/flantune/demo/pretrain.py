@@ -44,7 +44,7 @@ from flantune.types import Family
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from flantune.training.summary import TuningSummary
+    from flantune.training.tuning_summary import TuningSummary
 
 PEAK_RATES: dict[Family, float] = {"decoder-only": 3e-3, "encoder-decoder": 2e-2}
 """AdamW's rate for the decoder, Adafactor's for T5: relative to each weight's size, which T5's small query weights
@@ -222,7 +222,7 @@ def _tokenizer(recipe: Recipe, corpus: Corpus, folder: Path) -> PreTrainedTokeni
 
 
 def _identity(recipe: Recipe, stream: TextStream, tokenizer: Path) -> str:
-    """Of all that shapes the weights and is no training setting."""
+    """Fingerprint of what shapes the weights and is not a training setting."""
     shape = (recipe.family, recipe.hidden_size, recipe.layers)
     return fingerprint(stream.identity, content_digest(tokenizer), shape, recipe.packing().model_dump())
 

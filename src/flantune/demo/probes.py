@@ -264,7 +264,7 @@ def score(lm: LanguageModel, asked: Sequence[Item]) -> float:
 
 
 def _logprobs(lm: LanguageModel, asked: Sequence[Item]) -> Iterator[float]:
-    """Of each ending of each item, in order."""
+    """Log-probability of each ending of each item, in order."""
     import torch
 
     from flantune.models.forward import target_logprobs

@@ -32,7 +32,7 @@ def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: 
 
     Args:
         folder: Made if absent.
-        seed: Of the rows. The world and its facts never change.
+        seed: Seed of the rows. The world and its facts never change.
         train_rows: Rows of each task to tune on.
         dev_rows: Rows of each task to pick templates by.
         test_rows: Rows of each task to measure on.

@@ -1,6 +1,6 @@
 """Model to scores: how well a model does what it was never shown, with how much can be said for sure.
 
-The public verb is ``asking.ask.evaluate``, which writes samples to disk; ``summary.summarize`` turns
-samples of a base and a tuned model into ``results.json``, without any model.
+``asking.ask.ask`` puts exams to a model and writes its samples to disk; ``statistics.grades.grade`` grades them, and
+``summarize.summarize`` turns what any number of models answered into ``results.json``, without any model.
 Nothing here imports torch until a model is scored.
 """

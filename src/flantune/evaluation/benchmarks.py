@@ -11,12 +11,13 @@ import numpy as np
 from flantune.evaluation.estimates import CleanScores, Difference, Estimate, PairedDifference
 from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.means_over import WeightedExam, contrast_of, means_over
-from flantune.evaluation.metrics.graders import Column
+from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS
 from flantune.evaluation.results import Average, BenchmarkResult, BenchmarkScores, Means, NormalizedAverage
 from flantune.evaluation.scored import ScoredExam, paired_difference
 from flantune.evaluation.statistics.averages import Weighed, Weighting
 from flantune.evaluation.statistics.contrasts import Weighted, contrast, mean_of
+from flantune.evaluation.statistics.discovery_rates import with_rates
 from flantune.evaluation.statistics.means import Mean
 from flantune.evaluation.statistics.pairs import (
     Floats,
@@ -29,7 +30,6 @@ from flantune.evaluation.statistics.pairs import (
     span_of,
     within,
 )
-from flantune.evaluation.statistics.rates import with_rates
 from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMeasure, skill_difference
 
 
@@ -39,7 +39,6 @@ class Benchmark:
 
     Attributes:
         name: Benchmark and way of asking.
-        parts: Its parts.
         is_whole: All parts were there, and all of their examples were to be asked.
         confidence: Level of the intervals.
         seed: Names the bootstrap draws.
@@ -57,7 +56,7 @@ class Benchmark:
         return tuple(self.parts[0].result.scores)
 
     @property
-    def column(self) -> Column:
+    def column(self) -> MetricColumn:
         """The headline metric."""
         return self.parts[0].compared.column
 
@@ -203,7 +202,7 @@ def _headline(each: Sequence[tuple[ScoredExam, int, ModelMeans]], models: Sequen
     ]
 
 
-def _score(benchmark: Benchmark, mean: Mean, column: Column, model: str) -> Estimate:
+def _score(benchmark: Benchmark, mean: Mean, column: MetricColumn, model: str) -> Estimate:
     span = span_of(column, *(one.tables[model] for one in benchmark.parts))
     return score_estimate(mean, confidence=benchmark.confidence, span=span)
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.asking.options import PromptScorer
+from flantune.evaluation.asking.option_scores import PromptScorer
 from flantune.evaluation.asking.task_questions import sample_rows
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style, usable_templates
 from flantune.system.keyed_random import stream_key
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.requests import Group
+    from flantune.evaluation.asking.requests import PromptGroup
     from flantune.models.language_model import LanguageModel
     from flantune.packing.encode import Codec
     from flantune.settings.config import PromptSettings
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
     from flantune.types import Prompt
 
 
@@ -46,7 +46,7 @@ def dev_questions(
         prepared: The tasks trained on. Those without dev rows are passed over.
         prompts: Style and separators.
         seed: The run's.
-        examples: At most so many of a task.
+        examples: The most to take of a task.
     """
     return tuple(question for task in prepared for question in _of_task(task, prompts, seed, examples))
 
@@ -63,7 +63,7 @@ def make_measure(
     """
 
     @cache
-    def compiled() -> tuple[PromptScorer, tuple[list[Group], ...]]:
+    def compiled() -> tuple[PromptScorer, tuple[list[PromptGroup], ...]]:
         scorer = PromptScorer(lm, codec, store=None, batch_tokens=batch_tokens)
         return scorer, tuple(scorer.compiled([question.prompt for question in questions]))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Distance = Annotated[float, Field(ge=0.0)]
 Natural = Annotated[int, Field(ge=0)]
 Direction = Literal["better", "worse", "undecided"]
@@ -34,7 +34,7 @@ class Estimate(Frozen):
 class Difference(Estimate):
     """A paired difference: a later model minus the first, on the same examples."""
 
-    p: Share
+    p: Fraction
     """Two-sided p-value of no difference, by the standard error and the degrees of freedom of the interval."""
     detectable: Distance
     """Smallest true difference that would have been found, four times in five, at the file's level of confidence."""
@@ -54,20 +54,20 @@ class Bootstrap(Frozen):
     """Lower end of the percentile interval."""
     high: float
     """Upper end of the percentile interval."""
-    p: Share
+    p: Fraction
     """Two-sided p-value: twice the share of replicates on zero's rarer side."""
 
 
 class CommonestAnswer(Frozen):
-    """The answer a model gives most often: a preference for it is no skill."""
+    """The answer a model gives most often: a preference for it is not a skill."""
 
     answer: str
     """The option's text; its place or letter where ``by_place``."""
-    share: Share
+    share: Fraction
     """How often it was given: mean over templates of the share of rows."""
-    gold: Share
+    gold: Fraction
     """Share of rows whose right answer it is."""
-    distance: Share
+    distance: Fraction
     """Share of answers that would have to be others for each to be given as often as it is right."""
     by_place: bool
     """Whether answers are told apart by their place in the list: the options change, or letters are written."""
@@ -96,11 +96,11 @@ class SkillDifference(Frozen):
 
     discrimination: Difference | None
     """Of discrimination; null where it is not defined."""
-    discrimination_q: Share | None
+    discrimination_q: Fraction | None
     """False discovery rate of it, in the family of ``PairedDifference.q``."""
     calibrated_accuracy: Difference | None
     """Of accuracy after batch calibration."""
-    calibrated_accuracy_q: Share | None
+    calibrated_accuracy_q: Fraction | None
     """False discovery rate of it, among calibrated accuracy's differences."""
 
 
@@ -124,9 +124,9 @@ class PairedDifference(Difference):
 
     bootstrap: Bootstrap | None
     """The same by 1,000 redraws of the examples; null when all of them agree."""
-    mcnemar_p: Share | None
+    mcnemar_p: Fraction | None
     """Exact McNemar p-value over examples; null for metrics that are not right-or-wrong, and for rows in groups."""
-    q: Share | None
+    q: Fraction | None
     """Benjamini and Hochberg's false discovery rate of ``p``. Of a run: among all unseen (or all seen) tasks at these
     shots. Of an evaluation: among all benchmarks and tasks that neither of the two models had seen; null for those one
     had, and for averages of benchmarks. Of a benchmark's part: among its parts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flantune.evaluation.estimates import Distance, Estimate, Frozen, Natural, PairedDifference, Share, Skill
+from flantune.evaluation.estimates import Distance, Estimate, Fraction, Frozen, Natural, PairedDifference, Skill
 from flantune.evaluation.metrics.rank_classification import Normalization
 from flantune.settings.protocols import Ties
 from flantune.types import Kind
@@ -16,16 +16,16 @@ class TemplateScores(Frozen):
     value: float
     """Headline metric on the test rows."""
     low: float | None
-    """Lower end of its interval; null for metrics that are no mean over rows."""
+    """Lower end of its interval; null for metrics that are not means over rows."""
     high: float | None
     """Upper end of the same."""
     dev: float | None
     """Headline metric on the dev rows; null without dev rows."""
     metrics: dict[str, float]
     """Every metric on the test rows."""
-    discrimination: Share | None
+    discrimination: Fraction | None
     """Area under the ROC curve on the test rows; null where it is not defined."""
-    calibrated_accuracy: Share | None
+    calibrated_accuracy: Fraction | None
     """Accuracy after batch calibration over these rows; null where answers are written."""
 
 
@@ -50,7 +50,7 @@ class ModelScores(Frozen):
     """The template with the highest dev score (of equals the first); null without dev rows."""
     best_dev_test: float | None
     """Test score of that template. Paper: FLAN 2021, section 2.3."""
-    agreement: Share
+    agreement: Fraction
     """Share of rows that get the same answer from every template."""
     templates: tuple[TemplateScores, ...]
     """Each template's scores, in the task's order."""
@@ -66,11 +66,11 @@ class ModelScores(Frozen):
     """Examples answered and graded."""
     ties: Natural
     """Answers for which two options scored the same."""
-    unparsed: Share
+    unparsed: Fraction
     """Share of answers in which no answer was found; they count as wrong."""
     rules: dict[str, int]
     """Which rule read how many answers; empty where answers are taken as they are."""
-    vote_confidence: Share | None
+    vote_confidence: Fraction | None
     """The voted answers' mean share of the answers drawn; null without a vote."""
     exemplars_dropped: Natural
     """Exemplars left out because a prompt was too long."""
@@ -109,7 +109,7 @@ class ExamResult(Frozen):
     """Answers drawn to each prompt; the one most of them agree on is graded (self-consistency)."""
     temperature: Distance
     """Temperature of the draws; 0 is greedy."""
-    chance: Share
+    chance: Fraction
     """What guessing scores by the headline metric; 0 where answers are written, and for correlations."""
     groups: Natural
     """Groups that the examples form; as many as examples when each stands alone."""

@@ -55,8 +55,8 @@ class Writing:
         ends_at_separator: It also ends at what stands between exemplars, where some are shown. A model that was never
             taught to stop goes on with the next example; otherwise tuning would seem to teach answers where it only
             teaches to stop.
-        spared: So many of the texts that end it an answer may hold before the next one does.
-        is_trimmed: White space around it is no part of it.
+        spared: How many of these texts an answer may contain before the next one ends it.
+        is_trimmed: White space around it is dropped.
     """
 
     max_new_tokens: int = 16
@@ -137,7 +137,7 @@ class MissingExam:
 
 
 def asked(prompts: Iterable[Prompt], *, shots: int) -> tuple[Question, ...]:
-    """Prompts as questions that were all to have so many exemplars."""
+    """Prompts as questions, each meant to show ``shots`` exemplars."""
     return tuple(Question(prompt=prompt, shots=shots) for prompt in prompts)
 
 

@@ -1,4 +1,4 @@
-"""The shape of ``results.json``: of a run, and of an evaluation of any number of models; its schema is made from it.
+"""The shape of ``results.json``, for a run and for an evaluation of any number of models; the schema comes from it.
 
 What was measured (tasks, benchmarks with their parts, means over them) holds each model's scores by the model's name,
 and each later model's paired differences from the first, which is the base model of a run. Scores lie in [0, 1], but
@@ -18,10 +18,10 @@ from flantune.evaluation.estimates import (
     Direction,
     Distance,
     Estimate,
+    Fraction,
     Frozen,
     Natural,
     PairedDifference,
-    Share,
 )
 from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.metrics.rank_classification import Normalization
@@ -48,7 +48,7 @@ class Contrast(Frozen):
 class Means(Frozen):
     """A mean over tasks or parts, in each measure."""
 
-    chance: Share
+    chance: Fraction
     """The same mean of what guessing scores."""
     raw: Contrast
     """Of scores as they are."""
@@ -97,9 +97,9 @@ class BenchmarkScores(Frozen):
 
     examples: Natural
     """Examples answered."""
-    unparsed: Share
+    unparsed: Fraction
     """Share of answers in which no answer was found."""
-    vote_confidence: Share | None
+    vote_confidence: Fraction | None
     """The voted answers' mean share of the answers drawn; null without a vote."""
     is_complete: bool
     """Whether all parts were measured, on all their examples."""
@@ -176,7 +176,7 @@ class Verdict(Frozen):
     """The same of the later model."""
     difference: Difference | None
     """The later minus the first."""
-    chance: Share | None
+    chance: Fraction | None
     """What guessing would score."""
     tasks: Natural
     """Tasks measured that were never trained on."""
@@ -230,7 +230,7 @@ class Results(Frozen):
     """What was measured: a model before and after tuning, fold by fold, or any models."""
     name: str
     """Title of the run; empty for an evaluation."""
-    confidence: Share
+    confidence: Fraction
     """Level of all intervals."""
     seed: int
     """What exemplars, rows and sampled answers were drawn by."""

@@ -1,4 +1,4 @@
-"""Samples on disk: one row a scored prompt, from which every number can be computed again.
+"""Samples on disk: one row per scored prompt, from which every number can be computed again.
 
 ``<folder>/samples/<task>.parquet`` holds the samples, the matrix of rows, templates, exemplar sets and options;
 ``<folder>/origins/<task>.json`` says what they were made from and is written last, so a task counts as done only when
@@ -41,7 +41,7 @@ class Origin:
     Attributes:
         fingerprint: Changes when the model, a prompt or the protocol changes.
         samples: Rows of the file.
-        sha256: Of the file.
+        sha256: SHA-256 of the file.
         counts: Prompts shortened, exemplars dropped, prompts dropped.
         seconds: Time spent scoring.
         model: Names the model by its weights, arithmetic and tokenizer.
@@ -191,7 +191,7 @@ _ARROW: Mapping[str, str] = {
 
 
 def _schema() -> pyarrow.Schema:
-    """One column a field of a sample, then the sizes of its options."""
+    """One column per field of a sample, then the sizes of its options."""
     import pyarrow as pa
 
     def column(kind: str) -> pyarrow.DataType:

@@ -1,4 +1,4 @@
-"""One exam, answered by several models and graded: what is reported of it, and what goes into means over exams."""
+"""One exam, answered by several models and graded: what is reported, and what goes into means over exams."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from flantune.evaluation.estimates import (
     SkillDifference,
 )
 from flantune.evaluation.exam_result import ExamResult, ModelScores
-from flantune.evaluation.metrics.graders import Column
+from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.evaluation.metrics.readable import metric_findings
 from flantune.evaluation.results import Measure
-from flantune.evaluation.statistics.clean import CleanMeans, clean_alone, clean_pairs
-from flantune.evaluation.statistics.grades import Graded, Table
+from flantune.evaluation.statistics.clean_means import CleanMeans, clean_alone, clean_pairs
+from flantune.evaluation.statistics.grades import Graded, GradeTable
 from flantune.evaluation.statistics.model_scores import model_scores
 from flantune.evaluation.statistics.pairs import (
-    Compared,
+    ComparedMetric,
     ModelMeans,
     Pair,
     Span,
@@ -74,22 +74,22 @@ class ScoredExam:
 
     Attributes:
         exam: It.
-        result: What is reported of it.
+        result: What is reported.
         compared: The headline metric's means, and what they are on redrawn rows.
         skill: Means of each measure of skill, as far as it is defined.
         span: Lowest and highest score possible.
         tables: Model → its answers, graded, for a benchmark to be made of; empty of a task.
-        pairs: Later model → the rows that it shares with the first; likewise.
+        pairs: Later model → the rows that it shares with the first.
         clean_alone: Model that has seen some rows → it without them.
         clean: Later model → both without what either has seen, where somebody looked.
     """
 
     exam: Exam
     result: ExamResult
-    compared: Compared
+    compared: ComparedMetric
     skill: Mapping[SkillMeasure, ModelMeans]
     span: Span
-    tables: Mapping[str, Table]
+    tables: Mapping[str, GradeTable]
     pairs: Mapping[str, Pair]
     clean_alone: Mapping[str, CleanMeans]
     clean: Mapping[str, CleanMeans]
@@ -178,7 +178,7 @@ def paired_difference(
     difference: Difference, *, bootstrap: Bootstrap | None, mcnemar_p: float | None, examples: int, rows_sha256: str,
     skill: SkillDifference | None, clean: CleanScores | None,
 ) -> PairedDifference:  # fmt: skip
-    """A difference with all that is known of it; its rate of false discovery is, once all are made."""
+    """A difference with all that is known of it but the rate of false discovery, which needs all differences."""
     return PairedDifference(
         **difference.model_dump(),
         bootstrap=bootstrap,
@@ -191,7 +191,7 @@ def paired_difference(
     )
 
 
-def rows_sha256(exam: Exam, table: Table) -> str:
+def rows_sha256(exam: Exam, table: GradeTable) -> str:
     """Names the rows: of a benchmark by what is asked, of a task, whose exemplars the seed draws, by their numbers."""
     if not exam.score:
         return table.rows_sha256
@@ -211,7 +211,7 @@ class _Task:
 
 def _result(
     sitting: Sitting,
-    table: Table,
+    table: GradeTable,
     scores: Mapping[str, ModelScores],
     differences: Mapping[str, PairedDifference],
     *,
@@ -253,7 +253,9 @@ def _skill_difference(skill: Mapping[SkillMeasure, ModelMeans], name: str, *, co
     )
 
 
-def _clean_scores(found: CleanMeans | None, pair: Pair, compared: Compared, *, confidence: float) -> CleanScores | None:
+def _clean_scores(
+    found: CleanMeans | None, pair: Pair, compared: ComparedMetric, *, confidence: float
+) -> CleanScores | None:
     """Two models on what neither has seen; None everywhere when no row is left."""
     if found is None:
         return None
@@ -272,7 +274,9 @@ def _clean_scores(found: CleanMeans | None, pair: Pair, compared: Compared, *, c
     )
 
 
-def _clean_estimate(found: CleanMeans | None, table: Table, column: Column, *, confidence: float) -> Estimate | None:
+def _clean_estimate(
+    found: CleanMeans | None, table: GradeTable, column: MetricColumn, *, confidence: float
+) -> Estimate | None:
     """One model without what it has seen; None when that is nothing, or nothing is left."""
     if found is None or found.means is None:
         return None

@@ -19,7 +19,7 @@ from flantune.evaluation.results import (
     Verdict,
 )
 from flantune.evaluation.scored import ScoredExam, Sitting, score_sitting
-from flantune.evaluation.statistics.rates import with_rates
+from flantune.evaluation.statistics.discovery_rates import with_rates
 from flantune.evaluation.unseen import Cluster, cluster_result, clusters_of, overall_result, verdict_on
 from flantune.evaluation.verdict import no_verdict
 from flantune.settings.protocols import ScoringProtocol
@@ -31,14 +31,14 @@ class About:
 
     Attributes:
         kind: A model before and after tuning, fold by fold, or any models.
-        models: The models, that which all are compared with first.
+        models: The models, the one that all others are compared with first.
         protocols: The ways in which options were scored.
         confidence: Level of the intervals.
         seed: What was drawn by.
         name: Title of the run.
         held_out: Fold of a run → the clusters it held out; None: every cluster of the tasks is looked at.
         shots: Numbers of exemplars of tasks, the headline first; none: those that they were asked with.
-        limit: Only so many examples of each part were asked; 0: all.
+        limit: The most examples asked of each part; 0: all.
         answer_parsing: What is done to written answers of tasks before they are scored.
         averages: Averages over benchmarks that are wanted: name → the benchmarks.
         missing: What has no data.

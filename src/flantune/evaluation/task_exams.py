@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flantune.contamination.training_record import Measured, hub_of
 from flantune.errors import ModelError
-from flantune.evaluation.asking.options import with_delimiters
+from flantune.evaluation.asking.option_scores import with_delimiters
 from flantune.evaluation.asking.task_questions import (
     TaskQuestions,
     asked_examples,
@@ -27,7 +27,7 @@ from flantune.prompts.render import render
 
 if TYPE_CHECKING:
     from flantune.settings.config import EvaluationSettings, PackingSettings
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
     from flantune.types import Example, Kind, Prompt, SplitRole
 
 

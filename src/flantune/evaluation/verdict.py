@@ -66,7 +66,7 @@ def make_verdict(
 
 
 def no_verdict(*, shots: int, is_run: bool) -> Verdict:
-    """The headline where nothing unseen was measured, with so many exemplars."""
+    """The headline where nothing unseen was measured with this number of exemplars."""
     asked = _asked(shots)
     lacking = (
         f"No task was both held out and measured{asked}, so nothing can be said about tasks never trained on"
@@ -87,7 +87,7 @@ def no_verdict(*, shots: int, is_run: bool) -> Verdict:
 
 
 def enough_digits(difference: Difference) -> int:
-    """Enough digits that no end of the interval is printed as zero, which would hide on which side of it it lies."""
+    """Enough digits that no end of the interval is printed as zero, which would hide its sign."""
     ends = [abs(100 * end) for end in (difference.low, difference.high) if end != 0.0]
     return next((digits for digits in (1, 2, 3) if all(end >= 0.5 * 10**-digits for end in ends)), 4)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flantune.errors import TaskError
 from flantune.evaluation.metrics.by_name import Metric, Statistics, noted_by_grader
-from flantune.evaluation.metrics.graders import Column
+from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.harness.grading import HarnessGrader, HarnessOptionGrader, HarnessTextGrader
 from flantune.harness.task_code import Function, TaskCode
 
@@ -37,7 +37,7 @@ def _median(values: Floats) -> float:
 
 
 def _nan_mean(values: Floats) -> float:
-    """Of no number at all 0, since results hold numbers only; the harness says NaN."""
+    """Mean of numbers; 0 of none, since results hold numbers only (the harness says NaN)."""
     return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
 
 
@@ -78,7 +78,7 @@ class HarnessCodeGrader(HarnessGrader):
     Attributes:
         base: Grades what needs no function, and reads answers.
         names: Metrics in the order of the file, the headline first.
-        made: Those of them that functions make, by name.
+        made: Those that functions make, by name.
         code: Runs the functions.
         rows: Row → what it was before it became a question.
         targets: Row → its target, as the file makes it.
@@ -100,12 +100,12 @@ class HarnessCodeGrader(HarnessGrader):
         """Metrics as the harness's results name them."""
         return tuple(f"{name},{chain}" for chain in self._chains for name in self.names)
 
-    def column(self, metric: str) -> Column:
-        """All that functions make is scored over all questions, since some may lack it."""
+    def column(self, metric: str) -> MetricColumn:
+        """Whatever functions make is scored over all questions, since some questions may lack it."""
         made = self.made.get(metric.partition(",")[0])
         if made is None:
             return self.base.column(metric)
-        return Column(
+        return MetricColumn(
             metric=Metric(
                 name=metric,
                 note=noted_by_grader,
@@ -121,7 +121,7 @@ class HarnessCodeGrader(HarnessGrader):
         return self.base.found(sample)
 
     def notes(self, sample: Sample) -> dict[str, Statistics]:
-        """What each metric keeps of an answer: of those that functions make, which of ``items`` it is."""
+        """What each metric keeps of an answer; for one that a function makes, its place in ``items``."""
         notes = self.base.notes(sample)
         for chain, answer in self._answers(sample).items():
             found = self._made(sample, answer)
@@ -143,7 +143,7 @@ class HarnessCodeGrader(HarnessGrader):
         return tuple(one.name for one in self.base.filters) if isinstance(self.base, HarnessTextGrader) else ("none",)
 
     def _answers(self, sample: Sample) -> dict[str, Any]:
-        """What the functions get to see of an answer, behind each filter."""
+        """What the functions get to see of an answer, after each filter."""
         if isinstance(self.base, HarnessTextGrader):
             return self.base.read(sample)
         greedy = sample.greedy or (False,) * len(sample.options)
@@ -167,7 +167,7 @@ class HarnessCodeGrader(HarnessGrader):
         return found
 
     def _of_function(self, metric: CodeMetric, function: Function, sample: Sample, answer: Any) -> Any:
-        """A metric's own function of one answer; of several right answers one is enough, as in the harness."""
+        """A metric's own function of one answer; one of several right answers is enough, as in the harness."""
         gold = self.targets[sample.row]
         if not isinstance(gold, list):
             return self.code.metric(function, str(gold), answer, metric.options)
@@ -209,7 +209,7 @@ def _number(item: Any, name: str, *, takes_nan: bool) -> float:
     """A score of one answer as a number.
 
     Raises:
-        TaskError: It is none.
+        TaskError: The score is not a number.
     """
     if isinstance(item, int | float) and (math.isfinite(item) or (takes_nan and math.isnan(item))):
         return float(item)

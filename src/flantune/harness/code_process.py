@@ -1,4 +1,4 @@
-"""The program that runs Python functions of task files, in a process of its own: a JSON line in, a JSON line out.
+"""The program that runs Python functions of task files, in a process of its own: one JSON line in, one JSON line out.
 
 ``task_code`` starts it and is the only one to talk to it. The first line says how much it may use; every line after it
 asks for one thing to be done, and is answered by ``{"done": …}`` or ``{"failed": …}``. What the functions print goes to
@@ -58,7 +58,7 @@ def main() -> int:
 def _stand_in(collection: str) -> None:
     """Lets files of the harness's own collection find each other as ``lm_eval.tasks.…`` where lm_eval is not installed.
 
-    Nothing else of lm_eval is there then, and what imports it is told so.
+    Nothing else of lm_eval is there then; what imports it gets an error that says so.
     """
     if not collection or importlib.util.find_spec("lm_eval") is not None:
         return
@@ -107,7 +107,7 @@ def _described(error: BaseException, folder: str) -> Json:
 
 
 def _shown(error: BaseException) -> str:
-    """An error's words, where it has any that can be had, and not megabytes of them."""
+    """An error's message, where it has one that can be read, cut to a sensible length."""
     try:
         text = str(error)
     except Exception:
@@ -228,7 +228,7 @@ def _filter(function: Sequence[str], options: Mapping[str, Any], text: str, row:
 
 
 def _aggregate(function: Sequence[str], items: Sequence[Json], draws: Sequence[Sequence[int]]) -> Json:
-    """A score of all items, once a draw: the places of the items that it holds."""
+    """A score of all items for each draw, given as the places of its items."""
     total = _function(function)
     each = [_as_tuple(item) for item in items]
     return [float(total([each[at] for at in draw])) for draw in draws]
@@ -262,7 +262,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def _plain(value: Any) -> Json:
-    """A value as JSON has it; what it has not is refused by name."""
+    """A value in JSON's types; other types are refused by name."""
     if isinstance(value, str) and not value.isascii() and (half := _HALF.search(value)):
         raise ValueError(f"makes text with half a character ({half[0]!a}), which nothing can write")
     if value is None or isinstance(value, str | bool | int | float):

@@ -1,4 +1,4 @@
-"""What the process that runs functions of task files gets to see of the world around it."""
+"""What the process that runs functions of task files can see of its surroundings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_
 
 
 def environment(own: Path) -> dict[str, str]:
-    """What the process sees of the world around it: nothing secret, no hub, one folder to write into."""
+    """The process's environment: nothing secret, no hub, one folder to write into."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     home = os.environ.get("NLTK_DATA") or str(Path.home() / "nltk_data")
     source = str(Path(__file__).parents[2])

@@ -1,4 +1,4 @@
-"""Rows of a CSV file as the harness sees them: a column of figures holds numbers, so that 1 is a place and not "1"."""
+"""Rows of a CSV file as the harness sees them: figures are numbers, so 1 is a place among options and not a text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def typed_rows(rows: Sequence[Row]) -> list[Row]:
 
 
 def _reader(cells: Sequence[str]) -> Callable[[str], Any]:
-    """How the cells of a column are read: by what all of them are."""
+    """How a column is read: as the narrowest type that fits all of its cells."""
     said = [cell for cell in cells if cell not in _NOTHING]
     if said and all(map(_WHOLE.fullmatch, said)):
         if len(said) < len(cells):

@@ -18,7 +18,7 @@ from flantune.tasks.sources.formats import FileFormat, FormatName, open_binary
 if TYPE_CHECKING:
     import jinja2
 
-    from flantune.harness.taskfile import HarnessTask
+    from flantune.harness.harness_file import HarnessTask
     from flantune.suites.suite import SuiteData
     from flantune.types import Row
 
@@ -64,7 +64,7 @@ def _files(task: HarnessTask, split: str, kind: str) -> FileSource:
 
 
 def _json_form(path: Path, key: str) -> FormatName:
-    """Files of JSON hold a list, an object with a list, or one object a line, whatever they are called."""
+    """Files of JSON hold a list, an object with a list, or one object per line, whatever they are called."""
     with open_binary(path) as handle:
         start = handle.read(4096).decode("utf-8-sig", "replace").lstrip()
     return "json" if key or start.startswith("[") else "jsonl"
@@ -127,7 +127,7 @@ def text_of(task: HarnessTask, row: Row, key: str = "doc_to_text") -> str:
     """The question of a row.
 
     Raises:
-        TaskError: The task puts the choices into the question, which is not read, or names no column.
+        TaskError: The task puts the choices into the question, which is not supported, or names no column.
     """
     template = task.values[key]
     if made := task.function(key):
@@ -147,10 +147,10 @@ def _question(task: HarnessTask, made: object, key: str) -> str:
 
 
 def check_column(task: HarnessTask, row: Row, key: str) -> None:
-    """A single word that is no column is a slip: the harness would take it for the text of every question.
+    """Refuses a single word that is not a column: the harness would take it for the text of every question.
 
     Raises:
-        TaskError: It is one.
+        TaskError: The word is not a column.
     """
     name = task.values[key]
     if isinstance(name, str) and name.isidentifier() and name not in row:
@@ -215,13 +215,13 @@ def target_of(task: HarnessTask, row: Row) -> Target:
 
 
 def _plain(value: object, *, is_place: bool) -> Target:
-    """True and 1.0 are places where there are choices, and texts elsewhere."""
+    """A plain target; True and 1.0 are places where there are choices, and texts elsewhere."""
     is_whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
     return int(value) if is_place and is_whole else str(value)  # type: ignore[call-overload]
 
 
 def golds_of(target: Target, choices: Sequence[str]) -> tuple[int, ...]:
-    """The indices of the right choices; those that are none of the choices are left out.
+    """The indices of the right choices; answers that are not among the choices are left out.
 
     >>> golds_of(1, ("a", "b")), golds_of("b", ("a", "b")), golds_of([0, "b"], ("a", "b")), golds_of(7, ("a",))
     ((1,), (1,), (0, 1), ())

@@ -33,8 +33,8 @@ from flantune.system.keyed_random import stream_key
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flantune.evaluation.metrics.graders import Column
-    from flantune.evaluation.statistics.grades import Table
+    from flantune.evaluation.metrics.graders import MetricColumn
+    from flantune.evaluation.statistics.grades import GradeTable
     from flantune.models.language_model import LanguageModel
     from flantune.types import Prompt, Sample
 
@@ -65,12 +65,12 @@ class AskedModel:
 
     @property
     def slug(self) -> str:
-        """The path as the harness makes a folder's name of it."""
+        """The path as the harness turns it into a folder's name."""
         return re.sub(r'["<>:/|\\?*\[\]]+', "__", self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class ExportedAnswers:
     """One model's answers to one task.
 
     Attributes:
@@ -78,7 +78,7 @@ class Answers:
         samples: The answers.
     """
 
-    table: Table
+    table: GradeTable
     samples: Sequence[Sample]
 
 
@@ -102,7 +102,7 @@ def model_facts(lm: LanguageModel) -> Json:
 def write_export(
     out: Path,
     exams: Sequence[HarnessExam],
-    answers: Mapping[str, Answers],
+    answers: Mapping[str, ExportedAnswers],
     model: AskedModel,
     *,
     now: datetime,
@@ -128,8 +128,8 @@ def write_export(
     return write_json(folder / f"results_{stamp}.json", results)
 
 
-def results_of(exams: Sequence[HarnessExam], answers: Mapping[str, Answers], model: AskedModel) -> Json:
-    """The results file as a value; what flantune has no like of is null."""
+def results_of(exams: Sequence[HarnessExam], answers: Mapping[str, ExportedAnswers], model: AskedModel) -> Json:
+    """The results file as a value; what has no equivalent in flantune is null."""
     tasks = {one.task.name: _task_results(one, answers[one.exam.key].table) for one in exams}
     members = dict(by_group(exams))
     groups = {name: _group_results(name, each, answers) for name, each in members.items()}
@@ -161,7 +161,7 @@ def results_of(exams: Sequence[HarnessExam], answers: Mapping[str, Answers], mod
 
 
 def _is_higher_better(one: HarnessExam) -> dict[str, bool]:
-    """Metric → whether more of it is better: as the file says, else it is."""
+    """Metric → whether more is better: as the file says, yes by default."""
     said = {name_of(entry): entry.get("higher_is_better", True) for entry in one.task.values.get("metric_list") or ()}
     return {_name(metric): bool(said.get(_name(metric), True)) for metric in one.grader.metrics}
 
@@ -201,7 +201,7 @@ def _chat(prompts: PromptSettings) -> Json:
     }
 
 
-def _task_results(one: HarnessExam, table: Table) -> Json:
+def _task_results(one: HarnessExam, table: GradeTable) -> Json:
     found: Json = {"name": one.task.name, "alias": one.task.name, "sample_len": len(table.rows)}
     for metric in one.grader.metrics:
         name, _, chain = metric.partition(",")
@@ -219,22 +219,22 @@ def _made(grader: HarnessGrader, metric: str) -> CodeMetric | None:
     return grader.made.get(_name(metric)) if isinstance(grader, HarnessCodeGrader) else None
 
 
-def _column(table: Table, metric: str) -> Column:
+def _column(table: GradeTable, metric: str) -> MetricColumn:
     return next(column for column in table.columns.all if column.metric.name == metric)
 
 
-def _notes(table: Table, metric: str) -> NDArray[np.float64]:
+def _notes(table: GradeTable, metric: str) -> NDArray[np.float64]:
     """What a metric keeps of each question, [questions, k]."""
     return table.cells(_column(table, metric))[:, 0]
 
 
-def _point(table: Table, metric: str) -> float:
+def _point(table: GradeTable, metric: str) -> float:
     score, notes = _column(table, metric).metric.score, _notes(table, metric)
     return float(notes.mean() if score is None else score(notes, np.ones((1, len(notes))))[0])
 
 
-def _stderr(one: HarnessExam, table: Table, metric: str) -> float:
-    """As the harness has it: that of a mean, else the spread of bootstrap replicates."""
+def _stderr(one: HarnessExam, table: GradeTable, metric: str) -> float:
+    """The standard error as the harness reports it: of a mean, else from bootstrap replicates."""
     if len(table.rows) < 2:
         return 0.0
     notes, score, made = _notes(table, metric), _column(table, metric).metric.score, _made(one.grader, metric)
@@ -253,7 +253,7 @@ def _stderr(one: HarnessExam, table: Table, metric: str) -> float:
     return float(redrawn[1:].std(ddof=1))
 
 
-def _group_results(name: str, members: Sequence[HarnessExam], answers: Mapping[str, Answers]) -> Json:
+def _group_results(name: str, members: Sequence[HarnessExam], answers: Mapping[str, ExportedAnswers]) -> Json:
     """All questions of the group's tasks pooled, as the harness's groups are by default."""
     tables = [answers[one.exam.key].table for one in members]
     sizes = [len(table.rows) for table in tables]
@@ -277,7 +277,7 @@ def _group_results(name: str, members: Sequence[HarnessExam], answers: Mapping[s
 
 
 def _config(one: HarnessExam) -> dict[str, Any]:
-    """The file's settings, and those that hold where it has none."""
+    """The file's settings, with defaults filled in."""
     values: dict[str, Any] = {k: _sayable(value) for k, value in one.task.values.items() if k != "group"}
     return {
         "description": "",
@@ -301,7 +301,7 @@ def _sayable(value: object) -> object:
     return [_sayable(item) for item in value] if isinstance(value, list) else value
 
 
-def sample_lines(one: HarnessExam, answers: Answers) -> list[Json]:
+def sample_lines(one: HarnessExam, answers: ExportedAnswers) -> list[Json]:
     """The lines of a task's samples file: one a question, or one a question and filter."""
     places = {row: at for at, row in enumerate(answers.table.rows)}
     prompts = tuple(one.exam.prompts)
@@ -318,7 +318,7 @@ def sample_lines(one: HarnessExam, answers: Answers) -> list[Json]:
     return found
 
 
-def _value(one: HarnessExam, table: Table, at: int, metric: str, line: Json) -> object:
+def _value(one: HarnessExam, table: GradeTable, at: int, metric: str, line: Json) -> object:
     """A question's own score; where there is none, what the score of all questions is made from."""
     notes = _notes(table, metric)[at]
     if _column(table, metric).metric.score is None:

@@ -23,13 +23,13 @@ _NUMBER = r"#### (\-?[0-9\.\,]+)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class FilterStep:
     """One function of a filter.
 
     Attributes:
         function: Its name.
         options: What the file gives it.
-        own: Python of the task file that it is; None: it is one of ``FILTERS``.
+        own: Its function in the task file's Python; None: it is one of ``FILTERS``.
         code: Runs that.
     """
 
@@ -39,7 +39,7 @@ class Step:
     code: TaskCode | None = None
 
     def apply(self, text: str, choices: Sequence[str] = (), row: Row | None = None) -> str:
-        """The text behind it."""
+        """The text after this step."""
         if self.own is not None and self.code is not None:
             return str(self.code.filtered(self.own, self.options, text, row or {}))
         if self.function == "regex":
@@ -71,7 +71,7 @@ def _regex(text: str, options: Mapping[str, Any]) -> str:
 
 
 def _choice(text: str, options: Mapping[str, Any], choices: Sequence[str]) -> str:
-    r"""The letter of a choice: where the pattern finds one, else where a choice's own text stands, else behind a colon.
+    r"""The letter of a choice: where the pattern finds one, else where a choice's own text stands, else after a colon.
 
     >>> _choice("It must be Rome.", {"regex_pattern": r"(\([A-Z]\))"}, ["Paris", "Rome"])
     '(B)'
@@ -118,17 +118,17 @@ def _marks() -> dict[int, None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """A chain of functions that makes an answer of what a model wrote."""
+    """A chain of functions that turns what a model wrote into an answer."""
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[FilterStep, ...]
 
     def apply(self, text: str, choices: Sequence[str] = (), row: Row | None = None) -> str:
         """The answer.
 
         Args:
             text: What the model wrote.
-            choices: Of the question.
+            choices: Choices of the question.
             row: All columns of the question, for filters that are Python of the task file.
         """
         for step in self.steps:
@@ -150,7 +150,7 @@ def read_filters(
         code: Runs filters that are Python of the file; None: they are left out.
 
     Raises:
-        TaskError: None of them is known.
+        TaskError: No filter is known.
     """
     if not entries:
         return (NO_FILTER,), []
@@ -171,15 +171,15 @@ def read_filters(
     return tuple(found), notes
 
 
-def _step(entry: Mapping[str, Any], code: TaskCode | None) -> Step:
-    """A step as the file has it; ``custom`` is a function of its own, and so is a class in the place of a name."""
+def _step(entry: Mapping[str, Any], code: TaskCode | None) -> FilterStep:
+    """A step as the file has it; ``custom`` is a function of its own, and so is a class in place of a name."""
     options = {key: value for key, value in entry.items() if key != "function"}
     own = options.pop("filter_fn", None) if entry["function"] == "custom" else entry["function"]
     is_own = code is not None and isinstance(own, Function)
-    return Step(function=str(own or "custom"), options=options, own=own if is_own else None, code=code)
+    return FilterStep(function=str(own or "custom"), options=options, own=own if is_own else None, code=code)
 
 
-def _is_done(step: Step) -> bool:
+def _is_done(step: FilterStep) -> bool:
     """Whether a step can be taken: a function of the file, where those are run, must load."""
     if step.own is None or step.code is None:
         return step.function in FILTERS and not any(functions(step.options))

@@ -1,4 +1,4 @@
-"""The harness's own metrics and filters: what it counts as right, so that its numbers come out."""
+"""The harness's own metrics and filters, so that its numbers are reproduced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flantune.evaluation.metrics.by_name import Metric, Statistics, noted_by_gra
 from flantune.evaluation.metrics.chrf import chrf_statistics, corpus_chrf
 from flantune.evaluation.metrics.decisions import class_f1, matthews
 from flantune.evaluation.metrics.extraction import Extracted
-from flantune.evaluation.metrics.graders import Column, Columns, Grade
+from flantune.evaluation.metrics.graders import Columns, Grade, MetricColumn
 from flantune.harness.filters import Filter
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class HarnessGrader(ABC):
         """Metrics as the harness's results name them, in the order of the file."""
 
     @abstractmethod
-    def column(self, metric: str) -> Column:
+    def column(self, metric: str) -> MetricColumn:
         """How what is kept for a metric becomes its score."""
 
     @abstractmethod
@@ -91,7 +91,7 @@ class HarnessGrader(ABC):
         return (first, *(name for name in self.metrics if name != first))
 
 
-def harness_column(metric: str) -> Column:
+def harness_column(metric: str) -> MetricColumn:
     """One of the harness's own metrics."""
     name = metric.partition(",")[0]
     found = Metric(
@@ -102,7 +102,7 @@ def harness_column(metric: str) -> Column:
         span=_SPANS.get(name, (0.0, 1.0)),
         is_binary=name not in _OF_ALL,
     )
-    return Column(metric=found, normalization=_NORMALIZATIONS.get(name, "sum"))
+    return MetricColumn(metric=found, normalization=_NORMALIZATIONS.get(name, "sum"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class HarnessOptionGrader(HarnessGrader):
         """Metrics as the harness's results name them."""
         return tuple(f"{name},none" for name in self.names)
 
-    def column(self, metric: str) -> Column:
+    def column(self, metric: str) -> MetricColumn:
         """One of the harness's own."""
         return harness_column(metric)
 
@@ -142,7 +142,7 @@ class HarnessOptionGrader(HarnessGrader):
         return (float(golds[0]) if golds else -1.0, float(chosen["acc"]), float(len(sample.options)))
 
     def item(self, name: str, sample: Sample) -> float | list[int]:
-        """What the harness hands to what makes one number of all questions: a score, or right and chosen choice."""
+        """What the harness keeps of a question for the final score: a score, or the right and the chosen option."""
         golds = self.golds[sample.row]
         chosen, values = self._values(sample)
         return values[name] if name in values else [golds[0] if golds else -100, chosen["acc"]]
@@ -189,7 +189,7 @@ class HarnessTextGrader(HarnessGrader):
         """Metrics as the harness's results name them."""
         return tuple(f"{name},{one.name}" for one in self.filters for name in self.names)
 
-    def column(self, metric: str) -> Column:
+    def column(self, metric: str) -> MetricColumn:
         """One of the harness's own."""
         return harness_column(metric)
 
@@ -200,7 +200,7 @@ class HarnessTextGrader(HarnessGrader):
         return Extracted(answer=text if is_found else None, rule=name if is_found else "")
 
     def notes(self, sample: Sample) -> dict[str, Statistics]:
-        """What each metric behind each filter keeps of an answer."""
+        """What each metric after each filter keeps of an answer."""
         found, wanted = self.read(sample), sample.references or ("",)
         return {
             f"{name},{one.name}": _NOTES[name](found[one.name], wanted)
@@ -218,7 +218,7 @@ class HarnessTextGrader(HarnessGrader):
     def silence_notes(self, references: Sequence[Sequence[str]]) -> Iterator[str]:
         """A note where a file's own settings leave nothing of right answers, so that writing nothing is right.
 
-        The harness counts it so, and here it is counted as the harness does, but not in silence.
+        It is counted as the harness does, but not silently.
 
         Args:
             references: The right answers of each question.

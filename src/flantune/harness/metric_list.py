@@ -20,7 +20,7 @@ from flantune.harness.refusals import functions, refuse
 from flantune.harness.task_code import Function
 
 if TYPE_CHECKING:
-    from flantune.harness.taskfile import HarnessTask
+    from flantune.harness.harness_file import HarnessTask
     from flantune.types import Row
 
 _Entry = Mapping[str, Any]
@@ -30,10 +30,10 @@ _HANDED_ON = ("f1", "bleu", "chrf", "ter")
 
 
 def grader_of(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tuple[HarnessGrader, tuple[str, ...]]:
-    """What grades the answers to these rows, and notes on what of the file is not computed.
+    """What grades the answers to these rows, and notes on what the file asks for that is not computed.
 
     Raises:
-        TaskError: Nothing of it is, or no question has a right choice.
+        TaskError: Nothing is computed, or no question has a right choice.
     """
     default = [{"metric": "acc"}, {"metric": "acc_norm"}] if is_choice else [{"metric": "exact_match"}]
     entries: list[_Entry] = list(task.values.get("metric_list") or default)
@@ -93,7 +93,7 @@ def name_of(entry: _Entry) -> str:
 
 
 def _of_code(task: HarnessTask, entry: _Entry, *, is_choice: bool) -> CodeMetric | None:
-    """A metric that the file's functions make; None where they are not run, or it is of a kind that is not done."""
+    """A metric that the file's functions make; None where functions are not run, or its kind is not supported."""
     metric, total = entry.get("metric"), entry.get("aggregation")
     options = {key: value for key, value in entry.items() if key not in _OF_AN_ENTRY}
     is_by_results = task.values.get("process_results") is not None
@@ -126,7 +126,7 @@ def _cannot_load(task: HarnessTask, metric: CodeMetric) -> str:
 
 
 def _is_one_target(task: HarnessTask, rows: Sequence[Row], metric: CodeMetric) -> bool:
-    """Of several right answers the harness makes yes or no, which is no pair that a function could read."""
+    """Several right answers: the harness turns them into yes or no, which no function can read as a pair."""
     is_pair = metric.function is None and metric.name in _HANDED_ON and task.values.get("process_results") is None
     return not (is_pair and rows and isinstance(target_of(task, rows[0]), list))
 
@@ -164,7 +164,7 @@ def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, t
     """A note on questions without a right choice.
 
     Raises:
-        TaskError: None of them has one.
+        TaskError: No question has a right choice.
     """
     empty = [at for at, found in golds.items() if not found]
     if not empty:
@@ -178,6 +178,6 @@ def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, t
 
 
 def said_of(task: HarnessTask, row: Row) -> str:
-    """What a row's target is, and what it should be one of."""
+    """What a row's target is, and which values are allowed."""
     choices = ", ".join(map(repr, choices_of(task, row)))
     return f"doc_to_target makes {target_of(task, row)!r}, the choices are {choices}"

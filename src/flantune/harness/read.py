@@ -1,4 +1,4 @@
-"""Task files of lm-evaluation-harness as exams that any model can be asked."""
+"""Task files of lm-evaluation-harness as exams for any model."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from flantune.harness.docs import (
 )
 from flantune.harness.filters import read_filters
 from flantune.harness.grading import HarnessGrader
+from flantune.harness.harness_file import HarnessTask, read_task_file
 from flantune.harness.metric_list import choose_metrics, grader_of, said_of
 from flantune.harness.rows import TaskRows, passage_column
 from flantune.harness.shots import ExemplarDraw, shots_of
 from flantune.harness.task_code import Limits, files_of
-from flantune.harness.taskfile import HarnessTask, read_task_file
 from flantune.prompts.layout import Layout
 from flantune.settings.protocols import PRESETS, ScoringProtocol
 from flantune.suites.suite import SuiteData
@@ -140,7 +140,7 @@ def _exam(task: HarnessTask, data: SuiteData, protocol: ScoringProtocol) -> Harn
 
 
 def check_task(task: HarnessTask, *, shots: int) -> None:
-    """What stands in the way of asking a task, as far as it shows before its rows are read.
+    """Raises what keeps a task from being asked, as far as it can be told before its rows are read.
 
     Raises:
         MissingModuleError: Its functions import what is not installed.
@@ -208,7 +208,7 @@ def _hub_id(task: HarnessTask) -> str:
 
 
 def _is_made(grader: HarnessGrader) -> bool:
-    """Whether the headline is made by the file's own functions, of which it is not known what guessing gives."""
+    """Whether the file's own functions make the headline, so that the score of guessing is not known."""
     return isinstance(grader, HarnessCodeGrader) and grader.names[0] in grader.made
 
 
@@ -261,7 +261,7 @@ def _exemplars(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> It
     for n, row in enumerate(rows):
         inputs, answer = text_of(solved, row), _first_answer(solved, row)
         if prefix := _prefix(solved, row):
-            # The delimiter stands before the prefix, and a space behind it; the layout puts its own where they part.
+            # The delimiter stands before the prefix, and a space after it; the layout puts its own where they part.
             text = _begun(solved, row) + (" " if _is_glued(prefix, answer) else "") + answer
             inputs, answer = _parted(text, delimiter, answer)
         # The delimiter before a written answer is the model's own to write, so exemplars carry theirs in their targets.
@@ -285,7 +285,7 @@ def _is_glued(text: str, more: str) -> bool:
 
 
 def _parted(text: str, delimiter: str, answer: str) -> tuple[str, str]:
-    r"""A text before and behind a delimiter in it: that before the answer, else the last one.
+    r"""A text before and after a delimiter in it: that before the answer, else the last one.
 
     >>> _parted("Is it? Answer: a cat", " ", "a cat"), _parted("Is it? It is\na cat", " ", "a cat")
     (('Is it? Answer:', 'a cat'), ('Is it? It is\na', 'cat'))
@@ -312,7 +312,7 @@ def _description(task: HarnessTask, row: Row) -> str:
 
 
 def _writing_notes(task: HarnessTask) -> Iterator[str]:
-    """What of a file's wishes for writing is not done."""
+    """Which of a file's settings for writing are not followed."""
     given = task.values.get("generation_kwargs") or {}
     if given.get("do_sample") or int(task.values.get("repeats") or 1) > 1:
         yield "the file asks for drawn answers; the likeliest one was written, once"

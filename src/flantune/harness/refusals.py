@@ -1,4 +1,4 @@
-"""What of a harness task file is not done, where it stands, and what to do instead."""
+"""What a harness task file asks for and flantune does not do: where it stands, and what to do instead."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def functions(value: object, key: str = "") -> Iterator[tuple[str, Function]]:
 def problems(
     values: Mapping[str, Any], known: Collection[str], *, runs_code: bool = False
 ) -> Iterator[tuple[str, str, str]]:
-    """Key, what is wrong with it, and what to do instead, for everything of a task that is not done.
+    """Key, what is wrong with it, and what to do instead, for everything that is not supported.
 
     Args:
         values: The task's settings.
@@ -120,7 +120,7 @@ def refuse_functions(values: Mapping[str, Any], path: Path) -> None:
     """Raises when settings that are about to be used name Python code.
 
     Raises:
-        TaskError: They do.
+        TaskError: A setting names Python code.
     """
     refuse(list(_code(values)), path)
 
@@ -131,7 +131,7 @@ def not_run(values: Mapping[str, Any], path: Path) -> TaskError:
 
 
 def refuse(found: Sequence[tuple[str, str, str]], path: Path) -> None:
-    """Raises what is wrong with a task file, all of it at once; returns when nothing is.
+    """Raises one error with all that is wrong with a task file; returns when nothing is.
 
     Args:
         found: As ``problems`` gives it.
@@ -159,7 +159,7 @@ def _error(found: Sequence[tuple[str, str, str]], path: Path) -> TaskError:
 def _place(path: Path, key: str) -> str:
     """The key with its line, and the included file that it stands in.
 
-    A key that stands nowhere (since it is missing) is named alone.
+    A missing key is named alone.
     """
     for file in (path, *_included(path)):
         line = _line(_node(file), key.split("."))

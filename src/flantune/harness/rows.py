@@ -12,7 +12,7 @@ from flantune.harness.refusals import not_run
 from flantune.harness.task_code import Function
 
 if TYPE_CHECKING:
-    from flantune.harness.taskfile import HarnessTask
+    from flantune.harness.harness_file import HarnessTask
     from flantune.suites.suite import SuiteData
     from flantune.types import Row
 
@@ -25,7 +25,6 @@ class TaskRows:
     """The rows of one task, each split read once.
 
     Attributes:
-        task: The task.
         data: Where data sets are looked for.
         read: Split and the function that changed it → its rows.
     """
@@ -55,7 +54,7 @@ class TaskRows:
         """The split that exemplars are drawn from; empty where they are given one by one.
 
         Raises:
-            TaskError: There is none.
+            TaskError: No split is named.
         """
         config, values = self._config, self.task.values
         split = config.get("split") or values.get("fewshot_split")
@@ -110,7 +109,7 @@ class TaskRows:
 
 
 def passage_column(rows: Sequence[Row]) -> str:
-    """The column with the text that several rows ask about, which are then no independent ones; empty without one."""
+    """The column with the text that several rows ask about, which are then not independent; empty without one."""
     for name in _PASSAGES:
         texts = [row.get(name) for row in rows]
         if all(isinstance(text, str) for text in texts) and 1 < len(set(texts)) < len(texts):

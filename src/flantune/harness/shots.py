@@ -10,7 +10,7 @@ from flantune.errors import TaskError
 from flantune.harness.rows import TaskRows
 
 if TYPE_CHECKING:
-    from flantune.harness.taskfile import HarnessTask
+    from flantune.harness.harness_file import HarnessTask
     from flantune.suites.suite import SuiteData
     from flantune.types import Row
 
@@ -64,7 +64,7 @@ class ExemplarDraw:
         return self._without(query, self._drawn(others, query))
 
     def _drawn(self, others: Sequence[Row], query: Row) -> Sequence[Row]:
-        """As the harness draws."""
+        """Exemplars drawn as the harness draws them."""
         if self._sampler == "first_n":
             return others[: self._shots]
         if not self._excludes_query:
@@ -73,7 +73,7 @@ class ExemplarDraw:
         return drawn if len(drawn) == self._shots else self._random.sample(others, self._shots)
 
     def _without(self, query: Row, drawn: Sequence[Row]) -> Sequence[Row]:
-        """The same, with other rows in the place of those that show the query."""
+        """The same, with other rows in place of those that show the query."""
         given_away = [self._is_same(row, query) for row in drawn]
         if not any(given_away):
             return drawn

@@ -165,7 +165,7 @@ class TaskCode:
         return self._ask("filter", function, function=function.reference, options=options, text=text, row=row)
 
     def aggregate(self, function: Function, items: Sequence[Json], draws: Sequence[Sequence[int]]) -> list[float]:
-        """The score of all items, once a draw of their places."""
+        """The score of all items for each draw of their places."""
         return list(self._ask("aggregate", function, function=function.reference, items=items, draws=draws))
 
     def _ask(self, do: str, asked: Function, /, **question: Json) -> Json:
@@ -272,7 +272,7 @@ class _Process:
         return folder == self.folder and limits == self.limits and self.running.poll() is None
 
     def ask(self, question: Json, limits: Limits) -> Mapping[str, Any]:
-        """Its answer; one that says what went wrong where it gives none."""
+        """Its answer, or one that says what went wrong."""
         self.told = os.fstat(self.errors.fileno()).st_size
         self.asked += 1
         line = json.dumps({**question, "number": self.asked}, default=_time).encode("ascii") + b"\n"
@@ -312,7 +312,7 @@ class _Process:
                     raise
 
     def _answer(self, line: bytes) -> dict[str, Any] | None:
-        """A line as the answer to what was asked last; None: it is none, so a function wrote it."""
+        """A line as the answer to the last request; None: a function printed it."""
         try:
             found = json.loads(line)
         except (ValueError, RecursionError):
@@ -385,7 +385,7 @@ def _shortened(line: str) -> str:
 
 
 def _time(value: object) -> Json:
-    """Times of Python, which JSON does not know."""
+    """Python's dates and times as text, which JSON has no type for."""
     if hasattr(value, "isoformat"):
         return {"a time of Python": type(value).__name__, "text": value.isoformat()}
     raise TypeError(f"a value of the type {type(value).__name__} cannot be handed to the functions of a task file")

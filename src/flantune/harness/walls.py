@@ -2,7 +2,7 @@
 
 Only the process that runs such code builds these walls around itself (``code_process``). Where Linux lets it, the
 kernel holds them: a network namespace without a network, and Landlock rules against writing. Everywhere a hook of
-Python's own audit events refuses what would reach beyond them. This keeps honest code honest; it is no prison for
+Python's own audit events refuses what would reach beyond them. This keeps honest code honest; it is not a prison for
 hostile code.
 """
 
@@ -58,9 +58,9 @@ def build_walls(folder: Path, limits: Mapping[str, Any]) -> tuple[str, ...]:
 
 @contextmanager
 def limited(cpu_s: int, wall_s: int) -> Iterator[None]:
-    """Lets the process use so much processor time and time from now on, where the platform counts it.
+    """Limits the processor time and time of the process from now on, where the platform can.
 
-    Whoever waits for it stops it first; this ends it where nobody waits any more.
+    Whoever waits for it stops it first; this ends it once nobody waits.
     """
     _Guard.forks = 0
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""Prompts in, answers of several models out: one line an answer, appended as they come."""
+"""Prompts in, answers of several models out: one line per answer, appended as they come."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
     Only "prompt", "model" and "answer" must be there, so answers from elsewhere can be judged too.
 
     Raises:
-        SourceError: The file cannot be read, a line is no answer, or a model answers a prompt twice.
+        SourceError: The file cannot be read, a line is not an answer, or a model answers a prompt twice.
     """
     mends = 'each line needs "prompt", "model" and "answer"; `flantune answer` writes such a file'
     found: dict[tuple[str, str], Answer] = {}
@@ -196,7 +196,7 @@ def answer_prompts(
         batch_tokens: Array positions of a batch.
         progress: Called with (answers done, answers in all).
         writer: What does the writing; None: flantune's own loop.
-        note: Is told what to know of the chat template, and which prompts are too long.
+        note: Called with what to know about the chat template, and which prompts are too long.
 
     Returns:
         How many answers were written now.
@@ -320,7 +320,7 @@ class LineWriter:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cuts off what stands behind the last line break, unless it is a whole JSON value that only lacks the break."""
+    """Cuts off what stands after the last line break, unless it is a whole JSON value that only lacks the break."""
     if not path.exists():
         return
     content = path.read_bytes()

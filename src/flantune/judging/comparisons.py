@@ -39,7 +39,7 @@ class Comparison:
 def comparisons(answers: Sequence[Answer], *, seed: int) -> tuple[Comparison, ...]:
     """Every pair of models on every prompt that both answered, in random order, sides drawn by coin.
 
-    The order and the sides depend on the seed and on each comparison's own content, so a prompt more does not turn
+    The order and the sides depend on the seed and on each comparison's own content, so one more prompt does not change
     the others around.
 
     Raises:

@@ -34,7 +34,7 @@ def write_summary_page(summary: Summary, out: Path, *, title: str) -> Path:
     """Writes the outcome as one page that needs nothing else.
 
     Raises:
-        FlantuneError: It cannot be written.
+        FlantuneError: The page cannot be written.
     """
     page = render_summary_page(summary, title=title)
     return write_text(out, page.encode("utf-8", "replace").decode("utf-8"))
@@ -84,7 +84,7 @@ def _facts(summary: Summary) -> list[Fact]:
 
 
 def win_rates(pairs: Sequence[PairResult]) -> Markup:
-    """Win rates with intervals, one row a pair."""
+    """Win rates with intervals, one row per pair."""
     return both(lambda page: _drawn(pairs, page))
 
 

@@ -30,7 +30,7 @@ class Rating:
         right: The model on the right.
         choice: "left" or "right" is better, they tie, or no judgment is given.
         rater: Who.
-        seconds: How long the pair was looked at; None where that is no number.
+        seconds: How long the pair was looked at; None where that is not a number.
         time: When, in UTC.
     """
 
@@ -47,10 +47,10 @@ class Rating:
 
 
 def read_ratings(path: Path) -> tuple[Rating, ...]:
-    """The valid ratings of a file: of each rater's on a comparison the last. A line cut off at the end is passed over.
+    """The valid ratings of a file: each rater's last on a comparison. A line cut off at the end is passed over.
 
     Raises:
-        SourceError: A line is no rating.
+        SourceError: A line is not a rating.
     """
     if not path.exists():
         return ()

@@ -63,12 +63,12 @@ class JudgingServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Says in a line what goes wrong with a request: a browser that has left is nobody's fault."""
+    """Says in one line what goes wrong with a request; a browser that has left is not an error."""
 
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """No traceback: the terminal is the user's."""
+        """Prints no traceback on the user's terminal."""
         error = sys.exception()
         if not isinstance(error, OSError):
             sys.stderr.write(f"a request could not be answered: {error!r}\n")
@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json(pair_at(self._desk, self._desk.first_open(at)))
 
     def _place(self) -> str | None:
-        """What stands behind the token; None for anybody who does not know it, or comes by another name.
+        """The path after the token; None for anybody who does not know it, or asks under another host name.
 
         The name is checked since a page elsewhere may have its own name point at this machine.
         """

@@ -45,7 +45,7 @@ class PairResult:
         win_rate: Mean over prompts, ties as half a win.
         interval: Of the win rate: Clopper and Pearson's, on an effective number of prompts.
         bootstrap: Interval by drawing prompts anew.
-        p_value: Exact sign test over prompts that are no tie: how likely so uneven a result is between equals.
+        p_value: Exact sign test over prompts that are not ties: how likely so uneven a result is between equals.
         verdict: Of ``model``; undecided unless the interval leaves a half out and the sign test agrees, as they
             always do without ties (four wins of four are not enough at 95%).
         detectable: Smallest true distance of the win rate from a half that would have been found four times in five.
@@ -74,11 +74,11 @@ class Summary:
     """All that the ratings say.
 
     Attributes:
-        pairs: One entry a pair of models with judgments, in order of their names.
+        pairs: One entry per pair of models with judgments, in order of their names.
         rated: Comparisons with a rating, equal answers not counted.
         total: Comparisons that can be rated.
         raters: Who rated.
-        agreement: Share of pairs of raters that say the same of a comparison; None with one rater.
+        agreement: Share of pairs of raters who agree on a comparison; None with one rater.
         left_share: Share of decided ratings that chose the left side; far from a half, the side itself was rated.
         confidence: Level of the intervals.
     """
@@ -176,7 +176,7 @@ def _pair_result(
 
 
 def _detectable(units: np.ndarray, *, confidence: float) -> float:
-    """The smallest distance from a half that so many prompts, agreeing as little as these, could have shown."""
+    """The smallest distance from a half that this many prompts, agreeing as little as these, could have shown."""
     mean = clustered_mean(units[:, None] - 0.5, span=(-0.5, 0.5), confidence=confidence)
     return min(detectable_difference(mean, confidence=confidence), 0.5)
 

@@ -60,7 +60,7 @@ class FoldTasks:
     Attributes:
         held_out: The held-out clusters, named as the tasks name them.
         train: Tasks to tune on.
-        unseen: Tasks to measure: no cluster of theirs, nor any kin, is among ``train``.
+        unseen: Tasks to measure: none of their clusters and no kin is in ``train``.
         excluded: The rest, each with the reason.
         tasks: Names of the single tasks held out, where clusters are not.
         breaks: The rules of "unseen" that this fold breaks on purpose: only where single tasks are held out.

@@ -33,7 +33,6 @@ class ExplainedExclusion:
 
     Attributes:
         task: Its name.
-        clusters: Its clusters.
         reason: The one reason that decided.
         connections: Every unseen task it would give away, were it trained on.
     """
@@ -155,7 +154,7 @@ def _of_same_data(tasks: Sequence[Task]) -> Iterator[KinGroup]:
 
 
 def _connections(task: Task, unseen: Sequence[Task], taxonomy: Taxonomy, *, kin_alone: bool) -> tuple[Connection, ...]:
-    """What makes a task give unseen ones away; where single tasks are held out, clusters do not."""
+    """Why a task gives unseen ones away; where single tasks are held out, clusters do not count."""
     why = taxonomy.kinship if kin_alone else lambda one, other: leak(one, other, taxonomy=taxonomy)
     found = ((other.name, why(task, other)) for other in unseen)
     return tuple(Connection(task=name, because=reason) for name, reason in found if reason)

@@ -27,7 +27,7 @@ MIN_BITS = 4
 
 
 def permute(index: int, size: int, key: int) -> int:
-    """Where ``index`` goes in the shuffle of ``range(size)`` that belongs to ``key``: each key, another permutation.
+    """Where ``index`` goes in the shuffle of ``range(size)`` that ``key`` gives; each key gives another permutation.
 
     >>> sorted(permute(index, 10, 7) for index in range(10))
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
@@ -113,6 +113,7 @@ def scramble_array(value: UInt64) -> UInt64:
 def mix64_array(*words: ArrayLike) -> UInt64:
     """``mix64`` for each element; words may be arrays or single numbers.
 
+    >>> from flantune.system.keyed_random import mix64
     >>> mix64_array(7, [0, 1]).tolist() == [mix64(7, 0), mix64(7, 1)]
     True
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Prepared(Protocol):
-    """A task with its examples; ``flantune.tasks.store.PreparedTask`` is one."""
+    """A task with its examples; ``flantune.tasks.example_store.PreparedTask`` is one."""
 
     @property
     def task(self) -> Task:
@@ -38,7 +38,6 @@ class Portion:
     """One task's place in the mixture.
 
     Attributes:
-        task: The task.
         place: Its index in the order the mixture was given.
         store: Its train examples.
         examples: How many the split has.
@@ -64,7 +63,7 @@ class Portion:
 
     @property
     def used(self) -> Examples:
-        """The examples that the cap leaves: the pool of exemplars, too, so that a cap is a cap."""
+        """The examples within the cap. Exemplars come from them too, so that no row beyond the cap is ever shown."""
         if self.capped == self.examples:
             return self.store
         return CappedExamples(store=self.store, capped=self.capped, key=self.sample_key)
@@ -125,7 +124,7 @@ def lay_out(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortionArrays:
-    """The numbers of all portions as arrays, one entry a task in mixing order.
+    """The numbers of all portions as arrays, one entry per task in mixing order.
 
     Attributes:
         number: Index in the order given → index in mixing order.

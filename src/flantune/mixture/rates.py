@@ -23,7 +23,7 @@ def quotas(
     """Draws of each task in one cycle of the mixture; their sum is the length of the cycle.
 
     Examples-proportional: the task's size, but no more than ``max_rate`` (0: no maximum), so that a task gets no
-    additional weight beyond so many examples. Equal: one each.
+    additional weight beyond that. Equal: one each.
 
     >>> quotas([30_000, 250, 3_000], max_rate=3_000)
     (3000, 250, 3000)

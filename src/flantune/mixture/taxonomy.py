@@ -98,7 +98,7 @@ class Taxonomy:
 
 @lru_cache(maxsize=65_536)
 def plain_name(name: str) -> str:
-    """A name in lower case with single spaces for everything that is no letter or digit.
+    """A name in lower case with single spaces for everything that is neither a letter nor a digit.
 
     >>> plain_name("Closed-book QA"), plain_name("closed_book_qa")
     ('closed book qa', 'closed book qa')

@@ -25,7 +25,7 @@ class MixedTask:
         quota: Draws out of a cycle.
         rate: Share of draws, between 0 and 1.
         templates: Ways of phrasing it.
-        inverted_templates: Those of them that ask the other way round.
+        inverted_templates: How many of them are inverted.
         draws: Prompts drawn on average.
         epochs: How often each row that counts is drawn on average.
     """

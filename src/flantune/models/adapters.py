@@ -40,7 +40,7 @@ def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> 
     Args:
         lm: A model; its layers are changed in place.
         settings: Which adapter; "none" gives the model back as it is.
-        seed: Of what the adapter starts from; the global random state stays as it was.
+        seed: Seed of the adapter's first weights; the global random state does not change.
 
     Raises:
         ModelError: peft is not installed, or the targets are not layers of this model.
@@ -110,7 +110,7 @@ def merged(lm: LanguageModel) -> LanguageModel:
     """The model with its low-rank adapters added to its weights, and no adapter; the same answers to rounding.
 
     Raises:
-        ModelError: Virtual tokens are no weights that could be added, weights in 4 bits have no room, or the merged
+        ModelError: Virtual tokens are not weights that could be added, weights in 4 bits have no room, or the merged
             model is another than the one with its adapter.
     """
     if not isinstance(lm.adapter, LowRank):
@@ -144,12 +144,12 @@ def _says(lm: LanguageModel) -> Tensor:
 
 
 def _base_digest(lm: LanguageModel) -> str:
-    """Of the weights an adapter is put beside. In 4 bits they are other ones than the adapter may be merged into."""
+    """Digest of the weights beside an adapter. In 4 bits they differ from those it may be merged into."""
     return "" if getattr(lm.model, "is_quantized", False) else weights_digest(lm.model)
 
 
 def _check_base(folder: Path, found: str) -> None:
-    """Compares a base model with the one an adapter was trained beside; who wrote no digest cannot be checked."""
+    """Compares a base model with the one an adapter was trained beside; without a digest there is nothing to check."""
     file = folder / BASE
     if not (found and file.exists()):
         return
@@ -262,10 +262,10 @@ def _task_type(lm: LanguageModel) -> str:
 
 
 def _peft() -> Any:
-    """The library; imported only when it is needed, since it is slow and talks.
+    """The library; imported only when needed, since importing it is slow and prints messages.
 
     Raises:
-        ModelError: It is not installed.
+        ModelError: peft is not installed.
     """
     try:
         with hushed():

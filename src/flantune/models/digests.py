@@ -1,4 +1,4 @@
-"""Which model it is, by content: a few characters, the same in another folder and others for one changed bit."""
+"""Which model it is, by content: a few characters, the same in any folder and different when one bit changes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def weights_digest(model: nn.Module, *, frozen_only: bool = False) -> str:
 
 
 def model_fingerprint(lm: LanguageModel) -> str:
-    """A name for all that a model's answers follow from: weights, buffers, config, arithmetic and tokenizer.
+    """A name for everything a model's answers depend on: weights, buffers, config, arithmetic and tokenizer.
 
     The config's own name, path and library version do not count, so a copy in another folder has the same name.
     """

@@ -26,8 +26,8 @@ class LowRank:
     """Low-rank adapters inside a model's layers.
 
     Attributes:
-        wrapper: The ``peft.PeftModel`` around the model; it knows how to store and to merge.
-        base: Digest of the model's own weights, beside which alone the adapter means something; empty where unknown.
+        wrapper: The ``peft.PeftModel`` around the model, which stores and merges.
+        base: Digest of the model's own weights, the only ones the adapter fits; empty where unknown.
     """
 
     wrapper: Any
@@ -35,7 +35,7 @@ class LowRank:
 
 
 class VirtualTokens(nn.Module):
-    """Embeddings in which ids behind the vocabulary stand for trained vectors.
+    """Embeddings in which ids after the vocabulary stand for trained vectors.
 
     So a virtual token is a position like any other: it is packed, masked and counted with the prompt it belongs to.
     """
@@ -80,7 +80,6 @@ class LanguageModel:
 
     Attributes:
         model: Any causal or T5-like model of the transformers library; weights float32.
-        tokenizer: Its tokenizer.
         family: Decoder-only or encoder-decoder.
         device: Where the weights lie.
         compute_dtype: Arithmetic of the forward and backward pass: float32, or bfloat16 by autocast.
@@ -119,7 +118,7 @@ class LanguageModel:
 
 
 def embedded_tokens(model: Any) -> int:
-    """How many token ids a model knows: its vocabulary, or some more."""
+    """How many token ids a model knows: at least its vocabulary."""
     return int(model.get_input_embeddings().weight.shape[0])
 
 
@@ -142,5 +141,5 @@ def as_tensor(array: NDArray[np.integer[Any]], device: torch.device) -> Tensor:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in one line; its kind where it says nothing."""
+    """An error in one line; the name of its class where it has no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Rotary positions that change with the longest prompt of a batch, held to what they are for each prompt alone.
+"""Keeps rotary positions that change with a batch's longest prompt at what they are for each prompt alone.
 
 LongRoPE has one set of frequencies up to the original context and another beyond it; dynamic NTK scaling has a set for
 each length beyond it. transformers picks the set for a whole batch, by its largest position, so that a long neighbor
@@ -83,7 +83,7 @@ def _differ(module: nn.Module, near: Tensor, far: Tensor, **chosen: str) -> bool
 
 
 def _layer_kinds(module: Any) -> list[dict[str, str]]:
-    """What to call it with besides: which kind of layer, where it serves several."""
+    """What else to call it with: the kind of layer, where it serves several."""
     kinds = getattr(module, "rope_type", None)
     return [{"layer_type": kind} for kind in kinds] if isinstance(kinds, dict) else [{}]
 
@@ -107,7 +107,7 @@ def _kind(module: Any, config: Any, kind: str, parameters: dict[str, Any]) -> tu
 
 
 def _forget_lengths(module: nn.Module, device: torch.device) -> None:
-    """Back to the frequencies of a short prompt: some remember the longest one seen."""
+    """Restores the frequencies of a short prompt: some modules remember the longest one seen."""
     for chosen in _layer_kinds(module):
         module(torch.zeros(1, 1, 1, device=device), torch.zeros(1, 1, dtype=torch.long, device=device), **chosen)
 
@@ -145,7 +145,7 @@ def _parameters(config: Any) -> list[dict[str, Any]]:
 
 
 def _stretch(parameters: dict[str, Any]) -> float:
-    """How many times ``max_position_embeddings`` a text may be long."""
+    """How many times longer than ``max_position_embeddings`` a text may be."""
     if "dynamic" not in str(parameters.get("rope_type") or ""):
         return 1.0
     return max(1.0, float(parameters.get("factor") or 1.0))
@@ -153,7 +153,7 @@ def _stretch(parameters: dict[str, Any]) -> float:
 
 @contextmanager
 def as_if_alone(lm: LanguageModel, lengths: int | Callable[[], NDArray[np.integer[Any]]]) -> Iterator[None]:
-    """Inside, each token is rotated as if its prompt were alone.
+    """Within the block, each token is rotated as if its prompt were alone.
 
     Args:
         lm: The model.

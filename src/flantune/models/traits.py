@@ -52,7 +52,7 @@ class Trait(Generic[T]):
 
     Attributes:
         find: Tries it.
-        depends_on: What of a ``LanguageModel`` besides its model makes another trial necessary.
+        depends_on: What else of a ``LanguageModel`` than its model makes another trial necessary.
     """
 
     find: Callable[[LanguageModel], T]

@@ -34,7 +34,7 @@ def vocabulary(lm: LanguageModel) -> int:
 
 
 def made_up_ids(lm: LanguageModel, count: int, drawn: np.random.Generator) -> Int32:
-    """So many token ids that the model reads and writes; not the first few, which may be special."""
+    """Made-up token ids that the model reads and writes; not the first few, which may be special."""
     rows = vocabulary(lm)
     return drawn.integers(min(10, rows - 1), rows, count).astype(np.int32)
 

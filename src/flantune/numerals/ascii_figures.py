@@ -60,7 +60,7 @@ def spaces_grouped(plain: str) -> str:
 def sure_spaces_grouped(plain: str) -> str:
     """The same for running text, where the figures can hardly be numbers of their own.
 
-    "000" is no number; "3 100 g bags" are two; and of figures in a row ("1 2 3 100 200") each may be one.
+    "000" is not a number; "3 100 g bags" are two; and of figures in a row ("1 2 3 100 200") each may be one.
 
     >>> sure_spaces_grouped("10 000 of 1 234 567") == "10\u00a0000 of 1\u00a0234\u00a0567"
     True

@@ -17,7 +17,7 @@ _SEPARATOR = re.compile(f"[.,'{ARABIC_POINT}{INNER_SPACE}]")
 
 
 class Digits(NamedTuple):
-    """A number without sign, in plain ASCII figures: those before the decimal sign, and those behind it."""
+    """A number without sign, in plain ASCII figures: those before the decimal sign, and those after it."""
 
     whole: str
     fraction: str = ""

@@ -81,13 +81,13 @@ _MAX_TERM = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundNumber:
     """A number in a text, or something of figures that is none (a time, a date, a version, a power).
 
     Attributes:
         start: Where it begins, its sign and currency included.
         stop: Where it ends, its percent sign included.
-        value: What it is worth; None where it is no number.
+        value: What it is worth; None where it is not a number.
         is_percent: A percent sign follows; 50% has the value 50.
     """
 
@@ -97,7 +97,7 @@ class Found:
     is_percent: bool = False
 
 
-def find_numbers(text: str, *, decimal: DecimalSign = ".") -> Iterator[Found]:
+def find_numbers(text: str, *, decimal: DecimalSign = ".") -> Iterator[FoundNumber]:
     """All numbers of a text in order, and what looks like one but is none.
 
     Args:
@@ -111,7 +111,7 @@ def find_numbers(text: str, *, decimal: DecimalSign = ".") -> Iterator[Found]:
     return _find(spaces_grouped(plain) if decimal == "," else sure_spaces_grouped(plain), decimal)
 
 
-def parse_number(text: str, *, decimal: DecimalSign = ".") -> Found | None:
+def parse_number(text: str, *, decimal: DecimalSign = ".") -> FoundNumber | None:
     """The number that a text is, and nothing else: but for quotes, brackets, emphasis, currency and a full stop.
 
     >>> [str(found.value) if (found := parse_number(text)) else None for text in ("- 1 200 €.", "(½)", "5 km", "3-4")]
@@ -124,7 +124,7 @@ def parse_number(text: str, *, decimal: DecimalSign = ".") -> Found | None:
     return found
 
 
-def read_number(text: str, *, decimal: DecimalSign = ".") -> Found | None:
+def read_number(text: str, *, decimal: DecimalSign = ".") -> FoundNumber | None:
     r"""The number that a text is, or else the last one in it; of a text with ``\boxed{…}``, of what is boxed last.
 
     >>> found = read_number("So 3 of 12 are \\boxed{1/4}, as in step 2.")
@@ -141,7 +141,7 @@ def read_number(text: str, *, decimal: DecimalSign = ".") -> Found | None:
     return numbers[-1] if numbers else None
 
 
-def is_same_number(one: Found, other: Found) -> bool:
+def is_same_number(one: FoundNumber, other: FoundNumber) -> bool:
     """Whether two numbers are equal, exactly; a percent sign on one side only may stand for "of a hundred" or not.
 
     >>> half, fifty, percent, five = map(parse_number, ("1/2", "50", "50%", "5%"))
@@ -173,7 +173,7 @@ def boxed_text(text: str) -> str | None:
 # ---- one figure
 
 
-def _find(plain: str, decimal: DecimalSign, *, is_alone: bool = False) -> Iterator[Found]:
+def _find(plain: str, decimal: DecimalSign, *, is_alone: bool = False) -> Iterator[FoundNumber]:
     at = 0
     while match := _FIGURE.search(plain, at):
         if match.lastgroup == "hex" or _is_in_name(plain, match.start()):
@@ -184,11 +184,11 @@ def _find(plain: str, decimal: DecimalSign, *, is_alone: bool = False) -> Iterat
             at = found.stop
 
 
-def _read(plain: str, match: re.Match[str], decimal: DecimalSign, is_alone: bool) -> Iterator[Found]:
+def _read(plain: str, match: re.Match[str], decimal: DecimalSign, is_alone: bool) -> Iterator[FoundNumber]:
     """What a match stands for: one number, two (a range or subtraction), or something that is none."""
     start, stop = match.span()
     if match.lastgroup == "term":
-        yield Found(start=start, stop=_end_of_term(plain, stop), value=None)
+        yield FoundNumber(start=start, stop=_end_of_term(plain, stop), value=None)
         return
     if match.lastgroup == "mixed":
         whole, _, part = match[0].replace(INNER_SPACE, " ").partition(" ")
@@ -204,20 +204,20 @@ def _read(plain: str, match: re.Match[str], decimal: DecimalSign, is_alone: bool
     yield _finished(plain, start, stop, _value(plain[start:stop], match.lastgroup, decimal), is_alone)
 
 
-def _finished(plain: str, start: int, stop: int, value: Value | None, is_alone: bool) -> Found:
-    """A number with what stands before and behind it: sign, currency, exponent, percent sign."""
+def _finished(plain: str, start: int, stop: int, value: Value | None, is_alone: bool) -> FoundNumber:
+    """A number with what stands before and after it: sign, currency, exponent, percent sign."""
     exponent = _EXPONENT.match(plain, stop)
     if exponent is not None:
         value, stop = scaled(value, _power(exponent)), exponent.end()
     elif plain[start:stop] == "10" and (power := _OF_TEN.match(plain, stop)) is not None:
         value, stop = scaled(Decimal(1), _power(power)), power.end()
     if _TERM_BEHIND.match(plain, stop):
-        return Found(start=start, stop=stop, value=None)
+        return FoundNumber(start=start, stop=stop, value=None)
     begin, is_negative = _signed(plain, start, is_alone)
     if begin and plain[begin - 1] in "±∓":
         value = None
     percent = _PERCENT.match(plain, stop)
-    return Found(
+    return FoundNumber(
         start=begin,
         stop=percent.end() if percent else stop,
         value=negated(value) if is_negative else value,
@@ -268,7 +268,7 @@ def _is_spaced_letter(character: str) -> bool:
 
 
 def _end_of_term(plain: str, stop: int) -> int:
-    """Behind the arguments of a LaTeX command that makes no number of them."""
+    """After the arguments of a LaTeX command that makes no number of them."""
     while plain[stop : stop + 1] == "{":
         closing = _closing_brace(plain, stop + 1, stop + _MAX_TERM)
         if closing is None:

@@ -19,7 +19,7 @@ def pack_decoder_only(
 ) -> DecoderPack:
     """Rows for a decoder-only model: each prompt's inputs, then its continuations.
 
-    A single continuation follows on the trunk. Several branch off: each starts again at the position behind the
+    A single continuation follows on the trunk. Several branch off: each starts again at the position after the
     inputs and sees the inputs and itself. The first token of a continuation is predicted by the last input token.
 
     >>> yes_no = EncodedPrompt(inputs=np.array([5, 6]), targets=(np.array([7, 1]), np.array([8, 1])))

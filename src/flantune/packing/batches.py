@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from flantune.packing.stream import Draw, Stream
+    from flantune.packing.stream import EncodedDraw, Stream
     from flantune.settings.config import PackingSettings
 
 BLOCK = 64
@@ -35,7 +35,7 @@ class Batches:
     """Optimizer steps' worth of prompts from a stream.
 
     A batch takes the longest run of draws that packs into ``batch_tokens // row_tokens`` rows of ``row_tokens``
-    (encoder-decoder: so many tokens on the encoder's side, and at most as many on the decoder's). No draw is skipped,
+    (encoder-decoder: this many tokens on the encoder's side and at most as many on the decoder's). No draw is skipped,
     apart from over-long prompts, which are counted. Which prompts a batch holds does not depend on how they are laid
     out: ``enabled=False`` and any ``micro_batch_tokens`` give the same prompts and so the same gradient.
 
@@ -44,7 +44,7 @@ class Batches:
         settings: Sizes.
         micro_batch_tokens: Array positions of one forward pass; 0: the whole batch at once.
         processes: How many share each batch; its micro-batches are cut so that their work is even.
-        hidden_size: Of the model, which says how much attention weighs in that work.
+        hidden_size: The model's, which says how much of that work is attention.
         is_padded: Whether a row narrower than the widest of its micro-batch costs the model as much as that one. If
             not, micro-batches are cut to like many tokens, and padding does not count as positions.
     """
@@ -61,7 +61,7 @@ class Batches:
     ) -> None:
         self.stream, self.settings, self.micro_batch_tokens = stream, settings, micro_batch_tokens
         self.processes, self.hidden_size, self.is_padded = processes, hidden_size, is_padded
-        self._drawn: dict[int, Draw] = {}
+        self._drawn: dict[int, EncodedDraw] = {}
         self._lock = Lock()
 
     @property
@@ -73,7 +73,7 @@ class Batches:
         """The batch whose first draw is ``cursor``; always the same for the same cursor.
 
         Raises:
-            PackingError: None of many draws fits.
+            PackingError: None of many draws in a row fits.
         """
         began = time.perf_counter()
         draws = self._enough_draws(cursor)
@@ -128,9 +128,9 @@ class Batches:
             if isinstance(made, BaseException):
                 return
 
-    def _enough_draws(self, cursor: int) -> list[Draw]:
+    def _enough_draws(self, cursor: int) -> list[EncodedDraw]:
         """Draws from ``cursor`` on that together outgrow a batch on one side at least."""
-        draws: list[Draw] = []
+        draws: list[EncodedDraw] = []
         total = np.zeros(1, dtype=np.int64)
         with self._lock:
             while total.max() <= self.max_rows * self.settings.row_tokens:
@@ -143,9 +143,9 @@ class Batches:
             self._drawn = {at: draw for at, draw in self._drawn.items() if at >= cursor}
         return draws
 
-    def _block(self, first: int) -> list[Draw]:
+    def _block(self, first: int) -> list[EncodedDraw]:
         """The next draws, made together; those that an earlier batch looked at and left are remembered."""
-        block: list[Draw] = []
+        block: list[EncodedDraw] = []
         while first in self._drawn and len(block) < BLOCK:
             block.append(self._drawn[first])
             first = block[-1].next
@@ -155,7 +155,7 @@ class Batches:
             first = draw.next
         return block
 
-    def _lay_out(self, cursor: int, taken: Sequence[Draw], groups: Sequence[Rows]) -> Batch:
+    def _lay_out(self, cursor: int, taken: Sequence[EncodedDraw], groups: Sequence[Rows]) -> Batch:
         kept = [draw for draw in taken if draw.prompt is not None]
         encoded = [draw.prompt for draw in kept if draw.prompt is not None]
         packs = tuple(
@@ -173,7 +173,7 @@ class Batches:
         )
 
 
-def _nothing_fits(cursor: int, draws: Sequence[Draw]) -> PackingError:
+def _nothing_fits(cursor: int, draws: Sequence[EncodedDraw]) -> PackingError:
     claims = {draw.broken.claim: draw.broken for draw in draws if draw.broken is not None}
     hint = "; ".join(limit.hint for limit in claims.values())
     where = ", ".join(limit.where for limit in claims.values())

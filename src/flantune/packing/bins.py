@@ -118,7 +118,7 @@ def micro_batches(sizes: Int32, rows: Sequence[Sequence[int]], *, max_positions:
     Args:
         sizes: [prompts, sides].
         rows: Prompts of each row.
-        max_positions: At most so many array positions (or one row) in a micro-batch; 0: no limit.
+        max_positions: The most array positions in a micro-batch, which holds one row at least; 0: no limit.
     """
     loads = widths(sizes, rows)
     order = np.lexsort((np.arange(len(rows)), *(-loads).T))
@@ -139,7 +139,7 @@ def even_groups(sizes: Int32, rows: Sequence[Sequence[int]], *, max_tokens: int 
     Args:
         sizes: [prompts, sides].
         rows: Prompts of each row.
-        max_tokens: At most so many tokens of both sides together (or one row) in a micro-batch; 0: no limit.
+        max_tokens: The most tokens of both sides in a micro-batch, which holds one row at least; 0: no limit.
     """
     loads = widths(sizes, rows)
     tokens = loads.sum(axis=1)

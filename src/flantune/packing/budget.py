@@ -1,4 +1,4 @@
-"""What has to go of inputs that are too long: exemplars first, then what the protocol says; targets never."""
+"""What is cut from inputs that are too long: exemplars first, then what the protocol says; never targets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flantune.packing.encoded import Fitted, Laid, Truncation
+from flantune.packing.encoded import FittedInputs, Laid, Truncation
 
 if TYPE_CHECKING:
     from flantune.types import Prompt
@@ -19,7 +19,7 @@ either end, the question and the options stand at the end."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How long inputs and targets may be, and what goes of those that are longer.
+    """How long inputs and targets may be, and what is cut from longer ones.
 
     Attributes:
         max_input_tokens: Longest inputs, with all that stands around them.
@@ -55,7 +55,7 @@ class Budget:
         *,
         encode: Encode,
         encode_apart: Encode,
-    ) -> list[Fitted | None]:
+    ) -> list[FittedInputs | None]:
         """Each prompt's inputs within what its targets leave; None where the prompt must be dropped.
 
         Args:
@@ -73,7 +73,7 @@ class Budget:
 
     def _within(
         self, prompts: Sequence[Prompt], limits: Sequence[int], *, encode: Encode, encode_apart: Encode
-    ) -> list[Fitted | None]:
+    ) -> list[FittedInputs | None]:
         """Each prompt's inputs within its limit: exemplars go first, then what ``truncation`` says."""
         shots = [len(prompt.exemplars) for prompt in prompts]
         laid = encode(prompts)
@@ -94,7 +94,7 @@ class Budget:
             laid[at] = one
             is_lost[at] = len(one.before) + len(one.after) > limits[at]
         return [
-            Fitted(
+            FittedInputs(
                 tokens=self._cut_laid(one, limit),
                 shots=left,
                 exemplars_dropped=len(prompt.exemplars) - left,
@@ -111,7 +111,7 @@ class Budget:
         return [*laid.before, *self.cut(laid.inner, max(room, 0)), *laid.after]
 
     def cut(self, tokens: Sequence[int], max_tokens: int) -> list[int]:
-        """Tokens of inputs without what is too much."""
+        """Tokens of inputs cut to the limit."""
         if self.truncation == "left":
             return list(tokens[max(len(tokens) - max_tokens, 0) :])
         return cut_middle(tokens, max_tokens)

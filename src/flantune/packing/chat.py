@@ -33,15 +33,15 @@ class ChatTokens:
         template: The Jinja source.
         name: Where the template comes from, for messages.
         system: The system message; none when empty.
-        variables: What the template is given besides the messages.
-        opening: What is written behind the template's own text before a reply can begin; empty where the template
+        variables: What the template is given beside the messages.
+        opening: What is written after the template's own text before a reply can begin; empty where the template
             writes a generation prompt, or needs none.
         skipped: What the rendered conversation has before a reply, and the generation prompt has not: an empty thinking
             block, say. It is neither asked nor taught.
         is_asked_otherwise: The generation prompt is not what stands before a reply in the rendered conversation.
         said: What stands before the reply in the rendered conversation.
-        behind: What the template writes behind a reply that nothing follows.
-        ending: What the template writes behind a reply up to and with the end of the turn, also where it does so only
+        after: What the template writes after a reply that nothing follows.
+        ending: What the template writes after a reply up to and with the end of the turn, also where it does so only
             when another turn follows; empty where it writes none.
         end: Id that ends a reply: the template's own end of a turn, or the tokenizer's end of sequence.
         before: Ids that stand before the user's words, whatever they are.
@@ -237,7 +237,7 @@ def _between_turns(template: ChatTemplate) -> str:
 def _fixed_ids(
     tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, opening: str, *, end: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Ids before and behind the user's words that do not depend on them."""
+    """Ids before and after the user's words that do not depend on them."""
     texts = [template.render([query], asks=True) + opening for query in (QUERY, _OTHER_QUERY)]
     one, other = text_tokenizer(tokenizer, control=control_ids(tokenizer, end)).template(texts)
     start = common_start(one, other)
@@ -255,7 +255,7 @@ def common_start(left: Sequence[object], right: Sequence[object]) -> int:
 
 
 def control_ids(tokenizer: PreTrainedTokenizerBase, end: int) -> tuple[int, ...]:
-    """A chat's end of a turn where it is no special token, and so no control token by itself."""
+    """A chat's end of a turn where it is not a special token, and so no control token by itself."""
     return () if end in text_tokenizer(tokenizer).words.values() else (end,)
 
 
@@ -278,7 +278,7 @@ def read_template(path: Path) -> str:
     """The text of a file with a chat template.
 
     Raises:
-        ModelError: It cannot be read.
+        ModelError: The file cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8")

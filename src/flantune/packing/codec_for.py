@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """Who reads the tokens: a ``LanguageModel``, or what is known of one that is not loaded."""
+    """What reads the tokens: a ``LanguageModel``, or what is known of one that is not loaded."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -43,10 +43,10 @@ class UnloadedReader:
 def codec_for(
     lm: Reader, *, layout: Layout, max_input_tokens: int, max_target_tokens: int, chat: ChatTokens | None
 ) -> Codec:
-    """How a model's prompts become token ids, whoever asks: training, tasks, suites, harness files, people, previews.
+    """Turns a model's prompts into token ids, the same way for training, tasks, suites, harness files and previews.
 
     Its tokenizer, family and virtual tokens come from the model; a caller must say what is left. A scoring protocol's
-    choices are made on top (``flantune.evaluation.asking.options.scoring_codec``).
+    choices are made on top (``flantune.evaluation.asking.option_scores.scoring_codec``).
 
     Args:
         lm: The model.

@@ -99,7 +99,7 @@ class ChatEncoder:
         return body
 
     def _rest(self, reply: str, body: str, whole: list[int], *, with_end: bool) -> list[int]:
-        """The ids behind the context, up to the end of the turn."""
+        """The ids after the context, up to the end of the turn."""
         length = len(self._context_ids)
         if whole[:length] == self._context_ids:
             rest = whole[length:]

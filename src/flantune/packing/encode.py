@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ModelError
 from flantune.packing.budget import Budget
-from flantune.packing.encoded import Continuations, Encoded, Fitted, JointCut, Tokenization, Truncation, id_array
+from flantune.packing.encoded import Continuations, Encoded, FittedInputs, JointCut, Tokenization, Truncation, id_array
 from flantune.packing.framing import Framing, prefixed
 from flantune.packing.joint import encode_joint
 from flantune.packing.packs import Counts, EncodedPrompt
@@ -38,7 +38,7 @@ class Codec:
 
     Attributes:
         tokenizer: A tokenizer of the transformers library; never changed.
-        family: Of the model that reads the tokens.
+        family: Kind of model that reads the tokens.
         layout: Separators between a query, its answer and its exemplars.
         max_input_tokens: Longest inputs, special tokens and separator included.
         max_target_tokens: Longest target, EOS included.
@@ -92,7 +92,7 @@ class Codec:
 
     @cached_property
     def budget(self) -> Budget:
-        """How long inputs and targets may be, and what goes of those that are longer."""
+        """How long inputs and targets may be, and what is cut from longer ones."""
         return Budget(
             max_input_tokens=self.max_input_tokens,
             max_target_tokens=self.max_target_tokens,
@@ -130,7 +130,7 @@ class Codec:
         return prefixed(encoded, self.prefix) if self.prefix else encoded
 
     def _encode(self, prompts: Sequence[Prompt], texts: Sequence[tuple[str, ...]]) -> Encoded:
-        """Prompts, each with the texts that may follow it, without prefix."""
+        """Encodes prompts with the texts that may follow them, without prefix."""
         framing = self.framing
         if self.tokenization == "joint":
             if self.family == "decoder-only" and any(texts):
@@ -177,7 +177,7 @@ def _continuation_texts(prompt: Prompt, continuations: Continuations) -> tuple[s
     return (prompt.targets,) if continuations == "target" else ()
 
 
-def _counts(fitted: Fitted | None, targets: tuple[Int32, ...]) -> Counts:
+def _counts(fitted: FittedInputs | None, targets: tuple[Int32, ...]) -> Counts:
     if fitted is None:
         return Counts(prompts_dropped=1)
     return Counts(

@@ -26,7 +26,7 @@ class Encoded:
     """Prompts as token ids, and what was left out to make them fit.
 
     Attributes:
-        prompts: One entry a prompt, in order; None where the prompt was dropped because a target is too long.
+        prompts: One entry per prompt, in order; None where the prompt was dropped because a target is too long.
         each: What happened to each prompt, parallel to ``prompts``. ``positions`` is zero until it is laid out.
     """
 
@@ -67,7 +67,7 @@ class Laid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedInputs:
     """Inputs within their budget.
 
     Attributes:

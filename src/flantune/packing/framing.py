@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Framing:
-    """Turns the texts of prompts into ids with what belongs around them; knows of no limits.
+    """Turns the texts of prompts into ids with what belongs around them, whatever their length.
 
     Attributes are those of ``flantune.packing.encode.Codec`` under the same names.
     """
@@ -67,7 +67,7 @@ class Framing:
 
     @cached_property
     def first_token(self) -> int:
-        """What stands before a text without any context: BOS, or EOS for want of it."""
+        """What stands before a text without any context: BOS, or EOS where there is no BOS."""
         bos = self.tokenizer.bos_token_id
         return self.eos_token if bos is None else int(bos)
 
@@ -140,7 +140,7 @@ class Framing:
         return text + (self._to_target(prompt) if is_plain else "")
 
     def separated(self, prompt: Prompt, options: Sequence[str]) -> tuple[str, ...]:
-        """The options as they follow the inputs: behind the inputs' own last spaces and the target separator."""
+        """The options as they follow the inputs: after the inputs' own last spaces and the target separator."""
         text = inputs_text(prompt, self.layout, eos_token=EOS_MARK)
         between = text[len(text.rstrip()) :] + self._to_target(prompt)
         return tuple(between + option for option in options)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.packing.encoded import Encoded, Fitted, JointCut, common_length, id_array
+from flantune.packing.encoded import Encoded, FittedInputs, JointCut, common_length, id_array
 from flantune.packing.packs import Counts, EncodedPrompt
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Joined:
         )
 
 
-def _encoded(joined: _Joined, fitted: Fitted | None, *, budget: Budget) -> tuple[EncodedPrompt | None, Counts]:
+def _encoded(joined: _Joined, fitted: FittedInputs | None, *, budget: Budget) -> tuple[EncodedPrompt | None, Counts]:
     longest = max(map(len, joined.targets), default=0)
     rooms = [budget.room(len(target)) for target in joined.targets]
     is_long = any(len(context) > room for context, room in zip(joined.contexts, rooms, strict=True))

@@ -21,7 +21,7 @@ class EncodedPrompt:
 
     Attributes:
         inputs: Token ids of the context, shape [n].
-        targets: One entry a continuation, each [m_k]. Training has exactly one; rank classification one an option.
+        targets: One entry per continuation, each [m_k]. Training has exactly one; rank classification one an option.
         contexts: Where continuations follow different contexts, the one of each; empty: all follow ``inputs``.
     """
 
@@ -32,7 +32,7 @@ class EncodedPrompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetTokens:
-    """Where in a pack the model is asked for a token: parallel arrays, one entry a target token.
+    """Where in a pack the model is asked for a token: parallel arrays, one entry per target token.
 
     ``position`` is the place whose hidden state predicts ``token`` — not always the place to its left, since several
     continuations can branch off one context.
@@ -77,7 +77,7 @@ class EncoderDecoderPack:
     Attributes:
         encoder_tokens: [rows, encoder length].
         encoder_segments: [rows, encoder length].
-        decoder_tokens: [rows, decoder length], each continuation shifted right behind the start token.
+        decoder_tokens: [rows, decoder length], each continuation shifted right after the start token.
         decoder_segments: [rows, decoder length].
         decoder_contexts: [rows, decoder length].
         targets: The tokens asked for.

@@ -1,4 +1,4 @@
-"""Which process trains on which micro-batch of a step: even work, found by everybody without asking anybody."""
+"""Which process trains on which micro-batch of a step: even work, computed alike by every process."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _costs_alone(sizes: NDArray[np.integer[Any]], hidden_size: int) -> list[int]
 
 
 def assign(costs: Sequence[int], processes: int, *, in_rounds: bool = False) -> list[list[int]]:
-    """Whose micro-batch is whose: the costliest first, each to whoever has least to do.
+    """Which process gets which micro-batch: the costliest first, each to the process with the least to do.
 
     >>> assign([5, 4, 3, 3, 3], 2)
     [[0, 3], [1, 2, 4]]
@@ -73,7 +73,7 @@ def assign(costs: Sequence[int], processes: int, *, in_rounds: bool = False) -> 
     Args:
         costs: Work of each micro-batch.
         processes: How many processes there are.
-        in_rounds: Nobody gets a second one before everybody has a first: for processes that must run their
+        in_rounds: No process gets a second one before all have a first: for processes that must run their
             micro-batches in step.
 
     Returns:
@@ -92,7 +92,7 @@ def assign(costs: Sequence[int], processes: int, *, in_rounds: bool = False) -> 
 
 
 def balance(costs: Sequence[int], shares: Sequence[Sequence[int]]) -> float:
-    """Mean work of the processes over the work of the busiest: 1 when nobody waits.
+    """Mean work of the processes over the work of the busiest: 1 when none waits.
 
     >>> balance([5, 4, 3], [[0], [1, 2]])
     0.8571428571428571
@@ -115,7 +115,7 @@ def cut_finer(
         groups: Micro-batches of rows of indices into ``sizes``.
         sizes: Tokens of each prompt, [prompts, sides].
         processes: How many processes share them.
-        hidden_size: Of the model.
+        hidden_size: The model's.
         is_padded: Whether the model computes padding.
     """
     cut = [list(group) for group in groups]
@@ -141,7 +141,7 @@ def cut_finer(
 def filler(pack: Pack) -> Pack:
     """The micro-batch with no target token left: a pass that adds nothing to loss and gradient.
 
-    Processes that hold parts of one model run their passes in step; whoever has one less takes part with this.
+    Processes that hold parts of one model run their passes in step; a process with one fewer takes part with this.
     """
     nothing = np.zeros(0, dtype=np.int32)
     return replace(pack, targets=TargetTokens(row=nothing, position=nothing, token=nothing, item=nothing))

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """What a draw must keep to, or be left out.
+    """A limit for draws; those beyond it are left out.
 
     Attributes:
-        claim: What is true of draws that keep to it, to follow "none of the draws".
+        claim: What is true of draws within it, worded to follow "none of the draws".
         where: The setting.
         hint: What to do when all draws are left out.
     """
@@ -29,7 +29,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draw:
+class EncodedDraw:
     """One draw of a stream.
 
     Attributes:
@@ -37,8 +37,8 @@ class Draw:
         counts: What happened to it on its way.
         task: What it is of, for losses by task.
         row: Its number in its source, for messages.
-        next: Number of the draw behind it. A stream may number its draws with gaps.
-        broken: What it is left out for; None where it is not.
+        next: Number of the draw after it. A stream may number its draws with gaps.
+        broken: The limit it breaks, for which it is left out; None where it is not.
     """
 
     prompt: EncodedPrompt | None
@@ -54,17 +54,17 @@ class Stream(Protocol):
 
     @property
     def family(self) -> Family:
-        """Of the model that reads the ids."""
+        """Kind of model that reads the ids."""
 
     @property
     def pad_token(self) -> int:
         """Id that fills unused positions."""
 
-    def draws(self, first: int, count: int) -> Sequence[Draw]:
-        """So many draws from a number on, in order; made together, since that is faster."""
+    def draws(self, first: int, count: int) -> Sequence[EncodedDraw]:
+        """``count`` draws from number ``first`` on, in order; made together, since that is faster."""
 
 
-class Mixture(Protocol):
+class PromptSequence(Protocol):
     """An endless sequence of prompts."""
 
     def __getitem__(self, index: int) -> Prompt:
@@ -80,7 +80,7 @@ class PromptStream:
         row_tokens: Length of a row.
     """
 
-    def __init__(self, mixture: Mixture, codec: Codec, *, row_tokens: int) -> None:
+    def __init__(self, mixture: PromptSequence, codec: Codec, *, row_tokens: int) -> None:
         self.mixture = mixture
         self.codec = replace(
             codec,
@@ -104,12 +104,12 @@ class PromptStream:
         """The codec's."""
         return self.codec.pad_token
 
-    def draws(self, first: int, count: int) -> list[Draw]:
-        """So many draws from a number on, tokenized together."""
+    def draws(self, first: int, count: int) -> list[EncodedDraw]:
+        """``count`` draws from number ``first`` on, tokenized together."""
         prompts = [self.mixture[at] for at in range(first, first + count)]
         encoded = self.codec.encode_prompts(prompts, continuations="target")
         return [
-            Draw(
+            EncodedDraw(
                 prompt=ids,
                 counts=counts,
                 task=prompt.task,

@@ -31,7 +31,7 @@ def text_tokenizer(tokenizer: PreTrainedTokenizerBase, *, control: Sequence[int]
 
     Args:
         tokenizer: A tokenizer of the transformers library.
-        control: Ids that are control besides the special tokens, such as a chat's end of a turn.
+        control: Ids that are control tokens beside the special ones, such as a chat's end of a turn.
     """
     made = _MADE.setdefault(tokenizer, {})
     key = (len(tokenizer), tuple(tokenizer.all_special_ids), tuple(control))
@@ -70,7 +70,7 @@ class TextTokenizer:
 
     Args:
         tokenizer: A tokenizer of the transformers library; never changed.
-        control: Ids that are control besides the special tokens.
+        control: Ids that are control tokens beside the special ones.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, control: Sequence[int] = ()) -> None:

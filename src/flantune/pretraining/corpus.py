@@ -54,8 +54,8 @@ class FileCorpus:
 
     Attributes:
         texts: All documents, in the order of the files.
-        identity: Of the files' content.
-        seed: Of the order.
+        identity: Digest of the files' content.
+        seed: Seed of the order.
         name: What losses are told under.
     """
 
@@ -85,8 +85,8 @@ def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", see
     Args:
         paths: Files, globs or folders; of a folder, all files in it and below.
         cache: Folder for the documents, by number on disk: they are read once.
-        column: Of rows, the column that holds the text.
-        seed: Of the order in which they come.
+        column: Name of the column that holds the text.
+        seed: Seed of the order in which they come.
 
     Raises:
         SourceError: A file is missing or cannot be read, has no such column, or there is no text at all.
@@ -139,7 +139,7 @@ def _text(row: Row, column: str, *, place: str) -> str:
 
 
 def cut_at_lines(text: str, longest: int) -> Iterator[str]:
-    r"""The text in parts of at most so many characters, each ending with a line where it has one.
+    r"""The text in parts of limited length, each of which ends with a line where it has one.
 
     >>> list(cut_at_lines("one\ntwo\nthree", 8))
     ['one\ntwo\n', 'three']

@@ -47,11 +47,11 @@ class Chances:
 
 
 class Objective(Protocol):
-    """A way to learn from text. A frozen dataclass: its ``repr`` says all of it, and stands in fingerprints."""
+    """A way to learn from text. A frozen dataclass: its ``repr`` is complete and part of fingerprints."""
 
     @property
     def family(self) -> Family:
-        """Of the models that can learn so."""
+        """Kind of model that can learn this way."""
 
     def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
         """The next draw: takes as many ids as it wants, and says which are read and which are to be written.

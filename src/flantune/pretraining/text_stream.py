@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flantune.errors import PackingError
 from flantune.packing.arrays import decoder_only_size
 from flantune.packing.packs import Counts
-from flantune.packing.stream import Draw
+from flantune.packing.stream import EncodedDraw
 from flantune.pretraining.objectives import Chances
 from flantune.pretraining.tokenized_corpus import TextAhead, TokenizedCorpus
 from flantune.system.keyed_random import mix64, stream_key
@@ -26,10 +26,10 @@ class TextStream:
 
     Args:
         corpus: Documents by number.
-        tokenizer: Of the model.
+        tokenizer: The model's.
         objective: What is read of a text and what is to be written.
         row_tokens: Length of a row.
-        seed: Of all that is random in the objective.
+        seed: Seed of everything random in the objective.
     """
 
     def __init__(
@@ -52,26 +52,26 @@ class TextStream:
         """The objective's."""
         return self.objective.family
 
-    def draws(self, first: int, count: int) -> list[Draw]:
-        """So many draws, the first at a place of the corpus, each where the one before it ended.
+    def draws(self, first: int, count: int) -> list[EncodedDraw]:
+        """``count`` draws, the first at a place of the corpus, each where the one before it ended.
 
         Raises:
             PackingError: One does not fit a row.
         """
-        found: list[Draw] = []
+        found: list[EncodedDraw] = []
         for _ in range(count):
             ahead = TextAhead(self._documents, found[-1].next if found else first)
             found.append(self._draw(ahead))
         return found
 
-    def _draw(self, ahead: TextAhead) -> Draw:
+    def _draw(self, ahead: TextAhead) -> EncodedDraw:
         place, document = ahead.place, ahead.document_number
         prompt = self.objective.take(ahead, Chances(mix64(self._key, place)))
         if (longest := max(_sides(prompt, self.family))) > self.row_tokens:
             message = f"a draw of {longest} tokens does not fit a row of {self.row_tokens}"
             raise PackingError(message, where="packing.row_tokens", hint=f"raise it to {longest}, or shorten the draws")
         counts = Counts(prompts=1, input_tokens=len(prompt.inputs), target_tokens=sum(map(len, prompt.targets)))
-        return Draw(prompt=prompt, counts=counts, task=self._name, row=document, next=ahead.place)
+        return EncodedDraw(prompt=prompt, counts=counts, task=self._name, row=document, next=ahead.place)
 
 
 def _sides(prompt: EncodedPrompt, family: Family) -> tuple[int, ...]:

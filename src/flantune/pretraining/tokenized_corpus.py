@@ -72,7 +72,7 @@ class TextAhead:
         return self._document
 
     def ids(self, count: int) -> list[int]:
-        """The next so many ids, of as many documents as it takes."""
+        """The next ``count`` ids, from as many documents as it takes."""
         found: list[int] = []
         while len(found) < count:
             rest = self._documents[self._document][self._at :]

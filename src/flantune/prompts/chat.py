@@ -24,7 +24,7 @@ class ChatTemplate:
         name: Where it comes from, for messages: a file, or the tokenizer that carries it.
         apply: ``apply_chat_template`` of a tokenizer, which renders in a sandbox.
         system: The system message; none when empty.
-        variables: What the template is given besides the messages, such as ``enable_thinking``.
+        variables: What the template is given beside the messages, such as ``enable_thinking``.
         day: What it is told when it asks for the date.
     """
 
@@ -89,7 +89,7 @@ def _reason(error: Exception) -> str:
 
 
 def _line_of(error: Exception, *, before: int) -> int | None:
-    """The line of the template that failed, where so many lines that are not its own stand before it."""
+    """The line of the template that failed; ``before`` lines in front of it are not its own."""
     line = getattr(error, "lineno", None)
     if not isinstance(line, int):
         inside = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == "<template>"]

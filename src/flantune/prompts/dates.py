@@ -33,7 +33,7 @@ def with_fixed_clock(template: str) -> str:
 
 @functools.cache
 def date_values(day: datetime) -> Mapping[str, object]:
-    """What a template is given for it: the date for those that take one, and the parts of it for the clock."""
+    """What a template needs to show it: the date for templates that take one, its parts for those with a clock."""
     # "%-d" is "%d" without a zero before it.
     parts = {f"%{flag}{one}": day.strftime(f"%{flag}{one}") for one in _DIRECTIVES for flag in ("", "-")}
     return {"date_string": day.strftime("%d %b %Y"), _TABLE: parts}

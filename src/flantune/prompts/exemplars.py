@@ -50,7 +50,7 @@ def draw_exemplars(
 
     Left out: the query itself (same split, same row), any example with the query's text or another exemplar's (up to
     case and white space), and, for a forward template, any whose rendered inputs are the query's. So no exemplar shows
-    the query's answer, nor the same question twice. The order in which options are shown makes no other question, and
+    the query's answer, nor the same question twice. Options in another order are still the same question, and
     has no say in which exemplars are drawn.
 
     Args:

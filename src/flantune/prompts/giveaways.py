@@ -2,7 +2,7 @@
 
 A model that is tuned on such rows learns the mark and not the task, and one that is measured on them may find it. What
 is looked at are marks that say nothing about the question; each must tell the right option nearly always, in so many
-rows that it is no chance.
+rows that it is not a chance.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _shown(row: _Row) -> str:
 
 
 def _edge(option: str) -> tuple[str, str]:
-    """What stands before the first and behind the last character that can be seen."""
+    """What stands before the first and after the last character that can be seen."""
     seen = [at for at, character in enumerate(option) if unicodedata.category(character)[0] not in "ZC"]
     return (option[: seen[0]], option[seen[-1] + 1 :]) if seen else (option, "")
 

@@ -78,7 +78,7 @@ class Language:
     Attributes:
         name: As templates say it.
         compile: Reads a text; raises ``TemplateError`` for one that cannot be read.
-        flaws: What looks wrong with a text by itself, besides that it cannot be read.
+        flaws: What looks wrong with a text by itself, although it can be read.
     """
 
     name: str

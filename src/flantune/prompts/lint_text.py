@@ -45,8 +45,6 @@ class ReadTemplate:
     """A template as the linter reads it.
 
     Attributes:
-        task: The task.
-        template: The template.
         inputs: Its inputs, compiled.
         targets: Its targets, compiled.
     """

@@ -1,6 +1,6 @@
 """What a program can see of a template's English: answers that do not fit, a missing mark at the end, near copies.
 
-All of it is worth a look and none of it certain, so these are warnings. Words of other languages are left alone, except
+Each is worth a look and none is certain, so these are warnings. Words of other languages are left alone, except
 that options are recognized in any.
 """
 
@@ -82,7 +82,7 @@ def _answers_differ(reading: ReadTemplate, words: str, options: Sequence[str]) -
 
 
 def _question_differs(reading: ReadTemplate, words: str, shown: Sequence[str]) -> Iterator[Finding]:
-    """The last question begins with a verb ("Is …?"), and the options are no answers to that."""
+    """The last question begins with a verb ("Is …?"), and the options are not answers to that."""
     questions = list(_YES_OR_NO.finditer(words))
     if not questions or "?" in words[questions[-1].end() :]:
         return
@@ -108,7 +108,7 @@ def _named_answers(words: str, options: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _answered_question(reading: ReadTemplate, *, has_labels: bool) -> Iterator[Finding]:
-    """A question with its answer behind it reads as a slip: "Does it mean the same? no"."""
+    """A question with its answer after it reads as a slip: "Does it mean the same? no"."""
     match = _ANSWERED.search(_pieces(reading.inputs))
     if match and (has_labels or _SLOT not in match[0]):
         yield reading.warning(

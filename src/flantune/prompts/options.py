@@ -1,4 +1,4 @@
-"""How a prompt shows the answer options: in which order, and behind a dash or a letter."""
+"""How a prompt shows the answer options: in which order, and after a dash or a letter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def options_block(options: Sequence[str], layout: OptionsLayout = "listed") -> str:
-    r"""The answer options as FLAN lists them, or behind letters. Paper: FLAN 2021, section 2.3 (the OPTIONS token).
+    r"""The answer options as FLAN lists them, or after letters. Paper: FLAN 2021, section 2.3 (the OPTIONS token).
 
     >>> options_block(["yes", "no"])
     'OPTIONS:\n- yes\n- no'

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 StyleName = Literal["instruction", "inputs_only", "dataset_name"]
 OptionsLayout = Literal["listed", "lettered"]
 RESERVED_SLOTS = frozenset({"options", "answer"})
-"""Slots that are no fields: the options block and the first reference."""
+"""Slots that are not fields: the options block and the first reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Style:
 
     Attributes:
         name: ``instruction``: the template. ``inputs_only``: the fields' texts, a line each, no words of ours.
-            ``dataset_name``: the same behind ``[name of the task]``.
+            ``dataset_name``: the same after ``[name of the task]``.
         show_options: List the answer options. Both values exist for every style: an ablation that took away the
             options together with the instruction would measure two things at once.
         options: ``listed``: a dash before each option, and its text is the answer (the paper's way). ``lettered``:
@@ -71,7 +71,7 @@ def usable_templates(
         task: The task.
         style: Styles other than ``instruction`` have one rendering, named after the style, and no inverted ones.
         include_inverted: Keep the inverted templates (training); scoring leaves them out.
-        max_templates: Only the first so many of those kept; 0 means all.
+        max_templates: How many of those kept to use, from the first on; 0 means all.
     """
     if style.name != "instruction":
         return (Template(name=style.name, inputs=""),)
@@ -82,7 +82,7 @@ def usable_templates(
 def shown_fields(task: Task, fields: tuple[str, ...]) -> tuple[str, ...]:
     """The fields that a style without instructions shows: those some forward template shows, in field order.
 
-    A field that only inverted templates use may give the answer away (the fact behind a question, a rationale).
+    A field that only inverted templates use may give the answer away (the fact after a question, a rationale).
     Without any such template, all fields.
     """
     asked = _asked_slots(task.templates)

@@ -9,7 +9,7 @@ from flantune.evaluation.exam_result import ModelScores
 from flantune.evaluation.results import Average, BenchmarkResult, NormalizedAverage, Results
 from flantune.report.numbers import share, shots_label
 from flantune.report.score_tables import SHOTS, level, slim
-from flantune.report.sides import Shown
+from flantune.report.sides import ShownTask
 from flantune.report.tables import (
     EMPTY,
     Cell,
@@ -66,7 +66,7 @@ def _columns(results: Results) -> tuple[Column, ...]:
     )
 
 
-def scores_table(results: Results, tasks: Sequence[Shown]) -> Table:
+def scores_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """Every benchmark, task and model, by the averages that matter most."""
     rows = [row for one in results.benchmarks for row in _averages(one, is_full=False)]
     rows += [row for one in tasks for row in _task(one)]
@@ -122,7 +122,7 @@ def _drawn(one: BenchmarkResult) -> str:
     return f"{one.answers_each} at temperature {one.temperature:g}" if one.temperature else "1, greedy"
 
 
-def _task(one: Shown) -> Iterator[tuple[Cell, ...]]:
+def _task(one: ShownTask) -> Iterator[tuple[Cell, ...]]:
     exam = one.exam
     for model, scores in exam.scores.items():
         over = f"{len(scores.templates)} templates" if len(scores.templates) > 1 else "one template"

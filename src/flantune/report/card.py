@@ -12,7 +12,7 @@ from flantune.report.numbers import count, interval, plural, points, share, shot
 from flantune.report.run_details import model_label
 from flantune.report.score_tables import level
 from flantune.report.sentences import headline, note_sentences
-from flantune.report.sides import Compared, Shown, Sides, compared_exam, compared_means, heading, sides_of
+from flantune.report.sides import ComparedPair, ShownTask, Sides, compared_exam, compared_means, heading, sides_of
 from flantune.runs.products import FoldMixture
 from flantune.settings.config import PromptSettings, RunConfig
 
@@ -35,7 +35,7 @@ _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 
 
 def model_card(config: RunConfig, results: Results | None, mixture: FoldMixture, fold: str, *, origin: str = "") -> str:
-    """What a tuned model is, was tuned on, scores and cannot do, as Markdown behind YAML front matter.
+    """What a tuned model is, was tuned on, scores and cannot do, as Markdown after YAML front matter.
 
     Args:
         config: The settings of its run.
@@ -141,7 +141,7 @@ def _results(results: Results | None, fold: str) -> str:
         return "Not measured yet."
     sides = sides_of(results)[0]
     means = [compared_means(one.cluster, one.shots, one, sides) for one in results.clusters if one.fold == fold]
-    tasks = [Shown(one.name, one) for one in results.tasks if one.fold == fold and not one.is_seen]
+    tasks = [ShownTask(one.name, one) for one in results.tasks if one.fold == fold and not one.is_seen]
     rows = [_result_row(row, "cluster") for row in means if row is not None]
     rows += [_result_row(compared_exam(one.exam, one.label, sides), "task") for one in tasks]
     if not rows:
@@ -155,7 +155,7 @@ def _results(results: Results | None, fold: str) -> str:
     return "\n\n".join([_table(columns, rows, numbers=5), note, *_skill(results, tasks, sides)])
 
 
-def _result_row(row: Compared, what: str) -> tuple[str, ...]:
+def _result_row(row: ComparedPair, what: str) -> tuple[str, ...]:
     difference = row.difference
     return (
         what,
@@ -173,7 +173,7 @@ def _score(found: Estimate | None) -> str:
     return points(found.value if found else None)
 
 
-def _skill(results: Results, tasks: Sequence[Shown], sides: Sides) -> Iterator[str]:
+def _skill(results: Results, tasks: Sequence[ShownTask], sides: Sides) -> Iterator[str]:
     """Skill apart from a preference for an answer: a table of the fold's ranked tasks, and what the verdict notes."""
     rows = [row for one in tasks for row in _skill_row(one, sides)]
     if not rows:
@@ -188,7 +188,7 @@ def _skill(results: Results, tasks: Sequence[Shown], sides: Sides) -> Iterator[s
         yield f"Over all folds of the run: {' '.join(map(_text, note_sentences(results.verdict)))}"
 
 
-def _skill_row(one: Shown, sides: Sides) -> Iterator[tuple[str, ...]]:
+def _skill_row(one: ShownTask, sides: Sides) -> Iterator[tuple[str, ...]]:
     skills = [skill for model in sides.both if (skill := one.exam.scores[model].skill) is not None]
     if len(skills) == len(sides.both):
         areas = [_score(skill.discrimination) for skill in skills]
@@ -200,13 +200,13 @@ def _skill_row(one: Shown, sides: Sides) -> Iterator[tuple[str, ...]]:
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int) -> str:
-    """A Markdown table whose last so many columns are numbers."""
+    """A Markdown table whose last columns hold numbers."""
     rule = ["---"] * (len(heading) - numbers) + ["---:"] * numbers
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heading, rule, *rows))
 
 
 def _tuning_lines(config: RunConfig) -> Iterator[str]:
-    """How it was tuned, a sentence a line.
+    """How it was tuned, one sentence per line.
 
     >>> list(_tuning_lines(RunConfig()))[-1]
     'In the loss, every target token counts the same.'

@@ -1,4 +1,4 @@
-"""What a page about a collection says of its tasks: plain values, before any of them is HTML."""
+"""What a page about a collection says about its tasks, as plain values that become HTML later."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Piece:
         text: The words.
         slot: The slot it fills or is; empty for the template's own words.
         tone: Name of the slot's color.
-        left_out: Characters of the slot's text not shown behind ``text``.
+        left_out: Characters of the slot's text not shown after ``text``.
         rest: The end of a shortened text.
     """
 
@@ -90,7 +90,7 @@ class Dataset:
         places: Where its rows come from, a line each: label, text, link (or the empty string).
         fields: Slot → tone, in the order of the row's fields.
         options: The answer options, when every shown row has the same.
-        relatives: Tasks of the page it may not be measured apart from.
+        relatives: Tasks of the page that are its kin.
         wordings: One a template.
         rows_note: Why there are no rows; empty when there are.
     """
@@ -215,7 +215,7 @@ def _dataset(task: Task, rows: Sequence[Row] | None, tasks: Sequence[Task], taxo
 
 
 def _examples(task: Task, rows: Sequence[Row] | None) -> tuple[tuple[Example, ...], str]:
-    """Examples to show, and why there are none. Broken data spoils its own rows, not the page."""
+    """Examples to show, or why there are none. Broken data costs its own rows, not the page."""
     try:
         found = first_examples(task, count=EXAMPLES_SHOWN) if rows is None else _adapted(task, rows)
     except FlantuneError as error:

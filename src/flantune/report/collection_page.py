@@ -62,7 +62,7 @@ def shipped_rows(tasks: Sequence[Task]) -> dict[str, list[Row]]:
     """Task name → the hand-written rows that lie beside its file; tasks without are left out.
 
     Raises:
-        SourceError: Such a file is broken.
+        SourceError: A file of rows is broken.
     """
     return {task.name: rows for task in tasks if (rows := rows_beside(task)) is not None}
 

@@ -107,7 +107,7 @@ def share(value: float | None) -> str:
 
 
 def plain(value: float | None, digits: int = 3) -> str:
-    """A number without a unit, with so many significant figures and no needless zeros.
+    """A number without a unit, rounded to significant figures, without needless zeros.
 
     >>> plain(0.00003), plain(2.71828), plain(12345.6)
     ('3e-05', '2.72', '12,346')
@@ -120,7 +120,7 @@ def plain(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None) -> str:
-    """A number such as a loss, always with so many decimals that neighbors can be compared.
+    """A number such as a loss, with the same number of decimals as its neighbors, so that they compare.
 
     >>> fixed(0.5), fixed(6.0), fixed(12.345), fixed(-0.0001), fixed(None)
     ('0.500', '6.00', '12.3', '0.000', '–')

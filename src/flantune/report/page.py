@@ -24,7 +24,7 @@ from flantune.report.figures.skill import skill_figure
 from flantune.report.run_details import Fact
 from flantune.report.samples import Browser, asked_in_run, collect_samples
 from flantune.report.sides import (
-    Shown,
+    ShownTask,
     Sides,
     compared_clusters,
     compared_exam,
@@ -159,12 +159,12 @@ class View:
 _MEASURES: tuple[tuple[Measure, str], ...] = (("raw", "Raw score"), ("normalized", "Normalized against chance"))
 
 
-def _drawings(results: Results, tasks: Sequence[Shown]) -> dict[str, list[View]]:
+def _drawings(results: Results, tasks: Sequence[ShownTask]) -> dict[str, list[View]]:
     """The figures, each a list of views: by measure or number of exemplars, and for each later model."""
     each = sides_of(results)
     by_shots = {shots: [one for one in tasks if one.exam.shots == shots] for shots in _shots(tasks)}
 
-    def views(draw: Callable[[Sequence[Shown], Sides], Markup]) -> list[View]:
+    def views(draw: Callable[[Sequence[ShownTask], Sides], Markup]) -> list[View]:
         return [
             View(_label(label if len(by_shots) > 1 else "", sides, each), draw(some, sides))
             for sides in each
@@ -187,7 +187,7 @@ def _drawings(results: Results, tasks: Sequence[Shown]) -> dict[str, list[View]]
     }
 
 
-def _shots(tasks: Sequence[Shown]) -> list[int]:
+def _shots(tasks: Sequence[ShownTask]) -> list[int]:
     return sorted({one.exam.shots for one in tasks})
 
 
@@ -196,7 +196,7 @@ def _clusters(results: Results, sides: Sides, measure: Measure) -> Markup:
     return scores.cluster_figure(*rows, sides, measure=measure)
 
 
-def _differences(tasks: Sequence[Shown], sides: Sides) -> Markup:
+def _differences(tasks: Sequence[ShownTask], sides: Sides) -> Markup:
     return scores.difference_figure([compared_exam(one.exam, one.label, sides) for one in tasks], sides)
 
 
@@ -204,14 +204,14 @@ def _label(label: str, sides: Sides, each: Sequence[Sides]) -> str:
     return ", ".join(part for part in (label, sides.second if len(each) > 1 else "") if part)
 
 
-def _by_difference(tasks: Sequence[Shown], sides: Sides) -> list[Shown]:
+def _by_difference(tasks: Sequence[ShownTask], sides: Sides) -> list[ShownTask]:
     if sides.second is None:
         return list(tasks)
     second = sides.second
     return sorted(tasks, key=lambda one: -one.exam.differences[second].value)
 
 
-def _tables(results: Results, tasks: Sequence[Shown]) -> dict[str, Any]:
+def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
     """Every table; in a run those tasks that a model was trained on stand apart."""
     is_run = results.kind == "run"
     seen = [one for one in tasks if one.exam.is_seen and is_run]

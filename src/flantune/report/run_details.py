@@ -14,7 +14,7 @@ from flantune.runs.files import FoldFiles, RunFiles, read_origins
 from flantune.runs.products import DataReport
 from flantune.settings.config import RunConfig
 from flantune.settings.run_file import flatten
-from flantune.tasks.store import SplitReport
+from flantune.tasks.example_store import SplitReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def missing_data(data: DataReport | None) -> tuple[Reason, ...]:
 
 
 def repeated_rows(data: DataReport | None, tasks: Collection[str]) -> tuple[Reason, ...]:
-    """Of the tasks that were measured, those whose rows are no independent observations."""
+    """Measured tasks whose rows are not independent observations."""
     return tuple(
         Reason(name=task.name, reason=task.repeated)
         for task in (data.tasks if data else ())
@@ -84,18 +84,18 @@ def repeated_rows(data: DataReport | None, tasks: Collection[str]) -> tuple[Reas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MeasuredPrompts:
     """What became of the prompts that one model was measured with."""
 
     model: str
     counts: Counts
 
 
-def read_measured(run: RunFiles) -> tuple[Measured, ...]:
-    """Prompts shortened and dropped while measuring, one entry a model; models not measured are left out."""
+def read_measured(run: RunFiles) -> tuple[MeasuredPrompts, ...]:
+    """Prompts shortened and dropped while measuring, one entry per model; models not measured are left out."""
     homes = [("Base", run.folder.base), *((f"Tuned, {fold.name}", fold.folder.tuned) for fold in run.folds)]
     each = [(model, [origin.counts for origin in read_origins(home)]) for model, home in homes]
-    return tuple(Measured(model=model, counts=reduce(add, counts)) for model, counts in each if counts)
+    return tuple(MeasuredPrompts(model=model, counts=reduce(add, counts)) for model, counts in each if counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,7 @@ class Browser:
     """What the page's sample browser shows.
 
     Attributes:
-        groups: One JSON object a task and fold: see ``_group``.
+        groups: One JSON object per task and fold: see ``_group``.
         shown: Samples embedded.
         total: Samples on disk.
     """
@@ -146,8 +146,8 @@ def metric_grader(
 def is_right(sample: Sample, grader: Grader) -> bool:
     """Whether a sample counts as right by the headline metric.
 
-    The metric gives at least half of what it can give to this one answer; of a metric that is right-or-wrong that is
-    all of it. Of an option ranked under a metric that is no mean over answers, such as MCC: it is the gold one.
+    The metric gives at least half of what it can give to this one answer; a right-or-wrong metric all of it. An option
+    ranked under a metric that is not a mean over answers, such as MCC, is right when it is the gold one.
 
     >>> from dataclasses import replace
     >>> asked = Sample(task="t", split="test", row=0, template="a", shots=0, inputs="…")

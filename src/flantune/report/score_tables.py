@@ -1,4 +1,4 @@
-"""The tables of scores and differences: a line for each later model beside the first, so of a run a line a task."""
+"""The tables of scores and differences: a line for each later model beside the first, so one line per task of a run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.results import Measure, Results
 from flantune.report.numbers import interval, shots_label
 from flantune.report.sides import (
-    Compared,
-    Shown,
+    ComparedPair,
+    ShownTask,
     Sides,
     compared_clusters,
     compared_exam,
@@ -76,7 +76,7 @@ def compared_columns(results: Results, *, what: str = "Mean over templates") -> 
     )
 
 
-def compared_cells(row: Compared) -> tuple[Cell, ...]:
+def compared_cells(row: ComparedPair) -> tuple[Cell, ...]:
     """The cells of these columns."""
     p = row.difference.p if row.difference else None
     return (estimated(row.first), estimated(row.second), *change(row.difference), chance_of(p))
@@ -87,8 +87,8 @@ def model_cell(sides: Sides) -> Cell:
     return word(sides.second or sides.first)
 
 
-def lines(results: Results, tasks: Iterable[Shown]) -> Iterator[tuple[tuple[Cell, ...], Shown, Sides]]:
-    """A line a task and later model: its first cells (``START``), the task, the two models."""
+def lines(results: Results, tasks: Iterable[ShownTask]) -> Iterator[tuple[tuple[Cell, ...], ShownTask, Sides]]:
+    """One line per task and later model: its first cells (``START``), the task, the two models."""
     for one in tasks:
         for sides in sides_of(results):
             yield (word(one.label), word(shots_label(one.exam.shots)), model_cell(sides)), one, sides
@@ -170,7 +170,7 @@ def _cluster_columns(results: Results) -> tuple[Column, ...]:
     )
 
 
-def _cluster_cells(row: Compared, sides: Sides) -> tuple[Cell, ...]:
+def _cluster_cells(row: ComparedPair, sides: Sides) -> tuple[Cell, ...]:
     return (
         word(row.name),
         word(shots_label(row.shots)),
@@ -181,8 +181,10 @@ def _cluster_cells(row: Compared, sides: Sides) -> tuple[Cell, ...]:
     )
 
 
-def task_table(results: Results, tasks: Sequence[Shown], *, name: str = "table-tasks", what: str = "Tasks") -> Table:
-    """Means of every task and what tells the models apart."""
+def task_table(
+    results: Results, tasks: Sequence[ShownTask], *, name: str = "table-tasks", what: str = "Tasks"
+) -> Table:
+    """Means of every task and how the models differ."""
     rows = tuple(
         (
             start[0],
@@ -233,7 +235,7 @@ _TESTS = (
 )
 
 
-def difference_table(results: Results, tasks: Sequence[Shown]) -> Table:
+def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """Three ways to ask whether later models differ from the first: on tasks, benchmarks and averages of these."""
     found: list[tuple[str, int | None, int | None, dict[str, PairedDifference]]] = [
         (one.label, one.exam.shots, one.exam.groups, one.exam.differences) for one in tasks
@@ -253,7 +255,7 @@ def difference_table(results: Results, tasks: Sequence[Shown]) -> Table:
 
 
 def part_difference_table(results: Results, name: str, parts: Sequence[ExamResult]) -> Table:
-    """The same of each part of a benchmark."""
+    """The same for each part of a benchmark."""
     rows = tuple(
         _tested(part.name, model, difference, shots=part.shots, groups=part.groups)
         for part in parts

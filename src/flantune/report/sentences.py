@@ -1,4 +1,4 @@
-"""What a page, a card and a terminal say in sentences: the headline, and what to know of the numbers."""
+"""What a page, a card and a terminal say in sentences: the headline, and what to know about the numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def note_sentences(verdict: Verdict) -> tuple[str, ...]:
 
 
 def chance_sentence(results: Results, model: str, verdict: Verdict) -> str:
-    """A warning when a score does not rise above guessing; empty when all is well or chance is unknown."""
+    """A warning when a score does not rise above guessing; empty when it does or chance is unknown."""
     if verdict.chance is None or verdict.first is None or verdict.second is None:
         return ""
     if verdict.second <= verdict.chance:
@@ -64,7 +64,7 @@ def _notes(results: Results) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def warnings(results: Results) -> list[str]:
-    """Why the numbers of an evaluation compare with no one's, a sentence each."""
+    """Why the numbers of an evaluation cannot be compared with anyone else's, one sentence each."""
     if results.kind == "run":
         return []
     found = []
@@ -81,7 +81,7 @@ def warnings(results: Results) -> list[str]:
 
 
 def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Benchmark or task, model, and why it was not new to the model; of a run's tasks there is nothing to say."""
+    """Benchmark or task, model, and why it was not new to the model; empty for a run's tasks."""
     for benchmark in results.benchmarks:
         for model, scores in benchmark.scores.items():
             yield benchmark.name, model, scores.seen
@@ -91,5 +91,5 @@ def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]
 
 
 def _typeset(text: str) -> str:
-    """Minus signs in the place of hyphens before numbers."""
+    """Minus signs in place of hyphens before numbers."""
     return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, text)

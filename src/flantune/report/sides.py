@@ -12,7 +12,7 @@ from flantune.evaluation.results import Means, Measure, Results
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Two models side by side; of a single one there is no second."""
+    """Two models side by side; with a single model there is no second."""
 
     first: str
     second: str | None
@@ -35,7 +35,7 @@ def heading(name: str, results: Results) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class ComparedPair:
     """Two models' scores on one thing that was measured, and their difference.
 
     Attributes:
@@ -58,9 +58,9 @@ class Compared:
 ALL_CLUSTERS = "All clusters"
 
 
-def compared_exam(exam: ExamResult, label: str, sides: Sides) -> Compared:
+def compared_exam(exam: ExamResult, label: str, sides: Sides) -> ComparedPair:
     """Two models on one task: means over templates."""
-    return Compared(
+    return ComparedPair(
         name=label,
         shots=exam.shots,
         first=exam.scores[sides.first].mean,
@@ -70,13 +70,15 @@ def compared_exam(exam: ExamResult, label: str, sides: Sides) -> Compared:
     )
 
 
-def compared_means(name: str, shots: int, means: Means, sides: Sides, *, measure: Measure = "raw") -> Compared | None:
+def compared_means(
+    name: str, shots: int, means: Means, sides: Sides, *, measure: Measure = "raw"
+) -> ComparedPair | None:
     """Two models' means in one measure; None where it is not defined."""
     found = means.of(measure)
     if found is None:
         return None
     chance = {"raw": means.chance, "normalized": 0.0}.get(measure)
-    return Compared(
+    return ComparedPair(
         name=name,
         shots=shots,
         first=found.scores[sides.first],
@@ -86,7 +88,7 @@ def compared_means(name: str, shots: int, means: Means, sides: Sides, *, measure
     )
 
 
-def compared_clusters(results: Results, sides: Sides, *, measure: Measure = "raw") -> list[Compared]:
+def compared_clusters(results: Results, sides: Sides, *, measure: Measure = "raw") -> list[ComparedPair]:
     """Two models on every cluster that a measure is defined for."""
     labels = labeled([(one.cluster, one.fold) for one in results.clusters])
     each = [
@@ -96,7 +98,7 @@ def compared_clusters(results: Results, sides: Sides, *, measure: Measure = "raw
     return [one for one in each if one is not None]
 
 
-def compared_overall(results: Results, sides: Sides, *, measure: Measure = "raw") -> list[Compared]:
+def compared_overall(results: Results, sides: Sides, *, measure: Measure = "raw") -> list[ComparedPair]:
     """Two models on all clusters together, an entry a number of exemplars."""
     each = [compared_means(ALL_CLUSTERS, one.shots, one, sides, measure=measure) for one in results.overall]
     return [one for one in each if one is not None]
@@ -115,17 +117,17 @@ def labeled(names: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownTask:
     """A task as a page shows it: under its label."""
 
     label: str
     exam: ExamResult
 
 
-def shown_tasks(results: Results) -> tuple[Shown, ...]:
+def shown_tasks(results: Results) -> tuple[ShownTask, ...]:
     """All tasks with their labels; in an evaluation those that a model was trained on say so."""
     labels = labeled([(one.name, one.fold) for one in results.tasks])
     return tuple(
-        Shown(f"{label} (seen)" if one.is_seen and results.kind == "evaluation" else label, one)
+        ShownTask(f"{label} (seen)" if one.is_seen and results.kind == "evaluation" else label, one)
         for label, one in zip(labels, results.tasks, strict=True)
     )

@@ -9,7 +9,15 @@ from flantune.evaluation.estimates import CommonestAnswer, Estimate, PairedDiffe
 from flantune.evaluation.results import BenchmarkResult, Measure, Results
 from flantune.report.numbers import MISSING, plural, shots_label
 from flantune.report.score_tables import MODEL, SHOTS, headings, level, model_cell, slim
-from flantune.report.sides import ALL_CLUSTERS, Compared, Shown, Sides, compared_clusters, compared_overall, sides_of
+from flantune.report.sides import (
+    ALL_CLUSTERS,
+    ComparedPair,
+    ShownTask,
+    Sides,
+    compared_clusters,
+    compared_overall,
+    sides_of,
+)
 from flantune.report.tables import Cell, Column, Table, chance_of, change, estimated, share_of, word, words
 
 _ANSWERS = (
@@ -49,7 +57,7 @@ class _Ranked:
         return self.raw.skill if self.raw else None
 
 
-def _ranked(results: Results, tasks: Sequence[Shown]) -> Iterator[_Ranked]:
+def _ranked(results: Results, tasks: Sequence[ShownTask]) -> Iterator[_Ranked]:
     for one in tasks:
         yield from (found for sides in sides_of(results) if (found := _ranked_task(one, sides)) is not None)
     for benchmark in results.benchmarks:
@@ -57,7 +65,7 @@ def _ranked(results: Results, tasks: Sequence[Shown]) -> Iterator[_Ranked]:
             yield from (_ranked_benchmark(benchmark, sides) for sides in sides_of(results))
 
 
-def _ranked_task(one: Shown, sides: Sides) -> _Ranked | None:
+def _ranked_task(one: ShownTask, sides: Sides) -> _Ranked | None:
     skills = {model: one.exam.scores[model].skill for model in sides.both}
     known = {model: skill for model, skill in skills.items() if skill is not None}
     if len(known) < len(sides.both):
@@ -115,8 +123,8 @@ _CHANGE = 6
 _RAW = Column("Raw", help="Difference of the headline metric, in points")
 
 
-def skill_table(results: Results, tasks: Sequence[Shown]) -> Table:
-    """What tells models apart in discrimination and calibrated accuracy, beside the raw difference."""
+def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
+    """How models differ in discrimination and calibrated accuracy, beside the raw difference."""
     rows = tuple(
         (
             word(one.name),
@@ -142,7 +150,7 @@ def skill_table(results: Results, tasks: Sequence[Shown]) -> Table:
 
 
 def skill_cluster_table(results: Results) -> Table:
-    """The same of every cluster and of the whole; raw scores are those of all its tasks."""
+    """The same for every cluster and for the whole; raw scores are those of all its tasks."""
     caption = f"Skill by cluster: mean over the ranked tasks that have it. Points; intervals at {level(results)}."
     return slim(_clusters(results, caption=caption))
 
@@ -193,13 +201,13 @@ def _cluster_rows(results: Results, sides: Sides) -> Iterator[tuple[Cell, ...]]:
         )
 
 
-def _means(results: Results, sides: Sides, measure: Measure) -> dict[tuple[str, int], Compared]:
+def _means(results: Results, sides: Sides, measure: Measure) -> dict[tuple[str, int], ComparedPair]:
     """Clusters, then the whole, by name and number of exemplars."""
     clusters = compared_clusters(results, sides, measure=measure)
     return {(one.name, one.shots): one for one in (*clusters, *compared_overall(results, sides, measure=measure))}
 
 
-def answer_table(results: Results, tasks: Sequence[Shown]) -> Table:
+def answer_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """What each model answers most often, beside how often that is right; of benchmarks where a model collapsed."""
     rows = [
         (*_start(one.label, one.exam.shots, model, place), *_answer(scores.skill.answers))
@@ -227,7 +235,7 @@ def _answer(answers: CommonestAnswer) -> tuple[Cell, ...]:
 
 
 def _collapse(benchmark: BenchmarkResult, model: str) -> tuple[Cell, ...]:
-    """Of a benchmark of one part what a task says; of several parts on how many the model gave one answer."""
+    """A benchmark of one part says what a task says; one of several, on how many the model gave one answer."""
     alone = benchmark.parts[0].scores[model].skill if len(benchmark.parts) == 1 else None
     if alone is not None:
         return _answer(alone.answers)

@@ -84,7 +84,7 @@ def ends(low: float | None, high: float | None) -> Cell:
 
 
 def interval_of(found: Estimate | None) -> Cell:
-    """The same of an estimate."""
+    """The same for an estimate."""
     return ends(found.low, found.high) if found else Cell(MISSING, "", "muted")
 
 
@@ -117,9 +117,9 @@ def detectable(difference: Difference | None) -> Cell:
 
 
 def trimmed(table: Table, *headings: str) -> Table:
-    """The table without columns that say nothing, and without those of these that say the same in every row.
+    """The table without empty columns, and without those of the named columns that say the same in every row.
 
-    Of the latter the caption says once what a reader must know.
+    The caption then says that value once.
 
     >>> rows = ((word("rte"), word("zero-shot"), EMPTY), (word("cb"), word("zero-shot"), EMPTY))
     >>> columns = (words("Task"), words("Exemplars"), Column("q"))

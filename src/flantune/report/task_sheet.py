@@ -23,7 +23,6 @@ class ShownTemplate:
     """One template rendered on one example.
 
     Attributes:
-        template: The template.
         facts: What it asks for and shows.
         prompt: Its inputs and targets, in pieces.
     """

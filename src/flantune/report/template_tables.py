@@ -9,7 +9,7 @@ from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS
 from flantune.evaluation.results import Results
 from flantune.report.numbers import shots_label, signed
 from flantune.report.score_tables import SHOTS, START, headings, lines, slim
-from flantune.report.sides import Shown, Sides, heading
+from flantune.report.sides import ShownTask, Sides, heading
 from flantune.report.tables import (
     EMPTY,
     Cell,
@@ -50,8 +50,8 @@ _RULES = (
 )
 
 
-def spread_table(tasks: Sequence[Shown]) -> Table:
-    """How each task's score hangs on the wording: a line a model."""
+def spread_table(tasks: Sequence[ShownTask]) -> Table:
+    """How each task's score depends on the wording: one line per model."""
     rows = tuple((*start, *_spread(scores)) for start, scores in _by_model(tasks))
     return slim(Table(name="table-spread", caption="Spread over templates. Points.", columns=_SPREAD, rows=rows))
 
@@ -69,8 +69,8 @@ def _spread(scores: ModelScores) -> Iterable[Cell]:
     yield score(scores.best_dev_test)
 
 
-def rule_table(results: Results, tasks: Sequence[Shown]) -> Table:
-    """What other rules for ties and length would give, for tasks with options: a line a model."""
+def rule_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
+    """What other rules for ties and length would give, for tasks with options: one line per model."""
     rows = tuple((*start, *_rules(scores)) for start, scores in _by_model(tasks) if scores.normalizations)
     used = dict.fromkeys(str(results.protocols[one.exam.protocol]["normalization"]) for one in tasks)
     caption = (
@@ -88,15 +88,15 @@ def _rules(scores: ModelScores) -> Iterable[Cell]:
         yield score(scores.normalizations.get(name))
 
 
-def _by_model(tasks: Sequence[Shown]) -> Iterator[tuple[tuple[Cell, ...], ModelScores]]:
-    """A line a task and model: its first cells, and the scores to go on with."""
+def _by_model(tasks: Sequence[ShownTask]) -> Iterator[tuple[tuple[Cell, ...], ModelScores]]:
+    """One line per task and model: its first cells, and the scores to go on with."""
     for one in tasks:
         for place, (model, scores) in enumerate(one.exam.scores.items()):
             tone = "tuned-text" if place else "base-text"
             yield (word(one.label), word(shots_label(one.exam.shots)), word(model, tone)), scores
 
 
-def clean_table(results: Results, tasks: Sequence[Shown]) -> Table:
+def clean_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """Scores with and without the test rows that training overlaps with; empty when nobody looked."""
     without = "Without the flagged rows"
     columns = (
@@ -134,7 +134,7 @@ def clean_table(results: Results, tasks: Sequence[Shown]) -> Table:
     return slim(Table(name="table-clean", caption=caption, columns=columns, rows=rows))
 
 
-def template_table(results: Results, tasks: Sequence[Shown]) -> Table:
+def template_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """Every template of every task."""
     own = "Of this template alone; empty for metrics that are no mean over rows"
     dev = "On the dev rows, by which the best template is picked"
@@ -179,8 +179,8 @@ def _own(scores: TemplateScores | None) -> tuple[Cell, Cell]:
     return (score(scores.value), ends(scores.low, scores.high)) if scores else (EMPTY, EMPTY)
 
 
-def metric_table(results: Results, tasks: Sequence[Shown]) -> Table:
-    """Every metric of every task, not only the headline one: a column a model."""
+def metric_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
+    """Every metric of every task, not only the headline one: one column per model."""
     rows = tuple(
         (
             word(one.label),

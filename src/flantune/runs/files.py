@@ -1,4 +1,4 @@
-"""Reads a run folder as it is: a piece that is not there yet is None, a piece that is broken is an error."""
+"""Reads a run folder as it is: a missing piece is None, a broken one is an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flantune.settings.run_file import validated
 from flantune.system import files
 from flantune.system.manifest import Manifest
 from flantune.training.metrics_line import MetricsLine
-from flantune.training.summary import TuningSummary
+from flantune.training.tuning_summary import TuningSummary
 
 Value = TypeVar("Value")
 
@@ -57,7 +57,7 @@ class RunFiles:
     Attributes:
         config: Every setting.
         origins: Dotted setting → where its value came from.
-        model: Of a tuned model.
+        model: The tuned model.
     """
 
     folder: RunFolder
@@ -114,7 +114,7 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 
 def read_origins(home: Path) -> Iterator[Origin]:
-    """What became of the prompts that a model was asked: an entry a task whose samples are whole.
+    """What became of the prompts that a model was asked: one entry per task whose samples are whole.
 
     Args:
         home: Where the model's samples lie, such as ``RunFolder.base``.

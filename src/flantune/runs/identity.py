@@ -43,7 +43,7 @@ def contents(config: RunConfig) -> dict[str, str]:
 
 
 def differences(earlier: KeptSettings, now: KeptSettings) -> list[str]:
-    """What makes another run of it, a line each: settings first, then the content of what they name."""
+    """What makes it a different run, one per line: settings first, then the content of the files they name."""
     old, new = flat(earlier.values), flat(now.values)
     named = sorted({*earlier.contents, *now.contents})
     passed_over = {"name", *named, *(f"data.{key}" for key in _PLACES)}

@@ -292,7 +292,7 @@ class EvaluationSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_protocol(cls, given: object) -> object:
-        """Settings that were not given are the protocol's."""
+        """Fills in the protocol's values for settings that were not given."""
         return protocols.preset_settings(given) if isinstance(given, Mapping) else given
 
     max_examples: Natural = 200
@@ -327,9 +327,9 @@ class EvaluationSettings(Section):
     """By what an option's log-likelihood is divided for the headline (the first four are always reported), or what is
     subtracted: its own after no question (mutual_information), after `domain_premise`, or after `content_free` ones."""
     domain_premise: Text = "Answer:"
-    """What stands in the place of the whole prompt for `normalization = "domain"`."""
+    """What stands in place of the whole prompt for `normalization = "domain"`."""
     content_free: Annotated[Names, Field(min_length=1)] = ("N/A", "", "[MASK]")
-    """Texts in the place of every field for `normalization = "contextual"`. Paper: Zhao et al. 2021, section 5."""
+    """Texts in place of every field for `normalization = "contextual"`. Paper: Zhao et al. 2021, section 5."""
     tokenization: protocols.Tokenization | None = None
     """Tokenize inputs and option apart or together (decoder-only models); None: as the protocol does."""
     truncation: protocols.Truncation | None = None

@@ -1,4 +1,4 @@
-"""JSON files as typed values: one class writes a file and reads it back, so that nothing meets what it cannot be."""
+"""JSON files as typed values: one class writes a file and reads it back, so a wrong value is found where it is read."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def read_value(
         kind: The class of the value.
         mends: What to do when the file is broken, for the message.
         error: What is raised.
-        what: What a file that holds something else is, for the message: "no training record".
+        what: What to call a file that holds something else, for the message: "no training record".
 
     Raises:
-        FlantuneError: Of the kind asked for: the file is missing, is not JSON, or holds something else.
+        FlantuneError: The class asked for: the file is missing, is not JSON, or holds something else.
     """
     return value_of(
         files.read_json(path, mends=mends, error=error), kind, where=path, mends=mends, error=error, what=what
@@ -70,10 +70,10 @@ def value_of(
 ) -> Value:
     """A value from plain ones, such as a line of a JSON-lines file; see ``read_value``.
 
-    A number that is none (NaN, infinite, beyond 64 bits) is taken for null.
+    A number that JSON lacks (NaN, infinite, beyond 64 bits) is taken for null.
 
     Raises:
-        FlantuneError: Of the kind asked for: these are not the values of such a thing.
+        FlantuneError: The class asked for: these are not the values of such a thing.
 
     >>> from flantune.packing.packs import Counts
     >>> value_of({"prompts": 3}, Counts, where="here").prompts
@@ -109,7 +109,7 @@ def read_lines(
         path: The file.
         kind: The class of each value.
         mends: What to do about a broken line, for the message.
-        what: What a line that holds something else is, for the message: "no answer".
+        what: What to call a line that holds something else, for the message: "no answer".
         prepare: What is done to a line's plain values first.
 
     Raises:
@@ -141,7 +141,7 @@ _adapter: Callable[[object], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def _tame(value: object) -> object:
-    """The value without numbers that are none."""
+    """The value without numbers that JSON lacks."""
     if isinstance(value, dict):
         return {key: _tame(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

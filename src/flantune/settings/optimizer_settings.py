@@ -14,7 +14,7 @@ class AdafactorSettings(Section):
     """Adafactor's own settings. The defaults are T5X's."""
 
     decay_exponent: Factor = 0.8
-    """How fast the memory of second moments grows longer."""
+    """How fast the memory of second moments lengthens."""
     step_offset: Annotated[Whole, Field(ge=-(10**9), le=0)] = 0
     """Subtracted from the step in the decay: −1000 lets second moments age as if 1,000 steps were done. T5X counts on
     from pretraining and subtracts that again; here steps count from 1."""

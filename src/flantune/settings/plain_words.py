@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a value, in the words of a file's author; and values as they stand in messages."""
+"""What pydantic finds wrong with a value, in words for a file's author, and values as messages show them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Problem:
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
-    """Everything that is wrong, one entry a place; what a value of several possible kinds might be is in one text."""
+    """Everything that is wrong, one entry per place; what a value of several possible kinds might be is in one text."""
     gathered: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
     for one in error.errors(include_url=False):
         gathered.setdefault(_place(one["loc"]), []).append(dict(one))
@@ -120,7 +120,7 @@ def _text(error: Mapping[str, Any]) -> str:
 
 
 def shown(value: object, *, width: int = 80) -> str:
-    r"""A value as a run file has it, in one line and not too long; nothing in it can steer a terminal.
+    r"""A value as a run file has it, on one line and not too long, with nothing in it that could steer a terminal.
 
     >>> shown(True), shown("a\nb"), shown([1, "x"]), shown(float("inf"))
     ('true', '"a\\nb"', '[1, "x"]', 'inf')

@@ -30,8 +30,8 @@ class ScoringProtocol:
     """Every choice that makes two systems' numbers for one model and one data set differ.
 
     Attributes:
-        name: Which preset this is, or was before settings of the user's own replaced some of it.
-        normalization: What the options are ranked by. Sums per token, character and byte are reported besides.
+        name: Which preset this is, or was before the user's own settings replaced parts of it.
+        normalization: What the options are ranked by. Sums per token, character and byte are reported too.
         score_eos: Count the end-of-sequence token in an option's log-likelihood. Without it an option that starts
             another one ("no", "no way") always scores at least as high.
         tokenization: Inputs and option are tokenized apart, or together and cut where they first differ from the
@@ -40,14 +40,14 @@ class ScoringProtocol:
             left alone, puts one.
         drops_exemplars: A prompt that is too long loses exemplars, the last first, before anything else.
         truncation: What happens to a prompt still too long: its middle goes, its left end goes, or the example does.
-        ties: Of options that score the same the first is taken, or the right one counts for its share of them.
+        ties: Among options that score the same the first is taken, or the right one counts for its share.
         target_delimiter: Between a query and its answer; None: as the prompts' settings say.
         exemplar_separator: Between exemplars; None: as the prompts' settings say.
-        summary: What a task's headline is of its templates' scores. Both are reported.
+        summary: How a task's headline is made from its templates' scores. Both ways are reported.
         max_input_tokens: Longest inputs; None: as the packing settings say.
         max_target_tokens: Longest answer; None: as the packing settings say.
-        domain_premise: What stands in the place of the whole prompt for the normalization "domain".
-        content_free: Texts without content, in the place of a question's, for the normalization "contextual".
+        domain_premise: What stands in place of the whole prompt for the normalization "domain".
+        content_free: Texts without content, in place of a question's, for the normalization "contextual".
     """
 
     name: str

@@ -97,7 +97,7 @@ def to_toml(config: BaseModel) -> str:
     """The config as a run file that gives the same run; settings that are None are left out.
 
     Raises:
-        ConfigError: A path is no text.
+        ConfigError: A path is not a text.
     """
     try:
         return toml_text(config.model_dump(mode="json", exclude_none=True))

@@ -1,4 +1,4 @@
-"""Tables of a TOML file as frozen values; all that is wrong with a file is said at once, and always in one wording."""
+"""Tables of a TOML file as frozen values; everything wrong with a file is said at once, in one wording."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_file(
         missing: What to do when there is no such file.
 
     Raises:
-        FlantuneError: Of the kind asked for: there is no such file, or something in it is wrong.
+        FlantuneError: The class asked for: there is no such file, or something in it is wrong.
     """
     _, tree = read_toml(path, error=error, what=what, hint=missing or hint)
     problems = Problems()

@@ -16,7 +16,7 @@ MOST = 10**9
 
 
 def _no_infinity(value: object) -> object:
-    """Text and booleans are no numbers; neither are infinity and not-a-number."""
+    """Text and booleans are not numbers; neither are infinity and not-a-number."""
     if isinstance(value, bool | str):
         raise ValueError("should be a number")
     if isinstance(value, float) and not math.isfinite(value):
@@ -67,7 +67,7 @@ def _path(value: object) -> object:
 
 
 def _written(value: str) -> str:
-    """Half of a surrogate pair is no character, and cannot be written to a file."""
+    """Half of a surrogate pair is not a character, and cannot be written to a file."""
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -76,7 +76,7 @@ def _written(value: str) -> str:
 
 
 def _once_each(values: Sequence[_Value]) -> Sequence[_Value]:
-    """The values, if there is none twice."""
+    """The values, if none occurs twice."""
     twice = [value for number, value in enumerate(values) if value in values[:number]]
     if twice:
         shown = f'"{twice[0]}"' if isinstance(twice[0], str) else twice[0]

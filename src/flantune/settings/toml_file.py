@@ -1,4 +1,4 @@
-"""TOML files, read and written in one way: whoever wrote one hears of every fault in the same words."""
+"""TOML files, read and written in one way, with one wording for every fault."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_toml(
         hint: What to do when nothing near is there either.
 
     Raises:
-        FlantuneError: Of the kind asked for: the file is missing or cannot be read, or is not valid TOML.
+        FlantuneError: The class asked for: the file is missing or cannot be read, or is not valid TOML.
     """
     text = read_text(path, error=error, what=what, hint=hint)
     try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyOptions:
-    """What a study may be told.
+    """Options of a study.
 
     Attributes:
         clusters: A grouping that replaces the tasks' own clusters: a shipped one's name or a TOML file; empty: none.
@@ -58,7 +58,7 @@ class PlannedStudy:
         originals: The same tasks as the run file has them.
         clusters: The grouping that the tasks stand in, as ``data.clusters`` names it; empty: the run file's own.
         taxonomy: The rules the splits follow.
-        has_own_rules: The rules are not those of the run file, so that run files must bring them.
+        has_own_rules: The rules differ from the run file's, so run files must bring them.
     """
 
     study: Study
@@ -141,7 +141,7 @@ def _training_tasks(tasks: Sequence[Task], rules: Taxonomy, options: StudyOption
 
 
 def _base(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Split:
-    """The split that a study varies what is trained on in."""
+    """The split whose training side a study varies."""
     if options.hide_super_glue:
         return splits.without_tasks(tasks, rules, paper.SUPER_GLUE, name="SuperGLUE")
     return splits.without_clusters(tasks, rules, options.test)
@@ -211,6 +211,6 @@ def taxonomy_toml(taxonomy: Taxonomy) -> str:
 
 
 def _included(split: Split, planned: PlannedStudy) -> tuple[str, ...]:
-    """Names in the order of the run file's own tasks, which decides nothing but is easy to compare."""
+    """Names in the order of the run file's own tasks, which makes them easy to compare."""
     names = {*split.train, *split.test}
     return tuple(task.name for task in planned.originals if task.name in names)

@@ -98,7 +98,7 @@ def without_clusters(tasks: Sequence[Task], taxonomy: Taxonomy, clusters: Sequen
 def without_tasks(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str], *, name: str = "hidden") -> Split:
     """The split that holds single tasks out but trains on others of their clusters, on purpose. Kin leaves training.
 
-    Paper: the public code of FLAN 2021 so hides SuperGLUE's eight tasks.
+    Paper: the public code of FLAN 2021 hides SuperGLUE's eight tasks this way.
 
     Raises:
         ConfigError: None of the tasks is there, or one side would be empty.
@@ -203,7 +203,7 @@ def tasks_per_cluster(
 
 
 def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int] = TEMPLATE_COUNTS) -> Study:
-    """One split with so many templates of each training task; the measured templates stay as they are.
+    """One split with a number of templates of each training task; the measured templates stay as they are.
 
     Paper: FLAN 2021, appendix B (1, 4, 10); the public code has 1, 2, 4, 7, 10.
     """
@@ -221,7 +221,7 @@ def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int]
 def task_counts(
     base: Split, tasks: Sequence[Task], taxonomy: Taxonomy, *, counts: Sequence[int] = TASK_COUNTS, seed: int = 0
 ) -> Study:
-    """One split with so many of its training tasks; each holds the tasks of the smaller ones.
+    """One split with growing numbers of its training tasks; each holds the tasks of the smaller ones.
 
     Paper: the public code of FLAN 2021 (5, 10, …, 55 training tasks).
     """
@@ -244,7 +244,7 @@ def paper_rules(taxonomy: Taxonomy) -> Taxonomy:
 
 
 def ranked(tasks: Iterable[Task], *, seed: int) -> list[Task]:
-    """The tasks in a seeded order that each task's name alone decides: another task changes no place but its own."""
+    """The tasks in a seeded order that each task's name alone decides: one more task changes no other's place."""
     return sorted(tasks, key=lambda task: (stream_key(seed, "studies", task.name), task.name))
 
 
@@ -289,7 +289,7 @@ def _hide(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str], *, na
 def _fixed_test(
     tasks: Sequence[Task], taxonomy: Taxonomy, *, order: Sequence[str], test: Sequence[str]
 ) -> tuple[list[list[Task]], list[Task], tuple[str, ...]]:
-    """The clusters to train on, the tasks to measure whatever of them is trained on, and who left the test."""
+    """The clusters to train on, the tasks that every split measures, and those that left the test."""
     groups = _apart([_members(cluster, tasks, taxonomy=taxonomy, role="train") for cluster in order])
     trained = [task for group in groups for task in group]
     asked = _apart([_members(cluster, tasks, taxonomy=taxonomy, role="test") for cluster in test])

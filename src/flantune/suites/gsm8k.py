@@ -24,7 +24,7 @@ _CALCULATOR = re.compile(r"<<[^>]*>>")
 
 
 def parts(data: SuiteData) -> Exams:
-    """One part: all test problems behind exemplars drawn from the training split by seed, the same for every problem.
+    """One part: all test problems after exemplars drawn from the training split by seed, the same for every problem.
 
     Raises:
         flantune.errors.SourceError: Data is there but cannot be read.

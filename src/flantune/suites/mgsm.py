@@ -79,7 +79,7 @@ def _answer(text: str) -> str:
 
 
 def _rules(language: str, exemplars: tuple[Exemplar, ...]) -> Rules:
-    """The number behind the words with which the exemplars lead to theirs, else the last one."""
+    """The number after the words with which the exemplars lead to theirs, else the last one."""
     phrase = shared_phrase([exemplar.targets for exemplar in exemplars])
     return number_rules(phrases=(phrase,) if phrase else (), decimal="," if language in _DECIMAL_COMMA else ".")
 

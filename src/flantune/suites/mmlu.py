@@ -207,7 +207,7 @@ def _prompt(
 
 
 def question_text(row: Row) -> str:
-    r"""A question with its choices behind letters, up to "Answer:".
+    r"""A question with its choices after letters, up to "Answer:".
 
     >>> question_text({"question": "1+1?", "choices": ["1", "2"]})
     '1+1?\nA. 1\nB. 2\nAnswer:'

@@ -11,7 +11,7 @@ from typing import Any
 
 from flantune.errors import SourceError
 from flantune.evaluation.exams import Exam, MissingExam, Writing
-from flantune.evaluation.metrics.extraction import Rule
+from flantune.evaluation.metrics.extraction import ExtractionRule
 from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.metrics.readable import reading_notes
 from flantune.evaluation.statistics.averages import by_group
@@ -23,7 +23,7 @@ SHOTS = 2
 MAX_INSTANCES = 100
 FOLDERS = ("natural_instructions", "natural-instructions")
 _CATEGORY_PREFIX = "category: "
-_WHOLE = Rule(name="whole", pattern=r"\A\s*(?P<answer>(?:.|\n)*\S)\s*\Z")
+_WHOLE = ExtractionRule(name="whole", pattern=r"\A\s*(?P<answer>(?:.|\n)*\S)\s*\Z")
 
 
 def parts(data: SuiteData) -> Exams:

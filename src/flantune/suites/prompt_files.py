@@ -75,7 +75,7 @@ def read_prompt_table(path: Path) -> Mapping[str, str]:
     """A JSON file of prompts by name.
 
     Raises:
-        SourceError: It is no such file.
+        SourceError: The file is not a table of prompts.
     """
     try:
         table = json.loads(path.read_text(encoding="utf-8"))

@@ -76,7 +76,7 @@ class SuiteData:
     Attributes:
         root: A folder with a mirror of the hub (itself, or its ``hub/``) and with files (itself, or its ``files/``).
             None: the hub; benchmarks that live in files are missing then.
-        limit: Only the first so many questions of each part; 0 means all.
+        limit: How many questions of each part to ask, from the first on; 0 means all.
         shots: Exemplars; None: as many as the papers show.
         seed: Draws exemplars where the papers do not fix them.
         protocol: How options are scored and prompts cut.
@@ -93,7 +93,7 @@ class SuiteData:
 
         Raises:
             MissingDataError: They are not there.
-            flantune.errors.SourceError: They cannot be read.
+            flantune.errors.SourceError: The rows cannot be read.
         """
         return list(HubSource(id=hub_id, config=config, mirror=self._mirror()).rows(split))
 
@@ -105,7 +105,7 @@ class SuiteData:
         return next((path for path in places if path.exists()), None)
 
     def asked(self, prompts: Iterable[Prompt], *, shots: int) -> tuple[Question, ...]:
-        """The prompts that are asked, as questions that were to have so many exemplars."""
+        """The prompts that are asked, as questions meant to show ``shots`` exemplars."""
         return asked(islice(prompts, self.limit or None), shots=shots)
 
     def _mirror(self) -> Path | None:
@@ -131,7 +131,7 @@ def written_prompt(
     preamble: str = "",
     group: str = "",
 ) -> Prompt:
-    """A question of a part that is answered in words, behind a space."""
+    """A question of a part that is answered in words, after a space."""
     return Prompt(
         task=part,
         split="test",

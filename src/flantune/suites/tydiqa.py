@@ -106,7 +106,7 @@ def _prompt(row: Row, at: int, language: str, exemplars: tuple[Exemplar, ...]) -
         inputs=question_text(row),
         references=answers_of(row),
         exemplars=exemplars,
-        # Questions about one passage are no independent ones.
+        # Questions about one passage are not independent ones.
         group=content_name(row["context"]),
     )
 

@@ -74,7 +74,7 @@ def open_as_usual(*paths: Path) -> None:
 
 @contextmanager
 def disk_explained() -> Iterator[None]:
-    """Around what libraries write: a full or locked disk becomes an error in one sentence, whatever they raise for it.
+    """Wraps what libraries write: a full or locked disk becomes an error in one sentence, whatever they raise for it.
 
     Raises:
         FlantuneError: The disk is full or the folder cannot be written.
@@ -119,7 +119,7 @@ def read_json(path: Path, *, mends: str = "", error: type[FlantuneError] = Flant
         error: What is raised.
 
     Raises:
-        FlantuneError: Of the kind asked for: the file is missing or is not JSON.
+        FlantuneError: The class asked for: the file is missing or is not JSON.
     """
     text = read_text(path, error=error, hint="is this a finished run folder?")
     try:
@@ -139,7 +139,7 @@ def read_text(path: Path, *, error: type[FlantuneError], what: str = "file", hin
     """A small file's text, a byte-order mark left out.
 
     Raises:
-        FlantuneError: Of the kind asked for: the file is missing, is a folder, or holds something else than UTF-8.
+        FlantuneError: The class asked for: the file is missing, is a folder, or holds something else than UTF-8.
     """
     where, raw = str(path), b""
     try:
@@ -193,7 +193,7 @@ def file_sha256(path: Path) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there that can be looked for; a name that no file can have is none."""
+    """Whether a file is there; False for a name that no file can have."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # too long, or holds what no name may
@@ -201,7 +201,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there that can be looked for."""
+    """Whether a folder is there; False for a name that none can have."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -209,7 +209,7 @@ def is_folder(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything of this name is there; a name that nothing can have is not."""
+    """Whether anything of this name is there; False for a name that nothing can have."""
     try:
         return path.exists()
     except (OSError, ValueError):

@@ -29,7 +29,7 @@ class BusyFolderError(FlantuneError):
 
 @contextmanager
 def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
-    """Inside, no other flantune command works in the folder.
+    """Within the block, no other flantune command works in the folder.
 
     The operating system holds the lock and lets go of it when the process ends, however it ends: a file that a killed
     process left behind locks nobody out. A folder that is made for it and stays empty is gone afterwards.
@@ -74,7 +74,7 @@ def _claim(path: Path) -> FileLock:
 
 
 def _sign(handle: int) -> None:
-    """Writes who holds the lock behind the first byte, which Windows lets nobody else read."""
+    """Writes who holds the lock after the first byte, which Windows lets nobody else read."""
     who = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     os.ftruncate(handle, 0)
     os.write(handle, b" " + json.dumps(who).encode())

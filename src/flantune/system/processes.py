@@ -1,4 +1,4 @@
-"""Several processes that work on one thing: who is who, sums over all, and an end for all when one is gone."""
+"""Several processes that work together: their ranks, sums over all, and an end for all when one is gone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REPEAT = "look at the messages of the other processes, then repeat the command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processes:
-    """This process among those that work on one run; by default it is alone, and nothing here does anything.
+    """This process among those that work on one run; alone by default, and then nothing here has an effect.
 
     Attributes:
         rank: Its number, from 0.
@@ -91,7 +91,7 @@ class Processes:
             raise TrainingError(f"the first process stopped: {failure}", where=self.name, hint=_REPEAT)
 
     def in_turn(self, work: Callable[[], Value]) -> Value:
-        """What some work gives: the first process does it before the others, which find what it has laid down."""
+        """Does some work in the first process, then in the others, which find what it wrote; returns the result."""
         made: list[Value] = []
         self.first(lambda: made.append(work()))
         return made[0] if made else work()
@@ -178,7 +178,7 @@ def current() -> Processes:
 
 @contextmanager
 def joined(*, timeout_s: float = COLLECTIVE_TIMEOUT_S) -> Iterator[Processes]:
-    """Inside, this process works with the others that ``torchrun`` (or any program like it) started.
+    """Within the block, this process works with the others that ``torchrun`` (or any program like it) started.
 
     Reads ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``, ``MASTER_ADDR`` and ``MASTER_PORT``. Without them, or inside
     another such block, nothing is set up. A process that dies, or shows no sign of life, ends the others.
@@ -248,7 +248,7 @@ def _take_device() -> None:
 
 
 def _add_up(line: Tensor) -> None:
-    """Puts the sum over all processes in the place of each one's values."""
+    """Puts the sum over all processes in place of each one's values."""
     import torch.distributed as dist
 
     with _explained():
@@ -271,7 +271,7 @@ def _messages(store: Any) -> Store:
 
 @contextmanager
 def _watched(processes: Processes) -> Iterator[None]:
-    """Inside, this process gives signs of life and ends itself when another one's cease."""
+    """Within the block, this process gives signs of life and ends itself when another one's cease."""
     stopped = threading.Event()
     # A connection of its own: the other one may be held up in a long wait.
     store = _messages(_default_store().clone())

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Hears what happens; a terminal, a log or nobody."""
+    """Is told what happens: a terminal, a log, or nobody."""
 
     def stage(self, title: str) -> None:
         """A new part of the work begins."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Inside, no warning, no log message up to a warning and nothing on stderr; errors still raise.
+    """Within the block, no warning, no log message up to a warning and nothing on stderr; errors still raise.
 
     Some libraries look at import for kernels that they can do without, and say so when they find none.
     """

@@ -1,4 +1,4 @@
-"""Arrow files that tell when they were damaged: a checksum a block, looked at before Arrow sees a byte of it.
+"""Arrow files that notice damage: one checksum per block, compared before Arrow sees a byte of it.
 
 Arrow trusts what it maps: one flipped bit in an offset ends the process, or gives another row. ``rows.arrow`` has its
 checksums beside it in ``rows.arrow.sums``. A block is checked when its rows are first asked for, so opening a file
@@ -51,7 +51,7 @@ class ArrowWriter:
         sums_path(self._path).write_text(json.dumps(record), encoding="utf-8")
 
     def abandon(self) -> None:
-        """Lets go of the file after an error; what was written is of no use."""
+        """Closes the file after an error; what was written is of no use."""
         with suppress(OSError, pa.ArrowException, ValueError):
             self._writer.close()
         with suppress(OSError):
@@ -95,7 +95,7 @@ class ArrowFile:
         """One record batch.
 
         Raises:
-            DamagedStoreError: It is not what was written.
+            DamagedStoreError: The batch is not what was written.
         """
         # Two threads may both read it: either result is right, and the assignment is atomic.
         if self._batches[number] is None:
@@ -107,7 +107,7 @@ class ArrowFile:
         """Looks at every block.
 
         Raises:
-            DamagedStoreError: One is not what was written.
+            DamagedStoreError: A block is not what was written.
         """
         for number in range(len(self._blocks)):
             self._check(number)

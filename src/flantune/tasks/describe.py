@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from flantune.tasks.store import SplitReport
+from flantune.tasks.example_store import SplitReport
 from flantune.types import Kind, SplitRole
 
 if TYPE_CHECKING:
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class TaskDescription:
         fingerprint: Changes when anything does that the task puts into the run.
         splits: Role → what became of its rows.
         missing: Role → why its data could not be found.
-        repeated: Why the rows measured are no independent observations; empty when they are.
+        repeated: Why the rows measured are not independent observations; empty when they are.
     """
 
     name: str

@@ -48,7 +48,7 @@ def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
 
 
 def first_look(task: Task, *, count: int) -> FirstLook:
-    """The same with the bad rows on the way to them, so that nobody takes bad rows for none.
+    """The same with the bad rows on the way to them, so that only bad rows are not taken for no rows.
 
     Raises:
         SourceError: The data is there but cannot be read.
@@ -81,7 +81,7 @@ def adapt_row(task: Task, row: Row) -> Example | None:
     """One row as a checked example; None when it is dropped on purpose.
 
     Raises:
-        BadRow: It cannot become one.
+        BadRow: The row cannot become an example.
     """
     if isinstance(row, UnreadableRow):
         raise BadRow(row.reason, row.detail)

@@ -48,7 +48,7 @@ def as_label(value: Any) -> str:
 
 
 def written(value: Any) -> str:
-    """A single value as text: numbers as Python writes them, dates as ISO does; empty where it is no single value."""
+    """A single value as text: numbers as Python writes them, dates as ISO does; empty where there are several."""
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, date | time):
@@ -212,7 +212,7 @@ def _in_range(value: Any, place: int | None, options: Sequence[str]) -> int:
 
 
 def _by_truth(value: Any, text: int | None, place: int | None, options: Sequence[str]) -> int:
-    """The option that says true or false; a truth value is no place, since either may come first."""
+    """The option that says true or false; a truth value is not a place, since either may come first."""
     if text is not None:
         return text
     says = [_SAYS.get(option.strip().rstrip(".!").lower()) for option in options]

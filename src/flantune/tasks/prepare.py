@@ -21,6 +21,16 @@ import pyarrow as pa
 from flantune.errors import FlantuneError, MissingDataError, SourceError, TaskError
 from flantune.settings.json_file import read_value, write_value
 from flantune.tasks.arrow_files import ArrowFile, sums_path
+from flantune.tasks.example_store import (
+    STORE_VERSION,
+    ExampleStore,
+    ExampleWriter,
+    JoinedExamples,
+    PreparedTask,
+    SkippedWriter,
+    SplitReport,
+    read_skipped,
+)
 from flantune.tasks.examples import adapt_row
 from flantune.tasks.row_checks import (
     check_bad_share,
@@ -36,16 +46,6 @@ from flantune.tasks.rows import (
     BadRowNote,
 )
 from flantune.tasks.sources.slices import SplitSlice, parse_slice
-from flantune.tasks.store import (
-    STORE_VERSION,
-    ExampleStore,
-    ExampleWriter,
-    JoinedExamples,
-    PreparedTask,
-    SkippedWriter,
-    SplitReport,
-    read_skipped,
-)
 from flantune.tasks.user_code import fingerprint_of
 from flantune.types import Example, SplitRole, Task
 
@@ -69,7 +69,7 @@ class _StoredSplit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Summary:
-    """What is told of a source split on disk, when all of it is there."""
+    """What is known about a complete source split on disk."""
 
     version: int
     rows: int
@@ -117,7 +117,7 @@ def prepare_task(
 def survey_task(
     task: Task, *, cache: Path, skip_missing: bool = False, note: Callable[[str], None] = _warn
 ) -> PreparedTask:
-    """The same, with whatever is left of the rows: nothing is refused for being bad, so stores may be empty.
+    """The same with whatever rows are good: nothing is refused for bad ones, so stores may be empty.
 
     Raises:
         MissingDataError: Data is not there (all of it, with ``skip_missing``).
@@ -174,7 +174,7 @@ def _store_splits(
             first = first if missing else named
             missing |= dict.fromkeys(roles, named.render())
     if not stored:
-        # One line a task: a run that skips many lists them all. Most often all splits lack for one reason.
+        # One line per task: a run that skips many lists them all. Most often all splits lack for one reason.
         raise first
     return stored, missing
 

@@ -40,7 +40,7 @@ LEAST_SHARE = 0.5
 _COMPARED = 500
 
 FEWEST_ANSWERS = 5
-"""Different answers from which it is no accident, and no label under another name, that a field decides them."""
+"""Different answers from which it is not an accident, and no label under another name, that a field decides them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,6 @@ class RepeatedRows:
     """A field whose values come back so often that its rows are not independent.
 
     Attributes:
-        task: The task.
         fields: The field; several where rows repeat as a whole.
         values: Different values of it.
         rows: Rows they are in.

@@ -1,4 +1,4 @@
-"""What a task's rows must be before anything is made of them, and what is said where they are not."""
+"""Checks a task's rows before they are used, and says what is wrong with them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from flantune.tasks.sources.slices import shared_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flantune.tasks.example_store import SkippedRows, SplitReport
     from flantune.tasks.sources.slices import SplitSlice
-    from flantune.tasks.store import SkippedRows, SplitReport
     from flantune.types import Example, SplitRole, Task
 
 
@@ -75,7 +75,7 @@ def check_takes_rows(
 ) -> None:
     """Refuses a slice in which there is no row, since the data is shorter than the task file takes it to be.
 
-    Where rows of it are bad, that is why: a file that is read in a wrong way has too few.
+    Where there are bad rows, those are the reason: a file that is read in the wrong way has too few good ones.
 
     Raises:
         SourceError: It says how many rows there are.
@@ -126,7 +126,7 @@ def check_unambiguous(task: Task, source_split: str, report: SplitReport) -> Non
 
 
 def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
-    """How many rows are bad and where the first of each reason is, one line a reason."""
+    """How many rows are bad and where the first of each reason is, one line per reason."""
     bad = sum(report.bad.values())
     lines = [
         f"{bad:,} of {report.raw_rows:,} rows of task {name}, split {report.split}, are bad"

@@ -53,7 +53,7 @@ class BadRowNote:
 
 
 def reason_lines(counts: Mapping[str, int], notes: Sequence[BadRowNote]) -> Iterator[str]:
-    """Each reason with its count and its first row, one line a reason.
+    """Each reason with its count and its first row, one line per reason.
 
     Args:
         counts: Reason → bad rows.
@@ -107,7 +107,7 @@ def check_texts(example: Example) -> None:
     """Makes sure that every text of an example is text that can be written as UTF-8.
 
     Raises:
-        BadRow: One of them cannot.
+        BadRow: A text cannot be written.
     """
     try:
         "".join((*example.fields.values(), *example.options, *example.references)).encode()

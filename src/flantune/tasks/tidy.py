@@ -34,7 +34,7 @@ _UNSEEN: dict[int, str | None] = {
 # Two or more characters that Windows has one byte for: UTF-8 read as if it were Windows' or Latin-1, if they decode.
 _WINDOWS = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 _MISREAD = re.compile(f"[\x80-\xff{_WINDOWS}]{{2,}}")
-# Two apostrophes close a quotation, except behind a figure (inches, seconds) and before a bracket (a derivative).
+# Two apostrophes close a quotation, except after a figure (inches, seconds) and before a bracket (a derivative).
 _CLOSING_QUOTE = re.compile(r"(?<![\d'])''(?![\w('])")
 _TRACES = re.compile(
     r"-[LR][RSC]B-|''|[ \t]{2}|"

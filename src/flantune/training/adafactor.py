@@ -1,4 +1,4 @@
-"""Adafactor as the papers' trainer has it: a few vectors of memory a matrix, steps in proportion to the weights."""
+"""Adafactor as the papers' trainer has it: a few vectors of memory per matrix, steps in proportion to weights."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class Adafactor(Weightwise):
       ``eps`` to G²; it floors the second moment instead.
     - ``transformers.Adafactor`` factors every tensor with two or more dimensions, factors by the *last* two, has
       ``relative_step`` switched on by default (which refuses a rate), and is often run with ``scale_parameter=False``,
-      which makes the same rate mean another thing. With its switches set, it takes these steps for large matrices.
+      which gives the same rate another meaning. With its switches set, it takes these steps for large matrices.
 
     Args:
         parameters: Named float32 tensors, or tensors; as ``torch.optim.Optimizer`` takes them.
         lr: Rate relative to the size of each tensor's weights. A schedule writes ``group["lr"]``.
-        decay_exponent: How fast the memory of second moments grows longer.
+        decay_exponent: How fast the memory of second moments lengthens.
         step_offset: Subtracted from the step when second moments start afresh after pretraining.
         clipping_threshold: Largest root mean square of an update, before the rate.
         min_dim_size_to_factor: Smaller matrices are not worth factoring.

@@ -41,7 +41,7 @@ class Identity:
     """Whose checkpoints these are.
 
     Attributes:
-        fingerprint: Of everything outside the training settings that shapes the weights: model, data, prompts, packing.
+        fingerprint: Of all that shapes the weights beside the training settings: model, data, prompts, packing.
         seed: The run's.
         settings: The training settings as plain values.
         frozen: Digest of the weights that stay as they are: checkpoints do not hold them, so they must be the same
@@ -64,17 +64,17 @@ class CheckpointFolder:
     """The checkpoints of one run, ``step-00000500`` and so on, each with a few files and no pickle.
 
     ``model.safetensors`` has the weights (shared ones once), ``optimizer.safetensors`` the optimizer's state,
-    ``state.json`` the rest: step, cursor, counts, the steps that no metrics line tells of yet, settings, versions. Of
+    ``state.json`` the rest: step, cursor, counts, the steps not yet in a metrics line, settings, versions. Of
     a model in parts, each process writes its parts of both into a safetensors file of its own. ``manifest.json`` has
     size and checksum of each file.
 
     Attributes:
         root: Where they lie; the same folder for all processes.
         identity: Of the run.
-        keep: So many of the latest stay; the older are there for when the newest is damaged.
+        keep: How many of the latest stay; the older are there for when the newest is damaged.
         processes: Which share the run; the first one writes.
         is_sharded: Model and optimizer are in parts.
-        note: Hears what the user should know, in the first process.
+        note: Called in the first process with what the user should know.
     """
 
     root: Path
@@ -160,7 +160,7 @@ class CheckpointFolder:
         return ", ".join(dict.fromkeys(filter(None, self.processes.gather(mine))))
 
     def _set_aside(self, damaged: Mapping[int, str], *, step: int) -> None:
-        """Takes damaged checkpoints out of the row, in which they would push whole ones out."""
+        """Sets damaged checkpoints aside, so that they do not push out whole ones."""
         for later, damage in damaged.items():
             folder = self.path(later)
             aside = folder.with_name(f"{_DAMAGED}{folder.name}")
@@ -180,7 +180,7 @@ class CheckpointFolder:
     def _write_parts(
         self, folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
     ) -> dict[str, dict[str, Any]]:
-        """Writes this process's share; returns the record of everybody's files."""
+        """Writes this process's share; returns the record of all files."""
         from flantune.training.sharded_files import write_parts
 
         mine = write_parts(folder, {**model_tensors(model), **optimizer_tensors(model, optimizer)})
@@ -246,7 +246,7 @@ class CheckpointFolder:
                 shutil.rmtree(entry, ignore_errors=True)
 
     def _discard(self, folder: Path) -> None:
-        """Deletes a checkpoint, so that no moment of it leaves a folder that looks complete and is not."""
+        """Deletes a checkpoint such that it never looks complete while files are missing."""
         if folder.exists():
             dying = folder.with_name(f"{_TEMPORARY}old-{folder.name}")
             shutil.rmtree(dying, ignore_errors=True)

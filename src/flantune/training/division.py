@@ -1,4 +1,4 @@
-"""One optimizer step divided among processes: who runs which micro-batches, and what all of them found together."""
+"""Divides one optimizer step among processes: which micro-batches each one runs, and the results put together."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Division:
 
 
 def divide(batch: Batch, processes: Processes, *, hidden_size: int, is_padded: bool, in_rounds: bool) -> Division:
-    """This process's part of a step; every process finds all parts by itself, so nothing need be sent.
+    """This process's part of a step; every process works out all parts by itself, so nothing is sent.
 
     Args:
         batch: The step.
         processes: Who shares it.
         hidden_size: Of the model, for the cost of attention.
         is_padded: Whether the model computes padding.
-        in_rounds: Everybody runs the same number of passes, since each gathers weights from all: whoever has a
-            micro-batch less runs one without loss.
+        in_rounds: All run the same number of passes, since each gathers weights from all: a process with one
+            micro-batch fewer runs one without loss.
     """
     if processes.count == 1:
         return Division(batch=batch, numbers=range(len(batch.packs)))
@@ -71,7 +71,7 @@ def check_same(batch: Batch, processes: Processes) -> None:
 
 
 def sum_up(found: StepLoss, processes: Processes) -> StepLoss:
-    """What all processes found."""
+    """The sums over all processes."""
     total = processes.total(np.concatenate([[found.weighted_loss], found.item_nll]))
     return replace(found, weighted_loss=float(total[0]), item_nll=total[1:])
 

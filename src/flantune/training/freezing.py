@@ -1,4 +1,4 @@
-"""Weights that tuning leaves as they are, chosen by a few words or by name."""
+"""Weights that tuning does not change, chosen by a few words or by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FreezeError(TrainingError):
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
-    """Keeps the weights that any of the patterns means as they are; returns their names.
+    """Freezes the weights that any of the patterns means; returns their names.
 
     Args:
         model: Its weights lose ``requires_grad``; those without it already stay so.

@@ -15,8 +15,8 @@ _CHUNK = 2**22
 def record_of(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
     """Size and CRC-32 of files by name, to compare with later.
 
-    It is accidents that are looked for (a file cut short, a flipped bit), so that a checksum which runs at the speed of
-    memory does: it sees every run of up to 32 wrong bits, and all else but one case in four billion.
+    This looks for accidents (a file cut short, a flipped bit), so a checksum that runs at the speed of
+    memory is enough: it sees every run of up to 32 wrong bits, and all but one in four billion of other faults.
 
     Raises:
         OSError: A file cannot be read.
@@ -55,7 +55,7 @@ def checksum(file: Path) -> str:
     """CRC-32 of a file's content, eight hexadecimal digits.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     value = 0
     with file.open("rb") as handle:

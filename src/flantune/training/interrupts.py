@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed, and whether this is a moment at which the weights can be saved.
+    """Whether Ctrl-C was pressed, and whether the weights can be saved right now.
 
     Attributes:
         is_requested: Ctrl-C was pressed, or SIGTERM came.
@@ -25,7 +25,7 @@ class Interrupt:
 
 @contextmanager
 def deferred_interrupt(*, is_alone: bool = True) -> Iterator[Interrupt]:
-    """Inside, the first Ctrl-C or SIGTERM is only noted; a second one interrupts at once.
+    """Within the block, the first Ctrl-C or SIGTERM is only noted; a second one interrupts at once.
 
     SIGTERM is what a cluster sends before it takes a machine away. A thread other than the main one never gets a
     signal; there, and where the caller has a handler of its own, nothing is changed.

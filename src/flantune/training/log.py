@@ -1,4 +1,4 @@
-"""Metrics on disk: one line a logged step, with neither gap nor repeat however often the run was stopped."""
+"""Metrics on disk: one line per logged step, with neither gap nor repeat however often the run was stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MetricsLog:
     """Appends to ``metrics.jsonl`` and, where TensorBoard is installed, to ``tensorboard/``."""
 
     def __init__(self, folder: Path, *, after: int, note: Callable[[str], None] = lambda _: None) -> None:
-        """Joins the log of a run that goes on after a step: what a killed process wrote beyond it is taken back.
+        """Continues the log of a run after a step: lines that a killed process wrote beyond it are removed.
 
         Args:
             folder: Where the log lies.
@@ -68,7 +68,7 @@ class MetricsLog:
                 self._board.flush()
 
     def close(self) -> None:
-        """Lets go of the files."""
+        """Closes the files."""
         # What a full disk still holds back was reported when it was written.
         with suppress(OSError):
             self._file.close()

@@ -35,7 +35,7 @@ from flantune.training.randomness import dropout, repeatable, seed_micro_batch, 
 from flantune.training.schedules import learning_rate
 from flantune.training.shared_gradients import add_gradients, share_weights
 from flantune.training.state import Step, TuningState, Window
-from flantune.training.summary import Progress, TuningSummary
+from flantune.training.tuning_summary import TuningProgress, TuningSummary
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
@@ -59,14 +59,14 @@ def tune(
     folder: Path,
     seed: int,
     fingerprint: str,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TuningProgress], None] | None = None,
     clusters: Mapping[str, Sequence[str]] | None = None,
     measure: Callable[[int], Mapping[str, float]] | None = None,
     note: Callable[[str], None] = warn,
 ) -> TuningSummary:
     """Tunes the model in place. The same call again goes on where a stopped one was, to the bit.
 
-    The model after the last step is the result: no held-out task has a say in it (this function cannot even see one).
+    The model after the last step is the result: no held-out task influences it (this function cannot even see one).
     A finished run returns at once, with the tuned weights put into the model.
 
     Under ``torchrun`` every process makes this same call: they share each step's micro-batches and end with the same
@@ -78,7 +78,7 @@ def tune(
         settings: Steps, optimizer, schedule and so on.
         folder: Gets ``checkpoints/``, ``metrics.jsonl`` and, where TensorBoard is installed, ``tensorboard/``.
         seed: Of the dropout; the draws have their own.
-        fingerprint: Of all that shapes the weights and is not in ``settings``; a checkpoint with another one is not
+        fingerprint: Of everything that shapes the weights and is not in ``settings``; a checkpoint with another is not
             touched.
         progress: Told after each step (in the first process).
         clusters: Clusters of each task, for losses by cluster.
@@ -141,9 +141,9 @@ def tune(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Listeners:
-    """Who hears of a run, and what for: see ``tune``."""
+    """The callbacks of a run: see ``tune``."""
 
-    progress: Callable[[Progress], None] | None
+    progress: Callable[[TuningProgress], None] | None
     measure: Callable[[int], Mapping[str, float]] | None
     clusters: Mapping[str, Sequence[str]]
 
@@ -173,7 +173,7 @@ class _Ready:
 
 
 def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Callable[[str], None]) -> None:
-    """Wishes of the run file that this model or machine cannot fulfill, and that change no result."""
+    """Reports settings that this model or machine cannot follow, where that changes no result."""
     if settings.compile and (reason := why_not_compiled(lm)):
         note(f"the model is not compiled: {reason}")
     if lm.device.type == "cpu" and (reason := why_not_program(lm.compute_dtype)):
@@ -349,9 +349,9 @@ def _save(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> Tuning
     return state
 
 
-def _progress(settings: TrainingSettings, state: TuningState, *, window: Window, start: TuningState) -> Progress:
+def _progress(settings: TrainingSettings, state: TuningState, *, window: Window, start: TuningState) -> TuningProgress:
     seconds_a_step = (state.seconds - start.seconds) / (state.step - start.step)
-    return Progress(
+    return TuningProgress(
         step=state.step,
         steps=settings.steps,
         loss=window.loss,

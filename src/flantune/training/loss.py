@@ -35,10 +35,10 @@ class BeforePack(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepLoss:
-    """What one pass over a batch found.
+    """The sums of one pass over a batch.
 
     Attributes:
-        weighted_loss: What the gradient is of: the weighted sum over the step, z-loss included.
+        weighted_loss: What is differentiated: the weighted sum over the step, z-loss included.
         item_nll: Negative log-likelihood of each item, summed over its tokens, [items].
         item_tokens: Target tokens of each item, [items].
     """
@@ -87,7 +87,7 @@ def accumulate_gradient(
         The sums over the micro-batches that were run here.
 
     Raises:
-        TrainingError: The batch asks for no token at all.
+        TrainingError: The batch has no target token.
 
     Paper: FLAN 2021, section 2.4 (tokens of a batch count alike); z-loss: PaLM 2022, section 5.
     """
@@ -124,7 +124,7 @@ def item_tokens(batch: Batch) -> Int[NDArray[np.int64], " items"]:
     """Target tokens of each item of a step, [items].
 
     Raises:
-        TrainingError: There are none at all.
+        TrainingError: The batch has no target tokens.
     """
     tokens = np.zeros(len(batch.tasks), dtype=np.int64)
     for pack in batch.packs:
@@ -153,7 +153,7 @@ def loss_by_task(found: StepLoss, tasks: tuple[str, ...]) -> dict[str, TaskLoss]
 
 
 def find_nonfinite(found: StepLoss, grad_norm: float, *, step: int, batch: Batch) -> NonFinite | None:
-    """Looks at a step before its gradient would turn every weight into not-a-number; None when all is well."""
+    """What in a step is not a finite number, before its gradient spoils every weight; None when all is."""
     if found.is_finite and np.isfinite(grad_norm):
         return None
     bad = np.flatnonzero(~np.isfinite(found.item_nll)).tolist()

@@ -14,7 +14,7 @@ from flantune.models.modes import in_mode
 
 
 def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
-    """Sets PyTorch's random numbers to where this micro-batch of this step has them.
+    """Seeds PyTorch's random numbers for this micro-batch of this step.
 
     Dropout depends on (seed, step, micro-batch) alone, so a resumed run needs no stored generator state.
     """
@@ -24,7 +24,7 @@ def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Inside, the same arrays give the same bits; outside, PyTorch's global state is as it was.
+    """Within the block, the same arrays give the same bits; outside, PyTorch's global state is as it was.
 
     Without it, the backward pass of "take these positions" adds up in whatever order the threads arrive. Operations
     that have no deterministic form on some accelerator warn and go on.
@@ -44,7 +44,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def dropout(model: nn.Module, share: float | None, *, recomputes: bool = False) -> Iterator[None]:
-    """Inside, the model trains with this dropout; None keeps its own. Afterwards it is as it was, in evaluation mode.
+    """Within the block, the model trains with this dropout (None: its own); afterwards it is back in evaluation mode.
 
     Sets every ``nn.Dropout`` and the numbers that attention layers keep for themselves (``attention_dropout`` of
     Llama, ``dropout`` of T5). The config is left alone: what is saved is the model that was given.
@@ -77,7 +77,7 @@ def dropout(model: nn.Module, share: float | None, *, recomputes: bool = False) 
 
 @contextmanager
 def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Inside, the model is as when it is measured; afterwards it trains on as if nothing had been."""
+    """Within the block, the model is as when it is measured; afterwards it trains on as if nothing had been."""
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         torch.no_grad(),

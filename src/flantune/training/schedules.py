@@ -1,4 +1,4 @@
-"""The learning rate of each step, as a pure function: nothing to store, nothing to resume."""
+"""The learning rate of each step, as a pure function: there is nothing to store or resume."""
 
 from __future__ import annotations
 

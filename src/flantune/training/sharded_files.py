@@ -54,7 +54,7 @@ def read_assembled(folder: Path) -> dict[str, Tensor]:
     """All tensors, whole, whoever wrote which part; needs no other process.
 
     Raises:
-        OSError: They cannot be read.
+        OSError: The files cannot be read.
     """
     whole = {name: torch.empty(size, dtype=dtype) for name, (size, dtype) in stored_tensors(folder).items()}
     with _failures():

@@ -57,7 +57,7 @@ class Sharded:
 
     @contextmanager
     def filled(self) -> Iterator[LanguageModel]:
-        """Inside, the whole model has its weights."""
+        """Within the block, the whole model has its weights."""
         self.fill()
         try:
             yield self.whole
@@ -72,7 +72,7 @@ class Sharded:
 def shard(lm: LanguageModel) -> Sharded:
     """Spreads a model over all processes, layer by layer (FSDP2); the weights of the one that is given become empty.
 
-    Each layer is gathered when a pass comes to it and let go of behind it. Gradients are summed, not averaged: the
+    Each layer is gathered when a pass comes to it and let go of after it. Gradients are summed, not averaged: the
     divisor of the loss is that of the whole step.
     """
     twin = _twin(lm)
@@ -104,7 +104,7 @@ def sharded_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer
     """The optimizer in a form that is right on parts of tensors.
 
     Raises:
-        TrainingError: There is none.
+        TrainingError: No optimizer of this kind can be sharded.
     """
     if isinstance(optimizer, torch.optim.AdamW):
         return optimizer
@@ -118,7 +118,7 @@ def sharded_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer
 class Gathering(Weightwise):
     """Runs an optimizer that looks at a whole tensor (its norm, means of its rows) on a model in parts.
 
-    One weight after the other is gathered with its gradient, changed, and cut again; every process finds the same. So
+    One weight after the other is gathered with its gradient, changed, and cut again, the same in every process. So
     the steps are those of one process to the bit, given the same gradients. The optimizer's state is whole in every
     process: for Adafactor, whose state this is made for, a few vectors a matrix.
     """
@@ -139,7 +139,7 @@ class Gathering(Weightwise):
 
 
 def whole_tensor(tensor: Tensor) -> Tensor:
-    """All parts of a tensor put together; all processes must call it. A tensor that is whole is given back."""
+    """All parts of a tensor put together; all processes must call it. A whole tensor is returned as it is."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
@@ -166,7 +166,7 @@ class _Scoring(nn.Module):
         self._lm = lm
 
     def forward(self, pack: Pack, *, with_logsumexp: bool) -> dict[str, Tensor]:
-        """The tensors of the scores by name: those that a pass backward starts from must be in plain sight."""
+        """The tensors of the scores by name; FSDP2 must see those that the backward pass starts from."""
         found = target_logprobs(self._lm, pack, with_logsumexp=with_logsumexp)
         tensors = {"logprobs": found.logprobs}
         return tensors if found.logsumexp is None else {**tensors, "logsumexp": found.logsumexp}

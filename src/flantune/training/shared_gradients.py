@@ -1,4 +1,4 @@
-"""What processes that train one model in whole copies share: its weights at the start, gradients at each step."""
+"""What processes with whole copies of a model share: its weights at the start, gradients at each step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUCKET_ELEMENTS = 2**23
 
 
 def share_weights(weights: Sequence[Tensor], processes: Processes) -> None:
-    """Gives all processes the first one's values."""
+    """Gives all processes the first one's weights."""
     if processes.count == 1:
         return
     with gone_explained(processes):

@@ -1,4 +1,4 @@
-"""What a tuning run keeps count of from step to step, and stores with each checkpoint."""
+"""The counts of a tuning run from step to step, stored with each checkpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from flantune.packing.packs import Counts
 from flantune.training.metrics_line import MeanLoss, MetricsLine
-from flantune.training.summary import TuningSummary
+from flantune.training.tuning_summary import TuningSummary
 from flantune.training.values import NonFinite, TaskLoss
 
 
@@ -27,7 +27,7 @@ def by_cluster(tasks: Mapping[str, TaskLoss], clusters: Mapping[str, Sequence[st
 
 
 def mean_losses(found: Mapping[str, TaskLoss]) -> dict[str, MeanLoss]:
-    """As a metrics line has them."""
+    """The mean losses, as a metrics line has them."""
     return {name: MeanLoss(loss=loss.mean, target_tokens=loss.target_tokens) for name, loss in found.items()}
 
 
@@ -41,9 +41,9 @@ class Step:
         grad_norm: Global norm of the gradient, before clipping.
         seconds: Whole step, the wait for its batch included.
         data_wait_seconds: Wait for its batch.
-        data_seconds: What it took to make the batch, most of it while the model was at work.
-        weighted_loss: What the gradient is of: weighted as the run file says, z-loss included.
-        skipped: What was not a number, so that the weights were left as they were.
+        data_seconds: Seconds to make the batch, mostly spent while the model was at work.
+        weighted_loss: What is differentiated: weighted as the run file says, z-loss included.
+        skipped: What was not a number, so that the weights did not change.
         balance: Mean work of the processes over the work of the busiest.
     """
 
@@ -78,7 +78,7 @@ class Window:
     balance: float = 0.0
 
     def after(self, step: Step) -> Window:
-        """The window with one step more."""
+        """The window with one more step."""
         empty = TaskLoss()
         names = sorted({*self.tasks, *step.tasks})
         return Window(
@@ -169,7 +169,7 @@ class TuningState:
     skipped: tuple[NonFinite, ...] = ()
 
     def after(self, step: Step) -> TuningState:
-        """The state with one step more."""
+        """The state with one more step."""
         return TuningState(
             step=self.step + 1,
             cursor=step.cursor,

@@ -16,7 +16,7 @@ class TaskLoss:
 
     Attributes:
         nll: Sum of negative log-likelihoods, in nats.
-        target_tokens: Over so many tokens.
+        target_tokens: The tokens that it is over.
     """
 
     nll: float = 0.0
@@ -46,7 +46,7 @@ class NonFinite:
     rows: Mapping[str, tuple[int, ...]]
 
     def error(self, *, skipped: int = 0) -> TrainingError:
-        """The error that stops the run, after so many steps were left out."""
+        """The error that stops the run; ``skipped`` steps were left out before it."""
         named = "; ".join(f"{task} rows {_some(numbers)}" for task, numbers in sorted(self.rows.items()))
         before = f" (steps left out before it: {skipped})" if skipped else ""
         return TrainingError(

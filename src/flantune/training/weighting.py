@@ -1,4 +1,4 @@
-"""What a target token weighs in a step's loss: by token, by example or by task."""
+"""The weight of a target token in a step's loss: by token, by example or by task."""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from flantune.evaluation.asking.store import JsonValue, content_key
+from flantune.evaluation.asking.score_store import JsonValue, content_key
 from flantune.models.writing.decoding import Decoding, Finish
 from flantune.models.writing.generate import write
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.store import ScoreStore
+    from flantune.evaluation.asking.score_store import ScoreStore
     from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
     from flantune.packing.encode import Codec
@@ -75,7 +75,7 @@ def write_answers(
         lm: The model; it is not changed.
         prompts: The prompts. Identical ones are computed once.
         codec: Turns prompts into tokens.
-        decoding: How tokens are chosen, and when an answer ends besides at the codec's end token. The same seed,
+        decoding: How tokens are chosen, and what else than the codec's end token ends an answer. The same seed,
             prompt and number of the answer give the same one, whatever else is asked.
         answers_each: Answers to each prompt. Without temperature all are the same.
         store: Where answers are kept every few seconds, and looked up; None: nowhere.
@@ -146,7 +146,7 @@ def _as_written(value: JsonValue) -> Written:
 
 
 def _scope(lm: LanguageModel, decoding: Decoding, fingerprint: str | None) -> str:
-    """Everything but the tokens that decides on an answer."""
+    """Everything an answer depends on beside its tokens."""
     from flantune.models.digests import model_fingerprint
     from flantune.models.writing.endings import end_tokens
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.baselines import Blank, option_baselines
-from flantune.evaluation.asking.options import GROUP_PROMPTS, group_key, processes_of
+from flantune.evaluation.asking.option_scores import GROUP_PROMPTS, group_key, processes_of
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.works import Work, questions_of, work_of
 from flantune.evaluation.exams import Exam, Question
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class AskingProgress:
     """How far asking has come.
 
     Attributes:
@@ -56,7 +56,7 @@ class Progress:
         return f"{self.exam}: {self.done} of {self.total} prompts{rate}"
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[AskingProgress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,17 +141,17 @@ class _Told:
         self._started, self._before = time.perf_counter(), 0
 
     def advance(self, count: int) -> None:
-        """So many more are answered for good."""
+        """Adds prompts that are answered for good."""
         self._before += count
 
     def __call__(self, done: int, _: int = 0) -> None:
-        """So many of those at work are answered."""
+        """Says how many of the prompts at work are answered."""
         if self._progress is None or not self._names:
             return
         done += self._before
         at = min(bisect_right(self._ends, done), len(self._names) - 1)
         seconds = time.perf_counter() - self._started
-        self._progress(Progress(exam=self._names[at], done=done, total=self._ends[-1], seconds=seconds))
+        self._progress(AskingProgress(exam=self._names[at], done=done, total=self._ends[-1], seconds=seconds))
 
 
 def _known(work: Work) -> Origin | None:

@@ -15,11 +15,11 @@ from flantune.errors import EvaluationError
 from flantune.types import Prompt
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.options import OptionScores, PromptScorer
+    from flantune.evaluation.asking.option_scores import OptionScores, PromptScorer
     from flantune.settings.protocols import ScoringProtocol
 
 Blank = Callable[[Prompt, str], Prompt]
-"""A prompt as it would be asked with a text without content in the place of its question."""
+"""A prompt as it would be asked with a text without content in place of its question."""
 
 
 def option_baselines(
@@ -38,7 +38,7 @@ def option_baselines(
         blank: How a question becomes one without content; needed for "contextual".
 
     Returns:
-        One entry a prompt: nothing without such a normalization; None where an option does not fit.
+        One entry per prompt: nothing without such a normalization; None where an option does not fit.
 
     Raises:
         EvaluationError: There is no way to ask without content here.
@@ -62,7 +62,7 @@ def option_baselines(
 
 
 def log_mean_probabilities(scores: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    """Log of each option's mean probability among the options; ``scores`` has one row a context.
+    """Log of each option's mean probability among the options; ``scores`` has one row per context.
 
     >>> [round(math.exp(value), 3) for value in log_mean_probabilities([(0.0, 0.0), (0.0, -math.inf)])]
     [0.75, 0.25]

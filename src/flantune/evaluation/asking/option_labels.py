@@ -121,7 +121,7 @@ def _labels(
         return _Labels(worded[0], lambda one: [at[text] for text in one.options])
     most = range(max(len(one.options) for one in shown))
     if not worded and any(one.order for one in shown) and varies(_own):
-        # Letters alone, shuffled: whether the options behind them change cannot be told, and need not be.
+        # Letters alone, shuffled: whether the options after them change cannot be told, and need not be.
         return _Labels(tuple(f"option {place + 1} of the data" for place in most), _own)
     return _Labels(_place_names(len(most), are_letters=not worded), _place, by_place=True)
 

@@ -1,4 +1,4 @@
-"""From prompts to requests: unique contexts with options to score behind them, each named by its tokens."""
+"""From prompts to requests: unique contexts with options to score after them, each named by its tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.store import content_key
+from flantune.evaluation.asking.score_store import content_key
 from flantune.packing.packs import Counts, EncodedPrompt
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A context and options to score behind it.
+    """A context and options to score after it.
 
     Attributes:
         key: Its name by content.
@@ -46,11 +46,10 @@ class OptionPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class PromptGroup:
     """Prompts scored together, and the requests they come to.
 
     Attributes:
-        prompts: The prompts.
         counts: What happened to each.
         parts: The requests that answer each; None for a prompt that does not fit.
         requests: Each distinct request once.
@@ -77,13 +76,13 @@ class KnownScores:
 
 def compile_group(
     prompts: Sequence[Prompt], encoded: Encoded, *, scope: str, is_split: bool = False, first_token: int | None = None
-) -> Group:
+) -> PromptGroup:
     """The requests of prompts; a pure function of their tokens.
 
     Args:
         prompts: The prompts.
         encoded: Their tokens.
-        scope: What besides tokens decides on the scores.
+        scope: What the scores depend on beside the tokens.
         is_split: Each option is a request of its own, for models that can share nothing.
         first_token: Stands for a context without any token; None: contexts may be empty.
 
@@ -108,13 +107,13 @@ def compile_group(
                 made[number].prompts.append(at)
             own.append(OptionPart(number, options))
         parts.append(tuple(own))
-    return Group(prompts=prompts, counts=encoded.each, parts=tuple(parts), requests=tuple(made))
+    return PromptGroup(prompts=prompts, counts=encoded.each, parts=tuple(parts), requests=tuple(made))
 
 
 def _units(
     tokens: EncodedPrompt, *, is_split: bool, first_token: int | None
 ) -> Iterator[tuple[EncodedPrompt, tuple[int, ...]]]:
-    """One request a distinct context, or one an option."""
+    """One request per distinct context, or one an option."""
     together: dict[tuple[int, ...], list[int]] = {}
     for option in range(len(tokens.targets)):
         context = tokens.contexts[option] if tokens.contexts else tokens.inputs

@@ -12,18 +12,18 @@ import torch
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.requests import KnownScores
 from flantune.models.memory import is_out_of_memory
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.packing.packs import EncodedPrompt
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.requests import Group, Request
+    from flantune.evaluation.asking.requests import PromptGroup, Request
     from flantune.models.language_model import LanguageModel
     from flantune.models.scoring.plan import ScoringBatch
     from flantune.models.scoring.targets import ItemScores
 
 
 def run_batches(
-    lm: LanguageModel, groups: Sequence[Group], work: Sequence[tuple[int, ScoringBatch]]
+    lm: LanguageModel, groups: Sequence[PromptGroup], work: Sequence[tuple[int, ScoringBatch]]
 ) -> Iterator[tuple[int, list[Request], list[KnownScores]]]:
     """The scores of each batch: its group, its requests and what is now known of each.
 
@@ -50,7 +50,7 @@ def run_batches(
         yield number, requests, _by_request([request.unit for request in requests], scores)
 
 
-def _scores(scorer: OptionScorer, group: Group, batch: ScoringBatch) -> ItemScores | None:
+def _scores(scorer: OptionScorer, group: PromptGroup, batch: ScoringBatch) -> ItemScores | None:
     """Scores of a batch; None when they do not fit into memory but those of a smaller batch may."""
     try:
         return scorer.score([request.unit for request in group.requests], batch)

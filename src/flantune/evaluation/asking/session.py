@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.asking.options import PromptScorer
+from flantune.evaluation.asking.option_scores import PromptScorer
 
 if TYPE_CHECKING:
     from flantune.evaluation.asking.answers import Backend
-    from flantune.evaluation.asking.store import ScoreStore
+    from flantune.evaluation.asking.score_store import ScoreStore
     from flantune.evaluation.exams import Exam
     from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Writer
@@ -31,7 +31,7 @@ class Session:
         chat: A chat template around every prompt; None: plain text.
         seed: Draws what is sampled.
         answers_each: Answers drawn to each question that can be voted on.
-        temperature: Of those draws; 0 is greedy.
+        temperature: Temperature of those draws; 0 is greedy.
         backend: What writes.
         engine: It, where it has been started already.
     """

@@ -34,7 +34,7 @@ def shared_texts(
 
     Args:
         write: Writes the answers to a piece.
-        costs: Of each prompt.
+        costs: Cost of each prompt.
         stops: What ends each answer: those of one piece end alike.
         processes: Who shares the work.
         progress: Called with (prompts done, prompts in all).
@@ -54,7 +54,7 @@ def shared_texts(
 
 
 def _pieces(stops: Sequence[tuple[str, ...]]) -> list[list[int]]:
-    """Prompts that end alike, in their order, so many at a time.
+    """Prompts that end alike, in order, in pieces of limited size.
 
     >>> _pieces([(), ("x",), ()])
     [[0, 2], [1]]

@@ -18,7 +18,7 @@ from flantune.system.keyed_random import mix64, stream_key
 
 if TYPE_CHECKING:
     from flantune.settings.config import EvaluationSettings, PromptSettings
-    from flantune.tasks.store import PreparedTask
+    from flantune.tasks.example_store import PreparedTask
     from flantune.types import Example, SplitRole, Template
 
 
@@ -44,7 +44,7 @@ class TaskQuestions:
     def options_key(self, task: str) -> int:
         """Seeds the order of shuffled options: one order a row, whatever the template, the shots and the model.
 
-        So templates differ in their words alone. An exemplar's order follows from its own row likewise.
+        So templates differ in their words alone. The order of an exemplar's options follows from its own row.
         """
         return stream_key(self.seed, task, "evaluation options")
 
@@ -101,7 +101,7 @@ def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tu
 
 
 def asked_examples(prepared: PreparedTask, how: TaskQuestions, *, most: int) -> list[Example]:
-    """The first examples of the test split that are asked, so many at most."""
+    """The first examples of the test split that are asked, ``most`` at most."""
     rows = drawn_rows(prepared, how).get("test", ())
     return [prepared.stores["test"][row] for row in rows[:most]]
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.evaluation.asking.options import scoring_codec, within_positions
+from flantune.evaluation.asking.option_scores import scoring_codec, within_positions
 from flantune.evaluation.exams import Exam, Question
 from flantune.evaluation.metrics.rank_classification import BASELINES
 from flantune.evaluation.samples import samples_path
@@ -46,7 +46,6 @@ class Work:
     """One exam to be asked.
 
     Attributes:
-        exam: The exam.
         codec: Turns its prompts into tokens.
         path: Where its samples go.
         kind: All that decides on answers but the questions: exams of one kind are asked together.
@@ -111,7 +110,7 @@ def _as_turn(prompt: Prompt) -> Prompt:
 
 
 def _choices(session: Session, exam: Exam, codec: Codec) -> dict[str, object]:
-    """All that decides on an answer besides the question itself."""
+    """Everything an answer depends on beside the question itself."""
     chosen: dict[str, object] = {
         "version": _VERSION,
         "answering": exam.answering,
@@ -133,7 +132,7 @@ def _choices(session: Session, exam: Exam, codec: Codec) -> dict[str, object]:
 
 
 def _own_choices(session: Session, exam: Exam) -> dict[str, object]:
-    """What else decides on the answers of one exam."""
+    """What else the answers to one exam depend on."""
     rules = exam.grader.rules if session.drawn(exam)[0] > 1 else ()
     return {
         "code": sorted(exam.code.values()),

@@ -1,6 +1,6 @@
 """Metrics by name: what is noted of each sample, and how notes become a score.
 
-A *row metric* notes one number a sample and averages them. A *corpus metric* notes sufficient statistics and computes
+A *row metric* notes one number per sample and averages them. A *corpus metric* notes sufficient statistics and computes
 its score from all of them together; with weights it can do so for thousands of bootstrap replicates without reading a
 text again.
 """
@@ -27,7 +27,7 @@ from flantune.evaluation.metrics.bleu import (
 )
 from flantune.evaluation.metrics.decisions import class_f1, matthews, pearson, spearman
 from flantune.evaluation.metrics.drop import drop_score
-from flantune.evaluation.metrics.numbers import number_match, read_number
+from flantune.evaluation.metrics.number_match import number_match, read_number
 from flantune.evaluation.metrics.rank_classification import Normalization, best_options, choose, option_scores
 from flantune.evaluation.metrics.rouge import (
     ROUGE_TOKENIZATIONS,
@@ -68,8 +68,8 @@ class Reading:
 
     Attributes:
         words: The words that it counts; None where it sees every character.
-        needs_spaces: It parts words at white space, so that a clause of Chinese or Thai is one word to it.
-        has_ascii_marks: It takes ASCII punctuation away, and no other script's.
+        needs_spaces: It splits words at white space, so that a clause of Chinese or Thai is one word.
+        has_ascii_marks: It removes ASCII punctuation, and no other script's.
         instead: Script → the metric or setting that helps; "" stands for all others.
     """
 
@@ -95,7 +95,7 @@ class Metric:
         expected: The note when tied options share the credit; None when ties always go to the first.
         span: Lowest and highest possible score.
         is_binary: Every note is 0 or 1 (ties aside), so that McNemar's test applies.
-        is_per_group: A group of samples counts once, by the product of its notes: 1 when all of them are 1.
+        is_per_group: A group of samples counts once, by the product of its notes.
         is_verbatim: Texts are compared character for character, whatever their form of Unicode.
         signature: What says how the score was made, from the fewest and the most references; None: nothing to say.
         reading: What it sees of a text.
@@ -131,7 +131,7 @@ def noted_by_grader(sample: Sample, normalization: Normalization) -> Statistics:
     """Stands in for the note of a metric whose grader knows more than the sample says.
 
     Raises:
-        TypeError: Always: who has such a metric asks its grader.
+        TypeError: Always, since such a metric is noted by its grader.
     """
     raise TypeError(f"{sample.task}: noted by its grader alone, whatever is ranked by {normalization}")
 
@@ -193,7 +193,7 @@ def _decision(sample: Sample, normalization: Normalization) -> Statistics:
 
 
 def _decision_of(sample: Sample, normalization: Normalization) -> Statistics:
-    """A decision, and out of how many options: the formula of F1 depends on these, not on which of them occur."""
+    """A decision and the number of options, which decides on the formula of F1."""
     return (*_decision(sample, normalization), float(len(sample.options)))
 
 
@@ -213,7 +213,7 @@ def _grades(sample: Sample, normalization: Normalization) -> Statistics:
 
 
 def _graded(score: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats], Floats]:
-    """A correlation of the options' numbers; of their places as soon as one row has an option that is no number."""
+    """A correlation of the options' numbers; of their places as soon as one row has an option that is not a number."""
 
     def correlate(grades: Floats, weights: Floats) -> Floats:
         pairs = grades[:, :2] if (grades[:, 4] > 0.0).all() else grades[:, 2:4]

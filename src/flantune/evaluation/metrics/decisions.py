@@ -1,7 +1,7 @@
 """Scores of many decisions together: F1, Matthews' and the two correlations, for any number of bootstrap replicates.
 
 Each takes decisions [n, k], of which the first column is the truth and the second what the model says, and weights
-[replicates, n] that say how often each decision counts; it gives one score a replicate.
+[replicates, n] that say how often each decision counts; it gives one score per replicate.
 """
 
 from __future__ import annotations
@@ -100,6 +100,6 @@ def _indicator(codes: Integers, size: int) -> Floats:
 
 
 def _ratio(covariance: Floats, product: Floats) -> Floats:
-    """Covariance over the root of the variances' product; 0 where that is as good as nothing."""
+    """Covariance over the root of the variances' product; 0 where that root is close to 0."""
     scale = np.sqrt(product)
     return np.clip(np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 1e-9), -1.0, 1.0)

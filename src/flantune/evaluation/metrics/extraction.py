@@ -1,4 +1,4 @@
-"""The answer in what a model wrote: rules in order of trust, and which of them found it."""
+"""Finds the answer in what a model wrote: rules in order of trust, and which of them found it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 from flantune.evaluation.metrics.same_answer import same_answer as same_answer
 from flantune.numerals.digit_groups import DecimalSign
-from flantune.numerals.reading import Found, boxed_text, find_numbers, parse_number, read_number
+from flantune.numerals.reading import FoundNumber, boxed_text, find_numbers, parse_number, read_number
 from flantune.numerals.values import plain_form
 
 Form = Literal["text", "number", "number_comma", "last_number", "last_number_comma", "letter", "lower"]
@@ -20,7 +20,7 @@ Form = Literal["text", "number", "number_comma", "last_number", "last_number_com
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class ExtractionRule:
     r"""One place where an answer may stand.
 
     Attributes:
@@ -43,7 +43,7 @@ class Rule:
         return next((answer for each in found if (answer := FORMS[self.form](each)) is not None), None)
 
 
-Rules = tuple[Rule, ...]
+Rules = tuple[ExtractionRule, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Extracted:
     rule: str
 
 
-def extract(text: str, rules: Sequence[Rule]) -> Extracted:
+def extract(text: str, rules: Sequence[ExtractionRule]) -> Extracted:
     """The answer by the first rule that finds one.
 
     >>> extract("3 + 4 = 7. So the answer is 7.", BBH_COT)
@@ -105,7 +105,7 @@ def audit(found: Iterable[Extracted]) -> Audit:
 
 
 def plain_number(text: str, *, decimal: DecimalSign = ".") -> str | None:
-    """A number in plain ASCII, however it was written; None when the text is no number and nothing else.
+    """A number in plain ASCII, however it was written; None when the text is anything else than one number.
 
     Args:
         text: The number; signs of currency, percent and spaces around it are ignored.
@@ -119,7 +119,7 @@ def plain_number(text: str, *, decimal: DecimalSign = ".") -> str | None:
     return _written(parse_number(text, decimal=decimal))
 
 
-def _written(found: Found | None) -> str | None:
+def _written(found: FoundNumber | None) -> str | None:
     return None if found is None or found.value is None else plain_form(found.value)
 
 
@@ -132,7 +132,7 @@ _ANNOUNCED = re.compile(r"^[\s*_:]+(?:=(?![=<>]))?|^=(?![=<>])")
 
 
 def _text(found: str) -> str | None:
-    """Without what surrounds an answer in prose: spaces, a full stop, quotes in pairs, emphasis.
+    """The text without what surrounds an answer in prose: spaces, a full stop, quotes in pairs, emphasis.
 
     An answer that is nothing else ("*", "=", "!") is kept.
     """
@@ -172,7 +172,7 @@ def _last_number(decimal: DecimalSign) -> Callable[[str], str | None]:
     return lambda text: _written(read_number(text, decimal=decimal))
 
 
-def _numbers(text: str, decimal: DecimalSign = ".") -> list[Found]:
+def _numbers(text: str, decimal: DecimalSign = ".") -> list[FoundNumber]:
     return [found for found in find_numbers(text, decimal=decimal) if found.value is not None]
 
 
@@ -195,33 +195,35 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 # ---- rules, and sets of them for the benchmarks
 
 _STATED = r"(?P<answer>[^\s:][^\n]*?)"
-# A full stop ends the answer unless a figure or letter stands right behind it (3.5, U.S.).
+# A full stop ends the answer unless a figure or letter stands right after it (3.5, U.S.).
 _ENDED = r"(?:\.(?=\s|[\"'”*)\]]|$)|$)"
 
-ANSWER_IS = Rule(
+ANSWER_IS = ExtractionRule(
     name="answer_is", pattern=rf"answer\s+is\b\s*:?\s*{_STATED}{_ENDED}",
 )  # fmt: skip
-ANSWER_COLON = Rule(name="answer_colon", pattern=rf"\banswer\**\s*:\**[ \t]*{_STATED}{_ENDED}")
-HASHES = Rule(name="hashes", pattern=r"####[ \t]*(?P<answer>[^\n]+)", form="number")  # fmt: skip
-LAST_NUMBER = Rule(name="last_number", pattern=r"(?P<answer>[\s\S]+)", form="last_number")
-LETTER_IN_BRACKETS = Rule(name="letter_in_brackets", pattern=r"(?P<answer>\([A-Z]\))", form="letter")
-LETTER_WITH_MARK = Rule(name="letter_with_mark", pattern=r"(?:^|(?<=\s))(?P<answer>[A-Z])[.):](?=\s|$)", form="letter")
-LETTER_ALONE = Rule(name="letter_alone", pattern=r"^[ \t]*(?P<answer>[A-Z])[ \t]*$", form="letter")
-LETTER_FIRST = Rule(
+ANSWER_COLON = ExtractionRule(name="answer_colon", pattern=rf"\banswer\**\s*:\**[ \t]*{_STATED}{_ENDED}")
+HASHES = ExtractionRule(name="hashes", pattern=r"####[ \t]*(?P<answer>[^\n]+)", form="number")  # fmt: skip
+LAST_NUMBER = ExtractionRule(name="last_number", pattern=r"(?P<answer>[\s\S]+)", form="last_number")
+LETTER_IN_BRACKETS = ExtractionRule(name="letter_in_brackets", pattern=r"(?P<answer>\([A-Z]\))", form="letter")
+LETTER_WITH_MARK = ExtractionRule(
+    name="letter_with_mark", pattern=r"(?:^|(?<=\s))(?P<answer>[A-Z])[.):](?=\s|$)", form="letter"
+)
+LETTER_ALONE = ExtractionRule(name="letter_alone", pattern=r"^[ \t]*(?P<answer>[A-Z])[ \t]*$", form="letter")
+LETTER_FIRST = ExtractionRule(
     name="letter_first", pattern=r"\A\W*(?P<answer>[A-Z])(?=[.):,]|\s*$|\s*\n)", pick="first", form="letter"
 )
-YES_NO_FIRST = Rule(name="yes_no_first", pattern=r"\A\W*(?P<answer>yes|no)\b", pick="first", form="lower")
-YES_NO_LAST = Rule(name="yes_no_last", pattern=r"\b(?P<answer>yes|no)\b", form="lower")
-FIRST_LINE = Rule(name="first_line", pattern=r"\A\s*(?P<answer>[^\n]+)", pick="first")  # fmt: skip
-LAST_LINE = Rule(name="last_line", pattern=r"^(?P<answer>[^\n]+)\s*\Z")
+YES_NO_FIRST = ExtractionRule(name="yes_no_first", pattern=r"\A\W*(?P<answer>yes|no)\b", pick="first", form="lower")
+YES_NO_LAST = ExtractionRule(name="yes_no_last", pattern=r"\b(?P<answer>yes|no)\b", form="lower")
+FIRST_LINE = ExtractionRule(name="first_line", pattern=r"\A\s*(?P<answer>[^\n]+)", pick="first")  # fmt: skip
+LAST_LINE = ExtractionRule(name="last_line", pattern=r"^(?P<answer>[^\n]+)\s*\Z")
 
 
-def in_form(rule: Rule, form: Form) -> Rule:
+def in_form(rule: ExtractionRule, form: Form) -> ExtractionRule:
     """The same place, written down in another form."""
-    return Rule(name=rule.name, pattern=rule.pattern, pick=rule.pick, form=form)
+    return ExtractionRule(name=rule.name, pattern=rule.pattern, pick=rule.pick, form=form)
 
 
-def after_phrase(phrase: str, *, form: Form = "text") -> Rule:
+def after_phrase(phrase: str, *, form: Form = "text") -> ExtractionRule:
     """The rule for an answer that follows a wording of the user's own, in any language.
 
     >>> extract("Also ist die Antwort 12.", [after_phrase("Antwort", form="number")]).answer
@@ -229,7 +231,7 @@ def after_phrase(phrase: str, *, form: Form = "text") -> Rule:
     """
     words = r"\s+".join(map(re.escape, phrase.split()))
     stated = rf"{words}\s*[:：]?\s*{_STATED}"
-    return Rule(
+    return ExtractionRule(
         name=f"after “{' '.join(phrase.split())}”", pattern=rf"{stated}(?:\.(?=\s|$)|[。।]|$)", form=form,
     )  # fmt: skip
 
@@ -237,7 +239,7 @@ def after_phrase(phrase: str, *, form: Form = "text") -> Rule:
 def shared_phrase(answers: Sequence[str]) -> str:
     """The wording that stands before the last number in each worked answer; empty when they do not agree.
 
-    So the exemplars of a language say themselves how an answer is announced in it.
+    So the exemplars of a language show how an answer is announced in it.
 
     >>> shared_phrase(["3 + 4 = 7. La respuesta es 7.", "La respuesta es 12."])
     'La respuesta es'

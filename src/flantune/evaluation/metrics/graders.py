@@ -23,7 +23,7 @@ Comparison = Literal["same", "squad", "natural_instructions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class MetricColumn:
     """One thing noted of every sample: a metric under a normalization and a rule for ties."""
 
     metric: Metric
@@ -32,7 +32,7 @@ class Column:
 
     @property
     def key(self) -> tuple[str, Normalization, Ties]:
-        """Names it among the columns of one grader."""
+        """Its name among the columns of one grader."""
         return self.metric.name, self.normalization, self.ties
 
 
@@ -47,13 +47,13 @@ class Columns:
         tie_rules: The headline metric under each rule for ties, where it knows both.
     """
 
-    headline: Column
-    others: tuple[Column, ...] = ()
-    variants: tuple[Column, ...] = ()
-    tie_rules: tuple[Column, ...] = ()
+    headline: MetricColumn
+    others: tuple[MetricColumn, ...] = ()
+    variants: tuple[MetricColumn, ...] = ()
+    tie_rules: tuple[MetricColumn, ...] = ()
 
     @property
-    def all(self) -> tuple[Column, ...]:
+    def all(self) -> tuple[MetricColumn, ...]:
         """Every column once."""
         every = (self.headline, *self.others, *self.variants, *self.tie_rules)
         return tuple({column.key: column for column in every}.values())
@@ -137,7 +137,7 @@ def columns_of(kind: Kind, metrics: Sequence[str], *, normalization: Normalizati
     Raises:
         EvaluationError: A metric does not exist.
     """
-    found = [Column(metric=find_metric(name, kind), normalization=normalization, ties=ties) for name in metrics]
+    found = [MetricColumn(metric=find_metric(name, kind), normalization=normalization, ties=ties) for name in metrics]
     headline = found[0]
     variants = tuple(dict.fromkeys((*NORMALIZATIONS, normalization))) if kind == "classification" else ()
     rules: tuple[Ties, ...] = ("first", "expected") if headline.metric.expected is not None else ()
@@ -175,7 +175,7 @@ def text_grader(rules: Rules = (FIRST_LINE,), comparison: Comparison = "same") -
         comparison: "same": the same but for case, punctuation and spaces. "squad": exact match and token F1 as
             SQuAD's script has them. "natural_instructions": stemmed ROUGE-L and exact match as that benchmark has them.
     """
-    headline, *others = (Column(metric=metric) for metric in _COMPARED[comparison])
+    headline, *others = (MetricColumn(metric=metric) for metric in _COMPARED[comparison])
     return MetricGrader(columns=Columns(headline=headline, others=tuple(others)), rules=rules)
 
 

@@ -91,7 +91,7 @@ def _trivia_with_articles(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """The text itself, but for case and white space: what is left to compare by where nothing else leaves anything.
+    """The text itself, but for case and white space: the last resort, which leaves something of every text.
 
     >>> folded("  +  "), folded("STRASSE") == folded("Straße")
     ('+', True)
@@ -101,19 +101,19 @@ def folded(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Normalizer:
-    """How one metric normalizes, in such a way that an answer which is there never turns into nothing.
+    """How one metric normalizes, so that no answer turns into nothing.
 
     To SQuAD's normalizer "A", "+" and "The" are nothing, so that silence would equal them. Where a reference vanishes,
     it is compared by the next way that leaves something of it: with its articles, at last with its punctuation.
 
     Attributes:
-        ways: The metric's own way first, then ever gentler ones; the last takes nothing but case and white space away.
+        ways: The metric's own way first, then ever gentler ones; the last removes case and white space only.
     """
 
     ways: tuple[Callable[[str], str], ...]
 
     def for_references(self, references: Iterable[str]) -> Callable[[str], str]:
-        """The first way that leaves something of each of these texts that has something.
+        """The first way that leaves something of every text that is not empty.
 
         >>> SQUAD.for_references(["The Nile"])("the nile!"), SQUAD.for_references(["A"])("A.")
         ('nile', 'a')
@@ -122,7 +122,7 @@ class Normalizer:
         return next((way for way in self.ways if all(way(text) for text in wanted)), self.ways[-1])
 
     def key(self, text: str) -> str:
-        """A text by the first way that leaves something of it: equal for texts that say the same.
+        """A text normalized the first way that leaves something of it: equal for texts that say the same.
 
         >>> SQUAD.key("The Nile."), SQUAD.key("The"), SQUAD.key("?"), SQUAD.key("")
         ('nile', 'the', '?', '')

@@ -1,7 +1,7 @@
 """Whether a metric can read the references of a task: found before anything is scored, and said.
 
-ROUGE's own tokenizer keeps a–z and 0–9, so that a perfect answer in Thai scores 0. BLEU and token F1 part words at
-white space, so that a clause of Chinese is one word to them. The score would be a number like any other.
+ROUGE's own tokenizer keeps a–z and 0–9, so that a perfect answer in Thai scores 0. BLEU and token F1 split words at
+white space, so that a clause of Chinese is one word to them. The score would look like any other.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _SHORT_NAME = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Readability:
     """What a metric makes of a task's references.
 
     Attributes:
         looked_at: References.
-        blind: Of how many of them a perfect answer scores 0.
+        blind: For how many of them a perfect answer scores 0.
         row: The first such row.
         letters: Letters and digits of all references.
-        unread: Those of them that stand in no word the metric counts.
-        script: The script most of the unread are of, or most letters where all are read.
-        spaceless: Share of letters in scripts that set no spaces.
+        unread: How many of those are in no word that the metric counts.
+        script: The script of most unread ones, or of most letters where all are read.
+        spaceless: Share of letters in scripts without spaces between words.
     """
 
     looked_at: int
@@ -59,11 +59,11 @@ class Seen:
         return 2 * self.blind > self.looked_at or 2 * self.unread > self.letters > 0
 
 
-Asked = Example | Sample | Prompt
+HasReferences = Example | Sample | Prompt
 """What has references."""
 
 
-class Measured(Protocol):
+class HasMetrics(Protocol):
     """What has metrics: a task, or what results know of one."""
 
     @property
@@ -79,7 +79,7 @@ class Measured(Protocol):
         """Names of metrics."""
 
 
-def metric_findings(task: Measured, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
+def metric_findings(task: HasMetrics, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
     """What is wrong between a task's metrics and its references, in the linter's form.
 
     Args:
@@ -103,7 +103,7 @@ def metric_findings(task: Measured, examples: Sequence[Example | Sample]) -> Ite
 
 
 def reading_notes(metric: str, prompts: Sequence[Prompt]) -> Iterator[str]:
-    """What of the prompts' references a metric for texts cannot read, for the notes of a benchmark."""
+    """Which of the prompts' references a metric for texts cannot read, for the notes of a benchmark."""
     found = find_metric(metric, "generation")
     if seen := look(found, prompts):
         yield from (finding.message for finding in _findings(_Benchmark(metrics=(metric,)), found, seen))
@@ -128,7 +128,7 @@ def check_readable(task: Task, examples: Sequence[Example]) -> None:
             raise EvaluationError(finding.message, where=where, hint=finding.hint)
 
 
-def look(metric: Metric, examples: Sequence[Asked]) -> Seen | None:
+def look(metric: Metric, examples: Sequence[HasReferences]) -> Readability | None:
     """What a metric makes of the first reference of each example; None where there is nothing to look at."""
     asked = [example for example in islice(examples, MOST_LOOKED_AT) if example.references]
     if not asked:
@@ -138,7 +138,7 @@ def look(metric: Metric, examples: Sequence[Asked]) -> Seen | None:
     unread = [_unread(metric.reading, text) for text in texts]
     scripts = scripts_of(texts)
     spaceless = sum(count for script, count in scripts.items() if script in SPACELESS)
-    return Seen(
+    return Readability(
         looked_at=len(texts),
         blind=len(blind),
         row=blind[0].row if blind else -1,
@@ -157,7 +157,7 @@ def _main_script(scripts: dict[str, int]) -> str:
     return max(scripts, key=lambda name: scripts[name]) if scripts else ""
 
 
-def _blind(metric: Metric, examples: Sequence[Asked]) -> list[Asked]:
+def _blind(metric: Metric, examples: Sequence[HasReferences]) -> list[HasReferences]:
     """The examples whose own reference would score 0."""
     notes = [metric.note(_perfect(example), "sum") for example in examples]
     if metric.score is None:
@@ -166,11 +166,11 @@ def _blind(metric: Metric, examples: Sequence[Asked]) -> list[Asked]:
     return list(examples) if score <= 0.0 else []
 
 
-def _perfect(example: Asked) -> Sample:
+def _perfect(example: HasReferences) -> Sample:
     return _said(example, example.references[0])
 
 
-def _said(example: Asked, text: str) -> Sample:
+def _said(example: HasReferences, text: str) -> Sample:
     return Sample(
         task="", split="test", row=example.row, template="", shots=0, inputs="",
         references=example.references, prediction=text,
@@ -185,7 +185,7 @@ def _unread(reading: Reading, text: str) -> str:
     return "".join(letter for letter in text if letter.isalnum() and not set(letter.casefold()) & kept)
 
 
-def _findings(task: Measured, metric: Metric, seen: Seen) -> Iterator[Finding]:
+def _findings(task: HasMetrics, metric: Metric, seen: Readability) -> Iterator[Finding]:
     script, instead = script_name(seen.script), metric.reading.helps(seen.script)
     use = f'use metrics = ["{instead}"]' if instead and " " not in instead else f"use {instead}"
     share = f"{100 * seen.unread / max(seen.letters, 1):.0f}% of the letters of the references ({script})"
@@ -200,7 +200,7 @@ def _findings(task: Measured, metric: Metric, seen: Seen) -> Iterator[Finding]:
         what = f"{zeros}: no reference has four words that stand apart ({script})"
         yield _finding(task, _REFUSED, what, hint=use, is_error=True)
     elif seen.is_refused:
-        # Longer answers score something, so that it is no zero by construction; but the right ones do not.
+        # Longer answers score something, so that it is not a zero by construction; but the right ones do not.
         hint = "use exact_match or token_f1 for answers this short"
         yield _finding(task, _IN_PART, f"{zeros}: no reference has four words", hint=hint)
     elif seen.unread > max(_MOST_UNREAD * seen.letters, _FEWEST_LETTERS - 1):
@@ -215,8 +215,8 @@ def _findings(task: Measured, metric: Metric, seen: Seen) -> Iterator[Finding]:
 _REFUSED, _IN_PART = "metric-cannot-read", "metric-reads-in-part"
 
 
-def _classes(task: Measured, name: str, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
-    """Classes that are no classes, or of which nothing can be said."""
+def _classes(task: HasMetrics, name: str, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
+    """Classes that are not classes, or of which nothing can be said."""
     sets = {tuple(sorted(example.options)) for example in examples}
     if len(sets) > 1:
         what = f"{name} counts an option by its place, and options differ from row to row: its classes mean nothing"
@@ -229,7 +229,7 @@ def _classes(task: Measured, name: str, examples: Sequence[Example | Sample]) ->
             yield _finding(task, "class-without-rows", what, hint="list the options the other way round, or add rows")
 
 
-def _without_spaces(task: Measured, metric: Metric, script: str, use: str) -> Iterator[Finding]:
+def _without_spaces(task: HasMetrics, metric: Metric, script: str, use: str) -> Iterator[Finding]:
     if metric.reading.needs_spaces:
         what = f"{metric.name} parts words at white space, which {script} has none of: a clause counts as one word"
         yield _finding(task, "metric-needs-spaces", what, hint=use)
@@ -238,7 +238,7 @@ def _without_spaces(task: Measured, metric: Metric, script: str, use: str) -> It
         yield _finding(task, "metric-needs-spaces", what, hint=use)
 
 
-def _blurred(task: Measured, metric: Metric, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
+def _blurred(task: HasMetrics, metric: Metric, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
     """References whose marks say something (-5, 3.5, A+) which a metric gives full marks for without them."""
     asked = [example for example in islice(examples, MOST_LOOKED_AT) if example.references]
     blurred = [(one, bare) for one in asked if (bare := _without_marks(one.references[0]))]
@@ -257,13 +257,13 @@ def _blurred(task: Measured, metric: Metric, examples: Sequence[Example | Sample
 
 
 def _without_marks(reference: str) -> str:
-    """A number or a very short name without its marks, where these make another answer of it; empty elsewhere."""
+    """A number or a very short name without its marks, where these change the answer; empty elsewhere."""
     bare = normalize_instruction_answer(reference)
     says_little = len(bare) <= _SHORT_NAME or parse_number(reference) is not None
     return bare if bare and says_little and not same_answer(reference, bare) else ""
 
 
-def _finding(task: Measured, rule: str, message: str, hint: str, *, is_error: bool = False) -> Finding:
+def _finding(task: HasMetrics, rule: str, message: str, hint: str, *, is_error: bool = False) -> Finding:
     return Finding(
         task=task.name,
         template="",

@@ -140,7 +140,7 @@ def check_cross_lingual() -> None:
     """Finds out before anything is scored whether GPT-2's tokenizer is on this machine.
 
     Raises:
-        EvaluationError: It is not.
+        EvaluationError: The tokenizer is missing.
     """
     _cross_lingual_scorer()
 

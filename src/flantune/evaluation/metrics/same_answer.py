@@ -6,7 +6,7 @@ import re
 
 from flantune.evaluation.metrics.normalizers import lower_case, single_spaced, without_punctuation
 from flantune.numerals.ascii_figures import without_unseen
-from flantune.numerals.reading import Found, boxed_text, find_numbers, in_ascii, is_same_number, parse_number
+from flantune.numerals.reading import FoundNumber, boxed_text, find_numbers, in_ascii, is_same_number, parse_number
 from flantune.numerals.values import plain_form
 
 _OPERATOR = r"[-+*/=<>^&|]"
@@ -26,9 +26,9 @@ _REACH = 8
 def same_answer(answer: str | None, reference: str) -> bool:
     """Whether an answer is the reference, but for capitals, ASCII punctuation and spaces; a number by its value.
 
-    Signs, points and operators beside figures are no punctuation: they are what the answer says; nor are the marks of
+    Signs, points and operators beside figures are not punctuation: they are what the answer says; nor are the marks of
     short names (A+, C#, -x). Where nothing but punctuation is asked for (closing brackets), punctuation counts:
-    dropped, all would be equal. Lists and pairs are compared item by item, whatever spaces stand behind their commas.
+    dropped, all would be equal. Lists and pairs are compared item by item, whatever spaces stand after their commas.
 
     >>> same_answer("(B)", "b"), same_answer("] )", "] }"), same_answer("])", "] )")
     (True, False, True)
@@ -62,7 +62,7 @@ def _is_same_list(answer: str, reference: str) -> bool:
 
 
 def _items(text: str) -> list[str]:
-    """What stands between the commas or semicolons of a text; nothing where one of them is empty."""
+    """The items between the commas or semicolons of a text; none where an item is empty."""
     items = [item.strip() for item in re.split("[,;]", _inner(_LATEX_AROUND.sub("", text).strip(" \t\n.")))]
     return items if all(items) else []
 
@@ -85,7 +85,7 @@ def _bare(text: str) -> str:
     return _AROUND_OPERATOR.sub(r"\1", joined)
 
 
-def _figures(plain: str, found: Found) -> str:
+def _figures(plain: str, found: FoundNumber) -> str:
     if found.value is None:
         return plain[found.start : found.stop]
     return plain_form(found.value) + ("%" if found.is_percent else "")

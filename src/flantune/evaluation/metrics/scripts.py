@@ -1,4 +1,4 @@
-"""Writing systems: which script a text is in, and which of them set no spaces between words."""
+"""Writing systems: which script a text is in, and which scripts put no spaces between words."""
 
 from __future__ import annotations
 

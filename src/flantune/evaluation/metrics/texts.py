@@ -1,7 +1,7 @@
 """How near a generated text comes to its references, one sample at a time.
 
 Every score lies between 0 and 1 and is the maximum over references. Those with an official scorer agree with it to the
-last digit it prints, oddities included: its own normalizer, and what it makes of an empty answer. They part from it in
+last digit it prints, oddities included: its own normalizer, and what it makes of an empty answer. They differ in
 one thing: a reference of which the official normalizer leaves nothing ("A", "+") is compared by a gentler one, since
 by the official one silence is right.
 """
@@ -69,7 +69,7 @@ def instruction_exact_match(prediction: str, references: Sequence[str]) -> float
 def verbatim_match(prediction: str, references: Sequence[str]) -> float:
     """1 when the prediction is a reference, character for character but for white space at the ends.
 
-    For tasks whose answer is case or punctuation itself, of which ``exact_match`` sees nothing.
+    For tasks whose answer is case or punctuation itself, which ``exact_match`` ignores.
 
     >>> verbatim_match("Yes, it is. ", ["Yes, it is."]), verbatim_match("yes it is", ["Yes, it is."])
     (1.0, 0.0)

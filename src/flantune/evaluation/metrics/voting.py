@@ -14,7 +14,7 @@ class Vote:
 
     Attributes:
         answer: What most samples say; None when not one of them holds an answer.
-        confidence: Its share of all samples, those without an answer included; between 0 and 1.
+        confidence: Its share of all samples, those without an answer included, in [0, 1].
         margin: By how much that share leads over the second answer's.
         counts: Each answer with its votes, winner first.
         unparsed: Samples without an answer.
@@ -28,7 +28,7 @@ class Vote:
 
 
 def vote(found: Sequence[Extracted]) -> Vote:
-    """The majority's answer. Between answers with as many votes, the one that came first wins.
+    """The majority's answer. Among answers with equally many votes, the first wins.
 
     Paper: Wang et al. 2022, "Self-Consistency Improves Chain of Thought Reasoning", section 2 (unweighted majority);
     Flan 2022, section 2.3.

@@ -15,7 +15,7 @@ class Weighed:
     """What decides on an exam's weight.
 
     Attributes:
-        name: Of the exam.
+        name: Name of the exam.
         groups: What it is averaged within.
         questions: Questions that were answered.
     """

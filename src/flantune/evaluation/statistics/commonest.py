@@ -1,4 +1,4 @@
-"""The answer that a model gives most often, beside how often it is right: a preference for it is no skill."""
+"""The answer that a model gives most often, beside how often it is right: a preference for it is not a skill."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLLAPSED = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class AnswersGiven:
     """The answer a model gives most often, beside how often it is right.
 
     Attributes:
@@ -43,7 +43,7 @@ class Answers:
         return self.share > COLLAPSED >= self.gold
 
 
-def answers_given(options: RankedOptions) -> Answers:
+def answers_given(options: RankedOptions) -> AnswersGiven:
     """Which answer is given most often; of options that tie the first one shown counts as given.
 
     Where options move from prompt to prompt, a model can prefer an option wherever it stands, or a place whatever
@@ -53,13 +53,13 @@ def answers_given(options: RankedOptions) -> Answers:
     >>> scores = np.array([[[-1.0, -3.0]], [[-1.0, -1.5]], [[-1.0, -2.0]], [[-2.0, -1.0]]])
     >>> answers_given(RankedOptions(scores=scores, gold=np.array([0, 1, 1, 1]), names=("no", "yes"), by_place=False,
     ...                             groups=np.arange(4)))
-    Answers(commonest='no', share=0.75, gold=0.25, distance=0.5, by_place=False)
+    AnswersGiven(commonest='no', share=0.75, gold=0.25, distance=0.5, by_place=False)
     """
     views = list(_views(options))
     return next((view for view in views if view.is_collapsed), views[0])
 
 
-def _views(options: RankedOptions) -> Iterator[Answers]:
+def _views(options: RankedOptions) -> Iterator[AnswersGiven]:
     chosen = _chosen(options)
     by_label = _counted(chosen, options.gold, options.names, by_place=options.by_place)
     places = options.places
@@ -87,14 +87,14 @@ def _chosen(options: RankedOptions) -> Integers:
     return chosen
 
 
-def _counted(chosen: Integers, gold: Integers, names: tuple[str, ...], *, by_place: bool) -> Answers:
+def _counted(chosen: Integers, gold: Integers, names: tuple[str, ...], *, by_place: bool) -> AnswersGiven:
     """The commonest of the answers chosen, [rows, templates], beside the right ones, [rows]; -1 where there is none."""
     asked = [column[column >= 0] for column in chosen.T]
     shares = np.mean([np.bincount(one, minlength=len(names)) / len(one) for one in asked if len(one)], axis=0)
     known = gold[gold >= 0]
     right = np.bincount(known, minlength=len(names)) / max(len(known), 1)
     most = int(shares.argmax())
-    return Answers(
+    return AnswersGiven(
         commonest=names[most],
         share=float(shares[most]),
         gold=float(right[most]),

@@ -20,7 +20,6 @@ class Weighted:
         name: What results call it.
         key: Exams of one key were measured on the same rows, so they are not independent of each other.
         weights: Model → its weight in that model's mean, the first model first; differences have the first's.
-        means: Its means.
     """
 
     name: str
@@ -37,7 +36,7 @@ def contrast(
     Args:
         weighted: The exams.
         estimate: Makes a mean a number with its interval.
-        change: The same of a difference.
+        change: Turns a difference into the form it is reported in.
     """
     models = dict.fromkeys(name for one in weighted for name in one.means.scores)
     later = dict.fromkeys(name for one in weighted for name in one.means.differences)

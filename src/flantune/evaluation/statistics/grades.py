@@ -14,7 +14,7 @@ from flantune.contamination.training_record import Seen
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking.option_labels import RankedCells
 from flantune.evaluation.metrics.by_name import Statistics, decided_class
-from flantune.evaluation.metrics.graders import Column, Columns, Grader
+from flantune.evaluation.metrics.graders import Columns, Grader, MetricColumn
 from flantune.evaluation.metrics.normalizers import SQUAD
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT
 from flantune.evaluation.statistics.skill import RankedOptions
@@ -29,7 +29,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class GradeTable:
     """One model's answers to one exam, in one split and with one number of exemplars, as arrays.
 
     Attributes:
@@ -64,7 +64,7 @@ class Table:
     looked_at: tuple[Sample, ...] = ()
     options: RankedOptions | None = None
 
-    def cells(self, column: Column) -> Floats:
+    def cells(self, column: MetricColumn) -> Floats:
         """Notes of one column, [rows, templates, k]."""
         return self.notes[column.key]
 
@@ -89,8 +89,8 @@ class Table:
         hit = {group for row, group in groups.items() if row in rows}
         return frozenset(row for row, group in groups.items() if group in hit)
 
-    def without(self, rows: Collection[int]) -> Table:
-        """The table without some source rows; what is no array stays that of the whole."""
+    def without(self, rows: Collection[int]) -> GradeTable:
+        """The table without some source rows; what is not an array stays that of the whole."""
         keep = np.array([row not in rows for row in self.rows], dtype=bool)
         return replace(
             self,
@@ -102,7 +102,7 @@ class Table:
         )
 
 
-Tables = Mapping[tuple[int, SplitRole], Table]
+Tables = Mapping[tuple[int, SplitRole], GradeTable]
 """(shots, split) → table."""
 
 
@@ -117,7 +117,7 @@ class Graded:
         counts: What happened to its prompts.
         seen: Why the exam was not new to it.
         answers_each: Answers drawn to each question; the one most of them agree on is graded.
-        temperature: Of the draws; 0 is greedy.
+        temperature: Temperature of the draws; 0 is greedy.
     """
 
     exam: Exam
@@ -170,7 +170,7 @@ class _Builder:
     rules: dict[str, int] = field(default_factory=dict)
     votes: list[float] = field(default_factory=list)
     ties: int = 0
-    headline: Column = field(init=False)
+    headline: MetricColumn = field(init=False)
     ranked: RankedCells = field(init=False)
 
     def __post_init__(self) -> None:
@@ -207,7 +207,7 @@ class _Builder:
             return decided_class(sample, self.headline.normalization)
         return self.texts.setdefault(SQUAD.key(read), len(self.texts))
 
-    def table(self, chance: float | None) -> Table:
+    def table(self, chance: float | None) -> GradeTable:
         # Now that all is graded: of metrics that a file's own functions make, only then the span is known.
         columns, groups = self.grader.columns, np.array(self.groups, dtype=np.int64)
         chances = np.array(self.chances)[:, None, None]
@@ -215,7 +215,7 @@ class _Builder:
             chances = _per_group(chances, groups)
         answers = np.full((len(self.rows), len(self.templates)), -1, dtype=np.int64)
         answers[self._places()] = list(self.answers.values())
-        return Table(
+        return GradeTable(
             rows=tuple(self.rows),
             templates=tuple(self.templates),
             columns=columns,
@@ -231,7 +231,7 @@ class _Builder:
             options=self.ranked.options(rows=len(self.rows), templates=len(self.templates), groups=groups),
         )
 
-    def _noted(self, number: int, column: Column, groups: Integers) -> Floats:
+    def _noted(self, number: int, column: MetricColumn, groups: Integers) -> Floats:
         noted = np.array([cell[number] for cell in self.cells.values()], dtype=np.float64)
         cells = np.full((len(self.rows), len(self.templates), noted.shape[1]), np.nan)
         cells[self._places()] = noted

@@ -59,7 +59,7 @@ class Reach:
     span: tuple[float, float]
 
     def stretched(self, factor: float, *, origin: float) -> Reach:
-        """The same of a mean from which ``origin`` is taken before it is multiplied."""
+        """The reach of a mean that is moved by ``origin`` and then multiplied."""
         low, high = self.span
         return Reach(
             below=self.below * factor,
@@ -128,7 +128,7 @@ def effective_answers(sums: Floats, sizes: Floats, *, confidence: float) -> Floa
 
 
 def effective_of_score(value: float, *, se: float, units: float, confidence: float) -> float:
-    """The same for a score that is no mean (BLEU, F1), from its standard error; both on a scale of [0, 1].
+    """The same for a score that is not a mean (BLEU, F1), from its standard error; both on a scale of [0, 1].
 
     >>> round(effective_of_score(0.5, se=0.05, units=100, confidence=0.95), 9)
     100.0

@@ -67,7 +67,6 @@ class Share:
     Attributes:
         task: Shares of one task were measured on the same rows, so they are not independent of each other.
         weight: What its mean is multiplied by.
-        mean: Its mean.
     """
 
     task: str
@@ -116,7 +115,7 @@ def units_of(cells: Floats, groups: Integers | None = None) -> tuple[Floats, Int
 
 
 def bootstrap_mean(scores: Floats, *, examples: int, span: tuple[float, float], confidence: float) -> Mean:
-    """The same for a score that is no mean over examples (BLEU), from what it was on redrawn examples.
+    """The same for a score that is not a mean over examples (BLEU), from what it was on redrawn examples.
 
     Args:
         scores: The score of the examples as they are, then its score on each bootstrap replicate.
@@ -199,7 +198,7 @@ def measured_mean(
     """A mean of so many examples; when they all agree, its standard error is that of the rarest dissenter unseen.
 
     No spread in the sample does not mean none in the task: with all of n examples right, up to 1 − (α/2)^(1/n) of the
-    task's examples may still be wrong (Clopper and Pearson). Two right answers out of two are no proof of anything.
+    task's examples may still be wrong (Clopper and Pearson). Two right answers out of two are not proof of anything.
 
     Args:
         value: The mean.

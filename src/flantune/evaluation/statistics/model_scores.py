@@ -8,8 +8,8 @@ import numpy as np
 
 from flantune.evaluation.estimates import Estimate
 from flantune.evaluation.exam_result import ModelScores, TemplateScores
-from flantune.evaluation.metrics.graders import Column
-from flantune.evaluation.statistics.grades import Graded, Table
+from flantune.evaluation.metrics.graders import MetricColumn
+from flantune.evaluation.statistics.grades import Graded, GradeTable
 from flantune.evaluation.statistics.means import Mean
 from flantune.evaluation.statistics.over_templates import agreement_rate, spread_over_templates
 from flantune.evaluation.statistics.pairs import score_estimate, span_of, template_intervals, template_scores, within
@@ -24,7 +24,7 @@ def model_scores(
     Args:
         graded: Its answers, graded.
         shots: The number of exemplars.
-        mean: Of the headline metric.
+        mean: Mean of the headline metric.
         clean: The headline without what the model has seen.
         skill: What its option scores tell, apart from a preference for one of them.
         confidence: Level of the intervals.
@@ -66,7 +66,7 @@ def model_scores(
 
 
 def _templates(
-    table: Table, dev: Table | None, skill: ModelSkill | None, *, confidence: float
+    table: GradeTable, dev: GradeTable | None, skill: ModelSkill | None, *, confidence: float
 ) -> tuple[TemplateScores, ...]:
     columns = (table.columns.headline, *table.columns.others)
     scores = {column.metric.name: template_scores(table, column) for column in columns}
@@ -97,6 +97,6 @@ def _best_on_dev(templates: Sequence[TemplateScores]) -> TemplateScores | None:
     return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
-def _mean(table: Table, column: Column) -> float:
+def _mean(table: GradeTable, column: MetricColumn) -> float:
     """The mean over templates of one metric."""
     return within(float(np.mean(template_scores(table, column))), span_of(column, table))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from flantune.errors import EvaluationError
 from flantune.evaluation.estimates import Bootstrap, Difference, Estimate
 from flantune.evaluation.metrics.by_name import Metric
-from flantune.evaluation.metrics.graders import Column
+from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.evaluation.statistics import means as statistics
-from flantune.evaluation.statistics.grades import Table
+from flantune.evaluation.statistics.grades import GradeTable
 from flantune.evaluation.statistics.means import Interval, Mean, above_chance, interval_of
 
 Floats = NDArray[np.float64]
@@ -27,10 +27,10 @@ REPLICATES = 1000
 class Pair:
     """The same rows and templates, answered by two models."""
 
-    first: Table
-    second: Table
+    first: GradeTable
+    second: GradeTable
 
-    def cells(self, column: Column) -> tuple[Floats, Floats]:
+    def cells(self, column: MetricColumn) -> tuple[Floats, Floats]:
         """Notes of one column of both, [rows, templates, k] each."""
         return self.first.cells(column), self.second.cells(column)
 
@@ -38,7 +38,7 @@ class Pair:
         """The pair but for some rows."""
         return Pair(first=self.first.without(rows), second=self.second.without(rows)) if rows else self
 
-    def span(self, column: Column) -> Span:
+    def span(self, column: MetricColumn) -> Span:
         """Lowest and highest difference possible."""
         low, high = span_of(column, self.first, self.second)
         return low - high, high - low
@@ -67,7 +67,7 @@ class ModelMeans:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class ComparedMetric:
     """One metric of one exam, of every model.
 
     Attributes:
@@ -76,12 +76,12 @@ class Compared:
         replicates: Later model → its difference on bootstrap replicates of the rows, shape [replicates].
     """
 
-    column: Column
+    column: MetricColumn
     means: ModelMeans
     replicates: Mapping[str, Floats]
 
 
-def check_same_cells(first: Table, second: Table, *, where: str) -> None:
+def check_same_cells(first: GradeTable, second: GradeTable, *, where: str) -> None:
     """Refuses to compare two models on different prompts.
 
     Raises:
@@ -96,11 +96,11 @@ def check_same_cells(first: Table, second: Table, *, where: str) -> None:
         )
 
 
-def pair_of(first: Table, second: Table, *, where: str) -> Pair:
+def pair_of(first: GradeTable, second: GradeTable, *, where: str) -> Pair:
     """The rows that both models answered.
 
     Raises:
-        EvaluationError: There are none.
+        EvaluationError: The two share no rows.
     """
     common = frozenset(first.rows) & frozenset(second.rows)
     if not common:
@@ -112,8 +112,8 @@ def pair_of(first: Table, second: Table, *, where: str) -> Pair:
 
 
 def compare_means(
-    tables: Mapping[str, Table], pairs: Mapping[str, Pair], column: Column, *, seed: int, confidence: float
-) -> Compared:
+    tables: Mapping[str, GradeTable], pairs: Mapping[str, Pair], column: MetricColumn, *, seed: int, confidence: float
+) -> ComparedMetric:
     """Means over templates with standard errors clustered by row, or by group of rows, and the paired differences.
 
     Args:
@@ -127,7 +127,7 @@ def compare_means(
     """
     drawn: dict[int, Floats] = {}
 
-    def resampled(table: Table) -> Floats:
+    def resampled(table: GradeTable) -> Floats:
         if id(table) not in drawn:
             drawn[id(table)] = _resampled(table, column, seed=seed)
         return drawn[id(table)]
@@ -135,13 +135,13 @@ def compare_means(
     if column.metric.score is None:
         scores = {name: _row_mean(table, column, confidence=confidence) for name, table in tables.items()}
         found = {name: _row_difference(pair, column, seed=seed, confidence=confidence) for name, pair in pairs.items()}
-        return Compared(
+        return ComparedMetric(
             column=column,
             means=ModelMeans(scores=scores, differences={name: mean for name, (mean, _) in found.items()}),
             replicates={name: change[1:] for name, (_, change) in found.items()},
         )
     changes = {name: resampled(pair.second) - resampled(pair.first) for name, pair in pairs.items()}
-    return Compared(
+    return ComparedMetric(
         column=column,
         means=ModelMeans(
             scores={
@@ -157,7 +157,7 @@ def compare_means(
     )
 
 
-def mcnemar_of(pairs: Sequence[Pair], column: Column) -> float | None:
+def mcnemar_of(pairs: Sequence[Pair], column: MetricColumn) -> float | None:
     """Exact McNemar p-value over the rows of one exam or several.
 
     None when the metric is not right-or-wrong, or rows are not independent.
@@ -171,7 +171,7 @@ def mcnemar_of(pairs: Sequence[Pair], column: Column) -> float | None:
     return statistics.mcnemar_p(first, second)
 
 
-def template_scores(table: Table, column: Column) -> list[float]:
+def template_scores(table: GradeTable, column: MetricColumn) -> list[float]:
     """The score of each template."""
     cells, metric, span = table.cells(column), column.metric, span_of(column, table)
     if metric.score is None:
@@ -180,8 +180,8 @@ def template_scores(table: Table, column: Column) -> list[float]:
     return [within(float(_corpus(metric, cells[:, at], ones)[0]), span) for at in range(cells.shape[1])]
 
 
-def template_intervals(table: Table, column: Column, *, confidence: float) -> list[Interval]:
-    """The interval of each template's score; empty for metrics that are no means over rows."""
+def template_intervals(table: GradeTable, column: MetricColumn, *, confidence: float) -> list[Interval]:
+    """The interval of each template's score; empty for metrics that are not means over rows."""
     if column.metric.score is not None:
         return []
     cells, span = table.cells(column)[..., 0], span_of(column, table)
@@ -222,7 +222,7 @@ def bootstrap_interval(replicates: Floats, *, confidence: float) -> Bootstrap | 
     return Bootstrap(low=interval.low, high=interval.high, p=statistics.bootstrap_p(replicates))
 
 
-def span_of(column: Column, *tables: Table) -> Span:
+def span_of(column: MetricColumn, *tables: GradeTable) -> Span:
     """Lowest and highest score possible: of functions of a task file, what their answers show."""
     spans = [one.metric.span for table in tables for one in table.columns.all if one.key == column.key]
     return min(low for low, _ in spans), max(high for _, high in spans)
@@ -233,17 +233,17 @@ def within(value: float, span: Span = statistics.SCORE) -> float:
     return min(max(value, span[0]), span[1])
 
 
-def groups_of(table: Table) -> statistics.Integers | None:
+def groups_of(table: GradeTable) -> statistics.Integers | None:
     """Group of each row; None where each stands alone."""
     return table.groups if table.is_grouped else None
 
 
-def _row_mean(table: Table, column: Column, *, confidence: float) -> Mean:
+def _row_mean(table: GradeTable, column: MetricColumn, *, confidence: float) -> Mean:
     cells, span = table.cells(column)[..., 0], span_of(column, table)
     return statistics.clustered_mean(cells, span=span, confidence=confidence, groups=groups_of(table))
 
 
-def _row_difference(pair: Pair, column: Column, *, seed: int, confidence: float) -> tuple[Mean, Floats]:
+def _row_difference(pair: Pair, column: MetricColumn, *, seed: int, confidence: float) -> tuple[Mean, Floats]:
     """Second minus first of a row metric, and what it is on the rows as they are and on replicates of them."""
     first, second = pair.cells(column)
     change, groups = (second - first)[..., 0], groups_of(pair.first)
@@ -251,13 +251,13 @@ def _row_difference(pair: Pair, column: Column, *, seed: int, confidence: float)
     return mean, statistics.resampled_mean(change, replicates=REPLICATES, seed=seed, groups=groups)
 
 
-def _redrawn_mean(table: Table, scores: Floats, span: Span, *, confidence: float) -> Mean:
+def _redrawn_mean(table: GradeTable, scores: Floats, span: Span, *, confidence: float) -> Mean:
     """The mean of a corpus metric, from its value on the rows as they are and on replicates of them."""
     count = int(table.groups.max()) + 1
     return statistics.bootstrap_mean(scores, examples=count, span=span, confidence=confidence)
 
 
-def _resampled(table: Table, column: Column, *, seed: int) -> Floats:
+def _resampled(table: GradeTable, column: MetricColumn, *, seed: int) -> Floats:
     """A corpus metric's mean over templates, as it is and on bootstrap replicates of the rows."""
     cells, metric = table.cells(column), column.metric
 
@@ -282,6 +282,6 @@ def _corpus(metric: Metric, notes: Floats, weights: Floats) -> Floats:
     return metric.score(notes[is_there], weights[:, is_there])
 
 
-def _is_right_or_wrong(pair: Pair, column: Column) -> bool:
+def _is_right_or_wrong(pair: Pair, column: MetricColumn) -> bool:
     """Whether every row counts as one answer that is right or wrong."""
     return column.metric.is_binary and (column.metric.is_per_group or not pair.first.is_grouped)

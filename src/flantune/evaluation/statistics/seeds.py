@@ -45,7 +45,7 @@ class SeedEffect:
         p: Two-sided p-value of no difference.
         detectable: Smallest true difference that would have been found four times in five.
         std: Standard deviation of the runs' differences (n − 1).
-        row_se: Root mean square of the runs' own standard errors, which know of rows alone.
+        row_se: Root mean square of the runs' own standard errors, which cover rows only.
         shares_rows: All runs measured the same rows, so that more seeds do not make up for too few rows.
         measure: "raw" for the score; "discrimination" and "calibrated_accuracy" for skill apart from a preference.
     """
@@ -158,7 +158,7 @@ def _effect(key: _Key, observed: Sequence[_Observed], confidence: float) -> Seed
 
 
 def seed_mean(values: Sequence[float], ses: Sequence[float], *, shares_rows: bool) -> Mean:
-    """The mean over seeds, with a standard error that knows of both seeds and rows.
+    """The mean over seeds, with a standard error that covers both seeds and rows.
 
     Rows drawn anew for each seed are part of the spread between runs, and the mean's variance is that spread over the
     number of runs. The same rows in all runs err together: their variance is added whole. That is a little more than
@@ -166,7 +166,7 @@ def seed_mean(values: Sequence[float], ses: Sequence[float], *, shares_rows: boo
 
     Args:
         values: One difference a run.
-        ses: Their standard errors, which know of rows alone.
+        ses: Their standard errors, which cover rows only.
         shares_rows: All runs measured the same rows.
 
     >>> apart = seed_mean([0.1, 0.2, 0.3], [0.03] * 3, shares_rows=False)

@@ -86,7 +86,7 @@ class RankedOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class EstimateByRow:
     """A number with what each row adds to its error.
 
     Attributes:
@@ -110,7 +110,7 @@ class Measured:
     def mean(self, *, confidence: float) -> Mean:
         """The mean over templates with its standard error.
 
-        Close to 0 and 1 a few rows say too little of how far the others may lie: n / (n - 2) in the place of DeLong's
+        Close to 0 and 1 a few rows say too little of how far the others may lie: n / (n - 2) in place of DeLong's
         root of n / (n - 1) keeps the intervals' level (``benchmarks/skill_coverage.py``).
         """
         errors = self.errors * self._without_own_group()
@@ -118,7 +118,7 @@ class Measured:
             errors[self.strata == one] *= math.sqrt(count * max(count - 1.0, 0.0)) / max(count - 2.0, 1.0) or 1.0
         return self._mean(self.value, errors, span=(0.0, 1.0), confidence=confidence)
 
-    def change(self, other: Measured, *, confidence: float) -> Mean:
+    def change(self, other: EstimateByRow, *, confidence: float) -> Mean:
         """The other model's number minus this one's, paired by row."""
         errors = (other.errors - self.errors) * self._without_own_group()
         for one in self._observations():
@@ -169,7 +169,7 @@ def _observations(groups: Integers) -> float:
     return kish(np.unique(groups, return_counts=True)[1].astype(np.float64))
 
 
-def discrimination(options: RankedOptions) -> Measured | None:
+def discrimination(options: RankedOptions) -> EstimateByRow | None:
     """Area under the ROC curve of each template; None where the gold holds one label only.
 
     Two labels: of the difference of their scores. More: one label against the rest, by the log-odds of the label's
@@ -195,7 +195,7 @@ def discrimination(options: RankedOptions) -> Measured | None:
     return _over_templates(odds, options, options.gold, lambda each: _areas(each, options.gold, labels))
 
 
-def calibrated_accuracy(options: RankedOptions) -> Measured | None:
+def calibrated_accuracy(options: RankedOptions) -> EstimateByRow | None:
     """Accuracy after batch calibration, for each template; None where no row has a right label.
 
     A row's scores are turned into probabilities that sum to one over its options, so that every row has the same say
@@ -264,14 +264,14 @@ def _expit(value: float) -> float:
 
 def _over_templates(
     scores: Floats, options: RankedOptions, strata: Integers, measure: Callable[[Floats], tuple[float, Floats]]
-) -> Measured | None:
+) -> EstimateByRow | None:
     """The mean over templates of a number of each, with each row's error in it; None where no template has it."""
     found = [measure(scores[:, at]) for at in range(scores.shape[1])]
     errors = [error for value, error in found if not math.isnan(value)]
     if not errors:
         return None
     each = np.array([value for value, _ in found])
-    return Measured(each=each, errors=np.mean(errors, axis=0), strata=strata, groups=options.groups)
+    return EstimateByRow(each=each, errors=np.mean(errors, axis=0), strata=strata, groups=options.groups)
 
 
 def _areas(odds: Floats, gold: Integers, labels: Sequence[int]) -> tuple[float, Floats]:
@@ -307,7 +307,7 @@ def _calibrated(scores: Floats, gold: Integers) -> tuple[float, Floats]:
     asked = ~np.isnan(scores).all(axis=1) & (gold >= 0)
     if not asked.any():
         return math.nan, errors
-    # In logs throughout: a label far behind in every row has probabilities that are no float, and a mean all the same.
+    # In logs throughout: a label far behind in every row has probabilities too small for a float, yet a mean.
     shares = _log_probabilities(scores[asked])
     has = ~np.isnan(shares)
     counts = np.maximum(has.sum(axis=0), 1)

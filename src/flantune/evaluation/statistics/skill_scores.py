@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flantune.evaluation.estimates import CommonestAnswer, Difference, Estimate, Skill, SkillDifference
-from flantune.evaluation.statistics.commonest import Answers, answers_given
+from flantune.evaluation.statistics.commonest import AnswersGiven, answers_given
 from flantune.evaluation.statistics.means import DIFFERENCE, Mean
 from flantune.evaluation.statistics.pairs import ModelMeans, Pair, difference_estimate, within
 from flantune.evaluation.statistics.skill import (
-    Measured,
+    EstimateByRow,
     RankedOptions,
     calibrated_accuracy,
     discrimination,
@@ -33,15 +33,15 @@ class ModelSkill:
     """
 
     options: RankedOptions
-    discrimination: Measured | None
-    calibrated_accuracy: Measured | None
+    discrimination: EstimateByRow | None
+    calibrated_accuracy: EstimateByRow | None
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> AnswersGiven:
         """What it answers most often."""
         return answers_given(self.options)
 
-    def of(self, measure: SkillMeasure) -> Measured | None:
+    def of(self, measure: SkillMeasure) -> EstimateByRow | None:
         """One of the two numbers."""
         return self.discrimination if measure == "discrimination" else self.calibrated_accuracy
 
@@ -85,7 +85,7 @@ def compare_skill(
     def skill_of(options: RankedOptions | None) -> ModelSkill | None:
         return model_skill(options) if id(options) not in known else known[id(options)]
 
-    def number(skill: ModelSkill | None, measure: SkillMeasure) -> Measured | None:
+    def number(skill: ModelSkill | None, measure: SkillMeasure) -> EstimateByRow | None:
         return None if skill is None else skill.of(measure)
 
     both = {name: (skill_of(pair.first.options), skill_of(pair.second.options)) for name, pair in pairs.items()}
@@ -129,11 +129,11 @@ def skill_change(mean: Mean, *, confidence: float) -> Difference:
     return difference_estimate(mean, confidence=confidence, span=DIFFERENCE)
 
 
-def _estimated(measured: Measured | None, confidence: float) -> Estimate | None:
+def _estimated(measured: EstimateByRow | None, confidence: float) -> Estimate | None:
     return None if measured is None else skill_estimate(measured.mean(confidence=confidence), confidence=confidence)
 
 
-def _commonest(found: Answers) -> CommonestAnswer:
+def _commonest(found: AnswersGiven) -> CommonestAnswer:
     return CommonestAnswer(
         answer=found.commonest,
         share=within(found.share),

@@ -1,7 +1,7 @@
 """The door for a program that computes attention within segments faster than PyTorch's products.
 
 Behind it stands one in C++. Without its files (``native*`` and ``segment_attention.cpp``) and its line in ``PROGRAMS``
-all goes on as on a machine that has no compiler.
+everything works as on a machine without a compiler.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from flantune.models.attention.segments import Rule
+    from flantune.models.attention.segments import AttentionRule
 
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, "Rule"], Tensor]
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, "AttentionRule"], Tensor]
 """Query, key, value, bias, ends of the queries, ends of the keys and rule, as ``interface.segment_attention`` has
 them."""
 
@@ -66,7 +66,7 @@ _width_step = 1
 
 @contextmanager
 def in_use() -> Iterator[None]:
-    """Inside, attention is computed by the program where there is one and it can."""
+    """Within the block, attention is computed by the program where there is one that can."""
     global _attend, _dtypes, _width_step
     before, program = (_attend, _dtypes, _width_step), find_program()
     _attend, _dtypes, _width_step = program.attend, program.dtypes, program.width_step
@@ -76,7 +76,7 @@ def in_use() -> Iterator[None]:
         _attend, _dtypes, _width_step = before
 
 
-def is_for(query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> bool:
+def is_for(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> bool:
     """Whether a program is in use and computes such attention."""
     return (
         query.dtype in _dtypes
@@ -89,7 +89,13 @@ def is_for(query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> bool:
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, cu_query: Tensor, cu_key: Tensor, rule: Rule
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    cu_query: Tensor,
+    cu_key: Tensor,
+    rule: AttentionRule,
 ) -> Tensor:
     """Attention by the program in use; see ``interface.segment_attention``."""
     assert _attend is not None  # ``is_for`` was asked.

@@ -15,7 +15,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from flantune.models.attention import door
-from flantune.models.attention.segments import Rule, backward_in_chunks, forward_in_chunks, plan_of
+from flantune.models.attention.segments import AttentionRule, backward_in_chunks, forward_in_chunks, plan_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,7 +44,7 @@ def _attend(
 
     Also gives the attention weights, as many as there is room for: memory that is not written costs none.
     """
-    rule = Rule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
+    rule = AttentionRule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
     plan = plan_of(cu_query, cu_key, query.shape[1])
     kept = query.new_empty(room)
     return forward_in_chunks(
@@ -68,7 +68,7 @@ def _attend_backward(
     window: int,
     dropout: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    rule = Rule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
+    rule = AttentionRule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
     plan = plan_of(cu_query, cu_key, query.shape[1])
     seen = int(seed) if dropout else 0
     *lines, table = backward_in_chunks(grad, query, key, value, bias, plan, rule, seed=seen, kept=kept)
@@ -115,7 +115,7 @@ def segment_attention(
     *,
     cu_query: Tensor,
     cu_key: Tensor,
-    rule: Rule,
+    rule: AttentionRule,
     bias: Tensor | None = None,
     longest: int = 0,
 ) -> Tensor:
@@ -126,7 +126,7 @@ def segment_attention(
         key: [tokens, heads or a divisor of them, width].
         value: Like ``key``.
         cu_query: Where each segment's queries begin, then their end; int32 on the CPU, [segments + 1].
-        cu_key: The same of the keys; segment i of the queries sees segment i of the keys.
+        cu_key: Likewise for keys; segment i of the queries sees segment i of the keys.
         rule: Who sees whom within a segment.
         bias: Added to the scores by head and distance, [heads, 2·reach + 1]; see ``segments.toeplitz``.
         longest: Keys of the longest segment. When given and not too large, attention weights are kept for the backward
@@ -171,7 +171,7 @@ def attention(
         )
     is_causal = bool(getattr(module, "is_causal", True))
     is_cross = not is_causal and getattr(module, "is_decoder", False)
-    rule = Rule(
+    rule = AttentionRule(
         scale=query.shape[-1] ** -0.5 if scaling is None else scaling,
         is_causal=is_causal,
         window=int(more.get("sliding_window") or 0),
@@ -194,7 +194,7 @@ def attention(
     return found[None], None
 
 
-def _varlen(query: Tensor, key: Tensor, value: Tensor, more: dict[str, Any], rule: Rule) -> Tensor | None:
+def _varlen(query: Tensor, key: Tensor, value: Tensor, more: dict[str, Any], rule: AttentionRule) -> Tensor | None:
     """PyTorch's own kernel for segments, where there is one: half precision on an NVIDIA accelerator."""
     ends, longest = more.get("cu_on_device"), more.get("max_length_q")
     if not query.is_cuda or query.dtype == torch.float32 or rule.dropout or ends is None or longest is None:

@@ -34,7 +34,7 @@ REACH = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Tokens of all segments, one segment behind the other, longest first; a little padding behind the last.
+    """Tokens of all segments, one segment after the other, longest first; a little padding after the last.
 
     Attributes:
         tokens: [n].
@@ -192,7 +192,7 @@ def reads_lines(lm: LanguageModel) -> bool:
 
 @trait
 def keeps_segments_apart(lm: LanguageModel) -> bool:
-    """Whether each segment of a line is computed as if alone; the isolation test may find that it is not, after all."""
+    """Whether each segment of a line is computed as if alone; the isolation test may find otherwise."""
     if lm.family == "encoder-decoder" and lm.device.type != "cpu":
         return False
     if not install(lm.model):

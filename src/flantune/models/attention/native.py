@@ -19,7 +19,7 @@ from torch import Tensor, library
 
 from flantune.models.attention.door import Program
 from flantune.models.attention.native_build import BuildError, load_library
-from flantune.models.attention.segments import Rule, backward_in_chunks, forward_in_chunks, plan_of
+from flantune.models.attention.segments import AttentionRule, backward_in_chunks, forward_in_chunks, plan_of
 
 WIDTHS = 16
 """Widths of a head must be a multiple of it."""
@@ -62,7 +62,7 @@ class Native:
 
 @lru_cache(maxsize=1)
 def find_native() -> Native:
-    """Builds, loads and tries the program, once a process; whatever goes wrong is told in ``why_not``."""
+    """Builds, loads and tries the program, once per process; ``why_not`` says what went wrong."""
     try:
         program = load_library()
     except BuildError as error:
@@ -84,7 +84,13 @@ def find_program() -> Program:
 
 
 def native_attention(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, cu_query: Tensor, cu_key: Tensor, rule: Rule
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    cu_query: Tensor,
+    cu_key: Tensor,
+    rule: AttentionRule,
 ) -> Tensor:
     """See ``interface.segment_attention``."""
     found: Tensor = _attend(query, key, value, bias, cu_query, cu_key, rule.scale, rule.is_causal, rule.window)[0]
@@ -104,7 +110,7 @@ def _attend(
     window: int,
 ) -> tuple[Tensor, Tensor]:
     inputs = Inputs.of(query, key, value, bias, cu_query, cu_key)
-    return forward_natively(_program(), inputs, Rule(scale=scale, is_causal=is_causal, window=window))
+    return forward_natively(_program(), inputs, AttentionRule(scale=scale, is_causal=is_causal, window=window))
 
 
 @library.custom_op("flantune::native_attention_backward", mutates_args=())
@@ -123,7 +129,7 @@ def _attend_backward(
     window: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     inputs = Inputs.of(query, key, value, bias, cu_query, cu_key)
-    rule = Rule(scale=scale, is_causal=is_causal, window=window)
+    rule = AttentionRule(scale=scale, is_causal=is_causal, window=window)
     lines, table = backward_natively(_program(), inputs, rule, grad=grad, out=out, logs=logs)
     return lines[0], lines[1], lines[2], _nothing(query) if bias is None or table is None else table.to(bias.dtype)
 
@@ -178,7 +184,7 @@ class Inputs:
         value: Like ``key``.
         bias: By head and distance, [heads, 2·reach + 1].
         cu_query: Where each segment's queries begin, then their end, int32, [segments + 1].
-        cu_key: The same of the keys.
+        cu_key: Likewise for keys.
     """
 
     query: Tensor
@@ -210,7 +216,7 @@ class Inputs:
             cu_key=cu_key.contiguous(),
         )
 
-    def problem(self, rule: Rule) -> Problem:
+    def problem(self, rule: AttentionRule) -> Problem:
         """All but the results."""
         lines = self.query, self.key, self.value
         return Problem(
@@ -233,7 +239,7 @@ class Inputs:
         )
 
 
-def forward_natively(program: ctypes.CDLL, inputs: Inputs, rule: Rule) -> tuple[Tensor, Tensor]:
+def forward_natively(program: ctypes.CDLL, inputs: Inputs, rule: AttentionRule) -> tuple[Tensor, Tensor]:
     """Attention, [tokens, heads, width], and the log-sum-exp of each query's scores to the base of 2, [heads, tokens].
 
     Raises:
@@ -247,7 +253,7 @@ def forward_natively(program: ctypes.CDLL, inputs: Inputs, rule: Rule) -> tuple[
 
 
 def backward_natively(
-    program: ctypes.CDLL, inputs: Inputs, rule: Rule, *, grad: Tensor, out: Tensor, logs: Tensor
+    program: ctypes.CDLL, inputs: Inputs, rule: AttentionRule, *, grad: Tensor, out: Tensor, logs: Tensor
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor | None]:
     """Gradients of query, key and value, and of the bias in float32; ``grad`` is contiguous.
 
@@ -303,8 +309,8 @@ def agrees(program: ctypes.CDLL, dtype: torch.dtype) -> bool:
     """Whether the program gives the values and gradients of ``segments`` in float32, on made-up segments."""
     drawn = torch.Generator().manual_seed(0)
     read, written = (torch.tensor(ends, dtype=torch.int32) for ends in ([0, 150, 183, 184, 184], [0, 40, 41, 107, 115]))
-    causal, both_ways = Rule(scale=0.2, is_causal=True), Rule(scale=0.3, is_causal=False)
-    narrow = Rule(scale=0.2, is_causal=True, window=20)
+    causal, both_ways = AttentionRule(scale=0.2, is_causal=True), AttentionRule(scale=0.3, is_causal=False)
+    narrow = AttentionRule(scale=0.2, is_causal=True, window=20)
     table = torch.randn(4, 2 * 192 + 1, generator=drawn)
     cases = ((read, read, causal, 2, None), (read, read, narrow, 4, table), (written, read, both_ways, 4, table))
     return all(_agrees(program, dtype, *case, drawn=drawn) for case in cases)
@@ -315,7 +321,7 @@ def _agrees(
     dtype: torch.dtype,
     cu_query: Tensor,
     cu_key: Tensor,
-    rule: Rule,
+    rule: AttentionRule,
     key_heads: int,
     bias: Tensor | None,
     *,

@@ -22,8 +22,8 @@ class Side:
     """Where the tokens of a chunk's queries (or keys) lie.
 
     Attributes:
-        length: Of a padded row.
-        real: Index of each real token in the flat line, [n]; None when they are ``start`` to ``start + n``.
+        length: Length of a padded row.
+        real: Index of each real token in the flat line, [n]; None for ``start`` to ``start + n``.
         start: The first of them.
         count: How many real tokens there are.
         places: Where each goes in the padded rows laid end to end, [n]; None when nothing is padded.
@@ -38,7 +38,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Segments of like lengths whose scores are computed together.
+    """Segments of similar length whose scores are computed together.
 
     Attributes:
         rows: How many segments.
@@ -77,8 +77,8 @@ def plan_of(cu_query: Tensor, cu_key: Tensor, heads: int) -> tuple[Chunk, ...]:
     [(1, 64), (2, 32), (1, 32)]
 
     Args:
-        cu_query: Where each segment's queries begin, and behind the last one their end, int32, [segments + 1].
-        cu_key: The same of the keys.
+        cu_query: Where each segment's queries begin, and after the last one their end, int32, [segments + 1].
+        cu_key: Likewise for keys.
         heads: Attention heads.
     """
     return _plan(cu_query.numpy().tobytes(), cu_key.numpy().tobytes(), heads)
@@ -173,13 +173,13 @@ def scatter(line: Tensor, side: Side, rows: Tensor) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class AttentionRule:
     """Who sees whom within a segment.
 
     Attributes:
         scale: Multiplies the scores.
         is_causal: Nobody sees later tokens. Queries and keys of a segment are then the same tokens.
-        window: Nobody sees further back than so many tokens, itself included; 0: no limit.
+        window: How many tokens back each one sees, itself included; 0: no limit.
         dropout: Share of the weights that is dropped, the rest scaled up.
     """
 
@@ -231,7 +231,7 @@ def toeplitz_sum(laid: Tensor, reach: int) -> Tensor:
 
     Args:
         laid: [heads, query, key].
-        reach: Of the table.
+        reach: The table's reach.
 
     Returns:
         [heads, 2·reach + 1].
@@ -244,12 +244,12 @@ def toeplitz_sum(laid: Tensor, reach: int) -> Tensor:
 
 
 def _weights(
-    query: Tensor, key: Tensor, bias: Tensor | None, chunk: Chunk, rule: Rule, *, out: Tensor | None = None
+    query: Tensor, key: Tensor, bias: Tensor | None, chunk: Chunk, rule: AttentionRule, *, out: Tensor | None = None
 ) -> Tensor:
     """Attention weights of a chunk, [rows·heads, query, key], from what ``gather`` took."""
     q, k = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
     if rule.is_causal:
-        # Padding stands behind the real keys, where no real query looks.
+        # Padding stands after the real keys, where no real query looks.
         unseen = _unseen(chunk.query.length, chunk.key.length, rule.window, q)
         scores = torch.baddbmm(unseen, q, k, alpha=rule.scale)
     else:
@@ -276,8 +276,8 @@ def _rooms(kept: Tensor | None, plan: tuple[Chunk, ...], heads: int) -> Iterator
         start = end
 
 
-def _kept(weights: Tensor, rule: Rule, seed: int) -> Tensor:
-    """0 where a weight is dropped, else what makes up for it; the same for the same seed."""
+def _kept(weights: Tensor, rule: AttentionRule, seed: int) -> Tensor:
+    """0 where a weight is dropped, else the factor that makes up for it; the same for the same seed."""
     generator = torch.Generator(weights.device).manual_seed(seed)
     kept = torch.empty_like(weights).bernoulli_(1.0 - rule.dropout, generator=generator)
     return kept.mul_(1.0 / (1.0 - rule.dropout))
@@ -289,7 +289,7 @@ def forward_in_chunks(
     value: Tensor,
     bias: Tensor | None,
     plan: tuple[Chunk, ...],
-    rule: Rule,
+    rule: AttentionRule,
     *,
     seed: int = 0,
     kept: Tensor | None = None,
@@ -303,7 +303,7 @@ def forward_in_chunks(
         bias: By head and distance, [heads, 2·reach + 1]; None: none.
         plan: The chunks.
         rule: Who sees whom.
-        seed: Of the dropout.
+        seed: Seed of the dropout.
         kept: Takes the attention weights of as many chunks as it has room for, flat.
     """
     out = _blank(query, _sides(plan)[0])
@@ -324,7 +324,7 @@ def backward_in_chunks(
     value: Tensor,
     bias: Tensor | None,
     plan: tuple[Chunk, ...],
-    rule: Rule,
+    rule: AttentionRule,
     *,
     seed: int = 0,
     kept: Tensor | None = None,

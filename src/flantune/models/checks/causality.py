@@ -1,4 +1,4 @@
-"""Whether a model may be asked what comes next: it must not have seen it."""
+"""Whether a model can be asked what comes next: it must not see the answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOLERANCE = 1e-3
 
 @trait
 def reads_ahead(lm: LanguageModel) -> bool:
-    """Whether what a decoder-only model says at a token changes with the tokens behind it; found by trying."""
+    """Whether what a decoder-only model says at a token changes with the tokens after it; found by trying."""
     if lm.family == "encoder-decoder":
         return False
     tokens = made_up(lm)

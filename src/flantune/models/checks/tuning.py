@@ -1,4 +1,4 @@
-"""Whether a model can be tuned at all, one prompt a row, found by trying: its numbers are right or it is refused."""
+"""Whether a model can be tuned at all, one prompt per row, found by trying: its numbers are right or it is refused."""
 
 from __future__ import annotations
 

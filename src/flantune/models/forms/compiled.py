@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def blocks_of(model: nn.Module) -> list[nn.Module]:
     """The layers a model is a stack of: by the class names that it tells, else the members of its lists.
 
-    A layer within a layer is not listed, nor one without weights.
+    Layers within layers and layers without weights are not listed.
     """
     names = set(getattr(model, "_no_split_modules", None) or ())
     # Spread over processes, a layer is of a class of its own, behind which stands the model's.
@@ -53,7 +53,7 @@ class CompiledBlocks:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside, the model's layers run compiled.
+        """Within the block, the model's layers run compiled.
 
         Raises:
             ModelError: The compiler failed.

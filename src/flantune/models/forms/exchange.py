@@ -30,7 +30,7 @@ def exchanges(model: nn.Module, form: Callable[[nn.Module], nn.Module | None]) -
 
 @contextmanager
 def exchanged(modules: Sequence[Exchange]) -> Iterator[None]:
-    """Inside, the other forms stand in the modules' places."""
+    """Within the block, the other forms stand in the modules' places."""
     try:
         for parent, name, _, other in modules:
             parent._modules[name] = other

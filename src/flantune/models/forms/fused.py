@@ -39,7 +39,7 @@ class _RootMeanSquare(torch.autograd.Function):
 
 
 class _TokenLogprobs(torch.autograd.Function):
-    """Log-softmax read at one token a row; the gradient is made in the place of what was kept."""
+    """Log-softmax read at one token per row; the gradient is made in place of what was kept."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class _TokenLogprobs(torch.autograd.Function):
 
 
 def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Natural log-probability of one token a row, float32, [n].
+    """Natural log-probability of one token per row, float32, [n].
 
     Half the passes and a third of the memory of ``cross_entropy``, to the same bits. The backward pass can be run once.
 

@@ -87,7 +87,7 @@ def find_narrowed(lm: LanguageModel) -> list[Narrowed]:
 
 @contextmanager
 def only_at(lm: LanguageModel, places: NDArray[np.integer[Any]], tokens: int) -> Iterator[None]:
-    """Inside, hidden states (and logits) mean something at the given places only, and cost less.
+    """Within the block, hidden states (and logits) mean something at the given places only, and cost less.
 
     A model that keeps the inputs of its layers only computes them again later, outside; it is left as it is.
 
@@ -110,7 +110,7 @@ def _keeps_inputs_only(model: nn.Module) -> bool:
 
 
 def filled_up(places: NDArray[np.integer[Any]], tokens: int) -> NDArray[np.int64]:
-    """Places, and some others behind them, each once, so that few shapes occur (see ``segments.padded_length``).
+    """Places, and some others after them, each once, so that few shapes occur (see ``segments.padded_length``).
 
     >>> filled_up(np.array([1, 40]), 64).tolist() == [1, 40, 0, *range(2, 31)]
     True
@@ -187,7 +187,7 @@ def _probe(lm: LanguageModel) -> Tensor:
 
 @contextmanager
 def _made_up(weights: list[nn.Parameter], *, size: float, seed: int) -> Iterator[None]:
-    """The weights random, so many times their usual size, for as long as the block lasts."""
+    """Random weights of ``size`` times the usual size while the block runs."""
     kept = [weight.detach().clone() for weight in weights]
     generator = torch.Generator().manual_seed(seed)
     try:

@@ -10,7 +10,7 @@ import torch
 
 from flantune.models.forms.exchange import exchanged, exchanges
 from flantune.models.forms.fused import lean_form
-from flantune.models.forms.products import fast_form
+from flantune.models.forms.matrix_products import fast_form
 from flantune.models.modes import in_mode
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def scoring_mode(lm: LanguageModel) -> Iterator[None]:
-    """Inside, a model is read and nothing else; afterwards all is as it was.
+    """Within the block, a model is read and nothing else; afterwards all is as it was.
 
     On a CPU, norms and activations pass over their tensors less often, and linear layers are computed by the faster of
     two libraries where arithmetic is float32; the numbers are the same to rounding.

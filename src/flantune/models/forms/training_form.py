@@ -89,7 +89,7 @@ class TrainingForm:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside, the model computes in this form, with its weights as they are now."""
+        """Within the block, the model computes in this form, with its weights as they are now."""
         with torch.no_grad():
             # A weight in two places (a head that shares the embeddings) is rounded once.
             for weight in {id(weight): weight for _, _, weight in self._weights}.values():

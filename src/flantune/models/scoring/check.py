@@ -1,4 +1,4 @@
-"""How a model can be made to score options fast and still give the numbers of plain rows, found by trying."""
+"""Finds the fastest way of scoring options that still gives a model's numbers on plain rows, by trying."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flantune.models.checks.isolation import TOLERANCE, logprobs_alone
 from flantune.models.language_model import first_line
 from flantune.models.modes import quiet
 from flantune.models.rope import rope_border
-from flantune.models.scoring.options import OptionScorer
+from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.scoring.plan import ScoringBatch, ScoringLayout
 from flantune.models.traits import trait_by
 from flantune.models.trial_lengths import outgrown
@@ -61,7 +61,7 @@ def _arithmetic(lm: LanguageModel) -> tuple[torch.dtype, bool]:
 def scoring_layout(lm: LanguageModel) -> LayoutReport:
     """The fastest layout whose scores are those of the model's own forward pass on each option alone.
 
-    Tried on made-up tokens, in float32: models that ignore position ids, masks of others' making or keys and values
+    Tried on made-up tokens, in float32: models that ignore position ids, masks made elsewhere or keys and values
     from before are found out, whatever their names.
     """
     refused: list[str] = []

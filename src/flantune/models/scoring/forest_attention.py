@@ -83,7 +83,7 @@ class ForestAttention:
             key: [1, heads or a divisor of them, known + tokens, width].
             value: Like ``key``.
             scale: Multiplies the scores; None: the root of the width divides them.
-            window: Nobody sees further back than so many tokens, itself included; 0: no limit.
+            window: How many tokens back each one sees, itself included; 0: no limit.
 
         Returns:
             [1, tokens, heads, width]; zeros for padding.

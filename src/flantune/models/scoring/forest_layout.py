@@ -1,6 +1,6 @@
 """Requests of a decoder-only model in one line: contexts as trees that share their starts, options as their branches.
 
-A line has no padding to speak of, and a context that starts like the one before it goes on from there.
+A line has hardly any padding, and a context that starts like the one before continues from there.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class PlacedRequest:
     """Where a request lies in its line.
 
     Attributes:
-        start: Of its own tokens: what its context does not share, then its options' nodes.
-        end: Behind them.
-        seen: Stretches of the line, before its own, that its context starts with; the prefix of all left out.
-        context: How many of its own tokens are of the context.
+        start: Where its own tokens begin: what its context does not share, then its options' nodes.
+        end: After them.
+        seen: Earlier stretches of the line that its context starts with, without the prefix of all.
+        context: How many of its own tokens belong to the context.
         trie: Its options; node 0 is the context's last token.
     """
 
@@ -60,7 +60,7 @@ class Forest:
 
     Attributes:
         tokens: What is fed, a little padding last, [n].
-        positions: Of each token in its own text, [n].
+        positions: Position of each token in its own text, [n].
         requests: Where each lies.
         targets: What is asked at which place of the line; its rows are all 0.
         known: Tokens of every context that were read before.
@@ -98,7 +98,7 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0) -> Forest:
         trie, own = option_trie(unit.targets), unit.inputs[known + shared :]
         seen, context_end = _first(path, shared), at + len(own)
         path = (*seen, (at, context_end))
-        # Node 0 is the context's last token, and node 1 stands right behind it.
+        # Node 0 is the context's last token, and node 1 stands right after it.
         asked.append(trie.asked + context_end - 1)
         tokens += [own, trie.tokens[1:]]
         positions += [np.arange(known + shared, len(unit.inputs)), trie.depths[1:] + len(unit.inputs) - 1]
@@ -114,7 +114,7 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0) -> Forest:
 
 
 def filled(line: NDArray[np.integer[Any]]) -> Int32:
-    """A line with a little padding behind it.
+    """A line with a little padding after it.
 
     >>> len(filled(np.ones(17))), len(filled(np.ones(129)))
     (32, 160)
@@ -128,7 +128,7 @@ def line_targets(units: Sequence[EncodedPrompt], asked: Sequence[Int32]) -> Targ
 
     Args:
         units: The requests.
-        asked: Place of the line at which each token of a request's options is predicted, option behind option.
+        asked: Place of the line at which each token of a request's options is predicted, option after option.
     """
     items = [
         np.full(len(target), start + option)
@@ -145,7 +145,7 @@ def line_targets(units: Sequence[EncodedPrompt], asked: Sequence[Int32]) -> Targ
 
 
 def _first(path: tuple[tuple[int, int], ...], count: int) -> tuple[tuple[int, int], ...]:
-    """The first so many places of a path of stretches.
+    """The first places of a path of stretches.
 
     >>> _first(((3, 8), (20, 30)), 7)
     ((3, 8), (20, 22))
@@ -159,7 +159,7 @@ def _first(path: tuple[tuple[int, int], ...], count: int) -> tuple[tuple[int, in
 
 
 def shared_starts(units: Sequence[EncodedPrompt], *, known: int = 0) -> list[int]:
-    """Tokens behind the known ones that each request need not read, since the one before it did; 0 for the first.
+    """Tokens after the known ones that each request need not read, since the one before it did; 0 for the first.
 
     The last token of a context is always read: the first token of its options is predicted there.
     """
@@ -174,7 +174,7 @@ def cut_forest(units: Sequence[EncodedPrompt], *, max_positions: int, known: int
 
     Args:
         units: The requests in order.
-        max_positions: At most so many tokens in a line.
+        max_positions: The most tokens in a line.
         known: Tokens of every context that were read before.
 
     Returns:
@@ -185,7 +185,7 @@ def cut_forest(units: Sequence[EncodedPrompt], *, max_positions: int, known: int
 
 
 def cut_line(wholes: Sequence[int], shared: Sequence[int], *, max_positions: int) -> tuple[list[int], list[int]]:
-    """What ``cut_forest`` gives, by the tokens of each request and those that it need not read behind the one before.
+    """What ``cut_forest`` gives, by the tokens of each request and those that it need not read after the one before.
 
     >>> cut_line([50, 40, 30, 20, 10], [0] * 5, max_positions=70)
     ([0, 1, 3, 5], [50, 70, 30])

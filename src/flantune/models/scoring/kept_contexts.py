@@ -1,4 +1,4 @@
-"""Options scored from kept keys and values, for models that ignore position ids or masks of others' making."""
+"""Options scored from kept keys and values, for models that ignore position ids or masks they did not make."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def cached_scores(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> ItemScores:
-    """Scores of all options behind contexts of one length.
+    """Scores of all options after contexts of one length.
 
     The contexts are read once, without any padding; what is kept of them is repeated for each option of several
-    tokens, and the options are read behind it, padded on the right where nothing looks. No mask and no position id is
+    tokens, and the options are read after it, padded on the right where nothing looks. No mask and no position id is
     given, so the model's own are right whatever they are (ALiBi, learned, rotary).
     """
     length = len(units[0].inputs)

@@ -20,7 +20,7 @@ class OptionTrie:
         tokens: Token fed at each node, [nodes]; 0 at the start.
         parents: The node before each, [nodes]; −1 before the start.
         depths: Position of each node in its option, [nodes].
-        asked: Node at which each option's tokens are predicted, option behind option, [tokens of all options].
+        asked: Node at which each option's tokens are predicted, option after option, [tokens of all options].
     """
 
     tokens: Int32
@@ -30,7 +30,7 @@ class OptionTrie:
 
     @property
     def is_chain(self) -> bool:
-        """Whether no node has two behind it."""
+        """Whether no node has two after it."""
         return bool((self.parents == np.arange(-1, len(self.parents) - 1)).all())
 
     @cached_property

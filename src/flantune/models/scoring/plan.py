@@ -1,4 +1,4 @@
-"""Which requests are read together: contexts once, their options as branches, what contexts share read for all."""
+"""Which requests are read together: each context once, options as its branches, shared beginnings once for all."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from flantune.packing.packs import DecoderPack, EncodedPrompt, EncoderDecoderPac
 from flantune.types import Family, Int32
 
 ScoringLayout = Literal["prefix", "line", "tree", "cache", "rows"]
-"""How a model reads options: "tree" lays them as branches behind their context; "prefix" also reads what many contexts
-start with only once; "line" does both without padding, one request behind the other; "cache" reads contexts of one
-length and then their options from the keys and values kept; "rows" lays each option behind a context of its own. The
+"""How a model reads options: "tree" lays them as branches after their context; "prefix" also reads what many contexts
+start with only once; "line" does both without padding, one request after the other; "cache" reads contexts of one
+length and then their options from the keys and values kept; "rows" lays each option after a context of its own. The
 last is what every model can do."""
 
 ACCELERATOR_FORWARD_COST = 512
@@ -53,7 +53,7 @@ class ScoringBatch:
 
 
 def forward_cost(device_type: str) -> int:
-    """Array positions that a forward pass more must save on a kind of device ("cpu", "cuda" …)."""
+    """Array positions that one more forward pass must save on a kind of device ("cpu", "cuda" …)."""
     return FORWARD_COST if device_type == "cpu" else ACCELERATOR_FORWARD_COST
 
 
@@ -72,14 +72,14 @@ def plan_scoring(
 ) -> list[ScoringBatch]:
     """All requests in batches of at most ``batch_tokens`` positions (or of one request).
 
-    A pure function of the requests: what is already known, or who computes, has no part in it.
+    A pure function of the requests: it does not depend on what is known already or which process computes.
 
     Args:
         units: The requests: a context and its options, each with at least one token ("rows": with one option).
-        family: Of the model that reads them.
+        family: Kind of model that reads them.
         layout: How it can read them.
         batch_tokens: Array positions of a batch.
-        pass_cost: Array positions that a forward pass more must save.
+        pass_cost: Array positions that one more forward pass must save.
     """
     if layout == "cache":
         return _plan_cache(units, batch_tokens, pass_cost)
@@ -147,9 +147,9 @@ def cut_rows(
 
     Args:
         widths: [rows, sides].
-        max_positions: At most so many positions (or one row) in a batch.
-        kept: Counted besides for each row against ``max_positions``.
-        pass_cost: Array positions that a batch more must save.
+        max_positions: The most positions in a batch, which holds one row at least.
+        kept: Positions that each row adds to what counts against ``max_positions``.
+        pass_cost: Array positions that one more batch must save.
     """
     count = len(widths)
     cost, cut = np.zeros(count + 1), np.zeros(count + 1, dtype=np.int64)
@@ -221,7 +221,7 @@ def _plan_cache(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: in
 
 
 def tree_pack(units: Sequence[EncodedPrompt], *, prefix: int = 0) -> DecoderPack:
-    """One request a row: its context behind the prefix, then its options as branches, each without its last token.
+    """One request per row: its context after the prefix, then its options as branches, each without its last token.
 
     An option of one token takes no position: like every option's first token it is predicted at the context's end.
 
@@ -259,7 +259,7 @@ def tree_pack(units: Sequence[EncodedPrompt], *, prefix: int = 0) -> DecoderPack
 
 
 def side_pack(units: Sequence[EncodedPrompt]) -> EncoderDecoderPack:
-    """One request a row: its context for the encoder, its options side by side for the decoder.
+    """One request per row: its context for the encoder, its options side by side for the decoder.
 
     Options of one token are predicted at the start token of another option, or at the only one there is.
 

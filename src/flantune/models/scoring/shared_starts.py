@@ -1,4 +1,4 @@
-"""What contexts start with in common, and for which of them it is worth reading once."""
+"""The beginnings that contexts share, and which of them are worth reading once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PREFIX_SHARE = 0.03
 
 
 def token_order(contexts: Sequence[Int32]) -> list[int]:
-    """The contexts such that those that start alike follow each other."""
+    """An order of contexts in which those that start alike follow each other."""
     return sorted(range(len(contexts)), key=lambda at: (contexts[at].tolist(), at))
 
 
@@ -72,7 +72,7 @@ class _Stretch:
     free: list[int] = field(default_factory=list)
 
     def take_in(self, inner: _Stretch) -> None:
-        """A stretch inside this one is finished."""
+        """Takes in a finished stretch inside this one."""
         self.gain += inner.gain
         self.groups += inner.groups
         self.free += inner.free
@@ -89,7 +89,7 @@ class _Stretch:
 
 
 def _saved(count: int, length: int, pass_cost: int) -> float:
-    """Positions saved when so many contexts share a prefix of so many tokens: two passes more, at least."""
+    """Positions saved when contexts share a prefix: it is read once, at the price of two more passes."""
     return (count - 1 - count * PREFIX_SHARE) * length - 2 * pass_cost
 
 
@@ -99,7 +99,7 @@ def _best_groups(lengths: Sequence[int], shared: Sequence[int], pass_cost: int) 
     Args:
         lengths: Tokens of each context, in order.
         shared: Tokens that each shares with the next.
-        pass_cost: Array positions that a forward pass more must save.
+        pass_cost: Array positions that one more forward pass must save.
     """
     stack = [_Stretch(0, 0)]
     for place, length in enumerate(lengths):

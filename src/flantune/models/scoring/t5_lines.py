@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from flantune.errors import ModelError
-from flantune.models.forms.products import FastLinear
+from flantune.models.forms.matrix_products import FastLinear
 from flantune.models.language_model import start_token
 from flantune.models.scoring.forest_layout import filled, line_targets
 from flantune.models.scoring.option_tries import OptionTrie, option_trie
@@ -34,7 +34,7 @@ class _Lines:
 
     Attributes:
         contexts: Where each context begins in its line, then the end.
-        options: The same of each request's nodes.
+        options: For each request, its options' nodes.
         tries: The options of each request.
     """
 
@@ -185,7 +185,7 @@ def _on_contexts(cross: Any, normed: Tensor, seen: Tensor, lines: _Lines) -> Ten
 
 
 def _is_absorbed(cross: Any, lines: _Lines) -> bool:
-    """Whether it takes fewer multiplications to bring the queries to the encoder's states than the other way round."""
+    """Whether bringing the queries to the encoder's states takes fewer multiplications than the other way round."""
     if any(type(project) not in (nn.Linear, FastLinear) or project.bias is not None for project in (cross.k, cross.v)):
         return False
     inner, width = cross.k.weight.shape

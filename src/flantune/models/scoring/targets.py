@@ -1,4 +1,4 @@
-"""What every way of reading options comes down to: scores of the tokens that are asked for, summed by option."""
+"""What all ways of reading options share: scores of the tokens that are asked for, summed by option."""
 
 from __future__ import annotations
 
@@ -48,7 +48,6 @@ class PrefixStates:
     """Keys and values of tokens that many rows start with.
 
     Attributes:
-        tokens: The tokens.
         layers: Keys and values of each layer, [1, heads, tokens, width].
     """
 

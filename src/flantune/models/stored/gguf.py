@@ -32,11 +32,11 @@ _GPT2_TURNED = ("attn_qkv.weight", "attn_output.weight", "ffn_up.weight", "ffn_d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufOrigin:
-    """What a GGUF file says of itself, and which bytes it is.
+    """What a GGUF file says about itself, and a digest of its bytes.
 
     Attributes:
         file: Its name, without the folder.
-        sha256: Of the whole file, in hexadecimal digits.
+        sha256: SHA-256 of the whole file, in hexadecimal digits.
         name: What its maker calls the model.
         architecture: In llama.cpp's words.
         weights: Kinds of number that hold the weights, most common first, with how many tensors each.
@@ -82,7 +82,7 @@ def require_gguf(*, where: str) -> None:
     """Refuses to go on without the package that reads and writes such files.
 
     Raises:
-        ModelError: It is not installed.
+        ModelError: The package is not installed.
     """
     if find_spec("gguf") is None:
         raise ModelError("GGUF files need the package gguf, which is not installed", where=where, hint=_NEEDED)

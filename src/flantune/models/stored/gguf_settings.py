@@ -1,7 +1,7 @@
-"""What a GGUF file says of its model and transformers does not read: made part of the config, or refused.
+"""Settings of a GGUF file that transformers does not read: made part of the config, or refused.
 
 transformers takes few settings of such a file and leaves the others at a config's defaults, without a word: scaled
-rotary positions, windows, soft caps, sizes of norms' epsilon. A model read so says other things than its maker's.
+rotary positions, windows, soft caps, sizes of norms' epsilon. A model read that way answers differently.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NUMBERS: dict[str, tuple[str, ...]] = {
 """Settings of a file, and what a config calls them; the first that it has is meant."""
 
 ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
-"""Tensors that are no weights: they divide the frequencies of rotary positions."""
+"""Tensors that are not weights: they divide the frequencies of rotary positions."""
 
 _GEMMA_LARGEST = {"gemma2": 46, "gemma3": 62}
 
@@ -46,7 +46,7 @@ def complete_config(config: PretrainedConfig, reader: Any, *, where: str) -> Non
     """Puts into a config what the file says.
 
     Args:
-        config: As transformers reads it from the file.
+        config: The config that transformers reads from the file.
         reader: The open file.
         where: Its path.
 
@@ -76,8 +76,8 @@ def check_read(model: PreTrainedModel, known: Mapping[str, object], reader: Any,
     """Raises ModelError where the file holds weights that the model has no place for: it would leave them out.
 
     Args:
-        model: As transformers reads it.
-        known: What of the file's names stands for a weight of the model.
+        model: The model that transformers reads.
+        known: The file's names that stand for weights of the model.
         reader: The open file.
         where: Its path.
     """
@@ -96,7 +96,7 @@ def check_read(model: PreTrainedModel, known: Mapping[str, object], reader: Any,
 
 
 def said_in(reader: Any, key: str) -> Any:
-    """What an open file says under a key; None: nothing."""
+    """The value that an open file has under a key; None where it has none."""
     field = reader.fields.get(key)
     return None if field is None else field.contents()
 

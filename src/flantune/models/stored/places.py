@@ -43,7 +43,7 @@ def base_of(settings: ModelSettings) -> ModelSettings:
 
 
 def check_folder(path: str, *, wanted: str = "config.json") -> None:
-    """Raises ModelError where a path names something on this machine that is no folder of a model.
+    """Raises ModelError where a path names something on this machine that is not a folder of a model.
 
     Args:
         path: What the user named; a hub id that is not also a folder passes.

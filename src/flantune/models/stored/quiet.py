@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 @contextmanager
 def quiet_library() -> Iterator[None]:
-    """No progress bars (the command line has its own) and no advice; missing weights are an error of ours."""
+    """No progress bars (the command line has its own) and no advice; missing weights raise flantune's own error."""
     messages: Any = logging
     # The reader of GGUF files draws a bar of its own that nothing turns off.
     gguf: Any = modeling_gguf_pytorch_utils

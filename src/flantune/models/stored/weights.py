@@ -1,4 +1,4 @@
-"""Weights as they lie on disk and as they should be: there, whole, and numbers."""
+"""Checks that weights on disk are there, whole, and numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _IN_FILE = "fetch the file again; its sha256 tells whether it came through whole
 
 
 def where_to_look(path: str) -> str:
-    """What to do about a model that cannot be loaded; of a folder on this machine the hub knows nothing.
+    """What to do about a model that cannot be loaded; a folder on this machine is not on the hub.
 
     >>> where_to_look("org/model")
     'check model.path; a hub id needs the network or a filled Hugging Face cache'
@@ -67,7 +67,7 @@ def check_shape(model: PreTrainedModel, info: Mapping[str, Any], *, where: str) 
     """Raises ModelError where a config and its weights are not of one model.
 
     Args:
-        model: As it was loaded.
+        model: The model as it was loaded.
         info: What the library says of the loading: ``missing_keys``, ``mismatched_keys``, ``unexpected_keys``.
         where: Its folder, file or hub id.
     """
@@ -116,7 +116,7 @@ def _left_out(model: PreTrainedModel, unexpected: Iterable[str]) -> list[str]:
 
 
 def first_bad(weights: Iterable[tuple[str, Tensor]]) -> str | None:
-    """The name of the first weight with an entry that is no finite number; None: all are numbers."""
+    """The name of the first weight with an entry that is not a finite number; None: all are numbers."""
     for name, weight in weights:
         if not weight.is_floating_point() or not weight.numel():
             continue

@@ -51,7 +51,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         """Nothing to do: it is made with its memory."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
-        """Puts the next key and value of each live row behind its last, and gives all that is used so far."""
+        """Puts the next key and value of each live row after its last, and gives all that is used so far."""
         columns = self.columns
         live = len(columns.lengths)
         for whole, new in ((self.keys, key_states), (self.values, value_states)):
@@ -72,7 +72,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         return self.columns.width, 0
 
     def get_max_length(self) -> int:
-        """No limit that a model should know of."""
+        """No limit, as far as the model is concerned."""
         return -1
 
     get_max_cache_shape = get_max_length
@@ -135,7 +135,7 @@ class SlotDecoder:
         return next_logits(self.lm, self.head, {"input_ids": ids, "past_key_values": cache}, last), cache
 
     def enter(self, cache: Cache, sources: Sequence[int], lengths: Sequence[int]) -> None:
-        """Gives read prompts a slot each, behind the live rows.
+        """Gives read prompts a slot each, after the live rows.
 
         Args:
             cache: What ``read`` gave.
@@ -201,7 +201,7 @@ def next_logits(lm: LanguageModel, head: Head | None, inputs: dict[str, Any], la
 
 
 def _expanded(prefix: Cache, rows: int) -> Cache:
-    """The prefix before each of so many rows, without copies of it."""
+    """The prefix in front of each row, without copies of it."""
     new: Any = DynamicLayer
     layers: list[Any] = []
     for known in prefix.layers:

@@ -35,7 +35,7 @@ def writing_method(lm: LanguageModel) -> Method:
 
     Three prompts of different length are written to together, and the log-probabilities of each next token are
     compared with the model's plain forward on the prompt and its answer so far, without cache, mask or neighbors. A
-    model that ignores position ids or masks fails "mixed"; one whose cache is no key-value cache may fail "even".
+    model that ignores position ids or masks fails "mixed"; one whose cache is not a key-value cache may fail "even".
     """
     exact = replace(lm, compute_dtype=torch.float32)
     candidates: tuple[Method, ...] = ("mixed", "even")

@@ -32,12 +32,12 @@ class Decoding:
     """How tokens are chosen, and when writing ends.
 
     Attributes:
-        max_new_tokens: At most so many tokens, end of sequence included; less where the model has no more positions.
+        max_new_tokens: The most tokens, end of sequence included; fewer where the model runs out of positions.
         temperature: 0 takes the most likely token; more than 0 draws from the distribution it spreads.
         seed: Names the draws.
         stop: Texts that end the answer where they begin. They are found across the borders of tokens.
-        spared: So many of these texts an answer may hold before the next one ends it.
-        end_tokens: Tokens that end an answer besides those of the model (``writing.endings``), say a chat template's
+        spared: How many of these texts an answer may contain before the next one ends it.
+        end_tokens: More tokens that end an answer than the model's own (``writing.endings``), say a chat template's
             end of a turn.
     """
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def end_tokens(lm: LanguageModel, decoding: Decoding | None = None) -> tuple[int, ...]:
     """Ids that end an answer, in rising order.
 
-    A model's generation config may name several: the end of a text and the end of a turn, say. Writing on behind any
+    A model's generation config may name several: the end of a text and the end of a turn, say. Writing on after any
     of them would give an answer that no other program gives.
 
     Args:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flantune.types import Int32
 
 
-class Batch(Protocol):
+class LockstepBatch(Protocol):
     """Rows that are written in step."""
 
     def begin(self) -> Tensor:
@@ -61,7 +61,7 @@ class DecoderBatch:
         self._size, self._places = len(rows), list(range(len(rows)))
 
     def step(self, tokens: Sequence[int]) -> Tensor:
-        """Reads one token a row."""
+        """Reads one token per row."""
         given = [0] * self._size
         for place, token in zip(self._places, tokens, strict=True):
             given[place] = token
@@ -81,7 +81,7 @@ class DecoderBatch:
         return logits
 
 
-class GrowingBatch(Batch):
+class GrowingBatch(LockstepBatch):
     """Prompts of the same length whose rotary positions change as answers grow; each step as transformers takes it.
 
     Some models then read everything again (Phi-3 at the border of its original context); others keep what they read.
@@ -103,7 +103,7 @@ class GrowingBatch(Batch):
         self._batch.keep(rows)
 
     def step(self, tokens: Sequence[int]) -> Tensor:
-        """Reads one token a row, or everything again."""
+        """Reads one token per row, or everything again."""
         new = torch.tensor(tokens, device=self.lm.device)[:, None]
         self._tokens = torch.cat([self._tokens, new], dim=1)
         with as_if_alone(self.lm, self._tokens.shape[1]):
@@ -139,7 +139,7 @@ class EncoderDecoderBatch:
         self._cache.batch_select_indices(places)
 
     def step(self, tokens: Sequence[int]) -> Tensor:
-        """Reads one token a row."""
+        """Reads one token per row."""
         ids = torch.tensor(tokens, device=self.lm.device)[:, None]
         outputs = decoded(self.lm, self.head, ids, self._read, sees_read=self._mask, cache=self._cache)[:, -1]
         return logits_of(self.lm, self.head, outputs).float()

@@ -29,7 +29,7 @@ def draw_key(seed: int, prompt: Int32, sample: int) -> int:
 
 
 def choose_tokens(logits: Tensor, *, temperature: float, keys: Sequence[int]) -> list[int]:
-    """One token a row.
+    """One token per row.
 
     At temperature 0 the most likely token. Else the largest of logit / temperature plus Gumbel noise, which is a draw
     from the softmax. The noise of a row is a function of its key alone, so neither the other rows of the batch nor

@@ -36,7 +36,7 @@ def vllm_writer(lm: LanguageModel) -> Writer:
     likely.
 
     Raises:
-        ModelError: vLLM is not installed, or the model is no plain decoder-only model.
+        ModelError: vLLM is not installed, or the model is not a plain decoder-only model.
     """
     if lm.family != "decoder-only" or lm.adapter is not None:
         hint = 'set evaluation.backend = "transformers" (--backend transformers)'

@@ -19,7 +19,13 @@ from flantune.models.scoring.shared_starts import shared_prefixes
 from flantune.models.stored.weights import first_bad
 from flantune.models.writing.cache_slots import SlotDecoder
 from flantune.models.writing.endings import end_tokens
-from flantune.models.writing.lockstep import Batch, DecoderBatch, EncoderDecoderBatch, GrowingBatch, UncachedBatch
+from flantune.models.writing.lockstep import (
+    DecoderBatch,
+    EncoderDecoderBatch,
+    GrowingBatch,
+    LockstepBatch,
+    UncachedBatch,
+)
 from flantune.models.writing.sampling import choose_tokens
 
 if TYPE_CHECKING:
@@ -56,7 +62,7 @@ class Waiting:
     Attributes:
         group: Number of its prefix group.
         shared: Tokens that the group shares.
-        rows: What is written after it, one row a sample.
+        rows: What is written after it, one row per sample.
     """
 
     group: int
@@ -65,7 +71,7 @@ class Waiting:
 
     @property
     def need(self) -> int:
-        """Positions of its longest row when all of it is written."""
+        """Positions of its longest row once that is fully written."""
         return len(self.rows[0].inputs) + max(row.room for row in self.rows)
 
 
@@ -180,7 +186,7 @@ class StepWriter:
     def __init__(self, lm: LanguageModel, rows: Sequence[Row], choose: Choose, *, budget: int, method: Method) -> None:
         self.lm, self.budget, self.method, self._choose = lm, budget, method, choose
         self._waiting: deque[Row] = deque(sorted(rows, key=lambda row: (-len(row.inputs), row.prompt, row.sample)))
-        self._batch: Batch | None = None
+        self._batch: LockstepBatch | None = None
         self._rows: list[Row | None] = []
 
     @property
@@ -245,7 +251,7 @@ class StepWriter:
             self._batch, self._rows = None, []
         return [(row, end) for row, end in zip(rows, ends, strict=True) if end is not None]
 
-    def _drop(self, batch: Batch) -> None:
+    def _drop(self, batch: LockstepBatch) -> None:
         """Lets finished rows go, once there are enough of them."""
         stay = [at for at, row in enumerate(self._rows) if row is not None]
         if len(self._rows) - len(stay) >= max(1.0, len(self._rows) * DROP_SHARE):
@@ -291,7 +297,7 @@ def write_rows(
     method: Method,
     trace: Trace | None = None,
 ) -> Iterator[list[Ended]]:
-    """Writes in every row; rows as they end. Out of memory, what is unfinished begins again in half of it.
+    """Writes all rows and yields each as it ends. Out of memory, the unfinished ones begin again in halves.
 
     Raises:
         ModelError: One row alone does not fit the memory.

@@ -112,7 +112,7 @@ class Bucket:
 
 
 def buckets(steps: Sequence[float], values: Sequence[float], *, most: int) -> tuple[Bucket, ...]:
-    """At most so many groups of neighboring points, with the mean, least and most of each.
+    """Groups of neighboring points, limited in number, with the mean, least and most of each.
 
     >>> buckets([1, 2, 3, 4], [4.0, 2.0, 3.0, 1.0], most=2)
     (Bucket(step=1.5, mean=3.0, low=2.0, high=4.0), Bucket(step=3.5, mean=2.0, low=1.0, high=3.0))

@@ -47,7 +47,7 @@ def both(draw: Callable[[Page], Markup]) -> Markup:
 
 
 def missing(label: str = "Not measured.") -> Markup:
-    """What stands where a figure has nothing to show."""
+    """The note in place of a figure that has nothing to show."""
     return element("p", label, class_="missing")
 
 
@@ -62,7 +62,7 @@ def interval_mark(
 
 
 def estimate_mark(found: Estimate | None, scale: Scale, y: float, class_: str, *, radius: float = 4.5) -> list[Markup]:
-    """The same of an estimate; nothing where there is none."""
+    """The same for an estimate; nothing where there is none."""
     return interval_mark(found.value, (found.low, found.high), scale, y, class_, radius=radius) if found else []
 
 
@@ -115,7 +115,7 @@ def legend(page: Page, names: Sequence[str], *, at_end: str = "", dots: str = ""
         page: The drawing.
         names: The models, at most two.
         at_end: What the words at the end of each row are; left out where there is no room.
-        dots: What else is drawn; likewise.
+        dots: What the dots are; left out like ``at_end``.
     """
     x, y = page.left, 16.0
     marks = []

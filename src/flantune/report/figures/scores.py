@@ -24,7 +24,7 @@ from flantune.report.figures.frame import (
 )
 from flantune.report.figures.svg import Scale, circle, group, image, line, padded_range, rectangle, shorten, text
 from flantune.report.numbers import end, interval, points, shots_label, signed, span
-from flantune.report.sides import Compared, Shown, Sides
+from flantune.report.sides import ComparedPair, ShownTask, Sides
 
 LANE = (-5.0, 5.0)
 """Vertical offset of each model's mark from the middle of its row, in pixels."""
@@ -78,12 +78,14 @@ def _ends(difference: Difference, scale: Scale, y: float) -> list[Markup]:
 # ---------------------------------------------------------------- clusters
 
 
-def cluster_figure(clusters: Sequence[Compared], overall: Sequence[Compared], sides: Sides, *, measure: str) -> Markup:
+def cluster_figure(
+    clusters: Sequence[ComparedPair], overall: Sequence[ComparedPair], sides: Sides, *, measure: str
+) -> Markup:
     """Two models on each cluster never trained on, with chance and intervals: the paper's main figure.
 
     Args:
-        clusters: One entry a cluster and number of exemplars.
-        overall: One entry a number of exemplars; drawn last, under a rule.
+        clusters: One entry per cluster and number of exemplars.
+        overall: One entry per number of exemplars; drawn last, under a rule.
         sides: The models.
         measure: "raw" or "normalized", for words only.
 
@@ -92,7 +94,9 @@ def cluster_figure(clusters: Sequence[Compared], overall: Sequence[Compared], si
     return both(lambda page: _clusters(clusters, overall, sides, page, measure)) if clusters else missing()
 
 
-def _clusters(rows: Sequence[Compared], overall: Sequence[Compared], sides: Sides, page: Page, measure: str) -> Markup:
+def _clusters(
+    rows: Sequence[ComparedPair], overall: Sequence[ComparedPair], sides: Sides, page: Page, measure: str
+) -> Markup:
     scale = _score_scale([*rows, *overall], page)
     names = _in_order(rows)
     y, marks = 46.0, [legend(page, sides.both, at_end=_minus(sides, most=110))]
@@ -113,7 +117,7 @@ def _clusters(rows: Sequence[Compared], overall: Sequence[Compared], sides: Side
 
 
 def _block(
-    members: Sequence[Compared], sides: Sides, scale: Scale, page: Page, y: float, *, is_strong: bool = False
+    members: Sequence[ComparedPair], sides: Sides, scale: Scale, page: Page, y: float, *, is_strong: bool = False
 ) -> tuple[list[Markup], float]:
     """All rows of one cluster from a height on, and the height after them.
 
@@ -139,24 +143,24 @@ def _block(
     return marks, y + 8
 
 
-def _in_order(rows: Sequence[Compared]) -> list[str]:
+def _in_order(rows: Sequence[ComparedPair]) -> list[str]:
     """Names of clusters, largest first difference first; each once."""
     first = {row.name: row for row in sorted(rows, key=lambda r: -r.shots)}
     return sorted(first, key=lambda name: (-_change(first[name]), name))
 
 
-def _change(row: Compared) -> float:
+def _change(row: ComparedPair) -> float:
     return row.difference.value if row.difference else 0.0
 
 
-def _score_scale(rows: Sequence[Compared], page: Page) -> Scale:
+def _score_scale(rows: Sequence[ComparedPair], page: Page) -> Scale:
     known = [row.chance for row in rows if row.chance is not None]
     known += [x for row in rows for one in (row.first, row.second) if one for x in (one.value, one.low, one.high)]
     low, high = padded_range(known, step=0.1, smallest=0.3)
     return Scale(low, high, page.left, page.right)
 
 
-def _marks(row: Compared, sides: Sides, scale: Scale, y: float) -> list[Markup]:
+def _marks(row: ComparedPair, sides: Sides, scale: Scale, y: float) -> list[Markup]:
     marks: list[Markup] = []
     if row.chance is not None:
         marks.append(line(scale(row.chance), y - 11, scale(row.chance), y + 11, "chance"))
@@ -165,7 +169,7 @@ def _marks(row: Compared, sides: Sides, scale: Scale, y: float) -> list[Markup]:
     return [group(*marks, title=_say(row, sides))]
 
 
-def _say(row: Compared, sides: Sides) -> str:
+def _say(row: ComparedPair, sides: Sides) -> str:
     said = [
         f"{name} {points(found.value)} ({span(found.low, found.high)})"
         for name, found in zip(sides.both, (row.first, row.second), strict=False)
@@ -188,13 +192,13 @@ def _minus(sides: Sides, *, most: float) -> str:
 # ---------------------------------------------------------------- paired differences per task
 
 
-def difference_figure(rows: Sequence[Compared], sides: Sides) -> Markup:
-    """What tells two models apart on each task, sorted, with intervals: those that cross zero are drawn hollow."""
+def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
+    """How two models differ on each task, sorted, with intervals: those that cross zero are drawn hollow."""
     drawn = sorted((row for row in rows if row.difference), key=lambda row: -_change(row))
     return both(lambda page: _differences(drawn, sides, page)) if drawn else missing()
 
 
-def _differences(rows: Sequence[Compared], sides: Sides, page: Page) -> Markup:
+def _differences(rows: Sequence[ComparedPair], sides: Sides, page: Page) -> Markup:
     differences = [(row.name, row.difference) for row in rows if row.difference]
     known = [0.0, *(v for _, one in differences for v in (one.value, one.low, one.high))]
     low, high = padded_range(known, step=0.05, smallest=0.2)
@@ -225,7 +229,7 @@ def _differences(rows: Sequence[Compared], sides: Sides, page: Page) -> Markup:
 # ---------------------------------------------------------------- every template of every task
 
 
-def template_figure(tasks: Sequence[Shown], sides: Sides) -> Markup:
+def template_figure(tasks: Sequence[ShownTask], sides: Sides) -> Markup:
     """Every template of every task as a dot, with median and inter-quartile range: the spread over phrasings.
 
     Paper: FLAN 2021, section 2.3 (mean over templates); T0 (median and inter-quartile range).
@@ -233,7 +237,7 @@ def template_figure(tasks: Sequence[Shown], sides: Sides) -> Markup:
     return both(lambda page: _templates(tasks, sides, page)) if tasks else missing()
 
 
-def _templates(rows: Sequence[Shown], sides: Sides, page: Page) -> Markup:
+def _templates(rows: Sequence[ShownTask], sides: Sides, page: Page) -> Markup:
     known = [t.value for row in rows for each in _each(row, sides) for t in each]
     low, high = padded_range([*known, *(row.exam.chance for row in rows)], step=0.1, smallest=0.3)
     scale = Scale(low, high, page.left, page.right)
@@ -257,11 +261,11 @@ def _templates(rows: Sequence[Shown], sides: Sides, page: Page) -> Markup:
     return image([*grid, *marks], width=page.width, height=y + AXIS_HEIGHT, label=label, variant=page.name)
 
 
-def _each(row: Shown, sides: Sides) -> list[tuple[TemplateScores, ...]]:
+def _each(row: ShownTask, sides: Sides) -> list[tuple[TemplateScores, ...]]:
     return [row.exam.scores[model].templates for model in sides.both]
 
 
-def _strip_label(row: Shown, sides: Sides, page: Page, y: float, middle: float) -> list[Markup]:
+def _strip_label(row: ShownTask, sides: Sides, page: Page, y: float, middle: float) -> list[Markup]:
     medians = " → ".join(points(row.exam.scores[model].median) for model in sides.both)
     if page.is_narrow:
         return [
@@ -304,7 +308,7 @@ def quantile(values: Sequence[float], q: float) -> float:
     return float(values[k] + (place - k) * (after - values[k]))
 
 
-def _say_spread(row: Shown, sides: Sides) -> str:
+def _say_spread(row: ShownTask, sides: Sides) -> str:
     said = [
         f"{model} {points(min(values))} to {points(max(values))} over {len(values)} templates"
         for model, each in zip(sides.both, _each(row, sides), strict=True)

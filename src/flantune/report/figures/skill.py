@@ -23,7 +23,7 @@ from flantune.report.figures.svg import (
     text,
 )
 from flantune.report.numbers import interval, points, share, shots_label, signed
-from flantune.report.sides import Shown, Sides
+from flantune.report.sides import ShownTask, Sides
 
 GUESSING = 0.5
 """Discrimination of a model that knows nothing."""
@@ -50,17 +50,17 @@ class _Arrow:
 class _Drawn:
     """A ranked task with its skill, as two models have it, or one."""
 
-    task: Shown
+    task: ShownTask
     ends: tuple[Skill, ...]
     areas: tuple[float, ...]
     difference: SkillDifference | None
 
 
-def skill_figure(tasks: Sequence[Shown], sides: Sides) -> Markup:
+def skill_figure(tasks: Sequence[ShownTask], sides: Sides) -> Markup:
     """Each ranked task's way in the plane of preference (across) and discrimination (up).
 
     Up is skill; sideways alone is a changed preference, which moves raw accuracy and says nothing of skill. A task
-    whose discrimination is not defined has no place here. A single model is a dot a task.
+    whose discrimination is not defined has no place here. A single model is one dot per task.
     """
     rows = [drawn for task in tasks if (drawn := _drawn_of(task, sides)) is not None]
     return (
@@ -70,7 +70,7 @@ def skill_figure(tasks: Sequence[Shown], sides: Sides) -> Markup:
     )
 
 
-def _drawn_of(task: Shown, sides: Sides) -> _Drawn | None:
+def _drawn_of(task: ShownTask, sides: Sides) -> _Drawn | None:
     skills = [task.exam.scores[model].skill for model in sides.both]
     ends = tuple(skill for skill in skills if skill is not None)
     areas = tuple(skill.discrimination.value for skill in ends if skill.discrimination is not None)

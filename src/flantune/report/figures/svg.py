@@ -99,7 +99,7 @@ def path(points: Sequence[tuple[float, float]], class_: str, *, is_closed: bool 
 
 
 def shorten(label: str, width: float) -> str:
-    """A label cut to about so many pixels, with an ellipsis in place of what is lost.
+    """A label cut to about a width in pixels, with an ellipsis in place of what is lost.
 
     >>> shorten("natural_language_inference", 80), shorten("rte", 80)
     ('natural_lan…', 'rte')
@@ -127,7 +127,7 @@ class Scale:
         return self.start + (clipped - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self, count: int = 6) -> tuple[float, ...]:
-        """Round values inside the scale, at most about so many."""
+        """Round values inside the scale, about ``count`` at most."""
         step = nice_step((self.high - self.low) / max(count - 1, 1))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
@@ -147,7 +147,7 @@ def nice_step(rough: float) -> float:
 
 
 def padded_range(values: Sequence[float], *, step: float, smallest: float) -> tuple[float, float]:
-    """Ends of an axis that hold all values, on whole steps, at least so far apart.
+    """Ends of an axis around all values, on whole steps, with a least distance between them.
 
     >>> padded_range([0.31, 0.58], step=0.1, smallest=0.2)
     (0.3, 0.6)

@@ -279,7 +279,7 @@ def word_segment(row: Row) -> Example | None:
 
 
 def _english_sentence(row: Row) -> str | None:
-    """The English side of a sentence pair; None when it is no clean sentence, so that spoiling it can be undone."""
+    """The English side of a sentence pair; None when it is not a clean sentence, so that spoiling it can be undone."""
     text = _one_line(_cell(row, "translation.en"))
     letters = [letter for letter in text if letter.isalpha()]
     if len(text.split()) not in _SENTENCE_WORDS or not _CLEAN_SENTENCE.fullmatch(text):

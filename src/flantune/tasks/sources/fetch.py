@@ -27,7 +27,6 @@ class Fetched:
     Attributes:
         dataset: What was wanted of the hub.
         split: The source split.
-        path: The file.
         rows: Rows in it; None when the file is not flantune's.
         revision: The commit it was taken from, when the hub tells.
         was_there: It had been fetched before, and was left as it is.

@@ -60,7 +60,7 @@ class FileSource(Source):
         """The files of a split: globs expanded, in order of their names.
 
         Raises:
-            MissingDataError: There are none.
+            MissingDataError: No file matches.
         """
         return tuple(path for name in _names(self._pattern(split)) for path in self._paths(name))
 
@@ -94,7 +94,7 @@ class FileSource(Source):
         return _resolved(str(self.root), tuple(name for pattern in self.files.values() for name in _names(pattern)))
 
     def places(self) -> tuple[tuple[str, str, str], ...]:
-        """The paths and globs as they are written, a line a split."""
+        """The paths and globs as they are written, one line per split."""
         return tuple(("file", ", ".join(_names(pattern)), "") for pattern in self.files.values())
 
     def _pattern(self, split: str) -> FilePattern:

@@ -48,7 +48,7 @@ class FileFormat:
         columns: Names of the columns of a CSV or TSV file without a header.
         header: Whether the first row is a header; None: exactly when ``columns`` is empty.
         delimiter: Between cells; None: a comma for CSV, a tab for TSV.
-        quoting: "standard" reads CSV's quotes; "none" takes quote characters as they stand, one row a line.
+        quoting: "standard" reads CSV's quotes; "none" takes quote characters as they stand, one row per line.
             None: "standard" for CSV, "none" for TSV.
         encoding: The text encoding. A byte-order mark is skipped.
         key: The list of rows inside a JSON object; empty: its only list.

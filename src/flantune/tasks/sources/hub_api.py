@@ -47,7 +47,7 @@ def stream_rows(wanted: HubDataset, *, split: str) -> Iterator[Row]:
     """Rows of a split as plain Python values, streamed.
 
     Raises:
-        SourceError: They cannot be had.
+        SourceError: The rows cannot be had.
     """
     dataset = load_hub_split(wanted, split=split, streaming=True)
     features = getattr(dataset, "features", None)
@@ -61,7 +61,7 @@ def split_names(wanted: HubDataset) -> tuple[str, ...]:
     """Names of a dataset's splits.
 
     Raises:
-        SourceError: They cannot be had.
+        SourceError: The names cannot be had.
     """
     datasets = _library(wanted)
     try:

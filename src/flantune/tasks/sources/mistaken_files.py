@@ -17,7 +17,7 @@ def check_is_data(path: Path) -> None:
 
     Raises:
         SourceError: The file is a pointer of Git LFS or a page of the web.
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         start = file.read(_START).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -30,7 +30,7 @@ def check_is_data(path: Path) -> None:
 
 
 def no_such_file(path: Path, pattern: str) -> tuple[str, str]:
-    """What is in the place of a file that cannot be read, and what to do."""
+    """What is in place of a file that cannot be read, and what to do."""
     if pattern.partition("://")[0] in ("http", "https", "s3", "gs", "hf"):
         return "no such file", "files are read from this machine: download it, or name a dataset with hub"
     if path.is_symlink():

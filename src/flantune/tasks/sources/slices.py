@@ -22,7 +22,7 @@ class RowRange:
     stop: int | None = None
 
     def bounds(self, rows: int) -> tuple[int, int]:
-        """First row and one past the last, in a split of so many rows.
+        """First row and one past the last, in a split of ``rows`` rows.
 
         >>> RowRange(start=-200).bounds(1000)
         (800, 1000)
@@ -53,7 +53,7 @@ class SplitSlice:
     ranges: tuple[RowRange, ...] = (RowRange(),)
 
     def bounds(self, rows: int) -> tuple[tuple[int, int], ...]:
-        """First row and one past the last of each range, in row order, in a split of so many rows.
+        """First row and one past the last of each range, in row order, in a split of ``rows`` rows.
 
         >>> parse_slice("train[-200:]").bounds(1000)
         ((800, 1000),)

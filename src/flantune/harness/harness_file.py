@@ -36,9 +36,7 @@ class HarnessTask:
     """One task, all of its ``include`` files merged.
 
     Attributes:
-        name: Its name.
         values: Its settings, as the YAML has them.
-        path: The file.
         group: The group it was asked for in; empty when by itself.
         code: Runs the functions it names; None: they are not run.
     """
@@ -50,7 +48,7 @@ class HarnessTask:
     code: TaskCode | None = None
 
     def of_exemplars(self) -> HarnessTask:
-        """The task as its exemplars are shown, which may be in other fields.
+        """The task with the fields that its exemplars are shown with.
 
         Raises:
             TaskError: They are made by Python code, which is not run.
@@ -67,7 +65,7 @@ class HarnessTask:
         return default if value is None else str(value)
 
     def function(self, key: str) -> tuple[TaskCode, Function] | None:
-        """What runs the function that a setting names, and that function; None where it names none.
+        """The code and the function that a setting names; None where it names none.
 
         Raises:
             TaskError: It names one, and functions are not run.
@@ -80,7 +78,7 @@ class HarnessTask:
         return self.code, value
 
     def functions(self, *, shots: int) -> tuple[Function, ...]:
-        """Every function that has to be run for its questions, with so many exemplars each."""
+        """Every function that has to be run for its questions with ``shots`` exemplars each."""
         keys = ("process_docs", "custom_dataset", "process_results", *FIELDS)
         used: Tree = {key: self.values.get(key) for key in keys}
         if shots:
@@ -153,7 +151,7 @@ def _find(name: str, path: Path) -> list[Path]:
 
 @lru_cache(maxsize=64)
 def _neighbors(folder: Path) -> tuple[tuple[Path, Tree], ...]:
-    """Every task file in a folder and below it; what is no such file is passed over."""
+    """Every task file in a folder and below it; other files are passed over."""
     found = []
     for path in sorted(folder.rglob("*.yaml")):
         try:

@@ -38,7 +38,7 @@ def content_key(scope: str, *parts: Int32) -> str:
     Where one sequence ends and the next begins counts.
 
     Args:
-        scope: What besides tokens decides on the value: weights, tokenizer, dtype, knobs.
+        scope: What the value depends on beside the tokens: weights, tokenizer, dtype, knobs.
         parts: Token ids, in order: a context, then its options.
 
     >>> one = content_key("model", np.array([1, 2]), np.array([3]))
@@ -121,7 +121,7 @@ class ScoreStore:
         try:
             frame = self._append(fresh)
         except OSError as error:
-            # What is behind a frame that was cut off is never read, so this file is not written to any more.
+            # What is after a frame that was cut off is never read, so this file is not written to any more.
             self._own = None
             hint = "free some space or set evaluation.store to another folder, then repeat the command"
             where = str(self.folder)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flantune.contamination.hashing import Int64, ranges
 from flantune.contamination.words import Words, read_words, split_words
-from flantune.tasks.store import PreparedTask
+from flantune.tasks.example_store import PreparedTask
 from flantune.types import Example, SplitRole
 
 BLOCK_CHARACTERS = 1 << 20
@@ -44,8 +44,8 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Corpus:
-    """One split role of several tasks, their rows numbered through.
+class ComparedRows:
+    """One split role of several tasks, with their rows numbered from first to last.
 
     Attributes:
         names: Task names, sorted, so that the order in which tasks are given changes nothing.
@@ -72,7 +72,7 @@ class Corpus:
         return self.stores[task][row - int(self.firsts[task])]
 
     def field_names(self, task: int) -> tuple[str, ...]:
-        """The names of a task's fields, in the order of its texts; what comes behind them are references."""
+        """The names of a task's fields, in the order of its texts; what comes after them are references."""
         return tuple(self.stores[task][0].fields) if len(self.stores[task]) else ()
 
     def strings(self, row: int, field_number: int) -> list[str]:
@@ -100,12 +100,12 @@ class Corpus:
         return (example for store in self.stores for example in store)
 
 
-def make_corpus(prepared: Iterable[PreparedTask], role: SplitRole) -> Corpus:
+def make_corpus(prepared: Iterable[PreparedTask], role: SplitRole) -> ComparedRows:
     """The rows of one split role of the tasks that have it."""
     chosen = sorted((p for p in prepared if len(p.stores.get(role, ()))), key=lambda p: p.task.name)
     stores = tuple(p.stores[role] for p in chosen)
     sizes = np.array([len(store) for store in stores], dtype=np.int64)
-    return Corpus(names=tuple(p.task.name for p in chosen), stores=stores, firsts=ranges(sizes))
+    return ComparedRows(names=tuple(p.task.name for p in chosen), stores=stores, firsts=ranges(sizes))
 
 
 def _read_block(rows: Sequence[Example], first: int) -> Block:

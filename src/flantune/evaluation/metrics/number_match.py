@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from flantune.evaluation.metrics.same_answer import same_answer
 from flantune.evaluation.metrics.texts import exact_match
 from flantune.numerals import reading as numerals
-from flantune.numerals.reading import Found
+from flantune.numerals.reading import FoundNumber
 from flantune.numerals.values import Value
 
 
 def number_match(prediction: str, references: Sequence[str]) -> float:
     """1 when the prediction's number equals a reference's, exactly, else 0.
 
-    The prediction's number is the one that it is, the one boxed last, or the last one in it; of a reference in words,
-    likewise. A reference of figures that is no number (a time, a date, a range) has to be met as it stands; one without
-    figures by ``exact_match``.
+    The prediction's number is the one that it is, the one boxed last, or the last one in it; so is that of a reference
+    in words. Figures that are not a number (a time, a date, a range) have to be matched as they stand, and a reference
+    without figures by ``exact_match``.
 
     >>> number_match("So x = -3.", ["-3"]), number_match("3", ["-3"]), number_match("$1,500.00", ["1500"])
     (1.0, 0.0, 1.0)
@@ -28,7 +28,7 @@ def number_match(prediction: str, references: Sequence[str]) -> float:
 
 
 def read_number(text: str) -> Value | None:
-    """The number that a text is, or else the last one in it (the last that is boxed, if any); None without any.
+    """The number that a text is, or else the last one in it (the last boxed one, if any); None without any.
 
     >>> read_number("3 bags of 12 make 36 apples."), read_number("- 1 200.50 €"), read_number("twelve")
     (Decimal('36'), Decimal('-1200.50'), None)
@@ -37,7 +37,7 @@ def read_number(text: str) -> Value | None:
     return None if found is None else found.value
 
 
-def _match(prediction: str, said: Found | None, reference: str) -> float:
+def _match(prediction: str, said: FoundNumber | None, reference: str) -> float:
     wanted = numerals.parse_number(reference)
     if wanted is None and any(character.isalpha() for character in reference):
         wanted = numerals.read_number(reference)
@@ -51,7 +51,7 @@ def _match(prediction: str, said: Found | None, reference: str) -> float:
 
 
 def _last_figures(text: str) -> str | None:
-    """The time, date or the like in which a text's last figures stand; None where they are a number."""
+    """The time, date or similar that holds a text's last figures; None where they are a number."""
     found = list(numerals.find_numbers(text))
     if not found or found[-1].value is not None:
         return None

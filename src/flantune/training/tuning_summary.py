@@ -1,4 +1,4 @@
-"""What a tuning run tells while it goes on and when it is done."""
+"""What a tuning run reports while it runs and when it is done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flantune.training.values import NonFinite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class TuningProgress:
     """Where a tuning run stands, for a progress bar.
 
     Attributes:
@@ -37,9 +37,9 @@ class Progress:
         """One line for a person.
 
         >>> numbers = {"loss": 1.5, "learning_rate": 1e-3, "tokens_per_s": 1234.5, "seconds": 7, "seconds_left": 2}
-        >>> print(Progress(step=7, steps=9, **numbers))
+        >>> print(TuningProgress(step=7, steps=9, **numbers))
         step 7/9, loss 1.500, 1,234 tokens/s, 2 s left
-        >>> print(Progress(step=7, steps=9, **numbers, pipeline_tokens_per_s=650_000.0))
+        >>> print(TuningProgress(step=7, steps=9, **numbers, pipeline_tokens_per_s=650_000.0))
         step 7/9, loss 1.500, 1,234 tokens/s (data pipeline: 650,000), 2 s left
         """
         speed = f"{self.tokens_per_s:,.0f} tokens/s"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from flantune.evaluation.metrics.graders import Column
-from flantune.evaluation.statistics.grades import Table
+from flantune.evaluation.metrics.graders import MetricColumn
+from flantune.evaluation.statistics.grades import GradeTable
 from flantune.evaluation.statistics.pairs import ModelMeans, Pair, compare_means
 
 Seen = Mapping[str, Collection[int] | None]
@@ -29,7 +29,7 @@ class CleanMeans:
 
 
 def clean_alone(
-    tables: Mapping[str, Table], seen: Seen, column: Column, *, seed: int, confidence: float
+    tables: Mapping[str, GradeTable], seen: Seen, column: MetricColumn, *, seed: int, confidence: float
 ) -> dict[str, CleanMeans]:
     """Each model that has seen some rows, without them."""
     found = {}
@@ -42,7 +42,7 @@ def clean_alone(
 
 
 def clean_pairs(
-    pairs: Mapping[str, Pair], first: str, seen: Seen, column: Column, *, seed: int, confidence: float
+    pairs: Mapping[str, Pair], first: str, seen: Seen, column: MetricColumn, *, seed: int, confidence: float
 ) -> dict[str, CleanMeans]:
     """Each later model and the first without what either has seen, where somebody looked."""
     found = {}
@@ -58,9 +58,9 @@ def clean_pairs(
 
 
 def _clean(
-    tables: Mapping[str, Table],
+    tables: Mapping[str, GradeTable],
     pairs: Mapping[str, Pair],
-    column: Column,
+    column: MetricColumn,
     *,
     flagged: int,
     seed: int,
@@ -71,6 +71,6 @@ def _clean(
     return CleanMeans(examples=examples, flagged=flagged, means=means)
 
 
-def _flagged(table: Table, column: Column, rows: Collection[int]) -> frozenset[int]:
+def _flagged(table: GradeTable, column: MetricColumn, rows: Collection[int]) -> frozenset[int]:
     """Which of a table's rows are among these; where a group counts once, with the rest of their groups."""
     return table.rows_of_groups(rows) if column.metric.is_per_group else frozenset(table.rows) & frozenset(rows)

@@ -100,7 +100,7 @@ class OptionScorer:
 def by_regime(
     lm: LanguageModel, units: Sequence[EncodedPrompt]
 ) -> Iterator[tuple[int, list[EncodedPrompt], list[int]]]:
-    """Requests apart whose rotary positions differ: a length of the regime, them, and the numbers of their options."""
+    """Requests by regime of rotary positions: a length of it, the requests, and the numbers of their options."""
     if not following_ropes(lm):
         yield 0, list(units), list(range(sum(len(unit.targets) for unit in units)))
         return
@@ -140,7 +140,7 @@ def _tree_inputs(lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | No
     if prefix is not None:
         inputs |= {"past_key_values": shared_cache(prefix), "use_cache": True}
     elif not pack.branches.any() and not 0 < sliding_window(lm) <= int(positions.max()):
-        # Nothing branches off, and what pads a row stands behind all that is asked: the model's own causal mask does.
+        # Nothing branches off, and what pads a row stands after all that is asked: the model's own causal mask does.
         return inputs
     known = 0 if prefix is None else len(prefix.tokens)
     mask = decoder_mask(as_tensor(pack.segments, lm.device), as_tensor(pack.branches, lm.device))

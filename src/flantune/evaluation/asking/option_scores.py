@@ -10,13 +10,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking.requests import Group, KnownScores, Request, compile_group
+from flantune.evaluation.asking.requests import KnownScores, PromptGroup, Request, compile_group
 from flantune.packing.packs import Counts
 from flantune.packing.shares import assign
 from flantune.system.processes import ALONE, Processes, current
 
 if TYPE_CHECKING:
-    from flantune.evaluation.asking.store import ScoreStore
+    from flantune.evaluation.asking.score_store import ScoreStore
     from flantune.models.language_model import LanguageModel
     from flantune.models.scoring.plan import ScoringBatch
     from flantune.packing.encode import Codec
@@ -33,7 +33,7 @@ _VERSION = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionScores:
-    """What a model thinks of each option of one prompt; parallel tuples, one entry an option.
+    """What a model thinks of each option of one prompt; parallel tuples, one entry per option.
 
     Attributes:
         sums: Summed log-likelihood, natural log, rounded to a millionth of a nat.
@@ -79,7 +79,7 @@ def score_prompts(
         progress: Called with (prompts done, prompts in all) after each batch.
 
     Returns:
-        One entry a prompt, in order; None for a prompt left out because it does not fit.
+        One entry per prompt, in order; None for a prompt left out because it does not fit.
 
     Raises:
         EvaluationError: An option has nothing to score, or a score is not a finite number.
@@ -121,7 +121,7 @@ class PromptScorer:
 
     @property
     def wave_prompts(self) -> int:
-        """So many prompts should be given at once, so that every process has its share."""
+        """How many prompts to give at once, so that every process has work."""
         return GROUP_PROMPTS * self.processes.count
 
     def score(
@@ -130,14 +130,14 @@ class PromptScorer:
         """See ``score_prompts``."""
         return self.score_requests(self.compiled(prompts), prompts=len(prompts), progress=progress)
 
-    def compiled(self, prompts: Sequence[Prompt]) -> Iterator[list[Group]]:
-        """Prompts as requests, so many at a time as are scored together."""
+    def compiled(self, prompts: Sequence[Prompt]) -> Iterator[list[PromptGroup]]:
+        """Prompts as requests, in the waves that are scored together."""
         for wave in _waves(prompts, self.wave_prompts):
             yield [self._compile(group) for group in wave]
 
     def score_requests(
         self,
-        waves: Iterable[Sequence[Group]],
+        waves: Iterable[Sequence[PromptGroup]],
         *,
         prompts: int,
         progress: Callable[[int, int], None] | None = None,
@@ -161,7 +161,7 @@ class PromptScorer:
             found += self._score_wave(groups, report)
         return found
 
-    def _score_wave(self, groups: Sequence[Group], report: Callable[[int], None]) -> list[OptionScores | None]:
+    def _score_wave(self, groups: Sequence[PromptGroup], report: Callable[[int], None]) -> list[OptionScores | None]:
         known = self._look_up(groups)
         work = list(self._missing(groups, known))
         shares = assign([batch.positions + len(batch.prefix) for _, batch in work], self.processes.count)
@@ -174,7 +174,7 @@ class PromptScorer:
         report(len(scores))
         return scores
 
-    def _compile(self, prompts: Sequence[Prompt]) -> Group:
+    def _compile(self, prompts: Sequence[Prompt]) -> PromptGroup:
         encoded = self.codec.encode_prompts(prompts, continuations="options")
         return compile_group(
             prompts,
@@ -184,7 +184,7 @@ class PromptScorer:
             first_token=self.codec.framing.first_token if self.codec.family == "decoder-only" else None,
         )
 
-    def _look_up(self, groups: Sequence[Group]) -> dict[str, KnownScores]:
+    def _look_up(self, groups: Sequence[PromptGroup]) -> dict[str, KnownScores]:
         """What is in the store, in the words of all processes: one that opened or read it later may know more."""
         if self._store is None:
             return {}
@@ -193,7 +193,9 @@ class PromptScorer:
         # Who computes what must be the same everywhere, and nobody adds to the store before all have looked.
         return _first_of(current().gather(mine))
 
-    def _missing(self, groups: Sequence[Group], known: dict[str, KnownScores]) -> Iterator[tuple[int, ScoringBatch]]:
+    def _missing(
+        self, groups: Sequence[PromptGroup], known: dict[str, KnownScores]
+    ) -> Iterator[tuple[int, ScoringBatch]]:
         """Batches with a request that is not known. Which batches there are does not depend on what is known."""
         from flantune.models.scoring.plan import best_budget, forward_cost, plan_scoring
 
@@ -211,7 +213,7 @@ class PromptScorer:
 
     def _run(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[PromptGroup],
         work: Sequence[tuple[int, ScoringBatch]],
         known: dict[str, KnownScores],
         report: Callable[[int], None],
@@ -240,7 +242,7 @@ class PromptScorer:
 
 
 def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
-    """The codec with a protocol's choices in the place of its own."""
+    """The codec with a protocol's choices in place of its own."""
     own = scoring
     return replace(
         codec,
@@ -256,7 +258,7 @@ def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
 
 
 def with_delimiters(layout: Layout, own: ScoringProtocol) -> Layout:
-    """A layout with a protocol's delimiters in the place of its own."""
+    """A layout with a protocol's delimiters in place of its own."""
     return replace(
         layout,
         target_separator=layout.target_separator if own.target_delimiter is None else own.target_delimiter,
@@ -273,7 +275,7 @@ def within_positions(codec: Codec, lm: LanguageModel, *, room: int = 0) -> Codec
     Args:
         codec: Turns prompts into tokens.
         lm: The model.
-        room: Positions to leave free behind the inputs, for an answer to be written.
+        room: Positions to leave free after the inputs, for an answer to be written.
     """
     from flantune.models.rope import known_positions
 
@@ -314,7 +316,7 @@ def _first_of(found: Sequence[dict[str, KnownScores]]) -> dict[str, KnownScores]
     return {key: value for one in reversed(found) for key, value in one.items()}
 
 
-def _answered(groups: Sequence[Group], keys: set[str]) -> int:
+def _answered(groups: Sequence[PromptGroup], keys: set[str]) -> int:
     """Prompts all of whose requests are among the keys; one that does not fit has none."""
     return sum(
         parts is None or all(group.requests[part.request].key in keys for part in parts)
@@ -323,7 +325,7 @@ def _answered(groups: Sequence[Group], keys: set[str]) -> int:
     )
 
 
-def _owners(groups: Sequence[Group]) -> dict[str, int]:
+def _owners(groups: Sequence[PromptGroup]) -> dict[str, int]:
     """The first group with each request: the one whose scores are kept."""
     owner: dict[str, int] = {}
     for number, group in enumerate(groups):
@@ -332,7 +334,7 @@ def _owners(groups: Sequence[Group]) -> dict[str, int]:
     return owner
 
 
-def _prompt_scores(group: Group, known: dict[str, KnownScores]) -> Iterator[OptionScores | None]:
+def _prompt_scores(group: PromptGroup, known: dict[str, KnownScores]) -> Iterator[OptionScores | None]:
     for prompt, counts, parts in zip(group.prompts, group.counts, group.parts, strict=True):
         if parts is None:
             yield None
@@ -355,7 +357,7 @@ def _prompt_scores(group: Group, known: dict[str, KnownScores]) -> Iterator[Opti
         )
 
 
-def _check_finite(group: Group, request: Request, value: KnownScores) -> None:
+def _check_finite(group: PromptGroup, request: Request, value: KnownScores) -> None:
     if not all(map(math.isfinite, value.sums)):
         prompt = group.prompts[request.prompts[0]]
         hint = 'the model itself gives it: try dtype = "float32", or look at its weights'

@@ -55,7 +55,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def fast_form(module: nn.Module) -> FastLinear | None:
-    """The layer in oneDNN's hands; None where that is not faster, or it is no plain linear layer in float32."""
+    """The layer in oneDNN's hands; None where that is not faster, or it is not a plain linear layer in float32."""
     if type(module) not in (nn.Linear, Conv1D) or not has_faster_products():
         return None
     layer: Any = module

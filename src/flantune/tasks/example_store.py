@@ -127,7 +127,6 @@ class PreparedTask:
     """A task with its rows adapted and ready to be read.
 
     Attributes:
-        task: The task.
         stores: Role → its examples. Roles that the task does not name are absent.
         reports: Role → what became of its rows.
         missing: Role → why it is not there; only filled when missing data was to be skipped.
@@ -196,7 +195,7 @@ class ExampleWriter:
         self._flush().close()
 
     def abandon(self) -> None:
-        """Lets go of the file after an error; what was written is of no use."""
+        """Closes the file after an error; what was written is of no use."""
         if self._writer is not None:
             self._writer.abandon()
 
