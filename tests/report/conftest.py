@@ -14,6 +14,7 @@ import pytest
 
 from flantune.evaluation import samples as samples_on_disk
 from flantune.packing.packs import Counts
+from flantune.runs.folder import SCHEMA
 from flantune.settings.json_file import plain
 from flantune.training.state import Window
 from flantune.types import Sample
@@ -468,7 +469,7 @@ def make_config() -> dict[str, Any]:
         "model.path": "run.toml:12",
         "training.steps": "run.toml:20",
     }
-    return {"values": values, "origins": origins, "contents": {}, "identity": "9f"}
+    return {"values": values, "origins": origins, "contents": {}, "identity": "9f", "schema": SCHEMA}
 
 
 def make_data() -> dict[str, Any]:

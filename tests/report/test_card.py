@@ -144,3 +144,10 @@ def test_the_card_says_how_options_were_shown(parts) -> None:
     assert "When measured" not in card
     asked = model_card(changed(lettered, evaluation={"options_layout": "listed"}), None, mixture, FOLD)
     assert "When measured they were listed in the prompt by a dash each, in a random order" in asked
+
+
+def test_clusters_that_changed_alike_stand_in_the_order_of_the_run_file(parts):
+    _, results, _ = parts
+    alike = [plain(results.clusters[0]) | {"cluster": name} for name in ("zeal", "art", "mood")]
+    text = printed(console_tables(other(results, clusters=alike)))
+    assert text.index("zeal") < text.index("art") < text.index("mood")

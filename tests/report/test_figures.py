@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flantune.evaluation.estimates import Difference, Estimate
 from flantune.evaluation.results import Verdict
 from flantune.report.figures.curves import Series, buckets, curve, series
+from flantune.report.figures.frame import WIDE, legend
 from flantune.report.figures.scores import cluster_figure, difference_figure, template_figure, verdict_figure
 from flantune.report.figures.svg import Scale, nice_step, padded_range
 from flantune.report.sides import ComparedPair, Sides
@@ -56,6 +57,11 @@ def test_every_figure_is_well_formed_and_comes_twice():
         assert wide.get("role") == "img"
         assert "difference +10.0" in wide.get("aria-label") or "+10.0" in wide.get("aria-label")
         assert "script" not in {node.tag for node in wide.iter()}
+
+
+def test_the_dots_of_a_runs_templates_are_explained():
+    dots = "dot: template · bar: IQR · stroke: median"
+    assert f">{dots}<" in legend(WIDE, TWO.both, at_end="median, base → tuned", dots=dots)
 
 
 def test_nothing_to_draw_is_said():

@@ -17,6 +17,7 @@ from flantune.evaluation.samples import read_samples, write_samples
 from flantune.report.page import render_run, write_report
 from flantune.report.sentences import verdict_sentence
 from flantune.runs.files import read_run
+from flantune.runs.folder import SCHEMA
 from flantune.training.values import NonFinite
 
 SECTIONS = ["verdict", "figures", "tables", "mixture", "training", "samples", "dropped", "setup"]
@@ -200,7 +201,8 @@ def test_every_minus_of_the_verdict_is_one():
 
 
 def test_a_run_that_has_just_begun_says_what_is_missing(tmp_path):
-    (tmp_path / "config.json").write_text('{"values": {}, "origins": {}, "contents": {}, "identity": "9f"}')
+    settings = {"values": {}, "origins": {}, "contents": {}, "identity": "9f", "schema": SCHEMA}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
     text = words(write_report(tmp_path).read_text(encoding="utf-8"))
     assert "This run has no verdict" in text
     assert "There is no results.json" in text

@@ -200,6 +200,7 @@ def test_a_terminal_of_80_columns_shows_every_number(results):
     _, skill = console_tables(results)
     console.print(skill)
     lines = console.export_text(clear=False).splitlines()
+    assert lines[0].strip() == "skill apart from preference: discrimination, then calibrated accuracy"
     assert any(line.split()[:7] == ["c", "50.0", "70.0", "+20.0", "▲", "+15.0", "to"] for line in lines)
     assert "…" not in console.export_text()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from flantune.commands.rescore import rescore_run
 from flantune.errors import ConfigError, FlantuneError
+from flantune.report.page import write_report
 from flantune.runs.folder import open_run_folder
 from flantune.settings.config import EvaluationSettings, RunConfig, TrainingSettings
 from flantune.settings.run_file import load_run_file, run_file_of
@@ -40,6 +43,19 @@ def test_how_often_it_is_saved_may_change(tmp_path):
     open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
     often = RunConfig(training=TrainingSettings(checkpoint_every=1, micro_batch_tokens=100))
     open_run_folder(tmp_path / "run", file_of(often, tmp_path))
+
+
+def test_the_folder_of_another_version_is_refused_in_so_many_words(tmp_path):
+    folder = open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
+    kept = json.loads(folder.kept_settings.read_text())
+    folder.kept_settings.write_text(json.dumps({key: value for key, value in kept.items() if key != "schema"}))
+    for meets in (
+        lambda: open_run_folder(folder.root, file_of(RunConfig(), tmp_path)),
+        lambda: rescore_run(folder.root),
+        lambda: write_report(folder.root),
+    ):
+        with pytest.raises(ConfigError, match=r"made by another version of flantune \(form 1; this one reads 2\)"):
+            meets()
 
 
 def test_an_unwritable_folder_is_a_message_not_a_traceback(tmp_path):

@@ -142,8 +142,9 @@ def brief_cluster_table(results: Results) -> Table:
     """Clusters and their mean for a terminal: the largest change first, the whole last."""
     clusters = [(row, sides) for sides in sides_of(results) for row in compared_clusters(results, sides)]
     firsts = compared_clusters(results, sides_of(results)[0])
-    change = {(row.name, row.shots): row.difference.value if row.difference else 0.0 for row in firsts}
-    clusters.sort(key=lambda one: (one[0].shots, -change[one[0].name, one[0].shots], one[0].name))
+    firsts.sort(key=lambda row: (row.shots, -(row.difference.value if row.difference else 0.0)))
+    place = {(row.name, row.shots): at for at, row in enumerate(firsts)}
+    clusters.sort(key=lambda one: place[one[0].name, one[0].shots])
     overall = [(row, sides) for sides in sides_of(results) for row in compared_overall(results, sides)]
     table = Table(
         name="table-clusters",

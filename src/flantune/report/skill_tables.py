@@ -157,8 +157,7 @@ def skill_cluster_table(results: Results) -> Table:
 
 def brief_skill_cluster_table(results: Results) -> Table:
     """The same for a terminal: the largest change first, the whole last."""
-    title = "skill apart from preference: discrimination, then calibrated accuracy"
-    table = replace(_clusters(results, caption=""), title=title)
+    table = _clusters(results, caption="")
     order = [shots_label(one.shots) for one in results.overall]
 
     def place(row: tuple[Cell, ...]) -> tuple[bool, int, float]:
@@ -171,7 +170,9 @@ def brief_skill_cluster_table(results: Results) -> Table:
 
     rows = tuple(sorted(table.rows, key=place))
     strong = frozenset(at for at, row in enumerate(rows) if row[0].text == ALL_CLUSTERS)
-    return replace(slim(replace(table, rows=rows)), strong=strong)
+    # The table of clusters above it says once what is the same of all rows.
+    title = "skill apart from preference: discrimination, then calibrated accuracy"
+    return replace(slim(replace(table, rows=rows)), title=title, strong=strong)
 
 
 def _clusters(results: Results, *, caption: str) -> Table:

@@ -10,8 +10,8 @@ from typing import TypeVar
 from flantune.errors import SourceError
 from flantune.evaluation.results import Results
 from flantune.evaluation.samples import Origin, read_origin
-from flantune.runs.folder import FoldFolder, RunFolder
-from flantune.runs.products import DataReport, FoldMixture, KeptSettings, ModelFacts
+from flantune.runs.folder import FoldFolder, RunFolder, read_kept_settings
+from flantune.runs.products import DataReport, FoldMixture, ModelFacts
 from flantune.settings.config import RunConfig
 from flantune.settings.json_file import read_lines, read_value
 from flantune.settings.run_file import validated
@@ -80,7 +80,7 @@ def read_run(root: Path) -> RunFiles:
         raise SourceError("no such run folder", where=str(root), hint="give the folder that `flantune run` wrote")
     folder = RunFolder(root.resolve())
     _check_is_run(folder)
-    kept = _read(folder.kept_settings, KeptSettings)
+    kept = read_kept_settings(folder, mends=REPEAT) if folder.kept_settings.is_file() else None
     return RunFiles(
         folder=folder,
         results=read_results(root) if folder.results.is_file() else None,
@@ -109,8 +109,8 @@ def read_config(folder: RunFolder) -> RunConfig:
     Raises:
         FlantuneError: The file is missing or damaged.
     """
-    values = read_value(folder.kept_settings, KeptSettings, mends=REPEAT).values
-    return validated(values, where=str(folder.kept_settings), hint=REPEAT)
+    kept = read_kept_settings(folder, mends=REPEAT)
+    return validated(kept.values, where=str(folder.kept_settings), hint=REPEAT)
 
 
 def read_origins(home: Path) -> Iterator[Origin]:

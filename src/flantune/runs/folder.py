@@ -14,6 +14,9 @@ from flantune.settings.run_file import RunFile, to_toml
 from flantune.system.files import slug, write_text
 from flantune.system.manifest import MANIFEST
 
+SCHEMA = 2
+"""The form of a run folder's files; ``config.json`` says it, since it is there from the start."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoldFolder:
@@ -145,6 +148,26 @@ class RunFolder:
         return self.root / "models" / slug(model)
 
 
+def read_kept_settings(folder: RunFolder, *, mends: str) -> KeptSettings:
+    """The settings of a run, as they were when it was started last.
+
+    Args:
+        folder: The run's folder.
+        mends: What to do when the file is broken, for the message.
+
+    Raises:
+        FlantuneError: The file is missing or damaged, or the folder's files have the form of another version.
+    """
+    kept = read_value(folder.kept_settings, KeptSettings, mends=mends, error=ConfigError)
+    if kept.schema != SCHEMA:
+        raise ConfigError(
+            f"this folder was made by another version of flantune (form {kept.schema}; this one reads {SCHEMA})",
+            where=str(folder.root),
+            hint="run it again with another --out; or read it with the version that made it",
+        )
+    return kept
+
+
 def open_run_folder(root: Path, file: RunFile) -> RunFolder:
     """Claims a folder for a run, or joins the same run that began there.
 
@@ -157,10 +180,11 @@ def open_run_folder(root: Path, file: RunFile) -> RunFolder:
         origins=dict(file.origins),
         contents=contents(file.config),
         identity=training_identity(file.config),
+        schema=SCHEMA,
     )
     if folder.kept_settings.exists():
         mends = "if the run is this one, delete this file and repeat the command; else choose another --out"
-        earlier = read_value(folder.kept_settings, KeptSettings, mends=mends)
+        earlier = read_kept_settings(folder, mends=mends)
         if earlier.identity != now.identity:
             raise ConfigError(_difference(earlier, now), where=str(root), hint="choose another --out, or delete it")
     write_text(folder.settings, to_toml(file.config))

@@ -24,12 +24,14 @@ class KeptSettings:
         origins: Dotted setting → where its value came from.
         contents: Dotted setting → a digest of the file or folder that it names.
         identity: A fingerprint of all that can change the tuned weights.
+        schema: The form of the folder's files; 1 in folders older than this entry.
     """
 
     values: Mapping[str, Any]
     origins: Mapping[str, str]
     contents: Mapping[str, str]
     identity: str
+    schema: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

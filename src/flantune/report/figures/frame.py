@@ -125,7 +125,7 @@ def legend(page: Page, names: Sequence[str], *, at_end: str = "", dots: str = ""
         marks += [circle(x + 5, y - 4, 4.5, f"mark {tone} dot"), text(x + 15, y, said, words)]
         x += 15 + len(said) * CHARACTER_WIDTH + 19
     marks += [line(x, y - 11, x, y + 3, "chance"), text(x + 8, y, "chance", "legend")]
-    x += 68
+    x += 60
     if not page.is_narrow and x + (len(at_end) + 1) * CHARACTER_WIDTH < page.width:
         marks.append(text(page.width, y, at_end, "axis", anchor="end"))
         if x + (len(dots) + 1 + len(at_end)) * CHARACTER_WIDTH < page.width:
