@@ -205,6 +205,15 @@ def test_a_terminal_of_80_columns_shows_every_number(results):
     assert "…" not in console.export_text()
 
 
+def test_an_evaluations_table_in_a_terminal_says_what_is_what_and_who_collapsed(results):
+    console = Console(width=160, record=True)
+    console.print(*console_tables(results.model_copy(update={"kind": "evaluation"})))
+    heads, first, *_ = console.export_text().partition("skill of ranked options")[2].splitlines()
+    assert heads.split() == ["discr.", "base", "tuned", "change", "95%", "calibr.", *heads.split()[6:]]
+    assert heads.split()[6:] == ["base", "tuned", "change", "95%", "collapsed"]
+    assert first.split()[-4:] == ["to", "+15.0", "base,", "tuned"]
+
+
 def test_notes_are_typeset_and_stand_in_the_card(results, run_folder):
     assert note_sentences(results.verdict) == ("A preference hides a gain (+1.0, −2.0 to +4.0).",)
     assert note_sentences(results.verdict.model_copy(update={"notes": ()})) == ()

@@ -41,6 +41,7 @@ class _Ranked:
     Attributes:
         raw: The paired difference, in which those of skill are; None where there is one model alone.
         not_defined: Why a discrimination is not defined; empty where it is.
+        collapsed: Which of the models gave one answer nearly always, of several parts on how many.
     """
 
     name: str
@@ -50,6 +51,7 @@ class _Ranked:
     discrimination: _Ends
     calibrated: _Ends
     not_defined: str = ""
+    collapsed: str = ""
 
     @property
     def skill(self) -> SkillDifference | None:
@@ -78,6 +80,7 @@ def _ranked_task(one: ShownTask, sides: Sides) -> _Ranked | None:
         discrimination=_ends({model: skill.discrimination for model, skill in known.items()}, sides),
         calibrated=_ends({model: skill.calibrated_accuracy for model, skill in known.items()}, sides),
         not_defined=next((skill.not_defined for skill in known.values() if skill.not_defined), ""),
+        collapsed=", ".join(model for model, skill in known.items() if skill.answers.is_collapsed),
     )
 
 
@@ -90,7 +93,13 @@ def _ranked_benchmark(one: BenchmarkResult, sides: Sides) -> _Ranked:
         raw=one.differences[sides.second] if sides.second else None,
         discrimination=_ends(headline.discrimination.scores if headline.discrimination else {}, sides),
         calibrated=_ends(headline.calibrated_accuracy.scores if headline.calibrated_accuracy else {}, sides),
+        collapsed=", ".join(_collapsed(one, model) for model in sides.both if one.scores[model].collapsed),
     )
+
+
+def _collapsed(one: BenchmarkResult, model: str) -> str:
+    scores = one.scores[model]
+    return model if len(one.parts) == 1 else f"{model} {len(scores.collapsed)} of {plural(scores.ranked, 'part')}"
 
 
 def _ends(found: Mapping[str, Estimate | None], sides: Sides) -> _Ends:
@@ -102,16 +111,18 @@ def _columns(results: Results) -> tuple[Column, ...]:
     brief = (first.lower() if results.kind == "run" else first, second.lower() if second in _WORDS else second)
     area = "Discrimination: area under the ROC curve, mean over templates; 50 knows nothing"
     calibrated = "Accuracy after batch calibration, mean over templates; a strong preference moves it"
+    # A run's table has a title that says which of the two comes first.
+    ranks, rights = ("", "") if results.kind == "run" else ("discr. ", "calibr. ")
     return (
-        Column(f"Discr. {brief[0]}", help=area, brief=brief[0]),
+        Column(f"Discr. {brief[0]}", help=area, brief=f"{ranks}{brief[0]}"),
         Column(brief[1], help=area, brief=brief[1]),
         Column("Difference", help="Of discrimination, paired over the same rows and templates", brief="change"),
         Column("Interval", help="Of the difference of discrimination", brief=level(results)),
         Column("q", help="Of discrimination, adjusted for looking at all these"),
-        Column(f"Calibr. {brief[0]}", help=calibrated, brief=brief[0]),
+        Column(f"Calibr. {brief[0]}", help=calibrated, brief=f"{rights}{brief[0]}"),
         Column(brief[1], help=calibrated, brief=brief[1]),
         Column("Difference", help="Of calibrated accuracy, paired", brief="change"),
-        Column("Interval", help="Of the difference of calibrated accuracy"),
+        Column("Interval", help="Of the difference of calibrated accuracy", brief=level(results) if rights else ""),
         Column("q", help="Of calibrated accuracy, adjusted for looking at all these"),
     )
 
@@ -120,11 +131,17 @@ _WORDS = ("Tuned", "Score")
 _CHANGE = 6
 """Where the change of discrimination stands in a line."""
 
+_COLLAPSED = words("Collapsed", help="Gave one answer to over 90% of prompts", brief="collapsed")
 _RAW = Column("Raw", help="Difference of the headline metric, in points")
 
 
 def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """How models differ in discrimination and calibrated accuracy, beside the raw difference."""
+
+    def collapsed(one: _Ranked) -> Cell:
+        said = "" if results.kind == "run" else one.collapsed  # a run's page has it in the table of answers
+        return Cell(said, said, "worse")
+
     rows = tuple(
         (
             word(one.name),
@@ -137,6 +154,7 @@ def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
             *map(estimated, one.calibrated),
             *change(one.skill.calibrated_accuracy if one.skill else None),
             chance_of(one.skill.calibrated_accuracy_q if one.skill else None),
+            collapsed(one),
         )
         for one in _ranked(results, tasks)
     )
@@ -145,7 +163,7 @@ def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
         f"{level(results)}. A preference does not move discrimination; calibration takes only a part of it out."
     )
     name = "Task or benchmark" if results.benchmarks else "Task"
-    columns = (words(name, brief="skill of ranked options"), SHOTS, MODEL, _RAW, *_columns(results))
+    columns = (words(name, brief="skill of ranked options"), SHOTS, MODEL, _RAW, *_columns(results), _COLLAPSED)
     return slim(Table(name="table-skill", caption=caption, columns=columns, rows=rows))
 
 
