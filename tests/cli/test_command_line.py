@@ -120,6 +120,16 @@ def test_a_folder_that_no_disk_can_have_is_no_traceback(monkeypatch, capsys, tmp
     assert "cannot be written" in said and "--out" in said
 
 
+def test_pretraining_says_what_is_wrong_like_every_command(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["demo", "pretrain", "--family", "decoder-only", "--out", "base", "--text", "nowhere.txt"]
+    monkeypatch.setattr(sys, "argv", ["flantune", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("error: nowhere.txt: no such file\nhint: ")
+
+
 def test_choices_are_those_of_the_settings():
     fields = EvaluationSettings.model_fields
     assert get_args(fields["normalization"].annotation) == options.NORMALIZATIONS

@@ -160,7 +160,9 @@ templates = [{ inputs = "<sum> makes", targets = "<answer>", language = "angles"
     assert (template.language, compiled.slots_of(template)) == ("angles", ("sum", "answer"))
     for wrong, said in (("angle", 'did you mean "angles"?'), ("jinja3", "known: slots, angles")):
         file.write_text(text.replace('"angles"', f'"{wrong}"'))
-        with pytest.raises(TaskError, match=rf'templates\[0\].language: unknown language "{wrong}"; {re.escape(said)}'):
+        with pytest.raises(
+            TaskError, match=rf'templates\[0\].language: unknown language "{wrong}"; {re.escape(said)}$'
+        ):
             load_task_file(file)
 
 

@@ -96,3 +96,17 @@ def test_a_near_column_is_named(tmp_path):
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(SourceError, match=r"nowhere\.jsonl"):
         read(tmp_path / "nowhere.jsonl", cache=tmp_path)
+
+
+def test_a_missing_file_is_looked_for_where_the_program_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError) as caught:
+        read(Path("nowhere.txt"), cache=tmp_path)
+    assert caught.value.hint == f"paths are relative to {tmp_path}"
+
+
+def test_a_folder_without_files_is_an_error(tmp_path):
+    (tmp_path / "texts/inside").mkdir(parents=True)
+    with pytest.raises(SourceError, match="holds no file") as caught:
+        read(tmp_path / "texts", cache=tmp_path / "cache")
+    assert caught.value.where == str(tmp_path / "texts")

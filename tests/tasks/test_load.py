@@ -109,6 +109,7 @@ def test_python_files(folder: Path) -> None:
         ("import nothing_like_it", "fails to load: ModuleNotFoundError"),
         (PYTHON.replace('"rivers"', '"my rivers"'), '"my rivers" is no name'),
         (PYTHON.replace('splits={"train": "train"}', "splits={}"), "rivers: needs clusters, splits and templates"),
+        (PYTHON.replace('("closed-book QA",)', '"closed-book QA"'), "rivers: clusters is a text; expected a tuple"),
     ],
 )
 def test_python_files_that_are_wrong(folder: Path, text: str, message: str) -> None:

@@ -271,15 +271,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         layers=given.layers,
         learning_rate=given.learning_rate,
     )
-    try:
-        pretrain(recipe, out=given.out, checkpoint_every=given.checkpoint_every)
-    except FlantuneError as error:
-        _tell(error.render())
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    pretrain(recipe, out=given.out, checkpoint_every=given.checkpoint_every)
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except FlantuneError as error:
+        raise SystemExit(f"error: {error.render()}") from None

@@ -91,6 +91,9 @@ def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", see
     Raises:
         SourceError: A file is missing or cannot be read, has no such column, or there is no text at all.
     """
+    for path in paths:
+        if is_folder(path) and not any(one.is_file() for one in path.rglob("*")):
+            raise SourceError("the folder holds no file", where=str(path), hint="name files that hold text")
     patterns = tuple(f"{path}/**/*" if is_folder(path) else str(path) for path in paths)
     source = FileSource(files={"text": patterns})
     told = repr((_VERSION, MAX_CHARACTERS, column, source.fingerprint("text")))

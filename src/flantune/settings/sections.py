@@ -118,8 +118,10 @@ def said(problem: Problem, *, known: Sequence[str], near: str = "") -> str:
         return f"stands in double brackets; a table has single ones: [{path}]"
     if problem.text == "should be a list" and isinstance(got, Mapping):
         return f"is one table; write [[{path}]], in double brackets, above each"
-    # A table or a list that does not agree with itself says so in its own words.
-    tells_all = problem.kind == "value_error" and not isinstance(got, str | int | float | bool)
+    # A table or a list that does not agree with itself says so in its own words, and some name the value itself.
+    tells_all = problem.kind == "value_error" and (
+        not isinstance(got, str | int | float | bool) or shown(got) in problem.text
+    )
     return problem.text + ("" if tells_all or problem.kind == "missing" else f", got {shown(got)}")
 
 

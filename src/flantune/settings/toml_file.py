@@ -16,6 +16,7 @@ from flantune.system.files import read_text
 
 _LONG_KEY = re.compile(r"""(?<![\w"'-])(?:["']?[\w-]++["']?\.){200}""")
 _HALF = re.compile("[\ud800-\udfff]")
+_BRACKET_BREAK = re.compile(r"(?<=\[)\n +|,\n *(?=\])")  # only in arrays does a line end in [ or a comma
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -61,17 +62,17 @@ def read_toml(
 def toml_text(values: Mapping[str, object]) -> str:
     r"""Tables as a TOML file has them.
 
-    >>> print(toml_text({"name": "a\x7f", "training": {"steps": 3, "rate": 1e-08}}), end="")
+    >>> print(toml_text({"name": "a\x7f", "training": {"steps": [3, 4], "rate": 1e-08}}), end="")
     name = "a\u007f"
     <BLANKLINE>
     [training]
-    steps = 3
+    steps = [3, 4]
     rate = 1e-08
 
     Raises:
         ValueError: A text holds half of a surrogate pair, which TOML cannot say.
     """
-    text = tomli_w.dumps(values)
+    text = re.sub(r",\n +", ", ", _BRACKET_BREAK.sub("", tomli_w.dumps(values)))  # an array is one line
     if half := _HALF.search(text):
         raise ValueError(f"U+{ord(half[0]):04X} is half of a surrogate pair, which TOML cannot say")
     return text

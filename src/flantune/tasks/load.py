@@ -133,6 +133,9 @@ def _checked(task: object, path: Path, text: str) -> Task:
         raise TaskError(f'"{task.name}" is no name; use letters, digits and _ . + -', where=str(path))
     if not task.templates or not task.splits or not task.clusters:
         raise TaskError(f"{task.name}: needs clusters, splits and templates", where=str(path))
+    if isinstance(task.clusters, str):  # each of its letters would be a cluster
+        hint = f'clusters=("{task.clusters}",)'
+        raise TaskError(f"{task.name}: clusters is a text; expected a tuple", where=str(path), hint=hint)
     if not isinstance(task.source, Source):
         hint = "class MySource(flantune.types.Source): ..., with rows, fingerprint and describe"
         raise TaskError(f"{task.name}: {type(task.source).__name__} is no source", where=str(path), hint=hint)

@@ -42,7 +42,8 @@ def no_such_file(path: Path, pattern: str) -> tuple[str, str]:
     gone = next((folder for folder in reversed(path.parents) if not is_folder(folder)), None)
     if gone is not None:
         return "no such file", f"the folder {gone} is not there"
-    return "no such file", "paths are relative to the task file"
+    where = "the task file" if path.is_absolute() else str(Path.cwd())
+    return "no such file", f"paths are relative to {where}"
 
 
 def other_delimiter(columns: Iterable[object], wanted: str) -> str:
