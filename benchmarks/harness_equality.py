@@ -24,7 +24,8 @@ from typing import Any
 import yaml
 
 from benchmarks.harness_rows import CASES, Case, rows
-from flantune.commands.evaluate import EvaluationRequest, evaluate
+from flantune.commands.evaluate import evaluate
+from flantune.commands.evaluation_request import EvaluationRequest
 from flantune.harness.harness_file import load_settings
 from flantune.models.load import save_model
 from flantune.models.scratch import build_model, train_tokenizer

@@ -65,7 +65,7 @@ def floor(
 
 def flops_a_token(lm: LanguageModel, prompts: Sequence[EncodedPrompt]) -> float:
     """Arithmetic of the forward and backward pass a useful token: matrices that it must go through, and attention."""
-    from flantune.models.forms.last_layer import find_parts
+    from flantune.models.forms.last_layer import find_narrowed
 
     model: Any = lm.model
     read = [len(prompt.inputs) for prompt in prompts]
@@ -76,7 +76,7 @@ def flops_a_token(lm: LanguageModel, prompts: Sequence[EncodedPrompt]) -> float:
     if lm.family == "decoder-only":
         lengths = [a + b for a, b in zip(read, written, strict=True)]
         # What the last layer adds to the hidden states is read at the targets only.
-        cut = sum(_linear(part.parent._modules[part.name]) for part in find_parts(lm))
+        cut = sum(_linear(part.parent._modules[part.name]) for part in find_narrowed(lm))
         body = _linear(model.base_model) * useful - cut * sum(read)
         # Scores and their use, half of them hidden.
         pairs = (config.num_hidden_layers - 1) * sum(length**2 for length in lengths)
