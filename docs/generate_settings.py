@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from flantune.settings.config import RunConfig, ScratchSettings
+from flantune.settings.natural_instructions import NaturalInstructionsSettings
 from flantune.settings.run_file import explain, flatten
 
 _HEAD = """# Settings
@@ -18,16 +21,25 @@ A value of another kind is an error: `true` or `"3"` for a number, `3.0` for a w
 10⁹, a factor outside 10⁻³⁰ to 10⁶, an entry that stands in its list twice. All problems of a file are told at once.
 """
 
+_LEFT_OUT: dict[str, type[BaseModel]] = {
+    "data.natural_instructions": NaturalInstructionsSettings,
+    "model.scratch": ScratchSettings,
+}
+"""Sections that are left out by default."""
+
 
 def settings_page() -> str:
     """The page's text."""
     sections: dict[str, list[str]] = {}
     for key, default in flatten(RunConfig()):
         head, _, name = key.rpartition(".")
-        if name != "scratch":  # a section that is left out by default
+        if key not in _LEFT_OUT:
             sections.setdefault(head, []).append(_row(name, default, explain(key)))
-    fields = ScratchSettings.model_fields.items()
-    sections["model.scratch"] = [_row(name, field.default, field.description or "") for name, field in fields]
+    for head, section in _LEFT_OUT.items():
+        fields = section.model_fields.items()
+        sections[head] = [
+            _row(name, "" if field.is_required() else field.default, field.description or "") for name, field in fields
+        ]
     return "\n\n".join([_HEAD.rstrip("\n"), *(_section(head, rows) for head, rows in sections.items())]) + "\n"
 
 

@@ -69,6 +69,8 @@ class Template:
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
         language: What both texts are written in, where it is not a text with holes; see ``flantune.prompts.compiled``.
+        encoding: What of the task's definition and exemplars stands around ``inputs``, which are then the query's
+            input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Template:
     targets: str = "{answer}"
     is_inverted: bool = False
     language: str = "slots"
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +146,17 @@ class Source(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    """A solved example shown before the query; a task's own have no row, may be explained, or show a wrong answer."""
+
+    row: int
+    inputs: str
+    targets: str
+    explanation: str = ""
+    is_right: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A dataset with the words to ask it in: the unit that is mixed, held out and measured.
 
@@ -159,6 +173,9 @@ class Task:
         origin: The file that defines the task, for messages.
         adapter_fingerprint: Changes when the adapter's code or column mapping changes.
         confirmed: Where the dataset's id, columns, splits and licence were looked up.
+        definition: The task in its authors' words, for templates with an ``encoding``.
+        exemplars: Its authors' solved examples, the right ones first.
+        languages: What it is read and written in, where that is known.
     """
 
     name: str
@@ -176,15 +193,9 @@ class Task:
     origin: str = ""
     adapter_fingerprint: str = ""
     confirmed: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exemplar:
-    """A solved example shown before the query of a few-shot prompt."""
-
-    row: int
-    inputs: str
-    targets: str
+    definition: str = ""
+    exemplars: tuple[Exemplar, ...] = ()
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +212,8 @@ class Prompt:
         preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
         group: The example's group; empty for most.
         order: Place in ``options`` → index in the example's own; empty where they stand as the example has them.
+        frame: Characters at the start and the end of ``inputs`` that are never cut, like the preamble. All parts then
+            hold what stands between them, and the target follows at once; None: the layout separates them.
     """
 
     task: str
@@ -216,6 +229,7 @@ class Prompt:
     preamble: str = ""
     group: str = ""
     order: tuple[int, ...] = ()
+    frame: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

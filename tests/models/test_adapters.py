@@ -23,7 +23,8 @@ from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
 from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
-from flantune.settings.config import LoraSettings, ModelSettings, PromptTuningSettings
+from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
+from flantune.settings.config import ModelSettings
 from flantune.training.loss import accumulate_gradient
 
 pytest.importorskip("peft")

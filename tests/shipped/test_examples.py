@@ -9,6 +9,7 @@ import pytest
 from flantune.prompts.lint import lint_task
 from flantune.settings.run_file import load_run_file
 from flantune.tasks.load import load_tasks
+from flantune.tasks.natural_instructions import TEST_CATEGORIES
 from flantune.tasks.rows import check_example
 from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.taskfile import load_task_file
@@ -32,6 +33,20 @@ def test_both_real_files_runs_differ_in_model_and_title_alone() -> None:
         assert getattr(one, section) == getattr(other, section)
     assert one.seed == other.seed
     assert {one.model.scratch.architecture, other.model.scratch.architecture} == {"llama", "t5"}  # type: ignore[union-attr]
+
+
+FOLDER = EXAMPLES / "../../shared/data/flan2022/natural_instructions"
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="no real data here")
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_tk_instruct_is_the_track_in_small(architecture: str, tmp_path: Path) -> None:
+    overrides = [f"model.scratch.architecture={architecture}", f"data.cache={tmp_path}"]
+    file = load_run_file(EXAMPLES / "tk_instruct.toml", overrides=overrides)
+    tasks = load_tasks(file.config.data, root=file.root)
+    assert len(tasks) == len(file.config.data.include) == 35
+    (fold,) = file.config.holdout.folds
+    assert {*fold} == {*TEST_CATEGORIES} == {name for task in tasks if "test" in task.splits for name in task.clusters}
 
 
 def test_my_task_reads_its_csv_to_the_last_row() -> None:

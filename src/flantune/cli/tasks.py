@@ -144,7 +144,7 @@ def check(run_file: Path) -> None:
     from flantune.commands.answer_check import run_faults
     from flantune.commands.task_check import check_task
     from flantune.settings.run_file import load_run_file
-    from flantune.tasks.load import load_tasks
+    from flantune.tasks.load import folder_notes, load_tasks
 
     loaded = load_run_file(run_file)
     data = loaded.config.data
@@ -155,6 +155,8 @@ def check(run_file: Path) -> None:
             problems += checked.problems
             for line in checked.lines:
                 click.echo(line)
+        for line in folder_notes(data, root=loaded.root):
+            click.echo(line)
         for fault in run_faults(loaded, cache=data.cache or Path(scratch)):
             problems += fault.is_refused
             click.echo(f"{'error' if fault.is_refused else 'warning'}: {fault}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flantune.mixture.mixture import Mixture
     from flantune.packing.encode import Codec
     from flantune.settings.config import PackingSettings
+    from flantune.types import Prompt
 
 _PROBE = 256
 # From these shares of the prompts on, a person should hear of it.
@@ -41,7 +42,8 @@ def training_notes(mixture: Mixture, codec: Codec, packing: PackingSettings) -> 
     if counts.prompts_dropped > MUCH_DROPPED * count:
         notes.append(
             f"of the first {count:,} training prompts {counts.prompts_dropped / count:.0%} are left out, since their"
-            f" targets have more than {packing.max_target_tokens} tokens: raise packing.max_target_tokens"
+            f" targets have more than {packing.max_target_tokens} tokens{_or_definition(prompts)}: raise"
+            " packing.max_target_tokens"
         )
     if counts.inputs_shortened > MUCH_SHORTENED * count:
         notes.append(
@@ -50,6 +52,12 @@ def training_notes(mixture: Mixture, codec: Codec, packing: PackingSettings) -> 
             " packing.max_input_tokens and packing.row_tokens"
         )
     return notes
+
+
+def _or_definition(prompts: Sequence[Prompt]) -> str:
+    """The other reason to leave a prompt out, where there are such prompts."""
+    is_framed = any(prompt.frame is not None for prompt in prompts)
+    return ", or their definitions leave no room (packing.max_input_tokens)" if is_framed else ""
 
 
 def measured_notes(measured: Sequence[Answered]) -> Iterator[str]:

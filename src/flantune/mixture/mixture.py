@@ -196,7 +196,7 @@ class Mixture:
         example, template = portion.store[draw.example], portion.templates[draw.template]
         options_key = mix64(portion.options_key, draw.visit)
         prompt = render(portion.task, example, template, split="train", style=self.style, options_key=options_key)
-        if not draw.shots:
+        if not draw.shots or prompt.frame is not None:
             return prompt
         exemplars = draw_exemplars(
             portion.task,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.language_model import LanguageModel
-    from flantune.settings.config import LoraSettings, ModelSettings, PromptTuningSettings
+    from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
+    from flantune.settings.config import ModelSettings
 
 WEIGHTS = "adapter_model.safetensors"
 BASE = "adapter_base.json"

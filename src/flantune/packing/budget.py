@@ -11,6 +11,7 @@ from flantune.packing.encoded import FittedInputs, Laid, Truncation
 if TYPE_CHECKING:
     from flantune.types import Prompt
 
+Encode = Callable[[Sequence["Prompt"]], list[Laid]]
 HEAD_SHARE = 1 / 3
 """Share of a shortened input that is kept from its start; the rest is kept from its end. The instruction may stand at
 either end, the question and the options stand at the end."""
@@ -52,7 +53,8 @@ class Budget:
         prompts: Sequence[Prompt],
         target_sizes: Sequence[Sequence[int]],
         *,
-        encode: Callable[[Sequence[Prompt]], list[Laid]],
+        encode: Encode,
+        encode_apart: Encode,
     ) -> list[FittedInputs | None]:
         """Each prompt's inputs within what its targets leave; None where the prompt must be dropped.
 
@@ -60,16 +62,17 @@ class Budget:
             prompts: The prompts.
             target_sizes: Tokens of each one's targets.
             encode: Prompts → their inputs as ids.
+            encode_apart: The same for prompts with a frame, which are too long: what it keeps stands at both ends.
         """
         rooms = [self.room(max(sizes, default=0)) for sizes in target_sizes]
         kept = [at for at, room in enumerate(rooms) if room > 0]
         limits = [rooms[at] + self.template_tokens for at in kept]
-        inputs = self._within([prompts[at] for at in kept], limits, encode=encode)
+        inputs = self._within([prompts[at] for at in kept], limits, encode=encode, encode_apart=encode_apart)
         found = dict(zip(kept, inputs, strict=True))
         return [found.get(at) for at in range(len(prompts))]
 
     def _within(
-        self, prompts: Sequence[Prompt], limits: Sequence[int], *, encode: Callable[[Sequence[Prompt]], list[Laid]]
+        self, prompts: Sequence[Prompt], limits: Sequence[int], *, encode: Encode, encode_apart: Encode
     ) -> list[FittedInputs | None]:
         """Each prompt's inputs within its limit: exemplars go first, then what ``truncation`` says."""
         shots = [len(prompt.exemplars) for prompt in prompts]
@@ -81,6 +84,15 @@ class Budget:
             fewer = [replace(prompts[at], exemplars=prompts[at].exemplars[: shots[at]]) for at in over]
             for at, one in zip(over, encode(fewer), strict=True):
                 laid[at] = one
+        framed = [
+            at
+            for at, one in enumerate(laid)
+            if len(one) > limits[at] and not shots[at] and prompts[at].frame is not None
+        ]
+        is_lost = [False] * len(prompts)
+        for at, one in zip(framed, encode_apart([replace(prompts[at], exemplars=()) for at in framed]), strict=True):
+            laid[at] = one
+            is_lost[at] = len(one.before) + len(one.after) > limits[at]
         return [
             FittedInputs(
                 tokens=self._cut_laid(one, limit),
@@ -88,9 +100,9 @@ class Budget:
                 exemplars_dropped=len(prompt.exemplars) - left,
                 is_shortened=len(one) > limit,
             )
-            if self.truncation != "drop" or len(one) <= limit
+            if len(one) <= limit or (self.truncation != "drop" and not lost)
             else None
-            for prompt, one, limit, left in zip(prompts, laid, limits, shots, strict=True)
+            for prompt, one, limit, left, lost in zip(prompts, laid, limits, shots, is_lost, strict=True)
         ]
 
     def _cut_laid(self, laid: Laid, max_tokens: int) -> list[int]:

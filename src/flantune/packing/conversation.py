@@ -61,7 +61,7 @@ class ChatEncoder:
 
     def _turns(self, prompt: Prompt, layout: Layout) -> list[str]:
         """What user and assistant say by turns, the query last."""
-        if not self.chat.has_turns:
+        if not self.chat.has_turns or prompt.frame is not None:
             return [inputs_text(prompt, layout, eos_token=EOS_MARK)]
         solved = [text for exemplar in prompt.exemplars for text in (exemplar.inputs, exemplar.targets)]
         first, *others = [*solved, prompt.inputs]

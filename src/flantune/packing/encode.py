@@ -138,7 +138,12 @@ class Codec:
             texts = [framing.separated(*pair) for pair in zip(prompts, texts, strict=True)]
         replies = iter(framing.targets([text for group in texts for text in group]))
         targets = [tuple(id_array(next(replies)) for _ in group) for group in texts]
-        fitted = self.budget.fit(prompts, [list(map(len, group)) for group in targets], encode=framing.inputs)
+        fitted = self.budget.fit(
+            prompts,
+            [list(map(len, group)) for group in targets],
+            encode=framing.inputs,
+            encode_apart=framing.inputs_apart,
+        )
         encoded = [
             EncodedPrompt(inputs=id_array(inputs.tokens), targets=group) if inputs else None
             for inputs, group in zip(fitted, targets, strict=True)

@@ -105,6 +105,25 @@ class Framing:
         eos = [self.eos_token] if self.family == "encoder-decoder" and self.inputs_eos else []
         return [Laid(inner=[*self.inputs_start, *ids, *eos]) for ids in self.layout_ids(texts)]
 
+    def inputs_apart(self, prompts: Sequence[Prompt]) -> list[Laid]:
+        """The same for prompts with a frame and no exemplars, what may not be cut tokenized for itself."""
+        wholes = self.inputs(prompts)
+        parts = []
+        for prompt in prompts:
+            first, last = prompt.frame or (0, 0)
+            end = len(prompt.inputs) - last
+            parts += [prompt.preamble + prompt.inputs[:first], prompt.inputs[first:end], prompt.inputs[end:]]
+        ids = self.text_ids(parts)
+        eos = (self.eos_token,) if self.family == "encoder-decoder" and self.inputs_eos else ()
+        return [
+            Laid(
+                before=(*(whole.before or self.inputs_start), *ids[at]),
+                inner=ids[at + 1],
+                after=(*ids[at + 2], *whole.after, *eos),
+            )
+            for at, whole in zip(range(0, len(ids), 3), wholes, strict=True)
+        ]
+
     def targets(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of what follows inputs, with what ends it."""
         if self.chat_encoder is not None:
@@ -118,14 +137,17 @@ class Framing:
             # The separator and the spaces before it belong to what is scored.
             return text.rstrip()
         is_plain = self.family == "decoder-only" and self.chat is None
-        separator = self.layout.target_separator if is_plain else ""
-        return text + separator.replace(EOS_WORD, EOS_MARK)
+        return text + (self._to_target(prompt) if is_plain else "")
 
     def separated(self, prompt: Prompt, options: Sequence[str]) -> tuple[str, ...]:
         """The options as they follow the inputs: after the inputs' own last spaces and the target separator."""
         text = inputs_text(prompt, self.layout, eos_token=EOS_MARK)
-        between = text[len(text.rstrip()) :] + self.layout.target_separator.replace(EOS_WORD, EOS_MARK)
+        between = text[len(text.rstrip()) :] + self._to_target(prompt)
         return tuple(between + option for option in options)
+
+    def _to_target(self, prompt: Prompt) -> str:
+        """The target separator; nothing where the prompt holds it."""
+        return "" if prompt.frame is not None else self.layout.target_separator.replace(EOS_WORD, EOS_MARK)
 
 
 def prefixed(encoded: Encoded, ids: Sequence[int]) -> Encoded:

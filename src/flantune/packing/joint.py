@@ -42,7 +42,7 @@ def encode_joint(
     texts = [framing.separated(*pair) for pair in zip(prompts, options, strict=True)]
     pieces = iter(framing.layout_ids([text for group in texts for text in group]))
     sizes = [[len(next(pieces)) + len(framing.target_end) for _ in group] for group in texts]
-    fitted = budget.fit(prompts, sizes, encode=framing.inputs)
+    fitted = budget.fit(prompts, sizes, encode=framing.inputs, encode_apart=framing.inputs)
     shown = [
         replace(prompt, exemplars=prompt.exemplars[: inputs.shots]) if inputs else prompt
         for prompt, inputs in zip(prompts, fitted, strict=True)

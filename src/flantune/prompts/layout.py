@@ -47,6 +47,8 @@ def inputs_text(prompt: Prompt, layout: Layout, *, eos_token: str = EOS_WORD) ->
     ...                    exemplars=shown), Layout())
     '2+2?\n4\n\n1+1?'
     """
+    if prompt.frame is not None:
+        return prompt.preamble + "".join(one.inputs + one.targets for one in prompt.exemplars) + prompt.inputs
     if not prompt.exemplars:
         return prompt.preamble + prompt.inputs
     to_target = layout.target_separator.replace(EOS_WORD, eos_token)

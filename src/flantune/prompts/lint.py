@@ -208,7 +208,7 @@ def _duplicates(case: Case) -> Iterator[Finding]:
             hint = "give each its own name"
             yield about(case.task, template, "duplicate-name", "another template has this name", hint=hint)
         names.add(template.name)
-        words = (template.inputs, template.targets)
+        words = (f"{template.encoding} {template.inputs}", template.targets)
         if twin := exact.get(words):
             message, hint = f"it says the same as {twin}", "remove one of the two"
             yield about(case.task, template, "duplicate-template", message, hint=hint)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flantune.errors import TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_side, compile_without_options
+from flantune.prompts.instructions import with_instruction
 from flantune.prompts.options import answer_texts, in_order, options_block, shown_order
 from flantune.prompts.styles import INSTRUCTION, RESERVED_SLOTS, Style, shown_fields
 from flantune.types import Prompt
@@ -31,7 +32,7 @@ def render(
     style: Style = INSTRUCTION,
     options_key: int = 0,
 ) -> Prompt:
-    """The prompt that asks ``example`` in the words of ``template``, without exemplars.
+    """The prompt that asks ``example`` in the words of ``template``, without exemplars but those of its encoding.
 
     An inverted template is trained on but is not the task: its prompt has no options and no gold index, and its only
     reference is its own target. In the styles without instructions the template's words are not used, and the
@@ -44,7 +45,8 @@ def render(
         template: The words.
         split: Which split ``example`` comes from.
         style: How much of the words is kept; see ``Style``.
-        options_key: With the example's row, seeds the order of shuffled options.
+        options_key: With the example's row, seeds the order of shuffled options, and which of several references is
+            trained on in templates with an ``encoding``.
 
     Raises:
         TemplateError: A slot names no field of the example, a brace has no partner, or ``{options}`` is asked of an
@@ -63,7 +65,7 @@ def render(
             targets=words.targets,
             references=(words.targets,),
         )
-    return Prompt(
+    prompt = Prompt(
         task=task.name,
         split=split,
         row=example.row,
@@ -76,6 +78,9 @@ def render(
         group=example.group,
         order=order,
     )
+    if style.name != "instruction" or not template.encoding:
+        return prompt
+    return with_instruction(prompt, task, template.encoding, words=style.words, key=options_key)
 
 
 def render_words(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flantune.prompts.compiled import compile_side
+from flantune.prompts.compiled import compile_side, slots_of
+from flantune.prompts.language import Span
+from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.options import in_order, shown_order
 from flantune.prompts.render import render, slot_values
 from flantune.prompts.styles import INSTRUCTION
 
 if TYPE_CHECKING:
-    from flantune.prompts.language import Side, Span
+    from collections.abc import Iterator
+
+    from flantune.prompts.language import Side
     from flantune.prompts.styles import Style
-    from flantune.types import Example, Task, Template
+    from flantune.types import Example, Prompt, Task, Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +43,20 @@ def render_spans(
     Raises:
         TemplateError: As ``render``.
     """
-    render(task, example, template, split="train")  # finds every mistake, and says where it is
+    prompt = render(task, example, template, split="test", style=replace(style, name="instruction"))
     values = slot_values(in_order(example, shown_order(example, style, key=options_key)), template, style)
 
     def spans(side: Side) -> tuple[Span, ...]:
         return tuple(one for one in compile_side(template, side).spans(values) if one.text or one.slot)
 
-    return SpannedPrompt(inputs=spans("inputs"), targets=spans("targets"))
+    inputs = spans("inputs") if prompt.frame is None else tuple(_framed(prompt, slots_of(template, "inputs")))
+    return SpannedPrompt(inputs=inputs, targets=spans("targets"))
+
+
+def _framed(prompt: Prompt, slots: tuple[str, ...]) -> Iterator[Span]:
+    """A prompt with definition and exemplars: the words around the query, and the query."""
+    first, last = prompt.frame or (0, 0)
+    end = len(prompt.inputs) - last
+    yield Span(text=inputs_text(replace(prompt, inputs=prompt.inputs[:first]), Layout()))
+    yield Span(text=prompt.inputs[first:end], slot=slots[0] if slots else "")
+    yield Span(text=prompt.inputs[end:])

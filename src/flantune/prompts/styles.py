@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from flantune.prompts.compiled import slots_of
+from flantune.settings.natural_instructions import InstructionSettings
 from flantune.types import Template
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ class Style:
         options: ``listed``: a dash before each option, and its text is the answer (the paper's way). ``lettered``:
             "(A)", "(B)" … before them, and where they are shown the letter alone, brackets and all, is the answer.
         shuffle_options: Show the options in an order drawn for each example, by the key that rendering is given.
+        words: Those around a task's definition and examples, in templates with an ``encoding``.
     """
 
     name: StyleName = "instruction"
     show_options: bool = True
     options: OptionsLayout = "listed"
     shuffle_options: bool = False
+    words: InstructionSettings = field(default_factory=InstructionSettings)
 
     @classmethod
     def from_settings(cls, settings: PromptSettings) -> Style:
@@ -46,6 +49,7 @@ class Style:
             show_options=settings.show_options,
             options=settings.options_layout,
             shuffle_options=settings.shuffle_options,
+            words=settings.instruction,
         )
 
 

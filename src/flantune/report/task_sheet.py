@@ -73,6 +73,7 @@ def describe_definition(task: Task) -> dict[str, Any]:
     examples, problem = _examples(task)
     sheet = summarize_task(task) | {
         "description": task.description,
+        "languages": list(task.languages),
         "citation": task.citation,
         "confirmed": task.confirmed,
         "manual": task.source.manual,
@@ -105,6 +106,7 @@ def definition_lines(sheet: dict[str, Any]) -> Iterator[str]:
         ("splits", splits),
         ("slots", ", ".join(f"{{{slot}}}" for slot in sheet["slots"])),
         ("licence", sheet["licence"] or "not stated"),
+        *([("languages", ", ".join(sheet["languages"]))] if sheet["languages"] else []),
         ("citation", sheet["citation"]),
         ("checked against", sheet["confirmed"]),
         ("manual download", sheet["manual"]),

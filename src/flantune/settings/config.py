@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from flantune.settings import protocols
+from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
+from flantune.settings.natural_instructions import InstructionSettings, NaturalInstructionsSettings
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import (
@@ -48,6 +50,8 @@ class DataSettings(Section):
     """Never these tasks, by name."""
     clusters: Place = ""
     """Another grouping into clusters: "flan2021_clusters17" (the public code's finer ones) or a TOML file."""
+    natural_instructions: NaturalInstructionsSettings | None = None
+    """Tasks of a folder of Natural-Instructions."""
     mirror: AnyPath | None = None
     """Folder that mirrors the hub: <org>/<name>/<config>/<split>.jsonl.gz or .parquet. None: the Hugging Face hub."""
     cache: AnyPath | None = None
@@ -108,6 +112,8 @@ class PromptSettings(Section):
     """Solved examples of a chat prompt stand in the user's one message, or are earlier turns and their replies."""
     exemplar_separator: Text = "\n\n"
     """Between one exemplar and the next."""
+    instruction: InstructionSettings = InstructionSettings()
+    """The words around a task's definition and its authors' examples."""
 
     @model_validator(mode="after")
     def _says_nothing_in_vain(self) -> PromptSettings:
@@ -166,28 +172,6 @@ class ScratchSettings(Section):
     """Layers (of the encoder and of the decoder each, for t5)."""
     heads: Size = 4
     """Attention heads."""
-
-
-class LoraSettings(Section):
-    """Low-rank adapters: small matrices beside the weights are trained, the weights stay as they are."""
-
-    rank: Size = 16
-    """Rank of the two matrices of each adapted layer."""
-    alpha: Factor = 32.0
-    """The adapters' output is multiplied by alpha / rank."""
-    dropout: Rate = 0.0
-    """Dropout in front of the adapters; `training.dropout` overrides it."""
-    targets: NameOrNames = ("all-linear",)
-    """Layers to adapt: "all-linear" (all but the head), or ends of their names such as ["q_proj", "v_proj"]."""
-
-
-class PromptTuningSettings(Section):
-    """Prompt tuning: only a few virtual tokens in front of every prompt are trained."""
-
-    tokens: Size = 20
-    """Number of virtual tokens. They count as input tokens."""
-    start: Literal["vocabulary", "random"] = "vocabulary"
-    """Start from embeddings of words drawn from the vocabulary, or from random numbers of their size."""
 
 
 class ModelSettings(Section):

@@ -5,7 +5,6 @@ Paper: Wang et al. 2022, section 4.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from flantune.evaluation.metrics.graders import text_grader
 from flantune.evaluation.metrics.readable import reading_notes
 from flantune.evaluation.statistics.averages import by_group
 from flantune.suites.suite import Exams, Suite, SuiteData, written_prompt
+from flantune.tasks.sources.natural_instructions import InstructionFile, outputs_of, read_instruction_file
 from flantune.types import Exemplar, Prompt
 
 SHOTS = 2
@@ -41,7 +41,7 @@ def parts(data: SuiteData) -> Exams:
     for name in names:
         path = folder / "tasks" / f"{name}.json"
         if path.is_file():
-            yield _part(data, name, _read(path), path)
+            yield _part(data, name, read_instruction_file(path), path)
         else:
             needs = f"natural_instructions/tasks/{name}.json"
             yield MissingExam(score="natural_instructions_direct", name=name, needs=needs)
@@ -54,34 +54,24 @@ def _test_tasks(folder: Path) -> list[str] | None:
     return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("Definition", "Instances", "Positive Examples"):
-            tree[key]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"is no Natural-Instructions task: {error!r}", where=str(path)) from None
-    return tree  # type: ignore[no-any-return]  # checked above
-
-
-def _part(data: SuiteData, name: str, task: Mapping[str, Any], path: Path) -> Exam:
+def _part(data: SuiteData, name: str, task: InstructionFile, path: Path) -> Exam:
     shots = SHOTS if data.shots is None else data.shots
-    definition = task["Definition"] if isinstance(task["Definition"], str) else task["Definition"][0]
+    definition = task.definitions[0] if task.definitions else ""
     exemplars = tuple(
-        Exemplar(row=-1 - at, inputs=_question(example["input"]), targets=f" {_text(example['output'])}")
-        for at, example in enumerate(task["Positive Examples"][:shots])
+        Exemplar(row=-1 - at, inputs=_question(example.inputs), targets=f" {example.targets.strip()}")
+        for at, example in enumerate([one for one in task.examples if one.is_right][:shots])
     )
     try:
         prompts = [
-            _prompt(instance, at, name, ending_in_stop(str(definition)), exemplars)
-            for at, instance in enumerate(task["Instances"][:MAX_INSTANCES])
+            _prompt(instance, at, name, ending_in_stop(definition), exemplars)
+            for at, instance in enumerate(task.instances[:MAX_INSTANCES])
         ]
     except (KeyError, TypeError, IndexError) as error:
         raise SourceError(f"an instance is broken: {error!r}", where=str(path)) from None
     return Exam(
         score="natural_instructions_direct",
         name=name,
-        groups=tuple(_CATEGORY_PREFIX + category for category in task.get("Categories", ())),
+        groups=tuple(_CATEGORY_PREFIX + category for category in task.categories),
         questions=data.asked(prompts, shots=len(exemplars)),
         answering="text",
         grader=text_grader((_WHOLE,), "natural_instructions"),
@@ -106,21 +96,15 @@ def _question(text: str) -> str:
     return f"Input: {text.strip()}\nOutput:"
 
 
-def _text(output: object) -> str:
-    return str(output[0] if isinstance(output, list) else output).strip()
-
-
 def _prompt(
     instance: Mapping[str, Any], at: int, name: str, definition: str, exemplars: tuple[Exemplar, ...]
 ) -> Prompt:
-    outputs = instance["output"] if isinstance(instance["output"], list) else [instance["output"]]
-    references = tuple(str(output) for output in outputs)
     return written_prompt(
         f"natural_instructions_direct/{name}",
         at,
         template="definition",
         inputs=_question(str(instance["input"])),
-        references=references,
+        references=outputs_of(instance),
         exemplars=exemplars,
         preamble=f"{definition}\n\n",
     )

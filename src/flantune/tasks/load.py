@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
 from flantune.system.files import is_folder, near_file, read_text
+from flantune.tasks.instruction_index import count_faults, read_index
+from flantune.tasks.natural_instructions import load_natural_instructions
 from flantune.tasks.regroup import load_grouping, regroup
 from flantune.tasks.shipped_files import collection_files
 from flantune.tasks.sources.files import matching_files
@@ -19,7 +21,7 @@ from flantune.tasks.user_code import describe_exception, fingerprint_of, load_mo
 from flantune.types import Source, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flantune.settings.config import DataSettings
 
@@ -27,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
-    """The tasks of a run, in the order of the run file, those of the collection first.
+    """The tasks of a run, in the order of the run file: the collection's, those of task files, Natural-Instructions.
 
     Args:
         settings: The run file's ``[data]``.
@@ -39,7 +41,7 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
     """
     mirror = root / settings.mirror.expanduser() if settings.mirror is not None else None
     paths = [*collection_files(settings.collection), *_task_files(settings.tasks, root)]
-    if not paths:
+    if not paths and settings.natural_instructions is None:
         raise ConfigError(
             "no tasks", where="data", hint='set [data] tasks = ["my_task.toml"] or collection = "flan2021"'
         )
@@ -51,8 +53,28 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
         except FlantuneError as error:
             problems.append(error)
     _raise_gathered(problems)
+    if settings.natural_instructions is not None:
+        cache = _cache(settings, root)
+        tasks.extend(load_natural_instructions(settings.natural_instructions, root=root, cache=cache))
     _check_unique(tasks)
     return _grouped(_select(tasks, settings), settings.clusters, root)
+
+
+def folder_notes(settings: DataSettings, *, root: Path) -> Iterator[str]:
+    """What is odd in how many files of a folder of Natural-Instructions; nothing of it stops a run.
+
+    Raises:
+        SourceError: The folder is something else.
+    """
+    if settings.natural_instructions is not None:
+        folder = root / settings.natural_instructions.folder.expanduser()
+        index = read_index(folder, cache=_cache(settings, root))
+        for words, count in count_faults(index).items():
+            yield f"{folder.name}: in {count:,} of {len(index):,} files: {words}"
+
+
+def _cache(settings: DataSettings, root: Path) -> Path | None:
+    return root / settings.cache.expanduser() if settings.cache is not None else None
 
 
 def _grouped(tasks: tuple[Task, ...], clusters: str, root: Path) -> tuple[Task, ...]:

@@ -132,7 +132,7 @@ def _question(
     task = prepared.task
     options_key = how.options_key(task.name)
     prompt = render(task, example, template, split=split, style=how.style, options_key=options_key)
-    if not shots:
+    if not shots or prompt.frame is not None:  # a frame brings its own examples
         return Question(prompt=prompt, shots=0)
     exemplars = draw_exemplars(
         task,

@@ -1,0 +1,70 @@
+"""Settings of tasks that come with a definition and solved examples of their authors'."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from flantune.settings.sections import Section
+from flantune.settings.setting_types import AnyPath, Names, Natural, Switch, Text
+
+TK_INSTRUCT = (
+    "definition_pos2",
+    "definition",
+    "pos2",
+    "definition_pos2_neg2",
+    "definition_pos2_explanation",
+)
+"""Tk-Instruct's five encodings, of which each prompt has one; the first is what it is measured with."""
+
+
+class NaturalInstructionsSettings(Section):
+    """A folder of Natural-Instructions, laid out as its authors have it, and what of it becomes tasks."""
+
+    folder: AnyPath
+    """The folder, which holds `tasks/*.json` and `splits/`."""
+    track: Literal["default", "xlingual", "none"] = "default"
+    """Whose lists in `splits/` say what is trained on ("train_tasks") and measured ("test_tasks"); what they exclude is
+    left out. "none": all tasks, their first instances measured and the others trained on."""
+    test_instances: Natural = 100
+    """The first so many instances of a task are those it is measured with, as its authors have it."""
+    mmlu: Switch = True
+    """Keep the 57 training tasks that are MMLU's questions, as the published lists do; false leaves them out, for a
+    model that is to be measured with MMLU."""
+    encodings: Annotated[Names, Field(min_length=1)] = TK_INSTRUCT
+    """How an instance is asked; one is drawn for each prompt, and the first is what is measured with one template.
+    Parts joined by "_", in this order: "name", "definition", "pos2" (right examples), "neg2" (wrong ones),
+    "explanation". Paper: Tk-Instruct."""
+
+
+def _with_text(value: str) -> str:
+    if value.count("{text}") != 1:
+        raise ValueError("should hold {text} once, where the text goes")
+    return value
+
+
+_Line = Annotated[Text, AfterValidator(_with_text)]
+
+
+class InstructionSettings(Section):
+    """The words of prompts made from a definition and examples. Lines end in a full stop where they end in no mark."""
+
+    name: _Line = "{text}: "
+    """The task's name, where it is shown."""
+    definition: _Line = "What to do: {text}"
+    """The definition; an empty line follows it."""
+    positive: Text = "Example {number}, done right:"
+    """Above a right example; `{number}` counts from 1."""
+    negative: Text = "Example {number}, done wrong:"
+    """Above a wrong example; `{number}` counts from 1."""
+    query: Text = "Now do this one:"
+    """Above the instance that is asked."""
+    input: _Line = "Given:\n{text}"
+    """The input of an example and of the instance."""
+    output: _Line = "Answer:\n{text}"
+    """The output of an example."""
+    explanation: _Line = "Reason: {text}"
+    """Why an example's output is right or wrong."""
+    cue: Text = "Answer:\n"
+    """The end of the prompt; the answer follows at once."""
