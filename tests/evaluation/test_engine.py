@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from flantune.errors import EvaluationError
-from flantune.evaluation.asking import options as engine
+from flantune.evaluation.asking import option_scores as engine
 from flantune.evaluation.asking import run_batches as halving
 from flantune.evaluation.asking.option_scores import PromptScorer, score_prompts
 from flantune.evaluation.asking.score_store import ScoreStore

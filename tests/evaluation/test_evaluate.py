@@ -10,7 +10,7 @@ import torch
 from flantune.errors import EvaluationError
 from flantune.evaluation.asking import answers
 from flantune.evaluation.asking import ask as evaluate_module
-from flantune.evaluation.asking import options as engine
+from flantune.evaluation.asking import option_scores as engine
 from flantune.evaluation.asking.answers import Written
 from flantune.evaluation.asking.ask import AskingProgress
 from flantune.evaluation.asking.option_scores import PromptScorer

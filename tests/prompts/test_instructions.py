@@ -24,9 +24,9 @@ from flantune.prompts.render import render
 from flantune.prompts.spans import render_spans
 from flantune.prompts.styles import Style
 from flantune.settings.natural_instructions import InstructionSettings
+from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.natural_instructions import adapt_instance
 from flantune.tasks.sources.natural_instructions import read_instruction_file
-from flantune.tasks.store import PreparedTask
 from flantune.types import Example, Exemplar, Prompt, Task, Template
 
 FOLDER = Path(__file__).parents[2] / "../shared/data/flan2022"
