@@ -87,11 +87,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    # Loaded on first use, so that `import flantune` and the command line's --help load nothing heavy.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # so that type checkers tell a name that is not there
+
+    def __getattr__(name: str) -> object:
+        # Loaded on first use, so that `import flantune` and the command line's --help load nothing heavy.
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
