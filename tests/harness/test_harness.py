@@ -485,3 +485,17 @@ def _check_samples(export, *, rows) -> None:
     assert [line["filter"] for line in lines] == ["strict"] * 5 + ["loose"] * 5
     assert lines[0]["arguments"]["gen_args_0"]["arg_1"] == {"until": ["\n\n", "Q:"], "max_gen_toks": 6}
     assert lines[5]["filtered_resps"] == [lines[5]["resps"][0][0].strip()]
+
+
+def test_metrics_over_all_answers_redraw_the_questions_as_a_headline_does(folder):
+    """The same metric as headline and as one of the others: one interval."""
+    model, found = make_model(folder / "model"), []
+    for place, names in enumerate((("mcc", "acc"), ("acc", "mcc"))):
+        metrics = "".join(f"  - {{metric: {name}}}\n" for name in names)
+        file = write(folder, f"{CHOICE.partition('metric_list:')[0]}metric_list:\n{metrics}")
+        request = EvaluationRequest(models=(str(model),), out=folder / str(place), harness=(file,))
+        (benchmark,) = evaluate(request).benchmarks
+        found.append(benchmark)
+    (headline,) = found[0].averages[0].raw.scores.values()
+    (scores,) = found[1].scores.values()
+    assert scores.other_metrics["mcc,none"] == headline and headline.se

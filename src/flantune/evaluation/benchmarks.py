@@ -31,6 +31,7 @@ from flantune.evaluation.statistics.pairs import (
     within,
 )
 from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMeasure, skill_difference
+from flantune.system.keyed_random import stream_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +176,12 @@ def _other_metrics(benchmark: Benchmark, model: str) -> dict[str, Estimate]:
     for name, column in named.items():
         if column.key not in common:
             continue
-        means = [
-            compare_means({model: one.tables[model]}, {}, column, seed=benchmark.seed, confidence=benchmark.confidence)
-            for one in benchmark.parts
-        ]
+        means = []
+        for one in benchmark.parts:  # its examples are redrawn as for its headline
+            key = stream_key(benchmark.seed, "bootstrap", one.exam.key)
+            means.append(
+                compare_means({model: one.tables[model]}, {}, column, seed=key, confidence=benchmark.confidence)
+            )
         each = [
             (one, count, compared.means) for one, count, compared in zip(benchmark.parts, counts, means, strict=True)
         ]
