@@ -65,7 +65,7 @@ def test_trap_08_a_look_never_sees_what_is_held_out(looked):
 def test_the_curve_stands_in_the_metrics(looked):
     folder, _ = looked
     lines = [json.loads(text) for text in (folder / "looking/folds/sentiment/metrics.jsonl").read_text().splitlines()]
-    measured = {line["step"]: line["measured"] for line in lines if "measured" in line}
+    measured = {line["step"]: line["measured"] for line in lines if line["measured"]}
     assert list(measured) == [2, 4, 6]
     for found in measured.values():
         assert found.keys() == {"accuracy", "accuracy/animal", "loss", "loss/animal", "loss/echo"}

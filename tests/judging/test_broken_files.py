@@ -16,9 +16,9 @@ GOOD = '{"prompt": "Where?", "model": "a", "answer": "here"}\n'
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"prompt": "x", "model": "a"}', '"answer" is missing'),
-        ('{"prompt": "x", "answer": "a"}', '"model" is missing'),
-        ("{", "not JSON"),
+        ('{"prompt": "x", "model": "a"}', 'answer: is missing'),
+        ('{"prompt": "x", "answer": "a"}', 'model: is missing'),
+        ("{", "not valid JSON"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )

@@ -34,8 +34,8 @@ def read_prompt(text: str) -> FewShotPrompt:
     r"""Takes a prompt of "Q: … A: …" blocks apart; what stands above a line of dashes is a note, not the prompt.
 
     >>> found = read_prompt("do not train on this\n-----\nAdd.\n\nQ: 1+1?\nA: It is 2. So the answer is 2.\n")
-    >>> found.preamble, found.exemplars
-    ('Add.\n\n', (Exemplar(row=-1, inputs='Q: 1+1?\nA:', targets=' It is 2. So the answer is 2.'),))
+    >>> found.preamble, [(one.inputs, one.targets) for one in found.exemplars]
+    ('Add.\n\n', [('Q: 1+1?\nA:', ' It is 2. So the answer is 2.')])
     """
     body = re.split(r"^-{3,}\s*\n", text.replace("\r\n", "\n"), maxsplit=1, flags=re.MULTILINE)[-1]
     starts = [match.start() for match in _QUESTION.finditer(body)]
