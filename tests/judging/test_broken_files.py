@@ -16,8 +16,8 @@ GOOD = '{"prompt": "Where?", "model": "a", "answer": "here"}\n'
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"prompt": "x", "model": "a"}', 'answer: is missing'),
-        ('{"prompt": "x", "answer": "a"}', 'model: is missing'),
+        ('{"prompt": "x", "model": "a"}', "answer: is missing"),
+        ('{"prompt": "x", "answer": "a"}', "model: is missing"),
         ("{", "not valid JSON"),
         ("[" * 100_000, "nested too deeply"),
     ],
