@@ -18,7 +18,7 @@ GOOD = '{"prompt": "Where?", "model": "a", "answer": "here"}\n'
     [
         ('{"prompt": "x", "model": "a"}', "answer: is missing"),
         ('{"prompt": "x", "answer": "a"}', "model: is missing"),
-        ("{", "not valid JSON"),
+        ("{", "not valid JSON: Expecting property name enclosed in double quotes, at character 2"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )

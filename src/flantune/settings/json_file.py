@@ -124,12 +124,14 @@ def read_lines(
                     continue
                 where = f"{path}:{number}"
                 try:
-                    raw = prepare(json.loads(line))
+                    raw = prepare(json.loads(line.rstrip()))
                 except (ValueError, RecursionError) as problem:
                     is_deep = isinstance(problem, RecursionError)
                     if not line.endswith("\n") and not is_deep:
                         return
                     why = "nested too deeply" if is_deep else str(problem).partition(";")[0]
+                    if isinstance(problem, json.JSONDecodeError):  # it counts lines within the one it was given
+                        why = f"{problem.msg}, at character {problem.pos + 1}"
                     said = f"is {what}: not valid JSON: {why}" if what else f"not valid JSON: {why}"
                     raise SourceError(said, where=where, hint=mends) from None
                 yield where, value_of(raw, kind, where=where, mends=mends, error=SourceError, what=what)
