@@ -48,6 +48,10 @@ class DataSettings(Section):
     """Only these tasks by name; empty means all."""
     exclude: Names = ()
     """Never these tasks, by name."""
+    licences: Literal["any", "commercial"] = "any"
+    """"commercial": only tasks whose licence is known to allow commercial use; one that nobody states does not."""
+    languages: Names = ()
+    """Only tasks read and written in these languages alone, by name or code ("English", "de"); empty means all."""
     clusters: Place = ""
     """Another grouping into clusters: "flan2021_clusters17" (the public code's finer ones) or a TOML file."""
     natural_instructions: NaturalInstructionsSettings | None = None

@@ -12,6 +12,7 @@ from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
 from flantune.system.files import is_folder, near_file, read_text
 from flantune.tasks.instruction_index import count_faults, read_index
 from flantune.tasks.natural_instructions import load_natural_instructions
+from flantune.tasks.permitted import permitted
 from flantune.tasks.regroup import load_grouping, regroup
 from flantune.tasks.shipped_files import collection_files
 from flantune.tasks.sources.files import matching_files
@@ -57,7 +58,7 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
         cache = _cache(settings, root)
         tasks.extend(load_natural_instructions(settings.natural_instructions, root=root, cache=cache))
     _check_unique(tasks)
-    return _grouped(_select(tasks, settings), settings.clusters, root)
+    return _grouped(permitted(_select(tasks, settings), settings), settings.clusters, root)
 
 
 def folder_notes(settings: DataSettings, *, root: Path) -> Iterator[str]:
