@@ -176,6 +176,7 @@ class Task:
         definition: The task in its authors' words, for templates with an ``encoding``.
         exemplars: Its authors' solved examples, the right ones first.
         languages: What it is read and written in, where that is known.
+        collection: What it came with: a shipped collection, "natural_instructions" …; parts of a mixture go by it.
     """
 
     name: str
@@ -196,6 +197,7 @@ class Task:
     definition: str = ""
     exemplars: tuple[Exemplar, ...] = ()
     languages: tuple[str, ...] = ()
+    collection: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
