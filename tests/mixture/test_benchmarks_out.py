@@ -18,9 +18,15 @@ from flantune.mixture.taxonomy import load_taxonomy
 from flantune.settings.config import RunConfig
 from flantune.suites.catalog import SUITES
 from flantune.tasks.listed_tasks import COUNTED, as_task, flan2022_tasks
+from flantune.types import Task
 
 DATA = Path(__file__).parents[2] / "../shared/data/flan2022"
 RULES = load_taxonomy(None)
+
+
+@pytest.fixture(scope="module")
+def listed_tasks() -> list[Task]:
+    return [as_task(task) for task in flan2022_tasks()]
 
 
 def everything(*tasks: object) -> FoldTasks:
@@ -74,14 +80,14 @@ def test_all_57_tasks_that_are_mmlus_go_by_name_and_by_source_alone(make_task: C
 # The list of Flan 2022 ------------------------------------------------------------------------------------------------
 
 
-def test_the_list_has_the_papers_tasks() -> None:
+def test_the_list_has_the_papers_tasks(listed_tasks: list[Task]) -> None:
     listed = flan2022_tasks()
     counts = {name: sum(task.submixture == name for task in listed) for name in COUNTED}
     assert sum(COUNTED.values()) == 1_836
     assert counts == {"muffin": 80, "t0_sf": 193, "niv2": 1_556, "cot": 9}
     assert len({task.name for task in listed}) == len(listed)
     mmlu = [one for one in RULES.benchmarks if one.name == "mmlu"]
-    assert not any(made_from(as_task(task), mmlu, taxonomy=RULES) for task in listed)
+    assert not any(made_from(task, mmlu, taxonomy=RULES) for task in listed_tasks)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the authors' lists are not here")
@@ -97,8 +103,8 @@ def test_the_list_is_the_authors() -> None:
     assert p3 == {task.name for task in flan2022_tasks() if task.submixture == "t0_sf"}
 
 
-def test_the_leak_graph_covers_the_whole_list() -> None:
-    tasks = [as_task(task) for task in flan2022_tasks()]
+def test_the_leak_graph_covers_the_whole_list(listed_tasks: list[Task]) -> None:
+    tasks = listed_tasks
     groups = {group.name: set(group.tasks) for group in kin_groups(tasks, RULES)}
     assert len(groups["rocstories"]) > 30
     assert {"squad_v1", "squad_v2", "qnli", "task075_squad1.1_answer_generation"} <= groups[

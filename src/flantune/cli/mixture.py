@@ -135,7 +135,8 @@ def sheet_lines(sheet: MixtureSheet, *, with_tasks: bool) -> Iterator[str]:
 
 def _part_lines(part: MixedPart, *, depth: int) -> Iterator[str]:
     name = "  " * depth + part.path.rpartition(".")[2]
-    yield f"{part.rate:8.2%}  {name:34} {len(part.tasks):6,} tasks {part.rows:14,} rows {part.epochs:10.3g} epochs"
+    count = f"{len(part.tasks):,} task{'' if len(part.tasks) == 1 else 's'}"
+    yield f"{part.rate:8.2%}  {name:34} {count:>12} {part.rows:14,} rows {part.epochs:10.3g} epochs"
     for below in part.parts:
         yield from _part_lines(below, depth=depth + 1)
 
