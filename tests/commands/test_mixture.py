@@ -91,7 +91,7 @@ def test_the_tree_is_shown_with_shares_rows_epochs_licences_and_warnings(run_fil
     ]
     assert "2 tasks" in lines[1] and "40 rows" in lines[1] and "15 epochs" in lines[1]
     big = next(line for line in lines if " big " in line)
-    assert big.split() == "45.0000% big 30 of 90 rows 15 epochs CC BY 4.0".split()
+    assert " ".join(big.split()) == "45.0000% big 30 of 90 rows 15 epochs CC BY 4.0"
     assert "  45.00%  CC BY 4.0" in lines and "  40.00%  CC BY-NC 4.0" in lines and "  15.00%  not stated" in lines
     warnings = [line for line in lines if line.startswith("warning: ")]
     assert any("no task is in third; those beside it have that share" in line for line in warnings)
