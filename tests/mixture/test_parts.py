@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flantune.errors import ConfigError
 from flantune.mixture.mixture import Mixture
-from flantune.mixture.parts import Leaf, Size, plan_leaves
+from flantune.mixture.parts import Leaf, Size, check_selectors, plan_leaves
 from flantune.mixture.proportions import parts_of, proportions_text
 from flantune.settings.config import PromptSettings
 from flantune.settings.mixture_settings import MixtureSettings, PartSettings
@@ -149,6 +149,16 @@ def test_mistakes_are_told_with_a_hint() -> None:
     ):
         with pytest.raises(ConfigError, match=said):
             validated(parse_toml(wrong), where="run.toml")
+
+
+def test_a_part_that_names_what_is_not_there_is_told_and_not_left_empty() -> None:
+    tree = settings('[parts.a]\ncollections = ["flan2012", "cot"]\n[parts.b]\n[parts.b.parts.c]\ntasks = ["x_*"]').parts
+    with pytest.raises(ConfigError) as caught:
+        check_selectors(tree, [Named("rte", collection="flan2021", clusters=("nli",))])
+    text = caught.value.message
+    assert 'mixture.parts.a.collections: no collection "flan2012"; did you mean "flan2021"' in text
+    assert 'mixture.parts.b.parts.c.tasks: no task "x_*"; there are: rte' in text
+    assert "cot" not in text
 
 
 @pytest.mark.parametrize("name", NAMES)

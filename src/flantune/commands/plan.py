@@ -12,6 +12,7 @@ from flantune.errors import ConfigError, SourceError
 from flantune.mixture.benchmarks import without_benchmarks
 from flantune.mixture.holdout import Fold, FoldTasks, check_folds, check_task_names, folds_of, hold_out_fold
 from flantune.mixture.mixture import Mixture
+from flantune.mixture.parts import check_selectors
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.models.attention.lines import reads_lines
 from flantune.models.checks.isolation import check_isolation
@@ -62,6 +63,7 @@ def prepare_tasks(
     tasks = load_tasks(config.data, root=root)
     for names in config.holdout.task_folds:
         check_task_names(tasks, names)
+    check_selectors(config.mixture.parts, tasks)
     check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}

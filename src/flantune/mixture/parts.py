@@ -88,6 +88,10 @@ INHERITED = (
 """Settings of a part that hold for the parts below it, too."""
 
 
+KNOWN_COLLECTIONS = ("flan2021", "t0", "natural_instructions", "cot", "dialogue", "programs", "more")
+"""Collections that a part may name though the run file has none of their tasks."""
+
+
 def plan_leaves(
     settings: MixtureSettings, parts: Mapping[str, PartSettings], members: Sequence[Member], *, size: SizeOf
 ) -> tuple[Leaf, ...]:
@@ -118,6 +122,32 @@ def plan_leaves(
     _check_all_placed(tree, members)
     leaves = tuple(_allocate(tree, 1.0, _limits(tree, settings)))
     return _only(leaves, settings.only, known=tuple(part_paths(parts)))
+
+
+def check_selectors(parts: Mapping[str, PartSettings], members: Sequence[Member]) -> None:
+    """Make sure that what the parts of a tree name is there: a slip of the pen would empty a part unnoticed.
+
+    Raises:
+        ConfigError: A part names a collection, cluster or task that no task has; all are listed.
+    """
+    problems = list(_strangers(parts, members, "mixture.parts"))
+    if problems:
+        raise ConfigError("\n".join(problems), hint="`flantune tasks list RUN_FILE` prints what is there")
+
+
+def _strangers(parts: Mapping[str, PartSettings], members: Sequence[Member], where: str) -> Iterator[str]:
+    names = [member.name for member in members]
+    clusters = sorted({name for member in members for name in member.clusters})
+    plain = {plain_name(name) for name in clusters}
+    collections = sorted({*KNOWN_COLLECTIONS, *(member.collection for member in members)} - {""})
+    for name, part in parts.items():
+        wrong = [("collection", one, collections) for one in part.collections if one not in collections]
+        wrong += [("cluster", one, clusters) for one in part.clusters if plain_name(one) not in plain]
+        wrong += [("task", one, names) for one in part.tasks if not any(is_named(other, (one,)) for other in names)]
+        for kind, one, known in wrong:
+            near = did_you_mean(one, known) or f"there are: {', '.join(known[:8])}{' …' if len(known) > 8 else ''}"
+            yield f'{where}.{name}.{kind}s: no {kind} "{one}"; {near}'
+        yield from _strangers(part.parts, members, f"{where}.{name}.parts")
 
 
 def part_paths(parts: Mapping[str, PartSettings], above: str = "") -> Iterator[str]:

@@ -83,12 +83,7 @@ def mixture_sheet(
 def _warnings(portions: Sequence[Portion], settings: MixtureSettings, skipped: Mapping[str, str]) -> Iterator[str]:
     if skipped:
         yield f"{_count(len(skipped), 'task')} without data: {_listed(list(skipped))}"
-    filled = {f"{portion.part}." for portion in portions}
-    paths = () if settings.only else part_paths(parts_of(settings))
-    empty = [path for path in paths if not any(part.startswith(f"{path}.") for part in filled)]
-    tops = [path for path in empty if path.rpartition(".")[0] not in empty]
-    if tops:
-        yield f"no task is in {_listed(tops)}; those beside {'it' if len(tops) == 1 else 'them'} have that share"
+    yield from empty_parts(portions, settings)
     for (one, other), names in _same_without_options(portions).items():
         yield f'"{one}" and "{other}" ask {_count(len(names), "task")} the same: no options to hide in {_listed(names)}'
     for names, rate in _same_data(portions):
@@ -97,6 +92,16 @@ def _warnings(portions: Sequence[Portion], settings: MixtureSettings, skipped: M
     if capped:
         names = list(dict.fromkeys(portion.task.name for portion in capped))
         yield f"rows beyond the cap are never drawn, in {_count(len(names), 'task')}: {_listed(names)}"
+
+
+def empty_parts(portions: Sequence[Portion], settings: MixtureSettings) -> Iterator[str]:
+    """Which parts have no task, and so leave their share to others, in a sentence; nothing where all have some."""
+    filled = {f"{portion.part}." for portion in portions}
+    paths = () if settings.only else part_paths(parts_of(settings))
+    empty = [path for path in paths if not any(part.startswith(f"{path}.") for part in filled)]
+    tops = [path for path in empty if path.rpartition(".")[0] not in empty]
+    if tops:
+        yield f"no task is in {_listed(tops)}; those beside {'it' if len(tops) == 1 else 'them'} have that share"
 
 
 def _same_without_options(portions: Sequence[Portion]) -> dict[tuple[str, str], list[str]]:
