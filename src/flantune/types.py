@@ -178,6 +178,7 @@ class Task:
         definition: The task in its authors' words, for templates with an ``encoding``.
         exemplars: Its authors' solved examples, the right ones first.
         languages: What it is read and written in, where that is known.
+        collection: What it came with: a shipped collection, "natural_instructions" …; parts of a mixture go by it.
         stored_as: Tasks with one rows, kind and adapter that keep their examples under one name; empty: its own.
     """
 
@@ -199,6 +200,7 @@ class Task:
     definition: str = ""
     exemplars: tuple[Exemplar, ...] = ()
     languages: tuple[str, ...] = ()
+    collection: str = ""
     stored_as: str = ""
 
 

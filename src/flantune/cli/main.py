@@ -23,6 +23,7 @@ _COMMANDS = {
     "preview": ("Show prompts as the model will see them, with the tokens that carry loss marked.", "preview"),
     "tasks": ("List, show, browse and check tasks.", "tasks"),
     "templates": ("Look at templates, and check them for the mistakes that spoil training.", "templates"),
+    "mixture": ("How much of each task a run draws: its parts, shares, epochs, licences.", "mixture"),
     "splits": ("The papers' splits of the tasks, as run files.", "splits"),
     "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
     "contamination": ("Look for evaluation rows that stand in the training data too.", "contamination"),

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from flantune.settings import protocols
 from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
+from flantune.settings.mixture_settings import MixtureSettings
 from flantune.settings.natural_instructions import InstructionSettings, NaturalInstructionsSettings
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
 from flantune.settings.promptsource import PromptsourceSettings
@@ -78,6 +79,9 @@ class HoldoutSettings(Section):
     """Clusters held out whole, one model a fold. Paper: FLAN 2021, section 2.2 (leave one cluster out)."""
     task_folds: Folds = ()
     """Single tasks held out, one model a fold: others of their clusters are trained on, on purpose; kin is not."""
+    benchmarks: Names = ()
+    """Benchmarks that the model is to be measured with, say "mmlu", "bbh", "gsm8k": no task made from them, or kin to
+    one, is trained on. The taxonomy says what is made from each."""
     taxonomy: AnyPath | None = None
     """TOML file of overlap rules and kin families. None: the one shipped with flantune."""
 
@@ -129,17 +133,6 @@ class PromptSettings(Section):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} says nothing without chat = true: set chat = true, or leave {name} out")
         return self
-
-
-class MixtureSettings(Section):
-    """How much of each task."""
-
-    max_examples: Natural = 30_000
-    """At most this many training examples a task; 0 means no cap. Paper: FLAN 2021, section 2.4."""
-    max_rate: Natural = 3_000
-    """Examples-proportional mixing counts no task as larger than this; 0 means no maximum."""
-    rates: Literal["examples-proportional", "equal"] = "examples-proportional"
-    """Shares in proportion to the number of examples (up to the maximum), or the same for every task."""
 
 
 class PackingSettings(Section):

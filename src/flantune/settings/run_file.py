@@ -79,8 +79,14 @@ def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
         value = getattr(config, name)
         if isinstance(value, BaseModel):
             yield from flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, dict) and value:  # tables with names of their own, as [mixture.parts.NAME]
+            yield f"{prefix}{name}", {key: _plain(one) for key, one in value.items()}
         else:
             yield f"{prefix}{name}", value
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(mode="json", exclude_defaults=True) if isinstance(value, BaseModel) else value
 
 
 def fingerprint(*parts: object) -> str:
@@ -234,7 +240,9 @@ def _under(root: Path, path: Path | None) -> Path | None:
 def _all_origins(config: RunConfig, origins: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for key, _ in flatten(config):
-        found[key] = next((origins[k] for k in _ancestors(key.split(".")) if _names_value(k, key, origins)), "default")
+        inner = (origins[k] for k in origins if k.startswith(key + "."))  # tables with names of their own
+        whole = (origins[k] for k in _ancestors(key.split(".")) if _names_value(k, key, origins))
+        found[key] = next(whole, next(inner, "default"))
     return found
 
 

@@ -59,10 +59,9 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
         cache = _cache(settings, root)
         tasks.extend(load_natural_instructions(settings.natural_instructions, root=root, cache=cache))
     if settings.promptsource is not None:
-        prompted = load_promptsource(settings.promptsource, root=root)
-        tasks.extend(
-            task if mirror is None else replace(task, source=task.source.with_mirror(mirror)) for task in prompted
-        )
+        for task in load_promptsource(settings.promptsource, root=root):
+            source = task.source if mirror is None else task.source.with_mirror(mirror)
+            tasks.append(replace(task, source=source, collection="t0"))
     _check_unique(tasks)
     return _grouped(permitted(_select(tasks, settings), settings), settings.clusters, root)
 

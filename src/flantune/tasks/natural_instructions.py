@@ -169,6 +169,7 @@ def _tasks(
                 definition=task.definition,
                 exemplars=task.examples,
                 languages=tuple(dict.fromkeys((*task.input_languages, *task.output_languages))),
+                collection="natural_instructions",
             )
 
 

@@ -76,6 +76,8 @@ class HeadSection(Section):
     """Of the data."""
     description: str = ""
     """What the task is, in a sentence."""
+    collection: str = ""
+    """What it belongs to; parts of a mixture go by it. By default the shipped collection, or none."""
     confirmed: Prose = ""
     """Where the id, columns, splits and licence were looked up."""
 
