@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from flantune.mixture.portions import Portion, arrays_of, lay_out
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.layout import Layout
 from flantune.prompts.render import render
+from flantune.prompts.shots import with_exemplars
 from flantune.prompts.styles import Style
 from flantune.settings.config import MixtureSettings, PromptSettings
 from flantune.system.keyed_random import mix64, stream_key
@@ -27,6 +28,9 @@ from flantune.system.keyed_random import mix64, stream_key
 if TYPE_CHECKING:
     from flantune.mixture.portions import Prepared
     from flantune.types import Prompt, Template
+
+_FORMAT = 1
+"""The exemplars' key with this number draws what stands around them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +200,7 @@ class Mixture:
         example, template = portion.store[draw.example], portion.templates[draw.template]
         options_key = mix64(portion.options_key, draw.visit)
         prompt = render(portion.task, example, template, split="train", style=self.style, options_key=options_key)
-        if not draw.shots or prompt.frame is not None:
+        if prompt.frame is not None:
             return prompt
         exemplars = draw_exemplars(
             portion.task,
@@ -209,7 +213,7 @@ class Mixture:
             style=self.style,
             options_key=options_key,
         )
-        return replace(prompt, exemplars=exemplars)
+        return with_exemplars(prompt, exemplars, style=self.style, key=mix64(draw.key, _FORMAT))
 
     def block(self, start: int, stop: int) -> list[Prompt]:
         """``[mixture[i] for i in range(start, stop)]``, faster.

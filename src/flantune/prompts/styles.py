@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from flantune.types import Task
 
 StyleName = Literal["instruction", "inputs_only", "dataset_name"]
-OptionsLayout = Literal["listed", "lettered"]
+OptionsLayout = Literal["listed", "lettered", "varied"]
+ExemplarFormat = Literal["plain", "varied"]
 RESERVED_SLOTS = frozenset({"options", "answer"})
 """Slots that are not fields: the options block and the first reference."""
 
@@ -31,8 +32,12 @@ class Style:
             options together with the instruction would measure two things at once.
         options: ``listed``: a dash before each option, and its text is the answer (the paper's way). ``lettered``:
             "(A)", "(B)" … before them, and where they are shown the letter alone, brackets and all, is the answer.
+            ``varied``: openings and marks are drawn, and where the opening asks for the mark it is the answer.
         shuffle_options: Show the options in an order drawn for each example, by the key that rendering is given.
         words: Those around a task's definition and examples, in templates with an ``encoding``.
+        exemplars: ``plain``: the layout's separators stand around solved examples. ``varied``: drawn labels and
+            separators do.
+        trigger: Ends a prompt without solved examples whose target reasons before it answers; nothing when empty.
     """
 
     name: StyleName = "instruction"
@@ -40,6 +45,8 @@ class Style:
     options: OptionsLayout = "listed"
     shuffle_options: bool = False
     words: InstructionSettings = field(default_factory=InstructionSettings)
+    exemplars: ExemplarFormat = "plain"
+    trigger: str = ""
 
     @classmethod
     def from_settings(cls, settings: PromptSettings) -> Style:
@@ -50,6 +57,8 @@ class Style:
             options=settings.options_layout,
             shuffle_options=settings.shuffle_options,
             words=settings.instruction,
+            exemplars=settings.exemplar_format,
+            trigger=settings.trigger,
         )
 
 
