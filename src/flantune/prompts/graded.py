@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError
-from flantune.prompts.compiled import compile_side
+from flantune.prompts.compiled import compile_side, language_of
 
 if TYPE_CHECKING:
     from flantune.types import Template
@@ -25,6 +25,8 @@ def answer_marks(template: Template) -> tuple[str, ...]:
     >>> answer_marks(Template(name="t", inputs="{question}", targets="{answer}"))
     ()
     """
+    if language_of(template).ask is not None:  # its one text says by itself what is wanted
+        return ()
     try:
         spans = list(compile_side(template, "targets").source())
     except TemplateError:  # the linter and rendering say it, with its place

@@ -14,6 +14,7 @@ from flantune.settings.chain_of_thought import ChainOfThoughtSettings
 from flantune.settings.natural_instructions import NaturalInstructionsSettings
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
 from flantune.settings.prompt_settings import PromptSettings as PromptSettings
+from flantune.settings.promptsource import PromptsourceSettings
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import (
     AnyPath,
@@ -56,6 +57,8 @@ class DataSettings(Section):
     """Tasks of a folder of Natural-Instructions."""
     chain_of_thought: ChainOfThoughtSettings | None = None
     """Tasks of a folder of Flan 2022's chain-of-thought files."""
+    promptsource: PromptsourceSettings | None = None
+    """Data sets in promptsource's templates: T0, T0+, T0++ by name, or any others."""
     mirror: AnyPath | None = None
     """Folder that mirrors the hub: <org>/<name>/<config>/<split>.jsonl.gz or .parquet. None: the Hugging Face hub."""
     cache: AnyPath | None = None

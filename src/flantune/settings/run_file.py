@@ -196,7 +196,7 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
     tasks = tuple(str(root / pattern) for pattern in data.tasks)
     folders = {
         key: section.model_copy(update={"folder": _under(root, section.folder)})
-        for key in ("natural_instructions", "chain_of_thought")
+        for key in ("natural_instructions", "promptsource", "chain_of_thought")
         if (section := getattr(data, key)) is not None
     }
     local = root / model.path if model.path else None
