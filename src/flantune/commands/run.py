@@ -244,7 +244,7 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
 
 def _asked(config: RunConfig) -> PromptSettings:
     """How prompts are made when measuring."""
-    names = ("style", "options_layout", "shuffle_options")
+    names = ("style", "options_layout", "shuffle_options", "trigger")
     own = {name: value for name in names if (value := getattr(config.evaluation, name)) is not None}
     return config.prompts.model_copy(update=own)
 
