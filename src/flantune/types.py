@@ -71,6 +71,7 @@ class Template:
         language: What both texts are written in, where it is not a text with holes; see ``flantune.prompts.compiled``.
         encoding: What of the task's definition and exemplars stands around ``inputs``, which are then the query's
             input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
+        answer_choices: What there is to choose from, written in the template's language, where that has a place for it.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Template:
     is_inverted: bool = False
     language: str = "slots"
     encoding: str = ""
+    answer_choices: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,7 @@ class Task:
         definition: The task in its authors' words, for templates with an ``encoding``.
         exemplars: Its authors' solved examples, the right ones first.
         languages: What it is read and written in, where that is known.
+        stored_as: Tasks with one rows, kind and adapter that keep their examples under one name; empty: its own.
     """
 
     name: str
@@ -196,6 +199,7 @@ class Task:
     definition: str = ""
     exemplars: tuple[Exemplar, ...] = ()
     languages: tuple[str, ...] = ()
+    stored_as: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
