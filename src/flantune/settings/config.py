@@ -68,6 +68,8 @@ class DataSettings(Section):
     """Folder that mirrors the hub: <org>/<name>/<config>/<split>.jsonl.gz or .parquet. None: the Hugging Face hub."""
     cache: AnyPath | None = None
     """Where adapted examples are kept between runs. None: `data/` inside the run folder."""
+    prepared: AnyPath | None = None
+    """Folder of draws made ahead by `flantune prepare`. None: all are made while training. Changes no weight."""
     clean: AnyPath | None = None
     """Rows to leave out of training, as `flantune contamination --clean` writes them. None: all rows are used."""
     max_bad_share: Share = 0.01

@@ -213,7 +213,7 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
                     "tasks": tasks,
                     **folders,
                     "clusters": str(root / data.clusters) if data.clusters.endswith(".toml") else data.clusters,
-                    **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean")},
+                    **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean", "prepared")},
                 }
             ),
             "prompts": prompts.model_copy(update={"chat_template": _under(root, prompts.chat_template)}),
