@@ -69,6 +69,18 @@ class _Metering(NodeTransformer):
         node.iter = _toll(node.iter, "flantune turns")
         return node
 
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.expr = _toll(node.expr, "flantune sized")
+        for operand in node.ops:
+            operand.expr = _toll(operand.expr, "flantune sized")
+        return node
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.args = [_toll(one, "flantune sized") for one in node.args]
+        return node
+
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
         return _toll(node, "flantune sized")

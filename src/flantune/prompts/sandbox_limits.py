@@ -147,8 +147,8 @@ def check_format(pattern: str, *args: Any) -> None:
     """Refuses a pattern that would make a very long text of its arguments."""
     if _WIDE.search(pattern):
         raise SecurityError("a width of more than three digits cannot be asked for")
-    characters = measure(args, depth=0)[1]
-    check_length(pattern.count("%") * characters)
+    widest = max((int(digits) for digits in re.findall(r"\d{1,3}", pattern)), default=0)
+    check_length(pattern.count("%") * (measure(args, depth=0)[1] + widest))
 
 
 def checked_arguments(owner: str, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
