@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,14 +65,15 @@ def mixture_sheet(
         skipped: Tasks without data → why.
         draws: Draws to tell epochs for.
     """
-    licences: Counter[str] = Counter()
+    licences: dict[str, float] = {}
     for portion in mixture.portions:
-        licences[portion.task.licence or "not stated"] += portion.share
+        licence = portion.task.licence or "not stated"
+        licences[licence] = licences.get(licence, 0.0) + portion.share
     return MixtureSheet(
         held_out=split.held_out,
         draws=draws,
         tree=mixture_tree(mixture, draws=draws),
-        licences=dict(licences.most_common()),
+        licences=dict(sorted(licences.items(), key=lambda item: -item[1])),
         skipped=skipped,
         excluded={one.task: one.reason for one in split.excluded},
         warnings=tuple(_warnings(mixture.portions, settings, skipped)),
@@ -125,12 +125,13 @@ def _same_without_options(portions: Sequence[Portion]) -> dict[tuple[str, str], 
 
 def _same_data(portions: Sequence[Portion]) -> Iterator[tuple[list[str], float]]:
     """Tasks that train on the same rows of the hub, and their share together."""
-    readers: dict[tuple[str, str], Counter[str]] = {}
+    readers: dict[tuple[str, str], dict[str, float]] = {}
     for portion in portions:
         hub = portion.task.source.hub
         if hub is not None:
             key = (hub.name, portion.task.splits.get("train", ""))
-            readers.setdefault(key, Counter())[portion.task.name] += portion.share
+            shares = readers.setdefault(key, {})
+            shares[portion.task.name] = shares.get(portion.task.name, 0.0) + portion.share
     for shares in readers.values():
         if len(shares) > 1:
             yield sorted(shares), sum(shares.values())
