@@ -83,7 +83,7 @@ def prepare_tasks(
                 raise
             skipped[task.name] = _why_skipped(task, error)
             continue
-        prepared.append(_with_present_splits(found))
+        prepared.append(with_present_splits(found))
     if not prepared:
         raise _no_data(config, skipped)
     if on_task is not None:
@@ -119,7 +119,7 @@ def _why_skipped(task: Task, error: SourceError) -> str:
     return f"{reason}. {manual}" if manual and manual not in reason else reason
 
 
-def _with_present_splits(prepared: PreparedTask) -> PreparedTask:
+def with_present_splits(prepared: PreparedTask) -> PreparedTask:
     """The task with only those splits whose data is there, so that holding out goes by what exists."""
     present = {role: text for role, text in prepared.task.splits.items() if role in prepared.stores}
     return replace(prepared, task=replace(prepared.task, splits=present))

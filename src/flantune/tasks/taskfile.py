@@ -89,6 +89,7 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         origin=str(path),
         adapter_fingerprint=kept.fingerprint,
         confirmed=head.confirmed,
+        languages=tuple(dict.fromkeys(head.languages)),
         collection=head.collection or shipped_collection(path),
     )
 
