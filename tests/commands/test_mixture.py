@@ -57,7 +57,7 @@ share = 0.4
 collections = ["two"]
 [mixture.parts.third]
 share = 1
-collections = ["three"]
+collections = ["dialogue"]
 """
 
 

@@ -83,7 +83,7 @@ SizeOf = Callable[[int, tuple[str, ...], PartSettings], Size]
 
 INHERITED = (
     *("max_examples", "max_rate", "cap", "rates", "temperature"),
-    *("train_shots", "show_options", "options_layout", "shuffle_options", "templates"),
+    *("train_shots", "show_options", "options_layout", "shuffle_options", "exemplar_format", "trigger", "templates"),
 )
 """Settings of a part that hold for the parts below it, too."""
 

@@ -170,7 +170,7 @@ def _style(prompts: PromptSettings, form: PartSettings) -> Style:
     )
 
 
-OWN_PROMPT_SETTINGS = ("show_options", "options_layout", "shuffle_options")
+OWN_PROMPT_SETTINGS = ("show_options", "options_layout", "shuffle_options", "exemplar_format", "trigger")
 """Settings of ``[prompts]`` that a part may have of its own, besides the exemplars."""
 
 
