@@ -32,6 +32,7 @@ from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import dev_questions, make_measure
 from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.holdout import folds_of
+from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.fit import Fit, fit_micro_batch
@@ -208,7 +209,8 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
     codec = make_codec(job.config, base)
     for known in codec.chat.notes if codec.chat else ():
         job.reporter.note(known)
-    for style in dict.fromkeys(map(Style.from_settings, (job.config.prompts, _asked(job.config)))):
+    taught = training_styles(job.config.mixture, job.config.prompts)
+    for style in dict.fromkeys((*taught, Style.from_settings(_asked(job.config)))):
         inverted = job.config.prompts.include_inverted
         check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
 

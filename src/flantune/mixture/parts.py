@@ -228,6 +228,13 @@ def _inherited(above: PartSettings, part: PartSettings) -> PartSettings:
     return part.model_copy(update=missing)
 
 
+def forms_of(part: PartSettings) -> Iterator[PartSettings]:
+    """A part and all below it, each with what it leaves out taken from above."""
+    yield part
+    for inner in part.parts.values():
+        yield from forms_of(_inherited(part, inner))
+
+
 def _leaf(place: int, path: tuple[str, ...], form: PartSettings, size: Size) -> Leaf:
     capped = capped_size(size.examples, max_examples=form.max_examples or 0)
     kind = form.rates or "examples-proportional"
