@@ -124,7 +124,8 @@ def sheet_lines(sheet: MixtureSheet, *, with_tasks: bool) -> Iterator[str]:
         yield ""
         yield from (_task_line(task) for task in tasks)
     yield ""
-    yield "licences, by share of the draws"
+    uses = ", ".join(f"{use} {share:.1%}" for use, share in sheet.uses.items())
+    yield f"licences, by share of the draws; as they read, use is {uses}"
     yield from (f"{share:8.2%}  {licence}" for licence, share in sheet.licences.items())
     if sheet.excluded:
         yield ""

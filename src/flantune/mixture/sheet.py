@@ -10,6 +10,7 @@ from flantune.mixture.parts import part_paths
 from flantune.mixture.proportions import parts_of
 from flantune.mixture.tree import MixedTask, MixtureTree, mixture_tree
 from flantune.prompts.compiled import slots_of
+from flantune.tasks.licences import licence_use
 
 if TYPE_CHECKING:
     from flantune.mixture.holdout import FoldTasks
@@ -29,6 +30,7 @@ class MixtureSheet:
         draws: Draws that ``tree`` tells epochs for.
         tree: Parts, clusters and tasks.
         licences: Licence as its authors state it → share of the draws.
+        uses: What licences allow ("commercial", "non-commercial", "unknown") → share of the draws.
         skipped: Tasks without data → why.
         excluded: Tasks that holding out leaves out of training → why.
         warnings: What somebody should know before training, as sentences.
@@ -38,6 +40,7 @@ class MixtureSheet:
     draws: int
     tree: MixtureTree
     licences: Mapping[str, float]
+    uses: Mapping[str, float]
     skipped: Mapping[str, str]
     excluded: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -66,14 +69,18 @@ def mixture_sheet(
         draws: Draws to tell epochs for.
     """
     licences: dict[str, float] = {}
+    uses: dict[str, float] = {}
     for portion in mixture.portions:
         licence = portion.task.licence or "not stated"
         licences[licence] = licences.get(licence, 0.0) + portion.share
+        use = licence_use(licence)
+        uses[use] = uses.get(use, 0.0) + portion.share
     return MixtureSheet(
         held_out=split.held_out,
         draws=draws,
         tree=mixture_tree(mixture, draws=draws),
         licences=dict(sorted(licences.items(), key=lambda item: -item[1])),
+        uses=dict(sorted(uses.items())),
         skipped=skipped,
         excluded={one.task: one.reason for one in split.excluded},
         warnings=tuple(_warnings(mixture.portions, settings, skipped)),
