@@ -48,8 +48,8 @@ benchmarks = ["mmlu", "bbh"]
 proportions = "flan2022_released"   # or flan2022_paper_a, flan2022_paper_b
 ```
 
-`flantune mixture show` then says which parts have tasks, and `flantune mixture proportions flan2022_released` prints the
-tree to be changed.
+`flantune mixture show` then says which parts have tasks; `flantune mixture proportions flan2022_released` prints the
+tree, to be changed.
 
 This page is made by `docs/generate_collection_flan2022.py` from the list; a test keeps it current.
 
