@@ -125,6 +125,10 @@ def test_a_tree_by_name_is_printed_to_be_pasted(run_file: Path) -> None:
 
 
 def test_the_list_of_flan_2022_is_there() -> None:
-    assert len(json.loads(run("collection", "--json").stdout)) == 1_838
+    listed = {task["name"]: task for task in json.loads(run("collection", "--json").stdout)}
+    assert len(listed) == 1_838
+    assert "stanford question answering" in listed["squad_v2"]["kin"]
+    assert listed["squad_v2"]["how"] == "task squad_v2"
+    assert listed["task062_bigbench_repeat_copy_logic"]["benchmarks"] == ["bbh"]
     result = run("collection", "--submixture", "t0_sf")
     assert len(result.stdout.splitlines()) == 193 and "the paper counts 193" in result.stderr
