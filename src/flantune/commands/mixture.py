@@ -52,7 +52,10 @@ def show_mixture(
 def describe_listed(listed: Sequence[ListedTask]) -> list[dict[str, Any]]:
     """Tasks of Flan 2022's list as JSON-able values, each with its kin in the whole list and what it gives away."""
     taxonomy = load_taxonomy(None)
-    groups = kin_groups([as_task(one) for one in flan2022_tasks()], taxonomy)
+    kin: dict[str, list[str]] = {}
+    for group in kin_groups([as_task(one) for one in flan2022_tasks()], taxonomy):
+        for name in group.tasks:
+            kin.setdefault(name, []).append(group.name)
     found = []
     for one in listed:
         task = as_task(one)
@@ -60,7 +63,7 @@ def describe_listed(listed: Sequence[ListedTask]) -> list[dict[str, Any]]:
             {
                 **asdict(one),
                 "how": one.how,
-                "kin": [group.name for group in groups if task.name in group.tasks],
+                "kin": kin.get(task.name, []),
                 "benchmarks": [
                     benchmark.name
                     for benchmark in taxonomy.benchmarks
