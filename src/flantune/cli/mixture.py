@@ -101,7 +101,7 @@ def collection(submixture: str | None, as_json: bool) -> None:
 
     --json also has the groups of kin that each is in, over the whole list, and the benchmarks that it would give away.
     """
-    from flantune.commands.mixture import describe_listed
+    from flantune.mixture.listed import describe_listed
     from flantune.tasks.listed_tasks import COUNTED, flan2022_tasks
 
     tasks = [task for task in flan2022_tasks() if submixture in (None, task.submixture)]

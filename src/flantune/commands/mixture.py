@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flantune.commands.plan import make_mixture, numbered_split, prepare_tasks
-from flantune.mixture.benchmarks import made_from
-from flantune.mixture.leaks import kin_groups
 from flantune.mixture.sheet import MixtureSheet, mixture_sheet
-from flantune.mixture.taxonomy import load_taxonomy
-from flantune.tasks.listed_tasks import ListedTask, as_task, flan2022_tasks
 
 if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
@@ -47,28 +42,3 @@ def show_mixture(
     mixture = make_mixture(config, prepared, split)
     draws = draws or config.mixture.planned_draws or DRAWS
     return mixture_sheet(mixture, config.mixture, split, skipped=skipped, draws=draws)
-
-
-def describe_listed(listed: Sequence[ListedTask]) -> list[dict[str, Any]]:
-    """Tasks of Flan 2022's list as JSON-able values, each with its kin in the whole list and what it gives away."""
-    taxonomy = load_taxonomy(None)
-    kin: dict[str, list[str]] = {}
-    for group in kin_groups([as_task(one) for one in flan2022_tasks()], taxonomy):
-        for name in group.tasks:
-            kin.setdefault(name, []).append(group.name)
-    found = []
-    for one in listed:
-        task = as_task(one)
-        found.append(
-            {
-                **asdict(one),
-                "how": one.how,
-                "kin": kin.get(task.name, []),
-                "benchmarks": [
-                    benchmark.name
-                    for benchmark in taxonomy.benchmarks
-                    if made_from(task, [benchmark], taxonomy=taxonomy)
-                ],
-            }
-        )
-    return found
