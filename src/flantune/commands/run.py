@@ -121,7 +121,10 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
     if not folds_of(file.config.holdout):
-        hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
+        hint = (
+            'hold at least one cluster out: [holdout] folds = [["natural language inference"]]; or name the benchmarks'
+            ' that will measure the model: [holdout] benchmarks = ["mmlu"]'
+        )
         raise ConfigError("nothing is held out, so nothing unseen could be measured", where="holdout.folds", hint=hint)
 
     def claim() -> None:
@@ -224,6 +227,8 @@ def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[FoldT
 
 
 def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
+    if not prepared:
+        return
     job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
     with job.watch.stage("evaluation"):
         config, prompts = job.config, _asked(job.config)
@@ -384,4 +389,4 @@ def _conclude(job: _Job, *, identity: str) -> None:
 
 
 def _names(split: FoldTasks) -> str:
-    return ", ".join(split.held_out)
+    return ", ".join(split.held_out) or "no task"
