@@ -17,6 +17,7 @@ from pathlib import Path
 NAMES = (
     "mixture_scale",
     "packing_fill",
+    "preparation",
     "contamination",
     "stages",
     "training_decoder_only",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from flantune.settings.chain_of_thought import ChainOfThoughtSettings
 from flantune.settings.config import RunConfig, ScratchSettings
 from flantune.settings.mixture_settings import PartSettings
 from flantune.settings.natural_instructions import NaturalInstructionsSettings
@@ -23,6 +24,7 @@ A value of another kind is an error: `true` or `"3"` for a number, `3.0` for a w
 """
 
 _LEFT_OUT: dict[str, type[BaseModel]] = {
+    "data.chain_of_thought": ChainOfThoughtSettings,
     "data.natural_instructions": NaturalInstructionsSettings,
     "mixture.parts": PartSettings,
     "model.scratch": ScratchSettings,

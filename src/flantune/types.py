@@ -220,6 +220,9 @@ class Prompt:
         order: Place in ``options`` → index in the example's own; empty where they stand as the example has them.
         frame: Characters at the start and the end of ``inputs`` that are never cut, like the preamble. All parts then
             hold what stands between them, and the target follows at once; None: the layout separates them.
+        answer_marks: Words before and after the answer in a target that holds more than the answer, such as a rationale
+            before it: what is graded stands between them. Empty: all that is written is the answer.
+        is_marked: ``options`` are the marks before the options, not their texts.
     """
 
     task: str
@@ -236,6 +239,8 @@ class Prompt:
     group: str = ""
     order: tuple[int, ...] = ()
     frame: tuple[int, int] | None = None
+    answer_marks: tuple[str, ...] = ()
+    is_marked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +258,7 @@ class Sample:
         confidence: The voted answer's share of them; None without a vote.
         baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty
             where none was asked for.
-        order: As of ``Prompt``.
+        order: As of ``Prompt``, and so are ``answer_marks`` and ``is_marked``.
     """
 
     task: str
@@ -275,3 +280,5 @@ class Sample:
     confidence: float | None = None
     baselines: tuple[float, ...] = ()
     order: tuple[int, ...] = ()
+    answer_marks: tuple[str, ...] = ()
+    is_marked: bool = False

@@ -25,6 +25,7 @@ _COMMANDS = {
     "templates": ("Look at templates, and check them for the mistakes that spoil training.", "templates"),
     "mixture": ("How much of each task a run draws: its parts, shares, epochs, licences.", "mixture"),
     "splits": ("The papers' splits of the tasks, as run files.", "splits"),
+    "prepare": ("Render and tokenize a run's training prompts ahead, with many processes.", "prepare"),
     "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
     "contamination": ("Look for evaluation rows that stand in the training data too.", "contamination"),
     "fetch": ("Lay hub datasets down as a local mirror, for machines without network.", "fetch"),

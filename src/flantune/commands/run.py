@@ -22,6 +22,7 @@ from flantune.commands.plan import (
     split_fold,
     trained_tasks,
 )
+from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
@@ -244,7 +245,7 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
 
 def _asked(config: RunConfig) -> PromptSettings:
     """How prompts are made when measuring."""
-    names = ("style", "options_layout", "shuffle_options")
+    names = ("style", "options_layout", "shuffle_options", "trigger")
     own = {name: value for name in names if (value := getattr(config.evaluation, name)) is not None}
     return config.prompts.model_copy(update=own)
 
@@ -269,7 +270,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             lm,
             make_batches(
                 job.config,
-                stream,
+                with_prepared(job.config, stream, prepared, split, note=job.reporter.note),
                 lm,
                 micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
                 processes=job.processes.count,

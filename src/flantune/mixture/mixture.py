@@ -7,7 +7,7 @@ shows (row, template, exemplars, order of options) follows from the names of tas
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +19,17 @@ from flantune.mixture.schedule import Cycles, EvenSpread, Schedule
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.layout import Layout
 from flantune.prompts.render import render
-from flantune.settings.config import PromptSettings
+from flantune.prompts.shots import with_exemplars
 from flantune.settings.mixture_settings import MixtureSettings
+from flantune.settings.prompt_settings import PromptSettings
 from flantune.system.keyed_random import mix64
 
 if TYPE_CHECKING:
     from flantune.mixture.portions import Prepared
     from flantune.types import Prompt
+
+_FORMAT = 1
+"""The exemplars' key with this number draws what stands around them."""
 
 
 MOST_ATTEMPTS = 5_000
@@ -205,7 +209,7 @@ class Mixture:
         else:
             message = f"the template asks none of {MOST_ATTEMPTS:,} examples that were tried"
             raise TemplateError(message, where=f"{portion.task.name}/{template.name}", hint=NEVER_ASKS_HINT)
-        if not draw.shots or prompt.frame is not None:
+        if prompt.frame is not None:
             return prompt
         exemplars = draw_exemplars(
             portion.task,
@@ -218,7 +222,7 @@ class Mixture:
             style=portion.style,
             options_key=options_key,
         )
-        return replace(prompt, exemplars=exemplars)
+        return with_exemplars(prompt, exemplars, style=portion.style, key=mix64(draw.key, _FORMAT))
 
     def block(self, start: int, stop: int) -> list[Prompt]:
         """``[mixture[i] for i in range(start, stop)]``, faster.

@@ -271,6 +271,8 @@ def _options_words(prompts: PromptSettings) -> str:
     if not prompts.show_options:
         return "not listed in the prompt"
     place = "in a random order" if prompts.shuffle_options else "in the order of the task"
+    if prompts.options_layout == "varied":
+        return f"listed in the prompt in varied words and marks, {place}; the answer is the text of one, or its mark"
     if prompts.options_layout == "lettered":
         return f"listed in the prompt behind letters; the answer is a letter, as in (A), {place}"
     return f"listed in the prompt by a dash each, {place}; the answer is the text of one"

@@ -63,7 +63,7 @@ class PartSettings(Section):
     """As in `[prompts]`: `[0]` makes a zero-shot part."""
     show_options: Switch | None = None
     """As in `[prompts]`."""
-    options_layout: Literal["listed", "lettered"] | None = None
+    options_layout: Literal["listed", "lettered", "varied"] | None = None
     """As in `[prompts]`."""
     shuffle_options: Switch | None = None
     """As in `[prompts]`."""

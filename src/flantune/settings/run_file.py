@@ -200,22 +200,20 @@ def _elsewhere(name: str) -> str:
 def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
     data, holdout, model, prompts = config.data, config.holdout, config.model, config.prompts
     tasks = tuple(str(root / pattern) for pattern in data.tasks)
-    instructions = data.natural_instructions
-    if instructions is not None:
-        instructions = instructions.model_copy(update={"folder": _under(root, instructions.folder)})
-    prompted = data.promptsource
-    if prompted is not None:
-        prompted = prompted.model_copy(update={"folder": _under(root, prompted.folder)})
+    folders = {
+        key: section.model_copy(update={"folder": _under(root, section.folder)})
+        for key in ("natural_instructions", "promptsource", "chain_of_thought")
+        if (section := getattr(data, key)) is not None
+    }
     local = root / model.path if model.path else None
     return config.model_copy(
         update={
             "data": data.model_copy(
                 update={
                     "tasks": tasks,
-                    "natural_instructions": instructions,
-                    "promptsource": prompted,
+                    **folders,
                     "clusters": str(root / data.clusters) if data.clusters.endswith(".toml") else data.clusters,
-                    **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean")},
+                    **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean", "prepared")},
                 }
             ),
             "prompts": prompts.model_copy(update={"chat_template": _under(root, prompts.chat_template)}),
