@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,10 @@ def test_nothing_held_out_is_an_error_and_the_rest_is_looked_at(world: Path) -> 
 
 def test_targets_that_do_not_fit_and_a_model_that_is_not_there(world: Path) -> None:
     assert "packing.max_target_tokens" in said(check(world, "packing.max_target_tokens=1"), "error")
-    found = check(world, "model.scratch=None", 'model.path="no/such/folder"')
+    text = (world / "run.toml").read_text(encoding="utf-8")
+    absent = text.replace(re.search(r"scratch = .*", text)[0], 'path = "no/such/folder"')
+    (world / "absent.toml").write_text(absent, encoding="utf-8")
+    found = check_run_file(load_run_file(world / "absent.toml"), cache=world / "cache", contamination=False)
     assert "no/such/folder" in said(found, "error") and found.mixture
 
 

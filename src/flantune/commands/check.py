@@ -224,7 +224,8 @@ def _look(
     train, unseen = ({task.name for task in tasks} for tasks in (split.train, split.unseen))
     trained = [one for one in prepared if one.task.name in train]
     measured = [one for one in prepared if one.task.name in unseen]
-    lengths, cost, shares, overlapping = None, None, (), None
+    shares: tuple[TaskShare, ...] = ()
+    lengths, cost, overlapping = None, None, None
     try:
         mixture = make_mixture(config, prepared, split)
     except FlantuneError as error:

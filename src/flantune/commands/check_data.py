@@ -57,9 +57,9 @@ class Rows:
     """
 
     task: str
-    kept: Mapping[str, int]
+    kept: Mapping[SplitRole, int]
     bad: Mapping[str, int]
-    absent: Mapping[str, str]
+    absent: Mapping[SplitRole, str]
     found: tuple[Found, ...]
 
 
