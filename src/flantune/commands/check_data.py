@@ -37,12 +37,14 @@ class Found:
         about: What it is about: data, templates, holdout, mixture, tokenizer, lengths, contamination or model.
         text: What it is.
         hint: What to do about it.
+        rule: The linter's rule, of which other tasks may break the same; empty for all else.
     """
 
     severity: Literal["error", "warning", "note"]
     about: str
     text: str
     hint: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,7 @@ def _of_linter(finding: Finding) -> Found:
         about="templates",
         text=f"{finding.where}: {finding.rule}: {finding.message}",
         hint=finding.hint,
+        rule=finding.rule,
     )
 
 
