@@ -15,7 +15,7 @@ from inspect import signature
 from pathlib import Path
 
 NAMES = (
-    "mixture_startup",
+    "mixture_scale",
     "packing_fill",
     "preparation",
     "contamination",
