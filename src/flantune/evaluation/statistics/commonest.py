@@ -70,12 +70,12 @@ def _counted(chosen: Integers, gold: Integers, names: tuple[str, ...], *, by_pla
     known = gold[gold >= 0]
     right = np.bincount(known, minlength=len(names)) / max(len(known), 1)
     most = int(shares.argmax())
-    share, gold = within(float(shares[most])), within(float(right[most]))
+    given, wanted = within(float(shares[most])), within(float(right[most]))
     return CommonestAnswer(
         answer=names[most],
-        share=share,
-        gold=gold,
+        share=given,
+        gold=wanted,
         distance=within(float(np.abs(shares - right).sum() / 2.0)),
         by_place=by_place,
-        is_collapsed=share > COLLAPSED >= gold,
+        is_collapsed=given > COLLAPSED >= wanted,
     )
