@@ -71,6 +71,7 @@ class Template:
         language: What both texts are written in, where it is not a text with holes; see ``flantune.prompts.compiled``.
         encoding: What of the task's definition and exemplars stands around ``inputs``, which are then the query's
             input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
+        answer_choices: What there is to choose from, written in the template's language, where that has a place for it.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Template:
     is_inverted: bool = False
     language: str = "slots"
     encoding: str = ""
+    answer_choices: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,8 @@ class Task:
         definition: The task in its authors' words, for templates with an ``encoding``.
         exemplars: Its authors' solved examples, the right ones first.
         languages: What it is read and written in, where that is known.
+        collection: What it came with: a shipped collection, "natural_instructions" …; parts of a mixture go by it.
+        stored_as: Tasks with one rows, kind and adapter that keep their examples under one name; empty: its own.
     """
 
     name: str
@@ -196,6 +200,8 @@ class Task:
     definition: str = ""
     exemplars: tuple[Exemplar, ...] = ()
     languages: tuple[str, ...] = ()
+    collection: str = ""
+    stored_as: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +220,9 @@ class Prompt:
         order: Place in ``options`` → index in the example's own; empty where they stand as the example has them.
         frame: Characters at the start and the end of ``inputs`` that are never cut, like the preamble. All parts then
             hold what stands between them, and the target follows at once; None: the layout separates them.
+        answer_marks: Words before and after the answer in a target that holds more than the answer, such as a rationale
+            before it: what is graded stands between them. Empty: all that is written is the answer.
+        is_marked: ``options`` are the marks before the options, not their texts.
     """
 
     task: str
@@ -230,6 +239,8 @@ class Prompt:
     group: str = ""
     order: tuple[int, ...] = ()
     frame: tuple[int, int] | None = None
+    answer_marks: tuple[str, ...] = ()
+    is_marked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +258,7 @@ class Sample:
         confidence: The voted answer's share of them; None without a vote.
         baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty
             where none was asked for.
-        order: As of ``Prompt``.
+        order: As of ``Prompt``, and so are ``answer_marks`` and ``is_marked``.
     """
 
     task: str
@@ -269,3 +280,5 @@ class Sample:
     confidence: float | None = None
     baselines: tuple[float, ...] = ()
     order: tuple[int, ...] = ()
+    answer_marks: tuple[str, ...] = ()
+    is_marked: bool = False

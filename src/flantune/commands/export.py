@@ -15,6 +15,7 @@ from flantune.commands.plan import make_mixture, numbered_split, prepare_tasks
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.system.files import whole_file
 from flantune.tasks.catalog import hub_id
+from flantune.tasks.licences import licence_use
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,6 +115,8 @@ def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row
         "targets": prompt.targets,
         "task": prompt.task,
         "clusters": list(task.clusters),
+        "source_family": task.source_family,
+        "languages": list(task.languages),
         "kind": task.kind,
         "split": prompt.split,
         "source_split": task.splits[prompt.split],
@@ -125,6 +128,7 @@ def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row
         "answer": prompt.answer,
         "references": list(prompt.references),
         "licence": task.licence,
+        "licence_use": licence_use(task.licence),
         "hub": hub_id(task),
     }
 
@@ -178,6 +182,7 @@ def _schema() -> pa.Schema:
     types = {
         "index": whole,
         "clusters": texts,
+        "languages": texts,
         "row": whole,
         "is_inverted": pa.bool_(),
         "exemplar_rows": pa.list_(whole),
@@ -186,8 +191,8 @@ def _schema() -> pa.Schema:
         "references": texts,
     }
     names = (
-        "index inputs targets task clusters kind split source_split row template is_inverted exemplar_rows options "
-        "answer references licence hub"
+        "index inputs targets task clusters source_family languages kind split source_split row template is_inverted "
+        "exemplar_rows options answer references licence licence_use hub"
     )
     return pa.schema([(name, types.get(name, text)) for name in names.split()])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from flantune.errors import NotAskedError
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import INSTRUCTION
 from flantune.system.keyed_random import shuffled
@@ -62,7 +63,8 @@ def draw_exemplars(
         shots: How many exemplars.
         key: Seeds the draw; see ``stream_key`` and ``mix64``.
         style: The query's style.
-        options_key: The query's; each exemplar's options are shuffled by it and the exemplar's own row.
+        options_key: The query's; each exemplar's options are written as the query's are, and shuffled by the exemplar's
+            own row.
 
     Raises:
         TemplateError: A candidate cannot be rendered.
@@ -77,12 +79,15 @@ def draw_exemplars(
         candidate = store[index]
         if split == "train" and candidate.row == query.row:
             continue
-        words = render_words(task, candidate, template, style=plain)
+        try:
+            words = render_words(task, candidate, template, style=plain)
+        except NotAskedError:
+            continue
         marks = _identities(candidate, words, template)
         if taken & marks:
             continue
         taken |= marks
-        if style.shuffle_options:
+        if style.shuffle_options or style.options == "varied":
             words = render_words(task, candidate, template, style=style, options_key=options_key)
         exemplars.append(Exemplar(row=candidate.row, inputs=words.inputs, targets=words.targets))
         if len(exemplars) == shots:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flantune.prompts.compiled import compile_side, slots_of
+from flantune.prompts.compiled import compile_side, language_of, slots_of
 from flantune.prompts.language import Span
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.options import in_order, shown_order
@@ -38,13 +38,18 @@ def render_spans(
         example: What is asked.
         template: The words; a style's name other than ``instruction`` is not looked at.
         style: How options are shown.
-        options_key: With the example's row, seeds the order of shuffled options.
+        options_key: Seeds varied layouts and, with the example's row, the order of shuffled options.
 
     Raises:
         TemplateError: As ``render``.
     """
-    prompt = render(task, example, template, split="test", style=replace(style, name="instruction"))
-    values = slot_values(in_order(example, shown_order(example, style, key=options_key)), template, style)
+    prompt = render(
+        task, example, template, split="test", style=replace(style, name="instruction"), options_key=options_key
+    )
+    if language_of(template).ask is not None:
+        return SpannedPrompt(inputs=(Span(text=prompt.inputs),), targets=(Span(text=prompt.targets),))
+    ordered = in_order(example, shown_order(example, style, key=options_key))
+    values = slot_values(ordered, template, style, key=options_key)
 
     def spans(side: Side) -> tuple[Span, ...]:
         return tuple(one for one in compile_side(template, side).spans(values) if one.text or one.slot)

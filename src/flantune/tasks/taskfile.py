@@ -16,6 +16,7 @@ from flantune.settings.sections import Problems, check_section, require_section
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
 from flantune.tasks.labels import as_label
+from flantune.tasks.shipped_files import shipped_collection
 from flantune.tasks.sources.kinds import read_source
 from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.taskfile_sections import (
@@ -88,6 +89,8 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         origin=str(path),
         adapter_fingerprint=kept.fingerprint,
         confirmed=head.confirmed,
+        languages=tuple(dict.fromkeys(head.languages)),
+        collection=head.collection or shipped_collection(path),
     )
 
 

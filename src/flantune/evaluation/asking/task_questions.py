@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flantune.errors import EvaluationError
+from flantune.errors import EvaluationError, NotAskedError
 from flantune.evaluation.exams import Question
+from flantune.prompts.compiled import language_of
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.render import render
+from flantune.prompts.shots import with_exemplars
 from flantune.prompts.styles import Style, usable_templates
 from flantune.system.keyed_random import mix64, stream_key
 
@@ -38,8 +40,8 @@ class TaskQuestions:
 
     @property
     def style(self) -> Style:
-        """How much of the instruction is shown, and how the options are."""
-        return Style.from_settings(self.prompts)
+        """How much of the instruction is shown, and how the options are; exemplars always in the layout's format."""
+        return replace(Style.from_settings(self.prompts), exemplars="plain")
 
     def options_key(self, task: str) -> int:
         """Seeds the order of shuffled options: one order a row, whatever the template, the shots and the model.
@@ -59,7 +61,7 @@ def questions(prepared: PreparedTask, how: TaskQuestions) -> Iterator[Question]:
     Raises:
         flantune.errors.TemplateError: An example cannot be rendered.
     """
-    templates, splits = _templates(prepared, how), drawn_rows(prepared, how)
+    templates, splits = asked_templates(prepared, how), drawn_rows(prepared, how)
     for shots in shots_of(prepared, how.evaluation.shots):
         for split, rows in splits.items():
             for template in templates:
@@ -71,7 +73,7 @@ def questions(prepared: PreparedTask, how: TaskQuestions) -> Iterator[Question]:
 def count_questions(prepared: PreparedTask, how: TaskQuestions) -> int:
     """How many prompts ``questions`` gives."""
     rows = sum(map(len, drawn_rows(prepared, how).values()))
-    return rows * len(_templates(prepared, how)) * len(shots_of(prepared, how.evaluation.shots))
+    return rows * len(asked_templates(prepared, how)) * len(shots_of(prepared, how.evaluation.shots))
 
 
 def shots_of(prepared: PreparedTask, shots: Sequence[int]) -> tuple[int, ...]:
@@ -84,7 +86,7 @@ def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tu
     """Which examples of the test and the dev split are asked, by index, in ascending order.
 
     A seeded draw without replacement. A larger draw contains every smaller one, so raising the limit keeps the rows
-    measured before.
+    measured before. A row that one of the templates does not ask is left out, so that all templates ask the same rows.
     """
     limits: dict[SplitRole, int | None] = {
         "test": how.evaluation.max_examples or None,
@@ -94,10 +96,27 @@ def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tu
     for split, limit in limits.items():
         store: Sequence[Example] = prepared.stores.get(split, ())
         key = stream_key(how.seed, prepared.task.name, "evaluation", split)
-        rows = sample_rows(len(store), limit=limit, key=key)
+        rows = _asked_by_all(prepared, how, split, sample_rows(len(store), limit=limit, key=key))
         if rows:
             drawn[split] = rows
     return drawn
+
+
+def _asked_by_all(
+    prepared: PreparedTask, how: TaskQuestions, split: SplitRole, rows: tuple[int, ...]
+) -> tuple[int, ...]:
+    choosy = [one for one in asked_templates(prepared, how) if language_of(one).ask is not None]
+    key = how.options_key(prepared.task.name)
+
+    def is_asked(example: Example) -> bool:
+        try:
+            for template in choosy:
+                render(prepared.task, example, template, split=split, style=how.style, options_key=key)
+        except NotAskedError:
+            return False
+        return True
+
+    return tuple(row for row in rows if is_asked(prepared.stores[split][row])) if choosy else rows
 
 
 def asked_examples(prepared: PreparedTask, how: TaskQuestions, *, most: int) -> list[Example]:
@@ -132,11 +151,11 @@ def _question(
     task = prepared.task
     options_key = how.options_key(task.name)
     prompt = render(task, example, template, split=split, style=how.style, options_key=options_key)
-    if not shots or prompt.frame is not None:  # a frame brings its own examples
+    if prompt.frame is not None:  # it brings its own examples
         return Question(prompt=prompt, shots=0)
     exemplars = draw_exemplars(
         task,
-        prepared.stores["train"],
+        prepared.stores.get("train", ()),
         query=example,
         split=split,
         template=template,
@@ -146,7 +165,7 @@ def _question(
         style=how.style,
         options_key=options_key,
     )
-    return Question(prompt=replace(prompt, exemplars=exemplars), shots=shots)
+    return Question(prompt=with_exemplars(prompt, exemplars, style=how.style, key=0), shots=shots)
 
 
 def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
@@ -156,7 +175,7 @@ def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
         EvaluationError: It has no forward template, or no test rows.
     """
     where = prepared.task.name
-    if not _templates(prepared, how):
+    if not asked_templates(prepared, how):
         hint = "add a template that asks for the task's own answer (is_inverted = false)"
         raise EvaluationError("the task has no forward template to be measured with", where=where, hint=hint)
     if "test" not in drawn_rows(prepared, how):
@@ -164,6 +183,6 @@ def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
         raise EvaluationError("the task has no test rows to be measured on", where=where, hint=hint)
 
 
-def _templates(prepared: PreparedTask, how: TaskQuestions) -> tuple[Template, ...]:
+def asked_templates(prepared: PreparedTask, how: TaskQuestions) -> tuple[Template, ...]:
     """The forward templates that are asked."""
     return usable_templates(prepared.task, style=how.style, max_templates=how.evaluation.max_templates)
