@@ -14,6 +14,7 @@ from flantune.mixture.permutation import Int64, UInt64, permute
 from flantune.mixture.rates import capped_size, quotas
 from flantune.prompts.styles import Style, usable_templates
 from flantune.system.keyed_random import stream_key
+from flantune.tasks.every_reply import EveryReply
 
 if TYPE_CHECKING:
     from flantune.prompts.exemplars import Examples
@@ -191,7 +192,7 @@ def _train_store(prepared: Prepared) -> Examples:
             where=prepared.task.name,
             hint="give it a train split, or take it out with data.exclude",
         )
-    return store
+    return EveryReply(store) if prepared.task.every_reply else store
 
 
 def _train_templates(task: Task, *, prompts: PromptSettings, style: Style) -> tuple[Template, ...]:

@@ -62,7 +62,8 @@ def draw_exemplars(
         shots: How many exemplars.
         key: Seeds the draw; see ``stream_key`` and ``mix64``.
         style: The query's style.
-        options_key: The query's; each exemplar's options are shuffled by it and the exemplar's own row.
+        options_key: The query's; each exemplar's options are shuffled, and the reply of its conversation is drawn, by
+            it and the exemplar's own row.
 
     Raises:
         TemplateError: A candidate cannot be rendered.
@@ -82,7 +83,7 @@ def draw_exemplars(
         if taken & marks:
             continue
         taken |= marks
-        if style.shuffle_options:
+        if style.shuffle_options or candidate.turns:
             words = render_words(task, candidate, template, style=style, options_key=options_key)
         exemplars.append(Exemplar(row=candidate.row, inputs=words.inputs, targets=words.targets))
         if len(exemplars) == shots:

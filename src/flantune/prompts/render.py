@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from flantune.errors import TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_side, compile_without_options
+from flantune.prompts.conversations import at_reply, conversation_of
 from flantune.prompts.instructions import with_instruction
 from flantune.prompts.options import answer_texts, in_order, options_block, shown_order
 from flantune.prompts.styles import INSTRUCTION, RESERVED_SLOTS, Style, shown_fields
@@ -45,15 +47,15 @@ def render(
         template: The words.
         split: Which split ``example`` comes from.
         style: How much of the words is kept; see ``Style``.
-        options_key: With the example's row, seeds the order of shuffled options, and which of several references is
-            trained on in templates with an ``encoding``.
+        options_key: With the example's row, seeds the order of shuffled options, which reply of a conversation is
+            asked for, and which of several references is trained on in templates with an ``encoding``.
 
     Raises:
         TemplateError: A slot names no field of the example, a brace has no partner, or ``{options}`` is asked of an
             example without options.
     """
     order = shown_order(example, style, key=options_key)
-    example = in_order(example, order)
+    example = at_reply(in_order(example, order), template, style.turns, key=options_key)
     words = _words(task, example, template, style=style)
     if style.name == "instruction" and template.is_inverted:
         return Prompt(
@@ -78,7 +80,12 @@ def render(
         group=example.group,
         order=order,
     )
-    if style.name != "instruction" or not template.encoding:
+    if style.name != "instruction":
+        return prompt
+    if example.turns:
+        values = slot_values(example, template, style)
+        return replace(prompt, conversation=conversation_of(example, template, values, style.turns, key=options_key))
+    if not template.encoding:
         return prompt
     return with_instruction(prompt, task, template.encoding, words=style.words, key=options_key)
 
@@ -91,7 +98,8 @@ def render_words(
     Raises:
         TemplateError: As ``render``.
     """
-    return _words(task, in_order(example, shown_order(example, style, key=options_key)), template, style=style)
+    shown = in_order(example, shown_order(example, style, key=options_key))
+    return _words(task, at_reply(shown, template, style.turns, key=options_key), template, style=style)
 
 
 def _words(task: Task, example: Example, template: Template, *, style: Style) -> PromptTexts:

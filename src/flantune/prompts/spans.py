@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.prompts.compiled import compile_side, slots_of
+from flantune.prompts.conversations import at_reply
 from flantune.prompts.language import Span
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.options import in_order, shown_order
@@ -44,7 +45,8 @@ def render_spans(
         TemplateError: As ``render``.
     """
     prompt = render(task, example, template, split="test", style=replace(style, name="instruction"))
-    values = slot_values(in_order(example, shown_order(example, style, key=options_key)), template, style)
+    ordered = in_order(example, shown_order(example, style, key=options_key))
+    values = slot_values(at_reply(ordered, template, style.turns, key=options_key), template, style)
 
     def spans(side: Side) -> tuple[Span, ...]:
         return tuple(one for one in compile_side(template, side).spans(values) if one.text or one.slot)

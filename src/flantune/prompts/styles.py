@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from flantune.prompts.compiled import slots_of
+from flantune.settings.conversations import TURN_FORMS
 from flantune.settings.natural_instructions import InstructionSettings
 from flantune.types import Template
 
@@ -33,6 +34,7 @@ class Style:
             "(A)", "(B)" … before them, and where they are shown the letter alone, brackets and all, is the answer.
         shuffle_options: Show the options in an order drawn for each example, by the key that rendering is given.
         words: Those around a task's definition and examples, in templates with an ``encoding``.
+        turns: Ways to write a turn of a conversation; the first measures.
     """
 
     name: StyleName = "instruction"
@@ -40,6 +42,7 @@ class Style:
     options: OptionsLayout = "listed"
     shuffle_options: bool = False
     words: InstructionSettings = field(default_factory=InstructionSettings)
+    turns: tuple[str, ...] = TURN_FORMS
 
     @classmethod
     def from_settings(cls, settings: PromptSettings) -> Style:
@@ -50,7 +53,13 @@ class Style:
             options=settings.options_layout,
             shuffle_options=settings.shuffle_options,
             words=settings.instruction,
+            turns=settings.turns,
         )
+
+    @property
+    def measured(self) -> Style:
+        """The style that measures: of several ways to write a turn the first."""
+        return replace(self, turns=self.turns[:1])
 
 
 INSTRUCTION = Style()

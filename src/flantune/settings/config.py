@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from flantune.settings import protocols
 from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
+from flantune.settings.conversations import TURN_FORMS, TurnForms
 from flantune.settings.natural_instructions import InstructionSettings, NaturalInstructionsSettings
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
 from flantune.settings.sections import Section
@@ -43,7 +44,8 @@ class DataSettings(Section):
     tasks: Annotated[tuple[Place, ...], Once] = ()
     """Task files: TOML files, Python files with a `tasks()` function, or globs of them, relative to the run file."""
     collection: NameOrNames = ()
-    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "more"."""
+    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "dialogue",
+    "programs", "more"."""
     include: Names = ()
     """Only these tasks by name; empty means all."""
     exclude: Names = ()
@@ -114,6 +116,8 @@ class PromptSettings(Section):
     """Between one exemplar and the next."""
     instruction: InstructionSettings = InstructionSettings()
     """The words around a task's definition and its authors' examples."""
+    turns: TurnForms = TURN_FORMS
+    """How a turn of a conversation is written; one is drawn for each training prompt, and the first measures."""
 
     @model_validator(mode="after")
     def _says_nothing_in_vain(self) -> PromptSettings:

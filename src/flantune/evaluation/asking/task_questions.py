@@ -39,7 +39,7 @@ class TaskQuestions:
     @property
     def style(self) -> Style:
         """How much of the instruction is shown, and how the options are."""
-        return Style.from_settings(self.prompts)
+        return Style.from_settings(self.prompts).measured
 
     def options_key(self, task: str) -> int:
         """Seeds the order of shuffled options: one order a row, whatever the template, the shots and the model.
