@@ -59,6 +59,10 @@ class TemplateError(FlantuneError):
     """A template cannot be rendered."""
 
 
+class NotAskedError(TemplateError):
+    """A template does not ask this example, by its own rule: another one is taken."""
+
+
 class LeakError(FlantuneError):
     """A task that is to be measured as unseen was trained on, or its kin was."""
 

@@ -89,6 +89,7 @@ class Template:
         language: What both texts are written in, where it is not a text with holes; see ``flantune.prompts.compiled``.
         encoding: What of the task's definition and exemplars stands around ``inputs``, which are then the query's
             input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
+        answer_choices: What there is to choose from, written in the template's language, where that has a place for it.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Template:
     is_inverted: bool = False
     language: str = "slots"
     encoding: str = ""
+    answer_choices: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +197,7 @@ class Task:
         exemplars: Its authors' solved examples, the right ones first.
         languages: What it is read and written in, where that is known.
         every_reply: Each reply of a conversation is a training example of its own; else one is drawn at each visit.
+        stored_as: Tasks with one rows, kind and adapter that keep their examples under one name; empty: its own.
     """
 
     name: str
@@ -216,6 +219,7 @@ class Task:
     exemplars: tuple[Exemplar, ...] = ()
     languages: tuple[str, ...] = ()
     every_reply: bool = False
+    stored_as: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

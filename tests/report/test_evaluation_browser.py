@@ -11,7 +11,7 @@ import pytest
 from tests.judging.devtools import Browser
 from tests.suites.world import make_model, write_rows
 
-from flantune.commands import evaluation_questions
+from flantune.commands import evaluation_exams
 from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.evaluation.samples import samples_path
 from flantune.report.samples import Asked, collect_samples, metric_grader
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_questions, "choose_exams", chosen)
+        patch.setattr(evaluation_exams, "choose_exams", chosen)
         models = [make_model(folder / name, seed=seed) for seed, name in enumerate(("first", "second"))]
         evaluate(
             EvaluationRequest(

@@ -10,6 +10,7 @@ import pytest
 from flantune.commands.rescore import rescore_run
 from flantune.errors import ConfigError, FlantuneError
 from flantune.report.page import write_report
+from flantune.runs.files import read_results
 from flantune.runs.folder import open_run_folder
 from flantune.settings.config import EvaluationSettings, RunConfig, TrainingSettings
 from flantune.settings.run_file import load_run_file, run_file_of
@@ -53,6 +54,7 @@ def test_the_folder_of_another_version_is_refused_in_so_many_words(tmp_path):
         lambda: open_run_folder(folder.root, file_of(RunConfig(), tmp_path)),
         lambda: rescore_run(folder.root),
         lambda: write_report(folder.root),
+        lambda: read_results(folder.root),  # what `seeds` reads
     ):
         with pytest.raises(ConfigError, match=r"made by another version of flantune \(form 1; this one reads 2\)"):
             meets()

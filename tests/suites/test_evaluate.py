@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from flantune.cli.main import cli
-from flantune.commands import evaluation_questions
+from flantune.commands import evaluation_exams
 from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.contamination.training_record import TrainedTask, TrainingRecord, make_index, write_record
 from flantune.contamination.training_record import _one_corpus as one_corpus
@@ -44,7 +44,7 @@ def short_answers():
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_questions, "choose_exams", chosen)
+        patch.setattr(evaluation_exams, "choose_exams", chosen)
         yield
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.commands.evaluation_questions import notes_of, read_questions
+from flantune.commands.evaluation_exams import notes_of, read_exams
 from flantune.commands.evaluation_request import EvaluationRequest
 
 TASK = """
@@ -40,15 +40,15 @@ def request(folder: Path, until: list[str], poems=POEMS) -> EvaluationRequest:
     ],
 )
 def test_right_answers_that_hold_a_stop_text_are_counted(tmp_path, until, said):
-    notes = list(notes_of(read_questions(request(tmp_path, until)).exams))
+    notes = list(notes_of(read_exams(request(tmp_path, until)).exams))
     assert any(said in note for note in notes), notes
 
 
 @pytest.mark.parametrize("until", [["###"], ["Poem 9"]])
 def test_where_none_does_nothing_is_said(tmp_path, until):
-    assert not any("writing stops" in note for note in notes_of(read_questions(request(tmp_path, until)).exams))
+    assert not any("writing stops" in note for note in notes_of(read_exams(request(tmp_path, until)).exams))
 
 
 def test_one_right_answer_that_can_be_written_is_enough(tmp_path):
-    notes = notes_of(read_questions(request(tmp_path, ["\n"], ["a", "b"])).exams)
+    notes = notes_of(read_exams(request(tmp_path, ["\n"], ["a", "b"])).exams)
     assert not any("writing stops" in note for note in notes)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from flantune.commands import evaluation_questions
+from flantune.commands import evaluation_exams
 from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.errors import ConfigError
 from flantune.evaluation.metrics.extraction import extract
@@ -28,7 +28,7 @@ def short_answers():
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_questions, "choose_exams", chosen)
+        patch.setattr(evaluation_exams, "choose_exams", chosen)
         yield
 
 
@@ -53,7 +53,7 @@ SAMPLES = "models/llama/samples/gsm8k_cot%2Fmain.parquet"
 
 def test_answers_are_drawn_voted_on_and_the_confidence_is_kept(world, models, tmp_path):
     results = evaluated(world, models["llama"], tmp_path, "gsm8k", "tydiqa", answers_each=5, temperature=1.0)
-    rules = choose_exams(["gsm8k"], evaluation_questions.SuiteData(root=world)).exams[0].grader.rules
+    rules = choose_exams(["gsm8k"], evaluation_exams.SuiteData(root=world)).exams[0].grader.rules
     samples = list(read_samples(tmp_path / SAMPLES))
     assert any(len(set(sample.predictions)) > 1 for sample in samples)
     for sample in samples:

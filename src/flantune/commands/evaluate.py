@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.commands.budget_notes import measured_notes
-from flantune.commands.evaluation_questions import ChosenExams, notes_of, read_questions
+from flantune.commands.evaluation_exams import ChosenExams, notes_of, read_exams
 from flantune.commands.evaluation_request import EvaluationRequest, check_request
 from flantune.evaluation.results import MeasuredModel, Missing, Results, TrustedCode
 from flantune.evaluation.samples import samples_path
@@ -64,7 +64,7 @@ def evaluate(request: EvaluationRequest, *, reporter: Reporter | None = None) ->
         processes.first(lambda: until_done.enter_context(locked(request.out)))
         told = (reporter or Silent()) if processes.is_first else Silent()
         told.stage("read the questions")
-        questions = processes.in_turn(lambda: read_questions(request))
+        questions = processes.in_turn(lambda: read_exams(request))
         for note in notes_of(questions.exams):
             told.note(note)
         models = check_candidates(candidates(request.models), questions.exams, allow_seen=request.allow_seen)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from flantune.errors import NotAskedError
 from flantune.evaluation.asking.option_scores import PromptScorer
 from flantune.evaluation.asking.task_questions import sample_rows
 from flantune.prompts.render import render
@@ -103,7 +104,10 @@ def _of_task(prepared: PreparedTask, prompts: PromptSettings, seed: int, example
     key = stream_key(seed, task.name, "measure options")
     found = []
     for row in rows if templates else ():
-        prompt = render(task, store[row], templates[0], split="dev", style=style, options_key=key)
+        try:
+            prompt = render(task, store[row], templates[0], split="dev", style=style, options_key=key)
+        except NotAskedError:
+            continue
         is_choice = bool(prompt.options) and prompt.answer is not None
         asked = prompt if is_choice else replace(prompt, options=(prompt.targets,), answer=0)
         found.append(DevQuestion(prompt=asked, gold=asked.answer or 0, is_choice=is_choice))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flantune.errors import NotAskedError, TemplateError
 from flantune.mixture.permutation import Int64, UInt64, mix64_array, permute, permute_array
 from flantune.mixture.portions import Portion, arrays_of, lay_out
 from flantune.prompts.exemplars import draw_exemplars
@@ -27,6 +28,11 @@ from flantune.system.keyed_random import mix64, stream_key
 if TYPE_CHECKING:
     from flantune.mixture.portions import Prepared
     from flantune.types import Prompt, Template
+
+
+MOST_ATTEMPTS = 5_000
+"""Examples tried for a template that asks few; one that asks one in 500 finds none once in 22,000 draws."""
+NEVER_ASKS_HINT = "leave the template out; its own conditions want other rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,15 +193,26 @@ class Mixture:
         return self._portion(task).templates
 
     def prompt(self, draw: Draw) -> Prompt:
-        """The prompt of a draw.
+        """The prompt of a draw; where the template does not ask the example, that of another example in its place.
 
         Raises:
-            TemplateError: The template cannot be rendered with the example.
+            TemplateError: The template cannot be rendered with the example, or asks none that was tried.
         """
         portion = self._portion(draw.task)
-        example, template = portion.store[draw.example], portion.templates[draw.template]
-        options_key = mix64(portion.options_key, draw.visit)
-        prompt = render(portion.task, example, template, split="train", style=self.style, options_key=options_key)
+        template, options_key = portion.templates[draw.template], mix64(portion.options_key, draw.visit)
+        example = portion.store[draw.example]
+        for attempt in range(MOST_ATTEMPTS):
+            try:
+                prompt = render(
+                    portion.task, example, template, split="train", style=self.style, options_key=options_key
+                )
+                break
+            except NotAskedError:
+                # So a template keeps its share of the draws, and each example that it asks is as likely as another.
+                example = portion.used[mix64(portion.sample_key, draw.visit, attempt) % portion.capped]
+        else:
+            message = f"the template asks none of {MOST_ATTEMPTS:,} examples that were tried"
+            raise TemplateError(message, where=f"{portion.task.name}/{template.name}", hint=NEVER_ASKS_HINT)
         if not draw.shots or prompt.frame is not None:
             return prompt
         exemplars = draw_exemplars(

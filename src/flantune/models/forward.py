@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from flantune.models.attention.masks import (
     is_plain_decoder,
     is_plain_encoder_decoder,
 )
-from flantune.models.forms.fused import token_logprobs
+from flantune.models.forms.fused import TokenLogprobs
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import ROWS, Head, decoded, find_head, logits_of, outputs_of
@@ -89,8 +90,21 @@ def target_logprobs(
     tokens = as_tensor(pack.targets.token, lm.device)
     is_mixed = lm.compute_dtype == torch.bfloat16 and not is_rounded(lm.model)
     with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=is_mixed):
-        gathered = _outputs_at_targets(lm, pack, head)
-        return _score(lm, head, gathered, tokens, with_greedy=with_greedy, with_logsumexp=with_logsumexp)
+        outputs = _outputs_at_targets(lm, pack, head)
+        size = max(1, CHUNK_ELEMENTS // embedded_tokens(lm.model))
+        chunks = list(zip(torch.split(outputs, size), torch.split(tokens, size), strict=True))
+        score = partial(_score, lm, head, with_greedy=with_greedy, with_logsumexp=with_logsumexp)
+        if len(chunks) > 1 and torch.is_grad_enabled():
+            # A chunk's logits are computed again in the backward pass instead of kept.
+            scored = [checkpoint(score, *chunk, use_reentrant=False) for chunk in chunks]
+        else:
+            scored = [score(*chunk) for chunk in chunks]
+    logprobs, greedy, logsumexp = (torch.cat(parts) for parts in zip(*scored, strict=True))
+    return TargetScores(
+        logprobs=logprobs,
+        is_greedy=greedy if with_greedy else None,
+        logsumexp=logsumexp if with_logsumexp else None,
+    )
 
 
 def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Tensor:
@@ -159,38 +173,15 @@ def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: 
 
 
 def _score(
-    lm: LanguageModel,
-    head: Head | None,
-    outputs: Tensor,
-    tokens: Tensor,
-    *,
-    with_greedy: bool,
-    with_logsumexp: bool = False,
-) -> TargetScores:
-    """Log-softmax at the targets, a chunk of them at a time.
-
-    With several chunks and gradients, a chunk's logits are computed again in the backward pass instead of kept.
-    """
-
-    def score(chunk: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        logits = logits_of(lm, head, chunk, multiple=ROWS)
-        with torch.autocast(lm.device.type, enabled=False):
-            logprobs = token_logprobs(logits, wanted)
-            logsumexp = logits.float().logsumexp(dim=-1) if with_logsumexp else logprobs.new_empty(0)
-        greedy = logits.detach().argmax(dim=-1) == wanted if with_greedy else wanted.new_empty(0)
-        return logprobs, greedy, logsumexp
-
-    size = max(1, CHUNK_ELEMENTS // embedded_tokens(lm.model))
-    pairs = list(zip(torch.split(outputs, size), torch.split(tokens, size), strict=True))
-    if len(pairs) > 1 and torch.is_grad_enabled():
-        scored = [checkpoint(score, *pair, use_reentrant=False) for pair in pairs]
-    else:
-        scored = [score(*pair) for pair in pairs]
-    return TargetScores(
-        logprobs=torch.cat([logprobs for logprobs, _, _ in scored]),
-        is_greedy=torch.cat([greedy for _, greedy, _ in scored]) if with_greedy else None,
-        logsumexp=torch.cat([logsumexp for _, _, logsumexp in scored]) if with_logsumexp else None,
-    )
+    lm: LanguageModel, head: Head | None, outputs: Tensor, tokens: Tensor, *, with_greedy: bool, with_logsumexp: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-softmax at some targets, whether each token is the likeliest, and log-sum-exp; empty where not asked for."""
+    logits = logits_of(lm, head, outputs, multiple=ROWS)
+    with torch.autocast(lm.device.type, enabled=False):
+        logprobs: Tensor = TokenLogprobs.apply(logits, tokens)  # type: ignore[no-untyped-call]
+        logsumexp = logits.float().logsumexp(dim=-1) if with_logsumexp else logprobs.new_empty(0)
+    greedy = logits.detach().argmax(dim=-1) == tokens if with_greedy else tokens.new_empty(0)
+    return logprobs, greedy, logsumexp
 
 
 def _with_start_token(tokens: Tensor, segments: Tensor, *, start: int) -> Tensor:

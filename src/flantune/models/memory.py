@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from flantune.system.memory import peak_bytes
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on an accelerator or in the machine, which PyTorch tells by the text of its error alone.
@@ -40,3 +42,10 @@ def _number(path: str) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdecimal() else None
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Highest memory so far: of the accelerator, or of this process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return peak_bytes()

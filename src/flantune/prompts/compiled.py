@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError, did_you_mean
 from flantune.prompts.language import SIDES
+from flantune.prompts.promptsource import PROMPTSOURCE
 from flantune.prompts.slots import SLOTS
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from flantune.prompts.language import CompiledText, Language, Side
     from flantune.types import Template
 
-LANGUAGES: Sequence[Language] = (SLOTS,)
+LANGUAGES: Sequence[Language] = (SLOTS, PROMPTSOURCE)
 """What templates can be written in: a module of this folder each."""
 
 

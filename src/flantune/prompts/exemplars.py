@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from flantune.errors import NotAskedError
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import INSTRUCTION
 from flantune.system.keyed_random import shuffled
@@ -78,7 +79,10 @@ def draw_exemplars(
         candidate = store[index]
         if split == "train" and candidate.row == query.row:
             continue
-        words = render_words(task, candidate, template, style=plain)
+        try:
+            words = render_words(task, candidate, template, style=plain)
+        except NotAskedError:
+            continue
         marks = _identities(candidate, words, template)
         if taken & marks:
             continue

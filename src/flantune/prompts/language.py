@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from flantune.types import Template
 
 Side = Literal["inputs", "targets"]
 """One of the two texts of a template."""
@@ -72,6 +75,25 @@ class CompiledText(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a template makes of an example, in a language where one text gives all of it.
+
+    Attributes:
+        inputs: What is asked.
+        targets: The answer.
+        options: What there is to choose from; empty where the answer is open.
+    """
+
+    inputs: str
+    targets: str
+    options: tuple[str, ...] = ()
+
+
+Ask = Callable[["Template", Mapping[str, str], int], Asked]
+"""A template, the fields of an example, and a key for what is drawn → what is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
     """What templates can be written in.
 
@@ -79,11 +101,14 @@ class Language:
         name: As templates say it.
         compile: Reads a text; raises ``TemplateError`` for one that cannot be read.
         flaws: What looks wrong with a text by itself, although it can be read.
+        ask: Where the template's ``inputs`` give inputs, targets and options at once: does so. Raises
+            ``NotAskedError`` for an example that the template does not ask. None: the two texts are filled apart.
     """
 
     name: str
     compile: Callable[[str], CompiledText]
     flaws: Callable[[str, Side], Iterator[Flaw]]
+    ask: Ask | None = None
 
 
 def white_space_flaws(text: str, side: Side) -> Iterator[Flaw]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from flantune.errors import TemplateError, did_you_mean
-from flantune.prompts.compiled import compile_side, compile_without_options
+from flantune.errors import NotAskedError, TemplateError, did_you_mean
+from flantune.prompts.compiled import compile_side, compile_without_options, language_of
 from flantune.prompts.conversations import at_reply, conversation_of
 from flantune.prompts.instructions import with_instruction
 from flantune.prompts.options import answer_texts, in_order, options_block, shown_order
 from flantune.prompts.styles import INSTRUCTION, RESERVED_SLOTS, Style, shown_fields
+from flantune.system.keyed_random import mix64
 from flantune.types import Prompt
 
 if TYPE_CHECKING:
-    from flantune.prompts.language import CompiledText
+    from flantune.prompts.language import Asked, CompiledText
     from flantune.types import Example, SplitRole, Task, Template
 
 
@@ -48,12 +49,16 @@ def render(
         split: Which split ``example`` comes from.
         style: How much of the words is kept; see ``Style``.
         options_key: With the example's row, seeds the order of shuffled options, which reply of a conversation is
-            asked for, and which of several references is trained on in templates with an ``encoding``.
+            asked for, and which of several references is trained on in templates with an ``encoding``; and whatever
+            the template itself draws.
 
     Raises:
+        NotAskedError: The template does not ask this example.
         TemplateError: A slot names no field of the example, a brace has no partner, or ``{options}`` is asked of an
             example without options.
     """
+    if style.name == "instruction" and (asked := _asked(task, example, template, key=options_key)) is not None:
+        return _whole_prompt(asked, task, example, template, split=split)
     order = shown_order(example, style, key=options_key)
     example = at_reply(in_order(example, order), template, style.turns, key=options_key)
     words = _words(task, example, template, style=style)
@@ -98,8 +103,45 @@ def render_words(
     Raises:
         TemplateError: As ``render``.
     """
+    if style.name == "instruction" and (asked := _asked(task, example, template, key=options_key)) is not None:
+        return PromptTexts(asked.inputs, asked.targets)
     shown = in_order(example, shown_order(example, style, key=options_key))
     return _words(task, at_reply(shown, template, style.turns, key=options_key), template, style=style)
+
+
+def _asked(task: Task, example: Example, template: Template, *, key: int) -> Asked | None:
+    """What is asked in a language that gives it at once, where options stand as the template has them; else None."""
+    try:
+        asks = language_of(template).ask
+        return asks(template, example.fields, mix64(key, example.row)) if asks is not None else None
+    except TemplateError as error:
+        where = f"{task.name}/{template.name}/row {example.row}"
+        raise type(error)(error.message, where=where, hint=error.hint) from None
+
+
+def _whole_prompt(asked: Asked, task: Task, example: Example, template: Template, *, split: SplitRole) -> Prompt:
+    """The prompt of what was asked: a choice where the task is one and the template asks for it.
+
+    Raises:
+        NotAskedError: The target is none of the options, or one of two that read the same.
+    """
+    is_choice = task.kind == "classification" and not template.is_inverted
+    if is_choice and asked.options.count(asked.targets) != 1:
+        where = f"{task.name}/{template.name}/row {example.row}"
+        message = f'"{asked.targets}" is not one of the choices {list(asked.options)}'
+        raise NotAskedError(message, where=where, hint="the row has a label without a choice, say -1 for none")
+    return Prompt(
+        task=task.name,
+        split=split,
+        row=example.row,
+        template=template.name,
+        inputs=asked.inputs,
+        targets=asked.targets,
+        options=asked.options if is_choice else (),
+        answer=asked.options.index(asked.targets) if is_choice else None,
+        references=(asked.targets,),
+        group=example.group,
+    )
 
 
 def _words(task: Task, example: Example, template: Template, *, style: Style) -> PromptTexts:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from flantune.prompts.compiled import slots_of
+from flantune.errors import TemplateError
+from flantune.prompts.compiled import language_of, slots_of
 from flantune.settings.conversations import TURN_FORMS
 from flantune.settings.natural_instructions import InstructionSettings
 from flantune.types import Template
@@ -83,9 +84,21 @@ def usable_templates(
         max_templates: How many of those kept to use, from the first on; 0 means all.
     """
     if style.name != "instruction":
+        _check_has_fields(task, style)
         return (Template(name=style.name, inputs=""),)
     kept = task.templates if include_inverted else forward_templates(task)
     return kept[:max_templates] if max_templates else kept
+
+
+def _check_has_fields(task: Task, style: Style) -> None:
+    """Raises ``TemplateError`` where only a task's templates say what of a row is asked, and what is the answer."""
+    if any(language_of(one).ask is not None for one in task.templates):
+        hint = "leave style out for tasks with templates of promptsource, or give them templates with {slots}"
+        raise TemplateError(
+            f'the style "{style.name}" asks without a template; here only templates tell question from answer',
+            where=task.name,
+            hint=hint,
+        )
 
 
 def shown_fields(task: Task, fields: tuple[str, ...]) -> tuple[str, ...]:

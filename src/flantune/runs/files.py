@@ -97,10 +97,13 @@ def read_results(root: Path) -> Results:
     """The scores of a run or an evaluation, from its folder.
 
     Raises:
-        SourceError: They are missing, damaged, or those of another version.
+        FlantuneError: They are missing, damaged, or those of another version.
     """
+    folder = RunFolder(root)
+    if folder.kept_settings.is_file():
+        read_kept_settings(folder, mends=REPEAT)  # says so when another version made the folder
     again = f"write it again: `flantune rescore {root}`, or for an evaluation the command that made it"
-    return read_value(RunFolder(root).results, Results, mends=again, error=SourceError)
+    return read_value(folder.results, Results, mends=again, error=SourceError)
 
 
 def read_config(folder: RunFolder) -> RunConfig:

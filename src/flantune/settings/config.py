@@ -13,6 +13,7 @@ from flantune.settings.adapter_settings import LoraSettings, PromptTuningSetting
 from flantune.settings.conversations import TURN_FORMS, TurnForms
 from flantune.settings.natural_instructions import InstructionSettings, NaturalInstructionsSettings
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
+from flantune.settings.promptsource import PromptsourceSettings
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import (
     AnyPath,
@@ -54,6 +55,8 @@ class DataSettings(Section):
     """Another grouping into clusters: "flan2021_clusters17" (the public code's finer ones) or a TOML file."""
     natural_instructions: NaturalInstructionsSettings | None = None
     """Tasks of a folder of Natural-Instructions."""
+    promptsource: PromptsourceSettings | None = None
+    """Data sets in promptsource's templates: T0, T0+, T0++ by name, or any others."""
     mirror: AnyPath | None = None
     """Folder that mirrors the hub: <org>/<name>/<config>/<split>.jsonl.gz or .parquet. None: the Hugging Face hub."""
     cache: AnyPath | None = None

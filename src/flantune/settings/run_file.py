@@ -197,6 +197,9 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
     instructions = data.natural_instructions
     if instructions is not None:
         instructions = instructions.model_copy(update={"folder": _under(root, instructions.folder)})
+    prompted = data.promptsource
+    if prompted is not None:
+        prompted = prompted.model_copy(update={"folder": _under(root, prompted.folder)})
     local = root / model.path if model.path else None
     return config.model_copy(
         update={
@@ -204,6 +207,7 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
                 update={
                     "tasks": tasks,
                     "natural_instructions": instructions,
+                    "promptsource": prompted,
                     "clusters": str(root / data.clusters) if data.clusters.endswith(".toml") else data.clusters,
                     **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean")},
                 }

@@ -12,6 +12,7 @@ from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
 from flantune.system.files import is_folder, near_file, read_text
 from flantune.tasks.instruction_index import count_faults, read_index
 from flantune.tasks.natural_instructions import load_natural_instructions
+from flantune.tasks.promptsource import digest_of, load_promptsource
 from flantune.tasks.regroup import load_grouping, regroup
 from flantune.tasks.shipped_files import collection_files
 from flantune.tasks.sources.files import matching_files
@@ -41,7 +42,7 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
     """
     mirror = root / settings.mirror.expanduser() if settings.mirror is not None else None
     paths = [*collection_files(settings.collection), *_task_files(settings.tasks, root)]
-    if not paths and settings.natural_instructions is None:
+    if not paths and settings.natural_instructions is None and settings.promptsource is None:
         raise ConfigError(
             "no tasks", where="data", hint='set [data] tasks = ["my_task.toml"] or collection = "flan2021"'
         )
@@ -56,16 +57,24 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
     if settings.natural_instructions is not None:
         cache = _cache(settings, root)
         tasks.extend(load_natural_instructions(settings.natural_instructions, root=root, cache=cache))
+    if settings.promptsource is not None:
+        prompted = load_promptsource(settings.promptsource, root=root)
+        tasks.extend(
+            task if mirror is None else replace(task, source=task.source.with_mirror(mirror)) for task in prompted
+        )
     _check_unique(tasks)
     return _grouped(_select(tasks, settings), settings.clusters, root)
 
 
 def folder_notes(settings: DataSettings, *, root: Path) -> Iterator[str]:
-    """What is odd in how many files of a folder of Natural-Instructions; nothing of it stops a run.
+    """What is odd in how many files of a folder of Natural-Instructions, and which texts of promptsource are used.
 
     Raises:
         SourceError: The folder is something else.
     """
+    if settings.promptsource is not None:
+        digest = digest_of(settings.promptsource, root=root)
+        yield f"{settings.promptsource.folder.name}: the templates' digest is {digest}"
     if settings.natural_instructions is not None:
         folder = root / settings.natural_instructions.folder.expanduser()
         index = read_index(folder, cache=_cache(settings, root))

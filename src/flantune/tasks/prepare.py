@@ -186,7 +186,15 @@ def store_key(task: Task, source_split: str, limit: int | None) -> str:
         SourceError: The source cannot be found or read.
     """
     adapter = task.adapter_fingerprint or fingerprint_of(task.adapter)
-    parts = [STORE_VERSION, task.name, task.kind, source_split, limit, task.source.fingerprint(source_split), adapter]
+    parts = [
+        STORE_VERSION,
+        task.stored_as or task.name,
+        task.kind,
+        source_split,
+        limit,
+        task.source.fingerprint(source_split),
+        adapter,
+    ]
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -194,7 +202,9 @@ def _stored_split(
     task: Task, source_split: str, limit: int | None, cache: Path, *, note: Callable[[str], None]
 ) -> _StoredSplit:
     task.source.check_rows(source_split, limit)
-    folder = cache / _plain(task.name) / f"{_plain(source_split)}-{store_key(task, source_split, limit)}"
+    folder = (
+        cache / _plain(task.stored_as or task.name) / f"{_plain(source_split)}-{store_key(task, source_split, limit)}"
+    )
     if (damage := _damage(folder)) and folder.exists():
         if folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)

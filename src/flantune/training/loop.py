@@ -21,15 +21,14 @@ from flantune.models.digests import weights_digest
 from flantune.models.forms.compiled import why_not_compiled
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
-from flantune.models.memory import is_out_of_memory
-from flantune.system import memory
+from flantune.models.memory import is_out_of_memory, peak_memory_bytes
 from flantune.system.processes import Processes, gone_explained, joined
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
-from flantune.training.division import check_same, divide, hidden_size, sum_up
+from flantune.training.division import Division, check_same, divide, hidden_size, sum_up
 from flantune.training.freezing import freeze
 from flantune.training.interrupts import Interrupt, deferred_interrupt
 from flantune.training.log import MetricsLog
-from flantune.training.loss import PackScores, StepLoss, accumulate_gradient, find_nonfinite, loss_by_task
+from flantune.training.loss import PackScores, accumulate_gradient, find_nonfinite, loss_by_task
 from flantune.training.optimizers import build_optimizer, check_float32, set_learning_rate, trainable
 from flantune.training.randomness import dropout, repeatable, seed_micro_batch, undisturbed
 from flantune.training.schedules import learning_rate
@@ -97,6 +96,71 @@ def tune(
 
     Paper: FLAN 2021, section 2.4.
     """
+    with _set_up(
+        lm, settings, folder, seed=seed, fingerprint=fingerprint, clusters=clusters or {}, measure=measure, note=note
+    ) as tuning:
+        restored = tuning.checkpoints.restore(tuning.lm.model, tuning.optimizer)
+        start = state = restored or TuningState()
+        if restored is not None and start.step >= settings.steps:
+            return start.summary()
+        with _ready(tuning, folder, step=start.step) as ready, _closed_at_end(batches.iterate(start.cursor)) as stream:
+            try:
+                while state.step < settings.steps:
+                    state = state.after(_take_step(tuning, stream, state=state, interrupt=ready.interrupt))
+                    window = state.window
+                    state = _record(tuning, state, ready.log)
+                    ready.interrupt.is_whole = True
+                    if progress is not None and tuning.processes.is_first:
+                        progress(_progress(settings, state, window=window, start=start))
+                    # Pressed in one process, it stops all at the same step.
+                    if tuning.processes.any(ready.interrupt.is_requested):
+                        raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                is_kept = state.step == start.step or _is_due(state, settings.checkpoint_every, settings)
+                if ready.interrupt.is_whole and not is_kept:
+                    _save(tuning, state, ready.log)
+                raise
+            return (state if settings.steps else _save(tuning, state, ready.log)).summary()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Tuning:
+    """What every step of one run needs."""
+
+    lm: LanguageModel
+    optimizer: torch.optim.Optimizer
+    form: TrainingForm
+    settings: TrainingSettings
+    seed: int
+    checkpoints: CheckpointFolder
+    processes: Processes
+    sharded: Sharded | None
+    scores: PackScores
+    clusters: Mapping[str, Sequence[str]]
+    measure: Callable[[int], Mapping[str, float]] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ready:
+    """What is open while steps are taken."""
+
+    log: MetricsLog | None
+    interrupt: Interrupt
+
+
+@contextmanager
+def _set_up(
+    lm: LanguageModel,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    seed: int,
+    fingerprint: str,
+    clusters: Mapping[str, Sequence[str]],
+    measure: Callable[[int], Mapping[str, float]] | None,
+    note: Callable[[str], None],
+) -> Iterator[_Tuning]:
+    """What steps are taken with; after the last one the model has the tuned weights, also where they lay in parts."""
     check_float32(lm.model)
     freeze(lm.model, settings.freeze)
     with joined() as processes, gone_explained(processes), _memory_explained():
@@ -110,9 +174,11 @@ def tune(
         if processes.is_first:
             _tell_what_is_not(lm, settings, note)
         is_sharded = settings.parallel == "sharded" and processes.count > 1
-        used, optimizer, sharded = _in_parts(lm, settings) if is_sharded else _whole(lm, settings)
+        used, optimizer, sharded = (
+            _in_parts(lm, settings) if is_sharded else (lm, build_optimizer(lm.model, settings), None)
+        )
         score = partial(target_logprobs, used) if sharded is None else sharded.scores
-        tuning = _Tuning(
+        yield _Tuning(
             lm=used,
             optimizer=optimizer,
             form=TrainingForm(used, is_compiled=settings.compile, keeps_inputs_only=settings.activation_checkpointing),
@@ -129,47 +195,11 @@ def tune(
             processes=processes,
             sharded=sharded,
             scores=partial(score, with_logsumexp=settings.z_loss > 0),
-            listeners=Listeners(progress=progress, measure=measure, clusters=clusters or {}),
+            clusters=clusters,
+            measure=measure,
         )
-        state = tuning.checkpoints.restore(used.model, optimizer)
-        if state is None or state.step < settings.steps:
-            state = _run(tuning, batches, folder, start=state or TuningState())
         if sharded is not None:
             sharded.fill()
-        return state.summary()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Listeners:
-    """The callbacks of a run: see ``tune``."""
-
-    progress: Callable[[TuningProgress], None] | None
-    measure: Callable[[int], Mapping[str, float]] | None
-    clusters: Mapping[str, Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Tuning:
-    """What every step of one run needs."""
-
-    lm: LanguageModel
-    optimizer: torch.optim.Optimizer
-    form: TrainingForm
-    settings: TrainingSettings
-    seed: int
-    checkpoints: CheckpointFolder
-    processes: Processes
-    sharded: Sharded | None
-    scores: PackScores
-    listeners: Listeners
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Ready:
-    """What is open while steps are taken."""
-
-    log: MetricsLog | None
-    interrupt: Interrupt
 
 
 def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Callable[[str], None]) -> None:
@@ -178,10 +208,6 @@ def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Calla
         note(f"the model is not compiled: {reason}")
     if lm.device.type == "cpu" and (reason := why_not_program(lm.compute_dtype)):
         note(f"attention is computed by PyTorch, not by a program of its own: {reason}")
-
-
-def _whole(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, None]:
-    return lm, build_optimizer(lm.model, settings), None
 
 
 def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, Sharded]:
@@ -193,7 +219,7 @@ def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageMo
 
 
 @contextmanager
-def _made_ready(tuning: _Tuning, folder: Path, *, step: int) -> Iterator[_Ready]:
+def _ready(tuning: _Tuning, folder: Path, *, step: int) -> Iterator[_Ready]:
     """Opens the log, makes the model train and repeat itself, and holds Ctrl-C back."""
     settings, alone = tuning.settings, tuning.processes.count == 1
     with ExitStack() as stack:
@@ -209,40 +235,29 @@ def _made_ready(tuning: _Tuning, folder: Path, *, step: int) -> Iterator[_Ready]
         yield _Ready(log=log, interrupt=stack.enter_context(deferred_interrupt(is_alone=alone)))
 
 
-def _run(tuning: _Tuning, batches: BatchStream, folder: Path, *, start: TuningState) -> TuningState:
-    """Takes the steps that are left."""
-    settings, listeners, state = tuning.settings, tuning.listeners, start
-    with _made_ready(tuning, folder, step=start.step) as ready, _closed_at_end(batches.iterate(start.cursor)) as stream:
-        if settings.steps == 0:
-            return _save(tuning, state, ready.log)
-        try:
-            while state.step < settings.steps:
-                state = state.after(_take_step(tuning, stream, state=state, interrupt=ready.interrupt))
-                window = state.window
-                state = _record(tuning, state, ready.log)
-                ready.interrupt.is_whole = True
-                if listeners.progress is not None and tuning.processes.is_first:
-                    listeners.progress(_progress(settings, state, window=window, start=start))
-                # Pressed in one process, it stops all at the same step.
-                if tuning.processes.any(ready.interrupt.is_requested):
-                    raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            is_kept = state.step == start.step or _is_due(state, settings.checkpoint_every, settings)
-            if ready.interrupt.is_whole and not is_kept:
-                _save(tuning, state, ready.log)
-            raise
-    return state
-
-
 def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, state: TuningState, interrupt: Interrupt) -> Step:
-    """One optimizer step: wait for a batch, sum its gradient, clip it, change the weights."""
+    """One optimizer step: wait for a batch, sum its gradient over all processes, clip it, change the weights."""
     number = state.step + 1
     began = time.perf_counter()
     batch = next(stream, None)
     arrived = time.perf_counter()
     if batch is None:
         raise TrainingError("the stream of batches ended", where=f"training step {number}", hint="lower training.steps")
-    found, balance = _gradient(tuning, batch, number=number)
+    part = _own_part(tuning, batch)
+    tuning.optimizer.zero_grad(set_to_none=True)
+    with tuning.form.in_place():
+        found = accumulate_gradient(
+            part.batch,
+            tuning.scores,
+            device=tuning.lm.device,
+            weighting=tuning.settings.weighting,
+            z_loss=tuning.settings.z_loss,
+            numbers=part.numbers,
+            before_pack=lambda pack: seed_micro_batch(tuning.seed, step=number, number=pack),
+        )
+    if tuning.sharded is None:
+        add_gradients(list(trainable(tuning.lm.model).values()), tuning.processes)
+    found = sum_up(found, tuning.processes)
     grad_norm = _clip(tuning)
     bad = find_nonfinite(found, grad_norm, step=number, batch=batch)
     if bad is not None and len(state.skipped) >= tuning.settings.skip_nonfinite:
@@ -264,35 +279,20 @@ def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, state: TuningState, 
         seconds=time.perf_counter() - began,
         data_wait_seconds=arrived - began,
         data_seconds=batch.seconds,
-        balance=balance,
+        balance=part.balance,
     )
 
 
-def _gradient(tuning: _Tuning, batch: Batch, *, number: int) -> tuple[StepLoss, float]:
-    """The gradient of a step, summed over all processes, with its loss and how evenly the work was divided."""
-    processes = tuning.processes
-    check_same(batch, processes)
-    part = divide(
+def _own_part(tuning: _Tuning, batch: Batch) -> Division:
+    """This process's part of a step."""
+    check_same(batch, tuning.processes)
+    return divide(
         batch,
-        processes,
+        tuning.processes,
         hidden_size=hidden_size(tuning.lm.model),
         is_padded=not reads_lines(tuning.lm),
         in_rounds=tuning.sharded is not None,
     )
-    tuning.optimizer.zero_grad(set_to_none=True)
-    with tuning.form.in_place():
-        found = accumulate_gradient(
-            part.batch,
-            tuning.scores,
-            device=tuning.lm.device,
-            weighting=tuning.settings.weighting,
-            z_loss=tuning.settings.z_loss,
-            numbers=part.numbers,
-            before_pack=lambda pack: seed_micro_batch(tuning.seed, step=number, number=pack),
-        )
-    if tuning.sharded is None:
-        add_gradients(list(trainable(tuning.lm.model).values()), processes)
-    return sum_up(found, processes), part.balance
 
 
 def _clip(tuning: _Tuning) -> float:
@@ -315,7 +315,7 @@ def _record(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> Tuni
                 step=state.step,
                 cursor=state.cursor,
                 seconds=state.seconds,
-                clusters=tuning.listeners.clusters,
+                clusters=tuning.clusters,
                 measured=measured,
             )
             log.write(line)
@@ -333,12 +333,11 @@ def _is_due(state: TuningState, every: int, settings: TrainingSettings) -> bool:
 
 def _measure(tuning: _Tuning, state: TuningState) -> dict[str, float] | None:
     """What the caller measures on the model as it is."""
-    measure = tuning.listeners.measure
-    if measure is None:
+    if tuning.measure is None:
         return None
     sharded = tuning.sharded
     with nullcontext(tuning.lm) if sharded is None else sharded.filled() as lm, undisturbed(lm.model, lm.device):
-        return dict(measure(state.step))
+        return dict(tuning.measure(state.step))
 
 
 def _save(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> TuningState:
@@ -361,13 +360,6 @@ def _progress(settings: TrainingSettings, state: TuningState, *, window: Window,
         seconds=state.seconds,
         seconds_left=seconds_a_step * (settings.steps - state.step),
     )
-
-
-def peak_memory_bytes(device: torch.device) -> int:
-    """Highest memory so far: of the accelerator, or of this process on the CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return memory.peak_bytes()
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flantune.errors import EvaluationError
+from flantune.errors import EvaluationError, NotAskedError
 from flantune.evaluation.exams import Question
+from flantune.prompts.compiled import language_of
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style, usable_templates
@@ -84,7 +85,7 @@ def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tu
     """Which examples of the test and the dev split are asked, by index, in ascending order.
 
     A seeded draw without replacement. A larger draw contains every smaller one, so raising the limit keeps the rows
-    measured before.
+    measured before. A row that one of the templates does not ask is left out, so that all templates ask the same rows.
     """
     limits: dict[SplitRole, int | None] = {
         "test": how.evaluation.max_examples or None,
@@ -94,10 +95,27 @@ def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tu
     for split, limit in limits.items():
         store: Sequence[Example] = prepared.stores.get(split, ())
         key = stream_key(how.seed, prepared.task.name, "evaluation", split)
-        rows = sample_rows(len(store), limit=limit, key=key)
+        rows = _asked_by_all(prepared, how, split, sample_rows(len(store), limit=limit, key=key))
         if rows:
             drawn[split] = rows
     return drawn
+
+
+def _asked_by_all(
+    prepared: PreparedTask, how: TaskQuestions, split: SplitRole, rows: tuple[int, ...]
+) -> tuple[int, ...]:
+    choosy = [one for one in _templates(prepared, how) if language_of(one).ask is not None]
+    key = how.options_key(prepared.task.name)
+
+    def is_asked(example: Example) -> bool:
+        try:
+            for template in choosy:
+                render(prepared.task, example, template, split=split, style=how.style, options_key=key)
+        except NotAskedError:
+            return False
+        return True
+
+    return tuple(row for row in rows if is_asked(prepared.stores[split][row])) if choosy else rows
 
 
 def asked_examples(prepared: PreparedTask, how: TaskQuestions, *, most: int) -> list[Example]:

@@ -1,4 +1,4 @@
-"""The questions of an evaluation: benchmarks, task files of the harness and tasks, read before any model is."""
+"""The exams of an evaluation: benchmarks, task files of the harness and tasks, read before any model is."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ChosenExams:
     prepared: tuple[PreparedTask, ...] = ()
 
 
-def read_questions(request: EvaluationRequest) -> ChosenExams:
+def read_exams(request: EvaluationRequest) -> ChosenExams:
     """Reads all that is asked for.
 
     Raises:

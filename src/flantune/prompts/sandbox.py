@@ -1,0 +1,397 @@
+"""Jinja for texts of strangers: a sandbox whose time and memory are metered, and whose draws come from a key.
+
+Everything that a text can do costs work: a turn of a loop, a call, the length of what a filter or an operator reads.
+A text that does more than ``MOST_WORK``, or would make a value larger than ``MOST_CHARACTERS``, is stopped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache, wraps
+from typing import Any, cast
+
+import jinja2
+import jinja2.filters
+import jinja2.meta
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import SandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+from flantune.errors import TemplateError
+
+MOST_WORK = 2_000_000
+"""Work of one rendering: about a second, and four hundred times what the longest texts of promptsource need."""
+MOST_CHARACTERS = 4_000_000
+"""Length of any text that is made."""
+
+Choose = Callable[[int], int]
+"""How many there are to choose from → the one that is taken."""
+
+_FILTERS = (
+    *("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "format", "groupby", "int", "items"),
+    *("join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse"),
+    *("round", "select", "selectattr", "sort", "string", "title", "trim", "truncate", "unique", "upper", "wordcount"),
+)
+_METHODS = {
+    str: "split rsplit splitlines strip lstrip rstrip lower upper title capitalize startswith endswith find rfind index"
+    " count replace join isdigit isalpha isalnum isupper islower isspace partition rpartition",
+    list: "append extend insert pop remove index count reverse sort copy clear",
+    dict: "keys values items get update pop setdefault copy clear",
+}
+_ALLOWED = {kind: frozenset(names.split()) for kind, names in _METHODS.items()}
+_WIDE = re.compile(r"%[^a-zA-Z%]*(\d{4}|\*)")
+
+
+@dataclass(slots=True, kw_only=True)
+class Meter:
+    """What one rendering may still do, and how it draws.
+
+    Attributes:
+        left: Work that is left.
+        step: Work of a turn of a loop: long texts make long turns.
+        choose: Draws.
+    """
+
+    left: int
+    step: int
+    choose: Choose
+
+    def spend(self, work: int) -> None:
+        """Takes so much work off.
+
+        Raises:
+            TemplateError: There is less left.
+        """
+        self.left -= work
+        if self.left < 0:
+            raise TemplateError(
+                "the template does too much: it was stopped", hint="look for a loop in a loop, or one that never ends"
+            )
+
+
+_METER: ContextVar[Meter | None] = ContextVar("flantune_template_meter", default=None)
+
+
+@contextmanager
+def _metered(meter: Meter) -> Iterator[None]:
+    before = _METER.set(meter)
+    try:
+        yield
+    finally:
+        _METER.reset(before)
+
+
+def _spend(work: int) -> None:
+    meter = _METER.get()
+    if meter is not None:
+        meter.spend(work)
+
+
+def _size(value: object) -> int:
+    """Work of reading a value once."""
+    if isinstance(value, str):
+        return len(value) // 64
+    return len(value) if isinstance(value, Sized) else 0
+
+
+def _check_length(characters: int) -> None:
+    if characters > MOST_CHARACTERS:
+        raise TemplateError(
+            f"the template makes a text of {characters:,} characters", hint=f"the most is {MOST_CHARACTERS:,}"
+        )
+
+
+def _sized(value: Any) -> Any:
+    """A value that was just made, once it was found small enough."""
+    if isinstance(value, str):
+        _check_length(len(value))
+    _spend(1 + _size(value))
+    return value
+
+
+def _turns(values: Any) -> Iterator[Any]:
+    """The values of a loop, each of which costs a turn."""
+    for value in values:
+        meter = _METER.get()
+        if meter is not None:
+            meter.spend(meter.step)
+        yield value
+
+
+class _Metering(NodeTransformer):
+    """Puts a toll on what the sandbox itself cannot stop: loops, texts that are put together, slices."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named by the library
+        self.generic_visit(node)
+        node.iter = _toll(node.iter, "flantune turns")
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _toll(node, "flantune sized")
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _toll(node, "flantune sized") if isinstance(node.arg, nodes.Slice) else node
+
+
+def _toll(node: nodes.Node, name: str) -> nodes.Filter:
+    return nodes.Filter(cast("nodes.Expr", node), name, [], [], None, None, lineno=node.lineno)
+
+
+class _Sandbox(SandboxedEnvironment):
+    """Jinja's sandbox, metered."""
+
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and not (_is_small(left) and _is_small(right)):
+            raise SecurityError("powers of large numbers are not taken")
+        if operator == "*":
+            _check_product(left, right)
+        if operator == "%" and isinstance(left, str):
+            _check_format(left)
+        _spend(_size(left) + _size(right))
+        return _sized(super().call_binop(context, operator, left, right))
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        kind = next((kind for kind in _ALLOWED if isinstance(obj, kind)), None)
+        if kind is not None and callable(value) and attr not in _ALLOWED[kind]:
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
+    def call(self, context: Any, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        meter = _METER.get()
+        if meter is not None:
+            meter.spend(meter.step)
+        owner = getattr(obj, "__self__", None)
+        _spend(_size(owner) + sum(map(_size, args)))
+        if isinstance(owner, str) and args:
+            args = _checked_arguments(owner, obj.__name__, args)
+        return _sized(super().call(context, obj, *args, **kwargs))
+
+
+def _is_small(value: Any) -> bool:
+    return not isinstance(value, int) or abs(value) < 1_000
+
+
+def _check_product(left: Any, right: Any) -> None:
+    """Refuses a long text or list times a number, and products of giant numbers."""
+    for one, times in ((left, right), (right, left)):
+        if isinstance(one, str | list | tuple) and isinstance(times, int):
+            _check_length(len(one) * max(0, times))
+            _spend(len(one) * max(0, times) // (64 if isinstance(one, str) else 1))
+    if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > 4_096:
+        raise SecurityError("the product of two numbers is too large")
+
+
+def _check_format(pattern: str) -> None:
+    if _WIDE.search(pattern):
+        raise SecurityError("a width of more than three digits cannot be asked for")
+
+
+def _checked_arguments(owner: str, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a text's method, once what it would make was found small enough."""
+    if name == "replace" and len(args) > 1:
+        _check_replace(owner, *args[:2])
+    if name == "join":
+        listed = list(args[0])
+        _check_joined(owner, listed)
+        return (listed, *args[1:])
+    return args
+
+
+def _check_joined(separator: str, values: Sequence[Any]) -> None:
+    _check_length(len(separator) * len(values) + sum(len(one) for one in values if isinstance(one, str)))
+
+
+def _check_replace(text: str, old: object, new: object) -> None:
+    times = text.count(str(old)) if str(old) else len(text) + 1
+    _check_length(len(text) + times * len(str(new)))
+
+
+def _replace(text: object, old: str, new: str, count: int | None = None) -> str:
+    _check_replace(str(text), old, new)
+    return str(text).replace(str(old), str(new), -1 if count is None else count)
+
+
+def _format(pattern: object, *args: Any, **kwargs: Any) -> str:
+    _check_format(str(pattern))
+    return jinja2.filters.do_format(str(pattern), *args, **kwargs)
+
+
+@jinja2.pass_eval_context
+def _join(context: Any, values: Any, d: str = "", attribute: Any = None) -> str:
+    listed = list(values)
+    _check_joined(str(d), listed)
+    return str(jinja2.filters.sync_do_join(context, listed, d, attribute))
+
+
+def _round(value: Any, precision: int = 0, method: Any = "common") -> Any:
+    if abs(precision) > 100:
+        raise SecurityError("a number is rounded to at most a hundred digits")
+    return jinja2.filters.do_round(value, precision, method)
+
+
+@jinja2.pass_context
+def _choice(_: object, values: Any) -> Any:
+    """One of the values, drawn by the key of the prompt and never by a generator of the whole process."""
+    meter = _METER.get()
+    if meter is None or not len(values):
+        return jinja2.Undefined("there is nothing to choose from")
+    return values[meter.choose(len(values))]
+
+
+def _most_frequent(values: Any) -> list[Any]:
+    """All that are there as often as the most frequent one, in order of appearance."""
+    listed = list(values)
+    counts: dict[Any, int] = {}
+    for value in listed:
+        counts[value] = counts.get(value, 0) + 1
+    most = max(counts.values(), default=0)
+    return [value for value, count in counts.items() if count == most]
+
+
+def _range(*args: int) -> range:
+    values = range(*args)
+    _spend(len(values))
+    return values
+
+
+def _paid(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that costs the length of what it reads."""
+    place = 1 if getattr(function, "jinja_pass_arg", None) is not None else 0
+
+    @wraps(function)
+    def paid(*args: Any, **kwargs: Any) -> Any:
+        _spend(1 + sum(map(_size, args[place:])))
+        return _sized(function(*args, **kwargs))
+
+    return paid
+
+
+@cache
+def _environment() -> _Sandbox:
+    made = _Sandbox(finalize=_finalize)
+    own: dict[str, Callable[..., Any]] = {
+        **{name: made.filters[name] for name in _FILTERS},
+        "replace": _replace,
+        "format": _format,
+        "join": _join,
+        "round": _round,
+        "choice": _choice,
+        "random": _choice,
+        "most_frequent": _most_frequent,
+    }
+    made.filters = {name: _paid(function) for name, function in own.items()}
+    made.filters |= {"flantune turns": _unfolded(_turns), "flantune sized": _unfolded(_sized)}
+    made.globals = {name: made.globals[name] for name in ("dict", "namespace", "cycler", "joiner")}
+    made.globals |= {"range": _range, "zip": zip}
+    return made
+
+
+def _finalize(value: Any) -> Any:
+    """What is printed costs its length."""
+    _spend(_size(value))
+    return value
+
+
+def _unfolded(function: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A filter that is never computed ahead, when the text is read."""
+
+    @jinja2.pass_context
+    def unfolded(_: object, value: Any) -> Any:
+        return function(value)
+
+    return unfolded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JinjaProgram:
+    """A text in Jinja, read once.
+
+    Attributes:
+        text: As it is written.
+        names: What it asks for from outside, in order of appearance.
+        words: Its own words, a blank where something is filled in.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    words: str
+    template: jinja2.Template
+
+    def render(self, values: Mapping[str, Any], *, choose: Choose) -> str:
+        """The text with these values; every draw asks ``choose``.
+
+        Raises:
+            TemplateError: It fails on these values, does too much, or reaches for what no text may touch.
+        """
+        meter = Meter(left=MOST_WORK, step=1 + len(self.text) // 256, choose=choose)
+        pieces, characters = [], 0
+        try:
+            with _metered(meter):
+                for piece in self.template.generate(values):
+                    characters += len(piece)
+                    _check_length(characters)
+                    pieces.append(piece)
+        except TemplateError:
+            raise
+        except (SecurityError, RecursionError, MemoryError) as error:
+            raise TemplateError(f"the template does what no template may: {_said(error)}") from None
+        except Exception as error:
+            # The text is a stranger's program: whatever it raises is about this row.
+            raise TemplateError(f"the template fails on this row: {_said(error)}") from None
+        return "".join(pieces)
+
+
+def read_jinja(text: str) -> JinjaProgram:
+    """A text in Jinja.
+
+    Raises:
+        TemplateError: It cannot be read.
+    """
+    environment = _environment()
+    try:
+        tree = environment.parse(text)
+        names = _names(tree)
+        words = " ".join(one.data for one in tree.find_all(nodes.TemplateData))
+        with _metered(Meter(left=MOST_WORK, step=1, choose=lambda _: 0)):
+            code = environment.compile(_Metering().visit(tree))
+        template = jinja2.Template.from_code(environment, code, environment.make_globals(None))
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(
+            f"line {error.lineno} is no Jinja: {error.message}", hint="compare the text with its authors' own file"
+        ) from None
+    except (RecursionError, MemoryError, jinja2.TemplateError) as error:
+        raise TemplateError(f"the template cannot be read: {_said(error)}") from None
+    return JinjaProgram(text=text, names=names, words=words, template=template)
+
+
+def tokens(text: str) -> Iterator[tuple[str, str]]:
+    """A text in pieces, each with what it is ("variable_begin", "data" …); joined, they are the text.
+
+    Raises:
+        TemplateError: It is no Jinja.
+    """
+    try:
+        for _, kind, piece in _environment().lex(text):
+            yield kind, piece
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(f"line {error.lineno} is no Jinja: {error.message}") from None
+
+
+def _names(tree: nodes.Template) -> tuple[str, ...]:
+    free = jinja2.meta.find_undeclared_variables(tree)
+    shown = [one.name for one in tree.find_all(nodes.Name) if one.name in free]
+    return tuple(dict.fromkeys(shown))
+
+
+def _said(error: BaseException) -> str:
+    text = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,314 @@
+"""Data sets in promptsource's templates as tasks. Paper: Bach et al. 2022; Sanh et al. 2021."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.errors import ConfigError, NotAskedError, TaskError, TemplateError, did_you_mean
+from flantune.prompts.promptsource import PROMPTSOURCE, ask, compile_promptsource, fields_of, truncated
+from flantune.tasks.rows import NOT_AN_OPTION, BadRow, short
+from flantune.tasks.sources.hub import HubSource
+from flantune.tasks.sources.promptsource import FILE, PromptsourceTemplate, find_datasets, read_template_file
+from flantune.tasks.t_zero import NO_FORMAT, SANS_FLAN, facts, prompt_name
+from flantune.types import Example, Kind, Source, SplitRole, Task, Template
+
+if TYPE_CHECKING:
+    from flantune.prompts.language import Asked
+    from flantune.prompts.promptsource import Truncation
+    from flantune.settings.promptsource import PromptsourceSettings
+    from flantune.types import Row
+
+TEMPLATE_FAILS = "template fails"
+"""Rows on which a template breaks off."""
+_ADAPTER = "promptsource 1"
+_FAMILIES = {
+    "wsc.fixed": "wsc",
+    "ai2_arc": "arc",
+    "cos_e": "commonsenseqa",
+    "winogrande_xl": "winogrande",
+    "labeled_final": "paws",
+    "hotpotqa": "hotpotqa",
+}
+_COLLECTIONS = frozenset({"glue", "super_glue", "kilt_tasks", "paws"})
+"""Names of several data sets, each of which is a configuration."""
+_METRICS = {
+    "Accuracy": ("exact_match",),
+    "BLEU": ("bleu",),
+    "ROUGE": ("rougeL",),
+    "Squad": ("token_f1", "exact_match"),
+    "Trivia QA": ("trivia_f1", "trivia_exact_match"),
+}
+_MOST_NAME = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptsourceAdapter:
+    """Raw row → example whose fields are the row itself; its answer is that of the first template that asks it.
+
+    A row that no template asks is left out on purpose. One on which a template fails is a bad row.
+
+    Attributes:
+        templates: Those of the data set, the ones that are scored first.
+        kind: Of the task.
+    """
+
+    templates: tuple[Template, ...]
+    kind: Kind
+
+    def __call__(self, row: Row) -> Example | None:
+        """Adapts a row.
+
+        Raises:
+            BadRow: A template fails on it, or its answer is none of the choices.
+        """
+        fields = fields_of({name.replace("-", "_"): value for name, value in row.items()})
+        asked = [(one, found) for one in self.templates if (found := _asked(one, fields)) is not None]
+        if self.kind == "generation":
+            return Example(row=0, fields=fields, references=(asked[0][1].targets,)) if asked else None
+        choices = [found for one, found in asked if not one.is_inverted]
+        if not choices:
+            return None
+        first = choices[0]
+        if first.targets not in first.options:
+            raise BadRow(NOT_AN_OPTION, f"got {short(first.targets)}; expected one of {short(list(first.options))}")
+        answer = first.options.index(first.targets)
+        return Example(row=0, fields=fields, options=first.options, answer=answer, references=(first.targets,))
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a text does."""
+        parts = [_ADAPTER, self.kind, *(asdict(one) for one in self.templates)]
+        return sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _asked(template: Template, fields: Mapping[str, str]) -> Asked | None:
+    try:
+        return ask(template, fields, 0)
+    except NotAskedError:
+        return None
+    except TemplateError as error:
+        raise BadRow(TEMPLATE_FAILS, f"{template.name}: {error.message}") from None
+
+
+def load_promptsource(settings: PromptsourceSettings, *, root: Path) -> tuple[Task, ...]:
+    """The tasks of the run file's ``[data.promptsource]``; their rows are read when prepared.
+
+    Args:
+        settings: The section.
+        root: The folder that relative paths are relative to.
+
+    Raises:
+        ConfigError: A template to leave out is none, or the texts are others than the digest says.
+        SourceError: A template file is missing or is something else.
+        TaskError: A text is no Jinja.
+    """
+    folder = root / settings.folder.expanduser()
+    trained = _trained(settings, folder)
+    files = _files(settings, folder)
+    _check_excluded(settings.exclude, files)
+    _check_digest(settings.digest, files)
+    return tuple(
+        task
+        for name, found in files.items()
+        for task in _tasks_of(name, found, folder, settings, is_trained=name in trained)
+    )
+
+
+def _trained(settings: PromptsourceSettings, folder: Path) -> tuple[str, ...]:
+    return (*facts().datasets(settings.mixture), *find_datasets(folder, settings.train))
+
+
+def _files(settings: PromptsourceSettings, folder: Path) -> dict[str, tuple[PromptsourceTemplate, ...]]:
+    """The template files of all data sets that are trained on or measured, by data set."""
+    trained, measured = _trained(settings, folder), find_datasets(folder, settings.measure)
+    both = sorted({*trained} & {*measured})
+    if both:
+        raise ConfigError(f"{both[0]} is trained on and measured", where="data.promptsource.measure")
+    if settings.mixture not in ("none", SANS_FLAN):
+        measured = (*(name for name in facts().measured if name not in trained), *measured)
+    return {name: read_template_file(folder / name / FILE) for name in dict.fromkeys((*trained, *measured))}
+
+
+def digest_of(settings: PromptsourceSettings, *, root: Path) -> str:
+    """SHA-256 of all texts that a run uses.
+
+    Raises:
+        SourceError: A template file is missing or is something else.
+    """
+    return _digest(_files(settings, root / settings.folder.expanduser()))
+
+
+def _digest(files: Mapping[str, tuple[PromptsourceTemplate, ...]]) -> str:
+    texts = [[name, one.name, one.jinja, one.answer_choices] for name in sorted(files) for one in files[name]]
+    return sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def _check_digest(wanted: str, files: Mapping[str, tuple[PromptsourceTemplate, ...]]) -> None:
+    found = _digest(files)
+    if not found.startswith(wanted):
+        raise ConfigError(
+            f'the templates are others than those of digest "{wanted}": theirs is "{found[:16]}"',
+            where="data.promptsource.digest",
+            hint="get the version of promptsource that the digest was made with, or change the digest",
+        )
+
+
+def _check_excluded(names: tuple[str, ...], files: Mapping[str, tuple[PromptsourceTemplate, ...]]) -> None:
+    known = [f"{dataset}/{one.name}".strip() for dataset, templates in files.items() for one in templates]
+    for name in names:
+        if name.strip() not in known:
+            hint = did_you_mean(name, known) or "write the data set, a slash and the template's name"
+            raise ConfigError(f'no template "{name}"', where="data.promptsource.exclude", hint=hint)
+
+
+def _tasks_of(
+    name: str,
+    found: tuple[PromptsourceTemplate, ...],
+    folder: Path,
+    settings: PromptsourceSettings,
+    *,
+    is_trained: bool,
+) -> Iterator[Task]:
+    left_out = {one.strip() for one in settings.exclude}
+    kept = [one for one in found if f"{name}/{one.name}".strip() not in left_out]
+    kind, templates = templates_of(kept, truncation=settings.truncation, where=str(folder / name / FILE))
+    if is_trained:
+        templates = _trained_on(templates, kept, settings.prompts)
+    else:
+        templates = tuple(one for one in templates if not one.is_inverted)
+    if not templates:
+        return
+    dataset, _, config = name.partition("/")
+    source = HubSource(id=settings.hub.get(dataset, dataset), config=config or None)
+    task = make_task(
+        _plain(name),
+        name,
+        kind,
+        templates,
+        kept,
+        source=source,
+        origin=str(folder / name / FILE),
+        splits={"train": "train"},
+    )
+    if not is_trained:
+        splits = facts().measured.get(name, ("validation",))
+        for split in splits:
+            round_name = f"{task.name}_{split.removeprefix('dev_')}" if len(splits) > 1 else task.name
+            yield replace(task, name=round_name, splits={"test": split})
+        return
+    if name not in facts().without_validation:
+        task = replace(task, splits={"train": "train", "dev": "validation"})
+    if settings.tasks == "datasets":
+        yield task
+        return
+    for template in templates:
+        yield replace(task, name=_plain(prompt_name(name, template.name)), templates=(template,))
+
+
+def make_task(
+    task_name: str,
+    dataset: str,
+    kind: Kind,
+    templates: tuple[Template, ...],
+    found: list[PromptsourceTemplate],
+    *,
+    source: Source,
+    origin: str,
+    splits: Mapping[SplitRole, str],
+) -> Task:
+    """A data set as a task.
+
+    Args:
+        task_name: The task's name.
+        dataset: The data set's: "glue/mrpc".
+        kind: What ``templates_of`` said.
+        templates: What it said, or some of them.
+        found: The templates as they are in their file.
+        source: Where the rows are.
+        origin: The file, for messages.
+        splits: Of the rows.
+    """
+    scored = {one.name for one in templates if not one.is_inverted}
+    metrics = dict.fromkeys(
+        metric for one in found if one.name in scored for name in one.metrics for metric in _METRICS.get(name, ())
+    )
+    adapter = PromptsourceAdapter(templates=tuple(sorted(templates, key=lambda one: one.is_inverted)), kind=kind)
+    return Task(
+        name=task_name,
+        clusters=(facts().formats.get(dataset, NO_FORMAT),),
+        source_family=family_of(dataset),
+        kind=kind,
+        source=source,
+        adapter=adapter,
+        splits=splits,
+        templates=templates,
+        metrics=("accuracy",) if kind == "classification" else tuple(metrics) or ("exact_match",),
+        description=f"{dataset} in templates of promptsource",
+        origin=origin,
+        adapter_fingerprint=adapter.fingerprint,
+        languages=tuple(dict.fromkeys(language for one in found for language in one.languages)),
+        stored_as=task_name,
+    )
+
+
+def templates_of(
+    found: list[PromptsourceTemplate], *, truncation: Truncation, where: str
+) -> tuple[Kind, tuple[Template, ...]]:
+    """A data set's templates, and whether they ask to choose.
+
+    They do where one that asks what the data set was made for has answer choices; then only such are scored, and the
+    others are trained on.
+
+    Raises:
+        TaskError: A text is no Jinja.
+    """
+    is_choice = any(one.is_original and one.answer_choices for one in found)
+    kind: Kind = "classification" if is_choice else "generation"
+    templates = []
+    for one in found:
+        text = one.jinja
+        try:
+            for jinja in (text := truncated(text, truncation), one.answer_choices):
+                compile_promptsource(jinja)
+        except TemplateError as error:
+            raise TaskError(f'the template "{one.name}": {error.message}', where=where, hint=error.hint) from None
+        is_scored = one.is_original and (bool(one.answer_choices) or not is_choice)
+        template = Template(
+            name=one.name,
+            inputs=text,
+            targets=text,
+            is_inverted=not is_scored,
+            language=PROMPTSOURCE.name,
+            answer_choices=one.answer_choices,
+        )
+        templates.append(template)
+    return kind, tuple(templates)
+
+
+def _trained_on(templates: tuple[Template, ...], found: list[PromptsourceTemplate], which: str) -> tuple[Template, ...]:
+    original = [one.name for one in found if one.is_original]
+    wanted = {"all": [one.name for one in found], "original": original, "first-original": original[:1]}[which]
+    return tuple(one for one in templates if one.name in wanted)
+
+
+def family_of(dataset: str) -> str:
+    """The data behind a data set's name, as the taxonomy knows it.
+
+    >>> family_of("glue/mrpc"), family_of("super_glue/wsc.fixed"), family_of("race/high"), family_of("ai2_arc/ARC-Easy")
+    ('mrpc', 'wsc', 'race', 'arc')
+    """
+    name, _, config = dataset.partition("/")
+    own = config if name in _COLLECTIONS else name
+    return _FAMILIES.get(own, own)
+
+
+def _plain(name: str) -> str:
+    """A name as tasks may have it."""
+    plain = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
+    return plain if len(plain) <= _MOST_NAME else f"{plain[: _MOST_NAME - 9]}_{sha256(name.encode()).hexdigest()[:8]}"
