@@ -5,30 +5,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.tasks.example_store import ExampleStore, Int64, JoinedExamples
-from flantune.tasks.lazy_examples import LazyExamples
+from flantune.tasks.lazy_examples import Int64, LazyExamples, reply_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flantune.prompts.exemplars import Examples
     from flantune.types import Example
 
 _BLOCK = 1_024
 """Conversations whose replies are counted together: memory holds a number for each block, not for each of them."""
-
-
-class Conversations(Protocol):
-    """A split's conversations by number."""
-
-    def __len__(self) -> int:
-        """How many."""
-
-    def __getitem__(self, index: int, /) -> Example:
-        """The one with this number."""
 
 
 class EveryReply(LazyExamples):
@@ -40,7 +30,7 @@ class EveryReply(LazyExamples):
 
     __slots__ = ("_ends", "conversations")
 
-    def __init__(self, conversations: Conversations, ends: tuple[int, ...] | None = None) -> None:
+    def __init__(self, conversations: Examples, ends: tuple[int, ...] | None = None) -> None:
         self.conversations = conversations
         starts = range(0, len(conversations), _BLOCK)
         self._ends = ends or tuple(accumulate(int(self._counts(start).sum()) for start in starts))
@@ -62,23 +52,13 @@ class EveryReply(LazyExamples):
         """The examples themselves."""
         return [self.read(number) for number in numbers]
 
-    def __reduce__(self) -> tuple[type[EveryReply], tuple[Conversations, tuple[int, ...]]]:
+    def reply_counts(self, start: int, stop: int) -> Int64:
+        """One each."""
+        return np.ones(max(stop - start, 0), dtype=np.int64)
+
+    def __reduce__(self) -> tuple[type[EveryReply], tuple[Examples, tuple[int, ...]]]:
         return EveryReply, (self.conversations, self._ends)
 
     def _counts(self, start: int) -> Int64:
         """The replies of each conversation of a block."""
         return reply_counts(self.conversations, start, min(start + _BLOCK, len(self.conversations)))
-
-
-def reply_counts(conversations: Conversations, start: int, stop: int) -> Int64:
-    """How many replies may be asked for in each of some conversations."""
-    if isinstance(conversations, ExampleStore):
-        return conversations.reply_counts(start, stop)
-    if isinstance(conversations, JoinedExamples):
-        found, first = [np.zeros(0, dtype=np.int64)], 0
-        for part in conversations.parts:
-            bounds = max(start - first, 0), min(stop - first, len(part))
-            found += [part.reply_counts(*bounds)] if bounds[0] < bounds[1] else []
-            first += len(part)
-        return np.concatenate(found)
-    return np.array([len(conversations[at].replies) for at in range(start, stop)], dtype=np.int64)

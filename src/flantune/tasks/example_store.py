@@ -12,14 +12,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from flantune.tasks.arrow_files import ArrowFile, ArrowWriter
-from flantune.tasks.lazy_examples import LazyExamples
+from flantune.tasks.lazy_examples import Int64, LazyExamples
 from flantune.tasks.rows import OTHER_FIELDS, BadRow, BadRowNote
 from flantune.types import Example, SplitRole, Task, Turn
-
-Int64 = NDArray[np.int64]
 
 STORE_VERSION = 3
 _BATCH_ROWS = 1024
@@ -89,7 +86,7 @@ class ExampleStore(LazyExamples):
         return [self.read(number) for number in numbers]
 
     def reply_counts(self, start: int, stop: int) -> Int64:
-        """How many replies may be asked for in each of some examples of the view, which are of conversations."""
+        """Counted in a column of the file, without reading a turn."""
         file = self._file = self._file or _StoredExamples(self.path)
         return file.reply_counts(self.start + start, self.start + stop)
 
@@ -124,6 +121,14 @@ class JoinedExamples(LazyExamples):
     def view(self, numbers: range) -> Sequence[Example]:
         """The examples themselves."""
         return [self.read(number) for number in numbers]
+
+    def reply_counts(self, start: int, stop: int) -> Int64:
+        """Those of the ranges."""
+        found, first = [np.zeros(0, dtype=np.int64)], 0
+        for part in self.parts:
+            found.append(part.reply_counts(max(start - first, 0), min(stop - first, len(part))))
+            first += len(part)
+        return np.concatenate(found)
 
     def __reduce__(self) -> tuple[type[JoinedExamples], tuple[tuple[ExampleStore, ...]]]:
         return JoinedExamples, (self.parts,)
