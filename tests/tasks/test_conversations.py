@@ -114,13 +114,14 @@ def test_a_cap_counts_replies_and_no_conversation_shows_itself(load, tmp_path) -
         ({"conversations": [{"from": "human", "value": "Hi?"}, {"from": "gpt", "value": "Ho."}]}, ""),
         ({"conversations": [{"speaker": "user", "text": "Hi?"}, {"speaker": "assistant", "text": "Ho."}]}, ""),
         ({"conversations": ["Hi?", "Ho."]}, ""),
+        ({"conversations": json.dumps(messages("Hi?", "Ho."))}, ""),
         ({"conversations": {"role": ["user", "assistant"], "content": ["Hi?", "Ho."]}}, ""),
         ({"conversations": [{"role": "user", "content": [{"type": "text", "text": "Hi?"}]}, {"role": "assistant", "content": "Ho."}]}, ""),  # noqa: E501
         ({"conversations": [{"who": 0, "says": "Hi?"}, {"who": 1, "says": "Ho."}]}, 'conversation.speaker = "who"\nconversation.text = "says"\nconversation.speakers = {0 = "user", 1 = "assistant"}\n'),  # noqa: E501
         ({"conversations": ["Welcome.", "Hi?", "Ho."]}, 'conversation.alternating = ["assistant", "user"]\nconversation.drops_opening = true\n'),  # noqa: E501
         ({"conversations": [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": None}, {"role": "assistant", "content": "Ho."}]}, ""),  # noqa: E501
     ],
-    ids=["ShareGPT", "speaker and text", "texts by turns", "columns", "parts", "own keys", "opening", "empty turn"],
+    ids=["ShareGPT", "speaker", "texts by turns", "JSON in a cell", "columns", "parts", "own keys", "opening", "empty"],
 )  # fmt: skip
 def test_turns_are_read_however_they_are_written(load, tmp_path, row, more) -> None:
     task = load([row], text=FIVE_LINES.replace('"messages"', '"conversations"'), more=more)
@@ -150,6 +151,12 @@ def test_neighboring_turns_of_one_speaker_are_one() -> None:
     said = [("user", "Hm."), ("user", "Why?"), ("assistant", "So."), ("assistant", "There.")]
     example = adapter({"c": [{"role": who, "content": text} for who, text in said]})
     assert example.turns == (Turn("user", "Hm.\nWhy?"), Turn("assistant", "So.\nThere."))
+
+
+@pytest.mark.parametrize("text", ["[laughs] Why?", "[1, 2]", '["a", "b"]', "[" * 5_000])
+def test_a_turn_that_looks_like_a_list_stays_a_text(text) -> None:
+    example = ConversationAdapter(columns=("q", "a"))({"q": text, "a": "So."})
+    assert example.turns == (Turn("user", text), Turn("assistant", "So."))
 
 
 def test_replies_of_anyone_and_of_the_user() -> None:

@@ -178,12 +178,23 @@ def _items(value: Any, column: str) -> list[Any]:
     if is_missing(value):
         raise BadRow(MISSING_VALUE, f'got null in column "{column}"; expected a list of turns')
     if isinstance(value, str):
-        return [value]
+        return _written_list(value) or [value]
     if isinstance(value, Mapping) and value and all(isinstance(one, list) for one in value.values()):
         return [dict(zip(value, cells, strict=False)) for cells in zip(*value.values(), strict=False)]
     if isinstance(value, list | tuple):
         return list(value)
     raise BadRow(NOT_TEXT, f'got {type(value).__name__} {short(value)} in column "{column}"; expected a list of turns')
+
+
+def _written_list(text: str) -> list[Any]:
+    """The turns of a list that is written out as JSON, as cells of CSV files have it; none of any other text."""
+    if not text.lstrip().startswith("["):
+        return []
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) and all(isinstance(one, Mapping) for one in found) else []
 
 
 def _value(turn: Mapping[str, Any], key: str, usual: Sequence[str]) -> Any:
