@@ -118,6 +118,14 @@ def test_a_chat_without_room_loses_its_oldest_turns_whole(room, system) -> None:
     assert encoded.counts.inputs_shortened == (len(fitting) < len(choices))
 
 
+def test_a_chat_is_never_cut_between_its_turns_whatever_the_protocol() -> None:
+    tokenizer, one = made(MAKE, "ChatML"), FORMATS["ChatML"]
+    encoder = replace(codec(tokenizer, one), max_input_tokens=90, drops_exemplars=False, truncation="left")
+    said = long_chat(22)
+    inputs, _ = ids(encoder, asked(said))
+    assert inputs in [own_ids(tokenizer, messages(said[start:-1]), one, asks=True) for start in range(2, 21, 2)]
+
+
 def test_of_a_last_turn_without_room_the_middle_goes_and_the_template_stays_whole() -> None:
     tokenizer, one = made(MAKE, "ChatML"), FORMATS["ChatML"]
     said = [*long_chat(4), ("user", "sort these words: " + "b a c " * 60), ("assistant", "no")]

@@ -85,7 +85,9 @@ class Budget:
             fewer = [replace(prompts[at], exemplars=prompts[at].exemplars[: shots[at]]) for at in over]
             for at, one in zip(over, encode(fewer), strict=True):
                 laid[at] = one
-        is_shorter = self._drop_turns(prompts, laid, limits, encode=encode) if self.drops_exemplars else set()
+        # Cut in its middle, a chat would lose what a template writes between turns.
+        drops_turns = self.drops_exemplars or self.template_tokens > 0
+        is_shorter = self._drop_turns(prompts, laid, limits, encode=encode) if drops_turns else set()
         framed = [
             at
             for at, one in enumerate(laid)
