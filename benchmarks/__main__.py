@@ -15,8 +15,9 @@ from inspect import signature
 from pathlib import Path
 
 NAMES = (
-    "mixture_startup",
+    "mixture_scale",
     "packing_fill",
+    "preparation",
     "contamination",
     "stages",
     "training_decoder_only",

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from flantune.settings.chain_of_thought import ChainOfThoughtSettings
 from flantune.settings.config import RunConfig, ScratchSettings
+from flantune.settings.mixture_settings import PartSettings
 from flantune.settings.natural_instructions import NaturalInstructionsSettings
 from flantune.settings.run_file import explain, flatten
 
@@ -22,10 +24,14 @@ A value of another kind is an error: `true` or `"3"` for a number, `3.0` for a w
 """
 
 _LEFT_OUT: dict[str, type[BaseModel]] = {
+    "data.chain_of_thought": ChainOfThoughtSettings,
     "data.natural_instructions": NaturalInstructionsSettings,
+    "mixture.parts": PartSettings,
     "model.scratch": ScratchSettings,
 }
 """Sections that are left out by default."""
+_NAMED = ("mixture.parts",)
+"""Sections of which there are as many as wanted, each with a name of its own."""
 
 
 def settings_page() -> str:
@@ -38,13 +44,19 @@ def settings_page() -> str:
     for head, section in _LEFT_OUT.items():
         fields = section.model_fields.items()
         sections[head] = [
-            _row(name, "" if field.is_required() else field.default, field.description or "") for name, field in fields
+            _row(
+                name,
+                "" if field.is_required() else field.get_default(call_default_factory=True),
+                field.description or "",
+            )
+            for name, field in fields
         ]
     return "\n\n".join([_HEAD.rstrip("\n"), *(_section(head, rows) for head, rows in sections.items())]) + "\n"
 
 
 def _section(head: str, rows: list[str]) -> str:
-    title = f"## [{head}]\n\n{explain(head)}" if head else "## At the top"
+    named = ".NAME" if head in _NAMED else ""
+    title = f"## [{head}{named}]\n\n{explain(head)}" if head else "## At the top"
     return "\n".join([title, "", "| setting | default | meaning |", "|---|---|---|", *rows])
 
 

@@ -197,6 +197,7 @@ class Task:
         exemplars: Its authors' solved examples, the right ones first.
         languages: What it is read and written in, where that is known.
         every_reply: Each reply of a conversation is a training example of its own; else one is drawn at each visit.
+        collection: What it came with: a shipped collection, "natural_instructions" …; parts of a mixture go by it.
         stored_as: Tasks with one rows, kind and adapter that keep their examples under one name; empty: its own.
     """
 
@@ -219,6 +220,7 @@ class Task:
     exemplars: tuple[Exemplar, ...] = ()
     languages: tuple[str, ...] = ()
     every_reply: bool = False
+    collection: str = ""
     stored_as: str = ""
 
 
@@ -258,6 +260,9 @@ class Prompt:
         frame: Characters at the start and the end of ``inputs`` that are never cut, like the preamble. All parts then
             hold what stands between them, and the target follows at once; None: the layout separates them.
         conversation: The turns that the inputs show, where they are those of a conversation.
+        answer_marks: Words before and after the answer in a target that holds more than the answer, such as a rationale
+            before it: what is graded stands between them. Empty: all that is written is the answer.
+        is_marked: ``options`` are the marks before the options, not their texts.
     """
 
     task: str
@@ -275,6 +280,8 @@ class Prompt:
     order: tuple[int, ...] = ()
     frame: tuple[int, int] | None = None
     conversation: Conversation | None = None
+    answer_marks: tuple[str, ...] = ()
+    is_marked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +299,7 @@ class Sample:
         confidence: The voted answer's share of them; None without a vote.
         baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty
             where none was asked for.
-        order: As of ``Prompt``.
+        order: As of ``Prompt``, and so are ``answer_marks`` and ``is_marked``.
     """
 
     task: str
@@ -314,3 +321,5 @@ class Sample:
     confidence: float | None = None
     baselines: tuple[float, ...] = ()
     order: tuple[int, ...] = ()
+    answer_marks: tuple[str, ...] = ()
+    is_marked: bool = False

@@ -97,3 +97,21 @@ def test_one_fold_and_other_limits(run_file):
 def test_mistakes_are_named(run_file):
     assert "there is no fold 2" in str(run(run_file, "--fold", 2).exception)
     assert "nothing is held out" in str(run(run_file, "--set", "holdout.folds=[]").exception)
+
+
+def test_a_benchmarks_questions_are_looked_for_too_whether_anything_is_held_out_or_not(run_file, tmp_path):
+    folder = tmp_path / "mirror/openai/gsm8k/main"
+    folder.mkdir(parents=True)
+    rows = [{"question": f"Problem {k}: how many ferries are {k} ferries?", "answer": f"#### {k}"} for k in range(3)]
+    rows[2]["question"] = f"Say when {SHARED}, and how often."
+    for split in ("train", "test"):
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    suite = ("--suite", "gsm8k", "--data", tmp_path / "mirror", "--clean", tmp_path / "clean.json")
+    result = run(run_file, "--set", "holdout.folds=[]", *suite)
+    assert result.exit_code == 1, result.output
+    assert "gsm8k_cot/main test row 2 question = news train row 4 text, 17 words" in result.stdout
+    (fold,) = read_clean(tmp_path / "clean.json")
+    assert (fold.held_out, fold.train, fold.test) == ((), {"news": {4}}, {"gsm8k_cot/main": {2}})
+    assert run(run_file, "--fold", 0, *suite).exit_code == 1
+    folds = read_clean(tmp_path / "clean.json")
+    assert [fold.held_out for fold in folds] == [("questions",)]

@@ -12,7 +12,7 @@ from flantune.mixture.holdout import hold_out
 from flantune.mixture.mixture import Mixture
 from flantune.mixture.rates import capped_size, effective_epochs, quotas, shares
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
-from flantune.prompts.options import options_block
+from flantune.prompts.options import LISTED
 from flantune.settings.config import MixtureSettings, PromptSettings
 from flantune.types import Task, Template
 
@@ -158,4 +158,4 @@ def test_the_paper_has_no_kin_families_and_a_taxonomy_without_them_is_the_papers
 
 def test_section_2_3_options_layout() -> None:
     """The word OPTIONS, then each option of the classification task on a line with a hyphen; the answer is its text."""
-    assert options_block(["entailment", "not entailment"]) == "OPTIONS:\n- entailment\n- not entailment"
+    assert LISTED.block(["entailment", "not entailment"]) == "OPTIONS:\n- entailment\n- not entailment"

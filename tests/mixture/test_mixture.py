@@ -188,7 +188,7 @@ def test_trap_04_a_training_query_is_never_among_its_own_exemplars(ready: Callab
 def test_templates_are_drawn_evenly_and_inverted_ones_only_when_wanted(ready: Callable) -> None:
     mixture = Mixture([ready("a", 3_000, templates=7, inverted=3)], seed=0)
     assert chisquare(list(Counter(mixture.draws(0, 6_000).template.tolist()).values())).pvalue > 1e-3
-    assert len(mixture.templates(0)) == 10
+    assert len(mixture.portions[0].templates) == 10
     plain = Mixture([ready("a", 90, inverted=3)], seed=0, prompts=PromptSettings(include_inverted=False))
     assert {prompt.template for prompt in plain.block(0, 90)} == {"t0", "t1", "t2"}
     first = Mixture([ready("a", 90, inverted=3)], seed=0, prompts=PromptSettings(max_templates=2))
@@ -252,7 +252,7 @@ def test_the_first_draws_are_pinned_so_that_a_stream_stays_what_it_is(ready: Cal
     )
     assert [(d.task, d.visit, d.example, d.template) for d in mixture.draws(0, 5)] == PINNED
     assert mixture.draw(0) == Draw(
-        index=0, task=PINNED[0][0], visit=PINNED[0][1], epoch=0, example=PINNED[0][2], template=PINNED[0][3],
+        index=0, task=PINNED[0][0], portion=0, visit=PINNED[0][1], epoch=0, example=PINNED[0][2], template=PINNED[0][3],
         shots=0, key=mixture.draw(0).key,
     )  # fmt: skip
 

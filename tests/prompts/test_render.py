@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from flantune.errors import TemplateError
-from flantune.prompts.options import options_block
+from flantune.prompts.options import LISTED
 from flantune.prompts.render import render
 from flantune.prompts.styles import Style, forward_templates, usable_templates
 from flantune.types import Example, Task, Template
@@ -31,7 +31,7 @@ def test_an_inverted_prompt_is_never_scored_as_the_task(make_task: Callable[...,
 
 
 def test_options_block_is_the_layout_of_flan() -> None:
-    assert options_block(("a", "b c")) == "OPTIONS:\n- a\n- b c"
+    assert LISTED.block(("a", "b c")) == "OPTIONS:\n- a\n- b c"
 
 
 FIELDS = "The river froze over night.\nIt was cold."

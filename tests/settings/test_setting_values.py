@@ -24,8 +24,11 @@ def settings(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[S
     for name, field in model.model_fields.items():
         sections = [one for one in (hints[name], *typing.get_args(hints[name])) if isinstance(one, type)]
         section = next((one for one in sections if issubclass(one, BaseModel)), None)
+        if section is model:
+            continue  # a part's parts, which are as it is
         if section is not None:
-            yield from settings(section, f"{prefix}{name}.")
+            named = "some." if typing.get_origin(hints[name]) is dict else ""
+            yield from settings(section, f"{prefix}{name}.{named}")
         else:
             yield f"{prefix}{name}", hints[name], field.default
 

@@ -90,6 +90,38 @@ def test_a_track_says_what_is_trained_on_measured_and_left_out(folder):
     assert dict(everything[0].splits) == {"test": "instances[:3]", "train": "instances[3:]"}
 
 
+def test_all_tasks_of_a_track_can_be_trained_on_beyond_what_is_measured(folder):
+    names = ("a", "b", "c", "d")
+    home = folder({name: task_file(source=name) for name in names}, train="a", test="b d", excluded="c")
+    found = {task.name: dict(task.splits) for task in load(home, train="all", test_instances=3)}
+    assert found == {
+        "a": {"train": "instances"},
+        "b": {"test": "instances[:3]", "train": "instances[3:]"},
+        "d": {"test": "instances[:3]", "train": "instances[3:]"},
+    }
+    few = {task.name: dict(task.splits) for task in load(home, train="all", test_instances=4)}
+    assert few["b"] == {"test": "instances[:4]"}  # nothing is left to train on
+
+
+def test_a_folder_is_narrowed_by_licence_and_language(folder):
+    tasks = {
+        "free": task_file(source="one"),
+        "bound": task_file(source="two", **{"Instance License": ["CC BY-NC 4.0"]}),
+        "silent": task_file(source="three", **{"Instance License": ["Unknown"]}),
+        "german": task_file(source="four", Output_language=["German"]),
+    }
+    home = folder(tasks, train=" ".join(tasks))
+
+    def names(**settings: object) -> set[str]:
+        data = DataSettings(natural_instructions={"folder": home}, cache=home.parent / "cache", **settings)
+        return {task.name for task in load_tasks(data, root=home.parent)}
+
+    assert names() == {*tasks}
+    assert names(licences="commercial") == {"free", "german"}
+    assert names(languages=("en",)) == {"free", "bound", "silent"}
+    assert names(languages=("English", "de"), licences="commercial") == {"free", "german"}
+
+
 def test_fault_08_names_are_kept_whole_dots_and_dashes_too(folder):
     home = folder({"task2_a.b-c": task_file()}, train="task2_a.b-c")
     assert [task.name for task in load(home)] == ["task2_a.b-c"]

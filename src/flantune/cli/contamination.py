@@ -16,6 +16,14 @@ from flantune.cli.terminal import show
 @click.option("--out", type=options.FILE, help="Write the report as JSON here.")
 @click.option("--clean", type=options.FILE, help="Write the test rows that overlap here, as a filter.")
 @click.option("--fold", type=click.IntRange(0), help="Look at this fold only, counted from 0.")
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    metavar="NAME",
+    help="A benchmark whose questions are looked for too; repeatable.",
+)
+@click.option("--data", type=options.OLD_FOLDER, help="Where the benchmarks' data lies, as for `flantune evaluate`.")
 @click.option("--ngram", default=13, show_default=True, type=click.IntRange(2, 255), help="Words of an n-gram.")
 @click.option(
     "--max-documents",
@@ -39,6 +47,8 @@ def command(
     out: Path | None,
     clean: Path | None,
     fold: int | None,
+    suites: tuple[str, ...],
+    data: Path | None,
     ngram: int,
     max_documents: int,
     jaccard: float,
@@ -47,8 +57,8 @@ def command(
 ) -> None:
     """Compare RUN_FILE's unseen test rows with its training rows: shared n-grams and near-duplicate rows.
 
-    For each fold, every test row of an unseen task is looked up in the train rows of the tasks trained on. Exit code 1
-    when any overlap is found.
+    For each fold, every test row of an unseen task, and every question of a --suite, is looked up in the train rows of
+    the tasks trained on. Exit code 1 when any overlap is found.
     """
     import json
 
@@ -59,6 +69,8 @@ def command(
     from flantune.contamination.clean import write_clean
     from flantune.contamination.findings import Settings
     from flantune.settings.run_file import load_run_file
+    from flantune.suites.catalog import choose_exams
+    from flantune.suites.suite import SuiteData
     from flantune.system.files import write_json
 
     loaded = load_run_file(run_file, overrides=overrides)
@@ -70,7 +82,8 @@ def command(
         seed=loaded.config.seed,
     )
     cache = options.prepared_data(run_folder, run_file)
-    report = check_run(loaded, cache=cache, settings=settings, only_fold=fold, reporter=console)
+    exams = choose_exams(suites, SuiteData(root=data)).exams if suites else ()
+    report = check_run(loaded, cache=cache, settings=settings, only_fold=fold, exams=exams, reporter=console)
     written = []
     if out is not None:
         written.append(f"report:  {write_json(out, report.to_json())}")

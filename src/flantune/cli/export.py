@@ -29,6 +29,8 @@ def command() -> None:
     type=click.Choice(["jsonl", "parquet", "chat"]),
     help="How to write [default: as the file's name says: .parquet, .chat.jsonl, else jsonl].",
 )
+@click.option("--commercial", is_flag=True, help='Only tasks free for commercial use: data.licences = "commercial".')
+@click.option("--language", "languages", multiple=True, metavar="NAME", help="Only this language; repeatable.")
 @options.fold
 @options.start
 @options.run_folder
@@ -39,6 +41,8 @@ def data(
     out: Path,
     count: int | None,
     form: str | None,
+    commercial: bool,
+    languages: tuple[str, ...],
     fold: int,
     start: int,
     run_folder: Path | None,
@@ -47,7 +51,8 @@ def data(
 ) -> None:
     """Write training prompts of RUN_FILE's mixture, in the order a run would draw them, each with its provenance.
 
-    The same seed gives the same bytes. No model is loaded.
+    The same seed gives the same bytes. No model is loaded. What --commercial and --language leave out has no share in
+    the mixture, so the others have more.
     """
     from flantune.cli.console import starting
 
@@ -55,7 +60,11 @@ def data(
     from flantune.commands.export import export, format_of
     from flantune.settings.run_file import load_run_file
 
-    loaded = load_run_file(run_file, overrides=overrides)
+    narrowed = [
+        *(['data.licences="commercial"'] if commercial else []),
+        *([f"data.languages={json.dumps(languages)}"] if languages else []),
+    ]
+    loaded = load_run_file(run_file, overrides=(*overrides, *narrowed))
     exported = export(
         loaded,
         path=out,

@@ -13,6 +13,8 @@ from flantune.cli.terminal import guarded
 from flantune.errors import FlantuneError
 
 _COMMANDS = {
+    "init": ("Write files to begin with: a project that runs at once, or a paper's settings.", "init"),
+    "check": ("Say what a run would stop at, what it would leave out and what it costs, before it runs.", "check"),
     "run": ("Tune a model as a run file says, measure it on clusters it never saw, write the report.", "run"),
     "demo": ("The whole line on an embedded micro-world: offline, in minutes.", "demo"),
     "evaluate": ("Measure models on benchmarks, tasks and lm-eval files, side by side.", "evaluate"),
@@ -21,7 +23,9 @@ _COMMANDS = {
     "preview": ("Show prompts as the model will see them, with the tokens that carry loss marked.", "preview"),
     "tasks": ("List, show, browse and check tasks.", "tasks"),
     "templates": ("Look at templates, and check them for the mistakes that spoil training.", "templates"),
+    "mixture": ("How much of each task a run draws: its parts, shares, epochs, licences.", "mixture"),
     "splits": ("The papers' splits of the tasks, as run files.", "splits"),
+    "prepare": ("Render and tokenize a run's training prompts ahead, with many processes.", "prepare"),
     "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
     "contamination": ("Look for evaluation rows that stand in the training data too.", "contamination"),
     "fetch": ("Lay hub datasets down as a local mirror, for machines without network.", "fetch"),

@@ -96,7 +96,8 @@ def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     if not folds_of(holdout):
         raise ConfigError("no fold is held out", where="holdout.folds", hint="flantune splits makes folds")
     tasks, taxonomy = load_tasks(loaded.config.data, root=loaded.root), load_taxonomy(holdout.taxonomy)
-    folds = [explain_fold(tasks, fold, taxonomy=taxonomy) for fold in folds_of(holdout)]
+    without = holdout.benchmarks
+    folds = [explain_fold(tasks, fold, taxonomy=taxonomy, benchmarks=without) for fold in folds_of(holdout)]
     groups = kin_groups(tasks, taxonomy)
     if as_json:
         kin = [{"name": group.name, "tasks": group.tasks, "because": group.because} for group in groups]

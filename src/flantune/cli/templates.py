@@ -64,7 +64,7 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
 @click.option(
     "--options",
     "layout",
-    type=click.Choice(["listed", "lettered"]),
+    type=click.Choice(["listed", "lettered", "varied"]),
     default="listed",
     show_default=True,
     help="How options are shown.",

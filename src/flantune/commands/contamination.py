@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.commands.plan import numbered_fold, prepare_tasks, split_fold
+from flantune.commands.plan import numbered_fold, numbered_split, prepare_tasks, split_fold
 from flantune.contamination.compare import compare
 from flantune.contamination.findings import Contamination, FoldFinding, Settings
 from flantune.errors import ConfigError
-from flantune.mixture.holdout import folds_of
+from flantune.evaluation.seen import question_texts
+from flantune.mixture.holdout import Fold, folds_of
 from flantune.system.progress import Reporter, Silent
+from flantune.types import Example
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from flantune.mixture.holdout import Fold
+    from flantune.evaluation.exams import Exam
     from flantune.settings.run_file import RunFile
     from flantune.tasks.example_store import PreparedTask
+    from flantune.types import SplitRole
 
 
 def check_run(
-    file: RunFile, *, cache: Path, settings: Settings, only_fold: int | None = None, reporter: Reporter | None = None
+    file: RunFile,
+    *,
+    cache: Path,
+    settings: Settings,
+    only_fold: int | None = None,
+    exams: Sequence[Exam] = (),
+    reporter: Reporter | None = None,
 ) -> Contamination:
-    """What the unseen tasks of each fold of a run share with what is trained on.
+    """What the unseen tasks of each fold of a run, and benchmarks, share with what is trained on.
 
     Args:
         file: The run file.
         cache: Folder of adapted examples, unless the run file names one.
         settings: What counts as an overlap.
         only_fold: Look at this fold only, counted from 0.
+        exams: Parts of benchmarks, whose questions are looked for in each fold's training rows too. With some, the run
+            file need not hold anything out.
         reporter: Shown the progress.
 
     Raises:
         ConfigError: Nothing is held out, or there is no such fold.
     """
     told = reporter or Silent()
-    chosen = _folds(file, only_fold)
+    chosen = _folds(file, only_fold, needed=not exams)
+    questions = [_questions(exam) for exam in exams]
     told.stage("read the tasks")
     config = file.config
     prepared, skipped = prepare_tasks(
@@ -46,13 +58,38 @@ def check_run(
         told.note(f"{name} is left out: {reason}")
     findings = []
     for fold in chosen:
-        told.stage(f"compare what is trained on with {', '.join(fold.held_out)}")
-        findings.append(_check_fold(file, prepared, fold, settings, told))
+        told.stage(f"compare what is trained on with {', '.join(fold.held_out) or 'benchmarks'}")
+        findings.append(_check_fold(file, prepared, fold, questions, settings, told))
     return Contamination(name=config.name, settings=settings, folds=tuple(findings))
 
 
-def _folds(file: RunFile, only_fold: int | None) -> Sequence[Fold]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Name:
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Questions:
+    """The questions of an exam as test rows."""
+
+    task: _Name
+    stores: Mapping[SplitRole, Sequence[Example]]
+
+
+def _questions(exam: Exam) -> _Questions:
+    """An exam's questions as test rows: their lines, and the right answers."""
+    found: dict[tuple[int, str], Example] = {}
+    for prompt in exam.prompts:
+        text = "\n".join(question_texts(prompt))
+        right = (prompt.options[prompt.answer],) if prompt.answer is not None else prompt.references
+        found[prompt.row, text] = Example(row=prompt.row, fields={"question": text}, references=right)
+    return _Questions(task=_Name(name=exam.key), stores={"test": tuple(found.values())})
+
+
+def _folds(file: RunFile, only_fold: int | None, *, needed: bool) -> Sequence[Fold]:
     folds = folds_of(file.config.holdout)
+    if not folds and not needed and not only_fold:
+        return (Fold(),)
     if not folds:
         hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
         raise ConfigError("nothing is held out, so nothing is unseen", where="holdout.folds", hint=hint)
@@ -62,13 +99,19 @@ def _folds(file: RunFile, only_fold: int | None) -> Sequence[Fold]:
 
 
 def _check_fold(
-    file: RunFile, prepared: Sequence[PreparedTask], fold: Fold, settings: Settings, told: Reporter
+    file: RunFile,
+    prepared: Sequence[PreparedTask],
+    fold: Fold,
+    questions: Sequence[_Questions],
+    settings: Settings,
+    told: Reporter,
 ) -> FoldFinding:
-    split = split_fold(file.config, [p.task for p in prepared], fold)
+    tasks = [p.task for p in prepared]
+    split = split_fold(file.config, tasks, fold) if fold.held_out else numbered_split(file.config, tasks, 0)
     train, unseen = ({task.name for task in tasks} for tasks in (split.train, split.unseen))
     return compare(
         [p for p in prepared if p.task.name in train],
-        [p for p in prepared if p.task.name in unseen],
+        [*(p for p in prepared if p.task.name in unseen), *questions],
         settings=settings,
         held_out=split.held_out,
         on_rows=told.step,

@@ -16,6 +16,7 @@ from flantune.prompts.conversations import messages_of
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.system.files import whole_file
 from flantune.tasks.catalog import hub_id
+from flantune.tasks.licences import licence_use
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,10 +114,12 @@ def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row
     return {
         "index": index,
         "inputs": inputs_text(prompt, layout),
-        "turns": turns_of(prompt),
         "targets": prompt.targets,
+        "turns": turns_of(prompt),
         "task": prompt.task,
         "clusters": list(task.clusters),
+        "source_family": task.source_family,
+        "languages": list(task.languages),
         "kind": task.kind,
         "split": prompt.split,
         "source_split": task.splits[prompt.split],
@@ -128,6 +131,7 @@ def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row
         "answer": prompt.answer,
         "references": list(prompt.references),
         "licence": task.licence,
+        "licence_use": licence_use(task.licence),
         "hub": hub_id(task),
     }
 
@@ -191,6 +195,7 @@ def _schema() -> pa.Schema:
         "index": whole,
         "turns": pa.list_(pa.struct([("role", text), ("content", text)])),
         "clusters": texts,
+        "languages": texts,
         "row": whole,
         "is_inverted": pa.bool_(),
         "exemplar_rows": pa.list_(whole),
@@ -199,8 +204,8 @@ def _schema() -> pa.Schema:
         "references": texts,
     }
     names = (
-        "index inputs turns targets task clusters kind split source_split row template is_inverted exemplar_rows "
-        "options answer references licence hub"
+        "index inputs targets turns task clusters source_family languages kind split source_split row template "
+        "is_inverted exemplar_rows options answer references licence licence_use hub"
     )
     return pa.schema([(name, types.get(name, text)) for name in names.split()])
 

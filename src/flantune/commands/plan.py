@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from flantune.contamination.clean import fold_of, leave_out, read_clean
 from flantune.errors import ConfigError, SourceError
+from flantune.mixture.benchmarks import without_benchmarks
 from flantune.mixture.holdout import Fold, FoldTasks, check_folds, check_task_names, folds_of, hold_out_fold
 from flantune.mixture.mixture import Mixture
+from flantune.mixture.parts import check_selectors
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.models.attention.lines import reads_lines
 from flantune.models.checks.isolation import check_isolation
@@ -61,6 +63,7 @@ def prepare_tasks(
     tasks = load_tasks(config.data, root=root)
     for names in config.holdout.task_folds:
         check_task_names(tasks, names)
+    check_selectors(config.mixture.parts, tasks)
     check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
@@ -80,7 +83,7 @@ def prepare_tasks(
                 raise
             skipped[task.name] = _why_skipped(task, error)
             continue
-        prepared.append(_with_present_splits(found))
+        prepared.append(with_present_splits(found))
     if not prepared:
         raise _no_data(config, skipped)
     if on_task is not None:
@@ -116,7 +119,7 @@ def _why_skipped(task: Task, error: SourceError) -> str:
     return f"{reason}. {manual}" if manual and manual not in reason else reason
 
 
-def _with_present_splits(prepared: PreparedTask) -> PreparedTask:
+def with_present_splits(prepared: PreparedTask) -> PreparedTask:
     """The task with only those splits whose data is there, so that holding out goes by what exists."""
     present = {role: text for role, text in prepared.task.splits.items() if role in prepared.stores}
     return replace(prepared, task=replace(prepared.task, splits=present))
@@ -135,7 +138,9 @@ def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[s
     present = held
     if held.tasks and config.data.missing == "skip":
         present = Fold(tasks=tuple(name for name in held.tasks if name in names))
-    split = hold_out_fold(tasks, present, taxonomy=load_taxonomy(config.holdout.taxonomy))
+    taxonomy = load_taxonomy(config.holdout.taxonomy)
+    split = hold_out_fold(tasks, present, taxonomy=taxonomy)
+    split = without_benchmarks(split, config.holdout.benchmarks, taxonomy=taxonomy)
     # The fold keeps its name when some of its tasks had to be left out.
     return replace(split, held_out=held.held_out) if held.tasks else split
 
@@ -161,7 +166,9 @@ def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> Fol
     """
     if not folds_of(config.holdout) and number == 0:
         train = tuple(task for task in tasks if "train" in task.splits)
-        return FoldTasks(held_out=(), train=train, unseen=(), excluded=())
+        whole = FoldTasks(held_out=(), train=train, unseen=(), excluded=())
+        taxonomy = load_taxonomy(config.holdout.taxonomy)
+        return without_benchmarks(whole, config.holdout.benchmarks, taxonomy=taxonomy)
     return split_fold(config, tasks, numbered_fold(config, number))
 
 

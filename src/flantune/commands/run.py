@@ -22,6 +22,7 @@ from flantune.commands.plan import (
     split_fold,
     trained_tasks,
 )
+from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
@@ -31,6 +32,7 @@ from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import dev_questions, make_measure
 from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.holdout import folds_of
+from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.fit import Fit, fit_micro_batch
 from flantune.models.forms.training_form import TrainingForm
@@ -243,7 +245,7 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
 
 def _asked(config: RunConfig) -> PromptSettings:
     """How prompts are made when measuring."""
-    names = ("style", "options_layout", "shuffle_options")
+    names = ("style", "options_layout", "shuffle_options", "trigger")
     own = {name: value for name in names if (value := getattr(config.evaluation, name)) is not None}
     return config.prompts.model_copy(update=own)
 
@@ -259,7 +261,8 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
     with job.watch.stage("training"):
         mixture = make_mixture(job.config, prepared, split)
         stream = make_stream(job.config, mixture, lm)
-        for note in training_notes(mixture, stream.codec, job.config.packing):
+        notes = training_notes(mixture, stream.codec, job.config.packing)
+        for note in (*empty_parts(mixture.portions, job.config.mixture), *notes):
             job.reporter.note(note)
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=0))
         taught = trained_tasks(job.config, prepared, split)
@@ -267,7 +270,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             lm,
             make_batches(
                 job.config,
-                stream,
+                with_prepared(job.config, stream, prepared, split, note=job.reporter.note),
                 lm,
                 micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
                 processes=job.processes.count,

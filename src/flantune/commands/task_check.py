@@ -61,12 +61,21 @@ def check_task(task: Task, *, cache: Path) -> TaskCheck:
             check_slots(task, asked[0])
         except FlantuneError as error:
             lines, problems = [*lines, error.render()], problems + 1
-    findings = [*metric_findings(task, asked), *_rows_findings(survey)]
+    findings = findings_in_rows(survey)
     problems += sum(finding.severity == "error" for finding in findings)
     lines += [line for finding in findings for line in finding_lines(finding)]
     if (repeated := find_repeated_rows(task, survey.stores.get("test", ()))) is not None:
         lines.append(f"    note: {repeated}")
     return TaskCheck(lines=tuple(lines), problems=problems)
+
+
+def findings_in_rows(survey: PreparedTask) -> tuple[Finding, ...]:
+    """What the rows of a task show: references that its metrics cannot read, options that give answers away, and so on.
+
+    Args:
+        survey: The task with its rows.
+    """
+    return (*metric_findings(survey.task, _asked(survey)), *_rows_findings(survey))
 
 
 def _report_lines(task: Task, split: str, report: SplitReport) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from flantune.contamination.compared_rows import ComparedRows, make_corpus
+from flantune.contamination.compared_rows import ComparedRows, HasRows, make_corpus
 from flantune.contamination.compared_texts import make_units
 from flantune.contamination.duplicates import DuplicateCollector, DuplicateScanner
 from flantune.contamination.findings import FoldFinding, Settings
@@ -12,7 +12,6 @@ from flantune.contamination.ngrams import GramCollector
 from flantune.contamination.overlap import OverlapScanner
 from flantune.contamination.row_links import link
 from flantune.contamination.tally import FoundOverlaps, make_found, task_finding, train_findings
-from flantune.tasks.example_store import PreparedTask
 
 _DEFAULTS = Settings()
 
@@ -21,8 +20,8 @@ OnRows = Callable[[int, int, str], None]
 
 
 def compare(
-    train: Iterable[PreparedTask],
-    unseen: Iterable[PreparedTask],
+    train: Iterable[HasRows],
+    unseen: Iterable[HasRows],
     *,
     settings: Settings = _DEFAULTS,
     held_out: tuple[str, ...] = (),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flantune.contamination.hashing import Int64, ranges
 from flantune.contamination.words import Words, read_words, split_words
-from flantune.tasks.example_store import PreparedTask
 from flantune.types import Example, SplitRole
 
 BLOCK_CHARACTERS = 1 << 20
@@ -22,6 +22,26 @@ WHOLE_ROW = -1
 def texts_of(example: Example) -> tuple[str, ...]:
     """All that a row says: its fields in order, then its references."""
     return (*example.fields.values(), *example.references)
+
+
+class Named(Protocol):
+    """A task, or whatever else has rows and a name."""
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+
+
+class HasRows(Protocol):
+    """A task with its examples; ``flantune.tasks.example_store.PreparedTask`` is one."""
+
+    @property
+    def task(self) -> Named:
+        """The task."""
+
+    @property
+    def stores(self) -> Mapping[SplitRole, Sequence[Example]]:
+        """Its examples by split."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,7 +120,7 @@ class ComparedRows:
         return (example for store in self.stores for example in store)
 
 
-def make_corpus(prepared: Iterable[PreparedTask], role: SplitRole) -> ComparedRows:
+def make_corpus(prepared: Iterable[HasRows], role: SplitRole) -> ComparedRows:
     """The rows of one split role of the tasks that have it."""
     chosen = sorted((p for p in prepared if len(p.stores.get(role, ()))), key=lambda p: p.task.name)
     stores = tuple(p.stores[role] for p in chosen)

@@ -78,6 +78,8 @@ def unanswered(prompt: Prompt, counts: Counts, *, shots: int, layout: Layout) ->
         exemplar_rows=tuple(exemplar.row for exemplar in shown.exemplars),
         group=prompt.group,
         order=prompt.order,
+        answer_marks=prompt.answer_marks,
+        is_marked=prompt.is_marked,
     )
 
 
@@ -173,7 +175,10 @@ def read_origin(path: Path) -> Origin | None:
 
 
 # Texts that repeat from row to row are kept once a row group.
-_TEXTS = ["task", "split", "template", "inputs", "options.list.element", "references.list.element", "group"]
+_TEXTS = [
+    *("task", "split", "template", "inputs", "options.list.element", "references.list.element", "group"),
+    "answer_marks.list.element",
+]
 
 _ARROW: Mapping[str, str] = {
     "str": "string",

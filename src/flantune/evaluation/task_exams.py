@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from flantune.contamination.training_record import Measured, hub_of
@@ -13,6 +14,7 @@ from flantune.evaluation.asking.option_scores import with_delimiters
 from flantune.evaluation.asking.task_questions import (
     TaskQuestions,
     asked_examples,
+    asked_templates,
     check_asked,
     count_questions,
     drawn_rows,
@@ -22,8 +24,9 @@ from flantune.evaluation.exams import Exam, Question, Writing
 from flantune.evaluation.metrics.by_name import check_metrics
 from flantune.evaluation.metrics.graders import MetricGrader, columns_of, parser_of
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
+from flantune.prompts.graded import answer_marks, reasons_first
 from flantune.prompts.layout import EOS_WORD, Layout
-from flantune.prompts.render import render
+from flantune.prompts.render import render, render_words
 
 if TYPE_CHECKING:
     from flantune.settings.config import EvaluationSettings, PackingSettings
@@ -62,7 +65,7 @@ def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettin
         max_input_tokens=packing.max_input_tokens,
         max_target_tokens=packing.max_target_tokens,
         writing=Writing(
-            max_new_tokens=settings.max_new_tokens,
+            max_new_tokens=_longest(prepared, how),
             ends_at_separator=True,
             spared=spared_separators(prepared, how, separator=layout.exemplar_separator.replace(EOS_WORD, "")),
             is_trimmed=True,
@@ -128,11 +131,17 @@ def spared_separators(prepared: PreparedTask, how: TaskQuestions, *, separator: 
     """
     if prepared.task.kind != "generation" or not separator or not any(how.evaluation.shots):
         return 0
-    asked = drawn_rows(prepared, how).items()
-    return most_in_answers(
-        [separator],
-        (answer for split, rows in asked for row in rows for answer in prepared.stores[split][row].references),
-    )
+    asked = [prepared.stores[split][row] for split, rows in drawn_rows(prepared, how).items() for row in rows]
+    reasoned = [template for template in asked_templates(prepared, how) if answer_marks(template)]
+    whole = (render_words(prepared.task, example, one).targets for one in reasoned for example in asked)
+    return most_in_answers([separator], chain((answer for example in asked for answer in example.references), whole))
+
+
+def _longest(prepared: PreparedTask, how: TaskQuestions) -> int:
+    """How long an answer may be; longer where a template that is asked wants reasons before it."""
+    settings = how.evaluation
+    reasons = any(reasons_first(answer_marks(template)) for template in asked_templates(prepared, how))
+    return max(settings.max_new_tokens, settings.max_reasoning_tokens) if reasons else settings.max_new_tokens
 
 
 def most_in_answers(stops: Sequence[str], answers: Iterable[str]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from flantune.mixture.benchmarks import without_benchmarks
 from flantune.mixture.holdout import Fold, hold_out_fold, leak
 from flantune.mixture.taxonomy import Taxonomy, plain_name
 from flantune.tasks.same_data import data_keys, same_source
@@ -88,19 +89,22 @@ class KinGroup:
     because: str
 
 
-def explain_fold(tasks: Sequence[Task], fold: Fold | Sequence[str], *, taxonomy: Taxonomy) -> FoldLeaks:
+def explain_fold(
+    tasks: Sequence[Task], fold: Fold | Sequence[str], *, taxonomy: Taxonomy, benchmarks: Sequence[str] = ()
+) -> FoldLeaks:
     """Who is trained on, unseen and excluded in a fold, with every connection behind it.
 
     Args:
         tasks: All tasks.
         fold: What is held out; a plain sequence names clusters.
         taxonomy: Overlap rules and kin families.
+        benchmarks: Benchmarks of which nothing is trained on.
 
     Raises:
         ConfigError: A cluster has no task, a task is unknown, or nothing is left to train on or to measure.
     """
     held = fold if isinstance(fold, Fold) else Fold(clusters=tuple(fold))
-    sides = hold_out_fold(tasks, held, taxonomy=taxonomy)
+    sides = without_benchmarks(hold_out_fold(tasks, held, taxonomy=taxonomy), benchmarks, taxonomy=taxonomy)
     named = {task.name: task for task in tasks}
     excluded = tuple(
         ExplainedExclusion(

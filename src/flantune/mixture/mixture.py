@@ -1,33 +1,35 @@
 """The endless stream of training prompts: prompt ``i`` is a pure function of the seed and ``i``.
 
-One cycle of the mixture holds exactly ``quota`` draws of each task, in shuffled order. The visits to a task are
-numbered through all cycles, and what a visit shows (row, template, exemplars, order of options) follows from the
-task's name and that number alone.
+A schedule says which leaf of the mixture, a task in a part, a draw goes to, and numbers the visits to it. What a visit
+shows (row, template, exemplars, order of options) follows from the names of task and part and that number alone.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flantune.errors import NotAskedError, TemplateError
 from flantune.mixture.permutation import Int64, UInt64, mix64_array, permute, permute_array
-from flantune.mixture.portions import Portion, arrays_of, lay_out
+from flantune.mixture.portions import arrays_of, is_plain, lay_out
+from flantune.mixture.schedule import Cycles, EvenSpread, Schedule
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.layout import Layout
 from flantune.prompts.render import render
-from flantune.prompts.styles import Style
-from flantune.settings.config import MixtureSettings, PromptSettings
-from flantune.system.keyed_random import mix64, stream_key
+from flantune.prompts.shots import with_exemplars
+from flantune.settings.mixture_settings import MixtureSettings
+from flantune.settings.prompt_settings import PromptSettings
+from flantune.system.keyed_random import mix64
 
 if TYPE_CHECKING:
     from flantune.mixture.portions import Prepared
-    from flantune.types import Prompt, Template
+    from flantune.types import Prompt
+
+_FORMAT = 1
+"""The exemplars' key with this number draws what stands around them."""
 
 
 MOST_ATTEMPTS = 5_000
@@ -42,16 +44,18 @@ class Draw:
     Attributes:
         index: Number of the draw.
         task: Index of the task, in the order the mixture was given.
-        visit: How many draws of this task have lower visit numbers: the coordinate of everything below.
+        portion: Index into ``Mixture.portions``: the task in one part of the mixture.
+        visit: How many draws of this portion have lower visit numbers: the coordinate of everything below.
         epoch: How often the task's (capped) examples were all visited before.
         example: Index into the task's train store.
-        template: Index into the task's usable templates (``Mixture.templates``).
+        template: Index into the portion's templates.
         shots: Exemplars asked for; the prompt has fewer if the split or the token budget does.
         key: Seeds the exemplars.
     """
 
     index: int
     task: int
+    portion: int
     visit: int
     epoch: int
     example: int
@@ -66,6 +70,7 @@ class Draws:
 
     index: Int64
     task: Int64
+    portion: Int64
     visit: Int64
     epoch: Int64
     example: Int64
@@ -90,8 +95,8 @@ class Mixture:
     part, and one integer resumes it. Adding a task, or listing tasks in another order, changes no other task's visits.
 
     Attributes:
-        portions: The tasks in mixing order (by name), with quotas.
-        cycle: Draws in one cycle: the sum of the quotas.
+        portions: The leaves in mixing order, by part and name.
+        cycle: Draws in which each task is met as often as it counts; without parts, each cycle has exactly its quotas.
         task_names: Names in the order given; ``Draw.task`` is an index into it.
     """
 
@@ -118,14 +123,13 @@ class Mixture:
         Paper: FLAN 2021, section 2.4: at most 30,000 examples a task, examples-proportional mixing with maximum 3,000.
         """
         settings, prompts = settings or MixtureSettings(), prompts or PromptSettings()
-        self.style = Style.from_settings(prompts)
         self.layout = Layout.from_settings(prompts)
-        self.seed, self.train_shots = seed, prompts.train_shots or (0,)
+        self.seed = seed
         self.task_names = tuple(item.task.name for item in prepared)
-        self.portions = lay_out(prepared, seed=seed, settings=settings, prompts=prompts, style=self.style)
-        self._ends = list(accumulate(portion.quota for portion in self.portions))
-        self.cycle = self._ends[-1]
-        self._cycle_stream = stream_key(seed, "cycle")
+        self.portions = lay_out(prepared, seed=seed, settings=settings, prompts=prompts)
+        self.cycle = sum(max(1, portion.counts_as) for portion in self.portions)
+        quotas = [portion.quota for portion in self.portions]
+        self._schedule: Schedule = (Cycles if is_plain(settings) else EvenSpread)(quotas, seed=seed)
         self._columns = arrays_of(self.portions)
 
     def draw(self, index: int) -> Draw:
@@ -136,11 +140,8 @@ class Mixture:
         """
         if index < 0:
             raise IndexError(f"draw {index} does not exist: draws are numbered from 0")
-        cycle, offset = divmod(index, self.cycle)
-        place = permute(offset, self.cycle, mix64(self._cycle_stream, cycle))
-        number = bisect_right(self._ends, place)
+        number, visit = self._schedule.visit(index)
         portion = self.portions[number]
-        visit = cycle * portion.quota + place - (self._ends[number] - portion.quota)
         epoch, step = divmod(visit, portion.capped)
         example = permute(step, portion.capped, mix64(portion.epoch_key, epoch))
         if portion.capped < portion.examples:
@@ -148,11 +149,12 @@ class Mixture:
         return Draw(
             index=index,
             task=portion.place,
+            portion=number,
             visit=visit,
             epoch=epoch,
             example=example,
             template=mix64(portion.template_key, visit) % len(portion.templates),
-            shots=self.train_shots[mix64(portion.shots_key, visit) % len(self.train_shots)],
+            shots=portion.shots[mix64(portion.shots_key, visit) % len(portion.shots)],
             key=mix64(portion.exemplar_key, visit),
         )
 
@@ -166,31 +168,25 @@ class Mixture:
             raise IndexError(f"draw {start} does not exist: draws are numbered from 0")
         column = self._columns
         index = np.arange(start, max(start, stop), dtype=np.int64)
-        cycle, offset = np.divmod(index, self.cycle)
-        place = permute_array(offset, self.cycle, mix64_array(self._cycle_stream, cycle))
-        number = np.searchsorted(column.end, place, side="right")
-        quota, capped, examples = column.quota[number], column.capped[number], column.examples[number]
-        visit = cycle * quota + place - (column.end[number] - quota)
+        number, visit = self._schedule.visits(index)
+        capped, examples = column.capped[number], column.examples[number]
         epoch, step = np.divmod(visit, capped)
         example = permute_array(step, capped, mix64_array(column.epoch_key[number], epoch))
         cut = np.flatnonzero(capped < examples)
         example[cut] = permute_array(example[cut], examples[cut], column.sample_key[number[cut]])
-        shots = mix64_array(column.shots_key[number], visit) % np.uint64(len(self.train_shots))
+        shots = mix64_array(column.shots_key[number], visit) % column.shots[number].astype(np.uint64)
         template = mix64_array(column.template_key[number], visit) % column.templates[number].astype(np.uint64)
         return Draws(
             index=index,
             task=column.place[number],
+            portion=number,
             visit=visit,
             epoch=epoch,
             example=example,
             template=template.astype(np.int64),
-            shots=np.asarray(self.train_shots, dtype=np.int64)[shots.astype(np.int64)],
+            shots=column.shot_counts[number, shots.astype(np.int64)],
             key=mix64_array(column.exemplar_key[number], visit),
         )
-
-    def templates(self, task: int) -> tuple[Template, ...]:
-        """The renderings that ``Draw.template`` counts, of the task with this index."""
-        return self._portion(task).templates
 
     def prompt(self, draw: Draw) -> Prompt:
         """The prompt of a draw; where the template does not ask the example, that of another example in its place.
@@ -198,13 +194,13 @@ class Mixture:
         Raises:
             TemplateError: The template cannot be rendered with the example, or asks none that was tried.
         """
-        portion = self._portion(draw.task)
+        portion = self.portions[draw.portion]
         template, options_key = portion.templates[draw.template], mix64(portion.options_key, draw.visit)
         example = portion.store[draw.example]
         for attempt in range(MOST_ATTEMPTS):
             try:
                 prompt = render(
-                    portion.task, example, template, split="train", style=self.style, options_key=options_key
+                    portion.task, example, template, split="train", style=portion.style, options_key=options_key
                 )
                 break
             except NotAskedError:
@@ -213,7 +209,7 @@ class Mixture:
         else:
             message = f"the template asks none of {MOST_ATTEMPTS:,} examples that were tried"
             raise TemplateError(message, where=f"{portion.task.name}/{template.name}", hint=NEVER_ASKS_HINT)
-        if not draw.shots or prompt.frame is not None:
+        if prompt.frame is not None:
             return prompt
         exemplars = draw_exemplars(
             portion.task,
@@ -223,10 +219,10 @@ class Mixture:
             template=template,
             shots=draw.shots,
             key=draw.key,
-            style=self.style,
+            style=portion.style,
             options_key=options_key,
         )
-        return replace(prompt, exemplars=exemplars)
+        return with_exemplars(prompt, exemplars, style=portion.style, key=mix64(draw.key, _FORMAT))
 
     def block(self, start: int, stop: int) -> list[Prompt]:
         """``[mixture[i] for i in range(start, stop)]``, faster.
@@ -238,6 +234,3 @@ class Mixture:
 
     def __getitem__(self, index: int) -> Prompt:
         return self.prompt(self.draw(index))
-
-    def _portion(self, task: int) -> Portion:
-        return self.portions[int(self._columns.number[task])]

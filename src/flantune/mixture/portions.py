@@ -1,4 +1,4 @@
-"""Each task's place in a mixture: its examples, quota, templates and random streams."""
+"""Each leaf of a mixture, a task in a part: its examples, quota, templates and random streams."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from flantune.errors import ConfigError, TaskError
+from flantune.mixture.parts import Leaf, Size, is_named, plan_leaves
 from flantune.mixture.permutation import Int64, UInt64, permute
-from flantune.mixture.rates import capped_size, quotas
+from flantune.mixture.proportions import parts_of
+from flantune.mixture.schedule import whole_weights
 from flantune.prompts.styles import Style, usable_templates
+from flantune.settings.mixture_settings import PartSettings
 from flantune.system.keyed_random import stream_key
 from flantune.tasks.every_reply import EveryReply
 
 if TYPE_CHECKING:
     from flantune.prompts.exemplars import Examples
-    from flantune.settings.config import MixtureSettings, PromptSettings
+    from flantune.settings.config import PromptSettings
+    from flantune.settings.mixture_settings import MixtureSettings
     from flantune.types import Example, SplitRole, Task, Template
 
 
@@ -36,25 +40,35 @@ class Prepared(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portion:
-    """One task's place in the mixture.
+    """One task's place in the mixture, or in one part of it.
 
     Attributes:
         place: Its index in the order the mixture was given.
+        part: Dotted path of the part; empty where there are none.
         store: Its train examples.
         examples: How many the split has.
         capped: How many of them are used.
-        quota: Draws in one cycle.
+        counts_as: Its rate: how many draws of it are in one cycle of the mixture, on average.
+        quota: Draws out of a whole turn of the schedule.
+        share: Share of all draws.
         templates: The renderings drawn from.
+        shots: Numbers of exemplars, of which each prompt has one.
+        style: How the part asks.
         epoch_key, sample_key, template_key, shots_key, exemplar_key, options_key: Its random streams.
     """
 
     task: Task
     place: int
+    part: str
     store: Examples
     examples: int
     capped: int
+    counts_as: int
     quota: int
+    share: float
     templates: tuple[Template, ...]
+    shots: tuple[int, ...]
+    style: Style
     epoch_key: int
     sample_key: int
     template_key: int
@@ -86,69 +100,100 @@ class CappedExamples:
 
 
 def lay_out(
-    prepared: Sequence[Prepared], *, seed: int, settings: MixtureSettings, prompts: PromptSettings, style: Style
+    prepared: Sequence[Prepared], *, seed: int, settings: MixtureSettings, prompts: PromptSettings
 ) -> tuple[Portion, ...]:
-    """The tasks with their quotas, by name: the order in which tasks are listed changes nothing.
+    """The leaves with their quotas, by part and task: the order in which tasks are listed changes nothing.
 
     Raises:
-        ConfigError: There is no task, or two have the same name.
+        ConfigError: There is no task, two have the same name, or the parts do not fit the tasks.
         TaskError: A task has no training example or no template to train on.
     """
     _check_names([item.task.name for item in prepared])
-    order = sorted(range(len(prepared)), key=lambda place: prepared[place].task.name)
-    stores = [_train_store(prepared[place]) for place in order]
-    sizes = [len(store) for store in stores]
-    capped = [capped_size(size, max_examples=settings.max_examples) for size in sizes]
-    quota = quotas(capped, max_rate=settings.max_rate, rates=settings.rates)
-    portions = []
-    for number, place in enumerate(order):
-        task = prepared[place].task
-        portions.append(
-            Portion(
-                task=task,
-                place=place,
-                store=stores[number],
-                examples=sizes[number],
-                capped=capped[number],
-                quota=quota[number],
-                templates=_train_templates(task, prompts=prompts, style=style),
-                epoch_key=stream_key(seed, task.name, "epoch"),
-                sample_key=stream_key(seed, task.name, "sample"),
-                template_key=stream_key(seed, task.name, "template"),
-                shots_key=stream_key(seed, task.name, "shots"),
-                exemplar_key=stream_key(seed, task.name, "exemplars"),
-                options_key=stream_key(seed, task.name, "options"),
-            )
-        )
-    return tuple(portions)
+    tasks, stores = [item.task for item in prepared], [_train_store(item) for item in prepared]
+    parts = parts_of(settings)
+
+    def size(place: int, _: tuple[str, ...], form: PartSettings) -> Size:
+        templates = len(_templates(tasks[place], prompts=prompts, form=form))
+        return Size(len(stores[place]) if templates else 0, templates)
+
+    if not parts:
+        _check_templates(tasks, prompts)
+    leaves = plan_leaves(settings, parts, tasks, size=size)
+    quota = whole_quotas(leaves) if is_plain(settings) else whole_weights([leaf.share for leaf in leaves])
+    total = sum(quota)
+    return tuple(
+        _portion(leaf, tasks[leaf.place], stores[leaf.place], quota=own, share=own / total, seed=seed, prompts=prompts)
+        for leaf, own in zip(leaves, quota, strict=True)
+    )
+
+
+def is_plain(settings: MixtureSettings) -> bool:
+    """Whether rates are numbers of examples, so that whole cycles of draws meet them exactly."""
+    return not parts_of(settings) and settings.temperature == 1 and not settings.max_epochs
+
+
+def whole_quotas(leaves: Sequence[Leaf]) -> list[int]:
+    """Draws of each leaf in a cycle, where rates are numbers of examples."""
+    return [int(leaf.rate) for leaf in leaves]
+
+
+def _portion(
+    leaf: Leaf, task: Task, store: Examples, *, quota: int, share: float, seed: int, prompts: PromptSettings
+) -> Portion:
+    # Keyed by part and name, so that other leaves change nothing; a task's rows are the same sample in all its parts.
+    names = (task.name, *leaf.path)
+    return Portion(
+        task=task,
+        place=leaf.place,
+        part=leaf.part,
+        store=store,
+        examples=leaf.examples,
+        capped=leaf.rows,
+        counts_as=round(leaf.rate),
+        quota=quota,
+        share=share,
+        templates=_templates(task, prompts=prompts, form=leaf.form),
+        shots=leaf.form.train_shots or prompts.train_shots or (0,),
+        style=_style(prompts, leaf.form),
+        epoch_key=stream_key(seed, *names, "epoch"),
+        sample_key=stream_key(seed, task.name, "sample"),
+        template_key=stream_key(seed, *names, "template"),
+        shots_key=stream_key(seed, *names, "shots"),
+        exemplar_key=stream_key(seed, *names, "exemplars"),
+        options_key=stream_key(seed, *names, "options"),
+    )
+
+
+def _style(prompts: PromptSettings, form: PartSettings) -> Style:
+    given = {name: getattr(form, name) for name in OWN_PROMPT_SETTINGS}
+    return Style.from_settings(
+        prompts.model_copy(update={name: value for name, value in given.items() if value is not None})
+    )
+
+
+OWN_PROMPT_SETTINGS = ("show_options", "options_layout", "shuffle_options")
+"""Settings of ``[prompts]`` that a part may have of its own, besides the exemplars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortionArrays:
-    """The numbers of all portions as arrays, one entry per task in mixing order.
+    """The numbers of all portions as arrays, one entry each, in mixing order."""
 
-    Attributes:
-        number: Index in the order given → index in mixing order.
-        end: Running sum of the quotas.
-        templates: How many each has.
-    """
-
-    number: Int64
-    end: Int64
     place: Int64
     examples: Int64
     capped: Int64
-    quota: Int64
     templates: Int64
+    shots: Int64
     epoch_key: UInt64
     sample_key: UInt64
     template_key: UInt64
     shots_key: UInt64
     exemplar_key: UInt64
+    shot_counts: Int64
 
 
 def arrays_of(portions: Sequence[Portion]) -> PortionArrays:
-    """The portions as arrays, for drawing many at once."""
+    """The portions as arrays, for drawing many at once; ``shots`` counts the entries of a row of ``shot_counts``."""
 
     def counts(name: str) -> Int64:
         return np.array([getattr(portion, name) for portion in portions], dtype=np.int64)
@@ -156,19 +201,23 @@ def arrays_of(portions: Sequence[Portion]) -> PortionArrays:
     def keys(name: str) -> UInt64:
         return np.array([getattr(portion, name) for portion in portions], dtype=np.uint64)
 
+    def lengths(name: str) -> Int64:
+        return np.array([len(getattr(portion, name)) for portion in portions], dtype=np.int64)
+
+    shots = lengths("shots")
+    widest = int(shots.max())
     return PortionArrays(
-        number=np.argsort(counts("place")).astype(np.int64),
-        end=np.cumsum(counts("quota"), dtype=np.int64),
         place=counts("place"),
         examples=counts("examples"),
         capped=counts("capped"),
-        quota=counts("quota"),
-        templates=np.array([len(portion.templates) for portion in portions], dtype=np.int64),
+        templates=lengths("templates"),
+        shots=shots,
         epoch_key=keys("epoch_key"),
         sample_key=keys("sample_key"),
         template_key=keys("template_key"),
         shots_key=keys("shots_key"),
         exemplar_key=keys("exemplar_key"),
+        shot_counts=np.array([[*one.shots, *[0] * (widest - len(one.shots))] for one in portions], dtype=np.int64),
     )
 
 
@@ -195,14 +244,22 @@ def _train_store(prepared: Prepared) -> Examples:
     return EveryReply(store) if prepared.task.every_reply else store
 
 
-def _train_templates(task: Task, *, prompts: PromptSettings, style: Style) -> tuple[Template, ...]:
-    templates = usable_templates(
-        task, style=style, include_inverted=prompts.include_inverted, max_templates=prompts.max_templates
-    )
-    if not templates:
-        raise TaskError(
-            "the task has no template to train on",
-            where=task.name,
-            hint="add a template that is not inverted, or set prompts.include_inverted = true",
-        )
-    return templates
+def _check_templates(tasks: Sequence[Task], prompts: PromptSettings) -> None:
+    for task in tasks:
+        if not _templates(task, prompts=prompts, form=PartSettings()):
+            raise TaskError(
+                "the task has no template to train on",
+                where=task.name,
+                hint="add a template that is not inverted, or set prompts.include_inverted = true",
+            )
+
+
+def _templates(task: Task, *, prompts: PromptSettings, form: PartSettings) -> tuple[Template, ...]:
+    style = _style(prompts, form)
+    kinds = form.templates or ("all" if prompts.include_inverted else "forward")
+    found = usable_templates(task, style=style, include_inverted=kinds != "forward", max_templates=0)
+    if kinds == "inverted":
+        found = tuple(template for template in found if template.is_inverted)
+    if form.template_names:
+        found = tuple(one for one in found if is_named(one.name, form.template_names))
+    return found[: prompts.max_templates] if prompts.max_templates else found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flantune.settings.mixture_settings import RateKind
 
 
 def capped_size(examples: int, *, max_examples: int) -> int:
@@ -18,20 +20,32 @@ def capped_size(examples: int, *, max_examples: int) -> int:
 
 
 def quotas(
-    capped: Sequence[int], *, max_rate: int, rates: Literal["examples-proportional", "equal"] = "examples-proportional"
+    capped: Sequence[int],
+    *,
+    max_rate: int,
+    rates: RateKind = "examples-proportional",
+    templates: Sequence[int] = (),
 ) -> tuple[int, ...]:
     """Draws of each task in one cycle of the mixture; their sum is the length of the cycle.
 
     Examples-proportional: the task's size, but no more than ``max_rate`` (0: no maximum), so that a task gets no
-    additional weight beyond that. Equal: one each.
+    additional weight beyond that. Per template: each template counts as a data set of its own, of the task's size or,
+    where that is above ``max_rate``, its share of ``max_rate`` alone. Equal: one each.
 
     >>> quotas([30_000, 250, 3_000], max_rate=3_000)
     (3000, 250, 3000)
+    >>> quotas([287_113, 3_600_000], max_rate=500_000, rates="per-template", templates=[9, 9])
+    (2584017, 499995)
     >>> quotas([30_000, 250, 3_000], max_rate=3_000, rates="equal")
     (1, 1, 1)
+
+    Paper: T0's public code, for rates by template; T5, for the others.
     """
     if rates == "equal":
         return (1,) * len(capped)
+    if rates == "per-template":
+        pairs = zip(capped, templates, strict=True)
+        return tuple(n * max(1, max_rate // n if max_rate and size > max_rate else size) for size, n in pairs)
     return tuple(min(size, max_rate) if max_rate else size for size in capped)
 
 

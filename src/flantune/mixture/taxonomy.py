@@ -55,18 +55,37 @@ class Kin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """What a benchmark is made from, under all its names.
+
+    Attributes:
+        name: As ``holdout.benchmarks`` names it.
+        families: Source families, as ``plain_name`` writes them.
+        tasks: Names of tasks made from it; ``*`` and ``[0-9]`` as in names of files.
+        hubs: Ids on the hub.
+    """
+
+    name: str
+    families: frozenset[str] = frozenset()
+    tasks: tuple[str, ...] = ()
+    hubs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Taxonomy:
-    """Overlap rules between clusters and kinship between source families.
+    """Overlap rules between clusters, kinship between source families, and what benchmarks are made from.
 
     Attributes:
         overlaps: The rules.
         kin: The groups.
+        benchmarks: The benchmarks.
         aliases: Plain name → the plain name it stands for.
     """
 
     overlaps: tuple[Overlap, ...] = ()
     kin: tuple[Kin, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    benchmarks: tuple[Benchmark, ...] = ()
 
     def cluster(self, name: str) -> str:
         """The one name under which the rules know a cluster.
@@ -132,7 +151,10 @@ def _load_shipped() -> Taxonomy:
 
 def _join(base: Taxonomy, more: Taxonomy) -> Taxonomy:
     return Taxonomy(
-        overlaps=base.overlaps + more.overlaps, kin=base.kin + more.kin, aliases={**base.aliases, **more.aliases}
+        overlaps=base.overlaps + more.overlaps,
+        kin=base.kin + more.kin,
+        aliases={**base.aliases, **more.aliases},
+        benchmarks=base.benchmarks + more.benchmarks,
     )
 
 
@@ -148,11 +170,19 @@ class _KinTable(Section):
     because: str = ""
 
 
+class _BenchmarkTable(Section):
+    name: str
+    families: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    hubs: tuple[str, ...] = ()
+
+
 class _TaxonomyFile(Section):
     extends_shipped: StrictBool = False
     aliases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     overlap: tuple[_OverlapTable, ...] = ()
     kin: tuple[_KinTable, ...] = ()
+    benchmark: tuple[_BenchmarkTable, ...] = ()
 
     def taxonomy(self) -> Taxonomy:
         return Taxonomy(
@@ -160,6 +190,15 @@ class _TaxonomyFile(Section):
             kin=tuple(
                 Kin(name=group.name, members=frozenset(map(plain_name, group.members)), because=group.because)
                 for group in self.kin
+            ),
+            benchmarks=tuple(
+                Benchmark(
+                    name=one.name,
+                    families=frozenset(map(plain_name, one.families)),
+                    tasks=one.tasks,
+                    hubs=tuple(hub.casefold() for hub in one.hubs),
+                )
+                for one in self.benchmark
             ),
             aliases={plain_name(alias): plain_name(name) for name, many in self.aliases.items() for alias in many},
         )

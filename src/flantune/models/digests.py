@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
     from flantune.models.language_model import LanguageModel
 
@@ -54,7 +55,7 @@ def model_fingerprint(lm: LanguageModel) -> str:
         # Buffers of rotary positions may still be those of the longest prompt that was read.
         forget_lengths(lm)
     tensors = _digest([*lm.model.named_parameters(), *lm.model.named_buffers()])
-    text = "\n".join([lm.family, str(lm.compute_dtype), tensors, _config_text(lm), _tokenizer_text(lm)])
+    text = "\n".join([lm.family, str(lm.compute_dtype), tensors, _config_text(lm), tokenizer_text(lm.tokenizer)])
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
@@ -78,6 +79,7 @@ def _config_text(lm: LanguageModel) -> str:
     return json.dumps(kept, sort_keys=True, default=str)
 
 
-def _tokenizer_text(lm: LanguageModel) -> str:
-    backend = getattr(lm.tokenizer, "backend_tokenizer", None)
-    return backend.to_str() if backend is not None else str(sorted(lm.tokenizer.get_vocab().items()))
+def tokenizer_text(tokenizer: PreTrainedTokenizerBase) -> str:
+    """All that decides on a tokenizer's ids, as text; without a Rust tokenizer, its vocabulary."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend.to_str() if backend is not None else str(sorted(tokenizer.get_vocab().items()))

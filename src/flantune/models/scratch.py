@@ -82,7 +82,7 @@ def build_model(
             where="model.scratch",
             hint=f"set model.scratch.hidden_size = {scratch.heads * (scratch.hidden_size // scratch.heads + 1)}",
         )
-    config = _config(scratch, tokenizer)
+    config = scratch_config(scratch, tokenizer)
     family = detect_family(config)
     auto: Any = AutoModelForSeq2SeqLM if family == "encoder-decoder" else AutoModelForCausalLM
     with torch.random.fork_rng(devices=[]):
@@ -96,7 +96,8 @@ def build_model(
     )
 
 
-def _config(scratch: ScratchSettings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
+def scratch_config(scratch: ScratchSettings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
+    """What transformers builds such a model from."""
     width, layers, heads = scratch.hidden_size, scratch.layers, scratch.heads
     tokens = {
         "vocab_size": len(tokenizer),

@@ -78,6 +78,9 @@ class PromptStream:
         mixture: ``mixture[i]`` is the prompt of draw i.
         codec: Turns prompts into tokens; here such that inputs with their target fit a row.
         row_tokens: Length of a row.
+
+    Attributes:
+        limit: What the draws that are left out break.
     """
 
     def __init__(self, mixture: PromptSequence, codec: Codec, *, row_tokens: int) -> None:
@@ -88,7 +91,7 @@ class PromptStream:
             max_target_tokens=min(codec.max_target_tokens, row_tokens),
             max_row_tokens=row_tokens,
         )
-        self._limit = Limit(
+        self.limit = Limit(
             claim=f"has a target of at most {self.codec.max_target_tokens} tokens",
             where="packing.max_target_tokens",
             hint="raise packing.max_target_tokens and packing.row_tokens",
@@ -115,7 +118,7 @@ class PromptStream:
                 task=prompt.task,
                 row=prompt.row,
                 next=at + 1,
-                broken=self._limit if ids is None else None,
+                broken=self.limit if ids is None else None,
             )
             for at, (prompt, ids, counts) in enumerate(zip(prompts, encoded.prompts, encoded.each, strict=True), first)
         ]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from flantune.errors import ModelError
+from flantune.packing.words import WordIds, word_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -92,7 +93,12 @@ class TextTokenizer:
         """Ids of texts in which every word is a word."""
         if self._backend is None:
             return self._slowly(texts, is_data=True)
-        return _encode(self._strict if self._leaks else self._spelling, texts)
+        backend, words = self._strict if self._leaks else self._spelling, self._word_ids
+        if words is None:
+            return _encode(backend, texts)
+        found = [words.ids(text) for text in texts]
+        others = iter(_encode(backend, [text for text, ids in zip(texts, found, strict=True) if ids is None]))
+        return [next(others) if ids is None else ids for ids in found]
 
     def guard(self, text: str) -> str:
         """The text with its control words marked as words, to be put into a template."""
@@ -126,6 +132,11 @@ class TextTokenizer:
     def _strict_text(self, text: str) -> str:
         renamed = self._is_control.sub(lambda found: self._renamed[found[0]], text)
         return self._is_guard.sub(lambda found: self._unguarded[found[0]], renamed)
+
+    @cached_property
+    def _word_ids(self) -> WordIds | None:
+        """Finds the same ids faster, for most texts and tokenizers."""
+        return word_ids(self._strict if self._leaks else self._spelling)
 
     @cached_property
     def _spelling(self) -> Any:

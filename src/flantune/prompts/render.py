@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from flantune.errors import NotAskedError, TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_side, compile_without_options, language_of
 from flantune.prompts.conversations import at_reply, conversation_of
+from flantune.prompts.graded import answer_marks
 from flantune.prompts.instructions import with_instruction
-from flantune.prompts.options import answer_texts, in_order, options_block, shown_order
+from flantune.prompts.options import answer_texts, answers_by_mark, in_order, layout_for, shown_order
 from flantune.prompts.styles import INSTRUCTION, RESERVED_SLOTS, Style, shown_fields
 from flantune.system.keyed_random import mix64
 from flantune.types import Prompt
@@ -40,7 +41,7 @@ def render(
     An inverted template is trained on but is not the task: its prompt has no options and no gold index, and its only
     reference is its own target. In the styles without instructions the template's words are not used, and the
     prompt's ``template`` is the style's name. Options, answer and references are those that the prompt shows: in its
-    order, and letters where it asks for letters.
+    order, and marks where it asks for marks.
 
     Args:
         task: The task, for its name and messages.
@@ -48,9 +49,9 @@ def render(
         template: The words.
         split: Which split ``example`` comes from.
         style: How much of the words is kept; see ``Style``.
-        options_key: With the example's row, seeds the order of shuffled options, which reply of a conversation is
-            asked for, and which of several references is trained on in templates with an ``encoding``; and whatever
-            the template itself draws.
+        options_key: Seeds varied layouts of options and how turns are written and, with the example's row, the order of
+            shuffled options, which reply of a conversation is asked for, which of several references is trained on in
+            templates with an ``encoding``, and whatever the template draws.
 
     Raises:
         NotAskedError: The template does not ask this example.
@@ -61,7 +62,7 @@ def render(
         return _whole_prompt(asked, task, example, template, split=split)
     order = shown_order(example, style, key=options_key)
     example = at_reply(in_order(example, order), template, style.turns, key=options_key)
-    words = _words(task, example, template, style=style)
+    words = _words(task, example, template, style=style, key=options_key)
     if style.name == "instruction" and template.is_inverted:
         return Prompt(
             task=task.name,
@@ -79,16 +80,18 @@ def render(
         template=template.name if style.name == "instruction" else style.name,
         inputs=words.inputs,
         targets=words.targets,
-        options=answer_texts(example, template, style),
+        options=answer_texts(example, template, style, key=options_key),
         answer=example.answer,
-        references=_references(example, template, style),
+        references=_references(example, template, style, key=options_key),
         group=example.group,
         order=order,
+        answer_marks=answer_marks(template) if style.name == "instruction" and not example.options else (),
+        is_marked=answers_by_mark(example, template, style, key=options_key),
     )
     if style.name != "instruction":
         return prompt
     if example.turns:
-        values = slot_values(example, template, style)
+        values = slot_values(example, template, style, key=options_key)
         return replace(prompt, conversation=conversation_of(example, template, values, style.turns, key=options_key))
     if not template.encoding:
         return prompt
@@ -105,8 +108,9 @@ def render_words(
     """
     if style.name == "instruction" and (asked := _asked(task, example, template, key=options_key)) is not None:
         return PromptTexts(asked.inputs, asked.targets)
-    shown = in_order(example, shown_order(example, style, key=options_key))
-    return _words(task, at_reply(shown, template, style.turns, key=options_key), template, style=style)
+    ordered = in_order(example, shown_order(example, style, key=options_key))
+    asking = at_reply(ordered, template, style.turns, key=options_key)
+    return _words(task, asking, template, style=style, key=options_key)
 
 
 def _asked(task: Task, example: Example, template: Template, *, key: int) -> Asked | None:
@@ -144,15 +148,16 @@ def _whole_prompt(asked: Asked, task: Task, example: Example, template: Template
     )
 
 
-def _words(task: Task, example: Example, template: Template, *, style: Style) -> PromptTexts:
+def _words(task: Task, example: Example, template: Template, *, style: Style, key: int) -> PromptTexts:
     """The texts for an example whose options are in the order to show."""
     if style.name != "instruction":
-        references = _references(example, template, style)
-        return PromptTexts(_plain_inputs(task, example, style), references[0] if references else "")
+        references = _references(example, template, style, key=key)
+        inputs_text = _plain_inputs(task, example, template, style, key=key)
+        return PromptTexts(inputs_text, references[0] if references else "")
     values = None
     try:
         inputs, targets = _compile_inputs(template, style), compile_side(template, "targets")
-        values = slot_values(example, template, style)
+        values = slot_values(example, template, style, key=key)
         return PromptTexts(_fill(inputs, values), _fill(targets, values))
     except TemplateError as error:
         row = "" if values is None else f"/row {example.row}"
@@ -163,16 +168,16 @@ def _compile_inputs(template: Template, style: Style) -> CompiledText:
     return compile_side(template, "inputs") if style.show_options else compile_without_options(template)
 
 
-def _references(example: Example, template: Template, style: Style) -> tuple[str, ...]:
-    """The acceptable answers as this prompt wants them: the letters of right options where letters answer."""
-    texts = answer_texts(example, template, style)
+def _references(example: Example, template: Template, style: Style, *, key: int) -> tuple[str, ...]:
+    """The acceptable answers as this prompt wants them: the marks of right options where marks answer."""
+    texts = answer_texts(example, template, style, key=key)
     if texts is example.options or example.answer is None:
         return example.references
     right = (text for text, option in zip(texts, example.options, strict=True) if option in example.references[1:])
     return tuple(dict.fromkeys((texts[example.answer], *right)))
 
 
-def slot_values(example: Example, template: Template, style: Style) -> dict[str, str]:
+def slot_values(example: Example, template: Template, style: Style, *, key: int) -> dict[str, str]:
     """Slot → text, of an example whose options are in the order to show.
 
     ``answer`` and ``options`` are reserved: a field of that name is never shown.
@@ -183,11 +188,11 @@ def slot_values(example: Example, template: Template, style: Style) -> dict[str,
     values = dict(example.fields)
     for name in RESERVED_SLOTS:
         values.pop(name, None)
-    references = _references(example, template, style)
+    references = _references(example, template, style, key=key)
     if references:
         values["answer"] = references[0]
     if example.options:
-        values["options"] = options_block(example.options, style.options)
+        values["options"] = layout_for(style, template, key=key).block(example.options)
     return values
 
 
@@ -218,9 +223,9 @@ def _unfilled(text: CompiledText, values: dict[str, str]) -> TemplateError:
     )
 
 
-def _plain_inputs(task: Task, example: Example, style: Style) -> str:
+def _plain_inputs(task: Task, example: Example, template: Template, style: Style, *, key: int) -> str:
     lines = [example.fields[name] for name in shown_fields(task, tuple(example.fields))]
     if style.show_options and example.options:
-        lines.append(options_block(example.options, style.options))
+        lines.append(layout_for(style, template, key=key).block(example.options))
     text = "\n".join(lines)
     return f"[{task.name}] {text}" if style.name == "dataset_name" else text

@@ -7,7 +7,7 @@ A text that does more than ``MOST_WORK``, or would make a value larger than ``MO
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ import jinja2.meta
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
+from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
 from flantune.errors import TemplateError
@@ -44,7 +45,7 @@ _METHODS = {
     dict: "keys values items get update pop setdefault copy clear",
 }
 _ALLOWED = {kind: frozenset(names.split()) for kind, names in _METHODS.items()}
-_WIDE = re.compile(r"%[^a-zA-Z%]*(\d{4}|\*)")
+_WIDE = re.compile(r"%(\([^)]*\))?[-+ #0]*(\*|\d{4,}|\d*\.(\*|\d{4,}))")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,10 +94,39 @@ def _spend(work: int) -> None:
 
 
 def _size(value: object) -> int:
-    """Work of reading a value once."""
+    """Work of reading a value once.
+
+    Raises:
+        TemplateError: It holds more text than may be, counting what it holds twice twice.
+    """
     if isinstance(value, str):
         return len(value) // 64
-    return len(value) if isinstance(value, Sized) else 0
+    if isinstance(value, _CONTAINERS):
+        return _items(value, depth=0)[0]
+    return len(value) if isinstance(value, range) else 0
+
+
+_CONTAINERS = (list, tuple, dict, set, Namespace)
+_MOST_DEPTH = 50
+
+
+def _items(value: object, *, depth: int) -> tuple[int, int]:
+    """How many values a container holds, however deep they lie, and how many characters all their texts have."""
+    if depth > _MOST_DEPTH:
+        raise TemplateError(f"the template makes lists that lie more than {_MOST_DEPTH} deep")
+    count = characters = 0
+    inner = value._Namespace__attrs if isinstance(value, Namespace) else value
+    for one in (*inner.keys(), *inner.values()) if isinstance(inner, dict) else cast("Iterable[object]", inner):
+        count += 1
+        if isinstance(one, str):
+            characters += len(one)
+        elif isinstance(one, _CONTAINERS):
+            more = _items(one, depth=depth + 1)
+            count, characters = count + more[0], characters + more[1]
+        if count > MOST_WORK:
+            raise TemplateError("the template makes too large a list")
+        _check_length(characters)
+    return count, characters
 
 
 def _check_length(characters: int) -> None:
@@ -139,6 +169,14 @@ class _Metering(NodeTransformer):
         self.generic_visit(node)
         return _toll(node, "flantune sized") if isinstance(node.arg, nodes.Slice) else node
 
+    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _toll(node, "flantune sized")
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _toll(node, "flantune sized") if node.ctx == "load" else node
+
 
 def _toll(node: nodes.Node, name: str) -> nodes.Filter:
     return nodes.Filter(cast("nodes.Expr", node), name, [], [], None, None, lineno=node.lineno)
@@ -155,9 +193,12 @@ class _Sandbox(SandboxedEnvironment):
         if operator == "*":
             _check_product(left, right)
         if operator == "%" and isinstance(left, str):
-            _check_format(left)
+            _check_format(left, right)
         _spend(_size(left) + _size(right))
         return _sized(super().call_binop(context, operator, left, right))
+
+    def wrap_str_format(self, value: Any) -> None:  # noqa: ARG002 - no texts' own format: its widths have no end
+        return None
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         kind = next((kind for kind in _ALLOWED if isinstance(obj, kind)), None)
@@ -190,9 +231,11 @@ def _check_product(left: Any, right: Any) -> None:
         raise SecurityError("the product of two numbers is too large")
 
 
-def _check_format(pattern: str) -> None:
+def _check_format(pattern: str, *args: Any) -> None:
     if _WIDE.search(pattern):
         raise SecurityError("a width of more than three digits cannot be asked for")
+    characters = _items(args, depth=0)[1]
+    _check_length(pattern.count("%") * characters)
 
 
 def _checked_arguments(owner: str, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -207,7 +250,7 @@ def _checked_arguments(owner: str, name: str, args: tuple[Any, ...]) -> tuple[An
 
 
 def _check_joined(separator: str, values: Sequence[Any]) -> None:
-    _check_length(len(separator) * len(values) + sum(len(one) for one in values if isinstance(one, str)))
+    _check_length(len(separator) * len(values) + _items(values, depth=0)[1])
 
 
 def _check_replace(text: str, old: object, new: object) -> None:
@@ -221,7 +264,7 @@ def _replace(text: object, old: str, new: str, count: int | None = None) -> str:
 
 
 def _format(pattern: object, *args: Any, **kwargs: Any) -> str:
-    _check_format(str(pattern))
+    _check_format(str(pattern), *args, kwargs)
     return jinja2.filters.do_format(str(pattern), *args, **kwargs)
 
 

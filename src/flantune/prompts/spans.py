@@ -39,7 +39,7 @@ def render_spans(
         example: What is asked.
         template: The words; a style's name other than ``instruction`` is not looked at.
         style: How options are shown.
-        options_key: With the example's row, seeds the order of shuffled options.
+        options_key: Seeds varied layouts and, with the example's row, the order of shuffled options.
 
     Raises:
         TemplateError: As ``render``.
@@ -50,7 +50,8 @@ def render_spans(
     if language_of(template).ask is not None:
         return SpannedPrompt(inputs=(Span(text=prompt.inputs),), targets=(Span(text=prompt.targets),))
     ordered = in_order(example, shown_order(example, style, key=options_key))
-    values = slot_values(at_reply(ordered, template, style.turns, key=options_key), template, style)
+    shown = at_reply(ordered, template, style.turns, key=options_key)
+    values = slot_values(shown, template, style, key=options_key)
 
     def spans(side: Side) -> tuple[Span, ...]:
         return tuple(one for one in compile_side(template, side).spans(values) if one.text or one.slot)

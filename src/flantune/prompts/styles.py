@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from flantune.errors import TemplateError
-from flantune.prompts.compiled import language_of, slots_of
+from flantune.prompts.compiled import compile_side, language_of, slots_of
 from flantune.settings.conversations import TURN_FORMS
 from flantune.settings.natural_instructions import InstructionSettings
 from flantune.types import Template
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from flantune.types import Task
 
 StyleName = Literal["instruction", "inputs_only", "dataset_name"]
-OptionsLayout = Literal["listed", "lettered"]
+OptionsLayout = Literal["listed", "lettered", "varied"]
+ExemplarFormat = Literal["plain", "varied"]
 RESERVED_SLOTS = frozenset({"options", "answer"})
 """Slots that are not fields: the options block and the first reference."""
 
@@ -33,9 +35,13 @@ class Style:
             options together with the instruction would measure two things at once.
         options: ``listed``: a dash before each option, and its text is the answer (the paper's way). ``lettered``:
             "(A)", "(B)" … before them, and where they are shown the letter alone, brackets and all, is the answer.
+            ``varied``: openings and marks are drawn, and where the opening asks for the mark it is the answer.
         shuffle_options: Show the options in an order drawn for each example, by the key that rendering is given.
         words: Those around a task's definition and examples, in templates with an ``encoding``.
         turns: Ways to write a turn of a conversation; the first measures.
+        exemplars: ``plain``: the layout's separators stand around solved examples. ``varied``: drawn labels and
+            separators do.
+        trigger: Ends a prompt without solved examples whose target reasons before it answers; nothing when empty.
     """
 
     name: StyleName = "instruction"
@@ -44,6 +50,8 @@ class Style:
     shuffle_options: bool = False
     words: InstructionSettings = field(default_factory=InstructionSettings)
     turns: tuple[str, ...] = TURN_FORMS
+    exemplars: ExemplarFormat = "plain"
+    trigger: str = ""
 
     @classmethod
     def from_settings(cls, settings: PromptSettings) -> Style:
@@ -55,12 +63,14 @@ class Style:
             shuffle_options=settings.shuffle_options,
             words=settings.instruction,
             turns=settings.turns,
+            exemplars=settings.exemplar_format,
+            trigger=settings.trigger,
         )
 
     @property
     def measured(self) -> Style:
-        """The style that measures: of several ways to write a turn the first."""
-        return replace(self, turns=self.turns[:1])
+        """The style that measures: exemplars in the layout's format, and of several ways to write a turn the first."""
+        return replace(self, exemplars="plain", turns=self.turns[:1])
 
 
 INSTRUCTION = Style()
@@ -80,6 +90,7 @@ def usable_templates(
     Args:
         task: The task.
         style: Styles other than ``instruction`` have one rendering, named after the style, and no inverted ones.
+            Where options are hidden, a template that speaks of them is left out, unless all do.
         include_inverted: Keep the inverted templates (training); scoring leaves them out.
         max_templates: How many of those kept to use, from the first on; 0 means all.
     """
@@ -87,7 +98,26 @@ def usable_templates(
         _check_has_fields(task, style)
         return (Template(name=style.name, inputs=""),)
     kept = task.templates if include_inverted else forward_templates(task)
+    if not style.show_options:
+        kept = tuple(template for template in kept if not speaks_of_options(template)) or kept
     return kept[:max_templates] if max_templates else kept
+
+
+@lru_cache(maxsize=65_536)
+def speaks_of_options(template: Template) -> bool:
+    r"""Whether a template's own words speak of the options that it lists, so that they mean nothing without them.
+
+    >>> speaks_of_options(Template(name="t", inputs="{question}\n\nWhich of the choices is right?\n{options}"))
+    True
+    >>> speaks_of_options(Template(name="t", inputs="{question}\n{options}"))
+    False
+    """
+    if template.is_inverted or "options" not in slots_of(template, "inputs"):
+        return False
+    return _SPEAKS.search(compile_side(template, "inputs").words) is not None
+
+
+_SPEAKS = re.compile(r"\b(?:options?|choices?)\b|\bof the \w+ below\b", re.IGNORECASE)
 
 
 def _check_has_fields(task: Task, style: Style) -> None:

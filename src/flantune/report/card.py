@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from flantune.evaluation.estimates import Estimate
 from flantune.evaluation.results import Results
-from flantune.mixture.tree import MixedCluster
+from flantune.mixture.tree import MixedCluster, MixedPart
 from flantune.report.numbers import count, interval, plural, points, share, shots_label, signed
 from flantune.report.run_details import model_label
 from flantune.report.score_tables import level
@@ -52,6 +52,7 @@ def model_card(config: RunConfig, results: Results | None, mixture: FoldMixture,
         _summary(config, mixture),
         "## Trained on",
         _trained_on(mixture.tree.clusters),
+        _parts(mixture.tree.parts),
         "## Held out",
         _held_out(mixture),
         "## Results on tasks never trained on",
@@ -122,6 +123,18 @@ def _trained_on(clusters: Sequence[MixedCluster]) -> str:
         for task in cluster.tasks
     ]
     return _table(("Cluster", "Task", "Examples", "Used", "Share of draws"), rows, numbers=3)
+
+
+def _parts(parts: Sequence[MixedPart]) -> str:
+    """The parts of the mixture, inner ones after the one they are in; empty where it has none."""
+    rows = [(_text(part.path), count(len(part.tasks)), share(part.rate)) for part in _flat(parts)]
+    return _table(("Part", "Tasks", "Share of draws"), rows, numbers=2) if rows else ""
+
+
+def _flat(parts: Sequence[MixedPart]) -> Iterator[MixedPart]:
+    for part in parts:
+        yield part
+        yield from _flat(part.parts)
 
 
 def _held_out(mixture: FoldMixture) -> str:
@@ -240,7 +253,9 @@ def _prompt_lines(config: RunConfig) -> Iterator[str]:
     yield f"Between prompt and answer: {target}; between exemplars: {exemplar}."
     if prompts.chat:
         yield "Each prompt was a user's turn in the tokenizer's chat template; only the reply was trained on."
-    yield f"Exemplars before a training prompt: {', '.join(map(str, prompts.train_shots))}."
+    has_parts = config.mixture.parts or config.mixture.proportions
+    exceptions = " Parts of the mixture ask in ways of their own." if has_parts else ""
+    yield f"Exemplars before a training prompt: {', '.join(map(str, prompts.train_shots))}.{exceptions}"
     yield (
         "Classification is scored by the log-likelihood of each option, "
         f"length normalization “{evaluation.normalization}”."
@@ -256,6 +271,8 @@ def _options_words(prompts: PromptSettings) -> str:
     if not prompts.show_options:
         return "not listed in the prompt"
     place = "in a random order" if prompts.shuffle_options else "in the order of the task"
+    if prompts.options_layout == "varied":
+        return f"listed in the prompt in varied words and marks, {place}; the answer is the text of one, or its mark"
     if prompts.options_layout == "lettered":
         return f"listed in the prompt behind letters; the answer is a letter, as in (A), {place}"
     return f"listed in the prompt by a dash each, {place}; the answer is the text of one"

@@ -73,7 +73,6 @@ def describe_definition(task: Task) -> dict[str, Any]:
     examples, problem = _examples(task)
     sheet = summarize_task(task) | {
         "description": task.description,
-        "languages": list(task.languages),
         "citation": task.citation,
         "confirmed": task.confirmed,
         "manual": task.source.manual,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FREE_SECTIONS = ("name", "evaluation")
 
 # Where tasks and rows lie. Their content counts with the fingerprint of each task, once it is read.
-_PLACES = ("tasks", "mirror", "cache", "clean")
+_PLACES = ("tasks", "mirror", "cache", "clean", "prepared")
 
 _WHOLE_BYTES = 2**24
 _BLOCK_BYTES = 2**16

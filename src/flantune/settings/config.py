@@ -10,9 +10,11 @@ from pydantic import Field, model_validator
 
 from flantune.settings import protocols
 from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
-from flantune.settings.conversations import TURN_FORMS, TurnForms
-from flantune.settings.natural_instructions import InstructionSettings, NaturalInstructionsSettings
+from flantune.settings.chain_of_thought import ChainOfThoughtSettings
+from flantune.settings.mixture_settings import MixtureSettings
+from flantune.settings.natural_instructions import NaturalInstructionsSettings
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
+from flantune.settings.prompt_settings import PromptSettings as PromptSettings
 from flantune.settings.promptsource import PromptsourceSettings
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import (
@@ -45,22 +47,30 @@ class DataSettings(Section):
     tasks: Annotated[tuple[Place, ...], Once] = ()
     """Task files: TOML files, Python files with a `tasks()` function, or globs of them, relative to the run file."""
     collection: NameOrNames = ()
-    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "dialogue",
-    "programs", "more"."""
+    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "cot", "dialogue", "programs",
+    "more"."""
     include: Names = ()
     """Only these tasks by name; empty means all."""
     exclude: Names = ()
     """Never these tasks, by name."""
+    licences: Literal["any", "commercial"] = "any"
+    """"commercial": only tasks whose licence is known to allow commercial use; one that nobody states does not."""
+    languages: Names = ()
+    """Only tasks read and written in these languages alone, by name or code ("English", "de"); empty means all."""
     clusters: Place = ""
     """Another grouping into clusters: "flan2021_clusters17" (the public code's finer ones) or a TOML file."""
     natural_instructions: NaturalInstructionsSettings | None = None
     """Tasks of a folder of Natural-Instructions."""
+    chain_of_thought: ChainOfThoughtSettings | None = None
+    """Tasks of a folder of Flan 2022's chain-of-thought files."""
     promptsource: PromptsourceSettings | None = None
     """Data sets in promptsource's templates: T0, T0+, T0++ by name, or any others."""
     mirror: AnyPath | None = None
     """Folder that mirrors the hub: <org>/<name>/<config>/<split>.jsonl.gz or .parquet. None: the Hugging Face hub."""
     cache: AnyPath | None = None
     """Where adapted examples are kept between runs. None: `data/` inside the run folder."""
+    prepared: AnyPath | None = None
+    """Folder of draws made ahead by `flantune prepare`. None: all are made while training. Changes no weight."""
     clean: AnyPath | None = None
     """Rows to leave out of training, as `flantune contamination --clean` writes them. None: all rows are used."""
     max_bad_share: Share = 0.01
@@ -76,6 +86,9 @@ class HoldoutSettings(Section):
     """Clusters held out whole, one model a fold. Paper: FLAN 2021, section 2.2 (leave one cluster out)."""
     task_folds: Folds = ()
     """Single tasks held out, one model a fold: others of their clusters are trained on, on purpose; kin is not."""
+    benchmarks: Names = ()
+    """Benchmarks that the model is to be measured with, say "mmlu", "bbh", "gsm8k": no task made from them, or kin to
+    one, is trained on. The taxonomy says what is made from each."""
     taxonomy: AnyPath | None = None
     """TOML file of overlap rules and kin families. None: the one shipped with flantune."""
 
@@ -83,63 +96,6 @@ class HoldoutSettings(Section):
     def _agrees_with_itself(self) -> HoldoutSettings:
         distinct_folds([*self.folds, *([f"task {name}" for name in names] for names in self.task_folds)])
         return self
-
-
-class PromptSettings(Section):
-    """How examples become text."""
-
-    style: Literal["instruction", "inputs_only", "dataset_name"] = "instruction"
-    """The template's instruction, the inputs alone, or the dataset's name before them. Paper: FLAN 2021, 4.3."""
-    show_options: Switch = True
-    """List the answer options of classification tasks in the prompt."""
-    options_layout: Literal["listed", "lettered"] = "listed"
-    """ "listed": "- yes", the answer is the option's text. "lettered": "(A) yes", the answer is the letter, "(A)"."""
-    shuffle_options: Switch = False
-    """Show the options in a seeded random order: anew at each visit in training, one a row when measuring."""
-    include_inverted: Switch = True
-    """Train on inverted templates too. They are never scored."""
-    max_templates: Natural = 0
-    """Use only the first so many templates of each task; 0 means all."""
-    train_shots: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0,)
-    """Exemplars before a training prompt; one of these numbers is drawn for each prompt.
-    A number given twice is drawn twice as often."""
-    target_separator: Text = "\n"
-    """Between a query and its answer. The word "<eos>" stands for the end-of-sequence token."""
-    chat: Switch = False
-    """Put each prompt into the chat template of the model's tokenizer, as the user's turn; the target is the reply."""
-    system: Text = ""
-    """System message of the chat; none when empty."""
-    chat_template: AnyPath | None = None
-    """File with a Jinja chat template. None: the one that the model's tokenizer carries."""
-    chat_thinking: Switch | None = None
-    """Tells the chat template whether the model thinks before a reply (`enable_thinking`). None: tells it nothing."""
-    chat_exemplars: Literal["message", "turns"] = "message"
-    """Solved examples of a chat prompt stand in the user's one message, or are earlier turns and their replies."""
-    exemplar_separator: Text = "\n\n"
-    """Between one exemplar and the next."""
-    instruction: InstructionSettings = InstructionSettings()
-    """The words around a task's definition and its authors' examples."""
-    turns: TurnForms = TURN_FORMS
-    """How a turn of a conversation is written; one is drawn for each training prompt, and the first measures."""
-
-    @model_validator(mode="after")
-    def _says_nothing_in_vain(self) -> PromptSettings:
-        if not self.chat:
-            for name in ("system", "chat_template", "chat_thinking", "chat_exemplars"):
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} says nothing without chat = true: set chat = true, or leave {name} out")
-        return self
-
-
-class MixtureSettings(Section):
-    """How much of each task."""
-
-    max_examples: Natural = 30_000
-    """At most this many training examples a task; 0 means no cap. Paper: FLAN 2021, section 2.4."""
-    max_rate: Natural = 3_000
-    """Examples-proportional mixing counts no task as larger than this; 0 means no maximum."""
-    rates: Literal["examples-proportional", "equal"] = "examples-proportional"
-    """Shares in proportion to the number of examples (up to the maximum), or the same for every task."""
 
 
 class PackingSettings(Section):
@@ -312,14 +268,18 @@ class EvaluationSettings(Section):
     """Use only the first so many forward templates of each task; 0 means all."""
     style: Literal["instruction", "inputs_only", "dataset_name"] | None = None
     """How to ask when measuring; None asks as in training. FLAN's ablations train without and ask with instructions."""
-    options_layout: Literal["listed", "lettered"] | None = None
+    options_layout: Literal["listed", "lettered", "varied"] | None = None
     """How options are written when measuring; None: as in training (`prompts.options_layout`)."""
     shuffle_options: Switch | None = None
     """Whether options are shown in a random order when measuring, one a row; None: as in training."""
+    trigger: Text | None = None
+    """Ends prompts whose target reasons, when measuring without exemplars; None: as in training (`prompts.trigger`)."""
     seen_tasks: Switch = False
     """Also measure tasks that were trained on, reported apart."""
     max_new_tokens: Positive = 64
     """Longest answer the model may write."""
+    max_reasoning_tokens: Positive = 256
+    """The same where a template wants reasons before the answer."""
     batch_tokens: Positive = 8_192
     """Most array positions of one forward pass; halved where memory runs out."""
     backend: Literal["transformers", "vllm"] = "transformers"

@@ -27,6 +27,9 @@ class NaturalInstructionsSettings(Section):
     track: Literal["default", "xlingual", "none"] = "default"
     """Whose lists in `splits/` say what is trained on ("train_tasks") and measured ("test_tasks"); what they exclude is
     left out. "none": all tasks, their first instances measured and the others trained on."""
+    train: Literal["track", "all"] = "track"
+    """"all": also train on the track's test tasks, on what they have beyond `test_instances`, for a model that is to be
+    used; they are then measured as tasks that were trained on. What the track excludes stays out."""
     test_instances: Natural = 100
     """The first so many instances of a task are those it is measured with, as its authors have it."""
     mmlu: Switch = True

@@ -79,8 +79,14 @@ def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
         value = getattr(config, name)
         if isinstance(value, BaseModel):
             yield from flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, dict) and value:  # tables with names of their own, as [mixture.parts.NAME]
+            yield f"{prefix}{name}", {key: _plain(one) for key, one in value.items()}
         else:
             yield f"{prefix}{name}", value
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(mode="json", exclude_defaults=True) if isinstance(value, BaseModel) else value
 
 
 def fingerprint(*parts: object) -> str:
@@ -194,22 +200,20 @@ def _elsewhere(name: str) -> str:
 def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
     data, holdout, model, prompts = config.data, config.holdout, config.model, config.prompts
     tasks = tuple(str(root / pattern) for pattern in data.tasks)
-    instructions = data.natural_instructions
-    if instructions is not None:
-        instructions = instructions.model_copy(update={"folder": _under(root, instructions.folder)})
-    prompted = data.promptsource
-    if prompted is not None:
-        prompted = prompted.model_copy(update={"folder": _under(root, prompted.folder)})
+    folders = {
+        key: section.model_copy(update={"folder": _under(root, section.folder)})
+        for key in ("natural_instructions", "promptsource", "chain_of_thought")
+        if (section := getattr(data, key)) is not None
+    }
     local = root / model.path if model.path else None
     return config.model_copy(
         update={
             "data": data.model_copy(
                 update={
                     "tasks": tasks,
-                    "natural_instructions": instructions,
-                    "promptsource": prompted,
+                    **folders,
                     "clusters": str(root / data.clusters) if data.clusters.endswith(".toml") else data.clusters,
-                    **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean")},
+                    **{key: _under(root, getattr(data, key)) for key in ("mirror", "cache", "clean", "prepared")},
                 }
             ),
             "prompts": prompts.model_copy(update={"chat_template": _under(root, prompts.chat_template)}),
@@ -234,7 +238,9 @@ def _under(root: Path, path: Path | None) -> Path | None:
 def _all_origins(config: RunConfig, origins: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for key, _ in flatten(config):
-        found[key] = next((origins[k] for k in _ancestors(key.split(".")) if _names_value(k, key, origins)), "default")
+        inner = (origins[k] for k in origins if k.startswith(key + "."))  # tables with names of their own
+        whole = (origins[k] for k in _ancestors(key.split(".")) if _names_value(k, key, origins))
+        found[key] = next(whole, next(inner, "default"))
     return found
 
 

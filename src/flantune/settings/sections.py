@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -127,14 +127,17 @@ def said(problem: Problem, *, known: Sequence[str], near: str = "") -> str:
 
 def keys_at(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     """The keys of a table inside another one, by its place in it; none where there is no such table."""
+    is_named = False  # the next part of the place is a table's own name, as in [mixture.parts.NAME]
     for part in place:
-        if isinstance(part, str):
-            known = model.model_fields.get(part)
-            inner = next(sections_in(known.annotation), None) if known is not None else None
-            if inner is None:
-                return []
-            model = inner
-    return list(model.model_fields)
+        if is_named or not isinstance(part, str):
+            is_named = False
+            continue
+        known = model.model_fields.get(part)
+        inner = next(sections_in(known.annotation), None) if known is not None else None
+        if known is None or inner is None:
+            return []
+        model, is_named = inner, get_origin(known.annotation) is dict
+    return [] if is_named else list(model.model_fields)
 
 
 def sections_in(annotation: Any) -> Iterator[type[BaseModel]]:

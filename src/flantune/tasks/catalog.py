@@ -14,6 +14,7 @@ from flantune.settings.config import DataSettings
 from flantune.settings.run_file import load_run_file
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.examples import adapt_row, first_examples
+from flantune.tasks.licences import licence_use
 from flantune.tasks.load import load_tasks
 from flantune.tasks.rows import BadRow
 from flantune.tasks.shipped_files import SHIPPED, collections
@@ -104,6 +105,8 @@ def summarize_task(task: Task) -> dict[str, Any]:
         "inverted": sum(template.is_inverted for template in task.templates),
         "options_shown": options_shown(task),
         "licence": task.licence,
+        "licence_use": licence_use(task.licence),
+        "languages": list(task.languages),
         "hub": hub_id(task),
         "splits": dict(task.splits),
         "template_facts": [{"name": one.name, **template_facts(task, one).to_json()} for one in task.templates],

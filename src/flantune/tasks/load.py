@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
 from flantune.system.files import is_folder, near_file, read_text
+from flantune.tasks.chain_of_thought import load_chain_of_thought
 from flantune.tasks.instruction_index import count_faults, read_index
 from flantune.tasks.natural_instructions import load_natural_instructions
+from flantune.tasks.permitted import permitted
 from flantune.tasks.promptsource import digest_of, load_promptsource
 from flantune.tasks.regroup import load_grouping, regroup
 from flantune.tasks.shipped_files import collection_files
@@ -30,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
-    """The tasks of a run, in the order of the run file: the collection's, those of task files, Natural-Instructions.
+    """The tasks of a run, in the order of the run file: the collection's, those of task files, then of folders.
 
     Args:
         settings: The run file's ``[data]``.
@@ -42,7 +44,7 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
     """
     mirror = root / settings.mirror.expanduser() if settings.mirror is not None else None
     paths = [*collection_files(settings.collection), *_task_files(settings.tasks, root)]
-    if not paths and settings.natural_instructions is None and settings.promptsource is None:
+    if not paths and not any((settings.natural_instructions, settings.promptsource, settings.chain_of_thought)):
         raise ConfigError(
             "no tasks", where="data", hint='set [data] tasks = ["my_task.toml"] or collection = "flan2021"'
         )
@@ -57,13 +59,14 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
     if settings.natural_instructions is not None:
         cache = _cache(settings, root)
         tasks.extend(load_natural_instructions(settings.natural_instructions, root=root, cache=cache))
+    if settings.chain_of_thought is not None:
+        tasks.extend(load_chain_of_thought(settings.chain_of_thought, root=root))
     if settings.promptsource is not None:
-        prompted = load_promptsource(settings.promptsource, root=root)
-        tasks.extend(
-            task if mirror is None else replace(task, source=task.source.with_mirror(mirror)) for task in prompted
-        )
+        for task in load_promptsource(settings.promptsource, root=root):
+            source = task.source if mirror is None else task.source.with_mirror(mirror)
+            tasks.append(replace(task, source=source, collection="t0"))
     _check_unique(tasks)
-    return _grouped(_select(tasks, settings), settings.clusters, root)
+    return _grouped(permitted(_select(tasks, settings), settings), settings.clusters, root)
 
 
 def folder_notes(settings: DataSettings, *, root: Path) -> Iterator[str]:

@@ -149,7 +149,7 @@ def _tasks(
     templates: tuple[Template, ...],
 ) -> Iterator[Task]:
     for name, task in index.items():
-        splits = _splits(name, task.instances, track, settings.test_instances)
+        splits = _splits(name, task.instances, track, settings)
         if splits and (settings.mmlu or not is_mmlu(name)):
             path = folder / "tasks" / f"{name}.json"
             yield Task(
@@ -169,16 +169,19 @@ def _tasks(
                 definition=task.definition,
                 exemplars=task.examples,
                 languages=tuple(dict.fromkeys((*task.input_languages, *task.output_languages))),
+                collection="natural_instructions",
             )
 
 
-def _splits(name: str, instances: int, track: Track | None, measured: int) -> dict[SplitRole, str]:
+def _splits(
+    name: str, instances: int, track: Track | None, settings: NaturalInstructionsSettings
+) -> dict[SplitRole, str]:
+    measured = settings.test_instances
+    both: dict[SplitRole, str] = {"test": f"{INSTANCES}[:{measured}]", "train": f"{INSTANCES}[{measured}:]"}
     if track is None:
-        if instances <= measured:
-            return {"train": INSTANCES}
-        return {"test": f"{INSTANCES}[:{measured}]", "train": f"{INSTANCES}[{measured}:]"}
+        return both if instances > measured else {"train": INSTANCES}
     if name in track.test:
-        return {"test": f"{INSTANCES}[:{measured}]"}
+        return both if settings.train == "all" and instances > measured else {"test": both["test"]}
     return {"train": INSTANCES} if name in track.train else {}
 
 

@@ -18,6 +18,15 @@ def collections() -> tuple[str, ...]:
     return tuple(sorted(folder.name for folder in SHIPPED.iterdir() if any(folder.glob("*.toml"))))
 
 
+def shipped_collection(path: Path) -> str:
+    """The shipped collection that a task file is of; empty for a file of one's own.
+
+    >>> shipped_collection(SHIPPED / "flan2021/rte.toml"), shipped_collection(Path("mine/rte.toml"))
+    ('flan2021', '')
+    """
+    return path.parent.name if path.parent.parent == SHIPPED else ""
+
+
 def collection_files(names: Iterable[str]) -> list[Path]:
     """The task files of some collections.
 

@@ -17,6 +17,7 @@ from flantune.settings.toml_file import read_toml
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
 from flantune.tasks.conversations import ConversationAdapter
 from flantune.tasks.labels import as_label
+from flantune.tasks.shipped_files import shipped_collection
 from flantune.tasks.sources.kinds import read_source
 from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.taskfile_conversation import AS_SAID, METRICS, read_conversation
@@ -99,6 +100,8 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         adapter_fingerprint=kept.fingerprint,
         confirmed=head.confirmed,
         every_reply=isinstance(adapter, ConversationAdapter) and adapter.trains_on == "every",
+        languages=tuple(dict.fromkeys(head.languages)),
+        collection=head.collection or shipped_collection(path),
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import (
 from flantune.errors import did_you_mean
 from flantune.prompts import compiled
 from flantune.settings.sections import Section
+from flantune.tasks.languages import language_name
 from flantune.types import Kind, SplitRole
 
 METRICS = (
@@ -40,6 +41,7 @@ DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {"classification": ("accuracy",),
 Text = Annotated[str, Field(min_length=1)]
 Prose = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 """Text whose line breaks are only the file's."""
+Language = Annotated[Text, AfterValidator(language_name)]
 Label = str | int | float | bool
 
 
@@ -68,10 +70,14 @@ class HeadSection(Section):
     """Whether texts lose what files and tokenizers leave in them: HTML entities, doubled spaces, -LRB- ..."""
     licence: str = ""
     """Of the data, as its authors state it."""
+    languages: tuple[Language, ...] = ()
+    """What it is read and written in: "English", or a code, "en"."""
     citation: str = ""
     """Of the data."""
     description: str = ""
     """What the task is, in a sentence."""
+    collection: str = ""
+    """What it belongs to; parts of a mixture go by it. By default the shipped collection, or none."""
     confirmed: Prose = ""
     """Where the id, columns, splits and licence were looked up."""
 

@@ -25,6 +25,7 @@ class _Arrangement:
 
     options: _Texts
     order: _Order
+    is_marked: bool = False
 
     @property
     def own(self) -> _Texts:
@@ -34,8 +35,8 @@ class _Arrangement:
 
     @property
     def is_lettered(self) -> bool:
-        """Whether letters answer for the options: the text at a place says nothing of the option."""
-        return self.options == tuple(map(letter, range(len(self.options))))
+        """Whether marks answer for the options: the text at a place says nothing of the option."""
+        return self.is_marked or self.options == tuple(map(letter, range(len(self.options))))
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class RankedCells:
         """Notes a sample's scores; one without options is passed over."""
         if not sample.scores:
             return
-        found = _Arrangement(sample.options, sample.order)
+        found = _Arrangement(sample.options, sample.order, sample.is_marked)
         shown = self.arrangements.setdefault(found, found)
         self.cells[row, template] = (shown, option_scores(sample, self.normalization))
         if sample.answer is not None:

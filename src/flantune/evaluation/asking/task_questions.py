@@ -6,7 +6,7 @@ So the base model and the tuned model read the same prompts, and the same comman
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError, NotAskedError
@@ -14,6 +14,7 @@ from flantune.evaluation.exams import Question
 from flantune.prompts.compiled import language_of
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.render import render
+from flantune.prompts.shots import with_exemplars
 from flantune.prompts.styles import Style, usable_templates
 from flantune.system.keyed_random import mix64, stream_key
 
@@ -39,7 +40,7 @@ class TaskQuestions:
 
     @property
     def style(self) -> Style:
-        """How much of the instruction is shown, and how the options are."""
+        """How much of the instruction is shown, and how the options are; nothing of it is drawn but their order."""
         return Style.from_settings(self.prompts).measured
 
     def options_key(self, task: str) -> int:
@@ -60,7 +61,7 @@ def questions(prepared: PreparedTask, how: TaskQuestions) -> Iterator[Question]:
     Raises:
         flantune.errors.TemplateError: An example cannot be rendered.
     """
-    templates, splits = _templates(prepared, how), drawn_rows(prepared, how)
+    templates, splits = asked_templates(prepared, how), drawn_rows(prepared, how)
     for shots in shots_of(prepared, how.evaluation.shots):
         for split, rows in splits.items():
             for template in templates:
@@ -72,7 +73,7 @@ def questions(prepared: PreparedTask, how: TaskQuestions) -> Iterator[Question]:
 def count_questions(prepared: PreparedTask, how: TaskQuestions) -> int:
     """How many prompts ``questions`` gives."""
     rows = sum(map(len, drawn_rows(prepared, how).values()))
-    return rows * len(_templates(prepared, how)) * len(shots_of(prepared, how.evaluation.shots))
+    return rows * len(asked_templates(prepared, how)) * len(shots_of(prepared, how.evaluation.shots))
 
 
 def shots_of(prepared: PreparedTask, shots: Sequence[int]) -> tuple[int, ...]:
@@ -104,7 +105,7 @@ def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tu
 def _asked_by_all(
     prepared: PreparedTask, how: TaskQuestions, split: SplitRole, rows: tuple[int, ...]
 ) -> tuple[int, ...]:
-    choosy = [one for one in _templates(prepared, how) if language_of(one).ask is not None]
+    choosy = [one for one in asked_templates(prepared, how) if language_of(one).ask is not None]
     key = how.options_key(prepared.task.name)
 
     def is_asked(example: Example) -> bool:
@@ -150,11 +151,11 @@ def _question(
     task = prepared.task
     options_key = how.options_key(task.name)
     prompt = render(task, example, template, split=split, style=how.style, options_key=options_key)
-    if not shots or prompt.frame is not None:  # a frame brings its own examples
+    if prompt.frame is not None:  # it brings its own examples
         return Question(prompt=prompt, shots=0)
     exemplars = draw_exemplars(
         task,
-        prepared.stores["train"],
+        prepared.stores.get("train", ()),
         query=example,
         split=split,
         template=template,
@@ -164,7 +165,7 @@ def _question(
         style=how.style,
         options_key=options_key,
     )
-    return Question(prompt=replace(prompt, exemplars=exemplars), shots=shots)
+    return Question(prompt=with_exemplars(prompt, exemplars, style=how.style, key=0), shots=shots)
 
 
 def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
@@ -174,7 +175,7 @@ def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
         EvaluationError: It has no forward template, or no test rows.
     """
     where = prepared.task.name
-    if not _templates(prepared, how):
+    if not asked_templates(prepared, how):
         hint = "add a template that asks for the task's own answer (is_inverted = false)"
         raise EvaluationError("the task has no forward template to be measured with", where=where, hint=hint)
     if "test" not in drawn_rows(prepared, how):
@@ -182,6 +183,6 @@ def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
         raise EvaluationError("the task has no test rows to be measured on", where=where, hint=hint)
 
 
-def _templates(prepared: PreparedTask, how: TaskQuestions) -> tuple[Template, ...]:
+def asked_templates(prepared: PreparedTask, how: TaskQuestions) -> tuple[Template, ...]:
     """The forward templates that are asked."""
     return usable_templates(prepared.task, style=how.style, max_templates=how.evaluation.max_templates)

@@ -236,6 +236,34 @@ def after_phrase(phrase: str, *, form: Form = "text") -> ExtractionRule:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=4_096)
+def rules_between(before: str, after: str) -> Rules:
+    r"""Rules for an answer that a template announces: what stands between its own words, else where answers stand.
+
+    Args:
+        before: The words before the answer; empty where it comes first.
+        after: The words after it.
+
+    >>> extract("6 + 1 = 7.\nSo we get 7 eggs.", rules_between("\nSo we get ", " eggs.")).answer
+    '7'
+    >>> extract("yes, since it floats", rules_between("", ", since ")).answer
+    'yes'
+    >>> extract("It floats. The answer is no.", rules_between("\nSo we get ", ".")).answer
+    'no'
+    """
+    end = re.escape(after.strip().split("\n")[0])
+    ended = rf"(?:{end}(?=\s|$)|\.(?=\s|$)|$)" if end else r"(?:\.(?=\s|$)|[。।]|$)"
+    if not before:
+        first = ExtractionRule(name="before_words", pattern=rf"\A\s*{_STATED}\s*{ended}", pick="first")
+        return (first, ANSWER_IS, FIRST_LINE)
+    words = before.strip().split("\n")[-1].split()
+    if not words:
+        return (LAST_LINE,) if "\n" in before else BBH_COT
+    announced = r"\s+".join(map(re.escape, words))
+    own = ExtractionRule(name="after_words", pattern=rf"{announced}\s*[:：]?\s*{_STATED}\s*{ended}")
+    return (own, *BBH_COT)
+
+
 def shared_phrase(answers: Sequence[str]) -> str:
     """The wording that stands before the last number in each worked answer; empty when they do not agree.
 

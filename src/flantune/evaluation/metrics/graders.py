@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from flantune.evaluation.metrics.by_name import Metric, Statistics, find_metric
-from flantune.evaluation.metrics.extraction import FIRST_LINE, Rules, extract, same_answer
+from flantune.evaluation.metrics.extraction import FIRST_LINE, Rules, extract, rules_between, same_answer
 from flantune.evaluation.metrics.normalizers import cut_like_flan
 from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS, Normalization, choose, option_scores
 from flantune.types import Kind, Sample
@@ -102,7 +102,8 @@ class MetricGrader:
 
     Attributes:
         columns: The metrics.
-        rules: Where the answer may stand in a written text, most trusted first; none: the whole text is the answer.
+        rules: Where the answer may stand in a written text, most trusted first; none: between the words that the
+            prompt's template has around it (``Sample.answer_marks``), or else the whole text is the answer.
         parse: What is kept of a written text before it is scored.
     """
 
@@ -121,8 +122,8 @@ class MetricGrader:
         if sample.scores:
             choice = choose(option_scores(sample, self.columns.headline.normalization))
             answer, rule, is_tie = sample.options[choice.index].strip(), "likeliest", choice.is_tie
-        elif self.rules:
-            found = extract(sample.prediction, self.rules)
+        elif self.rules or sample.answer_marks:
+            found = extract(sample.prediction, self.rules or rules_between(*sample.answer_marks))
             answer, rule = found.answer, found.rule
         else:
             answer, rule = self.parse(sample.prediction), "as written"

@@ -10,17 +10,19 @@ from flantune.types import Example, Row
 
 MBPP_TEST = range(11, 511)
 """MBPP's test split by task_id: a benchmark."""
+MBPP_REPEATS = (602, 704, 872)
+"""Other rows of MBPP that ask in the words of a test row (217, 248 and 216)."""
 _PYTHON_3 = 3
 _MOST_SOLUTIONS = 3
 _INDENT = "    "
 
 
 def mbpp(row: Row) -> Example | None:
-    """MBPP: the sentence, the tests a line each, and the code; None for rows of the benchmark's test split."""
+    """MBPP: the sentence, the tests a line each, and the code; None for the benchmark's test rows and their repeats."""
     number = find_value(row, "task_id")
     if not isinstance(number, int):
         raise BadRow(NOT_TEXT, f"got {short(number)} in column task_id; expected a number")
-    if number in MBPP_TEST:
+    if number in MBPP_TEST or number in MBPP_REPEATS:
         return None
     tests = find_value(row, "test_list")
     if not isinstance(tests, list) or not tests:
@@ -46,30 +48,29 @@ def dmcc_python(row: Row) -> Example | None:
     return Example(row=0, fields={"problem": problem}, references=found)
 
 
-def dr_repair_plain_code(row: Row) -> Example:
+def dr_repair_plain_code(row: Row) -> Example | None:
     """DrRepair: the broken program alone."""
-    return _written({"program": "\n".join(_lines(row, "code_lines"))}, _mended(row), group=_problem(row))
+    return _repair(row, {"program": "\n".join(_lines(row, "code_lines"))})
 
 
-def dr_repair_no_errors(row: Row) -> Example:
+def dr_repair_no_errors(row: Row) -> Example | None:
     """DrRepair: the broken program, its lines numbered from 1."""
-    return _written({"program": _numbered(_lines(row, "code_lines"))}, _mended(row), group=_problem(row))
+    return _repair(row, {"program": _numbered(_lines(row, "code_lines"))})
 
 
-def dr_repair_line_numbers(row: Row) -> Example:
+def dr_repair_line_numbers(row: Row) -> Example | None:
     """DrRepair: the same with the compiler's first message and the line it names."""
     lines = _lines(row, "code_lines")
     at, message = _error(row, lines)
-    fields = {"program": _numbered(lines), "line": str(at + 1), "message": message}
-    return _written(fields, _mended(row), group=_problem(row))
+    return _repair(row, {"program": _numbered(lines), "line": str(at + 1), "message": message})
 
 
-def dr_repair_error_comments(row: Row) -> Example:
+def dr_repair_error_comments(row: Row) -> Example | None:
     """DrRepair: the broken program with the message as a comment behind the line it names."""
     lines = _lines(row, "code_lines")
     at, message = _error(row, lines)
     lines[at] += f"  // error: {message}"
-    return _written({"program": "\n".join(lines)}, _mended(row), group=_problem(row))
+    return _repair(row, {"program": "\n".join(lines)})
 
 
 def _lines(row: Row, column: str) -> list[str]:
@@ -92,13 +93,13 @@ def _error(row: Row, lines: list[str]) -> tuple[int, str]:
     return at, as_text(find_value(row, "err_line.msg"), "err_line.msg").strip()
 
 
-def _mended(row: Row) -> str:
-    return "\n".join(_lines(row, "gold_code_lines"))
-
-
-def _problem(row: Row) -> str:
-    """Programs for the same problem belong together."""
-    return as_text(find_value(row, "info.probid"), "info.probid")
+def _repair(row: Row, fields: dict[str, str]) -> Example | None:
+    """A program to mend; None where it is as it should be. Programs for the same problem belong together."""
+    mended = _lines(row, "gold_code_lines")
+    if mended == _lines(row, "code_lines"):
+        return None
+    group = as_text(find_value(row, "info.probid"), "info.probid")
+    return _written(fields, "\n".join(mended), group=group)
 
 
 def _numbered(lines: list[str]) -> str:

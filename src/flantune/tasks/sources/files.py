@@ -183,6 +183,8 @@ class FilesSection(SourceSection):
     """The files' text encoding."""
     key: str = ""
     """The list of rows inside a JSON object, when it holds several lists."""
+    written_line_breaks: StrictBool = False
+    r"""`\n` in a cell of a table, two characters, is a line break."""
 
     @model_validator(mode="after")
     def _quote_is_no_delimiter(self) -> FilesSection:
@@ -200,5 +202,6 @@ class FilesSection(SourceSection):
             quoting=self.quoting,
             encoding=self.encoding,
             key=self.key,
+            written_line_breaks=self.written_line_breaks,
         )
         return FileSource(files=self.files, form=form, root=folder)

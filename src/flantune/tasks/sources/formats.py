@@ -41,7 +41,7 @@ _FIELD_CHARACTERS = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFormat:
-    """How files are written, where their names do not tell.
+    r"""How files are written, where their names do not tell.
 
     Attributes:
         name: The format; None tells it by the file's suffix.
@@ -52,6 +52,7 @@ class FileFormat:
             None: "standard" for CSV, "none" for TSV.
         encoding: The text encoding. A byte-order mark is skipped.
         key: The list of rows inside a JSON object; empty: its only list.
+        written_line_breaks: The two characters ``\n`` in a cell of a table are a line break.
     """
 
     name: FormatName | None = None
@@ -61,6 +62,7 @@ class FileFormat:
     quoting: Quoting | None = None
     encoding: str = "utf-8"
     key: str = ""
+    written_line_breaks: bool = False
 
 
 def format_of(path: Path, form: FileFormat) -> FormatName:
@@ -265,6 +267,8 @@ def _read_table(path: Path, form: FileFormat) -> Iterator[Row]:
         cells = split(lines, delimiter)
         names = _column_names(cells, path, form)
         for place, row in cells:
+            if form.written_line_breaks and not isinstance(row, UnreadableRow):
+                row = [cell.replace("\\n", "\n") for cell in row]
             yield _named(row, names, place)
 
 

@@ -1,0 +1,173 @@
+"""Writes docs/collection-flan2022.md from the list of tasks: run `python docs/generate_collection_flan2022.py`."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from flantune.mixture.benchmarks import made_from
+from flantune.mixture.leaks import kin_groups
+from flantune.mixture.taxonomy import load_taxonomy
+from flantune.tasks.listed_tasks import COUNTED, ListedTask, as_task, flan2022_tasks
+
+_NAMES = {
+    "muffin": "Muffin",
+    "t0_sf": "T0-SF",
+    "niv2": "Natural-Instructions v2",
+    "cot": "Chain of thought",
+}
+_HEAD = """# The collection of Flan 2022
+
+Flan 2022 (Chung et al., section 2.1) counts 1,836 tasks in four sub-mixtures. This page names each, with what can be
+had where; `flantune mixture collection --json` gives the same facts, a task at a time. No data of it is shipped, and no
+text: names, kinds, languages and licences are facts of the authors' list (google-research/FLAN at e9e4ec6), of
+Natural-Instructions' files and of promptsource.
+
+```toml
+[data]
+collection = ["flan2021", "cot", "dialogue", "programs"]
+missing = "skip"
+
+[data.natural_instructions]
+folder = "natural-instructions"     # tasks/*.json and splits/
+track = "none"
+mmlu = false
+
+[mixture]
+proportions = "flan2022_released"   # or flan2022_paper_a, flan2022_paper_b
+```
+
+T0-SF's prompts come from a folder of promptsource's templates. `flantune mixture show` then says which parts have
+tasks, and `flantune mixture proportions flan2022_released` prints the tree to be changed.
+
+This page is made by `docs/generate_collection_flan2022.py` from the list; a test keeps it current.
+
+## The count
+
+| sub-mixture | the paper counts | the list names | a way to the data is known |
+|---|---|---|---|
+"""
+_NOTES = """
+- Muffin's 80 are the 72 names of FLAN 2021's code that are trained on (MultiNLI's two test sets are two of them), three
+  sets of dialogues and five of programs. The paper's "62 + 26" is another way of counting.
+- Natural-Instructions has 1,613 tasks; without the 57 that are MMLU's questions (664–667 and 685–737) there are 1,556.
+  Which two the paper leaves out besides is not known. It speaks of 44 that are MMLU's; its code removes 57.
+- Chain of thought: the list has each of the nine sets four times, with the three ways of turning it around.
+- The released code trains on 287 tasks: 71 + 193 + 18 + 4, and Natural-Instructions as one.
+"""
+
+
+def collection_page() -> str:
+    """The page's text."""
+    listed = flan2022_tasks()
+    blocks = [
+        _HEAD.rstrip("\n") + "\n" + "\n".join(_counts(listed)),
+        _NOTES.strip("\n"),
+        "## Muffin\n\n" + "\n".join(_muffin(listed)),
+        "## T0-SF\n\n" + "\n".join(_prompts(listed)),
+        "## Chain of thought\n\n" + "\n".join(_thoughts(listed)),
+        "## Natural-Instructions v2\n\n" + "\n".join(_instructions(listed)),
+        "## What gives what away\n\n" + "\n".join(_leaks(listed)),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _of(listed: tuple[ListedTask, ...], submixture: str) -> list[ListedTask]:
+    return [task for task in listed if task.submixture == submixture]
+
+
+def _counts(listed: tuple[ListedTask, ...]) -> Iterator[str]:
+    for name, counted in COUNTED.items():
+        tasks = _of(listed, name)
+        yield f"| {_NAMES[name]} | {counted:,} | {len(tasks):,} | {sum(bool(task.how) for task in tasks):,} |"
+    yield f"| together | {sum(COUNTED.values()):,} | {len(listed):,} | {sum(bool(task.how) for task in listed):,} |"
+
+
+def _muffin(listed: tuple[ListedTask, ...]) -> Iterator[str]:
+    yield "*file*: the task that comes with flantune. Without one, write a [task file](tasks.md) of your own."
+    yield "\n| task | kind | languages | file | hub id | licence |\n|---|---|---|---|---|---|"
+    for one in _of(listed, "muffin"):
+        yield _shipped_row(one)
+
+
+def _shipped_row(one: ListedTask) -> str:
+    task = as_task(one)
+    file = task.name if one.how else "–"
+    hub = f"`{task.source.hub}`" if task.source.hub is not None else "–"
+    licence = task.licence or "not stated"
+    return f"| {one.name} | {one.category} | {one.languages} | {file} | {hub} | {licence} |"
+
+
+def _prompts(listed: tuple[ListedTask, ...]) -> Iterator[str]:
+    yield "Tasks of P3 that share no data set with Muffin, each one template of promptsource. The ids are"
+    yield "promptsource's: old names without an owner, of which the hub knows most."
+    yield "\n| data set | tasks | templates |\n|---|---|---|"
+    by_hub: dict[str, list[str]] = {}
+    for one in _of(listed, "t0_sf"):
+        by_hub.setdefault(one.hub, []).append(one.template)
+    for hub, templates in by_hub.items():
+        yield f"| `{hub}` | {len(templates)} | {', '.join(sorted(templates))} |"
+
+
+def _thoughts(listed: tuple[ListedTask, ...]) -> Iterator[str]:
+    yield "| set | kind | languages | file | hub id | licence |\n|---|---|---|---|---|---|"
+    yield from map(_shipped_row, _of(listed, "cot"))
+
+
+def _instructions(listed: tuple[ListedTask, ...]) -> Iterator[str]:
+    tasks = _of(listed, "niv2")
+    tracks = Counter(task.tracks.split("/")[0] for task in tasks)
+    yield "Each is a file of allenai/natural-instructions; [Natural-Instructions](natural-instructions.md) says how a"
+    yield f"folder of them is read. On its default track {tracks['train']:,} of these are trained on,"
+    yield f"{tracks['test']:,} measured and {tracks['excluded']:,} neither; Flan 2022 trains on all.\n"
+    licences = Counter(task.licence or "not looked up: the file is large, or sensitive" for task in tasks)
+    yield "| licence as the files state it | tasks |\n|---|---|"
+    few = sum(count for _, count in licences.items() if count < 5)
+    yield from (f"| {licence} | {count:,} |" for licence, count in licences.most_common() if count >= 5)
+    yield f"| others, of fewer than five tasks each | {few:,} |\n"
+    yield "Kinds, with the numbers of their tasks:\n"
+    kinds: dict[str, list[int]] = {}
+    for task in tasks:
+        found = re.match(r"task(\d+)_", task.name)
+        kinds.setdefault(task.category, []).append(int(found[1]) if found else 0)
+    for kind in sorted(kinds, key=lambda kind: (-len(kinds[kind]), kind)):
+        text = f"- **{kind}** ({len(kinds[kind])}): {_ranges(sorted(kinds[kind]))}"
+        yield textwrap.fill(text, width=120, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Numbers in order, with runs of three and more as from–to."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    texts = [f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(texts)
+
+
+def _leaks(listed: tuple[ListedTask, ...]) -> Iterator[str]:
+    taxonomy, tasks = load_taxonomy(None), [as_task(one) for one in listed]
+    groups = kin_groups(tasks, taxonomy)
+    kin = {name for group in groups for name in group.tasks}
+    yield f"{len(kin):,} of the {len(tasks):,} share their source with another one, in {len(groups)} groups: when one"
+    yield "of a group is held out, the others leave training. Families and groups are those of"
+    yield "[the taxonomy](mixture.md#a-taxonomy-of-your-own); what is told by the data alone, once it is there, comes"
+    yield "on top. Groups that join several sources:\n"
+    yield "| group | tasks | why |\n|---|---|---|"
+    joined = [group for group in groups if group.because != "they come from one source family"]
+    for group in sorted(joined, key=lambda group: (-len(group.tasks), group.name)):
+        yield f"| {group.name} | {len(group.tasks)} | {group.because} |"
+    yield "\nMade from a benchmark, or kin to one (`holdout.benchmarks` leaves them out):\n"
+    yield "| benchmark | tasks of the list |\n|---|---|"
+    for benchmark in taxonomy.benchmarks:
+        names = [task.name for task in tasks if made_from(task, [benchmark], taxonomy=taxonomy)]
+        yield f"| {benchmark.name} | {', '.join(names) or 'none'} |"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("collection-flan2022.md").write_text(collection_page(), encoding="utf-8")

@@ -1,0 +1,106 @@
+"""``flantune prepare``: training prompts as token ids, made ahead by many processes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from flantune.cli import options
+
+
+def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:  # noqa: ARG001
+    """Number and count of ``3/16``, the third of sixteen."""
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value.strip())
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter(f'"{value}" is no part; "3/16" is the third of sixteen.')
+    return int(found[1]), int(found[2])
+
+
+def _count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:  # noqa: ARG001
+    """A whole number, also written ``1e9``."""
+    if value is None:
+        return None
+    try:
+        number = float(value.replace("_", ""))
+    except ValueError:
+        number = 0.0
+    if not 1 <= number <= 1e12 or number != int(number):
+        raise click.BadParameter(f'"{value}" is no count of draws, such as 500000 or 1e9.')
+    return int(number)
+
+
+@click.command("prepare", epilog="Example: flantune prepare run.toml --out prepared --workers 16")
+@options.run_file
+@click.option("--out", type=options.FOLDER, required=True, help="Folder for the draws.")
+@click.option(
+    "--engine",
+    "engine_name",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who makes them: processes on this machine, or Ray (the extra of that name).",
+)
+@click.option("--workers", type=click.IntRange(1, 4096), help="Processes [default: one a core].")
+@click.option("--draws", callback=_count, metavar="COUNT", help="How many [default: what training.steps take].")
+@click.option(
+    "--part",
+    callback=_part,
+    default="1/1",
+    metavar="K/N",
+    help="Make only this part, such as 3/16: an array job's share.",
+)
+@click.option("--fold", type=click.IntRange(0), help="Only this fold, counted from 0 [default: all].")
+@options.run_folder
+@options.overrides
+@options.as_json("what was made")
+def command(
+    run_file: Path,
+    out: Path,
+    engine_name: str,
+    workers: int | None,
+    draws: int | None,
+    part: tuple[int, int],
+    fold: int | None,
+    run_folder: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Render and tokenize RUN_FILE's training prompts ahead, in numbered blocks, for `data.prepared`.
+
+    The same bytes for any engine, number of workers and order. What is there is kept, so the same command goes on where
+    it stopped. No model is loaded.
+    """
+    from flantune.cli.console import starting
+
+    console = starting()
+    from flantune.commands.prepare import prepare
+    from flantune.settings.run_file import load_run_file
+    from flantune.system.engines import LocalEngine, RayEngine, cores
+
+    loaded = load_run_file(run_file, overrides=overrides)
+    count = workers or cores()
+    engine = RayEngine(workers=count) if engine_name == "ray" else LocalEngine(workers=count, note=console.note)
+    folds = prepare(
+        loaded,
+        out=out.absolute(),
+        engine=engine,
+        cache=options.prepared_data(run_folder, run_file).absolute(),
+        draws=draws,
+        part=part,
+        fold=fold,
+        reporter=console,
+    )
+    for done in folds:
+        click.echo(json.dumps(asdict(done), default=str, ensure_ascii=False) if as_json else str(done.folder))
+        console.note(
+            f"{done.folder.name}: {done.draws:,} draws, {done.made:,} blocks made in {done.seconds:,.1f} s,"
+            f" {done.kept:,} kept, {done.missing:,} missing"
+        )
+    if any(done.missing for done in folds):
+        click.echo("next: the parts that are missing; then the same command once more writes the manifest", err=True)
+    else:
+        click.echo(f"next: flantune run {run_file} --set data.prepared={out.absolute()}", err=True)

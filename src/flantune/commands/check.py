@@ -1,0 +1,316 @@
+"""Everything that can be known of a run before it trains: files, rows, templates, folds, mixture, lengths, cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from flantune.commands.answer_check import answer_faults
+from flantune.commands.budget_notes import training_notes
+from flantune.commands.check_cost import Cost, Lengths, estimate_cost, look_at_lengths
+from flantune.commands.check_data import Found, MissingTask, Rows, error_found, missing_shares, read_rows
+from flantune.commands.plan import (
+    make_codec,
+    make_mixture,
+    numbered_split,
+    planned_reader,
+    split_fold,
+    with_present_splits,
+)
+from flantune.contamination.compare import compare
+from flantune.contamination.findings import Settings
+from flantune.errors import FlantuneError
+from flantune.mixture.holdout import folds_of
+from flantune.mixture.rates import effective_epochs
+from flantune.packing.stream import PromptStream
+from flantune.prompts.styles import Style
+from flantune.system.progress import Reporter, Silent
+from flantune.tasks.licences import licence_use
+from flantune.tasks.load import folder_notes, load_tasks
+from flantune.tasks.permitted import without_permission
+
+if TYPE_CHECKING:
+    from flantune.mixture.holdout import FoldTasks
+    from flantune.mixture.mixture import Mixture
+    from flantune.settings.config import RunConfig
+    from flantune.settings.run_file import RunFile
+    from flantune.tasks.example_store import PreparedTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedFold:
+    """Who is trained on and who is measured in a fold.
+
+    Attributes:
+        held_out: What is held out; empty where nothing is.
+        train: Names of the tasks trained on.
+        unseen: Names of those measured.
+        excluded: How many are neither.
+    """
+
+    held_out: tuple[str, ...]
+    train: tuple[str, ...]
+    unseen: tuple[str, ...]
+    excluded: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskShare:
+    """A task's place in the mixture.
+
+    Attributes:
+        part: The part of the mixture it is drawn in; empty where there is one.
+        share: Of all draws.
+        rows: Training rows it has.
+        epochs: How often each of the rows in use is seen in the whole run.
+    """
+
+    task: str
+    part: str
+    share: float
+    rows: int
+    epochs: float
+    licence: str
+    licence_use: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCheck:
+    """What was found.
+
+    Attributes:
+        tasks: How many tasks the run file asks for.
+        left_out: Reason → how many tasks ``data.licences`` and ``data.languages`` leave out.
+        rows: Of each task: what its rows are like.
+        missing: Tasks without data, and how much of the mixture they are at most.
+        folds: All folds.
+        mixture: The shares in the fold that was looked at, the largest first.
+        licences: Use → share of the draws.
+        overlapping: Of each measured task: test rows, and those that overlap with training; None: not looked for.
+        lengths: What tokens prompts have; None where there is no tokenizer.
+        cost: What the run takes; None where there is no model.
+        found: What is wrong, the worst first.
+    """
+
+    name: str
+    tasks: int
+    left_out: Mapping[str, int]
+    rows: tuple[Rows, ...]
+    missing: tuple[MissingTask, ...]
+    folds: tuple[CheckedFold, ...]
+    mixture: tuple[TaskShare, ...]
+    licences: Mapping[str, float]
+    overlapping: Mapping[str, tuple[int, int]] | None
+    lengths: Lengths | None
+    cost: Cost | None
+    found: tuple[Found, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many things a run would stop at."""
+        return sum(one.severity == "error" for one in self.found)
+
+    def to_json(self) -> dict[str, Any]:
+        """The check as JSON-able values."""
+        return {**asdict(self), "errors": self.errors}
+
+
+def check_run_file(
+    file: RunFile, *, cache: Path, fold: int = 0, contamination: bool = True, reporter: Reporter | None = None
+) -> RunCheck:
+    """What a run would stop at, what it would leave out, and what it costs; nothing is trained and no weight is read.
+
+    Args:
+        file: The run file.
+        cache: Folder for adapted examples, unless the run file names one; a run finds them there.
+        fold: The fold whose mixture, lengths and cost are looked at.
+        contamination: Compare test rows with training rows, too, which reads all of them.
+        reporter: Shown the progress.
+
+    Raises:
+        FlantuneError: The tasks cannot be told from the run file: there is nothing to check.
+    """
+    told, config = reporter or Silent(), file.config
+    everything = load_tasks(config.data.model_copy(update={"licences": "any", "languages": ()}), root=file.root)
+    tasks = load_tasks(config.data, root=file.root)
+    told.stage("read the rows")
+    read, rows, reasons = read_rows(tasks, config, cache=config.data.cache or cache, told=told)
+    prepared = [with_present_splits(one) for one in read]
+    found = [one for each in rows for one in each.found]
+    found += [Found(severity="note", about="data", text=line) for line in folder_notes(config.data, root=file.root)]
+    splits = _splits(config, prepared, found)
+    chosen = _chosen(config, prepared, splits, fold, found)
+    looked = _look(config, prepared, chosen, told, contamination=contamination) if chosen is not None else _Looked()
+    missing = missing_shares(tasks, reasons, prepared, config=config, fold=fold)
+    found += [*looked.found, *_missing(missing, is_error=config.data.missing == "error")]
+    uses: Counter[str] = Counter()
+    for one in looked.mixture:
+        uses[one.licence_use] += one.share  # type: ignore[assignment] # shares add up like counts
+    return RunCheck(
+        name=config.name,
+        tasks=len(tasks),
+        left_out=Counter(without_permission(everything, config.data).values()),
+        rows=rows,
+        missing=missing,
+        folds=tuple(_checked(split) for split in splits),
+        mixture=looked.mixture,
+        licences=dict(uses.most_common()),
+        overlapping=looked.overlapping,
+        lengths=looked.lengths,
+        cost=looked.cost,
+        found=tuple(sorted(found, key=lambda one: _SEVERITIES.index(one.severity))),
+    )
+
+
+_SEVERITIES = ("error", "warning", "note")
+
+
+def _splits(config: RunConfig, prepared: Sequence[PreparedTask], found: list[Found]) -> list[FoldTasks]:
+    """The folds that can be made; what is wrong with the others is noted."""
+    splits = []
+    folds = folds_of(config.holdout)
+    for fold in folds:
+        try:
+            splits.append(split_fold(config, [one.task for one in prepared], fold))
+        except FlantuneError as error:
+            found.append(error_found("holdout", error))
+    if not folds:
+        hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
+        text = "nothing is held out, so `flantune run` has nothing unseen to measure"
+        found.append(Found(severity="error", about="holdout", text=text, hint=hint))
+    return splits
+
+
+def _chosen(
+    config: RunConfig, prepared: Sequence[PreparedTask], splits: Sequence[FoldTasks], fold: int, found: list[Found]
+) -> FoldTasks | None:
+    """The fold whose mixture is looked at; None where it cannot be made, which is said already."""
+    try:
+        return numbered_split(config, [one.task for one in prepared], fold)
+    except FlantuneError as error:
+        if not found or error.message not in {one.text.rpartition(": ")[2] for one in found}:
+            known = error_found("holdout", error)
+            found += [known] if known not in found else []
+        return splits[0] if splits else None
+
+
+def _checked(split: FoldTasks) -> CheckedFold:
+    return CheckedFold(
+        held_out=split.held_out,
+        train=tuple(task.name for task in split.train),
+        unseen=tuple(task.name for task in split.unseen),
+        excluded=len(split.excluded),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What one fold's mixture and model are like; see ``RunCheck``."""
+
+    mixture: tuple[TaskShare, ...] = ()
+    overlapping: Mapping[str, tuple[int, int]] | None = None
+    lengths: Lengths | None = None
+    cost: Cost | None = None
+    found: tuple[Found, ...] = ()
+
+
+def _look(
+    config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks, told: Reporter, *, contamination: bool
+) -> _Looked:
+    found: list[Found] = []
+    train, unseen = ({task.name for task in tasks} for tasks in (split.train, split.unseen))
+    trained = [one for one in prepared if one.task.name in train]
+    measured = [one for one in prepared if one.task.name in unseen]
+    lengths, cost, shares, overlapping = None, None, (), None
+    try:
+        mixture = make_mixture(config, prepared, split)
+    except FlantuneError as error:
+        found.append(error_found("mixture", error))
+    else:
+        told.stage("look at the first prompts and batches")
+        try:
+            lengths, cost = _tokens(config, prepared, mixture, measured, found)
+        except FlantuneError as error:
+            found.append(error_found("model", error))
+        shares = _shares(mixture, draws=cost.draws if cost else mixture.cycle)
+    if contamination and trained and measured:
+        told.stage("compare test rows with training rows")
+        settings = Settings(seed=config.seed)
+        compared = compare(trained, measured, settings=settings, held_out=split.held_out, on_rows=told.step)
+        overlapping = {one.task: (one.rows, len(one.dirty)) for one in compared.tasks}
+        found += _overlaps(overlapping)
+    return _Looked(mixture=shares, overlapping=overlapping, lengths=lengths, cost=cost, found=tuple(found))
+
+
+def _tokens(
+    config: RunConfig,
+    prepared: Sequence[PreparedTask],
+    mixture: Mixture,
+    measured: Sequence[PreparedTask],
+    found: list[Found],
+) -> tuple[Lengths, Cost]:
+    """Lengths and cost; what the tokenizer cannot write and what does not fit is noted.
+
+    Raises:
+        FlantuneError: The model's tokenizer or configuration cannot be read, or no prompt fits.
+    """
+    reader = planned_reader(config, prepared)
+    stream = PromptStream(mixture, make_codec(config, reader), row_tokens=config.packing.row_tokens)
+    chat = stream.codec.chat
+    found += [Found(severity="note", about="model", text=known) for known in (chat.notes if chat else ())]
+    style, inverted = Style.from_settings(config.prompts), config.prompts.include_inverted
+    for one in prepared:
+        for fault in answer_faults(one, stream.codec, style=style, teaches_inverted=inverted):
+            severity: Literal["error", "warning"] = "error" if fault.is_refused else "warning"
+            found.append(Found(severity=severity, about="tokenizer", text=str(fault)))
+    found += [
+        Found(severity="warning", about="lengths", text=note)
+        for note in training_notes(mixture, stream.codec, config.packing)
+    ]
+    return look_at_lengths(stream), estimate_cost(config, stream, reader, measured)
+
+
+def _shares(mixture: Mixture, *, draws: int) -> tuple[TaskShare, ...]:
+    """Each task's place in the mixture, the largest first."""
+    portions = mixture.portions
+    epochs = effective_epochs([one.capped for one in portions], [one.quota for one in portions], draws=draws)
+    shares = (
+        TaskShare(
+            task=one.task.name,
+            part="",
+            share=one.quota / mixture.cycle,
+            rows=one.examples,
+            epochs=seen,
+            licence=one.task.licence,
+            licence_use=licence_use(one.task.licence),
+        )
+        for one, seen in zip(portions, epochs, strict=True)
+    )
+    return tuple(sorted(shares, key=lambda one: -one.share))
+
+
+def _overlaps(overlapping: Mapping[str, tuple[int, int]]) -> Iterator[Found]:
+    for task, (rows, dirty) in overlapping.items():
+        if dirty:
+            yield Found(
+                severity="warning",
+                about="contamination",
+                text=f"{task}: {dirty:,} of {rows:,} test rows overlap with training rows",
+                hint="`flantune contamination RUN_FILE --clean clean.json` writes a filter; [data] clean takes it",
+            )
+
+
+def _missing(missing: Sequence[MissingTask], *, is_error: bool) -> Iterator[Found]:
+    if missing:
+        share = sum(one.share for one in missing)
+        yield Found(
+            severity="error" if is_error else "warning",
+            about="data",
+            text=f"{len(missing):,} tasks have no data; they are at most {share:.1%} of the mixture",
+            hint='get their data, or set data.missing = "skip" to go on without them'
+            if is_error
+            else "the run goes on without them; the others take their share",
+        )

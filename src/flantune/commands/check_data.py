@@ -1,0 +1,163 @@
+"""The first half of ``flantune check``: what every task's rows and templates are like, and which tasks have no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from flantune.commands.plan import numbered_split
+from flantune.commands.task_check import findings_in_rows
+from flantune.errors import FlantuneError, MissingDataError
+from flantune.mixture.rates import quotas, shares
+from flantune.prompts.lint import lint_task
+from flantune.tasks.prepare import prepare_task
+
+if TYPE_CHECKING:
+    from flantune.prompts.lint_text import Finding
+    from flantune.settings.config import RunConfig
+    from flantune.system.progress import Reporter
+    from flantune.tasks.example_store import PreparedTask
+    from flantune.types import Task
+
+_LINTED_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Something that is wrong, or worth knowing.
+
+    Attributes:
+        severity: A run stops at an error; a warning is worth a look; a note is for information.
+        about: What it is about: data, templates, holdout, mixture, tokenizer, lengths, contamination or model.
+        text: What it is.
+        hint: What to do about it.
+    """
+
+    severity: Literal["error", "warning", "note"]
+    about: str
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What one task's data are like.
+
+    Attributes:
+        kept: Examples of each split.
+        bad: Rows that are none, by reason.
+        absent: Splits without data, with the reason.
+        found: What is wrong with its rows and templates.
+    """
+
+    task: str
+    kept: Mapping[str, int]
+    bad: Mapping[str, int]
+    absent: Mapping[str, str]
+    found: tuple[Found, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingTask:
+    """A task without data.
+
+    Attributes:
+        reason: Why there are none, and how to get them by hand where nobody can fetch them.
+        share: Of the mixture, if it had as many rows as a task can have a share for; 0 where it is not trained on.
+    """
+
+    task: str
+    reason: str
+    share: float
+
+
+def read_rows(
+    tasks: Sequence[Task], config: RunConfig, *, cache: Path, told: Reporter
+) -> tuple[list[PreparedTask], tuple[Rows, ...], dict[str, str]]:
+    """Every task's rows, as a run reads them, but for all tasks at once.
+
+    Returns:
+        The tasks that a run could use; what all others and these are like; and the reasons of those without data.
+    """
+    prepared: list[PreparedTask] = []
+    rows: list[Rows] = []
+    missing: dict[str, str] = {}
+    for number, task in enumerate(tasks):
+        told.step(number, len(tasks), f"{task.name}, {number + 1:,} of {len(tasks):,}")
+        try:
+            one = prepare_task(
+                task, cache=cache, max_bad_share=config.data.max_bad_share, skip_missing=True, note=told.note
+            )
+        except MissingDataError as error:
+            manual = task.source.manual
+            missing[task.name] = error.message + (f". {manual}" if manual and manual not in error.message else "")
+        except FlantuneError as error:
+            rows.append(Rows(task=task.name, kept={}, bad={}, absent={}, found=(error_found("data", error),)))
+        else:
+            prepared.append(one)
+            rows.append(_rows(one))
+    told.step(len(tasks), len(tasks), f"{len(tasks):,} of {len(tasks):,}")
+    return prepared, tuple(rows), missing
+
+
+def error_found(about: str, error: FlantuneError) -> Found:
+    """What a run would stop at."""
+    text = f"{error.where}: {error.message}" if error.where else error.message
+    return Found(severity="error", about=about, text=text, hint=error.hint)
+
+
+def _rows(one: PreparedTask) -> Rows:
+    bad: dict[str, int] = {}
+    for report in one.reports.values():
+        for reason, count in report.bad.items():
+            bad[reason] = bad.get(reason, 0) + count
+    stores = [store for store in one.stores.values() if len(store)]
+    examples = list(islice(stores[0], _LINTED_ROWS)) if stores else []
+    findings = (*lint_task(one.task, examples), *findings_in_rows(one))
+    return Rows(
+        task=one.task.name,
+        kept={role: len(store) for role, store in one.stores.items()},
+        bad=bad,
+        absent=dict(one.missing),
+        found=tuple(_of_linter(finding) for finding in findings),
+    )
+
+
+def _of_linter(finding: Finding) -> Found:
+    # The linter's errors spoil prompts; a run does not stop at them.
+    return Found(
+        severity="warning",
+        about="templates",
+        text=f"{finding.where}: {finding.rule}: {finding.message}",
+        hint=finding.hint,
+    )
+
+
+def missing_shares(
+    tasks: Sequence[Task], reasons: Mapping[str, str], prepared: Sequence[PreparedTask], *, config: RunConfig, fold: int
+) -> tuple[MissingTask, ...]:
+    """How much of a fold's mixture the tasks without data are, at most: nobody knows how many rows they have.
+
+    Args:
+        tasks: All tasks of the run.
+        reasons: Those without data, with the reason.
+        prepared: Those with data.
+        config: The run.
+        fold: Which fold's mixture.
+    """
+    if not reasons:
+        return ()
+    try:
+        trained = {task.name for task in numbered_split(config, tasks, fold).train}
+    except FlantuneError:
+        trained = {task.name for task in tasks if "train" in task.splits}
+    sizes = {one.task.name: len(one.stores["train"]) for one in prepared if len(one.stores.get("train", ()))}
+    settings = config.mixture
+    most = settings.max_rate or settings.max_examples or max(sizes.values(), default=1)
+    named = [task.name for task in tasks if task.name in trained and (task.name in sizes or task.name in reasons)]
+    capped = [sizes.get(name, most) for name in named]
+    share = dict(zip(named, shares(quotas(capped, max_rate=most, rates=settings.rates)), strict=True)) if named else {}
+    return tuple(MissingTask(task=name, reason=why, share=share.get(name, 0.0)) for name, why in reasons.items())

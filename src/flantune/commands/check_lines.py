@@ -1,0 +1,101 @@
+"""What ``flantune check`` found, as lines for a terminal: a page however many tasks there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from flantune.report.numbers import plural
+
+if TYPE_CHECKING:
+    from flantune.commands.check import RunCheck
+    from flantune.commands.check_cost import Cost, Lengths
+    from flantune.commands.check_data import Found, MissingTask
+
+_NAMED = 5
+_LISTED = 12
+
+
+def check_lines(check: RunCheck) -> Iterator[str]:
+    """The facts, then what is wrong, the worst first, then the sum of it."""
+    for about, text in _facts(check):
+        yield f"{about:14} {text}"
+    for severity in ("error", "warning", "note"):
+        of_kind = [one for one in check.found if one.severity == severity]
+        for one in of_kind[:_LISTED]:
+            yield from _found(one)
+        if len(of_kind) > _LISTED:
+            yield f"{severity}: and {len(of_kind) - _LISTED:,} more; --json lists all"
+    warnings = sum(one.severity == "warning" for one in check.found)
+    verdict = "a run would stop" if check.errors else "nothing stands in the way of a run"
+    yield f"{plural(check.errors, 'error')}, {plural(warnings, 'warning')}: {verdict}"
+
+
+def _found(one: Found) -> Iterator[str]:
+    yield f"{one.severity}: {one.text}"
+    if one.hint:
+        yield f"    hint: {one.hint}"
+
+
+def _facts(check: RunCheck) -> Iterator[tuple[str, str]]:
+    kept = sum(sum(one.kept.values()) for one in check.rows)
+    bad = sum(sum(one.bad.values()) for one in check.rows)
+    yield "tasks", f"{check.tasks:,}; {len(check.rows):,} with data: {kept:,} examples, {bad:,} bad rows"
+    for reason, count in check.left_out.items():
+        yield "left out", f"{plural(count, 'task')}: {reason}"
+    if check.missing:
+        share = sum(one.share for one in check.missing)
+        largest = sorted(check.missing, key=lambda one: -one.share)
+        yield "missing", f"{plural(len(largest), 'task')}, at most {share:.1%} of the mixture: {_named(largest)}"
+    for number, fold in enumerate(check.folds):
+        held = ", ".join(fold.held_out)
+        counts = f"{len(fold.train):,} trained on, {len(fold.unseen):,} unseen, {fold.excluded:,} neither"
+        if number < _NAMED:
+            yield f"fold {number}", f"{held}: {counts}"
+        elif number == _NAMED:
+            yield "folds", f"and {len(check.folds) - _NAMED:,} more"
+    yield from _mixture(check)
+    if check.lengths:
+        yield "lengths", _lengths(check.lengths)
+    if check.cost:
+        yield from _cost(check.cost)
+    if check.overlapping is not None:
+        rows = sum(rows for rows, _ in check.overlapping.values())
+        dirty = sum(dirty for _, dirty in check.overlapping.values())
+        yield "contamination", f"{dirty:,} of {rows:,} test rows overlap with training rows"
+
+
+def _mixture(check: RunCheck) -> Iterator[tuple[str, str]]:
+    if not check.mixture:
+        return
+    most = max(check.mixture, key=lambda one: one.epochs)
+    named = ", ".join(f"{one.task} {one.share:.1%}" for one in check.mixture[:_NAMED])
+    yield "mixture", f"{plural(len(check.mixture), 'task')}; largest: {named}"
+    yield "repetition", f"most often seen: {most.task}, each of its rows {most.epochs:,.1f} times"
+    yield "licences", ", ".join(f"{share:.0%} {use}" for use, share in check.licences.items()) + " (of the draws)"
+
+
+def _lengths(lengths: Lengths) -> str:
+    inputs, targets = (f"{middle:,} ({most:,}; {top:,})" for middle, most, top in (lengths.inputs, lengths.targets))
+    cut = f"{lengths.shortened:.1%} shortened, {lengths.left_out:.1%} left out"
+    return f"inputs {inputs} tokens, targets {targets}: median (95th percentile; longest); {cut}"
+
+
+def _cost(cost: Cost) -> Iterator[tuple[str, str]]:
+    batch = f"{cost.prompts_a_step:,.1f} prompts a step, {cost.fill:.0%} of its positions filled"
+    yield "steps", f"{cost.steps:,} steps, {batch}: {cost.draws:,} prompts, {cost.tokens:,} tokens"
+    yield "model", f"{cost.weights:,} weights{_memory(cost)}; {cost.flops:.1e} floating-point operations to train"
+    yield "questions", f"{cost.questions:,} to measure the base and the tuned model"
+
+
+def _memory(cost: Cost) -> str:
+    if cost.gigabytes is None:
+        return ""
+    size = f"{cost.gigabytes:,.1f} GB" if cost.gigabytes >= 1 else f"{1_000 * cost.gigabytes:,.0f} MB"
+    return f", {size} with gradients and optimizer, activations besides"
+
+
+def _named(missing: Sequence[MissingTask]) -> str:
+    names = [one.task for one in missing]
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

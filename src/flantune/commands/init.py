@@ -1,0 +1,48 @@
+"""Files to begin with: a project that runs as it is, or a run file with a paper's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flantune.errors import ConfigError, did_you_mean
+from flantune.system.files import write_text
+
+_FILES = Path(__file__).parents[1] / "settings/run_files"
+RUN_FILE = "run.toml"
+
+
+def papers() -> tuple[str, ...]:
+    """Whose settings there are, by name."""
+    return tuple(sorted(path.stem for path in _FILES.glob("*.toml")))
+
+
+def write_project(folder: Path, *, like: str = "") -> tuple[Path, ...]:
+    """Writes files to begin with; the first of them is the run file.
+
+    Args:
+        folder: Where to; it is made where it is not there.
+        like: Whose settings; empty: a small project, with tasks over files of its own, that runs at once.
+
+    Raises:
+        ConfigError: There is no such paper, or one of the files is there already; then nothing is written.
+    """
+    if like and like not in papers():
+        near = did_you_mean(like, papers()) or f"there are: {', '.join(papers())}"
+        raise ConfigError(f'no run file is like "{like}"', where="--like", hint=near)
+    texts = _paper(like) if like else _project()
+    there = [str(folder / name) for name in texts if (folder / name).exists()]
+    if there:
+        hint = "choose another folder, or move the file away"
+        raise ConfigError("is there already, and nothing is written over", where=there[0], hint=hint)
+    return tuple(write_text(folder / name, text) for name, text in texts.items())
+
+
+def _paper(name: str) -> dict[str, str]:
+    return {RUN_FILE: (_FILES / f"{name}.toml").read_text(encoding="utf-8")}
+
+
+def _project() -> dict[str, str]:
+    """Path below the folder → text, the run file first."""
+    root = _FILES / "project"
+    paths = sorted((path for path in root.rglob("*") if path.is_file()), key=lambda path: (path.name != RUN_FILE, path))
+    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths}

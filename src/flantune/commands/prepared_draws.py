@@ -1,0 +1,102 @@
+"""Draws made ahead: what they are made from, where a fold's lie, and training from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.commands.plan import trained_tasks
+from flantune.models.digests import tokenizer_text
+from flantune.packing.blocks import BLOCK_DRAWS
+from flantune.packing.prepared import PreparedStream
+from flantune.settings.run_file import fingerprint
+from flantune.system.files import slug
+from flantune.tasks.describe import task_fingerprint
+
+if TYPE_CHECKING:
+    from flantune.mixture.holdout import FoldTasks
+    from flantune.packing.encode import Codec
+    from flantune.packing.stream import PromptStream, Stream
+    from flantune.settings.config import RunConfig
+    from flantune.tasks.example_store import PreparedTask
+
+# Sections that say nothing of draws, or whose content counts by itself: what is trained on, rows and templates of these
+# tasks, and the tokenizer.
+_PASSED_OVER = ("name", "data", "holdout", "model", "training", "evaluation")
+_PASSED_OVER_IN = {"packing": {"batch_tokens", "enabled"}, "prompts": {"chat_template"}}
+
+
+def draws_identity(
+    config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks, codec: Codec
+) -> dict[str, str]:
+    """All that a fold's draws depend on, as fingerprints, by names that an error can say.
+
+    Where files lie does not count, nor how many draws a step takes.
+
+    Args:
+        config: The run.
+        prepared: All of its tasks.
+        split: The fold.
+        codec: What makes its ids.
+    """
+    taught = {one.task.name: one for one in trained_tasks(config, prepared, split)}
+    sections = {
+        name: {key: one for key, one in value.items() if key not in _PASSED_OVER_IN.get(name, ())}
+        if isinstance(value, dict)
+        else value
+        for name, value in config.model_dump(mode="json").items()
+        if name not in _PASSED_OVER
+    }
+    chat = codec.chat.identity if codec.chat is not None else None
+    backend = getattr(codec.tokenizer, "backend_tokenizer", None)
+    special = [codec.eos_token, codec.pad_token, codec.tokenizer.bos_token_id]
+    return {
+        "the tasks trained on": fingerprint(sorted(taught)),
+        "their rows or templates": fingerprint([task_fingerprint(taught[name]) for name in sorted(taught)]),
+        "rows left out": fingerprint([len(taught[name].stores["train"]) for name in sorted(taught)], _clean(config)),
+        **{f"the setting {name}" if name == "seed" else f"[{name}]": fingerprint(value)
+           for name, value in sections.items()},
+        "the tokenizer": fingerprint(tokenizer_text(codec.tokenizer), special, type(backend).__name__),
+        "the kind of model": codec.family,
+        "the chat template": fingerprint(chat),
+        "the virtual tokens": fingerprint(codec.prefix),
+        "the version of flantune": version("flantune"),
+    }  # fmt: skip
+
+
+def _clean(config: RunConfig) -> str | None:
+    return config.data.clean.read_text(encoding="utf-8") if config.data.clean is not None else None
+
+
+def prepared_folder(root: Path, held_out: Sequence[str]) -> Path:
+    """Where the draws of a fold lie.
+
+    >>> prepared_folder(Path("prepared"), ["sentiment"]).as_posix(), prepared_folder(Path("prepared"), []).as_posix()
+    ('prepared/sentiment', 'prepared/all-tasks')
+    """
+    return root / (slug(*held_out) if held_out else "all-tasks")
+
+
+def with_prepared(
+    config: RunConfig,
+    stream: PromptStream,
+    prepared: Sequence[PreparedTask],
+    split: FoldTasks,
+    *,
+    note: Callable[[str], None],
+) -> Stream:
+    """The stream, with draws from ``data.prepared`` where the run file names that.
+
+    Raises:
+        flantune.errors.PackingError: The folder holds none, or those of something else.
+    """
+    if config.data.prepared is None:
+        return stream
+    folder = prepared_folder(config.data.prepared, split.held_out)
+    ahead = PreparedStream(
+        stream, folder, identity=draws_identity(config, prepared, split, stream.codec), note=note
+    )  # fmt: skip
+    note(f"{ahead.check() * BLOCK_DRAWS:,} draws are read from {folder}; further ones are made as they are needed")
+    return ahead

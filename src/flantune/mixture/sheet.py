@@ -1,0 +1,145 @@
+"""A mixture as a person looks at it before anything is trained: its tree, licences, and what is odd about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from flantune.mixture.parts import part_paths
+from flantune.mixture.proportions import parts_of
+from flantune.mixture.tree import MixedTask, MixtureTree, mixture_tree
+from flantune.prompts.compiled import slots_of
+
+if TYPE_CHECKING:
+    from flantune.mixture.holdout import FoldTasks
+    from flantune.mixture.mixture import Mixture
+    from flantune.mixture.portions import Portion
+    from flantune.settings.mixture_settings import MixtureSettings
+
+_MOST_NAMES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixtureSheet:
+    """A mixture as a person looks at it.
+
+    Attributes:
+        held_out: What the fold holds out.
+        draws: Draws that ``tree`` tells epochs for.
+        tree: Parts, clusters and tasks.
+        licences: Licence as its authors state it → share of the draws.
+        skipped: Tasks without data → why.
+        excluded: Tasks that holding out leaves out of training → why.
+        warnings: What somebody should know before training, as sentences.
+    """
+
+    held_out: tuple[str, ...]
+    draws: int
+    tree: MixtureTree
+    licences: Mapping[str, float]
+    skipped: Mapping[str, str]
+    excluded: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+    @property
+    def tasks(self) -> tuple[MixedTask, ...]:
+        """All tasks, the largest share first."""
+        found = (task for cluster in self.tree.clusters for task in cluster.tasks)
+        return tuple(sorted(found, key=lambda task: (-task.rate, task.name)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The sheet as JSON-able values."""
+        return asdict(self)
+
+
+def mixture_sheet(
+    mixture: Mixture, settings: MixtureSettings, split: FoldTasks, *, skipped: Mapping[str, str], draws: int
+) -> MixtureSheet:
+    """All that is told of a mixture.
+
+    Args:
+        mixture: The mixture.
+        settings: What it was made with.
+        split: The fold it is of.
+        skipped: Tasks without data → why.
+        draws: Draws to tell epochs for.
+    """
+    licences: Counter[str] = Counter()
+    for portion in mixture.portions:
+        licences[portion.task.licence or "not stated"] += portion.share
+    return MixtureSheet(
+        held_out=split.held_out,
+        draws=draws,
+        tree=mixture_tree(mixture, draws=draws),
+        licences=dict(licences.most_common()),
+        skipped=skipped,
+        excluded={one.task: one.reason for one in split.excluded},
+        warnings=tuple(_warnings(mixture.portions, settings, skipped)),
+    )
+
+
+def _warnings(portions: Sequence[Portion], settings: MixtureSettings, skipped: Mapping[str, str]) -> Iterator[str]:
+    if skipped:
+        yield f"{_count(len(skipped), 'task')} without data: {_listed(list(skipped))}"
+    yield from empty_parts(portions, settings)
+    for (one, other), names in _same_without_options(portions).items():
+        yield f'"{one}" and "{other}" ask {_count(len(names), "task")} the same: no options to hide in {_listed(names)}'
+    for names, rate in _same_data(portions):
+        yield f"{_listed(names)} read the same training rows, which are {rate:.2%} of the draws together"
+    capped = [portion for portion in portions if portion.capped < portion.examples]
+    if capped:
+        names = list(dict.fromkeys(portion.task.name for portion in capped))
+        yield f"rows beyond the cap are never drawn, in {_count(len(names), 'task')}: {_listed(names)}"
+
+
+def empty_parts(portions: Sequence[Portion], settings: MixtureSettings) -> Iterator[str]:
+    """Which parts have no task, and so leave their share to others, in a sentence; nothing where all have some."""
+    filled = {f"{portion.part}." for portion in portions}
+    paths = () if settings.only else part_paths(parts_of(settings))
+    empty = [path for path in paths if not any(part.startswith(f"{path}.") for part in filled)]
+    tops = [path for path in empty if path.rpartition(".")[0] not in empty]
+    if tops:
+        yield f"no task is in {_listed(tops)}; those beside {'it' if len(tops) == 1 else 'them'} have that share"
+
+
+def _same_without_options(portions: Sequence[Portion]) -> dict[tuple[str, str], list[str]]:
+    """Two parts that differ in whether options are shown → their tasks whose templates show none anyway."""
+    by_task: dict[str, list[Portion]] = {}
+    for portion in portions:
+        by_task.setdefault(portion.task.name, []).append(portion)
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, several in by_task.items():
+        hidden = [one for one in several if not one.style.show_options]
+        for one in hidden:
+            twins = [
+                other
+                for other in several
+                if other.style.show_options and (other.shots, other.templates) == (one.shots, one.templates)
+            ]
+            if twins and not any("options" in slots_of(template) for template in one.templates):
+                found.setdefault((twins[0].part, one.part), []).append(name)
+    return found
+
+
+def _same_data(portions: Sequence[Portion]) -> Iterator[tuple[list[str], float]]:
+    """Tasks that train on the same rows of the hub, and their share together."""
+    readers: dict[tuple[str, str], Counter[str]] = {}
+    for portion in portions:
+        hub = portion.task.source.hub
+        if hub is not None:
+            key = (hub.name, portion.task.splits.get("train", ""))
+            readers.setdefault(key, Counter())[portion.task.name] += portion.share
+    for shares in readers.values():
+        if len(shares) > 1:
+            yield sorted(shares), sum(shares.values())
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    left = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {left:,} more" if left > 0 else "")

@@ -1,0 +1,66 @@
+"""Settings of how examples become text."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from flantune.settings.conversations import TURN_FORMS, TurnForms
+from flantune.settings.natural_instructions import InstructionSettings
+from flantune.settings.sections import Section
+from flantune.settings.setting_types import AnyPath, Natural, Switch, Text
+
+
+class PromptSettings(Section):
+    """How examples become text."""
+
+    style: Literal["instruction", "inputs_only", "dataset_name"] = "instruction"
+    """The template's instruction, the inputs alone, or the dataset's name before them. Paper: FLAN 2021, 4.3."""
+    show_options: Switch = True
+    """List the answer options of classification tasks in the prompt."""
+    options_layout: Literal["listed", "lettered", "varied"] = "listed"
+    """ "listed": "- yes", the answer is the option's text. "lettered": "(A) yes", the answer is the letter, "(A)".
+    "varied": openings and marks are drawn; where the opening asks for the mark, it is the answer. Paper: Flan 2022."""
+    shuffle_options: Switch = False
+    """Show the options in a seeded random order: anew at each visit in training, one a row when measuring."""
+    include_inverted: Switch = True
+    """Train on inverted templates too. They are never scored."""
+    max_templates: Natural = 0
+    """Use only the first so many templates of each task; 0 means all."""
+    train_shots: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0,)
+    """Exemplars before a training prompt; one of these numbers is drawn for each prompt.
+    A number given twice is drawn twice as often."""
+    target_separator: Text = "\n"
+    """Between a query and its answer. The word "<eos>" stands for the end-of-sequence token."""
+    chat: Switch = False
+    """Put each prompt into the chat template of the model's tokenizer, as the user's turn; the target is the reply."""
+    system: Text = ""
+    """System message of the chat; none when empty."""
+    chat_template: AnyPath | None = None
+    """File with a Jinja chat template. None: the one that the model's tokenizer carries."""
+    chat_thinking: Switch | None = None
+    """Tells the chat template whether the model thinks before a reply (`enable_thinking`). None: tells it nothing."""
+    chat_exemplars: Literal["message", "turns"] = "message"
+    """Solved examples of a chat prompt stand in the user's one message, or are earlier turns and their replies."""
+    exemplar_separator: Text = "\n\n"
+    """Between one exemplar and the next."""
+    exemplar_format: Literal["plain", "varied"] = "plain"
+    """What stands around exemplars in training: the separators above, or labels and separators drawn for each prompt.
+    Measuring uses the separators above. Paper: Flan 2022."""
+    trigger: Text = ""
+    """Ends a prompt without exemplars whose target reasons before it answers: "Let's think step by step.", say."""
+    instruction: InstructionSettings = InstructionSettings()
+    """The words around a task's definition and its authors' examples."""
+    turns: TurnForms = TURN_FORMS
+    """How a turn of a conversation is written; one is drawn for each training prompt, and the first measures."""
+
+    @model_validator(mode="after")
+    def _says_nothing_in_vain(self) -> PromptSettings:
+        if not self.chat:
+            for name in ("system", "chat_template", "chat_thinking", "chat_exemplars"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} says nothing without chat = true: set chat = true, or leave {name} out")
+        if self.chat_exemplars == "turns" and self.exemplar_format == "varied":
+            raise ValueError('exemplar_format = "varied" needs chat_exemplars = "message": turns have no labels')
+        return self

@@ -1,0 +1,181 @@
+"""Numbered pieces of work made by many processes, each once and in any order: by a pool on this machine, or by Ray.
+
+The work is a function of a module, so that other processes can find it, and a pure one: whichever process makes a
+piece, and how often, the result is the same.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+from flantune.errors import FlantuneError
+
+Job = TypeVar("Job")
+Receipt = TypeVar("Receipt")
+
+_ROUNDS = 3
+"""So many pools in a row that broke without making anything mean that the work itself kills its process."""
+_IN_FLIGHT = 2
+"""Pieces given out a worker: one that it makes, and the next."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+"""For workers: there is one a core already."""
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Engine(Protocol):
+    """Who makes pieces of work."""
+
+    def make(self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]) -> Iterator[Receipt]:
+        """What ``work(job, number)`` returns for each of the numbers, in the order in which they are done.
+
+        Raises:
+            FlantuneError: What the work raised, or that its processes end again and again.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalEngine:
+    """Processes on this machine; one alone works in this process.
+
+    Attributes:
+        workers: How many.
+        note: Told when a worker was killed.
+    """
+
+    workers: int
+    note: Callable[[str], None] = lambda _: None
+
+    def make(self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]) -> Iterator[Receipt]:
+        """See ``Engine``. When a process is killed, a new pool makes what is missing."""
+        if self.workers == 1:
+            yield from (work(job, number) for number in numbers)
+            return
+        missing, idle = dict.fromkeys(numbers), 0
+        while missing:
+            before = len(missing)
+            try:
+                for number, receipt in self._round(work, job, list(missing)):
+                    del missing[number]
+                    yield receipt
+            except BrokenProcessPool:
+                idle = idle + 1 if len(missing) == before else 0
+                if idle == _ROUNDS:
+                    raise _killed(idle) from None
+                self.note(f"a worker was killed; {len(missing):,} that are missing are made by new ones")
+
+    def _round(
+        self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]
+    ) -> Iterator[tuple[int, Receipt]]:
+        """One pool, until all is made or one of its processes is killed."""
+        todo, running = iter(numbers), dict[Future[Receipt], int]()
+        count = min(self.workers, len(numbers))
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_become_worker)
+        try:
+            while True:
+                for number in islice(todo, _IN_FLIGHT * count - len(running)):
+                    running[pool.submit(work, job, number)] = number
+                if not running:
+                    return
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(done), done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayEngine:
+    """Tasks of Ray: on the cluster that ``RAY_ADDRESS`` names, else on this machine.
+
+    A task whose process is killed is done again by Ray itself. All machines need flantune, and see the same files
+    under the same paths.
+
+    Attributes:
+        workers: Tasks at a time on this machine; on a cluster, as many as it has processors.
+    """
+
+    workers: int
+
+    def make(self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]) -> Iterator[Receipt]:
+        """See ``Engine``."""
+        ray = _ray()
+        is_ours = not ray.is_initialized()
+        if is_ours:
+            _start(ray, self.workers)
+        try:
+            yield from _by_ray(ray, work, job, numbers)
+        finally:
+            if is_ours:
+                ray.shutdown()
+
+
+def _by_ray(ray: Any, work: Callable[[Job, int], Receipt], job: Job, numbers: Iterable[int]) -> Iterator[Receipt]:
+    remote, shared = ray.remote(work).options(max_retries=_ROUNDS, num_cpus=1), ray.put(job)
+    most = _IN_FLIGHT * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    todo, running = iter(numbers), list[Any]()
+    while True:
+        running += [remote.remote(shared, number) for number in islice(todo, most - len(running))]
+        if not running:
+            return
+        done, running = ray.wait(running, num_returns=1)
+        for one in done:
+            try:
+                yield ray.get(one)
+            except ray.exceptions.RayTaskError as error:
+                raise getattr(error, "cause", None) or error from None
+            except ray.exceptions.WorkerCrashedError:
+                raise _killed(_ROUNDS + 1) from None
+
+
+def _start(ray: Any, workers: int) -> None:
+    import logging
+
+    variables = {"env_vars": dict(_ONE_THREAD)}
+    quiet: dict[str, Any] = {"include_dashboard": False, "logging_level": logging.ERROR, "log_to_driver": False}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(runtime_env=variables, logging_level=logging.ERROR, log_to_driver=False)
+        return
+    # Nothing but receipts goes through its store of objects: the least it takes is enough.
+    ray.init(num_cpus=workers, object_store_memory=100 * 2**20, runtime_env=variables, **quiet)
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        hint = "pip install -e '.[ray]', or --engine local"
+        raise FlantuneError("Ray is not installed", where="--engine ray", hint=hint) from None
+    return ray
+
+
+def _killed(times: int) -> FlantuneError:
+    hint = "often the memory is full: take fewer --workers; what was made is kept, and the same command goes on"
+    return FlantuneError(f"the process that does the work was killed {times} times in a row", hint=hint)
+
+
+def _become_worker() -> None:
+    """One thread, deaf to Ctrl-C (whoever started it ends it), and gone when that one is."""
+    os.environ.update(_ONE_THREAD)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True, name="flantune-parent").start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

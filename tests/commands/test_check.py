@@ -1,0 +1,135 @@
+"""``flantune check``: what a run would stop at is said before, all at once, and what it costs is what it takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.end_to_end.small_world import write_small_world
+
+from flantune.cli.main import cli
+from flantune.commands.check import RunCheck, check_run_file
+from flantune.commands.check_lines import check_lines
+from flantune.commands.init import write_project
+from flantune.commands.run import run
+from flantune.settings.run_file import load_run_file
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_small_world(folder)
+    return folder
+
+
+def check(folder: Path, *overrides: str, contamination: bool = False, fold: int = 0) -> RunCheck:
+    file = load_run_file(folder / "run.toml", overrides=overrides)
+    return check_run_file(file, cache=folder / "cache", contamination=contamination, fold=fold)
+
+
+def said(found: RunCheck, severity: str) -> str:
+    return "\n".join(f"{one.text}\n{one.hint}" for one in found.found if one.severity == severity)
+
+
+def test_a_sound_run_has_no_error(world: Path) -> None:
+    found = check(world, contamination=True)
+    assert found.errors == 0, said(found, "error")
+    assert found.tasks == 4 and len(found.rows) == 4 and found.missing == ()
+    assert [fold.held_out for fold in found.folds] == [("sentiment",), ("topic",)]
+    assert found.folds[0].train == ("animal", "echo")
+    assert sum(one.share for one in found.mixture) == pytest.approx(1)
+    assert found.overlapping is not None and set(found.overlapping) == {"mood", "tone"}
+    assert found.licences == {"unknown": pytest.approx(1)}
+
+
+def test_what_it_counts_is_what_the_run_takes(world: Path, tmp_path: Path) -> None:
+    found = check(world, 'holdout.folds=[["sentiment"]]')
+    done = run(load_run_file(world / "run.toml", overrides=['holdout.folds=[["sentiment"]]']), out=tmp_path / "run")
+    training = json.loads((done.folder / "folds/sentiment/training.json").read_text())
+    assert found.cost is not None and found.lengths is not None
+    assert found.cost.draws == pytest.approx(training["cursor"], rel=0.1)
+    samples = len(list((done.folder / "base/samples").glob("*.parquet")))
+    assert samples == 2 and found.cost.questions > 0
+    assert found.cost.weights == sum(
+        weight.numel() for weight in load_weights(done.folder / "folds/sentiment/model").values()
+    )
+
+
+def load_weights(folder: Path) -> dict:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_all_troubles_come_at_once(tmp_path: Path) -> None:
+    write_small_world(tmp_path)
+    (tmp_path / "mood/train.jsonl").write_text('{"text": "no answer"}\n' * 20)
+    (tmp_path / "echo/train.jsonl").unlink()
+    (tmp_path / "echo/dev.jsonl").unlink()
+    (tmp_path / "echo/test.jsonl").unlink()
+    found = check(tmp_path, 'holdout.folds=[["sentiment"], ["weather"]]')
+    errors = said(found, "error")
+    assert found.errors >= 3
+    assert "mood" in errors and "weather" in errors and "1 task" in errors
+    (missing,) = found.missing
+    assert missing.task == "echo" and 0 < missing.share < 1
+    assert found.mixture, "what can be looked at is looked at"
+
+
+def test_a_missing_task_is_no_error_where_it_may_be_skipped(tmp_path: Path) -> None:
+    write_small_world(tmp_path)
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"echo/{split}.jsonl").unlink()
+    found = check(tmp_path, 'data.missing="skip"')
+    assert "have no data" in said(found, "warning") or "has no data" in said(found, "warning")
+    assert "no data" not in said(found, "error")
+
+
+def test_the_most_that_is_missing_is_the_share_of_a_task_of_the_largest_rate(tmp_path: Path) -> None:
+    write_small_world(tmp_path, rows=50)
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"echo/{split}.jsonl").unlink()
+    (missing,) = check(tmp_path, 'data.missing="skip"', "mixture.max_rate=150").missing
+    assert missing.share == pytest.approx(150 / (150 + 50))
+
+
+def test_nothing_held_out_is_an_error_and_the_rest_is_looked_at(world: Path) -> None:
+    found = check(world, "holdout.folds=[]")
+    assert "nothing is held out" in said(found, "error")
+    assert len(found.mixture) == 4 and found.lengths is not None
+
+
+def test_targets_that_do_not_fit_and_a_model_that_is_not_there(world: Path) -> None:
+    assert "packing.max_target_tokens" in said(check(world, "packing.max_target_tokens=1"), "error")
+    found = check(world, "model.scratch=None", 'model.path="no/such/folder"')
+    assert "no/such/folder" in said(found, "error") and found.mixture
+
+
+def test_what_licences_leave_out_is_counted(tmp_path: Path) -> None:
+    (path, *_) = write_project(tmp_path)
+    text = (tmp_path / "tasks/reviews.toml").read_text(encoding="utf-8")
+    (tmp_path / "tasks/more.toml").write_text(
+        text.replace('"short_reviews"', '"bound"').replace("CC0 1.0", "CC BY-NC 4.0"), encoding="utf-8"
+    )
+    file = load_run_file(path, overrides=('data.licences="commercial"',))
+    found = check_run_file(file, cache=tmp_path / "cache", contamination=False)
+    assert dict(found.left_out) == {"its licence does not allow commercial use": 1}
+    assert "bound" not in {one.task for one in found.rows}
+
+
+def test_lines_fit_a_page(world: Path) -> None:
+    lines = list(check_lines(check(world, contamination=True)))
+    assert len(lines) <= 60
+    assert lines[-1].startswith("0 errors")
+
+
+def test_the_command_ends_with_one_where_a_run_would_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    good = CliRunner().invoke(cli, ["check", "run.toml", "--json"])
+    assert good.exit_code == 0, good.output
+    assert json.loads(good.stdout)["errors"] == 0
+    bad = CliRunner().invoke(cli, ["check", "run.toml", "--set", 'holdout.folds=[["weather"]]'])
+    assert bad.exit_code == 1 and "a run would stop" in bad.stdout

@@ -1,0 +1,55 @@
+"""``flantune init``: what it writes is right, runs, and never overwrites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flantune.cli.main import cli
+from flantune.commands.init import papers, write_project
+from flantune.errors import ConfigError
+from flantune.settings.run_file import load_run_file
+from flantune.tasks.load import load_tasks
+
+
+def test_a_project_is_written_and_its_tasks_can_be_read(tmp_path: Path) -> None:
+    written = write_project(tmp_path / "mine")
+    assert written[0] == tmp_path / "mine/run.toml"
+    file = load_run_file(written[0])
+    tasks = load_tasks(file.config.data, root=file.root)
+    assert [task.name for task in tasks] == ["short_reviews", "ticket_routing"]
+    assert all(task.licence and task.languages for task in tasks)
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/routing.csv").write_text("mine")
+    with pytest.raises(ConfigError, match="is there already"):
+        write_project(tmp_path)
+    assert not (tmp_path / "run.toml").exists()
+    assert (tmp_path / "tasks/routing.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_a_papers_run_file_is_right_and_commented(tmp_path: Path, paper: str) -> None:
+    (path,) = write_project(tmp_path, like=paper)
+    load_run_file(path)
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# ") and text.count("#") > 10
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_another_paper_is_an_error_that_names_one_like_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="flan-2021") as caught:
+        write_project(tmp_path, like="flan-2021")
+    assert "flan2021" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_what_comes_next(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["init", str(tmp_path / "mine")])
+    assert result.exit_code == 0
+    assert str(tmp_path / "mine/run.toml") in result.stdout
+    assert f"next: flantune check {tmp_path / 'mine/run.toml'}" in result.stderr
