@@ -64,7 +64,7 @@ def conversation_of(
         shown=_shown(example.turns, template, forms, key=key),
         start=sum(len(span.text) for span in spans[: places[0]]),
         speaker=example.turns[-1].speaker,
-        is_bare=_slots_around(template) == (SLOT,),
+        is_bare=_outline(template) == (SLOT,),
     )
 
 
@@ -73,7 +73,7 @@ def _shown(turns: Sequence[Turn], template: Template, forms: Sequence[str], *, k
     form = forms[mix64(key, _FORM) % len(forms)] if key else forms[0]
     *before, reply = turns
     *texts, last = (turn_text(turn.speaker, turn.text, form) for turn in before)
-    cue = turn_text(reply.speaker, "", form) if _slots_around(template)[-1:] == (SLOT,) else ""
+    cue = turn_text(reply.speaker, "", form) if _outline(template)[-1:] == (SLOT,) else ""
     return (*texts, (last + cue).rstrip())
 
 
@@ -92,7 +92,7 @@ def turn_text(speaker: str, text: str, form: str) -> str:
 
 
 @lru_cache(maxsize=65_536)
-def _slots_around(template: Template) -> tuple[str, ...]:
+def _outline(template: Template) -> tuple[str, ...]:
     """The slots of a forward template's inputs, with an empty one for words of its own between them."""
     if template.is_inverted:
         return ()
