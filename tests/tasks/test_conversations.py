@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flantune.contamination.clean import KeptExamples
 from flantune.errors import BadRowsError, ConfigError, SourceError, TaskError
 from flantune.mixture.mixture import Mixture
 from flantune.settings.config import DataSettings, MixtureSettings, PromptSettings
@@ -280,3 +281,13 @@ def test_settings_take_other_ways_to_write_a_turn_and_refuse_what_is_none() -> N
         with pytest.raises(ValueError, match="should"):
             PromptSettings(turns=(wrong,))
     assert DataSettings().tasks == ()
+
+
+def test_every_reply_of_conversations_that_a_filter_leaves(load, tmp_path) -> None:
+    rows = [{"messages": messages(*map(str, range(2 * (at % 3) + 2)))} for at in range(60)]
+    store = prepare_task(load(rows), cache=tmp_path / "cache").stores["train"]
+    kept = [number for number in range(60) if number % 7]
+    view = EveryReply(KeptExamples(store, kept))
+    assert [(one.row, *one.replies) for one in view] == [
+        (example.row, reply) for example in store if example.row in kept for reply in example.replies
+    ]

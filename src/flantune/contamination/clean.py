@@ -122,7 +122,8 @@ class KeptExamples(LazyExamples):
         kept = self._kept[start:stop]
         if not len(kept):
             return kept
-        return reply_counts(self._store, int(kept[0]), int(kept[-1]) + 1)[kept - kept[0]]
+        counts: Int64 = reply_counts(self._store, int(kept[0]), int(kept[-1]) + 1)[kept - kept[0]]
+        return counts
 
     def __reduce__(self) -> tuple[type[KeptExamples], tuple[Sequence[Example], np.ndarray[Any, Any]]]:
         return KeptExamples, (self._store, self._kept)
