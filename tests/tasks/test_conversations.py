@@ -17,8 +17,10 @@ from flantune.tasks.catalog import tasks_in
 from flantune.tasks.conversations import ConversationAdapter
 from flantune.tasks.every_reply import EveryReply
 from flantune.tasks.prepare import prepare_task
+from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.tasks.rows import BadRow
 from flantune.tasks.taskfile import load_task_file
+from flantune.tasks.taskfile_conversation import ConversationSection
 from flantune.types import Task, Turn
 
 FIVE_LINES = """\
@@ -145,6 +147,21 @@ inputs = "On {topic}: {conversation}"
         "On tea: Be brief.\n\nUser: Hi?\nAssistant:",
         "On tea: Be brief.\n\nUser: Hi?\nAssistant: Ho.\nUser: Why?\nAssistant:",
     ]
+
+
+def test_conversations_on_one_thing_are_one_group_and_repeated_ones_are_told(load, tmp_path) -> None:
+    rows = [{"messages": messages("Is it open?", f"{at}"), "shop": f"s{at % 3}"} for at in range(60)]
+    text = FIVE_LINES.replace("splits.train", "splits.test")
+    told = find_repeated_rows(task := load(rows, text=text), [*map(task.adapter, rows)])
+    assert told is None or "[conversation]" in told.advice
+    grouped = load(rows, text=text, more='conversation.group = ["shop"]\n')
+    assert {grouped.adapter(row).group for row in rows} == {"s0", "s1", "s2"}
+
+
+def test_every_key_of_the_table_is_on_its_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/conversations.md").read_text(encoding="utf-8")
+    for key in ConversationSection.model_fields:
+        assert f"`{key}`" in page, key
 
 
 def test_neighboring_turns_of_one_speaker_are_one() -> None:

@@ -45,6 +45,7 @@ class ConversationAdapter:
         drops_opening: Leave out what is said before anybody is answered: a greeting of the one who replies.
         max_turns: Replies with more turns before them are not asked for; 0: no limit.
         fields: Further slots → columns.
+        group: Columns whose values together name the group that a conversation belongs to; empty: it stands alone.
     """
 
     columns: tuple[str, ...]
@@ -58,6 +59,7 @@ class ConversationAdapter:
     drops_opening: bool = False
     max_turns: int = 0
     fields: Mapping[str, FieldColumn] = field(default_factory=dict)
+    group: tuple[str, ...] = ()
 
     def __call__(self, row: Row) -> Example | None:
         """Adapts a row.
@@ -80,7 +82,8 @@ class ConversationAdapter:
         if self.trains_on == "last":
             replies = replies[-1:]
         own = {slot: field_text(row, column) for slot, column in self.fields.items()}
-        return conversation_example(turns[: replies[-1] + 1], replies, fields=own)
+        group = "/".join(as_text(find_value(row, path), path) for path in self.group)
+        return conversation_example(turns[: replies[-1] + 1], replies, fields=own, group=group)
 
     def _may_be_asked(self, turn: Turn) -> bool:
         return turn.speaker != SYSTEM and self.replies_of in (ANYONE, turn.speaker)
@@ -115,7 +118,7 @@ class ConversationAdapter:
 
 
 def conversation_example(
-    turns: Sequence[Turn], replies: Sequence[int], *, fields: Mapping[str, str] | None = None
+    turns: Sequence[Turn], replies: Sequence[int], *, fields: Mapping[str, str] | None = None, group: str = ""
 ) -> Example:
     r"""An example that asks for one of the replies of a conversation; for adapters in Python.
 
@@ -128,12 +131,14 @@ def conversation_example(
         turns: All turns; neighbors are of different speakers.
         replies: Places in ``turns`` of what may be asked for, in order; at least one, the last of them the last turn.
         fields: Further slots.
+        group: Conversations of one group belong together.
     """
     shown = "".join(turn_text(turn.speaker, turn.text, TURN_FORMS[0]) for turn in turns[: replies[-1]]).rstrip()
     return Example(
         row=0,
         fields={SLOT: shown, **(fields or {})},
         references=(turns[replies[-1]].text,),
+        group=group,
         turns=tuple(turns),
         replies=tuple(replies),
     )

@@ -46,6 +46,8 @@ class ConversationSection(Section):
     """Leave out what the one who replies says before anybody else does."""
     max_turns: Natural = 0
     """Replies with more turns before them are not asked for; 0: no limit."""
+    group: tuple[Text, ...] = ()
+    """Columns that together name what several conversations share: a passage, a person."""
 
 
 def read_conversation(
@@ -72,5 +74,6 @@ def read_conversation(
         drops_opening=section.drops_opening,
         max_turns=section.max_turns,
         fields=fields,
+        group=section.group,
     )
     return adapter, slots
