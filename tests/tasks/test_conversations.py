@@ -150,10 +150,10 @@ inputs = "On {topic}: {conversation}"
 
 
 def test_conversations_on_one_thing_are_one_group_and_repeated_ones_are_told(load, tmp_path) -> None:
-    rows = [{"messages": messages("Is it open?", f"{at}"), "shop": f"s{at % 3}"} for at in range(60)]
+    rows = [{"messages": messages(f"Is shop {at % 3} open?", f"{at}"), "shop": f"s{at % 3}"} for at in range(60)]
     text = FIVE_LINES.replace("splits.train", "splits.test")
     told = find_repeated_rows(task := load(rows, text=text), [*map(task.adapter, rows)])
-    assert told is None or "[conversation]" in told.advice
+    assert told is not None and "[conversation]" in told.advice
     grouped = load(rows, text=text, more='conversation.group = ["shop"]\n')
     assert {grouped.adapter(row).group for row in rows} == {"s0", "s1", "s2"}
 

@@ -181,9 +181,7 @@ def _words(text: str) -> set[str]:
 
 def _advice(task: Task, fields: Sequence[str]) -> str:
     if isinstance(task.adapter, ConversationAdapter):
-        return (
-            'Give the rows a column that names what they share, and write below [conversation]: group = ["that column"]'
-        )
+        return 'Give the rows a column that names it, and write below [conversation]: group = ["that column"]'
     if not isinstance(task.adapter, ColumnAdapter):
         return "Let the task's adapter give each Example a group."
     columns = [task.adapter.fields[name] for name in fields]
