@@ -171,8 +171,9 @@ def test_what_is_said_while_the_libraries_are_told_to_stay_off(monkeypatch: pyte
     from flantune.types import HubDataset
 
     error = ConnectionError("Couldn't reach 'me/nothing' on the Hub (OfflineModeIsEnabled)")
-    for answers, said in ((True, "HF_HUB_OFFLINE is set"), (False, "it does not answer")):
-        monkeypatch.setattr(hub_api, "hub_answers", lambda answers=answers: answers)
+    monkeypatch.delenv("HF_DATASETS_OFFLINE", raising=False)
+    for setting, said in (("1", "HF_HUB_OFFLINE is set"), ("", "it does not answer")):
+        monkeypatch.setenv("HF_HUB_OFFLINE", setting)
         message = hub_api.explained(error, HubDataset(id="me/nothing")).message
         assert message == f"cannot be had from the Hugging Face hub: {said}, and the dataset is not in the cache"
 

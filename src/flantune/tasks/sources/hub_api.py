@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -136,7 +137,8 @@ def explained(error: Exception, wanted: HubDataset) -> SourceError:
     first_line = (str(error).splitlines() or [""])[0]
     why = f"{name}: {first_line}"
     if "OfflineModeIsEnabled" in f"{name} {error}":
-        reason = "HF_HUB_OFFLINE is set" if hub_answers() else "it does not answer"
+        is_told = any(os.environ.get(key) for key in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
+        reason = "HF_HUB_OFFLINE is set" if is_told else "it does not answer"
         why = f"{reason}, and the dataset is not in the cache"
     elif "Connect" in name and not hub_answers():
         _stop_asking()
