@@ -177,7 +177,9 @@ def test_every_template_renders_every_shipped_row(name: str) -> None:
             assert prompt.inputs == prompt.inputs.strip() and prompt.targets
             assert not re.search(r"\{\w+\}", prompt.inputs + prompt.targets)
             if not template.is_inverted:
-                assert prompt.targets == example.references[0]
+                before, after = prompt.answer_marks or ("", "")
+                assert f"{before}{example.references[0]}{after}" in prompt.targets
+                assert bool(prompt.answer_marks) == (prompt.targets != example.references[0])
                 assert prompt.options == example.options
 
 

@@ -97,14 +97,13 @@ def export(
 
 def export_rows(mixture: Mixture, *, start: int, count: int) -> Iterator[Row]:
     """Draws ``start`` up to ``start + count`` as rows of plain values, a block at a time."""
-    tasks = {portion.task.name: portion.task for portion in mixture.portions}
     for first in range(start, start + count, _BLOCK):
-        prompts = mixture.block(first, min(first + _BLOCK, start + count))
-        for index, prompt in enumerate(prompts, start=first):
-            yield export_row(index, prompt, tasks[prompt.task], layout=mixture.layout)
+        for draw in mixture.draws(first, min(first + _BLOCK, start + count)):
+            portion = mixture.portions[draw.portion]
+            yield export_row(draw.index, mixture.prompt(draw), portion.task, part=portion.part, layout=mixture.layout)
 
 
-def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row:
+def export_row(index: int, prompt: Prompt, task: Task, *, part: str, layout: Layout) -> Row:
     """One prompt with all that is known about its origin.
 
     ``inputs`` is what the model reads, exemplars included. ``turns`` is the same as messages, where it is a
@@ -116,6 +115,8 @@ def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row
         "inputs": inputs_text(prompt, layout),
         "targets": prompt.targets,
         "turns": turns_of(prompt),
+        "part": part,
+        "collection": task.collection,
         "task": prompt.task,
         "clusters": list(task.clusters),
         "source_family": task.source_family,
@@ -204,8 +205,8 @@ def _schema() -> pa.Schema:
         "references": texts,
     }
     names = (
-        "index inputs targets turns task clusters source_family languages kind split source_split row template "
-        "is_inverted exemplar_rows options answer references licence licence_use hub"
+        "index inputs targets turns part collection task clusters source_family languages kind split source_split row "
+        "template is_inverted exemplar_rows options answer references licence licence_use hub"
     )
     return pa.schema([(name, types.get(name, text)) for name in names.split()])
 

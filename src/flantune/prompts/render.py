@@ -115,11 +115,14 @@ def render_words(
 
 def _asked(task: Task, example: Example, template: Template, *, key: int) -> Asked | None:
     """What is asked in a language that gives it at once, where options stand as the template has them; else None."""
+    where = f"{task.name}/{template.name}"
     try:
         asks = language_of(template).ask
-        return asks(template, example.fields, mix64(key, example.row)) if asks is not None else None
+        if asks is None:
+            return None
+        where += f"/row {example.row}"
+        return asks(template, example.fields, mix64(key, example.row))
     except TemplateError as error:
-        where = f"{task.name}/{template.name}/row {example.row}"
         raise type(error)(error.message, where=where, hint=error.hint) from None
 
 

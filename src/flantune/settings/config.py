@@ -88,7 +88,7 @@ class HoldoutSettings(Section):
     """Single tasks held out, one model a fold: others of their clusters are trained on, on purpose; kin is not."""
     benchmarks: Names = ()
     """Benchmarks that the model is to be measured with, say "mmlu", "bbh", "gsm8k": no task made from them, or kin to
-    one, is trained on. The taxonomy says what is made from each."""
+    one, is trained on. With benchmarks and no folds, one model is tuned on all else."""
     taxonomy: AnyPath | None = None
     """TOML file of overlap rules and kin families. None: the one shipped with flantune."""
 
