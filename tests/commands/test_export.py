@@ -217,3 +217,26 @@ def test_an_export_is_narrowed_by_licence_language_and_part(tmp_path: Path, monk
     assert exported("--language", "English") == {one, two}
     assert exported("--language", "en", "--language", "German", "--commercial") == {one, german}
     assert exported("--part", "two") == {two}
+
+
+def test_a_conversation_is_exported_as_its_own_messages(tmp_path):
+    said = [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(("a?", "b", "c?", "d"))]
+    rows = [{"messages": [{"role": "system", "content": "Be brief."}, *said]}, {"messages": said[:2]}]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "chats.toml").write_text(
+        'name = "chats"\nclusters = ["c"]\nsource.files.train = "chats.jsonl"\nsplits.train = "train"\n'
+        'conversation.column = "messages"\n'
+    )
+    (tmp_path / "run.toml").write_text(
+        '[data]\ntasks = ["chats.toml"]\n[prompts]\nchat = true\nsystem = "Of the run."\n'
+    )
+    file = load_run_file(tmp_path / "run.toml")
+    for name in ("rows.chat.jsonl", "rows.jsonl", "rows.parquet"):
+        export(file, path=tmp_path / name, form=format_of(tmp_path / name), cache=tmp_path / "cache")
+    chats = [json.loads(line)["messages"] for line in (tmp_path / "rows.chat.jsonl").read_text().splitlines()]
+    own = {"role": "system", "content": "Be brief."}
+    run = {"role": "system", "content": "Of the run."}
+    assert sorted(map(str, chats)) == sorted(map(str, [[own, *said[:2]], [own, *said], [run, *said[:2]]]))
+    flat = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert pq.read_table(tmp_path / "rows.parquet").column("turns").to_pylist() == [row["turns"] for row in flat]
+    assert all(row["turns"][-1]["content"] in row["inputs"] for row in flat)

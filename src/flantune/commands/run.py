@@ -277,7 +277,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             lm,
             make_batches(
                 job.config,
-                with_prepared(job.config, stream, prepared, split, note=job.reporter.note),
+                with_prepared(job.config, stream, mixture, prepared, split, note=job.reporter.note),
                 lm,
                 micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
                 processes=job.processes.count,

@@ -17,6 +17,7 @@ from flantune.mixture.schedule import whole_weights
 from flantune.prompts.styles import Style, usable_templates
 from flantune.settings.mixture_settings import PartSettings
 from flantune.system.keyed_random import stream_key
+from flantune.tasks.every_reply import EveryReply
 
 if TYPE_CHECKING:
     from flantune.prompts.exemplars import Examples
@@ -246,7 +247,7 @@ def _train_store(prepared: Prepared) -> Examples:
             where=prepared.task.name,
             hint="give it a train split, or take it out with data.exclude",
         )
-    return store
+    return EveryReply(store) if prepared.task.every_reply else store
 
 
 def _check_templates(tasks: Sequence[Task], prompts: PromptSettings) -> None:

@@ -47,7 +47,8 @@ class DataSettings(Section):
     tasks: Annotated[tuple[Place, ...], Once] = ()
     """Task files: TOML files, Python files with a `tasks()` function, or globs of them, relative to the run file."""
     collection: NameOrNames = ()
-    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "cot", "more"."""
+    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "cot", "dialogue", "programs",
+    "more"."""
     include: Names = ()
     """Only these tasks by name; empty means all."""
     exclude: Names = ()
