@@ -331,6 +331,9 @@ def _dev_measure(
     if not settings.measure_every:
         return None
     asked = dev_questions(taught, prompts=job.config.prompts, seed=job.config.seed, examples=settings.measure_examples)
+    if settings.keep == "best-dev" and not asked:
+        hint = 'give some task that is trained on a "dev" split, or set training.keep = "last"'
+        raise ConfigError("no task trained on has dev rows to choose by", where="training.keep", hint=hint)
     return make_measure(lm, asked, codec=stream.codec, batch_tokens=job.config.evaluation.batch_tokens)
 
 
