@@ -26,7 +26,7 @@ from flantune.contamination.findings import Settings
 from flantune.errors import FlantuneError
 from flantune.mixture.holdout import folds_of
 from flantune.mixture.portions import training_styles
-from flantune.mixture.sheet import empty_parts
+from flantune.mixture.sheet import mixture_sheet
 from flantune.packing.stream import PromptStream
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.licences import licence_use
@@ -237,8 +237,8 @@ def _look(
         except FlantuneError as error:
             found.append(error_found("model", error))
         shares = _shares(mixture, draws=cost.draws if cost else mixture.cycle)
-        empty = empty_parts(mixture.portions, config.mixture)
-        found += [Found(severity="warning", about="mixture", text=text) for text in empty]
+        sheet = mixture_sheet(mixture, config.mixture, split, skipped={}, draws=cost.draws if cost else mixture.cycle)
+        found += [Found(severity="warning", about="mixture", text=text) for text in sheet.warnings]
     if contamination and trained and measured:
         told.stage("compare test rows with training rows")
         settings = Settings(seed=config.seed)
