@@ -191,9 +191,8 @@ def _chosen(
     try:
         return numbered_split(config, [one.task for one in prepared], fold)
     except FlantuneError as error:
-        if not found or error.message not in {one.text.rpartition(": ")[2] for one in found}:
-            known = error_found("holdout", error)
-            found += [known] if known not in found else []
+        known = error_found("holdout", error)
+        found += [known] if known not in found else []
         return splits[0] if splits else None
 
 
