@@ -48,7 +48,7 @@ class Portion:
         store: Its train examples.
         examples: How many the split has.
         capped: How many of them are used.
-        counts_as: Its rate: how many draws of it are in one cycle of the mixture, on average.
+        counts_as: Its size as far as it counts: the mixture's cycle is the sum of these.
         quota: Draws out of a whole turn of the schedule.
         share: Share of all draws.
         templates: The renderings drawn from.
@@ -134,7 +134,7 @@ def is_plain(settings: MixtureSettings) -> bool:
 
 def whole_quotas(leaves: Sequence[Leaf]) -> list[int]:
     """Draws of each leaf in a cycle, where rates are numbers of examples."""
-    return [int(leaf.rate) for leaf in leaves]
+    return [leaf.quota for leaf in leaves]
 
 
 def _portion(
@@ -149,7 +149,7 @@ def _portion(
         store=store,
         examples=leaf.examples,
         capped=leaf.rows,
-        counts_as=round(leaf.rate),
+        counts_as=leaf.quota,
         quota=quota,
         share=share,
         templates=_templates(task, prompts=prompts, form=leaf.form),
