@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from tests.conftest import HUNG_AFTER_S
+from tests.processes import PROCESSES
 from transformers import AutoConfig, AutoTokenizer
 
 from flantune.demo import probes
@@ -27,7 +27,6 @@ from flantune.settings.config import ModelSettings
 from flantune.tasks.taskfile import load_task_file
 
 FAMILIES = tuple(RUN_NAMES)
-ROOT = Path(__file__).parents[2]
 TEXT = DemoText(seed=0)
 FOLDER_BYTES = 10_000_000
 
@@ -110,17 +109,22 @@ def small(family, **changes) -> Recipe:
     return Recipe(family=family, tokenizer_documents=300, **(sizes | changes))
 
 
+def pretrain_until_killed(family, out, every) -> None:
+    """In a process of its own, which kills itself as it tells of step 3."""
+    from flantune.demo import pretrain as told
+
+    told._tell = lambda text: os.kill(os.getpid(), signal.SIGKILL) if text.startswith("step 3") else None
+    pretrain(small(family), out=out, **every)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_pretraining_run_that_is_killed_goes_on_to_the_same_weights(family, tmp_path) -> None:
     every = {"probe_items": 2, "checkpoint_every": 1, "log_every": 1}
     straight = pretrain(small(family), out=tmp_path / "straight", **every)
-    program = (
-        "import os, signal, sys; from flantune.demo import pretrain as p; from tests.demo.test_models import small\n"
-        "p._tell = lambda told: os.kill(os.getpid(), signal.SIGKILL) if told.startswith('step 3') else None\n"
-        f"p.pretrain(small({family!r}), out=p.Path(sys.argv[1]), **{every!r})"
-    )
-    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "killed")], check=False, cwd=ROOT)
-    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "killed/model").exists()
+    killed = PROCESSES.Process(target=pretrain_until_killed, args=(family, tmp_path / "killed", every))
+    killed.start()
+    killed.join(HUNG_AFTER_S)
+    assert killed.exitcode == -signal.SIGKILL and not (tmp_path / "killed/model").exists()
     resumed = pretrain(small(family), out=tmp_path / "killed", **every)
     assert (resumed.cursor, resumed.last_loss) == (straight.cursor, straight.last_loss)
     for name in ("model/model.safetensors", "model/tokenizer.json", "checkpoints/step-00000004/optimizer.safetensors"):

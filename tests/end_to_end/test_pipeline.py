@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from flantune.evaluation.samples import read_samples
 from flantune.settings.run_file import load_run_file
 from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.small_world import write_small_world
+from tests.processes import run_command, start_command
 
 pytestmark = pytest.mark.slow
 
@@ -125,19 +125,18 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path, architecture, finishe
         pytest.skip("the other family")
     run_file = write_small_world(tmp_path, architecture=architecture)
     out = tmp_path / "out"
-    program = "from flantune.cli.main import main; main()"
-    command = [sys.executable, "-c", program, "run", str(run_file), "--out", str(out)]
+    arguments = ["run", str(run_file), "--out", str(out)]
     moment = random.Random(architecture)
     for _ in range(3):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start_command(tmp_path / "told", *arguments).process
         deadline = time.monotonic() + HUNG_AFTER_S
-        while process.poll() is None and time.monotonic() < deadline and not (out / "folds").exists():
+        while process.is_alive() and time.monotonic() < deadline and not (out / "folds").exists():
             time.sleep(0.02)
         time.sleep(moment.random() * 1.5)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+        process.kill()
+        process.join()
+    code, _, told = run_command(tmp_path / "told", *arguments)
+    assert code == 0, told
     for fold in ("sentiment", "topic"):
         ours = load_file(out / "folds" / fold / "model/model.safetensors")
         theirs = load_file(straight.folder / "folds" / fold / "model/model.safetensors")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import signal
 import time
@@ -13,11 +12,7 @@ import pytest
 
 from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.tuning_worker import STEPS, start
-
-# Processes are forked from a server that only imported: as good as fresh, without seconds of imports each. It is
-# another interpreter than this one, with other hash seeds.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.end_to_end.tuning_worker"])
+from tests.processes import PROCESSES
 
 
 def run_until(architecture: str, folder: Path, *, last_step: int | None, delay_s: float = 0.0) -> int:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from safetensors.numpy import load_file
 from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.small_world import write_small_world
 from tests.end_to_end.torchrun import start
+from tests.processes import run_command
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +81,7 @@ def workers(job: subprocess.Popen[str]) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to find the processes")
-def test_kill_9_of_one_rank_ends_the_job_and_the_next_start_goes_on(world):
+def test_kill_9_of_one_rank_ends_the_job_and_the_next_start_goes_on(world, tmp_path):
     run_file, folder = world
     out = folder / "killed"
     arguments = ["run", str(run_file), "--out", str(out), *LONG]
@@ -89,16 +89,10 @@ def test_kill_9_of_one_rank_ends_the_job_and_the_next_start_goes_on(world):
     job = start(2, *arguments)
     wait_for(lambda: list(steps.glob("step-*")))
     # A second command in the same folder is told who is there.
-    second = subprocess.run(
-        [sys.executable, "-m", "flantune", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=HUNG_AFTER_S,
-    )
-    assert second.returncode == 2
-    first_rank = next(pid for pid in workers(job) if f"process {pid} on" in second.stderr)
-    assert "is in use by process" in second.stderr
+    code, _, told = run_command(tmp_path, *arguments)
+    assert code == 2
+    first_rank = next(pid for pid in workers(job) if f"process {pid} on" in told)
+    assert "is in use by process" in told
 
     os.kill(next(pid for pid in workers(job) if pid != first_rank), signal.SIGKILL)
     job.communicate(timeout=HUNG_AFTER_S)

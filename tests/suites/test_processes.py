@@ -11,6 +11,7 @@ from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.settings.config import DataSettings
 from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.torchrun import start
+from tests.training.team import start_commands
 
 from .world import make_model, write_world
 
@@ -61,7 +62,7 @@ def world(tmp_path_factory):
     return folder
 
 
-def test_two_processes_give_the_results_of_one(world):
+def test_two_processes_give_the_results_of_one(world, tmp_path):
     """Options, greedy answers, sampled answers and a task; the first process alone writes and prints."""
     suites = ("mmlu_direct", "tydiqa", "gsm8k")
     request = EvaluationRequest(
@@ -75,10 +76,11 @@ def test_two_processes_give_the_results_of_one(world):
                  "--missing", "skip",
                  "--limit", "2", "--shots", "1", "--samples", "3", "--normalization", "contextual",
                  "--out"]  # fmt: skip
-    job = start(2, "evaluate", *arguments, str(world / "two"))
-    printed, told = job.communicate(timeout=HUNG_AFTER_S)
-    assert job.returncode == 0, told
-    found = json.loads(printed)  # once
+    (code, printed, told), other = (
+        job.end() for job in start_commands(2, tmp_path, "evaluate", *arguments, str(world / "two"))
+    )
+    assert (code, other[:2]) == (0, (0, "")), told
+    found = json.loads(printed)
     assert {key: value for key, value in found.items() if key != "seconds"} == alone
     assert written(world / "two") == written(world / "one") != {}
     assert not list((world / "two").rglob("*.tmp"))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.conftest import HUNG_AFTER_S
-
-# Forked from a server that has imported everything: as good as fresh, without seconds of imports each.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.training.team", "tests.training.small", "flantune.training.loop", "peft"])
+from tests.processes import PROCESSES, Started, start_command
 
 
 @dataclass
@@ -52,6 +49,14 @@ def start(count: int, work: Callable[..., Any], *args: Any) -> list[Member]:
     return members
 
 
+def start_commands(count: int, folder: Path, *arguments: str) -> list[Started]:
+    """Starts ``flantune`` in so many processes that work together; each writes into a folder of its number."""
+    port = _free_port()
+    return [
+        start_command(folder / str(rank), *arguments, environment=_place(rank, count, port)) for rank in range(count)
+    ]
+
+
 def together(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
     """What each process's work returned."""
     found = outcomes(count, work, *args)
@@ -67,14 +72,18 @@ def outcomes(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
 
 
 def _run(rank: int, count: int, port: int, mouth: Any, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in names.items()}
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ |= _place(rank, count, port)
     try:
         mouth.send(work(*args))
     except BaseException as error:
         mouth.send(("error", f"{type(error).__name__}: {error}", traceback.format_exc()))
         raise SystemExit(1) from error
+
+
+def _place(rank: int, count: int, port: int) -> dict[str, str]:
+    """What `torchrun` tells each process of its place."""
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return {name: str(value) for name, value in (names | {"OMP_NUM_THREADS": 1}).items()}
 
 
 def _free_port() -> int:

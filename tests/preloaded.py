@@ -1,0 +1,21 @@
+"""What the process has imported from which those of ``tests/processes.py`` are forked."""
+
+import gc
+from importlib import import_module
+
+for name in (
+    "peft",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.t5.modeling_t5",
+    "flantune.commands.evaluate",
+    "flantune.commands.run",
+    "flantune.demo.pretrain",
+    "flantune.models.load",
+    "flantune.report.page",
+    "flantune.training.loop",
+    "tests.end_to_end.tuning_worker",
+    "tests.training.team",
+):
+    import_module(name)
+gc.collect()
+gc.freeze()
