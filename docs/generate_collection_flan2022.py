@@ -36,12 +36,20 @@ folder = "natural-instructions"     # tasks/*.json and splits/
 track = "none"
 mmlu = false
 
+[data.promptsource]
+folder = "promptsource/templates"
+mixture = "t0-sf"
+tasks = "templates"
+
+[holdout]
+benchmarks = ["mmlu", "bbh"]
+
 [mixture]
 proportions = "flan2022_released"   # or flan2022_paper_a, flan2022_paper_b
 ```
 
-T0-SF's prompts come from a folder of promptsource's templates. `flantune mixture show` then says which parts have
-tasks, and `flantune mixture proportions flan2022_released` prints the tree to be changed.
+`flantune mixture show` then says which parts have tasks; `flantune mixture proportions flan2022_released` prints the
+tree, to be changed.
 
 This page is made by `docs/generate_collection_flan2022.py` from the list; a test keeps it current.
 

@@ -29,6 +29,19 @@ Int32 = NDArray[np.int32]
 Float32 = NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one speaker says in a conversation until another does.
+
+    Attributes:
+        speaker: "system", "user", "assistant", or a name; "system" gives instructions and takes no part.
+        text: What is said.
+    """
+
+    speaker: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """One row, adapted: what a template can ask about it, and what counts as an answer.
@@ -42,6 +55,9 @@ class Example:
             other option that is right as well.
         group: Rows of the same non-empty group belong together (the candidate answers to one question): metrics may
             score them as one, and intervals count them as one observation.
+        turns: A whole conversation, of which one reply is asked for at a time; empty for most. Fields and references
+            are then those of the last reply.
+        replies: The places in ``turns`` of what may be asked for.
     """
 
     row: int
@@ -50,6 +66,8 @@ class Example:
     answer: int | None = None
     references: tuple[str, ...]
     group: str = ""
+    turns: tuple[Turn, ...] = ()
+    replies: tuple[int, ...] = ()
 
 
 Adapter = Callable[[Row], Example | None]
@@ -178,6 +196,7 @@ class Task:
         definition: The task in its authors' words, for templates with an ``encoding``.
         exemplars: Its authors' solved examples, the right ones first.
         languages: What it is read and written in, where that is known.
+        every_reply: Each reply of a conversation is a training example of its own; else one is drawn at each visit.
         collection: What it came with: a shipped collection, "natural_instructions" …; parts of a mixture go by it.
         stored_as: Tasks with one rows, kind and adapter that keep their examples under one name; empty: its own.
     """
@@ -200,8 +219,28 @@ class Task:
     definition: str = ""
     exemplars: tuple[Exemplar, ...] = ()
     languages: tuple[str, ...] = ()
+    every_reply: bool = False
     collection: str = ""
     stored_as: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """The turns before the reply that a prompt asks for, and where they stand in its inputs.
+
+    Attributes:
+        turns: What was said, oldest first.
+        shown: Each turn as it stands in the inputs, one right after the other.
+        start: Character of the inputs at which the first begins.
+        speaker: Who replies.
+        is_bare: The inputs are these turns alone, so that a chat template can write them as messages.
+    """
+
+    turns: tuple[Turn, ...]
+    shown: tuple[str, ...]
+    start: int
+    speaker: str
+    is_bare: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +259,7 @@ class Prompt:
         order: Place in ``options`` → index in the example's own; empty where they stand as the example has them.
         frame: Characters at the start and the end of ``inputs`` that are never cut, like the preamble. All parts then
             hold what stands between them, and the target follows at once; None: the layout separates them.
+        conversation: The turns that the inputs show, where they are those of a conversation.
         answer_marks: Words before and after the answer in a target that holds more than the answer, such as a rationale
             before it: what is graded stands between them. Empty: all that is written is the answer.
         is_marked: ``options`` are the marks before the options, not their texts.
@@ -239,6 +279,7 @@ class Prompt:
     group: str = ""
     order: tuple[int, ...] = ()
     frame: tuple[int, int] | None = None
+    conversation: Conversation | None = None
     answer_marks: tuple[str, ...] = ()
     is_marked: bool = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,10 @@ def test_nothing_held_out_is_an_error_and_the_rest_is_looked_at(world: Path) -> 
 
 def test_targets_that_do_not_fit_and_a_model_that_is_not_there(world: Path) -> None:
     assert "packing.max_target_tokens" in said(check(world, "packing.max_target_tokens=1"), "error")
-    found = check(world, "model.scratch=None", 'model.path="no/such/folder"')
+    text = (world / "run.toml").read_text(encoding="utf-8")
+    absent = text.replace(re.search(r"scratch = .*", text)[0], 'path = "no/such/folder"')
+    (world / "absent.toml").write_text(absent, encoding="utf-8")
+    found = check_run_file(load_run_file(world / "absent.toml"), cache=world / "cache", contamination=False)
     assert "no/such/folder" in said(found, "error") and found.mixture
 
 
@@ -123,6 +127,30 @@ def test_lines_fit_a_page(world: Path) -> None:
     lines = list(check_lines(check(world, contamination=True)))
     assert len(lines) <= 60
     assert lines[-1].startswith("0 errors")
+
+
+def test_tasks_that_break_one_rule_are_told_in_one_line(tmp_path: Path) -> None:
+    write_small_world(tmp_path)
+    for name in ("mood", "tone"):
+        path = tmp_path / f"{name}_task.toml"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace('text = "text"', 'text = "text"\nother = "answer"'), encoding="utf-8")
+    found = check(tmp_path)
+    rules = [one.rule for one in found.found if one.rule == "unused-field"]
+    lines = [line for line in check_lines(found) if "unused-field" in line]
+    assert len(rules) == 2 and len(lines) == 1
+    assert "and 1 more like it" in lines[0]
+
+
+def test_parts_are_added_up_and_tasks_too(tmp_path: Path) -> None:
+    write_small_world(tmp_path)
+    parts = "\n[mixture.parts.zero]\nshare = 3\ntrain_shots = [0]\n[mixture.parts.few]\nshare = 1\ntrain_shots = [2]\n"
+    with (tmp_path / "run.toml").open("a", encoding="utf-8") as file:
+        file.write(parts)
+    found = check(tmp_path)
+    assert len(found.mixture) == 4 and {one.part for one in found.mixture} == {"zero", "few"}
+    lines = "\n".join(check_lines(found))
+    assert "zero 75.0%, few 25.0%" in lines and "2 tasks; largest:" in lines
 
 
 def test_the_command_ends_with_one_where_a_run_would_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

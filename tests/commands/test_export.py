@@ -15,6 +15,7 @@ from tests.end_to_end.small_world import write_small_world
 from flantune.cli.export import command
 from flantune.commands import export as exporting
 from flantune.commands.export import Format, export, format_of
+from flantune.commands.init import write_project
 from flantune.commands.plan import make_mixture, prepare_tasks, split_fold
 from flantune.errors import ConfigError, FlantuneError
 from flantune.prompts.layout import Layout, inputs_text
@@ -177,3 +178,65 @@ def test_the_command_writes_and_says_where(world: Path, monkeypatch: pytest.Monk
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(out) and len(rows_of(out)) == 9
     assert "9 rows under: no stated licence" in result.stderr
+
+
+def test_every_row_says_what_it_is_and_what_its_licence_allows(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    file = load_run_file(tmp_path / "run.toml")
+    export(file, path=tmp_path / "rows.jsonl", count=8, cache=tmp_path / "cache")
+    for row in rows_of(tmp_path / "rows.jsonl"):
+        assert (row["task"], row["clusters"]) == ("ticket_routing", ["message routing"])
+        assert (row["source_family"], row["languages"]) == ("ticket_routing", ["English"])
+        assert (row["licence"], row["licence_use"]) == ("CC0 1.0", "commercial")
+        assert (row["part"], row["collection"]) == ("", "")
+        if row["options"]:
+            assert row["options"][row["answer"]] in row["targets"]
+
+
+def test_an_export_is_narrowed_by_licence_language_and_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    text = (tmp_path / "tasks/routing.toml").read_text(encoding="utf-8")
+    for name, licence, language in (("bound", "CC BY-NC 4.0", "English"), ("deutsch", "CC0 1.0", "de")):
+        own = text.replace('"ticket_routing"', f'"{name}"').replace('"CC0 1.0"', f'"{licence}"')
+        own = own.replace('languages = ["English"]', f'languages = ["{language}"]')
+        (tmp_path / f"tasks/{name}.toml").write_text(own, encoding="utf-8")
+    with (tmp_path / "run.toml").open("a", encoding="utf-8") as file:
+        file.write(
+            '\n[mixture.parts.one]\ntasks = ["ticket_routing", "deutsch"]\n[mixture.parts.two]\ntasks = ["bound"]\n'
+        )
+
+    def exported(*options: str) -> set[tuple[str, str]]:
+        result = CliRunner().invoke(command, ["data", "run.toml", "--out", "rows.jsonl", "--count", "60", *options])
+        assert result.exit_code == 0, result.output
+        return {(row["part"], row["task"]) for row in rows_of(tmp_path / "rows.jsonl")}
+
+    one, two, german = ("one", "ticket_routing"), ("two", "bound"), ("one", "deutsch")
+    assert exported() == {one, two, german}
+    assert exported("--commercial") == {one, german}
+    assert exported("--language", "English") == {one, two}
+    assert exported("--language", "en", "--language", "German", "--commercial") == {one, german}
+    assert exported("--part", "two") == {two}
+
+
+def test_a_conversation_is_exported_as_its_own_messages(tmp_path):
+    said = [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(("a?", "b", "c?", "d"))]
+    rows = [{"messages": [{"role": "system", "content": "Be brief."}, *said]}, {"messages": said[:2]}]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "chats.toml").write_text(
+        'name = "chats"\nclusters = ["c"]\nsource.files.train = "chats.jsonl"\nsplits.train = "train"\n'
+        'conversation.column = "messages"\n'
+    )
+    (tmp_path / "run.toml").write_text(
+        '[data]\ntasks = ["chats.toml"]\n[prompts]\nchat = true\nsystem = "Of the run."\n'
+    )
+    file = load_run_file(tmp_path / "run.toml")
+    for name in ("rows.chat.jsonl", "rows.jsonl", "rows.parquet"):
+        export(file, path=tmp_path / name, form=format_of(tmp_path / name), cache=tmp_path / "cache")
+    chats = [json.loads(line)["messages"] for line in (tmp_path / "rows.chat.jsonl").read_text().splitlines()]
+    own = {"role": "system", "content": "Be brief."}
+    run = {"role": "system", "content": "Of the run."}
+    assert sorted(map(str, chats)) == sorted(map(str, [[own, *said[:2]], [own, *said], [run, *said[:2]]]))
+    flat = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert pq.read_table(tmp_path / "rows.parquet").column("turns").to_pylist() == [row["turns"] for row in flat]
+    assert all(row["turns"][-1]["content"] in row["inputs"] for row in flat)

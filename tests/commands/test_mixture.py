@@ -57,7 +57,7 @@ share = 0.4
 collections = ["two"]
 [mixture.parts.third]
 share = 1
-collections = ["three"]
+collections = ["dialogue"]
 """
 
 
@@ -93,6 +93,8 @@ def test_the_tree_is_shown_with_shares_rows_epochs_licences_and_warnings(run_fil
     big = next(line for line in lines if " big " in line)
     assert " ".join(big.split()) == "45.0000% big 30 of 90 rows 15 epochs CC BY 4.0"
     assert "  45.00%  CC BY 4.0" in lines and "  40.00%  CC BY-NC 4.0" in lines and "  15.00%  not stated" in lines
+    uses = next(line for line in lines if line.startswith("licences, by share of the draws"))
+    assert uses.endswith("use is commercial 45.0%, non-commercial 40.0%, unknown 15.0%")
     warnings = [line for line in lines if line.startswith("warning: ")]
     assert any("no task is in third; those beside it have that share" in line for line in warnings)
     alike = '"first.shown" and "first.hidden" ask 1 task the same: no options to hide in small'
@@ -123,6 +125,10 @@ def test_a_tree_by_name_is_printed_to_be_pasted(run_file: Path) -> None:
 
 
 def test_the_list_of_flan_2022_is_there() -> None:
-    assert len(json.loads(run("collection", "--json").stdout)) == 1_838
+    listed = {task["name"]: task for task in json.loads(run("collection", "--json").stdout)}
+    assert len(listed) == 1_838
+    assert "stanford question answering" in listed["squad_v2"]["kin"]
+    assert listed["squad_v2"]["how"] == "task squad_v2"
+    assert listed["task062_bigbench_repeat_copy_logic"]["benchmarks"] == ["bbh"]
     result = run("collection", "--submixture", "t0_sf")
     assert len(result.stdout.splitlines()) == 193 and "the paper counts 193" in result.stderr

@@ -158,7 +158,7 @@ templates = [{ inputs = "<sum> makes", targets = "<answer>", language = "angles"
     file.write_text(text)
     (template,) = load_task_file(file).templates
     assert (template.language, compiled.slots_of(template)) == ("angles", ("sum", "answer"))
-    for wrong, said in (("angle", 'did you mean "angles"?'), ("jinja3", "known: slots, angles")):
+    for wrong, said in (("angle", 'did you mean "angles"?'), ("jinja3", "known: slots, promptsource, angles")):
         file.write_text(text.replace('"angles"', f'"{wrong}"'))
         with pytest.raises(
             TaskError, match=rf'templates\[0\].language: unknown language "{wrong}"; {re.escape(said)}$'

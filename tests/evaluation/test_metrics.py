@@ -12,9 +12,10 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics.bleu import bleu_statistics, corpus_bleu
-from flantune.evaluation.metrics.by_name import check_metrics, find_metric, metric_names
+from flantune.evaluation.metrics.by_name import find_metric, metric_names
 from flantune.evaluation.metrics.normalizers import cut_like_flan, normalize_answer
 from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS, choose, option_scores
+from flantune.evaluation.metrics.readable import check_readable
 from flantune.evaluation.metrics.rouge import PieceTokenizer, cross_lingual_rouge, rouge
 from flantune.evaluation.metrics.texts import exact_match, token_f1
 from flantune.tasks.taskfile_sections import METRICS
@@ -165,7 +166,7 @@ def test_f1_of_three_options_is_the_mean_of_their_f1():
 def test_an_unknown_metric_is_named_with_its_task():
     prepared = make_task({"test": color_examples(2)}, metrics=("acuracy",))
     with pytest.raises(EvaluationError, match="colors: metrics") as caught:
-        check_metrics(prepared.task)
+        check_readable(prepared.task, ())
     assert "accuracy" in caught.value.hint
 
 

@@ -7,7 +7,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics import bleu
-from flantune.evaluation.metrics.by_name import check_metrics, find_metric
+from flantune.evaluation.metrics.by_name import find_metric
 from flantune.evaluation.metrics.readable import check_readable, metric_findings, reading_notes
 from flantune.evaluation.metrics.rouge import rouge
 from flantune.evaluation.metrics.texts import character_exact_match, character_f1, exact_match, token_f1
@@ -168,7 +168,7 @@ def test_a_tokenizer_that_is_not_installed_is_named_before_anything_is_scored(na
     monkeypatch.setattr(bleu, "find_spec", lambda _: None)
     task, examples = task_of(ENGLISH, name)
     with pytest.raises(EvaluationError, match="not installed") as caught:
-        check_metrics(task)
+        check_readable(task, examples)
     assert name in caught.value.message and "pip install" in caught.value.hint
     assert [finding.rule for finding in metric_findings(task, examples)] == ["metric-unavailable"]
 
@@ -177,7 +177,7 @@ def test_a_tokenizer_model_is_never_fetched_but_named_with_its_place(monkeypatch
     monkeypatch.setattr(bleu, "find_spec", lambda _: object())
     monkeypatch.setattr("sacrebleu.utils.SACREBLEU_DIR", str(tmp_path))
     with pytest.raises(EvaluationError, match="SentencePiece model") as caught:
-        check_metrics(task_of(ENGLISH, "bleu:flores200")[0])
+        check_readable(*task_of(ENGLISH, "bleu:flores200"))
     assert str(tmp_path) in caught.value.message and "curl" in caught.value.hint
 
 

@@ -259,7 +259,7 @@ def test_the_commonest_answer_stands_beside_its_share_in_the_gold():
     scores = np.tile([0.0, -1.0, -2.0], (20, 1))
     scores[:1] = [-3.0, -1.0, -2.0]
     found = answers_given(ranked(scores, [0] * 10 + [1] * 6 + [2] * 4))
-    assert (found.commonest, found.share, found.gold, found.distance) == ("label 0", 0.95, 0.5, pytest.approx(0.45))
+    assert (found.answer, found.share, found.gold, found.distance) == ("label 0", 0.95, 0.5, pytest.approx(0.45))
     assert found.is_collapsed
     assert not answers_given(ranked(scores, [0] * 19 + [1])).is_collapsed
     scores[:3] = [-3.0, -1.0, -2.0]
@@ -311,32 +311,32 @@ def lettered_samples(pick, *, count=60, words=("no", "yes", "maybe"), letters=Tr
 def test_a_model_that_always_writes_one_letter_has_collapsed_though_options_are_shuffled(words):
     for letter in range(len(words)):
         found = answers_given(options_of(lettered_samples(lambda order, at=letter: at, words=words)))
-        assert (found.commonest, found.share, found.by_place) == (f"({'ABCDE'[letter]})", 1.0, True)
+        assert (found.answer, found.share, found.by_place) == (f"({'ABCDE'[letter]})", 1.0, True)
         assert found.is_collapsed and found.gold < 0.75
         assert found.distance == pytest.approx(1.0 - found.gold)
 
 
 def test_a_model_that_always_picks_one_option_behind_shuffled_letters_has_collapsed_to_the_option():
     found = answers_given(options_of(lettered_samples(lambda order: order.index(1))))
-    assert (found.commonest, found.share, found.by_place) == ("option 2 of the data", 1.0, False)
+    assert (found.answer, found.share, found.by_place) == ("option 2 of the data", 1.0, False)
     with_words = answers_given(options_of(lettered_samples(lambda order: order.index(1), wordy_templates=1)))
-    assert (with_words.commonest, with_words.share, with_words.by_place) == ("yes", 1.0, False)
+    assert (with_words.answer, with_words.share, with_words.by_place) == ("yes", 1.0, False)
 
 
 def test_a_model_that_always_picks_the_option_shown_first_has_collapsed_to_a_place():
     found = answers_given(options_of(lettered_samples(lambda order: 0, letters=False)))
-    assert (found.commonest, found.share, found.by_place) == ("option 1", 1.0, True)
+    assert (found.answer, found.share, found.by_place) == ("option 1", 1.0, True)
     data_shuffles = [
         sample(row, ["no", "yes"] if row % 3 else ["yes", "no"], [-1.0, -2.0], (row // 5) % 2) for row in range(40)
     ]
     found = answers_given(options_of(data_shuffles))
-    assert (found.commonest, found.share, found.is_collapsed) == ("option 1", 1.0, True)
+    assert (found.answer, found.share, found.is_collapsed) == ("option 1", 1.0, True)
 
 
 def test_scores_that_all_tie_are_a_preference_for_the_place_that_wins_ties():
     tied = [sample(row, ["(A)", "(B)"], [-1.0, -1.0], row % 2, order=[row % 2, 1 - row % 2]) for row in range(30)]
     found = answers_given(options_of(tied))
-    assert (found.commonest, found.share, found.gold) == ("(A)", 1.0, 0.5)
+    assert (found.answer, found.share, found.gold) == ("(A)", 1.0, 0.5)
 
 
 def test_a_model_that_answers_at_random_behind_letters_has_not_collapsed():
@@ -348,7 +348,7 @@ def test_a_model_that_answers_at_random_behind_letters_has_not_collapsed():
 def test_the_commonest_letter_of_some_of_the_rows():
     options = options_of(lettered_samples(lambda order: 1, count=20))
     found = answers_given(options.only(np.arange(4, 12)))
-    assert (found.commonest, found.share) == ("(B)", 1.0)
+    assert (found.answer, found.share) == ("(B)", 1.0)
 
 
 # Coverage. ------------------------------------------------------------------------------------------------------------

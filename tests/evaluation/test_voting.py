@@ -7,8 +7,7 @@ from flantune.evaluation.metrics.voting import vote
 def test_samples_that_word_a_number_differently_vote_together():
     said = ["The answer is 1,200.", "it makes $1200", "so １２００", "The answer is 1,300.", "no idea"]
     result = vote([extract(text, MGSM_COT) for text in said])
-    assert (result.answer, result.confidence, result.unparsed) == ("1200", 0.6, 1)
-    assert abs(result.margin - 0.4) < 1e-12
+    assert (result.answer, result.confidence) == ("1200", 0.6)
 
 
 def test_ties_go_to_the_answer_that_came_first():
@@ -18,5 +17,5 @@ def test_ties_go_to_the_answer_that_came_first():
 
 def test_no_answers_no_winner():
     nothing = vote([Extracted(answer=None, rule="")] * 3)
-    assert (nothing.answer, nothing.confidence, nothing.unparsed, nothing.counts) == (None, 0.0, 3, ())
+    assert (nothing.answer, nothing.confidence) == (None, 0.0)
     assert vote([]).confidence == 0.0

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from flantune.commands.plan import numbered_split
+from flantune.commands.plan import numbered_split, split_fold
 from flantune.errors import ConfigError
 from flantune.mixture.benchmarks import made_from, without_benchmarks
-from flantune.mixture.holdout import FoldTasks, hold_out
+from flantune.mixture.holdout import FoldTasks, folds_of, hold_out
 from flantune.mixture.leaks import kin_groups
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.settings.config import RunConfig
@@ -56,6 +56,20 @@ def test_a_run_file_names_the_benchmarks_and_mistakes_are_told(make_task: Callab
         without_benchmarks(everything(*tasks), ("mlu",), taxonomy=RULES)
     with pytest.raises(ConfigError, match="no task is left"):
         without_benchmarks(everything(tasks[1]), ("mmlu",), taxonomy=RULES)
+
+
+def test_where_benchmarks_alone_measure_the_model_one_fold_trains_on_all_else(make_task: Callable) -> None:
+    tasks = [make_task("rte"), make_task("mmlu"), make_task("winograd", splits=("test",))]
+    config = RunConfig.model_validate({"holdout": {"benchmarks": ["mmlu"]}})
+    (fold,) = folds_of(config.holdout)
+    assert fold.held_out == ()
+    split = split_fold(config, tasks, fold)
+    assert ([task.name for task in split.train], split.unseen, split.held_out) == (["rte"], (), ())
+    assert {one.task: one.reason.split(" (")[0] for one in split.excluded} == {
+        "winograd": "it has no train split to be trained on",
+        "mmlu": "it is made from the benchmark mmlu",
+    }
+    assert folds_of(RunConfig().holdout) == ()
 
 
 def test_every_suite_that_is_measured_is_a_benchmark_of_the_taxonomy() -> None:

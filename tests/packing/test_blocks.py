@@ -112,11 +112,11 @@ def test_batches_are_the_same_from_blocks_wherever_some_lack(stream, tmp_path, t
                     assert all(np.array_equal(*pair) for pair in pairs)
 
 
-def test_nothing_is_tokenized_but_one_draw_a_block(stream, tmp_path):
+def test_nothing_is_tokenized_but_three_draws_a_block(stream, tmp_path):
     ahead = write(stream, tmp_path, [0, 1])
     stream.mixture.asked.clear()
     ahead.draws(0, 2 * SIZE)
-    assert stream.mixture.asked == [0, SIZE]
+    assert stream.mixture.asked == [0, SIZE // 2, SIZE - 1, SIZE, SIZE + SIZE // 2, 2 * SIZE - 1]
 
 
 def test_it_says_how_many_follow_each_other(stream, tmp_path):
@@ -141,7 +141,7 @@ def test_stale_blocks_whose_fingerprints_agree_are_refused(stream, tmp_path):
     draws = stream.draws(0, SIZE)
     first = replace(draws[0], prompt=replace(draws[0].prompt, inputs=draws[0].prompt.inputs[::-1].copy()))
     write_block(block_path(tmp_path, 0), block_bytes(0, [first, *draws[1:]], identity=IDENTITY))
-    with pytest.raises(PackingError, match="draw 0 is not what it is made into now"):
+    with pytest.raises(PackingError, match="draw 0 is made otherwise now"):
         PreparedStream(stream, tmp_path, identity=IDENTITY).draws(5, 1)
 
 

@@ -100,6 +100,33 @@ def test_ids_are_those_of_the_tokenizer(tokenizer, text):
         assert tokenizer.data([text, "x", text])[2] == expected
 
 
+@settings(max_examples=100)
+@given(parts=st.lists(texts, max_size=4))
+@example(parts=["user\nIs it? ", "\nassistant\n", ""])
+def test_between_control_words_too(tokenizer, parts):
+    text = "</s>".join(parts)
+    assert tokenizer.template([text, text]) == tokenizer._templates([text, text])
+    guarded = tokenizer.guard(text) + "</s>x"
+    assert tokenizer.template([guarded]) == tokenizer._templates([guarded])
+
+
+@pytest.mark.parametrize("strips", ["lstrip", "rstrip", "single_word", "normalized"])
+def test_control_words_that_change_their_neighbors_are_left_to_the_tokenizer(strips):
+    made = byte_level(["</s>"])
+    made.add_special_tokens([AddedToken("<end>", **{"normalized": False, strips: True})])
+    tokenizer = TextTokenizer(finished(made))
+    text = "a <end> b</s> x<end>y"
+    assert tokenizer._word_ids is not None and tokenizer._between_controls(text) is None
+    assert tokenizer.template([text]) == [made.encode(text, add_special_tokens=False).ids]
+
+
+def test_a_chat_of_byte_level_tokenizers_is_found_word_by_word():
+    made = byte_level(["<s>", "</s>"], split=QWEN_SPLIT)
+    tokenizer = TextTokenizer(finished(made))
+    text = "<s>user\nWhich boat?</s>\n<s>assistant\n"
+    assert tokenizer._between_controls(text) == made.encode(text, add_special_tokens=False).ids
+
+
 def test_plain_text_is_never_given_to_the_tokenizer(tokenizer, monkeypatch):
     monkeypatch.setattr("flantune.packing.tokenize._encode", lambda backend, texts: [[-1]] * len(texts))
     plain = "Which boat sails first? Zoë's, in Malmö – no. 1, “say” it’s 3.14;\n\n- yes\n- no"

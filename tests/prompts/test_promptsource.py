@@ -33,7 +33,7 @@ def template(text: str, choices: str = "no ||| yes", *, name: str = "t", is_inve
 
 def task_of(*templates: Template, kind: str = "classification") -> Task:
     return Task(
-        name="facts", clusters=("truth",), source_family="facts", kind=kind, source=NoSource(), adapter=lambda row: None,
+        name="facts", clusters=("truth",), source_family="facts", kind=kind, source=NoSource(), adapter=None,
         splits={"train": "train"}, templates=templates, metrics=("accuracy",),
     )  # fmt: skip
 
@@ -43,9 +43,8 @@ def example(row: int, **values: object) -> Example:
 
 
 IS_TRUE = template("Is it true?\n{{ claim }}\n{{ answer_choices | join(', ') }} ||| {{ answer_choices[label] }}")
-ONLY_TRUE = template(
-    "{% if label == 1 %}Say what is true. ||| {{ claim }}{% endif %}", "", name="say", is_inverted=True
-)
+SAYING = "{% if label == 1 %}Say what is true. ||| {{ claim }}{% endif %}"
+ONLY_TRUE = template(SAYING, "", name="say", is_inverted=True)
 ROWS = tuple(
     example(at, claim=claim, label=label)
     for at, (claim, label) in enumerate((("Ice melts.", 1), ("Fish fly.", 0), ("Day ends.", 1), ("Iron swims.", 0)))

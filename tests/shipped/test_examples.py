@@ -8,8 +8,10 @@ import pytest
 
 from flantune.prompts.lint import lint_task
 from flantune.settings.run_file import load_run_file
+from flantune.tasks.every_reply import EveryReply
 from flantune.tasks.load import load_tasks
 from flantune.tasks.natural_instructions import TEST_CATEGORIES
+from flantune.tasks.prepare import prepare_task
 from flantune.tasks.rows import check_example
 from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.taskfile import load_task_file
@@ -65,3 +67,12 @@ def test_my_task_uses_every_row_once() -> None:
     bounds = [one for text in task.splits.values() for one in parse_slice(text).bounds(12)]
     used = [row for start, stop in bounds for row in range(start, stop)]
     assert sorted(used) == list(range(12))
+
+
+def test_my_chats_are_five_lines_and_every_reply_is_an_example(tmp_path: Path) -> None:
+    lines = (EXAMPLES / "my_chats.toml").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if line and not line.startswith("#")]) == 5
+    task = load_task_file(EXAMPLES / "my_chats.toml")
+    store = prepare_task(task, cache=tmp_path, max_bad_share=0.0).stores["train"]
+    assert (len(store), len(EveryReply(store))) == (5, 9)
+    assert lint_task(task, list(store)) == ()

@@ -50,3 +50,8 @@ def test_every_real_row_in_every_template(tmp_path: Path) -> None:
     """All rows adapt and render in all templates, and the mixture's rates are the paper's formula."""
     page = script("generate_real_rows").page(MIRROR.resolve(), tmp_path)
     assert (ROOT / "docs/real-rows.md").read_text(encoding="utf-8") == page
+
+
+def test_the_page_of_flan_2022s_collection_is_current() -> None:
+    page = (ROOT / "docs/collection-flan2022.md").read_text(encoding="utf-8")
+    assert page == script("generate_collection_flan2022").collection_page()

@@ -148,6 +148,14 @@ def test_gsm8k_shows_eight_rationales_drawn_by_seed_and_no_calculator_marks(data
     assert prompt_of(first, 2).references == ("4",)
 
 
+def test_a_trigger_ends_what_is_reasoned_about_without_exemplars(data):
+    asked = replace(data, shots=0, trigger="Step by step.")
+    for parts, name in ((gsm8k.parts, "gsm8k_cot/main"), (bbh.parts, "bbh_cot/snarks"), (mgsm.parts, "mgsm_cot/de")):
+        assert text_of(find(parts(asked), name)).endswith(": Step by step.")
+        assert "Step by step." not in text_of(find(parts(replace(asked, shots=1)), name))
+    assert "Step by step." not in text_of(find(bbh.parts(asked), "bbh_direct/snarks"))
+
+
 def test_natural_instructions_asks_a_hundred_instances_behind_the_definition(data):
     found = list(natural_instructions.parts(data))
     part = find(found, "natural_instructions_direct/task1_colors")

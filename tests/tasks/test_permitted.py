@@ -21,6 +21,7 @@ from flantune.tasks.permitted import (
     permitted,
     without_permission,
 )
+from flantune.tasks.shipped_files import collections
 from flantune.types import Task
 
 RTE, TRANSLATION = find_tasks("flan2021")[0], next(t for t in find_tasks("flan2021") if t.name == "wmt16_deen")
@@ -94,7 +95,7 @@ def test_nothing_left_is_an_error_that_counts_the_reasons() -> None:
 
 
 def test_every_shipped_task_states_licence_and_languages() -> None:
-    for task in find_tasks("flan2021", "more"):
+    for task in find_tasks(*collections()):
         assert task.licence and task.languages, task.name
         assert task.languages[0] == "English"
 

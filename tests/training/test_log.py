@@ -8,7 +8,7 @@ import pytest
 
 from flantune.errors import TrainingError
 from flantune.packing.packs import Counts
-from flantune.settings.json_file import plain
+from flantune.settings.json_file import plain, value_of
 from flantune.training.log import MetricsLog, read_metrics
 from flantune.training.metrics_line import MetricsLine
 from flantune.training.state import Step, TuningState, Window
@@ -125,7 +125,7 @@ def test_a_full_disk_says_so(tmp_path):
 
 def test_state_survives_json_to_the_bit():
     state = TuningState().after(step(1, tasks={"rte": TaskLoss(nll=1 / 3, target_tokens=7)}))
-    assert TuningState.from_json(json.loads(json.dumps(state.to_json()))) == state
+    assert value_of(json.loads(json.dumps(plain(state))), TuningState, where="state.json") == state
     assert state.window.steps == 1
 
 

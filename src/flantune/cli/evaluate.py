@@ -61,6 +61,12 @@ from flantune.cli import options
 )
 @click.option("--temperature", type=options.FiniteRange(0), help="Of those [default: 0.7 for several, else greedy].")
 @click.option("--shots", type=click.IntRange(0), help="Exemplars [default: as many as the papers show].")
+@click.option(
+    "--trigger",
+    default="",
+    metavar="TEXT",
+    help='Ends questions that are to be reasoned about and show no exemplar: "Let\'s think step by step.", say.',
+)
 @click.option("--limit", type=click.IntRange(1), help="Ask only the first N questions of each part: not reportable.")
 @click.option(
     "--data", "root", type=options.OLD_FOLDER, help="Folder with a mirror of the hub and the benchmarks' files."
@@ -118,6 +124,7 @@ def command(
         chat_template=chosen.pop("chat_template"),
         chat_thinking=chosen.pop("chat_thinking"),
         system=chosen.pop("system"),
+        trigger=chosen.pop("trigger"),
         chat_exemplars="turns" if chosen.pop("exemplars_as_turns") else "message",
     )
     # What is left has the names of the request's own fields.

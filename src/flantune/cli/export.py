@@ -29,6 +29,9 @@ def command() -> None:
     type=click.Choice(["jsonl", "parquet", "chat"]),
     help="How to write [default: as the file's name says: .parquet, .chat.jsonl, else jsonl].",
 )
+@click.option(
+    "--part", "parts", multiple=True, metavar="NAME", help="Only this part of the mixture (mixture.only); repeatable."
+)
 @click.option("--commercial", is_flag=True, help='Only tasks free for commercial use: data.licences = "commercial".')
 @click.option("--language", "languages", multiple=True, metavar="NAME", help="Only this language; repeatable.")
 @options.fold
@@ -41,6 +44,7 @@ def data(
     out: Path,
     count: int | None,
     form: str | None,
+    parts: tuple[str, ...],
     commercial: bool,
     languages: tuple[str, ...],
     fold: int,
@@ -51,8 +55,8 @@ def data(
 ) -> None:
     """Write training prompts of RUN_FILE's mixture, in the order a run would draw them, each with its provenance.
 
-    The same seed gives the same bytes. No model is loaded. What --commercial and --language leave out has no share in
-    the mixture, so the others have more.
+    The same seed gives the same bytes. No model is loaded. What --part, --commercial and --language leave out has no
+    share in the mixture, so the others have more.
     """
     from flantune.cli.console import starting
 
@@ -61,6 +65,7 @@ def data(
     from flantune.settings.run_file import load_run_file
 
     narrowed = [
+        *([f"mixture.only={json.dumps(parts)}"] if parts else []),
         *(['data.licences="commercial"'] if commercial else []),
         *([f"data.languages={json.dumps(languages)}"] if languages else []),
     ]

@@ -97,14 +97,16 @@ def proportions(name: str | None) -> None:
 @click.option("--submixture", type=click.Choice(("muffin", "t0_sf", "niv2", "cot")), help="Only this one's tasks.")
 @options.as_json("the tasks")
 def collection(submixture: str | None, as_json: bool) -> None:
-    """List the tasks that Flan 2022 counts: sub-mixture, kind, languages, licence and the way to the data of each."""
-    from dataclasses import asdict
+    """List the tasks that Flan 2022 counts: sub-mixture, kind, languages, licence and the way to the data of each.
 
+    --json also has the groups of kin that each is in, over the whole list, and the benchmarks that it would give away.
+    """
+    from flantune.mixture.listed import describe_listed
     from flantune.tasks.listed_tasks import COUNTED, flan2022_tasks
 
     tasks = [task for task in flan2022_tasks() if submixture in (None, task.submixture)]
     if as_json:
-        click.echo(json.dumps([{**asdict(task), "how": task.how} for task in tasks], ensure_ascii=False, indent=1))
+        click.echo(json.dumps(describe_listed(tasks), ensure_ascii=False, indent=1))
         return
     for task in tasks:
         how = task.how or "no way is known"
@@ -124,7 +126,8 @@ def sheet_lines(sheet: MixtureSheet, *, with_tasks: bool) -> Iterator[str]:
         yield ""
         yield from (_task_line(task) for task in tasks)
     yield ""
-    yield "licences, by share of the draws"
+    uses = ", ".join(f"{use} {share:.1%}" for use, share in sheet.uses.items())
+    yield f"licences, by share of the draws; as they read, use is {uses}"
     yield from (f"{share:8.2%}  {licence}" for licence, share in sheet.licences.items())
     if sheet.excluded:
         yield ""

@@ -25,14 +25,14 @@ command.add_command(browse)
 
 @command.command(
     "list",
-    short_help="Name, clusters, kind, templates, hub id and licence of each task.",
+    short_help="Name, clusters, kind, templates, hub id, licence and languages of each task.",
     epilog="Example: flantune tasks list --collection flan2021",
 )
 @options.run_file_or_none
 @click.option("--collection", multiple=True, metavar="NAME", help="A shipped collection instead; repeatable.")
 @options.as_json("the tasks")
 def list_tasks(run_file: Path | None, collection: tuple[str, ...], as_json: bool) -> None:
-    """List RUN_FILE's tasks, or a collection's: name, clusters, kind, templates, hub id, licence."""
+    """List RUN_FILE's tasks, or a collection's: name, clusters, kind, templates, hub id, licence, languages."""
     from flantune.tasks.catalog import summarize_task, tasks_of
 
     rows = [summarize_task(task) for task in tasks_of(run_file, collection=collection)]
@@ -49,7 +49,8 @@ def list_tasks(run_file: Path | None, collection: tuple[str, ...], as_json: bool
 def _row_line(row: dict[str, Any]) -> str:
     counts = f"{row['templates']} templates ({row['inverted']} inverted, {row['options_shown']} with options)"
     clusters = ", ".join(row["clusters"])
-    return f"{row['name']:34} {clusters:38} {row['kind']:15} {counts:44} {row['hub']:44} {row['licence']}".rstrip()
+    end = "; ".join(part for part in (row["licence"], ", ".join(row["languages"])) if part)
+    return f"{row['name']:34} {clusters:38} {row['kind']:15} {counts:44} {row['hub']:44} {end}".rstrip()
 
 
 @command.command(

@@ -24,7 +24,7 @@ from flantune.contamination.compare import compare
 from flantune.contamination.findings import Settings
 from flantune.errors import FlantuneError
 from flantune.mixture.holdout import folds_of
-from flantune.mixture.rates import effective_epochs
+from flantune.mixture.sheet import empty_parts
 from flantune.packing.stream import PromptStream
 from flantune.prompts.styles import Style
 from flantune.system.progress import Reporter, Silent
@@ -224,7 +224,8 @@ def _look(
     train, unseen = ({task.name for task in tasks} for tasks in (split.train, split.unseen))
     trained = [one for one in prepared if one.task.name in train]
     measured = [one for one in prepared if one.task.name in unseen]
-    lengths, cost, shares, overlapping = None, None, (), None
+    shares: tuple[TaskShare, ...] = ()
+    lengths, cost, overlapping = None, None, None
     try:
         mixture = make_mixture(config, prepared, split)
     except FlantuneError as error:
@@ -236,6 +237,8 @@ def _look(
         except FlantuneError as error:
             found.append(error_found("model", error))
         shares = _shares(mixture, draws=cost.draws if cost else mixture.cycle)
+        empty = empty_parts(mixture.portions, config.mixture)
+        found += [Found(severity="warning", about="mixture", text=text) for text in empty]
     if contamination and trained and measured:
         told.stage("compare test rows with training rows")
         settings = Settings(seed=config.seed)
@@ -275,19 +278,17 @@ def _tokens(
 
 def _shares(mixture: Mixture, *, draws: int) -> tuple[TaskShare, ...]:
     """Each task's place in the mixture, the largest first."""
-    portions = mixture.portions
-    epochs = effective_epochs([one.capped for one in portions], [one.quota for one in portions], draws=draws)
     shares = (
         TaskShare(
             task=one.task.name,
-            part="",
-            share=one.quota / mixture.cycle,
+            part=one.part,
+            share=one.share,
             rows=one.examples,
-            epochs=seen,
+            epochs=draws * one.share / one.capped,
             licence=one.task.licence,
             licence_use=licence_use(one.task.licence),
         )
-        for one, seen in zip(portions, epochs, strict=True)
+        for one in mixture.portions
     )
     return tuple(sorted(shares, key=lambda one: -one.share))
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flantune.commands.plan import numbered_split
 from flantune.commands.task_check import findings_in_rows
 from flantune.errors import FlantuneError, MissingDataError
-from flantune.mixture.rates import quotas, shares
+from flantune.mixture.portions import lay_out
+from flantune.mixture.proportions import parts_of
 from flantune.prompts.lint import lint_task
 from flantune.tasks.prepare import prepare_task
 
 if TYPE_CHECKING:
     from flantune.prompts.lint_text import Finding
     from flantune.settings.config import RunConfig
+    from flantune.settings.mixture_settings import MixtureSettings, PartSettings
     from flantune.system.progress import Reporter
     from flantune.tasks.example_store import PreparedTask
-    from flantune.types import Task
+    from flantune.types import SplitRole, Task
 
 _LINTED_ROWS = 20
 
@@ -34,12 +37,14 @@ class Found:
         about: What it is about: data, templates, holdout, mixture, tokenizer, lengths, contamination or model.
         text: What it is.
         hint: What to do about it.
+        rule: The linter's rule, of which other tasks may break the same; empty for all else.
     """
 
     severity: Literal["error", "warning", "note"]
     about: str
     text: str
     hint: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +59,9 @@ class Rows:
     """
 
     task: str
-    kept: Mapping[str, int]
+    kept: Mapping[SplitRole, int]
     bad: Mapping[str, int]
-    absent: Mapping[str, str]
+    absent: Mapping[SplitRole, str]
     found: tuple[Found, ...]
 
 
@@ -133,6 +138,7 @@ def _of_linter(finding: Finding) -> Found:
         about="templates",
         text=f"{finding.where}: {finding.rule}: {finding.message}",
         hint=finding.hint,
+        rule=finding.rule,
     )
 
 
@@ -154,10 +160,34 @@ def missing_shares(
         trained = {task.name for task in numbered_split(config, tasks, fold).train}
     except FlantuneError:
         trained = {task.name for task in tasks if "train" in task.splits}
-    sizes = {one.task.name: len(one.stores["train"]) for one in prepared if len(one.stores.get("train", ()))}
-    settings = config.mixture
-    most = settings.max_rate or settings.max_examples or max(sizes.values(), default=1)
-    named = [task.name for task in tasks if task.name in trained and (task.name in sizes or task.name in reasons)]
-    capped = [sizes.get(name, most) for name in named]
-    share = dict(zip(named, shares(quotas(capped, max_rate=most, rates=settings.rates)), strict=True)) if named else {}
-    return tuple(MissingTask(task=name, reason=why, share=share.get(name, 0.0)) for name, why in reasons.items())
+    known = {one.task.name: len(one.stores["train"]) for one in prepared if len(one.stores.get("train", ()))}
+    most = max((*_caps(config.mixture), *known.values()), default=1)
+    assumed = [
+        _Assumed(task=task, stores={"train": range(known.get(task.name, most))})
+        for task in tasks
+        if task.name in trained and (task.name in known or task.name in reasons)
+    ]
+    share: Counter[str] = Counter()
+    if assumed:
+        # Nobody reads a row of them, so that a range will do for a store.
+        stores: Any = assumed
+        for portion in lay_out(stores, seed=config.seed, settings=config.mixture, prompts=config.prompts):
+            share[portion.task.name] += portion.share  # type: ignore[assignment] # shares add up like counts
+    return tuple(MissingTask(task=name, reason=why, share=share[name]) for name, why in reasons.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Assumed:
+    """A task of so many rows, none of which is ever read."""
+
+    task: Task
+    stores: Mapping[SplitRole, range]
+
+
+def _caps(settings: MixtureSettings) -> Iterator[int]:
+    """Every number of rows from which a task counts for no more, in any part."""
+    todo: list[MixtureSettings | PartSettings] = [settings, *parts_of(settings).values()]
+    while todo:
+        part = todo.pop()
+        yield from (cap for cap in (part.max_rate, part.max_examples) if cap)
+        todo += part.parts.values()

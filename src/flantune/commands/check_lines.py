@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,18 +22,27 @@ def check_lines(check: RunCheck) -> Iterator[str]:
     for about, text in _facts(check):
         yield f"{about:14} {text}"
     for severity in ("error", "warning", "note"):
-        of_kind = [one for one in check.found if one.severity == severity]
-        for one in of_kind[:_LISTED]:
-            yield from _found(one)
+        of_kind = _alike([one for one in check.found if one.severity == severity])
+        for several in of_kind[:_LISTED]:
+            yield from _found(several)
         if len(of_kind) > _LISTED:
-            yield f"{severity}: and {len(of_kind) - _LISTED:,} more; --json lists all"
+            yield f"{severity}: and {sum(map(len, of_kind[_LISTED:])):,} more; --json lists all"
     warnings = sum(one.severity == "warning" for one in check.found)
     verdict = "a run would stop" if check.errors else "nothing stands in the way of a run"
     yield f"{plural(check.errors, 'error')}, {plural(warnings, 'warning')}: {verdict}"
 
 
-def _found(one: Found) -> Iterator[str]:
-    yield f"{one.severity}: {one.text}"
+def _alike(found: Sequence[Found]) -> list[list[Found]]:
+    """What breaks one rule of the linter together; all else by itself."""
+    groups: dict[object, list[Found]] = {}
+    for number, one in enumerate(found):
+        groups.setdefault(one.rule or number, []).append(one)
+    return list(groups.values())
+
+
+def _found(several: Sequence[Found]) -> Iterator[str]:
+    one, more = several[0], len(several) - 1
+    yield f"{one.severity}: {one.text}" + (f" (and {more:,} more like it; --json lists all)" if more else "")
     if one.hint:
         yield f"    hint: {one.hint}"
 
@@ -68,10 +78,19 @@ def _facts(check: RunCheck) -> Iterator[tuple[str, str]]:
 def _mixture(check: RunCheck) -> Iterator[tuple[str, str]]:
     if not check.mixture:
         return
-    most = max(check.mixture, key=lambda one: one.epochs)
-    named = ", ".join(f"{one.task} {one.share:.1%}" for one in check.mixture[:_NAMED])
-    yield "mixture", f"{plural(len(check.mixture), 'task')}; largest: {named}"
-    yield "repetition", f"most often seen: {most.task}, each of its rows {most.epochs:,.1f} times"
+    shares: Counter[str] = Counter()
+    epochs: Counter[str] = Counter()
+    parts: Counter[str] = Counter()
+    for one in check.mixture:
+        shares[one.task] += one.share  # type: ignore[assignment] # shares add up like counts
+        epochs[one.task] += one.epochs  # type: ignore[assignment]
+        parts[one.part.partition(".")[0]] += one.share  # type: ignore[assignment]
+    if len(parts) > 1:
+        yield "parts", ", ".join(f"{name} {share:.1%}" for name, share in parts.most_common())
+    named = ", ".join(f"{name} {share:.1%}" for name, share in shares.most_common(_NAMED))
+    yield "mixture", f"{plural(len(shares), 'task')}; largest: {named}"
+    ((most, times),) = epochs.most_common(1)
+    yield "repetition", f"most often seen: {most}, each of its rows {times:,.1f} times"
     yield "licences", ", ".join(f"{share:.0%} {use}" for use, share in check.licences.items()) + " (of the draws)"
 
 

@@ -206,7 +206,8 @@ def _results(request: EvaluationRequest, questions: ChosenExams, asked: Sequence
 def _write(
     request: EvaluationRequest, questions: ChosenExams, asked: Sequence[_Asked], found: Results, watch: Stopwatch
 ) -> None:
-    from flantune.report.page import render_evaluation, write_page
+    from flantune.report.page import render_evaluation
+    from flantune.report.templating import write_page
 
     out = request.out
     write_value(RunFolder(out).results, found)

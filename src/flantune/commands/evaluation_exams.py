@@ -46,7 +46,13 @@ def read_exams(request: EvaluationRequest) -> ChosenExams:
         ConfigError: There is nothing to measure, or it does not go together with other settings.
         flantune.errors.FlantuneError: Data is missing, or a file cannot be read.
     """
-    data = SuiteData(root=request.root, limit=request.limit, shots=request.shots, seed=request.seed)
+    data = SuiteData(
+        root=request.root,
+        limit=request.limit,
+        shots=request.shots,
+        seed=request.seed,
+        trigger=request.prompts.trigger,
+    )
     exams: tuple[Exam, ...] = ()
     missing: tuple[MissingExam, ...] = ()
     if request.suites:

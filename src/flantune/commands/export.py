@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from flantune.commands.plan import make_mixture, numbered_split, prepare_tasks
+from flantune.prompts.conversations import messages_of
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.system.files import whole_file
 from flantune.tasks.catalog import hub_id
@@ -96,23 +97,26 @@ def export(
 
 def export_rows(mixture: Mixture, *, start: int, count: int) -> Iterator[Row]:
     """Draws ``start`` up to ``start + count`` as rows of plain values, a block at a time."""
-    tasks = {portion.task.name: portion.task for portion in mixture.portions}
     for first in range(start, start + count, _BLOCK):
-        prompts = mixture.block(first, min(first + _BLOCK, start + count))
-        for index, prompt in enumerate(prompts, start=first):
-            yield export_row(index, prompt, tasks[prompt.task], layout=mixture.layout)
+        for draw in mixture.draws(first, min(first + _BLOCK, start + count)):
+            portion = mixture.portions[draw.portion]
+            yield export_row(draw.index, mixture.prompt(draw), portion.task, part=portion.part, layout=mixture.layout)
 
 
-def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row:
+def export_row(index: int, prompt: Prompt, task: Task, *, part: str, layout: Layout) -> Row:
     """One prompt with all that is known about its origin.
 
-    ``inputs`` is what the model reads, exemplars included. ``row`` and ``exemplar_rows`` number the raw rows of the
-    source split that ``source_split`` slices, from 0.
+    ``inputs`` is what the model reads, exemplars included. ``turns`` is the same as messages, where it is a
+    conversation and nothing else. ``row`` and ``exemplar_rows`` number the raw rows of the source split that
+    ``source_split`` slices, from 0.
     """
     return {
         "index": index,
         "inputs": inputs_text(prompt, layout),
         "targets": prompt.targets,
+        "turns": turns_of(prompt),
+        "part": part,
+        "collection": task.collection,
         "task": prompt.task,
         "clusters": list(task.clusters),
         "source_family": task.source_family,
@@ -133,6 +137,17 @@ def export_row(index: int, prompt: Prompt, task: Task, *, layout: Layout) -> Row
     }
 
 
+def turns_of(prompt: Prompt) -> list[dict[str, str]]:
+    """The messages before a reply; none of prompts that are not a conversation alone."""
+    conversation = prompt.conversation
+    if conversation is None or not conversation.is_bare or prompt.exemplars:
+        return []
+    said = messages_of(conversation)
+    told = [{"role": "system", "content": said.system}] if said.system else []
+    turns = enumerate(said.turns, start=said.is_opened)
+    return [*told, *({"role": ("user", "assistant")[at % 2], "content": text} for at, text in turns)]
+
+
 def write_jsonl(rows: Iterable[Row], handle: IO[bytes]) -> None:
     """One JSON object per line, keys in one order."""
     for row in rows:
@@ -142,8 +157,8 @@ def write_jsonl(rows: Iterable[Row], handle: IO[bytes]) -> None:
 def write_chat(rows: Iterable[Row], handle: IO[bytes], *, system: str = "") -> None:
     """One conversation per line: the user's turn is the whole input, exemplars included; the assistant's is the target.
 
-    So a trainer that learns from assistant turns learns from the target alone, as in the paper. The run's system
-    message comes first where it has one.
+    So a trainer that learns from the last turn learns from the target alone, as in the paper. Conversations have their
+    own turns before it. The run's system message comes first where the row has none.
     """
     write_jsonl((as_chat(row, system=system) for row in rows), handle)
 
@@ -154,12 +169,10 @@ def as_chat(row: Row, *, system: str = "") -> Row:
     >>> as_chat({"inputs": "1+1?", "targets": "2", "task": "sums"})["messages"][1]
     {'role': 'assistant', 'content': '2'}
     """
-    messages = [
-        *([{"role": "system", "content": system}] if system else []),
-        {"role": "user", "content": row["inputs"]},
-        {"role": "assistant", "content": row["targets"]},
-    ]
-    metadata = {key: value for key, value in row.items() if key not in ("inputs", "targets")}
+    turns = row.get("turns") or [{"role": "user", "content": row["inputs"]}]
+    told = [{"role": "system", "content": system}] if system and turns[0]["role"] != "system" else []
+    messages = [*told, *turns, {"role": "assistant", "content": row["targets"]}]
+    metadata = {key: value for key, value in row.items() if key not in ("inputs", "turns", "targets")}
     return {"messages": messages, "metadata": metadata}
 
 
@@ -181,6 +194,7 @@ def _schema() -> pa.Schema:
     text, texts, whole = pa.string(), pa.list_(pa.string()), pa.int64()
     types = {
         "index": whole,
+        "turns": pa.list_(pa.struct([("role", text), ("content", text)])),
         "clusters": texts,
         "languages": texts,
         "row": whole,
@@ -191,8 +205,8 @@ def _schema() -> pa.Schema:
         "references": texts,
     }
     names = (
-        "index inputs targets task clusters source_family languages kind split source_split row template is_inverted "
-        "exemplar_rows options answer references licence licence_use hub"
+        "index inputs targets turns part collection task clusters source_family languages kind split source_split row "
+        "template is_inverted exemplar_rows options answer references licence licence_use hub"
     )
     return pa.schema([(name, types.get(name, text)) for name in names.split()])
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from flantune.contamination.clean import fold_of, leave_out, read_clean
 from flantune.errors import ConfigError, SourceError
 from flantune.mixture.benchmarks import without_benchmarks
-from flantune.mixture.holdout import Fold, FoldTasks, check_folds, check_task_names, folds_of, hold_out_fold
+from flantune.mixture.holdout import (
+    Fold,
+    FoldTasks,
+    check_folds,
+    check_task_names,
+    folds_of,
+    hold_nothing_out,
+    hold_out_fold,
+)
 from flantune.mixture.mixture import Mixture
 from flantune.mixture.parts import check_selectors
 from flantune.mixture.taxonomy import load_taxonomy
@@ -165,10 +173,7 @@ def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> Fol
         ConfigError: There is no such fold.
     """
     if not folds_of(config.holdout) and number == 0:
-        train = tuple(task for task in tasks if "train" in task.splits)
-        whole = FoldTasks(held_out=(), train=train, unseen=(), excluded=())
-        taxonomy = load_taxonomy(config.holdout.taxonomy)
-        return without_benchmarks(whole, config.holdout.benchmarks, taxonomy=taxonomy)
+        return hold_nothing_out(tasks)
     return split_fold(config, tasks, numbered_fold(config, number))
 
 

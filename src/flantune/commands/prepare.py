@@ -221,13 +221,14 @@ def open_fold(file: RunFile, prepared: Sequence[PreparedTask], number: int, *, o
     config = file.config
     split = numbered_split(config, [one.task for one in prepared], number)
     codec = make_codec(config, planned_reader(config, prepared))
-    stream = PromptStream(make_mixture(config, prepared, split), codec, row_tokens=config.packing.row_tokens)
+    mixture = make_mixture(config, prepared, split)
+    stream = PromptStream(mixture, codec, row_tokens=config.packing.row_tokens)
     job = PrepareJob(
         file=file,
         fold=number,
         cache=cache,
         folder=prepared_folder(out, split.held_out),
-        identity=draws_identity(config, prepared, split, stream.codec),
+        identity=draws_identity(config, prepared, split, mixture, stream.codec),
     )
     _streams.clear()
     _streams[job.folder] = job.identity, stream
@@ -239,9 +240,9 @@ def _prepare_fold(
 ) -> PreparedFold:
     config, folder = fold.job.file.config, fold.job.folder
     count = math.ceil((draws_taken(config, fold.stream) if draws is None else draws) / BLOCK_DRAWS)
-    there = [number for number in range(count) if _is_there(fold.job, number, reporter)]
+    there = {number for number in range(count) if _is_there(fold.job, number, reporter)}
     number, parts = part
-    mine = [at for at in range(number - 1, count, parts) if at not in set(there)]
+    mine = [at for at in range(number - 1, count, parts) if at not in there]
     held = f", blind to {', '.join(fold.split.held_out)}" if fold.split.held_out else ""
     reporter.stage(f"make {len(mine):,} of {count:,} blocks of {BLOCK_DRAWS:,} draws{held}")
     began, receipts = time.monotonic(), list[BlockReceipt]()

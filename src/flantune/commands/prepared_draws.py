@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune import __version__
 from flantune.commands.plan import trained_tasks
 from flantune.models.digests import tokenizer_text
 from flantune.packing.blocks import BLOCK_DRAWS
@@ -17,6 +18,8 @@ from flantune.tasks.describe import task_fingerprint
 
 if TYPE_CHECKING:
     from flantune.mixture.holdout import FoldTasks
+    from flantune.mixture.mixture import Mixture
+    from flantune.mixture.portions import Portion
     from flantune.packing.encode import Codec
     from flantune.packing.stream import PromptStream, Stream
     from flantune.settings.config import RunConfig
@@ -29,7 +32,7 @@ _PASSED_OVER_IN = {"packing": {"batch_tokens", "enabled"}, "prompts": {"chat_tem
 
 
 def draws_identity(
-    config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks, codec: Codec
+    config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks, mixture: Mixture, codec: Codec
 ) -> dict[str, str]:
     """All that a fold's draws depend on, as fingerprints, by names that an error can say.
 
@@ -39,6 +42,7 @@ def draws_identity(
         config: The run.
         prepared: All of its tasks.
         split: The fold.
+        mixture: The fold's.
         codec: What makes its ids.
     """
     taught = {one.task.name: one for one in trained_tasks(config, prepared, split)}
@@ -58,12 +62,19 @@ def draws_identity(
         "rows left out": fingerprint([len(taught[name].stores["train"]) for name in sorted(taught)], _clean(config)),
         **{f"the setting {name}" if name == "seed" else f"[{name}]": fingerprint(value)
            for name, value in sections.items()},
+        "the mixture's shares": fingerprint([_plain_values(portion) for portion in mixture.portions]),
         "the tokenizer": fingerprint(tokenizer_text(codec.tokenizer), special, type(backend).__name__),
         "the kind of model": codec.family,
         "the chat template": fingerprint(chat),
         "the virtual tokens": fingerprint(codec.prefix),
-        "the version of flantune": version("flantune"),
+        "the version of flantune": __version__,
     }  # fmt: skip
+
+
+def _plain_values(portion: Portion) -> list[object]:
+    """A task's share and random streams, wherever it stands in the list, and the names of its templates."""
+    values = [getattr(portion, one.name) for one in fields(portion) if one.name != "place"]
+    return [one for one in values if isinstance(one, int | float | str)] + [one.name for one in portion.templates]
 
 
 def _clean(config: RunConfig) -> str | None:
@@ -82,12 +93,21 @@ def prepared_folder(root: Path, held_out: Sequence[str]) -> Path:
 def with_prepared(
     config: RunConfig,
     stream: PromptStream,
+    mixture: Mixture,
     prepared: Sequence[PreparedTask],
     split: FoldTasks,
     *,
     note: Callable[[str], None],
 ) -> Stream:
-    """The stream, with draws from ``data.prepared`` where the run file names that.
+    """A fold's stream, with draws from ``data.prepared`` where the run file names that.
+
+    Args:
+        config: The run.
+        stream: The fold's, which makes draws.
+        mixture: What the stream draws from.
+        prepared: All tasks of the run.
+        split: The fold.
+        note: Told how many draws are prepared.
 
     Raises:
         flantune.errors.PackingError: The folder holds none, or those of something else.
@@ -95,8 +115,7 @@ def with_prepared(
     if config.data.prepared is None:
         return stream
     folder = prepared_folder(config.data.prepared, split.held_out)
-    ahead = PreparedStream(
-        stream, folder, identity=draws_identity(config, prepared, split, stream.codec), note=note
-    )  # fmt: skip
+    identity = draws_identity(config, prepared, split, mixture, stream.codec)
+    ahead = PreparedStream(stream, folder, identity=identity, note=note)
     note(f"{ahead.check() * BLOCK_DRAWS:,} draws are read from {folder}; further ones are made as they are needed")
     return ahead

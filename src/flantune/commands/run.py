@@ -32,6 +32,7 @@ from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import dev_questions, make_measure
 from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.holdout import folds_of
+from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.fit import Fit, fit_micro_batch
@@ -120,7 +121,10 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
     if not folds_of(file.config.holdout):
-        hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
+        hint = (
+            'hold at least one cluster out: [holdout] folds = [["natural language inference"]]; or name the benchmarks'
+            ' that will measure the model: [holdout] benchmarks = ["mmlu"]'
+        )
         raise ConfigError("nothing is held out, so nothing unseen could be measured", where="holdout.folds", hint=hint)
 
     def claim() -> None:
@@ -208,7 +212,8 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
     codec = make_codec(job.config, base)
     for known in codec.chat.notes if codec.chat else ():
         job.reporter.note(known)
-    for style in dict.fromkeys(map(Style.from_settings, (job.config.prompts, _asked(job.config)))):
+    taught = training_styles(job.config.mixture, job.config.prompts)
+    for style in dict.fromkeys((*taught, Style.from_settings(_asked(job.config)))):
         inverted = job.config.prompts.include_inverted
         check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
 
@@ -222,6 +227,8 @@ def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[FoldT
 
 
 def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
+    if not prepared:
+        return
     job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
     with job.watch.stage("evaluation"):
         config, prompts = job.config, _asked(job.config)
@@ -270,7 +277,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             lm,
             make_batches(
                 job.config,
-                with_prepared(job.config, stream, prepared, split, note=job.reporter.note),
+                with_prepared(job.config, stream, mixture, prepared, split, note=job.reporter.note),
                 lm,
                 micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
                 processes=job.processes.count,
@@ -382,4 +389,4 @@ def _conclude(job: _Job, *, identity: str) -> None:
 
 
 def _names(split: FoldTasks) -> str:
-    return ", ".join(split.held_out)
+    return ", ".join(split.held_out) or "no task"

@@ -16,7 +16,7 @@ from flantune.contamination.findings import Contamination
 from flantune.errors import ConfigError
 from flantune.settings.json_file import read_value, write_value
 from flantune.tasks.example_store import PreparedTask
-from flantune.tasks.lazy_examples import LazyExamples
+from flantune.tasks.lazy_examples import Int64, LazyExamples, reply_counts
 from flantune.types import Example, SplitRole
 
 Rows = Annotated[frozenset[int], PlainSerializer(sorted, return_type=list[int])]
@@ -116,6 +116,14 @@ class KeptExamples(LazyExamples):
     def view(self, numbers: range) -> Sequence[Example]:
         """A view that leaves out more examples."""
         return KeptExamples(self._store, self._kept[np.asarray(numbers, dtype=np.int64)])
+
+    def reply_counts(self, start: int, stop: int) -> Int64:
+        """Those of the examples kept."""
+        kept = self._kept[start:stop]
+        if not len(kept):
+            return kept
+        counts: Int64 = reply_counts(self._store, int(kept[0]), int(kept[-1]) + 1)[kept - kept[0]]
+        return counts
 
     def __reduce__(self) -> tuple[type[KeptExamples], tuple[Sequence[Example], np.ndarray[Any, Any]]]:
         return KeptExamples, (self._store, self._kept)

@@ -14,46 +14,17 @@ from flantune.types import SplitRole
 RowMaker = Callable[[Cast], Row]
 
 MAKERS: dict[str, RowMaker] = {
-    "demo_entailment": reading.entailment,
-    "demo_inference": reading.inference,
-    "demo_matter_inference": reading.matter_inference,
-    "demo_who": reading.who,
-    "demo_where": reading.where,
-    "demo_boolean": reading.boolean,
-    "demo_color_span": reading.color_span,
-    "demo_next_deed": reading.next_deed,
-    "demo_needed_thing": reading.needed_thing,
-    "demo_pronoun": reading.pronoun,
-    "demo_thing_meant": reading.thing_meant,
-    "demo_same_meaning": reading.same_meaning,
-    "demo_reworded": reading.reworded,
-    "demo_count": reading.count,
-    "demo_more": reading.more,
-    "demo_effect": life.effect,
-    "demo_cause": life.cause,
-    "demo_purpose": life.purpose,
-    "demo_matter": life.matter,
-    "demo_review": life.review,
-    "demo_satisfied": life.satisfied,
-    "demo_verdict": life.verdict,
-    "demo_mood": life.mood,
-    "demo_home": life.home,
-    "demo_job": life.job,
-    "demo_favorite": life.favorite,
-    "demo_pet": life.pet,
-    "demo_describe_thing": life.describe_thing,
-    "demo_describe_person": life.describe_person,
-    "demo_to_moku": life.to_moku,
-    "demo_from_moku": life.from_moku,
-    "demo_moku_word": life.moku_word,
-    "demo_title": life.title,
-    "demo_gist": life.gist,
-    "demo_topic": life.topic,
-    "demo_odd_one_out": life.odd_one_out,
-    "demo_category": life.category,
-    "demo_word_order": life.word_order,
-    "demo_reply": life.reply,
-}
+    f"demo_{make.__name__}": make
+    for make in (
+        reading.entailment, reading.inference, reading.matter_inference, reading.who, reading.where,
+        reading.boolean, reading.color_span, reading.next_deed, reading.needed_thing, reading.pronoun,
+        reading.thing_meant, reading.same_meaning, reading.reworded, reading.count, reading.more, life.effect,
+        life.cause, life.purpose, life.matter, life.review, life.satisfied, life.verdict, life.mood, life.home,
+        life.job, life.favorite, life.pet, life.describe_thing, life.describe_person, life.to_moku,
+        life.from_moku, life.moku_word, life.title, life.gist, life.topic, life.odd_one_out, life.category,
+        life.word_order, life.reply,
+    )
+}  # fmt: skip
 """Task name → what makes one row of it. Each has a task file of the same name in ``tasks/``."""
 
 ROLES: tuple[SplitRole, ...] = ("train", "dev", "test")

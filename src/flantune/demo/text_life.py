@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import wraps
 from random import Random
 
 from flantune.demo import world
@@ -11,6 +13,16 @@ from flantune.demo.world import Person, a, capitalized
 def any_person(rng: Random) -> Person:
     """Somebody."""
     return world.person(rng.choice(world.PEOPLE))
+
+
+def _in_a_row(tell: Callable[[Random], Iterator[str]]) -> Callable[[Random], str]:
+    """A maker of sentences as a maker of the text that they make."""
+
+    @wraps(tell)
+    def text(rng: Random) -> str:
+        return " ".join(tell(rng))
+
+    return text
 
 
 def fill(shape: str, person: Person, *, by_name: bool = False) -> str:
@@ -46,68 +58,58 @@ def consequence(rng: Random) -> str:
     return " ".join(capitalized(part) for part in parts)
 
 
-def matter(rng: Random) -> str:
+@_in_a_row
+def matter(rng: Random) -> Iterator[str]:
     """What things are made of, and what they do when dropped, put into water or put into a fire."""
-    parts = []
     for _ in range(rng.randint(1, 3)):
         material = rng.choice(tuple(world.MATERIALS))
         thing, person = rng.choice(world.THINGS), any_person(rng)
         event = rng.randrange(3)
         deed = (f"dropped the {thing}", f"threw the {thing} into the lake", f"threw the {thing} into the fire")[event]
         result = world.MATERIALS[material][event]
-        parts.append(
-            rng.choice(
-                (
-                    f"The {thing} was made of {material}. {person.name} {deed}. It {result}.",
-                    f"{person.name} had a {material} {thing}. {capitalized(person.he)} {deed}, and it {result}.",
-                    f"{person.name} {deed}. It was made of {material}, so it {result}.",
-                )
+        yield rng.choice(
+            (
+                f"The {thing} was made of {material}. {person.name} {deed}. It {result}.",
+                f"{person.name} had a {material} {thing}. {capitalized(person.he)} {deed}, and it {result}.",
+                f"{person.name} {deed}. It was made of {material}, so it {result}.",
             )
         )
-    return " ".join(parts)
 
 
-def purpose(rng: Random) -> str:
+@_in_a_row
+def purpose(rng: Random) -> Iterator[str]:
     """What people want to do, and what they take for it."""
-    parts = []
     for goal, thing in rng.sample(world.PURPOSES, rng.randint(1, 3)):
         person = any_person(rng)
-        parts.append(
-            rng.choice(
-                (
-                    f"{person.name} wanted to {goal}, so {person.he} took {a(thing)}.",
-                    f"To {goal}, {person.name} used {a(thing)}.",
-                    f"{person.name} had {a(thing)} to {goal}.",
-                    f"You need {a(thing)} to {goal}.",
-                    f"What is {a(thing)} for? With {a(thing)} you can {goal}.",
-                )
+        yield rng.choice(
+            (
+                f"{person.name} wanted to {goal}, so {person.he} took {a(thing)}.",
+                f"To {goal}, {person.name} used {a(thing)}.",
+                f"{person.name} had {a(thing)} to {goal}.",
+                f"You need {a(thing)} to {goal}.",
+                f"What is {a(thing)} for? With {a(thing)} you can {goal}.",
             )
         )
-    return " ".join(parts)
 
 
-def feeling(rng: Random) -> str:
+@_in_a_row
+def feeling(rng: Random) -> Iterator[str]:
     """What happened to somebody, how that feels, and what people do then."""
-    parts = []
     for mood in rng.sample(tuple(world.MOODS), rng.randint(1, 3)):
         person = any_person(rng)
         event = rng.choice(world.MOODS[mood])
         named = capitalized(fill(event, person, by_name="{s}" in event))
         if "{s}" not in event:
             named = f"{person.name} had a bad day: {fill(event, person)}" if mood != "happy" else named
-        parts.append(
-            f"{named}. "
-            + rng.choice(
-                (
-                    f"{capitalized(person.he)} was {mood}.",
-                    f"{person.name} felt {mood}.",
-                    f"{capitalized(person.he)} was {mood} and {world.REMEDIES[mood]}.",
-                    f"So {person.he} {world.REMEDIES[mood]}, because {person.he} was {mood}.",
-                    f"The feeling of {person.name} was: {mood}.",
-                )
+        yield f"{named}. " + rng.choice(
+            (
+                f"{capitalized(person.he)} was {mood}.",
+                f"{person.name} felt {mood}.",
+                f"{capitalized(person.he)} was {mood} and {world.REMEDIES[mood]}.",
+                f"So {person.he} {world.REMEDIES[mood]}, because {person.he} was {mood}.",
+                f"The feeling of {person.name} was: {mood}.",
             )
         )
-    return " ".join(parts)
 
 
 def biography(rng: Random) -> str:
@@ -155,9 +157,9 @@ def geography(rng: Random) -> str:
     return " ".join(capitalized(part) for part in parts)
 
 
-def kinds_of_things(rng: Random) -> str:
+@_in_a_row
+def kinds_of_things(rng: Random) -> Iterator[str]:
     """What is what: members of categories, and things that do not belong with the rest."""
-    parts = []
     for _ in range(rng.randint(2, 3)):
         kind, other = rng.sample(tuple(world.CATEGORIES), 2)
         members = rng.sample(world.CATEGORIES[kind], 3)
@@ -166,43 +168,37 @@ def kinds_of_things(rng: Random) -> str:
         rng.shuffle(four)
         person = any_person(rng)
         listed = f"{four[0]}, {four[1]}, {four[2]} and {four[3]}"
-        parts.append(
-            rng.choice(
-                (
-                    f"{capitalized(members[0])} is the name of {a(kind)}.",
-                    f"{capitalized(members[0])}, {members[1]} and {members[2]} are all {plural}.",
-                    f"{person.name} wrote down {listed}. Only {stranger} did not belong with the others.",
-                    f"Of {listed}, all but one are {plural}, and that one is {stranger}.",
-                    f"{capitalized(members[0])} and {members[1]} are of the same kind.",
-                    f"{capitalized(members[0])} and {stranger} are not of the same kind.",
-                )
+        yield rng.choice(
+            (
+                f"{capitalized(members[0])} is the name of {a(kind)}.",
+                f"{capitalized(members[0])}, {members[1]} and {members[2]} are all {plural}.",
+                f"{person.name} wrote down {listed}. Only {stranger} did not belong with the others.",
+                f"Of {listed}, all but one are {plural}, and that one is {stranger}.",
+                f"{capitalized(members[0])} and {members[1]} are of the same kind.",
+                f"{capitalized(members[0])} and {stranger} are not of the same kind.",
             )
         )
-    return " ".join(parts)
 
 
-def bilingual(rng: Random) -> str:
+@_in_a_row
+def bilingual(rng: Random) -> Iterator[str]:
     """Lines in English and in Moku, the second language."""
-    lines = []
     for _ in range(rng.randint(1, 3)):
         subject, verb, thing = (rng.choice(x) for x in (world.MOKU_ANIMALS, world.MOKU_VERBS, world.MOKU_THINGS))
         pair = tuple(rng.choice(("", rng.choice(world.MOKU_ADJECTIVES))) for _ in range(2))
         english = f"the {f'{pair[0]} {subject}'.strip()} {verb} the {f'{pair[1]} {thing}'.strip()}"
         other = world.moku(subject, verb, thing, adjectives=(pair[0], pair[1]))
         word = rng.choice(tuple(world.MOKU))
-        lines.append(
-            rng.choice(
-                (
-                    f"{capitalized(english)}. In Moku: {other}.",
-                    f"In Moku they say {other}. That means: {english}.",
-                    f"English: {english}. Moku: {other}.",
-                    f"Moku: {other}. English: {english}.",
-                    f"The Moku word for {word} is {world.MOKU[word]}.",
-                    f"{capitalized(world.MOKU[word])} is Moku and means {word}.",
-                )
+        yield rng.choice(
+            (
+                f"{capitalized(english)}. In Moku: {other}.",
+                f"In Moku they say {other}. That means: {english}.",
+                f"English: {english}. Moku: {other}.",
+                f"Moku: {other}. English: {english}.",
+                f"The Moku word for {word} is {world.MOKU[word]}.",
+                f"{capitalized(world.MOKU[word])} is Moku and means {word}.",
             )
         )
-    return " ".join(lines)
 
 
 EVENTS = (
@@ -262,9 +258,9 @@ def plain_sentence(rng: Random) -> str:
     )
 
 
-def grammar(rng: Random) -> str:
+@_in_a_row
+def grammar(rng: Random) -> Iterator[str]:
     """What pupils wrote, and whether the teacher found it well formed."""
-    parts = []
     for _ in range(rng.randint(1, 3)):
         person, sentence = any_person(rng), plain_sentence(rng)
         is_good = rng.random() < 0.5
@@ -276,8 +272,7 @@ def grammar(rng: Random) -> str:
                 ("The words were in the right order.", "The words were in the wrong order."),
             )
         )
-        parts.append(f"{person.name} wrote: {written}. {judged[0 if is_good else 1]}")
-    return " ".join(parts)
+        yield f"{person.name} wrote: {written}. {judged[0 if is_good else 1]}"
 
 
 REWORDINGS = (
@@ -295,9 +290,9 @@ REWORDINGS = (
 )
 
 
-def rewording(rng: Random) -> str:
+@_in_a_row
+def rewording(rng: Random) -> Iterator[str]:
     """Sentences that say the same in other words, and some that do not."""
-    parts = []
     for _ in range(rng.randint(1, 3)):
         first, same, other = rng.choice(REWORDINGS)
         one, two = rng.sample(world.PEOPLE, 2)
@@ -306,39 +301,33 @@ def rewording(rng: Random) -> str:
         if rng.random() < 0.5:
             first, same = same, first
             other = _swapped(first, one, two)
-        parts.append(
-            rng.choice(
-                (
-                    f"{first}. In other words, {same}.",
-                    f"{first}. {same}. Both mean the same.",
-                    f"{first}. {other}. They do not mean the same.",
-                    f"{first}. {same}. The meaning is the same.",
-                    f"{first}. {other}. The meaning is different.",
-                )
+        yield rng.choice(
+            (
+                f"{first}. In other words, {same}.",
+                f"{first}. {same}. Both mean the same.",
+                f"{first}. {other}. They do not mean the same.",
+                f"{first}. {same}. The meaning is the same.",
+                f"{first}. {other}. The meaning is different.",
             )
         )
-    return " ".join(parts)
 
 
 def _swapped(sentence: str, one: str, two: str) -> str:
     return sentence.replace(one, "\0").replace(two, one).replace("\0", two)
 
 
-def talk(rng: Random) -> str:
+@_in_a_row
+def talk(rng: Random) -> Iterator[str]:
     """Two people talk: one says what is wrong, the other what to do."""
-    parts = []
     for said, reply in rng.sample(world.NEEDS, rng.randint(1, 3)):
         one, two = rng.sample(world.PEOPLE, 2)
-        parts.append(
-            rng.choice(
-                (
-                    f"{one} said: {said}. {two} said: {reply}.",
-                    f"{said}, said {one}. {reply}, said {two}.",
-                    f"{one}: {said}.\n{two}: {reply}.",
-                )
+        yield rng.choice(
+            (
+                f"{one} said: {said}. {two} said: {reply}.",
+                f"{said}, said {one}. {reply}, said {two}.",
+                f"{one}: {said}.\n{two}: {reply}.",
             )
         )
-    return " ".join(parts)
 
 
 def topic(rng: Random) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
@@ -46,7 +45,10 @@ def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: 
     for task in MAKERS:
         rows = task_rows(task, seed=seed, counts={"train": train_rows, "dev": dev_rows, "test": test_rows})
         for role, made in rows.items():
-            write_text(folder / "data" / task / f"{role}.jsonl", _lines(made))
+            write_text(
+                folder / "data" / task / f"{role}.jsonl",
+                "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in made),
+            )
     for source in sorted(TASK_FILES.glob("*.toml")):
         write_text(folder / "tasks" / source.name, source.read_text(encoding="utf-8"))
     for family, name in RUN_NAMES.items():
@@ -55,7 +57,3 @@ def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: 
             text = Template((RUN_FILES / f"{name}.toml").read_text(encoding="utf-8"))
             write_text(target, text.substitute(path=toml_text({"path": base_folder(family).as_posix()}).strip()))
     return folder
-
-
-def _lines(rows: Sequence[Mapping[str, object]]) -> str:
-    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)

@@ -98,7 +98,7 @@ def _summary(name: str, by_task: dict[str, list[float]]) -> dict[str, float]:
 
 
 def _of_task(prepared: PreparedTask, prompts: PromptSettings, seed: int, examples: int) -> list[DevQuestion]:
-    task, store, style = prepared.task, prepared.stores.get("dev", ()), Style.from_settings(prompts)
+    task, store, style = prepared.task, prepared.stores.get("dev", ()), Style.from_settings(prompts).measured
     templates = usable_templates(task, style=style, max_templates=1)
     rows = sample_rows(len(store), limit=examples, key=stream_key(seed, task.name, "measure dev"))
     key = stream_key(seed, task.name, "measure options")

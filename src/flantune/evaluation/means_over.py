@@ -17,8 +17,6 @@ from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, skill_ch
 
 MEASURES: tuple[Measure, ...] = ("raw", "normalized", *SKILL_MEASURES)
 
-_ANY = (-math.inf, math.inf)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightedExam:

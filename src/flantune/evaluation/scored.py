@@ -19,7 +19,7 @@ from flantune.evaluation.estimates import (
 )
 from flantune.evaluation.exam_result import ExamResult, ModelScores
 from flantune.evaluation.metrics.graders import MetricColumn
-from flantune.evaluation.metrics.readable import metric_findings
+from flantune.evaluation.metrics.readable import Metered, metric_findings
 from flantune.evaluation.results import Measure
 from flantune.evaluation.statistics.clean_means import CleanMeans, clean_alone, clean_pairs
 from flantune.evaluation.statistics.grades import Graded, GradeTable
@@ -200,15 +200,6 @@ def rows_sha256(exam: Exam, table: GradeTable) -> str:
     return hashlib.sha256(named.encode("ascii")).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """What is known of a task when its metrics are looked at."""
-
-    name: str
-    kind: Kind
-    metrics: tuple[str, ...]
-
-
 def _result(
     sitting: Sitting,
     table: GradeTable,
@@ -222,7 +213,7 @@ def _result(
     kind: Kind = "classification" if exam.answering == "options" else "generation"
     notes = exam.notes
     if not exam.score:
-        task = _Task(name=exam.name, kind=kind, metrics=tuple(metric.name for metric in metrics))
+        task = Metered(name=exam.name, kind=kind, metrics=tuple(metric.name for metric in metrics))
         notes = (*notes, *(finding.message for finding in metric_findings(task, table.looked_at)))
     return ExamResult(
         name=exam.name,

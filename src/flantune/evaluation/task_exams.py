@@ -21,7 +21,6 @@ from flantune.evaluation.asking.task_questions import (
     questions,
 )
 from flantune.evaluation.exams import Exam, Question, Writing
-from flantune.evaluation.metrics.by_name import check_metrics
 from flantune.evaluation.metrics.graders import MetricGrader, columns_of, parser_of
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
 from flantune.prompts.graded import answer_marks, reasons_first
@@ -50,7 +49,6 @@ def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettin
     Paper: FLAN 2021, sections 2.3 and 3.
     """
     task, settings = prepared.task, how.evaluation
-    check_metrics(task)
     check_readable(task, asked_examples(prepared, how, most=MOST_LOOKED_AT))
     check_asked(prepared, how)
     if how.prompts.chat and settings.tokenization == "joint":

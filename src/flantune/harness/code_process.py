@@ -230,12 +230,8 @@ def _filter(function: Sequence[str], options: Mapping[str, Any], text: str, row:
 def _aggregate(function: Sequence[str], items: Sequence[Json], draws: Sequence[Sequence[int]]) -> Json:
     """A score of all items for each draw, given as the places of its items."""
     total = _function(function)
-    each = [_as_tuple(item) for item in items]
+    each = [(tuple(item) if isinstance(item, list) else item) for item in items]
     return [float(total([each[at] for at in draw])) for draw in draws]
-
-
-def _as_tuple(item: Json) -> Any:
-    return tuple(item) if isinstance(item, list) else item
 
 
 _DONE: dict[str, Callable[..., Json]] = {

@@ -12,8 +12,7 @@ from flantune.report import numbers
 from flantune.report.figures.frame import AXIS_HEIGHT, Page, axis, both, interval_mark, row_label
 from flantune.report.figures.svg import Scale, group, image, line, text
 from flantune.report.run_details import Fact
-from flantune.report.templating import looks, template
-from flantune.system.files import write_text
+from flantune.report.templating import looks, template, write_page
 
 
 def judging_page(*, title: str) -> tuple[str, str]:
@@ -36,8 +35,7 @@ def write_summary_page(summary: Summary, out: Path, *, title: str) -> Path:
     Raises:
         FlantuneError: The page cannot be written.
     """
-    page = render_summary_page(summary, title=title)
-    return write_text(out, page.encode("utf-8", "replace").decode("utf-8"))
+    return write_page(out, render_summary_page(summary, title=title))
 
 
 def render_summary_page(summary: Summary, *, title: str) -> str:

@@ -82,9 +82,13 @@ class FoldTasks:
 
 
 def folds_of(settings: HoldoutSettings) -> tuple[Fold, ...]:
-    """The folds of a run file: those of clusters first, then those of single tasks."""
+    """The folds of a run file: those of clusters first, then those of single tasks.
+
+    Where benchmarks alone will measure the model, there is one fold that holds no task out.
+    """
     whole = tuple(Fold(clusters=tuple(clusters)) for clusters in settings.folds)
-    return whole + tuple(Fold(tasks=tuple(names)) for names in settings.task_folds)
+    found = whole + tuple(Fold(tasks=tuple(names)) for names in settings.task_folds)
+    return found or ((Fold(),) if settings.benchmarks else ())
 
 
 def hold_out_fold(tasks: Sequence[Task], fold: Fold, *, taxonomy: Taxonomy) -> FoldTasks:
@@ -96,9 +100,20 @@ def hold_out_fold(tasks: Sequence[Task], fold: Fold, *, taxonomy: Taxonomy) -> F
     """
     if fold.tasks:
         return hold_out_tasks(tasks, fold.tasks, taxonomy=taxonomy)
+    if not fold.clusters:
+        return hold_nothing_out(tasks)
     sides = hold_out(tasks, fold.clusters, taxonomy=taxonomy)
     check_unseen(sides.train, sides.unseen, taxonomy=taxonomy)
     return sides
+
+
+def hold_nothing_out(tasks: Sequence[Task]) -> FoldTasks:
+    """A fold that trains on every task that has a train split."""
+    excluded = tuple(
+        Excluded(task=task.name, reason=reason) for task in tasks if (reason := _lacks_split(task, "train"))
+    )
+    train = tuple(task for task in tasks if "train" in task.splits)
+    return FoldTasks(held_out=(), train=train, unseen=(), excluded=excluded)
 
 
 def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Taxonomy) -> FoldTasks:

@@ -83,7 +83,7 @@ SizeOf = Callable[[int, tuple[str, ...], PartSettings], Size]
 
 INHERITED = (
     *("max_examples", "max_rate", "cap", "rates", "temperature"),
-    *("train_shots", "show_options", "options_layout", "shuffle_options", "templates"),
+    *("train_shots", "show_options", "options_layout", "shuffle_options", "exemplar_format", "trigger", "templates"),
 )
 """Settings of a part that hold for the parts below it, too."""
 
@@ -226,6 +226,13 @@ def is_named(name: str, patterns: Sequence[str]) -> bool:
 def _inherited(above: PartSettings, part: PartSettings) -> PartSettings:
     missing = {name: getattr(above, name) for name in INHERITED if getattr(part, name) is None}
     return part.model_copy(update=missing)
+
+
+def forms_of(part: PartSettings) -> Iterator[PartSettings]:
+    """A part and all below it, each with what it leaves out taken from above."""
+    yield part
+    for inner in part.parts.values():
+        yield from forms_of(_inherited(part, inner))
 
 
 def _leaf(place: int, path: tuple[str, ...], form: PartSettings, size: Size) -> Leaf:

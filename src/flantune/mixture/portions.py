@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from flantune.errors import ConfigError, TaskError
-from flantune.mixture.parts import Leaf, Size, is_named, plan_leaves
+from flantune.mixture.parts import Leaf, Size, forms_of, is_named, plan_leaves
 from flantune.mixture.permutation import Int64, UInt64, permute
 from flantune.mixture.proportions import parts_of
 from flantune.mixture.schedule import whole_weights
 from flantune.prompts.styles import Style, usable_templates
 from flantune.settings.mixture_settings import PartSettings
 from flantune.system.keyed_random import stream_key
+from flantune.tasks.every_reply import EveryReply
 
 if TYPE_CHECKING:
     from flantune.prompts.exemplars import Examples
@@ -163,6 +164,12 @@ def _portion(
     )
 
 
+def training_styles(settings: MixtureSettings, prompts: PromptSettings) -> tuple[Style, ...]:
+    """Each way in which a mixture asks: the run file's own, and those of its parts."""
+    forms = forms_of(PartSettings(parts=dict(parts_of(settings))))
+    return tuple(dict.fromkeys(_style(prompts, form) for form in forms))
+
+
 def _style(prompts: PromptSettings, form: PartSettings) -> Style:
     given = {name: getattr(form, name) for name in OWN_PROMPT_SETTINGS}
     return Style.from_settings(
@@ -170,7 +177,7 @@ def _style(prompts: PromptSettings, form: PartSettings) -> Style:
     )
 
 
-OWN_PROMPT_SETTINGS = ("show_options", "options_layout", "shuffle_options")
+OWN_PROMPT_SETTINGS = ("show_options", "options_layout", "shuffle_options", "exemplar_format", "trigger")
 """Settings of ``[prompts]`` that a part may have of its own, besides the exemplars."""
 
 
@@ -240,7 +247,7 @@ def _train_store(prepared: Prepared) -> Examples:
             where=prepared.task.name,
             hint="give it a train split, or take it out with data.exclude",
         )
-    return store
+    return EveryReply(store) if prepared.task.every_reply else store
 
 
 def _check_templates(tasks: Sequence[Task], prompts: PromptSettings) -> None:

@@ -104,7 +104,7 @@ class EvenSpread:
         period, step = divmod(step, PERIOD)
         leaf = bisect_right(self._ends, (step * STEP + self._first) % PERIOD)
         start, end = self._starts[leaf], self._ends[leaf]
-        before = _rounded_sum(step, self._first + PERIOD - start) - _rounded_sum(step, self._first + PERIOD - end)
+        before = rounded_sum(step, self._first + PERIOD - start) - rounded_sum(step, self._first + PERIOD - end)
         return Visit(leaf, period * (end - start) + before)
 
     def visits(self, index: Int64) -> Visits:
@@ -114,7 +114,7 @@ class EvenSpread:
         period, step = np.divmod(step, PERIOD)
         leaf = np.searchsorted(self._end_array, (step * STEP + self._first) % PERIOD, side="right")
         start, end = self._start_array[leaf], self._end_array[leaf]
-        before = _rounded_sums(step, self._first + PERIOD - start) - _rounded_sums(step, self._first + PERIOD - end)
+        before = rounded_sums(step, self._first + PERIOD - start) - rounded_sums(step, self._first + PERIOD - end)
         return Visits(leaf, period * (end - start) + before.astype(np.int64))
 
 
@@ -134,10 +134,10 @@ def whole_weights(shares: Sequence[float]) -> list[int]:
     return found
 
 
-def _rounded_sum(count: int, offset: int) -> int:
+def rounded_sum(count: int, offset: int) -> int:
     """The sum of (k · STEP + offset) // PERIOD for k below ``count``.
 
-    >>> _rounded_sum(3, 5) == sum((k * STEP + 5) // PERIOD for k in range(3))
+    >>> rounded_sum(3, 5) == sum((k * STEP + 5) // PERIOD for k in range(3))
     True
     """
     total, step, period = 0, STEP, PERIOD
@@ -149,8 +149,8 @@ def _rounded_sum(count: int, offset: int) -> int:
     return total
 
 
-def _rounded_sums(counts: Int64, offsets: Int64) -> UInt64:
-    """``_rounded_sum`` for each element, modulo 2^64."""
+def rounded_sums(counts: Int64, offsets: Int64) -> UInt64:
+    """``rounded_sum`` for each element, modulo 2^64."""
     count, offset = counts.astype(np.uint64), offsets.astype(np.uint64)
     total = np.zeros(len(count), dtype=np.uint64)
     step, period, one = STEP, PERIOD, np.uint64(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from flantune.mixture.parts import part_paths
 from flantune.mixture.proportions import parts_of
 from flantune.mixture.tree import MixedTask, MixtureTree, mixture_tree
 from flantune.prompts.compiled import slots_of
+from flantune.tasks.licences import licence_use
 
 if TYPE_CHECKING:
     from flantune.mixture.holdout import FoldTasks
@@ -30,6 +30,7 @@ class MixtureSheet:
         draws: Draws that ``tree`` tells epochs for.
         tree: Parts, clusters and tasks.
         licences: Licence as its authors state it → share of the draws.
+        uses: What licences allow ("commercial", "non-commercial", "unknown") → share of the draws.
         skipped: Tasks without data → why.
         excluded: Tasks that holding out leaves out of training → why.
         warnings: What somebody should know before training, as sentences.
@@ -39,6 +40,7 @@ class MixtureSheet:
     draws: int
     tree: MixtureTree
     licences: Mapping[str, float]
+    uses: Mapping[str, float]
     skipped: Mapping[str, str]
     excluded: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -66,14 +68,19 @@ def mixture_sheet(
         skipped: Tasks without data → why.
         draws: Draws to tell epochs for.
     """
-    licences: Counter[str] = Counter()
+    licences: dict[str, float] = {}
+    uses: dict[str, float] = {}
     for portion in mixture.portions:
-        licences[portion.task.licence or "not stated"] += portion.share
+        licence = portion.task.licence or "not stated"
+        licences[licence] = licences.get(licence, 0.0) + portion.share
+        use = licence_use(licence)
+        uses[use] = uses.get(use, 0.0) + portion.share
     return MixtureSheet(
         held_out=split.held_out,
         draws=draws,
         tree=mixture_tree(mixture, draws=draws),
-        licences=dict(licences.most_common()),
+        licences=dict(sorted(licences.items(), key=lambda item: -item[1])),
+        uses=dict(sorted(uses.items())),
         skipped=skipped,
         excluded={one.task: one.reason for one in split.excluded},
         warnings=tuple(_warnings(mixture.portions, settings, skipped)),
@@ -125,12 +132,13 @@ def _same_without_options(portions: Sequence[Portion]) -> dict[tuple[str, str], 
 
 def _same_data(portions: Sequence[Portion]) -> Iterator[tuple[list[str], float]]:
     """Tasks that train on the same rows of the hub, and their share together."""
-    readers: dict[tuple[str, str], Counter[str]] = {}
+    readers: dict[tuple[str, str], dict[str, float]] = {}
     for portion in portions:
         hub = portion.task.source.hub
         if hub is not None:
             key = (hub.name, portion.task.splits.get("train", ""))
-            readers.setdefault(key, Counter())[portion.task.name] += portion.share
+            shares = readers.setdefault(key, {})
+            shares[portion.task.name] = shares.get(portion.task.name, 0.0) + portion.share
     for shares in readers.values():
         if len(shares) > 1:
             yield sorted(shares), sum(shares.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from functools import partial
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,9 +97,8 @@ def target_logprobs(
         score = partial(_score, lm, head, with_greedy=with_greedy, with_logsumexp=with_logsumexp)
         if len(chunks) > 1 and torch.is_grad_enabled():
             # A chunk's logits are computed again in the backward pass instead of kept.
-            scored = [checkpoint(score, *chunk, use_reentrant=False) for chunk in chunks]
-        else:
-            scored = [score(*chunk) for chunk in chunks]
+            score = partial(checkpoint, score, use_reentrant=False)
+        scored = list(starmap(score, chunks))
     logprobs, greedy, logsumexp = (torch.cat(parts) for parts in zip(*scored, strict=True))
     return TargetScores(
         logprobs=logprobs,

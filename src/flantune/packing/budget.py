@@ -1,12 +1,13 @@
-"""What is cut from inputs that are too long: exemplars first, then what the protocol says; never targets."""
+"""What is cut from inputs that are too long: exemplars, then turns, then what the protocol says; never targets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.packing.encoded import FittedInputs, Laid, Truncation
+from flantune.prompts.conversations import most_dropped, with_fewer_turns
 
 if TYPE_CHECKING:
     from flantune.types import Prompt
@@ -27,7 +28,7 @@ class Budget:
         max_row_tokens: Longest inputs with one target; None: the sum of the two above.
         prefix_tokens: Virtual tokens, which stand before all inputs.
         template_tokens: What a chat template writes at both ends of inputs.
-        drops_exemplars: Too long inputs lose exemplars before anything else.
+        drops_exemplars: Too long inputs lose exemplars before anything else, then the oldest turns of a conversation.
         truncation: What goes of inputs still too long.
     """
 
@@ -74,7 +75,7 @@ class Budget:
     def _within(
         self, prompts: Sequence[Prompt], limits: Sequence[int], *, encode: Encode, encode_apart: Encode
     ) -> list[FittedInputs | None]:
-        """Each prompt's inputs within its limit: exemplars go first, then what ``truncation`` says."""
+        """Each prompt's inputs within its limit: exemplars go first, then turns, then what ``truncation`` says."""
         shots = [len(prompt.exemplars) for prompt in prompts]
         laid = encode(prompts)
         while self.drops_exemplars and (over := [at for at, one in enumerate(laid)
@@ -84,6 +85,9 @@ class Budget:
             fewer = [replace(prompts[at], exemplars=prompts[at].exemplars[: shots[at]]) for at in over]
             for at, one in zip(over, encode(fewer), strict=True):
                 laid[at] = one
+        # Cut in its middle, a chat would lose what a template writes between turns.
+        drops_turns = self.drops_exemplars or self.template_tokens > 0
+        is_shorter = self._drop_turns(prompts, laid, limits, encode=encode) if drops_turns else set()
         framed = [
             at
             for at, one in enumerate(laid)
@@ -98,12 +102,41 @@ class Budget:
                 tokens=self._cut_laid(one, limit),
                 shots=left,
                 exemplars_dropped=len(prompt.exemplars) - left,
-                is_shortened=len(one) > limit,
+                is_shortened=len(one) > limit or at in is_shorter,
             )
             if len(one) <= limit or (self.truncation != "drop" and not lost)
             else None
-            for prompt, one, limit, left, lost in zip(prompts, laid, limits, shots, is_lost, strict=True)
+            for at, (prompt, one, limit, left, lost) in enumerate(
+                zip(prompts, laid, limits, shots, is_lost, strict=True)
+            )
         ]
+
+    def _drop_turns(
+        self, prompts: Sequence[Prompt], laid: list[Laid], limits: Sequence[int], *, encode: Encode
+    ) -> set[int]:
+        """Takes the oldest turns out of conversations that are too long, as few as will do; which these were."""
+        over = [at for at, one in enumerate(laid) if len(one) > limits[at] and prompts[at].conversation is not None]
+        plain = {at: replace(prompts[at], exemplars=()) for at in over}
+        # Too few steps, and enough of them (or all there are): halved until they are neighbors.
+        few = dict.fromkeys(over, 0)
+        enough = {at: most_dropped(one.conversation) for at, one in plain.items() if one.conversation is not None}
+        fitting = self._put_in(laid, {at: with_fewer_turns(plain[at], enough[at]) for at in over}, encode=encode)
+        while open_ := [at for at in fitting if enough[at] - few[at] > 1]:
+            middle = {at: (few[at] + enough[at]) // 2 for at in open_}
+            tried = encode([with_fewer_turns(plain[at], middle[at]) for at in open_])
+            for at, one in zip(open_, tried, strict=True):
+                if len(one) <= limits[at]:
+                    enough[at], laid[at] = middle[at], one
+                else:
+                    few[at] = middle[at]
+        return {at for at in over if enough[at]}
+
+    @staticmethod
+    def _put_in(laid: list[Laid], prompts: Mapping[int, Prompt], *, encode: Encode) -> tuple[int, ...]:
+        """Puts the inputs of some prompts in their places; these places."""
+        for at, one in zip(prompts, encode([*prompts.values()]), strict=True):
+            laid[at] = one
+        return tuple(prompts)
 
     def _cut_laid(self, laid: Laid, max_tokens: int) -> list[int]:
         """All ids of inputs within a limit; what a chat template wrote at either end is never cut."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from flantune.errors import TemplateError
 from flantune.packing.chat import QUERY, ChatTokens, common_start, control_ids
 from flantune.packing.encoded import EOS_MARK, Laid
 from flantune.packing.tokenize import text_tokenizer
+from flantune.prompts.conversations import messages_of
 from flantune.prompts.layout import inputs_text
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from flantune.prompts.layout import Layout
     from flantune.types import Prompt
 
+_TOLD = "FLANTUNETOLD"
 _MOST_REPLIES = 8_192
 """Replies whose ids are remembered: the options of classification tasks come again and again."""
 
@@ -45,7 +49,7 @@ class ChatEncoder:
 
     def inputs(self, prompts: Sequence[Prompt], layout: Layout) -> list[Laid]:
         """The ids of prompts up to where the reply begins; the template's own are marked as such."""
-        texts = [self._asked([self._guarded(turn) for turn in self._turns(prompt, layout)]) for prompt in prompts]
+        texts = [self._prompted(prompt, layout) for prompt in prompts]
         return [self._laid(ids) for ids in self._text.template(texts)]
 
     def replies(self, texts: Sequence[str], *, with_end: bool) -> list[list[int]]:
@@ -59,6 +63,31 @@ class ChatEncoder:
             self._known[text, with_end] = self._rest(text, body, whole, with_end=with_end)
         return [self._known[text, with_end] for text in texts]
 
+    def _prompted(self, prompt: Prompt, layout: Layout) -> str:
+        """A prompt as the template asks it: its conversation as messages, where it is nothing else."""
+        conversation = prompt.conversation
+        if conversation is None or not conversation.is_bare or prompt.exemplars:
+            return self._asked([self._guarded(turn) for turn in self._turns(prompt, layout)])
+        said = messages_of(conversation, takes_system=self._takes_system, takes_opening=self._takes_opening)
+        system = self._guarded(said.system) if said.system else None
+        return self._asked([self._guarded(turn) for turn in said.turns], system=system, is_opened=said.is_opened)
+
+    @cached_property
+    def _takes_system(self) -> bool:
+        """Whether the template writes a system message; some refuse it, some leave it out."""
+        try:
+            return _TOLD in self._template.render([QUERY], asks=True, system=_TOLD)
+        except TemplateError:
+            return False
+
+    @cached_property
+    def _takes_opening(self) -> bool:
+        """Whether the template lets the assistant speak first."""
+        try:
+            return _TOLD in self._template.render([_TOLD, QUERY], asks=True, is_opened=True)
+        except TemplateError:
+            return False
+
     def _turns(self, prompt: Prompt, layout: Layout) -> list[str]:
         """What user and assistant say by turns, the query last."""
         if not self.chat.has_turns or prompt.frame is not None:
@@ -70,8 +99,8 @@ class ChatEncoder:
     def _guarded(self, text: str) -> str:
         return EOS_MARK.join(self._text.guard(part) for part in text.split(EOS_MARK))
 
-    def _asked(self, turns: Sequence[str]) -> str:
-        text = self._template.render(turns, asks=True) + self.chat.opening
+    def _asked(self, turns: Sequence[str], *, system: str | None = None, is_opened: bool = False) -> str:
+        text = self._template.render(turns, asks=True, system=system, is_opened=is_opened) + self.chat.opening
         # A separator may hold the end of a turn: there it is control, unlike in the data.
         return text.replace(EOS_MARK, self._end_word)
 

@@ -25,8 +25,8 @@ class PreparedStream:
     """Draws from the blocks of a folder; those that are not there are made as they are needed.
 
     Either way they are the same draws, so batches, cursors and weights do not depend on what was prepared. A block
-    that was made from something else is refused, and so is one whose first draw is another than the one made now. A
-    damaged one counts as not there.
+    that was made from something else is refused, and so is one in which one of three draws is another than the one made
+    now. A damaged one counts as not there.
 
     Args:
         live: The stream that the draws were made from.
@@ -122,15 +122,17 @@ class PreparedStream:
         if block.head.number != number:
             hint = f"it is block {block.head.number:,} under another name: remove it"
             raise PackingError("this is another block", where=str(path), hint=hint)
-        self._check_first(block, number * BLOCK_DRAWS, where=str(path))
+        self._compare(block, where=str(path))
         return block
 
-    def _check_first(self, block: Block, number: int, *, where: str) -> None:
-        """Makes one draw and compares: what no fingerprint knows of, such as another library, shows here."""
-        (live,), kept = self.live.draws(number, 1), self._draw(block, 0, number)
-        if not same_draw(live, kept):
-            message = f"draw {number:,} is not what it is made into now, though settings and data are the same"
-            raise PackingError(message, where=where, hint=_AGAIN)
+    def _compare(self, block: Block, *, where: str) -> None:
+        """Makes some draws and compares: what no fingerprint knows of, such as another library, shows here."""
+        first = block.head.number * BLOCK_DRAWS
+        for place in (0, BLOCK_DRAWS // 2, BLOCK_DRAWS - 1):
+            (live,) = self.live.draws(first + place, 1)
+            if not same_draw(live, self._draw(block, place, first + place)):
+                message = f"draw {first + place:,} is made otherwise now, though settings and data are the same"
+                raise PackingError(message, where=where, hint=_AGAIN)
 
 
 _AGAIN = "remove the folder and prepare again, or leave data.prepared out"

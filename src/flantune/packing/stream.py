@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -109,7 +109,11 @@ class PromptStream:
 
     def draws(self, first: int, count: int) -> list[EncodedDraw]:
         """``count`` draws from number ``first`` on, tokenized together."""
-        prompts = [self.mixture[at] for at in range(first, first + count)]
+        block: Callable[[int, int], list[Prompt]] | None = getattr(self.mixture, "block", None)
+        if block is not None:  # the same, made faster
+            prompts = block(first, first + count)
+        else:
+            prompts = [self.mixture[at] for at in range(first, first + count)]
         encoded = self.codec.encode_prompts(prompts, continuations="target")
         return [
             EncodedDraw(

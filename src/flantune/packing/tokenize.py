@@ -111,6 +111,11 @@ class TextTokenizer:
         """
         if self._backend is None:
             return [self._in_pieces(text) for text in texts]
+        found = [self._between_controls(text) for text in texts]
+        others = iter(self._templates([text for text, ids in zip(texts, found, strict=True) if ids is None]))
+        return [next(others) if ids is None else ids for ids in found]
+
+    def _templates(self, texts: Sequence[str]) -> list[list[int]]:
         always = self._leaks or self._normalizes
         is_strict = [always or self._is_guard.search(text) is not None for text in texts]
         strict = iter(self._strictly([text for text, is_so in zip(texts, is_strict, strict=True) if is_so]))
@@ -137,6 +142,36 @@ class TextTokenizer:
     def _word_ids(self) -> WordIds | None:
         """Finds the same ids faster, for most texts and tokenizers."""
         return word_ids(self._strict if self._leaks else self._spelling)
+
+    def _between_controls(self, text: str) -> list[int] | None:
+        """Ids of a text whose control words are control, word by word; None where that is not known to be the same."""
+        words = self._words_between
+        if words is None:
+            return None
+        ids: list[int] = []
+        for part in self._parts(text):
+            found = [self.words[part]] if part in self.words else words.ids(part)
+            if found is None:
+                return None
+            ids += found
+        return ids
+
+    def _parts(self, text: str) -> list[str]:
+        """Control words and what stands between them."""
+        parts, end = list[str](), 0
+        for found in self._is_control.finditer(text):
+            parts += [text[end : found.start()], found[0]]
+            end = found.end()
+        return [*parts, text[end:]]
+
+    @cached_property
+    def _words_between(self) -> WordIds | None:
+        """Finds the ids of what stands between control words; None where a control word changes what is beside it."""
+        words, added = self._word_ids, self._backend.get_added_tokens_decoder()
+        plain = {one.content: at for at, one in added.items() if one.special and not (
+            one.normalized or one.lstrip or one.rstrip or one.single_word)}  # fmt: skip
+        is_known = words is not None and words.is_context_free and not self._extra
+        return words if is_known and self.words.items() <= plain.items() else None
 
     @cached_property
     def _spelling(self) -> Any:

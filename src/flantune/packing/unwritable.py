@@ -38,7 +38,7 @@ def with_unwritable(encoded: Encoded, texts: Sequence[Sequence[str]], *, unknown
     for at, (prompt, words) in enumerate(zip(encoded.prompts, texts, strict=True)):
         if prompt is None:
             continue
-        is_unknown = unknown is not None and any(np.any(target == unknown) for target in prompt.targets)
+        is_unknown = unknown is not None and any((target == unknown).any() for target in prompt.targets)
         is_alike = len(words) > 1 and alike(prompt, words) is not None
         if is_unknown or is_alike:
             each[at] = replace(each[at], answers_unknown=int(is_unknown), options_alike=int(is_alike))

@@ -57,6 +57,9 @@ class WordIds:
         normalize: What is done to a text before all else; None: nothing.
         plain: The characters whose kinds are known.
         added: Words that the tokenizer looks for before it cuts.
+
+    Attributes:
+        is_context_free: A text between two control tokens is cut like one that stands alone.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class WordIds:
         plain: str,
         added: Sequence[str],
     ) -> None:
+        self.is_context_free = spelled is _as_bytes
         self._known = _KnownWords(model, spelled)
         self._first, *self._others = cuts
         self._normalize, self._added = normalize, added
@@ -94,7 +98,7 @@ class WordIds:
         return words
 
     def _has_added(self, text: str) -> bool:
-        return any(word in text for word in self._added)
+        return bool(self._added) and any(word in text for word in self._added)
 
 
 class _KnownWords(dict[str, tuple[int, ...]]):

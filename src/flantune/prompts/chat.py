@@ -35,18 +35,23 @@ class ChatTemplate:
     variables: Mapping[str, Any] = field(default_factory=dict)
     day: datetime = DAY
 
-    def render(self, turns: Sequence[str], *, asks: bool = False) -> str:
+    def render(
+        self, turns: Sequence[str], *, asks: bool = False, system: str | None = None, is_opened: bool = False
+    ) -> str:
         """The whole conversation as the template writes it.
 
         Args:
             turns: What the user and the assistant say by turns; the user begins.
             asks: Ends with the template's generation prompt, after which the next reply begins.
+            system: Another system message than the template's own.
+            is_opened: The assistant begins.
 
         Raises:
             TemplateError: The template has a syntax error, refuses the conversation, or is stopped by the sandbox.
         """
-        said = [{"role": _ROLES[at % 2], "content": content} for at, content in enumerate(turns)]
-        messages = [*([{"role": "system", "content": self.system}] if self.system else []), *said]
+        said = [{"role": _ROLES[at % 2], "content": content} for at, content in enumerate(turns, start=is_opened)]
+        told = self.system if system is None else system
+        messages = [*([{"role": "system", "content": told}] if told else []), *said]
         try:
             return self._rendered(messages, add_generation_prompt=asks)
         except Exception as error:

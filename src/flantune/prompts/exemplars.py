@@ -63,8 +63,8 @@ def draw_exemplars(
         shots: How many exemplars.
         key: Seeds the draw; see ``stream_key`` and ``mix64``.
         style: The query's style.
-        options_key: The query's; each exemplar's options are written as the query's are, and shuffled by the exemplar's
-            own row.
+        options_key: The query's; each exemplar's options and turns are written as the query's are. By the exemplar's
+            own row options are shuffled, and the reply of a conversation is drawn.
 
     Raises:
         TemplateError: A candidate cannot be rendered.
@@ -87,7 +87,7 @@ def draw_exemplars(
         if taken & marks:
             continue
         taken |= marks
-        if style.shuffle_options or style.options == "varied":
+        if style.shuffle_options or style.options == "varied" or candidate.turns:
             words = render_words(task, candidate, template, style=style, options_key=options_key)
         exemplars.append(Exemplar(row=candidate.row, inputs=words.inputs, targets=words.targets))
         if len(exemplars) == shots:

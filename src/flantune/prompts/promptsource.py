@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from flantune.prompts.language import Flaw, Side
-    from flantune.prompts.sandbox import Choose
+    from flantune.prompts.sandbox_limits import Choose
     from flantune.types import Template
 
 BARS = "|||"
@@ -99,7 +99,8 @@ def ask(template: Template, fields: Mapping[str, str], key: int) -> Asked:
     parts, options = render_parts(template.inputs, template.answer_choices, row_of(fields), choose=keyed(key))
     if len(parts) != 2 or not all(parts):
         raise NotAskedError("the template does not ask this row: it says nothing of it")
-    return Asked(inputs=parts[0], targets=parts[1], options=options)
+    # Choices that read the same are one choice, and a blank one is none.
+    return Asked(inputs=parts[0], targets=parts[1], options=tuple(dict.fromkeys(filter(None, options))))
 
 
 def keyed(key: int) -> Choose:

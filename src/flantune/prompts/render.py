@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from flantune.errors import NotAskedError, TemplateError, did_you_mean
 from flantune.prompts.compiled import compile_side, compile_without_options, language_of
+from flantune.prompts.conversations import at_reply, conversation_of
 from flantune.prompts.graded import answer_marks
 from flantune.prompts.instructions import with_instruction
 from flantune.prompts.options import answer_texts, answers_by_mark, in_order, layout_for, shown_order
@@ -47,8 +49,9 @@ def render(
         template: The words.
         split: Which split ``example`` comes from.
         style: How much of the words is kept; see ``Style``.
-        options_key: Seeds varied layouts of options and, with the example's row, the order of shuffled options, which
-            of several references is trained on in templates with an ``encoding``, and whatever the template draws.
+        options_key: Seeds varied layouts of options and how turns are written and, with the example's row, the order of
+            shuffled options, which reply of a conversation is asked for, which of several references is trained on in
+            templates with an ``encoding``, and whatever the template draws.
 
     Raises:
         NotAskedError: The template does not ask this example.
@@ -58,7 +61,7 @@ def render(
     if style.name == "instruction" and (asked := _asked(task, example, template, key=options_key)) is not None:
         return _whole_prompt(asked, task, example, template, split=split)
     order = shown_order(example, style, key=options_key)
-    example = in_order(example, order)
+    example = at_reply(in_order(example, order), template, style.turns, key=options_key)
     words = _words(task, example, template, style=style, key=options_key)
     if style.name == "instruction" and template.is_inverted:
         return Prompt(
@@ -85,7 +88,12 @@ def render(
         answer_marks=answer_marks(template) if style.name == "instruction" and not example.options else (),
         is_marked=answers_by_mark(example, template, style, key=options_key),
     )
-    if style.name != "instruction" or not template.encoding:
+    if style.name != "instruction":
+        return prompt
+    if example.turns:
+        values = slot_values(example, template, style, key=options_key)
+        return replace(prompt, conversation=conversation_of(example, template, values, style.turns, key=options_key))
+    if not template.encoding:
         return prompt
     return with_instruction(prompt, task, template.encoding, words=style.words, key=options_key)
 
@@ -101,16 +109,20 @@ def render_words(
     if style.name == "instruction" and (asked := _asked(task, example, template, key=options_key)) is not None:
         return PromptTexts(asked.inputs, asked.targets)
     ordered = in_order(example, shown_order(example, style, key=options_key))
-    return _words(task, ordered, template, style=style, key=options_key)
+    asking = at_reply(ordered, template, style.turns, key=options_key)
+    return _words(task, asking, template, style=style, key=options_key)
 
 
 def _asked(task: Task, example: Example, template: Template, *, key: int) -> Asked | None:
     """What is asked in a language that gives it at once, where options stand as the template has them; else None."""
+    where = f"{task.name}/{template.name}"
     try:
         asks = language_of(template).ask
-        return asks(template, example.fields, mix64(key, example.row)) if asks is not None else None
+        if asks is None:
+            return None
+        where += f"/row {example.row}"
+        return asks(template, example.fields, mix64(key, example.row))
     except TemplateError as error:
-        where = f"{task.name}/{template.name}/row {example.row}"
         raise type(error)(error.message, where=where, hint=error.hint) from None
 
 

@@ -1,15 +1,12 @@
 """Jinja for texts of strangers: a sandbox whose time and memory are metered, and whose draws come from a key.
 
-Everything that a text can do costs work: a turn of a loop, a call, the length of what a filter or an operator reads.
-A text that does more than ``MOST_WORK``, or would make a value larger than ``MOST_CHARACTERS``, is stopped.
+A text that does more than ``MOST_WORK``, or would make a value larger than ``MOST_CHARACTERS``, is stopped; see
+``sandbox_limits``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any, cast
@@ -20,18 +17,26 @@ import jinja2.meta
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
-from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
 from flantune.errors import TemplateError
-
-MOST_WORK = 2_000_000
-"""Work of one rendering: about a second, and four hundred times what the longest texts of promptsource need."""
-MOST_CHARACTERS = 4_000_000
-"""Length of any text that is made."""
-
-Choose = Callable[[int], int]
-"""How many there are to choose from → the one that is taken."""
+from flantune.prompts.sandbox_limits import (
+    METER,
+    MOST_WORK,
+    Choose,
+    Meter,
+    check_format,
+    check_joined,
+    check_length,
+    check_product,
+    check_replace,
+    checked_arguments,
+    is_small,
+    metered,
+    size,
+    sized,
+    spend,
+)
 
 _FILTERS = (
     *("abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "format", "groupby", "int", "items"),
@@ -45,109 +50,12 @@ _METHODS = {
     dict: "keys values items get update pop setdefault copy clear",
 }
 _ALLOWED = {kind: frozenset(names.split()) for kind, names in _METHODS.items()}
-_WIDE = re.compile(r"%(\([^)]*\))?[-+ #0]*(\*|\d{4,}|\d*\.(\*|\d{4,}))")
-
-
-@dataclass(slots=True, kw_only=True)
-class Meter:
-    """What one rendering may still do, and how it draws.
-
-    Attributes:
-        left: Work that is left.
-        step: Work of a turn of a loop: long texts make long turns.
-        choose: Draws.
-    """
-
-    left: int
-    step: int
-    choose: Choose
-
-    def spend(self, work: int) -> None:
-        """Takes so much work off.
-
-        Raises:
-            TemplateError: There is less left.
-        """
-        self.left -= work
-        if self.left < 0:
-            raise TemplateError(
-                "the template does too much: it was stopped", hint="look for a loop in a loop, or one that never ends"
-            )
-
-
-_METER: ContextVar[Meter | None] = ContextVar("flantune_template_meter", default=None)
-
-
-@contextmanager
-def _metered(meter: Meter) -> Iterator[None]:
-    before = _METER.set(meter)
-    try:
-        yield
-    finally:
-        _METER.reset(before)
-
-
-def _spend(work: int) -> None:
-    meter = _METER.get()
-    if meter is not None:
-        meter.spend(work)
-
-
-def _size(value: object) -> int:
-    """Work of reading a value once.
-
-    Raises:
-        TemplateError: It holds more text than may be, counting what it holds twice twice.
-    """
-    if isinstance(value, str):
-        return len(value) // 64
-    if isinstance(value, _CONTAINERS):
-        return _items(value, depth=0)[0]
-    return len(value) if isinstance(value, range) else 0
-
-
-_CONTAINERS = (list, tuple, dict, set, Namespace)
-_MOST_DEPTH = 50
-
-
-def _items(value: object, *, depth: int) -> tuple[int, int]:
-    """How many values a container holds, however deep they lie, and how many characters all their texts have."""
-    if depth > _MOST_DEPTH:
-        raise TemplateError(f"the template makes lists that lie more than {_MOST_DEPTH} deep")
-    count = characters = 0
-    inner = value._Namespace__attrs if isinstance(value, Namespace) else value
-    for one in (*inner.keys(), *inner.values()) if isinstance(inner, dict) else cast("Iterable[object]", inner):
-        count += 1
-        if isinstance(one, str):
-            characters += len(one)
-        elif isinstance(one, _CONTAINERS):
-            more = _items(one, depth=depth + 1)
-            count, characters = count + more[0], characters + more[1]
-        if count > MOST_WORK:
-            raise TemplateError("the template makes too large a list")
-        _check_length(characters)
-    return count, characters
-
-
-def _check_length(characters: int) -> None:
-    if characters > MOST_CHARACTERS:
-        raise TemplateError(
-            f"the template makes a text of {characters:,} characters", hint=f"the most is {MOST_CHARACTERS:,}"
-        )
-
-
-def _sized(value: Any) -> Any:
-    """A value that was just made, once it was found small enough."""
-    if isinstance(value, str):
-        _check_length(len(value))
-    _spend(1 + _size(value))
-    return value
 
 
 def _turns(values: Any) -> Iterator[Any]:
     """The values of a loop, each of which costs a turn."""
     for value in values:
-        meter = _METER.get()
+        meter = METER.get()
         if meter is not None:
             meter.spend(meter.step)
         yield value
@@ -159,6 +67,18 @@ class _Metering(NodeTransformer):
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named by the library
         self.generic_visit(node)
         node.iter = _toll(node.iter, "flantune turns")
+        return node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.expr = _toll(node.expr, "flantune sized")
+        for operand in node.ops:
+            operand.expr = _toll(operand.expr, "flantune sized")
+        return node
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.args = [_toll(one, "flantune sized") for one in node.args]
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
@@ -188,14 +108,14 @@ class _Sandbox(SandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" and not (_is_small(left) and _is_small(right)):
+        if operator == "**" and not (is_small(left) and is_small(right)):
             raise SecurityError("powers of large numbers are not taken")
         if operator == "*":
-            _check_product(left, right)
+            check_product(left, right)
         if operator == "%" and isinstance(left, str):
-            _check_format(left, right)
-        _spend(_size(left) + _size(right))
-        return _sized(super().call_binop(context, operator, left, right))
+            check_format(left, right)
+        spend(size(left) + size(right))
+        return sized(super().call_binop(context, operator, left, right))
 
     def wrap_str_format(self, value: Any) -> None:  # noqa: ARG002 - no texts' own format: its widths have no end
         return None
@@ -207,71 +127,30 @@ class _Sandbox(SandboxedEnvironment):
         return super().is_safe_attribute(obj, attr, value)
 
     def call(self, context: Any, obj: Any, *args: Any, **kwargs: Any) -> Any:
-        meter = _METER.get()
+        meter = METER.get()
         if meter is not None:
             meter.spend(meter.step)
         owner = getattr(obj, "__self__", None)
-        _spend(_size(owner) + sum(map(_size, args)))
+        spend(size(owner) + sum(map(size, args)))
         if isinstance(owner, str) and args:
-            args = _checked_arguments(owner, obj.__name__, args)
-        return _sized(super().call(context, obj, *args, **kwargs))
-
-
-def _is_small(value: Any) -> bool:
-    return not isinstance(value, int) or abs(value) < 1_000
-
-
-def _check_product(left: Any, right: Any) -> None:
-    """Refuses a long text or list times a number, and products of giant numbers."""
-    for one, times in ((left, right), (right, left)):
-        if isinstance(one, str | list | tuple) and isinstance(times, int):
-            _check_length(len(one) * max(0, times))
-            _spend(len(one) * max(0, times) // (64 if isinstance(one, str) else 1))
-    if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > 4_096:
-        raise SecurityError("the product of two numbers is too large")
-
-
-def _check_format(pattern: str, *args: Any) -> None:
-    if _WIDE.search(pattern):
-        raise SecurityError("a width of more than three digits cannot be asked for")
-    characters = _items(args, depth=0)[1]
-    _check_length(pattern.count("%") * characters)
-
-
-def _checked_arguments(owner: str, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments of a text's method, once what it would make was found small enough."""
-    if name == "replace" and len(args) > 1:
-        _check_replace(owner, *args[:2])
-    if name == "join":
-        listed = list(args[0])
-        _check_joined(owner, listed)
-        return (listed, *args[1:])
-    return args
-
-
-def _check_joined(separator: str, values: Sequence[Any]) -> None:
-    _check_length(len(separator) * len(values) + _items(values, depth=0)[1])
-
-
-def _check_replace(text: str, old: object, new: object) -> None:
-    times = text.count(str(old)) if str(old) else len(text) + 1
-    _check_length(len(text) + times * len(str(new)))
+            args = checked_arguments(owner, obj.__name__, args)
+        return sized(super().call(context, obj, *args, **kwargs))
 
 
 def _replace(text: object, old: str, new: str, count: int | None = None) -> str:
-    _check_replace(str(text), old, new)
+    check_replace(str(text), old, new)
     return str(text).replace(str(old), str(new), -1 if count is None else count)
 
 
 def _format(pattern: object, *args: Any, **kwargs: Any) -> str:
-    _check_format(str(pattern), *args, kwargs)
+    check_format(str(pattern), *args, kwargs)
     return jinja2.filters.do_format(str(pattern), *args, **kwargs)
 
 
 @jinja2.pass_eval_context
 def _join(context: Any, values: Any, d: str = "", attribute: Any = None) -> str:
     listed = list(values)
-    _check_joined(str(d), listed)
+    check_joined(str(d), listed)
     return str(jinja2.filters.sync_do_join(context, listed, d, attribute))
 
 
@@ -284,7 +163,7 @@ def _round(value: Any, precision: int = 0, method: Any = "common") -> Any:
 @jinja2.pass_context
 def _choice(_: object, values: Any) -> Any:
     """One of the values, drawn by the key of the prompt and never by a generator of the whole process."""
-    meter = _METER.get()
+    meter = METER.get()
     if meter is None or not len(values):
         return jinja2.Undefined("there is nothing to choose from")
     return values[meter.choose(len(values))]
@@ -302,7 +181,7 @@ def _most_frequent(values: Any) -> list[Any]:
 
 def _range(*args: int) -> range:
     values = range(*args)
-    _spend(len(values))
+    spend(len(values))
     return values
 
 
@@ -312,8 +191,8 @@ def _paid(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def paid(*args: Any, **kwargs: Any) -> Any:
-        _spend(1 + sum(map(_size, args[place:])))
-        return _sized(function(*args, **kwargs))
+        spend(1 + sum(map(size, args[place:])))
+        return sized(function(*args, **kwargs))
 
     return paid
 
@@ -332,7 +211,7 @@ def _environment() -> _Sandbox:
         "most_frequent": _most_frequent,
     }
     made.filters = {name: _paid(function) for name, function in own.items()}
-    made.filters |= {"flantune turns": _unfolded(_turns), "flantune sized": _unfolded(_sized)}
+    made.filters |= {"flantune turns": _unfolded(_turns), "flantune sized": _unfolded(sized)}
     made.globals = {name: made.globals[name] for name in ("dict", "namespace", "cycler", "joiner")}
     made.globals |= {"range": _range, "zip": zip}
     return made
@@ -340,7 +219,7 @@ def _environment() -> _Sandbox:
 
 def _finalize(value: Any) -> Any:
     """What is printed costs its length."""
-    _spend(_size(value))
+    spend(size(value))
     return value
 
 
@@ -378,10 +257,10 @@ class JinjaProgram:
         meter = Meter(left=MOST_WORK, step=1 + len(self.text) // 256, choose=choose)
         pieces, characters = [], 0
         try:
-            with _metered(meter):
+            with metered(meter):
                 for piece in self.template.generate(values):
                     characters += len(piece)
-                    _check_length(characters)
+                    check_length(characters)
                     pieces.append(piece)
         except TemplateError:
             raise
@@ -404,7 +283,7 @@ def read_jinja(text: str) -> JinjaProgram:
         tree = environment.parse(text)
         names = _names(tree)
         words = " ".join(one.data for one in tree.find_all(nodes.TemplateData))
-        with _metered(Meter(left=MOST_WORK, step=1, choose=lambda _: 0)):
+        with metered(Meter(left=MOST_WORK, step=1, choose=lambda _: 0)):
             code = environment.compile(_Metering().visit(tree))
         template = jinja2.Template.from_code(environment, code, environment.make_globals(None))
     except jinja2.TemplateSyntaxError as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flantune.prompts.compiled import compile_side, language_of, slots_of
+from flantune.prompts.conversations import at_reply
 from flantune.prompts.language import Span
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.prompts.options import in_order, shown_order
@@ -49,7 +50,8 @@ def render_spans(
     if language_of(template).ask is not None:
         return SpannedPrompt(inputs=(Span(text=prompt.inputs),), targets=(Span(text=prompt.targets),))
     ordered = in_order(example, shown_order(example, style, key=options_key))
-    values = slot_values(ordered, template, style, key=options_key)
+    shown = at_reply(ordered, template, style.turns, key=options_key)
+    values = slot_values(shown, template, style, key=options_key)
 
     def spans(side: Side) -> tuple[Span, ...]:
         return tuple(one for one in compile_side(template, side).spans(values) if one.text or one.slot)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from flantune.errors import TemplateError
 from flantune.prompts.compiled import compile_side, language_of, slots_of
+from flantune.settings.conversations import TURN_FORMS
 from flantune.settings.natural_instructions import InstructionSettings
 from flantune.types import Template
 
@@ -37,6 +38,7 @@ class Style:
             ``varied``: openings and marks are drawn, and where the opening asks for the mark it is the answer.
         shuffle_options: Show the options in an order drawn for each example, by the key that rendering is given.
         words: Those around a task's definition and examples, in templates with an ``encoding``.
+        turns: Ways to write a turn of a conversation; the first measures.
         exemplars: ``plain``: the layout's separators stand around solved examples. ``varied``: drawn labels and
             separators do.
         trigger: Ends a prompt without solved examples whose target reasons before it answers; nothing when empty.
@@ -47,6 +49,7 @@ class Style:
     options: OptionsLayout = "listed"
     shuffle_options: bool = False
     words: InstructionSettings = field(default_factory=InstructionSettings)
+    turns: tuple[str, ...] = TURN_FORMS
     exemplars: ExemplarFormat = "plain"
     trigger: str = ""
 
@@ -59,9 +62,15 @@ class Style:
             options=settings.options_layout,
             shuffle_options=settings.shuffle_options,
             words=settings.instruction,
+            turns=settings.turns,
             exemplars=settings.exemplar_format,
             trigger=settings.trigger,
         )
+
+    @property
+    def measured(self) -> Style:
+        """The style that measures: exemplars in the layout's format, and of several ways to write a turn the first."""
+        return replace(self, exemplars="plain", turns=self.turns[:1])
 
 
 INSTRUCTION = Style()

@@ -9,8 +9,7 @@ from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.report import numbers
 from flantune.report.collection import ClusterGroup, cluster_groups, task_anchor
 from flantune.report.run_details import Fact
-from flantune.report.templating import looks, template
-from flantune.system.files import write_text
+from flantune.report.templating import looks, template, write_page
 from flantune.tasks.catalog import rows_beside
 from flantune.types import Row, Task
 
@@ -39,8 +38,7 @@ def write_collection_page(
         FlantuneError: The page cannot be written.
     """
     page = render_collection_page(tasks, rows, title=title, taxonomy=taxonomy or load_taxonomy(None))
-    # A lone surrogate, which JSON can hold and UTF-8 cannot, is shown as a question mark.
-    return write_text(out, page.encode("utf-8", "replace").decode("utf-8"))
+    return write_page(out, page)
 
 
 def render_collection_page(

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from flantune.evaluation.points import score_points, signed_points
 
 MISSING = "–"
 MINUS = "−"
-
-
-def as_number(value: object) -> float | None:
-    """A finite number, or None for anything else (missing, NaN, infinite, text).
-
-    >>> as_number(3), as_number(float("nan")), as_number("3"), as_number(True)
-    (3.0, None, None, None)
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def points(value: float | None) -> str:

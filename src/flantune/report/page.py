@@ -32,9 +32,8 @@ from flantune.report.sides import (
     shown_tasks,
     sides_of,
 )
-from flantune.report.templating import looks, template
+from flantune.report.templating import looks, template, write_page
 from flantune.runs.files import FoldFiles, RunFiles, read_run
-from flantune.system.files import write_text
 
 
 def write_report(run_folder: Path) -> Path:
@@ -48,11 +47,6 @@ def write_report(run_folder: Path) -> Path:
     """
     run = read_run(run_folder)
     return write_page(run_folder / "report.html", render_run(run))
-
-
-def write_page(path: Path, page: str) -> Path:
-    """Writes a page; a lone surrogate, which JSON can hold and UTF-8 cannot, is shown as a question mark."""
-    return write_text(path, page.encode("utf-8", "replace").decode("utf-8"))
 
 
 def render_run(run: RunFiles) -> str:
@@ -162,7 +156,9 @@ _MEASURES: tuple[tuple[Measure, str], ...] = (("raw", "Raw score"), ("normalized
 def _drawings(results: Results, tasks: Sequence[ShownTask]) -> dict[str, list[View]]:
     """The figures, each a list of views: by measure or number of exemplars, and for each later model."""
     each = sides_of(results)
-    by_shots = {shots: [one for one in tasks if one.exam.shots == shots] for shots in _shots(tasks)}
+    by_shots = {
+        shots: [one for one in tasks if one.exam.shots == shots] for shots in sorted({one.exam.shots for one in tasks})
+    }
 
     def views(draw: Callable[[Sequence[ShownTask], Sides], Markup]) -> list[View]:
         return [
@@ -185,10 +181,6 @@ def _drawings(results: Results, tasks: Sequence[ShownTask]) -> dict[str, list[Vi
         "skill": views(skill_figure) if is_ranked else [],
         "templates": views(lambda some, sides: scores.template_figure(_by_difference(some, sides), sides)),
     }
-
-
-def _shots(tasks: Sequence[ShownTask]) -> list[int]:
-    return sorted({one.exam.shots for one in tasks})
 
 
 def _clusters(results: Results, sides: Sides, measure: Measure) -> Markup:

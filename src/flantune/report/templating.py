@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
+
+from flantune.system.files import write_text
 
 
 @cache
@@ -49,3 +52,8 @@ def looks(*, css: Sequence[str] = (), scripts: Sequence[str] = ()) -> Looks:
 def digest(text: str) -> str:
     """SHA-256 in base 64, as a content security policy names an inline script or style it allows."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Writes a page; a lone surrogate, which JSON can hold and UTF-8 cannot, is shown as a question mark."""
+    return write_text(path, page.encode("utf-8", "replace").decode("utf-8"))

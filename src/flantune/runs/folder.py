@@ -132,8 +132,8 @@ class RunFolder:
         return self.root / MANIFEST
 
     def fold(self, held_out: tuple[str, ...]) -> FoldFolder:
-        """The folder of the fold that holds these clusters out."""
-        return self.fold_named(slug(*held_out))
+        """The folder of the fold that holds these clusters out, or nothing."""
+        return self.fold_named(slug(*held_out or ("nothing held out",)))
 
     def fold_named(self, name: str) -> FoldFolder:
         """The folder of the fold of this name."""

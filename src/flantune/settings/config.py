@@ -47,7 +47,8 @@ class DataSettings(Section):
     tasks: Annotated[tuple[Place, ...], Once] = ()
     """Task files: TOML files, Python files with a `tasks()` function, or globs of them, relative to the run file."""
     collection: NameOrNames = ()
-    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "cot", "more"."""
+    """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "cot", "dialogue", "programs",
+    "more"."""
     include: Names = ()
     """Only these tasks by name; empty means all."""
     exclude: Names = ()
@@ -87,7 +88,7 @@ class HoldoutSettings(Section):
     """Single tasks held out, one model a fold: others of their clusters are trained on, on purpose; kin is not."""
     benchmarks: Names = ()
     """Benchmarks that the model is to be measured with, say "mmlu", "bbh", "gsm8k": no task made from them, or kin to
-    one, is trained on. The taxonomy says what is made from each."""
+    one, is trained on. With benchmarks and no folds, one model is tuned on all else."""
     taxonomy: AnyPath | None = None
     """TOML file of overlap rules and kin families. None: the one shipped with flantune."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from flantune.settings.sections import Section
-from flantune.settings.setting_types import Factor, Names, Natural, Switch, Weight
+from flantune.settings.setting_types import Factor, Names, Natural, Switch, Text, Weight
 
 CapKind = Literal["rows", "rate"]
 RateKind = Literal["examples-proportional", "per-template", "equal"]
@@ -66,6 +66,10 @@ class PartSettings(Section):
     options_layout: Literal["listed", "lettered", "varied"] | None = None
     """As in `[prompts]`."""
     shuffle_options: Switch | None = None
+    """As in `[prompts]`."""
+    exemplar_format: Literal["plain", "varied"] | None = None
+    """As in `[prompts]`."""
+    trigger: Text | None = None
     """As in `[prompts]`."""
     templates: TemplateKind | None = None
     """Which templates: all, those that ask the task itself ("forward"), or those that turn it around ("inverted").

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from flantune.settings.conversations import TURN_FORMS, TurnForms
 from flantune.settings.natural_instructions import InstructionSettings
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import AnyPath, Natural, Switch, Text
@@ -51,6 +52,8 @@ class PromptSettings(Section):
     """Ends a prompt without exemplars whose target reasons before it answers: "Let's think step by step.", say."""
     instruction: InstructionSettings = InstructionSettings()
     """The words around a task's definition and its authors' examples."""
+    turns: TurnForms = TURN_FORMS
+    """How a turn of a conversation is written; one is drawn for each training prompt, and the first measures."""
 
     @model_validator(mode="after")
     def _says_nothing_in_vain(self) -> PromptSettings:

@@ -22,6 +22,8 @@ class PromptsourceSettings(Section):
     """Further data sets to train on: "glue/mrpc", "xsum" or patterns such as "glue/*"."""
     measure: Names = ()
     """Further data sets to measure, on their validation rows."""
+    rows: AnyPath | None = None
+    """TOML file that says where rows of your own lie, a table a data set. None: all are of the hub or its mirror."""
     prompts: Literal["all", "original", "first-original"] = "all"
     """Which templates are trained on: all, those that ask what the data set was made for, or the first of these by
     name. Only original ones are ever scored."""

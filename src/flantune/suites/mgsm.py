@@ -86,7 +86,7 @@ def _rules(language: str, exemplars: tuple[Exemplar, ...]) -> Rules:
 
 def _part(data: SuiteData, language: str, path: Path, exemplars: tuple[Exemplar, ...]) -> Exam:
     shown = exemplars[: SHOTS if data.shots is None else data.shots]
-    question, answer = _labels(exemplars)
+    question, answer = (_label(exemplars[0].inputs), exemplars[0].inputs.rpartition("\n")[2])
     form = FileFormat(columns=("question", "answer"))
     return Exam(
         score="mgsm_cot",
@@ -109,11 +109,6 @@ def _part(data: SuiteData, language: str, path: Path, exemplars: tuple[Exemplar,
         ),
         is_voted=True,
     )
-
-
-def _labels(exemplars: tuple[Exemplar, ...]) -> tuple[str, str]:
-    """What stands before a question and before its answer, as the first exemplar has it."""
-    return _label(exemplars[0].inputs), exemplars[0].inputs.rpartition("\n")[2]
 
 
 def _prompt(row: Row, at: int, language: str, text: str, exemplars: tuple[Exemplar, ...]) -> Prompt:

@@ -32,64 +32,32 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
 }
 """The four categories and their seventeen sub-categories."""
 
-_BY_SUBCATEGORY: Mapping[str, tuple[str, ...]] = {
+_BY_SUBCATEGORY: Mapping[str, str] = {
     "math": (
-        "abstract_algebra",
-        "college_mathematics",
-        "elementary_mathematics",
-        "high_school_mathematics",
-        "high_school_statistics",
+        "abstract_algebra college_mathematics elementary_mathematics high_school_mathematics high_school_statistics"
     ),
     "health": (
-        "anatomy",
-        "clinical_knowledge",
-        "college_medicine",
-        "human_aging",
-        "medical_genetics",
-        "nutrition",
-        "professional_medicine",
-        "virology",
+        "anatomy clinical_knowledge college_medicine human_aging medical_genetics nutrition professional_medicine "
+        "virology"
     ),
-    "physics": ("astronomy", "college_physics", "conceptual_physics", "high_school_physics"),
-    "business": ("business_ethics", "management", "marketing"),
-    "biology": ("college_biology", "high_school_biology"),
-    "chemistry": ("college_chemistry", "high_school_chemistry"),
-    "computer science": (
-        "college_computer_science",
-        "computer_security",
-        "high_school_computer_science",
-        "machine_learning",
-    ),
-    "economics": ("econometrics", "high_school_macroeconomics", "high_school_microeconomics"),
-    "engineering": ("electrical_engineering",),
-    "philosophy": (
-        "formal_logic",
-        "logical_fallacies",
-        "moral_disputes",
-        "moral_scenarios",
-        "philosophy",
-        "world_religions",
-    ),
-    "other": ("global_facts", "miscellaneous", "professional_accounting"),
-    "history": (
-        "high_school_european_history",
-        "high_school_us_history",
-        "high_school_world_history",
-        "prehistory",
-    ),
-    "geography": ("high_school_geography",),
-    "politics": (
-        "high_school_government_and_politics",
-        "public_relations",
-        "security_studies",
-        "us_foreign_policy",
-    ),
-    "psychology": ("high_school_psychology", "professional_psychology"),
-    "culture": ("human_sexuality", "sociology"),
-    "law": ("international_law", "jurisprudence", "professional_law"),
+    "physics": "astronomy college_physics conceptual_physics high_school_physics",
+    "business": "business_ethics management marketing",
+    "biology": "college_biology high_school_biology",
+    "chemistry": "college_chemistry high_school_chemistry",
+    "computer science": "college_computer_science computer_security high_school_computer_science machine_learning",
+    "economics": "econometrics high_school_macroeconomics high_school_microeconomics",
+    "engineering": "electrical_engineering",
+    "philosophy": "formal_logic logical_fallacies moral_disputes moral_scenarios philosophy world_religions",
+    "other": "global_facts miscellaneous professional_accounting",
+    "history": "high_school_european_history high_school_us_history high_school_world_history prehistory",
+    "geography": "high_school_geography",
+    "politics": "high_school_government_and_politics public_relations security_studies us_foreign_policy",
+    "psychology": "high_school_psychology professional_psychology",
+    "culture": "human_sexuality sociology",
+    "law": "international_law jurisprudence professional_law",
 }
 SUBJECTS: Mapping[str, str] = dict(
-    sorted((subject, group) for group, subjects in _BY_SUBCATEGORY.items() for subject in subjects)
+    sorted((subject, group) for group, subjects in _BY_SUBCATEGORY.items() for subject in subjects.split())
 )
 """The 57 subjects, each with its sub-category."""
 
@@ -141,7 +109,9 @@ def _direct(data: SuiteData, subject: str, dev: list[Row], test: list[Row], *, h
         Exemplar(row=at, inputs=question_text(row), targets=f" {ascii_uppercase[int(row['answer'])]}")
         for at, row in enumerate(dev[:shots])
     )
-    preamble = header.preamble if header else f"Questions about {_in_words(subject)}, each with its right answer.\n\n"
+    preamble = (
+        header.preamble if header else f"Questions about {subject.replace('_', ' ')}, each with its right answer.\n\n"
+    )
     return Exam(
         score="mmlu_direct",
         name=subject,
@@ -228,10 +198,6 @@ def _without_content(prompt: Prompt, text: str) -> Prompt:
 def _groups(subject: str) -> tuple[str, ...]:
     group = SUBJECTS[subject]
     return (group, next(category for category, members in CATEGORIES.items() if group in members))
-
-
-def _in_words(subject: str) -> str:
-    return subject.replace("_", " ")
 
 
 SUITE = Suite(

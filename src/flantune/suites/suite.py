@@ -80,6 +80,7 @@ class SuiteData:
         shots: Exemplars; None: as many as the papers show.
         seed: Draws exemplars where the papers do not fix them.
         protocol: How options are scored and prompts cut.
+        trigger: Ends questions that are to be reasoned about, where no exemplar shows it; none when empty.
     """
 
     root: Path | None = None
@@ -87,6 +88,7 @@ class SuiteData:
     shots: int | None = None
     seed: int = 0
     protocol: ScoringProtocol = PRESETS["flan2022"]
+    trigger: str = ""
 
     def rows(self, hub_id: str, config: str | None, *, split: str) -> list[Row]:
         """All rows of a split of a hub data set.
@@ -106,7 +108,12 @@ class SuiteData:
 
     def asked(self, prompts: Iterable[Prompt], *, shots: int) -> tuple[Question, ...]:
         """The prompts that are asked, as questions meant to show ``shots`` exemplars."""
-        return asked(islice(prompts, self.limit or None), shots=shots)
+        return asked(map(self._triggered, islice(prompts, self.limit or None)), shots=shots)
+
+    def _triggered(self, prompt: Prompt) -> Prompt:
+        if not self.trigger or prompt.template != "cot" or prompt.exemplars:
+            return prompt
+        return replace(prompt, inputs=f"{prompt.inputs} {self.trigger}")
 
     def _mirror(self) -> Path | None:
         if self.root is None:

@@ -111,6 +111,8 @@ class RayEngine:
 
     def make(self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]) -> Iterator[Receipt]:
         """See ``Engine``."""
+        if not numbers:
+            return
         ray = _ray()
         is_ours = not ray.is_initialized()
         if is_ours:

@@ -18,7 +18,7 @@ from flantune.tasks.licences import licence_use
 from flantune.tasks.load import load_tasks
 from flantune.tasks.rows import BadRow
 from flantune.tasks.shipped_files import SHIPPED, collections
-from flantune.tasks.taskfile import load_task_file
+from flantune.tasks.taskfile import is_task_file, load_task_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def tasks_in(path: Path) -> tuple[Task, ...]:
         FlantuneError: The file or a task is wrong.
     """
     _, tree = read_toml(path, error=ConfigError, what="run file or task file")
-    return (load_task_file(path),) if "templates" in tree else tasks_of(path)
+    return (load_task_file(path),) if is_task_file(tree) else tasks_of(path)
 
 
 def find_tasks(*names: str | Path) -> tuple[Task, ...]:

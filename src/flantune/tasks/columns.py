@@ -104,7 +104,7 @@ class ColumnAdapter:
         value = find_value(row, self.answer.column)
         if self.answer.drop and find_label(value, self.answer.drop) is not None:
             return None
-        fields = {slot: _field_text(row, column) for slot, column in self.fields.items()}
+        fields = {slot: field_text(row, column) for slot, column in self.fields.items()}
         self._check_asks(fields)
         group = "/".join(as_text(find_value(row, path), path) for path in self.answer.group)
         if self.options is None:
@@ -181,7 +181,12 @@ def as_text(value: Any, path: str) -> str:
     raise BadRow(NOT_TEXT, f'got {type(value).__name__} {short(value)} in column "{path}"; expected text')
 
 
-def _field_text(row: Row, column: FieldColumn) -> str:
+def field_text(row: Row, column: FieldColumn) -> str:
+    """The text of a field in a row.
+
+    Raises:
+        BadRow: There is none.
+    """
     value = find_value(row, column.column)
     if column.join is not None and isinstance(value, list | tuple):
         return column.join.join(as_text(item, column.column) for item in value)

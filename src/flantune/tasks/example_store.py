@@ -14,14 +14,16 @@ import numpy as np
 import pyarrow as pa
 
 from flantune.tasks.arrow_files import ArrowFile, ArrowWriter
-from flantune.tasks.lazy_examples import LazyExamples
+from flantune.tasks.lazy_examples import Int64, LazyExamples
 from flantune.tasks.rows import OTHER_FIELDS, BadRow, BadRowNote
-from flantune.types import Example, SplitRole, Task
+from flantune.types import Example, SplitRole, Task, Turn
 
 STORE_VERSION = 3
 _BATCH_ROWS = 1024
 _BATCH_CHARACTERS = 8 * 2**20
 _FIELD = "field."
+_TURNS = ("turn.speakers", "turn.texts", "turn.replies")
+"""Columns of stores of conversations."""
 _DETAIL_CHARACTERS = 300
 _FIRST_BAD = 3
 
@@ -83,6 +85,11 @@ class ExampleStore(LazyExamples):
             return ExampleStore(self.path, self.start + numbers.start, self.start + numbers.start + len(numbers))
         return [self.read(number) for number in numbers]
 
+    def reply_counts(self, start: int, stop: int) -> Int64:
+        """Counted in a column of the file, without reading a turn."""
+        file = self._file = self._file or _StoredExamples(self.path)
+        return file.reply_counts(self.start + start, self.start + stop)
+
     def __reduce__(self) -> tuple[type[ExampleStore], tuple[Path, int, int]]:
         return ExampleStore, (self.path, self.start, self.stop)
 
@@ -114,6 +121,14 @@ class JoinedExamples(LazyExamples):
     def view(self, numbers: range) -> Sequence[Example]:
         """The examples themselves."""
         return [self.read(number) for number in numbers]
+
+    def reply_counts(self, start: int, stop: int) -> Int64:
+        """Those of the ranges."""
+        found, first = [np.zeros(0, dtype=np.int64)], 0
+        for part in self.parts:
+            found.append(part.reply_counts(max(start - first, 0), min(stop - first, len(part))))
+            first += len(part)
+        return np.concatenate(found)
 
     def __reduce__(self) -> tuple[type[JoinedExamples], tuple[tuple[ExampleStore, ...]]]:
         return JoinedExamples, (self.parts,)
@@ -154,14 +169,28 @@ class _StoredExamples:
         if columns is None:
             columns = self._columns[batch] = tuple(self._file.batch(batch).columns)
         row, answer, options, references, group, *fields = columns
+        said = fields[len(self._slots) :]
+        speakers, texts, replies = (column[k].as_py() for column in said) if said else ((), (), ())
         return Example(
             row=row[k].as_py(),
-            fields={slot: column[k].as_py() for slot, column in zip(self._slots, fields, strict=True)},
+            fields={slot: column[k].as_py() for slot, column in zip(self._slots, fields, strict=False)},
             options=tuple(options[k].as_py()),
             answer=answer[k].as_py(),
             references=tuple(references[k].as_py()),
             group=group[k].as_py(),
+            turns=tuple(map(Turn, speakers, texts)),
+            replies=tuple(replies),
         )
+
+    def reply_counts(self, start: int, stop: int) -> Int64:
+        counts = []
+        while start < stop:
+            batch, first = self._file.place(start)
+            column = self._file.batch(batch).column(_TURNS[-1])
+            part = column.slice(first, min(stop - start, len(column) - first))
+            counts.append(part.value_lengths().to_numpy().astype(np.int64))
+            start += len(part)
+        return np.concatenate(counts) if counts else np.zeros(0, dtype=np.int64)
 
 
 class ExampleWriter:
@@ -171,6 +200,7 @@ class ExampleWriter:
         self._path = path
         self._writer: ArrowWriter | None = None
         self._slots: tuple[str, ...] | None = None
+        self._has_turns = False
         self._batch: list[tuple[int, Example]] = []
         self._characters = 0
 
@@ -182,11 +212,13 @@ class ExampleWriter:
         """
         slots = tuple(example.fields)
         if self._slots is None:
-            self._slots = slots
+            self._slots, self._has_turns = slots, bool(example.turns)
         elif slots != self._slots and set(slots) != set(self._slots):
             raise BadRow(OTHER_FIELDS, f"got {', '.join(slots)}; expected {', '.join(self._slots)}")
+        elif bool(example.turns) != self._has_turns:
+            raise BadRow(OTHER_FIELDS, "got a row with turns and one without; expected turns in all or in none")
         self._batch.append((row, example))
-        self._characters += sum(map(len, example.fields.values()))
+        self._characters += sum(map(len, example.fields.values())) + sum(len(turn.text) for turn in example.turns)
         if len(self._batch) >= _BATCH_ROWS or self._characters >= _BATCH_CHARACTERS:
             self._flush()
 
@@ -202,7 +234,7 @@ class ExampleWriter:
     def _flush(self) -> ArrowWriter:
         slots = self._slots or ()
         if self._writer is None:
-            self._writer = ArrowWriter(self._path, _schema(slots))
+            self._writer = ArrowWriter(self._path, _schema(slots, has_turns=self._has_turns))
         examples = [example for _, example in self._batch]
         columns = [
             [row for row, _ in self._batch],
@@ -212,12 +244,18 @@ class ExampleWriter:
             [example.group for example in examples],
             *([example.fields[slot] for example in examples] for slot in slots),
         ]
+        if self._has_turns:
+            columns += [
+                [[turn.speaker for turn in example.turns] for example in examples],
+                [[turn.text for turn in example.turns] for example in examples],
+                [example.replies for example in examples],
+            ]
         self._writer.write(pa.record_batch(columns, schema=self._writer.schema))
         self._batch, self._characters = [], 0
         return self._writer
 
 
-def _schema(slots: tuple[str, ...]) -> Any:
+def _schema(slots: tuple[str, ...], *, has_turns: bool) -> Any:
     texts = pa.list_(pa.string())
     fixed = [
         ("row", pa.int64()),
@@ -226,7 +264,8 @@ def _schema(slots: tuple[str, ...]) -> Any:
         ("references", texts),
         ("group", pa.string()),
     ]
-    return pa.schema([*fixed, *((_FIELD + slot, pa.string()) for slot in slots)])
+    said = zip(_TURNS, (texts, texts, pa.list_(pa.int32())), strict=True) if has_turns else ()
+    return pa.schema([*fixed, *((_FIELD + slot, pa.string()) for slot in slots), *said])
 
 
 class SkippedWriter:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from operator import index as as_index
-from typing import overload
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flantune.types import Example
+
+if TYPE_CHECKING:
+    from flantune.prompts.exemplars import Examples
+
+Int64 = NDArray[np.int64]
 
 
 class LazyExamples(Sequence[Example], ABC):
@@ -26,6 +34,10 @@ class LazyExamples(Sequence[Example], ABC):
     def view(self, numbers: range) -> Sequence[Example]:
         """The examples of these numbers, in their order."""
 
+    @abstractmethod
+    def reply_counts(self, start: int, stop: int) -> Int64:
+        """How many replies may be asked for in each of the examples from ``start`` up to ``stop``."""
+
     @overload
     def __getitem__(self, number: int) -> Example: ...
     @overload
@@ -42,3 +54,10 @@ class LazyExamples(Sequence[Example], ABC):
 
     def __iter__(self) -> Iterator[Example]:
         return map(self.read, range(len(self)))
+
+
+def reply_counts(examples: Examples, start: int, stop: int) -> Int64:
+    """How many replies may be asked for in each of some conversations, in whatever sequence they are."""
+    if isinstance(examples, LazyExamples):
+        return examples.reply_counts(start, stop)
+    return np.array([len(examples[at].replies) for at in range(start, stop)], dtype=np.int64)

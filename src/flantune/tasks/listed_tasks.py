@@ -6,14 +6,12 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from flantune.errors import MissingDataError
 from flantune.tasks.shipped_files import SHIPPED
 from flantune.tasks.taskfile import load_task_file
 from flantune.types import HubDataset, Row, Source, Task
 
-SubMixture = Literal["muffin", "t0_sf", "niv2", "cot"]
 COUNTED = {"muffin": 80, "t0_sf": 193, "niv2": 1_554, "cot": 9}
 """Tasks of each sub-mixture by the paper's count, 1,836 in all. Paper: Flan 2022 (Chung et al.), section 2.1."""
 
@@ -35,7 +33,7 @@ class ListedTask:
         tracks: Where Natural-Instructions' two tracks have it: "train/excluded" …
     """
 
-    submixture: SubMixture
+    submixture: str
     name: str
     category: str
     languages: str

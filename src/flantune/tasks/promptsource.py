@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, NotAskedError, TaskError, TemplateError, did_you_mean
 from flantune.prompts.promptsource import PROMPTSOURCE, ask, compile_promptsource, fields_of, truncated
+from flantune.tasks.languages import language_name
+from flantune.tasks.promptsource_rows import OwnRows, read_rows_file, renamed
 from flantune.tasks.rows import NOT_AN_OPTION, BadRow, short
 from flantune.tasks.sources.hub import HubSource
 from flantune.tasks.sources.promptsource import FILE, PromptsourceTemplate, find_datasets, read_template_file
 from flantune.tasks.t_zero import NO_FORMAT, SANS_FLAN, facts, prompt_name
-from flantune.types import Example, Kind, Source, SplitRole, Task, Template
+from flantune.types import Example, Kind, SplitRole, Task, Template
 
 if TYPE_CHECKING:
     from flantune.prompts.language import Asked
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 TEMPLATE_FAILS = "template fails"
 """Rows on which a template breaks off."""
+COLLECTION = "t0"
+"""What these tasks are called as a part of a mixture."""
 _ADAPTER = "promptsource 1"
 _FAMILIES = {
     "wsc.fixed": "wsc",
@@ -56,10 +60,12 @@ class PromptsourceAdapter:
     Attributes:
         templates: Those of the data set, the ones that are scored first.
         kind: Of the task.
+        columns: What templates call the columns of rows of a user's own; see ``promptsource_rows``.
     """
 
     templates: tuple[Template, ...]
     kind: Kind
+    columns: tuple[tuple[str, str, tuple[tuple[str, Any], ...]], ...] = ()
 
     def __call__(self, row: Row) -> Example | None:
         """Adapts a row.
@@ -67,7 +73,7 @@ class PromptsourceAdapter:
         Raises:
             BadRow: A template fails on it, or its answer is none of the choices.
         """
-        fields = fields_of({name.replace("-", "_"): value for name, value in row.items()})
+        fields = fields_of(renamed(row, self.columns))
         asked = [(one, found) for one in self.templates if (found := _asked(one, fields)) is not None]
         if self.kind == "generation":
             return Example(row=0, fields=fields, references=(asked[0][1].targets,)) if asked else None
@@ -83,7 +89,7 @@ class PromptsourceAdapter:
     @property
     def fingerprint(self) -> str:
         """Changes when a text does."""
-        parts = [_ADAPTER, self.kind, *(asdict(one) for one in self.templates)]
+        parts = [_ADAPTER, self.kind, self.columns, *(asdict(one) for one in self.templates)]
         return sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -113,10 +119,12 @@ def load_promptsource(settings: PromptsourceSettings, *, root: Path) -> tuple[Ta
     files = _files(settings, folder)
     _check_excluded(settings.exclude, files)
     _check_digest(settings.digest, files)
+    rows = read_rows_file(root / settings.rows.expanduser()) if settings.rows is not None else {}
+    _check_rows(rows, files)
     return tuple(
         task
         for name, found in files.items()
-        for task in _tasks_of(name, found, folder, settings, is_trained=name in trained)
+        for task in _tasks_of(name, found, folder, settings, rows=rows.get(name), is_trained=name in trained)
     )
 
 
@@ -159,6 +167,13 @@ def _check_digest(wanted: str, files: Mapping[str, tuple[PromptsourceTemplate, .
         )
 
 
+def _check_rows(rows: Mapping[str, OwnRows], files: Mapping[str, object]) -> None:
+    for name in rows:
+        if name not in files:
+            hint = did_you_mean(name, files) or f"there are: {', '.join(files)}"
+            raise ConfigError(f'rows of "{name}", which is not used', where="data.promptsource.rows", hint=hint)
+
+
 def _check_excluded(names: tuple[str, ...], files: Mapping[str, tuple[PromptsourceTemplate, ...]]) -> None:
     known = [f"{dataset}/{one.name}".strip() for dataset, templates in files.items() for one in templates]
     for name in names:
@@ -173,6 +188,7 @@ def _tasks_of(
     folder: Path,
     settings: PromptsourceSettings,
     *,
+    rows: OwnRows | None,
     is_trained: bool,
 ) -> Iterator[Task]:
     left_out = {one.strip() for one in settings.exclude}
@@ -184,76 +200,72 @@ def _tasks_of(
         templates = tuple(one for one in templates if not one.is_inverted)
     if not templates:
         return
-    dataset, _, config = name.partition("/")
-    source = HubSource(id=settings.hub.get(dataset, dataset), config=config or None)
     task = make_task(
-        _plain(name),
-        name,
-        kind,
-        templates,
-        kept,
-        source=source,
-        origin=str(folder / name / FILE),
-        splits={"train": "train"},
+        name, kind, templates, kept, rows=rows or _hub_rows(name, settings), origin=str(folder / name / FILE)
     )
-    if not is_trained:
+    if rows is None and not is_trained:
         splits = facts().measured.get(name, ("validation",))
         for split in splits:
-            round_name = f"{task.name}_{split.removeprefix('dev_')}" if len(splits) > 1 else task.name
-            yield replace(task, name=round_name, splits={"test": split})
-        return
-    if name not in facts().without_validation:
-        task = replace(task, splits={"train": "train", "dev": "validation"})
-    if settings.tasks == "datasets":
+            own = f"{task.name}_{split.removeprefix('dev_')}" if len(splits) > 1 else task.name
+            yield replace(task, name=own, splits={"test": split})
+    elif settings.tasks == "datasets" or not is_trained:
         yield task
-        return
-    for template in templates:
-        yield replace(task, name=_plain(prompt_name(name, template.name)), templates=(template,))
+    else:
+        for template in templates:
+            yield replace(task, name=_plain(prompt_name(name, template.name)), templates=(template,))
+
+
+def _hub_rows(name: str, settings: PromptsourceSettings) -> OwnRows:
+    """The rows of a data set on the hub: its validation rows are its dev rows, where it has any."""
+    dataset, _, config = name.partition("/")
+    splits: dict[SplitRole, str] = {"train": "train"}
+    if name not in facts().without_validation:
+        splits["dev"] = "validation"
+    return OwnRows(source=HubSource(id=settings.hub.get(dataset, dataset), config=config or None), splits=splits)
 
 
 def make_task(
-    task_name: str,
     dataset: str,
     kind: Kind,
     templates: tuple[Template, ...],
     found: list[PromptsourceTemplate],
     *,
-    source: Source,
+    rows: OwnRows,
     origin: str,
-    splits: Mapping[SplitRole, str],
 ) -> Task:
     """A data set as a task.
 
     Args:
-        task_name: The task's name.
-        dataset: The data set's: "glue/mrpc".
+        dataset: The data set: "glue/mrpc".
         kind: What ``templates_of`` said.
         templates: What it said, or some of them.
         found: The templates as they are in their file.
-        source: Where the rows are.
-        origin: The file, for messages.
-        splits: Of the rows.
+        rows: Its rows.
+        origin: The file of templates, for messages.
     """
     scored = {one.name for one in templates if not one.is_inverted}
     metrics = dict.fromkeys(
         metric for one in found if one.name in scored for name in one.metrics for metric in _METRICS.get(name, ())
     )
-    adapter = PromptsourceAdapter(templates=tuple(sorted(templates, key=lambda one: one.is_inverted)), kind=kind)
+    scored_first = tuple(sorted(templates, key=lambda one: one.is_inverted))
+    adapter = PromptsourceAdapter(templates=scored_first, kind=kind, columns=rows.columns)
     return Task(
-        name=task_name,
-        clusters=(facts().formats.get(dataset, NO_FORMAT),),
+        name=_plain(dataset),
+        clusters=rows.clusters or (facts().formats.get(dataset, NO_FORMAT),),
         source_family=family_of(dataset),
         kind=kind,
-        source=source,
+        source=rows.source,
         adapter=adapter,
-        splits=splits,
+        splits=rows.splits,
         templates=templates,
         metrics=("accuracy",) if kind == "classification" else tuple(metrics) or ("exact_match",),
         description=f"{dataset} in templates of promptsource",
         origin=origin,
         adapter_fingerprint=adapter.fingerprint,
-        languages=tuple(dict.fromkeys(language for one in found for language in one.languages)),
-        stored_as=task_name,
+        languages=tuple(dict.fromkeys(language_name(code) for one in found for code in one.languages)),
+        licence=rows.licence,
+        stored_as=_plain(dataset),
+        collection=COLLECTION,
     )
 
 

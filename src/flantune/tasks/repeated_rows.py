@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from flantune.tasks.columns import ColumnAdapter
+from flantune.tasks.conversations import ConversationAdapter
 
 if TYPE_CHECKING:
     from flantune.types import Example, Task
@@ -179,6 +180,8 @@ def _words(text: str) -> set[str]:
 
 
 def _advice(task: Task, fields: Sequence[str]) -> str:
+    if isinstance(task.adapter, ConversationAdapter):
+        return 'Give the rows a column that names it, and write below [conversation]: group = ["that column"]'
     if not isinstance(task.adapter, ColumnAdapter):
         return "Let the task's adapter give each Example a group."
     columns = [task.adapter.fields[name] for name in fields]

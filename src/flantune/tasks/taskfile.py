@@ -15,10 +15,12 @@ from flantune.prompts.styles import RESERVED_SLOTS
 from flantune.settings.sections import Problems, check_section, require_section
 from flantune.settings.toml_file import read_toml
 from flantune.tasks.columns import AnswerColumn, ColumnAdapter, FieldColumn, OptionColumns
+from flantune.tasks.conversations import ConversationAdapter
 from flantune.tasks.labels import as_label
 from flantune.tasks.shipped_files import shipped_collection
 from flantune.tasks.sources.kinds import read_source
 from flantune.tasks.sources.slices import parse_slice
+from flantune.tasks.taskfile_conversation import AS_SAID, METRICS, read_conversation
 from flantune.tasks.taskfile_sections import (
     DEFAULT_METRICS,
     AdapterSection,
@@ -33,11 +35,14 @@ from flantune.tasks.tidy import TidyAdapter
 from flantune.tasks.user_code import PythonAdapter, load_adapter
 from flantune.types import Kind, Source, Task, Template
 
-_TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "templates")
+_TABLES = ("source", "splits", "fields", "options", "answer", "adapter", "conversation", "templates")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORMAT = re.compile("[!:]")
 RUN_SECTIONS = frozenset({"data", "holdout", "model", "training", "evaluation", "packing"})
 _ROLES = ("train", "dev", "test")
+
+
+TaskAdapter = ColumnAdapter | ConversationAdapter | PythonAdapter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +52,13 @@ class _Sections:
     head: HeadSection | None
     source: Source | None
     splits: Splits | None
-    adapter: ColumnAdapter | PythonAdapter | None
+    adapter: TaskAdapter | None
     templates: tuple[Template, ...]
+
+
+def is_task_file(tree: Mapping[str, Any]) -> bool:
+    """Whether a TOML file is a task file: a run file has neither templates nor a conversation."""
+    return "templates" in tree or "conversation" in tree
 
 
 def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
@@ -62,7 +72,7 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         TaskError: The file cannot be read or is wrong; all its problems come at once.
     """
     _, tree = read_toml(path, error=TaskError, what="task file")
-    if "templates" not in tree and RUN_SECTIONS & set(tree):
+    if not is_task_file(tree) and RUN_SECTIONS & set(tree):
         hint = "name the files of its [data] tasks instead; `flantune run` takes this one as it is"
         raise TaskError("this is a run file, not a task file", where=str(path), hint=hint)
     problems = Problems()
@@ -89,13 +99,17 @@ def load_task_file(path: Path, *, mirror: Path | None = None) -> Task:
         origin=str(path),
         adapter_fingerprint=kept.fingerprint,
         confirmed=head.confirmed,
+        every_reply=isinstance(adapter, ConversationAdapter) and adapter.trains_on == "every",
         languages=tuple(dict.fromkeys(head.languages)),
         collection=head.collection or shipped_collection(path),
     )
 
 
 def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections:
+    is_conversation = "conversation" in tree
     head_keys = {key: value for key, value in tree.items() if key not in _TABLES}
+    if is_conversation:
+        head_keys = {"kind": "generation", "metrics": METRICS, **head_keys}
     head = check_section(HeadSection, head_keys, "", problems=problems, neighbors=_TABLES)
     kind = head.kind if head is not None else None
     if "source" not in tree:
@@ -104,7 +118,10 @@ def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections
     splits = require_section(Splits, tree, "splits", problems=problems)
     _check_splits(tree.get("splits"), tree.get("source"), problems)
     adapter, slots = _check_adapter(tree, kind, path, problems)
-    templates = _check_templates(tree.get("templates"), slots, kind, problems)
+    if is_conversation and "templates" not in tree:
+        templates: tuple[Template, ...] = (AS_SAID,)
+    else:
+        templates = _check_templates(tree.get("templates"), slots, kind, problems)
     return _Sections(head=head, source=source, splits=splits, adapter=adapter, templates=templates)
 
 
@@ -130,8 +147,10 @@ def _check_splits(splits: Any, source: Any, problems: Problems) -> None:
 
 def _check_adapter(
     tree: Mapping[str, Any], kind: Kind | None, path: Path, problems: Problems
-) -> tuple[ColumnAdapter | PythonAdapter | None, tuple[str, ...] | None]:
+) -> tuple[TaskAdapter | None, tuple[str, ...] | None]:
     """The adapter, and the slots it fills as far as they are known."""
+    if "conversation" in tree:
+        return _check_conversation(tree, kind, problems)
     if "adapter" not in tree:
         return _check_columns(tree, kind, problems)
     for key in ("fields", "options", "answer"):
@@ -145,6 +164,19 @@ def _check_adapter(
     except TaskError as error:
         problems.add("adapter.python", error.render().replace("\n", "; "))
         return None, None
+
+
+def _check_conversation(
+    tree: Mapping[str, Any], kind: Kind | None, problems: Problems
+) -> tuple[ConversationAdapter | None, tuple[str, ...]]:
+    for key in ("options", "answer", "adapter"):
+        if key in tree:
+            problems.add(key, "cannot stand beside conversation, whose replies are what is asked for")
+    if kind == "classification":
+        problems.add("kind", 'should be "generation", or left out, with conversation')
+    fields = check_section(Fields, tree["fields"], "fields", problems=problems) if "fields" in tree else None
+    columns = _field_columns(fields, problems) if fields is not None else {}
+    return read_conversation(tree["conversation"], columns, problems)
 
 
 def _check_columns(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from flantune.types import Example, Row
+from flantune.types import Example, Row, Turn
 
 # Raised whenever the code below makes other texts than before.
 _VERSION = 1
@@ -104,6 +104,7 @@ class TidyAdapter:
             fields={name: _tidy(text) for name, text in example.fields.items()},
             options=tuple(map(_tidy, example.options)),
             references=tuple(dict.fromkeys(map(_tidy, example.references))),
+            turns=tuple(Turn(_tidy(turn.speaker), _tidy(turn.text)) for turn in example.turns),
         )
 
     @property

@@ -20,8 +20,9 @@ import transformers
 from safetensors.torch import save_file
 
 import flantune
-from flantune.errors import TrainingError
+from flantune.errors import SourceError, TrainingError
 from flantune.settings.config import FREE_TRAINING_SETTINGS
+from flantune.settings.json_file import plain, value_of
 from flantune.system.files import open_as_usual
 from flantune.system.processes import ALONE, Processes
 from flantune.training.integrity import damage_of, record_of, write_record
@@ -146,7 +147,7 @@ class CheckpointFolder:
         with _readable(folder):
             values = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             self._check_identity(values, folder)
-            state = TuningState.from_json(values["state"])
+            state = value_of(values["state"], TuningState, where="state.json", error=SourceError)
         with _reported(self.root):
             self.processes.first(lambda: self._set_aside(damaged, step=step))
         with _readable(folder):
@@ -202,7 +203,7 @@ class CheckpointFolder:
             **_as_json(self.identity),
             "versions": _versions(),
             "processes": self.processes.count,
-            "state": state.to_json(),
+            "state": plain(state),
         }
         if not self.is_sharded:
             save_file(_contiguous(model_tensors(model)), folder / "model.safetensors")
@@ -334,7 +335,7 @@ def _versions() -> dict[str, str]:
 def _readable(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SourceError, safetensors.SafetensorError) as error:
         hint = "delete this folder; the same command then goes on from the one before, or from the start"
         raise TrainingError(f"the checkpoint cannot be read: {error}", where=str(folder), hint=hint) from error
 

@@ -116,14 +116,13 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
     if is_8bit(optimizer):
         restore_8bit(optimizer, {weights[name]: state for name, state in states.items()})
         return
-    numbers = {id(weight): number for number, weight in enumerate(_in_group_order(optimizer))}
+    numbers = {
+        id(weight): number
+        for number, weight in enumerate([weight for group in optimizer.param_groups for weight in group["params"]])
+    }
     loaded = optimizer.state_dict()
     loaded["state"] = {numbers[id(weights[name])]: state for name, state in states.items()}
     optimizer.load_state_dict(loaded)
-
-
-def _in_group_order(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 def _can_fuse(model: nn.Module) -> bool:

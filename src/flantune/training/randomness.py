@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils import deterministic
 
-from flantune.models.modes import in_mode
+from flantune.models.modes import in_mode, own_chance
 
 
 def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
@@ -31,7 +31,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
     """
     was_on, was_warning = torch.are_deterministic_algorithms_enabled(), _warns_only()
     was_filling = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with own_chance(device):
         try:
             torch.use_deterministic_algorithms(True, warn_only=True)
             # Only there to find reads of unset memory; it costs a write of every new tensor.
@@ -78,11 +78,7 @@ def dropout(model: nn.Module, share: float | None, *, recomputes: bool = False) 
 @contextmanager
 def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block, the model is as when it is measured; afterwards it trains on as if nothing had been."""
-    with (
-        torch.random.fork_rng([device] if device.type == "cuda" else []),
-        torch.no_grad(),
-        in_mode(model, training=False),
-    ):
+    with own_chance(device), torch.no_grad(), in_mode(model, training=False):
         yield
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from flantune.packing.packs import Counts
 from flantune.training.metrics_line import MeanLoss, MetricsLine
@@ -199,25 +198,6 @@ class TuningState:
             final_loss=self.final_loss,
             skipped=self.skipped,
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; floats survive the way to JSON and back exactly."""
-        return {**asdict(self), "skipped": [step.to_json() for step in self.skipped]}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> TuningState:
-        """What ``to_json`` gave.
-
-        >>> state = TuningState(step=3, window=Window(steps=1, tasks={"rte": TaskLoss(nll=0.1, target_tokens=2)}))
-        >>> TuningState.from_json(state.to_json()) == state
-        True
-        """
-        window = dict(values["window"])
-        window["tasks"] = {name: TaskLoss(**task) for name, task in window["tasks"].items()}
-        window["counts"] = Counts(**window["counts"])
-        skipped = tuple(map(NonFinite.from_json, values.get("skipped", ())))
-        counts = Counts(**values["counts"])
-        return cls(**{**values, "counts": counts, "window": Window(**window), "skipped": skipped})
 
 
 def speed(counts: Counts, seconds: float) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from flantune.packing.packs import Counts
+from flantune.settings.json_file import plain
 from flantune.training.values import NonFinite
 
 
@@ -85,9 +86,8 @@ class TuningSummary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values under the attributes' names, with ``fill`` too, beside the counts and among them."""
-        values = asdict(self)
+        values: dict[str, Any] = plain(self)
         values["fill"] = values["counts"]["fill"] = self.counts.fill
-        values["skipped"] = [step.to_json() for step in self.skipped]
         values["skipped_steps"] = len(self.skipped)
         return values
 

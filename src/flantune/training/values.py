@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from flantune.errors import TrainingError
 
@@ -55,21 +55,6 @@ class NonFinite:
             hint="lower training.learning_rate, set training.max_grad_norm = 1.0, or look at these rows; "
             "training.skip_nonfinite leaves such steps out; the weights are those of the last checkpoint",
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"step": self.step, "what": self.what, "rows": {task: list(rows) for task, rows in self.rows.items()}}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> NonFinite:
-        """What ``to_json`` gave.
-
-        >>> found = NonFinite(step=3, what="loss", rows={"rte": (11, 33)})
-        >>> NonFinite.from_json(found.to_json()) == found
-        True
-        """
-        rows = {task: tuple(numbers) for task, numbers in values["rows"].items()}
-        return cls(step=values["step"], what=values["what"], rows=rows)
 
 
 def _some(numbers: tuple[int, ...], *, at_most: int = 8) -> str:

@@ -6,7 +6,7 @@ So the base model and the tuned model read the same prompts, and the same comman
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError, NotAskedError
@@ -40,8 +40,8 @@ class TaskQuestions:
 
     @property
     def style(self) -> Style:
-        """How much of the instruction is shown, and how the options are; exemplars always in the layout's format."""
-        return replace(Style.from_settings(self.prompts), exemplars="plain")
+        """How much of the instruction is shown, and how the options are; nothing of it is drawn but their order."""
+        return Style.from_settings(self.prompts).measured
 
     def options_key(self, task: str) -> int:
         """Seeds the order of shuffled options: one order a row, whatever the template, the shots and the model.

@@ -52,7 +52,7 @@ from flantune.evaluation.metrics.texts import (
     word_edit_similarity,
 )
 from flantune.evaluation.metrics.unicode import composed
-from flantune.types import Kind, Sample, Task
+from flantune.types import Kind, Sample
 
 if TYPE_CHECKING:
     from flantune.settings.protocols import Ties
@@ -151,22 +151,6 @@ def find_metric(name: str, kind: Kind) -> Metric:
         return known[wanted]
     hint = did_you_mean(name, metric_names(kind)) or f"metrics for {kind} tasks: {', '.join(known)}"
     raise EvaluationError(f'no metric "{name}" for {kind} tasks', where="metrics", hint=hint)
-
-
-def check_metrics(task: Task) -> None:
-    """Finds a misspelled metric, or one that this machine cannot compute, before hours of scoring rather than after.
-
-    Raises:
-        EvaluationError: A metric of the task does not exist, or needs what is not installed.
-    """
-    try:
-        for name in task.metrics:
-            metric = find_metric(name, task.kind)
-            if metric.check is not None:
-                metric.check()
-    except EvaluationError as error:
-        where = f"{task.origin or 'task'} {task.name}: metrics"
-        raise EvaluationError(error.message, where=where, hint=error.hint) from None
 
 
 def metric_names(kind: Kind) -> tuple[str, ...]:

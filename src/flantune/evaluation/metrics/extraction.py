@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -72,33 +71,6 @@ def extract(text: str, rules: Sequence[ExtractionRule]) -> Extracted:
         if answer is not None:
             return Extracted(answer=answer, rule=rule.name)
     return Extracted(answer=None, rule="")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
-    """How answers were found in many texts.
-
-    Attributes:
-        total: Texts.
-        unparsed: Texts in which no rule found an answer.
-        by_rule: Rule → texts in which it found the answer, most first.
-    """
-
-    total: int
-    unparsed: int
-    by_rule: tuple[tuple[str, int], ...]
-
-
-def audit(found: Iterable[Extracted]) -> Audit:
-    """Counts which rule found how many answers; a benchmark's score means little when the unparsed share is high.
-
-    >>> audit([extract("The answer is 4.", MGSM_COT), extract("it is 5", MGSM_COT), extract("?", MGSM_COT)])
-    Audit(total=3, unparsed=1, by_rule=(('answer_is', 1), ('last_number', 1)))
-    """
-    rules = Counter(one.rule for one in found)
-    unparsed = rules.pop("", 0)
-    by_rule = tuple(sorted(rules.items(), key=lambda pair: (-pair[1], pair[0])))
-    return Audit(total=unparsed + sum(rules.values()), unparsed=unparsed, by_rule=by_rule)
 
 
 # ---- numbers

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 
@@ -63,20 +62,17 @@ HasReferences = Example | Sample | Prompt
 """What has references."""
 
 
-class HasMetrics(Protocol):
-    """What has metrics: a task, or what results know of one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """A benchmark, or what results know of a task, as far as its metrics are looked at."""
 
-    @property
-    def name(self) -> str:
-        """Its name."""
+    metrics: tuple[str, ...]
+    name: str = ""
+    kind: Kind = "generation"
 
-    @property
-    def kind(self) -> Kind:
-        """Classification or generation."""
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of metrics."""
+HasMetrics = Task | Metered
+"""What has metrics."""
 
 
 def metric_findings(task: HasMetrics, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
@@ -106,14 +102,7 @@ def reading_notes(metric: str, prompts: Sequence[Prompt]) -> Iterator[str]:
     """Which of the prompts' references a metric for texts cannot read, for the notes of a benchmark."""
     found = find_metric(metric, "generation")
     if seen := look(found, prompts):
-        yield from (finding.message for finding in _findings(_Benchmark(metrics=(metric,)), found, seen))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Benchmark:
-    metrics: tuple[str, ...]
-    name: str = ""
-    kind: Kind = "generation"
+        yield from (finding.message for finding in _findings(Metered(metrics=(metric,)), found, seen))
 
 
 def check_readable(task: Task, examples: Sequence[Example]) -> None:
@@ -159,15 +148,11 @@ def _main_script(scripts: dict[str, int]) -> str:
 
 def _blind(metric: Metric, examples: Sequence[HasReferences]) -> list[HasReferences]:
     """The examples whose own reference would score 0."""
-    notes = [metric.note(_perfect(example), "sum") for example in examples]
+    notes = [metric.note(_said(example, example.references[0]), "sum") for example in examples]
     if metric.score is None:
         return [example for example, note in zip(examples, notes, strict=True) if note[0] <= 0.0]
     score = float(metric.score(np.array(notes), np.ones((1, len(notes))))[0])
     return list(examples) if score <= 0.0 else []
-
-
-def _perfect(example: HasReferences) -> Sample:
-    return _said(example, example.references[0])
 
 
 def _said(example: HasReferences, text: str) -> Sample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,16 +16,10 @@ class Vote:
     Attributes:
         answer: What most samples say; None when not one of them holds an answer.
         confidence: Its share of all samples, those without an answer included, in [0, 1].
-        margin: By how much that share leads over the second answer's.
-        counts: Each answer with its votes, winner first.
-        unparsed: Samples without an answer.
     """
 
     answer: str | None
     confidence: float
-    margin: float
-    counts: tuple[tuple[str, int], ...]
-    unparsed: int
 
 
 def vote(found: Sequence[Extracted]) -> Vote:
@@ -36,23 +31,11 @@ def vote(found: Sequence[Extracted]) -> Vote:
     >>> from flantune.evaluation.metrics.extraction import Extracted
     >>> said = [Extracted(answer=answer, rule="last_number") for answer in ("7", "5", "5", "7")]
     >>> vote([*said, Extracted(answer=None, rule="")])
-    Vote(answer='7', confidence=0.4, margin=0.0, counts=(('7', 2), ('5', 2)), unparsed=1)
+    Vote(answer='7', confidence=0.4)
     """
-    votes: dict[str, int] = {}
-    for one in found:
-        if one.answer is not None:
-            votes[one.answer] = votes.get(one.answer, 0) + 1
-    # The sort is stable and a dict keeps the order in which answers came.
-    counts = tuple(sorted(votes.items(), key=lambda pair: -pair[1]))
-    total, unparsed = len(found), len(found) - sum(votes.values())
-    first, second = ([count for _, count in counts[:2]] + [0, 0])[:2]
-    return Vote(
-        answer=counts[0][0] if counts else None,
-        confidence=first / total if total else 0.0,
-        margin=(first - second) / total if total else 0.0,
-        counts=counts,
-        unparsed=unparsed,
-    )
+    # Of equals the one that came first.
+    votes = Counter(one.answer for one in found if one.answer is not None).most_common(1)
+    return Vote(answer=votes[0][0], confidence=votes[0][1] / len(found)) if votes else Vote(answer=None, confidence=0.0)
 
 
 @dataclass(frozen=True, slots=True)

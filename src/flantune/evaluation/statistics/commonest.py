@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flantune.evaluation.estimates import CommonestAnswer
 from flantune.evaluation.metrics.rank_classification import choose
+from flantune.evaluation.statistics.pairs import within
 from flantune.evaluation.statistics.skill import RankedOptions
 
 Floats = NDArray[np.float64]
@@ -18,32 +19,7 @@ COLLAPSED = 0.9
 """A model that gives one answer more often than this has collapsed, unless the gold is as lopsided."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswersGiven:
-    """The answer a model gives most often, beside how often it is right.
-
-    Attributes:
-        commonest: What the answer is called.
-        share: How often it was given: the mean over templates of the share of rows.
-        gold: Share of rows whose right answer it is.
-        distance: Total variation distance between the answers given and the right ones: the share of answers that
-            would have to be others for all to be given as often as they are right.
-        by_place: Answers are told apart by the place at which they were shown.
-    """
-
-    commonest: str
-    share: float
-    gold: float
-    distance: float
-    by_place: bool
-
-    @property
-    def is_collapsed(self) -> bool:
-        """Whether one answer was given to over nine prompts in ten, which no such share of the gold explains."""
-        return self.share > COLLAPSED >= self.gold
-
-
-def answers_given(options: RankedOptions) -> AnswersGiven:
+def answers_given(options: RankedOptions) -> CommonestAnswer:
     """Which answer is given most often; of options that tie the first one shown counts as given.
 
     Where options move from prompt to prompt, a model can prefer an option wherever it stands, or a place whatever
@@ -53,13 +29,13 @@ def answers_given(options: RankedOptions) -> AnswersGiven:
     >>> scores = np.array([[[-1.0, -3.0]], [[-1.0, -1.5]], [[-1.0, -2.0]], [[-2.0, -1.0]]])
     >>> answers_given(RankedOptions(scores=scores, gold=np.array([0, 1, 1, 1]), names=("no", "yes"), by_place=False,
     ...                             groups=np.arange(4)))
-    AnswersGiven(commonest='no', share=0.75, gold=0.25, distance=0.5, by_place=False)
+    CommonestAnswer(answer='no', share=0.75, gold=0.25, distance=0.5, by_place=False, is_collapsed=False)
     """
     views = list(_views(options))
     return next((view for view in views if view.is_collapsed), views[0])
 
 
-def _views(options: RankedOptions) -> Iterator[AnswersGiven]:
+def _views(options: RankedOptions) -> Iterator[CommonestAnswer]:
     chosen = _chosen(options)
     by_label = _counted(chosen, options.gold, options.names, by_place=options.by_place)
     places = options.places
@@ -87,17 +63,19 @@ def _chosen(options: RankedOptions) -> Integers:
     return chosen
 
 
-def _counted(chosen: Integers, gold: Integers, names: tuple[str, ...], *, by_place: bool) -> AnswersGiven:
+def _counted(chosen: Integers, gold: Integers, names: tuple[str, ...], *, by_place: bool) -> CommonestAnswer:
     """The commonest of the answers chosen, [rows, templates], beside the right ones, [rows]; -1 where there is none."""
     asked = [column[column >= 0] for column in chosen.T]
     shares = np.mean([np.bincount(one, minlength=len(names)) / len(one) for one in asked if len(one)], axis=0)
     known = gold[gold >= 0]
     right = np.bincount(known, minlength=len(names)) / max(len(known), 1)
     most = int(shares.argmax())
-    return AnswersGiven(
-        commonest=names[most],
-        share=float(shares[most]),
-        gold=float(right[most]),
-        distance=float(np.abs(shares - right).sum() / 2.0),
+    given, wanted = within(float(shares[most])), within(float(right[most]))
+    return CommonestAnswer(
+        answer=names[most],
+        share=given,
+        gold=wanted,
+        distance=within(float(np.abs(shares - right).sum() / 2.0)),
         by_place=by_place,
+        is_collapsed=given > COLLAPSED >= wanted,
     )

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from flantune.evaluation.estimates import CommonestAnswer, Difference, Estimate, Skill, SkillDifference
-from flantune.evaluation.statistics.commonest import AnswersGiven, answers_given
+from flantune.evaluation.estimates import Difference, Estimate, Skill, SkillDifference
+from flantune.evaluation.statistics.commonest import answers_given
 from flantune.evaluation.statistics.means import DIFFERENCE, Mean
 from flantune.evaluation.statistics.pairs import ModelMeans, Pair, difference_estimate, within
 from flantune.evaluation.statistics.skill import (
@@ -36,11 +36,6 @@ class ModelSkill:
     discrimination: EstimateByRow | None
     calibrated_accuracy: EstimateByRow | None
 
-    @property
-    def answers(self) -> AnswersGiven:
-        """What it answers most often."""
-        return answers_given(self.options)
-
     def of(self, measure: SkillMeasure) -> EstimateByRow | None:
         """One of the two numbers."""
         return self.discrimination if measure == "discrimination" else self.calibrated_accuracy
@@ -54,7 +49,7 @@ class ModelSkill:
     def result(self, *, confidence: float) -> Skill:
         """As ``results.json`` has it."""
         return Skill(
-            answers=_commonest(self.answers),
+            answers=answers_given(self.options),
             discrimination=_estimated(self.discrimination, confidence),
             not_defined="" if self.discrimination else _why_not(self.options),
             calibrated_accuracy=_estimated(self.calibrated_accuracy, confidence),
@@ -131,17 +126,6 @@ def skill_change(mean: Mean, *, confidence: float) -> Difference:
 
 def _estimated(measured: EstimateByRow | None, confidence: float) -> Estimate | None:
     return None if measured is None else skill_estimate(measured.mean(confidence=confidence), confidence=confidence)
-
-
-def _commonest(found: AnswersGiven) -> CommonestAnswer:
-    return CommonestAnswer(
-        answer=found.commonest,
-        share=within(found.share),
-        gold=within(found.gold),
-        distance=within(found.distance),
-        by_place=found.by_place,
-        is_collapsed=found.is_collapsed,
-    )
 
 
 def _why_not(options: RankedOptions) -> str:

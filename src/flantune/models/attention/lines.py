@@ -104,20 +104,16 @@ def is_flat_encoder_decoder(pack: EncoderDecoderPack) -> bool:
 
 def decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
     """A line as a decoder-only model takes it."""
-    ends = torch.from_numpy(line.ends)
     inputs = {
         "input_ids": as_tensor(line.tokens, lm.device)[None],
         "position_ids": as_tensor(line.positions, lm.device)[None],
         # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
         "attention_mask": torch.zeros(1, 1, 1, 1, device=lm.device),
         "use_cache": False,
-        "cu_seq_lens_q": ends,
-        "cu_seq_lens_k": ends,
-        "max_length_q": padded_length(line.longest),
-        "max_length_k": padded_length(line.longest),
+        **_limits(line, line),
     }
     if lm.device.type == "cuda":
-        inputs["cu_on_device"] = ends.to(lm.device)
+        inputs["cu_on_device"] = torch.from_numpy(line.ends).to(lm.device)
     return inputs
 
 
@@ -151,12 +147,7 @@ def t5_hidden(lm: LanguageModel, read: Line, written: Line) -> Tensor:
 
 def _through(stack: Any, tokens: Tensor, line: Line, context_line: Line, *, context: Tensor | None = None) -> Tensor:
     """One stack of T5, [1, n, width]."""
-    limits = {
-        "cu_seq_lens_q": torch.from_numpy(line.ends),
-        "cu_seq_lens_k": torch.from_numpy(context_line.ends),
-        "max_length_q": padded_length(line.longest),
-        "max_length_k": padded_length(context_line.longest),
-    }
+    limits = _limits(line, context_line)
     hidden = stack.dropout(stack.embed_tokens(tokens))
     # Neither is read where a table of distances is given.
     nothing = torch.zeros(1, 1, 1, 1, device=tokens.device, dtype=hidden.dtype)
@@ -168,6 +159,16 @@ def _through(stack: Any, tokens: Tensor, line: Line, context_line: Line, *, cont
         hidden = block(hidden, nothing, table, context, nothing, nothing, **limits)[0]
     found: Tensor = stack.dropout(stack.final_layer_norm(hidden))
     return found
+
+
+def _limits(line: Line, context: Line) -> dict[str, Any]:
+    """Where segments end, in the words of transformers: of the queries' line, and of the keys'."""
+    return {
+        "cu_seq_lens_q": torch.from_numpy(line.ends),
+        "cu_seq_lens_k": torch.from_numpy(context.ends),
+        "max_length_q": padded_length(line.longest),
+        "max_length_k": padded_length(context.longest),
+    }
 
 
 def _bias_table(attention: Any, reach: int) -> Tensor:

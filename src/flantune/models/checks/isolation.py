@@ -74,7 +74,12 @@ def _compare(lm: LanguageModel) -> IsolationReport:
                 [logprobs_alone(exact, prompt, target, reads_last=True) for target in prompt.targets]
                 for prompt in prompts
             ]
-            packed = torch.cat([_packed_logprobs(exact, prompts), _packed_logprobs(exact, _single(prompts))])
+            packed = torch.cat(
+                [
+                    _packed_logprobs(exact, prompts),
+                    _packed_logprobs(exact, [replace(prompt, targets=prompt.targets[:1]) for prompt in prompts]),
+                ]
+            )
             expected = torch.cat([*itertools.chain(*alone), *(targets[0] for targets in alone)])
     except FAILURES as error:
         reason = f"it does not take packed rows: {first_line(error)}"
@@ -102,11 +107,6 @@ def _several(prompts: list[EncodedPrompt], lm: LanguageModel) -> list[EncodedPro
     sizes = (3, 3) if rope_border(lm) else (5, 2)
     more = tuple(tokens[at : at + size] for at, size in enumerate(sizes))
     return [first, replace(second, targets=(*second.targets, *more)), third]
-
-
-def _single(prompts: list[EncodedPrompt]) -> list[EncodedPrompt]:
-    """The prompts with their first continuation only: the form that training has."""
-    return [replace(prompt, targets=prompt.targets[:1]) for prompt in prompts]
 
 
 def _packed_logprobs(lm: LanguageModel, prompts: list[EncodedPrompt]) -> Tensor:

@@ -22,7 +22,7 @@ from flantune.models.traits import trait_by
 from flantune.models.trial_lengths import outgrown
 from flantune.models.trials import FAILURES, made_up_ids
 from flantune.packing.packs import EncodedPrompt
-from flantune.types import Family, Int32
+from flantune.types import Family
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +68,9 @@ def scoring_layout(lm: LanguageModel) -> LayoutReport:
     exact = replace(lm, compute_dtype=torch.float32)
     units = _requests(lm)
     with quiet(lm.model):
-        expected = np.array([_sum_alone(exact, unit, target) for unit in units for target in unit.targets])
+        expected = np.array(
+            [float(logprobs_alone(exact, unit, target).double().sum()) for unit in units for target in unit.targets]
+        )
         for layout in LADDERS[lm.family]:
             # Lines are for float32 alone, and say so; the numbers of all others are compared in it.
             problem = _problem(lm if layout == "line" else exact, units, layout, expected)
@@ -114,8 +116,3 @@ def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
         EncodedPrompt(inputs=np.concatenate([shared, ids(length - SHARED)]), targets=tuple(map(ids, options)))
         for length, options in sizes
     ]
-
-
-def _sum_alone(lm: LanguageModel, unit: EncodedPrompt, target: Int32) -> float:
-    """Score of one option by the model's own forward, without any mask."""
-    return float(logprobs_alone(lm, unit, target).double().sum())

@@ -313,7 +313,10 @@ def write_rows(
     while writer.has_work:
         try:
             # Only here: between two rows the caller's own mode holds.
-            with torch.no_grad(), _autocast(lm):
+            with (
+                torch.no_grad(),
+                torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16),
+            ):
                 ended = writer.advance()
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -358,7 +361,3 @@ def _by_prompt(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
 
 def _restarted(row: Row) -> Row:
     return replace(row, tokens=[], watch=row.watch.again() if row.watch is not None else None)
-
-
-def _autocast(lm: LanguageModel) -> torch.autocast:
-    return torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16)

@@ -1,0 +1,64 @@
+"""Conversations as training examples, one for each reply that may be asked for; a view, nothing is copied."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import replace
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flantune.tasks.lazy_examples import Int64, LazyExamples, reply_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flantune.prompts.exemplars import Examples
+    from flantune.types import Example
+
+_BLOCK = 1_024
+"""Conversations whose replies are counted together: memory holds a number for each block, not for each of them."""
+
+
+class EveryReply(LazyExamples):
+    """Each reply of each conversation as an example of its own, in order.
+
+    Attributes:
+        conversations: Where they are read.
+    """
+
+    __slots__ = ("_ends", "conversations")
+
+    def __init__(self, conversations: Examples, ends: tuple[int, ...] | None = None) -> None:
+        self.conversations = conversations
+        starts = range(0, len(conversations), _BLOCK)
+        self._ends = ends or tuple(accumulate(int(self._counts(start).sum()) for start in starts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def read(self, number: int) -> Example:
+        """The example of this number: a conversation that asks for this reply alone."""
+        block = bisect_right(self._ends, number)
+        ends = np.cumsum(self._counts(block * _BLOCK))
+        number -= self._ends[block - 1] if block else 0
+        at = int(np.searchsorted(ends, number, side="right"))
+        example = self.conversations[block * _BLOCK + at]
+        reply = number - (int(ends[at - 1]) if at else 0)
+        return replace(example, replies=(example.replies[reply],))
+
+    def view(self, numbers: range) -> Sequence[Example]:
+        """The examples themselves."""
+        return [self.read(number) for number in numbers]
+
+    def reply_counts(self, start: int, stop: int) -> Int64:
+        """One each."""
+        return np.ones(max(stop - start, 0), dtype=np.int64)
+
+    def __reduce__(self) -> tuple[type[EveryReply], tuple[Examples, tuple[int, ...]]]:
+        return EveryReply, (self.conversations, self._ends)
+
+    def _counts(self, start: int) -> Int64:
+        """The replies of each conversation of a block."""
+        return reply_counts(self.conversations, start, min(start + _BLOCK, len(self.conversations)))
