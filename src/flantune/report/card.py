@@ -105,8 +105,8 @@ def _summary(config: RunConfig, mixture: FoldMixture) -> str:
     kept = ", of which the one best on dev rows of these tasks was kept" if chooses else ""
     return (
         f"{_text(model_label(config))}, tuned on {plural(sum(len(cluster.tasks) for cluster in clusters), 'task')} of "
-        f"{plural(len(clusters), 'cluster')} phrased as instructions for {count(config.training.steps)} steps{kept}, with "
-        f"{held} held out. Made with flantune, which follows “Finetuned Language Models Are Zero-Shot Learners” "
+        f"{plural(len(clusters), 'cluster')} phrased as instructions for {count(config.training.steps)} steps{kept}, "
+        f"with {held} held out. Made with flantune, which follows “Finetuned Language Models Are Zero-Shot Learners” "
         "(Wei et al., 2021)."
     )
 
