@@ -138,6 +138,10 @@ def test_which_prompts_are_trained_on(home: Path):
     ]
 
 
+def test_names_can_be_told_from_those_of_other_tasks(home: Path):
+    assert [task.name for task in load(home, train=["facts"], prefix="p3_")] == ["p3_facts"]
+
+
 def test_rows_of_a_users_own(home: Path):
     write(home / "mine.csv", "words,truth\none is odd,true\ntwo is odd,false\n")
     write(

@@ -125,7 +125,7 @@ def load_promptsource(settings: PromptsourceSettings, *, root: Path) -> tuple[Ta
     rows = read_rows_file(root / settings.rows.expanduser()) if settings.rows is not None else {}
     _check_rows(rows, files)
     return tuple(
-        task
+        replace(task, name=_plain(f"{settings.prefix}{task.name}"))
         for name, found in files.items()
         for task in _tasks_of(name, found, folder, settings, rows=rows.get(name), is_trained=name in trained)
     )
