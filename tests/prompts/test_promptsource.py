@@ -12,7 +12,9 @@ from tests.no_source import NoSource
 from tests.tasks.conftest import REAL_DATA
 
 from flantune.errors import NotAskedError, TemplateError
+from flantune.packing.encode import Codec
 from flantune.prompts.exemplars import draw_exemplars
+from flantune.prompts.layout import Layout
 from flantune.prompts.lint import lint_task
 from flantune.prompts.promptsource import fields_of, fixed_choices, keyed, render_parts, row_of, truncated
 from flantune.prompts.render import render
@@ -213,3 +215,18 @@ def test_answer_choices_are_their_authors():
         _, options = render_parts(text, choices, found["row"], choose=lambda _: 0)
         assert (list(options) or None) == found["answer_choices"]["value"], found["template"]
         assert (list(fixed_choices(choices)) or None) == found["fixed_answer_choices"]["value"], found["template"]
+
+
+@pytest.mark.parametrize("family", ["decoder-only", "encoder-decoder"])
+def test_fault_13_a_prompt_that_is_too_long_keeps_its_question_and_choices(family: str):
+    from flantune.models.scratch import train_tokenizer
+
+    tokenizer = train_tokenizer(["A story: word word. Which color? red or blue"] * 5, 300)
+    text = "A story: {{ story }} Which color? {{ answer_choices | join(' or ') }} ||| {{ answer_choices[label] }}"
+    one = example(0, story="word " * 600, label=0)
+    prompt = render(task_of(), one, template(text, "red ||| blue"), split="test")
+    codec = Codec(tokenizer=tokenizer, family=family, layout=Layout(), max_input_tokens=100, max_target_tokens=20)
+    encoded = codec.encode_prompts([prompt], continuations="target")
+    kept = tokenizer.decode(encoded.prompts[0].inputs, skip_special_tokens=True)
+    assert encoded.counts.inputs_shortened == 1 and len(encoded.prompts[0].inputs) <= 100
+    assert kept.startswith("A story: word") and kept.rstrip().endswith("Which color? red or blue")

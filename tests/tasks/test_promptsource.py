@@ -138,6 +138,13 @@ def test_which_prompts_are_trained_on(home: Path):
     ]
 
 
+def test_fault_13_a_template_left_out_by_name_is_that_one_alone(home: Path):
+    path = home / "templates/facts/templates.yaml"
+    path.write_text(path.read_text().replace("name: is it", "name: say so"))
+    (task,) = load(home, train=["facts"], exclude=["facts/say"])
+    assert [one.name for one in task.templates] == ["say so"]
+
+
 def test_names_can_be_told_from_those_of_other_tasks(home: Path):
     assert [task.name for task in load(home, train=["facts"], prefix="p3_")] == ["p3_facts"]
 
