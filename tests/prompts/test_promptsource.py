@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.no_source import NoSource
@@ -20,7 +21,9 @@ from flantune.prompts.promptsource import fields_of, fixed_choices, keyed, rende
 from flantune.prompts.render import render
 from flantune.prompts.spans import render_spans
 from flantune.prompts.styles import Style, usable_templates
+from flantune.tasks.prepare import prepare_task
 from flantune.tasks.sources.promptsource import FILE, read_template_file
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task, Template
 
 REAL = REAL_DATA / "flan2022"
@@ -156,6 +159,31 @@ def test_it_is_shown_in_pieces_and_linted():
     assert render_spans(task, ROWS[0], IS_TRUE).targets[0].text == "yes"
     found = [one.rule for one in lint_task(task, ROWS) if one.template == "broken"]
     assert found == ["broken-braces", "broken-braces"]
+
+
+def test_a_task_file_may_be_written_in_it(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("claim,verdict\nIce melts.,yes\nFish fly.,no\n", encoding="utf-8")
+    (tmp_path / "facts.toml").write_text(
+        """
+name = "facts"
+clusters = ["truth"]
+kind = "classification"
+source.files.train = "rows.csv"
+splits.train = "train"
+fields = { claim = "claim", verdict = "verdict" }
+options.values = ["no", "yes"]
+answer.column = "verdict"
+[[templates]]
+inputs = "{{ ['Is it so', 'Is that true'] | choice }}: {{ claim }} ||| {{ verdict }}"
+answer_choices = "no ||| yes"
+language = "promptsource"
+""",
+        encoding="utf-8",
+    )
+    task = load_task_file(tmp_path / "facts.toml")
+    store = prepare_task(task, cache=tmp_path / "cache").stores["train"]
+    prompt = render(task, store[0], task.templates[0], split="test")
+    assert prompt.inputs.endswith(": Ice melts.") and (prompt.options, prompt.answer) == (("no", "yes"), 1)
 
 
 def test_a_style_without_templates_is_refused():
