@@ -80,6 +80,8 @@ BOMBS = (
     "{% set p = '%(a)999d' * 400000 %}{{ p % {'a': 1} }}",
     "{% set a = 'x' * 999998 %}{% set b = a ~ 'y' %}{% set c = a ~ 'z' %}"
     "{% for i in range(900000) %}{% if b == c or b is eq c %}1{% endif %}{% endfor %}",
+    "{% set a %}{% for i in range(900000) %}" + "words " * 100 + "{% endfor %}{% endset %}{{ a }}",
+    "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns | string }}{{ 'x' ~ ns }}{% set l = [ns] %}",
     "{{ 'a'.center(10**9) }}",
     "{{ 'a'.zfill(10**9) }}",
     "{{ '{:1000000000}'.format(1) }}",
