@@ -29,7 +29,7 @@ RUNS = {
     "causal, three exemplars": ("gpt2", ("prompts.train_shots=[3]",)),
 }
 SIDES = ("flantune", "trl", "batches")
-BLOCKS, ROUNDS = 4, 3
+BLOCKS, ROUNDS = 2, 3
 
 
 def measure(*, small: bool = False) -> dict[str, Any] | None:
@@ -73,6 +73,7 @@ def _measure(name: str, scratch: Path, *, data: Path, python: str, blocks: int, 
         "times_batches": round(speeds["flantune"] / speeds["batches"], 2),
         "share_of_same_ids": first["trl"]["same_ids"],
         "microseconds_a_prompt": first["flantune"]["microseconds"],
+        "bytes_a_prompt": first["flantune"]["bytes_a_prompt"],
     }
 
 

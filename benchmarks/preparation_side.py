@@ -11,8 +11,11 @@ from typing import Any
 
 from flantune.commands.plan import prepare_tasks
 from flantune.commands.prepare import PrepareJob, make_block, open_fold
+from flantune.packing.batches import Batches
 from flantune.packing.blocks import BLOCK_DRAWS, block_path, read_block
+from flantune.packing.prepared import PreparedStream
 from flantune.packing.stream import PromptStream
+from flantune.settings.config import PackingSettings
 from flantune.settings.run_file import RunFile, load_run_file
 
 TASKS = ("rte", "copa", "sst2", "mrpc", "arc_easy", "arc_challenge", "web_questions", "boolq", "wsc", "multi30k_de_en",
@@ -66,21 +69,42 @@ def flantune(settings: dict[str, Any]) -> dict[str, Any]:
         "prompts": prompts,
         "cpu_s": cpu_s,
         "mean_tokens": round(tokens / prompts, 1),
-        "microseconds": _parts(stream, cpu_s / prompts),
+        "bytes_a_prompt": round(sum(one.bytes for one in receipts) / prompts, 1),
+        "microseconds": {"made": round(1e6 * cpu_s / prompts, 1), **_parts(job, stream)},
     }
 
 
-def _parts(stream: PromptStream, whole_s: float) -> dict[str, float]:
-    """What a prompt costs: drawing and rendering, tokenizing, and the rest (writing the block)."""
-    began = time.process_time()
-    prompts = [stream.mixture[at] for at in range(BLOCK_DRAWS)]
-    rendered = time.process_time()
-    for at in range(0, BLOCK_DRAWS, 512):
-        stream.codec.encode_prompts(prompts[at : at + 512], continuations="target")
-    encoded = time.process_time()
-    render, encode = ((encoded if at else rendered) - (rendered if at else began) for at in (0, 1))
-    parts = {"render": render / BLOCK_DRAWS, "encode": encode / BLOCK_DRAWS}
-    return {name: round(1e6 * value, 1) for name, value in {**parts, "whole": whole_s}.items()}
+def _parts(job: PrepareJob, stream: PromptStream) -> dict[str, float]:
+    """CPU time of a prompt: to draw and render it, to encode it; made ahead, to read it; live and so, to batch it."""
+    prompts: list[Any] = []
+    ahead = PreparedStream(stream, job.folder, identity=job.identity)
+
+    def encode() -> None:
+        for at in range(0, BLOCK_DRAWS, 512):
+            stream.codec.encode_prompts(prompts[at : at + 512], continuations="target")
+
+    works = {
+        "render": lambda: prompts.extend(stream.mixture.block(0, BLOCK_DRAWS)),
+        "encode": encode,
+        "read": lambda: ahead.draws(0, BLOCK_DRAWS),
+        "batch_live": lambda: _batches(stream),
+        "batch_prepared": lambda: _batches(ahead),
+    }
+    spent = {}
+    for name, work in works.items():
+        began = time.process_time()
+        made = work()
+        count = made if isinstance(made, int) else BLOCK_DRAWS
+        spent[name] = round(1e6 * (time.process_time() - began) / count, 1)
+    return spent
+
+
+def _batches(stream: Any) -> int:
+    """Batches of about a block; how many draws they took."""
+    batches, cursor = Batches(stream, PackingSettings()), 0
+    while cursor < BLOCK_DRAWS // 2:
+        cursor = batches.batch(cursor).next_cursor
+    return cursor
 
 
 def trl(settings: dict[str, Any]) -> dict[str, Any]:
