@@ -3,8 +3,8 @@
 flantune draws, renders, tokenizes, cuts and writes blocks. The other side is given the same prompts as finished text,
 as ``flantune export data`` writes them: it maps them to prompt and completion, and ``SFTTrainer`` prepares them. So
 what templates cost counts on flantune's side alone. Each side runs in a process of its own with one thread, in turn;
-what starts a program (imports, reading tasks, opening files) does not count. Another row shows the least that
-``datasets`` can do: a tokenizer called on whole batches.
+what starts a program (imports, reading tasks, opening files) does not count. Once, the least that ``datasets`` can do
+is measured too: a tokenizer called on whole batches.
 
 Needs TRL: ``pip install -r benchmarks/peers.txt``, into this environment or into another with flantune whose
 interpreter ``FLANTUNE_PEERS_PYTHON`` names; and data in the mirror's form under ``../shared/data/hub`` or
@@ -29,7 +29,7 @@ RUNS = {
     "causal, three exemplars": ("gpt2", ("prompts.train_shots=[3]",)),
 }
 SIDES = ("flantune", "trl", "batches")
-BLOCKS, ROUNDS = 2, 3
+BLOCKS, ROUNDS = 1, 3
 
 
 def measure(*, small: bool = False) -> dict[str, Any] | None:
@@ -59,8 +59,8 @@ def _measure(name: str, scratch: Path, *, data: Path, python: str, blocks: int, 
     }
     _run(python, "setup", settings)
     found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-    for _ in range(rounds):
-        for side in SIDES:
+    for number in range(rounds):
+        for side in SIDES if number == 0 else SIDES[:2]:
             found[side].append(_run(python, side, settings))
     speeds = {side: statistics.median(one["prompts"] / one["cpu_s"] for one in found[side]) for side in SIDES}
     first = {side: found[side][0] for side in SIDES}
