@@ -41,24 +41,29 @@ class Started:
         return self.process.exitcode, *texts
 
 
-def start_command(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> Started:
+def start_command(
+    folder: Path, *arguments: str, environment: dict[str, str] | None = None, cwd: Path | str = "."
+) -> Started:
     """Starts ``flantune`` with some arguments; what it writes goes into files of a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    process = PROCESSES.Process(target=_command, args=(folder, arguments, environment or {}), daemon=True)
+    process = PROCESSES.Process(
+        target=_command, args=(folder, arguments, environment or {}, Path(cwd).absolute()), daemon=True
+    )
     process.start()
     return Started(process, folder)
 
 
-def run_command(folder: Path, *arguments: str) -> tuple[int, str, str]:
+def run_command(folder: Path, *arguments: str, cwd: Path | str = ".") -> tuple[int, str, str]:
     """Runs ``flantune``: its exit code, and what it wrote to both streams."""
-    return start_command(folder, *arguments).end()
+    return start_command(folder, *arguments, cwd=cwd).end()
 
 
-def _command(folder: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+def _command(folder: Path, arguments: tuple[str, ...], environment: dict[str, str], cwd: Path) -> None:
     from flantune.cli.main import main
 
     os.environ |= environment
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    os.chdir(cwd)
     sys.argv = ["flantune", *arguments]
     main()

@@ -14,6 +14,7 @@ from typing import get_args
 import click
 import pytest
 from click.testing import CliRunner
+from tests.processes import run_command
 
 from flantune.cli import options
 from flantune.cli.main import cli, main
@@ -89,9 +90,9 @@ def test_a_task_file_is_not_taken_for_a_run_file(tmp_path):
 def test_a_cluster_that_is_not_there_is_named_before_any_row_is_read(tmp_path):
     run_file = '[data]\ncollection = "flan2021"\n[holdout]\nfolds = [["sentimnt"]]\n[model]\npath = "m"\n'
     (tmp_path / "run.toml").write_text(run_file, encoding="utf-8")
-    result = flantune("run", "run.toml", cwd=tmp_path)
-    assert result.returncode == 2
-    assert 'did you mean "sentiment"?' in result.stderr
+    code, _, told = run_command(tmp_path / "told", "run", "run.toml", cwd=tmp_path)
+    assert code == 2
+    assert 'did you mean "sentiment"?' in told
     assert list((tmp_path / "runs/run/data").glob("*")) == []
 
 

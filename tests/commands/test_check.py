@@ -102,6 +102,19 @@ def test_nothing_held_out_is_an_error_and_the_rest_is_looked_at(world: Path) -> 
     assert len(found.mixture) == 4 and found.lengths is not None
 
 
+def test_a_fold_that_is_not_there_is_said_once_and_another_looked_at(world: Path) -> None:
+    found = check(world, fold=5)
+    assert said(found, "error").count("there is no fold 5") == 1 and found.mixture
+    unknown = check(world, 'holdout.folds=[["weather"]]')
+    assert said(unknown, "error").count('no task belongs to the cluster "weather"') == 1
+
+
+def test_benchmarks_alone_may_be_held_out(world: Path) -> None:
+    found = check(world, "holdout.folds=[]", 'holdout.benchmarks=["mmlu"]')
+    assert found.errors == 0, said(found, "error")
+    assert len(found.mixture) == 4 and found.cost is not None and found.cost.questions == 0
+
+
 def test_targets_that_do_not_fit_and_a_model_that_is_not_there(world: Path) -> None:
     assert "packing.max_target_tokens" in said(check(world, "packing.max_target_tokens=1"), "error")
     text = (world / "run.toml").read_text(encoding="utf-8")

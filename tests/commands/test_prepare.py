@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -110,6 +111,15 @@ class TestInOneProcess:
         assert any("damaged" in note for note in told.notes)
         after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "sentiment").glob("block-*")}
         assert [after[name] == times[name] for name in sorted(times)] == [True, False, False, True]
+
+    def test_what_a_killed_process_left_is_removed_after_a_day(self, world, tmp_path):
+        old, new = (tmp_path / "sentiment" / f".block-0000001.parquet.{name}.tmp" for name in ("old", "new"))
+        old.parent.mkdir()
+        for path in (old, new):
+            path.write_bytes(b"half")
+        os.utime(old, (0, 0))
+        make(world, tmp_path, draws=10)
+        assert not old.exists() and new.exists()
 
     def test_it_can_be_made_longer(self, world, tmp_path):
         make(world, tmp_path, draws=100)

@@ -17,6 +17,7 @@ from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.small_world import write_small_world
 from tests.end_to_end.torchrun import start
 from tests.processes import run_command
+from tests.training.team import start_commands
 
 pytestmark = pytest.mark.slow
 
@@ -99,10 +100,12 @@ def test_kill_9_of_one_rank_ends_the_job_and_the_next_start_goes_on(world, tmp_p
     assert job.returncode != 0
 
     before = max(int(entry.name[5:]) for entry in steps.glob("step-*"))
-    again = start(2, *arguments)
+    again = start_commands(2, tmp_path / "again", *arguments)
     wait_for(lambda: any(int(entry.name[5:]) > before + 4 for entry in steps.glob("step-*")))
-    again.send_signal(signal.SIGTERM)
-    again.communicate(timeout=HUNG_AFTER_S)
+    for one in again:
+        one.process.terminate()
+    for one in again:
+        one.end()
     lines = [json.loads(text) for text in (steps.parent / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
     assert len(lines) > before

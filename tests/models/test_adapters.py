@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 import safetensors
 import torch
 from pydantic import ValidationError
-from tests.conftest import HUNG_AFTER_S
 from tests.training.small import SIZES, make_lm, prompt, settings, tune_small, weights_digest
 
 from flantune.errors import ModelError, TrainingError
@@ -251,7 +249,7 @@ print(json.dumps(told))
 """
 
 
-def test_other_programs_load_adapters_and_merged_models(bases, tmp_path):
+def test_other_programs_load_adapters_and_merged_models(bases, tmp_path, stranger):
     """With peft and, low-rank adapters and merged models, with transformers' AutoModel alone: the same logits."""
     expected = {}
     for architecture in ("llama", "t5"):
@@ -262,14 +260,7 @@ def test_other_programs_load_adapters_and_merged_models(bases, tmp_path):
             if kind == "lora":
                 whole = merged(lm)
                 expected[str(save_model(whole, tmp_path / f"{architecture}-merged", card=""))] = (logits(whole), 1)
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", STRANGER, *expected],
-        capture_output=True,
-        text=True,
-        timeout=HUNG_AFTER_S,
-    )
-    assert run.returncode == 0, run.stderr
-    told = json.loads(run.stdout)
+    told = json.loads(stranger.run(STRANGER, *expected))
     for folder, (mine, ways) in expected.items():
         assert len(told[folder]["logits"]) == ways
         for found in told[folder]["logits"]:

@@ -43,14 +43,12 @@ def logits_of(lm, text="Is the sky blue?"):
         return lm.model(**inputs).logits[0, -1]
 
 
-def test_saved_models_reload_in_a_process_without_flantune(tokenizer, tmp_path):
+def test_saved_models_reload_in_a_process_without_flantune(tokenizer, tmp_path, stranger):
     names = ["llama", "gpt_neox", "gpt2", "t5"]
     scratch = [ScratchSettings(architecture=name, hidden_size=32, layers=2, heads=2) for name in names]
     models = [build_model(settings, tokenizer, seed=1) for settings in scratch]
     folders = [save_model(lm, tmp_path / name, card="# A\n") for name, lm in zip(names, models, strict=True)]
-    arguments = [sys.executable, "-c", STRANGER, *map(str, folders)]
-    run = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=HUNG_AFTER_S)
-    for lm, told in zip(models, json.loads(run.stdout), strict=True):
+    for lm, told in zip(models, json.loads(stranger.run(STRANGER, *map(str, folders))), strict=True):
         assert told["ids"] == tokenizer("Is the sky blue?").input_ids
         assert told["eos"] == tokenizer.eos_token_id
         assert torch.allclose(torch.tensor(told["logits"]), logits_of(lm), atol=1e-4)

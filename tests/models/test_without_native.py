@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,19 +58,15 @@ def without_native(source: Path, copy: Path) -> None:
     path.write_text(text.replace(LINE, ""), encoding="utf-8")
 
 
-def test_without_the_program_flantune_scores_and_tunes_with_the_same_numbers(tmp_path):
+def test_without_the_program_flantune_scores_and_tunes_with_the_same_numbers(tmp_path, stranger):
     without_native(Path(flantune.__file__).parent, tmp_path / "src/flantune")
     code = (
         "import json, pathlib, flantune; from flantune.models.attention.door import find_program;"
         "from tests.models.test_without_native import numbers;"
         "print(json.dumps([flantune.__file__, find_program().why_not, numbers(pathlib.Path('run'))]))"
     )
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "src"), str(ROOT)])}
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    file, why_not, found = json.loads(ran.stdout.splitlines()[-1])
+    told = stranger.run(code, cwd=tmp_path, path=(str(tmp_path / "src"), str(ROOT)))
+    file, why_not, found = json.loads(told.splitlines()[-1])
     assert Path(file).is_relative_to(tmp_path) and why_not == "this flantune has none"
     for name, expected in numbers(tmp_path / "usual").items():
         assert found[name] == pytest.approx(expected, rel=1e-4, abs=1e-5), name

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flantune.mixture.mixture import Mixture
 from flantune.prompts.render import render
 from flantune.shipped.dialogue.adapters import qrecc
 from flantune.shipped.programs import adapters
@@ -115,10 +116,6 @@ def test_of_wikidialog_the_greeting_goes_and_only_the_writer_is_asked(tmp_path: 
 def test_authors_dialogues_become_examples(name: str, files: str, tmp_path: Path) -> None:
     rows = json.loads((REAL / files).read_text(encoding="utf-8"))
     rows = rows if isinstance(rows, list) else [rows]
-    if name == "task_master":  # TM-4 writes its speakers small
-        for row in rows:
-            for turn in row["utterances"]:
-                turn["speaker"] = turn["speaker"].upper()
     task = mirrored(name, tmp_path, rows)
     for number, example in enumerate(map(task.adapter, task.source.rows("train"))):
         check_example(example, task.kind)
@@ -166,3 +163,20 @@ def test_every_broken_program_of_the_authors_adapts_in_each_view(tmp_path: Path)
             found["changed"] += broken != mended
             found["lines"] += broken.count("\n") == mended.count("\n")
         assert found == {"changed": 999, "lines": 999, "whole": 1}
+
+
+@with_data
+def test_a_file_of_the_authors_is_a_task_of_five_lines(tmp_path: Path) -> None:
+    (tmp_path / "coffee.toml").write_text(
+        'name = "coffee"\nclusters = ["dialogue"]\n'
+        f'source.files.train = "{(REAL / "dialogue/taskmaster/TM-4-2024_data_07.json").resolve()}"\n'
+        'splits.train = "train"\n'
+        'conversation = { column = "utterances", replies_of = "anyone", trains_on = "drawn", max_turns = 19 }\n'
+    )
+    task = load_task_file(tmp_path / "coffee.toml")
+    prepared = prepare_task(task, cache=tmp_path / "cache", max_bad_share=0.0)
+    assert len(prepared.stores["train"]) == 210
+    mixture = Mixture([prepared], seed=0)
+    drawn = [mixture[number] for number in range(3 * 210)]
+    assert len({(one.row, one.targets) for one in drawn}) > 300
+    assert {one.conversation.speaker for one in drawn} == {"user", "assistant"}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from flantune.commands.plan import split_fold
 from flantune.prompts.lint import lint_task
 from flantune.settings.run_file import load_run_file
 from flantune.tasks.every_reply import EveryReply
@@ -49,6 +51,21 @@ def test_tk_instruct_is_the_track_in_small(architecture: str, tmp_path: Path) ->
     assert len(tasks) == len(file.config.data.include) == 35
     (fold,) = file.config.holdout.folds
     assert {*fold} == {*TEST_CATEGORIES} == {name for task in tasks if "test" in task.splits for name in task.clusters}
+
+
+REAL = EXAMPLES / "../../shared/data/flan2022"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real data here")
+def test_flan2022_small_has_tasks_of_each_sub_mixture(tmp_path: Path) -> None:
+    file = load_run_file(EXAMPLES / "flan2022_small.toml", overrides=[f"data.cache={tmp_path}"])
+    tasks = load_tasks(file.config.data, root=file.root)
+    assert Counter(task.collection for task in tasks) == {
+        "flan2021": 8, "dialogue": 1, "programs": 1, "cot": 3, "natural_instructions": 13, "t0": 5,
+    }  # fmt: skip
+    assert len(tasks) == len(file.config.data.include)
+    split = split_fold(file.config, tasks, file.config.holdout.folds[0])
+    assert len(split.unseen) == 4 and len(split.train) > 20
 
 
 def test_my_task_reads_its_csv_to_the_last_row() -> None:

@@ -55,21 +55,27 @@ def splits_at_hand(task: Task) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_real_row_adapts(name: str) -> None:
-    task = load_task_file(FILES[name], mirror=MIRROR)
-    splits = splits_at_hand(task)
+Adapted = tuple[Task, dict[str, tuple[list[Example], Counter[str]]]]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def adapted(request: pytest.FixtureRequest) -> Adapted:
+    """A task, and what its adapter makes of each split's rows."""
+    task = load_task_file(FILES[request.param], mirror=MIRROR)
+    return task, {split: adapt(task, split) for split in splits_at_hand(task)}
+
+
+def test_every_real_row_adapts(adapted: Adapted) -> None:
+    task, splits = adapted
     assert splits
-    for split in splits:
-        kept, bad = adapt(task, split)
+    for split, (kept, bad) in splits.items():
         assert kept
-        assert bad == Counter(), f"{name} {split}"
+        assert bad == Counter(), f"{task.name} {split}"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_real_prompts_are_clean(name: str) -> None:
-    task = load_task_file(FILES[name], mirror=MIRROR)
-    kept, _ = adapt(task, splits_at_hand(task)[0])
+def test_real_prompts_are_clean(adapted: Adapted) -> None:
+    task, splits = adapted
+    kept, _ = next(iter(splits.values()))
     some = kept[:: max(1, len(kept) // 50)]
     assert lint_task(task, some) == ()
     for number, example in enumerate(some):

@@ -88,6 +88,7 @@ def small_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.setattr(datasets, "get_dataset_split_names", lambda *_, **__: ["train", "validation"])
     monkeypatch.setattr(hub_api, "resolve_revision", lambda wanted: wanted.revision or COMMIT)
+    monkeypatch.setattr(hub_api, "hub_answers", lambda: True)
     return calls
 
 
@@ -147,6 +148,34 @@ def test_without_a_network(small_hub: list[dict[str, Any]]) -> None:
         " ConnectionError: Couldn't reach 'me/nothing' on the Hub\n"
         "hint: on a machine with a network run: flantune fetch RUN_FILE --mirror hub; then set [data] mirror to it"
     )
+
+
+def test_a_hub_that_does_not_answer_is_asked_for_one_dataset_and_no_more(
+    small_hub: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+    from huggingface_hub import constants
+
+    for module in (constants, datasets.config):
+        monkeypatch.setattr(module, "HF_HUB_OFFLINE", False)
+    with pytest.raises(MissingDataError, match="Couldn't reach"):
+        list(HubSource(id="me/nothing").rows("train"))
+    assert not constants.HF_HUB_OFFLINE  # it answers: only this dataset cannot be had
+    monkeypatch.setattr(hub_api, "hub_answers", lambda: False)
+    with pytest.raises(MissingDataError, match="Couldn't reach"):
+        list(HubSource(id="me/nothing").rows("train"))
+    assert constants.HF_HUB_OFFLINE and datasets.config.HF_HUB_OFFLINE
+
+
+def test_what_is_said_while_the_libraries_are_told_to_stay_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flantune.types import HubDataset
+
+    error = ConnectionError("Couldn't reach 'me/nothing' on the Hub (OfflineModeIsEnabled)")
+    monkeypatch.delenv("HF_DATASETS_OFFLINE", raising=False)
+    for setting, said in (("1", "HF_HUB_OFFLINE is set"), ("", "it does not answer")):
+        monkeypatch.setenv("HF_HUB_OFFLINE", setting)
+        message = hub_api.explained(error, HubDataset(id="me/nothing")).message
+        assert message == f"cannot be had from the Hugging Face hub: {said}, and the dataset is not in the cache"
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

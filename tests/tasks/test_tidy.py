@@ -102,4 +102,5 @@ def test_the_two_kinds_of_file_have_stores_of_their_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(COLLECTIONS.glob("*/*[!7].toml")), ids=lambda path: path.stem)
 def test_every_shipped_task_is_tidied(path: Path) -> None:
-    assert "\ntidy = true\n" in path.read_text(encoding="utf-8")
+    # Programs keep every character: two blanks in a row, or an entity, may be what they are about.
+    assert ("\ntidy = true\n" in path.read_text(encoding="utf-8")) == (path.parent.name != "programs")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flantune.mixture.tree import MixedPart, MixedTask
 
 _FEW_TASKS = 100
+_MOST_LICENCES = 15
 
 
 @click.group("mixture")
@@ -128,7 +129,9 @@ def sheet_lines(sheet: MixtureSheet, *, with_tasks: bool) -> Iterator[str]:
     yield ""
     uses = ", ".join(f"{use} {share:.1%}" for use, share in sheet.uses.items())
     yield f"licences, by share of the draws; as they read, use is {uses}"
-    yield from (f"{share:8.2%}  {licence}" for licence, share in sheet.licences.items())
+    yield from (f"{share:8.2%}  {licence}" for licence, share in list(sheet.licences.items())[:_MOST_LICENCES])
+    if rest := list(sheet.licences.values())[_MOST_LICENCES:]:
+        yield f"{sum(rest):8.2%}  {len(rest)} others (--json has them)"
     if sheet.excluded:
         yield ""
         yield f"left out of training ({len(sheet.excluded):,})"

@@ -122,13 +122,14 @@ def run_faults(file: RunFile, *, cache: Path) -> Iterator[AnswerFault]:
         file: The run file.
         cache: Folder for adapted examples.
     """
+    config = file.config
+    if not config.model.path or config.model.scratch is not None:
+        return
+    # Seconds of imports: not for those who name no model.
     from flantune.commands.plan import make_codec
     from flantune.models.load import detect_family, load_config, load_tokenizer
     from flantune.packing.codec_for import UnloadedReader
 
-    config = file.config
-    if not config.model.path or config.model.scratch is not None:
-        return
     family = config.family or detect_family(load_config(config.model))
     codec = make_codec(config, UnloadedReader(tokenizer=load_tokenizer(config.model), family=family))
     for task in load_tasks(config.data, root=file.root):

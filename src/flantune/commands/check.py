@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from flantune.commands.answer_check import answer_faults
 from flantune.commands.budget_notes import training_notes
 from flantune.commands.check_cost import Cost, Lengths, estimate_cost, look_at_lengths
 from flantune.commands.check_data import Found, MissingTask, Rows, error_found, missing_shares, read_rows
 from flantune.commands.plan import (
+    check_held_out,
     make_codec,
     make_mixture,
     numbered_split,
@@ -24,9 +25,9 @@ from flantune.contamination.compare import compare
 from flantune.contamination.findings import Settings
 from flantune.errors import FlantuneError
 from flantune.mixture.holdout import folds_of
-from flantune.mixture.sheet import empty_parts
+from flantune.mixture.portions import training_styles
+from flantune.mixture.sheet import mixture_sheet
 from flantune.packing.stream import PromptStream
-from flantune.prompts.styles import Style
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.licences import licence_use
 from flantune.tasks.load import folder_notes, load_tasks
@@ -171,16 +172,15 @@ _SEVERITIES = ("error", "warning", "note")
 def _splits(config: RunConfig, prepared: Sequence[PreparedTask], found: list[Found]) -> list[FoldTasks]:
     """The folds that can be made; what is wrong with the others is noted."""
     splits = []
-    folds = folds_of(config.holdout)
-    for fold in folds:
+    try:
+        check_held_out(config)
+    except FlantuneError as error:
+        found.append(error_found("holdout", error))
+    for fold in folds_of(config.holdout):
         try:
             splits.append(split_fold(config, [one.task for one in prepared], fold))
         except FlantuneError as error:
             found.append(error_found("holdout", error))
-    if not folds:
-        hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
-        text = "nothing is held out, so `flantune run` has nothing unseen to measure"
-        found.append(Found(severity="error", about="holdout", text=text, hint=hint))
     return splits
 
 
@@ -191,9 +191,8 @@ def _chosen(
     try:
         return numbered_split(config, [one.task for one in prepared], fold)
     except FlantuneError as error:
-        if not found or error.message not in {one.text.rpartition(": ")[2] for one in found}:
-            known = error_found("holdout", error)
-            found += [known] if known not in found else []
+        known = error_found("holdout", error)
+        found += [known] if known not in found else []
         return splits[0] if splits else None
 
 
@@ -237,8 +236,8 @@ def _look(
         except FlantuneError as error:
             found.append(error_found("model", error))
         shares = _shares(mixture, draws=cost.draws if cost else mixture.cycle)
-        empty = empty_parts(mixture.portions, config.mixture)
-        found += [Found(severity="warning", about="mixture", text=text) for text in empty]
+        sheet = mixture_sheet(mixture, config.mixture, split, skipped={}, draws=cost.draws if cost else mixture.cycle)
+        found += [Found(severity="warning", about="mixture", text=text) for text in sheet.warnings]
     if contamination and trained and measured:
         told.stage("compare test rows with training rows")
         settings = Settings(seed=config.seed)
@@ -264,11 +263,17 @@ def _tokens(
     stream = PromptStream(mixture, make_codec(config, reader), row_tokens=config.packing.row_tokens)
     chat = stream.codec.chat
     found += [Found(severity="note", about="model", text=known) for known in (chat.notes if chat else ())]
-    style, inverted = Style.from_settings(config.prompts), config.prompts.include_inverted
-    for one in prepared:
-        for fault in answer_faults(one, stream.codec, style=style, teaches_inverted=inverted):
-            severity: Literal["error", "warning"] = "error" if fault.is_refused else "warning"
-            found.append(Found(severity=severity, about="tokenizer", text=str(fault)))
+    inverted = config.prompts.include_inverted
+    faults = {
+        str(fault): fault.is_refused
+        for style in training_styles(config.mixture, config.prompts)
+        for one in prepared
+        for fault in answer_faults(one, stream.codec, style=style, teaches_inverted=inverted)
+    }
+    found += [
+        Found(severity="error" if is_refused else "warning", about="tokenizer", text=text)
+        for text, is_refused in faults.items()
+    ]
     found += [
         Found(severity="warning", about="lengths", text=note)
         for note in training_notes(mixture, stream.codec, config.packing)

@@ -153,6 +153,20 @@ def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[s
     return replace(split, held_out=held.held_out) if held.tasks else split
 
 
+def check_held_out(config: RunConfig) -> None:
+    """Makes sure that a run will have something unseen to be measured with.
+
+    Raises:
+        ConfigError: It has not.
+    """
+    if not folds_of(config.holdout):
+        hint = (
+            'hold at least one cluster out: [holdout] folds = [["natural language inference"]]; or name the benchmarks'
+            ' that will measure the model: [holdout] benchmarks = ["mmlu"]'
+        )
+        raise ConfigError("nothing is held out, so nothing unseen could be measured", where="holdout.folds", hint=hint)
+
+
 def numbered_fold(config: RunConfig, number: int) -> Fold:
     """The fold of this number, counted from 0.
 

@@ -13,6 +13,7 @@ from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
 from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
 from flantune.commands.plan import (
+    check_held_out,
     make_batches,
     make_codec,
     make_mixture,
@@ -120,12 +121,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
 
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
-    if not folds_of(file.config.holdout):
-        hint = (
-            'hold at least one cluster out: [holdout] folds = [["natural language inference"]]; or name the benchmarks'
-            ' that will measure the model: [holdout] benchmarks = ["mmlu"]'
-        )
-        raise ConfigError("nothing is held out, so nothing unseen could be measured", where="holdout.folds", hint=hint)
+    check_held_out(file.config)
 
     def claim() -> None:
         until_done.enter_context(locked(out))
@@ -335,6 +331,9 @@ def _dev_measure(
     if not settings.measure_every:
         return None
     asked = dev_questions(taught, prompts=job.config.prompts, seed=job.config.seed, examples=settings.measure_examples)
+    if settings.keep == "best-dev" and not asked:
+        hint = 'give some task that is trained on a "dev" split, or set training.keep = "last"'
+        raise ConfigError("no task trained on has dev rows to choose by", where="training.keep", hint=hint)
     return make_measure(lm, asked, codec=stream.codec, batch_tokens=job.config.evaluation.batch_tokens)
 
 

@@ -96,7 +96,7 @@ class Mixture:
 
     Attributes:
         portions: The leaves in mixing order, by part and name.
-        cycle: Draws in which each task is met as often as it counts; without parts, each cycle has exactly its quotas.
+        cycle: Draws of one pass: what all sizes add up to, as far as they count. Without parts, each has exactly these.
         task_names: Names in the order given; ``Draw.task`` is an index into it.
     """
 
@@ -127,7 +127,7 @@ class Mixture:
         self.seed = seed
         self.task_names = tuple(item.task.name for item in prepared)
         self.portions = lay_out(prepared, seed=seed, settings=settings, prompts=prompts)
-        self.cycle = sum(max(1, portion.counts_as) for portion in self.portions)
+        self.cycle = sum(portion.counts_as for portion in self.portions)
         quotas = [portion.quota for portion in self.portions]
         self._schedule: Schedule = (Cycles if is_plain(settings) else EvenSpread)(quotas, seed=seed)
         self._columns = arrays_of(self.portions)

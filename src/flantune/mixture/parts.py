@@ -48,7 +48,8 @@ class Leaf:
         form: The part's settings, with what it leaves out taken from above.
         examples: What there is of the task: rows, or prompts.
         rows: How many of them are ever drawn.
-        rate: What it counts as in its part, before parts are weighed.
+        quota: Its size as far as it counts: a whole number.
+        rate: What it counts as in its part, by temperature, before parts are weighed.
         share: Share of all draws, between 0 and 1.
     """
 
@@ -57,6 +58,7 @@ class Leaf:
     form: PartSettings
     examples: int
     rows: int
+    quota: int
     rate: float
     share: float = 0.0
 
@@ -238,14 +240,15 @@ def forms_of(part: PartSettings) -> Iterator[PartSettings]:
 def _leaf(place: int, path: tuple[str, ...], form: PartSettings, size: Size) -> Leaf:
     capped = capped_size(size.examples, max_examples=form.max_examples or 0)
     kind = form.rates or "examples-proportional"
-    (rate,) = quotas([capped], max_rate=form.max_rate or 0, rates=kind, templates=[size.templates])
+    (quota,) = quotas([capped], max_rate=form.max_rate or 0, rates=kind, templates=[size.templates])
     return Leaf(
         place=place,
         path=path,
         form=form,
         examples=size.examples,
         rows=capped if form.cap == "rows" else size.examples,
-        rate=rate ** (1 / (form.temperature or 1.0)),
+        quota=quota,
+        rate=float(quota) ** (1 / (form.temperature or 1.0)),
     )
 
 

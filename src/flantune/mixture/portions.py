@@ -48,7 +48,7 @@ class Portion:
         store: Its train examples.
         examples: How many the split has.
         capped: How many of them are used.
-        counts_as: Its rate: how many draws of it are in one cycle of the mixture, on average.
+        counts_as: Its size as far as it counts: the mixture's cycle is the sum of these.
         quota: Draws out of a whole turn of the schedule.
         share: Share of all draws.
         templates: The renderings drawn from.
@@ -119,7 +119,8 @@ def lay_out(
     if not parts:
         _check_templates(tasks, prompts)
     leaves = plan_leaves(settings, parts, tasks, size=size)
-    quota = whole_quotas(leaves) if is_plain(settings) else whole_weights([leaf.share for leaf in leaves])
+    is_whole = is_plain(settings)
+    quota = [leaf.quota for leaf in leaves] if is_whole else whole_weights([leaf.share for leaf in leaves])
     total = sum(quota)
     return tuple(
         _portion(leaf, tasks[leaf.place], stores[leaf.place], quota=own, share=own / total, seed=seed, prompts=prompts)
@@ -130,11 +131,6 @@ def lay_out(
 def is_plain(settings: MixtureSettings) -> bool:
     """Whether rates are numbers of examples, so that whole cycles of draws meet them exactly."""
     return not parts_of(settings) and settings.temperature == 1 and not settings.max_epochs
-
-
-def whole_quotas(leaves: Sequence[Leaf]) -> list[int]:
-    """Draws of each leaf in a cycle, where rates are numbers of examples."""
-    return [int(leaf.rate) for leaf in leaves]
 
 
 def _portion(
@@ -149,7 +145,7 @@ def _portion(
         store=store,
         examples=leaf.examples,
         capped=leaf.rows,
-        counts_as=round(leaf.rate),
+        counts_as=leaf.quota,
         quota=quota,
         share=share,
         templates=_templates(task, prompts=prompts, form=leaf.form),

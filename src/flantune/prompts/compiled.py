@@ -34,6 +34,16 @@ def language_of(template: Template) -> Language:
     return found
 
 
+def gives_prompts(template: Template) -> bool:
+    """Whether its one text gives inputs, targets and options at once, so that its two sides are one.
+
+    >>> from flantune.types import Template
+    >>> gives_prompts(Template(name="t", inputs="{{ a }} ||| {{ b }}", language="promptsource"))
+    True
+    """
+    return any(one.name == template.language and one.ask is not None for one in LANGUAGES)
+
+
 @lru_cache(maxsize=65_536)
 def compile_side(template: Template, side: Side) -> CompiledText:
     """One text of a template; later calls cost a dictionary look-up.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError, did_you_mean
+from flantune.prompts.compiled import gives_prompts
 from flantune.prompts.lint_text import Finding, ReadTemplate, about, read_template, text_findings
 from flantune.prompts.lint_wording import LEAST_DIFFERENCE, difference, wording_findings
 from flantune.prompts.render import render_words
@@ -19,7 +20,7 @@ from flantune.prompts.styles import RESERVED_SLOTS, forward_templates
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from flantune.types import Example, Task
+    from flantune.types import Example, Task, Template
 
 MAX_INVERTED = 3
 """Paper: FLAN 2021, section 2.1: for each dataset, up to three templates that turn the task around."""
@@ -46,7 +47,7 @@ def lint_task(task: Task, examples: Sequence[Example]) -> tuple[Finding, ...]:
         task: The task.
         examples: A few of its examples.
     """
-    read = [(template, read_template(task, template)) for template in task.templates]
+    read = [(template, _read(task, template)) for template in task.templates]
     case = Case(task=task, readings=tuple(one for _, one in read if one is not None), examples=tuple(examples))
     findings: list[Finding] = []
     for template, reading in read:
@@ -55,6 +56,12 @@ def lint_task(task: Task, examples: Sequence[Example]) -> tuple[Finding, ...]:
             findings += [finding for rule in _TEMPLATE_RULES for finding in rule(case, reading)]
     findings += [finding for rule in _TASK_RULES for finding in rule(case)]
     return tuple(findings)
+
+
+def _read(task: Task, template: Template) -> ReadTemplate | None:
+    """A template whose slots can be told; None for one that cannot be read, or whose text gives a prompt at once."""
+    reading = read_template(task, template)
+    return None if reading is None or gives_prompts(template) else reading
 
 
 # Rules about one template and the examples it is to ask. -------------------------------------------------------------
@@ -276,7 +283,7 @@ def _inversion(case: Case) -> Iterator[Finding]:
             "no template asks the task itself, so it can never be scored",
             hint="add a template that is not inverted",
         )
-    elif inverted > MAX_INVERTED:
+    elif inverted > MAX_INVERTED and len(case.readings) == len(case.task.templates):
         yield _about_task(
             case.task,
             "too-many-inverted",

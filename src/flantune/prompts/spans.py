@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flantune.prompts.compiled import compile_side, language_of, slots_of
+from flantune.prompts.compiled import compile_side, gives_prompts, slots_of
 from flantune.prompts.conversations import at_reply
 from flantune.prompts.language import Span
 from flantune.prompts.layout import Layout, inputs_text
@@ -47,7 +47,7 @@ def render_spans(
     prompt = render(
         task, example, template, split="test", style=replace(style, name="instruction"), options_key=options_key
     )
-    if language_of(template).ask is not None:
+    if gives_prompts(template):
         return SpannedPrompt(inputs=(Span(text=prompt.inputs),), targets=(Span(text=prompt.targets),))
     ordered = in_order(example, shown_order(example, style, key=options_key))
     shown = at_reply(ordered, template, style.turns, key=options_key)

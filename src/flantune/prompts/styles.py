@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from flantune.errors import TemplateError
-from flantune.prompts.compiled import compile_side, language_of, slots_of
+from flantune.prompts.compiled import compile_side, gives_prompts, slots_of
 from flantune.settings.conversations import TURN_FORMS
 from flantune.settings.natural_instructions import InstructionSettings
 from flantune.types import Template
@@ -122,7 +122,7 @@ _SPEAKS = re.compile(r"\b(?:options?|choices?)\b|\bof the \w+ below\b", re.IGNOR
 
 def _check_has_fields(task: Task, style: Style) -> None:
     """Raises ``TemplateError`` where only a task's templates say what of a row is asked, and what is the answer."""
-    if any(language_of(one).ask is not None for one in task.templates):
+    if any(map(gives_prompts, task.templates)):
         hint = "leave style out for tasks with templates of promptsource, or give them templates with {slots}"
         raise TemplateError(
             f'the style "{style.name}" asks without a template; here only templates tell question from answer',

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from flantune.prompts.compiled import slots_of
+from flantune.prompts.compiled import gives_prompts, slots_of
 
 if TYPE_CHECKING:
     from flantune.types import Task, Template
@@ -47,10 +47,14 @@ class TemplateFacts:
 
 
 def template_facts(task: Task, template: Template) -> TemplateFacts:
-    """What a template of a task asks for and shows. A text that cannot be read shows nothing and asks for nothing."""
+    """What a template of a task asks for and shows. A text that cannot be read shows nothing and asks for nothing.
+
+    Of one text that gives a whole prompt, nobody knows which of its words are options.
+    """
+    can_be_told = task.kind == "classification" and not gives_prompts(template)
     return TemplateFacts(
         is_inverted=template.is_inverted,
-        shows_options="options" in slots_of(template, "inputs") if task.kind == "classification" else None,
+        shows_options="options" in slots_of(template, "inputs") if can_be_told else None,
         original_task=task.name,
         asks_for=slots_of(template, "targets"),
     )

@@ -118,7 +118,8 @@ def definition_lines(sheet: dict[str, Any]) -> Iterator[str]:
         words = TemplateFacts(**{key: template[key] for key in TemplateFacts.__slots__}).words()
         yield f"\n── template {template['name']} ({words})"
         yield template["inputs"]
-        yield f"→ {template['targets']}"
+        if template["targets"] != template["inputs"]:  # one text may give both
+            yield f"→ {template['targets']}"
     if sheet["example_problem"]:
         yield f"\n── no example: {sheet['example_problem']}"
     if sheet["example"]:

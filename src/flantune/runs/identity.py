@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flantune.settings.config import FREE_TRAINING_SETTINGS
+from flantune.settings.config import free_training_settings
 from flantune.settings.run_file import fingerprint
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def differences(earlier: KeptSettings, now: KeptSettings) -> list[str]:
     old, new = flat(earlier.values), flat(now.values)
     named = sorted({*earlier.contents, *now.contents})
     passed_over = {"name", *named, *(f"data.{key}" for key in _PLACES)}
-    passed_over |= {f"training.{key}" for key in FREE_TRAINING_SETTINGS}
+    passed_over |= {f"training.{key}" for key in free_training_settings({"keep": new.get("training.keep")})}
     lines = [
         f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now"
         for key in sorted({*old, *new})
@@ -106,7 +106,8 @@ def _blocks(file: Path) -> Iterator[bytes]:
 
 
 def _counted(config: RunConfig) -> dict[str, Any]:
-    values = config.model_dump(mode="json", exclude={"training": set(FREE_TRAINING_SETTINGS), "data": set(_PLACES)})
+    free = free_training_settings({"keep": config.training.keep})
+    values = config.model_dump(mode="json", exclude={"training": set(free), "data": set(_PLACES)})
     for key in contents(config):
         section, name = key.split(".")
         values[section].pop(name)

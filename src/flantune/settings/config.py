@@ -181,7 +181,7 @@ class TrainingSettings(Section):
     """How the model is tuned."""
 
     steps: Natural = 30_000
-    """Optimizer steps. The last checkpoint is the result: none is chosen by looking at held-out tasks."""
+    """Optimizer steps. No checkpoint is ever chosen by looking at held-out tasks; see `keep`."""
     optimizer: Literal["adafactor", "adamw", "adamw8bit"] = "adafactor"
     """Adafactor as T5X has it, AdamW, or AdamW with 8-bit moments (`flantune[lean]`). Paper: FLAN 2021, section 2.4."""
     adafactor: AdafactorSettings = AdafactorSettings()
@@ -231,6 +231,15 @@ class TrainingSettings(Section):
     """Steps between looks at dev questions of the tasks trained on; 0: never. Never changes the weights."""
     measure_examples: Positive = 16
     """Dev questions of each task trained on that such a look asks."""
+    keep: Literal["last", "best-dev"] = "last"
+    """The result: the last step's weights, or those of the look (`measure_every`) with the lowest loss on dev questions
+    of tasks trained on, never of held-out ones. Paper: Sanh et al. 2021, section 5."""
+
+    @model_validator(mode="after")
+    def _looks_where_it_chooses(self) -> TrainingSettings:
+        if self.keep == "best-dev" and not self.measure_every:
+            raise ValueError('keep = "best-dev" chooses among looks at dev questions: set measure_every, say to 100')
+        return self
 
 
 FREE_TRAINING_SETTINGS = (
@@ -247,6 +256,18 @@ FREE_TRAINING_SETTINGS = (
 )
 """Settings of ``[training]`` that may change between two starts of one run: they change what is kept and told and how
 much memory it takes, never the gradient. (A step that is left out would have ended the run without the setting.)"""
+
+
+def free_training_settings(training: Mapping[str, object]) -> tuple[str, ...]:
+    """Those that are free in a run of these settings: where dev questions choose the result, which ones is not free.
+
+    >>> "measure_every" in free_training_settings({"keep": "last"})
+    True
+    >>> "measure_every" in free_training_settings({"keep": "best-dev"})
+    False
+    """
+    chooses = training.get("keep") == "best-dev"
+    return tuple(name for name in FREE_TRAINING_SETTINGS if not (chooses and name.startswith("measure_")))
 
 
 class EvaluationSettings(Section):

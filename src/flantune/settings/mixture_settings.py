@@ -34,7 +34,7 @@ def _agreeing(parts: Mapping[str, PartSettings]) -> Mapping[str, PartSettings]:
 
 
 Parts = Annotated[dict[Annotated[str, AfterValidator(_part_name)], "PartSettings"], AfterValidator(_agreeing)]
-Temperature = Annotated[Factor, Field(ge=1e-3, le=1e6)]
+Temperature = Annotated[Factor, Field(ge=0.1, le=1e6)]
 
 
 class PartSettings(Section):

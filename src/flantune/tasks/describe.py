@@ -89,6 +89,7 @@ def task_fingerprint(prepared: PreparedTask) -> str:
     task = prepared.task
     stores = {role: _store_identity(store) for role, store in prepared.stores.items()}
     parts = [task.name, task.clusters, task.source_family, task.kind, task.metrics, dict(task.splits), stores]
+    parts += ["every reply"] if task.every_reply else []
     return sha256(json.dumps([parts, [asdict(one) for one in task.templates]]).encode()).hexdigest()
 
 

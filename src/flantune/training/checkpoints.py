@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 import flantune
 from flantune.errors import SourceError, TrainingError
-from flantune.settings.config import FREE_TRAINING_SETTINGS
+from flantune.settings.config import free_training_settings
 from flantune.settings.json_file import plain, value_of
 from flantune.system.files import open_as_usual
 from flantune.system.processes import ALONE, Processes
@@ -206,8 +206,8 @@ class CheckpointFolder:
             "state": plain(state),
         }
         if not self.is_sharded:
-            save_file(_contiguous(model_tensors(model)), folder / "model.safetensors")
-            save_file(_contiguous(optimizer_tensors(model, optimizer)), folder / "optimizer.safetensors")
+            save_file(contiguous(model_tensors(model)), folder / "model.safetensors")
+            save_file(contiguous(optimizer_tensors(model, optimizer)), folder / "optimizer.safetensors")
         (folder / "state.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
         open_as_usual(*folder.iterdir())
         mine = sorted(file for file in folder.iterdir() if file.name not in parts)
@@ -230,14 +230,14 @@ class CheckpointFolder:
             state = empty_state(folder, trainable(model), optimizer, apart_from=weights)
             read_parts(folder, {**weights, **state})
         elif (folder / "model.safetensors").exists():
-            _restore_model(model, _tensors(folder / "model.safetensors"))
-            state = dict(_tensors(folder / "optimizer.safetensors"))
+            restore_model(model, read_tensors(folder / "model.safetensors"))
+            state = dict(read_tensors(folder / "optimizer.safetensors"))
         else:
             from flantune.training.sharded_files import read_assembled
 
             found = read_assembled(folder)
             state = {name: tensor for name, tensor in found.items() if "/" in name}
-            _restore_model(model, ((name, tensor) for name, tensor in found.items() if name not in state))
+            restore_model(model, ((name, tensor) for name, tensor in found.items() if name not in state))
         restore_optimizer(model, optimizer, state)
 
     def _sweep(self) -> None:
@@ -259,7 +259,7 @@ class CheckpointFolder:
         changed = [key for key in ("fingerprint", "seed") if mine[key] != theirs[key]]
         if mine["frozen"] != theirs["frozen"]:
             changed.append("the frozen weights of the base model (which the checkpoint does not hold)")
-        settings = {*mine["settings"], *theirs["settings"]}.difference(FREE_TRAINING_SETTINGS)
+        settings = {*mine["settings"], *theirs["settings"]}.difference(free_training_settings(mine["settings"]))
         for key in sorted(settings):
             old, new = theirs["settings"].get(key), mine["settings"].get(key)
             if old != new:
@@ -282,7 +282,12 @@ def model_tensors(model: nn.Module) -> dict[str, Tensor]:
     return dict(unique.values())
 
 
-def _restore_model(model: nn.Module, tensors: Iterable[tuple[str, Tensor]]) -> None:
+def restore_model(model: nn.Module, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Puts tensors into the model's own, in place.
+
+    Raises:
+        ValueError: They are not those of the model.
+    """
     wanted = model_tensors(model)
     sizes: dict[str, torch.Size] = {}
     for name, tensor in tensors:
@@ -301,14 +306,15 @@ def _check_names(wanted: Mapping[str, Tensor], stored: Mapping[str, torch.Size])
         raise ValueError(f"the tensors {', '.join(missing[:3])} are missing")
 
 
-def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
+def read_tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
     """One tensor after the other, each in memory of its own rather than a view of the mapped file."""
     with safetensors.safe_open(file, framework="pt") as handle:
         for name in handle.keys():  # noqa: SIM118 - not a mapping
             yield name, handle.get_tensor(name).clone()
 
 
-def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them."""
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 

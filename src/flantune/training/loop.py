@@ -23,6 +23,7 @@ from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.memory import is_out_of_memory, peak_memory_bytes
 from flantune.system.processes import Processes, gone_explained, joined
+from flantune.training.best_weights import MEASURE, BestWeights, is_better
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
 from flantune.training.division import Division, check_same, divide, hidden_size, sum_up
 from flantune.training.freezing import freeze
@@ -65,7 +66,8 @@ def tune(
 ) -> TuningSummary:
     """Tunes the model in place. The same call again goes on where a stopped one was, to the bit.
 
-    The model after the last step is the result: no held-out task influences it (this function cannot even see one).
+    The model after the last step is the result, or with ``keep = "best-dev"`` the one for which ``measure`` found the
+    lowest loss: no held-out task influences it (this function cannot even see one).
     A finished run returns at once, with the tuned weights put into the model.
 
     Under ``torchrun`` every process makes this same call: they share each step's micro-batches and end with the same
@@ -102,6 +104,7 @@ def tune(
         restored = tuning.checkpoints.restore(tuning.lm.model, tuning.optimizer)
         start = state = restored or TuningState()
         if restored is not None and start.step >= settings.steps:
+            tuning.best.chosen = start.best_step
             return start.summary()
         with _ready(tuning, folder, step=start.step) as ready, _closed_at_end(batches.iterate(start.cursor)) as stream:
             try:
@@ -120,6 +123,7 @@ def tune(
                 if ready.interrupt.is_whole and not is_kept:
                     _save(tuning, state, ready.log)
                 raise
+            tuning.best.chosen = state.best_step
             return (state if settings.steps else _save(tuning, state, ready.log)).summary()
 
 
@@ -138,6 +142,7 @@ class _Tuning:
     scores: PackScores
     clusters: Mapping[str, Sequence[str]]
     measure: Callable[[int], Mapping[str, float]] | None
+    best: BestWeights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -178,6 +183,7 @@ def _set_up(
             _in_parts(lm, settings) if is_sharded else (lm, build_optimizer(lm.model, settings), None)
         )
         score = partial(target_logprobs, used) if sharded is None else sharded.scores
+        best = BestWeights(path=folder / "checkpoints" / "best.safetensors")
         yield _Tuning(
             lm=used,
             optimizer=optimizer,
@@ -197,9 +203,12 @@ def _set_up(
             scores=partial(score, with_logsumexp=settings.z_loss > 0),
             clusters=clusters,
             measure=measure,
+            best=best,
         )
         if sharded is not None:
             sharded.fill()
+        if best.chosen is not None:
+            best.restore(lm.model, step=best.chosen)
 
 
 def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Callable[[str], None]) -> None:
@@ -309,6 +318,8 @@ def _record(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> Tuni
     """Writes the metrics line and the checkpoint that are due, in this order: a checkpoint vouches for its lines."""
     settings = tuning.settings
     measured = _measure(tuning, state) if _is_due(state, settings.measure_every, settings) else None
+    if measured is not None and settings.keep == "best-dev" and is_better(measured, state.best_loss):
+        state = replace(state, best_step=state.step, best_loss=measured[MEASURE])
     if measured is not None or _is_due(state, settings.log_every, settings):
         if log is not None:
             line = state.window.line(
@@ -332,12 +343,15 @@ def _is_due(state: TuningState, every: int, settings: TrainingSettings) -> bool:
 
 
 def _measure(tuning: _Tuning, state: TuningState) -> dict[str, float] | None:
-    """What the caller measures on the model as it is."""
+    """What the caller measures on the model as it is; its weights are kept where these are to be the best."""
     if tuning.measure is None:
         return None
     sharded = tuning.sharded
     with nullcontext(tuning.lm) if sharded is None else sharded.filled() as lm, undisturbed(lm.model, lm.device):
-        return dict(tuning.measure(state.step))
+        measured = dict(tuning.measure(state.step))
+        if tuning.settings.keep == "best-dev" and is_better(measured, state.best_loss):
+            tuning.processes.first(lambda: tuning.best.save(lm.model, step=state.step))
+        return measured
 
 
 def _save(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> TuningState:

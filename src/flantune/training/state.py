@@ -153,6 +153,8 @@ class TuningState:
         cursor: Index of the first draw of the next batch.
         window: Steps that no metrics line tells of yet.
         skipped: Steps that were left out, since something was not a number.
+        best_step: Step whose weights were best on dev rows, where these decide which are kept.
+        best_loss: Their loss on dev rows.
     """
 
     step: int = 0
@@ -166,6 +168,8 @@ class TuningState:
     final_loss: float | None = None
     window: Window = field(default_factory=Window)
     skipped: tuple[NonFinite, ...] = ()
+    best_step: int | None = None
+    best_loss: float | None = None
 
     def after(self, step: Step) -> TuningState:
         """The state with one more step."""
@@ -181,6 +185,8 @@ class TuningState:
             final_loss=self.final_loss,
             window=self.window.after(step),
             skipped=(*self.skipped, step.skipped) if step.skipped else self.skipped,
+            best_step=self.best_step,
+            best_loss=self.best_loss,
         )
 
     def summary(self) -> TuningSummary:
@@ -197,6 +203,7 @@ class TuningState:
             last_loss=self.last_loss,
             final_loss=self.final_loss,
             skipped=self.skipped,
+            kept_step=self.best_step,
         )
 
 

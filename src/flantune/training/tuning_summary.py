@@ -68,6 +68,7 @@ class TuningSummary:
         border_mismatch_share: Share of prompts whose inputs and targets tokenize otherwise together than apart; None
             where nobody looked.
         processes: Processes that shared the work.
+        kept_step: Step whose weights are the result, where dev rows decided; None: the last one's are.
     """
 
     steps: int
@@ -83,6 +84,7 @@ class TuningSummary:
     skipped: tuple[NonFinite, ...] = ()
     border_mismatch_share: float | None = None
     processes: int = 1
+    kept_step: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values under the attributes' names, with ``fill`` too, beside the counts and among them."""

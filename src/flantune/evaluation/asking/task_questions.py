@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError, NotAskedError
 from flantune.evaluation.exams import Question
-from flantune.prompts.compiled import language_of
+from flantune.prompts.compiled import gives_prompts
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.render import render
 from flantune.prompts.shots import with_exemplars
@@ -105,7 +105,7 @@ def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tu
 def _asked_by_all(
     prepared: PreparedTask, how: TaskQuestions, split: SplitRole, rows: tuple[int, ...]
 ) -> tuple[int, ...]:
-    choosy = [one for one in asked_templates(prepared, how) if language_of(one).ask is not None]
+    choosy = [one for one in asked_templates(prepared, how) if gives_prompts(one)]
     key = how.options_key(prepared.task.name)
 
     def is_asked(example: Example) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,27 @@ def resolve_revision(wanted: HubDataset) -> str | None:
     return commit if isinstance(commit, str) else None
 
 
+@lru_cache(maxsize=1)
+def hub_answers() -> bool:
+    """Whether the hub answers at all; asked once, after something else failed."""
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except Exception:  # a dozen unrelated types, of two libraries for the network
+        return False
+    return True
+
+
+def _stop_asking() -> None:
+    """Lets the libraries look into their cache alone: without a network they try for a minute, for every dataset."""
+    import datasets
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = True
+    datasets.config.HF_HUB_OFFLINE = True
+
+
 def _library(wanted: HubDataset) -> Any:
     try:
         import datasets
@@ -111,9 +133,15 @@ def explained(error: Exception, wanted: HubDataset) -> SourceError:
     """An error of the hub's library as one that says what to do; flantune's own stay as they are."""
     if isinstance(error, SourceError):
         return error
+    name = type(error).__name__
     first_line = (str(error).splitlines() or [""])[0]
-    is_off = "OfflineModeIsEnabled" in str(error)
-    why = "HF_HUB_OFFLINE is set, and it is not in the cache" if is_off else f"{type(error).__name__}: {first_line}"
+    why = f"{name}: {first_line}"
+    if "OfflineModeIsEnabled" in f"{name} {error}":
+        is_told = any(os.environ.get(key) for key in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
+        reason = "HF_HUB_OFFLINE is set" if is_told else "it does not answer"
+        why = f"{reason}, and the dataset is not in the cache"
+    elif "Connect" in name and not hub_answers():
+        _stop_asking()
     return MissingDataError(
         f"cannot be had from the Hugging Face hub: {why}",
         where=str(wanted),
