@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.stranger import Stranger
 
+collect_ignore = ["preloaded.py"]
+
 HUNG_AFTER_S = 1200
 """How long a test waits for a process, a page or a file. No test may fail for being slow, on any machine at any load:
 this ends what hangs, and nothing else."""

@@ -13,6 +13,8 @@ for name in (
     "flantune.models.load",
     "flantune.report.page",
     "flantune.training.loop",
+    "flantune.training.sharded_files",
+    "flantune.training.sharding",
     "tests.end_to_end.tuning_worker",
     "tests.training.team",
 ):

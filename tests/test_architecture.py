@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 SOURCE = Path(__file__).parents[1] / "src/flantune"
 MAX_LINES = 400
 
@@ -96,11 +98,13 @@ def targets_of(node: ast.AST) -> list[str]:
 
 
 # The package itself is its public face: it names what lies in all rooms, and only for them who ask.
-IMPORTS = [found for module in MODULES if module != "flantune" for found in imports_of(module)]
+@pytest.fixture(scope="module")
+def imports() -> list[Import]:
+    return [found for module in MODULES if module != "flantune" for found in imports_of(module)]
 
 
-def test_imports_are_found_at_all():
-    found = {one.rooms for one in IMPORTS}
+def test_imports_are_found_at_all(imports):
+    found = {one.rooms for one in imports}
     assert {("mixture", "prompts"), ("training", "models"), ("commands", "training")} <= found
 
 
@@ -110,17 +114,17 @@ def test_every_room_has_its_place_in_the_line():
     assert loose == {"errors", "types", "__main__"}
 
 
-def test_rooms_import_only_rooms_before_them():
-    assert [str(one) for one in IMPORTS if PLACE[one.rooms[1]] > PLACE[one.rooms[0]]] == []
+def test_rooms_import_only_rooms_before_them(imports):
+    assert [str(one) for one in imports if PLACE[one.rooms[1]] > PLACE[one.rooms[0]]] == []
 
 
-def test_strangers_do_not_know_each_other():
-    assert [str(one) for one in IMPORTS if {one.rooms, one.rooms[::-1]} & STRANGERS] == []
+def test_strangers_do_not_know_each_other(imports):
+    assert [str(one) for one in imports if {one.rooms, one.rooms[::-1]} & STRANGERS] == []
 
 
-def test_no_modules_import_each_other_in_a_circle():
+def test_no_modules_import_each_other_in_a_circle(imports):
     graph: dict[str, set[str]] = {module: set() for module in MODULES}
-    for one in IMPORTS:
+    for one in imports:
         graph[one.module] |= {one.target} & graph.keys()
     assert circles(graph) == []
 
@@ -158,8 +162,8 @@ def reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
     return found
 
 
-def test_nothing_but_the_command_line_imports_the_command_line():
-    assert {one.file for one in IMPORTS if one.rooms[1] == "cli" != one.rooms[0]} == {"__main__.py"}
+def test_nothing_but_the_command_line_imports_the_command_line(imports):
+    assert {one.file for one in imports if one.rooms[1] == "cli" != one.rooms[0]} == {"__main__.py"}
 
 
 def test_a_file_can_be_read_in_one_go():

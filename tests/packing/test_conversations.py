@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests.no_source import NoSource
 from tests.packing.chat_formats import FORMATS
 from tests.packing.made_tokenizers import MAKES
 from tests.packing.test_chat_templates import codec, made, own_ids
 
+from flantune.mixture.mixture import Mixture
+from flantune.packing.batches import Batches
 from flantune.packing.encode import Codec
+from flantune.packing.stream import PromptStream
 from flantune.prompts.layout import Layout
 from flantune.prompts.render import render
+from flantune.settings.config import PackingSettings
 from flantune.tasks.conversations import conversation_example
+from flantune.tasks.prepare import prepare_task
+from flantune.tasks.taskfile import load_task_file
 from flantune.tasks.taskfile_conversation import AS_SAID
 from flantune.types import Prompt, Task, Template, Turn
 
@@ -166,3 +174,25 @@ def test_long_and_short_conversations_and_plain_prompts_are_fitted_together(toke
         alone = encoder.encode_prompts([prompt], continuations="target")
         assert together[at].inputs.tolist() == alone[0].inputs.tolist() and together.each[at] == alone.each[0]
     assert [one.inputs_shortened for one in together.each] == [1, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("family", ["decoder-only", "encoder-decoder"])
+def test_a_file_of_five_lines_becomes_batches_whose_loss_is_on_the_replies_alone(tokenizer, tmp_path, family) -> None:
+    rows = [{"messages": messages([*long_chat(at % 3 * 2 + 2)], system="yes")} for at in range(12)]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "chats.toml").write_text(
+        'name = "chats"\nclusters = ["c"]\nsource.files.train = "chats.jsonl"\nsplits.train = "train"\n'
+        'conversation.column = "messages"\n'
+    )
+    prepared = prepare_task(load_task_file(tmp_path / "chats.toml"), cache=tmp_path / "cache")
+    mixture = Mixture([prepared], seed=0)
+    codec = Codec(tokenizer=tokenizer, family=family, layout=Layout(), max_input_tokens=200, max_target_tokens=60)
+    settings = PackingSettings(max_input_tokens=200, max_target_tokens=60, row_tokens=260, batch_tokens=1_040)
+    batch = Batches(PromptStream(mixture, codec, row_tokens=260), settings).batch(0)
+    taught = sorted(
+        tokenizer.decode(pack.targets.token[pack.targets.item == item], skip_special_tokens=True)
+        for pack in batch.packs
+        for item in np.unique(pack.targets.item)
+    )
+    assert taught == sorted(mixture[number].targets for number in range(batch.counts.prompts))
+    assert batch.counts.prompts > 4 and {text[:16] for text in taught} == {"sort these words"}

@@ -6,19 +6,24 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.no_source import NoSource
 from tests.tasks.conftest import REAL_DATA
 
 from flantune.errors import NotAskedError, TemplateError
+from flantune.packing.encode import Codec
 from flantune.prompts.exemplars import draw_exemplars
+from flantune.prompts.layout import Layout
 from flantune.prompts.lint import lint_task
 from flantune.prompts.promptsource import fields_of, fixed_choices, keyed, render_parts, row_of, truncated
 from flantune.prompts.render import render
 from flantune.prompts.spans import render_spans
 from flantune.prompts.styles import Style, usable_templates
+from flantune.tasks.prepare import prepare_task
 from flantune.tasks.sources.promptsource import FILE, read_template_file
+from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task, Template
 
 REAL = REAL_DATA / "flan2022"
@@ -156,6 +161,31 @@ def test_it_is_shown_in_pieces_and_linted():
     assert found == ["broken-braces", "broken-braces"]
 
 
+def test_a_task_file_may_be_written_in_it(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("claim,verdict\nIce melts.,yes\nFish fly.,no\n", encoding="utf-8")
+    (tmp_path / "facts.toml").write_text(
+        """
+name = "facts"
+clusters = ["truth"]
+kind = "classification"
+source.files.train = "rows.csv"
+splits.train = "train"
+fields = { claim = "claim", verdict = "verdict" }
+options.values = ["no", "yes"]
+answer.column = "verdict"
+[[templates]]
+inputs = "{{ ['Is it so', 'Is that true'] | choice }}: {{ claim }} ||| {{ verdict }}"
+answer_choices = "no ||| yes"
+language = "promptsource"
+""",
+        encoding="utf-8",
+    )
+    task = load_task_file(tmp_path / "facts.toml")
+    store = prepare_task(task, cache=tmp_path / "cache").stores["train"]
+    prompt = render(task, store[0], task.templates[0], split="test")
+    assert prompt.inputs.endswith(": Ice melts.") and (prompt.options, prompt.answer) == (("no", "yes"), 1)
+
+
 def test_a_style_without_templates_is_refused():
     with pytest.raises(TemplateError, match="only templates tell question from answer"):
         usable_templates(task_of(IS_TRUE), style=Style(name="inputs_only"))
@@ -213,3 +243,18 @@ def test_answer_choices_are_their_authors():
         _, options = render_parts(text, choices, found["row"], choose=lambda _: 0)
         assert (list(options) or None) == found["answer_choices"]["value"], found["template"]
         assert (list(fixed_choices(choices)) or None) == found["fixed_answer_choices"]["value"], found["template"]
+
+
+@pytest.mark.parametrize("family", ["decoder-only", "encoder-decoder"])
+def test_fault_13_a_prompt_that_is_too_long_keeps_its_question_and_choices(family: str):
+    from flantune.models.scratch import train_tokenizer
+
+    tokenizer = train_tokenizer(["A story: word word. Which color? red or blue"] * 5, 300)
+    text = "A story: {{ story }} Which color? {{ answer_choices | join(' or ') }} ||| {{ answer_choices[label] }}"
+    one = example(0, story="word " * 600, label=0)
+    prompt = render(task_of(), one, template(text, "red ||| blue"), split="test")
+    codec = Codec(tokenizer=tokenizer, family=family, layout=Layout(), max_input_tokens=100, max_target_tokens=20)
+    encoded = codec.encode_prompts([prompt], continuations="target")
+    kept = tokenizer.decode(encoded.prompts[0].inputs, skip_special_tokens=True)
+    assert encoded.counts.inputs_shortened == 1 and len(encoded.prompts[0].inputs) <= 100
+    assert kept.startswith("A story: word") and kept.rstrip().endswith("Which color? red or blue")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flantune.errors import MissingDataError, TaskError
+from flantune.errors import MissingDataError
 from flantune.mixture.mixture import Mixture
 from flantune.prompts.render import render
 from flantune.settings.chain_of_thought import ChainOfThoughtSettings
@@ -105,10 +105,12 @@ def test_a_folder_without_the_files_says_what_is_wanted(tmp_path: Path, folder: 
         list(loaded(folder, "cot_creak").source.rows("train"))
 
 
-def test_the_collection_and_the_folder_cannot_both_be_there(folder: Path) -> None:
-    settings = DataSettings(collection="cot", chain_of_thought=ChainOfThoughtSettings(folder=folder))
-    with pytest.raises(TaskError, match="two tasks are named"):
-        load_tasks(settings, root=Path())
+def test_the_folder_takes_the_place_of_the_collection(folder: Path) -> None:
+    settings = DataSettings(collection=("cot", "more"), chain_of_thought=ChainOfThoughtSettings(folder=folder))
+    tasks = load_tasks(settings, root=Path())
+    mine = [task for task in tasks if task.name.startswith("cot_")]
+    assert len(mine) == 9 and all(task.collection == "cot" and task.source.hub is None for task in mine)
+    assert {"gsm8k"} < {task.name for task in tasks}
 
 
 def test_a_task_file_reads_the_form_too(folder: Path) -> None:

@@ -10,13 +10,14 @@ import pytest
 
 from flantune.errors import ConfigError, SourceError, TaskError
 from flantune.mixture.mixture import Mixture
+from flantune.mixture.rates import quotas
 from flantune.settings.config import DataSettings, MixtureSettings
 from flantune.settings.promptsource import PromptsourceSettings
 from flantune.tasks.load import folder_notes, load_tasks
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.promptsource import digest_of, load_promptsource
 from flantune.tasks.sources.promptsource import find_datasets, read_template_file
-from flantune.tasks.t_zero import MIXTURES, facts, prompted_datasets
+from flantune.tasks.t_zero import MIXTURES, facts, prompt_name
 
 from .conftest import REAL_DATA
 
@@ -116,6 +117,14 @@ def test_a_template_that_asks_no_row_is_told_by_its_name(home: Path):
     assert {prompt.template for prompt in left.block(0, 40)} == {"is it"}
 
 
+def test_data_sets_of_shipped_tasks_have_their_place_and_licence(home: Path):
+    write(home / "templates/glue/mrpc/templates.yaml", FILE)
+    (task,) = load(home, train=["glue/mrpc"])
+    assert str(task.source.hub) == "nyu-mll/glue:mrpc" and task.licence == "Microsoft Research licence"
+    (task,) = load(home, train=["glue/mrpc"], hub={"glue": "me/glue"})
+    assert str(task.source.hub) == "me/glue:mrpc"
+
+
 def test_a_task_a_template_shares_its_rows_on_disk(home: Path):
     tasks = prepared(home, train=["facts"], tasks="templates")
     assert [task.task.name for task in tasks] == ["facts_is_it", "facts_say"]
@@ -127,6 +136,17 @@ def test_which_prompts_are_trained_on(home: Path):
     assert [one.name for one in load(home, train=["other/small"], prompts="first-original")[0].templates] == [
         "is it so"
     ]
+
+
+def test_fault_13_a_template_left_out_by_name_is_that_one_alone(home: Path):
+    path = home / "templates/facts/templates.yaml"
+    path.write_text(path.read_text().replace("name: is it", "name: say so"))
+    (task,) = load(home, train=["facts"], exclude=["facts/say"])
+    assert [one.name for one in task.templates] == ["say so"]
+
+
+def test_names_can_be_told_from_those_of_other_tasks(home: Path):
+    assert [task.name for task in load(home, train=["facts"], prefix="p3_")] == ["p3_facts"]
 
 
 def test_rows_of_a_users_own(home: Path):
@@ -198,13 +218,27 @@ def test_what_is_not_there_is_told_with_what_is(home: Path):
 @needs_real_files
 def test_fault_12_t0s_mixtures_are_its_authors_by_the_rule():
     table = {row["task"]: row for row in csv.DictReader((REAL / "t_zero/mixtures.tsv").open(), delimiter="\t")}
-    found = {mixture: prompted_datasets(TEMPLATES, mixture) for mixture in MIXTURES}
+    found = {mixture: rates_of(mixture) for mixture in MIXTURES}
     assert [len(one) for one in found.values()] == [313, 392, 464]
-    assert [sum(one.rate for one in many) for many in found.values()] == [17_277_798, 20_672_671, 23_118_591]
-    assert {one.name: one.rate for one in found["t0++"]} == {name: int(row["rate"]) for name, row in table.items()}
-    for one in found["t0++"]:
-        row = table[one.name]
-        assert (one.template.is_original, one.is_first) == (row["original_task"] == "1", row["first_original"] == "1")
+    assert [sum(one.values()) for one in found.values()] == [17_277_798, 20_672_671, 23_118_591]
+    assert found["t0++"] == {name: int(row["rate"]) for name, row in table.items()}
+    for which, column in (("original", "original_task"), ("first-original", "first_original")):
+        assert {*rates_of("t0++", which)} == {name for name, row in table.items() if row[column] == "1"}
+
+
+def rates_of(mixture: str, prompts: str = "all") -> dict[str, int]:
+    """What each prompted data set of T0 weighs, by the rule of the mixture and the sizes that T0 counts with."""
+    settings = PromptsourceSettings(folder=TEMPLATES, mixture=mixture, prompts=prompts)
+    tasks = [task for task in load_promptsource(settings, root=Path()) if "train" in task.splits]
+    names = [Path(task.origin).parent.relative_to(TEMPLATES).as_posix() for task in tasks]
+    counts = [len(task.templates) for task in tasks]
+    sizes = [facts().rows(name) for name in names]
+    found = zip(names, tasks, quotas(sizes, max_rate=500_000, rates="per-template", templates=counts), strict=True)
+    return {
+        prompt_name(name, one.name): quota // len(task.templates)
+        for name, task, quota in found
+        for one in task.templates
+    }
 
 
 @needs_real_files

@@ -179,19 +179,29 @@ def test_a_damaged_one_that_cannot_be_set_aside_is_no_reason_to_delete_the_whole
     assert "delete" not in str(caught.value)
 
 
+SHARDED = {"parallel": "sharded", "checkpoint_every": 1, "learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> tuple[Path, list[dict]]:
+    """A run of two processes, and what each of them returned."""
+    folder = tmp_path_factory.mktemp("shared")
+    return folder, together(2, tune_as_one_of, folder, "llama", SHARDED)
+
+
 @pytest.mark.parametrize("victim", ["shard-00001", "shard-00002", "manifest"])
-def test_a_damaged_part_sets_all_processes_back_together(tmp_path, victim):
-    changes = {"parallel": "sharded", "checkpoint_every": 1, "learning_rate": 1e-3}
-    straight = together(2, tune_as_one_of, tmp_path, "llama", changes)
+def test_a_damaged_part_sets_all_processes_back_together(tmp_path, shared, victim):
+    before, straight = shared
+    shutil.copytree(before, tmp_path, dirs_exist_ok=True)
     expected = timeless_lines(tmp_path)
     (file,) = (tmp_path / "checkpoints/step-00000004").glob(f"{victim}*")
     flip_a_bit(file)
-    again = together(2, tune_as_one_of, tmp_path, "llama", changes)
+    again = together(2, tune_as_one_of, tmp_path, "llama", SHARDED)
     for mine, theirs in zip(again, straight, strict=True):
         assert all(np.array_equal(mine["weights"][name], theirs["weights"][name]) for name in mine["weights"])
     assert timeless_lines(tmp_path) == expected
     for step in (3, 4):
         for file in (tmp_path / f"checkpoints/step-0000000{step}").glob("shard-00002*"):
             lose(file)
-    for outcome in outcomes(2, tune_as_one_of, tmp_path, "llama", changes):
+    for outcome in outcomes(2, tune_as_one_of, tmp_path, "llama", SHARDED):
         assert "no checkpoint is whole: step 4: shard-00002" in outcome[1]

@@ -50,10 +50,11 @@ def show(
 
     Reads the tasks' rows, and keeps them where the run will look for them. Nothing is trained.
     """
-    from flantune.commands.mixture import show_mixture
     from flantune.settings.run_file import load_run_file
 
-    loaded = load_run_file(run_file, overrides=overrides)
+    loaded = load_run_file(run_file, overrides=overrides)  # before what trains is loaded: mistakes are told at once
+    from flantune.commands.mixture import show_mixture
+
     cache = options.prepared_data(run_folder, run_file)
     sheet = show_mixture(loaded, cache=cache, fold=fold, draws=draws or 0)
     if page is not None:

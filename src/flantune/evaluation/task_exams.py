@@ -23,8 +23,10 @@ from flantune.evaluation.asking.task_questions import (
 from flantune.evaluation.exams import Exam, Question, Writing
 from flantune.evaluation.metrics.graders import MetricGrader, columns_of, parser_of
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT, check_readable
+from flantune.prompts.compiled import gives_prompts
 from flantune.prompts.graded import answer_marks, reasons_first
 from flantune.prompts.layout import EOS_WORD, Layout
+from flantune.prompts.promptsource import without_content
 from flantune.prompts.render import render, render_words
 
 if TYPE_CHECKING:
@@ -160,10 +162,14 @@ class _Blank:
 
     def __call__(self, prompt: Prompt, text: str) -> Prompt:
         task, example = self.prepared.task, self._examples[prompt.split, prompt.row]
+        template = next(template for template in task.templates if template.name == prompt.template)
+        blank = dict.fromkeys(example.fields, text)
+        if gives_prompts(template):
+            blank = without_content(example.fields, text)
         rendered = render(
             task,
-            replace(example, fields=dict.fromkeys(example.fields, text)),
-            next(template for template in task.templates if template.name == prompt.template),
+            replace(example, fields=blank),
+            template,
             split=prompt.split,
             style=self.how.style,
             options_key=self.how.options_key(task.name),

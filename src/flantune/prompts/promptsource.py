@@ -215,6 +215,23 @@ def row_of(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def without_content(fields: Mapping[str, str], text: str) -> dict[str, str]:
+    """A row with a text in place of each of its texts; labels and other numbers stay, so that it can still be asked.
+
+    >>> without_content({"claim": "It rains.", "label": "json:1", "more": 'json:["a", 2]'}, "N/A")
+    {'claim': 'N/A', 'label': 'json:1', 'more': 'json:["N/A", 2]'}
+    """
+    return fields_of({name: _emptied(value, text) for name, value in row_of(fields).items()})
+
+
+def _emptied(value: Any, text: str) -> Any:
+    if isinstance(value, list):
+        return [_emptied(one, text) for one in value]
+    if isinstance(value, dict):
+        return {key: _emptied(one, text) for key, one in value.items()}
+    return text if isinstance(value, str) else value
+
+
 def truncated(text: str, how: Truncation) -> str:
     """A template's text with every expression it prints cut to some 2,048 characters, at the border of a word.
 

@@ -254,7 +254,7 @@ class JinjaProgram:
         Raises:
             TemplateError: It fails on these values, does too much, or reaches for what no text may touch.
         """
-        meter = Meter(left=MOST_WORK, step=1 + len(self.text) // 256, choose=choose)
+        meter = Meter(left=MOST_WORK, step=1 + len(self.text) // 64, choose=choose)
         pieces, characters = [], 0
         try:
             with metered(meter):

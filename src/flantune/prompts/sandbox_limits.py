@@ -23,6 +23,9 @@ MOST_CHARACTERS = 4_000_000
 """Length of any text that is made."""
 
 
+MOST_ITEMS = 250_000
+"""Values in any list or table, however deep they lie."""
+
 Choose = Callable[[int], int]
 """How many there are to choose from → the one that is taken."""
 
@@ -106,7 +109,7 @@ def measure(value: object, *, depth: int) -> tuple[int, int]:
         elif isinstance(one, _CONTAINERS):
             more = measure(one, depth=depth + 1)
             count, characters = count + more[0], characters + more[1]
-        if count > MOST_WORK:
+        if count > MOST_ITEMS:
             raise TemplateError("the template makes too large a list")
         check_length(characters)
     return count, characters

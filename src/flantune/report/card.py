@@ -101,10 +101,12 @@ def _front_matter(config: RunConfig, clusters: Sequence[MixedCluster]) -> str:
 def _summary(config: RunConfig, mixture: FoldMixture) -> str:
     clusters = mixture.tree.clusters
     held = ", ".join(map(_text, mixture.held_out)) or "nothing"
+    chooses = config.training.keep == "best-dev"
+    kept = ", of which the one best on dev rows of these tasks was kept" if chooses else ""
     return (
         f"{_text(model_label(config))}, tuned on {plural(sum(len(cluster.tasks) for cluster in clusters), 'task')} of "
-        f"{plural(len(clusters), 'cluster')} phrased as instructions for {count(config.training.steps)} steps, with "
-        f"{held} held out. Made with flantune, which follows “Finetuned Language Models Are Zero-Shot Learners” "
+        f"{plural(len(clusters), 'cluster')} phrased as instructions for {count(config.training.steps)} steps{kept}, "
+        f"with {held} held out. Made with flantune, which follows “Finetuned Language Models Are Zero-Shot Learners” "
         "(Wei et al., 2021)."
     )
 

@@ -154,10 +154,20 @@ def key_facts(run: RunFiles) -> tuple[Fact, ...]:
         Fact(name="Folds", value=str(len(run.folds)), note="one model each" if len(run.folds) > 1 else "one model"),
         Fact(name="Tasks trained on", value=_range(trained), note=a_fold.strip()),
         Fact(name="Unseen tasks", value=count(len(unseen)) if run.results else MISSING, note="never trained on"),
-        Fact(name="Steps", value=count(run.config.training.steps if run.config else None), note=a_fold.strip()),
+        Fact(
+            name="Steps",
+            value=count(run.config.training.steps if run.config else None),
+            note=_kept(run) or a_fold.strip(),
+        ),
         Fact(name="Tokens", value=short_count(tokens) if tokens else MISSING, note="trained on, in all"),
         Fact(name="Wall time", value=duration(seconds), note="all stages"),
     )
+
+
+def _kept(run: RunFiles) -> str:
+    """Whose weights are the result, where dev rows of tasks trained on decided."""
+    steps = [fold.training.kept_step for fold in run.folds if fold.training and fold.training.kept_step is not None]
+    return f"kept: {_range(sorted(steps))}, best on dev rows" if steps else ""
 
 
 def _range(numbers: Sequence[int]) -> str:

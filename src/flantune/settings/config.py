@@ -62,7 +62,7 @@ class DataSettings(Section):
     natural_instructions: NaturalInstructionsSettings | None = None
     """Tasks of a folder of Natural-Instructions."""
     chain_of_thought: ChainOfThoughtSettings | None = None
-    """Tasks of a folder of Flan 2022's chain-of-thought files."""
+    """Tasks of a folder of Flan 2022's chain-of-thought files, in place of the collection "cot"."""
     promptsource: PromptsourceSettings | None = None
     """Data sets in promptsource's templates: T0, T0+, T0++ by name, or any others."""
     mirror: AnyPath | None = None

@@ -31,6 +31,8 @@ class PromptsourceSettings(Section):
     """Never these templates: "glue/mrpc/want to know", its data set and its name."""
     tasks: Literal["datasets", "templates"] = "datasets"
     """A task a data set, with all its templates; or a task a template, as Flan 2022 and T0 count them."""
+    prefix: Text = ""
+    """Before the name of each task, where another task has the name already: "p3_"."""
     truncation: Literal["none", "expressions", "promptsource"] = "none"
     """Cut each expression that a template prints to some 2,048 characters: "promptsource" as its authors' code does,
     which of some expressions reaches only the last part; "expressions" reaches all of each."""

@@ -78,7 +78,8 @@ class ConversationAdapter:
         if not replies:
             who = "anyone" if self.replies_of == ANYONE else f'"{self.replies_of}"'
             speakers = ", ".join(dict.fromkeys(turn.speaker for turn in turns))
-            raise BadRow(NO_REPLY, f"got {len(turns)} turns of {speakers or 'nobody'}; expected a reply of {who}")
+            count = f"{len(turns)} turn{'s' * (len(turns) != 1)}"
+            raise BadRow(NO_REPLY, f"got {count} of {speakers or 'nobody'}; expected a reply of {who}")
         if self.trains_on == "last":
             replies = replies[-1:]
         own = {slot: field_text(row, column) for slot, column in self.fields.items()}
@@ -109,7 +110,8 @@ class ConversationAdapter:
         if name in known:
             return known[name]
         got = f"got {short(value)}; expected one of {', '.join(map(short, known))}"
-        raise BadRow(UNKNOWN_SPEAKER, f"{got}: name it in [conversation] speakers")
+        line = f'[conversation] speakers = {{ {json.dumps(name[:40])} = "user" }}'
+        raise BadRow(UNKNOWN_SPEAKER, f"{got}; {line} would say who it is")
 
     @property
     def fingerprint(self) -> str:

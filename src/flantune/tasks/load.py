@@ -43,7 +43,9 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
         ConfigError: ``[data]`` names tasks or a collection that are not there.
     """
     mirror = root / settings.mirror.expanduser() if settings.mirror is not None else None
-    paths = [*collection_files(settings.collection), *_task_files(settings.tasks, root)]
+    # The folder's files are the collection's tasks with other rows, and take their place.
+    shipped = [name for name in settings.collection if name != "cot" or settings.chain_of_thought is None]
+    paths = [*collection_files(shipped), *_task_files(settings.tasks, root)]
     if not paths and not any((settings.natural_instructions, settings.promptsource, settings.chain_of_thought)):
         raise ConfigError(
             "no tasks", where="data", hint='set [data] tasks = ["my_task.toml"] or collection = "flan2021"'

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ConfigError, NotAskedError, TaskError, TemplateError, did_you_mean
-from flantune.prompts.promptsource import PROMPTSOURCE, ask, compile_promptsource, fields_of, truncated
+from flantune.prompts.promptsource import PROMPTSOURCE, ask, compile_promptsource, fields_of, fixed_choices, truncated
 from flantune.tasks.languages import language_name
 from flantune.tasks.promptsource_rows import OwnRows, read_rows_file, renamed
 from flantune.tasks.rows import NOT_AN_OPTION, BadRow, short
+from flantune.tasks.shipped_files import collection_files
 from flantune.tasks.sources.hub import HubSource
 from flantune.tasks.sources.promptsource import FILE, PromptsourceTemplate, find_datasets, read_template_file
 from flantune.tasks.t_zero import NO_FORMAT, SANS_FLAN, facts, prompt_name
@@ -122,7 +125,7 @@ def load_promptsource(settings: PromptsourceSettings, *, root: Path) -> tuple[Ta
     rows = read_rows_file(root / settings.rows.expanduser()) if settings.rows is not None else {}
     _check_rows(rows, files)
     return tuple(
-        task
+        replace(task, name=_plain(f"{settings.prefix}{task.name}"))
         for name, found in files.items()
         for task in _tasks_of(name, found, folder, settings, rows=rows.get(name), is_trained=name in trained)
     )
@@ -221,7 +224,25 @@ def _hub_rows(name: str, settings: PromptsourceSettings) -> OwnRows:
     splits: dict[SplitRole, str] = {"train": "train"}
     if name not in facts().without_validation:
         splits["dev"] = "validation"
-    return OwnRows(source=HubSource(id=settings.hub.get(dataset, dataset), config=config or None), splits=splits)
+    known, licences = shipped_data().get(dataset, (dataset, {}))
+    return OwnRows(
+        source=HubSource(id=settings.hub.get(dataset, known), config=config or None),
+        splits=splits,
+        licence=licences.get(config, ""),
+    )
+
+
+@cache
+def shipped_data() -> dict[str, tuple[str, dict[str, str]]]:
+    """Of data sets that shipped tasks are made of: short name → id on the hub, licence of each configuration."""
+    found: dict[str, tuple[str, dict[str, str]]] = {}
+    for path in collection_files(("flan2021", "more")):
+        head = tomllib.loads(path.read_text(encoding="utf-8"))
+        hub = str(head["source"].get("hub", ""))
+        _, licences = found.setdefault(hub.rpartition("/")[2], (hub, {}))
+        config = head["source"].get("config", "")
+        licences["" if config in ("default", "plain_text") else config] = head.get("licence", "")
+    return found
 
 
 def make_task(
@@ -280,7 +301,7 @@ def templates_of(
     Raises:
         TaskError: A text is no Jinja.
     """
-    is_choice = any(one.is_original and one.answer_choices for one in found)
+    is_choice = any(one.is_original and _has_choices(one) for one in found)
     kind: Kind = "classification" if is_choice else "generation"
     templates = []
     for one in found:
@@ -290,7 +311,7 @@ def templates_of(
                 compile_promptsource(jinja)
         except TemplateError as error:
             raise TaskError(f'the template "{one.name}": {error.message}', where=where, hint=error.hint) from None
-        is_scored = one.is_original and (bool(one.answer_choices) or not is_choice)
+        is_scored = one.is_original and (_has_choices(one) or not is_choice)
         template = Template(
             name=one.name,
             inputs=text,
@@ -301,6 +322,14 @@ def templates_of(
         )
         templates.append(template)
     return kind, tuple(templates)
+
+
+def _has_choices(template: PromptsourceTemplate) -> bool:
+    """Whether there is something to choose from: choices of each row, or at least two that are the same for all."""
+    try:
+        return bool(template.answer_choices) and len(fixed_choices(template.answer_choices)) != 1
+    except TemplateError:
+        return True
 
 
 def _trained_on(templates: tuple[Template, ...], found: list[PromptsourceTemplate], which: str) -> tuple[Template, ...]:

@@ -1,4 +1,4 @@
-"""What T0, T0+ and T0++ are made of, as facts, and the rates that follow from them. Paper: Sanh et al. 2021."""
+"""What T0, T0+ and T0++ are made of, as facts. Paper: Sanh et al. 2021."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from flantune.tasks.sources.promptsource import FILE, PromptsourceTemplate, read_template_file
-
 MIXTURES = ("t0", "t0+", "t0++")
 """Each is trained on what the one before is, and more."""
 SANS_FLAN = "t0-sf"
-MOST_ROWS = 500_000
-"""A data set of more rows counts as so many, shared by its templates."""
 NO_FORMAT = "no format"
 """The cluster of data sets that T0 does not know."""
 
@@ -74,58 +70,6 @@ def facts() -> Facts:
 
 def _up_to(mixture: str) -> tuple[str, ...]:
     return MIXTURES[: MIXTURES.index(mixture) + 1] if mixture in MIXTURES else ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptedDataset:
-    """A data set in one template: the unit that T0 mixes.
-
-    Attributes:
-        name: As T0's code has it.
-        dataset: The data set.
-        template: The template.
-        rate: What it weighs.
-        is_first: The first template by name that asks what the data set was made for.
-    """
-
-    name: str
-    dataset: str
-    template: PromptsourceTemplate
-    rate: int
-    is_first: bool
-
-
-def prompted_datasets(folder: Path, mixture: str) -> tuple[PromptedDataset, ...]:
-    """A mixture of T0 by the rule: every template of every data set, with its rate.
-
-    Args:
-        folder: Templates of promptsource.
-        mixture: "t0", "t0+" or "t0++".
-
-    Raises:
-        SourceError: A template file is not there, or is something else.
-    """
-    return tuple(
-        PromptedDataset(
-            name=prompt_name(dataset, one.name),
-            dataset=dataset,
-            template=one,
-            rate=template_rate(facts().rows(dataset) or 0, len(templates)),
-            is_first=one is next((other for other in templates if other.is_original), None),
-        )
-        for dataset in facts().datasets(mixture)
-        for templates in [read_template_file(folder / dataset / FILE)]
-        for one in templates
-    )
-
-
-def template_rate(rows: int, templates: int) -> int:
-    """What one of a data set's templates weighs: all rows, which are divided only where there are very many.
-
-    >>> template_rate(287_113, 9), template_rate(3_600_000, 9)
-    (287113, 55555)
-    """
-    return rows if rows <= MOST_ROWS else MOST_ROWS // templates
 
 
 def prompt_name(dataset: str, template: str) -> str:

@@ -277,6 +277,7 @@ def _check_templates(
             targets=section.targets,
             is_inverted=section.inverted,
             language=section.language,
+            answer_choices=section.answer_choices,
         )
         for side in SIDES:
             _check_slots(template, side, f"{path}.{side}", slots, kind, problems)

@@ -157,7 +157,9 @@ class TemplateSection(Section):
     inverted: StrictBool = False
     """The template asks for something else than the task's answer."""
     language: str = "slots"
-    """What it is written in: "slots" is text with {slots}."""
+    """What it is written in: "slots" is text with {slots}; "promptsource" Jinja that gives inputs, bars and targets."""
+    answer_choices: str = ""
+    """In promptsource's language: what there is to choose from."""
 
     @field_validator("language")
     @classmethod

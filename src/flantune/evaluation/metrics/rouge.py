@@ -145,16 +145,24 @@ def check_cross_lingual() -> None:
     _cross_lingual_scorer()
 
 
-@lru_cache(maxsize=1)
 def _cross_lingual_scorer() -> RougeScorer:
+    scorer = _scorer_of_pieces()
+    if scorer is None:
+        hint = f"fetch it once with `hf download {_CROSS_LINGUAL_TOKENIZER} --include '*.json' merges.txt`"
+        raise EvaluationError(
+            "the metric instruction_rougeL_xlingual needs GPT-2's tokenizer", where="metrics", hint=hint
+        )
+    return scorer
+
+
+@lru_cache(maxsize=1)
+def _scorer_of_pieces() -> RougeScorer | None:
+    """None where its tokenizer is not to be had: looked for once, since without a network that takes a minute."""
     from rouge_score.rouge_scorer import RougeScorer
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(_CROSS_LINGUAL_TOKENIZER)
-    except (OSError, ValueError) as error:
-        hint = f"fetch it once with `hf download {_CROSS_LINGUAL_TOKENIZER} --include '*.json' merges.txt`"
-        raise EvaluationError(
-            "the metric instruction_rougeL_xlingual needs GPT-2's tokenizer", where="metrics", hint=hint
-        ) from error
+    except (OSError, ValueError):
+        return None
     return RougeScorer(["rougeL"], tokenizer=PieceTokenizer(tokenizer))
