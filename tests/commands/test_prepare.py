@@ -17,10 +17,11 @@ from flantune.commands import prepare as command
 from flantune.commands import prepared_draws
 from flantune.commands import run as running
 from flantune.commands.prepare import PreparedManifest, draws_taken, make_block, prepare
+from flantune.contamination.clean import CleanFilter, CleanFold
 from flantune.errors import PackingError
 from flantune.packing import blocks, prepared
 from flantune.packing.blocks import block_path
-from flantune.settings.json_file import read_value
+from flantune.settings.json_file import read_value, write_value
 from flantune.settings.run_file import load_run_file
 from flantune.system.engines import LocalEngine
 from flantune.system.files import file_sha256
@@ -161,6 +162,17 @@ class TestInOneProcess:
         rows.write_text(rows.read_text().replace("story 3", "tale 3"))
         with pytest.raises(PackingError, match="their rows or templates"):
             make(other / world.name, tmp_path / "out", draws=10, cache=other / "cache")
+
+    def test_rows_that_are_left_out_count(self, world, tmp_path):
+        for name, rows in (("few", (1, 2)), ("more", (1, 2, 3))):
+            fold = CleanFold(held_out=("sentiment",), train={"echo": frozenset(rows)}, test={})
+            write_value(tmp_path / f"{name}.json", CleanFilter(name="a filter", folds=(fold,)))
+        few, more = ([f"data.clean={tmp_path}/{name}.json"] for name in ("few", "more"))
+        make(world, tmp_path / "out", draws=10, overrides=few)
+        assert make(world, tmp_path / "out", draws=10, overrides=few)[0].kept == 1
+        for others in (more, []):
+            with pytest.raises(PackingError, match="rows left out"):
+                make(world, tmp_path / "out", draws=10, overrides=others)
 
     def test_a_moved_project_keeps_its_draws(self, world, tmp_path):
         other = tmp_path / "world"
