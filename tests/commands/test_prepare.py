@@ -167,10 +167,11 @@ class TestInOneProcess:
         for name, rows in (("few", (1, 2)), ("more", (1, 2, 3))):
             fold = CleanFold(held_out=("sentiment",), train={"echo": frozenset(rows)}, test={})
             write_value(tmp_path / f"{name}.json", CleanFilter(name="a filter", folds=(fold,)))
-        few, more = ([f"data.clean={tmp_path}/{name}.json"] for name in ("few", "more"))
+        one_fold = 'holdout.folds=[["sentiment"]]'
+        few, more = ([one_fold, f"data.clean={tmp_path}/{name}.json"] for name in ("few", "more"))
         make(world, tmp_path / "out", draws=10, overrides=few)
         assert make(world, tmp_path / "out", draws=10, overrides=few)[0].kept == 1
-        for others in (more, []):
+        for others in (more, [one_fold]):
             with pytest.raises(PackingError, match="rows left out"):
                 make(world, tmp_path / "out", draws=10, overrides=others)
 
