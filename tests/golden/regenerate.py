@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flantune.types import Example, Task, Template
 
-GOLDEN = Path(__file__).with_name("flan2021_prompts.txt")
+GOLDEN = Path(__file__).with_name("shipped_prompts.txt")
 
 _HEAD = """Every template of every shipped task, rendered with one of the task's shipped rows (the rows take turns).
 Made by tests/golden/regenerate.py; a change here is a change of what models read.

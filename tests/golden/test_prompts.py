@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("regenerate.py")
-GOLDEN = Path(__file__).with_name("flan2021_prompts.txt")
+GOLDEN = Path(__file__).with_name("shipped_prompts.txt")
 AGAIN = "if this change of the prompts is meant, run: python tests/golden/regenerate.py"
 
 

@@ -55,8 +55,16 @@ def blanks_then_marks(special):
     return made
 
 
+def compatible(special):
+    """Half-width and full-width signs are one, as for T5."""
+    made = blanks_then_marks(special)
+    made.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    return made
+
+
 MAKES = {
     **ALL_MAKES,
+    "compatible characters, then marks": compatible,
     "composed, runs of blanks": composed,
     "lower-cased": lower_cased,
     "digit by digit": single_digits,

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from flantune.models.language_model import LanguageModel
-    from flantune.settings.config import RunConfig
+    from flantune.settings.config import DataSettings, RunConfig
     from flantune.types import Family, Task
 
 # Prompts that the tokenizer of a model made from nothing is trained on.
@@ -71,7 +71,7 @@ def prepare_tasks(
     tasks = load_tasks(config.data, root=root)
     for names in config.holdout.task_folds:
         check_task_names(tasks, names)
-    check_selectors(config.mixture.parts, tasks)
+    check_selectors(config.mixture.parts, _with_those_not_permitted(tasks, config.data, root=root))
     check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
@@ -97,6 +97,13 @@ def prepare_tasks(
     if on_task is not None:
         on_task(len(tasks), len(tasks), f"{len(tasks):,} of {len(tasks):,}")
     return prepared, skipped
+
+
+def _with_those_not_permitted(tasks: Sequence[Task], settings: DataSettings, *, root: Path) -> Sequence[Task]:
+    """The tasks, and those that a filter by licence or language leaves out: parts may go on naming these."""
+    if settings.licences == "any" and not settings.languages:
+        return tasks
+    return load_tasks(settings.model_copy(update={"licences": "any", "languages": ()}), root=root)
 
 
 def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
