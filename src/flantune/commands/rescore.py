@@ -10,10 +10,11 @@ from flantune.contamination.clean import read_clean
 from flantune.errors import EvaluationError, FlantuneError
 from flantune.evaluation.metrics.rank_classification import BASELINES
 from flantune.evaluation.run_samples import FoldInput, TaskInfo, score_samples
-from flantune.mixture.holdout import folds_of
+from flantune.mixture.holdout import Fold, folds_of
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.report.page import write_report
 from flantune.runs.files import REPEAT, read_config, read_mixture
-from flantune.runs.folder import RunFolder
+from flantune.runs.folder import FoldFolder, RunFolder
 from flantune.runs.products import DataReport
 from flantune.runs.run import Run
 from flantune.settings.config import RunConfig
@@ -80,10 +81,9 @@ def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
     """What each fold held out, trained on and left unseen, as its own files say."""
     inputs = []
     flagged = _flagged(folder.contamination)
+    taxonomy = load_taxonomy(config.holdout.taxonomy)
     for held in folds_of(config.holdout):
-        fold = folder.fold(held.held_out)
-        if not fold.mixture.exists():
-            raise FlantuneError("this fold is not finished", where=str(fold.root), hint="repeat `flantune run`")
+        fold = _finished(folder, held, taxonomy)
         mixture = read_mixture(fold)
         seen = mixture.train if config.evaluation.seen_tasks else ()
         inputs.append(
@@ -96,6 +96,18 @@ def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
             )
         )
     return inputs
+
+
+def _finished(folder: RunFolder, held: Fold, taxonomy: Taxonomy) -> FoldFolder:
+    """A fold's folder: it has the name that the tasks give the cluster, and the run file may give another."""
+    own = folder.fold(held.held_out)
+    if own.mixture.exists():
+        return own
+    wanted = {taxonomy.cluster(name) for name in held.held_out}
+    for fold in folder.folds():
+        if fold.mixture.exists() and {taxonomy.cluster(name) for name in read_mixture(fold).held_out} == wanted:
+            return fold
+    raise FlantuneError("this fold is not finished", where=str(own.root), hint="repeat `flantune run`")
 
 
 def _flagged(path: Path) -> dict[frozenset[str], Mapping[str, frozenset[int]]]:
