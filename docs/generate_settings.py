@@ -11,6 +11,7 @@ from flantune.settings.chain_of_thought import ChainOfThoughtSettings
 from flantune.settings.config import RunConfig, ScratchSettings
 from flantune.settings.mixture_settings import PartSettings
 from flantune.settings.natural_instructions import NaturalInstructionsSettings
+from flantune.settings.pretraining import HubTextSettings, PretrainingSettings
 from flantune.settings.run_file import explain, flatten
 
 _HEAD = """# Settings
@@ -28,6 +29,8 @@ _LEFT_OUT: dict[str, type[BaseModel]] = {
     "data.natural_instructions": NaturalInstructionsSettings,
     "mixture.parts": PartSettings,
     "model.scratch": ScratchSettings,
+    "pretraining": PretrainingSettings,
+    "pretraining.hub": HubTextSettings,
 }
 """Sections that are left out by default."""
 _NAMED = ("mixture.parts",)

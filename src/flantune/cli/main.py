@@ -15,6 +15,7 @@ from flantune.errors import FlantuneError
 _COMMANDS = {
     "init": ("Write files to begin with: a project that runs at once, or a paper's settings.", "init"),
     "check": ("Say what a run would stop at, what it would leave out and what it costs, before it runs.", "check"),
+    "pretrain": ("Train a model on plain text: from nothing, or on from another one.", "pretrain"),
     "run": ("Tune a model as a run file says, measure it on clusters it never saw, write the report.", "run"),
     "demo": ("The whole line on an embedded micro-world: offline, in minutes.", "demo"),
     "evaluate": ("Measure models on benchmarks, tasks and lm-eval files, side by side.", "evaluate"),

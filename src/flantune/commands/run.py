@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
 from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
+from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import (
     check_held_out,
     make_batches,
@@ -36,8 +37,6 @@ from flantune.mixture.holdout import folds_of
 from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
-from flantune.models.fit import Fit, fit_micro_batch
-from flantune.models.forms.training_form import TrainingForm
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
@@ -275,7 +274,9 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
                 job.config,
                 with_prepared(job.config, stream, mixture, prepared, split, note=job.reporter.note),
                 lm,
-                micro_batch_tokens=_micro_batch_tokens(job, folder, lm),
+                micro_batch_tokens=micro_batch_tokens(
+                    job.config, lm, kept=folder.micro_batch, processes=job.processes, note=job.reporter.note
+                ),
                 processes=job.processes.count,
                 note=job.reporter.note,
             ),
@@ -349,28 +350,6 @@ def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> La
         lm.model.generation_config = answers
     job.processes.first(lambda: save_model(lm, folder.model, card=card))
     return lm
-
-
-def _micro_batch_tokens(job: _Job, folder: FoldFolder, lm: LanguageModel) -> int:
-    """The setting, or what fits the device: found once per fold, so that a resumed run makes the very same passes."""
-    training, packing = job.config.training, job.config.packing
-    if training.micro_batch_tokens != "auto":
-        return training.micro_batch_tokens
-    kept = folder.micro_batch
-
-    def find() -> None:
-        if kept.exists():
-            try:
-                read_value(kept, Fit)
-                return
-            except FlantuneError as error:
-                job.reporter.note(f"found out again, since it was damaged: {error.render().partition(chr(10))[0]}")
-        form = TrainingForm(lm, keeps_inputs_only=training.activation_checkpointing)
-        sizes = {"row_tokens": packing.row_tokens, "batch_tokens": packing.batch_tokens}
-        write_value(kept, fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form))
-
-    job.processes.first(find)
-    return read_value(kept, Fit).micro_batch_tokens
 
 
 def _conclude(job: _Job, *, identity: str) -> None:

@@ -19,7 +19,7 @@ from flantune.tasks.arrow_files import ArrowFile, ArrowWriter, sums_path
 from flantune.tasks.rows import BadRow
 from flantune.tasks.sources.files import FileSource
 from flantune.tasks.sources.formats import FileFormat, read_rows
-from flantune.types import Row
+from flantune.types import Row, Source
 
 MAX_CHARACTERS = 16_384
 """A longer document counts as several, each cut at the end of a line, so that none is slow to read from its middle."""
@@ -97,16 +97,42 @@ def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", see
     patterns = tuple(f"{path}/**/*" if is_folder(path) else str(path) for path in paths)
     source = FileSource(files={"text": patterns})
     told = repr((_VERSION, MAX_CHARACTERS, column, source.fingerprint("text")))
+    texts = (text for path in source.paths("text") for text in _documents(path, column))
+    return _kept(texts, told, cache=cache, seed=seed, where=", ".join(map(str, paths)))
+
+
+def read_rows_corpus(source: Source, split: str, *, cache: Path, column: str = "text", seed: int = 0) -> FileCorpus:
+    """The documents of a data set, say of the hub: one column, a document a row.
+
+    Args:
+        source: Where the rows are.
+        split: Which of its splits.
+        cache: Folder for the documents, by number on disk: they are read once.
+        column: Name of the column that holds the text.
+        seed: Seed of the order in which they come.
+
+    Raises:
+        SourceError: The data cannot be found, has no such column, or there is no text at all.
+    """
+    where = source.describe(split)
+    rows = enumerate(source.rows(split))
+    wholes = (_text(row, column, place=f"{where}, row {at}") for at, row in rows)
+    told = repr((_VERSION, MAX_CHARACTERS, column, source.fingerprint(split)))
+    return _kept(_cut(wholes), told, cache=cache, seed=seed, where=where)
+
+
+def _kept(texts: Iterable[str], told: str, *, cache: Path, seed: int, where: str) -> FileCorpus:
+    """Documents on disk, under a digest of all that they come from; read when they are not there."""
     identity = sha256(told.encode()).hexdigest()[:32]
     stored = cache / identity / "texts.arrow"
     # The sums are written last: where they are, the file is whole.
     if not sums_path(stored).is_file():
         stored.parent.mkdir(parents=True, exist_ok=True)
-        _store(stored, (text for path in source.paths("text") for text in _documents(path, column)))
-    texts = ArrowFile(stored)
-    if not texts.rows:
-        raise SourceError("there is no text", where=", ".join(map(str, paths)), hint="name files that hold some")
-    return FileCorpus(texts=texts, identity=identity, seed=seed)
+        _store(stored, texts)
+    kept = ArrowFile(stored)
+    if not kept.rows:
+        raise SourceError("there is no text", where=where, hint="name files that hold some")
+    return FileCorpus(texts=kept, identity=identity, seed=seed)
 
 
 def _store(path: Path, texts: Iterable[str]) -> None:
@@ -125,6 +151,10 @@ def _documents(path: Path, column: str) -> Iterator[str]:
         wholes: Iterable[str] = [read_text(path, error=SourceError, what="text file")]
     else:
         wholes = (_text(row, column, place=f"{path}, row {at}") for at, row in enumerate(read_rows(path, FileFormat())))
+    return _cut(wholes)
+
+
+def _cut(wholes: Iterable[str]) -> Iterator[str]:
     return (part for whole in wholes for part in cut_at_lines(whole, MAX_CHARACTERS) if part.strip())
 
 

@@ -45,6 +45,15 @@ class Chances:
         """One of the values, each as likely."""
         return values[self.below(len(values))]
 
+    def some_below(self, size: int, count: int) -> list[int]:
+        """``count`` different whole numbers from 0 on, less than ``size``, in order; each choice as likely."""
+        # Floyd's way: as many draws as numbers, however large the range is.
+        found: set[int] = set()
+        for most in range(size - count, size):
+            drawn = self.below(most + 1)
+            found.add(most if drawn in found else drawn)
+        return sorted(found)
+
 
 class Objective(Protocol):
     """A way to learn from text. A frozen dataclass: its ``repr`` is complete and part of fingerprints."""

@@ -20,6 +20,8 @@ PLACE_BITS = 17
 _BLOCK = 64
 """Documents tokenized at once."""
 _KEPT_BLOCKS = 4
+_EMPTY_DOCUMENTS = 10_000
+"""So many documents in a row without a token mean that none will come."""
 
 
 class TokenizedCorpus:
@@ -34,6 +36,11 @@ class TokenizedCorpus:
         self._before = bos_added(tokenizer) if family == "decoder-only" else ()
         self._after = int(tokenizer.eos_token_id)
         self._block = lru_cache(maxsize=_KEPT_BLOCKS)(self._tokenized)
+
+    @property
+    def words_begin(self) -> int:
+        """Where the words of each document begin: behind BOS, if there is one."""
+        return len(self._before)
 
     def __getitem__(self, number: int) -> Sequence[int]:
         """The ids of a document."""
@@ -82,6 +89,31 @@ class TextAhead:
             if len(taken) == len(rest):
                 self._turn()
         return found
+
+    def words(self, count: int) -> list[int]:
+        """The next ``count`` ids of text alone: neither BOS nor EOS of the documents is among them."""
+        found: list[int] = []
+        while len(found) < count:
+            found += self.words_of_one(count - len(found))[0]
+        return found
+
+    def words_of_one(self, longest: int) -> tuple[list[int], bool]:
+        """The next ids of text of one document, at most ``longest``; and whether the document ends there.
+
+        Raises:
+            PackingError: The tokenizer makes nothing of any text.
+        """
+        for _ in range(_EMPTY_DOCUMENTS):
+            document = self._documents[self._document]
+            first, stop = max(self._at, self._documents.words_begin), len(document) - 1
+            found = list(document[first : min(first + longest, stop)])
+            self._at = first + len(found)
+            ends = self._at >= stop
+            if ends:
+                self._turn()
+            if found:
+                return found, ends
+        raise PackingError(f"{_EMPTY_DOCUMENTS:,} documents in a row have no token", hint="look at the text")
 
     def document(self) -> list[int]:
         """What is left of a document."""

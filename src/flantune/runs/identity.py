@@ -46,7 +46,7 @@ def differences(earlier: KeptSettings, now: KeptSettings) -> list[str]:
     """What makes it a different run, one per line: settings first, then the content of the files they name."""
     old, new = flat(earlier.values), flat(now.values)
     named = sorted({*earlier.contents, *now.contents})
-    passed_over = {"name", *named, *(f"data.{key}" for key in _PLACES)}
+    passed_over = {"name", *named, "pretraining.files", *(f"data.{key}" for key in _PLACES)}
     passed_over |= {f"training.{key}" for key in free_training_settings({"keep": new.get("training.keep")})}
     lines = [
         f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now"
@@ -108,6 +108,10 @@ def _blocks(file: Path) -> Iterator[bytes]:
 def _counted(config: RunConfig) -> dict[str, Any]:
     free = free_training_settings({"keep": config.training.keep})
     values = config.model_dump(mode="json", exclude={"training": set(free), "data": set(_PLACES)})
+    if config.pretraining is None:
+        del values["pretraining"]
+    else:
+        values["pretraining"].pop("files")
     for key in contents(config):
         section, name = key.split(".")
         values[section].pop(name)

@@ -14,6 +14,7 @@ from flantune.settings.chain_of_thought import ChainOfThoughtSettings
 from flantune.settings.mixture_settings import MixtureSettings
 from flantune.settings.natural_instructions import NaturalInstructionsSettings
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
+from flantune.settings.pretraining import PretrainingSettings
 from flantune.settings.prompt_settings import PromptSettings as PromptSettings
 from flantune.settings.promptsource import PromptsourceSettings
 from flantune.settings.sections import Section
@@ -366,3 +367,5 @@ class RunConfig(Section):
     """How the model is tuned."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the models are measured."""
+    pretraining: PretrainingSettings | None = None
+    """What `flantune pretrain` reads and learns; other commands pass over it."""

@@ -205,6 +205,8 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
         for key in ("natural_instructions", "promptsource", "chain_of_thought")
         if (section := getattr(data, key)) is not None
     }
+    pretraining = config.pretraining
+    texts = tuple(str(root / pattern) for pattern in pretraining.files) if pretraining else ()
     local = root / model.path if model.path else None
     return config.model_copy(
         update={
@@ -219,6 +221,7 @@ def _with_absolute_paths(config: RunConfig, *, root: Path) -> RunConfig:
             "prompts": prompts.model_copy(update={"chat_template": _under(root, prompts.chat_template)}),
             "holdout": holdout.model_copy(update={"taxonomy": _under(root, holdout.taxonomy)}),
             "evaluation": config.evaluation.model_copy(update={"store": _under(root, config.evaluation.store)}),
+            "pretraining": pretraining.model_copy(update={"files": texts}) if pretraining else None,
             "model": model.model_copy(update={"path": str(local)}) if local and local.exists() else model,
         }
     )

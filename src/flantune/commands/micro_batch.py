@@ -1,0 +1,48 @@
+"""How many tokens a forward pass of training takes: the setting, or what fits the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flantune.errors import FlantuneError
+from flantune.models.fit import Fit, fit_micro_batch
+from flantune.models.forms.training_form import TrainingForm
+from flantune.settings.json_file import read_value, write_value
+
+if TYPE_CHECKING:
+    from flantune.models.language_model import LanguageModel
+    from flantune.settings.config import RunConfig
+    from flantune.system.processes import Processes
+
+
+def micro_batch_tokens(
+    config: RunConfig, lm: LanguageModel, *, kept: Path, processes: Processes, note: Callable[[str], None]
+) -> int:
+    """The setting, or what fits the device: found once and kept, so that a resumed run makes the very same passes.
+
+    Args:
+        config: The run.
+        lm: The model that is trained.
+        kept: File for what was found.
+        processes: Those that share the work; the first one looks.
+        note: Told when the file was damaged.
+    """
+    training, packing = config.training, config.packing
+    if training.micro_batch_tokens != "auto":
+        return training.micro_batch_tokens
+
+    def find() -> None:
+        if kept.exists():
+            try:
+                read_value(kept, Fit)
+                return
+            except FlantuneError as error:
+                note(f"found out again, since it was damaged: {error.render().partition(chr(10))[0]}")
+        form = TrainingForm(lm, keeps_inputs_only=training.activation_checkpointing)
+        sizes = {"row_tokens": packing.row_tokens, "batch_tokens": packing.batch_tokens}
+        write_value(kept, fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form))
+
+    processes.first(find)
+    return read_value(kept, Fit).micro_batch_tokens

@@ -1,0 +1,57 @@
+"""Settings of pretraining: which text, and what to learn from it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from flantune.settings.sections import Section
+from flantune.settings.setting_types import Number, Once, Place, Positive, Switch, Text
+
+ObjectiveName = Literal["causal", "prefix", "span_corruption", "ul2", "ul2r"]
+
+
+class HubTextSettings(Section):
+    """Text of a data set of the hub, or of the folder that mirrors it (`data.mirror`)."""
+
+    id: Text
+    """`<org>/<name>`."""
+    config: Text | None = None
+    """Which of its configurations. None: its default."""
+    split: Text = "train"
+    """Which of its splits."""
+    revision: Text | None = None
+    """Commit; pin it to make a run repeatable."""
+
+
+class PretrainingSettings(Section):
+    """The text that `flantune pretrain` reads, and what is learned from it."""
+
+    files: Annotated[tuple[Place, ...], Once] = ()
+    """Files, globs or folders, relative to the run file. Of plain text each file is a document, of rows each row is."""
+    hub: HubTextSettings | None = None
+    """Rows of a data set of the hub, in place of files."""
+    column: Text = "text"
+    """The column that holds the text, where it comes in rows."""
+    objective: ObjectiveName = "causal"
+    """What is learned: "causal" (each token from those before it), "prefix" (the rest of a text), "span_corruption"
+    (T5's), "ul2" (UL2's seven denoisers) or "ul2r" (U-PaLM's). `docs/pretraining.md` has their rules."""
+    input_tokens: Annotated[Positive, Field(ge=16)] = 512
+    """Tokens of a draw's inputs, all that stands around them included; "causal" and "prefix": of the whole draw."""
+    noise_density: Annotated[Number, Field(gt=0, le=0.95)] = 0.15
+    """Share of the tokens that "span_corruption" hides."""
+    mean_span: Annotated[Number, Field(ge=1, le=10_000)] = 3.0
+    """Mean length of a span that "span_corruption" hides, in tokens."""
+    mode_tokens: Switch = True
+    """"ul2" and "ul2r" begin the inputs with `[NLU]`, `[NLG]` or `[S2S]`, which says what kind of denoiser it is."""
+    sentinels: Annotated[Positive, Field(le=10_000)] = 100
+    """Sentinels `<extra_id_0>` … that the vocabulary has for hidden spans; those that it lacks are added to it."""
+    tokenizer_documents: Positive = 30_000
+    """Documents that a tokenizer is trained on, where the model is made from nothing."""
+
+    @model_validator(mode="after")
+    def _reads_one_text(self) -> PretrainingSettings:
+        if bool(self.files) == (self.hub is not None):
+            raise ValueError('needs text from one place: set files = ["my_texts"], or a table [pretraining.hub]')
+        return self
