@@ -210,7 +210,7 @@ def _environment() -> _Sandbox:
         "most_frequent": _most_frequent,
     }
     made.filters = {name: _paid(function, times=_SLOW.get(name, 1)) for name, function in own.items()}
-    made.tests = {name: _paid(function) for name, function in made.tests.items()}
+    made.tests = {name: _paid(cast("Callable[..., Any]", test)) for name, test in made.tests.items()}
     made.filters |= {"flantune turns": _unfolded(_turns), "flantune sized": _unfolded(sized)}
     made.globals = {name: made.globals[name] for name in ("dict", "namespace", "cycler", "joiner")}
     made.globals |= {"range": _range, "zip": zip}
