@@ -320,6 +320,7 @@ def templates_of(
             is_inverted=not is_scored,
             language=PROMPTSOURCE.name,
             answer_choices=one.answer_choices,
+            shows_options=one.shows_choices,
         )
         templates.append(template)
     return kind, tuple(templates)
