@@ -1,12 +1,9 @@
 """What all tests share: patience, Ctrl-C that means the same everywhere, and no time lost to old objects."""
 
 import gc
-import os
-import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,11 +19,6 @@ this ends what hangs, and nothing else."""
 # A property is no less true when an example takes longer than hypothesis expects.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-
-# Tests write, sync and delete thousands of small files: in memory, where there is a file system for that, with room.
-MEMORY = Path("/dev/shm")
-if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 * 2**30:
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # A shell ignores Ctrl-C in what it starts in the background, and so do all children of it. Tests that press Ctrl-C, in
 # this process or in one they start, must mean the same there.

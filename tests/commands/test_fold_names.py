@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flantune.commands.rescore import fold_inputs
+from flantune.commands.rescore import fold_inputs, with_one_name
 from flantune.errors import FlantuneError
+from flantune.evaluation.run_samples import FoldInput, TaskInfo
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.runs.folder import RunFolder
 from flantune.settings.config import RunConfig
 
@@ -37,3 +39,19 @@ def test_another_cluster_is_not_finished(tmp_path: Path) -> None:
     config = RunConfig.model_validate({"holdout": {"folds": [["sentiment"]]}})
     with pytest.raises(FlantuneError, match="not finished"):
         fold_inputs(finished(tmp_path), config)
+
+
+def test_tasks_that_name_one_cluster_in_two_ways_are_in_one_mean() -> None:
+    """A task under the other name would be measured, and then be in no cluster's score."""
+    taxonomy = load_taxonomy(None)
+    folds = [
+        FoldInput(name="f", clusters=(NAME,), unseen=("a", "b")),
+        FoldInput(name="g", clusters=("NLI",), unseen=("a",)),
+    ]
+    tasks = [
+        TaskInfo(name=name, clusters=clusters, kind="classification", metrics=("accuracy",))
+        for name, clusters in (("a", (NAME,)), ("b", ("Textual Entailment", "other")), ("c", ("sentiment",)))
+    ]
+    one, other = with_one_name(folds, tasks, taxonomy=taxonomy)
+    assert [fold.clusters for fold in one] == [(NAME,), (NAME,)]
+    assert [task.clusters for task in other] == [(NAME,), (NAME, "other"), ("sentiment",)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,10 +55,13 @@ def rescore_run(folder: Path, *, normalization: str | None = None, confidence: f
 
 def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationSettings) -> Results:
     """Scores all samples and writes ``results.json``."""
+    folds, tasks = with_one_name(
+        fold_inputs(folder, config), _task_infos(folder.data), taxonomy=load_taxonomy(config.holdout.taxonomy)
+    )
     results = score_samples(
         folder.root,
-        folds=fold_inputs(folder, config),
-        tasks=_task_infos(folder.data),
+        folds=folds,
+        tasks=tasks,
         settings=settings,
         name=config.name,
         seed=config.seed,
@@ -75,6 +79,27 @@ def _task_infos(path: Path) -> list[TaskInfo]:
     return [
         TaskInfo(name=task.name, clusters=task.clusters, kind=task.kind, metrics=task.metrics) for task in data.tasks
     ]
+
+
+def with_one_name(
+    folds: Sequence[FoldInput], tasks: Sequence[TaskInfo], *, taxonomy: Taxonomy
+) -> tuple[list[FoldInput], list[TaskInfo]]:
+    """Folds and tasks that call each cluster by one name, the first that a fold has for it.
+
+    Tasks may call a cluster by any of its names; all of them count in its mean.
+    """
+    names: dict[str, str] = {}
+    for fold in folds:
+        for name in fold.clusters:
+            names.setdefault(taxonomy.cluster(name), name)
+
+    def known(clusters: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(names.get(taxonomy.cluster(name), name) for name in clusters))
+
+    return (
+        [replace(fold, clusters=known(fold.clusters)) for fold in folds],
+        [replace(task, clusters=known(task.clusters)) for task in tasks],
+    )
 
 
 def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
