@@ -1,11 +1,12 @@
 """Prompts made ahead beside FLAN's own code of 2022, which runs on seqio: prompts a second of one core.
 
-Ten tasks of FLAN on the same rows, mixed by the same rates; about ten templates a task and, without exemplars, options
+Ten tasks of FLAN on the same rows, mixed by rows up to 3,000; about ten templates a task and, without exemplars, options
 laid out in many ways; the same SentencePiece vocabulary and lengths (2,048 and 512). Without exemplars, with as many
-as FLAN's "x-shot" leaves of the 25 that it renders, and with five. Each side has its own templates, so tokens a second are told beside prompts a second. flantune
-reads rows from its store and writes blocks; FLAN's side has its rows in memory and writes nothing. seqio alone is
-given flantune's prompts as finished text. Each side runs in a process of its own on one core, in turn; what starts a
-program (imports, tracing, buffers to fill) does not count; CPU time of all threads does.
+as FLAN's "x-shot" leaves of the 25 that it renders, and with five. Each side has its own templates, so tokens a second
+are told beside prompts a second. flantune reads rows from its store and writes blocks; FLAN's side has its rows in
+memory and writes nothing. seqio alone is given flantune's prompts as finished text. Each side runs in a process of its
+own, in turn, FLAN's on one core; what starts a program (imports, tracing, buffers to fill) does not count; CPU time of
+all its threads does.
 
 FLAN's code is no package; it is taken from where ``FLANTUNE_FLAN`` says, in an environment of its own::
 
