@@ -1,6 +1,6 @@
 """Prompts made ahead beside FLAN's own code of 2022, which runs on seqio: prompts a second of one core.
 
-Ten tasks of FLAN on the same rows, mixed by rows up to 3,000; about ten templates a task and, without exemplars, options
+Ten tasks of FLAN on the same rows, mixed by rows up to 3,000; some ten templates a task and, without exemplars, options
 laid out in many ways; the same SentencePiece vocabulary and lengths (2,048 and 512). Without exemplars, with as many
 as FLAN's "x-shot" leaves of the 25 that it renders, and with five. Each side has its own templates, so tokens a second
 are told beside prompts a second. flantune reads rows from its store and writes blocks; FLAN's side has its rows in
