@@ -18,6 +18,7 @@ NAMES = (
     "mixture_scale",
     "packing_fill",
     "preparation",
+    "preparation_seqio",
     "contamination",
     "stages",
     "training_decoder_only",

@@ -90,6 +90,7 @@ class Template:
         encoding: What of the task's definition and exemplars stands around ``inputs``, which are then the query's
             input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
         answer_choices: What there is to choose from, written in the template's language, where that has a place for it.
+        shows_options: Its own words list the options, where no slot does; left out where options are hidden.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Template:
     language: str = "slots"
     encoding: str = ""
     answer_choices: str = ""
+    shows_options: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

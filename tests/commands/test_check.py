@@ -79,6 +79,15 @@ def test_all_troubles_come_at_once(tmp_path: Path) -> None:
     assert found.mixture, "what can be looked at is looked at"
 
 
+def test_without_any_data_that_alone_is_said(tmp_path: Path) -> None:
+    write_small_world(tmp_path)
+    for path in tmp_path.glob("*/*.jsonl"):
+        path.unlink()
+    found = check(tmp_path, 'data.missing="skip"')
+    assert [one.text for one in found.found if one.severity == "error"] == ["no task has data"]
+    assert len(found.missing) == 4 and found.mixture == () and found.folds == ()
+
+
 def test_a_missing_task_is_no_error_where_it_may_be_skipped(tmp_path: Path) -> None:
     write_small_world(tmp_path)
     for split in ("train", "dev", "test"):

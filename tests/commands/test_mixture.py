@@ -103,6 +103,14 @@ def test_the_tree_is_shown_with_shares_rows_epochs_licences_and_warnings(run_fil
     assert not any(" big " in line for line in run("show", run_file, "--no-tasks").stdout.splitlines())
 
 
+def test_tasks_that_train_on_the_same_rows_are_named_for_files_too(run_file: Path) -> None:
+    assert "read the same training rows" not in run("show", run_file).stdout
+    twin = (run_file.parent / "big_task.toml").read_text(encoding="utf-8").replace('name = "big"', 'name = "twin"')
+    (run_file.parent / "twin_task.toml").write_text(twin, encoding="utf-8")
+    lines = run("show", run_file).stdout.splitlines()
+    assert "warning: big, twin read the same training rows, which are 51.43% of the draws together" in lines
+
+
 def test_it_is_there_as_values_and_as_a_page_in_which_data_is_text(run_file: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     result = run("show", run_file, "--json", "--page", page, "--set", 'mixture.only=["second"]')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from flantune.commands import prepare as command
 from flantune.commands import prepared_draws
 from flantune.commands import run as running
 from flantune.commands.prepare import PreparedManifest, draws_taken, make_block, prepare
+from flantune.contamination.clean import CleanFilter, CleanFold
 from flantune.errors import PackingError
 from flantune.packing import blocks, prepared
 from flantune.packing.blocks import block_path
-from flantune.settings.json_file import read_value
+from flantune.settings.json_file import read_value, write_value
 from flantune.settings.run_file import load_run_file
 from flantune.system.engines import LocalEngine
 from flantune.system.files import file_sha256
@@ -111,6 +113,15 @@ class TestInOneProcess:
         after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "sentiment").glob("block-*")}
         assert [after[name] == times[name] for name in sorted(times)] == [True, False, False, True]
 
+    def test_what_a_killed_process_left_is_removed_after_a_day(self, world, tmp_path):
+        old, new = (tmp_path / "sentiment" / f".block-0000001.parquet.{name}.tmp" for name in ("old", "new"))
+        old.parent.mkdir()
+        for path in (old, new):
+            path.write_bytes(b"half")
+        os.utime(old, (0, 0))
+        make(world, tmp_path, draws=10)
+        assert not old.exists() and new.exists()
+
     def test_it_can_be_made_longer(self, world, tmp_path):
         make(world, tmp_path, draws=100)
         (done,) = make(world, tmp_path, draws=200)
@@ -151,6 +162,18 @@ class TestInOneProcess:
         rows.write_text(rows.read_text().replace("story 3", "tale 3"))
         with pytest.raises(PackingError, match="their rows or templates"):
             make(other / world.name, tmp_path / "out", draws=10, cache=other / "cache")
+
+    def test_rows_that_are_left_out_count(self, world, tmp_path):
+        for name, rows in (("few", (1, 2)), ("more", (1, 2, 3))):
+            fold = CleanFold(held_out=("sentiment",), train={"echo": frozenset(rows)}, test={})
+            write_value(tmp_path / f"{name}.json", CleanFilter(name="a filter", folds=(fold,)))
+        one_fold = 'holdout.folds=[["sentiment"]]'
+        few, more = ([one_fold, f"data.clean={tmp_path}/{name}.json"] for name in ("few", "more"))
+        make(world, tmp_path / "out", draws=10, overrides=few)
+        assert make(world, tmp_path / "out", draws=10, overrides=few)[0].kept == 1
+        for others in (more, [one_fold]):
+            with pytest.raises(PackingError, match="rows left out"):
+                make(world, tmp_path / "out", draws=10, overrides=others)
 
     def test_a_moved_project_keeps_its_draws(self, world, tmp_path):
         other = tmp_path / "world"

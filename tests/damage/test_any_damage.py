@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,9 +62,15 @@ def survives(folder: Path, kind: str, number: int) -> None:
         shutil.rmtree(spoiled, ignore_errors=True)
 
 
+MEMORY = Path("/dev/shm")
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("damage")
+def folder() -> Iterator[Path]:
+    """In memory where there is room: thousands of small files are written, synced and deleted."""
+    has_room = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2**30
+    with tempfile.TemporaryDirectory(prefix="flantune-damage-", dir=MEMORY if has_room else None) as made:
+        yield Path(made)
 
 
 PIECES = [

@@ -19,9 +19,16 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Adapted rows, which are the same for both."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize("architecture", ["llama", "t5"])
-def test_it_runs_to_the_report(architecture: str, tmp_path: Path) -> None:
+def test_it_runs_to_the_report(architecture: str, cache: Path, tmp_path: Path) -> None:
     small = (
+        f'data.cache="{cache}"',
         f"model.scratch.architecture={architecture}",
         "model.scratch.vocabulary_size=512",
         "model.scratch.hidden_size=32",

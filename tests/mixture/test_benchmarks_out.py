@@ -15,6 +15,7 @@ from flantune.mixture.benchmarks import made_from, without_benchmarks
 from flantune.mixture.holdout import FoldTasks, folds_of, hold_out
 from flantune.mixture.leaks import kin_groups
 from flantune.mixture.taxonomy import load_taxonomy
+from flantune.runs.folder import RunFolder
 from flantune.settings.config import RunConfig
 from flantune.suites.catalog import SUITES
 from flantune.tasks.listed_tasks import COUNTED, as_task, flan2022_tasks
@@ -70,6 +71,7 @@ def test_where_benchmarks_alone_measure_the_model_one_fold_trains_on_all_else(ma
         "mmlu": "it is made from the benchmark mmlu",
     }
     assert folds_of(RunConfig().holdout) == ()
+    assert RunFolder(Path("run")).fold(fold.held_out).root == Path("run/folds/nothing-held-out")
 
 
 def test_every_suite_that_is_measured_is_a_benchmark_of_the_taxonomy() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+from itertools import islice
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -14,6 +17,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 from flantune.packing.tokenize import TextTokenizer
 from flantune.packing.words import UnknownWayError, python_pattern, word_ids
 
+HUB = Path(__file__).parents[2] / "../shared/data/hub"
 QWEN_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -55,8 +59,16 @@ def blanks_then_marks(special):
     return made
 
 
+def compatible(special):
+    """Half-width and full-width signs are one, as for T5."""
+    made = blanks_then_marks(special)
+    made.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    return made
+
+
 MAKES = {
     **ALL_MAKES,
+    "compatible characters, then marks": compatible,
     "composed, runs of blanks": composed,
     "lower-cased": lower_cased,
     "digit by digit": single_digits,
@@ -98,6 +110,24 @@ def test_ids_are_those_of_the_tokenizer(tokenizer, text):
     for _ in range(2):  # found, then remembered
         assert tokenizer._word_ids.ids(text) in (None, expected)
         assert tokenizer.data([text, "x", text])[2] == expected
+
+
+@pytest.fixture(scope="module")
+def real_texts() -> list[str]:
+    """Fields of the first rows of each dataset there is, in several languages."""
+    found = []
+    for path in sorted(HUB.rglob("train.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as rows:
+            found += ["\n".join(map(str, json.loads(row).values())) for row in islice(rows, 40)]
+    return found
+
+
+@pytest.mark.skipif(not HUB.is_dir(), reason="no real data beside the repository")
+def test_ids_of_real_rows_are_those_of_the_tokenizer(tokenizer, real_texts):
+    backend = tokenizer._strict if tokenizer._leaks else tokenizer._spelling
+    expected = [encoding.ids for encoding in backend.encode_batch_fast(real_texts, add_special_tokens=False)]
+    assert tokenizer.data(real_texts) == expected
+    assert sum(tokenizer._word_ids.ids(text) is not None for text in real_texts) > 0.8 * len(real_texts) > 400
 
 
 @settings(max_examples=100)

@@ -201,3 +201,24 @@ def test_every_rule_is_explained_in_the_guide() -> None:
     guide = (root / "docs/templates.md").read_text()
     assert len(named) >= 28
     assert [rule for rule in sorted(named) if f"`{rule}`" not in guide] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "rule"),
+    [
+        ("generation", "{answer}", ""),
+        ("generation", "{why}\nThe answer is {answer}.", ""),
+        ("generation", "{why}\n{answer}", ""),
+        ("generation", "{answer}, since {why}", ""),
+        ("generation", "{why} {answer}", "answer-not-marked"),
+        ("generation", "{why}", "answer-not-asked"),
+        ("classification", "{why}\nThe answer is {answer}.", "answer-not-alone"),
+    ],
+)
+def test_what_is_graded_can_be_told(make_task: Callable[..., Task], kind: str, targets: str, rule: str) -> None:
+    template = Template(name="t", inputs="{question}\n{options}" if kind == "classification" else "{question}",
+                        targets=targets)  # fmt: skip
+    found = [one.rule for one in lint_task(make_task(template, kind=kind), ()) if one.template]
+    assert found == ([rule] if rule else [])
+    turned = replace(template, is_inverted=True)
+    assert not [one for one in lint_task(make_task(turned, kind=kind), ()) if one.rule.startswith("answer-not")]

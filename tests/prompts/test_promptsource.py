@@ -191,6 +191,15 @@ def test_a_style_without_templates_is_refused():
         usable_templates(task_of(IS_TRUE), style=Style(name="inputs_only"))
 
 
+def test_fault_09_without_options_no_template_that_shows_them_is_used():
+    shown, hidden = replace(IS_TRUE, name="shown", shows_options=True), replace(IS_TRUE, name="hidden")
+    style = Style(show_options=False)
+    task = task_of(shown, hidden, replace(shown, name="turned", is_inverted=True))
+    assert usable_templates(task, style=style, include_inverted=True) == (hidden,)
+    assert usable_templates(task) == (shown, hidden)
+    assert usable_templates(task_of(shown), style=style) == (shown,)
+
+
 def references() -> list[dict]:
     path = REAL / "reference/promptsource_reference.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []

@@ -57,6 +57,9 @@ def test_nothing_of_the_machine_can_be_reached(text: str):
 
 
 BOMBS = (
+    "{% set a = 'x' * 3999998 %}{{ (['xy'] * 50000) | select('in', a) | list | length }}",
+    "{% set a = 'x ' * 1999999 %}{% for i in range(90000) %}{% set b = a | title %}{% endfor %}",
+    "{% set a = 'x ' * 1999999 %}{% for i in range(90000) %}{% set b = a | wordcount %}{% endfor %}",
     "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
     "{% for a in range(10**9) %}{% endfor %}",
     "{{ 'a' * 10**9 }}",

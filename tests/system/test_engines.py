@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from importlib.util import find_spec
 
@@ -58,6 +59,13 @@ def test_work_that_kills_every_process_ends_in_an_error(tmp_path):
     with pytest.raises(FlantuneError, match="killed 3 times in a row") as found:
         list(LocalEngine(workers=2).make(pieces.die, tmp_path, NUMBERS))
     assert "--workers" in found.value.hint
+
+
+def test_leaving_early_ends_the_workers(tmp_path):
+    made = LocalEngine(workers=2).make(pieces.square, tmp_path, NUMBERS)
+    next(made)
+    made.close()
+    assert multiprocessing.active_children() == []
 
 
 def test_a_worker_has_one_thread(tmp_path):

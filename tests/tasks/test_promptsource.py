@@ -93,6 +93,13 @@ def test_a_data_set_is_a_task_with_its_templates(home: Path):
     assert task.stores["train"][1].references == ("no",)
 
 
+def test_templates_that_show_choices_are_known_by_their_authors_word(home: Path):
+    path = home / "templates/facts/templates.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("choices_in_prompt: null", "choices_in_prompt: true"))
+    (task,) = load(home, train=["facts"])
+    assert [one.shows_options for one in task.templates] == [False, True]
+
+
 def test_measured_data_sets_have_their_scored_templates_alone(home: Path):
     (task,) = load(home, measure=["facts"])
     assert dict(task.splits) == {"test": "validation"} and [one.name for one in task.templates] == ["is it"]

@@ -126,7 +126,8 @@ def sheet_lines(sheet: MixtureSheet, *, with_tasks: bool) -> Iterator[str]:
         yield from _part_lines(part, depth=0)
     if with_tasks:
         yield ""
-        yield from (_task_line(task) for task in tasks)
+        width = max(len(task.name) for task in tasks)
+        yield from (_task_line(task, width=width) for task in tasks)
     yield ""
     uses = ", ".join(f"{use} {share:.1%}" for use, share in sheet.uses.items())
     yield f"licences, by share of the draws; as they read, use is {uses}"
@@ -148,6 +149,6 @@ def _part_lines(part: MixedPart, *, depth: int) -> Iterator[str]:
         yield from _part_lines(below, depth=depth + 1)
 
 
-def _task_line(task: MixedTask) -> str:
+def _task_line(task: MixedTask, *, width: int) -> str:
     rows = f"{task.capped:,}" + (f" of {task.examples:,}" if task.capped < task.examples else "")
-    return f"{task.rate:9.4%} {task.name:40} {rows:>22} rows {task.epochs:10.3g} epochs  {task.licence}".rstrip()
+    return f"{task.rate:9.4%} {task.name:{width}} {rows:>22} rows {task.epochs:10.3g} epochs  {task.licence}".rstrip()

@@ -142,8 +142,11 @@ def check_run_file(
     prepared = [with_present_splits(one) for one in read]
     found = [one for each in rows for one in each.found]
     found += [Found(severity="note", about="data", text=line) for line in folder_notes(config.data, root=file.root)]
-    splits = _splits(config, prepared, found)
-    chosen = _chosen(config, prepared, splits, fold, found)
+    splits = _splits(config, prepared, found) if prepared else []
+    chosen = _chosen(config, prepared, splits, fold, found) if prepared else None
+    if not prepared:
+        hint = "set data.mirror to a folder that has it, or read from the hub with a network; --json has every reason"
+        found.append(Found(severity="error", about="data", text="no task has data", hint=hint))
     looked = _look(config, prepared, chosen, told, contamination=contamination) if chosen is not None else _Looked()
     missing = missing_shares(tasks, reasons, prepared, config=config, fold=fold)
     found += [*looked.found, *_missing(missing, is_error=config.data.missing == "error")]

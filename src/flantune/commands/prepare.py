@@ -6,6 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ _SAMPLE = 2_048
 """Draws by whose length is told how many the training steps take."""
 _MARGIN = 1.02
 """What the sample may be wrong by; draws that lack are made while training."""
+_LEFTOVER_AGE_S = 24 * 3600
 _OTHER = "choose another --out, or remove the folder"
 
 
@@ -240,6 +242,7 @@ def _prepare_fold(
 ) -> PreparedFold:
     config, folder = fold.job.file.config, fold.job.folder
     count = math.ceil((draws_taken(config, fold.stream) if draws is None else draws) / BLOCK_DRAWS)
+    _remove_leftovers(folder)
     there = {number for number in range(count) if _is_there(fold.job, number, reporter)}
     number, parts = part
     mine = [at for at in range(number - 1, count, parts) if at not in there]
@@ -261,6 +264,14 @@ def _prepare_fold(
         missing=len(missing),
         seconds=seconds,
     )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what killed processes left half-written a day or more ago."""
+    for path in folder.glob(".block-*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
+                path.unlink()
 
 
 def progress_text(done: int, total: int, seconds: float) -> str:

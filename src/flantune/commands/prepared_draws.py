@@ -58,7 +58,9 @@ def draws_identity(
     special = [codec.eos_token, codec.pad_token, codec.tokenizer.bos_token_id]
     return {
         "the tasks trained on": fingerprint(sorted(taught)),
-        "their rows or templates": fingerprint([task_fingerprint(taught[name]) for name in sorted(taught)]),
+        "their rows or templates": fingerprint(
+            sorted(task_fingerprint(one) for one in prepared if one.task.name in taught)
+        ),
         "rows left out": fingerprint([len(taught[name].stores["train"]) for name in sorted(taught)], _clean(config)),
         **{f"the setting {name}" if name == "seed" else f"[{name}]": fingerprint(value)
            for name, value in sections.items()},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,11 @@ from flantune.contamination.clean import read_clean
 from flantune.errors import EvaluationError, FlantuneError
 from flantune.evaluation.metrics.rank_classification import BASELINES
 from flantune.evaluation.run_samples import FoldInput, TaskInfo, score_samples
-from flantune.mixture.holdout import folds_of
+from flantune.mixture.holdout import Fold, folds_of
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.report.page import write_report
 from flantune.runs.files import REPEAT, read_config, read_mixture
-from flantune.runs.folder import RunFolder
+from flantune.runs.folder import FoldFolder, RunFolder
 from flantune.runs.products import DataReport
 from flantune.runs.run import Run
 from flantune.settings.config import RunConfig
@@ -53,10 +55,13 @@ def rescore_run(folder: Path, *, normalization: str | None = None, confidence: f
 
 def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationSettings) -> Results:
     """Scores all samples and writes ``results.json``."""
+    folds, tasks = with_one_name(
+        fold_inputs(folder, config), _task_infos(folder.data), taxonomy=load_taxonomy(config.holdout.taxonomy)
+    )
     results = score_samples(
         folder.root,
-        folds=fold_inputs(folder, config),
-        tasks=_task_infos(folder.data),
+        folds=folds,
+        tasks=tasks,
         settings=settings,
         name=config.name,
         seed=config.seed,
@@ -76,14 +81,34 @@ def _task_infos(path: Path) -> list[TaskInfo]:
     ]
 
 
+def with_one_name(
+    folds: Sequence[FoldInput], tasks: Sequence[TaskInfo], *, taxonomy: Taxonomy
+) -> tuple[list[FoldInput], list[TaskInfo]]:
+    """Folds and tasks that call each cluster by one name, the first that a fold has for it.
+
+    Tasks may call a cluster by any of its names; all of them count in its mean.
+    """
+    names: dict[str, str] = {}
+    for fold in folds:
+        for name in fold.clusters:
+            names.setdefault(taxonomy.cluster(name), name)
+
+    def known(clusters: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(names.get(taxonomy.cluster(name), name) for name in clusters))
+
+    return (
+        [replace(fold, clusters=known(fold.clusters)) for fold in folds],
+        [replace(task, clusters=known(task.clusters)) for task in tasks],
+    )
+
+
 def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
     """What each fold held out, trained on and left unseen, as its own files say."""
     inputs = []
     flagged = _flagged(folder.contamination)
+    taxonomy = load_taxonomy(config.holdout.taxonomy)
     for held in folds_of(config.holdout):
-        fold = folder.fold(held.held_out)
-        if not fold.mixture.exists():
-            raise FlantuneError("this fold is not finished", where=str(fold.root), hint="repeat `flantune run`")
+        fold = _finished(folder, held, taxonomy)
         mixture = read_mixture(fold)
         seen = mixture.train if config.evaluation.seen_tasks else ()
         inputs.append(
@@ -96,6 +121,18 @@ def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
             )
         )
     return inputs
+
+
+def _finished(folder: RunFolder, held: Fold, taxonomy: Taxonomy) -> FoldFolder:
+    """A fold's folder: it has the name that the tasks give the cluster, and the run file may give another."""
+    own = folder.fold(held.held_out)
+    if own.mixture.exists():
+        return own
+    wanted = {taxonomy.cluster(name) for name in held.held_out}
+    for fold in folder.folds():
+        if fold.mixture.exists() and {taxonomy.cluster(name) for name in read_mixture(fold).held_out} == wanted:
+            return fold
+    raise FlantuneError("this fold is not finished", where=str(own.root), hint="repeat `flantune run`")
 
 
 def _flagged(path: Path) -> dict[frozenset[str], Mapping[str, frozenset[int]]]:

@@ -29,6 +29,7 @@ from flantune.harness.metric_list import choose_metrics, grader_of, said_of
 from flantune.harness.rows import TaskRows, passage_column
 from flantune.harness.shots import ExemplarDraw, shots_of
 from flantune.harness.task_code import Limits, files_of
+from flantune.prompts.alike import plain
 from flantune.prompts.layout import Layout
 from flantune.settings.protocols import PRESETS, ScoringProtocol
 from flantune.suites.suite import SuiteData
@@ -182,11 +183,7 @@ def _is_same(task: HarnessTask, row: Row, query: Row) -> bool:
 
 def _question(task: HarnessTask, row: Row) -> tuple[str, list[str]]:
     """What a row asks, as far as it makes a difference to a reader."""
-    return _plain(text_of(task, row)), sorted(map(_plain, choices_of(task, row)))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return plain(text_of(task, row)), sorted(map(plain, choices_of(task, row)))
 
 
 def _is_constant(task: HarnessTask) -> bool:

@@ -334,7 +334,7 @@ def _check_all_placed(tree: _Node, members: Sequence[Member]) -> None:
         raise ConfigError(
             f"no template for their parts of the mixture: {_listed(idle, members)}",
             where="mixture.parts",
-            hint='`templates = "inverted"` takes inverted templates alone: name these tasks in another part as well',
+            hint="`templates` and `template_names` of their parts leave none: name these tasks in another part as well",
         )
 
 

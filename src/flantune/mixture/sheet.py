@@ -11,8 +11,11 @@ from flantune.mixture.proportions import parts_of
 from flantune.mixture.tree import MixedTask, MixtureTree, mixture_tree
 from flantune.prompts.compiled import slots_of
 from flantune.tasks.licences import licence_use
+from flantune.tasks.same_data import hub_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flantune.mixture.holdout import FoldTasks
     from flantune.mixture.mixture import Mixture
     from flantune.mixture.portions import Portion
@@ -131,12 +134,12 @@ def _same_without_options(portions: Sequence[Portion]) -> dict[tuple[str, str], 
 
 
 def _same_data(portions: Sequence[Portion]) -> Iterator[tuple[list[str], float]]:
-    """Tasks that train on the same rows of the hub, and their share together."""
-    readers: dict[tuple[str, str], dict[str, float]] = {}
+    """Tasks that train on the same rows, of the hub or of files, and their share together."""
+    readers: dict[tuple[str | frozenset[Path], str], dict[str, float]] = {}
     for portion in portions:
-        hub = portion.task.source.hub
-        if hub is not None:
-            key = (hub.name, portion.task.splits.get("train", ""))
+        place = hub_name(portion.task.source) or portion.task.source.files_here()
+        if place:
+            key = (place, portion.task.splits.get("train", ""))
             shares = readers.setdefault(key, {})
             shares[portion.task.name] = shares.get(portion.task.name, 0.0) + portion.share
     for shares in readers.values():

@@ -87,7 +87,8 @@ class Budget:
                 laid[at] = one
         # Cut in its middle, a chat would lose what a template writes between turns.
         drops_turns = self.drops_exemplars or self.template_tokens > 0
-        is_shorter = self._drop_turns(prompts, laid, limits, encode=encode) if drops_turns else set()
+        alone = [at for at, left in enumerate(shots) if not left and drops_turns]
+        is_shorter = self._drop_turns(alone, prompts, laid, limits, encode=encode)
         framed = [
             at
             for at, one in enumerate(laid)
@@ -112,10 +113,16 @@ class Budget:
         ]
 
     def _drop_turns(
-        self, prompts: Sequence[Prompt], laid: list[Laid], limits: Sequence[int], *, encode: Encode
+        self,
+        places: Sequence[int],
+        prompts: Sequence[Prompt],
+        laid: list[Laid],
+        limits: Sequence[int],
+        *,
+        encode: Encode,
     ) -> set[int]:
         """Takes the oldest turns out of conversations that are too long, as few as will do; which these were."""
-        over = [at for at, one in enumerate(laid) if len(one) > limits[at] and prompts[at].conversation is not None]
+        over = [at for at in places if len(laid[at]) > limits[at] and prompts[at].conversation is not None]
         plain = {at: replace(prompts[at], exemplars=()) for at in over}
         # Too few steps, and enough of them (or all there are): halved until they are neighbors.
         few = dict.fromkeys(over, 0)

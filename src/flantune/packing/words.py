@@ -31,6 +31,8 @@ _NOBODY = "\ue005"
 """Stands in for a class that no plain character is in."""
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_BY_CHARACTER = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Precompiled"}
+"""Normalizers that look at one ASCII character at a time."""
 _MOST_WORDS = 400_000
 _LONGEST_WORD = 64
 _MOST_ADDED = 16
@@ -295,7 +297,17 @@ def _normalizing(backend: Any, described: dict[str, Any] | None, plain: str) -> 
     if kinds <= {"NFC"} and unicodedata.is_normalized("NFC", plain):
         return None
     normalize: Callable[[str], str] = backend.normalizer.normalize_str
-    return normalize
+    if not kinds <= _BY_CHARACTER:
+        return normalize
+    # A line break of two characters is one to some of them.
+    table = {ord(one): changed for one in _ASCII if one != "\r" and (changed := normalize(one)) != one}
+
+    def normalized(text: str) -> str:
+        if text.isascii() and "\r" not in text:
+            return text.translate(table) if table else text
+        return normalize(text)
+
+    return normalized
 
 
 def _added_words(described: dict[str, Any]) -> tuple[str, ...]:
@@ -307,10 +319,15 @@ def _added_words(described: dict[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(least))
 
 
+def _each_of(characters: str) -> str:
+    """A text with every one of them in several places."""
+    signs = [one for one in characters if one not in _SPACE]
+    return "".join(f"a{one}a {one}b 1{one}2 {one}{one} .{one}. c{one} \n{one}" for one in signs)
+
+
 def _agrees(made: WordIds, backend: Any, plain: str, spelled: Callable[[str], str]) -> bool:
     """Whether the tokenizer itself cuts trial texts in the same way: some sentences, and every plain character."""
-    each = "".join(f"a{one}a {one}b 1{one}2 {one}{one} .{one}. c{one} \n{one}" for one in plain if one not in _SPACE)
-    for text in (*_TRIALS, each):
+    for text in (*_TRIALS, _each_of(_ASCII), _each_of(plain)):
         words = made.words(text)
         if words is None:
             continue

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from flantune.errors import NotAskedError
+from flantune.prompts.alike import plain
 from flantune.prompts.render import render_words
 from flantune.prompts.styles import INSTRUCTION
 from flantune.system.keyed_random import shuffled
@@ -101,13 +102,9 @@ def _identities(example: Example, words: PromptTexts, template: Template) -> set
     Rendered inputs count for forward templates only: an inverted one ("write a positive review") asks many different
     examples in the same words, and rightly so.
     """
-    marks = {("fields", *(_plain(text) for text in example.fields.values()))}
+    marks = {("fields", *(plain(text) for text in example.fields.values()))}
     if template.is_inverted:
-        marks.add(("words", _plain(words.inputs), _plain(words.targets)))
+        marks.add(("words", plain(words.inputs), plain(words.targets)))
     else:
-        marks.add(("words", _plain(words.inputs)))
+        marks.add(("words", plain(words.inputs)))
     return marks
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError, did_you_mean
+from flantune.prompts.alike import plain
 from flantune.prompts.compiled import gives_prompts
 from flantune.prompts.lint_text import Finding, ReadTemplate, about, read_template, text_findings
 from flantune.prompts.lint_wording import LEAST_DIFFERENCE, difference, wording_findings
@@ -340,7 +341,7 @@ def _mentions(text: str, phrase: str) -> bool:
 
 
 def _is_same(left: str, right: str) -> bool:
-    return bool(left.strip()) and " ".join(left.casefold().split()) == " ".join(right.casefold().split())
+    return bool(left.strip()) and plain(left) == plain(right)
 
 
 def _bare(words: tuple[str, str]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError
 from flantune.prompts.compiled import compile_side, language_of
+from flantune.prompts.graded import answer_marks
 from flantune.prompts.language import SIDES, CompiledText, Severity
 
 if TYPE_CHECKING:
@@ -99,3 +100,23 @@ def text_findings(task: Task, template: Template) -> Iterator[Finding]:
             yield about(task, template, "broken-braces", error.message, hint=error.hint)
         for flaw in language.flaws(getattr(template, side), side):
             yield about(task, template, flaw.rule, flaw.message, hint=flaw.hint, severity=flaw.severity)
+    yield from _graded_part(task, template)
+
+
+def _graded_part(task: Task, template: Template) -> Iterator[Finding]:
+    """What is graded cannot be told, or is not what is trained on."""
+    reading = read_template(task, template)
+    if reading is None or template.is_inverted or language_of(template).ask is not None or not reading.targets.slots:
+        return
+    marks = answer_marks(template)
+    if "answer" not in reading.targets.slots:
+        hint = "put {answer} where the answer stands, or mark the template inverted"
+        yield reading.warning("answer-not-asked", "the targets do not hold the answer that is graded", hint=hint)
+    elif marks and task.kind == "classification":
+        message = "the options are ranked alone, without what the targets have around {answer}"
+        hint = 'write targets = "{answer}"; for reasons before an answer use kind = "generation"'
+        yield reading.warning("answer-not-alone", message, hint=hint)
+    elif marks and not any(map(str.strip, marks)) and "\n" not in marks[0]:
+        message = "nothing in the targets tells where the answer stands"
+        hint = "put words or a line break before {answer}"
+        yield reading.warning("answer-not-marked", message, hint=hint)

@@ -107,11 +107,15 @@ def usable_templates(
 def speaks_of_options(template: Template) -> bool:
     r"""Whether a template's own words speak of the options that it lists, so that they mean nothing without them.
 
+    So do words that list the options themselves, without a slot.
+
     >>> speaks_of_options(Template(name="t", inputs="{question}\n\nWhich of the choices is right?\n{options}"))
     True
     >>> speaks_of_options(Template(name="t", inputs="{question}\n{options}"))
     False
     """
+    if template.shows_options:
+        return True
     if template.is_inverted or "options" not in slots_of(template, "inputs"):
         return False
     return _SPEAKS.search(compile_side(template, "inputs").words) is not None

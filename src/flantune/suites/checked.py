@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flantune.evaluation.exams import Exam, Question
+from flantune.prompts.alike import plain
 
 
 def without_own_questions(exam: Exam) -> Exam:
@@ -20,13 +21,9 @@ def without_own_questions(exam: Exam) -> Exam:
 
 
 def _without(question: Question) -> Question:
-    prompt, asked = question.prompt, _plain(question.prompt.inputs)
-    kept = tuple(one for one in prompt.exemplars if _plain(one.inputs) != asked)
+    prompt, asked = question.prompt, plain(question.prompt.inputs)
+    kept = tuple(one for one in prompt.exemplars if plain(one.inputs) != asked)
     return question if len(kept) == len(prompt.exemplars) else replace(question, prompt=replace(prompt, exemplars=kept))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def with_cut_golds(exam: Exam) -> Exam:

@@ -225,10 +225,11 @@ def _hub_rows(name: str, settings: PromptsourceSettings) -> OwnRows:
     if name not in facts().without_validation:
         splits["dev"] = "validation"
     known, licences = shipped_data().get(dataset, (dataset, {}))
+    whole = {*licences.values()}  # most have one for all of their configurations
     return OwnRows(
         source=HubSource(id=settings.hub.get(dataset, known), config=config or None),
         splits=splits,
-        licence=licences.get(config, ""),
+        licence=licences.get(config) or (whole.pop() if len(whole) == 1 else ""),
     )
 
 
@@ -319,6 +320,7 @@ def templates_of(
             is_inverted=not is_scored,
             language=PROMPTSOURCE.name,
             answer_choices=one.answer_choices,
+            shows_options=one.shows_choices,
         )
         templates.append(template)
     return kind, tuple(templates)

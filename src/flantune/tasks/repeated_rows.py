@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from flantune.prompts.alike import plain
 from flantune.tasks.columns import ColumnAdapter
 from flantune.tasks.conversations import ConversationAdapter
 
@@ -108,21 +109,17 @@ def find_repeated_rows(task: Task, examples: Sequence[Example]) -> RepeatedRows 
 def _varying(rows: Sequence[Example]) -> dict[str, list[str]]:
     """Field → its values, without fields that are the same in all rows."""
     names = [name for name in rows[0].fields if all(name in row.fields for row in rows)]
-    columns = {name: [_plain(row.fields[name]) for row in rows] for name in names}
+    columns = {name: [plain(row.fields[name]) for row in rows] for name in names}
     return {name: values for name, values in columns.items() if len(set(values)) > 1}
-
-
-def _plain(value: str) -> str:
-    return " ".join(value.casefold().split())
 
 
 def _options(row: Example) -> str:
     """A row's options in any order."""
-    return "\n".join(sorted(map(_plain, row.options)))
+    return "\n".join(sorted(map(plain, row.options)))
 
 
 def _joined(row: Example, columns: Sequence[str] | dict[str, list[str]]) -> str:
-    return "\n".join(_plain(row.fields[name]) for name in columns)
+    return "\n".join(plain(row.fields[name]) for name in columns)
 
 
 def _effective(values: Sequence[str]) -> float:
@@ -135,7 +132,7 @@ def _effective(values: Sequence[str]) -> float:
 def _is_asked_about(name: str, columns: dict[str, list[str]], rows: Sequence[Example]) -> bool:
     """Whether a field says what its rows are about, rather than what kind of question they are."""
     own = columns[name]
-    answers = [_plain(row.references[0]) if row.references else "" for row in rows]
+    answers = [plain(row.references[0]) if row.references else "" for row in rows]
     rest = [_joined(row, [other for other in columns if other != name]) for row in rows]
     if len(set(answers)) > NARROW * len(rows):
         # Nearly every answer is another: the options, if there are any, are part of the question.
