@@ -23,9 +23,8 @@ _LABELS = ("entailment", "neutral", "contradiction")
 def strategyqa(row: Row) -> Example:
     """StrategyQA: the facts are the reasons.
 
-    >>> strategyqa({"question": "Can a whale drown?", "answer": True, "facts": ["It breathes air.", "It dives."]})
-    Example(row=0, fields={'question': 'Can a whale drown?', 'rationale': 'It breathes air. It dives.'}, options=(), \
-answer=None, references=('yes',), group='')
+    >>> strategyqa({"question": "Can a whale drown?", "answer": True, "facts": ["It breathes.", "It dives."]}).fields
+    {'question': 'Can a whale drown?', 'rationale': 'It breathes. It dives.'}
     """
     facts = _value(row, "facts")
     rationale = " ".join(map(_sentence, facts)) if isinstance(facts, list) else _text(row, "facts")
