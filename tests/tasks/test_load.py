@@ -72,6 +72,7 @@ def test_files_and_globs_in_order_each_once(folder: Path) -> None:
 
 def test_include_and_exclude(folder: Path) -> None:
     assert names(folder, tasks=("*.toml",), include=("norway", "chile")) == ["chile", "norway"]
+    assert names(folder, tasks=("*.toml",), include=("nor*", "ch*"), exclude=("*ile",)) == ["norway"]
     assert names(folder, tasks=("*.toml",), exclude=("norway",)) == ["chile", "sweden"]
     with pytest.raises(ConfigError) as caught:
         names(folder, tasks=("*.toml",), include=("norwey",), exclude=("atlantis",))

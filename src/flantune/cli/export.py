@@ -22,7 +22,7 @@ def command() -> None:
 )
 @options.run_file
 @click.option("--out", type=options.FILE, required=True, help="File to write.")
-@click.option("--count", type=click.IntRange(1), help="How many draws [default: a cycle: each task's share once].")
+@click.option("--count", type=options.COUNT, help="How many draws [default: a cycle: each task's share once].")
 @click.option(
     "--format",
     "form",

@@ -26,13 +26,13 @@ def command() -> None:
 
 @command.command(
     short_help="The tree of parts with shares, rows, epochs, licences and warnings.",
-    epilog="Example: flantune mixture show run.toml --draws 2000000",
+    epilog="Example: flantune mixture show run.toml --draws 2e6",
 )
 @options.run_file
 @options.overrides
 @options.fold
 @options.run_folder
-@click.option("--draws", type=click.IntRange(1), help="Draws to tell epochs for [default: those planned, or 1000000].")
+@click.option("--draws", type=options.COUNT, help="Draws to tell epochs for [default: those planned, or 1000000].")
 @click.option("--tasks/--no-tasks", "with_tasks", default=None, help="List tasks too [default: up to 100 of them].")
 @click.option("--page", type=options.FILE, help="Write it as an HTML page as well.")
 @options.as_json("the mixture")

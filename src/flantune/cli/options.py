@@ -30,6 +30,27 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class Count(click.ParamType[int]):
+    """A whole number from 1 on, also written ``1e9`` or ``2_000_000``."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number.
+
+        Raises:
+            click.BadParameter: The value is no such number.
+        """
+        try:
+            number = float(str(value).replace("_", ""))
+        except ValueError:
+            number = 0.0
+        if not 1 <= number <= 1e15 or number != int(number):
+            self.fail(f'"{value}" is no count, such as 500000 or 1e9.', param, ctx)
+        return int(number)
+
+
+COUNT = Count()
 SEED = click.IntRange(0, 2**63 - 1)
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)

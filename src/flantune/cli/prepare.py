@@ -20,19 +20,6 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     return int(found[1]), int(found[2])
 
 
-def _count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:  # noqa: ARG001
-    """A whole number, also written ``1e9``."""
-    if value is None:
-        return None
-    try:
-        number = float(value.replace("_", ""))
-    except ValueError:
-        number = 0.0
-    if not 1 <= number <= 1e12 or number != int(number):
-        raise click.BadParameter(f'"{value}" is no count of draws, such as 500000 or 1e9.')
-    return int(number)
-
-
 @click.command("prepare", epilog="Example: flantune prepare run.toml --out prepared --workers 16")
 @options.run_file
 @click.option("--out", type=options.FOLDER, required=True, help="Folder for the draws.")
@@ -45,7 +32,7 @@ def _count(ctx: click.Context, param: click.Parameter, value: str | None) -> int
     help="Who makes them: processes on this machine, or Ray (the extra of that name).",
 )
 @click.option("--workers", type=click.IntRange(1, 4096), help="Processes [default: one a core].")
-@click.option("--draws", callback=_count, metavar="COUNT", help="How many [default: what training.steps take].")
+@click.option("--draws", type=options.COUNT, help="How many [default: what training.steps take].")
 @click.option(
     "--part",
     callback=_part,

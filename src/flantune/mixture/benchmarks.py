@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, did_you_mean
 from flantune.mixture.holdout import Excluded
 from flantune.mixture.taxonomy import Benchmark, Taxonomy, plain_name
+from flantune.tasks.naming import is_named
 
 if TYPE_CHECKING:
     from flantune.mixture.holdout import FoldTasks
@@ -45,7 +45,7 @@ def made_from(task: Task, benchmarks: Sequence[Benchmark], *, taxonomy: Taxonomy
     hub = task.source.hub
     for benchmark in benchmarks:
         said = f"it is made from the benchmark {benchmark.name}"
-        if any(fnmatchcase(task.name, pattern) for pattern in benchmark.tasks):
+        if is_named(task.name, benchmark.tasks):
             return f"{said} (by its name)"
         if hub is not None and hub.id.casefold() in benchmark.hubs:
             return f"{said} ({hub.id} of the hub)"

@@ -7,7 +7,6 @@ have none, by what the rates below them add up to. Paper: Flan 2022 (Longpre et 
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -17,6 +16,7 @@ from flantune.errors import ConfigError, did_you_mean
 from flantune.mixture.rates import capped_size, quotas
 from flantune.mixture.taxonomy import plain_name
 from flantune.settings.mixture_settings import PartSettings
+from flantune.tasks.naming import is_named
 
 if TYPE_CHECKING:
     from flantune.settings.mixture_settings import MixtureSettings
@@ -214,15 +214,6 @@ def _belongs(member: Member, part: PartSettings) -> bool:
         or bool({plain_name(name) for name in member.clusters} & {plain_name(name) for name in part.clusters})
         or is_named(member.name, part.tasks)
     )
-
-
-def is_named(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name is one of some, in which a star stands for any letters.
-
-    >>> is_named("wmt16_deen", ("wmt14_enfr", "wmt16_*"))
-    True
-    """
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _inherited(above: PartSettings, part: PartSettings) -> PartSettings:

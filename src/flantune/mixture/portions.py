@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from flantune.errors import ConfigError, TaskError
-from flantune.mixture.parts import Leaf, Size, forms_of, is_named, plan_leaves
+from flantune.mixture.parts import Leaf, Size, forms_of, plan_leaves
 from flantune.mixture.permutation import Int64, UInt64, permute
 from flantune.mixture.proportions import parts_of
 from flantune.mixture.schedule import whole_weights
@@ -18,6 +18,7 @@ from flantune.prompts.styles import Style, usable_templates
 from flantune.settings.mixture_settings import PartSettings
 from flantune.system.keyed_random import stream_key
 from flantune.tasks.every_reply import EveryReply
+from flantune.tasks.naming import is_named
 
 if TYPE_CHECKING:
     from flantune.prompts.exemplars import Examples

@@ -51,9 +51,9 @@ class DataSettings(Section):
     """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "cot", "dialogue", "programs",
     "more"."""
     include: Names = ()
-    """Only these tasks by name; empty means all."""
+    """Only these tasks by name, in which a star stands for any letters ("wmt16_*"); empty means all."""
     exclude: Names = ()
-    """Never these tasks, by name."""
+    """Never these tasks, by name or star."""
     licences: Literal["any", "commercial"] = "any"
     """"commercial": only tasks whose licence is known to allow commercial use; one that nobody states does not."""
     languages: Names = ()

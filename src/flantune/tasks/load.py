@@ -12,6 +12,7 @@ from flantune.errors import ConfigError, FlantuneError, TaskError, did_you_mean
 from flantune.system.files import is_folder, near_file, read_text
 from flantune.tasks.chain_of_thought import load_chain_of_thought
 from flantune.tasks.instruction_index import count_faults, read_index
+from flantune.tasks.naming import is_named
 from flantune.tasks.natural_instructions import load_natural_instructions
 from flantune.tasks.permitted import permitted
 from flantune.tasks.promptsource import digest_of, load_promptsource
@@ -179,14 +180,14 @@ def _select(tasks: Sequence[Task], settings: DataSettings) -> tuple[Task, ...]:
         f'data.{key}: no task "{name}"; {did_you_mean(name, names) or f"there are {len(names)} others"}'
         for key, wanted in (("include", settings.include), ("exclude", settings.exclude))
         for name in wanted
-        if name not in names
+        if not any(is_named(one, (name,)) for one in names)
     ]
     if unknown:
         raise ConfigError("\n".join(unknown), hint="`flantune tasks list` prints the names")
     chosen = [
         task
         for task in tasks
-        if (not settings.include or task.name in settings.include) and task.name not in settings.exclude
+        if (not settings.include or is_named(task.name, settings.include)) and not is_named(task.name, settings.exclude)
     ]
     if not chosen:
         raise ConfigError("include and exclude leave no task", where="data")
