@@ -28,9 +28,18 @@ def test_the_same_run_joins_its_folder(tmp_path):
 
 
 def test_another_run_is_refused_with_what_differs(tmp_path):
-    open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
+    folder = open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
+    folder.base.mkdir()
     with pytest.raises(ConfigError, match=r"training\.steps: 30000 there, 7 now"):
         open_run_folder(tmp_path / "run", file_of(RunConfig(training=TrainingSettings(steps=7)), tmp_path))
+
+
+def test_a_run_that_stopped_over_its_run_file_has_no_claim(tmp_path):
+    """A mended run file goes into the same folder."""
+    folder = open_run_folder(tmp_path / "run", file_of(RunConfig(), tmp_path))
+    folder.seconds.write_text("{}")
+    open_run_folder(tmp_path / "run", file_of(RunConfig(training=TrainingSettings(steps=7)), tmp_path))
+    assert json.loads(folder.kept_settings.read_text())["values"]["training"]["steps"] == 7
 
 
 def test_what_is_measured_may_change(tmp_path):

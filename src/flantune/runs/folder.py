@@ -171,6 +171,8 @@ def read_kept_settings(folder: RunFolder, *, mends: str) -> KeptSettings:
 def open_run_folder(root: Path, file: RunFile) -> RunFolder:
     """Claims a folder for a run, or joins the same run that began there.
 
+    A run that stopped before it measured or trained has no claim.
+
     Raises:
         ConfigError: The folder holds a run that trains something else.
     """
@@ -185,11 +187,18 @@ def open_run_folder(root: Path, file: RunFile) -> RunFolder:
     if folder.kept_settings.exists():
         mends = "if the run is this one, delete this file and repeat the command; else choose another --out"
         earlier = read_kept_settings(folder, mends=mends)
-        if earlier.identity != now.identity:
+        if earlier.identity != now.identity and not _is_only_claimed(folder):
             raise ConfigError(_difference(earlier, now), where=str(root), hint="choose another --out, or delete it")
     write_text(folder.settings, to_toml(file.config))
     write_value(folder.kept_settings, now)
     return folder
+
+
+def _is_only_claimed(folder: RunFolder) -> bool:
+    """Whether a run stopped before it measured or trained, over a slip of the pen in its run file, say."""
+    # Adapted rows are known by what they are made from, whatever run made them.
+    own = {folder.settings, folder.kept_settings, folder.seconds, folder.root / ".lock", folder.rows}
+    return all(path in own for path in folder.root.iterdir())
 
 
 def _difference(earlier: KeptSettings, now: KeptSettings) -> str:
