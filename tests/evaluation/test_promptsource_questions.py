@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flantune.evaluation.asking.task_questions import TaskQuestions, count_questions, questions
 from flantune.evaluation.dev_scores import dev_questions
 from flantune.evaluation.task_exams import task_exam
@@ -47,6 +49,14 @@ def test_all_templates_ask_the_same_rows():
     assert len(asked) == count_questions(prepared(), how) == 6
     assert {(prompt.template, prompt.row) for prompt in asked} == {(n, r) for n in ("all", "short") for r in (0, 2, 3)}
     assert {prompt.options[prompt.answer] for prompt in asked if prompt.row == 0} == {"yes"}
+
+
+def test_rows_that_are_left_out_are_counted():
+    how = TaskQuestions(evaluation=EvaluationSettings(dev_examples=0), prompts=PromptSettings(), seed=0)
+    said = "1 of 4 test rows are left out: not every template asks them, and all ask the same rows"
+    assert task_exam(prepared(), how, PackingSettings()).notes == (said,)
+    one = replace(prepared(), task=replace(prepared().task, templates=(ALL,)))
+    assert task_exam(one, how, PackingSettings()).notes == ()
 
 
 def test_dev_questions_pass_over_rows_that_are_not_asked():

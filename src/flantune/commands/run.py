@@ -236,9 +236,13 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
             chat=chat_tokens(lm.tokenizer, prompts),
             backend=config.evaluation.backend,
         )
+        exams = [task_exam(one, how, config.packing) for one in prepared]
+        for exam in exams:
+            for note in exam.notes:
+                job.reporter.note(f"{exam.name}: {note}")
         measured = ask(
             session,
-            [task_exam(one, how, config.packing) for one in prepared],
+            exams,
             progress=lambda p: job.reporter.step(p.done, p.total, f"{p.exam}: {p.done:,} of {p.total:,} prompts"),
         )
     for note in measured_notes(measured):

@@ -18,6 +18,7 @@ from flantune.evaluation.asking.task_questions import (
     check_asked,
     count_questions,
     drawn_rows,
+    not_asked_notes,
     questions,
 )
 from flantune.evaluation.exams import Exam, Question, Writing
@@ -80,6 +81,7 @@ def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettin
             rows=lambda: ((example.row, tuple(example.fields.values())) for example in prepared.stores["test"]),
         ),
         blank=_Blank(prepared, how),
+        notes=not_asked_notes(prepared, how),
     )
 
 

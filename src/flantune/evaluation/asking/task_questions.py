@@ -88,18 +88,25 @@ def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tu
     A seeded draw without replacement. A larger draw contains every smaller one, so raising the limit keeps the rows
     measured before. A row that one of the templates does not ask is left out, so that all templates ask the same rows.
     """
-    limits: dict[SplitRole, int | None] = {
-        "test": how.evaluation.max_examples or None,
-        "dev": how.evaluation.dev_examples,
-    }
-    drawn: dict[SplitRole, tuple[int, ...]] = {}
-    for split, limit in limits.items():
-        store: Sequence[Example] = prepared.stores.get(split, ())
-        key = stream_key(how.seed, prepared.task.name, "evaluation", split)
-        rows = _asked_by_all(prepared, how, split, sample_rows(len(store), limit=limit, key=key))
-        if rows:
-            drawn[split] = rows
-    return drawn
+    splits: tuple[SplitRole, ...] = ("test", "dev")
+    drawn = {split: _asked_by_all(prepared, how, split, _sampled(prepared, how, split)) for split in splits}
+    return {split: rows for split, rows in drawn.items() if rows}
+
+
+def _sampled(prepared: PreparedTask, how: TaskQuestions, split: SplitRole) -> tuple[int, ...]:
+    """The draw, whether templates ask its rows or not."""
+    limit = how.evaluation.max_examples or None if split == "test" else how.evaluation.dev_examples
+    key = stream_key(how.seed, prepared.task.name, "evaluation", split)
+    return sample_rows(len(prepared.stores.get(split, ())), limit=limit, key=key)
+
+
+def not_asked_notes(prepared: PreparedTask, how: TaskQuestions) -> tuple[str, ...]:
+    """How many test rows are drawn and left out, since one of the templates does not ask them; empty for none."""
+    sampled = len(_sampled(prepared, how, "test"))
+    lost = sampled - len(drawn_rows(prepared, how).get("test", ()))
+    if not lost:
+        return ()
+    return (f"{lost:,} of {sampled:,} test rows are left out: not every template asks them, and all ask the same rows",)
 
 
 def _asked_by_all(
