@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
     for name in ("taxonomy.toml", "grouping.toml", "chat.jinja"):
         (home / name).write_text("# one\n")
     (home / "run.toml").write_text(RUN)
-    open_run_folder(home / "runs/a", load_run_file(home / "run.toml"))
+    open_run_folder(home / "runs/a", load_run_file(home / "run.toml")).base.mkdir()
     return home
 
 
