@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flantune.report.numbers import plural
+from flantune.settings.plain_words import first_names
 
 if TYPE_CHECKING:
     from flantune.commands.check import RunCheck
@@ -115,6 +116,4 @@ def _memory(cost: Cost) -> str:
 
 
 def _named(missing: Sequence[MissingTask]) -> str:
-    names = [one.task for one in missing]
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return first_names([one.task for one in missing], most=_NAMED)

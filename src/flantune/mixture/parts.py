@@ -16,6 +16,7 @@ from flantune.errors import ConfigError, did_you_mean
 from flantune.mixture.rates import capped_size, quotas
 from flantune.mixture.taxonomy import plain_name
 from flantune.settings.mixture_settings import PartSettings
+from flantune.settings.plain_words import first_names
 from flantune.tasks.naming import is_named
 
 if TYPE_CHECKING:
@@ -330,5 +331,4 @@ def _check_all_placed(tree: _Node, members: Sequence[Member]) -> None:
 
 
 def _listed(places: Set[int], members: Sequence[Member]) -> str:
-    names = sorted(members[place].name for place in places)
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} others" if len(names) > 10 else "")
+    return first_names(sorted(members[place].name for place in places), most=10)

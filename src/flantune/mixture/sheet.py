@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flantune.mixture.parts import part_paths
 from flantune.mixture.proportions import parts_of
 from flantune.mixture.tree import MixedTask, MixtureTree, mixture_tree
 from flantune.prompts.compiled import slots_of
+from flantune.settings.plain_words import first_names
 from flantune.tasks.licences import licence_use
 from flantune.tasks.same_data import hub_name
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from flantune.settings.mixture_settings import MixtureSettings
 
 _MOST_NAMES = 8
+_listed = partial(first_names, most=_MOST_NAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +152,3 @@ def _same_data(portions: Sequence[Portion]) -> Iterator[tuple[list[str], float]]
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    left = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {left:,} more" if left > 0 else "")

@@ -133,3 +133,13 @@ def shown(value: object, *, width: int = 80) -> str:
         text = type(value).__name__
     text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text[: width + 1])
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def first_names(names: Sequence[str], *, most: int) -> str:
+    """Some names of many, and how many more there are.
+
+    >>> first_names(["rte", "cb", "anli"], most=2), first_names(["rte"], most=2)
+    ('rte, cb and 1 more', 'rte')
+    """
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left:,} more" if left > 0 else "")
