@@ -49,7 +49,8 @@ def load_run_file(path: Path, *, overrides: Sequence[str] = ()) -> RunFile:
     Raises:
         ConfigError: The file is missing, is not TOML, or holds unknown keys or wrong values (all are listed).
     """
-    text, tree = read_toml(path, error=ConfigError, what="run file", hint="`flantune init` writes one; examples/ has more")
+    hint = "`flantune init` writes one; examples/ has more"
+    text, tree = read_toml(path, error=ConfigError, what="run file", hint=hint)
     if "templates" in tree or "conversation" in tree:
         hint = f'name it in a run file: [data] tasks = ["{path.name}"]; `flantune templates lint` takes it as it is'
         raise ConfigError("this is a task file, not a run file", where=str(path), hint=hint)
