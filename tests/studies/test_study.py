@@ -23,7 +23,7 @@ axis = "steps"
 baseline = "short"
 figure = "line"
 equal = "nothing: that is the question"
-measure = {{ of = "cluster", name = "sentiment" }}
+measure = {{ of = "clusters", names = ["sentiment"] }}
 
 [[arms]]
 name = "short"
@@ -52,7 +52,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_a_study_of_a_users_own_gives_run_files(tmp_path: Path, file) -> None:
     study = read_study(written(tmp_path, OWN.format(more="")))
-    assert study.name == "own" and study.measure == Measure(of="cluster", name="sentiment")
+    assert study.name == "own" and study.measure == Measure(of="clusters", names=("sentiment",))
     assert [(arm.name, arm.x) for arm in study.arms] == [("short", 2), ("long", 4)]
     short, long = (arm_file(file, arm, seed=7) for arm in study.arms)
     assert (short.config.training.steps, short.config.seed) == (2, 7)
@@ -109,9 +109,9 @@ def test_a_wrong_setting_of_an_arm_names_the_arm(file) -> None:
 
 
 def test_a_measure_of_one_cluster_needs_its_name() -> None:
-    with pytest.raises(ConfigError, match=r"measure\.name: which cluster"):
+    with pytest.raises(ConfigError, match=r"measure\.names: which clusters"):
         checked(
-            Study(name="s", question="?", axis="a", arms=(Arm(name="a"),), measure=Measure(of="cluster")), where="s"
+            Study(name="s", question="?", axis="a", arms=(Arm(name="a"),), measure=Measure(of="clusters")), where="s"
         )
 
 

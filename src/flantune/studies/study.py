@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from flantune.types import Task
 
 Reads = Literal["tuned", "base"]
-MeasureOf = Literal["unseen", "cluster", "task", "benchmark"]
+MeasureOf = Literal["unseen", "clusters", "tasks", "benchmarks"]
+TemplatesRead = Literal["mean", "best-dev"]
 Figure = Literal["line", "bars", "forest", "grid"]
 XScale = Literal["linear", "log"]
 
@@ -31,6 +32,8 @@ class Arm:
         series: The line or group it belongs to, where a study crosses two things.
         reads: Which model of the run it stands for.
         labeled_rows: Labeled rows of the measured task that it learned from; None where the study does not count them.
+        label: What differs within its series: the column of a grid, the bar of a group; empty: the name.
+        templates: A task's score is the mean over templates, or that of the template that is best on dev rows.
         starts_from: The arm whose tuned model, of the same seed, this one starts from; empty: the run file's model.
     """
 
@@ -40,6 +43,8 @@ class Arm:
     series: str = ""
     reads: Reads = "tuned"
     labeled_rows: int | None = None
+    label: str = ""
+    templates: TemplatesRead = "mean"
     starts_from: str = ""
 
     @property
@@ -53,17 +58,22 @@ class Measure:
     """Which average of a run is compared.
 
     Attributes:
-        of: All clusters that a run held out; one cluster; one task; or one benchmark.
-        name: The cluster, task or benchmark.
-        shots: Exemplars before each query; None: the first number that the run was measured with.
+        of: "unseen": all clusters that a run held out, each with its unseen tasks. "clusters": only those that are named.
+            "tasks": the mean over named tasks, unseen or not. "benchmarks": the mean over named benchmarks.
+        names: The clusters, tasks or benchmarks.
+        shots: Exemplars before each query; None: the first number that the arm was measured with.
     """
 
     of: MeasureOf = "unseen"
-    name: str = ""
+    names: tuple[str, ...] = ()
     shots: int | None = None
 
     def __str__(self) -> str:
-        what = "unseen tasks, mean over clusters" if self.of == "unseen" else f"{self.of} {self.name}"
+        what = ", ".join(self.names)
+        if self.of == "unseen":
+            what = "unseen tasks, mean over clusters"
+        elif len(self.names) > 1:
+            what = f"mean over {what}"
         return what if self.shots is None else f"{what}, {self.shots} exemplars"
 
 
@@ -154,8 +164,8 @@ def _faults(study: Study) -> Iterator[tuple[str, str]]:
         yield "figure", f"a line needs a place on the axis, x, of every arm; without one: {', '.join(placeless)}"
     if study.x_scale == "log" and (below := [arm.name for arm in study.arms if arm.x is not None and arm.x <= 0]):
         yield "x_scale", f'a logarithmic axis has no place for zero or less: {", ".join(below)}; set "linear"'
-    if study.measure.of != "unseen" and not study.measure.name:
-        yield "measure.name", f"which {study.measure.of}?"
+    if study.measure.of != "unseen" and not study.measure.names:
+        yield "measure.names", f"which {study.measure.of}?"
 
 
 def _no_arm(name: str, names: Sequence[str]) -> str:

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from flantune.errors import ConfigError
 from flantune.settings.config import RunConfig
 from flantune.settings.sections import Problems, Section, check_section, sections_in
-from flantune.settings.setting_types import Natural, Number, Text
+from flantune.settings.setting_types import Names, Natural, Number, Text
 from flantune.settings.toml_file import read_toml
-from flantune.studies.study import Arm, Figure, Measure, MeasureOf, Reads, Study, XScale, checked
+from flantune.studies.study import Arm, Figure, Measure, MeasureOf, Reads, Study, TemplatesRead, XScale, checked
 
 _HINT = "docs/studies.md shows a whole file"
 
@@ -22,9 +22,9 @@ class MeasureTable(Section):
     """``[study.measure]``: which average of a run is compared."""
 
     of: MeasureOf = "unseen"
-    """"unseen": all clusters that a run held out; "cluster", "task" or "benchmark": one of them, by `name`."""
-    name: Text = ""
-    """The cluster, task or benchmark."""
+    """"unseen": all clusters that a run held out; "clusters", "tasks" or "benchmarks": those of `names`."""
+    names: Names = ()
+    """The clusters, tasks or benchmarks; their mean is compared."""
     shots: Natural | None = None
     """Exemplars before each query; left out: the first number that the runs were measured with."""
 
@@ -65,6 +65,10 @@ class ArmTable(Section):
     """Which model of the run the arm stands for."""
     labeled_rows: Natural | None = None
     """Labeled rows of the measured task that it learned from."""
+    label: Text = ""
+    """What differs within its series; left out: the name."""
+    templates: TemplatesRead = "mean"
+    """A task's score: the mean over templates, or that of the template best on dev rows ("best-dev")."""
     starts_from: Text = ""
     """The arm whose tuned model, of the same seed, this one starts from."""
 
@@ -111,7 +115,7 @@ def _study(file: StudyFile, path: Path) -> Study:
         axis=head.axis,
         arms=tuple(map(_arm, file.arms)),
         baseline=head.baseline,
-        measure=Measure(of=head.measure.of, name=head.measure.name, shots=head.measure.shots),
+        measure=Measure(of=head.measure.of, names=head.measure.names, shots=head.measure.shots),
         figure=head.figure,
         x_scale=head.x_scale,
         equal=head.equal,

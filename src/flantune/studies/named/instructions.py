@@ -54,6 +54,7 @@ def _arm(train: StyleName, measure: StyleName) -> Arm:
     return Arm(
         name=f"trained with {_WORDS[train]}, measured with {_WORDS[measure]}",
         settings={"prompts.style": train, "evaluation.style": measure, "prompts.show_options": True},
+        label=f"trained with {_WORDS[train]}",
         series=f"measured with {_WORDS[measure]}",
     )
 
