@@ -31,7 +31,7 @@ class SeedDifference(Difference):
     shares_rows: bool
     """All seeds measured the same rows, so that more seeds do not make up for too few rows."""
     q: Fraction | None
-    """False discovery rate of ``p`` among the study's arms; of a task among the arm's tasks; null where one is alone."""
+    """False discovery rate of ``p`` among the study's arms; of a task among the arm's; null where it is alone."""
 
 
 class TaskOutcome(Frozen):
