@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +29,12 @@ class LowRank:
     Attributes:
         wrapper: The ``peft.PeftModel`` around the model, which stores and merges.
         base: Digest of the model's own weights, the only ones the adapter fits; empty where unknown.
+        rate_factors: How many times as fast a weight learns as the others, by name; those left out: once.
     """
 
     wrapper: Any
     base: str = ""
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
 
 
 class VirtualTokens(nn.Module):

@@ -21,6 +21,7 @@ from flantune.models.digests import weights_digest
 from flantune.models.forms.compiled import why_not_compiled
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
+from flantune.models.language_model import LowRank
 from flantune.models.memory import is_out_of_memory, peak_memory_bytes
 from flantune.system.processes import Processes, gone_explained, joined
 from flantune.training.best_weights import MEASURE, BestWeights, is_better
@@ -179,9 +180,7 @@ def _set_up(
         if processes.is_first:
             _tell_what_is_not(lm, settings, note)
         is_sharded = settings.parallel == "sharded" and processes.count > 1
-        used, optimizer, sharded = (
-            _in_parts(lm, settings) if is_sharded else (lm, build_optimizer(lm.model, settings), None)
-        )
+        used, optimizer, sharded = _in_parts(lm, settings) if is_sharded else (lm, _optimizer(lm, settings), None)
         score = partial(target_logprobs, used) if sharded is None else sharded.scores
         best = BestWeights(path=folder / "checkpoints" / "best.safetensors")
         yield _Tuning(
@@ -224,7 +223,12 @@ def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageMo
     from flantune.training.sharding import shard, sharded_optimizer
 
     sharded = shard(lm)
-    return sharded.lm, sharded_optimizer(build_optimizer(sharded.lm.model, settings)), sharded
+    return sharded.lm, sharded_optimizer(_optimizer(sharded.lm, settings)), sharded
+
+
+def _optimizer(lm: LanguageModel, settings: TrainingSettings) -> torch.optim.Optimizer:
+    factors = lm.adapter.rate_factors if isinstance(lm.adapter, LowRank) else None
+    return build_optimizer(lm.model, settings, rate_factors=factors)
 
 
 @contextmanager
