@@ -307,7 +307,7 @@ def first_step(base: Path, folder: Path, **own) -> dict[str, torch.Tensor]:
 def test_second_matrices_learn_as_much_faster_as_asked(bases, optimizer):
     """LoRA+: their own group of weights, whose rate is a multiple of every rate of the schedule."""
     lm = adapted(bases / "llama", "lora", lora=LoraSettings(b_rate_factor=16))
-    made = build_optimizer(lm.model, settings(optimizer=optimizer), rate_factors=lm.adapter.rate_factors)
+    made = build_optimizer(lm.model, settings(optimizer=optimizer), rate_factors=lm.rate_factors)
     set_learning_rate(made, 1e-3)
     rates = {id(weight): group["lr"] for group in made.param_groups for weight in group["params"]}
     found = {name: rates[id(weight)] for name, weight in lm.model.named_parameters() if weight.requires_grad}

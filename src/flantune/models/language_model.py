@@ -104,6 +104,11 @@ class LanguageModel:
         """Ids that stand before every prompt's inputs: the virtual tokens of prompt tuning."""
         return self.adapter.ids if isinstance(self.adapter, VirtualTokens) else ()
 
+    @property
+    def rate_factors(self) -> Mapping[str, float]:
+        """How many times as fast a weight of an adapter learns as the others, by name; those left out: once."""
+        return self.adapter.rate_factors if isinstance(self.adapter, LowRank) else {}
+
     def __post_init__(self) -> None:
         if self.compute_dtype not in COMPUTE_DTYPES.values():
             raise ModelError(

@@ -21,7 +21,6 @@ from flantune.models.digests import weights_digest
 from flantune.models.forms.compiled import why_not_compiled
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
-from flantune.models.language_model import LowRank
 from flantune.models.memory import is_out_of_memory, peak_memory_bytes
 from flantune.system.processes import Processes, gone_explained, joined
 from flantune.training.best_weights import MEASURE, BestWeights, is_better
@@ -227,8 +226,7 @@ def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageMo
 
 
 def _optimizer(lm: LanguageModel, settings: TrainingSettings) -> torch.optim.Optimizer:
-    factors = lm.adapter.rate_factors if isinstance(lm.adapter, LowRank) else None
-    return build_optimizer(lm.model, settings, rate_factors=factors)
+    return build_optimizer(lm.model, settings, rate_factors=lm.rate_factors)
 
 
 @contextmanager
