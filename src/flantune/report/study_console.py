@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flantune.evaluation.points import score_points
 from flantune.report.console import direction_text
-from flantune.report.numbers import interval, limit, p_value
+from flantune.report.numbers import interval, limit, p_value, span
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +47,7 @@ def _cells(arm: ArmOutcome) -> list[str | Text]:
     if arm.score is None:
         return [""] * 9
     base = "" if arm.base is None else score_points(arm.base.value)
-    scores = [score_points(arm.chance), base, score_points(arm.score.value), interval(arm.score.low, arm.score.high)]
+    scores = [score_points(arm.chance), base, score_points(arm.score.value), span(arm.score.low, arm.score.high)]
     found = arm.difference
     if found is None:
         return [*scores, "", "", "", "", ""]
