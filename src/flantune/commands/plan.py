@@ -71,6 +71,8 @@ def prepare_tasks(
     tasks = load_tasks(config.data, root=root)
     for names in config.holdout.task_folds:
         check_task_names(tasks, names)
+    if config.holdout.alone:
+        check_task_names(tasks, config.holdout.alone, where="holdout.alone")
     check_selectors(config.mixture.parts, _with_those_not_permitted(tasks, config.data, root=root))
     check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
     prepared: list[PreparedTask] = []

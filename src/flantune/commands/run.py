@@ -214,10 +214,10 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
 
 
 def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[FoldTasks]) -> list[PreparedTask]:
-    """The tasks some of these folds are measured on: the unseen and, when asked for, the seen."""
+    """The tasks some of these folds are measured on: the unseen and, when asked for, the seen; a task alone, itself."""
     names = {task.name for split in folds for task in split.unseen}
-    if job.config.evaluation.seen_tasks:
-        names |= {task.name for split in folds for task in split.train}
+    seen = [split for split in folds if split.alone or job.config.evaluation.seen_tasks]
+    names |= {task.name for split in seen for task in split.train}
     return [p for p in prepared if p.task.name in names and len(p.stores.get("test", ()))]
 
 
