@@ -58,7 +58,7 @@ class Measure:
     """Which average of a run is compared.
 
     Attributes:
-        of: "unseen": all clusters that a run held out, each with its unseen tasks. "clusters": only those that are named.
+        of: "unseen": all clusters that a run held out, each with its unseen tasks. "clusters": only those named.
             "tasks": the mean over named tasks, unseen or not. "benchmarks": the mean over named benchmarks.
         names: The clusters, tasks or benchmarks.
         shots: Exemplars before each query; None: the first number that the arm was measured with.
