@@ -148,7 +148,7 @@ def mergeable(file: RunFile) -> Settings:
 
 
 def prompt_settings(*, learning_rate: float) -> Settings:
-    """Prompt tuning: virtual tokens alone are trained, by Adafactor at one rate, as in the paper.
+    """Prompt tuning: virtual tokens alone are trained, by Adafactor at one rate, which no size of weights scales.
 
     Raises:
         ConfigError: The library that writes virtual tokens is not installed.
@@ -162,6 +162,7 @@ def prompt_settings(*, learning_rate: float) -> Settings:
         "model.adapter": "prompt",
         "model.merge_adapter": False,
         "training.optimizer": "adafactor",
+        "training.adafactor.parameter_scale": False,
         "training.learning_rate": learning_rate,
         "training.schedule": "constant",
         "training.warmup_steps": 0,
