@@ -287,6 +287,7 @@ def test_a_task_alone_needs_rows_to_train_on_and_to_measure(make_task: Callable)
     tasks = [make_task("a"), make_task("b"), make_task("c", splits=["train"]), make_task("d", splits=["test"])]
     split = train_alone(tasks, "a")
     assert (names(split.train), split.unseen, split.clusters) == (["a"], (), ())
+    assert names(split.measured) == ["a"]
     assert split.held_out == Fold(alone="a").held_out == ("all but a",)
     assert [one.task for one in split.excluded] == ["b", "c", "d"]
     for name, lacking in (("c", "no test split"), ("d", "no train split")):

@@ -323,9 +323,9 @@ def measured_tasks(
     config: RunConfig, prepared: Sequence[PreparedTask], folds: Sequence[FoldTasks]
 ) -> list[PreparedTask]:
     """The tasks some of these folds are measured on: the unseen and, when asked for, the seen; a task alone, itself."""
-    names = {task.name for split in folds for task in split.unseen}
-    seen = [split for split in folds if split.alone or config.evaluation.seen_tasks]
-    names |= {task.name for split in seen for task in split.train}
+    names = {task.name for split in folds for task in split.measured}
+    if config.evaluation.seen_tasks:
+        names |= {task.name for split in folds for task in split.train}
     return [p for p in prepared if p.task.name in names and len(p.stores.get("test", ()))]
 
 

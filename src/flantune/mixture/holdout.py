@@ -88,6 +88,11 @@ class FoldTasks:
             return self.held_out
         return tuple(dict.fromkeys(name for task in self.unseen for name in task.clusters))
 
+    @property
+    def measured(self) -> tuple[Task, ...]:
+        """The tasks that its model is there to be measured with: the unseen ones, or the one trained on alone."""
+        return self.train if self.alone else self.unseen
+
 
 def folds_of(settings: HoldoutSettings) -> tuple[Fold, ...]:
     """The folds of a run file: those of clusters first, then those of single tasks, then those of one task alone.

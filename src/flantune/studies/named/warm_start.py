@@ -83,7 +83,7 @@ def _arms(file: RunFile, compared: Compared, *, steps: Sequence[int], rows: int)
 
 
 def _name(series: str, steps: int) -> str:
-    return f"from the {series}, {steps:,} steps"
+    return f"from the {series}, {steps:,} {'step' if steps == 1 else 'steps'}"
 
 
 STUDY = NamedStudy(
