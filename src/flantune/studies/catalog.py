@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flantune.errors import ConfigError, did_you_mean
 from flantune.settings.run_file import RunFile
 from flantune.settings.sections import Problems, check_section
-from flantune.studies.named import instructions, leave_one_cluster_out
+from flantune.studies.named import instructions, leave_one_cluster_out, paradigms, prompt_tuning, warm_start
 from flantune.studies.study import NamedStudy, Study, checked
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ STUDIES: Mapping[str, NamedStudy] = {
     for one in (
         leave_one_cluster_out.STUDY,
         instructions.STUDY,
+        paradigms.STUDY,
+        warm_start.STUDY,
+        prompt_tuning.STUDY,
     )
 }  # fmt: skip
 """The studies by name, a line each."""
