@@ -18,7 +18,7 @@ from flantune.prompts.styles import Style, usable_templates
 from flantune.settings.mixture_settings import PartSettings
 from flantune.system.keyed_random import stream_key
 from flantune.tasks.every_reply import EveryReply
-from flantune.tasks.naming import is_named
+from flantune.tasks.naming import is_named, templates_named
 
 if TYPE_CHECKING:
     from flantune.prompts.exemplars import Examples
@@ -265,4 +265,5 @@ def _templates(task: Task, *, prompts: PromptSettings, form: PartSettings) -> tu
         found = tuple(template for template in found if template.is_inverted)
     if form.template_names:
         found = tuple(one for one in found if is_named(one.name, form.template_names))
+    found = templates_named(found, prompts.template_names)
     return found[: prompts.max_templates] if prompts.max_templates else found
