@@ -261,9 +261,9 @@ def _templates(task: Task, *, prompts: PromptSettings, form: PartSettings) -> tu
     style = _style(prompts, form)
     kinds = form.templates or ("all" if prompts.include_inverted else "forward")
     found = usable_templates(task, style=style, include_inverted=kinds != "forward", max_templates=0)
+    found = templates_named(found, prompts.template_names)
     if kinds == "inverted":
         found = tuple(template for template in found if template.is_inverted)
     if form.template_names:
         found = tuple(one for one in found if is_named(one.name, form.template_names))
-    found = templates_named(found, prompts.template_names)
     return found[: prompts.max_templates] if prompts.max_templates else found
