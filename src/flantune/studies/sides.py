@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
     from flantune.types import Task
 
-_FINER = '`--set data.clusters="flan2021_clusters17"` gives FLAN 2021\'s tasks the 17 clusters of its code'
+FINER_CLUSTERS = '`--set data.clusters="flan2021_clusters17"` gives FLAN 2021\'s tasks the 17 clusters of its code'
 
 
 def split_settings(split: Split, file: RunFile, tasks: Sequence[Task]) -> dict[str, object]:
@@ -133,7 +133,7 @@ def growing_clusters(
         return papers, measured, (note,) if missing else ()
     own = _apart(splits.cluster_names(_trainable(tasks), taxonomy), measured, taxonomy)
     if len(own) < 2:
-        hint = f"name others to measure (--option 'test=[…]'), or add tasks; {_FINER}"
+        hint = f"name others to measure (--option 'test=[…]'), or add tasks; {FINER_CLUSTERS}"
         raise ConfigError(
             f"beside what is measured ({', '.join(measured)}) fewer than two clusters are left", hint=hint
         )

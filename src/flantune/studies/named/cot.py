@@ -89,7 +89,7 @@ def _kinds(task: Task) -> set[bool]:
 
 def _check(reasoned: set[str], trained: Sequence[str], asked_both_ways: Sequence[str]) -> None:
     if not asked_both_ways:
-        hint = "hold out a cluster of chain-of-thought tasks: the collection cot has templates of both kinds"
+        hint = "hold out a chain-of-thought task: --set 'holdout.task_folds=[[\"cot_gsm8k\"]]' --set 'holdout.folds=[]'"
         raise ConfigError("no unseen task can be asked both for its answer and for reasons first", hint=hint)
     if not reasoned & set(trained):
         hint = 'add some: [data] collection = ["flan2021", "cot"], or templates whose targets reason before {answer}'

@@ -68,7 +68,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         baseline=f"trained: {said(options.train[0])}",
         figure="grid",
         equal="steps, tokens of a step, tasks and instances; longer instructions leave fewer prompts in a step",
-        notes=(f"Tk-Instruct itself draws one of five encodings a prompt: {', '.join(map(said, TK_INSTRUCT))}",),
+        notes=(f"Tk-Instruct itself draws one of five encodings a prompt: {'; '.join(map(said, TK_INSTRUCT))}",),
     )
 
 

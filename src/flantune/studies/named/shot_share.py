@@ -1,4 +1,4 @@
-"""``shot-share``: how many training prompts should have solved examples? Paper: the Flan Collection, section 3."""
+"""``shot-share``: how many training prompts should have exemplars? Paper: the Flan Collection, section 3."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Options(Section):
     """Options of the study."""
 
     shares: Annotated[tuple[Share, ...], Once, Field(min_length=1)] = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-    """Shares of the training prompts that have solved examples."""
+    """Shares of the training prompts that have exemplars."""
     train: Annotated[tuple[Positive, ...], Once, Field(min_length=1)] = (2, 3, 5)
     """How many such a training prompt has; one of these numbers is drawn."""
     measure: Annotated[tuple[Natural, ...], Once, Field(min_length=1)] = (0, 5)
-    """Solved examples before each question when measuring."""
+    """Exemplars before each question when measuring."""
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # noqa: ARG001 - the same of any tasks
@@ -35,11 +35,11 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
     shares = sorted(options.shares)
     return Study(
         name="shot-share",
-        question="What share of the training prompts should have solved examples?",
-        axis="share of training prompts with solved examples, in percent",
+        question="What share of the training prompts should have exemplars?",
+        axis="share of training prompts with exemplars, in percent",
         arms=tuple(
             Arm(
-                name=f"{100 * share:g}% with examples, measured with {count}",
+                name=f"{100 * share:g}% with exemplars, measured with {count}",
                 settings={**shots_settings(tree, share, options.train), "evaluation.shots": [count]},
                 x=100 * share,
                 series=f"measured with {count}",
@@ -50,13 +50,13 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         ),
         baseline=f"{100 * shares[0]:g}%",
         figure="line",
-        equal="steps, tokens of a step, tasks and rows; prompts with examples are longer, so fewer of them fill a step",
+        equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so fewer of them fill a step",
     )
 
 
 STUDY = NamedStudy(
     name="shot-share",
-    help="0% to 100% of training prompts with solved examples; measured without and with (Flan Collection, 3).",
+    help="0% to 100% of training prompts with exemplars; measured without and with (Flan Collection, 3).",
     options=Options,
     make=make,
 )

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
     from flantune.types import Task
 
-BASE, NONE, HALF = "not tuned", "trained without examples", "half trained with examples"
+BASE, NONE, HALF = "not tuned", "trained without exemplars", "half trained with exemplars"
 
 
 class Options(Section):
     """Options of the study."""
 
     counts: Annotated[tuple[Natural, ...], Once, Field(min_length=1)] = (0, 1, 2, 3, 5)
-    """Solved examples before each question when measuring; those that do not fit the input are left out."""
+    """Exemplars before each question when measuring; those that do not fit the input are left out."""
     train: Annotated[tuple[Positive, ...], Once, Field(min_length=1)] = (2, 3, 5)
-    """Solved examples before half of the training prompts, in the arms that are trained with some."""
+    """Exemplars before half of the training prompts, in the arms that are trained with some."""
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # noqa: ARG001 - the same of any tasks
-    """Three models (as it was, trained without and with solved examples), each measured with every number."""
+    """Three models (as it was, trained without and with exemplars), each measured with every number of exemplars."""
     tree = parts_of(file.config.mixture)
     without, half = (shots_settings(tree, share, options.train) for share in (0.0, 0.5))
     models: tuple[tuple[str, dict[str, object], Reads], ...] = (
@@ -41,8 +41,8 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
     counts = sorted(options.counts)
     return Study(
         name="shots",
-        question="Do solved examples before a question help, and does a model have to be trained with them?",
-        axis="solved examples before each question",
+        question="Do exemplars (solved examples) before a question help, and does a model have to be trained with them?",
+        axis="exemplars before each question",
         arms=tuple(
             Arm(
                 name=f"{series}, {count} shown",
@@ -57,9 +57,9 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         ),
         baseline=str(counts[0]),
         figure="line",
-        equal="steps, tokens of a step, tasks and rows; prompts with examples are longer, so fewer of them fill a step",
+        equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so fewer of them fill a step",
         notes=(
-            "The examples come from the measured task's own training rows, as in the paper: with them the task is"
+            "The exemplars come from the measured task's own training rows, as in the paper: with them the task is"
             " unseen in training alone.",
         ),
     )
@@ -67,7 +67,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
 
 STUDY = NamedStudy(
     name="shots",
-    help="Measured with 0, 1, 2, … solved examples; trained without and with them (FLAN 2021, 4.4).",
+    help="Measured with 0, 1, 2, … exemplars; trained without and with them (FLAN 2021, 4.4).",
     options=Options,
     make=make,
 )

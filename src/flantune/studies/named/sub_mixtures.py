@@ -43,7 +43,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         )
     division = _division(file, tasks)
     if len(division.parts) < 2 or not division.left_out:
-        message = f"a mixture of {plural(len(division.parts), division.what[:-1])} has none to leave out"
+        message = f"none of the mixture's {division.what} can be left out: there are too few"
         raise ConfigError(message, where="mixture.parts", hint="divide it: [mixture.parts.NAME] (docs/mixture.md)")
     same = tree_settings(alike(division.parts))
     arms = [Arm(name=_ALL, settings=same)]

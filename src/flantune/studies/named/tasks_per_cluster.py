@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from flantune.errors import ConfigError
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import Names, Once, Positive, Seed
 from flantune.studies import paper, splits
-from flantune.studies.sides import growing_clusters, split_settings
+from flantune.studies.sides import FINER_CLUSTERS, growing_clusters, split_settings
 from flantune.studies.study import Arm, NamedStudy, Study
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         )
         for count, split in reversed(distinct.values())
     )
+    if len(arms) < 2:
+        hint = f"add tasks, or name other clusters: --option 'order=[…]'; {FINER_CLUSTERS}"
+        raise ConfigError(f"each of these clusters has one task: {', '.join(order)}", hint=hint)
     left = [str(count) for count in counts if count not in {arm.x for arm in arms}]
     same = (f"no cluster has more tasks for {', '.join(left)} a cluster: left out",) if left else ()
     return Study(
