@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from flantune.errors import ConfigError
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.prompts.instructions import read_encoding
 from flantune.settings.natural_instructions import TK_INSTRUCT
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import Names
+from flantune.studies.sides import trained_and_unseen
 from flantune.studies.study import Arm, NamedStudy, Study
 
 if TYPE_CHECKING:
@@ -31,16 +33,21 @@ class Options(Section):
     """What stands before it when measuring; each way is crossed with each of training."""
 
 
-def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # noqa: ARG001 - the same of any tasks
+def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
     """An arm for each way to train and each to measure, and one model trained on all ways at once.
 
     Raises:
-        ConfigError: The run file has no tasks of Natural-Instructions.
+        ConfigError: The run file trains on no tasks of Natural-Instructions, or measures none.
         TemplateError: An encoding is none.
     """
     if file.config.data.natural_instructions is None:
         hint = '[data.natural_instructions] folder = "…" (docs/natural-instructions.md)'
         raise ConfigError("needs tasks with a definition and examples", where="data.natural_instructions", hint=hint)
+    rules = load_taxonomy(file.config.holdout.taxonomy)
+    for side, found in zip(("trained on", "unseen"), trained_and_unseen(file, tasks, rules), strict=True):
+        if not any(task.name in found and task.collection == "natural_instructions" for task in tasks):
+            hint = "hold some of their categories out, and not all: [holdout] folds (docs/natural-instructions.md)"
+            raise ConfigError(f"no task of Natural-Instructions is {side}", where="holdout.folds", hint=hint)
     every = tuple(dict.fromkeys((*options.measure, *options.train)))
     for name in every:
         read_encoding(name)

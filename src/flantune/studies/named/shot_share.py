@@ -50,7 +50,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         ),
         baseline=f"{100 * shares[0]:g}%",
         figure="line",
-        equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so fewer of them fill a step",
+        equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so a step holds fewer",
     )
 
 

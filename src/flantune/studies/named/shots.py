@@ -41,7 +41,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
     counts = sorted(options.counts)
     return Study(
         name="shots",
-        question="Do exemplars (solved examples) before a question help, and does a model have to be trained with them?",
+        question="Do exemplars before a question help, and does a model have to be trained with them?",
         axis="exemplars before each question",
         arms=tuple(
             Arm(
@@ -57,7 +57,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         ),
         baseline=str(counts[0]),
         figure="line",
-        equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so fewer of them fill a step",
+        equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so a step holds fewer",
         notes=(
             "The exemplars come from the measured task's own training rows, as in the paper: with them the task is"
             " unseen in training alone.",
