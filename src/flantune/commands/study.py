@@ -16,6 +16,7 @@ from flantune.settings.run_file import RunFile, fingerprint
 from flantune.settings.sections import Problems
 from flantune.studies.catalog import STUDIES, make_study, named_study
 from flantune.studies.folder import StudyFolder
+from flantune.studies.gather import gather, write_outcome
 from flantune.studies.plan import make_plan, write_down
 from flantune.studies.planned_runs import PlannedRun, plan_runs
 from flantune.studies.study import Study, checked
@@ -27,7 +28,7 @@ from flantune.tasks.describe import task_fingerprint
 from flantune.tasks.load import load_tasks
 
 if TYPE_CHECKING:
-    from flantune.studies.outcome import Written
+    from flantune.studies.outcome import StudyOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +57,14 @@ class RanStudy:
     """What ``run_study`` did.
 
     Attributes:
+        expanded: The study.
         receipts: What became of every run that was not there yet.
-        written: What was written down before the first run, and what was changed after.
+        outcome: What the runs come to.
     """
 
     expanded: ExpandedStudy
     receipts: tuple[RunReceipt, ...]
-    written: Written
+    outcome: StudyOutcome
 
 
 def expand(
@@ -131,7 +133,16 @@ def run_study(
         receipts = run_all(
             runs, expanded.missing, engine=engine or LocalEngine(workers=1), workers=workers, reporter=told
         )
-    return RanStudy(expanded=expanded, receipts=receipts, written=written)
+        told.stage("put the runs together")
+        outcome = gather(
+            expanded.study,
+            runs,
+            seeds=expanded.seeds,
+            written=written,
+            errors={one.number: one.error for one in receipts if one.error},
+        )
+        write_outcome(expanded.folder, outcome)
+    return RanStudy(expanded=expanded, receipts=receipts, outcome=outcome)
 
 
 def _prepare_arms(expanded: ExpandedStudy, reporter: Reporter) -> dict[str, str]:

@@ -48,6 +48,20 @@ def console_tables(results: Results) -> Iterator[Table]:
             yield _brief(table)
 
 
+def comparison_tables(results: Results) -> Iterator[Table]:
+    """Two models side by side: clusters, then every task and benchmark."""
+    from flantune.report.benchmark_tables import scores_table
+    from flantune.report.score_tables import brief_cluster_table, difference_table
+    from flantune.report.sides import shown_tasks
+
+    tasks = shown_tasks(results)
+    if results.clusters:
+        yield _brief(brief_cluster_table(results))
+    if results.benchmarks:
+        yield _brief(scores_table(results, ()))
+    yield _brief(difference_table(results, tasks))
+
+
 def _brief(shown: ShownTable, *, missing: str = "") -> Table:
     """A table of the page, with the columns that a terminal has room for."""
     from rich.table import Table
