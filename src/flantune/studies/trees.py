@@ -138,13 +138,12 @@ def _weighed(tree: Tree, share: float) -> dict[str, PartSettings]:
     kinds = {name: has_exemplars(part) for name, part in tree.items()}
     if set(kinds.values()) != {True, False}:
         return dict(tree)
-    totals = {kind: sum(tree[name].share or 1.0 for name in tree if kinds[name] == kind) for kind in (True, False)}
-    wanted = {True: share, False: 1 - share}
-    return {
-        name: part.model_copy(update={"share": wanted[kinds[name]] * (part.share or 1.0) / totals[kinds[name]]})
-        for name, part in tree.items()
-        if wanted[kinds[name]]
-    }
+    found = {}
+    for name, part in tree.items():
+        beside = [tree[other].share or 1.0 for other in tree if kinds[other] == kinds[name]]
+        if wanted := share if kinds[name] else 1 - share:
+            found[name] = part.model_copy(update={"share": wanted * (part.share or 1.0) / sum(beside)})
+    return found
 
 
 def _with_share(part: PartSettings, share: float, few: Sequence[int]) -> PartSettings:
