@@ -34,6 +34,7 @@ from flantune.packing.stream import PromptStream, Stream
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.load import load_tasks
+from flantune.tasks.naming import check_template_names
 from flantune.tasks.prepare import prepare_task
 from flantune.training.division import hidden_size
 
@@ -75,6 +76,9 @@ def prepare_tasks(
         check_task_names(tasks, config.holdout.alone, where="holdout.alone")
     check_selectors(config.mixture.parts, _with_those_not_permitted(tasks, config.data, root=root))
     check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
+    for section in ("prompts", "evaluation"):
+        names = getattr(config, section).template_names
+        check_template_names(tasks, names, where=f"{section}.template_names")
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
     for number, task in enumerate(tasks):

@@ -295,6 +295,11 @@ class EvaluationSettings(Section):
     same number would tune on. 0 means all."""
     max_templates: Natural = 0
     """Use only the first so many forward templates of each task; 0 means all."""
+    template_names: Names = ()
+    """Measure with templates of these names alone, `*` for any letters; a task without any keeps all of its own."""
+    templates: Literal["all", "direct", "reasoned"] = "all"
+    """Measure with templates that want the answer alone ("direct"), or reasons before it ("reasoned"); a task without
+    any keeps all of its own. Paper: Flan 2022, section 4."""
     style: Literal["instruction", "inputs_only", "dataset_name"] | None = None
     """How to ask when measuring; None asks as in training. FLAN's ablations train without and ask with instructions."""
     options_layout: Literal["listed", "lettered", "varied"] | None = None
