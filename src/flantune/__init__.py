@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flantune.runs.files import read_results
     from flantune.settings.config import RunConfig
     from flantune.settings.run_file import load_run_file
-    from flantune.studies.split_files import plan_study, write_split
+    from flantune.studies.split_files import plan_splits, write_split
     from flantune.tasks.catalog import find_tasks
     from flantune.tasks.prepare import prepare_task
     from flantune.training.loop import tune
@@ -47,7 +47,7 @@ _HOMES = {
     "load_model": "models.load",
     "load_run_file": "settings.run_file",
     "pack": "commands.plan",
-    "plan_study": "studies.split_files",
+    "plan_splits": "studies.split_files",
     "prepare_task": "tasks.prepare",
     "read_results": "runs.files",
     "render": "prompts.render",
@@ -75,7 +75,7 @@ __all__ = [
     "load_model",
     "load_run_file",
     "pack",
-    "plan_study",
+    "plan_splits",
     "prepare_task",
     "read_results",
     "render",

@@ -11,12 +11,12 @@ from tests.end_to_end.small_world import write_small_world
 from flantune.mixture.holdout import folds_of
 from flantune.settings.run_file import load_run_file
 from flantune.studies import split_files, splits
-from flantune.studies.split_files import fragment, plan_study, write_split
+from flantune.studies.split_files import fragment, plan_splits, write_split
 
 
 def first_cluster_out(tasks, rules, options):
     """Holds out the cluster of the first task, and no other."""
-    return splits.Study(kind="first-out", splits=(splits.without_clusters(tasks, rules, tasks[0].clusters[:1]),))
+    return splits.SplitSet(kind="first-out", splits=(splits.without_clusters(tasks, rules, tasks[0].clusters[:1]),))
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def _added(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_new_study_gives_run_files(tmp_path: Path) -> None:
     file = load_run_file(write_small_world(tmp_path))
-    planned = plan_study(file, kind="first-out")
+    planned = plan_splits(file, kind="first-out")
     (split,) = planned.study.splits
     written = load_run_file(write_split(split, planned, file=file, folder=tmp_path / "out"))
     assert [fold.clusters for fold in folds_of(written.config.holdout)] == [split.held_out]

@@ -24,10 +24,12 @@ from flantune.prompts.layout import Layout
 from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
 from flantune.settings.config import ModelSettings
 from flantune.training.loss import accumulate_gradient
+from flantune.training.optimizers import build_optimizer, set_learning_rate
 
 pytest.importorskip("peft")
 ARCHITECTURES = ("llama", "gpt2", "t5")
 KINDS = ("lora", "prompt")
+OF_TODAY = LoraSettings(rank_stabilized=True, dora=True, b_rate_factor=16)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,8 @@ def bases(tmp_path_factory) -> Path:
 
 def chosen(base: Path, kind: str, **changes) -> ModelSettings:
     values = {"path": str(base), "adapter": kind, "prompt": PromptTuningSettings(tokens=5), "device": "cpu", **changes}
+    if kind == "of today":
+        values |= {"adapter": "lora", "lora": OF_TODAY}
     return ModelSettings(**values)
 
 
@@ -91,7 +95,7 @@ def test_only_the_adapter_can_change(bases, architecture, kind):
         assert torch.allclose(logits(lm), logits(base), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "of today"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_packed_equals_unpacked_with_an_adapter(bases, architecture, kind):
     """Each packed prompt has virtual tokens of its own: log-probabilities and the adapter's gradient are the same."""
@@ -129,7 +133,7 @@ def test_virtual_tokens_stand_before_every_prompt_and_are_never_cut(bases):
     assert encoded.counts.inputs_shortened == without.counts.inputs_shortened > 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "of today"])
 @pytest.mark.parametrize("architecture", ["llama", "t5"])
 def test_tuning_moves_the_adapter_alone_and_resumes_to_the_bit(bases, tmp_path, architecture, kind):
     plan = settings(steps=4, checkpoint_every=2, learning_rate=0.05, dropout=0.0)
@@ -210,9 +214,10 @@ def test_resuming_beside_another_base_is_an_error(bases, tmp_path, kind):
         tune_small(tmp_path, other, plan.model_copy(update={"steps": 2}), batches=batches_of(other), fingerprint="two")
 
 
+@pytest.mark.parametrize("kind", ["lora", "of today"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_merged_is_one_ordinary_model_with_the_same_answers(bases, tmp_path, architecture):
-    lm = shaken(adapted(bases / architecture, "lora"))
+def test_merged_is_one_ordinary_model_with_the_same_answers(bases, tmp_path, architecture, kind):
+    lm = shaken(adapted(bases / architecture, kind))
     before = logits(lm)
     whole = merged(lm)
     assert torch.allclose(logits(whole), before, atol=1e-4)
@@ -232,7 +237,7 @@ told = {}
 for folder in sys.argv[1:]:
     is_t5, is_peft = "t5" in folder, not folder.endswith("merged")
     autos = (AutoPeftModelForSeq2SeqLM if is_t5 else AutoPeftModelForCausalLM,) if is_peft else ()
-    if not folder.endswith("prompt"):
+    if not folder.endswith(("prompt", "of-today")):
         autos += (AutoModelForSeq2SeqLM if is_t5 else AutoModelForCausalLM,)
     found = []
     for auto in autos:
@@ -250,13 +255,16 @@ print(json.dumps(told))
 
 
 def test_other_programs_load_adapters_and_merged_models(bases, tmp_path, stranger):
-    """With peft and, low-rank adapters and merged models, with transformers' AutoModel alone: the same logits."""
+    """With peft and, low-rank adapters and merged models, with transformers' AutoModel alone: the same logits.
+
+    AutoModel alone does not read the scales of DoRA (a known gap of transformers), and says so.
+    """
     expected = {}
     for architecture in ("llama", "t5"):
-        for kind in KINDS:
+        for kind in (*KINDS, "of today"):
             lm = shaken(adapted(bases / architecture, kind))
-            folder = save_model(lm, tmp_path / f"{architecture}-{kind}", card="")
-            expected[str(folder)] = (logits(lm), 1 if kind == "prompt" else 2)
+            folder = save_model(lm, tmp_path / f"{architecture}-{kind}".replace(" ", "-"), card="")
+            expected[str(folder)] = (logits(lm), 2 if kind == "lora" else 1)
             if kind == "lora":
                 whole = merged(lm)
                 expected[str(save_model(whole, tmp_path / f"{architecture}-merged", card=""))] = (logits(whole), 1)
@@ -284,6 +292,42 @@ def test_targets_are_a_setting_and_wrong_ones_an_error(bases):
     with pytest.raises(ModelError, match=r"model\.lora\.targets") as caught:
         adapted(bases / "llama", "lora", lora=LoraSettings(targets=("query",)))
     assert "q_proj" in caught.value.hint
+
+
+def first_step(base: Path, folder: Path, **own) -> dict[str, torch.Tensor]:
+    """How one step of plain gradient sign (Adam's first) moves each weight of the adapters."""
+    lm = adapted(base, "lora", lora=LoraSettings(rank=4, alpha=8.0, **own))
+    before = {name: weight.detach().clone() for name, weight in lm.model.named_parameters() if weight.requires_grad}
+    plan = settings(steps=1, optimizer="adamw", learning_rate=1e-3, weight_decay=0.0, max_grad_norm=0.0)
+    tune_small(folder, lm, plan, batches=batches_of(lm))
+    return {name: weight.detach() - before[name] for name, weight in lm.model.named_parameters() if name in before}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "adamw8bit"])
+def test_second_matrices_learn_as_much_faster_as_asked(bases, optimizer):
+    """LoRA+: their own group of weights, whose rate is a multiple of every rate of the schedule."""
+    lm = adapted(bases / "llama", "lora", lora=LoraSettings(b_rate_factor=16))
+    made = build_optimizer(lm.model, settings(optimizer=optimizer), rate_factors=lm.rate_factors)
+    set_learning_rate(made, 1e-3)
+    rates = {id(weight): group["lr"] for group in made.param_groups for weight in group["params"]}
+    found = {name: rates[id(weight)] for name, weight in lm.model.named_parameters() if weight.requires_grad}
+    assert {rate for name, rate in found.items() if "lora_B" in name} == {16e-3}
+    assert {rate for name, rate in found.items() if "lora_B" not in name} == {1e-3}
+
+
+def test_the_factor_reaches_the_steps_of_a_run(bases, tmp_path):
+    """Adam's first step is the rate times the gradient's sign; the second matrices start at zero, so only they move."""
+    slow, fast = (first_step(bases / "llama", tmp_path / str(by), b_rate_factor=by) for by in (1.0, 16.0))
+    seconds = [name for name in slow if "lora_B" in name]
+    assert seconds and all(float(slow[name].abs().max()) == pytest.approx(1e-3, rel=0.01) for name in seconds)
+    assert all(torch.allclose(fast[name], 16 * slow[name], rtol=1e-3, atol=1e-6) for name in seconds)
+
+
+def test_rank_stabilized_adapters_are_scaled_by_the_root_of_the_rank(bases):
+    for stabilized, scale in ((False, 8 / 4), (True, 8 / 4**0.5)):
+        lm = adapted(bases / "llama", "lora", lora=LoraSettings(rank=4, alpha=8.0, rank_stabilized=stabilized))
+        found = [part.scaling["default"] for part in lm.model.modules() if hasattr(part, "lora_A")]
+        assert found == pytest.approx([scale] * 14)
 
 
 def test_more_virtual_tokens_than_words_is_an_error(bases):

@@ -19,37 +19,37 @@ from flantune.settings.run_file import load_run_file
 from flantune.studies.paper import KINDS
 from flantune.studies.split_files import (
     MAKERS,
-    StudyOptions,
+    SplitOptions,
     fragment,
-    plan_study,
+    plan_splits,
     taxonomy_toml,
     write_split,
 )
 from flantune.studies.splits import paper_rules
 from flantune.tasks.load import load_tasks
 
-OPTIONS = StudyOptions(order=("topic", "copying"), test=("sentiment",))
+OPTIONS = SplitOptions(order=("topic", "copying"), test=("sentiment",))
 
 
-def plan_and_write(folder: Path, kind: str, options: StudyOptions):
+def plan_and_write(folder: Path, kind: str, options: SplitOptions):
     file = load_run_file(write_small_world(folder))
-    planned = plan_study(file, kind=kind, options=options)
+    planned = plan_splits(file, kind=kind, options=options)
     return planned, [write_split(split, planned, file=file, folder=folder / "out") for split in planned.study.splits]
 
 
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        ("leave-one-cluster-out", StudyOptions()),
-        ("leave-one-cluster-out", StudyOptions(paper_rules=True)),
-        ("within-cluster", StudyOptions(counts=(2,))),
+        ("leave-one-cluster-out", SplitOptions()),
+        ("leave-one-cluster-out", SplitOptions(paper_rules=True)),
+        ("within-cluster", SplitOptions(counts=(2,))),
         ("clusters", OPTIONS),
         ("tasks-per-cluster", OPTIONS),
         ("templates", replace(OPTIONS, counts=(1, 2))),
         ("training-tasks", replace(OPTIONS, counts=(1, 2))),
     ],
 )
-def test_a_written_run_file_has_just_the_splits_tasks(tmp_path: Path, kind: str, options: StudyOptions) -> None:
+def test_a_written_run_file_has_just_the_splits_tasks(tmp_path: Path, kind: str, options: SplitOptions) -> None:
     planned, paths = plan_and_write(tmp_path, kind, options)
     assert len(paths) == len(planned.study.splits) > 0
     for split, path in zip(planned.study.splits, paths, strict=True):
@@ -66,16 +66,16 @@ def test_a_written_run_file_has_just_the_splits_tasks(tmp_path: Path, kind: str,
 
 
 def test_writing_twice_writes_the_same_bytes(tmp_path: Path) -> None:
-    _, paths = plan_and_write(tmp_path, "within-cluster", StudyOptions(counts=(2,)))
+    _, paths = plan_and_write(tmp_path, "within-cluster", SplitOptions(counts=(2,)))
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    plan_and_write(tmp_path, "within-cluster", StudyOptions(counts=(2,)))
+    plan_and_write(tmp_path, "within-cluster", SplitOptions(counts=(2,)))
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert len(paths) == 2 and len(before) == 2
 
 
 def test_tasks_keep_their_clusters_rows_and_adapters(tmp_path: Path) -> None:
     """A held-out task stands where its file says: the cache of adapted examples is shared by all splits."""
-    _, paths = plan_and_write(tmp_path, "within-cluster", StudyOptions(counts=(2,)))
+    _, paths = plan_and_write(tmp_path, "within-cluster", SplitOptions(counts=(2,)))
     found = []
     for path in paths:
         file = load_run_file(path)
@@ -91,7 +91,7 @@ def test_a_grouping_of_ones_own_is_named_in_the_run_files(tmp_path: Path, monkey
     text = '[clusters]\nfeeling = ["mood", "tone"]\nother = ["animal", "echo"]\n'
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    planned, paths = plan_and_write(tmp_path, "leave-one-cluster-out", StudyOptions(clusters="mine.toml"))
+    planned, paths = plan_and_write(tmp_path, "leave-one-cluster-out", SplitOptions(clusters="mine.toml"))
     assert [split.held_out for split in planned.study.splits] == [("feeling",), ("other",)]
     for split, path in zip(planned.study.splits, paths, strict=True):
         file = load_run_file(path)
@@ -103,11 +103,11 @@ def test_a_grouping_of_ones_own_is_named_in_the_run_files(tmp_path: Path, monkey
 
 def test_fragments_are_toml_and_say_what_they_cannot(tmp_path: Path) -> None:
     file = load_run_file(write_small_world(tmp_path))
-    planned = plan_study(file, kind="within-cluster", options=StudyOptions(counts=(1,)))
+    planned = plan_splits(file, kind="within-cluster", options=SplitOptions(counts=(1,)))
     text = fragment(planned.study.splits[0], planned)
     assert "# On purpose: a task of the same cluster" in text
     assert tomllib.loads(text)["holdout"] == {"task_folds": [list(planned.study.splits[0].hidden)]}
-    plain = plan_study(file, kind="leave-one-cluster-out")
+    plain = plan_splits(file, kind="leave-one-cluster-out")
     lines = tomllib.loads(fragment(plain.study.splits[0], plain))
     assert lines["holdout"]["folds"] == [list(plain.study.splits[0].held_out)]
     assert set(lines["data"]["include"]) == {"mood", "tone", "animal", "echo"}
@@ -140,9 +140,9 @@ def test_the_command_writes_run_files(tmp_path: Path) -> None:
 def test_the_papers_order_needs_the_papers_clusters(tmp_path: Path) -> None:
     file = load_run_file(write_small_world(tmp_path))
     with pytest.raises(ConfigError, match='no task belongs to the cluster "summarization"'):
-        plan_study(file, kind="clusters")
+        plan_splits(file, kind="clusters")
     with pytest.raises(ConfigError, match="no study"):
-        plan_study(file, kind="cluster")
+        plan_splits(file, kind="cluster")
 
 
 def test_the_command_knows_every_study() -> None:

@@ -12,7 +12,7 @@ from flantune.mixture.holdout import SAME_CLUSTER, check_unseen, hold_out_fold
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.studies.splits import (
     Split,
-    Study,
+    SplitSet,
     cluster_counts,
     leave_one_cluster_out,
     ranked,
@@ -54,7 +54,7 @@ def sides(split: Split, tasks: list[Task]) -> tuple[list[Task], list[Task]]:
     return [t for t in own if t.name in split.train], [t for t in own if t.name in split.test]
 
 
-def check_sound(study: Study, tasks: list[Task], taxonomy: Taxonomy) -> None:
+def check_sound(study: SplitSet, tasks: list[Task], taxonomy: Taxonomy) -> None:
     """Nothing leaks, and a run of just these tasks has just these sides."""
     assert study.splits
     assert len({split.name for split in study.splits}) == len(study.splits)
@@ -181,7 +181,7 @@ def test_task_counts_nest() -> None:
 def test_single_tasks_can_be_hidden() -> None:
     tasks = grid(a=3, b=2)
     split = without_tasks(tasks, PLAIN, ["a1", "b0"], name="two")
-    check_sound(Study(kind="", splits=(split,)), tasks, PLAIN)
+    check_sound(SplitSet(kind="", splits=(split,)), tasks, PLAIN)
     assert split.test == ("a1", "b0") and split.breaks == (SAME_CLUSTER,)
     assert split.train == ("a0", "a2", "b1")
 

@@ -44,12 +44,12 @@ def command(
     from dataclasses import asdict
 
     from flantune.settings.run_file import load_run_file
-    from flantune.studies.split_files import StudyOptions, fragment, plan_study, write_split
+    from flantune.studies.split_files import SplitOptions, fragment, plan_splits, write_split
 
     loaded = load_run_file(run_file, overrides=overrides)
     # What is left has the names of the study's own options; what was not given is as in the paper.
-    study_options = StudyOptions(**{name: value for name, value in chosen.items() if value})
-    planned = plan_study(loaded, kind=kind, options=study_options)
+    study_options = SplitOptions(**{name: value for name, value in chosen.items() if value})
+    planned = plan_splits(loaded, kind=kind, options=study_options)
     study = planned.study
     written = [write_split(split, planned, file=loaded, folder=out) for split in study.splits] if out else []
     if as_json:

@@ -46,7 +46,8 @@ def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> 
     Raises:
         ModelError: peft is not installed, or the targets are not layers of this model.
 
-    Paper: Hu et al. 2021 (low-rank adapters); Lester et al. 2021 (prompt tuning).
+    Paper: Hu et al. 2021 (low-rank adapters); Kalajdzievski 2023 (rank-stabilized); Liu et al. 2024 (DoRA); Hayou et
+    al. 2024 (LoRA+); Lester et al. 2021 (prompt tuning).
     """
     if settings.adapter == "none":
         return lm
@@ -56,7 +57,7 @@ def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if settings.adapter == "lora":
-            return _with_low_rank(lm, _lora_config(lm, settings.lora))
+            return _with_low_rank(lm, _lora_config(lm, settings.lora), b_rate_factor=settings.lora.b_rate_factor)
         return _with_virtual_tokens(lm, _first_vectors(lm, settings.prompt), base=_base_digest(lm))
 
 
@@ -181,7 +182,7 @@ def _check_base(folder: Path, found: str) -> None:
         )
 
 
-def _with_low_rank(lm: LanguageModel, config: Any) -> LanguageModel:
+def _with_low_rank(lm: LanguageModel, config: Any, *, b_rate_factor: float) -> LanguageModel:
     """Puts adapters into the layers; frozen weights no longer ask for a gradient."""
     base = _base_digest(lm)
     try:
@@ -192,7 +193,8 @@ def _with_low_rank(lm: LanguageModel, config: Any) -> LanguageModel:
         hint = f'use "all-linear", or some of {", ".join(names)}'
         message = str(error).strip().splitlines()[0]
         raise ModelError(f"cannot attach adapters: {message}", where="model.lora.targets", hint=hint) from error
-    return replace(lm, adapter=LowRank(wrapper=wrapper.eval(), base=base))
+    factors = _rate_factors(lm.model, b_rate_factor)
+    return replace(lm, adapter=LowRank(wrapper=wrapper.eval(), base=base, rate_factors=factors))
 
 
 def _is_matrix(module: nn.Module) -> bool:
@@ -226,11 +228,21 @@ def _lora_config(lm: LanguageModel, settings: LoraSettings) -> Any:
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
+        use_rslora=settings.rank_stabilized,
+        use_dora=settings.dora,
         target_modules="all-linear" if is_all else list(settings.targets),
         exclude_modules=(_with_an_answer_of_their_own(lm.model) or None) if is_all else None,
         # GPT-2 stores its matrices the other way round.
         fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in lm.model.modules()),
     )
+
+
+def _rate_factors(model: nn.Module, b_rate_factor: float) -> dict[str, float]:
+    """The second matrices of all adapters, where they do not learn at the rate of all others."""
+    if b_rate_factor == 1:
+        return {}
+    seconds = [name for name, _ in model.named_parameters() if ".lora_B." in name or ".lora_embedding_B." in name]
+    return dict.fromkeys(seconds, b_rate_factor)
 
 
 def _with_virtual_tokens(lm: LanguageModel, vectors: Tensor, *, base: str) -> LanguageModel:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,10 +31,12 @@ class LowRank:
     Attributes:
         wrapper: The ``peft.PeftModel`` around the model, which stores and merges.
         base: Digest of the model's own weights, the only ones the adapter fits; empty where unknown.
+        rate_factors: How many times as fast a weight learns as the others, by name; those left out: once.
     """
 
     wrapper: Any
     base: str = ""
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
 
 
 class VirtualTokens(nn.Module):
@@ -109,6 +112,11 @@ class LanguageModel:
     def prefix_tokens(self) -> tuple[int, ...]:
         """Ids that stand before every prompt's inputs: the virtual tokens of prompt tuning."""
         return self.adapter.ids if isinstance(self.adapter, VirtualTokens) else ()
+
+    @property
+    def rate_factors(self) -> Mapping[str, float]:
+        """How many times as fast a weight of an adapter learns as the others, by name; those left out: once."""
+        return self.adapter.rate_factors if isinstance(self.adapter, LowRank) else {}
 
     def __post_init__(self) -> None:
         if self.compute_dtype not in COMPUTE_DTYPES.values():

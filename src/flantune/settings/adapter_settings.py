@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from flantune.settings.sections import Section
-from flantune.settings.setting_types import Factor, NameOrNames, Rate, Size
+from flantune.settings.setting_types import Factor, NameOrNames, Rate, Size, Switch
 
 
 class LoraSettings(Section):
@@ -15,6 +15,12 @@ class LoraSettings(Section):
     """Rank of the two matrices of each adapted layer."""
     alpha: Factor = 32.0
     """The adapters' output is multiplied by alpha / rank."""
+    rank_stabilized: Switch = False
+    """Multiply by alpha / √rank instead, so that high ranks learn as fast as low ones (rsLoRA)."""
+    dora: Switch = False
+    """Train a scale for each output of a layer as well, apart from the direction (DoRA)."""
+    b_rate_factor: Factor = 1.0
+    """The second matrix of each adapter, which starts at zero, learns this many times as fast (LoRA+: 16, say)."""
     dropout: Rate = 0.0
     """Dropout in front of the adapters; `training.dropout` overrides it."""
     targets: NameOrNames = ("all-linear",)

@@ -70,6 +70,34 @@ def run_file_of(config: RunConfig, *, root: Path, origin: str) -> RunFile:
     return RunFile(config=absolute, origins={key: origin for key, _ in flatten(absolute)}, root=root)
 
 
+def with_settings(file: RunFile, changes: Mapping[str, object], *, origin: str) -> RunFile:
+    """The run file with some settings changed, checked like one that a person wrote.
+
+    Args:
+        file: The run file.
+        changes: Dotted setting → its new value, in the words of a run file; paths start from the run file's folder.
+        origin: Where they come from, for ``RunFile.origins`` and messages.
+
+    Raises:
+        ConfigError: Some are unknown or wrong, or do not go together; all are listed.
+    """
+    tree: Tree = {}
+    given = {key: value for key, value in flatten(file.config) if file.origins.get(key, "default") != "default"}
+    for key, value in given.items():
+        _assign(tree, key, _plainly(value))
+    for key, value in changes.items():
+        _assign(tree, key, value)
+    origins = {key: text for key, text in file.origins.items() if key in given} | dict.fromkeys(changes, origin)
+    config = validated(tree, where=origin, origins=origins)
+    return RunFile(
+        config=_with_absolute_paths(config, root=file.root), origins=_all_origins(config, origins), root=file.root
+    )
+
+
+def _plainly(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
 def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every setting as (dotted key, value), sections opened.
 

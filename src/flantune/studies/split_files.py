@@ -12,7 +12,7 @@ from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.settings.run_file import to_toml
 from flantune.settings.toml_file import toml_text
 from flantune.studies import paper, splits
-from flantune.studies.splits import Split, Study
+from flantune.studies.splits import Split, SplitSet
 from flantune.system.files import write_text
 from flantune.tasks.load import load_tasks
 from flantune.tasks.regroup import load_grouping, regroup
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyOptions:
+class SplitOptions:
     """Options of a study.
 
     Attributes:
@@ -49,7 +49,7 @@ class StudyOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStudy:
+class PlannedSplits:
     """A study of a run file's tasks.
 
     Attributes:
@@ -61,7 +61,7 @@ class PlannedStudy:
         has_own_rules: The rules differ from the run file's, so run files must bring them.
     """
 
-    study: Study
+    study: SplitSet
     tasks: tuple[Task, ...]
     originals: tuple[Task, ...]
     clusters: str
@@ -69,13 +69,13 @@ class PlannedStudy:
     has_own_rules: bool = False
 
 
-def plan_study(file: RunFile, *, kind: str, options: StudyOptions | None = None) -> PlannedStudy:
+def plan_splits(file: RunFile, *, kind: str, options: SplitOptions | None = None) -> PlannedSplits:
     """A study of the tasks that a run file names; its folds are not looked at.
 
     Raises:
         ConfigError: There is no such study, or the tasks do not allow it.
     """
-    options = options or StudyOptions()
+    options = options or SplitOptions()
     if kind not in MAKERS:
         raise ConfigError(f'no study "{kind}"', hint=did_you_mean(kind, MAKERS) or f"there are: {', '.join(MAKERS)}")
     originals = load_tasks(file.config.data, root=file.root)
@@ -86,10 +86,10 @@ def plan_study(file: RunFile, *, kind: str, options: StudyOptions | None = None)
     lost = sorted({task.name for task in originals} - {task.name for task in tasks})
     if lost:
         note = f"in no cluster of {options.clusters}, so in no split: {', '.join(lost)}"
-        study = Study(kind=study.kind, splits=study.splits, notes=(note, *study.notes))
+        study = SplitSet(kind=study.kind, splits=study.splits, notes=(note, *study.notes))
     if not study.splits:
         raise ConfigError("the tasks allow no split of this kind", hint="; ".join(study.notes))
-    return PlannedStudy(
+    return PlannedSplits(
         study=study,
         tasks=tasks,
         originals=originals,
@@ -104,43 +104,43 @@ def _absolute(clusters: str, root: Path) -> str:
     return str((root / clusters).absolute()) if clusters.endswith(".toml") else clusters
 
 
-Maker = Callable[[Sequence["Task"], Taxonomy, StudyOptions], Study]
+Maker = Callable[[Sequence["Task"], Taxonomy, SplitOptions], SplitSet]
 """Makes a study's splits from tasks and the rules of what gives what away."""
 
 
-def _leave_one_cluster_out(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:  # noqa: ARG001
+def _leave_one_cluster_out(tasks: Sequence[Task], rules: Taxonomy, options: SplitOptions) -> SplitSet:  # noqa: ARG001
     return splits.leave_one_cluster_out(tasks, rules)
 
 
-def _within_cluster(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+def _within_cluster(tasks: Sequence[Task], rules: Taxonomy, options: SplitOptions) -> SplitSet:
     number = options.counts[0] if options.counts else paper.WITHIN_CLUSTER_SPLITS
     return splits.within_cluster(tasks, rules, splits=number, seed=options.seed)
 
 
-def _clusters(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+def _clusters(tasks: Sequence[Task], rules: Taxonomy, options: SplitOptions) -> SplitSet:
     return splits.cluster_counts(
         tasks, rules, order=options.order, test=options.test, max_tasks=options.max_tasks, seed=options.seed
     )
 
 
-def _tasks_per_cluster(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+def _tasks_per_cluster(tasks: Sequence[Task], rules: Taxonomy, options: SplitOptions) -> SplitSet:
     counts = options.counts or paper.PER_CLUSTER_COUNTS
     return splits.tasks_per_cluster(
         tasks, rules, order=options.order, test=options.test, counts=counts, seed=options.seed
     )
 
 
-def _templates(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+def _templates(tasks: Sequence[Task], rules: Taxonomy, options: SplitOptions) -> SplitSet:
     counts = options.counts or paper.TEMPLATE_COUNTS
     return splits.template_counts(_base(tasks, rules, options), tasks, counts=counts)
 
 
-def _training_tasks(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Study:
+def _training_tasks(tasks: Sequence[Task], rules: Taxonomy, options: SplitOptions) -> SplitSet:
     counts = options.counts or paper.TASK_COUNTS
     return splits.task_counts(_base(tasks, rules, options), tasks, rules, counts=counts, seed=options.seed)
 
 
-def _base(tasks: Sequence[Task], rules: Taxonomy, options: StudyOptions) -> Split:
+def _base(tasks: Sequence[Task], rules: Taxonomy, options: SplitOptions) -> Split:
     """The split whose training side a study varies."""
     if options.hide_super_glue:
         return splits.without_tasks(tasks, rules, paper.SUPER_GLUE, name="SuperGLUE")
@@ -158,7 +158,7 @@ MAKERS: Mapping[str, Maker] = {
 """The studies that there are, each with what makes it; ``paper.KINDS`` has the names for the command line."""
 
 
-def fragment(split: Split, planned: PlannedStudy) -> str:
+def fragment(split: Split, planned: PlannedSplits) -> str:
     """The lines of a run file that make a split, to be copied into one; what they cannot say stands as a comment."""
     lines = [f"# {split.name}: {len(split.train)} tasks trained on, {len(split.test)} unseen"]
     lines += [f"# On purpose: {rule}." for rule in split.breaks]
@@ -173,7 +173,7 @@ def fragment(split: Split, planned: PlannedStudy) -> str:
     return "\n".join(lines) + "\n" + toml_text(tables)
 
 
-def write_split(split: Split, planned: PlannedStudy, *, file: RunFile, folder: Path) -> Path:
+def write_split(split: Split, planned: PlannedSplits, *, file: RunFile, folder: Path) -> Path:
     """Writes the run file of a split: all other settings are the run file's.
 
     Rules of the study's own come beside it as ``taxonomy.toml``.
@@ -210,7 +210,7 @@ def taxonomy_toml(taxonomy: Taxonomy) -> str:
     return toml_text({"aliases": names, "overlap": rules, "kin": kin})
 
 
-def _included(split: Split, planned: PlannedStudy) -> tuple[str, ...]:
+def _included(split: Split, planned: PlannedSplits) -> tuple[str, ...]:
     """Names in the order of the run file's own tasks, which makes them easy to compare."""
     names = {*split.train, *split.test}
     return tuple(task.name for task in planned.originals if task.name in names)

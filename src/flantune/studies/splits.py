@@ -1,6 +1,6 @@
 """The splits of the FLAN paper and its public code: who is trained on and who is measured, as pure functions.
 
-Each study is a tuple of splits. A split says names only; ``flantune.studies.split_files`` turns it into a run file.
+Each kind is a tuple of splits. A split says names only; ``flantune.studies.split_files`` turns it into a run file.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
+class SplitSet:
     """Splits that belong together, and what could not be made.
 
     Attributes:
@@ -71,7 +71,7 @@ class Study:
     notes: tuple[str, ...] = ()
 
 
-def leave_one_cluster_out(tasks: Sequence[Task], taxonomy: Taxonomy) -> Study:
+def leave_one_cluster_out(tasks: Sequence[Task], taxonomy: Taxonomy) -> SplitSet:
     """One split a cluster: it is measured, and all that does not give it away is trained on.
 
     Paper: FLAN 2021, section 2.2: to evaluate on c clusters, c models are tuned.
@@ -82,7 +82,7 @@ def leave_one_cluster_out(tasks: Sequence[Task], taxonomy: Taxonomy) -> Study:
             splits.append(without_clusters(tasks, taxonomy, [cluster]))
         except ConfigError as error:
             notes.append(f'"{cluster}" cannot be left out: {error.message}')
-    return Study(kind="leave-one-cluster-out", splits=tuple(splits), notes=tuple(notes))
+    return SplitSet(kind="leave-one-cluster-out", splits=tuple(splits), notes=tuple(notes))
 
 
 def without_clusters(tasks: Sequence[Task], taxonomy: Taxonomy, clusters: Sequence[str]) -> Split:
@@ -111,7 +111,7 @@ def without_tasks(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str
 
 def within_cluster(
     tasks: Sequence[Task], taxonomy: Taxonomy, *, splits: int = WITHIN_CLUSTER_SPLITS, seed: int = 0
-) -> Study:
+) -> SplitSet:
     """Splits that hide one task of each cluster and train on the rest of the cluster.
 
     Tasks of one source family (SQuAD 1 and 2, ANLI's rounds) are hidden or shown together. Each cluster goes through
@@ -133,7 +133,7 @@ def within_cluster(
             for task in own[permute(number % len(own), len(own), stream_key(seed, "within", plain_name(cluster)))]
         ]
         made.append(_hide(tasks, taxonomy, hidden, name=f"within-clusters-{number + 1}"))
-    return Study(kind="within-cluster", splits=tuple(made), notes=tuple(notes))
+    return SplitSet(kind="within-cluster", splits=tuple(made), notes=tuple(notes))
 
 
 def cluster_counts(
@@ -144,7 +144,7 @@ def cluster_counts(
     test: Sequence[str] = PAPER_TEST,
     max_tasks: int = 0,
     seed: int = 0,
-) -> Study:
+) -> SplitSet:
     """Training on one cluster, on two, … in the paper's order; the test clusters stay the same throughout.
 
     A test task that is kin to any cluster of the order leaves the test, not training: so each split has as many
@@ -171,7 +171,7 @@ def cluster_counts(
         train = round_robin([ranked(group, seed=seed) for group in groups[:count]], limit=max_tasks or len(tasks))
         name = f"{count}-{'cluster' if count == 1 else 'clusters'}{limit}"
         made.append(_between(tasks, taxonomy, train, measured, test=test, name=name))
-    return Study(kind="clusters", splits=tuple(made), notes=notes)
+    return SplitSet(kind="clusters", splits=tuple(made), notes=notes)
 
 
 def tasks_per_cluster(
@@ -182,7 +182,7 @@ def tasks_per_cluster(
     test: Sequence[str] = PAPER_TEST,
     counts: Sequence[int] = PER_CLUSTER_COUNTS,
     seed: int = 0,
-) -> Study:
+) -> SplitSet:
     """Training on one task of each cluster, on two, …; each split holds the tasks of the one before.
 
     Paper: FLAN 2021, appendix B.1.
@@ -199,10 +199,10 @@ def tasks_per_cluster(
     for count in counts:
         train = [task for group in groups for task in ranked(group, seed=seed)[:count]]
         made.append(_between(tasks, taxonomy, train, measured, test=test, name=f"{count}-per-cluster"))
-    return Study(kind="tasks-per-cluster", splits=tuple(made), notes=notes)
+    return SplitSet(kind="tasks-per-cluster", splits=tuple(made), notes=notes)
 
 
-def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int] = TEMPLATE_COUNTS) -> Study:
+def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int] = TEMPLATE_COUNTS) -> SplitSet:
     """One split with a number of templates of each training task; the measured templates stay as they are.
 
     Paper: FLAN 2021, appendix B (1, 4, 10); the public code has 1, 2, 4, 7, 10.
@@ -215,12 +215,12 @@ def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int]
     )
     left = [str(count) for count in counts if count > most]
     notes = (f"no training task has more than {most} templates: left out {', '.join(left)}",) if left else ()
-    return Study(kind="templates", splits=made, notes=notes)
+    return SplitSet(kind="templates", splits=made, notes=notes)
 
 
 def task_counts(
     base: Split, tasks: Sequence[Task], taxonomy: Taxonomy, *, counts: Sequence[int] = TASK_COUNTS, seed: int = 0
-) -> Study:
+) -> SplitSet:
     """One split with growing numbers of its training tasks; each holds the tasks of the smaller ones.
 
     Paper: the public code of FLAN 2021 (5, 10, …, 55 training tasks).
@@ -235,7 +235,7 @@ def task_counts(
         made.append(_checked(replace(base, name=f"{base.name}-{count}-tasks", train=train), tasks, taxonomy))
     left = [str(count) for count in counts if count > len(order)]
     notes = (f"there are {len(order)} training tasks: left out {', '.join(left)}",) if left else ()
-    return Study(kind="training-tasks", splits=tuple(made), notes=notes)
+    return SplitSet(kind="training-tasks", splits=tuple(made), notes=notes)
 
 
 def paper_rules(taxonomy: Taxonomy) -> Taxonomy:

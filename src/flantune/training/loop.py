@@ -179,9 +179,7 @@ def _set_up(
         if processes.is_first:
             _tell_what_is_not(lm, settings, note)
         is_sharded = settings.parallel == "sharded" and processes.count > 1
-        used, optimizer, sharded = (
-            _in_parts(lm, settings) if is_sharded else (lm, build_optimizer(lm.model, settings), None)
-        )
+        used, optimizer, sharded = _in_parts(lm, settings) if is_sharded else (lm, _optimizer(lm, settings), None)
         score = partial(target_logprobs, used) if sharded is None else sharded.scores
         best = BestWeights(path=folder / "checkpoints" / "best.safetensors")
         yield _Tuning(
@@ -224,7 +222,11 @@ def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageMo
     from flantune.training.sharding import shard, sharded_optimizer
 
     sharded = shard(lm)
-    return sharded.lm, sharded_optimizer(build_optimizer(sharded.lm.model, settings)), sharded
+    return sharded.lm, sharded_optimizer(_optimizer(sharded.lm, settings)), sharded
+
+
+def _optimizer(lm: LanguageModel, settings: TrainingSettings) -> torch.optim.Optimizer:
+    return build_optimizer(lm.model, settings, rate_factors=lm.rate_factors)
 
 
 @contextmanager

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from flantune.settings.config import TrainingSettings
 
 
-def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, settings: TrainingSettings, *, rate_factors: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
     """The optimizer a run file names, over every weight of the model that can change.
+
+    Args:
+        model: The model.
+        settings: Which optimizer.
+        rate_factors: How many times as fast a weight learns as the others, by name; those left out: once.
 
     Raises:
         TrainingError: 8-bit moments are asked for and bitsandbytes is not installed.
@@ -26,8 +33,10 @@ def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim
     """
     if settings.optimizer == "adafactor":
         own = settings.adafactor.model_dump()
-        return Adafactor(trainable(model).items(), lr=settings.learning_rate, **own)
-    groups = weight_decay_groups(model, settings.weight_decay, spared=settings.no_decay)
+        plain: list[dict[str, Any]] = [{"params": list(trainable(model).items())}]
+        return Adafactor(_by_rate(plain, rate_factors or {}), lr=settings.learning_rate, **own)
+    decaying = weight_decay_groups(model, settings.weight_decay, spared=settings.no_decay)
+    groups = _by_rate(decaying, rate_factors or {})
     if settings.optimizer == "adamw8bit":
         return build_adamw8bit(groups, settings)
     return torch.optim.AdamW(
@@ -61,6 +70,17 @@ def weight_decay_groups(
     return [{"params": named, "weight_decay": decays[does]} for does, named in groups.items() if named]
 
 
+def _by_rate(groups: list[dict[str, Any]], factors: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The groups divided further, so that all weights of one learn at one rate."""
+    divided = []
+    for group in groups:
+        by_factor: dict[float, list[tuple[str, nn.Parameter]]] = {}
+        for name, weight in group["params"]:
+            by_factor.setdefault(factors.get(name, 1.0), []).append((name, weight))
+        divided += [{**group, "params": named, "rate_factor": factor} for factor, named in by_factor.items()]
+    return divided
+
+
 def _kind(name: str, weight: nn.Parameter, embeddings: Collection[int]) -> str:
     if id(weight) in embeddings:
         return "embeddings"
@@ -84,9 +104,9 @@ def check_float32(model: nn.Module) -> None:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The rate of the next step, for every group."""
+    """The rate of the next step, for every group; some learn several times as fast."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("rate_factor", 1.0)
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

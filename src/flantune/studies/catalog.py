@@ -1,0 +1,63 @@
+"""All studies that have a name, and how one is made of a run file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flantune.errors import ConfigError, did_you_mean
+from flantune.settings.run_file import RunFile
+from flantune.settings.sections import Problems, check_section
+from flantune.studies.named import instructions, leave_one_cluster_out
+from flantune.studies.study import NamedStudy, Study, checked
+
+if TYPE_CHECKING:
+    from flantune.types import Task
+
+STUDIES: Mapping[str, NamedStudy] = {
+    one.name: one
+    for one in (
+        leave_one_cluster_out.STUDY,
+        instructions.STUDY,
+    )
+}  # fmt: skip
+"""The studies by name, a line each."""
+
+
+def named_study(name: str) -> NamedStudy:
+    """The study of this name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in STUDIES:
+        near = did_you_mean(name, STUDIES)
+        hint = near or f"there are: {', '.join(STUDIES)}; a study of your own is a TOML file (docs/studies.md)"
+        raise ConfigError(f'no study "{name}"', hint=hint)
+    return STUDIES[name]
+
+
+def make_study(
+    named: NamedStudy, file: RunFile, tasks: Sequence[Task], *, options: Mapping[str, Any] | None = None
+) -> Study:
+    """A named study of a run file.
+
+    Args:
+        named: Which.
+        file: The run file; what it holds out does not matter where the study divides the tasks itself.
+        tasks: The tasks that it names.
+        options: The study's own options by name; those left out are as in the paper.
+
+    Raises:
+        ConfigError: An option is unknown or wrong, or the tasks do not allow the study.
+    """
+    problems = Problems()
+    chosen = check_section(named.options, options or {}, "", problems=problems)
+    if chosen is None:
+        raise problems.error(ConfigError, where=f"study {named.name}", hint=_known(named))
+    return checked(named.make(file, tasks, chosen), where=f"study {named.name}")
+
+
+def _known(named: NamedStudy) -> str:
+    options = ", ".join(named.options.model_fields)
+    return f"its options are: {options}" if options else "it takes no options"

@@ -1,0 +1,154 @@
+"""A study of a user's own: a TOML file with its arms, or with a named study and its options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_origin
+
+from pydantic import Field, model_validator
+
+from flantune.errors import ConfigError
+from flantune.settings.config import RunConfig
+from flantune.settings.sections import Problems, Section, check_section, sections_in
+from flantune.settings.setting_types import Names, Natural, Number, Text
+from flantune.settings.toml_file import read_toml
+from flantune.studies.study import Arm, Figure, Measure, MeasureOf, Reads, Study, TemplatesRead, XScale, checked
+
+_HINT = "docs/studies.md shows a whole file"
+
+
+class MeasureTable(Section):
+    """``[study.measure]``: which average of a run is compared."""
+
+    of: MeasureOf = "unseen"
+    """"unseen": all clusters that a run held out; "clusters", "tasks" or "benchmarks": those of `names`."""
+    names: Names = ()
+    """The clusters, tasks or benchmarks; their mean is compared."""
+    shots: Natural | None = None
+    """Exemplars before each query; left out: the first number that the runs were measured with."""
+
+
+class StudyTable(Section):
+    """``[study]``: what is asked, and what is compared with what."""
+
+    name: Text = ""
+    """What the study is called; left out: the file's name."""
+    question: Annotated[Text, Field(min_length=1)]
+    """What it asks, a whole sentence."""
+    axis: Annotated[Text, Field(min_length=1)]
+    """What differs between the arms: "templates a task"."""
+    baseline: Text = ""
+    """The arm that every other is paired with; left out: each arm is paired with the base model of its own run."""
+    measure: MeasureTable = MeasureTable()
+    """Which average is compared; left out: unseen tasks, the mean over clusters."""
+    figure: Figure = "bars"
+    """How it is drawn: a line needs a number, `x`, of every arm."""
+    x_scale: XScale = "linear"
+    """How a numeric axis is spaced; "log" where doubling counts."""
+    equal: Text = ""
+    """What is held equal between the arms, in words, or why nothing is."""
+
+
+class ArmTable(Section):
+    """``[[arms]]``: a run file with some settings changed."""
+
+    name: Annotated[Text, Field(min_length=1)]
+    """What the arm is called."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the run file, changed: `training.steps = 100`; paths start from the run file's folder."""
+    x: Number | None = None
+    """Its place on a numeric axis."""
+    series: Text = ""
+    """The line or group it belongs to, where two things are crossed."""
+    reads: Reads = "tuned"
+    """Which model of the run the arm stands for."""
+    labeled_rows: Natural | None = None
+    """Labeled rows of the measured task that it learned from."""
+    label: Text = ""
+    """What differs within its series; left out: the name."""
+    templates: TemplatesRead = "mean"
+    """A task's score: the mean over templates, or that of the template best on dev rows ("best-dev")."""
+    starts_from: Text = ""
+    """The arm whose tuned model, of the same seed, this one starts from."""
+
+
+class StudyFile(Section):
+    """The whole file."""
+
+    study: StudyTable
+    arms: Annotated[tuple[ArmTable, ...], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_arms_in_one_way(cls, given: object) -> object:
+        """Takes ``[arms.NAME]`` as well as ``[[arms]]``."""
+        if isinstance(given, Mapping) and isinstance(given.get("arms"), Mapping):
+            arms = [{"name": key, **one} if isinstance(one, Mapping) else one for key, one in given["arms"].items()]
+            return {**given, "arms": arms}
+        return given
+
+
+def read_study(path: Path) -> Study:
+    """A study of a user's own; what its arms change is looked at when they are made into run files.
+
+    Raises:
+        ConfigError: The file is missing, is not TOML, or something in it is wrong; all is listed.
+    """
+    hint = "give the name of a study (`flantune study --list`) or a TOML file; " + _HINT
+    _, tree = read_toml(path, error=ConfigError, what="study file", hint=hint)
+    if "study" not in tree and {"data", "model", "training"} & tree.keys():
+        hint = "give the study first, then the run file: `flantune study NAME|FILE RUN_FILE`"
+        raise ConfigError("this is a run file, not a study", where=str(path), hint=hint)
+    problems = Problems()
+    file = check_section(StudyFile, tree, "", problems=problems)
+    if file is None:
+        raise problems.error(ConfigError, where=str(path), hint=_HINT)
+    return checked(_study(file, path), where=str(path))
+
+
+def _study(file: StudyFile, path: Path) -> Study:
+    head = file.study
+    return Study(
+        name=head.name or path.stem,
+        question=head.question,
+        axis=head.axis,
+        arms=tuple(map(_arm, file.arms)),
+        baseline=head.baseline,
+        measure=Measure(of=head.measure.of, names=head.measure.names, shots=head.measure.shots),
+        figure=head.figure,
+        x_scale=head.x_scale,
+        equal=head.equal,
+    )
+
+
+def _arm(table: ArmTable) -> Arm:
+    values = {name: getattr(table, name) for name in ArmTable.model_fields if name != "settings"}
+    return Arm(**values, settings=dict(dotted(table.settings)))
+
+
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Tables of a file as (dotted setting, value); what a setting takes as a table stays one.
+
+    >>> dict(dotted({"training": {"steps": 3}, "seed": 1}))
+    {'training.steps': 3, 'seed': 1}
+    """
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and _is_section(f"{prefix}{key}"):
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _is_section(key: str) -> bool:
+    """Whether a dotted key names a section of the run file: one whose keys are known."""
+    model: Any = RunConfig
+    for part in key.split("."):
+        known = model.model_fields.get(part)
+        if known is None or get_origin(known.annotation) is dict:
+            return False
+        inner = next(sections_in(known.annotation), None)
+        if inner is None:
+            return False
+        model = inner
+    return True
