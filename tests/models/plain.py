@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from flantune.models.language_model import LanguageModel
 
 
-def plain_mask(lm: LanguageModel, inputs: int, length: int) -> dict[str, torch.Tensor]:
+def plain_mask(lm: LanguageModel, inputs: int, length: int) -> dict[str, Any]:
     """What a row of one prompt needs beside its tokens: of a prefix LM a mask, written out; else nothing."""
     if lm.attention == "causal":
         return {}
-    sees = [[key <= query or (query < inputs and key < inputs) for key in range(length)] for query in range(length)]
-    return {"attention_mask": torch.tensor(sees)[None, None]}
+    places = range(length)
+    whole = [[key <= query or (query < inputs and key < inputs) for key in places] for query in places]
+    config = lm.model.config
+    window = getattr(config, "sliding_window", None) or length
+    near = [[sees and abs(query - key) < window for key, sees in enumerate(row)] for query, row in enumerate(whole)]
+    masks = {kind: _as_taken(lm, sees) for kind, sees in (("full_attention", whole), ("sliding_attention", near))}
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
+    mask = masks if len(kinds) > 1 else masks[kinds.pop()]
+    # OPT counts positions from a mask of two dimensions.
+    positions = {"position_ids": torch.arange(length)[None]} if config.model_type == "opt" else {}
+    return {"attention_mask": mask, **positions}
+
+
+def _as_taken(lm: LanguageModel, sees: list[list[bool]]) -> torch.Tensor:
+    mask = torch.tensor(sees)[None, None]
+    return (
+        torch.zeros(mask.shape).masked_fill(~mask, -1e30) if lm.model.config._attn_implementation == "eager" else mask
+    )
 
 
 def greedy_by_hand(lm: LanguageModel, inputs: torch.Tensor, steps: int, ends: set[int]) -> list[int]:

@@ -313,7 +313,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
         )
         job.reporter.stage("save the tuned model and the record of what it was taught")
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
-        card = fold_card(job.config, folder, results=None)
+        card = fold_card(job.config, folder, results=None, attention=lm.attention)
         stop_at(lm, stream.codec.eos_token)
         if stream.codec.chat is not None:
             keep_template(lm, stream.codec.chat)

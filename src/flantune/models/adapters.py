@@ -70,7 +70,7 @@ def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     kind = str(read_adapter_config(folder).get("peft_type"))
     base = _base_digest(lm)
     _check_base(folder, base)
-    lm = replace(lm, attention=_attention_beside(folder) or lm.attention)
+    lm = replace(lm, attention=attention_beside(folder) or lm.attention)
     try:
         if kind == "PROMPT_TUNING":
             return _with_virtual_tokens(lm, load_file(folder / WEIGHTS)["prompt_embeddings"], base=base)
@@ -157,7 +157,7 @@ def _base_digest(lm: LanguageModel) -> str:
     return "" if getattr(lm.model, "is_quantized", False) else weights_digest(lm.model)
 
 
-def _attention_beside(folder: Path) -> Attention | None:
+def attention_beside(folder: Path) -> Attention | None:
     """How inputs are read with the adapter of a folder; None: as by the base model."""
     found = read_json(folder / BASE).get("attention") if (folder / BASE).exists() else None
     return "prefix" if found == "prefix" else "causal" if found == "causal" else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from functools import partial
 from itertools import starmap
@@ -39,6 +38,7 @@ from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import ROWS, Head, decoded, find_head, logits_of, outputs_of
 from flantune.models.language_model import as_tensor, embedded_tokens, start_token
 from flantune.models.rope import as_if_alone, known_positions, prompt_lengths
+from flantune.models.trials import accepted
 from flantune.packing.arrays import input_places
 from flantune.packing.packs import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
@@ -152,7 +152,7 @@ def _decoder_only_inputs(lm: LanguageModel, pack: DecoderPack) -> dict[str, obje
     segments, branches = (as_tensor(array, lm.device) for array in (pack.segments, pack.branches))
     mask = decoder_mask(segments, branches, mutual_tokens(lm, pack))
     inputs |= {"position_ids": positions, "attention_mask": by_layer(lm, mask, positions, positions)}
-    return _accepted(lm.model.base_model, inputs)
+    return accepted(lm.model.base_model, inputs)
 
 
 def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: Head | None, *, start: int) -> Tensor:
@@ -191,13 +191,6 @@ def _with_start_token(tokens: Tensor, segments: Tensor, *, start: int) -> Tensor
     """The model's own start token at the head of each continuation."""
     before = torch.nn.functional.pad(segments, (1, 0))[:, :-1]
     return torch.where((segments != before) & (segments > 0), start, tokens)
-
-
-def _accepted(module: torch.nn.Module, inputs: dict[str, object]) -> dict[str, object]:
-    """The inputs without position ids where the model takes none; the isolation test then judges it."""
-    if "position_ids" in inspect.signature(module.forward).parameters:
-        return inputs
-    return {name: value for name, value in inputs.items() if name != "position_ids"}
 
 
 def _check_family(lm: LanguageModel, pack: Pack) -> None:

@@ -14,7 +14,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BitsAndBytesConfig
 
 from flantune.errors import ModelError
-from flantune.models.adapters import restore_adapter, save_adapter
+from flantune.models.adapters import attention_beside, restore_adapter, save_adapter
 from flantune.models.checks.causality import check_causal, check_prefix
 from flantune.models.language_model import (
     ATTENTION_KEY,
@@ -35,7 +35,7 @@ from flantune.system.files import disk_explained, whole_folder
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from flantune.types import Family
+    from flantune.types import Attention, Family
 
 _Loaded = TypeVar("_Loaded")
 
@@ -87,6 +87,16 @@ def _attending(lm: LanguageModel, settings: ModelSettings) -> LanguageModel:
     lm = lm if settings.attention == "auto" else replace(lm, attention=settings.attention)
     check_prefix(lm)
     return lm
+
+
+def stored_attention(settings: ModelSettings) -> Attention:
+    """How a stored model's inputs are read, by its folder alone; of an adapter: with it.
+
+    Raises:
+        ModelError: It cannot be found or read.
+    """
+    own = attention_beside(Path(settings.path)) if is_adapter_folder(settings.path) else None
+    return own or attention_of(load_config(settings))
 
 
 def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +46,16 @@ def alone(lm: LanguageModel, tokens: Tensor, *, inputs: int) -> dict[str, object
     given: dict[str, object] = {"input_ids": tokens}
     if lm.reads_both_ways:
         given["attention_mask"] = prefix_mask(lm, inputs=inputs, length=tokens.shape[1], rows=len(tokens))
-    return given
+        # Some count positions from a mask, which must then have two dimensions (OPT).
+        given["position_ids"] = torch.arange(tokens.shape[1], device=lm.device).expand(len(tokens), -1)
+    return accepted(lm.model, given)
+
+
+def accepted(module: torch.nn.Module, inputs: dict[str, object]) -> dict[str, object]:
+    """The inputs without position ids where a module takes none; a trial then judges it."""
+    if "position_ids" in inspect.signature(module.forward).parameters:
+        return inputs
+    return {name: value for name, value in inputs.items() if name != "position_ids"}
 
 
 def plain_logits(lm: LanguageModel, inputs: Int32, written: Sequence[int] | Int32) -> Tensor:
