@@ -248,9 +248,9 @@ class _Ways:
 def _look(ways: _Ways, split: FoldTasks) -> _FoldCheck:
     config, prepared, told = ways.config, ways.prepared, ways.told
     found: list[Found] = []
-    train, unseen = ({task.name for task in tasks} for tasks in (split.train, split.unseen))
+    train, asked = ({task.name for task in tasks} for tasks in (split.train, split.measured))
     trained = [one for one in prepared if one.task.name in train]
-    measured = [one for one in prepared if one.task.name in unseen]
+    measured = [one for one in prepared if one.task.name in asked]
     shares: tuple[TaskShare, ...] = ()
     lengths, cost, overlapping = None, None, None
     try:

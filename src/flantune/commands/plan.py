@@ -72,6 +72,8 @@ def prepare_tasks(
     tasks = load_tasks(config.data, root=root)
     for names in config.holdout.task_folds:
         check_task_names(tasks, names)
+    if config.holdout.alone:
+        check_task_names(tasks, config.holdout.alone, where="holdout.alone")
     check_selectors(config.mixture.parts, _with_those_not_permitted(tasks, config.data, root=root))
     check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
     for section in ("prompts", "evaluation"):
@@ -324,8 +326,8 @@ def trained_tasks(config: RunConfig, prepared: Sequence[PreparedTask], split: Fo
 def measured_tasks(
     config: RunConfig, prepared: Sequence[PreparedTask], folds: Sequence[FoldTasks]
 ) -> list[PreparedTask]:
-    """The tasks some of these folds are measured on: the unseen and, when asked for, the seen."""
-    names = {task.name for split in folds for task in split.unseen}
+    """The tasks some of these folds are measured on: the unseen and, when asked for, the seen; a task alone, itself."""
+    names = {task.name for split in folds for task in split.measured}
     if config.evaluation.seen_tasks:
         names |= {task.name for split in folds for task in split.train}
     return [p for p in prepared if p.task.name in names and len(p.stores.get("test", ()))]

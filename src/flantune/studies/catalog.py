@@ -17,6 +17,8 @@ from flantune.studies.named import (
     instructions,
     inversion,
     leave_one_cluster_out,
+    paradigms,
+    prompt_tuning,
     scale,
     shot_share,
     shots,
@@ -24,6 +26,7 @@ from flantune.studies.named import (
     tasks,
     tasks_per_cluster,
     templates,
+    warm_start,
 )
 from flantune.studies.study import NamedStudy, Study, checked
 
@@ -48,6 +51,9 @@ STUDIES: Mapping[str, NamedStudy] = {
         sub_mixtures.STUDY,
         instruction_elements.STUDY,
         instances_per_task.STUDY,
+        paradigms.STUDY,
+        warm_start.STUDY,
+        prompt_tuning.STUDY,
     )
 }  # fmt: skip
 """The studies by name, a line each."""
