@@ -35,7 +35,7 @@ _COMMANDS = {
     "rescore": ("Score a run's stored samples again, without the model.", "rescore"),
     "seeds": ("Put several runs that differ in their seed together.", "seeds"),
     "compare": ("Two models on the rows that both answered; fails a build when one lost too much.", "compare"),
-    "report": ("Write a run folder's report again.", "report"),
+    "report": ("Write a run's page again, or one over several runs; figures as files.", "report"),
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
@@ -39,6 +39,7 @@ from flantune.mixture.holdout import folds_of
 from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
+from flantune.models.checks.causality import check_prefix
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
@@ -102,7 +103,8 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
         prepared, identity = _prepare(job)
         folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
-        base = _base_model(job, prepared)
+        base = _base_model(job, prepared, attention="auto")
+        _check_attention(job, base)
         if job.config.model.adapter == "none":  # now, rather than after the base model was measured
             meant_by(base.model, job.config.training.freeze)
         _check_answers(job, prepared, base)
@@ -183,12 +185,28 @@ def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
     return str(find_repeated_rows(prepared.task, rows) or "")
 
 
-def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
-    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it."""
+def _check_attention(job: _Job, base: LanguageModel) -> None:
+    """Finds out now, rather than after the base model was measured, that it cannot be tuned with another attention."""
+    wanted = job.config.model.attention
+    if wanted != "auto":
+        check_prefix(replace(base, attention=wanted))
+
+
+def _base_model(
+    job: _Job, prepared: Sequence[PreparedTask], *, attention: Literal["auto"] | None = None
+) -> LanguageModel:
+    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it.
+
+    Args:
+        job: The run.
+        prepared: Its tasks.
+        attention: "auto": as the model learned to read, which is how it is measured; None: as it is tuned.
+    """
     config = job.config
+    settings = config.model if attention is None else config.model.model_copy(update={"attention": attention})
     if config.model.scratch is None:
         job.reporter.stage(f"load the model {config.model.path}")
-        return load_model(config.model, family=config.family)
+        return load_model(settings, family=config.family)
     scratch, folder = config.model.scratch, job.folder.base / "model"
 
     def make() -> None:
@@ -201,7 +219,7 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
             save_model(made, folder, card="A small random model: the starting point of a flantune run.\n")
 
     job.processes.first(make)
-    return load_model(config.model.model_copy(update={"path": str(folder)}), family=config.family)
+    return load_model(settings.model_copy(update={"path": str(folder)}), family=config.family)
 
 
 def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
@@ -282,7 +300,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
         )
         job.reporter.stage("save the tuned model and the record of what it was taught")
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
-        card = fold_card(job.config, folder, results=None)
+        card = fold_card(job.config, folder, results=None, attention=lm.attention)
         stop_at(lm, stream.codec.eos_token)
         if stream.codec.chat is not None:
             keep_template(lm, stream.codec.chat)

@@ -30,6 +30,7 @@ def console_tables(results: Results) -> Iterator[Table]:
     five.
     """
     from flantune.report.benchmark_tables import scores_table
+    from flantune.report.gap_tables import brief_gap_table
     from flantune.report.score_tables import brief_cluster_table, difference_table, task_table
     from flantune.report.sides import shown_tasks
     from flantune.report.skill_tables import brief_skill_cluster_table, skill_table
@@ -45,6 +46,7 @@ def console_tables(results: Results) -> Iterator[Table]:
             yield _brief(difference_table(results, tasks))
     for table in (
         brief_skill_cluster_table(results),
+        brief_gap_table(results),
         *([skill_table(results, tasks)] if results.kind == "evaluation" else []),
     ):
         if table.rows:

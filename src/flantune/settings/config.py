@@ -153,6 +153,9 @@ class ModelSettings(Section):
     """Build a small random model instead of loading one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the forward and backward pass. Weights and optimizer stay float32; float16 is never used."""
+    attention: Literal["auto", "causal", "prefix"] = "auto"
+    """How a decoder-only model reads its inputs: each token from those before it ("causal") or in both directions
+    ("prefix", a prefix LM). "auto": as its folder says, else causal."""
     device: Text = "auto"
     """"auto", "cpu", "cuda", "cuda:1" …"""
     trust_remote_code: Switch = False
