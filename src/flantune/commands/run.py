@@ -26,6 +26,7 @@ from flantune.commands.plan import (
 )
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
+from flantune.commands.tracking import conclude_tracking, tracking
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
 from flantune.evaluation.asking.score_store import ScoreStore
@@ -60,6 +61,7 @@ from flantune.system.processes import Processes, joined
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.repeated_rows import find_repeated_rows
+from flantune.tracking.tracker import check_trackers
 from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
 
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from flantune.packing.stream import PromptStream
     from flantune.settings.config import PromptSettings, RunConfig
     from flantune.tasks.example_store import PreparedTask
+    from flantune.training.tuning_summary import TuningProgress
 
 # Prompts by which the share of borders that tokenize differently is measured.
 _BORDER_PROMPTS = 500
@@ -121,6 +124,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
     check_held_out(file.config)
+    check_trackers(file.config.tracking.to)
 
     def claim() -> None:
         until_done.enter_context(locked(out))
@@ -264,7 +268,10 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
     lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
-    with job.watch.stage("training"):
+    following = tracking(
+        job.config, folder.metrics, fold=folder.root.name, note=job.reporter.note, is_first=job.processes.is_first
+    )
+    with job.watch.stage("training"), following as followers:
         mixture = make_mixture(job.config, prepared, split)
         stream = make_stream(job.config, mixture, lm)
         notes = training_notes(mixture, stream.codec, job.config.packing)
@@ -272,6 +279,11 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             job.reporter.note(note)
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=0))
         taught = trained_tasks(job.config, prepared, split)
+
+        def told(progress: TuningProgress) -> None:
+            job.reporter.step(progress.step, progress.steps, str(progress))
+            followers.tell()
+
         summary = tune(
             lm,
             make_batches(
@@ -287,7 +299,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             job.config.training,
             folder=folder.root,
             seed=job.config.seed,
-            progress=lambda p: job.reporter.step(p.step, p.steps, str(p)),
+            progress=told,
             fingerprint=fingerprint(identity, split.held_out),
             clusters={p.task.name: p.task.clusters for p in taught},
             measure=_dev_measure(job, taught, lm, stream),
@@ -368,6 +380,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     write_report(job.folder.root)
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
+    conclude_tracking(job.config, job.folder.root, results, note=job.reporter.note)
 
 
 def _names(split: FoldTasks) -> str:

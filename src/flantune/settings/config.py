@@ -39,6 +39,7 @@ from flantune.settings.setting_types import (
     Weight,
     distinct_folds,
 )
+from flantune.settings.tracking import TrackingSettings
 from flantune.types import Family
 
 
@@ -367,5 +368,7 @@ class RunConfig(Section):
     """How the model is tuned."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the models are measured."""
+    tracking: TrackingSettings = TrackingSettings()
+    """Programs that are told how the run goes."""
     pretraining: PretrainingSettings | None = None
     """What `flantune pretrain` reads and learns; other commands pass over it."""
