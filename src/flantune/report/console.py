@@ -133,7 +133,14 @@ def _seed_cells(effect: SeedEffect) -> list[Text]:
     from rich.text import Text
 
     direction = "better" if effect.low > 0 else "worse" if effect.high < 0 else "undecided"
-    change = Text(f"{signed(effect.value)} {_SHAPES[direction]}", style=_STYLES[direction])
+    change = direction_text(effect.value, direction)
     tested = (interval(effect.low, effect.high), p_value(effect.p), limit(effect.detectable), points(effect.std))
     name = effect.name if effect.measure == "raw" else f"{effect.name}, {effect.measure.replace('_', ' ')}"
     return [Text(name), Text(shots_label(effect.shots)), change, *map(Text, tested)]
+
+
+def direction_text(value: float, direction: str) -> Text:
+    """A difference in points with a mark of what it says."""
+    from rich.text import Text
+
+    return Text(f"{signed(value)} {_SHAPES[direction]}", style=_STYLES[direction])
