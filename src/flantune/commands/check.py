@@ -21,9 +21,10 @@ from flantune.commands.plan import (
     split_fold,
     with_present_splits,
 )
+from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.contamination.compare import compare
 from flantune.contamination.findings import Settings
-from flantune.errors import FlantuneError
+from flantune.errors import FlantuneError, LeakError
 from flantune.mixture.holdout import folds_of
 from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import mixture_sheet
@@ -149,7 +150,7 @@ def check_run_file(
         found.append(Found(severity="error", about="data", text="no task has data", hint=hint))
     looked = _look(config, prepared, chosen, told, contamination=contamination) if chosen is not None else _Looked()
     missing = missing_shares(tasks, reasons, prepared, config=config, fold=fold)
-    found += [*looked.found, *_missing(missing, is_error=config.data.missing == "error")]
+    found += [*_suite_faults(config, prepared, splits), *looked.found, *_missing(missing, is_error=config.data.missing == "error")]
     uses: Counter[str] = Counter()
     for one in looked.mixture:
         uses[one.licence_use] += one.share  # type: ignore[assignment] # shares add up like counts
@@ -185,6 +186,18 @@ def _splits(config: RunConfig, prepared: Sequence[PreparedTask], found: list[Fou
         except FlantuneError as error:
             found.append(error_found("holdout", error))
     return splits
+
+
+def _suite_faults(config: RunConfig, prepared: Sequence[PreparedTask], splits: Sequence[FoldTasks]) -> Iterator[Found]:
+    """What stands in the way of measuring the benchmarks of ``evaluation.suites``."""
+    try:
+        suites = suite_exams(config)
+        check_unseen(config, prepared, splits, suites.exams)
+    except FlantuneError as error:
+        yield error_found("contamination" if isinstance(error, LeakError) else "data", error)
+    else:
+        for one in suites.missing:
+            yield Found(severity="note", about="data", text=f"{one.score} {one.name}: not measured; needs {one.needs}")
 
 
 def _chosen(

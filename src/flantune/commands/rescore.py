@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.commands.suites_in_run import seen_in_run, suite_exams
 from flantune.contamination.clean import read_clean
 from flantune.errors import EvaluationError, FlantuneError
 from flantune.evaluation.metrics.rank_classification import BASELINES
-from flantune.evaluation.run_samples import FoldInput, TaskInfo, score_samples
+from flantune.evaluation.run_samples import FoldInput, SuitesInput, TaskInfo, score_samples
 from flantune.mixture.holdout import Fold, folds_of
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.report.page import write_report
@@ -58,6 +59,7 @@ def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationS
     folds, tasks = with_one_name(
         fold_inputs(folder, config), _task_infos(folder.data), taxonomy=load_taxonomy(config.holdout.taxonomy)
     )
+    suites = suite_exams(config)
     results = score_samples(
         folder.root,
         folds=folds,
@@ -66,6 +68,11 @@ def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationS
         name=config.name,
         seed=config.seed,
         base="base/model" if config.model.scratch else config.model.path,
+        suites=SuitesInput(
+            exams=suites.exams,
+            missing=suites.missing,
+            seen=seen_in_run(config, [folder.fold_named(fold.name) for fold in folds], suites.exams),
+        ),
     )
     write_value(folder.results, results)
     return results

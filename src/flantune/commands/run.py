@@ -26,6 +26,7 @@ from flantune.commands.plan import (
 )
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
+from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
 from flantune.evaluation.asking.score_store import ScoreStore
@@ -64,6 +65,7 @@ from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
 
 if TYPE_CHECKING:
+    from flantune.evaluation.exams import Exam
     from flantune.mixture.holdout import FoldTasks
     from flantune.packing.stream import PromptStream
     from flantune.settings.config import PromptSettings, RunConfig
@@ -100,11 +102,14 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
         prepared, identity = _prepare(job)
         folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
+        suites = processes.in_turn(lambda: suite_exams(job.config))
+        check_unseen(job.config, prepared, folds, suites.exams)
         base = _base_model(job, prepared)
         if job.config.model.adapter == "none":  # now, rather than after the base model was measured
             meant_by(base.model, job.config.training.freeze)
         _check_answers(job, prepared, base)
-        _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
+        every = _measured(job, prepared, folds)
+        _measure(job, base, every, suites.exams, folder=job.folder.base, title="the base model")
         for split in folds:
             tuned = _tune_fold(job, prepared, split, identity=identity)
             folder = job.folder.fold(split.held_out).tuned
@@ -112,6 +117,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
                 job,
                 tuned,
                 _measured(job, prepared, [split]),
+                suites.exams,
                 folder=folder,
                 title=f"the model blind to {_names(split)}",
             )
@@ -221,10 +227,13 @@ def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[FoldT
     return [p for p in prepared if p.task.name in names and len(p.stores.get("test", ()))]
 
 
-def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
-    if not prepared:
+def _measure(
+    job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], suites: Sequence[Exam], *, folder: Path, title: str
+) -> None:
+    if not prepared and not suites:
         return
-    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
+    also = f" and {plural(len(suites), 'part')} of benchmarks" if suites else ""
+    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}{also}")
     with job.watch.stage("evaluation"):
         config, prompts = job.config, _asked(job.config)
         how = TaskQuestions(evaluation=config.evaluation, prompts=prompts, seed=config.seed)
@@ -236,10 +245,10 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
             chat=chat_tokens(lm.tokenizer, prompts),
             backend=config.evaluation.backend,
         )
-        exams = [task_exam(one, how, config.packing) for one in prepared]
+        exams = [*(task_exam(one, how, config.packing) for one in prepared), *suites]
         for exam in exams:
             for note in exam.notes:
-                job.reporter.note(f"{exam.name}: {note}")
+                job.reporter.note(f"{exam.key}: {note}")
         measured = ask(
             session,
             exams,

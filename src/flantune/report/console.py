@@ -37,10 +37,11 @@ def console_tables(results: Results) -> Iterator[Table]:
     tasks = shown_tasks(results)
     if results.kind == "run" or results.clusters:
         yield _brief(brief_cluster_table(results), missing="nothing was measured on held-out clusters")
-    if results.kind == "evaluation":
-        yield _brief(scores_table(results, tasks))
+    asked = tasks if results.kind == "evaluation" else ()
+    if asked or results.benchmarks:
+        yield _brief(scores_table(results, asked))
         if len(results.names) > 1:
-            yield _brief(difference_table(results, tasks))
+            yield _brief(difference_table(results, asked))
     for table in (
         brief_skill_cluster_table(results),
         brief_gap_table(results),
