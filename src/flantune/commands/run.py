@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
-from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
+from flantune.commands.fold_files import drop_checkpoints, fold_card, write_fold_record, write_mixture
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import (
     asked_prompts,
@@ -28,6 +27,7 @@ from flantune.commands.plan import (
 )
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
+from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.commands.tracking import conclude_tracking, tracking
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
@@ -69,6 +69,7 @@ from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
 
 if TYPE_CHECKING:
+    from flantune.evaluation.exams import Exam
     from flantune.mixture.holdout import FoldTasks
     from flantune.packing.stream import PromptStream
     from flantune.settings.config import RunConfig
@@ -106,12 +107,15 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
         prepared, identity = _prepare(job)
         folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
+        suites = processes.in_turn(lambda: suite_exams(job.config))
+        check_unseen(job.config, prepared, folds, suites.exams)
         base = _base_model(job, prepared, attention="auto")
         _check_attention(job, base)
         if job.config.model.adapter == "none":  # now, rather than after the base model was measured
             meant_by(base.model, job.config.training.freeze)
         _check_answers(job, prepared, base)
-        _measure(job, base, measured_tasks(job.config, prepared, folds), folder=job.folder.base, title="the base model")
+        every = measured_tasks(job.config, prepared, folds)
+        _measure(job, base, every, suites.exams, folder=job.folder.base, title="the base model")
         for split in folds:
             tuned = _tune_fold(job, prepared, split, identity=identity)
             folder = job.folder.fold(split.held_out).tuned
@@ -119,6 +123,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
                 job,
                 tuned,
                 measured_tasks(job.config, prepared, [split]),
+                suites.exams,
                 folder=folder,
                 title=f"the model blind to {_names(split)}",
             )
@@ -237,10 +242,13 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
         check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
 
 
-def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
-    if not prepared:
+def _measure(
+    job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], suites: Sequence[Exam], *, folder: Path, title: str
+) -> None:
+    if not prepared and not suites:
         return
-    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
+    also = f" and {plural(len(suites), 'part')} of benchmarks" if suites else ""
+    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}{also}")
     with job.watch.stage("evaluation"):
         config, prompts = job.config, asked_prompts(job.config)
         how = TaskQuestions(evaluation=config.evaluation, prompts=prompts, seed=config.seed)
@@ -252,10 +260,10 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
             chat=chat_tokens(lm.tokenizer, prompts),
             backend=config.evaluation.backend,
         )
-        exams = [task_exam(one, how, config.packing) for one in prepared]
+        exams = [*(task_exam(one, how, config.packing) for one in prepared), *suites]
         for exam in exams:
             for note in exam.notes:
-                job.reporter.note(f"{exam.name}: {note}")
+                job.reporter.note(f"{exam.key}: {note}")
         measured = ask(
             session,
             exams,
@@ -323,7 +331,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
             whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count)
             write_json(folder.training, whole.to_json())
-            _drop_checkpoints(folder)
+            drop_checkpoints(folder)
 
         job.processes.first(close)
     return lm
@@ -337,12 +345,7 @@ def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTas
     except FlantuneError as error:
         job.reporter.note(f"written again, since it was damaged: {error.render().partition(chr(10))[0]}")
         write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
-    _drop_checkpoints(folder)
-
-
-def _drop_checkpoints(folder: FoldFolder) -> None:
-    """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    drop_checkpoints(folder)
 
 
 def _dev_measure(

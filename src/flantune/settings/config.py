@@ -345,6 +345,13 @@ class EvaluationSettings(Section):
     """"flan2021": cut written answers as FLAN's code does (at "Q:", "Concepts:", "Data:"; from the first letter on)."""
     confidence: Annotated[Number, Field(ge=0.5, le=0.999)] = 0.95
     """Level of the intervals."""
+    suites: Names = ()
+    """Benchmarks that the base and every tuned model are measured on as well, such as "winobias" or "mmlu_direct"; each
+    is asked and scored in its own way, as by `flantune evaluate --suite`."""
+    suite_data: AnyPath | None = None
+    """Folder of the benchmarks' data (`--data` of `flantune evaluate`). None: `data.mirror`, or else the hub."""
+    suite_limit: Natural = 0
+    """Only the first so many questions of each part of a benchmark; 0 means all."""
 
     @property
     def scoring(self) -> protocols.ScoringProtocol:
