@@ -52,7 +52,8 @@ def write_fold_record(
     config: RunConfig, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str
 ) -> None:
     """Records what a model was taught in its folder, so that ``flantune evaluate`` can tell what it has seen."""
-    taught = trained_tasks(config, prepared, split)
+    drawn = {*read_mixture(folder).train}  # a mixture may draw from some of its parts alone
+    taught = [one for one in trained_tasks(config, prepared, split) if one.task.name in drawn]
     record = record_of(taught, held_out=split.held_out, base=config.model.path, fingerprint=identity)
     write_record(folder.model, record, make_training_index(taught))
 

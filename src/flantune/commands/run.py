@@ -14,12 +14,14 @@ from flantune.commands.budget_notes import measured_notes, training_notes
 from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import (
+    asked_prompts,
     check_held_out,
     make_batches,
     make_codec,
     make_mixture,
     make_stream,
     make_tokenizer,
+    measured_tasks,
     prepare_tasks,
     split_fold,
     trained_tasks,
@@ -67,7 +69,7 @@ from flantune.training.loop import tune
 if TYPE_CHECKING:
     from flantune.mixture.holdout import FoldTasks
     from flantune.packing.stream import PromptStream
-    from flantune.settings.config import PromptSettings, RunConfig
+    from flantune.settings.config import RunConfig
     from flantune.tasks.example_store import PreparedTask
 
 # Prompts by which the share of borders that tokenize differently is measured.
@@ -106,14 +108,14 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         if job.config.model.adapter == "none":  # now, rather than after the base model was measured
             meant_by(base.model, job.config.training.freeze)
         _check_answers(job, prepared, base)
-        _measure(job, base, _measured(job, prepared, folds), folder=job.folder.base, title="the base model")
+        _measure(job, base, measured_tasks(job.config, prepared, folds), folder=job.folder.base, title="the base model")
         for split in folds:
             tuned = _tune_fold(job, prepared, split, identity=identity)
             folder = job.folder.fold(split.held_out).tuned
             _measure(
                 job,
                 tuned,
-                _measured(job, prepared, [split]),
+                measured_tasks(job.config, prepared, [split]),
                 folder=folder,
                 title=f"the model blind to {_names(split)}",
             )
@@ -226,17 +228,9 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
     for known in codec.chat.notes if codec.chat else ():
         job.reporter.note(known)
     taught = training_styles(job.config.mixture, job.config.prompts)
-    for style in dict.fromkeys((*taught, Style.from_settings(_asked(job.config)))):
+    for style in dict.fromkeys((*taught, Style.from_settings(asked_prompts(job.config)))):
         inverted = job.config.prompts.include_inverted
         check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
-
-
-def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[FoldTasks]) -> list[PreparedTask]:
-    """The tasks some of these folds are measured on: the unseen and, when asked for, the seen."""
-    names = {task.name for split in folds for task in split.unseen}
-    if job.config.evaluation.seen_tasks:
-        names |= {task.name for split in folds for task in split.train}
-    return [p for p in prepared if p.task.name in names and len(p.stores.get("test", ()))]
 
 
 def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
@@ -244,7 +238,7 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
         return
     job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
     with job.watch.stage("evaluation"):
-        config, prompts = job.config, _asked(job.config)
+        config, prompts = job.config, asked_prompts(job.config)
         how = TaskQuestions(evaluation=config.evaluation, prompts=prompts, seed=config.seed)
         session = Session(
             lm=lm,
@@ -265,13 +259,6 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
         )
     for note in measured_notes(measured):
         job.reporter.note(note)
-
-
-def _asked(config: RunConfig) -> PromptSettings:
-    """How prompts are made when measuring."""
-    names = ("style", "options_layout", "shuffle_options", "trigger")
-    own = {name: value for name in names if (value := getattr(config.evaluation, name)) is not None}
-    return config.prompts.model_copy(update=own)
 
 
 def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str) -> LanguageModel:

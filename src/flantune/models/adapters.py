@@ -23,6 +23,7 @@ from flantune.system.quiet_imports import hushed
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
     from flantune.models.language_model import LanguageModel
     from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
@@ -59,6 +60,35 @@ def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> 
         if settings.adapter == "lora":
             return _with_low_rank(lm, _lora_config(lm, settings.lora), b_rate_factor=settings.lora.b_rate_factor)
         return _with_virtual_tokens(lm, _first_vectors(lm, settings.prompt), base=_base_digest(lm))
+
+
+def adapted_weights(model: PreTrainedModel, settings: ModelSettings) -> int:
+    """How many numbers the adapter of a run file adds to a model, which may have shapes and no numbers.
+
+    Raises:
+        ModelError: peft is not installed, or the targets are not layers of this model.
+    """
+    if settings.adapter == "prompt":
+        embeddings: Any = model.get_input_embeddings()
+        return settings.prompt.tokens * int(embeddings.weight.shape[1])
+    matrices = _matrices(model, settings.lora)
+    if not matrices:
+        names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if _is_matrix(part)})
+        hint = f'use "all-linear", or some of {", ".join(names)}'
+        raise ModelError("no layer of the model is adapted", where="model.lora.targets", hint=hint)
+    return sum(settings.lora.rank * sum(matrix.shape) for matrix in matrices)
+
+
+def _matrices(model: PreTrainedModel, settings: LoraSettings) -> list[Tensor]:
+    """The matrices that low-rank adapters stand beside."""
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    is_all = settings.targets == ("all-linear",)
+    parts: list[tuple[str, Any]] = [(name, part) for name, part in model.named_modules() if _is_matrix(part)]
+
+    def is_adapted(name: str, part: nn.Module) -> bool:
+        return part is not head if is_all else any(f".{name}".endswith(f".{target}") for target in settings.targets)
+
+    return [part.weight for name, part in parts if is_adapted(name, part)]
 
 
 def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:

@@ -232,7 +232,7 @@ def _from_pretrained(
 
     try:
         with quiet_library():
-            model, info = _with_best_attention(load, config)
+            model, info = with_best_attention(load, config)
     except UNREADABLE as error:
         check_whole(settings.path, error)
         pickled = "safetensors" in str(error)
@@ -273,7 +273,7 @@ def quantization(settings: ModelSettings, device: torch.device) -> dict[str, Any
     return {"quantization_config": config, "device_map": {"": str(device)}}
 
 
-def _with_best_attention(load: Callable[[str], _Loaded], config: PretrainedConfig) -> _Loaded:
+def with_best_attention(load: Callable[[str], _Loaded], config: PretrainedConfig) -> _Loaded:
     """Fused attention where the model has it."""
     if needs_eager_attention(config):
         return load("eager")
