@@ -16,7 +16,7 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     """Number and count of ``3/16``, the third of sixteen."""
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value.strip())
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise click.BadParameter(f'"{value}" is no part; "3/16" is the third of sixteen.')
+        raise click.BadParameter(f'"{value}" is not a part; "3/16" is the third of sixteen.')
     return int(found[1]), int(found[2])
 
 

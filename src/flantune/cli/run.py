@@ -17,7 +17,7 @@ from flantune.cli import options
 def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Tune the model as RUN_FILE says, measure it on what it never saw, write the report.
 
-    Killed or interrupted? The same command goes on where it stopped.
+    Killed or interrupted? The same command resumes where it stopped.
     """
     from flantune.cli.console import starting
     from flantune.cli.finish import tell

@@ -92,7 +92,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     processes make this call and share the work; the first one prepares what the others then read, and writes.
 
     Raises:
-        flantune.errors.FlantuneError: Something the user can mend; what is done so far stays on disk.
+        flantune.errors.FlantuneError: Something the user can fix; what is done so far stays on disk.
 
     Paper: FLAN 2021, section 2.
     """
@@ -182,7 +182,7 @@ def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
 
 
 def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
-    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it."""
+    """The pretrained model; one built from scratch is kept with the run, since every fold starts from it."""
     config = job.config
     if config.model.scratch is None:
         job.reporter.stage(f"load the model {config.model.path}")
@@ -192,7 +192,7 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
     def make() -> None:
         if folder.exists():
             return
-        job.reporter.stage("make a model from nothing, with a tokenizer trained on training prompts")
+        job.reporter.stage("build a model from scratch, with a tokenizer trained on training prompts")
         with job.watch.stage("base model"):
             tokenizer, _ = make_tokenizer(config, prepared)
             made = build_model(scratch, tokenizer, seed=config.seed)

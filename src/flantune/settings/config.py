@@ -124,7 +124,7 @@ class PackingSettings(Section):
 
 
 class ScratchSettings(Section):
-    """A small model made from nothing, with a tokenizer trained on the training prompts."""
+    """A small model built from scratch, with a tokenizer trained on the training prompts."""
 
     architecture: Literal["llama", "gpt_neox", "gpt2", "t5"] = "llama"
     """The transformers class to build."""
@@ -168,8 +168,8 @@ class ModelSettings(Section):
     def _agrees_with_itself(self) -> ModelSettings:
         if self.path and self.scratch is not None:
             raise ValueError(
-                f'path = "{self.path}" and [model.scratch] cannot stand together: one loads a model, the other makes'
-                " one from nothing; remove one of them"
+                f'path = "{self.path}" and [model.scratch] cannot be used together: one loads a model, the other makes'
+                " one from scratch; remove one of them"
             )
         if self.quantize != "none" and self.adapter == "none":
             raise ValueError('weights in 4 bits cannot be trained: set adapter = "lora", or quantize = "none"')

@@ -112,7 +112,7 @@ class MixtureSettings(Section):
     def _agrees_with_itself(self) -> MixtureSettings:
         if self.parts and self.proportions:
             raise ValueError(
-                f'proportions = "{self.proportions}" and parts cannot stand together: both are a tree of parts;'
+                f'proportions = "{self.proportions}" and parts cannot be used together: both are a tree of parts;'
                 " remove one of them (`flantune mixture proportions NAME` prints a tree by name, to be changed)"
             )
         if self.only and not (self.parts or self.proportions):

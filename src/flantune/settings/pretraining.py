@@ -48,7 +48,7 @@ class PretrainingSettings(Section):
     sentinels: Annotated[Positive, Field(le=10_000)] = 100
     """Sentinels `<extra_id_0>` … that the vocabulary has for hidden spans; those that it lacks are added to it."""
     tokenizer_documents: Positive = 30_000
-    """Documents that a tokenizer is trained on, where the model is made from nothing."""
+    """Documents that a tokenizer is trained on, where the model is built from scratch."""
 
     @model_validator(mode="after")
     def _reads_one_text(self) -> PretrainingSettings:
