@@ -29,9 +29,9 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Who makes them: processes on this machine, or Ray (the extra of that name).",
+    help="What makes them: processes on this machine, or Ray (the extra of that name).",
 )
-@click.option("--workers", type=click.IntRange(1, 4096), help="Processes [default: one a core].")
+@click.option("--workers", type=click.IntRange(1, 4096), help="Processes [default: one per core].")
 @click.option("--draws", type=options.COUNT, help="How many [default: what training.steps take].")
 @click.option(
     "--part",

@@ -311,8 +311,7 @@ def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxo
     rows = frozenset(row for row, is_seen in zip(texts, flags, strict=True) if is_seen)
     if rows:
         reasons.append(
-            f"{len(rows)} of {len(texts)} questions of {measured.name} occur in its training rows, "
-            "nearly word for word"
+            f"{len(rows)} of {len(texts)} questions of {measured.name} occur in its training rows, nearly word for word"
         )
     return Seen(reasons=tuple(reasons), rows=rows if texts else None)
 

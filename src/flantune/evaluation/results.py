@@ -24,6 +24,7 @@ from flantune.evaluation.estimates import (
     PairedDifference,
 )
 from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.group_gaps import Gap
 from flantune.evaluation.metrics.rank_classification import Normalization
 
 SCHEMA: Literal[4] = 4
@@ -138,6 +139,8 @@ class BenchmarkResult(Frozen):
     """Later model → its difference from the first, averaged like the headline."""
     parts: tuple[ExamResult, ...]
     """Its subjects, tasks or languages."""
+    gaps: tuple[Gap, ...] = ()
+    """The gaps between groups that all parts have, averaged over parts as the headline is."""
 
     @property
     def is_seen(self) -> bool:
