@@ -1,4 +1,4 @@
-"""Pretraining: a model learns from plain text, from nothing or from where another training left it."""
+"""Pretraining: a model learns from plain text, from scratch or from where another training left it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def pretrain(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> P
         reporter: Is told how far it is.
 
     Raises:
-        FlantuneError: Something the user can mend; what is done so far stays on disk.
+        FlantuneError: Something the user can fix; what is done so far stays on disk.
     """
     config = file.config
     settings = _checked(config)
@@ -134,7 +134,7 @@ def _checked(config: RunConfig) -> PretrainingSettings:
         hint = "set training.measure_every = 0"
         raise ConfigError("text has no dev questions to look at", where="training.measure_every", hint=hint)
     if config.model.scratch is None and not config.model.path:
-        hint = 'set model.path = "…" to go on from a model, or write [model.scratch] to begin from nothing'
+        hint = 'set model.path = "…" to continue from a model, or write [model.scratch] to start from scratch'
         raise ConfigError("there is no model to train", where="model", hint=hint)
     _check_attention(config, settings)
     row_tokens = config.packing.row_tokens
@@ -240,7 +240,7 @@ def _train(
 
 
 def _begun(config: RunConfig, folder: RunFolder) -> str:
-    """A digest of the model that was made from nothing; one that was loaded counts by the run's identity."""
+    """A digest of the model that was built from scratch; one that was loaded counts by the run's identity."""
     return content_digest(folder.base / "model") if config.model.scratch is not None else ""
 
 
@@ -263,7 +263,7 @@ def _base_model(
     def make() -> None:
         if kept.exists():
             return
-        reporter.stage("make a model from nothing, with a tokenizer trained on the text")
+        reporter.stage("build a model from scratch, with a tokenizer trained on the text")
         texts = (corpus[number] for number in range(min(settings.tokenizer_documents, corpus.size)))
         tokenizer = train_tokenizer(texts, vocabulary_size=max(1, scratch.vocabulary_size - count))
         add_sentinels(tokenizer, count)

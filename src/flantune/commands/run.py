@@ -99,7 +99,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     processes make this call and share the work; the first one prepares what the others then read, and writes.
 
     Raises:
-        flantune.errors.FlantuneError: Something the user can mend; what is done so far stays on disk.
+        flantune.errors.FlantuneError: Something the user can fix; what is done so far stays on disk.
 
     Paper: FLAN 2021, section 2.
     """
@@ -204,7 +204,7 @@ def _check_attention(job: _Job, base: LanguageModel) -> None:
 def _base_model(
     job: _Job, prepared: Sequence[PreparedTask], *, attention: Literal["auto"] | None = None
 ) -> LanguageModel:
-    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it.
+    """The pretrained model; one built from scratch is kept with the run, since every fold starts from it.
 
     Args:
         job: The run.
@@ -221,7 +221,7 @@ def _base_model(
     def make() -> None:
         if folder.exists():
             return
-        job.reporter.stage("make a model from nothing, with a tokenizer trained on training prompts")
+        job.reporter.stage("build a model from scratch, with a tokenizer trained on training prompts")
         with job.watch.stage("base model"):
             tokenizer, _ = make_tokenizer(config, prepared)
             made = build_model(scratch, tokenizer, seed=config.seed)

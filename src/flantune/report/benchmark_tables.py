@@ -39,7 +39,7 @@ _PARTS = (
     Column("Exemplars dropped"),
     Column("Shortened", help="Prompts of which more than exemplars had to go"),
     Column("Not asked"),
-    Column("Seen", help="Questions that stand among the rows the model was trained on"),
+    Column("Seen", help="Questions that occur in the rows the model was trained on"),
     words("Rules", help="Which rule read how many answers"),
 )
 

@@ -98,5 +98,5 @@ def _reported(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "free some space, then repeat the command: it goes on from the last checkpoint"
+        hint = "free some space, then repeat the command: it resumes from the last checkpoint"
         raise TrainingError(f"cannot be written: {error.strerror or error}", where=str(path), hint=hint) from error

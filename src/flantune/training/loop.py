@@ -214,7 +214,7 @@ def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Calla
     if settings.compile and (reason := why_not_compiled(lm)):
         note(f"the model is not compiled: {reason}")
     if lm.device.type == "cpu" and (reason := why_not_program(lm.compute_dtype)):
-        note(f"attention is computed by PyTorch, not by a program of its own: {reason}")
+        note(f"attention is computed by PyTorch, not by flantune's own program: {reason}")
 
 
 def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, Sharded]:
