@@ -40,10 +40,11 @@ def console_tables(results: Results) -> Iterator[Table]:
         yield _brief(replace(task_table(results, tasks), title="Tasks that were trained on"))
     elif results.kind == "run" or results.clusters:
         yield _brief(brief_cluster_table(results), missing="nothing was measured on held-out clusters")
-    if results.kind == "evaluation":
-        yield _brief(scores_table(results, tasks))
+    asked = tasks if results.kind == "evaluation" else ()
+    if asked or results.benchmarks:
+        yield _brief(scores_table(results, asked))
         if len(results.names) > 1:
-            yield _brief(difference_table(results, tasks))
+            yield _brief(difference_table(results, asked))
     for table in (
         brief_skill_cluster_table(results),
         brief_gap_table(results),
