@@ -50,9 +50,8 @@ def test_a_new_study_gives_arms(tmp_path: Path) -> None:
 def test_the_command_lists_and_shows_it(tmp_path: Path) -> None:
     from flantune.cli.study import command
 
-    listed = CliRunner().invoke(command, ["--list"])
-    assert (
-        "steps: More steps." in listed.output and "--option steps=[2, 4]  Numbers of optimizer steps." in listed.output
-    )
-    shown = CliRunner().invoke(command, ["steps", str(write_small_world(tmp_path)), "--dry-run"])
+    listed = CliRunner().invoke(command, ["--list"]).output
+    assert "steps: More steps." in listed and "--option steps=[2, 4]  Numbers of optimizer steps." in listed
+    run_file, out = write_small_world(tmp_path), tmp_path / "out"
+    shown = CliRunner().invoke(command, ["steps", str(run_file), "--dry-run", "--out", str(out)])
     assert shown.exit_code == 0 and "4 steps" in shown.stdout, shown.output
