@@ -44,8 +44,8 @@ def _answer(outcome: StudyOutcome) -> Plate:
     grays = f" Crosses: {marks[0].source}, another model on other tasks." if marks and outcome.figure == "line" else ""
     return Plate(
         name="study",
-        title=outcome.question,
-        caption=f"{what}{grays} {_over(outcome)}{_trends(outcome)}",
+        title=f"{'Differences' if outcome.figure == 'forest' else 'Scores'} by {outcome.axis}",
+        caption=f"{what}{grays} {_over(outcome, has_dots=outcome.figure != 'grid')}{_trends(outcome)}",
         views=(View("", _drawn(outcome)),),
     )
 
@@ -58,13 +58,13 @@ def _drawn(outcome: StudyOutcome) -> Markup:
     return grid_figure(outcome) if outcome.figure == "grid" else bars_figure(outcome)
 
 
-def _over(outcome: StudyOutcome) -> str:
+def _over(outcome: StudyOutcome, *, has_dots: bool = True) -> str:
     """What was measured, in numbers, and what the intervals cover."""
     seeds = {len(arm.seeds) for arm in outcome.arms if arm.score}
     level = f"{outcome.confidence * 100:g}% intervals"
     several = max(seeds, default=0) > 1
     covers = "cover other rows and other seeds" if several else "cover other rows, not other seeds"
-    dots = " Small dots: single seeds." if several else ""
+    dots = " Small dots: single seeds." if several and has_dots else ""
     return f"{_measured(outcome.arms)}, {_range(seeds, 'seed')}; {level} {covers}.{dots}"
 
 
@@ -194,7 +194,7 @@ def _cost(outcome: StudyOutcome) -> Plate | None:
         title="What a gain cost",
         caption=(
             "Paired difference against real tokens trained on, over all folds of a run, mean over seeds. Hollow: the "
-            f"interval includes zero, so no gain was shown to be bought. {_over(outcome)}"
+            f"interval includes zero, so no gain was shown to be bought. {_over(outcome, has_dots=False)}"
         ),
         views=(View("", cost_figure(points, than=outcome.baseline or "the base model")),),
     )
