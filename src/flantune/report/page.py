@@ -12,6 +12,7 @@ from markupsafe import Markup
 from flantune.evaluation.results import Results
 from flantune.report import (
     benchmark_tables,
+    gap_tables,
     numbers,
     run_details,
     score_tables,
@@ -150,6 +151,7 @@ def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
         "skill_clusters": skill_tables.skill_cluster_table(results),
         "skill": skill_tables.skill_table(results, tasks),
         "answers": skill_tables.answer_table(results, tasks),
+        "gaps": gap_tables.gap_table(results),
         "clean": template_tables.clean_table(results, tasks),
         "spread": template_tables.spread_table(tasks),
         "rules": template_tables.rule_table(results, tasks),
@@ -161,7 +163,7 @@ def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
             for one in results.benchmarks
             for table in (
                 benchmark_tables.parts_table(one),
-                score_tables.part_difference_table(results, one.name, one.parts),
+                score_tables.part_difference_table(results, one.label, one.parts),
             )
             if table.rows
         ],

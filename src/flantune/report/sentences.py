@@ -84,7 +84,7 @@ def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]
     """Benchmark or task, model, and why it was not new to the model; empty for a run's tasks."""
     for benchmark in results.benchmarks:
         for model, scores in benchmark.scores.items():
-            yield benchmark.name, model, scores.seen
+            yield benchmark.label, model, scores.seen
     for task in results.tasks if results.kind == "evaluation" else ():
         for model, own in task.scores.items():
             yield task.name, model, own.seen

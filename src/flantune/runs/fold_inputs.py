@@ -58,7 +58,7 @@ def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
     for held in folds_of(config.holdout):
         fold = _finished(folder, held, taxonomy)
         mixture = read_mixture(fold)
-        seen = mixture.train if config.evaluation.seen_tasks else ()
+        seen = mixture.train if held.alone or config.evaluation.seen_tasks else ()
         inputs.append(
             FoldInput(
                 name=fold.root.name,
