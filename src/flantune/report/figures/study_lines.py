@@ -127,7 +127,8 @@ def _base(arms: Sequence[ArmOutcome], places: dict[str, float], across: Across, 
         return
     found = {places[arm.name]: arm.base for arm in reversed(arms) if arm.base}
     ordered = [(across(place), one) for place, one in sorted(found.items())]
-    high, low = ([(x, up(end(one))) for x, one in ordered] for end in (lambda o: o.high, lambda o: o.low))
+    high = [(x, up(one.high)) for x, one in ordered]
+    low = [(x, up(one.low)) for x, one in ordered]
     yield group(
         path([*_beyond(high), *reversed(_beyond(low))], "base-band", is_closed=True),
         path(_beyond([(x, up(one.value)) for x, one in ordered]), "base level"),
