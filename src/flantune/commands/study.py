@@ -15,6 +15,7 @@ from flantune.mixture.holdout import folds_of
 from flantune.report.figure_files import Look, write_figures
 from flantune.report.study_page import write_study_page
 from flantune.report.study_plates import study_plates
+from flantune.settings.run_file import RunFile, fingerprint
 from flantune.settings.sections import Problems
 from flantune.studies.catalog import STUDIES, make_study, named_study
 from flantune.studies.folder import StudyFolder
