@@ -51,6 +51,10 @@ def test_what_it_counts_is_what_the_run_takes(world: Path, tmp_path: Path) -> No
     training = json.loads((done.folder / "folds/sentiment/training.json").read_text())
     assert found.cost is not None and found.lengths is not None
     assert found.cost.draws == pytest.approx(training["cursor"], rel=0.1)
+    tokens = training["counts"]["input_tokens"] + training["counts"]["target_tokens"]
+    assert found.cost.training.tokens == pytest.approx(tokens, rel=0.1)
+    assert found.cost.speed is None and found.cost.total.seconds == 0
+    assert found.cost.detectable is not None and found.cost.detectable.rows == 24
     samples = len(list((done.folder / "base/samples").glob("*.parquet")))
     assert samples == 2 and found.cost.questions > 0
     assert found.cost.weights == sum(

@@ -16,34 +16,29 @@ from flantune.cli import options
 @click.option(
     "--contamination/--no-contamination", default=True, help="Compare test rows with training rows [default: do]."
 )
+@options.planned_device
 @options.run_folder
 @options.as_json("all that was found")
 def command(
-    run_file: Path, overrides: tuple[str, ...], fold: int, contamination: bool, run_folder: Path | None, as_json: bool
+    run_file: Path,
+    overrides: tuple[str, ...],
+    fold: int,
+    contamination: bool,
+    device: str,
+    run_folder: Path | None,
+    as_json: bool,
 ) -> None:
     """Say what a run of RUN_FILE would stop at, what it would leave out and what it costs; nothing is trained.
 
     Looks at files, columns and every row; at templates, options and answers; at missing datasets and how much of the
     mixture they are; at folds and leaks; at test rows that stand in training; at what the model's tokenizer makes of
-    prompts; and counts steps, tokens, memory and questions. Rows that were read are kept for the run. Exit code 1: a
-    run would stop at something.
+    prompts; counts steps, tokens, arithmetic, memory and questions; and says how small a difference the run could find.
+    With --on it says how long the run takes there. Rows that were read are kept for the run. Exit code 1: a run would
+    stop at something.
     """
-    import json
-
-    from flantune.cli.console import starting
-
-    console = starting()
-    from flantune.commands.check import check_run_file
-    from flantune.commands.check_lines import check_lines
+    from flantune.cli.checked import tell_check
     from flantune.settings.run_file import load_run_file
 
     loaded = load_run_file(run_file, overrides=overrides)
     cache = options.prepared_data(run_folder, run_file)
-    check = check_run_file(loaded, cache=cache, fold=fold, contamination=contamination, reporter=console)
-    if as_json:
-        click.echo(json.dumps(check.to_json(), ensure_ascii=False, indent=1))
-    else:
-        click.echo("\n".join(check_lines(check)))
-        if not check.errors:
-            click.echo(f"next: flantune run {run_file}", err=True)
-    click.get_current_context().exit(1 if check.errors else 0)
+    tell_check(loaded, run_file, cache=cache, fold=fold, contamination=contamination, device=device, as_json=as_json)

@@ -33,7 +33,8 @@ _COMMANDS = {
     "config": ("Show every setting of a run file, its meaning and where its value came from.", "config"),
     "rescore": ("Score a run's stored samples again, without the model.", "rescore"),
     "seeds": ("Put several runs that differ in their seed together.", "seeds"),
-    "report": ("Write a run folder's report again.", "report"),
+    "compare": ("Two models on the rows that both answered; fails a build when one lost too much.", "compare"),
+    "report": ("Write a run's page again, or one over several runs; figures as files.", "report"),
 }
 
 

@@ -72,6 +72,13 @@ run_folder = click.option(
     "--run", "run_folder", type=FOLDER, help="Run folder whose prepared data is used [default: runs/<file name>]."
 )
 device = click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:1 …")
+planned_device = click.option(
+    "--on",
+    "device",
+    default="",
+    metavar="NAME[:COUNT]",
+    help='Say how long it takes there: "here" tries this machine, "h100:8" stands for eight of a known kind.',
+)
 dtype = click.option(
     "--dtype",
     type=click.Choice(("float32", "bfloat16")),

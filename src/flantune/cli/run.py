@@ -13,12 +13,26 @@ from flantune.cli import options
 @options.run_file
 @click.option("--out", type=options.FOLDER, help="Run folder [default: runs/<file name>].")
 @options.overrides
+@click.option("--dry-run", is_flag=True, help="Say what it takes and what it would stop at; nothing is trained.")
+@options.planned_device
 @options.as_json("the results")
-def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def command(
+    run_file: Path, out: Path | None, overrides: tuple[str, ...], dry_run: bool, device: str, as_json: bool
+) -> None:
     """Tune the model as RUN_FILE says, measure it on what it never saw, write the report.
 
-    Killed or interrupted? The same command goes on where it stopped.
+    Killed or interrupted? The same command goes on where it stopped. With --dry-run it tells steps, tokens, arithmetic,
+    memory, the smallest difference it could find, and how long it takes: here, or on the devices that --on names.
     """
+    if dry_run:
+        from flantune.cli.checked import tell_check
+        from flantune.settings.run_file import load_run_file
+
+        loaded = load_run_file(run_file, overrides=overrides)
+        cache = options.prepared_data(out, run_file)
+        tell_check(loaded, run_file, cache=cache, fold=0, contamination=False, device=device or "here", as_json=as_json)
+    if device:
+        raise click.UsageError("--on goes with --dry-run: a run itself takes the device that model.device names")
     from flantune.cli.console import starting
     from flantune.cli.finish import tell
     from flantune.settings.run_file import load_run_file

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.commands.answer_check import answer_faults
 from flantune.commands.budget_notes import training_notes
-from flantune.commands.check_cost import Cost, Lengths, estimate_cost, look_at_lengths
 from flantune.commands.check_data import Found, MissingTask, Rows, error_found, missing_shares, read_rows
+from flantune.commands.check_lengths import Lengths, look_at_lengths
+from flantune.commands.estimate import estimate_cost
+from flantune.commands.looked import Looked
 from flantune.commands.plan import (
     check_held_out,
     make_codec,
@@ -28,6 +30,7 @@ from flantune.errors import FlantuneError, LeakError
 from flantune.mixture.holdout import folds_of
 from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import mixture_sheet
+from flantune.models.devices import HERE, parse_devices
 from flantune.packing.stream import PromptStream
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.licences import licence_use
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from flantune.mixture.mixture import Mixture
     from flantune.settings.config import RunConfig
     from flantune.settings.run_file import RunFile
+    from flantune.studies.estimate import RunCost
     from flantune.tasks.example_store import PreparedTask
 
 
@@ -107,7 +111,7 @@ class RunCheck:
     licences: Mapping[str, float]
     overlapping: Mapping[str, tuple[int, int]] | None
     lengths: Lengths | None
-    cost: Cost | None
+    cost: RunCost | None
     found: tuple[Found, ...]
 
     @property
@@ -121,7 +125,13 @@ class RunCheck:
 
 
 def check_run_file(
-    file: RunFile, *, cache: Path, fold: int = 0, contamination: bool = True, reporter: Reporter | None = None
+    file: RunFile,
+    *,
+    cache: Path,
+    fold: int = 0,
+    contamination: bool = True,
+    device: str = "",
+    reporter: Reporter | None = None,
 ) -> RunCheck:
     """What a run would stop at, what it would leave out, and what it costs; nothing is trained and no weight is read.
 
@@ -130,12 +140,15 @@ def check_run_file(
         cache: Folder for adapted examples, unless the run file names one; a run finds them there.
         fold: The fold whose mixture, lengths and cost are looked at.
         contamination: Compare test rows with training rows, too, which reads all of them.
+        device: What it will run on, for the hours; see ``estimate.estimate_run``.
         reporter: Shown the progress.
 
     Raises:
         FlantuneError: The tasks cannot be told from the run file: there is nothing to check.
     """
     told, config = reporter or Silent(), file.config
+    if device not in ("", HERE):  # before anything is read
+        parse_devices(device)
     everything = load_tasks(config.data.model_copy(update={"licences": "any", "languages": ()}), root=file.root)
     tasks = load_tasks(config.data, root=file.root)
     told.stage("read the rows")
@@ -148,9 +161,14 @@ def check_run_file(
     if not prepared:
         hint = "set data.mirror to a folder that has it, or read from the hub with a network; --json has every reason"
         found.append(Found(severity="error", about="data", text="no task has data", hint=hint))
-    looked = _look(config, prepared, chosen, told, contamination=contamination) if chosen is not None else _Looked()
+    ways = _Ways(config, prepared, tuple(splits), told, contamination, device)
+    looked = _look(ways, chosen) if chosen is not None else _FoldCheck()
     missing = missing_shares(tasks, reasons, prepared, config=config, fold=fold)
-    found += [*_suite_faults(config, prepared, splits), *looked.found, *_missing(missing, is_error=config.data.missing == "error")]
+    found += [
+        *_suite_faults(config, prepared, splits),
+        *looked.found,
+        *_missing(missing, is_error=config.data.missing == "error"),
+    ]
     uses: Counter[str] = Counter()
     for one in looked.mixture:
         uses[one.licence_use] += one.share  # type: ignore[assignment] # shares add up like counts
@@ -222,23 +240,34 @@ def _checked(split: FoldTasks) -> CheckedFold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Looked:
+class _FoldCheck:
     """What one fold's mixture and model are like; see ``RunCheck``."""
 
     mixture: tuple[TaskShare, ...] = ()
     overlapping: Mapping[str, tuple[int, int]] | None = None
     lengths: Lengths | None = None
-    cost: Cost | None = None
+    cost: RunCost | None = None
     found: tuple[Found, ...] = ()
 
 
-def _look(
-    config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks, told: Reporter, *, contamination: bool
-) -> _Looked:
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """What is looked at, and how closely."""
+
+    config: RunConfig
+    prepared: Sequence[PreparedTask]
+    splits: Sequence[FoldTasks]
+    told: Reporter
+    contamination: bool
+    device: str
+
+
+def _look(ways: _Ways, split: FoldTasks) -> _FoldCheck:
+    config, prepared, told = ways.config, ways.prepared, ways.told
     found: list[Found] = []
-    train, unseen = ({task.name for task in tasks} for tasks in (split.train, split.unseen))
+    train, asked = ({task.name for task in tasks} for tasks in (split.train, split.measured))
     trained = [one for one in prepared if one.task.name in train]
-    measured = [one for one in prepared if one.task.name in unseen]
+    measured = [one for one in prepared if one.task.name in asked]
     shares: tuple[TaskShare, ...] = ()
     lengths, cost, overlapping = None, None, None
     try:
@@ -248,33 +277,28 @@ def _look(
     else:
         told.stage("look at the first prompts and batches")
         try:
-            lengths, cost = _tokens(config, prepared, mixture, measured, found)
+            lengths, cost = _tokens(ways, mixture, found)
         except FlantuneError as error:
             found.append(error_found("model", error))
         shares = _shares(mixture, draws=cost.draws if cost else mixture.cycle)
         sheet = mixture_sheet(mixture, config.mixture, split, skipped={}, draws=cost.draws if cost else mixture.cycle)
         found += [Found(severity="warning", about="mixture", text=text) for text in sheet.warnings]
-    if contamination and trained and measured:
+    if ways.contamination and trained and measured:
         told.stage("compare test rows with training rows")
         settings = Settings(seed=config.seed)
         compared = compare(trained, measured, settings=settings, held_out=split.held_out, on_rows=told.step)
         overlapping = {one.task: (one.rows, len(one.dirty)) for one in compared.tasks}
         found += _overlaps(overlapping)
-    return _Looked(mixture=shares, overlapping=overlapping, lengths=lengths, cost=cost, found=tuple(found))
+    return _FoldCheck(mixture=shares, overlapping=overlapping, lengths=lengths, cost=cost, found=tuple(found))
 
 
-def _tokens(
-    config: RunConfig,
-    prepared: Sequence[PreparedTask],
-    mixture: Mixture,
-    measured: Sequence[PreparedTask],
-    found: list[Found],
-) -> tuple[Lengths, Cost]:
+def _tokens(ways: _Ways, mixture: Mixture, found: list[Found]) -> tuple[Lengths, RunCost]:
     """Lengths and cost; what the tokenizer cannot write and what does not fit is noted.
 
     Raises:
         FlantuneError: The model's tokenizer or configuration cannot be read, or no prompt fits.
     """
+    config, prepared = ways.config, ways.prepared
     reader = planned_reader(config, prepared)
     stream = PromptStream(mixture, make_codec(config, reader), row_tokens=config.packing.row_tokens)
     chat = stream.codec.chat
@@ -294,7 +318,10 @@ def _tokens(
         Found(severity="warning", about="lengths", text=note)
         for note in training_notes(mixture, stream.codec, config.packing)
     ]
-    return look_at_lengths(stream), estimate_cost(config, stream, reader, measured)
+    looked = Looked(config=config, prepared=prepared, folds=ways.splits, mixture=mixture, stream=stream, reader=reader)
+    cost = estimate_cost(looked, device=ways.device, reporter=ways.told)
+    found += [Found(severity="note", about="device", text=note) for note in cost.notes]
+    return look_at_lengths(stream), cost
 
 
 def _shares(mixture: Mixture, *, draws: int) -> tuple[TaskShare, ...]:

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from flantune.commands.cost_lines import cost_lines
 from flantune.report.numbers import plural
 from flantune.settings.plain_words import first_names
 
 if TYPE_CHECKING:
     from flantune.commands.check import RunCheck
-    from flantune.commands.check_cost import Cost, Lengths
     from flantune.commands.check_data import Found, MissingTask
+    from flantune.commands.check_lengths import Lengths
 
 _NAMED = 5
 _LISTED = 12
@@ -69,7 +70,7 @@ def _facts(check: RunCheck) -> Iterator[tuple[str, str]]:
     if check.lengths:
         yield "lengths", _lengths(check.lengths)
     if check.cost:
-        yield from _cost(check.cost)
+        yield from cost_lines(check.cost)
     if check.overlapping is not None:
         rows = sum(rows for rows, _ in check.overlapping.values())
         dirty = sum(dirty for _, dirty in check.overlapping.values())
@@ -99,20 +100,6 @@ def _lengths(lengths: Lengths) -> str:
     inputs, targets = (f"{middle:,} ({most:,}; {top:,})" for middle, most, top in (lengths.inputs, lengths.targets))
     cut = f"{lengths.shortened:.1%} shortened, {lengths.left_out:.1%} left out"
     return f"inputs {inputs} tokens, targets {targets}: median (95th percentile; longest); {cut}"
-
-
-def _cost(cost: Cost) -> Iterator[tuple[str, str]]:
-    batch = f"{cost.prompts_a_step:,.1f} prompts a step, {cost.fill:.0%} of its positions filled"
-    yield "steps", f"{cost.steps:,} steps, {batch}: {cost.draws:,} prompts, {cost.tokens:,} tokens"
-    yield "model", f"{cost.weights:,} weights{_memory(cost)}; {cost.flops:.1e} floating-point operations to train"
-    yield "questions", f"{cost.questions:,} to measure the base and the tuned model"
-
-
-def _memory(cost: Cost) -> str:
-    if cost.gigabytes is None:
-        return ""
-    size = f"{cost.gigabytes:,.1f} GB" if cost.gigabytes >= 1 else f"{1_000 * cost.gigabytes:,.0f} MB"
-    return f", {size} with gradients and optimizer, activations besides"
 
 
 def _named(missing: Sequence[MissingTask]) -> str:

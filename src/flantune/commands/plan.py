@@ -34,6 +34,7 @@ from flantune.packing.stream import PromptStream, Stream
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.load import load_tasks
+from flantune.tasks.naming import check_template_names
 from flantune.tasks.prepare import prepare_task
 from flantune.training.division import hidden_size
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from flantune.models.language_model import LanguageModel
-    from flantune.settings.config import DataSettings, RunConfig
+    from flantune.settings.config import DataSettings, PromptSettings, RunConfig
     from flantune.types import Family, Task
 
 # Prompts that the tokenizer of a model made from nothing is trained on.
@@ -71,8 +72,13 @@ def prepare_tasks(
     tasks = load_tasks(config.data, root=root)
     for names in config.holdout.task_folds:
         check_task_names(tasks, names)
+    if config.holdout.alone:
+        check_task_names(tasks, config.holdout.alone, where="holdout.alone")
     check_selectors(config.mixture.parts, _with_those_not_permitted(tasks, config.data, root=root))
     check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
+    for section in ("prompts", "evaluation"):
+        names = getattr(config, section).template_names
+        check_template_names(tasks, names, where=f"{section}.template_names")
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
     for number, task in enumerate(tasks):
@@ -254,7 +260,7 @@ def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: Fol
     return Mixture(chosen, seed=config.seed, settings=config.mixture, prompts=config.prompts)
 
 
-def make_stream(config: RunConfig, mixture: Mixture, lm: LanguageModel) -> PromptStream:
+def make_stream(config: RunConfig, mixture: Mixture, lm: Reader) -> PromptStream:
     """A mixture's prompts as ids for a model."""
     return PromptStream(mixture, make_codec(config, lm), row_tokens=config.packing.row_tokens)
 
@@ -315,3 +321,20 @@ def trained_tasks(config: RunConfig, prepared: Sequence[PreparedTask], split: Fo
         fold = fold_of(read_clean(config.data.clean), split.held_out, where="data.clean")
         chosen = leave_out(chosen, fold.train)
     return [p for p in chosen if len(p.stores.get("train", ()))]
+
+
+def measured_tasks(
+    config: RunConfig, prepared: Sequence[PreparedTask], folds: Sequence[FoldTasks]
+) -> list[PreparedTask]:
+    """The tasks some of these folds are measured on: the unseen and, when asked for, the seen; a task alone, itself."""
+    names = {task.name for split in folds for task in split.measured}
+    if config.evaluation.seen_tasks:
+        names |= {task.name for split in folds for task in split.train}
+    return [p for p in prepared if p.task.name in names and len(p.stores.get("test", ()))]
+
+
+def asked_prompts(config: RunConfig) -> PromptSettings:
+    """How prompts are made when measuring."""
+    names = ("style", "options_layout", "shuffle_options", "trigger")
+    own = {name: value for name in names if (value := getattr(config.evaluation, name)) is not None}
+    return config.prompts.model_copy(update=own)

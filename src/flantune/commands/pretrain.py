@@ -20,6 +20,7 @@ from flantune.pretraining.choose import HIDES_SPANS, check_objective, choose_obj
 from flantune.pretraining.corpus import read_corpus, read_rows_corpus
 from flantune.pretraining.marks import add_sentinels
 from flantune.pretraining.text_stream import TextStream
+from flantune.report.card import PREFIX_WARNING
 from flantune.runs.folder import RunFolder, open_run_folder
 from flantune.runs.identity import content_digest, training_identity
 from flantune.settings.json_file import read_value, write_value
@@ -131,6 +132,7 @@ def _checked(config: RunConfig) -> PretrainingSettings:
     if config.model.scratch is None and not config.model.path:
         hint = 'set model.path = "…" to go on from a model, or write [model.scratch] to begin from nothing'
         raise ConfigError("there is no model to train", where="model", hint=hint)
+    _check_attention(config, settings)
     row_tokens = config.packing.row_tokens
     if config.model.scratch is not None:
         check_objective(settings, _family(config), row_tokens=row_tokens)
@@ -140,6 +142,18 @@ def _checked(config: RunConfig) -> PretrainingSettings:
             add_sentinels(tokenizer, settings.sentinels)
         choose_objective(settings, tokenizer, _family(config), row_tokens=row_tokens)
     return settings
+
+
+def _check_attention(config: RunConfig, settings: PretrainingSettings) -> None:
+    if config.model.attention != "prefix":
+        return
+    where = "model.attention"
+    if _family(config) == "encoder-decoder":
+        hint = 'set model.attention = "auto": an encoder reads its inputs both ways as it is'
+        raise ConfigError("prefix attention is for decoder-only models", where=where, hint=hint)
+    if settings.objective == "causal":
+        hint = 'set pretraining.objective to "prefix", "ul2r", "ul2" or "span_corruption"'
+        raise ConfigError('objective "causal" has no inputs that could see each other', where=where, hint=hint)
 
 
 def _family(config: RunConfig) -> Family:
@@ -204,7 +218,8 @@ def _train(
     reporter.stage("save the model")
 
     def close() -> None:
-        save_model(lm, out / "model", card=_card(config, settings, corpus, summary))
+        warning = f"\n{PREFIX_WARNING}\n" if lm.reads_both_ways else ""
+        save_model(lm, out / "model", card=_card(config, settings, corpus, summary) + warning)
         write_json(out / "training.json", replace(summary, processes=processes.count).to_json())
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
 

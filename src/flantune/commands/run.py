@@ -7,19 +7,21 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
 from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import (
+    asked_prompts,
     check_held_out,
     make_batches,
     make_codec,
     make_mixture,
     make_stream,
     make_tokenizer,
+    measured_tasks,
     prepare_tasks,
     split_fold,
     trained_tasks,
@@ -38,6 +40,7 @@ from flantune.mixture.holdout import folds_of
 from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
+from flantune.models.checks.causality import check_prefix
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
@@ -68,7 +71,7 @@ if TYPE_CHECKING:
     from flantune.evaluation.exams import Exam
     from flantune.mixture.holdout import FoldTasks
     from flantune.packing.stream import PromptStream
-    from flantune.settings.config import PromptSettings, RunConfig
+    from flantune.settings.config import RunConfig
     from flantune.tasks.example_store import PreparedTask
 
 # Prompts by which the share of borders that tokenize differently is measured.
@@ -104,11 +107,12 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
         suites = processes.in_turn(lambda: suite_exams(job.config))
         check_unseen(job.config, prepared, folds, suites.exams)
-        base = _base_model(job, prepared)
+        base = _base_model(job, prepared, attention="auto")
+        _check_attention(job, base)
         if job.config.model.adapter == "none":  # now, rather than after the base model was measured
             meant_by(base.model, job.config.training.freeze)
         _check_answers(job, prepared, base)
-        every = _measured(job, prepared, folds)
+        every = measured_tasks(job.config, prepared, folds)
         _measure(job, base, every, suites.exams, folder=job.folder.base, title="the base model")
         for split in folds:
             tuned = _tune_fold(job, prepared, split, identity=identity)
@@ -116,7 +120,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
             _measure(
                 job,
                 tuned,
-                _measured(job, prepared, [split]),
+                measured_tasks(job.config, prepared, [split]),
                 suites.exams,
                 folder=folder,
                 title=f"the model blind to {_names(split)}",
@@ -187,12 +191,28 @@ def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
     return str(find_repeated_rows(prepared.task, rows) or "")
 
 
-def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
-    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it."""
+def _check_attention(job: _Job, base: LanguageModel) -> None:
+    """Finds out now, rather than after the base model was measured, that it cannot be tuned with another attention."""
+    wanted = job.config.model.attention
+    if wanted != "auto":
+        check_prefix(replace(base, attention=wanted))
+
+
+def _base_model(
+    job: _Job, prepared: Sequence[PreparedTask], *, attention: Literal["auto"] | None = None
+) -> LanguageModel:
+    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it.
+
+    Args:
+        job: The run.
+        prepared: Its tasks.
+        attention: "auto": as the model learned to read, which is how it is measured; None: as it is tuned.
+    """
     config = job.config
+    settings = config.model if attention is None else config.model.model_copy(update={"attention": attention})
     if config.model.scratch is None:
         job.reporter.stage(f"load the model {config.model.path}")
-        return load_model(config.model, family=config.family)
+        return load_model(settings, family=config.family)
     scratch, folder = config.model.scratch, job.folder.base / "model"
 
     def make() -> None:
@@ -205,7 +225,7 @@ def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
             save_model(made, folder, card="A small random model: the starting point of a flantune run.\n")
 
     job.processes.first(make)
-    return load_model(config.model.model_copy(update={"path": str(folder)}), family=config.family)
+    return load_model(settings.model_copy(update={"path": str(folder)}), family=config.family)
 
 
 def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
@@ -214,17 +234,9 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
     for known in codec.chat.notes if codec.chat else ():
         job.reporter.note(known)
     taught = training_styles(job.config.mixture, job.config.prompts)
-    for style in dict.fromkeys((*taught, Style.from_settings(_asked(job.config)))):
+    for style in dict.fromkeys((*taught, Style.from_settings(asked_prompts(job.config)))):
         inverted = job.config.prompts.include_inverted
         check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
-
-
-def _measured(job: _Job, prepared: Sequence[PreparedTask], folds: Sequence[FoldTasks]) -> list[PreparedTask]:
-    """The tasks some of these folds are measured on: the unseen and, when asked for, the seen."""
-    names = {task.name for split in folds for task in split.unseen}
-    if job.config.evaluation.seen_tasks:
-        names |= {task.name for split in folds for task in split.train}
-    return [p for p in prepared if p.task.name in names and len(p.stores.get("test", ()))]
 
 
 def _measure(
@@ -235,7 +247,7 @@ def _measure(
     also = f" and {plural(len(suites), 'part')} of benchmarks" if suites else ""
     job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}{also}")
     with job.watch.stage("evaluation"):
-        config, prompts = job.config, _asked(job.config)
+        config, prompts = job.config, asked_prompts(job.config)
         how = TaskQuestions(evaluation=config.evaluation, prompts=prompts, seed=config.seed)
         session = Session(
             lm=lm,
@@ -256,13 +268,6 @@ def _measure(
         )
     for note in measured_notes(measured):
         job.reporter.note(note)
-
-
-def _asked(config: RunConfig) -> PromptSettings:
-    """How prompts are made when measuring."""
-    names = ("style", "options_layout", "shuffle_options", "trigger")
-    own = {name: value for name in names if (value := getattr(config.evaluation, name)) is not None}
-    return config.prompts.model_copy(update=own)
 
 
 def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str) -> LanguageModel:
@@ -304,7 +309,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
         )
         job.reporter.stage("save the tuned model and the record of what it was taught")
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
-        card = fold_card(job.config, folder, results=None)
+        card = fold_card(job.config, folder, results=None, attention=lm.attention)
         stop_at(lm, stream.codec.eos_token)
         if stream.codec.chat is not None:
             keep_template(lm, stream.codec.chat)

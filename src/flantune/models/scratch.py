@@ -18,7 +18,7 @@ from transformers import (
 
 from flantune.errors import ModelError
 from flantune.models.language_model import LanguageModel
-from flantune.models.load import detect_family
+from flantune.models.load import detect_family, with_best_attention
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,12 +82,34 @@ def build_model(
             where="model.scratch",
             hint=f"set model.scratch.hidden_size = {scratch.heads * (scratch.hidden_size // scratch.heads + 1)}",
         )
-    config = scratch_config(scratch, tokenizer)
+    return made_up_model(
+        scratch_config(scratch, tokenizer), tokenizer, seed=seed, compute_dtype=compute_dtype, device=device
+    )
+
+
+def made_up_model(
+    config: PretrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    seed: int,
+    compute_dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+    trust_remote_code: bool = False,
+) -> LanguageModel:
+    """A model of a configuration's shapes with random weights, the same for the same seed, on any device.
+
+    The global random state stays as it was.
+    """
     family = detect_family(config)
     auto: Any = AutoModelForSeq2SeqLM if family == "encoder-decoder" else AutoModelForCausalLM
+    own_code = {"trust_remote_code": True} if trust_remote_code else {}
+
+    def make(attention: str) -> Any:
+        return auto.from_config(config, attn_implementation=attention, dtype=torch.float32, **own_code)
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = auto.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
+        model = with_best_attention(make, config)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     device = device or torch.device("cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flantune.report.numbers import interval, limit, p_value, points, shots_label, signed
@@ -30,12 +31,14 @@ def console_tables(results: Results) -> Iterator[Table]:
     """
     from flantune.report.benchmark_tables import scores_table
     from flantune.report.gap_tables import brief_gap_table
-    from flantune.report.score_tables import brief_cluster_table, difference_table
+    from flantune.report.score_tables import brief_cluster_table, difference_table, task_table
     from flantune.report.sides import shown_tasks
     from flantune.report.skill_tables import brief_skill_cluster_table, skill_table
 
     tasks = shown_tasks(results)
-    if results.kind == "run" or results.clusters:
+    if results.kind == "run" and results.tasks and not results.clusters:
+        yield _brief(replace(task_table(results, tasks), title="Tasks that were trained on"))
+    elif results.kind == "run" or results.clusters:
         yield _brief(brief_cluster_table(results), missing="nothing was measured on held-out clusters")
     asked = tasks if results.kind == "evaluation" else ()
     if asked or results.benchmarks:
@@ -49,6 +52,20 @@ def console_tables(results: Results) -> Iterator[Table]:
     ):
         if table.rows:
             yield _brief(table)
+
+
+def comparison_tables(results: Results) -> Iterator[Table]:
+    """Two models side by side: clusters, then every task and benchmark."""
+    from flantune.report.benchmark_tables import scores_table
+    from flantune.report.score_tables import brief_cluster_table, difference_table
+    from flantune.report.sides import shown_tasks
+
+    tasks = shown_tasks(results)
+    if results.clusters:
+        yield _brief(brief_cluster_table(results))
+    if results.benchmarks:
+        yield _brief(scores_table(results, ()))
+    yield _brief(difference_table(results, tasks))
 
 
 def _brief(shown: ShownTable, *, missing: str = "") -> Table:

@@ -87,6 +87,9 @@ class HoldoutSettings(Section):
     """Clusters held out whole, one model a fold. Paper: FLAN 2021, section 2.2 (leave one cluster out)."""
     task_folds: Folds = ()
     """Single tasks held out, one model a fold: others of their clusters are trained on, on purpose; kin is not."""
+    alone: Names = ()
+    """Tasks of which each gets a model of its own, tuned on that task alone and measured on its test rows, as seen.
+    With `mixture.max_examples` on so many labeled rows. Paper: FLAN 2021, figure 2 (pretrain, then finetune)."""
     benchmarks: Names = ()
     """Benchmarks that the model is to be measured with, say "mmlu", "bbh", "gsm8k": no task made from them, or kin to
     one, is trained on. With benchmarks and no folds, one model is tuned on all else."""
@@ -95,7 +98,8 @@ class HoldoutSettings(Section):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> HoldoutSettings:
-        distinct_folds([*self.folds, *([f"task {name}" for name in names] for names in self.task_folds)])
+        alone = ([f"all but {name}"] for name in self.alone)
+        distinct_folds([*self.folds, *([f"task {name}" for name in names] for names in self.task_folds), *alone])
         return self
 
 
@@ -149,6 +153,9 @@ class ModelSettings(Section):
     """Build a small random model instead of loading one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the forward and backward pass. Weights and optimizer stay float32; float16 is never used."""
+    attention: Literal["auto", "causal", "prefix"] = "auto"
+    """How a decoder-only model reads its inputs: each token from those before it ("causal") or in both directions
+    ("prefix", a prefix LM). "auto": as its folder says, else causal."""
     device: Text = "auto"
     """"auto", "cpu", "cuda", "cuda:1" …"""
     trust_remote_code: Switch = False
@@ -286,8 +293,16 @@ class EvaluationSettings(Section):
     """At most this many dev examples, by which the best template is picked; 0 means none. Paper: at most 200."""
     shots: Counts = (0,)
     """Numbers of exemplars to measure with: 0 is zero-shot."""
+    exemplar_pool: Natural = 0
+    """Exemplars come from only so many training rows of a task, drawn by seed: those that `mixture.max_examples` of the
+    same number would tune on. 0 means all."""
     max_templates: Natural = 0
     """Use only the first so many forward templates of each task; 0 means all."""
+    template_names: Names = ()
+    """Measure with templates of these names alone, `*` for any letters; a task without any keeps all of its own."""
+    templates: Literal["all", "direct", "reasoned"] = "all"
+    """Measure with templates that want the answer alone ("direct"), or reasons before it ("reasoned"); a task without
+    any keeps all of its own. Paper: Flan 2022, section 4."""
     style: Literal["instruction", "inputs_only", "dataset_name"] | None = None
     """How to ask when measuring; None asks as in training. FLAN's ablations train without and ask with instructions."""
     options_layout: Literal["listed", "lettered", "varied"] | None = None

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from flantune.settings.conversations import TURN_FORMS, TurnForms
 from flantune.settings.natural_instructions import InstructionSettings
 from flantune.settings.sections import Section
-from flantune.settings.setting_types import AnyPath, Natural, Switch, Text
+from flantune.settings.setting_types import AnyPath, Names, Natural, Switch, Text
 
 
 class PromptSettings(Section):
@@ -28,6 +28,8 @@ class PromptSettings(Section):
     """Train on inverted templates too. They are never scored."""
     max_templates: Natural = 0
     """Use only the first so many templates of each task; 0 means all."""
+    template_names: Names = ()
+    """Train on templates of these names alone, `*` for any letters; a task without any keeps all of its own."""
     train_shots: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0,)
     """Exemplars before a training prompt; one of these numbers is drawn for each prompt.
     A number given twice is drawn twice as often."""

@@ -86,7 +86,8 @@ class Study:
         question: What it asks, a whole sentence.
         axis: What differs between the arms.
         arms: The arms, in the figure's order.
-        baseline: The arm that every other is paired with; empty: each arm is paired with its own run's base model.
+        baseline: The arm that every other is paired with; or a label: each arm is then paired with the arm of its own
+            series that has it; empty: each arm is paired with the base model of its own run.
         measure: Which average is compared.
         figure: How it is drawn.
         x_scale: How a numeric axis is spaced; "log" where doubling counts.
@@ -108,6 +109,14 @@ class Study:
     def arm(self, name: str) -> Arm:
         """The arm of this name."""
         return next(arm for arm in self.arms if arm.name == name)
+
+    def partner(self, arm: Arm) -> Arm | None:
+        """The arm that it is paired with, which is itself for a baseline; None: it is its own run's base model."""
+        if not self.baseline:
+            return None
+        named = [one for one in self.arms if one.name == self.baseline]
+        own = [one for one in self.arms if one.series == arm.series and one.label == self.baseline]
+        return next(iter(named or own), None)
 
 
 Maker = Callable[[RunFile, Sequence["Task"], Any], Study]
@@ -158,8 +167,10 @@ def _faults(study: Study) -> Iterator[tuple[str, str]]:
             yield f"{place}.starts_from", _no_arm(arm.starts_from, names)
         elif _is_circle(study, arm):
             yield f"{place}.starts_from", f'"{arm.name}" starts from itself'
-    if study.baseline and study.baseline not in names:
-        yield "baseline", _no_arm(study.baseline, names)
+    if study.baseline and (alone := [arm.name for arm in study.arms if study.partner(arm) is None]):
+        known = [*names, *dict.fromkeys(arm.label for arm in study.arms if arm.label)]
+        lacking = "" if len(alone) == len(study.arms) else f" in the series of {', '.join(alone)}"
+        yield "baseline", _no_arm(study.baseline, known) + lacking
     if study.figure == "line" and (placeless := [arm.name for arm in study.arms if arm.x is None]):
         yield "figure", f"a line needs a place on the axis, x, of every arm; without one: {', '.join(placeless)}"
     if study.x_scale == "log" and (below := [arm.name for arm in study.arms if arm.x is not None and arm.x <= 0]):

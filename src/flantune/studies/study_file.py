@@ -39,7 +39,8 @@ class StudyTable(Section):
     axis: Annotated[Text, Field(min_length=1)]
     """What differs between the arms: "templates a task"."""
     baseline: Text = ""
-    """The arm that every other is paired with; left out: each arm is paired with the base model of its own run."""
+    """The arm that every other is paired with, or a label: each arm is then paired with that of its own series; left
+    out: each arm is paired with the base model of its own run."""
     measure: MeasureTable = MeasureTable()
     """Which average is compared; left out: unseen tasks, the mean over clusters."""
     figure: Figure = "bars"

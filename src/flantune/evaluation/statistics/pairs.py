@@ -129,7 +129,7 @@ def compare_means(
 
     def resampled(table: GradeTable) -> Floats:
         if id(table) not in drawn:
-            drawn[id(table)] = _resampled(table, column, seed=seed)
+            drawn[id(table)] = resampled_scores(table, column, seed=seed)
         return drawn[id(table)]
 
     if column.metric.score is None:
@@ -257,7 +257,7 @@ def _redrawn_mean(table: GradeTable, scores: Floats, span: Span, *, confidence: 
     return statistics.bootstrap_mean(scores, examples=count, span=span, confidence=confidence)
 
 
-def _resampled(table: GradeTable, column: MetricColumn, *, seed: int) -> Floats:
+def resampled_scores(table: GradeTable, column: MetricColumn, *, seed: int) -> Floats:
     """A corpus metric's mean over templates, as it is and on bootstrap replicates of the rows."""
     cells, metric = table.cells(column), column.metric
 

@@ -169,6 +169,9 @@ def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16")
         ModelError: The model is not of that shape, or its architecture is stored in a way that is not known here.
     """
     require_gguf(where=str(path))
+    if lm.reads_both_ways:
+        hint = "llama.cpp would read it causally, which is another model"
+        raise ModelError("a prefix LM has no place in a GGUF file", where=str(path), hint=hint)
     if kind not in TYPES:
         raise ModelError(f'cannot write weights as "{kind}"', where=str(path), hint=f"one of {', '.join(TYPES)}")
     reader = _reader(like)

@@ -1,0 +1,33 @@
+"""What two commands do: look at a run before it trains, and say what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from flantune.settings.run_file import RunFile
+
+
+def tell_check(
+    file: RunFile, path: Path, *, cache: Path, fold: int, contamination: bool, device: str, as_json: bool
+) -> None:
+    """Checks a run file, prints what was found, and ends the command: exit code 1 where a run would stop."""
+    import json
+
+    from flantune.cli.console import starting
+
+    console = starting()
+    from flantune.commands.check import check_run_file
+    from flantune.commands.check_lines import check_lines
+
+    check = check_run_file(file, cache=cache, fold=fold, contamination=contamination, device=device, reporter=console)
+    if as_json:
+        click.echo(json.dumps(check.to_json(), ensure_ascii=False, indent=1))
+    else:
+        click.echo("\n".join(check_lines(check)))
+        if not check.errors:
+            click.echo(f"next: flantune run {path}", err=True)
+    click.get_current_context().exit(1 if check.errors else 0)

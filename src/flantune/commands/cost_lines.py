@@ -1,0 +1,111 @@
+"""What a run takes, in a few lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from flantune.report.numbers import plural
+
+if TYPE_CHECKING:
+    from flantune.commands.study_cost import ArmCost, StudyCost
+    from flantune.studies.estimate import Detectable, Load, RunCost, Speed
+
+
+def cost_lines(cost: RunCost) -> Iterator[tuple[str, str]]:
+    """What a line is about, and the line."""
+    batch = f"{cost.prompts_a_step:,.1f} prompts a step, {cost.fill:.0%} of its positions filled"
+    folds = f" in each of {cost.folds:,} folds" if cost.folds > 1 else ""
+    yield "steps", f"{cost.steps:,} steps{folds}, {batch}: {cost.draws:,} prompts{folds and ' each'}"
+    part = ""
+    if cost.trained < cost.weights:
+        part = f", {cost.trained:,} numbers tuned ({cost.trained / cost.weights:.2%})"
+    yield "model", f"{cost.weights:,} weights{part}{_memory(cost)}"
+    yield "tuning", f"{cost.training.tokens:,} tokens, {_operations(cost.training.flops)}"
+    measuring = cost.base.flops + cost.tuned.flops
+    written = f"{cost.base.tokens + cost.tuned.tokens:,} tokens at most, {_operations(measuring)}"
+    yield "questions", f"{cost.questions:,} to measure the base and the tuned model: {written}"
+    if cost.speed is not None:
+        yield "time", _time(cost)
+        yield "speed", _speed(cost.speed)
+    if cost.detectable is not None:
+        yield "detectable", _detectable(cost.detectable)
+
+
+def _operations(flops: float) -> str:
+    return f"{flops:.1e} floating-point operations"
+
+
+def _memory(cost: RunCost) -> str:
+    if cost.memory is None:
+        return ""
+    with_it = "gradients, optimizer"
+    with_it += " and activations" if cost.memory.activations else "; activations besides"
+    told = {None: "", True: ", which fits", False: ", which does NOT fit"}[cost.fits]
+    return f"; {size_text(cost.memory.total)} a device with {with_it}{told}"
+
+
+def size_text(size: float) -> str:
+    """Bytes for a person.
+
+    >>> size_text(23_456_789), size_text(1.5e10)
+    ('23 MB', '15.0 GB')
+    """
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
+
+
+def _time(cost: RunCost) -> str:
+    tuned = f"the {cost.folds:,} tuned ones" if cost.folds > 1 else "the tuned one"
+    measuring = f"measuring the base model {duration(cost.base.seconds)} and {tuned} {duration(cost.tuned.seconds)}"
+    whole = f"about {duration(cost.total.seconds)} on {cost.device}"
+    return f"{whole}: tuning {duration(cost.training.seconds)}, {measuring}; starting and reporting besides"
+
+
+def _speed(speed: Speed) -> str:
+    rates = f"{speed.training:,.0f} tokens/s tuned, {speed.reading:,.0f} read, {speed.writing:,.0f} written"
+    return f"{rates}; {speed.about}"
+
+
+def duration(seconds: float) -> str:
+    """A time for a person.
+
+    >>> duration(40), duration(600), duration(216_000)
+    ('40 s', '10 min', '60.0 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:,.1f} h"
+
+
+def _detectable(found: Detectable) -> str:
+    return (
+        f"a true difference of {100 * found.difference:.1f} points in the mean over unseen clusters would be found four"
+        f" times in five ({plural(found.tasks, 'task')}, {found.rows:,} test rows; as if the two models answered"
+        " independently of each other)"
+    )
+
+
+def study_lines(cost: StudyCost) -> Iterator[tuple[str, str]]:
+    """What a line is about, and the line: of each arm what is still to be done, then of the whole."""
+    for arm in cost.arms:
+        yield arm.arm, f"{_runs(arm)}, {_load(arm.training)} to tune, {_load(arm.measuring)} to measure"
+    yield "in all", f"{_load(cost.training)} to tune, {_load(cost.measuring)} to measure"
+    if cost.speed is not None:
+        yield "time", f"about {duration(cost.total.seconds)} on {cost.device}, one run after another"
+        yield "speed", _speed(cost.speed)
+    found = [arm.cost.detectable for arm in cost.arms if arm.cost.detectable is not None]
+    if found:
+        yield "detectable", _detectable(max(found, key=lambda one: one.difference))
+
+
+def _runs(arm: ArmCost) -> str:
+    there = arm.runs - arm.missing
+    return f"{plural(arm.missing, 'run')} to do" + (f", {there:,} there" if there else "")
+
+
+def _load(load: Load) -> str:
+    return f"{load.tokens:,} tokens ({load.flops:.1e} operations{_seconds(load)})"
+
+
+def _seconds(load: Load) -> str:
+    return f", {duration(load.seconds)}" if load.seconds else ""

@@ -1,0 +1,88 @@
+"""What a run's cost follows from: its tasks, the first batches of its mixture, the questions it would ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from flantune.commands.plan import asked_prompts, make_codec, measured_tasks
+from flantune.evaluation.asking.task_questions import TaskQuestions, count_questions, drawn_rows, questions
+from flantune.models.load import load_config
+from flantune.models.scratch import scratch_config
+from flantune.studies.estimate import AskedTask, FoldWork
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from flantune.mixture.holdout import FoldTasks
+    from flantune.mixture.mixture import Mixture
+    from flantune.packing.codec_for import UnloadedReader
+    from flantune.packing.encode import Codec
+    from flantune.packing.stream import PromptStream
+    from flantune.settings.config import RunConfig
+    from flantune.tasks.example_store import PreparedTask
+
+LOOKED_AT = 8
+"""Rows of each split by whose prompts the tokens of a task's questions are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a run's cost follows from.
+
+    Attributes:
+        config: The run.
+        prepared: Its tasks.
+        folds: How each fold divides them.
+        mixture: The training prompts of one fold.
+        stream: The same as ids.
+        reader: What reads them.
+    """
+
+    config: RunConfig
+    prepared: Sequence[PreparedTask]
+    folds: Sequence[FoldTasks]
+    mixture: Mixture
+    stream: PromptStream
+    reader: UnloadedReader
+
+    @property
+    def model_config(self) -> PretrainedConfig:
+        """What transformers builds the run's model from."""
+        scratch = self.config.model.scratch
+        return load_config(self.config.model) if scratch is None else scratch_config(scratch, self.reader.tokenizer)
+
+    def fold_work(self, fold: FoldTasks) -> FoldWork:
+        """What a fold's model is asked."""
+        codec = make_codec(self.config, self.reader)
+        tasks = measured_tasks(self.config, self.prepared, [fold])
+        asked = tuple(asked_task(one, self.config, codec) for one in tasks)
+        return FoldWork(held_out=fold.held_out, clusters=fold.clusters, tasks=asked)
+
+
+def asked_task(prepared: PreparedTask, config: RunConfig, codec: Codec) -> AskedTask:
+    """How a task is asked, and how long its questions are, by the prompts of some of its rows."""
+    how = TaskQuestions(evaluation=config.evaluation, prompts=asked_prompts(config), seed=config.seed)
+    few = {
+        "max_examples": min(LOOKED_AT, config.evaluation.max_examples or LOOKED_AT),
+        "dev_examples": min(LOOKED_AT, config.evaluation.dev_examples),
+    }
+    some = replace(how, evaluation=config.evaluation.model_copy(update=few))
+    prompts = [question.prompt for question in questions(prepared, some)]
+    is_ranked = prepared.task.kind == "classification"
+    encoded = codec.encode_prompts(prompts, continuations="options" if is_ranked else "target")
+    kept = [one for one in encoded if one is not None]
+    count = count_questions(prepared, how)
+    share = count / max(1, len(prompts))
+    continued = sum(len(target) for one in kept for target in one.targets)
+    contexts = sum(len(one.inputs) for one in kept)
+    return AskedTask(
+        name=prepared.task.name,
+        clusters=prepared.task.clusters,
+        rows=len(drawn_rows(prepared, how).get("test", ())),
+        questions=count,
+        read=round(share * (contexts + (continued if is_ranked else 0))),
+        written=0 if is_ranked else round(share * continued),
+        longest=0 if is_ranked else count * config.evaluation.max_new_tokens,
+    )

@@ -1,0 +1,237 @@
+"""How fast this machine is at a run's own work, found by doing a little of it.
+
+A model of the run's shapes with made-up weights, which compute as fast as real ones, is taken through the very
+functions that tune and ask. For a deep model, one with a single layer and one with a few stand in: each further layer
+takes the same time again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from flantune.commands.looked import Looked, asked_task
+from flantune.commands.plan import asked_prompts, make_batches, make_codec, make_stream, measured_tasks
+from flantune.errors import ModelError
+from flantune.evaluation.asking.ask import ask
+from flantune.evaluation.asking.session import Session
+from flantune.evaluation.asking.task_questions import TaskQuestions
+from flantune.evaluation.task_exams import task_exam
+from flantune.models.adapters import attach_adapter
+from flantune.models.fit import PROBE_TOKENS, activation_bytes, fit_micro_batch
+from flantune.models.forms.training_form import TrainingForm
+from flantune.models.language_model import COMPUTE_DTYPES
+from flantune.models.load import resolve_device
+from flantune.models.memory import available_memory_bytes
+from flantune.models.scratch import made_up_model
+from flantune.models.size import count_weights
+from flantune.packing.chat import chat_tokens
+from flantune.studies.estimate import Speed
+from flantune.training.loop import tune
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from flantune.models.language_model import LanguageModel
+    from flantune.settings.config import RunConfig
+    from flantune.tasks.example_store import PreparedTask
+
+FEW_LAYERS = 4
+"""A model of so many layers is tried whole; of a deeper one, one layer and so many."""
+STEPS = 4
+"""Steps of tuning; the first, which warms everything up, does not count."""
+TASKS, ROWS = 3, 40
+"""Tasks that are asked, of each kind, and test rows of each: as many as make batches as full as a run's."""
+_BYTES = 20
+"""Memory of a weight that is tuned: itself, a copy, its gradient, the optimizer's state, and what is in passing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trial:
+    """What a stand-in took.
+
+    Attributes:
+        training: Seconds a token.
+        reading: Seconds a token of questions with options.
+        writing: Seconds a token written, after the question was read.
+        activation_bytes: Kept of a token.
+    """
+
+    training: float
+    reading: float
+    writing: float
+    activation_bytes: float
+
+    def at(self, layers: int, first: _Trial, tried: int) -> _Trial:
+        """What a model of so many layers takes, if this one has ``tried`` layers and the first has one."""
+        if layers == tried:
+            return self
+        further = (layers - tried) / (tried - 1)
+
+        def longer(name: str) -> float:
+            more = float(getattr(self, name))
+            return more + further * max(0.0, more - float(getattr(first, name)))
+
+        return _Trial(**{name: longer(name) for name in _Trial.__slots__})
+
+
+def rehearse(looked: Looked) -> Speed:
+    """Tokens a second of this machine at a run's own work; takes some seconds.
+
+    Raises:
+        ModelError: The model cannot be tried: it is quantized, or not even a few of its layers fit here.
+    """
+    config, whole = looked.config, looked.model_config
+    if config.model.quantize != "none":
+        raise ModelError("a quantized model is not tried", where="model.quantize")
+    layers = int(whole.num_hidden_layers)
+    tried = layers if layers <= FEW_LAYERS + 1 else FEW_LAYERS
+    _check_room(looked, shallow(whole, tried))
+    last = _try(looked, shallow(whole, tried))
+    first = last if tried == layers else _try(looked, shallow(whole, 1))
+    found = last.at(layers, first, tried)
+    return Speed(
+        training=1.0 / found.training,
+        reading=1.0 / found.reading,
+        writing=1.0 / found.writing,
+        about="this machine, tried just now beside whatever else it was doing",
+        activation_bytes=found.activation_bytes,
+    )
+
+
+def shallow(config: PretrainedConfig, layers: int) -> PretrainedConfig:
+    """The same model with fewer layers."""
+    made = deepcopy(config)
+    text: Any = made.get_text_config()
+    before = text.num_hidden_layers
+    for name, value in list(vars(text).items()):
+        if isinstance(value, list) and len(value) == before:  # one entry a layer
+            setattr(text, name, value[:layers])
+    text.num_hidden_layers = layers
+    if getattr(text, "num_decoder_layers", None):
+        text.num_decoder_layers = layers
+    return made
+
+
+def _check_room(looked: Looked, config: PretrainedConfig) -> None:
+    own_code = looked.config.model.trust_remote_code
+    needed = _BYTES * count_weights(config, looked.reader.family, trust_remote_code=own_code)
+    if resolve_device(looked.config.model.device).type == "cpu" and needed > available_memory_bytes():
+        message = f"{config.num_hidden_layers} of its layers alone take {needed / 1e9:,.0f} GB to tune"
+        raise ModelError(message, where="model", hint="name a device: --on h100:8")
+
+
+def _try(looked: Looked, shape: PretrainedConfig) -> _Trial:
+    """What a model of this shape takes."""
+    config, reader = looked.config, looked.reader
+    lm = made_up_model(
+        shape,
+        reader.tokenizer,
+        seed=config.seed,
+        compute_dtype=COMPUTE_DTYPES[config.model.dtype],
+        device=resolve_device(config.model.device),
+        trust_remote_code=config.model.trust_remote_code,
+    )
+    with tempfile.TemporaryDirectory(prefix="flantune-") as folder:
+        reading, writing = _seconds_asking(looked, lm, Path(folder))
+        lm = attach_adapter(lm, config.model, seed=config.seed)
+        form = TrainingForm(lm, keeps_inputs_only=config.training.activation_checkpointing)
+        kept = activation_bytes(lm, form, PROBE_TOKENS) / PROBE_TOKENS
+        training = _seconds_training(looked, lm, form, Path(folder) / "fold")
+    return _Trial(training=training, reading=reading, writing=writing, activation_bytes=kept)
+
+
+def _seconds_training(looked: Looked, lm: LanguageModel, form: TrainingForm, folder: Path) -> float:
+    """Seconds a token of the run's own batches."""
+    config, told = looked.config, []
+    micro = config.training.micro_batch_tokens
+    if micro == "auto":
+        sizes = {"row_tokens": config.packing.row_tokens, "batch_tokens": config.packing.batch_tokens}
+        micro = fit_micro_batch(lm, **sizes, optimizer=config.training.optimizer, form=form).micro_batch_tokens
+    stream = make_stream(config, looked.mixture, lm)
+    batches = make_batches(config, stream, lm, micro_batch_tokens=int(micro))
+    settings = config.training.model_copy(
+        update={"steps": STEPS, "checkpoint_every": STEPS, "measure_every": 0, "keep": "last", "warmup_steps": 0}
+    )
+    tune(
+        lm,
+        batches,
+        settings,
+        folder=folder,
+        seed=config.seed,
+        fingerprint="rehearsal",
+        progress=lambda p: told.append(p.seconds),
+        note=_hush,
+    )
+    cursor, counts = 0, []
+    for _ in range(STEPS):
+        batch = batches.batch(cursor)
+        cursor = batch.next_cursor
+        counts.append(batch.counts.input_tokens + batch.counts.target_tokens)
+    steps = [end - start for start, end in pairwise(told)]
+    return median(seconds / tokens for seconds, tokens in zip(steps, counts[1:], strict=True))
+
+
+def _hush(_: str) -> None:
+    """What the run itself will say is not said of its rehearsal."""
+
+
+def _seconds_asking(looked: Looked, lm: LanguageModel, folder: Path) -> tuple[float, float]:
+    """Seconds a token read with options, and seconds a token written."""
+    ranked, written = (_some(looked, kind) for kind in ("classification", "generation"))
+    reading = _seconds(looked, lm, ranked, folder / "ranked") if ranked else 0.0
+    read = _tokens(looked, ranked)[0]
+    a_token = reading / read if read else 0.0
+    if not written:
+        return a_token, a_token
+    taken = _seconds(looked, lm, written, folder / "written")
+    read, longest = _tokens(looked, written)
+    # Without options to tell it apart, reading takes what it takes while training without the way back: all is shared.
+    spent = max(taken - a_token * read, 0.1 * taken) if ranked else taken
+    return a_token or taken / (read + longest), spent / longest
+
+
+def _some(looked: Looked, kind: str) -> list[PreparedTask]:
+    tasks = [one for one in measured_tasks(looked.config, looked.prepared, looked.folds) if one.task.kind == kind]
+    return tasks[:: max(1, len(tasks) // TASKS)][:TASKS]
+
+
+def _asked(config: RunConfig, rows: int) -> RunConfig:
+    """The run, asking few rows in one template."""
+    most = min(rows, config.evaluation.max_examples or rows)
+    few = {"max_examples": most, "dev_examples": 0, "max_templates": 1}
+    return config.model_copy(update={"evaluation": config.evaluation.model_copy(update=few)})
+
+
+def _tokens(looked: Looked, tasks: Sequence[PreparedTask]) -> tuple[int, int]:
+    config = _asked(looked.config, ROWS)
+    codec = make_codec(config, looked.reader)
+    found = [asked_task(one, config, codec) for one in tasks]
+    return sum(one.read for one in found), sum(one.longest for one in found)
+
+
+def _seconds(looked: Looked, lm: LanguageModel, tasks: Sequence[PreparedTask], folder: Path) -> float:
+    """What asking takes once everything is warm."""
+    taken = 0.0
+    for rows in (2, ROWS):
+        config = _asked(looked.config, rows)
+        how = TaskQuestions(evaluation=config.evaluation, prompts=asked_prompts(config), seed=config.seed)
+        session = Session(
+            lm=lm,
+            folder=folder / str(rows),
+            batch_tokens=config.evaluation.batch_tokens,
+            chat=chat_tokens(lm.tokenizer, asked_prompts(config)),
+        )
+        exams = [task_exam(one, how, config.packing) for one in tasks]
+        _ = session.fingerprint
+        began = time.perf_counter()
+        ask(session, exams)
+        taken = time.perf_counter() - began
+    return taken
