@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flantune.commands.rescore import fold_inputs, with_one_name
 from flantune.errors import FlantuneError
 from flantune.evaluation.run_samples import FoldInput, TaskInfo
 from flantune.mixture.taxonomy import load_taxonomy
+from flantune.runs.fold_inputs import fold_inputs, with_one_name
 from flantune.runs.folder import RunFolder
 from flantune.settings.config import RunConfig
 

@@ -60,7 +60,7 @@ def run(*args: object):
 def test_a_clean_run_ends_with_code_0(run_file):
     result = run(run_file)
     assert result.exit_code == 0, result.output
-    assert "no overlap: none of 8 test rows of 2 unseen tasks" in result.stdout
+    assert "no overlap: none of 8 test rows of 2 measured tasks" in result.stdout
 
 
 def test_an_overlap_ends_with_code_1_and_says_where(run_file):
@@ -68,7 +68,7 @@ def test_an_overlap_ends_with_code_1_and_says_where(run_file):
     result = run(run_file)
     assert result.exit_code == 1, result.output
     assert "quiz test row 4 text = news train row 4 text, 17 words: “the ferry to the outer" in result.stdout
-    assert "1 of 9 test rows (11.1%) in 1 of 2 unseen tasks overlap with 1 training rows" in result.stdout
+    assert "1 of 9 test rows (11.1%) in 1 of 2 measured tasks overlap with 1 training rows" in result.stdout
     assert "--clean" in result.stdout
 
 

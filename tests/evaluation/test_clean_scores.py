@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from flantune.commands.rescore import fold_inputs
 from flantune.contamination.clean import read_clean
+from flantune.runs.fold_inputs import fold_inputs
 from flantune.runs.folder import RunFolder
 from flantune.settings.config import RunConfig
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from flantune.errors import ConfigError, LeakError
-from flantune.mixture.holdout import FoldTasks, check_unseen, hold_out
+from flantune.mixture.holdout import Fold, FoldTasks, check_unseen, hold_out, train_alone
 from flantune.mixture.taxonomy import Kin, Overlap, Taxonomy, load_taxonomy
 
 NONE = Taxonomy()
@@ -281,3 +281,15 @@ def test_the_shipped_rules_name_each_kin_member_once_a_group_and_say_why() -> No
     known = {SHIPPED.cluster(name) for name in SHIPPED.aliases}
     for rule in SHIPPED.overlaps:
         assert {SHIPPED.cluster(name) for name in (rule.evaluating, *rule.removes)} <= known
+
+
+def test_a_task_alone_needs_rows_to_train_on_and_to_measure(make_task: Callable) -> None:
+    tasks = [make_task("a"), make_task("b"), make_task("c", splits=["train"]), make_task("d", splits=["test"])]
+    split = train_alone(tasks, "a")
+    assert (names(split.train), split.unseen, split.clusters) == (["a"], (), ())
+    assert names(split.measured) == ["a"]
+    assert split.held_out == Fold(alone="a").held_out == ("all but a",)
+    assert [one.task for one in split.excluded] == ["b", "c", "d"]
+    for name, lacking in (("c", "no test split"), ("d", "no train split")):
+        with pytest.raises(ConfigError, match=lacking):
+            train_alone(tasks, name)

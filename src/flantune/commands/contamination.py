@@ -58,7 +58,7 @@ def check_run(
         told.note(f"{name} is left out: {reason}")
     findings = []
     for fold in chosen:
-        told.stage(f"compare what is trained on with {', '.join(fold.held_out) or 'benchmarks'}")
+        told.stage(f"compare what is trained on with {fold.alone or ', '.join(fold.held_out) or 'benchmarks'}")
         findings.append(_check_fold(file, prepared, fold, questions, settings, told))
     return Contamination(name=config.name, settings=settings, folds=tuple(findings))
 
@@ -108,10 +108,10 @@ def _check_fold(
 ) -> FoldFinding:
     tasks = [p.task for p in prepared]
     split = split_fold(file.config, tasks, fold) if fold.held_out else numbered_split(file.config, tasks, 0)
-    train, unseen = ({task.name for task in tasks} for tasks in (split.train, split.unseen))
+    train, asked = ({task.name for task in tasks} for tasks in (split.train, split.measured))
     return compare(
         [p for p in prepared if p.task.name in train],
-        [*(p for p in prepared if p.task.name in unseen), *questions],
+        [*(p for p in prepared if p.task.name in asked), *questions],
         settings=settings,
         held_out=split.held_out,
         on_rows=told.step,

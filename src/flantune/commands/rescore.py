@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.contamination.clean import read_clean
-from flantune.errors import EvaluationError, FlantuneError
+from flantune.commands.suites_in_run import seen_in_run, suite_exams
+from flantune.errors import EvaluationError
 from flantune.evaluation.metrics.rank_classification import BASELINES
-from flantune.evaluation.run_samples import FoldInput, TaskInfo, score_samples
-from flantune.mixture.holdout import Fold, folds_of
-from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
+from flantune.evaluation.run_samples import SuitesInput, score_samples
+from flantune.mixture.taxonomy import load_taxonomy
 from flantune.report.page import write_report
-from flantune.runs.files import REPEAT, read_config, read_mixture
-from flantune.runs.folder import FoldFolder, RunFolder
-from flantune.runs.products import DataReport
+from flantune.runs.files import read_config
+from flantune.runs.fold_inputs import fold_inputs, task_infos, with_one_name
+from flantune.runs.folder import RunFolder
 from flantune.runs.run import Run
 from flantune.settings.config import RunConfig
-from flantune.settings.json_file import read_value, write_value
-from flantune.tasks.taskfile_sections import METRICS
+from flantune.settings.json_file import write_value
 
 if TYPE_CHECKING:
     from flantune.evaluation.results import Results
@@ -56,8 +52,9 @@ def rescore_run(folder: Path, *, normalization: str | None = None, confidence: f
 def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationSettings) -> Results:
     """Scores all samples and writes ``results.json``."""
     folds, tasks = with_one_name(
-        fold_inputs(folder, config), _task_infos(folder.data), taxonomy=load_taxonomy(config.holdout.taxonomy)
+        fold_inputs(folder, config), task_infos(folder.data), taxonomy=load_taxonomy(config.holdout.taxonomy)
     )
+    suites = suite_exams(config)
     results = score_samples(
         folder.root,
         folds=folds,
@@ -66,77 +63,11 @@ def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationS
         name=config.name,
         seed=config.seed,
         base="base/model" if config.model.scratch else config.model.path,
+        suites=SuitesInput(
+            exams=suites.exams,
+            missing=suites.missing,
+            seen=seen_in_run(config, [folder.fold_named(fold.name) for fold in folds], suites.exams),
+        ),
     )
     write_value(folder.results, results)
     return results
-
-
-def _task_infos(path: Path) -> list[TaskInfo]:
-    """The tasks of a run, as its ``data.json`` has them."""
-    data = read_value(path, DataReport, mends=REPEAT, error=EvaluationError)
-    if unknown := sorted({metric for task in data.tasks for metric in task.metrics} - set(METRICS)):
-        raise EvaluationError(f'names metrics that there are not: "{unknown[0]}"', where=str(path), hint=REPEAT)
-    return [
-        TaskInfo(name=task.name, clusters=task.clusters, kind=task.kind, metrics=task.metrics) for task in data.tasks
-    ]
-
-
-def with_one_name(
-    folds: Sequence[FoldInput], tasks: Sequence[TaskInfo], *, taxonomy: Taxonomy
-) -> tuple[list[FoldInput], list[TaskInfo]]:
-    """Folds and tasks that call each cluster by one name, the first that a fold has for it.
-
-    Tasks may call a cluster by any of its names; all of them count in its mean.
-    """
-    names: dict[str, str] = {}
-    for fold in folds:
-        for name in fold.clusters:
-            names.setdefault(taxonomy.cluster(name), name)
-
-    def known(clusters: Sequence[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(names.get(taxonomy.cluster(name), name) for name in clusters))
-
-    return (
-        [replace(fold, clusters=known(fold.clusters)) for fold in folds],
-        [replace(task, clusters=known(task.clusters)) for task in tasks],
-    )
-
-
-def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
-    """What each fold held out, trained on and left unseen, as its own files say."""
-    inputs = []
-    flagged = _flagged(folder.contamination)
-    taxonomy = load_taxonomy(config.holdout.taxonomy)
-    for held in folds_of(config.holdout):
-        fold = _finished(folder, held, taxonomy)
-        mixture = read_mixture(fold)
-        seen = mixture.train if config.evaluation.seen_tasks else ()
-        inputs.append(
-            FoldInput(
-                name=fold.root.name,
-                clusters=mixture.clusters,
-                unseen=mixture.unseen,
-                seen=tuple(name for name in seen if name in mixture.measured_seen),
-                flagged=flagged.get(frozenset(held.held_out)),
-            )
-        )
-    return inputs
-
-
-def _finished(folder: RunFolder, held: Fold, taxonomy: Taxonomy) -> FoldFolder:
-    """A fold's folder: it has the name that the tasks give the cluster, and the run file may give another."""
-    own = folder.fold(held.held_out)
-    if own.mixture.exists():
-        return own
-    wanted = {taxonomy.cluster(name) for name in held.held_out}
-    for fold in folder.folds():
-        if fold.mixture.exists() and {taxonomy.cluster(name) for name in read_mixture(fold).held_out} == wanted:
-            return fold
-    raise FlantuneError("this fold is not finished", where=str(own.root), hint="repeat `flantune run`")
-
-
-def _flagged(path: Path) -> dict[frozenset[str], Mapping[str, frozenset[int]]]:
-    """Held-out set → task → test rows that overlap with training; empty when nobody looked."""
-    if not path.exists():
-        return {}
-    return {frozenset(fold.held_out): fold.test for fold in read_clean(path)}

@@ -24,13 +24,13 @@ def summary_line(report: Contamination) -> str:
     tasks = [task for fold in report.folds for task in fold.tasks]
     dirty = [task for task in tasks if task.dirty]
     if not dirty:
-        noun = "unseen task" if len(tasks) == 1 else "unseen tasks"
+        noun = "measured task" if len(tasks) == 1 else "measured tasks"
         return f"no overlap: none of {sum(task.rows for task in tasks):,} test rows of {len(tasks)} {noun}"
     rows = sum(len(task.dirty) for task in dirty)
     of = sum(task.rows for task in tasks)
     train = sum(len(one.dirty) for fold in report.folds for one in fold.train)
     return (
-        f"{rows:,} of {of:,} test rows ({rows / of:.1%}) in {len(dirty)} of {len(tasks)} unseen tasks overlap with "
+        f"{rows:,} of {of:,} test rows ({rows / of:.1%}) in {len(dirty)} of {len(tasks)} measured tasks overlap with "
         f"{train:,} training rows"
     )
 
@@ -41,7 +41,7 @@ def _fold(fold: FoldFinding) -> Iterator[RenderableType]:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     # On a narrow terminal names go on in the next line; cut ones would name nothing.
     longest = max((len(task.task) for task in fold.tasks), default=0)
-    table.add_column("unseen task", overflow="fold", min_width=min(longest, _WIDEST_NAME))
+    table.add_column("measured task", overflow="fold", min_width=min(longest, _WIDEST_NAME))
     for name in ("rows", "dirty", "share", "n-gram", "near duplicate", "too short"):
         table.add_column(name, justify="right", overflow="fold", min_width=len(max(name.split(), key=len)))
     for task in fold.tasks:

@@ -20,15 +20,17 @@ OVERLAPPING = "a task of an overlapping cluster is trained on"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
-    """What one model never sees: clusters held out whole, or single tasks.
+    """What one model never sees: clusters held out whole, or single tasks, or all tasks but one.
 
     Attributes:
-        clusters: The clusters; empty when single tasks are held out.
+        clusters: The clusters; empty when something else is held out.
         tasks: Names of the single tasks.
+        alone: Name of the one task that is trained on, and measured as seen.
     """
 
     clusters: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    alone: str = ""
 
     @property
     def held_out(self) -> tuple[str, ...]:
@@ -36,7 +38,11 @@ class Fold:
 
         >>> Fold(tasks=("rte", "copa")).held_out
         ('task rte', 'task copa')
+        >>> Fold(alone="rte").held_out
+        ('all but rte',)
         """
+        if self.alone:
+            return (f"all but {self.alone}",)
         return self.clusters or tuple(f"task {name}" for name in self.tasks)
 
 
@@ -64,6 +70,7 @@ class FoldTasks:
         excluded: The rest, each with the reason.
         tasks: Names of the single tasks held out, where clusters are not.
         breaks: The rules of "unseen" that this fold breaks on purpose: only where single tasks are held out.
+        alone: Name of the one task that is trained on and measured, where all others are held out.
     """
 
     held_out: tuple[str, ...]
@@ -72,22 +79,29 @@ class FoldTasks:
     excluded: tuple[Excluded, ...]
     tasks: tuple[str, ...] = ()
     breaks: tuple[str, ...] = ()
+    alone: str = ""
 
     @property
     def clusters(self) -> tuple[str, ...]:
         """The clusters whose scores the unseen tasks make: the held-out ones, or those of the single tasks."""
-        if not self.tasks:
+        if not (self.tasks or self.alone):
             return self.held_out
         return tuple(dict.fromkeys(name for task in self.unseen for name in task.clusters))
 
+    @property
+    def measured(self) -> tuple[Task, ...]:
+        """The tasks that its model is there to be measured with: the unseen ones, or the one trained on alone."""
+        return self.train if self.alone else self.unseen
+
 
 def folds_of(settings: HoldoutSettings) -> tuple[Fold, ...]:
-    """The folds of a run file: those of clusters first, then those of single tasks.
+    """The folds of a run file: those of clusters first, then those of single tasks, then those of one task alone.
 
     Where benchmarks alone will measure the model, there is one fold that holds no task out.
     """
     whole = tuple(Fold(clusters=tuple(clusters)) for clusters in settings.folds)
     found = whole + tuple(Fold(tasks=tuple(names)) for names in settings.task_folds)
+    found += tuple(Fold(alone=name) for name in settings.alone)
     return found or ((Fold(),) if settings.benchmarks else ())
 
 
@@ -98,6 +112,8 @@ def hold_out_fold(tasks: Sequence[Task], fold: Fold, *, taxonomy: Taxonomy) -> F
         ConfigError: A cluster or task is unknown, or nothing is left to train on or to measure.
         LeakError: A task measured as unseen is trained on, or its kin is.
     """
+    if fold.alone:
+        return train_alone(tasks, fold.alone)
     if fold.tasks:
         return hold_out_tasks(tasks, fold.tasks, taxonomy=taxonomy)
     if not fold.clusters:
@@ -114,6 +130,25 @@ def hold_nothing_out(tasks: Sequence[Task]) -> FoldTasks:
     )
     train = tuple(task for task in tasks if "train" in task.splits)
     return FoldTasks(held_out=(), train=train, unseen=(), excluded=excluded)
+
+
+def train_alone(tasks: Sequence[Task], name: str) -> FoldTasks:
+    """A fold that trains on one task and measures that: what finetuning for a task comes to.
+
+    Raises:
+        ConfigError: There is no such task, or it lacks rows to train on or to measure.
+
+    Paper: FLAN 2021, figure 2 (pretrain–finetune).
+    """
+    check_task_names(tasks, [name], where="holdout.alone")
+    (task,) = (one for one in tasks if one.name == name)
+    if reason := _lacks_split(task, "train") or _lacks_split(task, "test"):
+        hint = "take it out of holdout.alone, or give it the split"
+        raise ConfigError(f'"{name}" cannot be tuned and measured alone: {reason}', where="holdout.alone", hint=hint)
+    excluded = tuple(
+        Excluded(task=one.name, reason=f'"{name}" is trained on alone') for one in tasks if one.name != name
+    )
+    return FoldTasks(held_out=Fold(alone=name).held_out, train=(task,), unseen=(), excluded=excluded, alone=name)
 
 
 def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Taxonomy) -> FoldTasks:
@@ -213,7 +248,7 @@ def leak(trained: Task, unseen: Task, *, taxonomy: Taxonomy) -> str:
     return taxonomy.kinship(trained, unseen)
 
 
-def check_task_names(tasks: Sequence[Task], names: Sequence[str]) -> None:
+def check_task_names(tasks: Sequence[Task], names: Sequence[str], *, where: str = "holdout.task_folds") -> None:
     """Make sure that the single tasks of a fold are there.
 
     Raises:
@@ -221,11 +256,11 @@ def check_task_names(tasks: Sequence[Task], names: Sequence[str]) -> None:
     """
     known = [task.name for task in tasks]
     if not names:
-        raise ConfigError("a fold holds out no task", where="holdout.task_folds", hint="name tasks of the run file")
+        raise ConfigError("a fold holds out no task", where=where, hint="name tasks of the run file")
     unknown = [f'no task "{name}"; {did_you_mean(name, known)}'.rstrip("; ") for name in names if name not in known]
     if unknown:
         hint = "flantune tasks list RUN_FILE prints the names of the tasks that are there"
-        raise ConfigError("\n".join(unknown), where="holdout.task_folds", hint=hint)
+        raise ConfigError("\n".join(unknown), where=where, hint=hint)
 
 
 def check_folds(tasks: Sequence[Task], folds: Sequence[Sequence[str]], *, taxonomy: Taxonomy) -> None:

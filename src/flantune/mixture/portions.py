@@ -13,12 +13,13 @@ from flantune.errors import ConfigError, TaskError
 from flantune.mixture.parts import Leaf, Size, forms_of, plan_leaves
 from flantune.mixture.permutation import Int64, UInt64, permute
 from flantune.mixture.proportions import parts_of
+from flantune.mixture.rates import capped_size
 from flantune.mixture.schedule import whole_weights
 from flantune.prompts.styles import Style, usable_templates
 from flantune.settings.mixture_settings import PartSettings
 from flantune.system.keyed_random import stream_key
 from flantune.tasks.every_reply import EveryReply
-from flantune.tasks.naming import is_named
+from flantune.tasks.naming import is_named, templates_named
 
 if TYPE_CHECKING:
     from flantune.prompts.exemplars import Examples
@@ -80,9 +81,7 @@ class Portion:
     @property
     def used(self) -> Examples:
         """The examples within the cap. Exemplars come from them too, so that no row beyond the cap is ever shown."""
-        if self.capped == self.examples:
-            return self.store
-        return CappedExamples(store=self.store, capped=self.capped, key=self.sample_key)
+        return _capped(self.store, self.capped, key=self.sample_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +97,20 @@ class CappedExamples:
 
     def __getitem__(self, index: int, /) -> Example:
         return self.store[permute(index, len(self.store), self.key)]
+
+
+def capped_examples(store: Examples, *, task: str, seed: int, most: int) -> Examples:
+    """The rows of a task that a run of this seed tunes on where ``mixture.max_examples`` is ``most``; 0: all."""
+    return _capped(store, capped_size(len(store), max_examples=most), key=_sample_key(seed, task))
+
+
+def _capped(store: Examples, capped: int, *, key: int) -> Examples:
+    return store if capped == len(store) else CappedExamples(store=store, capped=capped, key=key)
+
+
+def _sample_key(seed: int, task: str) -> int:
+    """Draws the rows that a cap leaves, by task: the same sample in all parts of a mixture."""
+    return stream_key(seed, task, "sample")
 
 
 def lay_out(
@@ -153,7 +166,7 @@ def _portion(
         shots=leaf.form.train_shots or prompts.train_shots or (0,),
         style=_style(prompts, leaf.form),
         epoch_key=stream_key(seed, *names, "epoch"),
-        sample_key=stream_key(seed, task.name, "sample"),
+        sample_key=_sample_key(seed, task.name),
         template_key=stream_key(seed, *names, "template"),
         shots_key=stream_key(seed, *names, "shots"),
         exemplar_key=stream_key(seed, *names, "exemplars"),
@@ -261,6 +274,7 @@ def _templates(task: Task, *, prompts: PromptSettings, form: PartSettings) -> tu
     style = _style(prompts, form)
     kinds = form.templates or ("all" if prompts.include_inverted else "forward")
     found = usable_templates(task, style=style, include_inverted=kinds != "forward", max_templates=0)
+    found = templates_named(found, prompts.template_names)
     if kinds == "inverted":
         found = tuple(template for template in found if template.is_inverted)
     if form.template_names:

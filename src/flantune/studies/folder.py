@@ -39,7 +39,7 @@ class StudyFolder:
     @property
     def report(self) -> Path:
         """The page."""
-        return self.root / "study.html"
+        return self.root / "report.html"
 
     @property
     def figures(self) -> Path:

@@ -93,8 +93,10 @@ class ArmOutcome(Frozen):
     """That of the base model of its runs, on the same rows."""
     chance: Fraction
     """What guessing scores."""
+    paired_with: str
+    """The arm that it is paired with; empty: the base model of its own run, or it is a baseline."""
     difference: SeedDifference | None
-    """The arm minus what it is paired with; null of the baseline itself."""
+    """The arm minus what it is paired with; null of a baseline, and where nothing was measured on both."""
     compared: Natural
     """Tasks that the difference is over: those that both have."""
     tasks: tuple[TaskOutcome, ...]
@@ -159,7 +161,7 @@ class StudyOutcome(Frozen):
     axis: str
     """What differs between the arms."""
     baseline: str
-    """The arm that every other is paired with; empty: each arm's own base model."""
+    """The arm that others are paired with, or its label in every series; empty: each arm's own base model."""
     measure: str
     """Which average is compared, in words."""
     metric: str

@@ -22,38 +22,6 @@ XScale = Literal["linear", "log"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """One variant of the run file; run with several seeds, each is an ordinary run.
-
-    Attributes:
-        name: Unique within the study.
-        settings: Dotted setting → its value in place of the run file's.
-        x: Its place on a numeric axis; None where the axis has names.
-        series: The line or group it belongs to, where a study crosses two things.
-        reads: Which model of the run it stands for.
-        labeled_rows: Labeled rows of the measured task that it learned from; None where the study does not count them.
-        label: What differs within its series: the column of a grid, the bar of a group; empty: the name.
-        templates: A task's score is the mean over templates, or that of the template that is best on dev rows.
-        starts_from: The arm whose tuned model, of the same seed, this one starts from; empty: the run file's model.
-    """
-
-    name: str
-    settings: Mapping[str, object] = field(default_factory=dict)
-    x: float | None = None
-    series: str = ""
-    reads: Reads = "tuned"
-    labeled_rows: int | None = None
-    label: str = ""
-    templates: TemplatesRead = "mean"
-    starts_from: str = ""
-
-    @property
-    def slug(self) -> str:
-        """The name of its folder."""
-        return slug(self.name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """Which average of a run is compared.
 
@@ -78,6 +46,40 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One variant of the run file; run with several seeds, each is an ordinary run.
+
+    Attributes:
+        name: Unique within the study.
+        settings: Dotted setting → its value in place of the run file's.
+        x: Its place on a numeric axis; None where the axis has names.
+        series: The line or group it belongs to, where a study crosses two things.
+        reads: Which model of the run it stands for.
+        labeled_rows: Labeled rows of the measured task that it learned from; None where the study does not count them.
+        label: What differs within its series: the column of a grid, the bar of a group; empty: the name.
+        templates: A task's score is the mean over templates, or that of the template that is best on dev rows.
+        measure: Which average it is measured by; None: the study's.
+        starts_from: The arm whose tuned model, of the same seed, this one starts from; empty: the run file's model.
+    """
+
+    name: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    x: float | None = None
+    series: str = ""
+    reads: Reads = "tuned"
+    labeled_rows: int | None = None
+    label: str = ""
+    templates: TemplatesRead = "mean"
+    measure: Measure | None = None
+    starts_from: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The name of its folder."""
+        return slug(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """Arms that belong together.
 
@@ -86,7 +88,8 @@ class Study:
         question: What it asks, a whole sentence.
         axis: What differs between the arms.
         arms: The arms, in the figure's order.
-        baseline: The arm that every other is paired with; empty: each arm is paired with its own run's base model.
+        baseline: The arm that every other is paired with; or a label: each arm is then paired with the arm of its own
+            series that has it; empty: each arm is paired with the base model of its own run.
         measure: Which average is compared.
         figure: How it is drawn.
         x_scale: How a numeric axis is spaced; "log" where doubling counts.
@@ -108,6 +111,14 @@ class Study:
     def arm(self, name: str) -> Arm:
         """The arm of this name."""
         return next(arm for arm in self.arms if arm.name == name)
+
+    def partner(self, arm: Arm) -> Arm | None:
+        """The arm that it is paired with, which is itself for a baseline; None: it is its own run's base model."""
+        if not self.baseline:
+            return None
+        named = [one for one in self.arms if one.name == self.baseline]
+        own = [one for one in self.arms if one.series == arm.series and one.label == self.baseline]
+        return next(iter(named or own), None)
 
 
 Maker = Callable[[RunFile, Sequence["Task"], Any], Study]
@@ -158,8 +169,10 @@ def _faults(study: Study) -> Iterator[tuple[str, str]]:
             yield f"{place}.starts_from", _no_arm(arm.starts_from, names)
         elif _is_circle(study, arm):
             yield f"{place}.starts_from", f'"{arm.name}" starts from itself'
-    if study.baseline and study.baseline not in names:
-        yield "baseline", _no_arm(study.baseline, names)
+    if study.baseline and (alone := [arm.name for arm in study.arms if study.partner(arm) is None]):
+        known = [*names, *dict.fromkeys(arm.label for arm in study.arms if arm.label)]
+        lacking = "" if len(alone) == len(study.arms) else f" in the series of {', '.join(alone)}"
+        yield "baseline", _no_arm(study.baseline, known) + lacking
     if study.figure == "line" and (placeless := [arm.name for arm in study.arms if arm.x is None]):
         yield "figure", f"a line needs a place on the axis, x, of every arm; without one: {', '.join(placeless)}"
     if study.x_scale == "log" and (below := [arm.name for arm in study.arms if arm.x is not None and arm.x <= 0]):

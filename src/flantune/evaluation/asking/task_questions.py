@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import EvaluationError, NotAskedError
 from flantune.evaluation.exams import Question
+from flantune.mixture.portions import capped_examples
 from flantune.prompts.compiled import gives_prompts
 from flantune.prompts.exemplars import draw_exemplars
+from flantune.prompts.graded import answer_marks, reasons_first
 from flantune.prompts.render import render
 from flantune.prompts.shots import with_exemplars
 from flantune.prompts.styles import Style, usable_templates
 from flantune.system.keyed_random import mix64, stream_key
+from flantune.tasks.naming import templates_named
 
 if TYPE_CHECKING:
+    from flantune.prompts.exemplars import Examples
     from flantune.settings.config import EvaluationSettings, PromptSettings
     from flantune.tasks.example_store import PreparedTask
     from flantune.types import Example, SplitRole, Template
@@ -162,7 +166,7 @@ def _question(
         return Question(prompt=prompt, shots=0)
     exemplars = draw_exemplars(
         task,
-        prepared.stores.get("train", ()),
+        exemplar_pool(prepared, how),
         query=example,
         split=split,
         template=template,
@@ -173,6 +177,12 @@ def _question(
         options_key=options_key,
     )
     return Question(prompt=with_exemplars(prompt, exemplars, style=how.style, key=0), shots=shots)
+
+
+def exemplar_pool(prepared: PreparedTask, how: TaskQuestions) -> Examples:
+    """The training examples that exemplars may come from: all, or the sample that tuning on as many rows sees."""
+    store = prepared.stores.get("train", ())
+    return capped_examples(store, task=prepared.task.name, seed=how.seed, most=how.evaluation.exemplar_pool)
 
 
 def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
@@ -192,4 +202,8 @@ def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
 
 def asked_templates(prepared: PreparedTask, how: TaskQuestions) -> tuple[Template, ...]:
     """The forward templates that are asked."""
-    return usable_templates(prepared.task, style=how.style, max_templates=how.evaluation.max_templates)
+    found = templates_named(usable_templates(prepared.task, style=how.style), how.evaluation.template_names)
+    if how.evaluation.templates != "all":
+        wanted = how.evaluation.templates == "reasoned"
+        found = tuple(one for one in found if reasons_first(answer_marks(one)) == wanted) or found
+    return found[: how.evaluation.max_templates] if how.evaluation.max_templates else found

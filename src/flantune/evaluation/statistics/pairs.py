@@ -129,7 +129,7 @@ def compare_means(
 
     def resampled(table: GradeTable) -> Floats:
         if id(table) not in drawn:
-            drawn[id(table)] = _resampled(table, column, seed=seed)
+            drawn[id(table)] = resampled_scores(table, column, seed=seed)
         return drawn[id(table)]
 
     if column.metric.score is None:
@@ -257,7 +257,7 @@ def _redrawn_mean(table: GradeTable, scores: Floats, span: Span, *, confidence: 
     return statistics.bootstrap_mean(scores, examples=count, span=span, confidence=confidence)
 
 
-def _resampled(table: GradeTable, column: MetricColumn, *, seed: int) -> Floats:
+def resampled_scores(table: GradeTable, column: MetricColumn, *, seed: int) -> Floats:
     """A corpus metric's mean over templates, as it is and on bootstrap replicates of the rows."""
     cells, metric = table.cells(column), column.metric
 
@@ -277,7 +277,7 @@ def _resampled(table: GradeTable, column: MetricColumn, *, seed: int) -> Floats:
 def _corpus(metric: Metric, notes: Floats, weights: Floats) -> Floats:
     """A corpus metric without the prompts that were dropped."""
     if metric.score is None:
-        raise TypeError(f"{metric.name} is no corpus metric")
+        raise TypeError(f"{metric.name} is not a corpus metric")
     is_there = ~np.isnan(notes).any(axis=1)
     return metric.score(notes[is_there], weights[:, is_there])
 

@@ -1,0 +1,180 @@
+"""``flantune study``: a run file in several variants, run with several seeds and compared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flantune.commands.plan import check_held_out, prepare_tasks, split_fold
+from flantune.commands.study_runs import RunReceipt, missing_runs, run_all, with_done_leaders
+from flantune.errors import ConfigError, FlantuneError
+from flantune.mixture.holdout import folds_of
+from flantune.settings.run_file import RunFile, fingerprint
+from flantune.settings.sections import Problems
+from flantune.studies.catalog import STUDIES, make_study, named_study
+from flantune.studies.folder import StudyFolder
+from flantune.studies.gather import gather, write_outcome
+from flantune.studies.plan import make_plan, write_down
+from flantune.studies.planned_runs import PlannedRun, plan_runs
+from flantune.studies.study import Study, checked
+from flantune.studies.study_file import read_study
+from flantune.system.engines import Engine, LocalEngine
+from flantune.system.locking import locked
+from flantune.system.progress import Reporter, Silent
+from flantune.tasks.describe import task_fingerprint
+from flantune.tasks.load import load_tasks
+
+if TYPE_CHECKING:
+    from flantune.studies.outcome import StudyOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpandedStudy:
+    """A study with its runs.
+
+    Attributes:
+        study: The study.
+        file: The run file.
+        folder: Where everything goes.
+        seeds: The seeds.
+        runs: Every run, arm by arm.
+        missing: The numbers of those that are not finished.
+    """
+
+    study: Study
+    file: RunFile
+    folder: StudyFolder
+    seeds: tuple[int, ...]
+    runs: tuple[PlannedRun, ...]
+    missing: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RanStudy:
+    """What ``run_study`` did.
+
+    Attributes:
+        expanded: The study.
+        receipts: What became of every run that was not there yet.
+        outcome: What the runs come to.
+    """
+
+    expanded: ExpandedStudy
+    receipts: tuple[RunReceipt, ...]
+    outcome: StudyOutcome
+
+
+def expand(
+    name: str, file: RunFile, *, out: Path, seeds: int = 1, options: Mapping[str, Any] | None = None
+) -> ExpandedStudy:
+    """A study's arms and runs; nothing is read but task definitions, and nothing is written.
+
+    Args:
+        name: A named study, or a TOML file with one of a user's own.
+        file: The run file.
+        out: Folder of the study.
+        seeds: How many seeds, from the run file's on.
+        options: A named study's own options.
+
+    Raises:
+        ConfigError: There is no such study, or something in it is wrong; all is listed.
+    """
+    folder = StudyFolder(out)
+    numbers = tuple(range(file.config.seed, file.config.seed + seeds))
+    study = _study(name, file, options or {})
+    runs = plan_runs(study, file, folder=folder, seeds=numbers)
+    return ExpandedStudy(study=study, file=file, folder=folder, seeds=numbers, runs=runs, missing=missing_runs(runs))
+
+
+def _study(name: str, file: RunFile, options: Mapping[str, Any]) -> Study:
+    if name in STUDIES:
+        return make_study(named_study(name), file, load_tasks(file.config.data, root=file.root), options=options)
+    if not name.endswith(".toml"):
+        named_study(name)  # says what is near
+    if options:
+        hint = "write what you want into the file"
+        raise ConfigError("a study of your own has no options", where="--option", hint=hint)
+    return checked(read_study(Path(name)), where=name)
+
+
+def run_study(
+    expanded: ExpandedStudy, *, engine: Engine | None = None, workers: int = 1, reporter: Reporter | None = None
+) -> RanStudy:
+    """Writes the study down, and makes every run that is not there.
+
+    Killed or interrupted, the same call goes on where it stopped: runs that are done are kept, one that was at work
+    goes on from its last checkpoint.
+
+    Args:
+        expanded: The study.
+        engine: Who makes the runs; None: this process, one after another.
+        workers: How many at a time.
+        reporter: Told what happens.
+
+    Raises:
+        FlantuneError: An arm cannot be run as it is (before any is), or the folder is of another study. What stops a
+            single run stands in its receipt.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        hint = "run `flantune study` alone; under torchrun, run an arm's own file: arms/NAME/seed-N/config.toml"
+        raise ConfigError("a study divides runs among processes itself", where="torchrun", hint=hint)
+    told = reporter or Silent()
+    with locked(expanded.folder.root):
+        told.stage("read the tasks of every arm")
+        data = _prepare_arms(expanded, told)
+        plan = make_plan(expanded.study, expanded.file, expanded.runs, seeds=expanded.seeds, data=data)
+        written = write_down(expanded.folder, plan)
+        for change in written.changed:
+            told.note(f"not as it was written down: {change}")
+        runs = with_done_leaders(expanded.runs, expanded.missing)
+        receipts = run_all(
+            runs, expanded.missing, engine=engine or LocalEngine(workers=1), workers=workers, reporter=told
+        )
+        told.stage("put the runs together")
+        outcome = gather(
+            expanded.study,
+            runs,
+            seeds=expanded.seeds,
+            written=written,
+            errors={one.number: one.error for one in receipts if one.error},
+        )
+        write_outcome(expanded.folder, outcome)
+    return RanStudy(expanded=expanded, receipts=receipts, outcome=outcome)
+
+
+def _prepare_arms(expanded: ExpandedStudy, reporter: Reporter) -> dict[str, str]:
+    """Reads every arm's tasks, once each, and divides them: what is wrong with any arm is said before one is run.
+
+    Returns:
+        Arm → a fingerprint of its tasks' definitions and rows.
+    """
+    found: dict[str, str] = {}
+    problems = Problems()
+    first_seed = [run for run in expanded.runs if run.seed == expanded.seeds[0]]
+    for run in first_seed:
+        config = run.file.config
+        try:
+            check_held_out(config)
+            prepared, _ = prepare_tasks(
+                config,
+                root=run.file.root,
+                cache=config.data.cache or run.folder.rows,
+                on_task=reporter.step,
+                note=reporter.note,
+            )
+            for fold in folds_of(config.holdout):
+                split_fold(config, [one.task for one in prepared], fold)
+            found[run.arm.name] = fingerprint([task_fingerprint(one) for one in prepared])
+        except FlantuneError as error:
+            problems.add(f"arm {run.arm.name}", error.render())
+    if problems.lines:
+        raise problems.error(ConfigError, where=f"study {expanded.study.name}", hint="mend the arms, or leave them out")
+    return found
+
+
+def shared_runs(runs: Sequence[PlannedRun]) -> tuple[int, ...]:
+    """The numbers of the runs that take the tuned models of another one."""
+    return tuple(run.number for run in runs if run.tuned_by is not None)

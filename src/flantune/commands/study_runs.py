@@ -1,0 +1,151 @@
+"""Runs of a study, several at a time: each goes on where it stopped, and one that fails stops no other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from flantune.commands.run import run
+from flantune.commands.shared_folds import share_tuning
+from flantune.errors import FlantuneError
+from flantune.studies.planned_runs import PlannedRun, is_done, waves
+from flantune.system.progress import Reporter, Silent
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from flantune.system.engines import Engine
+
+
+_NEEDS = "needs a run of another arm that failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RunReceipt:
+    """What became of a run.
+
+    Attributes:
+        number: Its place in the study.
+        error: What stopped it; empty: it is done.
+        where: Where that was, which differs from run to run.
+        seconds: How long it took now.
+    """
+
+    number: int
+    error: str = ""
+    where: str = ""
+    seconds: float = 0.0
+
+    @property
+    def reason(self) -> str:
+        """What stopped it, without where: it may have stopped others too."""
+        return self.error.removeprefix(f"{self.where}: ") if self.where else self.error
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a worker needs: the runs, and whom it tells what happens."""
+
+    runs: tuple[PlannedRun, ...]
+    reporter: Reporter
+
+
+def run_all(
+    runs: Sequence[PlannedRun], todo: Sequence[int], *, engine: Engine, workers: int, reporter: Reporter
+) -> tuple[RunReceipt, ...]:
+    """Makes the runs that are not done, those that others need first.
+
+    Args:
+        runs: All runs of the study.
+        todo: The numbers of those that are not done.
+        engine: Who makes them.
+        workers: How many at a time; one alone tells of its progress.
+        reporter: Told what happens.
+
+    Returns:
+        What became of each, by number.
+    """
+    found: dict[int, RunReceipt] = {}
+    work = _Work(tuple(runs), reporter if workers == 1 else Silent())
+    for wave in waves(runs, todo):
+        lost = {number: blocker for number in wave if (blocker := _blocker(runs[number], found)) is not None}
+        for number, blocker in lost.items():
+            found[number] = RunReceipt(number, error=_NEEDS, where=runs[blocker].label)
+        with _ended_with_its_workers() if workers > 1 else nullcontext():
+            for receipt in engine.make(run_one, work, [number for number in wave if number not in lost]):
+                found[receipt.number] = receipt
+                _tell(runs[receipt.number], receipt, len(found), len(todo), reporter)
+    return tuple(found[number] for number in sorted(found))
+
+
+def run_one(work: _Work, number: int) -> RunReceipt:
+    """Makes one run; what stops it stands in the receipt."""
+    planned, start = work.runs[number], time.monotonic()
+    try:
+        if planned.tuned_by is not None:
+            share_tuning(work.runs[planned.tuned_by].folder, planned.folder)
+        work.reporter.stage(f"{planned.label} ({number + 1} of {len(work.runs)})")
+        run(planned.file, out=planned.folder.root, reporter=work.reporter)
+    except FlantuneError as error:
+        return RunReceipt(number, error=error.render(), where=error.where, seconds=time.monotonic() - start)
+    return RunReceipt(number, seconds=time.monotonic() - start)
+
+
+def missing_runs(runs: Sequence[PlannedRun]) -> tuple[int, ...]:
+    """The numbers of the runs that are not finished.
+
+    Raises:
+        FlantuneError: A file of a run's folder is damaged.
+    """
+    return tuple(planned.number for planned in runs if not is_done(planned))
+
+
+def with_done_leaders(runs: Sequence[PlannedRun], todo: Sequence[int]) -> tuple[PlannedRun, ...]:
+    """The runs, each taking its models from one that is done already, where there is one that is tuned alike."""
+    done: dict[tuple[int, str], int] = {}
+    for planned in runs:
+        if planned.number not in todo:
+            done.setdefault((planned.seed, planned.identity), planned.number)
+    return tuple(
+        replace(planned, tuned_by=leader)
+        if (leader := done.get((planned.seed, planned.identity))) is not None and leader != planned.number
+        else planned
+        for planned in runs
+    )
+
+
+def _blocker(planned: PlannedRun, found: dict[int, RunReceipt]) -> int | None:
+    return next((number for number in planned.after if number in found and found[number].error), None)
+
+
+def _tell(planned: PlannedRun, receipt: RunReceipt, done: int, of: int, reporter: Reporter) -> None:
+    if receipt.error:
+        first = receipt.error.partition("\n")[0]
+        reporter.note(f"{planned.label} failed ({done} of {of}): {first}")
+    else:
+        reporter.stage(f"done: {planned.label} ({done} of {of}, {receipt.seconds:,.0f} s)")
+
+
+@contextmanager
+def _ended_with_its_workers() -> Iterator[None]:
+    """Within the block Ctrl-C ends the workers at once: a run of hours is not waited for, and goes on when repeated."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():  # Ctrl-C comes to whoever is
+        yield
+        return
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

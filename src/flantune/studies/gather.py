@@ -1,0 +1,156 @@
+"""The outcome of a study from the folders of its runs, and the files that it is written to."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from flantune.errors import FlantuneError
+from flantune.evaluation.estimates import Estimate
+from flantune.runs.files import read_training
+from flantune.runs.folder import RunFolder
+from flantune.settings.json_file import read_value, write_value
+from flantune.studies.arm_runs import ArmRun, read_arm_run
+from flantune.studies.conclude import conclude
+from flantune.studies.folder import StudyFolder
+from flantune.studies.one_task import tuned_rows
+from flantune.studies.outcome import ArmOutcome, Cost, Lacking, StudyOutcome, Written
+from flantune.studies.planned_runs import PlannedRun, is_done
+from flantune.studies.seed_means import seed_means
+from flantune.studies.study import Study
+from flantune.system.files import write_text
+
+_NOT_YET = "not run yet"
+
+
+def gather(
+    study: Study, runs: Sequence[PlannedRun], *, seeds: Sequence[int], written: Written, errors: Mapping[int, str]
+) -> StudyOutcome:
+    """What the finished runs of a study come to.
+
+    Args:
+        study: The study.
+        runs: All its runs.
+        seeds: The seeds that were planned.
+        written: What was written down before the first run.
+        errors: Number of a run → what stopped it.
+
+    Raises:
+        FlantuneError: A file of a finished run is damaged.
+    """
+    done: dict[int, list[ArmRun]] = {}
+    lacking: list[Lacking] = []
+    for run in runs:
+        why = errors.get(run.number, "" if is_done(run) else _NOT_YET)
+        if not why:
+            try:
+                measure = run.arm.measure or study.measure
+                done.setdefault(run.seed, []).append(read_arm_run(run.arm, run.seed, run.folder, measure))
+            except FlantuneError as error:
+                why = error.render()
+        if why:
+            lacking.append(Lacking(arm=run.arm.name, seed=run.seed, why=why.partition("\n")[0]))
+    confidence = runs[0].file.config.evaluation.confidence
+    return conclude(
+        study,
+        {seed: seed_means(study, found, confidence=confidence) for seed, found in sorted(done.items())},
+        seeds=seeds,
+        confidence=confidence,
+        written=written,
+        lacking=lacking,
+        costs=_costs(list(done.values())),
+        labeled_rows=_labeled_rows(list(done.values())),
+    )
+
+
+def write_outcome(folder: StudyFolder, outcome: StudyOutcome) -> None:
+    """Writes ``outcome.json`` and ``outcome.csv``.
+
+    Raises:
+        FlantuneError: The folder cannot be written or the disk is full.
+    """
+    write_value(folder.outcome, outcome)
+    write_text(folder.table, outcome_csv(outcome))
+
+
+def read_outcome(root: Path) -> StudyOutcome:
+    """What a study came to, from its folder.
+
+    Raises:
+        FlantuneError: It is missing or damaged.
+    """
+    mends = "give the study's command again: it writes the file anew"
+    return read_value(StudyFolder(root).outcome, StudyOutcome, mends=mends)
+
+
+def outcome_csv(outcome: StudyOutcome) -> str:
+    """The outcome as a table: a line an arm, then a line for each of its tasks; scores lie in [0, 1]."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    for arm in outcome.arms:
+        table.writerow(_line(arm, "", "", arm.score, arm.base, arm.difference, arm.chance))
+        for task in arm.tasks:
+            table.writerow(_line(arm, task.name, task.cluster, task.score, task.base, task.difference, task.chance))
+    return text.getvalue()
+
+
+_COLUMNS = (
+    "arm", "series", "label", "x", "reads", "labeled_rows", "seeds", "task", "cluster", "score", "low", "high",
+    "base", "chance", "paired_with", "difference", "difference_low", "difference_high", "p", "q", "detectable",
+)  # fmt: skip
+
+
+def _line(
+    arm: ArmOutcome, task: str, cluster: str, score: Estimate | None, base: Estimate | None,
+    difference: Estimate | None, chance: float,
+) -> list[object]:  # fmt: skip
+    def of(estimate: Estimate | None, *names: str) -> Iterator[object]:
+        for name in names:
+            value = getattr(estimate, name, None)
+            yield "" if value is None else value
+
+    return [
+        arm.name,
+        arm.series,
+        arm.label,
+        "" if arm.x is None else arm.x,
+        arm.reads,
+        "" if arm.labeled_rows is None else arm.labeled_rows,
+        len(arm.seeds),
+        task,
+        cluster,
+        *of(score, "value", "low", "high"),
+        *of(base, "value"),
+        chance,
+        arm.paired_with,
+        *of(difference, "value", "low", "high", "p", "q", "detectable"),
+    ]
+
+
+def _costs(seeds: Sequence[Sequence[ArmRun]]) -> dict[str, Cost]:
+    """Arm → what its training took, mean over seeds; an arm that reads the base model trained nothing."""
+    each: dict[str, list[Cost]] = {}
+    for run in (run for runs in seeds for run in runs if run.arm.reads == "tuned"):
+        each.setdefault(run.arm.name, []).append(_cost(run.folder))
+    return {
+        name: Cost(**{key: sum(getattr(one, key) for one in found) / len(found) for key in Cost.model_fields})
+        for name, found in each.items()
+    }
+
+
+def _labeled_rows(seeds: Sequence[Sequence[ArmRun]]) -> dict[str, int]:
+    """Arm → labeled rows of the measured tasks, where its models were tuned on these alone."""
+    found = {run.arm.name: tuned_rows(run.folder) for runs in seeds for run in runs if run.arm.reads == "tuned"}
+    return {name: rows for name, rows in found.items() if rows is not None}
+
+
+def _cost(folder: RunFolder) -> Cost:
+    tuned = [read_training(fold) for fold in folder.folds() if fold.training.is_file()]
+    return Cost(
+        steps=sum(one.steps for one in tuned),
+        tokens=sum(one.counts.input_tokens + one.counts.target_tokens for one in tuned),
+        seconds=sum(one.seconds for one in tuned),
+    )

@@ -1,0 +1,196 @@
+"""Arms that learn a single task from its labeled rows, beside the model that never saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from flantune.errors import ConfigError, did_you_mean
+from flantune.mixture.holdout import Fold, FoldTasks, folds_of, hold_out_fold
+from flantune.mixture.taxonomy import load_taxonomy
+from flantune.runs.files import read_mixture
+
+if TYPE_CHECKING:
+    from flantune.runs.folder import RunFolder
+    from flantune.settings.run_file import RunFile
+    from flantune.types import Task
+
+Settings = dict[str, object]
+
+ALL_ROWS = 0
+"""As a number of labeled rows, and as ``mixture.max_examples``: every row there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The tasks on which ways to use a model are compared, and the fold that never sees them.
+
+    Attributes:
+        tasks: Names of the tasks, all unseen by the fold's model.
+        fold: What the tuned model is blind to.
+        notes: Sentences on unseen tasks that are left out.
+    """
+
+    tasks: tuple[str, ...]
+    fold: Fold
+    notes: tuple[str, ...]
+
+    @property
+    def tuned_settings(self) -> Settings:
+        """The model tuned on instructions: the run file's own tuning, blind to the tasks, one fold."""
+        one = self.fold
+        return {
+            "holdout.folds": [list(one.clusters)] if one.clusters else [],
+            "holdout.task_folds": [list(one.tasks)] if one.tasks else [],
+            "holdout.alone": [],
+        }
+
+    def alone_settings(self, *, rows: int, steps: int) -> Settings:
+        """One model a task, tuned on that task alone.
+
+        Args:
+            rows: Labeled rows of each task; ``ALL_ROWS``: every one.
+            steps: Optimizer steps of each model.
+        """
+        return {
+            "holdout.folds": [],
+            "holdout.task_folds": [],
+            "holdout.benchmarks": [],
+            "holdout.alone": list(self.tasks),
+            "data.include": list(self.tasks),
+            "data.exclude": [],
+            # Both were made for the run file's own folds.
+            "data.clean": None,
+            "data.prepared": None,
+            "mixture.parts": {},
+            "mixture.proportions": "",
+            "mixture.only": [],
+            "mixture.max_epochs": 0.0,
+            "mixture.planned_draws": 0,
+            "mixture.cap": "rows",
+            "mixture.max_examples": rows,
+            "training.steps": steps,
+            # Dev rows are labeled rows too, and these are counted.
+            "training.keep": "last",
+        }
+
+
+def compared_tasks(file: RunFile, tasks: Sequence[Task], *, wanted: Sequence[str], fold: int) -> Compared:
+    """The tasks of a fold that a model can be tuned on, too; those that are wanted, or all.
+
+    Raises:
+        ConfigError: There is no such fold, a wanted task is not unseen in it, or none is left.
+    """
+    held = _fold(file, fold)
+    sides = hold_out_fold(tasks, held, taxonomy=load_taxonomy(file.config.holdout.taxonomy))
+    without = [task.name for task in sides.unseen if "train" not in task.splits]
+    able = [task.name for task in sides.unseen if task.name not in without]
+    if faults := list(_faults(wanted, able, without, sides)):
+        raise ConfigError("\n".join(faults), where="tasks", hint=f"there are: {', '.join(able) or 'none'}")
+    if not able:
+        hint = "hold out a cluster some of whose tasks have a train split"
+        raise ConfigError(f"no unseen task of {_named(held)} has rows to be tuned on", where="tasks", hint=hint)
+    notes = [f"left out, having no rows to be tuned on: {', '.join(without)}"] if without and not wanted else []
+    return Compared(tasks=tuple(wanted) or tuple(able), fold=held, notes=tuple(notes))
+
+
+def _fold(file: RunFile, number: int) -> Fold:
+    folds = [one for one in folds_of(file.config.holdout) if one.clusters or one.tasks]
+    if not folds:
+        hint = 'hold the cluster of the tasks to be compared out: [holdout] folds = [["natural language inference"]]'
+        raise ConfigError("nothing is held out, so no task is unseen", where="holdout.folds", hint=hint)
+    if number >= len(folds):
+        last = len(folds) - 1
+        raise ConfigError(
+            f"there is no fold {number}", where="fold", hint=f"the run file has folds 0 to {last}" if last else "give 0"
+        )
+    return folds[number]
+
+
+def _faults(wanted: Sequence[str], able: Sequence[str], without: Sequence[str], sides: FoldTasks) -> Iterator[str]:
+    trained = [task.name for task in sides.train]
+    for name in wanted:
+        if name in without:
+            yield f'"{name}" has no rows to be tuned on'
+        elif name in trained:
+            yield f'"{name}" is trained on when {", ".join(sides.held_out)} is held out, so it is not unseen'
+        elif name not in able:
+            yield f'no unseen task "{name}"; {did_you_mean(name, able)}'.rstrip("; ")
+
+
+def _named(fold: Fold) -> str:
+    return ", ".join(fold.held_out)
+
+
+def check_pretrained(file: RunFile) -> None:
+    """Makes sure that all arms begin with one model that has learned something.
+
+    Raises:
+        ConfigError: The model is made from nothing, or is tuned in a way that no other tuning can start from.
+    """
+    model = file.config.model
+    if model.scratch is not None:
+        hint = "name a pretrained one with model.path; `flantune pretrain` and `flantune demo` make small ones"
+        message = "a model made from nothing has nothing to be prompted for, and would be another in every arm"
+        raise ConfigError(message, where="model.scratch", hint=hint)
+    if model.adapter == "prompt":
+        hint = 'set model.adapter = "none" or "lora"; the study has arms with virtual tokens of their own'
+        raise ConfigError(
+            "the model of this study cannot be tuned by its prompt alone", where="model.adapter", hint=hint
+        )
+
+
+def mergeable(file: RunFile) -> Settings:
+    """What a tuning needs for others to start from its model: low-rank adapters go into the weights."""
+    return {"model.merge_adapter": True} if file.config.model.adapter == "lora" else {}
+
+
+def prompt_settings(*, learning_rate: float) -> Settings:
+    """Prompt tuning: virtual tokens alone are trained, by Adafactor at one rate, which no size of weights scales.
+
+    Raises:
+        ConfigError: The library that writes virtual tokens is not installed.
+
+    Paper: Lester et al. 2021, section 3.
+    """
+    if find_spec("peft") is None:
+        hint = "in flantune's folder: pip install -e '.[peft]'"
+        raise ConfigError("prompt tuning needs peft, which is not installed", where="prompt_tuning", hint=hint)
+    return {
+        "model.adapter": "prompt",
+        "model.merge_adapter": False,
+        "training.optimizer": "adafactor",
+        "training.adafactor.parameter_scale": False,
+        "training.learning_rate": learning_rate,
+        "training.schedule": "constant",
+        "training.warmup_steps": 0,
+        "training.weight_decay": 0.0,
+        "training.freeze": [],
+    }
+
+
+def rows_label(rows: int) -> str:
+    """How many labeled rows, in words.
+
+    >>> rows_label(32), rows_label(0)
+    ('32 rows', 'all rows')
+    """
+    return f"{rows:,} rows" if rows else "all rows"
+
+
+def tuned_rows(folder: RunFolder) -> int | None:
+    """Labeled rows of a task that the models of a run were tuned on, each on its task alone: the mean over tasks.
+
+    None where no model was tuned on a task alone.
+    """
+    mixtures = [read_mixture(fold) for fold in folder.folds() if fold.mixture.is_file()]
+    rows = [
+        task.capped
+        for one in mixtures
+        if len(one.train) == 1 and one.held_out == Fold(alone=one.train[0]).held_out
+        for cluster in one.tree.clusters
+        for task in cluster.tasks
+    ]
+    return round(sum(rows) / len(rows)) if rows else None
