@@ -84,9 +84,9 @@ def command(
 
     loaded = load_run_file(run_file, overrides=overrides)
     console = starting()
-    from flantune.commands.study import expand
+    from flantune.commands.study import expand_study
 
-    expanded = expand(
+    expanded = expand_study(
         study,
         loaded,
         out=out or Path("studies") / f"{run_file.stem}-{Path(study).stem}",
@@ -140,6 +140,7 @@ def _tell(ran: RanStudy) -> None:
     for note in outcome.verdict.notes:
         click.echo(note)
     click.echo(f"report:  {folder.report}")
+    click.echo(f"figures: {folder.figures}")
     click.echo(f"outcome: {folder.outcome}, {folder.table}")
     click.echo("next:    open the report in a browser")
 
