@@ -1,4 +1,4 @@
-"""A study of runs that is added as docs/contributing.md says: a file with a ``NamedStudy``, and a line in a list."""
+"""A study by name that is added as docs/contributing.md says: a file with a function, and a line in the list."""
 
 from __future__ import annotations
 
@@ -8,48 +8,50 @@ import pytest
 from click.testing import CliRunner
 from tests.end_to_end.small_world import write_small_world
 
+from flantune.settings.run_file import load_run_file
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import Counts
 from flantune.studies import catalog
-from flantune.studies.study import Arm, NamedStudy, Study
+from flantune.studies.study import Arm, NamedStudy, Study, arm_file
+from flantune.tasks.load import load_tasks
 
 
 class Options(Section):
     """Options of the study."""
 
-    batches: Counts = (256, 512)
-    """Tokens of a step."""
+    steps: Counts = (2, 4)
+    """Numbers of optimizer steps."""
 
 
 def make(file, tasks, options):
-    """An arm for each size of a step."""
-    arms = tuple(Arm(name=str(size), x=size, settings={"packing.batch_tokens": size}) for size in options.batches)
-    return Study(name="batches", question="Do larger steps help?", axis="tokens of a step", arms=arms, figure="line")
+    """An arm a number of steps."""
+    arms = tuple(
+        Arm(name=f"{count} steps", settings={"training.steps": count}, x=count, label=f"{len(tasks)} tasks")
+        for count in options.steps
+    )
+    return Study(name="steps", question="Do more steps help?", axis="steps", arms=arms, baseline=arms[0].name)
 
 
-STUDY = NamedStudy(name="batches", help="Larger and smaller steps.", options=Options, make=make)
+STUDY = NamedStudy(name="steps", help="More steps.", options=Options, make=make)
 
 
 @pytest.fixture(autouse=True)
 def _added(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(catalog.STUDIES, "batches", STUDY)
+    monkeypatch.setitem(catalog.STUDIES, "steps", STUDY)
 
 
-def test_the_command_lists_it_and_shows_its_arms(tmp_path: Path) -> None:
+def test_a_new_study_gives_arms(tmp_path: Path) -> None:
+    file = load_run_file(write_small_world(tmp_path))
+    tasks = load_tasks(file.config.data, root=file.root)
+    study = catalog.make_study(catalog.named_study("steps"), file, tasks, options={"steps": [1, 3]})
+    assert [arm_file(file, arm).config.training.steps for arm in study.arms] == [1, 3]
+
+
+def test_the_command_lists_and_shows_it(tmp_path: Path) -> None:
     from flantune.cli.study import command
 
-    listed = CliRunner().invoke(command, ["--list"]).stdout
-    assert "batches: Larger and smaller steps." in listed and "--option batches=[256, 512]  Tokens of a step." in listed
-    args = ["batches", str(write_small_world(tmp_path)), "--dry-run", "--on", "h100", "--option", "batches=[256, 1024]"]
-    result = CliRunner().invoke(command, [*args, "--out", str(tmp_path / "out")])
-    assert result.exit_code == 0 and "1024: packing.batch_tokens = 1024" in result.stdout, result.output
-    assert "2 arms with 1 seed: 2, 2 to do" in result.stdout
-
-
-def test_its_options_are_checked(tmp_path: Path) -> None:
-    from flantune.cli.study import command
-
-    result = CliRunner().invoke(
-        command, ["batches", str(write_small_world(tmp_path)), "--dry-run", "--option", "batches=[-1]"]
-    )
-    assert result.exit_code != 0 and "batches[0]: should be at least 0, got -1" in str(result.exception)
+    listed = CliRunner().invoke(command, ["--list"]).output
+    assert "steps: More steps." in listed and "--option steps=[2, 4]  Numbers of optimizer steps." in listed
+    run_file, out = write_small_world(tmp_path), tmp_path / "out"
+    shown = CliRunner().invoke(command, ["steps", str(run_file), "--dry-run", "--out", str(out)])
+    assert shown.exit_code == 0 and "4 steps" in shown.stdout, shown.output

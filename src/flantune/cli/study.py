@@ -140,6 +140,7 @@ def _tell(ran: RanStudy) -> None:
     for note in outcome.verdict.notes:
         click.echo(note)
     click.echo(f"report:  {folder.report}")
+    click.echo(f"figures: {folder.figures}")
     click.echo(f"outcome: {folder.outcome}, {folder.table}")
     click.echo("next:    open the report in a browser")
 

@@ -12,7 +12,9 @@ from flantune.commands.plan import check_held_out, prepare_tasks, split_fold
 from flantune.commands.study_runs import RunReceipt, missing_runs, run_all, with_done_leaders
 from flantune.errors import ConfigError, FlantuneError
 from flantune.mixture.holdout import folds_of
+from flantune.report.figure_files import Look, write_figures
 from flantune.report.study_page import write_study_page
+from flantune.report.study_plates import study_plates
 from flantune.settings.run_file import RunFile, fingerprint
 from flantune.settings.sections import Problems
 from flantune.studies.catalog import STUDIES, make_study, named_study
@@ -144,6 +146,7 @@ def run_study(
         )
         write_outcome(expanded.folder, outcome)
         write_study_page(expanded.folder.root)
+        write_figures(study_plates(outcome), expanded.folder.figures, Look(formats=("svg",)))
     return RanStudy(expanded=expanded, receipts=receipts, outcome=outcome)
 
 
