@@ -22,8 +22,8 @@ _NAMES = {
 _HEAD = """# The collection of Flan 2022
 
 Flan 2022 (Chung et al., section 2.1) counts 1,836 tasks in four sub-mixtures. This page names each, and says what
-is available where; `flantune mixture collection --json` gives the same facts task by task. No data of it is shipped, and no
-text: names, kinds, languages and licences are facts of the authors' list (google-research/FLAN at e9e4ec6), of
+is available where; `flantune mixture collection --json` gives the same facts task by task. No data and no text of it
+is shipped: names, kinds, languages and licences are facts of the authors' list (google-research/FLAN at e9e4ec6), of
 Natural-Instructions' files and of promptsource.
 
 ```toml

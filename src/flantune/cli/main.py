@@ -17,6 +17,7 @@ _COMMANDS = {
     "check": ("Say what a run would stop at, what it would leave out and what it costs, before it runs.", "check"),
     "pretrain": ("Train a model on plain text: from scratch, or continuing from another one.", "pretrain"),
     "run": ("Tune a model as a run file says, measure it on clusters it never saw, write the report.", "run"),
+    "study": ("Run several variants of a run file with several seeds, and compare them.", "study"),
     "demo": ("Everything on an embedded micro-world: offline, in minutes.", "demo"),
     "evaluate": ("Measure models on benchmarks, tasks and lm-eval files, side by side.", "evaluate"),
     "answer": ("Write down what models answer to open-ended prompts.", "answer"),

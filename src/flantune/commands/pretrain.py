@@ -12,6 +12,7 @@ import torch
 
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import make_batches
+from flantune.commands.tracking import PRETRAINED, tracking
 from flantune.errors import ConfigError
 from flantune.models.language_model import embedded_tokens
 from flantune.models.load import detect_family, load_config, load_model, load_tokenizer, save_model
@@ -31,6 +32,7 @@ from flantune.system.manifest import Stopwatch, write_manifest
 from flantune.system.processes import joined
 from flantune.system.progress import Silent
 from flantune.tasks.sources.hub import HubSource
+from flantune.tracking.tracker import check_trackers
 from flantune.training.loop import tune
 from flantune.training.tuning_summary import TuningSummary
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
     from flantune.system.processes import Processes
     from flantune.system.progress import Reporter
+    from flantune.training.tuning_summary import TuningProgress
     from flantune.types import Family
 
 
@@ -91,6 +94,7 @@ def pretrain(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> P
     """
     config = file.config
     settings = _checked(config)
+    check_trackers(config.tracking.to)
     with joined() as processes, ExitStack() as until_done:
         told = (reporter or Silent()) if processes.is_first else Silent()
 
@@ -196,25 +200,34 @@ def _train(
     stream = TextStream(corpus, lm.tokenizer, objective, row_tokens=row_tokens, seed=config.seed)
     out = folder.root
     reporter.stage(f"pretrain: {settings.objective}, {corpus.size:,} documents")
-    summary = tune(
-        lm,
-        make_batches(
-            config,
-            stream,
-            lm,
-            micro_batch_tokens=micro_batch_tokens(
-                config, lm, kept=out / "micro_batch.json", processes=processes, note=reporter.note
-            ),
-            processes=processes.count,
-            note=reporter.note,
-        ),
-        config.training,
-        folder=out,
-        seed=config.seed,
-        fingerprint=fingerprint(training_identity(config), stream.identity, _begun(config, folder)),
-        progress=lambda now: reporter.step(now.step, now.steps, str(now)),
-        note=reporter.note,
+    following = tracking(
+        config, out / "metrics.jsonl", fold=PRETRAINED, note=reporter.note, is_first=processes.is_first
     )
+    with following as followers:
+
+        def told(progress: TuningProgress) -> None:
+            reporter.step(progress.step, progress.steps, str(progress))
+            followers.tell()
+
+        summary = tune(
+            lm,
+            make_batches(
+                config,
+                stream,
+                lm,
+                micro_batch_tokens=micro_batch_tokens(
+                    config, lm, kept=out / "micro_batch.json", processes=processes, note=reporter.note
+                ),
+                processes=processes.count,
+                note=reporter.note,
+            ),
+            config.training,
+            folder=out,
+            seed=config.seed,
+            fingerprint=fingerprint(training_identity(config), stream.identity, _begun(config, folder)),
+            progress=told,
+            note=reporter.note,
+        )
     reporter.stage("save the model")
 
     def close() -> None:

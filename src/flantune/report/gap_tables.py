@@ -59,7 +59,7 @@ def brief_gap_table(results: Results) -> Table:
     )
     rows = tuple(
         (
-            word(f"{one.name}: {gap.name}"),
+            word(f"{one.label}: {gap.name}"),
             _width(gap, first),
             *((change(gap.scores[first].gap)[1],) if not later else ()),
             *((word(model),) if len(later) > 1 else ()),
@@ -83,12 +83,12 @@ def _gaps(one: BenchmarkResult) -> Iterator[tuple[str, Gap]]:
 
 
 def _averaged(one: BenchmarkResult) -> Iterator[tuple[str, Gap]]:
-    return ((f"{one.name}, {one.averages[0].name}", gap) for gap in one.gaps)
+    return ((f"{one.label}, {one.averages[0].name}", gap) for gap in one.gaps)
 
 
 def _of_parts(one: BenchmarkResult) -> Iterator[tuple[str, Gap]]:
     several = len(one.parts) > 1
-    return ((f"{one.name}, {part.name}" if several else one.name, gap) for part in one.parts for gap in part.gaps)
+    return ((f"{one.label}, {part.name}" if several else one.label, gap) for part in one.parts for gap in part.gaps)
 
 
 def _columns(results: Results) -> tuple[Column, ...]:

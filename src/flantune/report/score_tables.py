@@ -243,7 +243,7 @@ def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
         (one.label, one.exam.metric, one.exam.shots, one.exam.groups, one.exam.differences) for one in tasks
     ]
     found += [
-        (f"{one.name} (seen)" if one.is_seen else one.name, one.metric, one.shots, None, one.differences)
+        (f"{one.label} (seen)" if one.is_seen else one.label, one.metric, one.shots, None, one.differences)
         for one in results.benchmarks
     ]
     found += [(one.name, "", None, None, one.differences) for one in results.normalized_averages]

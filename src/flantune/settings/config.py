@@ -39,6 +39,7 @@ from flantune.settings.setting_types import (
     Weight,
     distinct_folds,
 )
+from flantune.settings.tracking import TrackingSettings
 from flantune.types import Family
 
 
@@ -337,13 +338,20 @@ class EvaluationSettings(Section):
     tokenization: protocols.Tokenization | None = None
     """Tokenize inputs and option apart or together (decoder-only models); None: as the protocol does."""
     truncation: protocols.Truncation | None = None
-    """What is cut of a prompt that is too long, after exemplars: its middle, left end, or all; None: the protocol's."""
+    """What is dropped of a prompt that is too long, after exemplars: its middle, left end, all; None: the protocol's."""
     ties: protocols.Ties | None = None
     """Of options scoring the same, the first is taken, or each counts for its share; None: as the protocol does."""
     answer_parsing: Literal["none", "flan2021"] = "none"
     """"flan2021": cut written answers as FLAN's code does (at "Q:", "Concepts:", "Data:"; from the first letter on)."""
     confidence: Annotated[Number, Field(ge=0.5, le=0.999)] = 0.95
     """Level of the intervals."""
+    suites: Names = ()
+    """Benchmarks that the base and every tuned model are measured on as well, such as "winobias" or "mmlu_direct"; each
+    is asked and scored in its own way, as by `flantune evaluate --suite`."""
+    suite_data: AnyPath | None = None
+    """Folder of the benchmarks' data (`--data` of `flantune evaluate`). None: `data.mirror`, or else the hub."""
+    suite_limit: Natural = 0
+    """Only the first so many questions of each part of a benchmark; 0 means all."""
 
     @property
     def scoring(self) -> protocols.ScoringProtocol:
@@ -382,5 +390,7 @@ class RunConfig(Section):
     """How the model is tuned."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the models are measured."""
+    tracking: TrackingSettings = TrackingSettings()
+    """Programs that are told how the run goes."""
     pretraining: PretrainingSettings | None = None
     """What `flantune pretrain` reads and learns; other commands ignore it."""

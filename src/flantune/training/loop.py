@@ -77,7 +77,7 @@ def tune(
         lm: Model with float32 weights; its ``compute_dtype`` decides about bfloat16 arithmetic.
         batches: Where the prompts come from.
         settings: Steps, optimizer, schedule and so on.
-        folder: Gets ``checkpoints/``, ``metrics.jsonl`` and, where TensorBoard is installed, ``tensorboard/``.
+        folder: Gets ``checkpoints/`` and ``metrics.jsonl``.
         seed: Of the dropout; the draws have their own.
         fingerprint: Of everything that shapes the weights and is not in ``settings``; a checkpoint with another is not
             touched.
