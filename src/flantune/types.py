@@ -230,11 +230,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """The turns before the reply that a prompt asks for, and where they stand in its inputs.
+    """The turns before the reply that a prompt asks for, and where they are in its inputs.
 
     Attributes:
         turns: What was said, oldest first.
-        shown: Each turn as it stands in the inputs, one right after the other.
+        shown: Each turn as it is in the inputs, one right after the other.
         start: Character of the inputs at which the first begins.
         speaker: Who replies.
         is_bare: The inputs are these turns alone, so that a chat template can write them as messages.
@@ -257,15 +257,15 @@ class Prompt:
         options: Options in the order shown; rank classification scores each.
         answer: Index of the gold option in ``options``; None when the template is inverted or generation.
         references: Acceptable answers for generation metrics.
-        exemplars: Solved examples that stand before the query, in order.
+        exemplars: Solved examples before the query, in order.
         preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
         group: The example's group; empty for most.
-        order: Place in ``options`` → index in the example's own; empty where they stand as the example has them.
+        order: Place in ``options`` → index in the example's own; empty where they are in the example's order.
         frame: Characters at the start and the end of ``inputs`` that are never cut, like the preamble. All parts then
-            hold what stands between them, and the target follows at once; None: the layout separates them.
+            hold what is between them, and the target follows at once; None: the layout separates them.
         conversation: The turns that the inputs show, where they are those of a conversation.
         answer_marks: Words before and after the answer in a target that holds more than the answer, such as a rationale
-            before it: what is graded stands between them. Empty: all that is written is the answer.
+            before it: what is graded is between them. Empty: all that is written is the answer.
         is_marked: ``options`` are the marks before the options, not their texts.
     """
 
