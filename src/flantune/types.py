@@ -89,7 +89,7 @@ class Template:
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
         language: What both texts are written in, where it is not a text with holes; see ``flantune.prompts.compiled``.
-        encoding: What of the task's definition and exemplars stands around ``inputs``, which are then the query's
+        encoding: What of the task's definition and exemplars is around ``inputs``, which are then the query's
             input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
         answer_choices: What there is to choose from, written in the template's language, where that has a place for it.
         shows_options: Its own words list the options, where no slot does; left out where options are hidden.
@@ -141,7 +141,7 @@ class Source(ABC):
 
     @abstractmethod
     def describe(self, split: str, row: int | None = None) -> str:
-        """Where a split lies, or one row of it, for messages: a path or hub id."""
+        """Where a split is, or one row of it, for messages: a path or hub id."""
 
     def check_rows(self, split: str, wanted: int | None) -> None:  # noqa: B027 - for those that may hold a part
         """Raises ``MissingDataError`` where a split has fewer rows than wanted; None: all are wanted."""

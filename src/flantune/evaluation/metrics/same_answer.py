@@ -68,7 +68,7 @@ def _items(text: str) -> list[str]:
 
 
 def _inner(text: str) -> str:
-    """What stands between the brackets around a whole text; the text itself where there are none."""
+    """What comes between the brackets around a whole text; the text itself where there are none."""
     return text[1:-1] if len(text) > 1 and text[0] + text[-1] in _BRACKETS else text
 
 
