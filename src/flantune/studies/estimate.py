@@ -130,7 +130,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detectable:
-    """The smallest true difference from the base model that the run would find four times in five.
+    """The smallest true difference from the base model that the run would detect with 80% power.
 
     Attributes:
         difference: Of the mean over unseen clusters, as a share of one.
