@@ -43,7 +43,7 @@ class SeedEffect:
         high: Upper end.
         se: Its standard error.
         p: Two-sided p-value of no difference.
-        detectable: Smallest true difference that would have been found four times in five.
+        detectable: Smallest true difference that would be detected with 80% power.
         std: Standard deviation of the runs' differences (n − 1).
         row_se: Root mean square of the runs' own standard errors, which cover rows only.
         shares_rows: All runs measured the same rows, so that more seeds do not make up for too few rows.
