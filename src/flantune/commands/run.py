@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
-from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
+from flantune.commands.fold_files import drop_checkpoints, fold_card, write_fold_record, write_mixture
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import (
     asked_prompts,
     check_held_out,
     make_batches,
-    make_codec,
     make_mixture,
     make_stream,
     make_tokenizer,
@@ -28,25 +25,24 @@ from flantune.commands.plan import (
 )
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
+from flantune.commands.run_checks import check_before, task_exams
+from flantune.commands.suites_in_run import check_unseen, suite_exams
+from flantune.commands.tracking import conclude_tracking, tracking
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
 from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import dev_questions, make_measure
-from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.holdout import folds_of
-from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
-from flantune.models.checks.causality import check_prefix
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
 from flantune.models.writing.endings import keep_template
 from flantune.packing.chat import chat_tokens
 from flantune.packing.encode import border_mismatches
-from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
 from flantune.report.page import write_report
 from flantune.runs.files import read_mixture, read_results, read_training
@@ -63,14 +59,16 @@ from flantune.system.processes import Processes, joined
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.repeated_rows import find_repeated_rows
-from flantune.training.freezing import meant_by
+from flantune.tracking.tracker import check_trackers
 from flantune.training.loop import tune
 
 if TYPE_CHECKING:
+    from flantune.evaluation.exams import Exam
     from flantune.mixture.holdout import FoldTasks
     from flantune.packing.stream import PromptStream
     from flantune.settings.config import RunConfig
     from flantune.tasks.example_store import PreparedTask
+    from flantune.training.tuning_summary import TuningProgress
 
 # Prompts by which the share of borders that tokenize differently is measured.
 _BORDER_PROMPTS = 500
@@ -95,7 +93,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     processes make this call and share the work; the first one prepares what the others then read, and writes.
 
     Raises:
-        flantune.errors.FlantuneError: Something the user can mend; what is done so far stays on disk.
+        flantune.errors.FlantuneError: Something the user can fix; what is done so far stays on disk.
 
     Paper: FLAN 2021, section 2.
     """
@@ -103,12 +101,12 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
         prepared, identity = _prepare(job)
         folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
+        suites = processes.in_turn(lambda: suite_exams(job.config))
+        check_unseen(job.config, prepared, folds, suites.exams)
+        every = measured_tasks(job.config, prepared, folds)
         base = _base_model(job, prepared, attention="auto")
-        _check_attention(job, base)
-        if job.config.model.adapter == "none":  # now, rather than after the base model was measured
-            meant_by(base.model, job.config.training.freeze)
-        _check_answers(job, prepared, base)
-        _measure(job, base, measured_tasks(job.config, prepared, folds), folder=job.folder.base, title="the base model")
+        check_before(job.config, prepared, base, measured=every, note=job.reporter.note)
+        del base  # one model at a time
         for split in folds:
             tuned = _tune_fold(job, prepared, split, identity=identity)
             folder = job.folder.fold(split.held_out).tuned
@@ -116,15 +114,20 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
                 job,
                 tuned,
                 measured_tasks(job.config, prepared, [split]),
+                suites.exams,
                 folder=folder,
                 title=f"the model blind to {_names(split)}",
             )
+            del tuned
+        base = _base_model(job, prepared, attention="auto")
+        _measure(job, base, every, suites.exams, folder=job.folder.base, title="the base model")
         job.processes.first(lambda: _conclude(job, identity=identity))
         return Run(folder=job.folder.root, results=read_results(job.folder.root))
 
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
     check_held_out(file.config)
+    check_trackers(file.config.tracking.to)
 
     def claim() -> None:
         until_done.enter_context(locked(out))
@@ -185,17 +188,10 @@ def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
     return str(find_repeated_rows(prepared.task, rows) or "")
 
 
-def _check_attention(job: _Job, base: LanguageModel) -> None:
-    """Finds out now, rather than after the base model was measured, that it cannot be tuned with another attention."""
-    wanted = job.config.model.attention
-    if wanted != "auto":
-        check_prefix(replace(base, attention=wanted))
-
-
 def _base_model(
     job: _Job, prepared: Sequence[PreparedTask], *, attention: Literal["auto"] | None = None
 ) -> LanguageModel:
-    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it.
+    """The pretrained model; one built from scratch is kept with the run, since every fold starts from it.
 
     Args:
         job: The run.
@@ -212,7 +208,7 @@ def _base_model(
     def make() -> None:
         if folder.exists():
             return
-        job.reporter.stage("make a model from nothing, with a tokenizer trained on training prompts")
+        job.reporter.stage("build a model from scratch, with a tokenizer trained on training prompts")
         with job.watch.stage("base model"):
             tokenizer, _ = make_tokenizer(config, prepared)
             made = build_model(scratch, tokenizer, seed=config.seed)
@@ -222,24 +218,15 @@ def _base_model(
     return load_model(settings.model_copy(update={"path": str(folder)}), family=config.family)
 
 
-def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
-    """Says what this tokenizer cannot write, and what to know about its chat template, before anything is trained."""
-    codec = make_codec(job.config, base)
-    for known in codec.chat.notes if codec.chat else ():
-        job.reporter.note(known)
-    taught = training_styles(job.config.mixture, job.config.prompts)
-    for style in dict.fromkeys((*taught, Style.from_settings(asked_prompts(job.config)))):
-        inverted = job.config.prompts.include_inverted
-        check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
-
-
-def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
-    if not prepared:
+def _measure(
+    job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], suites: Sequence[Exam], *, folder: Path, title: str
+) -> None:
+    if not prepared and not suites:
         return
-    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
+    also = f" and {plural(len(suites), 'part')} of benchmarks" if suites else ""
+    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}{also}")
     with job.watch.stage("evaluation"):
         config, prompts = job.config, asked_prompts(job.config)
-        how = TaskQuestions(evaluation=config.evaluation, prompts=prompts, seed=config.seed)
         session = Session(
             lm=lm,
             folder=folder,
@@ -248,10 +235,10 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
             chat=chat_tokens(lm.tokenizer, prompts),
             backend=config.evaluation.backend,
         )
-        exams = [task_exam(one, how, config.packing) for one in prepared]
+        exams = [*task_exams(config, prepared), *suites]
         for exam in exams:
             for note in exam.notes:
-                job.reporter.note(f"{exam.name}: {note}")
+                job.reporter.note(f"{exam.key}: {note}")
         measured = ask(
             session,
             exams,
@@ -269,7 +256,10 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
     lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
-    with job.watch.stage("training"):
+    following = tracking(
+        job.config, folder.metrics, fold=folder.root.name, note=job.reporter.note, is_first=job.processes.is_first
+    )
+    with job.watch.stage("training"), following as followers:
         mixture = make_mixture(job.config, prepared, split)
         stream = make_stream(job.config, mixture, lm)
         notes = training_notes(mixture, stream.codec, job.config.packing)
@@ -277,6 +267,11 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             job.reporter.note(note)
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=0))
         taught = trained_tasks(job.config, prepared, split)
+
+        def told(progress: TuningProgress) -> None:
+            job.reporter.step(progress.step, progress.steps, str(progress))
+            followers.tell()
+
         summary = tune(
             lm,
             make_batches(
@@ -292,7 +287,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             job.config.training,
             folder=folder.root,
             seed=job.config.seed,
-            progress=lambda p: job.reporter.step(p.step, p.steps, str(p)),
+            progress=told,
             fingerprint=fingerprint(identity, split.held_out),
             clusters={p.task.name: p.task.clusters for p in taught},
             measure=_dev_measure(job, taught, lm, stream),
@@ -311,7 +306,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
             whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count)
             write_json(folder.training, whole.to_json())
-            _drop_checkpoints(folder)
+            drop_checkpoints(folder)
 
         job.processes.first(close)
     return lm
@@ -325,12 +320,7 @@ def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTas
     except FlantuneError as error:
         job.reporter.note(f"written again, since it was damaged: {error.render().partition(chr(10))[0]}")
         write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
-    _drop_checkpoints(folder)
-
-
-def _drop_checkpoints(folder: FoldFolder) -> None:
-    """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    drop_checkpoints(folder)
 
 
 def _dev_measure(
@@ -373,6 +363,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     write_report(job.folder.root)
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
+    conclude_tracking(job.config, job.folder.root, results, note=job.reporter.note)
 
 
 def _names(split: FoldTasks) -> str:

@@ -45,6 +45,7 @@ class Benchmark:
         is_whole: All parts were there, and all of their examples were to be asked.
         confidence: Level of the intervals.
         seed: Names the bootstrap draws.
+        fold: The fold of a run whose model is compared; empty in an evaluation.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Benchmark:
     is_whole: bool
     confidence: float
     seed: int
+    fold: str = ""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -83,6 +85,7 @@ def benchmark_result(benchmark: Benchmark) -> BenchmarkResult:
     averages = tuple(_average(benchmark, at, way) for at, way in enumerate(benchmark.ways(benchmark.models[0])))
     return BenchmarkResult(
         name=benchmark.name,
+        fold=benchmark.fold,
         metric=first.metric,
         protocol=first.protocol,
         shots=max(one.result.shots for one in parts),

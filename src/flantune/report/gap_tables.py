@@ -59,7 +59,7 @@ def brief_gap_table(results: Results) -> Table:
     )
     rows = tuple(
         (
-            word(f"{one.name}: {gap.name}"),
+            word(f"{one.label}: {gap.name}"),
             _width(gap, first),
             *((change(gap.scores[first].gap)[1],) if not later else ()),
             *((word(model),) if len(later) > 1 else ()),
@@ -83,12 +83,12 @@ def _gaps(one: BenchmarkResult) -> Iterator[tuple[str, Gap]]:
 
 
 def _averaged(one: BenchmarkResult) -> Iterator[tuple[str, Gap]]:
-    return ((f"{one.name}, {one.averages[0].name}", gap) for gap in one.gaps)
+    return ((f"{one.label}, {one.averages[0].name}", gap) for gap in one.gaps)
 
 
 def _of_parts(one: BenchmarkResult) -> Iterator[tuple[str, Gap]]:
     several = len(one.parts) > 1
-    return ((f"{one.name}, {part.name}" if several else one.name, gap) for part in one.parts for gap in part.gaps)
+    return ((f"{one.label}, {part.name}" if several else one.label, gap) for part in one.parts for gap in part.gaps)
 
 
 def _columns(results: Results) -> tuple[Column, ...]:
@@ -96,19 +96,19 @@ def _columns(results: Results) -> tuple[Column, ...]:
         words("Benchmark or part"),
         words("Groups", help="The first and the second"),
         words("Model"),
-        Column("Rows", help="Of the first group"),
-        Column("Rows of the second"),
         Column("First", help="Score on the first group"),
         Column("Second", help="Score on the second group"),
         Column("Gap", help="The first minus the second; 0 treats both alike"),
         Column("Interval"),
-        Column("p", help="Of no gap"),
-        Column("Detectable", help="Smallest gap that would have been found, four times in five"),
-        Column("Same answer", help="Pairs whose two rows got the same answer"),
         Column("Change", help=f"This model's gap minus that of {results.names[0]}"),
         Column("Interval of the change"),
         Column("q", help="False discovery rate of the change, among all gaps of the parts"),
         words("Gap is now", help="Narrower or wider where the interval of the change excludes zero"),
+        Column("Same answer", help="Pairs whose two rows got the same answer"),
+        Column("Rows", help="Of the first group"),
+        Column("Rows of the second"),
+        Column("p", help="Of no gap"),
+        Column("Detectable", help="Smallest gap that would have been found, four times in five"),
     )
 
 
@@ -120,16 +120,16 @@ def _rows(label: str, gap: Gap, results: Results) -> Iterator[tuple[Cell, ...]]:
             word(label),
             word(gap.name),
             word(model),
-            number(gap.examples[0]),
-            number(gap.examples[1]),
             estimated(found.first),
             estimated(found.second),
             _width(gap, model),
             change(found.gap)[1],
+            *_changes(gap, model),
+            share_of(same.value if same else None),
+            number(gap.examples[0]),
+            number(gap.examples[1]),
             chance_of(found.gap.p),
             detectable(found.gap),
-            share_of(same.value if same else None),
-            *_changes(gap, model),
         )
 
 

@@ -163,7 +163,7 @@ def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
             for one in results.benchmarks
             for table in (
                 benchmark_tables.parts_table(one),
-                score_tables.part_difference_table(results, one.name, one.parts),
+                score_tables.part_difference_table(results, one.label, one.parts),
             )
             if table.rows
         ],

@@ -226,7 +226,7 @@ _TESTS = (
     Column("Interval", help="By the standard error, clustered by row or group", brief="interval"),
     replace(_P, brief="p"),
     replace(_Q, brief="q"),
-    Column("Bootstrap interval", help="Percentiles over redrawn rows, clustered likewise"),
+    Column("Bootstrap interval", help="Percentiles over redrawn rows, clustered in the same way"),
     Column("Bootstrap p"),
     Column(
         "McNemar p",
@@ -243,7 +243,7 @@ def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
         (one.label, one.exam.metric, one.exam.shots, one.exam.groups, one.exam.differences) for one in tasks
     ]
     found += [
-        (f"{one.name} (seen)" if one.is_seen else one.name, one.metric, one.shots, None, one.differences)
+        (f"{one.label} (seen)" if one.is_seen else one.label, one.metric, one.shots, None, one.differences)
         for one in results.benchmarks
     ]
     found += [(one.name, "", None, None, one.differences) for one in results.normalized_averages]

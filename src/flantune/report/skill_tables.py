@@ -90,7 +90,7 @@ def _ranked_task(one: ShownTask, sides: Sides) -> _Ranked | None:
 def _ranked_benchmark(one: BenchmarkResult, sides: Sides) -> _Ranked:
     headline = one.averages[0]
     return _Ranked(
-        name=one.name,
+        name=one.label,
         shots=one.shots,
         sides=sides,
         raw=one.differences[sides.second] if sides.second else None,
@@ -238,7 +238,7 @@ def answer_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
         if scores.skill is not None
     ]
     rows += [
-        (*_start(one.name, one.shots, model, place), *_collapse(one, model))
+        (*_start(one.label, one.shots, model, place), *_collapse(one, model))
         for one in results.benchmarks
         for place, (model, scores) in enumerate(one.scores.items())
         if scores.ranked
