@@ -119,13 +119,14 @@ def test_warm_start_goes_from_both_models_through_the_same_steps(world):
 def test_prompt_tuning_crosses_model_and_rows(world):
     file, study = made(world, "prompt-tuning", "model.prompt.tokens=7")
     assert [(arm.series, arm.label, arm.starts_from) for arm in study.arms] == [
-        ("base model", "no row", ""),
-        ("tuned model", "no row", ""),
-        ("base model", "32 rows", ""),
-        ("tuned model", "32 rows", "instruction tuning"),
-        ("base model", "all rows", ""),
-        ("tuned model", "all rows", "instruction tuning"),
+        ("no row", "base model", ""),
+        ("no row", "tuned model", ""),
+        ("32 rows", "base model", ""),
+        ("32 rows", "tuned model", "tuned model, no row"),
+        ("all rows", "base model", ""),
+        ("all rows", "tuned model", "tuned model, no row"),
     ]
+    assert [study.partner(arm).name for arm in study.arms[1::2]] == [arm.name for arm in study.arms[::2]]
     for arm in study.arms[2:]:
         config = arm_file(file, arm).config
         assert (config.model.adapter, config.model.prompt.tokens) == ("prompt", 7)
