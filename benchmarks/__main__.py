@@ -32,6 +32,7 @@ NAMES = (
     "harness_coverage",
     "harness_equality",
     "skill_coverage",
+    "template_variety",
 )
 
 

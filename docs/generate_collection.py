@@ -100,6 +100,10 @@ thirteenth cluster, text formatting) and SuperGLUE's WSC. `clusters = "flan2021_
 code's 17 finer clusters. Every file has ten templates of our own, at most three of them inverted, and three
 hand-written rows in the dataset's own columns. Rows are [tidied](tasks.md#tidied-texts): FLAN shows them as they are.
 
+The templates of a task are less alike than FLAN's: the mean ROUGE-L of two templates' words is 0.14, FLAN's is 0.29. No
+run of eight words is shared with the templates of FLAN, promptsource or lm-evaluation-harness
+(`python -m benchmarks template_variety`).
+
 ```sh
 flantune tasks list --collection flan2021 --json   # all of this page's facts, and each template's
 flantune tasks show rte

@@ -24,6 +24,8 @@ Row = Mapping[str, Any]
 
 Kind = Literal["classification", "generation"]
 Family = Literal["decoder-only", "encoder-decoder"]
+Attention = Literal["causal", "prefix"]
+"""How a decoder-only model reads its inputs: each token from those before it, or in both directions (prefix LM)."""
 SplitRole = Literal["train", "dev", "test"]
 Int32 = NDArray[np.int32]
 Float32 = NDArray[np.float32]

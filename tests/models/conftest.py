@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flantune.models.language_model import LanguageModel
@@ -14,10 +16,12 @@ def tokenizer():
     return train_tokenizer(TEXTS, 320)
 
 
-@pytest.fixture(scope="session", params=["llama", "gpt_neox", "gpt2", "t5"])
+@pytest.fixture(scope="session", params=["llama", "gpt_neox", "gpt2", "t5", "llama, prefix"])
 def lm(request, tokenizer) -> LanguageModel:
-    scratch = ScratchSettings(architecture=request.param, hidden_size=32, layers=2, heads=2)
-    made = build_model(scratch, tokenizer, seed=1)
+    """Decoder-only models, encoder-decoders and prefix LMs."""
+    architecture, _, attention = request.param.partition(", ")
+    scratch = ScratchSettings(architecture=architecture, hidden_size=32, layers=2, heads=2)
+    made = replace(build_model(scratch, tokenizer, seed=1), attention=attention or "causal")
     # Larger weights than a fresh model's: attention is then far from uniform, so a leak would show.
     for name, weight in made.model.named_parameters():
         if weight.ndim > 1 and "layer_norm" not in name:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.models.plain import plain_mask
 from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, GraniteConfig, MistralConfig, Qwen2Config
 
 import flantune.models.forward as forward
@@ -38,11 +39,12 @@ def by_item(lm, pack) -> list[torch.Tensor]:
 
 
 def by_plain_forward(lm, prompt, target) -> torch.Tensor:
-    """What the transformers model itself says, with no mask, no packing and no code of ours."""
+    """What the transformers model itself says, with no packing and no code of ours."""
     inputs, tokens = (torch.from_numpy(array).long() for array in (prompt.inputs, target))
     if lm.family == "decoder-only":
         whole = torch.cat([inputs, tokens])[None]
-        logits = lm.model(input_ids=whole, use_cache=False).logits[0, len(inputs) - 1 : -1]
+        mask = plain_mask(lm, len(inputs), whole.shape[1])
+        logits = lm.model(input_ids=whole, use_cache=False, **mask).logits[0, len(inputs) - 1 : -1]
     else:
         shifted = torch.cat([torch.tensor([lm.model.config.decoder_start_token_id]), tokens[:-1]])
         logits = lm.model(input_ids=inputs[None], decoder_input_ids=shifted[None]).logits[0]
@@ -180,7 +182,7 @@ def test_greedy_flags_agree_with_the_models_argmax(lm):
 def by_logits(lm, prompt) -> torch.Tensor:
     inputs = torch.from_numpy(prompt.inputs).long()[None]
     if lm.family == "decoder-only":
-        return lm.model(input_ids=inputs).logits[0, -1:]
+        return lm.model(input_ids=inputs, **plain_mask(lm, inputs.shape[1], inputs.shape[1])).logits[0, -1:]
     start = torch.tensor([[lm.model.config.decoder_start_token_id]])
     return lm.model(input_ids=inputs, decoder_input_ids=start).logits[0]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.models.plain import greedy_by_hand
 from tests.models.written import generate
 from transformers import GenerationConfig
 
@@ -16,28 +17,10 @@ def some_inputs(vocabulary, lengths=(5, 17, 9, 9, 30, 2)):
     return [rng.integers(3, vocabulary, length).astype(np.int32) for length in lengths]
 
 
-def greedy_by_hand(lm, inputs, steps):
-    ids = torch.from_numpy(inputs).long()[None]
-    written = []
-    with torch.no_grad():
-        for _ in range(steps):
-            new = torch.tensor([written], dtype=torch.long)
-            if lm.family == "decoder-only":
-                logits = lm.model(input_ids=torch.cat([ids, new], dim=1)).logits
-            else:
-                start = torch.tensor([[lm.model.config.decoder_start_token_id]])
-                logits = lm.model(input_ids=ids, decoder_input_ids=torch.cat([start, new], dim=1)).logits
-            token = int(logits[0, -1].argmax())
-            if token == lm.tokenizer.eos_token_id:
-                break
-            written.append(token)
-    return written
-
-
 def test_batched_equals_greedy_by_hand(lm):
     inputs = some_inputs(len(lm.tokenizer))
     found = generate(lm, inputs, max_new_tokens=8)
-    assert found == [greedy_by_hand(lm, ids, 8) for ids in inputs]
+    assert found == [greedy_by_hand(lm, torch.from_numpy(ids).long(), 8, {lm.tokenizer.eos_token_id}) for ids in inputs]
     assert generate(lm, inputs, max_new_tokens=8, batch_tokens=40) == found
 
 

@@ -16,13 +16,15 @@ from tests.models.test_training_form import distance, gradients, pack_of
 
 from flantune.models.attention import door, native, native_build
 from flantune.models.attention.interface import segment_attention
-from flantune.models.attention.segments import AttentionRule
+from flantune.models.attention.rules import AttentionRule
 from flantune.models.compiler import find_compiler, no_compiler
 from flantune.models.forms.training_form import TrainingForm
 
 LONG = [513, 300, 145, 96, 64, 33, 17, 16, 15, 5, 1, 1]
 READ = [7, 513, 0, 64, 1, 200, 30, 3, 9, 31, 0, 60]
 WRITTEN = [9, 40, 31, 2, 270, 1, 0, 30, 12, 7, 5, 64]
+INPUTS = [400, 7, 144, 96, 0, 1, 16, 16, 2, 4, 1, 0]
+"""Of LONG, how many tokens of each segment see each other where the case is one of prefix attention."""
 BEHIND = 5
 REACH = 640
 
@@ -58,21 +60,27 @@ def lines_of(queries, keys, heads, key_heads, width, dtype=torch.float32) -> lis
     return [random(n + BEHIND, h, width, seed=seed, dtype=dtype) for seed, (n, h) in enumerate(counts)]
 
 
-def exactly(lines, bias, rule, queries, keys) -> torch.Tensor:
+def exactly(lines, bias, rule, queries, keys, mutual=None) -> torch.Tensor:
     """Float64, a segment at a time; zeros where a segment has no keys and behind the last."""
     q, k, found = ends(queries), ends(keys), torch.zeros_like(lines[0])
     parts = [found[:0]]
     for i in range(len(queries)):
         mine = [lines[0][q[i] : q[i + 1]], *(line[k[i] : k[i + 1]] for line in lines[1:])]
         has_both = queries[i] and keys[i]
-        parts.append(one_by_one(*mine, bias, rule, [queries[i]], [keys[i]]) if has_both else torch.zeros_like(mine[0]))
+        own = None if mutual is None else [mutual[i]]
+        parts.append(
+            one_by_one(*mine, bias, rule, [queries[i]], [keys[i]], own) if has_both else torch.zeros_like(mine[0])
+        )
     return torch.cat([*parts, found[q[-1] :]])
 
 
-def natively(lines, bias, rule, queries, keys) -> torch.Tensor:
+def natively(lines, bias, rule, queries, keys, mutual=None) -> torch.Tensor:
+    counts = None if mutual is None else torch.tensor(mutual, dtype=torch.int32)
     with door.in_use():
         assert door.is_for(*lines, rule)
-        return segment_attention(*lines, cu_query=ends(queries), cu_key=ends(keys), rule=rule, bias=bias)
+        return segment_attention(
+            *lines, cu_query=ends(queries), cu_key=ends(keys), rule=rule, bias=bias, mutual=counts
+        )  # fmt: skip
 
 
 def far(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -88,7 +96,28 @@ CASES = {
     "causal with bias": (AttentionRule(scale=1.0, is_causal=True), LONG, LONG, 3, 3, 80, True),
     "across": (AttentionRule(scale=0.2, is_causal=False), WRITTEN, READ, 4, 2, 128, False),
     "across with bias": (AttentionRule(scale=0.2, is_causal=False), WRITTEN, READ, 4, 4, 32, True),
+    "prefix": (AttentionRule(scale=0.3, is_causal=True), LONG, LONG, 6, 2, 64, False),
+    "prefix, window": (AttentionRule(scale=0.3, is_causal=True, window=7), LONG, LONG, 2, 2, 16, False),
+    "prefix, wide window with bias": (AttentionRule(scale=0.3, is_causal=True, window=130), LONG, LONG, 2, 2, 32, True),
 }
+
+
+def test_many_lengths_of_inputs(program):
+    """Blocks of keys and queries have edges, and so have the tokens that see each other."""
+    rule = AttentionRule(scale=0.3, is_causal=True)
+    inputs = [*range(36), 47, 48, 49, 63, 64, 65, 95, 96, 97, 98, 101, 127, 191, 192, 193, 255, 256, 257, 258, 299]
+    lengths = [300 if count > 30 else count + 7 for count in inputs]
+    lines = lines_of(lengths, lengths, 1, 1, 16)
+    found = natively(lines, None, rule, lengths, lengths, inputs)
+    exact = [line.detach().double().requires_grad_() for line in lines]
+    expected = exactly(exact, None, rule, lengths, lengths, inputs)
+    assert torch.allclose(found.double(), expected, atol=1e-5)
+    for left, right in zip(
+        torch.autograd.grad(found.square().sum(), lines),
+        torch.autograd.grad(expected.square().sum(), exact),
+        strict=True,
+    ):
+        assert torch.allclose(left.double(), right, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -100,9 +129,10 @@ def test_values_and_gradients_are_the_textbooks(case, dtype, program):
     lines = lines_of(queries, keys, heads, key_heads, width, dtype)
     bias = random(heads, 2 * REACH + 1, seed=3) if has_bias else None
     towards = random(sum(queries) + BEHIND, heads, width, seed=4, dtype=dtype).detach()
-    found = natively(lines, bias, rule, queries, keys)
+    mutual = INPUTS if case.startswith("prefix") else None
+    found = natively(lines, bias, rule, queries, keys, mutual)
     exact = [line.detach().double().requires_grad_() for line in (*lines, *([bias] if has_bias else []))]
-    expected = exactly(exact[:3], exact[3] if has_bias else None, rule, queries, keys)
+    expected = exactly(exact[:3], exact[3] if has_bias else None, rule, queries, keys, mutual)
     limit = 1e-5 if dtype == torch.float32 else 6e-3
     assert found.dtype == dtype and far(found, expected) < limit
     wanted = [*lines, *([bias] if has_bias else [])]

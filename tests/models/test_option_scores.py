@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import transformers
+from tests.models.plain import plain_mask
 
 from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.language_model import LanguageModel
 from flantune.models.scoring import check as scoring_check
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.option_scorer import OptionScorer
-from flantune.models.scoring.plan import plan_scoring
+from flantune.models.scoring.plan import plan_scoring, shares_starts
 from flantune.models.scoring.targets import read_prefix
+from flantune.models.scratch import build_model
 from flantune.packing.packs import EncodedPrompt
+from flantune.settings.config import ScratchSettings
 
 SMALL = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 GATED = {**SMALL, "intermediate_size": 64}
@@ -66,7 +71,11 @@ def scores(lm, units, layout, *, batch_tokens=200) -> tuple[np.ndarray, np.ndarr
     sums, greedy = {}, {}
     with scoring_mode(lm):
         scorer = OptionScorer(lm)
-        for batch in plan_scoring(units, family=lm.family, layout=layout, batch_tokens=batch_tokens, pass_cost=2):
+        plan = plan_scoring(
+            units, family=lm.family, layout=layout, batch_tokens=batch_tokens, pass_cost=2,
+            shares_starts=shares_starts(lm),
+        )  # fmt: skip
+        for batch in plan:
             found, at = scorer.score(units, batch), 0
             for unit in batch.units:
                 for option in range(len(units[unit].targets)):
@@ -74,6 +83,17 @@ def scores(lm, units, layout, *, batch_tokens=200) -> tuple[np.ndarray, np.ndarr
                     at += 1
     order = sorted(sums)
     return np.array([sums[key] for key in order]), np.array([greedy[key] for key in order])
+
+
+def test_a_prefix_lm_shares_no_start_and_reads_lines(tokenizer):
+    lm = replace(build_model(ScratchSettings(hidden_size=32, layers=2, heads=2), tokenizer, seed=1), attention="prefix")
+    assert scoring_layout(lm).layout == "line"
+    plan = plan_scoring(
+        requests(20), family=lm.family, layout="line", batch_tokens=200, shares_starts=shares_starts(lm)
+    )
+    assert not any(len(batch.prefix) for batch in plan)
+    # The very same weights, read causally, are another model.
+    assert scoring_layout(replace(lm, attention="causal")) is not scoring_layout(lm)
 
 
 def one_by_one(units) -> list[EncodedPrompt]:
@@ -89,7 +109,8 @@ def by_hand(lm, units) -> tuple[np.ndarray, np.ndarray]:
             with torch.no_grad():
                 if lm.family == "decoder-only":
                     whole = torch.cat([context, tokens])[None]
-                    logits = lm.model(input_ids=whole).logits[0, len(context) - 1 : -1]
+                    mask = plain_mask(lm, len(context), whole.shape[1])
+                    logits = lm.model(input_ids=whole, **mask).logits[0, len(context) - 1 : -1]
                 else:
                     logits = lm.model(input_ids=context[None], labels=tokens[None]).logits[0]
             logprobs = torch.log_softmax(logits.double(), dim=-1)
@@ -100,8 +121,8 @@ def by_hand(lm, units) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("layout", ["prefix", "line", "tree", "cache", "rows"])
 def test_every_layout_gives_the_scores_of_each_option_alone(lm, layout):
-    if layout in {"encoder-decoder": ("prefix", "cache"), "decoder-only": ()}[lm.family]:
-        pytest.skip("not for this family")
+    if layout in ("prefix", "cache") and not shares_starts(lm):
+        pytest.skip("nothing that two contexts start with is read once")
     units = requests(9)
     sums, greedy = scores(lm, one_by_one(units) if layout == "rows" else units, layout)
     expected, first = by_hand(lm, units)
@@ -110,8 +131,8 @@ def test_every_layout_gives_the_scores_of_each_option_alone(lm, layout):
 
 
 def test_prefixes_are_used_where_the_plan_says_so(lm):
-    if lm.family == "encoder-decoder":
-        pytest.skip("an encoder reads each prompt whole")
+    if not shares_starts(lm):
+        pytest.skip("what reads both ways reads each prompt whole")
     for layout in ("prefix", "line"):
         plan = plan_scoring(requests(20), family=lm.family, layout=layout, batch_tokens=200, pass_cost=2)
         assert all(len(batch.prefix) >= 14 for batch in plan)
@@ -119,8 +140,8 @@ def test_prefixes_are_used_where_the_plan_says_so(lm):
 
 
 def test_a_shared_prefix_is_one_copy_whatever_the_rows(lm):
-    if lm.family == "encoder-decoder":
-        pytest.skip("an encoder reads each prompt whole")
+    if not shares_starts(lm):
+        pytest.skip("what reads both ways reads each prompt whole")
     with scoring_mode(lm):
         states = read_prefix(lm, np.arange(10, 30, dtype=np.int32))
     assert all(keys.shape[0] == 1 and keys.shape[2] == 20 for keys, _ in states.layers)

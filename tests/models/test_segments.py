@@ -6,7 +6,8 @@ import torch
 from torch.profiler import profile
 
 from flantune.models.attention.interface import segment_attention
-from flantune.models.attention.segments import AttentionRule, _plan, gather, plan_of, scatter, toeplitz, toeplitz_sum
+from flantune.models.attention.rules import AttentionRule
+from flantune.models.attention.segments import _plan, gather, plan_of, scatter, toeplitz, toeplitz_sum
 
 READ = [40, 12, 12, 33, 3, 1, 60, 60, 8, 20, 150]
 WRITTEN = [9, 40, 31, 2, 60, 1, 1, 30, 12, 7, 5]
@@ -21,8 +22,8 @@ def line(count: int, heads: int, *, seed: int) -> torch.Tensor:
     return made.requires_grad_()
 
 
-def one_by_one(query, key, value, bias, rule, queries, keys) -> torch.Tensor:
-    """The textbook's attention, a segment at a time."""
+def one_by_one(query, key, value, bias, rule, queries, keys, mutual=None) -> torch.Tensor:
+    """The textbook's attention, a segment at a time; its first ``mutual`` tokens see each other."""
     found, q, k = [], ends(queries), ends(keys)
     for i in range(len(queries)):
         mine = [x[a[i] : a[i + 1]].transpose(0, 1) for x, a in ((query, q), (key, k), (value, k))]
@@ -33,7 +34,11 @@ def one_by_one(query, key, value, bias, rule, queries, keys) -> torch.Tensor:
         if bias is not None:
             scores = scores + bias[:, ahead + bias.shape[1] // 2]
         if rule.is_causal:
-            hidden = (ahead > 0) | (-ahead >= rule.window if rule.window else torch.zeros_like(ahead, dtype=torch.bool))
+            count = mutual[i] if mutual is not None else 0
+            is_input = (torch.arange(queries[i])[:, None] < count) & (torch.arange(keys[i])[None] < count)
+            hidden = (ahead > 0) & ~is_input
+            if rule.window:
+                hidden = hidden | (ahead.abs() >= rule.window)
             scores = scores.masked_fill(hidden, float("-inf"))
         found.append((scores.softmax(-1) @ mine[2]).transpose(0, 1))
     return torch.cat(found)
@@ -46,7 +51,16 @@ CASES = {
     "both ways with bias": (AttentionRule(scale=1.0, is_causal=False), READ, READ, 6, True),
     "causal with bias": (AttentionRule(scale=1.0, is_causal=True), READ, READ, 6, True),
     "across": (AttentionRule(scale=1.0, is_causal=False), WRITTEN, READ, 6, False),
+    "prefix": (AttentionRule(scale=0.3, is_causal=True), READ, READ, 2, False),
+    "prefix, window": (AttentionRule(scale=0.3, is_causal=True, window=7), READ, READ, 6, False),
+    "prefix with bias": (AttentionRule(scale=1.0, is_causal=True), READ, READ, 6, True),
 }
+INPUTS = [30, 12, 0, 1, 2, 1, 31, 60, 7, 19, 110]
+"""How many tokens of each segment see each other, where the case is one of prefix attention: none, some, all."""
+
+
+def inputs_of(case: str) -> list[int] | None:
+    return INPUTS if case.startswith("prefix") else None
 
 
 @pytest.mark.parametrize("longest", [0, 192])
@@ -55,10 +69,12 @@ def test_segments_and_gradients_are_those_of_each_alone(case, longest):
     rule, queries, keys, groups, has_bias = CASES[case]
     lines = [line(sum(queries), 6, seed=0), *(line(sum(keys), groups, seed=seed) for seed in (1, 2))]
     bias = torch.randn(6, 2 * 192 + 1, dtype=torch.float64).requires_grad_() if has_bias else None
+    mutual = inputs_of(case)
     found = segment_attention(
-        *lines, cu_query=ends(queries), cu_key=ends(keys), rule=rule, bias=bias, longest=longest
+        *lines, cu_query=ends(queries), cu_key=ends(keys), rule=rule, bias=bias, longest=longest,
+        mutual=None if mutual is None else torch.tensor(mutual, dtype=torch.int32),
     )  # fmt: skip
-    expected = one_by_one(*lines, bias, rule, queries, keys)
+    expected = one_by_one(*lines, bias, rule, queries, keys, mutual)
     assert torch.allclose(found, expected, atol=1e-12)
     wanted = [*lines, *([bias] if has_bias else [])]
     towards = torch.randn_like(expected)

@@ -1,18 +1,47 @@
-"""``flantune report``: the page of a finished run, written again."""
+"""``flantune report``: the page of a run, or of several runs side by side; figures as files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from flantune.cli import options
 
+if TYPE_CHECKING:
+    from flantune.report.figures.files import Format
 
-@click.command("report", epilog="Example: flantune report runs/run")
-@click.argument("run_folder", type=options.OLD_FOLDER)
-def command(run_folder: Path) -> None:
-    """Write RUN_FOLDER's report.html again from what is stored there."""
-    from flantune.report.page import write_report
+_EPILOG = "Example: flantune report runs/run --figures figures --format pdf"
 
-    click.echo(str(write_report(run_folder)))
+
+@click.command("report", epilog=_EPILOG)
+@click.argument("folders", nargs=-1, required=True, type=options.OLD_FOLDER)
+@click.option("--out", type=options.FILE, help="The page of several runs [default: reports/<their names>.html].")
+@click.option("--figures", type=options.FOLDER, help="Write every figure into this folder too, with its caption.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(("svg", "pdf", "png")),
+    multiple=True,
+    help="Of figures; repeatable [default: all]. PDF and PNG need the extra of the name figures.",
+)
+@click.option("--dark", is_flag=True, help="Figures for dark ground.")
+def command(
+    folders: tuple[Path, ...], out: Path | None, figures: Path | None, formats: tuple[Format, ...], dark: bool
+) -> None:
+    """Write the page of FOLDERS again from what is stored there; of several runs, one page with all side by side.
+
+    Of a run folder it is report.html in it. Nothing is measured anew.
+    """
+    from flantune.commands.report import report
+    from flantune.report.figure_files import Look, said
+
+    if (formats or dark) and figures is None:
+        raise click.UsageError("--format and --dark are for --figures DIR")
+    look = Look(formats=formats or ("svg", "pdf", "png"), scheme="dark" if dark else "light")
+    written = report(folders, out=out, figures=figures, look=look)
+    if written.page is not None:
+        click.echo(str(written.page))
+    if figures is not None:
+        click.echo(said(written.figures, figures))

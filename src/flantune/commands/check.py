@@ -23,9 +23,10 @@ from flantune.commands.plan import (
     split_fold,
     with_present_splits,
 )
+from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.contamination.compare import compare
 from flantune.contamination.findings import Settings
-from flantune.errors import FlantuneError
+from flantune.errors import FlantuneError, LeakError
 from flantune.mixture.holdout import folds_of
 from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import mixture_sheet
@@ -163,7 +164,11 @@ def check_run_file(
     ways = _Ways(config, prepared, tuple(splits), told, contamination, device)
     looked = _look(ways, chosen) if chosen is not None else _FoldCheck()
     missing = missing_shares(tasks, reasons, prepared, config=config, fold=fold)
-    found += [*looked.found, *_missing(missing, is_error=config.data.missing == "error")]
+    found += [
+        *_suite_faults(config, prepared, splits),
+        *looked.found,
+        *_missing(missing, is_error=config.data.missing == "error"),
+    ]
     uses: Counter[str] = Counter()
     for one in looked.mixture:
         uses[one.licence_use] += one.share  # type: ignore[assignment] # shares add up like counts
@@ -199,6 +204,18 @@ def _splits(config: RunConfig, prepared: Sequence[PreparedTask], found: list[Fou
         except FlantuneError as error:
             found.append(error_found("holdout", error))
     return splits
+
+
+def _suite_faults(config: RunConfig, prepared: Sequence[PreparedTask], splits: Sequence[FoldTasks]) -> Iterator[Found]:
+    """What stands in the way of measuring the benchmarks of ``evaluation.suites``."""
+    try:
+        suites = suite_exams(config)
+        check_unseen(config, prepared, splits, suites.exams)
+    except FlantuneError as error:
+        yield error_found("contamination" if isinstance(error, LeakError) else "data", error)
+    else:
+        for one in suites.missing:
+            yield Found(severity="note", about="data", text=f"{one.score} {one.name}: not measured; needs {one.needs}")
 
 
 def _chosen(

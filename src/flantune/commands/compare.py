@@ -13,7 +13,7 @@ from flantune.evaluation.results import Results
 from flantune.report.numbers import end, signed
 from flantune.runs.compared import Comparison, Side, compare_runs
 from flantune.runs.files import read_results
-from flantune.runs.folder import RunFolder
+from flantune.runs.folder import RunFolder, short_names
 from flantune.settings.json_file import plain
 
 Judge = Literal["difference", "lower-end", "upper-end"]
@@ -149,8 +149,7 @@ def _both(first: Named, second: Named) -> str:
 
 def _names(each: Sequence[Named]) -> list[str]:
     """What models are called in tables: by their folder's name, in full where two folders have one name."""
-    short = [one.folder.resolve().name for one in each]
-    folders = short if len({one.folder.resolve() for one in each}) == len(set(short)) else [str(o.folder) for o in each]
+    folders = short_names([one.folder for one in each])
     names = [f"{name}:{one.model}" if one.model else name for name, one in zip(folders, each, strict=True)]
     if len(set(names)) < len(names):
         hint = "name two folders, or two models of one: RUN:base RUN:tuned"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING
 from flantune.commands.plan import trained_tasks
 from flantune.contamination.training_record import make_training_index, record_of, write_record
 from flantune.mixture.tree import mixture_tree
+from flantune.models.load import stored_attention
 from flantune.models.stored.gguf import gguf_origin, is_gguf
 from flantune.report.card import model_card
 from flantune.runs.files import read_mixture
 from flantune.runs.products import FoldMixture
+from flantune.settings.config import ModelSettings
 from flantune.settings.json_file import write_value
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from flantune.runs.folder import FoldFolder
     from flantune.settings.config import RunConfig
     from flantune.tasks.example_store import PreparedTask
+    from flantune.types import Attention
 
 
 def write_mixture(
@@ -49,13 +53,29 @@ def write_fold_record(
     config: RunConfig, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str
 ) -> None:
     """Records what a model was taught in its folder, so that ``flantune evaluate`` can tell what it has seen."""
-    taught = trained_tasks(config, prepared, split)
+    drawn = {*read_mixture(folder).train}  # a mixture may draw from some of its parts alone
+    taught = [one for one in trained_tasks(config, prepared, split) if one.task.name in drawn]
     record = record_of(taught, held_out=split.held_out, base=config.model.path, fingerprint=identity)
     write_record(folder.model, record, make_training_index(taught))
 
 
-def fold_card(config: RunConfig, folder: FoldFolder, *, results: Results | None) -> str:
-    """The card of a fold's tuned model; None: before it was measured."""
+def fold_card(
+    config: RunConfig, folder: FoldFolder, *, results: Results | None, attention: Attention | None = None
+) -> str:
+    """The card of a fold's tuned model.
+
+    Args:
+        config: The run's settings.
+        folder: The fold.
+        results: None: before it was measured.
+        attention: How it reads its inputs; None: as its folder says.
+    """
     path = config.model.path
     origin = str(gguf_origin(Path(path))) if is_gguf(path) and config.model.scratch is None else ""
-    return model_card(config, results, read_mixture(folder), folder.root.name, origin=origin)
+    attention = attention or stored_attention(ModelSettings(path=str(folder.model)))
+    return model_card(config, results, read_mixture(folder), folder.root.name, origin=origin, attention=attention)
+
+
+def drop_checkpoints(folder: FoldFolder) -> None:
+    """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)

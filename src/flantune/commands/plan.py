@@ -34,6 +34,7 @@ from flantune.packing.stream import PromptStream, Stream
 from flantune.prompts.layout import EOS_WORD, Layout, inputs_text
 from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.load import load_tasks
+from flantune.tasks.naming import check_template_names
 from flantune.tasks.prepare import prepare_task
 from flantune.training.division import hidden_size
 
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from flantune.settings.config import DataSettings, PromptSettings, RunConfig
     from flantune.types import Family, Task
 
-# Prompts that the tokenizer of a model made from nothing is trained on.
+# Prompts that the tokenizer of a model built from scratch is trained on.
 _TOKENIZER_PROMPTS = 20_000
 
 
@@ -75,6 +76,9 @@ def prepare_tasks(
         check_task_names(tasks, config.holdout.alone, where="holdout.alone")
     check_selectors(config.mixture.parts, _with_those_not_permitted(tasks, config.data, root=root))
     check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
+    for section in ("prompts", "evaluation"):
+        names = getattr(config, section).template_names
+        check_template_names(tasks, names, where=f"{section}.template_names")
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
     for number, task in enumerate(tasks):
@@ -125,7 +129,7 @@ def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
     return ConfigError(
         "\n".join([f"no task has data; {len(skipped)} are skipped:", *lines]),
         where="data",
-        hint='mend data.tasks or data.mirror; data.missing = "error" stops at the first such task',
+        hint='fix data.tasks or data.mirror; data.missing = "error" stops at the first such task',
     )
 
 
@@ -201,7 +205,7 @@ def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> Fol
 
 
 def make_tokenizer(config: RunConfig, prepared: Sequence[PreparedTask]) -> tuple[PreTrainedTokenizerBase, Family]:
-    """The model's own tokenizer, or one trained on training prompts when the model is made from nothing."""
+    """The model's own tokenizer, or one trained on training prompts when the model is built from scratch."""
     scratch = config.model.scratch
     if scratch is None:
         return load_tokenizer(config.model), config.family or detect_family(load_config(config.model))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flantune.commands.suites_in_run import seen_in_run, suite_exams
 from flantune.errors import EvaluationError
 from flantune.evaluation.metrics.rank_classification import BASELINES
-from flantune.evaluation.run_samples import score_samples
+from flantune.evaluation.run_samples import SuitesInput, score_samples
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.report.page import write_report
 from flantune.runs.files import read_config
@@ -53,6 +54,7 @@ def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationS
     folds, tasks = with_one_name(
         fold_inputs(folder, config), task_infos(folder.data), taxonomy=load_taxonomy(config.holdout.taxonomy)
     )
+    suites = suite_exams(config)
     results = score_samples(
         folder.root,
         folds=folds,
@@ -61,6 +63,11 @@ def summarize_run(folder: RunFolder, config: RunConfig, *, settings: EvaluationS
         name=config.name,
         seed=config.seed,
         base="base/model" if config.model.scratch else config.model.path,
+        suites=SuitesInput(
+            exams=suites.exams,
+            missing=suites.missing,
+            seen=seen_in_run(config, [folder.fold_named(fold.name) for fold in folds], suites.exams),
+        ),
     )
     write_value(folder.results, results)
     return results

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
-from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
+from flantune.commands.fold_files import drop_checkpoints, fold_card, write_fold_record, write_mixture
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import (
     asked_prompts,
@@ -28,6 +27,8 @@ from flantune.commands.plan import (
 )
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
+from flantune.commands.suites_in_run import check_unseen, suite_exams
+from flantune.commands.tracking import conclude_tracking, tracking
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
 from flantune.evaluation.asking.score_store import ScoreStore
@@ -39,6 +40,7 @@ from flantune.mixture.holdout import folds_of
 from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
+from flantune.models.checks.causality import check_prefix
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
@@ -62,14 +64,17 @@ from flantune.system.processes import Processes, joined
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.repeated_rows import find_repeated_rows
+from flantune.tracking.tracker import check_trackers
 from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
 
 if TYPE_CHECKING:
+    from flantune.evaluation.exams import Exam
     from flantune.mixture.holdout import FoldTasks
     from flantune.packing.stream import PromptStream
     from flantune.settings.config import RunConfig
     from flantune.tasks.example_store import PreparedTask
+    from flantune.training.tuning_summary import TuningProgress
 
 # Prompts by which the share of borders that tokenize differently is measured.
 _BORDER_PROMPTS = 500
@@ -94,7 +99,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     processes make this call and share the work; the first one prepares what the others then read, and writes.
 
     Raises:
-        flantune.errors.FlantuneError: Something the user can mend; what is done so far stays on disk.
+        flantune.errors.FlantuneError: Something the user can fix; what is done so far stays on disk.
 
     Paper: FLAN 2021, section 2.
     """
@@ -102,11 +107,15 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
         prepared, identity = _prepare(job)
         folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
-        base = _base_model(job, prepared)
+        suites = processes.in_turn(lambda: suite_exams(job.config))
+        check_unseen(job.config, prepared, folds, suites.exams)
+        base = _base_model(job, prepared, attention="auto")
+        _check_attention(job, base)
         if job.config.model.adapter == "none":  # now, rather than after the base model was measured
             meant_by(base.model, job.config.training.freeze)
         _check_answers(job, prepared, base)
-        _measure(job, base, measured_tasks(job.config, prepared, folds), folder=job.folder.base, title="the base model")
+        every = measured_tasks(job.config, prepared, folds)
+        _measure(job, base, every, suites.exams, folder=job.folder.base, title="the base model")
         for split in folds:
             tuned = _tune_fold(job, prepared, split, identity=identity)
             folder = job.folder.fold(split.held_out).tuned
@@ -114,6 +123,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
                 job,
                 tuned,
                 measured_tasks(job.config, prepared, [split]),
+                suites.exams,
                 folder=folder,
                 title=f"the model blind to {_names(split)}",
             )
@@ -123,6 +133,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
     check_held_out(file.config)
+    check_trackers(file.config.tracking.to)
 
     def claim() -> None:
         until_done.enter_context(locked(out))
@@ -183,25 +194,41 @@ def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
     return str(find_repeated_rows(prepared.task, rows) or "")
 
 
-def _base_model(job: _Job, prepared: Sequence[PreparedTask]) -> LanguageModel:
-    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it."""
+def _check_attention(job: _Job, base: LanguageModel) -> None:
+    """Finds out now, rather than after the base model was measured, that it cannot be tuned with another attention."""
+    wanted = job.config.model.attention
+    if wanted != "auto":
+        check_prefix(replace(base, attention=wanted))
+
+
+def _base_model(
+    job: _Job, prepared: Sequence[PreparedTask], *, attention: Literal["auto"] | None = None
+) -> LanguageModel:
+    """The pretrained model; one built from scratch is kept with the run, since every fold starts from it.
+
+    Args:
+        job: The run.
+        prepared: Its tasks.
+        attention: "auto": as the model learned to read, which is how it is measured; None: as it is tuned.
+    """
     config = job.config
+    settings = config.model if attention is None else config.model.model_copy(update={"attention": attention})
     if config.model.scratch is None:
         job.reporter.stage(f"load the model {config.model.path}")
-        return load_model(config.model, family=config.family)
+        return load_model(settings, family=config.family)
     scratch, folder = config.model.scratch, job.folder.base / "model"
 
     def make() -> None:
         if folder.exists():
             return
-        job.reporter.stage("make a model from nothing, with a tokenizer trained on training prompts")
+        job.reporter.stage("build a model from scratch, with a tokenizer trained on training prompts")
         with job.watch.stage("base model"):
             tokenizer, _ = make_tokenizer(config, prepared)
             made = build_model(scratch, tokenizer, seed=config.seed)
             save_model(made, folder, card="A small random model: the starting point of a flantune run.\n")
 
     job.processes.first(make)
-    return load_model(config.model.model_copy(update={"path": str(folder)}), family=config.family)
+    return load_model(settings.model_copy(update={"path": str(folder)}), family=config.family)
 
 
 def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
@@ -215,10 +242,13 @@ def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageMo
         check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
 
 
-def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, folder: Path, title: str) -> None:
-    if not prepared:
+def _measure(
+    job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], suites: Sequence[Exam], *, folder: Path, title: str
+) -> None:
+    if not prepared and not suites:
         return
-    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}")
+    also = f" and {plural(len(suites), 'part')} of benchmarks" if suites else ""
+    job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}{also}")
     with job.watch.stage("evaluation"):
         config, prompts = job.config, asked_prompts(job.config)
         how = TaskQuestions(evaluation=config.evaluation, prompts=prompts, seed=config.seed)
@@ -230,10 +260,10 @@ def _measure(job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], *, 
             chat=chat_tokens(lm.tokenizer, prompts),
             backend=config.evaluation.backend,
         )
-        exams = [task_exam(one, how, config.packing) for one in prepared]
+        exams = [*(task_exam(one, how, config.packing) for one in prepared), *suites]
         for exam in exams:
             for note in exam.notes:
-                job.reporter.note(f"{exam.name}: {note}")
+                job.reporter.note(f"{exam.key}: {note}")
         measured = ask(
             session,
             exams,
@@ -251,7 +281,10 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
     lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
-    with job.watch.stage("training"):
+    following = tracking(
+        job.config, folder.metrics, fold=folder.root.name, note=job.reporter.note, is_first=job.processes.is_first
+    )
+    with job.watch.stage("training"), following as followers:
         mixture = make_mixture(job.config, prepared, split)
         stream = make_stream(job.config, mixture, lm)
         notes = training_notes(mixture, stream.codec, job.config.packing)
@@ -259,6 +292,11 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             job.reporter.note(note)
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=0))
         taught = trained_tasks(job.config, prepared, split)
+
+        def told(progress: TuningProgress) -> None:
+            job.reporter.step(progress.step, progress.steps, str(progress))
+            followers.tell()
+
         summary = tune(
             lm,
             make_batches(
@@ -274,7 +312,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             job.config.training,
             folder=folder.root,
             seed=job.config.seed,
-            progress=lambda p: job.reporter.step(p.step, p.steps, str(p)),
+            progress=told,
             fingerprint=fingerprint(identity, split.held_out),
             clusters={p.task.name: p.task.clusters for p in taught},
             measure=_dev_measure(job, taught, lm, stream),
@@ -282,7 +320,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
         )
         job.reporter.stage("save the tuned model and the record of what it was taught")
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
-        card = fold_card(job.config, folder, results=None)
+        card = fold_card(job.config, folder, results=None, attention=lm.attention)
         stop_at(lm, stream.codec.eos_token)
         if stream.codec.chat is not None:
             keep_template(lm, stream.codec.chat)
@@ -293,7 +331,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
             whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count)
             write_json(folder.training, whole.to_json())
-            _drop_checkpoints(folder)
+            drop_checkpoints(folder)
 
         job.processes.first(close)
     return lm
@@ -307,12 +345,7 @@ def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTas
     except FlantuneError as error:
         job.reporter.note(f"written again, since it was damaged: {error.render().partition(chr(10))[0]}")
         write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
-    _drop_checkpoints(folder)
-
-
-def _drop_checkpoints(folder: FoldFolder) -> None:
-    """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    drop_checkpoints(folder)
 
 
 def _dev_measure(
@@ -355,6 +388,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     write_report(job.folder.root)
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
+    conclude_tracking(job.config, job.folder.root, results, note=job.reporter.note)
 
 
 def _names(split: FoldTasks) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from flantune.evaluation.estimates import CleanScores, Difference, Estimate, PairedDifference
 from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.group_gaps import Gap
 from flantune.evaluation.means_over import WeightedExam, contrast_of, means_over
 from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS
@@ -18,6 +19,7 @@ from flantune.evaluation.scored import ScoredExam, paired_difference
 from flantune.evaluation.statistics.averages import Weighed, Weighting
 from flantune.evaluation.statistics.contrasts import Weighted, contrast, mean_of
 from flantune.evaluation.statistics.discovery_rates import with_rates
+from flantune.evaluation.statistics.gaps import gap_result, mean_gap, with_gap_rates
 from flantune.evaluation.statistics.means import Mean
 from flantune.evaluation.statistics.pairs import (
     Floats,
@@ -43,6 +45,7 @@ class Benchmark:
         is_whole: All parts were there, and all of their examples were to be asked.
         confidence: Level of the intervals.
         seed: Names the bootstrap draws.
+        fold: The fold of a run whose model is compared; empty in an evaluation.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Benchmark:
     is_whole: bool
     confidence: float
     seed: int
+    fold: str = ""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -81,6 +85,7 @@ def benchmark_result(benchmark: Benchmark) -> BenchmarkResult:
     averages = tuple(_average(benchmark, at, way) for at, way in enumerate(benchmark.ways(benchmark.models[0])))
     return BenchmarkResult(
         name=benchmark.name,
+        fold=benchmark.fold,
         metric=first.metric,
         protocol=first.protocol,
         shots=max(one.result.shots for one in parts),
@@ -90,6 +95,7 @@ def benchmark_result(benchmark: Benchmark) -> BenchmarkResult:
         scores={model: _scores(benchmark, model) for model in benchmark.models},
         differences={model: _difference(benchmark, averages[0], model) for model in benchmark.models[1:]},
         parts=_rated_parts(benchmark),
+        gaps=_mean_gaps(benchmark),
     )
 
 
@@ -116,9 +122,26 @@ def _rated_parts(benchmark: Benchmark) -> tuple[ExamResult, ...]:
     rated = {
         model: with_rates([("parts", one.differences[model]) for one in results]) for model in benchmark.models[1:]
     }
+    gaps = with_gap_rates([one.gaps for one in results])
     return tuple(
-        one.model_copy(update={"differences": {model: found[at] for model, found in rated.items()}})
+        one.model_copy(update={"differences": {model: found[at] for model, found in rated.items()}, "gaps": gaps[at]})
         for at, one in enumerate(results)
+    )
+
+
+def _mean_gaps(benchmark: Benchmark) -> tuple[Gap, ...]:
+    """Gaps that all parts in the headline have, averaged like it."""
+    weighted = benchmark.weighted()
+    named = [{(gap.first, gap.second): gap for gap in one.scored.gaps} for one in weighted]
+    common = [name for name in named[0] if all(name in gaps for gaps in named)] if len(named) > 1 else []
+    return tuple(
+        gap_result(
+            mean_gap(
+                [(one.weight, one.scored.exam.key, gaps[name]) for one, gaps in zip(weighted, named, strict=True)]
+            ),
+            confidence=benchmark.confidence,
+        )
+        for name in common
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flantune.evaluation.estimates import Distance, Estimate, Fraction, Frozen, Natural, PairedDifference, Skill
+from flantune.evaluation.group_gaps import Gap
 from flantune.evaluation.metrics.rank_classification import Normalization
 from flantune.settings.protocols import Ties
 from flantune.types import Kind
@@ -122,6 +123,8 @@ class ExamResult(Frozen):
     """Model → its scores, in the order of ``Results.models``."""
     differences: dict[str, PairedDifference]
     """Later model → its difference from the first."""
+    gaps: tuple[Gap, ...] = ()
+    """Groups of its rows whose scores are compared, such as sentences with "he" and with "she"."""
 
     @property
     def is_seen(self) -> bool:

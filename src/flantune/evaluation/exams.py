@@ -67,6 +67,25 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowGap:
+    """Two groups of an exam's rows, such as the same sentences with "he" and with "she", whose scores are compared.
+
+    Rows of the two that share their ``Prompt.group`` are pairs: what they have in common drops out of the difference.
+
+    Attributes:
+        first: Name of the first group.
+        second: Name of the second one; the gap is the first's score minus the second's.
+        first_rows: Source rows of the first.
+        second_rows: Source rows of the second.
+    """
+
+    first: str
+    second: str
+    first_rows: frozenset[int]
+    second_rows: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exam:
     """Questions that are asked in one way, and graded together.
 
@@ -89,6 +108,7 @@ class Exam:
         code: Python files that had a hand in its prompts or scores: path → SHA-256 of what they hold.
         notes: What a reader of its score should know.
         blank: The question with a text without content in its place, for contextual calibration; None: there is no way.
+        gaps: Groups of its rows whose scores are compared.
     """
 
     name: str
@@ -109,6 +129,7 @@ class Exam:
     code: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     blank: Callable[[Prompt, str], Prompt] | None = None
+    gaps: tuple[RowGap, ...] = ()
 
     @property
     def key(self) -> str:

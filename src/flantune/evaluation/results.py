@@ -24,6 +24,7 @@ from flantune.evaluation.estimates import (
     PairedDifference,
 )
 from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.group_gaps import Gap
 from flantune.evaluation.metrics.rank_classification import Normalization
 
 SCHEMA: Literal[4] = 4
@@ -138,6 +139,15 @@ class BenchmarkResult(Frozen):
     """Later model → its difference from the first, averaged like the headline."""
     parts: tuple[ExamResult, ...]
     """Its subjects, tasks or languages."""
+    gaps: tuple[Gap, ...] = ()
+    """The gaps between groups that all parts have, averaged over parts as the headline is."""
+    fold: str = ""
+    """The fold of a run whose model is compared; empty in an evaluation."""
+
+    @property
+    def label(self) -> str:
+        """Its name, with the fold where there is one."""
+        return f"{self.name} ({self.fold})" if self.fold else self.name
 
     @property
     def is_seen(self) -> bool:
@@ -235,7 +245,7 @@ class Results(Frozen):
     seed: int
     """What exemplars, rows and sampled answers were drawn by."""
     limit: Natural
-    """Only so many examples of each part were asked (``--limit``); 0: all, and in a run, whose config says it."""
+    """Only so many examples of each part of a benchmark were asked; 0: all."""
     answer_parsing: str
     """What was done to the written answers of tasks before they were scored."""
     is_reportable: bool

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.contamination.training_record import Seen
 from flantune.errors import EvaluationError
-from flantune.evaluation.results import MeasuredModel, Results
+from flantune.evaluation.exams import Exam, MissingExam
+from flantune.evaluation.results import MeasuredModel, Missing, Results
 from flantune.evaluation.samples import origin_path, read_origin, read_samples, samples_path
 from flantune.evaluation.scored import Sitting
 from flantune.evaluation.statistics.grades import Graded, grade
@@ -19,7 +21,6 @@ from flantune.packing.packs import Counts
 from flantune.types import Kind
 
 if TYPE_CHECKING:
-    from flantune.evaluation.exams import Exam
     from flantune.settings.config import EvaluationSettings
 
 BASE, TUNED = "base", "tuned"
@@ -58,6 +59,25 @@ class TaskInfo:
     metrics: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuitesInput:
+    """Benchmarks that a run measured as well.
+
+    Attributes:
+        exams: Their parts.
+        missing: Parts without data.
+        seen: Fold → exam → what of it its model was trained on; "" is the base model.
+    """
+
+    exams: tuple[Exam, ...] = ()
+    missing: tuple[MissingExam, ...] = ()
+    seen: Mapping[str, Mapping[str, Seen]] = field(default_factory=dict, repr=False)
+
+    def seen_of(self, fold: str, exam: Exam) -> Seen:
+        """What of an exam a fold's model was trained on."""
+        return self.seen.get(fold, {}).get(exam.key, Seen())
+
+
 def score_samples(
     folder: Path,
     *,
@@ -67,6 +87,7 @@ def score_samples(
     name: str,
     seed: int,
     base: str = "",
+    suites: SuitesInput | None = None,
 ) -> Results:
     """Everything the samples of a run say. A pure function of the samples and the arguments.
 
@@ -78,22 +99,28 @@ def score_samples(
         name: Title of the run.
         seed: The run's seed; names the bootstrap draws.
         base: Folder or hub id of the base model.
+        suites: Benchmarks that were measured as well; None: none.
 
     Raises:
         EvaluationError: Samples are missing, damaged, or the two models were asked different prompts.
     """
+    benchmarks = suites or SuitesInput()
+    protocols = (settings.scoring, *(exam.protocol for exam in benchmarks.exams))
     about = About(
         kind="run",
         name=name,
         models=tuple(_models(folder, folds, base=base)),
-        protocols=(settings.scoring,),
+        protocols=tuple({one.fingerprint: one for one in protocols}.values()),
         confidence=settings.confidence,
         seed=seed,
         held_out={fold.name: fold.clusters for fold in folds},
         shots=settings.shots,
         answer_parsing=settings.answer_parsing,
+        limit=settings.suite_limit if benchmarks.exams else 0,
+        missing=tuple(Missing(score=one.score, name=one.name, needs=one.needs) for one in benchmarks.missing),
     )
-    return summarize(_sittings(folder, folds, tasks, settings), about)
+    found = (_sittings(folder, folds, tasks, settings), _suite_sittings(folder, folds, benchmarks))
+    return summarize(chain.from_iterable(found), about)
 
 
 def _models(folder: Path, folds: Sequence[FoldInput], *, base: str) -> Iterator[MeasuredModel]:
@@ -135,6 +162,15 @@ def _sittings(
             yield Sitting(graded=(before, after), fold=fold.name, where=str(path))
 
 
+def _suite_sittings(folder: Path, folds: Sequence[FoldInput], suites: SuitesInput) -> Iterator[Sitting]:
+    for fold in folds:
+        for exam in suites.exams:
+            path = samples_path(folder / "folds" / fold.name / "tuned", exam.key)
+            before = _graded(exam, BASE, samples_path(folder / "base", exam.key), suites.seen_of("", exam))
+            after = _graded(exam, TUNED, path, suites.seen_of(fold.name, exam))
+            yield Sitting(graded=(before, after), fold=fold.name, where=str(path))
+
+
 def _seen(fold: FoldInput, task: str) -> Seen:
     """What of a task the fold's model was trained on."""
     if task in fold.seen:
@@ -154,7 +190,7 @@ def _graded(exam: Exam, model: str, path: Path, seen: Seen) -> Graded:
     return Graded(
         exam=exam,
         model=model,
-        tables=grade(read_samples(path), exam.grader),
+        tables=grade(read_samples(path), exam.grader, chance=exam.chance),
         counts=origin.counts if origin else Counts(),
         seen=seen,
     )

@@ -22,6 +22,7 @@ from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.evaluation.metrics.readable import Metered, metric_findings
 from flantune.evaluation.results import Measure
 from flantune.evaluation.statistics.clean_means import CleanMeans, clean_alone, clean_pairs
+from flantune.evaluation.statistics.gaps import GapMeans, compare_groups, gap_result
 from flantune.evaluation.statistics.grades import Graded, GradeTable
 from flantune.evaluation.statistics.model_scores import model_scores
 from flantune.evaluation.statistics.pairs import (
@@ -82,6 +83,7 @@ class ScoredExam:
         pairs: Later model → the rows that it shares with the first.
         clean_alone: Model that has seen some rows → it without them.
         clean: Later model → both without what either has seen, where somebody looked.
+        gaps: Groups of its rows, compared.
     """
 
     exam: Exam
@@ -93,6 +95,7 @@ class ScoredExam:
     pairs: Mapping[str, Pair]
     clean_alone: Mapping[str, CleanMeans]
     clean: Mapping[str, CleanMeans]
+    gaps: tuple[GapMeans, ...] = ()
 
     def means(self, measure: Measure) -> ModelMeans:
         """What goes into means over exams, by one measure."""
@@ -138,6 +141,7 @@ def _scored(sitting: Sitting, *, confidence: float, seed: int, shots: int) -> Sc
     skill = compare_skill(skills, pairs, confidence=confidence)
     alone = clean_alone(tables, seen, column, seed=seed, confidence=confidence)
     clean = clean_pairs(pairs, first, seen, column, seed=seed, confidence=confidence)
+    gaps = compare_groups(exam.gaps, tables, pairs, column, confidence=confidence)
     scores = {
         one.model: model_scores(
             one,
@@ -163,7 +167,9 @@ def _scored(sitting: Sitting, *, confidence: float, seed: int, shots: int) -> Sc
     }
     return ScoredExam(
         exam=exam,
-        result=_result(sitting, tables[first], scores, differences, shots=shots),
+        result=_result(sitting, tables[first], scores, differences, shots=shots).model_copy(
+            update={"gaps": tuple(gap_result(one, confidence=confidence) for one in gaps)}
+        ),
         compared=compared,
         skill=skill,
         span=span_of(column, *tables.values()),
@@ -171,6 +177,7 @@ def _scored(sitting: Sitting, *, confidence: float, seed: int, shots: int) -> Sc
         pairs=pairs if exam.score else {},
         clean_alone=alone,
         clean=clean,
+        gaps=gaps,
     )
 
 

@@ -78,9 +78,10 @@ def summarize(sittings: Iterable[Sitting], about: About) -> Results:
     """
     scored = [one for sitting in sittings for one in _scored(sitting, about)]
     parts = [one for one in scored if one.exam.score]
-    measured = {one.name: (one, benchmark_result(one)) for one in _benchmarks(parts, about)}
-    whole = [result for _, result in measured.values()]
-    tasks, benchmarks = _rated([one for one in scored if not one.exam.score], whole, about)
+    benchmarks = [(one, benchmark_result(one)) for one in _benchmarks(parts, about)]
+    measured = {one.name: (one, result) for one, result in benchmarks}
+    whole = [result for _, result in benchmarks]
+    tasks, rated = _rated([one for one in scored if not one.exam.score], whole, about)
     shots = tuple(dict.fromkeys(about.shots or (one.result.shots for one in tasks)))
     clusters = clusters_of(tasks, about.held_out, shots=shots)
     overall = {
@@ -97,14 +98,14 @@ def summarize(sittings: Iterable[Sitting], about: About) -> Results:
         seed=about.seed,
         limit=about.limit,
         answer_parsing=about.answer_parsing,
-        is_reportable=about.kind == "run" or _is_reportable(tasks, benchmarks, about),
+        is_reportable=about.kind == "run" or _is_reportable(tasks, rated, about),
         protocols={protocol.fingerprint: protocol.to_json() for protocol in about.protocols},
         models=about.models,
         verdicts=_verdicts(tasks, clusters, overall, shots, about) if tasks or about.kind == "run" else {},
         overall=tuple(overall.values()),
         clusters=tuple(cluster_result(one, confidence=about.confidence) for one in clusters),
         tasks=tuple(one.result for one in tasks),
-        benchmarks=tuple(benchmarks),
+        benchmarks=tuple(rated),
         normalized_averages=tuple(
             normalized_average(name, wanted, measured, about.names) for name, wanted in about.averages.items()
         ),
@@ -120,13 +121,14 @@ def _scored(sitting: Sitting, about: About) -> Iterator[ScoredExam]:
 
 
 def _benchmarks(parts: Sequence[ScoredExam], about: About) -> Iterator[Benchmark]:
-    by_score: dict[str, list[ScoredExam]] = {}
+    by_score: dict[tuple[str, str], list[ScoredExam]] = {}
     for part in parts:
-        by_score.setdefault(part.exam.score, []).append(part)
+        by_score.setdefault((part.result.fold, part.exam.score), []).append(part)
     lacking = {one.score for one in about.missing}
-    for name, found in by_score.items():
+    for (fold, name), found in by_score.items():
         yield Benchmark(
             name=name,
+            fold=fold,
             parts=tuple(found),
             is_whole=not about.limit and name not in lacking,
             confidence=about.confidence,
@@ -139,8 +141,8 @@ def _rated(
 ) -> tuple[list[ScoredExam], list[BenchmarkResult]]:
     """Tasks and benchmarks with the rates of false discovery of their differences.
 
-    In a run all seen and all unseen tasks of all folds are a family, by number of exemplars; in an evaluation all that
-    the same two models were compared on and had not seen.
+    In a run all seen and all unseen tasks of all folds are a family, by number of exemplars, and all benchmarks are; in
+    an evaluation all that the same two models were compared on and had not seen.
     """
     results: list[ExamResult | BenchmarkResult] = [*(one.result for one in tasks), *benchmarks]
     found = [
@@ -160,7 +162,7 @@ def _rated(
 def _family(one: ExamResult | BenchmarkResult, model: str, about: About) -> Hashable | None:
     seen = [name for name in (about.names[0], model) if one.scores[name].seen]
     if about.kind == "run":
-        return bool(seen), one.shots
+        return (bool(seen), one.shots) if isinstance(one, ExamResult) else (bool(seen), "benchmarks")
     return None if seen else model
 
 

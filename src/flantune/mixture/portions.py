@@ -19,7 +19,7 @@ from flantune.prompts.styles import Style, usable_templates
 from flantune.settings.mixture_settings import PartSettings
 from flantune.system.keyed_random import stream_key
 from flantune.tasks.every_reply import EveryReply
-from flantune.tasks.naming import is_named
+from flantune.tasks.naming import is_named, templates_named
 
 if TYPE_CHECKING:
     from flantune.prompts.exemplars import Examples
@@ -274,6 +274,7 @@ def _templates(task: Task, *, prompts: PromptSettings, form: PartSettings) -> tu
     style = _style(prompts, form)
     kinds = form.templates or ("all" if prompts.include_inverted else "forward")
     found = usable_templates(task, style=style, include_inverted=kinds != "forward", max_templates=0)
+    found = templates_named(found, prompts.template_names)
     if kinds == "inverted":
         found = tuple(template for template in found if template.is_inverted)
     if form.template_names:

@@ -13,7 +13,7 @@ from torch import nn
 
 from flantune.errors import ModelError
 from flantune.models.digests import weights_digest
-from flantune.models.language_model import LowRank, VirtualTokens
+from flantune.models.language_model import LowRank, VirtualTokens, attention_of
 from flantune.models.modes import quiet
 from flantune.models.stored.places import ADAPTER_CONFIG, read_adapter_config
 from flantune.models.stored.weights import UNREADABLE, check_whole
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
     from flantune.settings.adapter_settings import LoraSettings, PromptTuningSettings
     from flantune.settings.config import ModelSettings
+    from flantune.types import Attention
 
 WEIGHTS = "adapter_model.safetensors"
 BASE = "adapter_base.json"
@@ -99,6 +100,7 @@ def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     kind = str(read_adapter_config(folder).get("peft_type"))
     base = _base_digest(lm)
     _check_base(folder, base)
+    lm = replace(lm, attention=attention_beside(folder) or lm.attention)
     try:
         if kind == "PROMPT_TUNING":
             return _with_virtual_tokens(lm, load_file(folder / WEIGHTS)["prompt_embeddings"], base=base)
@@ -118,7 +120,8 @@ def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
 def save_adapter(lm: LanguageModel, folder: Path, *, base: str) -> None:
     """Writes the adapter alone, in peft's form: ``adapter_config.json`` and ``adapter_model.safetensors``.
 
-    A digest of the base model's weights goes beside it, so that loading it beside others is an error.
+    A digest of the base model's weights goes beside it, so that loading it beside others is an error, and the attention
+    that it was trained with, where the base model has another.
 
     Args:
         lm: A model with an adapter.
@@ -133,8 +136,13 @@ def save_adapter(lm: LanguageModel, folder: Path, *, base: str) -> None:
         _prompt_config(lm, lm.adapter, base=base).save_pretrained(folder)
         vectors = lm.adapter.vectors.detach().cpu().contiguous()
         save_file({"prompt_embeddings": vectors}, folder / WEIGHTS, metadata={"format": "pt"})
+    stands_on: dict[str, object] = {"base_model_name_or_path": base}
     if lm.adapter is not None and lm.adapter.base:
-        write_json(folder / BASE, {"base_model_name_or_path": base, "weights": lm.adapter.base})
+        stands_on["weights"] = lm.adapter.base
+    if lm.attention != attention_of(lm.model.config):
+        stands_on["attention"] = lm.attention
+    if len(stands_on) > 1:
+        write_json(folder / BASE, stands_on)
 
 
 def merged(lm: LanguageModel) -> LanguageModel:
@@ -156,7 +164,7 @@ def merged(lm: LanguageModel) -> LanguageModel:
     difference = float((_says(whole) - before).abs().max()) / max(1.0, float(before.abs().max()))
     if difference > _MERGED_TOLERANCE:
         raise ModelError(
-            f"the merged {type(whole.model).__name__} says something else than the model with its adapter, by "
+            f"the merged {type(whole.model).__name__} says something other than the model with its adapter, by "
             f"{difference:.1%}: some of its layers share weights, or read them without the adapter",
             where="model.merge_adapter",
             hint="set model.merge_adapter = false, or leave such layers out with model.lora.targets",
@@ -179,13 +187,19 @@ def _base_digest(lm: LanguageModel) -> str:
     return "" if getattr(lm.model, "is_quantized", False) else weights_digest(lm.model)
 
 
+def attention_beside(folder: Path) -> Attention | None:
+    """How inputs are read with the adapter of a folder; None: as by the base model."""
+    found = read_json(folder / BASE).get("attention") if (folder / BASE).exists() else None
+    return "prefix" if found == "prefix" else "causal" if found == "causal" else None
+
+
 def _check_base(folder: Path, found: str) -> None:
     """Compares a base model with the one an adapter was trained beside; without a digest there is nothing to check."""
     file = folder / BASE
     if not (found and file.exists()):
         return
     wanted = read_json(file)
-    if wanted.get("weights") != found:
+    if wanted.get("weights", found) != found:
         hint = (
             f'set "base_model_name_or_path" in {ADAPTER_CONFIG} to the model it was trained on '
             f"(then at {wanted.get('base_model_name_or_path')}), or delete {BASE} if you know better"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from flantune.models.language_model import ATTENTION_KEY
 from flantune.models.rope import forget_lengths
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _NAMING = {
     "use_cache",
     "tie_word_embeddings",
     "scale_decoder_outputs",
+    ATTENTION_KEY,
 }
 """What a config says about how it came here, and about training and writing."""
 
@@ -56,6 +58,7 @@ def model_fingerprint(lm: LanguageModel) -> str:
         forget_lengths(lm)
     tensors = _digest([*lm.model.named_parameters(), *lm.model.named_buffers()])
     text = "\n".join([lm.family, str(lm.compute_dtype), tensors, _config_text(lm), tokenizer_text(lm.tokenizer)])
+    text += "\nprefix attention" if lm.reads_both_ways else ""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from functools import partial
 from itertools import starmap
@@ -31,6 +30,7 @@ from flantune.models.attention.masks import (
     format_mask,
     is_plain_decoder,
     is_plain_encoder_decoder,
+    mutual_tokens,
 )
 from flantune.models.forms.fused import TokenLogprobs
 from flantune.models.forms.last_layer import only_at
@@ -38,6 +38,8 @@ from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import ROWS, Head, decoded, find_head, logits_of, outputs_of
 from flantune.models.language_model import as_tensor, embedded_tokens, start_token
 from flantune.models.rope import as_if_alone, known_positions, prompt_lengths
+from flantune.models.trials import accepted
+from flantune.packing.arrays import input_places
 from flantune.packing.packs import DecoderPack, EncoderDecoderPack, Pack, TargetTokens
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
     if isinstance(pack, DecoderPack):
         check_positions(lm, int(pack.positions.max(initial=0)) + 1, setting="packing.row_tokens")
         if is_flat_decoder(pack) and reads_lines(lm):
-            line = line_up(pack.tokens, pack.segments)
+            line = line_up(pack.tokens, pack.segments, mutual=input_places(pack) if lm.reads_both_ways else None)
             places = line.index[pack.targets.row, pack.targets.position]
             with only_at(lm, places, len(line.tokens)), as_if_alone(lm, lambda: line.lengths):
                 outputs = outputs_of(lm, head, decoder_inputs(lm, line))
@@ -144,12 +146,13 @@ def _at(outputs: Tensor, line: Line, targets: TargetTokens) -> Tensor:
 def _decoder_only_inputs(lm: LanguageModel, pack: DecoderPack) -> dict[str, object]:
     """Rows as a decoder-only model takes them."""
     inputs: dict[str, object] = {"input_ids": as_tensor(pack.tokens, lm.device), "use_cache": False}
-    if is_plain_decoder(pack):
+    if is_plain_decoder(pack) and not lm.reads_both_ways:
         return inputs | {"attention_mask": as_tensor(pack.segments, lm.device)}
     positions = as_tensor(pack.positions, lm.device)
-    mask = decoder_mask(as_tensor(pack.segments, lm.device), as_tensor(pack.branches, lm.device))
+    segments, branches = (as_tensor(array, lm.device) for array in (pack.segments, pack.branches))
+    mask = decoder_mask(segments, branches, mutual_tokens(lm, pack))
     inputs |= {"position_ids": positions, "attention_mask": by_layer(lm, mask, positions, positions)}
-    return _accepted(lm.model.base_model, inputs)
+    return accepted(lm.model.base_model, inputs)
 
 
 def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: Head | None, *, start: int) -> Tensor:
@@ -188,13 +191,6 @@ def _with_start_token(tokens: Tensor, segments: Tensor, *, start: int) -> Tensor
     """The model's own start token at the head of each continuation."""
     before = torch.nn.functional.pad(segments, (1, 0))[:, :-1]
     return torch.where((segments != before) & (segments > 0), start, tokens)
-
-
-def _accepted(module: torch.nn.Module, inputs: dict[str, object]) -> dict[str, object]:
-    """The inputs without position ids where the model takes none; the isolation test then judges it."""
-    if "position_ids" in inspect.signature(module.forward).parameters:
-        return inputs
-    return {name: value for name, value in inputs.items() if name != "position_ids"}
 
 
 def _check_family(lm: LanguageModel, pack: Pack) -> None:

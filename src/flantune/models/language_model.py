@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from flantune.types import Family
+    from flantune.types import Attention, Family
 
+ATTENTION_KEY = "flantune_attention"
+"""Where a model's config says how its inputs are read; config without it: causally."""
 COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -87,6 +89,7 @@ class LanguageModel:
         device: Where the weights lie.
         compute_dtype: Arithmetic of the forward and backward pass: float32, or bfloat16 by autocast.
         adapter: What is trained in place of the model's own weights, already at work inside the model; None: nothing.
+        attention: How a decoder-only model reads its inputs. Its own forward is causal; "prefix" gives it masks.
 
     Raises:
         ModelError: Weights or arithmetic are neither; float16 in particular, which overflows in T5 models.
@@ -98,6 +101,12 @@ class LanguageModel:
     device: torch.device
     compute_dtype: torch.dtype = torch.float32
     adapter: LowRank | VirtualTokens | None = None
+    attention: Attention = "causal"
+
+    @property
+    def reads_both_ways(self) -> bool:
+        """Whether a decoder-only model's input tokens see each other, whatever their order."""
+        return self.attention == "prefix"
 
     @property
     def prefix_tokens(self) -> tuple[int, ...]:
@@ -128,6 +137,19 @@ class LanguageModel:
 def embedded_tokens(model: Any) -> int:
     """How many token ids a model knows: at least its vocabulary."""
     return int(model.get_input_embeddings().weight.shape[0])
+
+
+def attention_of(config: Any) -> Attention:
+    """How a model's inputs are read, by its config.
+
+    Raises:
+        ModelError: The config says something else than "causal" or "prefix".
+    """
+    found: object = getattr(config, ATTENTION_KEY, "causal")
+    if found in ("causal", "prefix"):
+        return found
+    hint = f'set "{ATTENTION_KEY}" in its config.json to "causal" or "prefix", or leave it out'
+    raise ModelError(f"its config asks for attention {found!r}", where="model", hint=hint)
 
 
 def start_token(lm: LanguageModel) -> int:

@@ -1,4 +1,4 @@
-"""Models and tokenizers from folders, from the hub or from nothing; and back to folders."""
+"""Models and tokenizers from folders, from the hub or from scratch; and back to folders."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BitsAndBytesConfig
 
 from flantune.errors import ModelError
-from flantune.models.adapters import restore_adapter, save_adapter
-from flantune.models.checks.causality import check_causal
-from flantune.models.language_model import COMPUTE_DTYPES, LanguageModel, embedded_tokens, first_line
+from flantune.models.adapters import attention_beside, restore_adapter, save_adapter
+from flantune.models.checks.causality import check_causal, check_prefix
+from flantune.models.language_model import (
+    ATTENTION_KEY,
+    COMPUTE_DTYPES,
+    LanguageModel,
+    attention_of,
+    embedded_tokens,
+    first_line,
+)
 from flantune.models.stored.gguf import check_file, held_to_file, is_gguf, location, plain_copy
 from flantune.models.stored.gguf_settings import PLAIN_FORM
 from flantune.models.stored.places import base_of, is_adapter_folder, require_path
@@ -28,7 +35,7 @@ from flantune.system.files import disk_explained, whole_folder
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from flantune.types import Family
+    from flantune.types import Attention, Family
 
 _Loaded = TypeVar("_Loaded")
 
@@ -53,7 +60,7 @@ def load_model(settings: ModelSettings | Path | str, *, family: Family | None = 
         base = load_model(base_of(settings), family=family)
         with_own = restore_adapter(replace(base, tokenizer=load_tokenizer(settings)), Path(settings.path))
         check_numbers(with_own.model, where=settings.path)
-        return with_own
+        return _attending(with_own, settings)
     config = load_config(settings)
     family = family or detect_family(config)
     auto = AutoModelForSeq2SeqLM if family == "encoder-decoder" else AutoModelForCausalLM
@@ -69,9 +76,27 @@ def load_model(settings: ModelSettings | Path | str, *, family: Family | None = 
         family=family,
         device=device,
         compute_dtype=COMPUTE_DTYPES[settings.dtype],
+        attention=attention_of(config),
     )
     check_causal(lm, where=settings.path)
+    return _attending(lm, settings)
+
+
+def _attending(lm: LanguageModel, settings: ModelSettings) -> LanguageModel:
+    """The model with the attention that the settings ask for, after a trial; its folder's where they leave it open."""
+    lm = lm if settings.attention == "auto" else replace(lm, attention=settings.attention)
+    check_prefix(lm)
     return lm
+
+
+def stored_attention(settings: ModelSettings) -> Attention:
+    """How a stored model's inputs are read, by its folder alone; of an adapter: with it.
+
+    Raises:
+        ModelError: It cannot be found or read.
+    """
+    own = attention_beside(Path(settings.path)) if is_adapter_folder(settings.path) else None
+    return own or attention_of(load_config(settings))
 
 
 def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
@@ -143,6 +168,7 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
             with quiet_library():
                 lm.model.save_pretrained(draft)
             _mark_untied(lm.model, draft / "config.json")
+            _mark_attention(lm, draft / "config.json")
         else:
             save_adapter(lm, draft, base=str(lm.model.config._name_or_path))
         lm.tokenizer.save_pretrained(draft)
@@ -285,6 +311,16 @@ def _mark_untied(model: Any, path: Path) -> None:
         return
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["tie_word_embeddings"] = False
+    path.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _mark_attention(lm: LanguageModel, path: Path) -> None:
+    """Stores that a model's inputs see each other, so that it is read so again; nothing where attention is causal."""
+    if lm.reads_both_ways == (attention_of(lm.model.config) == "prefix"):
+        return
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored.pop(ATTENTION_KEY, None)
+    stored |= {ATTENTION_KEY: "prefix"} if lm.reads_both_ways else {}
     path.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

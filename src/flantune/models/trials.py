@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from flantune.models.attention.masks import prefix_mask
 from flantune.models.language_model import embedded_tokens, start_token
 
 if TYPE_CHECKING:
@@ -39,8 +41,27 @@ def made_up_ids(lm: LanguageModel, count: int, drawn: np.random.Generator) -> In
     return drawn.integers(min(10, rows - 1), rows, count).astype(np.int32)
 
 
+def alone(lm: LanguageModel, tokens: Tensor, *, inputs: int) -> dict[str, object]:
+    """Rows of one length as a decoder-only model takes them; each holds a prompt of so many tokens and what follows."""
+    given: dict[str, object] = {"input_ids": tokens}
+    if lm.reads_both_ways:
+        given["attention_mask"] = prefix_mask(lm, inputs=inputs, length=tokens.shape[1], rows=len(tokens))
+        # Some count positions from a mask, which must then have two dimensions (OPT).
+        given["position_ids"] = torch.arange(tokens.shape[1], device=lm.device).expand(len(tokens), -1)
+    return accepted(lm.model, given)
+
+
+def accepted(module: torch.nn.Module, inputs: dict[str, object]) -> dict[str, object]:
+    """The inputs without position ids where a module takes none; a trial then judges it."""
+    if "position_ids" in inspect.signature(module.forward).parameters:
+        return inputs
+    return {name: value for name, value in inputs.items() if name != "position_ids"}
+
+
 def plain_logits(lm: LanguageModel, inputs: Int32, written: Sequence[int] | Int32) -> Tensor:
-    """What the model's own forward says after inputs and after each token written, without mask, cache or neighbors.
+    """What the model's own forward says after inputs and after each token written, without cache or neighbors.
+
+    Without mask, too, where attention is causal.
 
     Returns:
         [written tokens + 1, vocabulary].
@@ -48,7 +69,8 @@ def plain_logits(lm: LanguageModel, inputs: Int32, written: Sequence[int] | Int3
     model: Any = lm.model
     read, wrote = (torch.as_tensor(np.asarray(ids), dtype=torch.long, device=lm.device) for ids in (inputs, written))
     if lm.family == "decoder-only":
-        logits: Tensor = model(input_ids=torch.cat([read, wrote])[None], use_cache=False).logits[0, len(read) - 1 :]
+        whole = torch.cat([read, wrote])[None]
+        logits: Tensor = model(**alone(lm, whole, inputs=len(read)), use_cache=False).logits[0, len(read) - 1 :]
     else:
         fed = torch.cat([wrote.new_tensor([start_token(lm)]), wrote])[None]
         logits = model(input_ids=read[None], decoder_input_ids=fed, use_cache=False).logits[0]

@@ -13,6 +13,8 @@ from flantune.types import Int32
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
 
 def pack_decoder_only(
     encoded: Sequence[EncodedPrompt], rows: Sequence[Sequence[int]], *, pad_token: int = 0
@@ -119,6 +121,24 @@ def pack_encoder_decoder(
         decoder_contexts=decoder_contexts,
         targets=targets.arrays(),
     )
+
+
+def input_places(pack: DecoderPack) -> NDArray[np.bool_]:
+    """Which tokens of a decoder-only pack belong to the inputs of their prompt, [rows, length].
+
+    The last of them predicts the first token of every continuation. A segment of which nothing is asked is all inputs.
+
+    >>> one = EncodedPrompt(inputs=np.array([5, 6]), targets=(np.array([7, 1]),))
+    >>> input_places(pack_decoder_only([one, one], [[0, 1]])).astype(int)
+    array([[1, 1, 0, 0, 1, 1, 0, 0]])
+    """
+    rows, length = pack.segments.shape
+    last = np.full((rows, int(pack.segments.max(initial=0)) + 1), length, dtype=np.int32)
+    asked = pack.targets
+    np.minimum.at(last, (asked.row, pack.segments[asked.row, asked.position]), asked.position)
+    is_before = np.arange(length) <= last[np.arange(rows)[:, None], pack.segments]
+    found: NDArray[np.bool_] = (pack.segments > 0) & is_before
+    return found
 
 
 def decoder_only_size(prompt: EncodedPrompt) -> int:

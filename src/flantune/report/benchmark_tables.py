@@ -39,7 +39,7 @@ _PARTS = (
     Column("Exemplars dropped"),
     Column("Shortened", help="Prompts of which more than exemplars had to go"),
     Column("Not asked"),
-    Column("Seen", help="Questions that stand among the rows the model was trained on"),
+    Column("Seen", help="Questions that occur in the rows the model was trained on"),
     words("Rules", help="Which rule read how many answers"),
 )
 
@@ -102,7 +102,7 @@ def _average(one: BenchmarkResult, average: Average, model: str) -> tuple[Cell, 
     is_first = average is one.averages[0]
     agreement = scores.vote_confidence if is_first else None
     return (
-        word(one.name + (" (seen)" if scores.seen else "")),
+        word(one.label + (" (seen)" if scores.seen else "")),
         word(average.name),
         word(model),
         word(one.metric),
@@ -164,7 +164,7 @@ def parts_table(one: BenchmarkResult) -> Table:
         for part in one.parts
         for model, scores in part.scores.items()
     )
-    return slim(Table(name=f"table-parts-{one.name}", caption=f"Parts of {one.name}.", columns=_PARTS, rows=rows))
+    return slim(Table(name=f"table-parts-{one.label}", caption=f"Parts of {one.label}.", columns=_PARTS, rows=rows))
 
 
 def _part(scores: ModelScores, *, chance: float) -> Iterator[Cell]:

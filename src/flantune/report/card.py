@@ -15,6 +15,7 @@ from flantune.report.sentences import headline, note_sentences
 from flantune.report.sides import ComparedPair, ShownTask, Sides, compared_exam, compared_means, heading, sides_of
 from flantune.runs.products import FoldMixture
 from flantune.settings.config import PromptSettings, RunConfig
+from flantune.types import Attention
 
 _STYLES = {
     "instruction": "Each example in one of its task's instruction templates.",
@@ -31,10 +32,27 @@ _WEIGHTINGS = {
     "example": "every example counts the same",
     "task": "every task of a step counts the same",
 }
+_ATTENTION: dict[Attention, tuple[str, ...]] = {
+    "causal": (),
+    "prefix": ("Prefix LM: the tokens of the inputs see each other, in both directions.",),
+}
+PREFIX_WARNING = (
+    "It is a prefix LM: by itself transformers reads the inputs causally, which is another model. Give its forward an "
+    "`attention_mask` of four dimensions in which the tokens of the inputs see each other; flantune does so by itself."
+)
+"""What to know before a prefix LM is read by another program."""
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 
 
-def model_card(config: RunConfig, results: Results | None, mixture: FoldMixture, fold: str, *, origin: str = "") -> str:
+def model_card(
+    config: RunConfig,
+    results: Results | None,
+    mixture: FoldMixture,
+    fold: str,
+    *,
+    origin: str = "",
+    attention: Attention = "causal",
+) -> str:
     """What a tuned model is, was tuned on, scores and cannot do, as Markdown after YAML front matter.
 
     Args:
@@ -43,6 +61,7 @@ def model_card(config: RunConfig, results: Results | None, mixture: FoldMixture,
         mixture: What the fold was tuned on.
         fold: Name of the fold's folder.
         origin: The file that the base model was read from, where one file was; see ``flantune.models.stored.gguf``.
+        attention: How the model reads its inputs.
 
     The license is left to the user: it depends on the base model and on every data set.
     """
@@ -58,16 +77,16 @@ def model_card(config: RunConfig, results: Results | None, mixture: FoldMixture,
         "## Results on tasks never trained on",
         _results(results, fold),
         "## How it was tuned",
-        "\n".join(f"- {line}" for line in (*_origin_lines(origin), *_tuning_lines(config))),
+        "\n".join(f"- {line}" for line in (*_origin_lines(origin), *_tuning_lines(config), *_ATTENTION[attention])),
         "## How it was prompted",
         "\n".join(f"- {line}" for line in _prompt_lines(config)),
         "## Limits",
         _limits(results),
         "## To load it",
-        _loading(config),
+        _loading(config, attention),
         "## To make it again",
         "```sh\nflantune run config.toml --out run\n```",
-        f"`config.toml` lies in the run folder; this model is its `folds/{fold}/model`.",
+        f"`config.toml` is in the run folder; this model is its `folds/{fold}/model`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -276,7 +295,7 @@ def _options_words(prompts: PromptSettings) -> str:
     if prompts.options_layout == "varied":
         return f"listed in the prompt in varied words and marks, {place}; the answer is the text of one, or its mark"
     if prompts.options_layout == "lettered":
-        return f"listed in the prompt behind letters; the answer is a letter, as in (A), {place}"
+        return f"listed in the prompt after letters; the answer is a letter, as in (A), {place}"
     return f"listed in the prompt by a dash each, {place}; the answer is the text of one"
 
 
@@ -299,8 +318,14 @@ def _limits(results: Results | None) -> str:
     return "\n".join(lines)
 
 
-def _loading(config: RunConfig) -> str:
-    """How to load the folder, in a sentence."""
+def _loading(config: RunConfig, attention: Attention) -> str:
+    """How to load the folder, in a sentence or two."""
+    if attention == "prefix":
+        return f"{_where_it_loads(config)} {PREFIX_WARNING}"
+    return _where_it_loads(config)
+
+
+def _where_it_loads(config: RunConfig) -> str:
     if _is_adapter(config):
         return (
             "The folder holds the adapter alone: `AutoPeftModelForCausalLM.from_pretrained` (of an encoder-decoder, "

@@ -30,6 +30,7 @@ def console_tables(results: Results) -> Iterator[Table]:
     five.
     """
     from flantune.report.benchmark_tables import scores_table
+    from flantune.report.gap_tables import brief_gap_table
     from flantune.report.score_tables import brief_cluster_table, difference_table, task_table
     from flantune.report.sides import shown_tasks
     from flantune.report.skill_tables import brief_skill_cluster_table, skill_table
@@ -39,12 +40,14 @@ def console_tables(results: Results) -> Iterator[Table]:
         yield _brief(replace(task_table(results, tasks), title="Tasks that were trained on"))
     elif results.kind == "run" or results.clusters:
         yield _brief(brief_cluster_table(results), missing="nothing was measured on held-out clusters")
-    if results.kind == "evaluation":
-        yield _brief(scores_table(results, tasks))
+    asked = tasks if results.kind == "evaluation" else ()
+    if asked or results.benchmarks:
+        yield _brief(scores_table(results, asked))
         if len(results.names) > 1:
-            yield _brief(difference_table(results, tasks))
+            yield _brief(difference_table(results, asked))
     for table in (
         brief_skill_cluster_table(results),
+        brief_gap_table(results),
         *([skill_table(results, tasks)] if results.kind == "evaluation" else []),
     ):
         if table.rows:
@@ -131,7 +134,14 @@ def _seed_cells(effect: SeedEffect) -> list[Text]:
     from rich.text import Text
 
     direction = "better" if effect.low > 0 else "worse" if effect.high < 0 else "undecided"
-    change = Text(f"{signed(effect.value)} {_SHAPES[direction]}", style=_STYLES[direction])
+    change = direction_text(effect.value, direction)
     tested = (interval(effect.low, effect.high), p_value(effect.p), limit(effect.detectable), points(effect.std))
     name = effect.name if effect.measure == "raw" else f"{effect.name}, {effect.measure.replace('_', ' ')}"
     return [Text(name), Text(shots_label(effect.shots)), change, *map(Text, tested)]
+
+
+def direction_text(value: float, direction: str) -> Text:
+    """A difference in points with a mark of what it says."""
+    from rich.text import Text
+
+    return Text(f"{signed(value)} {_SHAPES[direction]}", style=_STYLES[direction])

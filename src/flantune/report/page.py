@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from flantune.evaluation.results import Measure, Results
+from flantune.evaluation.results import Results
 from flantune.report import (
     benchmark_tables,
+    gap_tables,
     numbers,
     run_details,
     score_tables,
@@ -20,20 +21,12 @@ from flantune.report import (
     template_tables,
 )
 from flantune.report.figures import curves, scores
-from flantune.report.figures.skill import skill_figure
+from flantune.report.plates import plates
 from flantune.report.run_details import Fact
 from flantune.report.samples import Browser, asked_in_run, collect_samples
-from flantune.report.sides import (
-    ShownTask,
-    Sides,
-    compared_clusters,
-    compared_exam,
-    compared_overall,
-    shown_tasks,
-    sides_of,
-)
+from flantune.report.sides import ShownTask, Sides, shown_tasks
 from flantune.report.templating import looks, template, write_page
-from flantune.runs.files import FoldFiles, RunFiles, read_run
+from flantune.runs.files import RunFiles, read_run
 
 
 def write_report(run_folder: Path) -> Path:
@@ -81,7 +74,7 @@ def _render(results: Results | None, browser: Browser, run: RunFiles | None) -> 
         verdicts=_verdicts(results) if results else (),
         warnings=sentences.warnings(results) if results else (),
         facts=run_details.key_facts(run) if run else _averages(results),
-        draw=_drawings(results, unseen) if results else {},
+        plates=plates(results, unseen) if results else (),
         notes=sentences.metric_notes(results) if results else (),
         tables=_tables(results, tasks) if results else {},
         browser=browser,
@@ -142,67 +135,6 @@ def _verdicts(results: Results) -> list[ShownVerdict]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """One of several drawings a reader can switch between."""
-
-    label: str
-    figure: Markup
-
-
-_MEASURES: tuple[tuple[Measure, str], ...] = (("raw", "Raw score"), ("normalized", "Normalized against chance"))
-
-
-def _drawings(results: Results, tasks: Sequence[ShownTask]) -> dict[str, list[View]]:
-    """The figures, each a list of views: by measure or number of exemplars, and for each later model."""
-    each = sides_of(results)
-    by_shots = {
-        shots: [one for one in tasks if one.exam.shots == shots] for shots in sorted({one.exam.shots for one in tasks})
-    }
-
-    def views(draw: Callable[[Sequence[ShownTask], Sides], Markup]) -> list[View]:
-        return [
-            View(_label(label if len(by_shots) > 1 else "", sides, each), draw(some, sides))
-            for sides in each
-            for shots, some in by_shots.items()
-            for label in [numbers.shots_label(shots).capitalize()]
-        ]
-
-    clusters = [
-        View(_label(label, sides, each), _clusters(results, sides, measure))
-        for sides in each
-        for measure, label in _MEASURES
-        if results.clusters
-    ]
-    is_ranked = any(score.skill for one in tasks for score in one.exam.scores.values())
-    return {
-        "clusters": clusters,
-        "differences": views(_differences) if each[0].second else [],
-        "skill": views(skill_figure) if is_ranked else [],
-        "templates": views(lambda some, sides: scores.template_figure(_by_difference(some, sides), sides)),
-    }
-
-
-def _clusters(results: Results, sides: Sides, measure: Measure) -> Markup:
-    rows = (compared_clusters(results, sides, measure=measure), compared_overall(results, sides, measure=measure))
-    return scores.cluster_figure(*rows, sides, measure=measure)
-
-
-def _differences(tasks: Sequence[ShownTask], sides: Sides) -> Markup:
-    return scores.difference_figure([compared_exam(one.exam, one.label, sides) for one in tasks], sides)
-
-
-def _label(label: str, sides: Sides, each: Sequence[Sides]) -> str:
-    return ", ".join(part for part in (label, sides.second if len(each) > 1 else "") if part)
-
-
-def _by_difference(tasks: Sequence[ShownTask], sides: Sides) -> list[ShownTask]:
-    if sides.second is None:
-        return list(tasks)
-    second = sides.second
-    return sorted(tasks, key=lambda one: -one.exam.differences[second].value)
-
-
 def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
     """Every table; in a run those tasks that a model was trained on stand apart."""
     is_run = results.kind == "run"
@@ -219,6 +151,7 @@ def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
         "skill_clusters": skill_tables.skill_cluster_table(results),
         "skill": skill_tables.skill_table(results, tasks),
         "answers": skill_tables.answer_table(results, tasks),
+        "gaps": gap_tables.gap_table(results),
         "clean": template_tables.clean_table(results, tasks),
         "spread": template_tables.spread_table(tasks),
         "rules": template_tables.rule_table(results, tasks),
@@ -230,7 +163,7 @@ def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
             for one in results.benchmarks
             for table in (
                 benchmark_tables.parts_table(one),
-                score_tables.part_difference_table(results, one.name, one.parts),
+                score_tables.part_difference_table(results, one.label, one.parts),
             )
             if table.rows
         ],
@@ -239,7 +172,7 @@ def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
 
 def _about_the_run(run: RunFiles) -> dict[str, Any]:
     """What only a run has: its mixtures, its training, what was dropped, its settings."""
-    limits = _limits(run.folds)
+    limits = curves.shared_limits([fold.metrics for fold in run.folds])
     return {
         "folds": run.folds,
         "matrix": run_details.matrix(run.folds),
@@ -252,12 +185,3 @@ def _about_the_run(run: RunFiles) -> dict[str, Any]:
         "measured": run_details.read_measured(run),
         "settings": list(run_details.config_lines(run)),
     }
-
-
-def _limits(folds: Sequence[FoldFiles]) -> Mapping[str, tuple[float, float]]:
-    """One vertical axis for each curve, shared by all folds."""
-    by_title: dict[str, list[curves.Series]] = {}
-    for fold in folds:
-        for found in curves.series(fold.metrics):
-            by_title.setdefault(found.title, []).append(found)
-    return {title: curves.value_limits(several) for title, several in by_title.items()}

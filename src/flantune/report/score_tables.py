@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from flantune.evaluation.estimates import PairedDifference
 from flantune.evaluation.exam_result import ExamResult
+from flantune.evaluation.group_gaps import NEUTRAL_METRICS
 from flantune.evaluation.results import Measure, Results
 from flantune.report.numbers import interval, shots_label
 from flantune.report.sides import (
@@ -225,7 +226,7 @@ _TESTS = (
     Column("Interval", help="By the standard error, clustered by row or group", brief="interval"),
     replace(_P, brief="p"),
     replace(_Q, brief="q"),
-    Column("Bootstrap interval", help="Percentiles over redrawn rows, clustered likewise"),
+    Column("Bootstrap interval", help="Percentiles over redrawn rows, clustered in the same way"),
     Column("Bootstrap p"),
     Column(
         "McNemar p",
@@ -238,17 +239,17 @@ _TESTS = (
 
 def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """Three ways to ask whether later models differ from the first: on tasks, benchmarks and averages of these."""
-    found: list[tuple[str, int | None, int | None, dict[str, PairedDifference]]] = [
-        (one.label, one.exam.shots, one.exam.groups, one.exam.differences) for one in tasks
+    found: list[tuple[str, str, int | None, int | None, dict[str, PairedDifference]]] = [
+        (one.label, one.exam.metric, one.exam.shots, one.exam.groups, one.exam.differences) for one in tasks
     ]
     found += [
-        (f"{one.name} (seen)" if one.is_seen else one.name, one.shots, None, one.differences)
+        (f"{one.label} (seen)" if one.is_seen else one.label, one.metric, one.shots, None, one.differences)
         for one in results.benchmarks
     ]
-    found += [(one.name, None, None, one.differences) for one in results.normalized_averages]
+    found += [(one.name, "", None, None, one.differences) for one in results.normalized_averages]
     rows = tuple(
-        _tested(name, model, difference, shots=shots, groups=groups)
-        for name, shots, groups, differences in found
+        _tested(name, model, difference, metric=metric, shots=shots, groups=groups)
+        for name, metric, shots, groups, differences in found
         for model, difference in differences.items()
     )
     caption = f"Three tests of every difference from {results.names[0]}. Points; intervals at {level(results)}."
@@ -258,7 +259,7 @@ def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
 def part_difference_table(results: Results, name: str, parts: Sequence[ExamResult]) -> Table:
     """The same for each part of a benchmark."""
     rows = tuple(
-        _tested(part.name, model, difference, shots=part.shots, groups=part.groups)
+        _tested(part.name, model, difference, metric=part.metric, shots=part.shots, groups=part.groups)
         for part in parts
         for model, difference in part.differences.items()
     )
@@ -268,16 +269,18 @@ def part_difference_table(results: Results, name: str, parts: Sequence[ExamResul
 
 
 def _tested(
-    name: str, model: str, found: PairedDifference, *, shots: int | None, groups: int | None
+    name: str, model: str, found: PairedDifference, *, metric: str, shots: int | None, groups: int | None
 ) -> tuple[Cell, ...]:
     redrawn = found.bootstrap
+    changed, ends = change(found)
     return (
         word(name),
         word("" if shots is None else shots_label(shots)),
         word(model),
         number(found.examples),
         number(groups),
-        *change(found),
+        replace(changed, tone="undecided") if metric in NEUTRAL_METRICS else changed,
+        ends,
         chance_of(found.p),
         chance_of(found.q),
         Cell(interval(redrawn.low, redrawn.high), redrawn.low * 100, "muted") if redrawn else EMPTY,

@@ -22,12 +22,12 @@ def headline(results: Results | None) -> str:
 
 def verdict_sentence(verdict: Verdict) -> str:
     """What a model did on tasks never seen, in one sentence with its interval."""
-    return _typeset(verdict.text)
+    return typeset(verdict.text)
 
 
 def note_sentences(verdict: Verdict) -> tuple[str, ...]:
     """Where a preference for an answer moved or hid the score, and which model collapsed; a sentence or two each."""
-    return tuple(map(_typeset, verdict.notes))
+    return tuple(map(typeset, verdict.notes))
 
 
 def chance_sentence(results: Results, model: str, verdict: Verdict) -> str:
@@ -84,12 +84,12 @@ def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]
     """Benchmark or task, model, and why it was not new to the model; empty for a run's tasks."""
     for benchmark in results.benchmarks:
         for model, scores in benchmark.scores.items():
-            yield benchmark.name, model, scores.seen
+            yield benchmark.label, model, scores.seen
     for task in results.tasks if results.kind == "evaluation" else ():
         for model, own in task.scores.items():
             yield task.name, model, own.seen
 
 
-def _typeset(text: str) -> str:
+def typeset(text: str) -> str:
     """Minus signs in place of hyphens before numbers."""
     return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, text)

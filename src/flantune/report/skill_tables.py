@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flantune.evaluation.estimates import CommonestAnswer, Estimate, PairedDifference, SkillDifference
+from flantune.evaluation.group_gaps import NEUTRAL_METRICS
 from flantune.evaluation.results import BenchmarkResult, Measure, Results
 from flantune.report.numbers import MISSING, plural, shots_label
 from flantune.report.score_tables import MODEL, SHOTS, headings, level, model_cell, slim
@@ -63,6 +64,8 @@ def _ranked(results: Results, tasks: Sequence[ShownTask]) -> Iterator[_Ranked]:
     for one in tasks:
         yield from (found for sides in sides_of(results) if (found := _ranked_task(one, sides)) is not None)
     for benchmark in results.benchmarks:
+        if benchmark.metric in NEUTRAL_METRICS:
+            continue
         if benchmark.averages[0].discrimination or benchmark.averages[0].calibrated_accuracy:
             yield from (_ranked_benchmark(benchmark, sides) for sides in sides_of(results))
 
@@ -87,7 +90,7 @@ def _ranked_task(one: ShownTask, sides: Sides) -> _Ranked | None:
 def _ranked_benchmark(one: BenchmarkResult, sides: Sides) -> _Ranked:
     headline = one.averages[0]
     return _Ranked(
-        name=one.name,
+        name=one.label,
         shots=one.shots,
         sides=sides,
         raw=one.differences[sides.second] if sides.second else None,
@@ -235,7 +238,7 @@ def answer_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
         if scores.skill is not None
     ]
     rows += [
-        (*_start(one.name, one.shots, model, place), *_collapse(one, model))
+        (*_start(one.label, one.shots, model, place), *_collapse(one, model))
         for one in results.benchmarks
         for place, (model, scores) in enumerate(one.scores.items())
         if scores.ranked

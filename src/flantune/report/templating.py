@@ -44,7 +44,7 @@ class Looks:
 
 def looks(*, css: Sequence[str] = (), scripts: Sequence[str] = ()) -> Looks:
     """What every page has, then its own style sheets and scripts, in this order."""
-    style = "".join(asset(name) for name in ("page.css", *css))
+    style = "".join(asset(name) for name in ("page.css", "figure.css", *css))
     script = "".join(asset(name) for name in ("page.js", *scripts))
     return Looks(css=Markup(style), script=Markup(script), css_hash=digest(style), script_hash=digest(script))
 

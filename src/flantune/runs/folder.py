@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +103,7 @@ class RunFolder:
 
     @property
     def base(self) -> Path:
-        """The base model's samples (and the base itself when it was made from nothing)."""
+        """The base model's samples (and the base itself when it was built from scratch)."""
         return self.root / "base"
 
     @property
@@ -146,6 +146,17 @@ class RunFolder:
     def asked(self, model: str) -> Path:
         """A model's samples in an evaluation."""
         return self.root / "models" / slug(model)
+
+
+def short_names(folders: Sequence[Path]) -> list[str]:
+    """What runs are called beside each other: by their folder's name, or as they were given where two share one.
+
+    >>> short_names([Path("/a/old"), Path("/b/old")]), short_names([Path("/a/old"), Path("/a/new")])
+    (['/a/old', '/b/old'], ['old', 'new'])
+    """
+    names = [folder.resolve().name for folder in folders]
+    is_one_each = len(set(names)) == len({folder.resolve() for folder in folders})
+    return names if is_one_each else [folder.as_posix() for folder in folders]
 
 
 def read_kept_settings(folder: RunFolder, *, mends: str) -> KeptSettings:

@@ -8,7 +8,26 @@ from typing import TYPE_CHECKING, Any
 from flantune.errors import ConfigError, did_you_mean
 from flantune.settings.run_file import RunFile
 from flantune.settings.sections import Problems, check_section
-from flantune.studies.named import instructions, leave_one_cluster_out, paradigms, prompt_tuning, warm_start
+from flantune.studies.named import (
+    balancing,
+    clusters,
+    cot,
+    instances_per_task,
+    instruction_elements,
+    instructions,
+    inversion,
+    leave_one_cluster_out,
+    paradigms,
+    prompt_tuning,
+    scale,
+    shot_share,
+    shots,
+    sub_mixtures,
+    tasks,
+    tasks_per_cluster,
+    templates,
+    warm_start,
+)
 from flantune.studies.study import NamedStudy, Study, checked
 
 if TYPE_CHECKING:
@@ -18,7 +37,20 @@ STUDIES: Mapping[str, NamedStudy] = {
     one.name: one
     for one in (
         leave_one_cluster_out.STUDY,
+        clusters.STUDY,
+        tasks_per_cluster.STUDY,
+        templates.STUDY,
+        tasks.STUDY,
+        scale.STUDY,
         instructions.STUDY,
+        shots.STUDY,
+        shot_share.STUDY,
+        cot.STUDY,
+        inversion.STUDY,
+        balancing.STUDY,
+        sub_mixtures.STUDY,
+        instruction_elements.STUDY,
+        instances_per_task.STUDY,
         paradigms.STUDY,
         warm_start.STUDY,
         prompt_tuning.STUDY,

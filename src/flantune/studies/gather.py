@@ -15,6 +15,7 @@ from flantune.settings.json_file import read_value, write_value
 from flantune.studies.arm_runs import ArmRun, read_arm_run
 from flantune.studies.conclude import conclude
 from flantune.studies.folder import StudyFolder
+from flantune.studies.one_task import tuned_rows
 from flantune.studies.outcome import ArmOutcome, Cost, Lacking, StudyOutcome, Written
 from flantune.studies.planned_runs import PlannedRun, is_done
 from flantune.studies.seed_means import seed_means
@@ -45,7 +46,8 @@ def gather(
         why = errors.get(run.number, "" if is_done(run) else _NOT_YET)
         if not why:
             try:
-                done.setdefault(run.seed, []).append(read_arm_run(run.arm, run.seed, run.folder, study.measure))
+                measure = run.arm.measure or study.measure
+                done.setdefault(run.seed, []).append(read_arm_run(run.arm, run.seed, run.folder, measure))
             except FlantuneError as error:
                 why = error.render()
         if why:
@@ -59,6 +61,7 @@ def gather(
         written=written,
         lacking=lacking,
         costs=_costs(list(done.values())),
+        labeled_rows=_labeled_rows(list(done.values())),
     )
 
 
@@ -136,6 +139,12 @@ def _costs(seeds: Sequence[Sequence[ArmRun]]) -> dict[str, Cost]:
         name: Cost(**{key: sum(getattr(one, key) for one in found) / len(found) for key in Cost.model_fields})
         for name, found in each.items()
     }
+
+
+def _labeled_rows(seeds: Sequence[Sequence[ArmRun]]) -> dict[str, int]:
+    """Arm → labeled rows of the measured tasks, where its models were tuned on these alone."""
+    found = {run.arm.name: tuned_rows(run.folder) for runs in seeds for run in runs if run.arm.reads == "tuned"}
+    return {name: rows for name, rows in found.items() if rows is not None}
 
 
 def _cost(folder: RunFolder) -> Cost:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError, did_you_mean
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
-from flantune.settings.run_file import to_toml
+from flantune.settings.run_file import to_toml, with_settings
 from flantune.settings.toml_file import toml_text
 from flantune.studies import paper, splits
+from flantune.studies.sides import split_settings
 from flantune.studies.splits import Split, SplitSet
 from flantune.system.files import write_text
 from flantune.tasks.load import load_tasks
@@ -184,20 +185,17 @@ def write_split(split: Split, planned: PlannedSplits, *, file: RunFile, folder: 
     Raises:
         FlantuneError: The folder cannot be written.
     """
-    config = file.config
-    changed = {"include": _included(split, planned), "exclude": (), "clusters": planned.clusters}
-    data = config.data.model_copy(update=changed)
-    folds = {"folds": () if split.hidden else (split.held_out,), "task_folds": (split.hidden,) if split.hidden else ()}
-    holdout = config.holdout.model_copy(update=folds)
+    changes: dict[str, object] = {
+        "name": f"{file.config.name}: {split.name}",
+        **split_settings(split, file, _in_order(planned)),
+        "data.clusters": planned.clusters,
+    }
     if planned.has_own_rules:
         path = write_text((folder / "taxonomy.toml").absolute(), taxonomy_toml(planned.taxonomy))
-        holdout = holdout.model_copy(update={"taxonomy": path})
-    prompts = config.prompts
-    if split.max_templates:
-        prompts = prompts.model_copy(update={"max_templates": split.max_templates})
-    changes = {"name": f"{config.name}: {split.name}", "data": data, "holdout": holdout, "prompts": prompts}
+        changes["holdout.taxonomy"] = str(path)
     head = "".join(f"# On purpose: {rule}.\n" for rule in split.breaks)
-    return write_text(folder / f"{split.name}.toml", head + to_toml(config.model_copy(update=changes)))
+    config = with_settings(file, changes, origin=f"split {split.name}").config
+    return write_text(folder / f"{split.name}.toml", head + to_toml(config))
 
 
 def taxonomy_toml(taxonomy: Taxonomy) -> str:
@@ -211,6 +209,10 @@ def taxonomy_toml(taxonomy: Taxonomy) -> str:
 
 
 def _included(split: Split, planned: PlannedSplits) -> tuple[str, ...]:
-    """Names in the order of the run file's own tasks, which makes them easy to compare."""
-    names = {*split.train, *split.test}
-    return tuple(task.name for task in planned.originals if task.name in names)
+    return tuple(task.name for task in splits.tasks_in(split, _in_order(planned)))
+
+
+def _in_order(planned: PlannedSplits) -> list[Task]:
+    """The tasks in the order of the run file's own, which makes splits easy to compare."""
+    regrouped = {task.name: task for task in planned.tasks}
+    return [regrouped[task.name] for task in planned.originals if task.name in regrouped]

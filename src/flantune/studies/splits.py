@@ -232,10 +232,15 @@ def task_counts(
             continue
         chosen = {task.name for task in order[:count]}
         train = tuple(name for name in base.train if name in chosen)
-        made.append(_checked(replace(base, name=f"{base.name}-{count}-tasks", train=train), tasks, taxonomy))
+        made.append(trained_on(base, train, tasks, taxonomy, name=f"{base.name}-{count}-tasks"))
     left = [str(count) for count in counts if count > len(order)]
     notes = (f"there are {len(order)} training tasks: left out {', '.join(left)}",) if left else ()
     return SplitSet(kind="training-tasks", splits=tuple(made), notes=notes)
+
+
+def trained_on(base: Split, train: Sequence[str], tasks: Sequence[Task], taxonomy: Taxonomy, *, name: str) -> Split:
+    """The split that trains on some of another's training tasks and measures the same ones."""
+    return _checked(replace(base, name=name, train=tuple(train)), tasks, taxonomy)
 
 
 def paper_rules(taxonomy: Taxonomy) -> Taxonomy:
@@ -329,6 +334,11 @@ def _between(
     trained, unseen = (tuple(task.name for task in tasks if task.name in side) for side in sides)
     held = {_known(cluster, measured, taxonomy): None for cluster in test if _has(cluster, measured, taxonomy)}
     return _checked(Split(name=name, train=trained, held_out=tuple(held), test=unseen), tasks, taxonomy)
+
+
+def cluster_names(tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[str, ...]:
+    """The clusters of tasks as the tasks name them, each once, in order of appearance."""
+    return tuple(_clusters(tasks, taxonomy).values())
 
 
 def _clusters(tasks: Sequence[Task], taxonomy: Taxonomy) -> dict[str, str]:

@@ -8,7 +8,18 @@ from dataclasses import dataclass, replace
 from flantune.errors import EvaluationError, did_you_mean
 from flantune.evaluation.exams import Exam, MissingExam
 from flantune.settings.protocols import PRESETS, ProtocolName, ScoringProtocol
-from flantune.suites import bbh, gsm8k, mgsm, mmlu, natural_instructions, tydiqa
+from flantune.suites import (
+    bbh,
+    civil_comments,
+    crows_pairs,
+    gsm8k,
+    mgsm,
+    mmlu,
+    natural_instructions,
+    tydiqa,
+    winobias,
+    winogender,
+)
 from flantune.suites.checked import without_own_questions
 from flantune.suites.flan2022 import SCORES as FLAN2022_SCORES
 from flantune.suites.suite import MissingSuiteDataError, Suite, SuiteData
@@ -20,6 +31,10 @@ SUITES: tuple[Suite, ...] = (
     mgsm.SUITE,
     natural_instructions.SUITE,
     gsm8k.SUITE,
+    winogender.SUITE,
+    winobias.SUITE,
+    crows_pairs.SUITE,
+    civil_comments.SUITE,
 )
 """Every benchmark: a new one is a file and a line here."""
 AVERAGES: Mapping[str, tuple[str, ...]] = {"flan2022": FLAN2022_SCORES}

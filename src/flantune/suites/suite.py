@@ -18,7 +18,7 @@ from flantune.types import Exemplar, Prompt
 if TYPE_CHECKING:
     from flantune.types import Row
 
-Mode = Literal["direct", "cot"]
+Mode = Literal["direct", "cot", "likelihood"]
 
 Exams = Iterator[Exam | MissingExam]
 
@@ -29,7 +29,8 @@ class Suite:
 
     Attributes:
         name: What it is called.
-        modes: Whether the model answers at once or reasons first: each has a score of its own ("mmlu_direct").
+        modes: Whether the model answers at once, reasons first, or only says which text is likelier: each has a score
+            of its own ("mmlu_direct").
         parts: Reads its exams, one a subject, task or language and mode.
         averages: The ways in which the exams of one score are averaged.
         families: Source families of its data, for the check of what a model was trained on.
@@ -97,7 +98,7 @@ class SuiteData:
             MissingDataError: They are not there.
             flantune.errors.SourceError: The rows cannot be read.
         """
-        return list(HubSource(id=hub_id, config=config, mirror=self._mirror()).rows(split))
+        return list(HubSource(id=hub_id, config=config, mirror=self.mirror()).rows(split))
 
     def find(self, *names: str) -> Path | None:
         """The first of these files or folders that is there, relative to the root or its ``files/``."""
@@ -115,7 +116,8 @@ class SuiteData:
             return prompt
         return replace(prompt, inputs=f"{prompt.inputs} {self.trigger}")
 
-    def _mirror(self) -> Path | None:
+    def mirror(self) -> Path | None:
+        """The folder that mirrors the hub; None: the hub itself."""
         if self.root is None:
             return None
         hub = self.root / "hub"

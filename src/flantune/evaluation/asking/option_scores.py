@@ -197,7 +197,7 @@ class PromptScorer:
         self, groups: Sequence[PromptGroup], known: dict[str, KnownScores]
     ) -> Iterator[tuple[int, ScoringBatch]]:
         """Batches with a request that is not known. Which batches there are does not depend on what is known."""
-        from flantune.models.scoring.plan import best_budget, forward_cost, plan_scoring
+        from flantune.models.scoring.plan import best_budget, forward_cost, plan_scoring, shares_starts
 
         family, device = self.lm.family, self.lm.device.type
         budget, pass_cost = best_budget(device, self.batch_tokens), forward_cost(device)
@@ -206,7 +206,10 @@ class PromptScorer:
             if all(request.key in known for request in group.requests):
                 continue
             units = [request.unit for request in group.requests]
-            plan = plan_scoring(units, family=family, layout=self.layout, batch_tokens=budget, pass_cost=pass_cost)
+            plan = plan_scoring(
+                units, family=family, layout=self.layout, batch_tokens=budget, pass_cost=pass_cost,
+                shares_starts=shares_starts(self.lm),
+            )  # fmt: skip
             for batch in plan:
                 if any(group.requests[at].key not in known for at in batch.units):
                     yield number, batch

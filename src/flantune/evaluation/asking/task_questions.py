@@ -14,10 +14,12 @@ from flantune.evaluation.exams import Question
 from flantune.mixture.portions import capped_examples
 from flantune.prompts.compiled import gives_prompts
 from flantune.prompts.exemplars import draw_exemplars
+from flantune.prompts.graded import answer_marks, reasons_first
 from flantune.prompts.render import render
 from flantune.prompts.shots import with_exemplars
 from flantune.prompts.styles import Style, usable_templates
 from flantune.system.keyed_random import mix64, stream_key
+from flantune.tasks.naming import templates_named
 
 if TYPE_CHECKING:
     from flantune.prompts.exemplars import Examples
@@ -200,4 +202,8 @@ def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
 
 def asked_templates(prepared: PreparedTask, how: TaskQuestions) -> tuple[Template, ...]:
     """The forward templates that are asked."""
-    return usable_templates(prepared.task, style=how.style, max_templates=how.evaluation.max_templates)
+    found = templates_named(usable_templates(prepared.task, style=how.style), how.evaluation.template_names)
+    if how.evaluation.templates != "all":
+        wanted = how.evaluation.templates == "reasoned"
+        found = tuple(one for one in found if reasons_first(answer_marks(one)) == wanted) or found
+    return found[: how.evaluation.max_templates] if how.evaluation.max_templates else found

@@ -226,7 +226,7 @@ def _averages(results: Results, model: str) -> Iterator[tuple[_Key, _Observed]]:
 def _asked(results: Results, model: str, measure: SeedMeasure) -> Iterator[tuple[_Key, _Observed]]:
     """Benchmarks, and tasks; of a run those alone that are unseen."""
     tasks = (one for one in results.tasks if not (one.is_seen and results.kind == "run"))
-    asked: list[tuple[ExamResult | BenchmarkResult, str]] = [(one, "") for one in results.benchmarks]
+    asked: list[tuple[ExamResult | BenchmarkResult, str]] = [(one, one.fold) for one in results.benchmarks]
     for one, fold in (*asked, *((task, task.fold) for task in tasks)):
         paired = one.differences[model]
         found = paired if measure == "raw" else _skill(paired, measure)
@@ -248,7 +248,7 @@ def _is_one(values: Iterable[object]) -> bool:
 def _check_evaluations(results: Sequence[Results], compared: Sequence[tuple[Results, str]]) -> None:
     if not all(one.kind == "evaluation" for one in results):
         hint = "give folders of one kind"
-        raise EvaluationError("runs and evaluations cannot be put together", where=_WHERE, hint=hint)
+        raise EvaluationError("runs and evaluations cannot be combined", where=_WHERE, hint=hint)
     if len(compared) < 2:
         hint = "evaluate the base model and two tuned ones or more, better five, together or one by one"
         raise EvaluationError("one comparison has no spread", where=_WHERE, hint=hint)

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from flantune.models.attention.segments import AttentionRule
+    from flantune.models.attention.rules import AttentionRule
 
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, "AttentionRule"], Tensor]
-"""Query, key, value, bias, ends of the queries, ends of the keys and rule, as ``interface.segment_attention`` has
-them."""
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor | None, "AttentionRule"], Tensor]
+"""Query, key, value, bias, ends of the queries, ends of the keys, tokens that see each other, and rule, as
+``interface.segment_attention`` has them."""
 
 PROGRAMS = (
     "flantune.models.attention.native",
@@ -95,8 +95,9 @@ def attend(
     bias: Tensor | None,
     cu_query: Tensor,
     cu_key: Tensor,
+    mutual: Tensor | None,
     rule: AttentionRule,
 ) -> Tensor:
     """Attention by the program in use; see ``interface.segment_attention``."""
     assert _attend is not None  # ``is_for`` was asked.
-    return _attend(query, key, value, bias, cu_query, cu_key, rule)
+    return _attend(query, key, value, bias, cu_query, cu_key, mutual, rule)

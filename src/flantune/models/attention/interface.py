@@ -15,7 +15,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from flantune.models.attention import door
-from flantune.models.attention.segments import AttentionRule, backward_in_chunks, forward_in_chunks, plan_of
+from flantune.models.attention.rules import AttentionRule
+from flantune.models.attention.segments import backward_in_chunks, forward_in_chunks, plan_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,6 +34,7 @@ def _attend(
     bias: Tensor | None,
     cu_query: Tensor,
     cu_key: Tensor,
+    mutual: Tensor | None,
     seed: Tensor,
     scale: float,
     is_causal: bool,
@@ -45,7 +47,7 @@ def _attend(
     Also gives the attention weights, as many as there is room for: memory that is not written costs none.
     """
     rule = AttentionRule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
-    plan = plan_of(cu_query, cu_key, query.shape[1])
+    plan = plan_of(cu_query, cu_key, query.shape[1], mutual)
     kept = query.new_empty(room)
     return forward_in_chunks(
         query, key, value, bias, plan, rule, seed=int(seed) if dropout else 0, kept=kept
@@ -62,6 +64,7 @@ def _attend_backward(
     bias: Tensor | None,
     cu_query: Tensor,
     cu_key: Tensor,
+    mutual: Tensor | None,
     seed: Tensor,
     scale: float,
     is_causal: bool,
@@ -69,7 +72,7 @@ def _attend_backward(
     dropout: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rule = AttentionRule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
-    plan = plan_of(cu_query, cu_key, query.shape[1])
+    plan = plan_of(cu_query, cu_key, query.shape[1], mutual)
     seen = int(seed) if dropout else 0
     *lines, table = backward_in_chunks(grad, query, key, value, bias, plan, rule, seed=seen, kept=kept)
     return lines[0], lines[1], lines[2], query.new_empty(0) if table is None else table
@@ -89,8 +92,8 @@ def _(
 
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.save_for_backward(output[1], *inputs[:7])
-    ctx.rule = inputs[7:11]
+    ctx.save_for_backward(output[1], *inputs[:8])
+    ctx.rule = inputs[8:12]
     # Otherwise PyTorch would make a gradient of zeros for the kept weights.
     ctx.set_materialize_grads(False)
 
@@ -98,9 +101,9 @@ def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, 
 def _backward(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
     saved = ctx.saved_tensors
     if grad is None:
-        return (None,) * 12
+        return (None,) * 13
     query, key, value, bias = _attend_backward(grad.contiguous(), *saved, *ctx.rule)
-    return query, key, value, None if saved[4] is None else bias, *[None] * 8
+    return query, key, value, None if saved[4] is None else bias, *[None] * 9
 
 
 _attend.register_autograd(_backward, setup_context=_save_for_backward)
@@ -117,6 +120,7 @@ def segment_attention(
     cu_key: Tensor,
     rule: AttentionRule,
     bias: Tensor | None = None,
+    mutual: Tensor | None = None,
     longest: int = 0,
 ) -> Tensor:
     """Attention in which each token sees its own segment and nothing else; the work is that of the segments alone.
@@ -129,6 +133,8 @@ def segment_attention(
         cu_key: Likewise for keys; segment i of the queries sees segment i of the keys.
         rule: Who sees whom within a segment.
         bias: Added to the scores by head and distance, [heads, 2·reach + 1]; see ``segments.toeplitz``.
+        mutual: How many tokens at the start of each segment see each other though the rule is causal, int32 on the CPU,
+            [segments]; None: nobody sees later tokens.
         longest: Keys of the longest segment. When given and not too large, attention weights are kept for the backward
             pass; otherwise they are computed again there.
 
@@ -136,11 +142,11 @@ def segment_attention(
         [tokens, heads, width]; zeros for tokens of no segment.
     """
     if door.is_for(query, key, value, rule):
-        return door.attend(query, key, value, bias, cu_query, cu_key, rule)
+        return door.attend(query, key, value, bias, cu_query, cu_key, mutual, rule)
     seed = torch.randint(2**62, (1,)) if rule.dropout else torch.zeros(1, dtype=torch.int64)
     shape = (rule.scale, rule.is_causal, rule.window, rule.dropout)
     room = query.shape[0] * query.shape[1] * longest if torch.is_grad_enabled() and longest <= MAX_KEPT else 0
-    found: Tensor = _attend(query, key, value, bias, cu_query, cu_key, seed, *shape, room)[0]
+    found: Tensor = _attend(query, key, value, bias, cu_query, cu_key, mutual, seed, *shape, room)[0]
     return found
 
 
@@ -156,6 +162,7 @@ def attention(
     position_bias: Tensor | None = None,
     cu_seq_lens_q: Tensor | None = None,
     cu_seq_lens_k: Tensor | None = None,
+    mutual: Tensor | None = None,
     **more: Any,
 ) -> tuple[Tensor, None]:
     """What a transformers model calls in each attention layer; tensors are [1, heads, tokens, width]."""
@@ -178,7 +185,8 @@ def attention(
         dropout=dropout,
     )
     q, k, v = (line.squeeze(0).transpose(0, 1) for line in (query, key, value))
-    fast = _varlen(q, k, v, more, rule) if position_bias is None else None
+    # The kernel knows no tokens that see each other at the start of a causal segment.
+    fast = _varlen(q, k, v, more, rule) if position_bias is None and mutual is None else None
     if fast is not None:
         return fast[None], None
     found = segment_attention(
@@ -189,6 +197,7 @@ def attention(
         cu_key=cu_seq_lens_k if is_cross else cu_seq_lens_q,
         rule=rule,
         bias=None if is_cross or position_bias is None else position_bias.squeeze((0, 2)),
+        mutual=mutual,
         longest=int(more.get("max_length_k" if is_cross else "max_length_q") or 0),
     )
     return found[None], None

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from flantune.models.attention.interface import NAME, install
+from flantune.models.attention.masks import prefix_mask
 from flantune.models.attention.segments import padded_length
 from flantune.models.language_model import as_tensor, start_token
 from flantune.models.modes import quiet
 from flantune.models.rope import as_if_alone, forget_lengths
-from flantune.models.traits import trait
+from flantune.models.traits import trait_by
 from flantune.models.trial_lengths import outgrown
 from flantune.models.trials import FAILURES, PROBE, vocabulary
 from flantune.packing.packs import DecoderPack, EncoderDecoderPack
@@ -41,12 +42,14 @@ class Line:
         positions: Position of each within its segment, [n].
         ends: Where each segment begins, and the end of the last, int32, [segments + 1].
         index: Where each place of the pack went, [rows, length]; 0 for padding.
+        mutual: How many tokens at the start of each segment see each other, [segments]; None: nobody sees later ones.
     """
 
     tokens: Int32
     positions: Int32
     ends: Int32
     index: Int32
+    mutual: Int32 | None = None
 
     @property
     def longest(self) -> int:
@@ -60,7 +63,13 @@ class Line:
         return np.pad(np.repeat(sizes, sizes), (0, len(self.tokens) - int(self.ends[-1])), constant_values=1)
 
 
-def line_up(tokens: Int32, segments: Int32, order: NDArray[np.int64] | None = None) -> Line:
+def line_up(
+    tokens: Int32,
+    segments: Int32,
+    order: NDArray[np.int64] | None = None,
+    *,
+    mutual: NDArray[np.bool_] | None = None,
+) -> Line:
     """The real tokens of packed rows in one line.
 
     >>> line = line_up(np.array([[5, 6, 7, 0], [8, 9, 1, 2]]), np.array([[1, 2, 2, 0], [1, 1, 1, 1]]))
@@ -71,6 +80,7 @@ def line_up(tokens: Int32, segments: Int32, order: NDArray[np.int64] | None = No
         tokens: [rows, length].
         segments: Number of each token's segment in its row from 1 on, 0 for padding, [rows, length].
         order: The segments in the order wanted, numbered as they stand in the rows; None: longest first.
+        mutual: Which tokens at the start of their segment see each other, [rows, length]; None: nobody sees later ones.
     """
     rows, places = np.nonzero(segments)
     name = rows * (int(segments.max(initial=0)) + 1) + segments[rows, places]
@@ -84,11 +94,13 @@ def line_up(tokens: Int32, segments: Int32, order: NDArray[np.int64] | None = No
     index = np.zeros(tokens.shape, dtype=np.int32)
     index[rows[source], places[source]] = np.arange(len(source))
     behind = (0, -len(source) % STEP)
+    counts = None if mutual is None else np.add.reduceat(mutual[rows, places], starts, dtype=np.int32)[order]
     return Line(
         tokens=np.pad(tokens[rows[source], places[source]].astype(np.int32), behind),
         positions=np.pad(within.astype(np.int32), behind),
         ends=ends.astype(np.int32),
         index=index,
+        mutual=counts,
     )
 
 
@@ -112,6 +124,8 @@ def decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
         "use_cache": False,
         **_limits(line, line),
     }
+    if line.mutual is not None:
+        inputs["mutual"] = torch.from_numpy(line.mutual)
     if lm.device.type == "cuda":
         inputs["cu_on_device"] = torch.from_numpy(line.ends).to(lm.device)
     return inputs
@@ -191,7 +205,7 @@ def reads_lines(lm: LanguageModel) -> bool:
     return keeps_segments_apart(lm) and lm.model.config._attn_implementation == NAME
 
 
-@trait
+@trait_by(lambda lm: lm.attention)
 def keeps_segments_apart(lm: LanguageModel) -> bool:
     """Whether each segment of a line is computed as if alone; the isolation test may find otherwise."""
     if lm.family == "encoder-decoder" and lm.device.type != "cpu":
@@ -214,13 +228,19 @@ def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
     length = max(len(PROBE), outgrown(lm) + 3)
     texts = [np.resize(np.array(PROBE) % vocabulary(lm), length), np.array(PROBE[:3]) % vocabulary(lm)]
     tokens = np.concatenate(texts)[None].astype(np.int32)
-    line = line_up(tokens, np.repeat([1, 2], [length, 3])[None].astype(np.int32))
+    segments = np.repeat([1, 2], [length, 3])[None].astype(np.int32)
+    inputs = [length - 3, 2]
+    mutual = None
+    if lm.reads_both_ways:
+        mutual = np.concatenate([np.arange(len(text)) < count for text, count in zip(texts, inputs, strict=True)])[None]
+    line = line_up(tokens, segments, mutual=mutual)
     rows = [torch.from_numpy(text)[None].to(lm.device) for text in texts]
     if lm.family == "decoder-only":
         expected = []
-        for row in rows:
+        for row, count in zip(rows, inputs, strict=True):
             forget_lengths(lm)
-            expected.append(model.base_model(input_ids=row, use_cache=False).last_hidden_state[0])
+            own = {"attention_mask": prefix_mask(lm, inputs=count, length=row.shape[1])} if lm.reads_both_ways else {}
+            expected.append(model.base_model(input_ids=row, use_cache=False, **own).last_hidden_state[0])
         with as_if_alone(lm, lambda: line.lengths):
             return model.base_model(**decoder_inputs(lm, line)).last_hidden_state[0], torch.cat(expected)
     expected = []

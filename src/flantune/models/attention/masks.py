@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from flantune.models.attention.interface import NAME
+from flantune.packing.arrays import input_places
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from flantune.packing.packs import DecoderPack, EncoderDecoderPack
 
 
-def decoder_mask(segments: Tensor, branches: Tensor) -> Tensor:
+def decoder_mask(segments: Tensor, branches: Tensor, mutual: Tensor | None = None) -> Tensor:
     """Which earlier tokens of its row each token of a decoder-only pack sees.
 
     >>> segments = torch.tensor([[1, 1, 1, 2, 0]])
@@ -28,11 +29,20 @@ def decoder_mask(segments: Tensor, branches: Tensor) -> Tensor:
             [1, 0, 0, 0, 0]], dtype=torch.int32)
 
     The last token is padding: nobody sees it, and it sees an arbitrary token, since an empty row of attention is not
-    a number.
+    a number. With prefix attention the inputs of a segment see each other, whatever their order:
+
+    >>> decoder_mask(segments, branches, torch.tensor([[True, False, False, True, False]]))[0, 0, 1].int()
+    tensor([1, 1, 0, 0, 0], dtype=torch.int32)
+    >>> decoder_mask(torch.ones(1, 3), torch.zeros(1, 3), torch.tensor([[True, True, False]]))[0, 0].int()
+    tensor([[1, 1, 0],
+            [1, 1, 0],
+            [1, 1, 1]], dtype=torch.int32)
 
     Args:
         segments: [rows, length]; 0 is padding.
         branches: [rows, length]; 0 is the trunk.
+        mutual: Booleans, tokens of which those of one segment see each other, [rows, length]; None: nobody sees later
+            tokens.
 
     Returns:
         Booleans, [rows, 1, length, length]; true where query (third) sees key (fourth).
@@ -41,6 +51,8 @@ def decoder_mask(segments: Tensor, branches: Tensor) -> Tensor:
     branch = branches[:, None, :]
     length = segments.shape[1]
     earlier = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    if mutual is not None:
+        earlier = earlier | (mutual[:, :, None] & mutual[:, None, :])
     sees = (query == key) & (key > 0) & earlier & ((branch == 0) | (branch == branches[:, :, None]))
     return _never_empty(sees)[:, None]
 
@@ -77,12 +89,32 @@ def by_layer(lm: LanguageModel, mask: Tensor, queries: Tensor, keys: Tensor) -> 
     window = sliding_window(lm)
     if not window or int(queries.max()) < window:
         return format_mask(lm, mask)
-    is_near = queries[:, :, None] - keys[:, None, :] < window
+    is_near = (queries[:, :, None] - keys[:, None, :]).abs() < window
     narrow = format_mask(lm, _never_empty(mask[:, 0] & is_near)[:, None])
     kinds = set(getattr(lm.model.config.get_text_config(), "layer_types", None) or ["sliding_attention"])
     if kinds == {"sliding_attention"}:
         return narrow
     return {"full_attention": format_mask(lm, mask), "sliding_attention": narrow}
+
+
+def prefix_mask(lm: LanguageModel, *, inputs: int, length: int, rows: int = 1) -> Tensor | dict[str, Tensor]:
+    """The mask of rows without padding whose first tokens see each other: prefix attention on one prompt a row.
+
+    Args:
+        lm: The model.
+        inputs: How many tokens see each other.
+        length: Tokens of a row.
+        rows: How many rows.
+    """
+    places = torch.arange(length, device=lm.device)[None]
+    nothing = torch.zeros_like(places)
+    mask = decoder_mask(nothing + 1, nothing, places < inputs).expand(rows, -1, -1, -1)
+    return by_layer(lm, mask, places, places)
+
+
+def mutual_tokens(lm: LanguageModel, pack: DecoderPack) -> Tensor | None:
+    """Booleans, the tokens of each segment that see each other, [rows, length]; None where attention is causal."""
+    return torch.from_numpy(input_places(pack)).to(lm.device) if lm.reads_both_ways else None
 
 
 def format_mask(lm: LanguageModel, mask: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from torch import Tensor, library
 
 from flantune.models.attention.door import Program
 from flantune.models.attention.native_build import BuildError, load_library
-from flantune.models.attention.segments import AttentionRule, backward_in_chunks, forward_in_chunks, plan_of
+from flantune.models.attention.rules import AttentionRule
+from flantune.models.attention.segments import backward_in_chunks, forward_in_chunks, plan_of
 
 WIDTHS = 16
 """Widths of a head must be a multiple of it."""
@@ -34,7 +35,7 @@ class Problem(ctypes.Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("query", "key", "value")),
         *((f"{name}_{step}", c_int64) for name in ("query", "key", "value") for step in ("token", "head")),
-        *((name, c_void_p) for name in ("query_ends", "key_ends")),
+        *((name, c_void_p) for name in ("query_ends", "key_ends", "mutual")),
         *((name, c_int64) for name in ("segments", "tokens", "heads", "key_heads", "width")),
         *((name, c_int64) for name in ("is_causal", "window", "is_half", "threads")),
         ("scale", c_double),
@@ -90,10 +91,13 @@ def native_attention(
     bias: Tensor | None,
     cu_query: Tensor,
     cu_key: Tensor,
+    mutual: Tensor | None,
     rule: AttentionRule,
 ) -> Tensor:
     """See ``interface.segment_attention``."""
-    found: Tensor = _attend(query, key, value, bias, cu_query, cu_key, rule.scale, rule.is_causal, rule.window)[0]
+    found: Tensor = _attend(
+        query, key, value, bias, cu_query, cu_key, mutual, rule.scale, rule.is_causal, rule.window
+    )[0]  # fmt: skip
     return found
 
 
@@ -105,11 +109,12 @@ def _attend(
     bias: Tensor | None,
     cu_query: Tensor,
     cu_key: Tensor,
+    mutual: Tensor | None,
     scale: float,
     is_causal: bool,
     window: int,
 ) -> tuple[Tensor, Tensor]:
-    inputs = Inputs.of(query, key, value, bias, cu_query, cu_key)
+    inputs = Inputs.of(query, key, value, bias, cu_query, cu_key, mutual)
     return forward_natively(_program(), inputs, AttentionRule(scale=scale, is_causal=is_causal, window=window))
 
 
@@ -124,11 +129,12 @@ def _attend_backward(
     bias: Tensor | None,
     cu_query: Tensor,
     cu_key: Tensor,
+    mutual: Tensor | None,
     scale: float,
     is_causal: bool,
     window: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    inputs = Inputs.of(query, key, value, bias, cu_query, cu_key)
+    inputs = Inputs.of(query, key, value, bias, cu_query, cu_key, mutual)
     rule = AttentionRule(scale=scale, is_causal=is_causal, window=window)
     lines, table = backward_natively(_program(), inputs, rule, grad=grad, out=out, logs=logs)
     return lines[0], lines[1], lines[2], _nothing(query) if bias is None or table is None else table.to(bias.dtype)
@@ -156,18 +162,18 @@ def _(
 
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.save_for_backward(*output, *inputs[:6])
-    ctx.rule = inputs[6:]
+    ctx.save_for_backward(*output, *inputs[:7])
+    ctx.rule = inputs[7:]
     # Otherwise PyTorch would make a gradient of zeros for the log-sum-exp.
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad is None:
-        return (None,) * 9
+        return (None,) * 10
     saved = ctx.saved_tensors
     query, key, value, bias = _attend_backward(grad.contiguous(), *saved, *ctx.rule)
-    return query, key, value, None if saved[5] is None else bias, *[None] * 5
+    return query, key, value, None if saved[5] is None else bias, *[None] * 6
 
 
 _attend.register_autograd(_backward, setup_context=_save_for_backward)
@@ -185,6 +191,7 @@ class Inputs:
         bias: By head and distance, [heads, 2·reach + 1].
         cu_query: Where each segment's queries begin, then their end, int32, [segments + 1].
         cu_key: Likewise for keys.
+        mutual: How many tokens at the start of each segment see each other, int32, [segments]; None: none do.
     """
 
     query: Tensor
@@ -193,10 +200,18 @@ class Inputs:
     bias: Tensor | None
     cu_query: Tensor
     cu_key: Tensor
+    mutual: Tensor | None = None
 
     @classmethod
     def of(
-        cls, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, cu_query: Tensor, cu_key: Tensor
+        cls,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        cu_query: Tensor,
+        cu_key: Tensor,
+        mutual: Tensor | None = None,
     ) -> Inputs:
         """Copies what is not in that form.
 
@@ -214,6 +229,7 @@ class Inputs:
             bias=None if bias is None else bias.float().contiguous(),
             cu_query=cu_query.contiguous(),
             cu_key=cu_key.contiguous(),
+            mutual=None if mutual is None else mutual.contiguous(),
         )
 
     def problem(self, rule: AttentionRule) -> Problem:
@@ -223,6 +239,7 @@ class Inputs:
             *(line.data_ptr() for line in lines),
             *(line.stride(place) for line in lines for place in (0, 1)),
             *(ends.data_ptr() for ends in (self.cu_query, self.cu_key)),
+            mutual=None if self.mutual is None else self.mutual.data_ptr(),
             segments=len(self.cu_query) - 1,
             tokens=len(self.query),
             heads=self.query.shape[1],
@@ -312,7 +329,15 @@ def agrees(program: ctypes.CDLL, dtype: torch.dtype) -> bool:
     causal, both_ways = AttentionRule(scale=0.2, is_causal=True), AttentionRule(scale=0.3, is_causal=False)
     narrow = AttentionRule(scale=0.2, is_causal=True, window=20)
     table = torch.randn(4, 2 * 192 + 1, generator=drawn)
-    cases = ((read, read, causal, 2, None), (read, read, narrow, 4, table), (written, read, both_ways, 4, table))
+    # Some of each segment's first tokens see each other: none, few, more than a window, all.
+    inputs = torch.tensor([97, 33, 0, 0], dtype=torch.int32)
+    cases = (
+        (read, read, causal, 2, None, None),
+        (read, read, narrow, 4, table, None),
+        (written, read, both_ways, 4, table, None),
+        (read, read, causal, 2, None, inputs),
+        (read, read, narrow, 4, table, inputs),
+    )
     return all(_agrees(program, dtype, *case, drawn=drawn) for case in cases)
 
 
@@ -324,16 +349,17 @@ def _agrees(
     rule: AttentionRule,
     key_heads: int,
     bias: Tensor | None,
+    mutual: Tensor | None,
     *,
     drawn: torch.Generator,
 ) -> bool:
     read, written = int(cu_query[-1]), int(cu_key[-1])
     shapes = ((read, 4), (written, key_heads), (written, key_heads), (read, 4))
     query, key, value, grad = (torch.randn(*shape, 32, generator=drawn).to(dtype) for shape in shapes)
-    inputs = Inputs.of(query, key, value, bias, cu_query, cu_key)
+    inputs = Inputs.of(query, key, value, bias, cu_query, cu_key, mutual)
     out, logs = forward_natively(program, inputs, rule)
     lines, table = backward_natively(program, inputs, rule, grad=grad, out=out, logs=logs)
-    exact, plan = (query.float(), key.float(), value.float(), bias), plan_of(cu_query, cu_key, 4)
+    exact, plan = (query.float(), key.float(), value.float(), bias), plan_of(cu_query, cu_key, 4, mutual)
     expected = forward_in_chunks(*exact, plan, rule)
     wanted = backward_in_chunks(grad.float(), *exact, plan, rule)
     pairs = zip((out, *lines, table), (expected, *wanted), strict=True)

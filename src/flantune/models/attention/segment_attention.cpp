@@ -20,6 +20,7 @@ struct Problem {
   const void *query, *key, *value;
   int64_t query_token, query_head, key_token, key_head, value_token, value_head;
   const int32_t *query_ends, *key_ends;
+  const int32_t* mutual;  // tokens at the start of each segment that see each other under a causal rule, or null
   int64_t segments, tokens, heads, key_heads, width;
   int64_t is_causal, window, is_half, threads;
   double scale;
@@ -57,7 +58,7 @@ template <class Kind>
 struct Part {
   using Element = typename Kind::Element;
   const Problem& whole;
-  int64_t segment, key_head, query_start, key_start, queries, keys, width, groups;
+  int64_t segment, key_head, query_start, key_start, queries, keys, mutual, width, groups;
   float scale;  // to the base of 2
   const Element *key, *value;
 
@@ -69,6 +70,7 @@ struct Part {
         key_start(problem.key_ends[segment]),
         queries(problem.query_ends[segment + 1] - query_start),
         keys(problem.key_ends[segment + 1] - key_start),
+        mutual(problem.mutual ? problem.mutual[segment] : 0),
         width(problem.width),
         groups(problem.heads / problem.key_heads),
         scale(static_cast<float>(problem.scale) * LOG2E),
@@ -84,11 +86,20 @@ struct Part {
     return static_cast<Element*>(const_cast<void*>(line)) + (start * heads + head) * width;
   }
   float* logs(int64_t head) const { return whole.logs + head * whole.tokens + query_start; }
-  // The key that a query sees first, and the one behind the last.
+  // The key that a query sees first, and the one behind the last; neither falls from one query to the next.
   int64_t first_key(int64_t query) const {
     return whole.is_causal && whole.window ? std::max<int64_t>(0, query - whole.window + 1) : 0;
   }
-  int64_t last_key(int64_t query) const { return whole.is_causal ? std::min(keys, query + 1) : keys; }
+  int64_t last_key(int64_t query) const {
+    if (!whole.is_causal) return keys;
+    const int64_t ahead = whole.window ? std::min(mutual, query + whole.window) : mutual;
+    return std::min(keys, query < mutual ? std::max(ahead, query + 1) : query + 1);
+  }
+  // The query that sees a key first.
+  int64_t first_query(int64_t key) const {
+    if (!whole.is_causal) return 0;
+    return key < mutual ? first_key(key) : key;
+  }
 
   void blank(const void* line, int64_t head, int64_t heads, int64_t start, int64_t count) const {
     Element* to = at(line, head, heads, start);
@@ -229,7 +240,7 @@ struct Backward {
           Floats x = load(scores + at) * part.scale - load(logs + first + j);
           if (distances) x += load(distances + first + j - me);
           Floats weight = power(x);
-          if (edge) weight = within(weight, 0.0f, first + j, me, me + behind);
+          if (edge) weight = within(weight, 0.0f, first + j, part.first_query(me), me + behind);
           change[i] = weight * (load(grads + at) - load(deltas + first + j));
           Kind::write(weights + at, weight);
           Kind::write(changes + at, change[i]);
@@ -252,7 +263,7 @@ struct Backward {
   void few_keys(int64_t key_, int64_t rows, int64_t start, int64_t end, const float* distances, uint32_t* to) {
     const Problem& whole = part.whole;
     const int64_t width = part.width, element = sizeof(Element);
-    const int64_t first = whole.is_causal ? std::max(start, std::min(end, down(key_, LANES))) : start;
+    const int64_t first = std::max(start, std::min(end, down(part.first_query(key_), LANES)));
     const int64_t count = end - first, lanes = up(count, LANES);
     const int64_t row_words = (count + Kind::PER_WORD - 1) / Kind::PER_WORD;
     for (int64_t word = 0; word < (rows + Kind::PER_WORD - 1) / Kind::PER_WORD; word++)
@@ -294,7 +305,7 @@ struct Backward {
       const int64_t count = std::min(KEYS, part.keys - k);
       const int64_t last = whole.is_causal && whole.window ? std::min(part.queries, k + count - 1 + whole.window)
                                                            : part.queries;
-      for (int64_t q = whole.is_causal ? down(k, LANES) : 0; q < last; q += QUERIES) {
+      for (int64_t q = down(part.first_query(k), LANES); q < last; q += QUERIES) {
         const int64_t end = std::min(last, q + QUERIES);
         for (int64_t row = 0; row < count; row += ROWS)
           few_keys(k + row, std::min<int64_t>(ROWS, count - row), q, end, distances,

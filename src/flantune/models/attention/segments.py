@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flantune.models.attention.rules import AttentionRule, unseen_by, unseen_of_each
+
 CHUNK_CELLS = 2**18
 """Attention scores computed at once: in bfloat16 half a MiB, which stays in a core's cache."""
 KEPT_PLANS = 64
@@ -43,12 +45,14 @@ class Chunk:
     Attributes:
         rows: How many segments.
         key_lengths: Keys of each segment; empty when no row has padding.
+        mutual: How many tokens at the start of each segment see each other under a causal rule; empty: none do.
     """
 
     rows: int
     query: Side
     key: Side
     key_lengths: tuple[int, ...]
+    mutual: tuple[int, ...] = ()
 
     @property
     def cells(self) -> int:
@@ -69,7 +73,7 @@ def padded_length(length: int) -> int:
     return step * -(-length // step)
 
 
-def plan_of(cu_query: Tensor, cu_key: Tensor, heads: int) -> tuple[Chunk, ...]:
+def plan_of(cu_query: Tensor, cu_key: Tensor, heads: int, mutual: Tensor | None = None) -> tuple[Chunk, ...]:
     """The chunks of a line of segments, longest first; empty segments are passed over.
 
     >>> ends = torch.tensor([0, 3, 5, 8, 8, 48], dtype=torch.int32)
@@ -80,20 +84,23 @@ def plan_of(cu_query: Tensor, cu_key: Tensor, heads: int) -> tuple[Chunk, ...]:
         cu_query: Where each segment's queries begin, and after the last one their end, int32, [segments + 1].
         cu_key: Likewise for keys.
         heads: Attention heads.
+        mutual: How many tokens at the start of each segment see each other, int32, [segments]; None: none do.
     """
-    return _plan(cu_query.numpy().tobytes(), cu_key.numpy().tobytes(), heads)
+    known = None if mutual is None else mutual.numpy().tobytes()
+    return _plan(cu_query.numpy().tobytes(), cu_key.numpy().tobytes(), heads, known)
 
 
 @lru_cache(maxsize=KEPT_PLANS)
-def _plan(cu_query: bytes, cu_key: bytes, heads: int) -> tuple[Chunk, ...]:
+def _plan(cu_query: bytes, cu_key: bytes, heads: int, mutual: bytes | None) -> tuple[Chunk, ...]:
     starts = [np.frombuffer(ends, dtype=np.int32).astype(np.int64) for ends in (cu_query, cu_key)]
     lengths = [np.diff(ends) for ends in starts]
+    both_ways = None if mutual is None else np.frombuffer(mutual, dtype=np.int32)
     classes: dict[tuple[int, int], list[int]] = {}
     for segment in np.flatnonzero((lengths[0] > 0) & (lengths[1] > 0)):
         shape = padded_length(int(lengths[1][segment])), padded_length(int(lengths[0][segment]))
         classes.setdefault(shape, []).append(int(segment))
     return tuple(
-        _chunk(np.array(members), (query, key), starts, lengths)
+        _chunk(np.array(members), (query, key), starts, lengths, both_ways)
         for (key, query), alike in sorted(classes.items(), reverse=True)
         for members in _portions(alike, CHUNK_CELLS // (query * key * heads))
     )
@@ -118,13 +125,15 @@ def _chunk(
     shape: tuple[int, int],
     starts: list[NDArray[np.int64]],
     lengths: list[NDArray[np.int64]],
+    mutual: NDArray[np.int32] | None,
 ) -> Chunk:
     query, key = (
         _side(begins[members], sizes[members], length)
         for begins, sizes, length in zip(starts, lengths, shape, strict=True)
     )
     key_lengths = () if key.places is None else tuple(lengths[1][members].tolist())
-    return Chunk(rows=len(members), query=query, key=key, key_lengths=key_lengths)
+    both_ways = () if mutual is None else tuple(mutual[members].tolist())
+    return Chunk(rows=len(members), query=query, key=key, key_lengths=key_lengths, mutual=both_ways)
 
 
 def _side(starts: NDArray[np.int64], sizes: NDArray[np.int64], length: int) -> Side:
@@ -172,40 +181,6 @@ def scatter(line: Tensor, side: Side, rows: Tensor) -> None:
         line.index_copy_(0, side.real, laid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttentionRule:
-    """Who sees whom within a segment.
-
-    Attributes:
-        scale: Multiplies the scores.
-        is_causal: Nobody sees later tokens. Queries and keys of a segment are then the same tokens.
-        window: How many tokens back each one sees, itself included; 0: no limit.
-        dropout: Share of the weights that is dropped, the rest scaled up.
-    """
-
-    scale: float
-    is_causal: bool
-    window: int = 0
-    dropout: float = 0.0
-
-
-def _unseen(query: int, key: int, window: int, like: Tensor) -> Tensor:
-    """Minus infinity where a query must not look, else 0, [query, key]."""
-    # The corner of one of few larger ones, so that what is kept stays small.
-    size = 1 << (max(query, key) - 1).bit_length()
-    return _unseen_square(size, window, like.dtype, like.device)[:query, :key]
-
-
-@lru_cache(maxsize=16)
-def _unseen_square(size: int, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    places = torch.arange(size, device=device)
-    back = places[:, None] - places[None]
-    hidden = back < 0
-    if window:
-        hidden |= back >= window
-    return torch.zeros(size, size, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
-
-
 def toeplitz(table: Tensor, query: int, key: int) -> Tensor:
     """A bias by distance laid out for every pair: entry (i, j) is that of distance j − i.
 
@@ -248,9 +223,14 @@ def _weights(
 ) -> Tensor:
     """Attention weights of a chunk, [rows·heads, query, key], from what ``gather`` took."""
     q, k = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
-    if rule.is_causal:
+    if rule.is_causal and chunk.mutual:
+        scores = torch.bmm(q, k).mul_(rule.scale)
+        scores.view(chunk.rows, -1, *scores.shape[1:]).add_(
+            unseen_of_each(chunk.mutual, chunk.query.length, chunk.key.length, rule.window, q)
+        )
+    elif rule.is_causal:
         # Padding stands after the real keys, where no real query looks.
-        unseen = _unseen(chunk.query.length, chunk.key.length, rule.window, q)
+        unseen = unseen_by(chunk.query.length, chunk.key.length, rule.window, q)
         scores = torch.baddbmm(unseen, q, k, alpha=rule.scale)
     else:
         scores = torch.bmm(q, k)

@@ -1,4 +1,4 @@
-"""Whether a model can be asked what comes next: it must not see the answer."""
+"""Whether a model can be asked what comes next: it must not see the answer, and its inputs both ways where told to."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from flantune.errors import ModelError
+from flantune.models.language_model import first_line
 from flantune.models.modes import quiet
 from flantune.models.traits import trait
-from flantune.models.trials import FAILURES, made_up
+from flantune.models.trials import FAILURES, alone, made_up
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
 
 TOLERANCE = 1e-3
 """Of a logit, as a share of the largest: what arithmetic in another order explains, with room to spare."""
+SAME = 1e-6
+"""The same for arithmetic in the same order."""
+INPUTS = 5
+"""How many of the made-up tokens are inputs where a model is tried with prefix attention."""
 
 
 @trait
@@ -28,15 +33,15 @@ def reads_ahead(lm: LanguageModel) -> bool:
     changed[0, -2:] = tokens[0, :2]
     try:
         with quiet(lm.model):
-            before, after = (_logits(lm, each)[:, :-2] for each in (tokens, changed))
+            before, after = (_logits(lm, {"input_ids": each})[:, :-2] for each in (tokens, changed))
     except FAILURES:
         return False
     return float((before - after).abs().max()) > TOLERANCE * float(before.abs().max())
 
 
-def _logits(lm: LanguageModel, tokens: torch.Tensor) -> torch.Tensor:
+def _logits(lm: LanguageModel, given: dict[str, object]) -> torch.Tensor:
     model: Any = lm.model
-    found: torch.Tensor = model(input_ids=tokens, use_cache=False).logits.float()
+    found: torch.Tensor = model(**given, use_cache=False).logits.float()
     return found
 
 
@@ -47,8 +52,44 @@ def check_causal(lm: LanguageModel, *, where: str) -> None:
     config = lm.model.config.get_text_config()
     known = "; its config says is_decoder = false" if getattr(config, "is_decoder", None) is False else ""
     raise ModelError(
-        f"{type(lm.model).__name__} is no decoder-only model: what it says after a token changes with the tokens that "
-        f"follow, as in masked models such as BERT{known}",
+        f"{type(lm.model).__name__} is not a decoder-only model: what it says after a token changes with the tokens "
+        f"that follow, as in masked models such as BERT{known}",
         where=where,
         hint="choose a causal language model (Llama, Qwen, GPT-2 …) or an encoder-decoder (T5 …)",
     )
+
+
+def check_prefix(lm: LanguageModel) -> None:
+    """Raises ModelError for a model that cannot read its inputs both ways, though it is asked to.
+
+    Tried on made-up tokens: an input must change with the one after it, and nothing may change with targets to come.
+    """
+    if not lm.reads_both_ways:
+        return
+    hint = 'set model.attention = "auto"'
+    if lm.family == "encoder-decoder":
+        message = "prefix attention is for decoder-only models: an encoder reads its inputs both ways as it is"
+        raise ModelError(message, where="model.attention", hint=hint)
+    tokens = made_up(lm)
+    try:
+        with quiet(lm.model):
+            inputs, targets = (_change_before(lm, tokens, place) for place in (INPUTS - 1, INPUTS + 1))
+    except FAILURES as error:
+        reason = f"it does not take a mask of its own: {first_line(error)}"
+    else:
+        if inputs > SAME and targets <= TOLERANCE:
+            return
+        reason = "what it says at an input does not change with the next" if inputs <= SAME else "it sees its targets"
+    raise ModelError(
+        f"{type(lm.model).__name__} cannot read its inputs both ways: {reason}",
+        where="model.attention",
+        hint=f"{hint}, or choose a model whose attention takes masks (Llama, Qwen, GPT-2, GPT-NeoX …)",
+    )
+
+
+def _change_before(lm: LanguageModel, tokens: torch.Tensor, place: int) -> float:
+    """How much what the model says just before a token, and earlier, changes with it, as a share of the largest."""
+    changed = tokens.clone()
+    changed[0, place] = tokens[0, 0]
+    before, after = (_logits(lm, alone(lm, each, inputs=INPUTS))[:, :place] for each in (tokens, changed))
+    return float((before - after)[:, -1 if place < INPUTS else slice(None)].abs().max() / before.abs().max())

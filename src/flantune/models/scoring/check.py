@@ -17,12 +17,11 @@ from flantune.models.language_model import first_line
 from flantune.models.modes import quiet
 from flantune.models.rope import rope_border
 from flantune.models.scoring.option_scorer import OptionScorer
-from flantune.models.scoring.plan import ScoringBatch, ScoringLayout
+from flantune.models.scoring.plan import ScoringBatch, ScoringLayout, shares_starts
 from flantune.models.traits import trait_by
 from flantune.models.trial_lengths import outgrown
 from flantune.models.trials import FAILURES, made_up_ids
 from flantune.packing.packs import EncodedPrompt
-from flantune.types import Family
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +33,8 @@ LADDERS: dict[str, tuple[ScoringLayout, ...]] = {
     "encoder-decoder": ("line", "tree"),
 }
 """What is tried, fastest first; below the last stand plain rows."""
+BOTH_WAYS: tuple[ScoringLayout, ...] = ("line", "tree")
+"""The same where inputs see each other: what two contexts start with is then not the same reading."""
 
 SHARED = 11
 """Tokens that the test's contexts start with."""
@@ -52,9 +53,9 @@ class LayoutReport:
     refused: tuple[str, ...] = ()
 
 
-def _arithmetic(lm: LanguageModel) -> tuple[torch.dtype, bool]:
+def _arithmetic(lm: LanguageModel) -> tuple[torch.dtype, bool, bool]:
     # Somebody may choose another attention for the model later on.
-    return lm.compute_dtype, lm.model.config._attn_implementation in ("sdpa", NAME)
+    return lm.compute_dtype, lm.model.config._attn_implementation in ("sdpa", NAME), lm.reads_both_ways
 
 
 @trait_by(_arithmetic)
@@ -71,9 +72,10 @@ def scoring_layout(lm: LanguageModel) -> LayoutReport:
         expected = np.array(
             [float(logprobs_alone(exact, unit, target).double().sum()) for unit in units for target in unit.targets]
         )
-        for layout in LADDERS[lm.family]:
+        for layout in BOTH_WAYS if lm.reads_both_ways else LADDERS[lm.family]:
             # Lines are for float32 alone, and say so; the numbers of all others are compared in it.
-            problem = _problem(lm if layout == "line" else exact, units, layout, expected)
+            batches = _batches(units, layout, shares_starts=shares_starts(lm))
+            problem = _problem(lm if layout == "line" else exact, units, batches, expected)
             if not problem:
                 return LayoutReport(layout=layout, refused=tuple(refused))
             refused.append(f"{layout}: {problem}")
@@ -81,13 +83,11 @@ def scoring_layout(lm: LanguageModel) -> LayoutReport:
 
 
 def _problem(
-    lm: LanguageModel, units: Sequence[EncodedPrompt], layout: ScoringLayout, expected: NDArray[np.float64]
+    lm: LanguageModel, units: Sequence[EncodedPrompt], batches: Sequence[ScoringBatch], expected: NDArray[np.float64]
 ) -> str:
     """Why a layout is not right for the model; empty when it is."""
     try:
-        found = np.concatenate(
-            [OptionScorer(lm).score(units, batch).sums for batch in _batches(units, layout, lm.family)]
-        )
+        found = np.concatenate([OptionScorer(lm).score(units, batch).sums for batch in batches])
     except (*FAILURES, ModelError) as error:
         return first_line(error)
     difference = float(np.abs(found - expected).max())
@@ -96,12 +96,10 @@ def _problem(
     return "" if difference <= limit else f"a score differs by {difference:.2g} from the option's alone"
 
 
-def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout, family: Family) -> list[ScoringBatch]:
+def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout, *, shares_starts: bool) -> list[ScoringBatch]:
     """The requests in order, in batches whose rows differ in width where the layout allows."""
     both = [(0, 1, 2), (3,)] if layout == "cache" else [(0, 1, 2, 3)]
-    prefix = (
-        units[0].inputs[:SHARED] if layout in ("prefix", "line") and family == "decoder-only" else units[0].inputs[:0]
-    )
+    prefix = units[0].inputs[: SHARED if layout in ("prefix", "line") and shares_starts else 0]
     return [ScoringBatch(layout=layout, units=members, prefix=prefix, positions=0) for members in both]
 
 

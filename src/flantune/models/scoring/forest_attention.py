@@ -47,7 +47,7 @@ def forest_targets(
     """
     if lm.device.type != "cpu" or lm.compute_dtype != torch.float32 or not install(lm.model):
         raise ModelError("lines are for float32 on a CPU and attention that can be exchanged", where="model")
-    laid = forest(units, known=0 if prefix is None else len(prefix.tokens))
+    laid = forest(units, known=0 if prefix is None else len(prefix.tokens), is_mutual=lm.reads_both_ways)
     check_positions(lm, int(laid.positions.max()) + 1, setting=LIMIT)
     head = find_head(lm)
     inputs: dict[str, object] = {
@@ -115,11 +115,12 @@ class ForestAttention:
         """What is added to the scores, [own, seen]: minus infinity where a token must not look; None: it is causal."""
         before = [self._laid.positions[start:end] for start, end in request.seen]
         own = self._laid.positions[request.start : request.end]
-        if not self._laid.known and not before and not window and request.trie.is_chain:
+        is_causal = request.trie.is_chain and not request.is_mutual
+        if not self._laid.known and not before and not window and is_causal:
             return None
         keys = np.concatenate([np.arange(self._laid.known), *before, own])
         sees: NDArray[np.bool_] = np.ones((len(own), len(keys)), dtype=np.bool_)
         sees[:, len(keys) - len(own) :] = request.sees
         if window:
-            sees &= own[:, None] - keys[None] < window
+            sees &= np.abs(own[:, None] - keys[None]) < window
         return torch.zeros(sees.shape).masked_fill_(torch.from_numpy(~sees), float("-inf"))

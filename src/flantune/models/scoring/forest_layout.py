@@ -37,6 +37,7 @@ class PlacedRequest:
         seen: Earlier stretches of the line that its context starts with, without the prefix of all.
         context: How many of its own tokens belong to the context.
         trie: Its options; node 0 is the context's last token.
+        is_mutual: Whether the tokens of its context see each other, whatever their order.
     """
 
     start: int
@@ -44,6 +45,7 @@ class PlacedRequest:
     seen: tuple[tuple[int, int], ...]
     context: int
     trie: OptionTrie
+    is_mutual: bool = False
 
     @property
     def sees(self) -> NDArray[np.bool_]:
@@ -51,6 +53,7 @@ class PlacedRequest:
         own = self.end - self.start
         sees = np.tri(own, dtype=np.bool_)
         sees[self.context :, self.context :] = self.trie.sees[1:, 1:]
+        sees[: self.context, : self.context] |= self.is_mutual
         return sees
 
 
@@ -73,7 +76,7 @@ class Forest:
     known: int
 
 
-def forest(units: Sequence[EncodedPrompt], *, known: int = 0) -> Forest:
+def forest(units: Sequence[EncodedPrompt], *, known: int = 0, is_mutual: bool = False) -> Forest:
     """The requests in one line, in order; those that start alike should follow each other.
 
     >>> contexts = np.arange(10), np.array([*range(9), 77, 78])
@@ -87,6 +90,7 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0) -> Forest:
     Args:
         units: The requests.
         known: Tokens of every context that were read before.
+        is_mutual: The tokens of a context see each other, so that no context goes on from another.
     """
     made: list[PlacedRequest] = []
     tokens: list[Int32] = []
@@ -94,7 +98,8 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0) -> Forest:
     asked: list[Int32] = []
     path: tuple[tuple[int, int], ...] = ()
     at = 0
-    for unit, shared in zip(units, shared_starts(units, known=known), strict=True):
+    starts = [0] * len(units) if is_mutual else shared_starts(units, known=known)
+    for unit, shared in zip(units, starts, strict=True):
         trie, own = option_trie(unit.targets), unit.inputs[known + shared :]
         seen, context_end = _first(path, shared), at + len(own)
         path = (*seen, (at, context_end))
@@ -102,7 +107,7 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0) -> Forest:
         asked.append(trie.asked + context_end - 1)
         tokens += [own, trie.tokens[1:]]
         positions += [np.arange(known + shared, len(unit.inputs)), trie.depths[1:] + len(unit.inputs) - 1]
-        made.append(PlacedRequest(at, context_end + len(trie.tokens) - 1, seen, len(own), trie))
+        made.append(PlacedRequest(at, context_end + len(trie.tokens) - 1, seen, len(own), trie, is_mutual))
         at = made[-1].end
     return Forest(
         tokens=filled(np.concatenate(tokens)),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flantune.models.attention.masks import by_layer, decoder_mask, sliding_window
+from flantune.models.attention.masks import by_layer, decoder_mask, mutual_tokens, sliding_window
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forward import check_positions, target_logprobs
 from flantune.models.heads import find_head, outputs_of
@@ -124,6 +124,8 @@ def _tree_scores(
     check_positions(lm, int(pack.positions.max(initial=0)) + 1, setting=LIMIT)
     head = find_head(lm)
     inputs = _plain_inputs(lm, pack) if is_plain else _tree_inputs(lm, pack, prefix)
+    if is_plain and lm.reads_both_ways:
+        inputs["attention_mask"] = _tree_inputs(lm, pack, None)["attention_mask"]
     rows, length = pack.tokens.shape
     with only_at(lm, pack.targets.row.astype(np.int64) * length + pack.targets.position, rows * length):
         outputs = outputs_of(lm, head, inputs)
@@ -139,11 +141,12 @@ def _tree_inputs(lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | No
     positions = as_tensor(pack.positions, lm.device)
     if prefix is not None:
         inputs |= {"past_key_values": shared_cache(prefix), "use_cache": True}
-    elif not pack.branches.any() and not 0 < sliding_window(lm) <= int(positions.max()):
+    elif not (pack.branches.any() or 0 < sliding_window(lm) <= int(positions.max()) or lm.reads_both_ways):
         # Nothing branches off, and what pads a row stands after all that is asked: the model's own causal mask does.
         return inputs
     known = 0 if prefix is None else len(prefix.tokens)
-    mask = decoder_mask(as_tensor(pack.segments, lm.device), as_tensor(pack.branches, lm.device))
+    segments, branches = (as_tensor(array, lm.device) for array in (pack.segments, pack.branches))
+    mask = decoder_mask(segments, branches, mutual_tokens(lm, pack))
     mask = torch.nn.functional.pad(mask, (known, 0), value=True)
     before = torch.arange(known, device=lm.device).expand(len(positions), -1)
     keys = torch.cat([before, positions], dim=1)

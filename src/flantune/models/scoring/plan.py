@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from flantune.models.scoring.shared_starts import FORWARD_COST, PrefixGroup, sha
 from flantune.packing.arrays import TargetList, first_items
 from flantune.packing.packs import DecoderPack, EncodedPrompt, EncoderDecoderPack
 from flantune.types import Family, Int32
+
+if TYPE_CHECKING:
+    from flantune.models.language_model import LanguageModel
 
 ScoringLayout = Literal["prefix", "line", "tree", "cache", "rows"]
 """How a model reads options: "tree" lays them as branches after their context; "prefix" also reads what many contexts
@@ -62,6 +65,11 @@ def best_budget(device_type: str, batch_tokens: int) -> int:
     return min(batch_tokens, CACHED_POSITIONS) if device_type == "cpu" else batch_tokens
 
 
+def shares_starts(lm: LanguageModel) -> bool:
+    """Whether a model reads what two contexts start with in one way: not where the inputs see what follows."""
+    return lm.family == "decoder-only" and not lm.reads_both_ways
+
+
 def plan_scoring(
     units: Sequence[EncodedPrompt],
     *,
@@ -69,6 +77,7 @@ def plan_scoring(
     layout: ScoringLayout,
     batch_tokens: int,
     pass_cost: int = FORWARD_COST,
+    shares_starts: bool = True,
 ) -> list[ScoringBatch]:
     """All requests in batches of at most ``batch_tokens`` positions (or of one request).
 
@@ -80,10 +89,11 @@ def plan_scoring(
         layout: How it can read them.
         batch_tokens: Array positions of a batch.
         pass_cost: Array positions that one more forward pass must save.
+        shares_starts: What contexts of a decoder-only model start with may be read once for all.
     """
     if layout == "cache":
         return _plan_cache(units, batch_tokens, pass_cost)
-    if layout == "line" and family == "encoder-decoder":
+    if layout == "line" and not (family == "decoder-only" and shares_starts):
         return _plan_lines(units, batch_tokens)
     if layout == "line":
         return _plan_forests(units, batch_tokens, pass_cost)
@@ -168,7 +178,7 @@ def cut_rows(
 
 
 def _plan_lines(units: Sequence[EncodedPrompt], batch_tokens: int) -> list[ScoringBatch]:
-    """Lines of a T5's requests, longest first; of their options, each start is read once."""
+    """Lines of requests that share no start, longest first; what options of one start with is read once."""
     sizes = [len(unit.inputs) + len(option_trie(unit.targets).tokens) for unit in units]
     order = sorted(range(len(units)), key=lambda at: -sizes[at])
     cuts, totals = cut_line([sizes[at] for at in order], [0] * len(order), max_positions=batch_tokens)

@@ -169,6 +169,9 @@ def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16")
         ModelError: The model is not of that shape, or its architecture is stored in a way that is not known here.
     """
     require_gguf(where=str(path))
+    if lm.reads_both_ways:
+        hint = "llama.cpp would read it causally, which is another model"
+        raise ModelError("a prefix LM has no place in a GGUF file", where=str(path), hint=hint)
     if kind not in TYPES:
         raise ModelError(f'cannot write weights as "{kind}"', where=str(path), hint=f"one of {', '.join(TYPES)}")
     reader = _reader(like)
@@ -240,7 +243,7 @@ def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, np.nd
         if name not in found or found[name].shape != shape:
             have = f"has the shape {found[name].shape}" if name in found else "is not there"
             raise ModelError(
-                f"the model is no tuned form of the one in the file: {name} {have}, expected {shape}",
+                f"the model is not a tuned form of the one in the file: {name} {have}, expected {shape}",
                 where="--like",
                 hint="name the GGUF file that the model was tuned from; mixtures of experts and state-space models are "
                 "written by llama.cpp's convert_hf_to_gguf.py alone",

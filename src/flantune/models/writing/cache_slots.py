@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer
 
-from flantune.models.attention.masks import by_layer, sliding_window
+from flantune.models.attention.masks import by_layer, context_mask, sliding_window
 from flantune.models.heads import logits_of, outputs_of
 
 if TYPE_CHECKING:
@@ -132,7 +132,19 @@ class SlotDecoder:
         cache = _expanded(prefix, len(prompts)) if prefix is not None else Cache(layer_class_to_replicate=DynamicLayer)
         ids = torch.from_numpy(tokens).to(self.lm.device)
         last = torch.tensor([len(rest) - 1 for rest in rests], device=self.lm.device)
-        return next_logits(self.lm, self.head, {"input_ids": ids, "past_key_values": cache}, last), cache
+        given: dict[str, Any] = {"input_ids": ids, "past_key_values": cache}
+        if self.lm.reads_both_ways:
+            given |= self._both_ways(last)
+        return next_logits(self.lm, self.head, given, last), cache
+
+    def _both_ways(self, last: Tensor) -> dict[str, Any]:
+        """The mask with which the tokens of each row see each other, up to its last."""
+        places = torch.arange(int(last.max()) + 1, device=self.lm.device)[None]
+        segments = (places <= last[:, None]).long()
+        return {
+            "position_ids": places.expand(len(last), -1),
+            "attention_mask": by_layer(self.lm, context_mask(segments, segments), places, places),
+        }
 
     def enter(self, cache: Cache, sources: Sequence[int], lengths: Sequence[int]) -> None:
         """Gives read prompts a slot each, after the live rows.

@@ -10,7 +10,7 @@ import torch
 
 from flantune.models.attention.masks import sliding_window
 from flantune.models.modes import quiet
-from flantune.models.traits import trait
+from flantune.models.traits import trait_by
 from flantune.models.trials import FAILURES, made_up_ids, plain_logits
 from flantune.models.writing.decoding import Decoding, Row
 from flantune.models.writing.writers import Method, write_rows
@@ -29,7 +29,7 @@ MAX_WINDOW = 256
 _STEPS = 4
 
 
-@trait
+@trait_by(lambda lm: lm.attention)
 def writing_method(lm: LanguageModel) -> Method:
     """The fastest way of writing in which each answer is that of its prompt alone. Tried once a model.
 

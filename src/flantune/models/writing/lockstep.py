@@ -15,6 +15,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 from flantune.models.heads import decoded, logits_of
 from flantune.models.language_model import as_tensor, start_token
 from flantune.models.rope import as_if_alone
+from flantune.models.trials import alone
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,10 +39,16 @@ class LockstepBatch(Protocol):
 
 
 class DecoderBatch:
-    """Prompts of the same length, with the cache that the model itself brings along."""
+    """Prompts of the same length, with the cache that the model itself brings along.
 
-    def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
-        self.lm = lm
+    Args:
+        lm: The model.
+        prompts: What is read.
+        inputs: How many first tokens of each are inputs; None: all.
+    """
+
+    def __init__(self, lm: LanguageModel, prompts: Sequence[Int32], *, inputs: int | None = None) -> None:
+        self.lm, self._inputs = lm, inputs
         self._tokens = as_tensor(np.stack(list(prompts)), lm.device)
         self._cache: Any = None
         self._size = len(prompts)
@@ -49,7 +56,8 @@ class DecoderBatch:
 
     def begin(self) -> Tensor:
         """Reads the prompts."""
-        return self._run(self._tokens)
+        inputs = self._tokens.shape[1] if self._inputs is None else self._inputs
+        return self._run(alone(self.lm, self._tokens, inputs=inputs))
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drops the other rows from the cache; one that cannot (a state-space model's) keeps them, unheard."""
@@ -65,7 +73,7 @@ class DecoderBatch:
         given = [0] * self._size
         for place, token in zip(self._places, tokens, strict=True):
             given[place] = token
-        return self._run(torch.tensor(given, device=self.lm.device)[:, None])[self._places]
+        return self._run({"input_ids": torch.tensor(given, device=self.lm.device)[:, None]})[self._places]
 
     def goes_on(self, tokens: Tensor) -> bool:
         """Whether the model itself would go on with what it has read, to continue these tokens."""
@@ -73,9 +81,9 @@ class DecoderBatch:
         prepared = model.prepare_inputs_for_generation(tokens, past_key_values=self._cache, next_sequence_length=1)
         return prepared.get("past_key_values") is not None
 
-    def _run(self, tokens: Tensor) -> Tensor:
+    def _run(self, given: dict[str, object]) -> Tensor:
         model: Any = self.lm.model
-        outputs = model(input_ids=tokens, past_key_values=self._cache, use_cache=True)
+        outputs = model(**given, past_key_values=self._cache, use_cache=True)
         self._cache = outputs.past_key_values
         logits: Tensor = outputs.logits[:, -1].float()
         return logits
@@ -90,6 +98,7 @@ class GrowingBatch(LockstepBatch):
     def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
         self.lm = lm
         self._tokens = as_tensor(np.stack(list(prompts)), lm.device)
+        self._inputs = self._tokens.shape[1]
         self._batch = DecoderBatch(lm, prompts)
 
     def begin(self) -> Tensor:
@@ -109,7 +118,7 @@ class GrowingBatch(LockstepBatch):
         with as_if_alone(self.lm, self._tokens.shape[1]):
             if self._batch.goes_on(self._tokens):
                 return self._batch.step(tokens)
-            self._batch = DecoderBatch(self.lm, list(self._tokens.cpu().numpy()))
+            self._batch = DecoderBatch(self.lm, list(self._tokens.cpu().numpy()), inputs=self._inputs)
             return self._batch.begin()
 
 
@@ -177,6 +186,6 @@ class UncachedBatch:
         else:
             whole = torch.cat([self._inputs, self._written], dim=1)
             with as_if_alone(self.lm, whole.shape[1]):
-                outputs = model(input_ids=whole, use_cache=False)
+                outputs = model(**alone(self.lm, whole, inputs=self._inputs.shape[1]), use_cache=False)
         logits: Tensor = outputs.logits[:, -1].float()
         return logits

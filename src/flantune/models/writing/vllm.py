@@ -41,6 +41,9 @@ def vllm_writer(lm: LanguageModel) -> Writer:
     if lm.family != "decoder-only" or lm.adapter is not None:
         hint = 'set evaluation.backend = "transformers" (--backend transformers)'
         raise ModelError("vLLM is used for decoder-only models without adapter", where="evaluation.backend", hint=hint)
+    if lm.reads_both_ways:
+        hint = 'set evaluation.backend = "transformers" (--backend transformers)'
+        raise ModelError("vLLM reads inputs causally, and this model both ways", where="evaluation.backend", hint=hint)
     vllm = _library()
     dtype = str(lm.compute_dtype).removeprefix("torch.")
     with tempfile.TemporaryDirectory(prefix="flantune-vllm-") as folder:

@@ -14,8 +14,8 @@ import torch
 from flantune.errors import ModelError
 from flantune.models.heads import find_head
 from flantune.models.memory import is_out_of_memory
-from flantune.models.scoring.plan import forward_cost
-from flantune.models.scoring.shared_starts import shared_prefixes
+from flantune.models.scoring.plan import forward_cost, shares_starts
+from flantune.models.scoring.shared_starts import PrefixGroup, shared_prefixes
 from flantune.models.stored.weights import first_bad
 from flantune.models.writing.cache_slots import SlotDecoder
 from flantune.models.writing.endings import end_tokens
@@ -82,7 +82,7 @@ class SlotWriter:
         self.lm, self.budget, self._choose, self._head = lm, budget, choose, find_head(lm)
         self._live: list[Row] = []
         self._reading: list[Waiting] = []
-        self._wait_for(_grouped(rows, pass_cost=forward_cost(lm.device.type)))
+        self._wait_for(_grouped(lm, rows))
 
     @property
     def has_work(self) -> bool:
@@ -285,7 +285,7 @@ def _check_logits(lm: LanguageModel, logits: Tensor) -> None:
     name = first_bad(lm.model.named_parameters())
     why = f"the weight {name} holds entries that are not finite numbers" if name else "its arithmetic overflows"
     hint = 'use a checkpoint from before its training went wrong, or set model.dtype = "float32"'
-    raise ModelError(f"what the model says of the next token is not a number: {why}", where="model", hint=hint)
+    raise ModelError(f"what the model predicts for the next token is not a number: {why}", where="model", hint=hint)
 
 
 def write_rows(
@@ -332,18 +332,18 @@ def write_rows(
             torch.cuda.empty_cache()
 
 
-def _grouped(rows: Sequence[Row], *, pass_cost: int) -> list[Waiting]:
-    """Rows by prompt, prompts by common prefix, longest first."""
+def _grouped(lm: LanguageModel, rows: Sequence[Row]) -> list[Waiting]:
+    """Rows by prompt, prompts by common prefix where the model can read it once, longest first."""
     prompts = _by_prompt(rows)
     inputs = [group[0].inputs for group in prompts]
 
     def longest_first(at: int) -> tuple[int, int]:
         return -len(inputs[at]), at
 
-    groups = [
-        (group.length, sorted(group.members, key=longest_first))
-        for group in shared_prefixes(inputs, pass_cost=pass_cost)
-    ]
+    found = [PrefixGroup(tuple(range(len(inputs))), 0)]
+    if shares_starts(lm):
+        found = shared_prefixes(inputs, pass_cost=forward_cost(lm.device.type))
+    groups = [(group.length, sorted(group.members, key=longest_first)) for group in found]
     groups.sort(key=lambda group: longest_first(group[1][0]))
     return [
         Waiting(group=number, shared=length, rows=prompts[at])

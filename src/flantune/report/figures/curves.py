@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -84,6 +84,15 @@ def value_limits(several: Sequence[Series]) -> tuple[float, float]:
     least = min(values, default=0.0)
     low, high = padded_range([0.0, least, top], step=step, smallest=step)
     return (low if least < 0.0 else 0.0), high
+
+
+def shared_limits(several: Iterable[Sequence[MetricsLine]]) -> dict[str, tuple[float, float]]:
+    """One vertical axis for each curve, shared by all folds or runs, by the curve's title."""
+    by_title: dict[str, list[Series]] = {}
+    for metrics in several:
+        for found in series(metrics):
+            by_title.setdefault(found.title, []).append(found)
+    return {title: value_limits(each) for title, each in by_title.items()}
 
 
 def _frame(across: Scale, up: Scale, words: Callable[[float | None], str]) -> list[Markup]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from markupsafe import Markup
 
 from flantune.evaluation.estimates import Difference
 from flantune.evaluation.exam_result import TemplateScores
 from flantune.evaluation.results import Verdict
+from flantune.report.figures.forest import ForestRow, forest_figure
 from flantune.report.figures.frame import (
     AXIS_HEIGHT,
     TONES,
@@ -195,35 +195,11 @@ def _minus(sides: Sides, *, most: float) -> str:
 def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
     """How two models differ on each task, sorted, with intervals: those that cross zero are drawn hollow."""
     drawn = sorted((row for row in rows if row.difference), key=lambda row: -_change(row))
-    return both(lambda page: _differences(drawn, sides, page)) if drawn else missing()
-
-
-def _differences(rows: Sequence[ComparedPair], sides: Sides, page: Page) -> Markup:
-    differences = [(row.name, row.difference) for row in rows if row.difference]
-    known = [0.0, *(v for _, one in differences for v in (one.value, one.low, one.high))]
-    low, high = padded_range(known, step=0.05, smallest=0.2)
-    scale = Scale(low, high, page.left, page.right)
-    row_height = 24.0 if not page.is_narrow else 20.0
-    y, marks = 30.0, []
-    for name, difference in differences:
-        y += page.label
-        shape = replace(page, row=row_height)
-        marks += row_label(name, shape, y, room=page.left - 12)
-        dot = estimate_mark(difference, scale, y + row_height / 2, f"mark {difference.direction}")
-        marks.append(group(*dot, title=f"{name}: {_said_difference(difference)}"))
-        marks += difference_text(difference, shape, y)
-        y += row_height + (2 if page.is_narrow else 0)
-    zero = [
-        line(scale(0), 20, scale(0), y, "zero"),
-        text(scale(0) - 8, 12, "← worse", "axis", anchor="end") if scale(0) - page.left > 50 else "",
-        text(scale(0) + 8, 12, "better →", "axis") if page.right - scale(0) > 50 else "",
-    ]
-    label = f"Difference of {sides.second} and {sides.first} on each unseen task, in points. " + " ".join(
-        f"{name}: {_said_difference(difference)}." for name, difference in differences
+    return forest_figure(
+        [ForestRow(name=row.name, difference=row.difference) for row in drawn if row.difference],
+        unit=f"{_minus(sides, most=110)}, points",
+        label=f"Difference of {sides.second} and {sides.first} on each unseen task, in points.",
     )
-    unit = f"{_minus(sides, most=110)}, points"
-    grid = axis(scale, page, 20, y, lambda v: signed(v).removesuffix(".0"), unit=unit)
-    return image([*grid, *zero, *marks], width=page.width, height=y + AXIS_HEIGHT, label=label, variant=page.name)
 
 
 # ---------------------------------------------------------------- every template of every task

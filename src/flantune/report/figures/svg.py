@@ -134,6 +134,38 @@ class Scale:
         return tuple(round(k * step, 10) for k in range(first, last + 1))
 
 
+@dataclass(frozen=True, slots=True)
+class LogScale:
+    """A map from values to pixels in which doubling is always as far.
+
+    >>> LogScale(1, 100, 0, 200)(10)
+    100.0
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """Where a value is drawn; values beyond the ends are drawn at the ends."""
+        place = math.log(min(max(value, self.low), self.high) / self.low) / math.log(self.high / self.low)
+        return self.start + place * (self.end - self.start)
+
+    def ticks(self, count: int = 6) -> tuple[float, ...]:
+        """Round values inside the scale, about ``count`` at most: powers of ten, and round parts of them between.
+
+        >>> LogScale(8, 1200, 0, 1).ticks(4), LogScale(8, 30, 0, 1).ticks(4)
+        ((10.0, 100.0, 1000.0), (10.0, 15.0, 20.0, 30.0))
+        """
+        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        for factors in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+            found = [k * 10.0**power for power in powers for k in factors if self.low <= k * 10.0**power <= self.high]
+            if len(found) <= count:
+                return tuple(found)
+        return tuple(found[:: math.ceil(len(found) / count)])
+
+
 def nice_step(rough: float) -> float:
     """The smallest of 1, 2, 2.5, 5 times a power of ten that is not below a number.
 

@@ -16,7 +16,7 @@ from flantune.tasks.rows import BAD_OPTIONS, MISSING_COLUMN, MISSING_VALUE, NOT_
 from flantune.types import Example, Row
 
 _LETTERED = re.compile(r"\s*\(?([A-Z])\)\s*(.*)", re.DOTALL)
-_INFERENCES = ("yes", "it cannot be told", "no")
+_INFERENCES = ("yes", "maybe", "no")
 _LABELS = ("entailment", "neutral", "contradiction")
 
 

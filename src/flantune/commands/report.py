@@ -1,0 +1,68 @@
+"""``flantune report``: the page of a run or of several runs side by side, and their figures as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flantune.errors import ConfigError
+from flantune.report.figure_files import Look, result_plates, run_plates, write_figures
+from flantune.report.page import write_report
+from flantune.report.plates import Plate
+from flantune.report.runs_page import read_runs, runs_plates, write_runs_page
+from flantune.runs.files import read_results, read_run
+from flantune.runs.folder import RunFolder
+from flantune.system.files import slug
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What was written: a page, unless only figures were wanted, and files of figures."""
+
+    page: Path | None
+    figures: tuple[Path, ...]
+
+
+def report(
+    folders: Sequence[Path], *, out: Path | None = None, figures: Path | None = None, look: Look | None = None
+) -> Reported:
+    """Writes the page of a run folder, or one page over several; with a folder for figures, these as files too.
+
+    Args:
+        folders: Run folders; with ``figures`` a single folder of an evaluation will do, whose page stays as it is.
+        out: Where the page of several runs goes; None: ``reports/<their names>.html``.
+        figures: Where figures go.
+        look: In which formats, and for light or dark ground.
+
+    Raises:
+        ConfigError: The folders do not go together.
+        FlantuneError: A folder is no run, or one of its files is damaged.
+    """
+    if len(folders) > 1:
+        runs = read_runs(folders)
+        page: Path | None = write_runs_page(out or page_for(folders), runs)
+        plates: Sequence[Plate] = runs_plates(runs) if figures else ()
+    elif out is not None:
+        hint = "leave --out away: the page of one run lies in its folder"
+        raise ConfigError("--out is for the page of several runs", where=str(folders[0]), hint=hint)
+    elif figures and _is_evaluation(folders[0]):
+        page, plates = None, result_plates(read_results(folders[0]))
+    else:
+        page = write_report(folders[0])
+        plates = run_plates(read_run(folders[0])) if figures else ()
+    written = write_figures(plates, figures, look or Look()) if figures else []
+    return Reported(page=page, figures=tuple(written))
+
+
+def page_for(folders: Sequence[Path]) -> Path:
+    """Where the page of several runs goes unless told.
+
+    >>> page_for([Path("runs/first"), Path("runs/second")]).as_posix()
+    'reports/first+second.html'
+    """
+    return Path("reports") / f"{slug(*(folder.resolve().name for folder in folders))}.html"
+
+
+def _is_evaluation(folder: Path) -> bool:
+    return RunFolder(folder).results.is_file() and not RunFolder(folder).kept_settings.is_file()

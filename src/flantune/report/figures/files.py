@@ -1,0 +1,110 @@
+"""Figures as files of their own, for a paper or a slide: SVG, and PDF and PNG made from it.
+
+A figure is drawn once, as SVG whose marks have classes. On a page the style sheet colors them for light and dark; in a
+file the colors stand in the figure itself, so that every program shows the same picture.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from flantune.errors import ConfigError
+from flantune.report.templating import asset
+from flantune.system.files import whole_file
+
+Format = Literal["svg", "pdf", "png"]
+Scheme = Literal["light", "dark"]
+
+FORMATS: tuple[Format, ...] = ("svg", "pdf", "png")
+PIXELS = 3.0
+"""Pixels of a PNG for each of the figure's own: 860 become 2,580, enough for a page's width in print."""
+
+MARGIN = 12
+"""Pixels of ground around a figure."""
+
+_SIZE = re.compile(r' width="([\d.]+)" height="([\d.]+)"')
+_LABEL = re.compile(r' aria-label="([^"]*)"')
+_DRAWING = re.compile(r"<svg .*?</svg>", re.DOTALL)
+_VARIABLE = re.compile(r"--([\w-]+):\s*((?:[^;{}()]|\([^()]*\))+);")
+_BY_SCHEME = re.compile(r"light-dark\(\s*([^,()]+),\s*([^,()]+)\)")
+
+
+def drawings(figure: str) -> tuple[str, ...]:
+    """The drawings of a figure for wide screens; all that it has where it is drawn once."""
+    found = _DRAWING.findall(figure)
+    return tuple(one for one in found if 'class="figure narrow"' not in one)
+
+
+def standalone(drawing: str, *, scheme: Scheme = "light") -> str:
+    """A drawing as an SVG file that needs nothing else: its namespace, its colors and its ground are in it."""
+    colors = palette(scheme)
+    rules = re.sub(r"/\*.*?\*/", "", asset("figure.css"), flags=re.DOTALL).strip()
+    style = re.sub(r"var\(--([\w-]+)\)", lambda found: colors[found[1]], rules)
+    opening, rest = drawing.split(">", 1)
+    width, height = (float(found) for found in _SIZE.findall(opening)[0])
+    whole = f'x="{-MARGIN}" y="{-MARGIN}" width="{width + 2 * MARGIN:g}" height="{height + 2 * MARGIN:g}"'
+    box = f"{-MARGIN} {-MARGIN} {width + 2 * MARGIN:g} {height + 2 * MARGIN:g}"
+    label = f'class="figure" role="img" aria-label="{_LABEL.findall(opening)[0]}"'
+    size = f'width="{width + 2 * MARGIN:g}" height="{height + 2 * MARGIN:g}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {label} viewBox="{box}" {size}><style>{style}</style>'
+        f'<rect {whole} fill="{colors["paper"]}"/>{rest}\n'
+    )
+
+
+def palette(scheme: Scheme) -> dict[str, str]:
+    """The colors and typefaces of pages by name; the ground of a light figure is white, as paper is.
+
+    >>> palette("light")["tuned"], palette("dark")["tuned"], palette("light")["paper"]
+    ('#1f5aa6', '#86b4f4', '#ffffff')
+    """
+    root = asset("page.css").split("}", 1)[0]
+    at = 1 if scheme == "light" else 2
+    found = {name: _BY_SCHEME.sub(lambda pair: pair[at], value).strip() for name, value in _VARIABLE.findall(root)}
+    return found | ({"paper": "#ffffff"} if scheme == "light" else {})
+
+
+def write_drawing(folder: Path, name: str, drawing: str, *, formats: Iterable[Format], scheme: Scheme) -> list[Path]:
+    """Writes a drawing as ``<name>.svg``, ``.pdf`` and ``.png``, those that are wanted, and returns their paths.
+
+    Raises:
+        ConfigError: PDF or PNG is wanted and what makes them is not installed.
+    """
+    svg = standalone(drawing, scheme=scheme)
+    return [_write(folder / f"{name}.{kind}", _converted(svg, kind)) for kind in formats]
+
+
+def check_formats(formats: Iterable[Format]) -> None:
+    """Makes sure that figures can be written in these formats.
+
+    Raises:
+        ConfigError: What makes PDF and PNG is not installed.
+    """
+    if any(kind != "svg" for kind in formats):
+        _converter()
+
+
+def _write(path: Path, content: bytes) -> Path:
+    with whole_file(path) as handle:
+        handle.write(content)
+    return path
+
+
+def _converted(svg: str, kind: Format) -> bytes:
+    if kind == "svg":
+        return svg.encode("utf-8", "replace")
+    converter = _converter()
+    made: bytes = converter.svg_to_pdf(svg) if kind == "pdf" else converter.svg_to_png(svg, scale=PIXELS)
+    return made
+
+
+def _converter() -> Any:
+    try:
+        return import_module("vl_convert")
+    except ImportError as error:
+        hint = "in flantune's folder: pip install -e '.[figures]'; or --format svg, which needs nothing"
+        raise ConfigError("PDF and PNG need vl-convert-python, which is not installed", hint=hint) from error
