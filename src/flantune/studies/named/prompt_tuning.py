@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import Counts, Factor, Names, Natural
 from flantune.studies.one_task import (
+    asked,
     check_pretrained,
     compared_tasks,
     mergeable,
@@ -50,14 +51,13 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
     compared = compared_tasks(file, tasks, wanted=options.tasks, fold=options.fold)
     steps = options.steps or file.config.training.steps
     virtual = prompt_settings(learning_rate=options.learning_rate)
-    asked = {"evaluation.shots": [0], "evaluation.dev_examples": 0}
-    tuned = {**compared.tuned_settings, **mergeable(file), **asked}
+    tuned = {**compared.tuned_settings, **mergeable(file), **asked(0)}
     arms = [
         Arm(name=f"{_BASE}, {_NO_ROW}", label=_BASE, series=_NO_ROW, settings=tuned, reads="base", labeled_rows=0),
         Arm(name=_START, label=_TUNED, series=_NO_ROW, settings=tuned, labeled_rows=0),
     ]
     for rows in options.rows:
-        alone = compared.alone_settings(rows=rows, steps=steps) | virtual | asked
+        alone = compared.alone_settings(rows=rows, steps=steps) | virtual | asked(0)
         arms += [
             Arm(
                 name=f"prompt of the {label}, {rows_label(rows)}",
