@@ -12,7 +12,9 @@ from flantune.commands.plan import check_held_out, prepare_tasks, split_fold
 from flantune.commands.study_runs import RunReceipt, missing_runs, run_all, with_done_leaders
 from flantune.errors import ConfigError, FlantuneError
 from flantune.mixture.holdout import folds_of
-from flantune.settings.run_file import RunFile, fingerprint
+from flantune.report.figure_files import Look, write_figures
+from flantune.report.study_page import write_study_page
+from flantune.report.study_plates import study_plates
 from flantune.settings.sections import Problems
 from flantune.studies.catalog import STUDIES, make_study, named_study
 from flantune.studies.folder import StudyFolder
@@ -142,6 +144,8 @@ def run_study(
             errors={one.number: one.error for one in receipts if one.error},
         )
         write_outcome(expanded.folder, outcome)
+        write_study_page(expanded.folder.root)
+        write_figures(study_plates(outcome), expanded.folder.figures, Look(formats=("svg",)))
     return RanStudy(expanded=expanded, receipts=receipts, outcome=outcome)
 
 

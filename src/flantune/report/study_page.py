@@ -14,7 +14,7 @@ from flantune.studies.outcome import StudyOutcome
 
 
 def write_study_page(root: Path) -> Path:
-    """Writes ``study.html`` into a study's folder, from its outcome alone, and returns its path.
+    """Writes ``report.html`` into a study's folder, from its outcome alone, and returns its path.
 
     Raises:
         FlantuneError: There is no outcome, it is damaged, or the page cannot be written.

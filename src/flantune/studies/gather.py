@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from flantune.errors import FlantuneError
 from flantune.evaluation.estimates import Estimate
 from flantune.runs.files import read_training
 from flantune.runs.folder import RunFolder
-from flantune.settings.json_file import read_value, write_value
+from flantune.settings.json_file import write_value
 from flantune.studies.arm_runs import ArmRun, read_arm_run
 from flantune.studies.conclude import conclude
 from flantune.studies.folder import StudyFolder
@@ -73,16 +72,6 @@ def write_outcome(folder: StudyFolder, outcome: StudyOutcome) -> None:
     """
     write_value(folder.outcome, outcome)
     write_text(folder.table, outcome_csv(outcome))
-
-
-def read_outcome(root: Path) -> StudyOutcome:
-    """What a study came to, from its folder.
-
-    Raises:
-        FlantuneError: It is missing or damaged.
-    """
-    mends = "give the study's command again: it writes the file anew"
-    return read_value(StudyFolder(root).outcome, StudyOutcome, mends=mends)
 
 
 def outcome_csv(outcome: StudyOutcome) -> str:
