@@ -179,7 +179,7 @@ def test_the_command_writes_page_and_figures(tmp_path):
     out = tmp_path / "f"
     result = CliRunner().invoke(cli, ["report", str(tmp_path), "--figures", str(out), "--format", "svg"])
     assert result.exit_code == 0, result.output
-    assert {"study", "differences", "templates", "cost"} <= {path.stem for path in out.glob("*.svg")}
+    assert {"study", "differences", "templates"} <= {path.stem for path in out.glob("*.svg")}
     assert all(ElementTree.fromstring(path.read_text()) is not None for path in out.glob("*.svg"))
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from flantune.report.figures.cost import CostPoint, cost_figure
 from flantune.report.figures.forest import ForestRow, forest_figure
 from flantune.report.figures.published import published
+from flantune.report.figures.series import label_of
 from flantune.report.figures.spread import SpreadRow, spread_figure
 from flantune.report.figures.study_bars import bars_figure
 from flantune.report.figures.study_grid import grid_figure
@@ -109,9 +110,16 @@ def _differences(outcome: StudyOutcome) -> Plate | None:
 
 
 def _forest(outcome: StudyOutcome) -> Markup:
+    drawn = [arm for arm in outcome.arms if arm.difference]
+    is_grouped = len({arm.series for arm in drawn}) > 1
     rows = [
-        ForestRow(name=arm.name, difference=arm.difference, each=arm.difference.each)
-        for arm in outcome.arms
+        ForestRow(
+            name=label_of(arm) if is_grouped else arm.name,
+            difference=arm.difference,
+            each=arm.difference.each,
+            group=arm.series if is_grouped else "",
+        )
+        for arm in sorted(drawn, key=lambda arm: [one.series for one in drawn].index(arm.series))
         if arm.difference
     ]
     if outcome.overall:
@@ -185,10 +193,11 @@ def _wording(outcome: StudyOutcome) -> Plate | None:
 
 
 def _cost(outcome: StudyOutcome) -> Plate | None:
+    """What was gained on the untuned model, and for what; between two tuned arms a price would be that of neither."""
     points = [
         CostPoint(name=arm.name, tokens=arm.cost.tokens, difference=arm.difference)
         for arm in outcome.arms
-        if arm.cost and arm.cost.tokens > 0 and arm.difference
+        if arm.cost and arm.cost.tokens > 0 and arm.difference and not arm.paired_with
     ]
     if not points:
         return None
@@ -196,10 +205,10 @@ def _cost(outcome: StudyOutcome) -> Plate | None:
         name="cost",
         title="What a gain cost",
         caption=(
-            "Paired difference against real tokens trained on, over all folds of a run, mean over seeds. Hollow: the "
-            f"interval includes zero, so no gain was shown to be bought. {_over(outcome, has_dots=False)}"
+            "Arm minus its base model against real tokens trained on, over all folds of a run, mean over seeds. Hollow:"
+            f" the interval includes zero, so no gain was shown to be bought. {_over(outcome, has_dots=False)}"
         ),
-        views=(View("", cost_figure(points, than=outcome.baseline or "the base model")),),
+        views=(View("", cost_figure(points, than="the base model")),),
     )
 
 
