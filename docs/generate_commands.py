@@ -17,7 +17,7 @@ _HEAD = """# Commands
 Every command with its arguments and options. This page is made from the help that each command prints with `--help`.
 Results go to standard output, everything else to standard error; `--json`, where there is one, prints nothing but JSON.
 Exit codes: 0 done, 1 finished and found problems, 2 wrong usage or a mistake in a file, 130 interrupted. A command that
-was interrupted goes on where it stopped when it is given again.
+was interrupted resumes where it stopped when it is given again.
 """
 
 

@@ -21,7 +21,7 @@ Every setting of a run file, with its default. This page is made from the docstr
 overridden on the command line: `--set training.steps=100`.
 
 A value of another kind is an error: `true` or `"3"` for a number, `3.0` for a whole number, infinity, a count above
-10⁹, a factor outside 10⁻³⁰ to 10⁶, an entry that stands in its list twice. All problems of a file are told at once.
+10⁹, a factor outside 10⁻³⁰ to 10⁶, an entry that occurs in its list twice. All problems of a file are reported at once.
 """
 
 _LEFT_OUT: dict[str, type[BaseModel]] = {

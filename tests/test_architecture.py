@@ -37,6 +37,7 @@ ORDER = (
     "studies",
     "report",
     "judging",
+    "tracking",
     "commands",
     "demo",
     "cli",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class FlantuneError(Exception):
-    """A mistake the user can mend: shown without a traceback.
+    """A mistake the user can fix: shown without a traceback.
 
     Attributes:
         message: What is wrong.

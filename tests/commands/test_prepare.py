@@ -266,10 +266,10 @@ def test_the_command_says_what_it_wrote_and_what_is_next(world, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--part", "4/3"], '"4/3" is no part'),
-        (["--part", "0/3"], '"0/3" is no part'),
-        (["--draws", "many"], '"many" is no count'),
-        (["--draws", "1.5"], '"1.5" is no count'),
+        (["--part", "4/3"], '"4/3" is not a part'),
+        (["--part", "0/3"], '"0/3" is not a part'),
+        (["--draws", "many"], '"many" is not a count'),
+        (["--draws", "1.5"], '"1.5" is not a count'),
         (["--engine", "spark"], "'spark' is not one of"),
         ([], "Missing option '--out'"),
     ],

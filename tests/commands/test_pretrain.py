@@ -117,6 +117,29 @@ def test_a_causal_model_goes_on_with_denoisers_and_gets_their_sentinels(place):
     assert lm.model.get_input_embeddings().weight.shape[0] == len(lm.tokenizer)
 
 
+def test_a_causal_model_goes_on_as_a_prefix_lm_and_says_so(place):
+    base = start(place, "base")
+    asked = (
+        f"model={{path={str(base.model)!r}, attention='prefix'}}",
+        "pretraining.objective=ul2r",
+        "training.steps=4",
+    )
+    with pytest.raises(StoppedError):
+        start(place, "both_ways_stopped", *asked, reporter=StopsAt(3))
+    again = start(place, "both_ways_stopped", *asked)
+    straight = start(place, "both_ways", *asked)
+    assert (
+        weights(again.folder)
+        == weights(straight.folder)
+        != weights(start(place, "on", *asked[1:], *on_from(base)).folder)
+    )
+    assert load_model(base.model).attention == "causal" and load_model(again.model).attention == "prefix"
+    assert "It is a prefix LM" in (again.model / "README.md").read_text()
+    # What goes on from it stays one, unless told otherwise.
+    on = start(place, "both_ways_on", *on_from(again), "pretraining.objective=prefix", "training.steps=1")
+    assert load_model(on.model).attention == "prefix"
+
+
 def test_a_model_of_nothing_is_of_the_size_that_was_asked_for(spans):
     assert len(load_model(spans.model).tokenizer) <= 420
 
@@ -149,6 +172,8 @@ def test_rows_of_a_mirrored_data_set_are_text(place, tmp_path):
         (["pretraining.input_tokens=200"], "does not fit a row of 128"),
         (["model.scratch.architecture=t5"], "is for decoder-only models"),
         (["training.measure_every=5"], "no dev questions"),
+        (["model.attention=prefix"], "has no inputs that could see each other"),
+        ([*SPANS, "model.attention=prefix"], "is for decoder-only models"),
         (["pretraining.files=[]"], "needs text from one place"),
         (["pretraining.noise_density=1.5"], "noise_density"),
         (["pretraining.objective=cuasal"], "objective"),

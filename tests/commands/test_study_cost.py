@@ -2,77 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
 from tests.end_to_end.small_world import write_small_world
 
-from flantune.commands.cost_lines import study_lines
-from flantune.commands.study_cost import estimate_study
-from flantune.runs.folder import RunFolder
-from flantune.settings.run_file import RunFile, load_run_file
-from flantune.studies.study import Arm, arm_file
+from flantune.commands.study import ExpandedStudy, expand_study
+from flantune.commands.study_cost import study_cost
+from flantune.commands.study_lines import study_lines
+from flantune.settings.run_file import load_run_file
 
+STUDY = """
+[study]
+name = "length"
+question = "Do more steps help?"
+axis = "steps"
+baseline = "short"
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A run as a study plans it."""
+[[arms]]
+name = "short"
 
-    number: int
-    arm: Arm
-    seed: int
-    file: RunFile
-    folder: RunFolder
-    tuned_by: int | None = None
-    starts_from: int | None = None
+[[arms]]
+name = "long"
+settings = { training.steps = 12 }
+
+[[arms]]
+name = "asked few"                       # tuned like the first, and asked otherwise
+settings = { evaluation.max_examples = 4 }
+"""
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+def expanded(tmp_path_factory: pytest.TempPathFactory) -> ExpandedStudy:
     folder = tmp_path_factory.mktemp("world")
+    (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     file = load_run_file(write_small_world(folder), overrides=('holdout.folds=[["sentiment"]]',))
-    arms = (
-        Arm(name="short", settings={}),
-        Arm(name="long", settings={"training.steps": 12}),
-        # Tuned like the first, and asked otherwise.
-        Arm(name="asked few", settings={"evaluation.max_examples": 4}),
-    )
-    found: list[Run] = []
-    for arm in arms:
-        for seed in (1, 2):
-            found.append(
-                Run(
-                    number=len(found),
-                    arm=arm,
-                    seed=seed,
-                    file=arm_file(file, arm, seed=seed),
-                    folder=RunFolder(folder / "study"),
-                    tuned_by=seed - 1 if arm.name == "asked few" else None,
-                )
-            )
-    return found
+    return expand_study(str(folder / "study.toml"), file, out=folder / "study", seeds=2)
 
 
-def test_what_is_shared_is_counted_once(runs: list[Run]) -> None:
-    cost = estimate_study(runs, range(6), device="h100")
+def test_what_is_shared_is_counted_once(expanded: ExpandedStudy) -> None:
+    cost = study_cost(expanded, device="h100")
     short, long, few = cost.arms
-    assert [arm.missing for arm in cost.arms] == [2, 2, 2]
-    assert short.training.tokens == 2 * short.cost.training.tokens
-    assert long.training.tokens == pytest.approx(2 * short.training.tokens, rel=0.1)
-    assert few.training.tokens == 0
-    assert short.measuring.tokens == 2 * (short.cost.base.tokens + short.cost.tuned.tokens)
+    assert [(arm.runs, arm.there, arm.shared) for arm in cost.arms] == [(2, 0, 0), (2, 0, 0), (2, 0, 2)]
+    alone = [study_cost(replace(expanded, missing=(number,)), device="h100") for number in (0, 2)]
+    assert short.load.tokens == 2 * alone[0].arms[0].load.tokens
     # The base model is asked the same as in the first arm.
-    assert long.measuring.tokens == 2 * long.cost.tuned.tokens
-    assert few.measuring.tokens == 2 * (few.cost.base.tokens + few.cost.tuned.tokens) < long.measuring.tokens * 2
-    assert cost.total.tokens == sum(arm.training.tokens + arm.measuring.tokens for arm in cost.arms)
+    assert long.load.tokens < 2 * alone[1].arms[1].load.tokens
+    assert few.load.tokens < short.load.tokens
+    assert cost.total.tokens == sum(arm.load.tokens for arm in cost.arms)
     assert cost.device == "NVIDIA H100 SXM" and cost.total.seconds > 0
 
 
-def test_runs_that_are_there_cost_nothing_more(runs: list[Run]) -> None:
-    cost = estimate_study(runs, [3])
-    assert [arm.missing for arm in cost.arms] == [0, 1, 0]
-    assert cost.arms[0].training.tokens == cost.arms[0].measuring.tokens == 0
-    assert cost.total.seconds == 0 and cost.device == ""
-    said = dict(study_lines(cost))
-    assert said["short"].startswith("0 runs to do, 2 there") and "time" not in said
-    assert "points" in said["detectable"]
+def test_runs_that_are_there_cost_nothing_more(expanded: ExpandedStudy) -> None:
+    left = replace(expanded, missing=(3,))
+    cost = study_cost(left)
+    assert [arm.runs - arm.there for arm in cost.arms] == [0, 1, 0]
+    assert cost.arms[0].load.tokens == 0 and cost.total.seconds == 0 and cost.device == ""
+    said = "\n".join(study_lines(left, cost))
+    assert "2 runs: 2 there, 0 to do" in said and "training.steps = 12" in said
+    assert "detectable" in said and "points" in said

@@ -107,7 +107,7 @@ def test_a_task_file_names_it_and_its_rows_are_learned(tmp_path: Path) -> None:
 def test_what_is_wrong_with_its_table_is_said_as_ever(tmp_path: Path) -> None:
     for line, said in (
         ('sums = "many"', 'source.sums: should be a whole number, got "many"'),
-        ('sums = 5\ndelimiter = ";"', "source: delimiter cannot stand beside sums"),
+        ('sums = 5\ndelimiter = ";"', "source: delimiter cannot be combined with sums"),
         ('sums = 5\nhub = "a/b"', "source: set either files or hub or sums"),
         ("summs = 5", 'source.summs: unknown key; did you mean "sums"?'),
     ):
@@ -160,5 +160,5 @@ def tasks():
     (task,) = load_tasks(DataSettings(tasks=("words.py",)), root=tmp_path)
     assert [one.fields for one in example_rows(task)] == [{"word": "sea"}]
     (tmp_path / "words.py").write_text(text.format(base="object"))
-    with pytest.raises(TaskError, match="words: Words is no source"):
+    with pytest.raises(TaskError, match="words: Words is not a source"):
         load_tasks(DataSettings(tasks=("words.py",)), root=tmp_path)

@@ -1,4 +1,4 @@
-"""What is damaged in a run folder is made again where it can be, and said; else one error says what mends it."""
+"""What is damaged in a run folder is rebuilt where it can be, and reported; else one error says how to repair it."""
 
 from __future__ import annotations
 

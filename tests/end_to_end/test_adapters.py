@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.evaluation.samples import read_samples
 from flantune.models.load import load_model, save_model
 from flantune.models.scratch import build_model, train_tokenizer
-from flantune.settings.config import ModelSettings, ScratchSettings
+from flantune.settings.config import DataSettings, ModelSettings, ScratchSettings
 from flantune.settings.run_file import load_run_file
+from flantune.types import Sample
 from tests.end_to_end.small_world import write_small_world
 
 pytest.importorskip("peft")
@@ -84,3 +86,25 @@ def test_virtual_tokens(world):
     assert len(tuned.prefix_tokens) == 4
     base, mine = (list(read_samples(path / "samples/mood.parquet")) for path in (out / "base", fold / "tuned"))
     assert [sample.scores for sample in base] != [sample.scores for sample in mine]
+
+
+def test_a_prefix_lm_from_its_causal_base_to_its_evaluation(world, tmp_path):
+    """In a chat's form and with an adapter, too: whoever loads the folder reads inputs both ways again."""
+    out, plain = run(world, "both_ways", "model.attention='prefix'"), run(world, "plain")
+    fold = out / "folds/sentiment"
+    assert load_model(fold / "model").attention == "prefix"
+    assert "It is a prefix LM" in (fold / "model/README.md").read_text()
+    before, other = ((one / "base/samples/mood.parquet").read_bytes() for one in (out, plain))
+    assert before == other, "the base model is measured as it learned to read"
+    data = DataSettings(tasks=(str(world / "mood_task.toml"),))
+    evaluate(EvaluationRequest(models=(str(fold / "model"),), out=tmp_path, data=data))
+    asked, mine = ({s.inputs: s.scores for s in samples_below(place)} for place in (tmp_path, fold / "tuned"))
+    both = asked.keys() & mine.keys()
+    assert len(both) > 8 and [asked[one] for one in both] == [mine[one] for one in both]
+    chatting = run(world, "both_ways_chat", "model.attention='prefix'", "model.adapter='lora'", "prompts.chat=true")
+    with_adapter = load_model(chatting / "folds/sentiment/model")
+    assert with_adapter.attention == "prefix" and with_adapter.adapter is not None
+
+
+def samples_below(folder: Path) -> list[Sample]:
+    return [sample for path in folder.rglob("mood.parquet") for sample in read_samples(path)]

@@ -270,7 +270,7 @@ def test_what_is_not_installed_is_named_or_left_out_where_something_else_is_left
     ("change", "said"),
     [
         (("own.ask", "own.right"), "choices inside the question"),
-        (("own.ask", "own.offer"), "doc_to_text: .* is no text"),
+        (("own.ask", "own.offer"), "doc_to_text: .* is not text"),
         (("own.offer", "own.ask"), "not a list"),
         (("own.tidy", "own.ask"), "own.ask"),
         (("process_docs: !function own.tidy", "process_docs: own.tidy"), "where a function is wanted"),

@@ -53,9 +53,9 @@ ENDS = {
     "half a character": ("return 'a\\ud83d'", r"half a character \('\\ud83d'\)"),
     "deep": (
         "import sys; sys.setrecursionlimit(10**6); a = []\n    for _ in range(20_000): a = [a]\n    return a",
-        "no answer to what was asked|RecursionError|SIGSEGV",
+        "does not answer what was asked|RecursionError|SIGSEGV",
     ),
-    "junk": ("import os; [os.write(n, b'7') for n in range(3, 6) if n in _open()]; return 1", "no answer to what was"),
+    "junk": ("import os; [os.write(n, b'7') for n in range(3, 6) if n in _open()]; return 1", "does not answer what"),
     "orphan": ("import os, time; os.fork() or time.sleep(1000); os._exit(4)", "ended with the exit code 4"),
     "closed": ("import os, time; os.closerange(3, 99); time.sleep(1000)", "closed the pipe of its answers"),
     "nameless signal": ("import os; os.kill(os.getpid(), 40)", "ended by the signal 40"),

@@ -139,7 +139,7 @@ def test_mistakes_are_told_with_a_hint() -> None:
         shares(TREE, a1=3, b1=0)
     for wrong, said in (
         ('[mixture.parts.a]\nshare = 1\n[mixture.parts.b]\ntasks = ["x"]', "there is none in b"),
-        ('[mixture]\nproportions = "flan2022_released"\n[mixture.parts.a]', "cannot stand together"),
+        ('[mixture]\nproportions = "flan2022_released"\n[mixture.parts.a]', "cannot be used together"),
         ("[mixture.parts.a]\nshares = 1", r'mixture.parts.a.shares: unknown key; did you mean "share"'),
         ("[mixture.parts.a.parts.b]\nmax_rate = -1", "mixture.parts.a.parts.b.max_rate: should be at least 0"),
         ('[mixture.parts."a.b"]', "should be a name of letters"),

@@ -89,7 +89,7 @@ def test_a_model_that_fills_gaps_is_no_decoder_only_model(config, tmp_path):
         weight.data.add_(0.1 * torch.randn_like(weight))
     model.save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="no decoder-only model: what it says after a token changes"):
+    with pytest.raises(ModelError, match="not a decoder-only model: what it says after a token changes"):
         load(tmp_path)
 
 

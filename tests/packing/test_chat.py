@@ -292,7 +292,7 @@ def test_what_is_wrong_in_a_template_is_one_error_with_place_reason_and_hint(nam
         (tmp_path / "own.jinja").write_text(template)
         with pytest.raises(TemplateError) as caught:
             chat_tokens(tokenizer(template), settings)
-        assert message in caught.value.render() and "hint: mend the template" in caught.value.render()
+        assert message in caught.value.render() and "hint: fix the template" in caught.value.render()
         assert ("own.jinja" in caught.value.where) == (settings is not CHAT)
 
 

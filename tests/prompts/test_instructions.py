@@ -97,7 +97,7 @@ def test_fault_18_which_reference_is_trained_on_is_drawn_by_key_and_a_test_promp
     "name", ["", "neg2_pos2", "pos2_pos2", "definition_explanation", "pos", "pos0", "pos²", "definition_pos2_x"]
 )
 def test_what_is_no_encoding_is_refused(name: str):
-    with pytest.raises(TemplateError, match="is no encoding"):
+    with pytest.raises(TemplateError, match="is not an encoding"):
         read_encoding(name)
 
 

@@ -110,7 +110,7 @@ def test_long_texts_of_real_rows_are_no_bombs():
 
 
 def test_what_cannot_be_read_is_told_with_its_line():
-    with pytest.raises(TemplateError, match="line 2 is no Jinja"):
+    with pytest.raises(TemplateError, match="line 2 is not Jinja"):
         read_jinja("one\n{% if %}")
     with pytest.raises(TemplateError, match="fails on this row: UndefinedError"):
         render("{{ missing.one.two }}")

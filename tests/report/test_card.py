@@ -69,7 +69,7 @@ def test_card_of_a_model_from_nothing(parts):
     made = changed(config, model={"path": "", "scratch": {"architecture": "t5"}})
     card = model_card(made, None, mixture, FOLD)
     assert "base_model" not in front(card)
-    assert "# t5 from nothing, instruction-tuned" in card
+    assert "# t5 from scratch, instruction-tuned" in card
 
 
 def test_datasets_are_listed_when_known(parts):
@@ -140,7 +140,7 @@ def test_the_card_says_how_options_were_shown(parts) -> None:
     config, _, mixture = parts
     lettered = changed(config, prompts={"options_layout": "lettered", "shuffle_options": True})
     card = model_card(lettered, None, mixture, FOLD)
-    assert "listed in the prompt behind letters; the answer is a letter, as in (A), in a random order." in card
+    assert "listed in the prompt after letters; the answer is a letter, as in (A), in a random order." in card
     assert "When measured" not in card
     asked = model_card(changed(lettered, evaluation={"options_layout": "listed"}), None, mixture, FOLD)
     assert "When measured they were listed in the prompt by a dash each, in a random order" in asked

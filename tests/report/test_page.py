@@ -216,7 +216,7 @@ def test_a_run_that_has_just_begun_says_what_is_missing(tmp_path):
 def test_no_page_is_written_into_a_folder_that_is_no_run(tmp_path, holds):
     if holds:
         (tmp_path / holds).write_text("{}")
-    with pytest.raises(SourceError, match="is no run folder"):
+    with pytest.raises(SourceError, match="is not a run folder"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
 

@@ -19,7 +19,7 @@ def fault(tmp_path, text: str, *overrides: str) -> ConfigError:
 @pytest.mark.parametrize(
     ("text", "line", "hint"),
     [
-        ("name = my run\n", "line 1, column 8: name = my run", 'text stands in quotes: "my run"'),
+        ("name = my run\n", "line 1, column 8: name = my run", 'text goes in quotes: "my run"'),
         ("[training]\nfreeze = True\n", "line 2, column 10: freeze = True", "write true"),
         ("seed = None # later\n", "seed = None", "a key that is left out has its default"),
         ("seed =\n", "line 1", "a key that is left out has its default"),
@@ -31,8 +31,8 @@ def fault(tmp_path, text: str, *overrides: str) -> ConfigError:
         ('{"seed": 1}\n', '{"seed": 1}', "looks like JSON"),
         ("seed\u00a0= 3\n", "line 1", "U+00A0"),
         ("\u200bseed = 3\n", "line 1", "U+200B"),
-        ("seed = 3\nseed = 4\n", "the key stands twice in line 2", "keep one"),
-        ("[model]\n[data]\n[model]\n", 'the table "model" stands twice in line 3', "keep one"),
+        ("seed = 3\nseed = 4\n", "the key occurs twice in line 2", "keep one"),
+        ("[model]\n[data]\n[model]\n", 'the table "model" occurs twice in line 3', "keep one"),
         ("[data]\ntasks = [\n", "at the end of the file", "close what is open"),
     ],
 )

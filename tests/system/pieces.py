@@ -31,7 +31,7 @@ def die(folder: Path, number: int) -> int:
 
 
 def fail(folder: Path, number: int) -> int:
-    """Something that the user can mend."""
+    """Something that the user can fix."""
     raise SourceError("there is no such row", where=f"row {number}", hint="mend it")
 
 

@@ -37,7 +37,7 @@ def test_without_a_mirror_the_hub_is_never_asked(
     monkeypatch.setattr(hub_api, "stream_rows", lambda *_, **__: pytest.fail("asked"))
     task = load_text(f'{HEAD}[source]{SOURCE}[splits]\ntrain = "train"\n{BODY}')
     for read in (lambda: next(task.source.rows("train")), lambda: task.source.fingerprint("train")):
-        with pytest.raises(MissingDataError, match=r"me/letters \(old\) cannot be had from the hub") as error:
+        with pytest.raises(MissingDataError, match=r"me/letters \(old\) cannot be downloaded from the hub") as error:
             read()
         assert error.value.hint == HOW
 
@@ -76,7 +76,7 @@ def test_fetching_passes_it_over_and_says_so(tmp_path: Path, load_text: Callable
     (tmp_path / "run.toml").write_text('[data]\ntasks = ["task.toml"]\n')
     result = CliRunner().invoke(fetch_command, [str(tmp_path / "run.toml"), "--mirror", str(tmp_path / "mirror")])
     assert result.exit_code == 0, result.output
-    assert f"moods has to be put there by hand. {HOW}" in result.stderr
+    assert f"moods has to be put there manually. {HOW}" in result.stderr
 
 
 def test_of_a_huge_split_only_the_rows_that_are_read_are_fetched(load_text: Callable[..., Task]) -> None:

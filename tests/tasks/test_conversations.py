@@ -229,7 +229,7 @@ def test_too_many_bad_conversations_stop_with_the_first_of_them(load, tmp_path) 
         ('conversation.trains_on = "some"\n', "conversation.trains_on"),
         ('conversation.alternating = ["user", "user"]\n', "names one speaker twice"),
         ('conversation.alternating = ["user"]\n', "conversation.alternating"),
-        ('[answer]\ncolumn = "x"\n', "cannot stand beside conversation"),
+        ('[answer]\ncolumn = "x"\n', "cannot be combined with conversation"),
         ('[fields]\nconversation = "x"\n', "use another name"),
         ('[[templates]]\ninputs = "{conversaton}"\n', 'no field "conversaton"; did you mean "conversation"'),
     ],

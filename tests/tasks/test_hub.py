@@ -346,7 +346,7 @@ class TestFetch:
 
     @pytest.mark.parametrize("text", ["", "a b", "a/b/c", "a/b:"])
     def test_references_that_are_none(self, text: str) -> None:
-        with pytest.raises(SourceError, match="is no hub dataset"):
+        with pytest.raises(SourceError, match="is not a hub dataset"):
             parse_reference(text)
 
 

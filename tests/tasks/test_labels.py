@@ -173,7 +173,11 @@ def test_the_task_file_can_say_which_is_meant(tmp_path: Path, form: str, read: s
     ("answer", "options", "problem"),
     [
         ('read = "index"', "", "answer.read: needs options"),
-        ('read = "index"\nkeys = ["a", "b"]', 'values = ["x", "y"]', "answer.read: cannot stand beside keys or map"),
+        (
+            'read = "index"\nkeys = ["a", "b"]',
+            'values = ["x", "y"]',
+            "answer.read: cannot be combined with keys or map",
+        ),
         ('read = "place"', 'values = ["x", "y"]', 'answer.read: should be "text" or "index", got "place"'),
     ],
 )

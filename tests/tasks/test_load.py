@@ -108,7 +108,7 @@ def test_python_files(folder: Path) -> None:
         ("def tasks():\n    return [1]", "tasks() gave int; expected Task"),
         ("def tasks():\n    return 1 / 0", "tasks() fails: ZeroDivisionError: division by zero (bad.py line 2)"),
         ("import nothing_like_it", "fails to load: ModuleNotFoundError"),
-        (PYTHON.replace('"rivers"', '"my rivers"'), '"my rivers" is no name'),
+        (PYTHON.replace('"rivers"', '"my rivers"'), '"my rivers" is not a name'),
         (PYTHON.replace('splits={"train": "train"}', "splits={}"), "rivers: needs clusters, splits and templates"),
         (PYTHON.replace('("closed-book QA",)', '"closed-book QA"'), "rivers: clusters is a text; expected a tuple"),
     ],

@@ -88,8 +88,8 @@ def test_too_few_rows_that_are_bad_are_too_few_because_they_are_bad(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "what", "hint"),
     [
-        ("loop", "is a link to rows.csv, where no file is", "mend the link"),
-        ("dangling", "is a link to gone.csv", "mend the link"),
+        ("loop", "is a link to rows.csv, where no file is", "fix the link"),
+        ("dangling", "is a link to gone.csv", "fix the link"),
         ("pipe", "is a device or a pipe", "into a file"),
     ],
 )

@@ -220,7 +220,7 @@ def test_what_is_not_there_is_said(folder, tmp_path: Path):
     home = folder({"a": task_file()}, excluded="a")
     with pytest.raises(TaskError, match='track "default"'):
         load(home)
-    with pytest.raises(ConfigError, match="is no encoding"):
+    with pytest.raises(ConfigError, match="is not an encoding"):
         load(home, encodings=("definition_and_more",))
     (home / "splits/default/test_tasks.txt").unlink()
     with pytest.raises(SourceError, match=r"test_tasks\.txt"):

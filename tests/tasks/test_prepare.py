@@ -86,7 +86,7 @@ class TestReports:
             ' expected one of "sad", "glad"\n'
             "  1 × missing column, first in row 30 (counted from 0): got columns txt, label;"
             ' expected "text"; did you mean "txt"?\n'
-            "hint: mend the rows, or the task file's columns; or leave such rows out on purpose;"
+            "hint: fix the rows, or the task file's columns; or leave such rows out on purpose;"
             " or raise [data] max_bad_share"
         )
 

@@ -188,14 +188,14 @@ def test_fault_22_other_texts_than_those_of_the_digest_are_refused(home: Path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("templates: [", "is no YAML"),
+        ("templates: [", "is not YAML"),
         ("- a", 'has no "templates"'),
         ("templates: {}", 'has no "templates"'),
-        ("templates: {a: 1}", "the template a is no mapping"),
+        ("templates: {a: 1}", "the template a is not a mapping"),
         ("templates: {a: {name: x}}", "should have texts"),
         ("templates: {a: {jinja: x}}", "has no name"),
         ("templates: {a: {jinja: x, name: n}, b: {jinja: y, name: n}}", 'two templates named "n"'),
-        ("templates: {a: !!python/object/apply:os.system [ls]}", "is no YAML"),
+        ("templates: {a: !!python/object/apply:os.system [ls]}", "is not YAML"),
     ],
 )
 def test_a_file_that_is_something_else(tmp_path: Path, text: str, said: str):
@@ -207,7 +207,7 @@ def test_a_file_that_is_something_else(tmp_path: Path, text: str, said: str):
 def test_a_text_that_is_no_jinja_is_told_with_its_file_and_name(home: Path):
     path = home / "templates/facts/templates.yaml"
     path.write_text(path.read_text().replace("{% endif %}", ""))
-    with pytest.raises(TaskError, match=r'templates.yaml: the template "say": line 1 is no Jinja'):
+    with pytest.raises(TaskError, match=r'templates.yaml: the template "say": line 1 is not Jinja'):
         load(home, train=["facts"])
 
 

@@ -173,7 +173,7 @@ def test_all_problems_come_at_once(load_text: Callable[..., Task], tmp_path: Pat
         ('dev = "train[-200:]"', 'dev = "train[10%:]"', 'splits.dev: "train[10%:]" is not a slice'),
         ('train = "train.csv"', "train = 3", "source.files.train: should be text or a list or a table"),
         ('delimiter = ";"', 'hub = "x/y"', "source: set either files or hub"),
-        ('delimiter = ";"', 'config = "x"', "source: config cannot stand beside files"),
+        ('delimiter = ";"', 'config = "x"', "source: config cannot be combined with files"),
         ('premise = "Satz 1"', 'answer = "Satz 1"', "fields.answer: is filled in by flantune; use another name"),
         ('values = ["yes", "no"]', 'values = ["yes", "yes"]', "options: values has the same option twice"),
         ('values = ["yes", "no"]', 'values = ["yes"]', "options.values: "),
@@ -292,4 +292,4 @@ class TestPythonAdapter:
     def test_stands_alone(self, load_text: Callable[..., Task], tmp_path: Path) -> None:
         (tmp_path / "mine.py").write_text(ADAPTER)
         text = WITH_ADAPTER.replace("[adapter]", '[fields]\nx = "y"\n[adapter]')
-        assert "fields: cannot stand beside adapter" in problems_of(load_text, text)
+        assert "fields: cannot be combined with adapter" in problems_of(load_text, text)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -87,31 +86,6 @@ def test_a_window_is_weighed_by_tokens_not_by_steps():
     assert (found["prompts"], found["input_tokens"], found["target_tokens"], found["fill"]) == (2, 12, 4, 0.8)
     assert found["tokens_per_s"] == 16 / 4.0
     assert found["data_wait_share"] == 0.25
-
-
-def test_tensorboard_shows_what_the_metrics_file_has(tmp_path):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    log = MetricsLog(tmp_path, after=0)
-    for number in range(1, 5):
-        log.write(line(number))
-    log.close()
-    again = MetricsLog(tmp_path, after=2)
-    again.write(line(3))
-    again.close()
-    shown = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
-    shown.Reload()
-    assert [event.step for event in shown.Scalars("training/loss")] == [1, 2, 3]
-    assert shown.Scalars("loss/rte")[0].value == 2.0
-
-
-def test_without_tensorboard_nothing_is_missed(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    log = MetricsLog(tmp_path, after=0)
-    log.write(line(1))
-    log.flush()
-    log.close()
-    assert [found.step for found in read_metrics(tmp_path / "metrics.jsonl", up_to=9)[0]] == [1]
-    assert not (tmp_path / "tensorboard").exists()
 
 
 def test_a_full_disk_says_so(tmp_path):

@@ -28,10 +28,10 @@ def command(
     run_folder: Path | None,
     as_json: bool,
 ) -> None:
-    """Say what a run of RUN_FILE would stop at, what it would leave out and what it costs; nothing is trained.
+    """Say what would stop a run of RUN_FILE, what it would leave out and what it costs; nothing is trained.
 
     Looks at files, columns and every row; at templates, options and answers; at missing datasets and how much of the
-    mixture they are; at folds and leaks; at test rows that stand in training; at what the model's tokenizer makes of
+    mixture they are; at folds and leaks; at test rows that also occur in training; at how the model's tokenizer cuts
     prompts; counts steps, tokens, arithmetic, memory and questions; and says how small a difference the run could find.
     With --on it says how long the run takes there. Rows that were read are kept for the run. Exit code 1: a run would
     stop at something.

@@ -23,7 +23,7 @@ from flantune.cli.terminal import show
     metavar="NAME",
     help="A benchmark whose questions are looked for too; repeatable.",
 )
-@click.option("--data", type=options.OLD_FOLDER, help="Where the benchmarks' data lies, as for `flantune evaluate`.")
+@click.option("--data", type=options.OLD_FOLDER, help="Where the benchmarks' data is, as for `flantune evaluate`.")
 @click.option("--ngram", default=13, show_default=True, type=click.IntRange(2, 255), help="Words of an n-gram.")
 @click.option(
     "--max-documents",

@@ -46,7 +46,7 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
 
 
 @command.command(
-    short_help="Make a base model of the demo from nothing.",
+    short_help="Build a base model of the demo from scratch.",
     epilog="Example: flantune demo pretrain --family decoder-only --out base",
 )
 @click.option("--family", type=click.Choice(list(_FAMILIES)), required=True, help="Which model.")
@@ -57,7 +57,7 @@ def command(context: click.Context, out: Path, family: str, seed: int, overrides
 @click.option("--tokens", type=click.IntRange(1), help="Tokens of plain text to read [default: 24,000,000].")
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of weights and text.")
 def pretrain(family: str, out: Path, text: tuple[Path, ...], tokens: int | None, seed: int) -> None:
-    """Make a base model of the demo from nothing: text, tokenizer, weights. Repeat the command to resume."""
+    """Build a base model of the demo from scratch: text, tokenizer, weights. Repeat the command to resume."""
     from flantune.demo.pretrain import main
 
     arguments = ["--family", family, "--out", str(out), "--seed", str(seed)]

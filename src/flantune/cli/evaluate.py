@@ -36,7 +36,7 @@ from flantune.cli import options
 @click.option(
     "--trust-task-code",
     is_flag=True,
-    help="Run the Python functions that --harness files name, shut in: they are programs of whoever wrote them.",
+    help="Run the Python functions that --harness files name, sandboxed: they are other people's programs.",
 )
 @click.option("--harness-out", type=options.FOLDER, help="Write results and samples as lm-eval does, into this folder.")
 @click.option(
@@ -103,7 +103,7 @@ def command(
 ) -> None:
     """Measure each MODEL (a folder or a hub id) on benchmarks and tasks; the first is what others are compared with.
 
-    Killed or interrupted? The same command goes on where it stopped. Exit code 1 when the numbers are not reportable:
+    Killed or interrupted? The same command resumes where it stopped. Exit code 1 when the numbers are not reportable:
     with --limit, with parts missing, or on data the model was trained on.
     """
     from flantune.cli.console import starting

@@ -106,7 +106,7 @@ def data(
     type=click.Choice(["f32", "f16", "bf16", "q8_0"]),
     default="bf16",
     show_default=True,
-    help="How weights are held; norms stay f32.",
+    help="How weights are stored; norms stay f32.",
 )
 def gguf(model: Path, like: Path, out: Path, kind: str) -> None:
     """Write the tuned MODEL as a GGUF file; tokenizer, chat template and settings are taken from the one it came from.

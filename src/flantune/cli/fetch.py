@@ -11,7 +11,7 @@ from flantune.cli import options
 
 @click.command("fetch", epilog="Example: flantune fetch run.toml --mirror data")
 @options.run_file
-@click.option("--mirror", type=options.FOLDER, required=True, help="Folder to lay the mirror in.")
+@click.option("--mirror", type=options.FOLDER, required=True, help="Folder for the mirror.")
 def command(run_file: Path, mirror: Path) -> None:
     """Download the hub datasets of RUN_FILE's tasks into a local mirror, for machines without network.
 
@@ -32,8 +32,10 @@ def command(run_file: Path, mirror: Path) -> None:
     for split in fetched:
         click.echo(f"{split.path}  {'kept' if split.was_there else 'written'}")
     for name, how in by_hand(tasks, mirror).items():
-        console.note(f"{name} has to be put there by hand. {how}")
+        console.note(f"{name} has to be put there manually. {how}")
     if not fetched:
-        console.note(f"nothing was fetched: no task of {run_file} has its rows on the hub in a form to lay down")
+        console.note(
+            f"nothing was fetched: no task of {run_file} has its rows on the hub in a form that can be downloaded"
+        )
         return
     click.echo(f'next: set mirror = "{mirror}" under [data] in {run_file}', err=True)

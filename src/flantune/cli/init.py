@@ -14,7 +14,7 @@ from flantune.cli import options
 @click.option("--like", metavar="PAPER", default="", help="A run file with this paper's settings and sources.")
 @options.as_json("the files")
 def command(folder: Path, like: str, as_json: bool) -> None:
-    """Write files to begin with into FOLDER [default: this one]; nothing is written over.
+    """Write files to begin with into FOLDER [default: this one]; existing files are kept.
 
     Without --like: a project that runs at once, with two small tasks over CSV files and comments that explain. With it
     one run file, commented, with what the paper trained on and how: flan2021, flan2022, flan-t5, t0, t0++, tk-instruct.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--ratings", type=options.FILE, help="Where ratings are kept [default: beside ANSWERS, .ratings.jsonl].")
 @click.option("--rater", default="", metavar="NAME", help="Your name, when several people rate into one file.")
 @click.option(
-    "--seed", default=0, show_default=True, type=options.SEED, help="Order of the pairs, and who stands left."
+    "--seed", default=0, show_default=True, type=options.SEED, help="Order of the pairs, and who is on the left."
 )
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; a free one when left out.")
 @click.option("--no-browser", is_flag=True, help="Print the page's address only.")

@@ -15,9 +15,10 @@ from flantune.errors import FlantuneError
 _COMMANDS = {
     "init": ("Write files to begin with: a project that runs at once, or a paper's settings.", "init"),
     "check": ("Say what a run would stop at, what it would leave out and what it costs, before it runs.", "check"),
-    "pretrain": ("Train a model on plain text: from nothing, or on from another one.", "pretrain"),
+    "pretrain": ("Train a model on plain text: from scratch, or continuing from another one.", "pretrain"),
     "run": ("Tune a model as a run file says, measure it on clusters it never saw, write the report.", "run"),
-    "demo": ("The whole line on an embedded micro-world: offline, in minutes.", "demo"),
+    "study": ("Run several variants of a run file with several seeds, and compare them.", "study"),
+    "demo": ("Everything on an embedded micro-world: offline, in minutes.", "demo"),
     "evaluate": ("Measure models on benchmarks, tasks and lm-eval files, side by side.", "evaluate"),
     "answer": ("Write down what models answer to open-ended prompts.", "answer"),
     "judge": ("Rate answers of several models side by side, blind, on a page on this machine.", "judge"),
@@ -28,9 +29,9 @@ _COMMANDS = {
     "splits": ("The papers' splits of the tasks, as run files.", "splits"),
     "prepare": ("Render and tokenize a run's training prompts ahead, with many processes.", "prepare"),
     "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
-    "contamination": ("Look for evaluation rows that stand in the training data too.", "contamination"),
+    "contamination": ("Look for evaluation rows that also occur in the training data.", "contamination"),
     "seen": ("Say whether a model was taught what another tool measured, its kin or its kind.", "seen"),
-    "fetch": ("Lay hub datasets down as a local mirror, for machines without network.", "fetch"),
+    "fetch": ("Download hub datasets into a local mirror, for machines without network.", "fetch"),
     "config": ("Show every setting of a run file, its meaning and where its value came from.", "config"),
     "rescore": ("Score a run's stored samples again, without the model.", "rescore"),
     "seeds": ("Put several runs that differ in their seed together.", "seeds"),
@@ -40,8 +41,8 @@ _COMMANDS = {
 
 
 # What the system says of a disk or a path, where no stage has said it better: what to do about it.
-_FREE_SPACE = "free some space or mend the folder's permissions, then repeat the command"
-_MEND_PATH = "mend the path"
+_FREE_SPACE = "free some space or fix the folder's permissions, then repeat the command"
+_MEND_PATH = "fix the path"
 _DISK_TROUBLES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS), _FREE_SPACE),
     errno.EIO: "the disk gives errors: choose a folder on another one",
@@ -108,7 +109,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: repeat the command to go on where it stopped", err=True)
+        click.echo("interrupted: repeat the command to resume where it stopped", err=True)
         sys.exit(130)
     except ValueError as error:
         # Settings made from options are checked like those of a run file.

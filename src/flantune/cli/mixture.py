@@ -32,7 +32,7 @@ def command() -> None:
 @options.overrides
 @options.fold
 @options.run_folder
-@click.option("--draws", type=options.COUNT, help="Draws to tell epochs for [default: those planned, or 1000000].")
+@click.option("--draws", type=options.COUNT, help="Draws to count epochs for [default: those planned, or 1000000].")
 @click.option("--tasks/--no-tasks", "with_tasks", default=None, help="List tasks too [default: up to 100 of them].")
 @click.option("--page", type=options.FILE, help="Write it as an HTML page as well.")
 @options.as_json("the mixture")
@@ -46,7 +46,7 @@ def show(
     page: Path | None,
     as_json: bool,
 ) -> None:
-    """Show what RUN_FILE's mixture is: shares of parts and tasks, rows, epochs, licences, and what is odd.
+    """Show RUN_FILE's mixture: shares of parts and tasks, rows, epochs, licences, and what is odd.
 
     Reads the tasks' rows, and keeps them where the run will look for them. Nothing is trained.
     """

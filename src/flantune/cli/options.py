@@ -46,7 +46,7 @@ class Count(click.ParamType[int]):
         except ValueError:
             number = 0.0
         if not 1 <= number <= 1e15 or number != int(number):
-            self.fail(f'"{value}" is no count, such as 500000 or 1e9.', param, ctx)
+            self.fail(f'"{value}" is not a count, such as 500000 or 1e9.', param, ctx)
         return int(number)
 
 

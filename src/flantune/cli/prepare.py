@@ -16,7 +16,7 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     """Number and count of ``3/16``, the third of sixteen."""
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value.strip())
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise click.BadParameter(f'"{value}" is no part; "3/16" is the third of sixteen.')
+        raise click.BadParameter(f'"{value}" is not a part; "3/16" is the third of sixteen.')
     return int(found[1]), int(found[2])
 
 
@@ -29,9 +29,9 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Who makes them: processes on this machine, or Ray (the extra of that name).",
+    help="What makes them: processes on this machine, or Ray (the extra of that name).",
 )
-@click.option("--workers", type=click.IntRange(1, 4096), help="Processes [default: one a core].")
+@click.option("--workers", type=click.IntRange(1, 4096), help="Processes [default: one per core].")
 @click.option("--draws", type=options.COUNT, help="How many [default: what training.steps take].")
 @click.option(
     "--part",

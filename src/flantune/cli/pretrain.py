@@ -17,9 +17,9 @@ from flantune.cli import options
 @options.overrides
 @options.as_json("what came of it")
 def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Train a model on text as RUN_FILE's section [pretraining] says: from nothing, or on from another one.
+    """Train a model on text as RUN_FILE's section [pretraining] says: from scratch, or continuing from another one.
 
-    Killed or interrupted? The same command goes on where it stopped.
+    Killed or interrupted? The same command resumes where it stopped.
     """
     from flantune.cli.console import starting
     from flantune.settings.run_file import load_run_file

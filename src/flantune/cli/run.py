@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Tune the model as RUN_FILE says, measure it on what it never saw, write the report.
 
-    Killed or interrupted? The same command goes on where it stopped. With --dry-run it tells steps, tokens, arithmetic,
+    Killed or interrupted? The same command resumes where it stopped. With --dry-run it tells steps, tokens, arithmetic,
     memory, the smallest difference it could find, and how long it takes: here, or on the devices that --on names.
     """
     if dry_run:

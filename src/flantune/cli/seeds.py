@@ -14,7 +14,7 @@ from flantune.cli.terminal import show
 @click.argument("run_folders", nargs=-1, required=True, type=options.OLD_FOLDER)
 @options.as_json("everything")
 def command(run_folders: tuple[Path, ...], as_json: bool) -> None:
-    """What tuning changed in RUN_FOLDERS together, with intervals that cover other seeds as well as other rows."""
+    """What tuning changed over all RUN_FOLDERS, with intervals that cover other seeds as well as other rows."""
     import json
 
     from flantune.evaluation.statistics.seeds import over_seeds

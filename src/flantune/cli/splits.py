@@ -24,13 +24,13 @@ from flantune.studies.paper import KINDS
     "--super-glue",
     "hide_super_glue",
     is_flag=True,
-    help="Measure SuperGLUE's tasks, not whole clusters, as the public code.",
+    help="Measure SuperGLUE's tasks, not whole clusters, as in the public code.",
 )
 @click.option("--max-tasks", default=0, type=click.IntRange(0), help="Most training tasks of --kind clusters; 0: all.")
 @click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="Number to try; repeatable.")
 @click.option("--seed", default=0, show_default=True, type=options.SEED, help="Seed of every choice.")
 @options.overrides
-@click.option("--out", type=options.FOLDER, help="Write one run file a split here.")
+@click.option("--out", type=options.FOLDER, help="Write one run file per split here.")
 @options.as_json("the splits")
 def command(
     run_file: Path, kind: str, overrides: tuple[str, ...], out: Path | None, as_json: bool, **chosen: Any

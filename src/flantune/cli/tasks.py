@@ -61,7 +61,7 @@ def _row_line(row: dict[str, Any]) -> str:
 @click.option("--collection", multiple=True, metavar="NAME", help="A shipped collection [default: all]; repeatable.")
 @options.as_json("the task")
 def show(name: str, run_file: Path | None, collection: tuple[str, ...], as_json: bool) -> None:
-    """Show the task NAME: its definition, splits, slots, licence and templates, and one rendered example."""
+    """Show the task NAME: definition, splits, slots, licence, templates and one rendered example."""
     from flantune.report.task_sheet import definition_lines, describe_definition
     from flantune.tasks.catalog import find_task
 

@@ -28,7 +28,7 @@ def command() -> None:
     epilog="Example: flantune templates lint my_task.toml",
 )
 @options.run_file
-@click.option("--rows", default=20, show_default=True, type=click.IntRange(0), help="Rows a task to render.")
+@click.option("--rows", default=20, show_default=True, type=click.IntRange(0), help="Rows per task to render.")
 @options.as_json("the findings")
 def lint(run_file: Path, rows: int, as_json: bool) -> None:
     """Lint the templates of RUN_FILE's tasks, or of one task file: slots, white space, duplicates, leaks, options."""

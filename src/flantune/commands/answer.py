@@ -45,7 +45,7 @@ def answer_with_models(
     read = read_prompts(prompts)
     if len(dict(models)) < len(models):
         where = ", ".join(settings.path for _, settings in models)
-        hint = "give each model a name of its own: NAME=PATH"
+        hint = "give each model its own name: NAME=PATH"
         raise EvaluationError(f"{len(models)} models have {len(dict(models))} names", where=where, hint=hint)
     for name, settings in models:
         reporter.stage(f"{name}: load the model")

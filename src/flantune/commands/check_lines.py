@@ -30,7 +30,7 @@ def check_lines(check: RunCheck) -> Iterator[str]:
         if len(of_kind) > _LISTED:
             yield f"{severity}: and {sum(map(len, of_kind[_LISTED:])):,} more; --json lists all"
     warnings = sum(one.severity == "warning" for one in check.found)
-    verdict = "a run would stop" if check.errors else "nothing stands in the way of a run"
+    verdict = "a run would stop" if check.errors else "nothing would stop a run"
     yield f"{plural(check.errors, 'error')}, {plural(warnings, 'warning')}: {verdict}"
 
 

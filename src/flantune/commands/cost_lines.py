@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from flantune.report.numbers import plural
 
 if TYPE_CHECKING:
-    from flantune.commands.study_cost import ArmCost, StudyCost
-    from flantune.studies.estimate import Detectable, Load, RunCost, Speed
+    from flantune.studies.estimate import Detectable, RunCost, Speed
 
 
 def cost_lines(cost: RunCost) -> Iterator[tuple[str, str]]:
@@ -83,29 +82,3 @@ def _detectable(found: Detectable) -> str:
         f" times in five ({plural(found.tasks, 'task')}, {found.rows:,} test rows; as if the two models answered"
         " independently of each other)"
     )
-
-
-def study_lines(cost: StudyCost) -> Iterator[tuple[str, str]]:
-    """What a line is about, and the line: of each arm what is still to be done, then of the whole."""
-    for arm in cost.arms:
-        yield arm.arm, f"{_runs(arm)}, {_load(arm.training)} to tune, {_load(arm.measuring)} to measure"
-    yield "in all", f"{_load(cost.training)} to tune, {_load(cost.measuring)} to measure"
-    if cost.speed is not None:
-        yield "time", f"about {duration(cost.total.seconds)} on {cost.device}, one run after another"
-        yield "speed", _speed(cost.speed)
-    found = [arm.cost.detectable for arm in cost.arms if arm.cost.detectable is not None]
-    if found:
-        yield "detectable", _detectable(max(found, key=lambda one: one.difference))
-
-
-def _runs(arm: ArmCost) -> str:
-    there = arm.runs - arm.missing
-    return f"{plural(arm.missing, 'run')} to do" + (f", {there:,} there" if there else "")
-
-
-def _load(load: Load) -> str:
-    return f"{load.tokens:,} tokens ({load.flops:.1e} operations{_seconds(load)})"
-
-
-def _seconds(load: Load) -> str:
-    return f", {duration(load.seconds)}" if load.seconds else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,3 +74,8 @@ def fold_card(
     origin = str(gguf_origin(Path(path))) if is_gguf(path) and config.model.scratch is None else ""
     attention = attention or stored_attention(ModelSettings(path=str(folder.model)))
     return model_card(config, results, read_mixture(folder), folder.root.name, origin=origin, attention=attention)
+
+
+def drop_checkpoints(folder: FoldFolder) -> None:
+    """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from flantune.settings.config import DataSettings, PromptSettings, RunConfig
     from flantune.types import Family, Task
 
-# Prompts that the tokenizer of a model made from nothing is trained on.
+# Prompts that the tokenizer of a model built from scratch is trained on.
 _TOKENIZER_PROMPTS = 20_000
 
 
@@ -129,7 +129,7 @@ def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
     return ConfigError(
         "\n".join([f"no task has data; {len(skipped)} are skipped:", *lines]),
         where="data",
-        hint='mend data.tasks or data.mirror; data.missing = "error" stops at the first such task',
+        hint='fix data.tasks or data.mirror; data.missing = "error" stops at the first such task',
     )
 
 
@@ -205,7 +205,7 @@ def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> Fol
 
 
 def make_tokenizer(config: RunConfig, prepared: Sequence[PreparedTask]) -> tuple[PreTrainedTokenizerBase, Family]:
-    """The model's own tokenizer, or one trained on training prompts when the model is made from nothing."""
+    """The model's own tokenizer, or one trained on training prompts when the model is built from scratch."""
     scratch = config.model.scratch
     if scratch is None:
         return load_tokenizer(config.model), config.family or detect_family(load_config(config.model))

@@ -1,4 +1,4 @@
-"""Pretraining: a model learns from plain text, from nothing or from where another training left it."""
+"""Pretraining: a model learns from plain text, from scratch or from where another training left it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import make_batches
+from flantune.commands.tracking import PRETRAINED, tracking
 from flantune.errors import ConfigError
 from flantune.models.language_model import embedded_tokens
 from flantune.models.load import detect_family, load_config, load_model, load_tokenizer, save_model
@@ -31,6 +32,7 @@ from flantune.system.manifest import Stopwatch, write_manifest
 from flantune.system.processes import joined
 from flantune.system.progress import Silent
 from flantune.tasks.sources.hub import HubSource
+from flantune.tracking.tracker import check_trackers
 from flantune.training.loop import tune
 from flantune.training.tuning_summary import TuningSummary
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
     from flantune.system.processes import Processes
     from flantune.system.progress import Reporter
+    from flantune.training.tuning_summary import TuningProgress
     from flantune.types import Family
 
 
@@ -87,10 +90,11 @@ def pretrain(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> P
         reporter: Is told how far it is.
 
     Raises:
-        FlantuneError: Something the user can mend; what is done so far stays on disk.
+        FlantuneError: Something the user can fix; what is done so far stays on disk.
     """
     config = file.config
     settings = _checked(config)
+    check_trackers(config.tracking.to)
     with joined() as processes, ExitStack() as until_done:
         told = (reporter or Silent()) if processes.is_first else Silent()
 
@@ -130,7 +134,7 @@ def _checked(config: RunConfig) -> PretrainingSettings:
         hint = "set training.measure_every = 0"
         raise ConfigError("text has no dev questions to look at", where="training.measure_every", hint=hint)
     if config.model.scratch is None and not config.model.path:
-        hint = 'set model.path = "…" to go on from a model, or write [model.scratch] to begin from nothing'
+        hint = 'set model.path = "…" to continue from a model, or write [model.scratch] to start from scratch'
         raise ConfigError("there is no model to train", where="model", hint=hint)
     _check_attention(config, settings)
     row_tokens = config.packing.row_tokens
@@ -196,25 +200,34 @@ def _train(
     stream = TextStream(corpus, lm.tokenizer, objective, row_tokens=row_tokens, seed=config.seed)
     out = folder.root
     reporter.stage(f"pretrain: {settings.objective}, {corpus.size:,} documents")
-    summary = tune(
-        lm,
-        make_batches(
-            config,
-            stream,
-            lm,
-            micro_batch_tokens=micro_batch_tokens(
-                config, lm, kept=out / "micro_batch.json", processes=processes, note=reporter.note
-            ),
-            processes=processes.count,
-            note=reporter.note,
-        ),
-        config.training,
-        folder=out,
-        seed=config.seed,
-        fingerprint=fingerprint(training_identity(config), stream.identity, _begun(config, folder)),
-        progress=lambda now: reporter.step(now.step, now.steps, str(now)),
-        note=reporter.note,
+    following = tracking(
+        config, out / "metrics.jsonl", fold=PRETRAINED, note=reporter.note, is_first=processes.is_first
     )
+    with following as followers:
+
+        def told(progress: TuningProgress) -> None:
+            reporter.step(progress.step, progress.steps, str(progress))
+            followers.tell()
+
+        summary = tune(
+            lm,
+            make_batches(
+                config,
+                stream,
+                lm,
+                micro_batch_tokens=micro_batch_tokens(
+                    config, lm, kept=out / "micro_batch.json", processes=processes, note=reporter.note
+                ),
+                processes=processes.count,
+                note=reporter.note,
+            ),
+            config.training,
+            folder=out,
+            seed=config.seed,
+            fingerprint=fingerprint(training_identity(config), stream.identity, _begun(config, folder)),
+            progress=told,
+            note=reporter.note,
+        )
     reporter.stage("save the model")
 
     def close() -> None:
@@ -227,7 +240,7 @@ def _train(
 
 
 def _begun(config: RunConfig, folder: RunFolder) -> str:
-    """A digest of the model that was made from nothing; one that was loaded counts by the run's identity."""
+    """A digest of the model that was built from scratch; one that was loaded counts by the run's identity."""
     return content_digest(folder.base / "model") if config.model.scratch is not None else ""
 
 
@@ -250,7 +263,7 @@ def _base_model(
     def make() -> None:
         if kept.exists():
             return
-        reporter.stage("make a model from nothing, with a tokenizer trained on the text")
+        reporter.stage("build a model from scratch, with a tokenizer trained on the text")
         texts = (corpus[number] for number in range(min(settings.tokenizer_documents, corpus.size)))
         tokenizer = train_tokenizer(texts, vocabulary_size=max(1, scratch.vocabulary_size - count))
         add_sentinels(tokenizer, count)

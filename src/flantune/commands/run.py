@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
-from flantune.commands.fold_files import fold_card, write_fold_record, write_mixture
+from flantune.commands.fold_files import drop_checkpoints, fold_card, write_fold_record, write_mixture
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import (
     asked_prompts,
@@ -29,6 +28,7 @@ from flantune.commands.plan import (
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
 from flantune.commands.suites_in_run import check_unseen, suite_exams
+from flantune.commands.tracking import conclude_tracking, tracking
 from flantune.errors import ConfigError, FlantuneError
 from flantune.evaluation.asking.ask import ask
 from flantune.evaluation.asking.score_store import ScoreStore
@@ -64,6 +64,7 @@ from flantune.system.processes import Processes, joined
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.repeated_rows import find_repeated_rows
+from flantune.tracking.tracker import check_trackers
 from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
 
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from flantune.packing.stream import PromptStream
     from flantune.settings.config import RunConfig
     from flantune.tasks.example_store import PreparedTask
+    from flantune.training.tuning_summary import TuningProgress
 
 # Prompts by which the share of borders that tokenize differently is measured.
 _BORDER_PROMPTS = 500
@@ -97,7 +99,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     processes make this call and share the work; the first one prepares what the others then read, and writes.
 
     Raises:
-        flantune.errors.FlantuneError: Something the user can mend; what is done so far stays on disk.
+        flantune.errors.FlantuneError: Something the user can fix; what is done so far stays on disk.
 
     Paper: FLAN 2021, section 2.
     """
@@ -131,6 +133,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
     check_held_out(file.config)
+    check_trackers(file.config.tracking.to)
 
     def claim() -> None:
         until_done.enter_context(locked(out))
@@ -201,7 +204,7 @@ def _check_attention(job: _Job, base: LanguageModel) -> None:
 def _base_model(
     job: _Job, prepared: Sequence[PreparedTask], *, attention: Literal["auto"] | None = None
 ) -> LanguageModel:
-    """The pretrained model; one made from nothing is kept with the run, since every fold starts from it.
+    """The pretrained model; one built from scratch is kept with the run, since every fold starts from it.
 
     Args:
         job: The run.
@@ -218,7 +221,7 @@ def _base_model(
     def make() -> None:
         if folder.exists():
             return
-        job.reporter.stage("make a model from nothing, with a tokenizer trained on training prompts")
+        job.reporter.stage("build a model from scratch, with a tokenizer trained on training prompts")
         with job.watch.stage("base model"):
             tokenizer, _ = make_tokenizer(config, prepared)
             made = build_model(scratch, tokenizer, seed=config.seed)
@@ -278,7 +281,10 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
     lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
-    with job.watch.stage("training"):
+    following = tracking(
+        job.config, folder.metrics, fold=folder.root.name, note=job.reporter.note, is_first=job.processes.is_first
+    )
+    with job.watch.stage("training"), following as followers:
         mixture = make_mixture(job.config, prepared, split)
         stream = make_stream(job.config, mixture, lm)
         notes = training_notes(mixture, stream.codec, job.config.packing)
@@ -286,6 +292,11 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             job.reporter.note(note)
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=0))
         taught = trained_tasks(job.config, prepared, split)
+
+        def told(progress: TuningProgress) -> None:
+            job.reporter.step(progress.step, progress.steps, str(progress))
+            followers.tell()
+
         summary = tune(
             lm,
             make_batches(
@@ -301,7 +312,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             job.config.training,
             folder=folder.root,
             seed=job.config.seed,
-            progress=lambda p: job.reporter.step(p.step, p.steps, str(p)),
+            progress=told,
             fingerprint=fingerprint(identity, split.held_out),
             clusters={p.task.name: p.task.clusters for p in taught},
             measure=_dev_measure(job, taught, lm, stream),
@@ -320,7 +331,7 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
             whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count)
             write_json(folder.training, whole.to_json())
-            _drop_checkpoints(folder)
+            drop_checkpoints(folder)
 
         job.processes.first(close)
     return lm
@@ -334,12 +345,7 @@ def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTas
     except FlantuneError as error:
         job.reporter.note(f"written again, since it was damaged: {error.render().partition(chr(10))[0]}")
         write_mixture(folder, split, make_mixture(job.config, prepared, split), prepared, draws=draws)
-    _drop_checkpoints(folder)
-
-
-def _drop_checkpoints(folder: FoldFolder) -> None:
-    """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    drop_checkpoints(folder)
 
 
 def _dev_measure(
@@ -382,6 +388,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     write_report(job.folder.root)
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
+    conclude_tracking(job.config, job.folder.root, results, note=job.reporter.note)
 
 
 def _names(split: FoldTasks) -> str:

@@ -1,74 +1,35 @@
-"""What a study would take: its runs' costs added up, with what runs share counted once."""
+"""What a study still takes: what several runs share is counted once, and what is there is not counted."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
 
 from flantune.commands.estimate import estimate_run
-from flantune.studies.estimate import Load, RunCost, Speed, total
+from flantune.commands.study import ExpandedStudy
+from flantune.settings.run_file import RunFile, fingerprint
+from flantune.studies.estimate import Detectable, Load, RunCost, Speed, total
+from flantune.studies.planned_runs import PlannedRun
 from flantune.system.progress import Reporter, Silent
-
-if TYPE_CHECKING:
-    from flantune.runs.folder import RunFolder
-    from flantune.settings.config import RunConfig
-    from flantune.settings.run_file import RunFile
-    from flantune.studies.study import Arm
-
-
-class StudyRun(Protocol):
-    """One run of a study, as far as its cost goes (``studies.planned_runs.PlannedRun``)."""
-
-    @property
-    def number(self) -> int:
-        """Its place in the study."""
-
-    @property
-    def arm(self) -> Arm:
-        """Its arm."""
-
-    @property
-    def seed(self) -> int:
-        """Its seed."""
-
-    @property
-    def file(self) -> RunFile:
-        """Its run file."""
-
-    @property
-    def folder(self) -> RunFolder:
-        """Its folder."""
-
-    @property
-    def tuned_by(self) -> int | None:
-        """The run whose tuned models it takes."""
-
-    @property
-    def starts_from(self) -> int | None:
-        """The run whose tuned model it starts from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmCost:
-    """What an arm takes.
+    """What one arm takes.
 
     Attributes:
         arm: Its name.
-        runs: Its runs.
-        missing: Those that are not there yet.
-        cost: One run of it, were it alone.
-        training: Tuning for the runs that are missing; nothing where another arm's models are taken.
-        measuring: Measuring for them; the base model is asked once for all arms that ask it the same.
+        runs: Its runs, one a seed.
+        there: Those that are finished.
+        shared: Those of the others that take the tuned models of another arm.
+        load: What the others take.
     """
 
     arm: str
     runs: int
-    missing: int
-    cost: RunCost
-    training: Load
-    measuring: Load
+    there: int
+    shared: int
+    load: Load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,108 +37,93 @@ class StudyCost:
     """What a study takes.
 
     Attributes:
-        arms: Each arm, in the study's order.
-        speed: Of the device; None where none was named, or it could not be tried.
-        device: Its name; empty where none was named.
+        arms: Arm by arm.
+        device: What the times are of; empty: none was named.
+        speed: Of that device.
+        fits: Whether the memory of the device is enough for every arm; None where that is not known.
+        detectable: The smallest difference from its base model that one run could show: of the arm that shows least.
+        notes: What else is to be known.
     """
 
     arms: tuple[ArmCost, ...]
-    speed: Speed | None
-    device: str
-
-    @property
-    def training(self) -> Load:
-        """Tuning that is still to be done."""
-        return total(arm.training for arm in self.arms)
-
-    @property
-    def measuring(self) -> Load:
-        """Measuring that is still to be done."""
-        return total(arm.measuring for arm in self.arms)
+    device: str = ""
+    speed: Speed | None = None
+    fits: bool | None = None
+    detectable: Detectable | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def total(self) -> Load:
-        """All that is still to be done."""
-        return self.training + self.measuring
+        """All of it."""
+        return total(arm.load for arm in self.arms)
 
 
-def estimate_study(
-    runs: Sequence[StudyRun], missing: Collection[int], *, device: str = "", reporter: Reporter | None = None
-) -> StudyCost:
-    """What the missing runs of a study take; nothing is trained.
-
-    One run of each arm is looked at; its other seeds take the same. Runs that are tuned alike are tuned once, and what
-    arms ask the base model alike is asked once a seed. A device is tried once for arms whose models are alike.
+def study_cost(expanded: ExpandedStudy, *, device: str = "", reporter: Reporter | None = None) -> StudyCost:
+    """What the missing runs of a study take; nothing is trained, and no weight is read.
 
     Args:
-        runs: All runs of the study, arm by arm.
-        missing: The numbers of those that are not there yet.
-        device: As for ``estimate.estimate_run``.
-        reporter: Told which arm is looked at.
+        expanded: The study.
+        device: "here" tries this machine; else devices by name, such as "h100:8"; empty: no time.
+        reporter: Told what is looked at.
 
     Raises:
-        FlantuneError: What an arm's run would stop at.
+        FlantuneError: What a run itself would stop at.
     """
-    told, arms = reporter or Silent(), dict.fromkeys(run.arm.name for run in runs)
-    speeds: dict[str, Speed] = {}
-    asked: set[str] = set()
-    found: list[ArmCost] = []
-    for number, name in enumerate(arms):
-        own = [run for run in runs if run.arm.name == name]
-        told.step(number, len(arms), f"estimate {name}, {number + 1:,} of {len(arms):,}")
-        file = _with_a_model(own[0], runs)
-        alike = _speed_key(file.config)
-        cache = own[0].folder.rows
-        cost = estimate_run(file, cache=cache, device=device, speed=speeds.get(alike), reporter=told)
-        if cost.speed is not None:
-            speeds[alike] = cost.speed
-        found.append(_arm_cost(own, missing, cost, asked))
+    told = reporter or Silent()
+    speeds: dict[str, Speed | None] = {}
+    asked: set[object] = set()
+    arms: list[ArmCost] = []
+    costs: list[RunCost] = []
+    for arm in expanded.study.arms:
+        runs = [run for run in expanded.runs if run.arm.name == arm.name]
+        missing = [run for run in runs if run.number in expanded.missing]
+        load = Load()
+        if missing:
+            told.stage(f"estimate the arm {arm.name}")
+            model = fingerprint(_estimated(runs[0], expanded.runs).config.model.model_dump(mode="json"))
+            cost = _cost(runs[0], expanded, device=device, speed=speeds.get(model), reporter=told)
+            speeds.setdefault(model, cost.speed)
+            costs.append(cost)
+            load = total(_load(run, cost, asked) for run in missing)
+        shared = sum(run.tuned_by is not None for run in missing)
+        arms.append(ArmCost(arm=arm.name, runs=len(runs), there=len(runs) - len(missing), shared=shared, load=load))
+    fits = [cost.fits for cost in costs if cost.fits is not None]
+    shown = [cost.detectable for cost in costs if cost.detectable is not None]
     return StudyCost(
-        arms=tuple(found),
-        speed=next(iter(speeds.values()), None),
-        device=next((arm.cost.device for arm in found if arm.cost.device), ""),
+        arms=tuple(arms),
+        device=next((cost.device for cost in costs if cost.device), ""),
+        speed=next((cost.speed for cost in costs if cost.speed is not None), None),
+        fits=all(fits) if fits else None,
+        detectable=max(shown, key=lambda one: one.difference, default=None),
+        notes=tuple(dict.fromkeys(note for cost in costs for note in cost.notes)),
     )
 
 
-def _arm_cost(own: Sequence[StudyRun], missing: Collection[int], cost: RunCost, asked: set[str]) -> ArmCost:
-    left = [run for run in own if run.number in missing]
-    training, measuring = Load(), Load()
-    for run in left:
-        if run.tuned_by is None:
-            training += cost.training
-        if run.arm.reads == "tuned":
-            measuring += cost.tuned
-        questions = _questions_key(run.file.config)
-        if questions not in asked:
-            measuring += cost.base
-            asked.add(questions)
-    return ArmCost(
-        arm=own[0].arm.name, runs=len(own), missing=len(left), cost=cost, training=training, measuring=measuring
+def _cost(run: PlannedRun, expanded: ExpandedStudy, *, device: str, speed: Speed | None, reporter: Reporter) -> RunCost:
+    file = _estimated(run, expanded.runs)
+    return estimate_run(
+        file, cache=file.config.data.cache or expanded.folder.rows, device=device, speed=speed, reporter=reporter
     )
 
 
-def _with_a_model(run: StudyRun, runs: Sequence[StudyRun]) -> RunFile:
-    """The run's file; one that starts from a model still to be tuned has that one's own start in its place."""
-    if run.starts_from is None:
-        return run.file
-    start = _with_a_model(next(one for one in runs if one.number == run.starts_from), runs)
-    return replace(run.file, config=run.file.config.model_copy(update={"model": start.config.model}))
+def _estimated(run: PlannedRun, runs: Sequence[PlannedRun]) -> RunFile:
+    """The run file, with a model that is there: one that starts from another arm is as large as that one's."""
+    config = run.file.config
+    model, at = config.model, run
+    while at.starts_from is not None:
+        at = runs[at.starts_from]
+        model = at.file.config.model
+    steps = config.training.model_copy(update={"steps": max(config.training.steps, 1)})
+    return replace(run.file, config=config.model_copy(update={"model": model, "training": steps}))
 
 
-def _speed_key(config: RunConfig) -> str:
-    """Runs of one key are as fast a token."""
-    names = ("optimizer", "compile", "activation_checkpointing", "micro_batch_tokens", "freeze", "dropout")
-    training = {name: value for name, value in _values(config.training).items() if name in names}
-    asking = {"batch_tokens": config.evaluation.batch_tokens, "backend": config.evaluation.backend}
-    return json.dumps([_values(config.model), _values(config.packing), training, asking], sort_keys=True)
-
-
-def _questions_key(config: RunConfig) -> str:
-    """Runs of one key ask the base model the same."""
-    sections = (config.model, config.data, config.holdout, config.prompts, config.packing, config.evaluation)
-    return json.dumps([config.seed, *map(_values, sections)], sort_keys=True)
-
-
-def _values(section: Any) -> dict[str, Any]:
-    found: dict[str, Any] = section.model_dump(mode="json")
-    return found
+def _load(run: PlannedRun, cost: RunCost, asked: set[object]) -> Load:
+    """What one run adds to what was counted before it."""
+    config = run.file.config
+    parts = ("model", "evaluation", "prompts", "packing", "holdout", "data")
+    base = (run.seed, fingerprint([getattr(config, part).model_dump(mode="json") for part in parts]))
+    load = Load() if base in asked else cost.base
+    asked.add(base)
+    if config.training.steps == 0:  # the model is not changed: its answers are those of the base model
+        return load
+    return total((load, cost.tuned, *(() if run.tuned_by is not None else (cost.training,))))

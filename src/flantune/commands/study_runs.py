@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from flantune.system.engines import Engine
 
 
+_NEEDS = "needs a run of another arm that failed"
+
+
 @dataclass(frozen=True, slots=True)
 class RunReceipt:
     """What became of a run.
@@ -30,12 +33,19 @@ class RunReceipt:
     Attributes:
         number: Its place in the study.
         error: What stopped it; empty: it is done.
+        where: Where that was, which differs from run to run.
         seconds: How long it took now.
     """
 
     number: int
     error: str = ""
+    where: str = ""
     seconds: float = 0.0
+
+    @property
+    def reason(self) -> str:
+        """What stopped it, without where: it may have stopped others too."""
+        return self.error.removeprefix(f"{self.where}: ") if self.where else self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ def run_all(
     for wave in waves(runs, todo):
         lost = {number: blocker for number in wave if (blocker := _blocker(runs[number], found)) is not None}
         for number, blocker in lost.items():
-            found[number] = RunReceipt(number, error=f"needs {runs[blocker].label}, which failed")
+            found[number] = RunReceipt(number, error=_NEEDS, where=runs[blocker].label)
         with _ended_with_its_workers() if workers > 1 else nullcontext():
             for receipt in engine.make(run_one, work, [number for number in wave if number not in lost]):
                 found[receipt.number] = receipt
@@ -83,7 +93,7 @@ def run_one(work: _Work, number: int) -> RunReceipt:
         work.reporter.stage(f"{planned.label} ({number + 1} of {len(work.runs)})")
         run(planned.file, out=planned.folder.root, reporter=work.reporter)
     except FlantuneError as error:
-        return RunReceipt(number, error=error.render(), seconds=time.monotonic() - start)
+        return RunReceipt(number, error=error.render(), where=error.where, seconds=time.monotonic() - start)
     return RunReceipt(number, seconds=time.monotonic() - start)
 
 

@@ -112,7 +112,7 @@ class TrainingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RowIndex:
-    """Sequences of words that stand in training rows.
+    """Sequences of words that occur in training rows.
 
     Attributes:
         hashes: Sorted hashes of them, shape [grams].
@@ -123,7 +123,7 @@ class RowIndex:
     limit: int = 2**64 - 1
 
     def is_seen(self, rows: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
-        """Which of these rows, each given as texts, stand among the training rows; shape [rows].
+        """Which of these rows, each given as texts, occur in the training rows; shape [rows].
 
         >>> text = "the quick brown fox jumps over the lazy dog and runs far away from here"
         >>> index = make_index(_one_corpus([[text]]))
@@ -187,7 +187,7 @@ class Seen:
 
     Attributes:
         reasons: Sentences, each naming what is measured and what was trained on.
-        rows: Numbers of the rows that stand among the training rows; None when nobody looked.
+        rows: Numbers of the rows that occur in the training rows; None when nobody looked.
     """
 
     reasons: tuple[str, ...] = ()
@@ -344,8 +344,7 @@ def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxo
     rows = frozenset(row for row, is_seen in zip(texts, flags, strict=True) if is_seen)
     if rows:
         reasons.append(
-            f"{len(rows)} of {len(texts)} questions of {measured.name} stand among its training rows, "
-            "nearly word for word"
+            f"{len(rows)} of {len(texts)} questions of {measured.name} occur in its training rows, nearly word for word"
         )
     return Seen(reasons=tuple(reasons), rows=rows if texts else None)
 

@@ -1,4 +1,4 @@
-"""Pretrains the demo's base models from nothing: ``python -m flantune.demo.pretrain --family decoder-only --out …``.
+"""Pretrains the demo's base models from scratch: ``python -m flantune.demo.pretrain --family decoder-only --out …``.
 
 The decoder-only model learns to continue the world's texts; the encoder-decoder model learns to write the rest of a
 text whose beginning its encoder reads. It is a recipe: a model, a tokenizer, a stream of text and the settings of one

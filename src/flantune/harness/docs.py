@@ -142,7 +142,7 @@ def text_of(task: HarnessTask, row: Row, key: str = "doc_to_text") -> str:
 def _question(task: HarnessTask, made: object, key: str) -> str:
     if isinstance(made, str):
         return made
-    what = "a number (choices inside the question)" if isinstance(made, int) else f"{made!r:.80}, which is no text,"
+    what = "a number (choices inside the question)" if isinstance(made, int) else f"{made!r:.80}, which is not text,"
     raise TaskError(f"{key}: {what} is not read", where=str(task.path))
 
 

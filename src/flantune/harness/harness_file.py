@@ -193,9 +193,9 @@ def _parse(path: Path) -> Tree:
         loader.folder = path.parent
         values = loader.get_single_data()
     except RecursionError:
-        raise TaskError("is no valid YAML: nested too deeply", where=str(path)) from None
+        raise TaskError("is not valid YAML: nested too deeply", where=str(path)) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise TaskError(f"is no valid YAML: {_yaml_fault(error)}", where=str(path), hint="mend that line") from None
+        raise TaskError(f"is not valid YAML: {_yaml_fault(error)}", where=str(path), hint="fix that line") from None
     if not isinstance(values, dict):
         kind = "nothing" if values is None else "a list" if isinstance(values, list) else "one value"
         raise TaskError(f"holds {kind}; expected settings, as in task: name", where=str(path), hint=hint)

@@ -291,7 +291,7 @@ def _parted(text: str, delimiter: str, answer: str) -> tuple[str, str]:
         return text.removesuffix(delimiter + answer), answer
     before, found, behind = text.rpartition(delimiter) if delimiter else (text.removesuffix(answer), "", answer)
     if delimiter and not found:
-        raise TaskError(f"gen_prefix: no {delimiter!r} stands before the answer of an exemplar: {text!r:.200}")
+        raise TaskError(f"gen_prefix: no {delimiter!r} is put before the answer of an exemplar: {text!r:.200}")
     return before, behind
 
 

@@ -81,7 +81,7 @@ class TaskRows:
                 raise not_run({"fewshot_config": {"samples": samples}}, self.task.path)
             samples = self.task.code.rows(samples, {})
         if not isinstance(samples, list):
-            raise TaskError(f"fewshot_config.samples: {samples!r} is no list of rows", where=str(self.task.path))
+            raise TaskError(f"fewshot_config.samples: {samples!r} is not a list of rows", where=str(self.task.path))
         return samples
 
     @property

@@ -286,7 +286,7 @@ class _Process:
             return self._failed(self._why_it_ended())
         found = self._answer(answer)
         if found is None:
-            return self._failed("what came back is no answer to what was asked: it writes where answers are expected")
+            return self._failed("what came back does not answer what was asked: it writes where answers are expected")
         failed = found.get("failed")
         if failed and failed["kind"] == "memory":
             return self._failed(f"wants more memory than the {limits.memory_bytes / 2**30:g} GiB it may use")

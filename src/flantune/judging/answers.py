@@ -104,9 +104,7 @@ def read_prompts(path: Path) -> tuple[OpenPrompt, ...]:
     seen: set[str] = set()
     for prompt in prompts:
         if prompt.id in seen:
-            raise SourceError(
-                f'two prompts have the id "{prompt.id}"', where=str(path), hint="give each an id of its own"
-            )
+            raise SourceError(f'two prompts have the id "{prompt.id}"', where=str(path), hint="give each its own id")
         seen.add(prompt.id)
     return prompts
 

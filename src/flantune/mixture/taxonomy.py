@@ -139,7 +139,7 @@ def load_taxonomy(path: Path | None) -> Taxonomy:
     if path is None:
         return _load_shipped()
     hint = "docs/mixture.md shows what a taxonomy may say"
-    missing = "mend holdout.taxonomy, or leave it out to use the shipped rules"
+    missing = "fix holdout.taxonomy, or leave it out to use the shipped rules"
     own = read_file(path, _TaxonomyFile, error=ConfigError, what="taxonomy", hint=hint, missing=missing)
     return _join(_load_shipped(), own.taxonomy()) if own.extends_shipped else own.taxonomy()
 

@@ -164,7 +164,7 @@ def merged(lm: LanguageModel) -> LanguageModel:
     difference = float((_says(whole) - before).abs().max()) / max(1.0, float(before.abs().max()))
     if difference > _MERGED_TOLERANCE:
         raise ModelError(
-            f"the merged {type(whole.model).__name__} says something else than the model with its adapter, by "
+            f"the merged {type(whole.model).__name__} says something other than the model with its adapter, by "
             f"{difference:.1%}: some of its layers share weights, or read them without the adapter",
             where="model.merge_adapter",
             hint="set model.merge_adapter = false, or leave such layers out with model.lora.targets",

@@ -1,4 +1,4 @@
-"""Models and tokenizers from folders, from the hub or from nothing; and back to folders."""
+"""Models and tokenizers from folders, from the hub or from scratch; and back to folders."""
 
 from __future__ import annotations
 

@@ -231,6 +231,6 @@ def prompt_lengths(lm: LanguageModel, pack: DecoderPack) -> NDArray[np.int64]:
                 f"continuations of {own} and {whole} tokens with their prompt lie on both sides of the length at "
                 "which the model changes its rotary positions",
                 where="packing",
-                hint="give each continuation a prompt of its own",
+                hint="give each continuation its own prompt",
             )
     return np.where(pack.segments > 0, lengths, 1)

@@ -1,4 +1,4 @@
-"""Small models and tokenizers made from nothing, the same for the same seed."""
+"""Small models and tokenizers built from scratch, the same for the same seed."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def _head(metadata: Mapping[bytes, bytes] | None) -> BlockHead:
             counts=Counts(**{name: int(said["counts"][name]) for name in _COUNTED}),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise BrokenBlockError("is no block of prepared draws") from error
+        raise BrokenBlockError("is not a block of prepared draws") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -131,7 +131,7 @@ class PreparedStream:
         for place in (0, BLOCK_DRAWS // 2, BLOCK_DRAWS - 1):
             (live,) = self.live.draws(first + place, 1)
             if not same_draw(live, self._draw(block, place, first + place)):
-                message = f"draw {first + place:,} is made otherwise now, though settings and data are the same"
+                message = f"draw {first + place:,} is made differently now, though settings and data are the same"
                 raise PackingError(message, where=where, hint=_AGAIN)
 
 

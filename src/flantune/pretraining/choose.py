@@ -61,7 +61,7 @@ def choose_objective(
 
 
 def check_objective(settings: PretrainingSettings, family: Family, *, row_tokens: int) -> None:
-    """The same before there is a tokenizer: what is wrong now is wrong with any that is trained from nothing.
+    """The same before there is a tokenizer: what is wrong now is wrong with any that is trained from scratch.
 
     Raises:
         ConfigError: See ``choose_objective``.

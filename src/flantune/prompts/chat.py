@@ -12,7 +12,7 @@ from flantune.errors import TemplateError
 from flantune.prompts.dates import DAY, asks_for_today, date_values, with_fixed_clock
 
 _ROLES = ("user", "assistant")
-_MEND = "mend the template, or name another file with prompts.chat_template (--chat-template)"
+_MEND = "fix the template, or name another file with prompts.chat_template (--chat-template)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,6 @@ def empty_field_findings(task: Task, examples: Sequence[Example]) -> Iterator[Fi
                 rule="empty-field",
                 message=f"the field {name} is empty in {len(empty):,} of {len(examples):,} rows looked at, first in row"
                 f" {empty[0].row} (counted from 0): their prompts show nothing there",
-                hint=f"mend these rows, or leave them out; unless {name} may be empty",
+                hint=f"fix these rows, or leave them out; unless {name} may be empty",
                 severity="warning",
             )

@@ -58,12 +58,12 @@ def read_encoding(name: str) -> Encoding:
         elif part in _ASKED:
             found[_ASKED[part]] = True
         else:
-            raise TemplateError(f'"{name}" is no encoding: "{part}" says nothing', hint=_HINT)
+            raise TemplateError(f'"{name}" is not an encoding: "{part}" says nothing', hint=_HINT)
         order.append(_ORDER.index(kind))
     if order != sorted(set(order)):
-        raise TemplateError(f'"{name}" is no encoding: its parts are out of order, or one is there twice', hint=_HINT)
+        raise TemplateError(f'"{name}" is not an encoding: its parts are out of order, or one occurs twice', hint=_HINT)
     if "explains" in found and not {*_COUNTED.values()} & found.keys():
-        raise TemplateError(f'"{name}" is no encoding: there is no example to explain', hint=_HINT)
+        raise TemplateError(f'"{name}" is not an encoding: there is no example to explain', hint=_HINT)
     return Encoding(**found)
 
 

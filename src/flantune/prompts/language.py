@@ -115,7 +115,7 @@ def white_space_flaws(text: str, side: Side) -> Iterator[Flaw]:
     """White space that is no part of the words, in any language that shows it as it stands."""
     inner = text.strip()
     if inner and text != inner:
-        hint = "the layout sets what stands between parts"
+        hint = "the layout sets what goes between parts"
         yield Flaw(rule="stray-space", message=f"the {side} begin or end with white space", hint=hint)
     for pattern, message, hint in (
         (r"[ \t]+\n", f"a line of the {side} ends with white space", "remove it"),

@@ -110,13 +110,13 @@ def _graded_part(task: Task, template: Template) -> Iterator[Finding]:
         return
     marks = answer_marks(template)
     if "answer" not in reading.targets.slots:
-        hint = "put {answer} where the answer stands, or mark the template inverted"
+        hint = "put {answer} where the answer is, or mark the template inverted"
         yield reading.warning("answer-not-asked", "the targets do not hold the answer that is graded", hint=hint)
     elif marks and task.kind == "classification":
         message = "the options are ranked alone, without what the targets have around {answer}"
         hint = 'write targets = "{answer}"; for reasons before an answer use kind = "generation"'
         yield reading.warning("answer-not-alone", message, hint=hint)
     elif marks and not any(map(str.strip, marks)) and "\n" not in marks[0]:
-        message = "nothing in the targets tells where the answer stands"
+        message = "nothing in the targets shows where the answer is"
         hint = "put words or a line break before {answer}"
         yield reading.warning("answer-not-marked", message, hint=hint)

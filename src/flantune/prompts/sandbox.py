@@ -288,7 +288,7 @@ def read_jinja(text: str) -> JinjaProgram:
         template = jinja2.Template.from_code(environment, code, environment.make_globals(None))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(
-            f"line {error.lineno} is no Jinja: {error.message}", hint="compare the text with its authors' own file"
+            f"line {error.lineno} is not Jinja: {error.message}", hint="compare the text with its authors' own file"
         ) from None
     except (RecursionError, MemoryError, jinja2.TemplateError) as error:
         raise TemplateError(f"the template cannot be read: {_said(error)}") from None
@@ -305,7 +305,7 @@ def tokens(text: str) -> Iterator[tuple[str, str]]:
         for _, kind, piece in _environment().lex(text):
             yield kind, piece
     except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"line {error.lineno} is no Jinja: {error.message}") from None
+        raise TemplateError(f"line {error.lineno} is not Jinja: {error.message}") from None
 
 
 def _names(tree: nodes.Template) -> tuple[str, ...]:

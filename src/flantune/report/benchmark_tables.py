@@ -40,7 +40,7 @@ _PARTS = (
     Column("Exemplars dropped"),
     Column("Shortened", help="Prompts of which more than exemplars had to go"),
     Column("Not asked"),
-    Column("Seen", help="Questions that stand among the rows the model was trained on"),
+    Column("Seen", help="Questions that occur in the rows the model was trained on"),
     Column("Clean", help="Without these questions"),
     Column("Clean − all", help="That minus the score on all questions, with its interval, paired"),
     words("Rules", help="Which rule read how many answers"),

@@ -86,7 +86,7 @@ def model_card(
         _loading(config, attention),
         "## To make it again",
         "```sh\nflantune run config.toml --out run\n```",
-        f"`config.toml` lies in the run folder; this model is its `folds/{fold}/model`.",
+        f"`config.toml` is in the run folder; this model is its `folds/{fold}/model`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -295,7 +295,7 @@ def _options_words(prompts: PromptSettings) -> str:
     if prompts.options_layout == "varied":
         return f"listed in the prompt in varied words and marks, {place}; the answer is the text of one, or its mark"
     if prompts.options_layout == "lettered":
-        return f"listed in the prompt behind letters; the answer is a letter, as in (A), {place}"
+        return f"listed in the prompt after letters; the answer is a letter, as in (A), {place}"
     return f"listed in the prompt by a dash each, {place}; the answer is the text of one"
 
 

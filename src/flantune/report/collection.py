@@ -21,7 +21,7 @@ from flantune.types import Example, Row, Task, Template
 EXAMPLES_SHOWN = 3
 SLOT_TONES = 6
 _LONGEST_VALUE = 1_200
-_NO_ROWS = "Its data is not there, so its templates stand alone."
+_NO_ROWS = "Its data is missing, so its templates are shown without rows."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from flantune.evaluation.results import Results
     from flantune.evaluation.statistics.seeds import SeedEffect, SeedSummary
+    from flantune.studies.outcome import StudyOutcome
 
 _STYLES = {"better": "bold green", "worse": "bold red", "undecided": ""}
 _SHAPES = {"better": "▲", "worse": "▼", "undecided": "·"}
@@ -66,6 +67,13 @@ def comparison_tables(results: Results) -> Iterator[Table]:
     if results.benchmarks:
         yield _brief(scores_table(results, ()))
     yield _brief(difference_table(results, tasks))
+
+
+def study_table(outcome: StudyOutcome) -> Table:
+    """The arms of a study: each one's score, and its difference from what it is paired with."""
+    from flantune.report.study_tables import arms_table
+
+    return _brief(arms_table(outcome))
 
 
 def _brief(shown: ShownTable, *, missing: str = "") -> Table:
@@ -134,7 +142,14 @@ def _seed_cells(effect: SeedEffect) -> list[Text]:
     from rich.text import Text
 
     direction = "better" if effect.low > 0 else "worse" if effect.high < 0 else "undecided"
-    change = Text(f"{signed(effect.value)} {_SHAPES[direction]}", style=_STYLES[direction])
+    change = direction_text(effect.value, direction)
     tested = (interval(effect.low, effect.high), p_value(effect.p), limit(effect.detectable), points(effect.std))
     name = effect.name if effect.measure == "raw" else f"{effect.name}, {effect.measure.replace('_', ' ')}"
     return [Text(name), Text(shots_label(effect.shots)), change, *map(Text, tested)]
+
+
+def direction_text(value: float, direction: str) -> Text:
+    """A difference in points with a mark of what it says."""
+    from rich.text import Text
+
+    return Text(f"{signed(value)} {_SHAPES[direction]}", style=_STYLES[direction])

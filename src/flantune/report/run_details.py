@@ -120,11 +120,11 @@ def config_lines(run: RunFiles) -> Iterator[ConfigLine]:
 
 
 def model_label(config: RunConfig | None) -> str:
-    """The model's name: a path or hub id, or what was built from nothing."""
+    """The model's name: a path or hub id, or what was built from scratch."""
     if config is None:
         return "not recorded"
     if config.model.scratch:
-        return f"{config.model.scratch.architecture} from nothing"
+        return f"{config.model.scratch.architecture} from scratch"
     return config.model.path or "not recorded"
 
 

@@ -236,7 +236,7 @@ _TESTS = (
     Column("Interval", help="By the standard error, clustered by row or group", brief="interval"),
     replace(_P, brief="p"),
     replace(_Q, brief="q"),
-    Column("Bootstrap interval", help="Percentiles over redrawn rows, clustered likewise"),
+    Column("Bootstrap interval", help="Percentiles over redrawn rows, clustered in the same way"),
     Column("Bootstrap p"),
     Column(
         "McNemar p",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from markupsafe import Markup, escape
+
 from flantune.evaluation.results import Results, Verdict
 from flantune.report.numbers import MINUS, points
 
@@ -22,12 +24,12 @@ def headline(results: Results | None) -> str:
 
 def verdict_sentence(verdict: Verdict) -> str:
     """What a model did on tasks never seen, in one sentence with its interval."""
-    return _typeset(verdict.text)
+    return typeset(verdict.text)
 
 
 def note_sentences(verdict: Verdict) -> tuple[str, ...]:
     """Where a preference for an answer moved or hid the score, and which model collapsed; a sentence or two each."""
-    return tuple(map(_typeset, verdict.notes))
+    return tuple(map(typeset, verdict.notes))
 
 
 def chance_sentence(results: Results, model: str, verdict: Verdict) -> str:
@@ -90,6 +92,16 @@ def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]
             yield task.name, model, own.seen
 
 
-def _typeset(text: str) -> str:
+def coded(text: str) -> Markup:
+    """A sentence for a page: what stands between backticks is set as code.
+
+    >>> coded("`--seeds 3` covers <more>")
+    Markup('<code>--seeds 3</code> covers &lt;more&gt;')
+    """
+    parts = (escape(part) for part in typeset(text).split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def typeset(text: str) -> str:
     """Minus signs in place of hyphens before numbers."""
     return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, text)

@@ -146,7 +146,7 @@ def clean_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
 
 def template_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """Every template of every task."""
-    own = "Of this template alone; empty for metrics that are no mean over rows"
+    own = "Of this template alone; empty for metrics that are not means over rows"
     dev = "On the dev rows, by which the best template is picked"
     names = headings(results)
     columns = (

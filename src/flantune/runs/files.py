@@ -152,7 +152,7 @@ def _check_is_run(folder: RunFolder) -> None:
         there = sorted(path.name for path in folder.root.iterdir())[:5]
         held = f"it holds {', '.join(there)}" if there else "it is empty"
         raise SourceError(
-            f"is no run folder: config.json and results.json of a run are not there; {held}",
+            f"is not a run folder: config.json and results.json of a run are not there; {held}",
             where=str(folder.root),
             hint="give the folder that `flantune run` wrote, such as runs/run",
         )
@@ -199,4 +199,4 @@ def read_mixture(fold: FoldFolder) -> FoldMixture:
     return read_value(fold.mixture, FoldMixture, mends=REPEAT)
 
 
-REPEAT = "give the same run command again: it goes on where it stopped and writes the file anew"
+REPEAT = "give the same run command again: it resumes where it stopped and writes the file anew"

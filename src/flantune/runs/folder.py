@@ -103,7 +103,7 @@ class RunFolder:
 
     @property
     def base(self) -> Path:
-        """The base model's samples (and the base itself when it was made from nothing)."""
+        """The base model's samples (and the base itself when it was built from scratch)."""
         return self.root / "base"
 
     @property

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # What may change between two starts of one run: what is measured and said, and how often it is saved; nothing that
 # shapes the tuned weights.
-_FREE_SECTIONS = ("name", "evaluation")
+_FREE_SECTIONS = ("name", "evaluation", "tracking")
 
 # Where tasks and rows lie. Their content counts with the fingerprint of each task, once it is read.
 _PLACES = ("tasks", "mirror", "cache", "clean", "prepared")
@@ -51,7 +51,7 @@ def differences(earlier: KeptSettings, now: KeptSettings) -> list[str]:
     lines = [
         f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now"
         for key in sorted({*old, *new})
-        if key not in passed_over and not key.startswith("evaluation.") and old.get(key) != new.get(key)
+        if key not in passed_over and not key.startswith(("evaluation.", "tracking.")) and old.get(key) != new.get(key)
     ]
     return lines + [
         f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now, with other content"

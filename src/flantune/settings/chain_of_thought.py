@@ -12,4 +12,4 @@ class ChainOfThoughtSettings(Section):
     folder: AnyPath
     """The folder of the files. Without one of them its task has no data; see `missing`, `include` and `exclude`."""
     test_examples: Natural = 0
-    """The last so many rows of each set are measured and not trained on; 0: all are trained on, as in Flan 2022."""
+    """This many rows at the end of each set are measured and not trained on; 0: all are trained on, as in Flan 2022."""

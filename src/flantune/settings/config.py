@@ -39,11 +39,12 @@ from flantune.settings.setting_types import (
     Weight,
     distinct_folds,
 )
+from flantune.settings.tracking import TrackingSettings
 from flantune.types import Family
 
 
 class DataSettings(Section):
-    """Which tasks, and where their rows lie."""
+    """Which tasks, and where their rows are."""
 
     tasks: Annotated[tuple[Place, ...], Once] = ()
     """Task files: TOML files, Python files with a `tasks()` function, or globs of them, relative to the run file."""
@@ -51,7 +52,7 @@ class DataSettings(Section):
     """Shipped collections of tasks, one name or a list: "flan2021" (the paper's), "cot", "dialogue", "programs",
     "more"."""
     include: Names = ()
-    """Only these tasks by name, in which a star stands for any letters ("wmt16_*"); empty means all."""
+    """Only these tasks by name; a star stands for any letters ("wmt16_*"); empty means all."""
     exclude: Names = ()
     """Never these tasks, by name or star."""
     licences: Literal["any", "commercial"] = "any"
@@ -84,9 +85,9 @@ class HoldoutSettings(Section):
     """Which clusters are never trained on, and so measure the model on the unseen."""
 
     folds: Folds = ()
-    """Clusters held out whole, one model a fold. Paper: FLAN 2021, section 2.2 (leave one cluster out)."""
+    """Clusters held out whole, one model per fold. Paper: FLAN 2021, section 2.2 (leave one cluster out)."""
     task_folds: Folds = ()
-    """Single tasks held out, one model a fold: others of their clusters are trained on, on purpose; kin is not."""
+    """Single tasks held out, one model per fold: others of their clusters are trained on, on purpose; kin is not."""
     alone: Names = ()
     """Tasks of which each gets a model of its own, tuned on that task alone and measured on its test rows, as seen.
     With `mixture.max_examples` on so many labeled rows. Paper: FLAN 2021, figure 2 (pretrain, then finetune)."""
@@ -115,7 +116,7 @@ class PackingSettings(Section):
     batch_tokens: Positive = 8_192
     """Tokens of one optimizer step."""
     enabled: Switch = True
-    """False lays one prompt in a row: slower, same gradients."""
+    """False puts one prompt in each row: slower, same gradients."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> PackingSettings:
@@ -128,7 +129,7 @@ class PackingSettings(Section):
 
 
 class ScratchSettings(Section):
-    """A small model made from nothing, with a tokenizer trained on the training prompts."""
+    """A small model built from scratch, with a tokenizer trained on the training prompts."""
 
     architecture: Literal["llama", "gpt_neox", "gpt2", "t5"] = "llama"
     """The transformers class to build."""
@@ -175,8 +176,8 @@ class ModelSettings(Section):
     def _agrees_with_itself(self) -> ModelSettings:
         if self.path and self.scratch is not None:
             raise ValueError(
-                f'path = "{self.path}" and [model.scratch] cannot stand together: one loads a model, the other makes'
-                " one from nothing; remove one of them"
+                f'path = "{self.path}" and [model.scratch] cannot be used together: one loads a model, the other makes'
+                " one from scratch; remove one of them"
             )
         if self.quantize != "none" and self.adapter == "none":
             raise ValueError('weights in 4 bits cannot be trained: set adapter = "lora", or quantize = "none"')
@@ -199,11 +200,11 @@ class TrainingSettings(Section):
     weighting: Literal["token", "example", "task"] = "token"
     """What counts the same in a step's loss: every target token, every example, or every task of the step."""
     z_loss: Weight = 0.0
-    """Adds so much times log²Z a target token, which keeps the logits from drifting. T5X pretrains with 1e-4."""
+    """Adds this times log²Z per target token, which keeps the logits from drifting. T5X pretrains with 1e-4."""
     freeze: Names = ()
     """Weights kept as they are: "embeddings", "head", "norms", "encoder", "layers.0-5", or name patterns with `*`."""
     skip_nonfinite: Natural = 0
-    """Leave out at most so many steps whose loss or gradient is not a number; the next one stops the run."""
+    """Leave out at most this many steps whose loss or gradient is not a number; the next one stops the run."""
     learning_rate: Annotated[Factor, Field(le=1_000)] = 3e-5
     """Peak learning rate."""
     schedule: Literal["constant", "linear", "cosine", "inverse_sqrt"] = "constant"
@@ -232,16 +233,16 @@ class TrainingSettings(Section):
     checkpoint_every: Positive = 500
     """Steps between checkpoints."""
     keep_checkpoints: Positive = 2
-    """How many of the latest checkpoints stay on disk; the older are there for when the newest is damaged."""
+    """How many of the latest checkpoints stay on disk; the older ones are for when the newest is damaged."""
     log_every: Positive = 10
     """Steps between progress lines."""
     measure_every: Natural = 0
-    """Steps between looks at dev questions of the tasks trained on; 0: never. Never changes the weights."""
+    """Steps between scorings of dev questions of the tasks trained on; 0: never. Never changes the weights."""
     measure_examples: Positive = 16
-    """Dev questions of each task trained on that such a look asks."""
+    """Dev questions of each task trained on that are asked each time."""
     keep: Literal["last", "best-dev"] = "last"
-    """The result: the last step's weights, or those of the look (`measure_every`) with the lowest loss on dev questions
-    of tasks trained on, never of held-out ones. Paper: Sanh et al. 2021, section 5."""
+    """The result: the last step's weights, or, looking every `measure_every` steps, those with the lowest loss on dev
+    questions of tasks trained on, never of held-out ones. Paper: Sanh et al. 2021, section 5."""
 
     @model_validator(mode="after")
     def _looks_where_it_chooses(self) -> TrainingSettings:
@@ -288,7 +289,7 @@ class EvaluationSettings(Section):
         return protocols.preset_settings(given) if isinstance(given, Mapping) else given
 
     max_examples: Natural = 200
-    """At most this many test examples a task, drawn by seed; 0 means all."""
+    """At most this many test examples per task, drawn by seed; 0 means all."""
     dev_examples: Natural = 50
     """At most this many dev examples, by which the best template is picked; 0 means none. Paper: at most 200."""
     shots: Counts = (0,)
@@ -297,7 +298,7 @@ class EvaluationSettings(Section):
     """Exemplars come from only so many training rows of a task, drawn by seed: those that `mixture.max_examples` of the
     same number would tune on. 0 means all."""
     max_templates: Natural = 0
-    """Use only the first so many forward templates of each task; 0 means all."""
+    """Use only the first forward templates of each task, as many as this; 0 means all."""
     template_names: Names = ()
     """Measure with templates of these names alone, `*` for any letters; a task without any keeps all of its own."""
     templates: Literal["all", "direct", "reasoned"] = "all"
@@ -308,7 +309,7 @@ class EvaluationSettings(Section):
     options_layout: Literal["listed", "lettered", "varied"] | None = None
     """How options are written when measuring; None: as in training (`prompts.options_layout`)."""
     shuffle_options: Switch | None = None
-    """Whether options are shown in a random order when measuring, one a row; None: as in training."""
+    """Whether options are shown in a random order when measuring, one per row; None: as in training."""
     trigger: Text | None = None
     """Ends prompts whose target reasons, when measuring without exemplars; None: as in training (`prompts.trigger`)."""
     seen_tasks: Switch = False
@@ -324,20 +325,20 @@ class EvaluationSettings(Section):
     store: AnyPath | None = None
     """Where scores and answers are kept by content, to be shared by runs. None: beside each model's samples."""
     protocol: protocols.ProtocolName = "flan2021"
-    """Whose way of scoring: it sets what the settings below leave open. `docs/protocols.md` has every choice."""
+    """The way of scoring: it sets what the settings below leave open. `docs/protocols.md` has every choice."""
     score_end_of_sequence: Switch = True
     """Count the end-of-sequence token in each option's log-likelihood, as T0 and FLAN do."""
     normalization: protocols.ScoreNormalization = "sum"
     """By what an option's log-likelihood is divided for the headline (the first four are always reported), or what is
     subtracted: its own after no question (mutual_information), after `domain_premise`, or after `content_free` ones."""
     domain_premise: Text = "Answer:"
-    """What stands in place of the whole prompt for `normalization = "domain"`."""
+    """What takes the place of the whole prompt for `normalization = "domain"`."""
     content_free: Annotated[Names, Field(min_length=1)] = ("N/A", "", "[MASK]")
     """Texts in place of every field for `normalization = "contextual"`. Paper: Zhao et al. 2021, section 5."""
     tokenization: protocols.Tokenization | None = None
     """Tokenize inputs and option apart or together (decoder-only models); None: as the protocol does."""
     truncation: protocols.Truncation | None = None
-    """What goes when a prompt is too long, after exemplars: its middle, its left end, or all; None: the protocol's."""
+    """What is cut of a prompt that is too long, after exemplars: its middle, left end or all; None: the protocol's."""
     ties: protocols.Ties | None = None
     """Of options scoring the same, the first is taken, or each counts for its share; None: as the protocol does."""
     answer_parsing: Literal["none", "flan2021"] = "none"
@@ -374,7 +375,7 @@ class RunConfig(Section):
     family: Family | None = None
     """Only needed when the model's own config does not tell."""
     data: DataSettings = DataSettings()
-    """Which tasks, and where their rows lie."""
+    """Which tasks, and where their rows are."""
     holdout: HoldoutSettings = HoldoutSettings()
     """Which clusters are never trained on."""
     prompts: PromptSettings = PromptSettings()
@@ -389,5 +390,7 @@ class RunConfig(Section):
     """How the model is tuned."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the models are measured."""
+    tracking: TrackingSettings = TrackingSettings()
+    """Programs that are told how the run goes."""
     pretraining: PretrainingSettings | None = None
-    """What `flantune pretrain` reads and learns; other commands pass over it."""
+    """What `flantune pretrain` reads and learns; other commands ignore it."""

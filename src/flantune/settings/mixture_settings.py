@@ -41,14 +41,14 @@ class PartSettings(Section):
     """One part of the mixture: how much of it, which tasks, and how they are asked. What is left out is as above it."""
 
     share: Annotated[Factor, Field(le=1e6)] | None = None
-    """How much of this part beside its neighbors, which all have one or none; any numbers: 2 to 1 is 0.4 to 0.2.
-    Without shares, parts count as their tasks add up."""
+    """How much of this part, compared with its neighbors, which all have a share or none; any numbers: 2 to 1 is 0.4 to
+    0.2. Without shares, parts count as their tasks add up."""
     collections: Names = ()
     """Tasks of these collections: of "flan2021", of "natural_instructions" …"""
     clusters: Names = ()
     """Tasks of these clusters."""
     tasks: Names = ()
-    """Tasks of these names, `*` for any letters. Where neither of the three is given: all tasks of the part above."""
+    """Tasks of these names, `*` for any letters. Where none of the three is given: all tasks of the part above."""
     max_examples: Natural | None = None
     """As in `[mixture]`, for the tasks of this part."""
     max_rate: Natural | None = None
@@ -77,14 +77,14 @@ class PartSettings(Section):
     template_names: Names = ()
     """Only templates of these names, `*` for any letters. A task without any such is not in the part."""
     parts: Parts = Field(default_factory=dict)
-    """Parts of this part, to any depth; then each task of this part is in one of them at least."""
+    """Parts of this part, to any depth; then each task of this part is in at least one of them."""
 
 
 class MixtureSettings(Section):
     """How much of each task."""
 
     max_examples: Natural = 30_000
-    """At most this many training examples a task; 0 means no cap. Paper: FLAN 2021, section 2.4."""
+    """At most this many training examples per task; 0 means no cap. Paper: FLAN 2021, section 2.4."""
     max_rate: Natural = 3_000
     """Examples-proportional mixing counts no task as larger than this; 0 means no maximum."""
     cap: CapKind = "rows"
@@ -94,7 +94,7 @@ class MixtureSettings(Section):
     """Shares in proportion to the number of examples (up to the maximum), to that of each template ("per-template": a
     task above the maximum has it once for all its templates; T0's rates at 500,000), or the same for every task."""
     temperature: Temperature = 1.0
-    """Each task counts as its size to the power of 1/temperature: 1 is in proportion, more evens small and large."""
+    """Each task counts as its size to the power of 1/temperature: 1 is in proportion, more evens sizes out."""
     proportions: ProportionsName = ""
     """A tree of parts by name: "flan2022_paper_a" (of its ablations), "flan2022_paper_b" (of its final models) or
     "flan2022_released" (of its public code)."""
@@ -112,7 +112,7 @@ class MixtureSettings(Section):
     def _agrees_with_itself(self) -> MixtureSettings:
         if self.parts and self.proportions:
             raise ValueError(
-                f'proportions = "{self.proportions}" and parts cannot stand together: both are a tree of parts;'
+                f'proportions = "{self.proportions}" and parts cannot be used together: both are a tree of parts;'
                 " remove one of them (`flantune mixture proportions NAME` prints a tree by name, to be changed)"
             )
         if self.only and not (self.parts or self.proportions):

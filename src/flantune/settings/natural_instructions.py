@@ -31,7 +31,7 @@ class NaturalInstructionsSettings(Section):
     """"all": also train on the track's test tasks, on what they have beyond `test_instances`, for a model that is to be
     used; they are then measured as tasks that were trained on. What the track excludes stays out."""
     test_instances: Natural = 100
-    """The first so many instances of a task are those it is measured with, as its authors have it."""
+    """A task is measured with this many of its first instances, as its authors have it."""
     mmlu: Switch = True
     """Keep the 57 training tasks that are MMLU's questions, as the published lists do; false leaves them out, for a
     model that is to be measured with MMLU."""

@@ -23,13 +23,13 @@ class AdafactorSettings(Section):
     parameter_scale: Switch = True
     """Multiply the rate by the root mean square of each tensor's weights."""
     min_dim_size_to_factor: Positive = 128
-    """Matrices with a smaller side keep one second moment a weight."""
+    """Matrices with a smaller side keep one second moment per weight."""
 
 
 class AdamSettings(Section):
     """AdamW's own settings."""
 
     betas: tuple[Rate, Rate] = (0.9, 0.999)
-    """How much of the mean and of the mean square of earlier gradients is kept a step."""
+    """How much of the mean and of the mean square of earlier gradients is kept at each step."""
     eps: Factor = 1e-8
     """Added to the root of the mean square."""

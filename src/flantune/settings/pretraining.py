@@ -38,7 +38,7 @@ class PretrainingSettings(Section):
     """What is learned: "causal" (each token from those before it), "prefix" (the rest of a text), "span_corruption"
     (T5's), "ul2" (UL2's seven denoisers) or "ul2r" (U-PaLM's). `docs/pretraining.md` has their rules."""
     input_tokens: Annotated[Positive, Field(ge=16)] = 512
-    """Tokens of a draw's inputs, all that stands around them included; "causal" and "prefix": of the whole draw."""
+    """Tokens of a draw's inputs, with everything around them; "causal" and "prefix": of the whole draw."""
     noise_density: Annotated[Number, Field(gt=0, le=0.95)] = 0.15
     """Share of the tokens that "span_corruption" hides."""
     mean_span: Annotated[Number, Field(ge=1, le=10_000)] = 3.0
@@ -48,7 +48,7 @@ class PretrainingSettings(Section):
     sentinels: Annotated[Positive, Field(le=10_000)] = 100
     """Sentinels `<extra_id_0>` … that the vocabulary has for hidden spans; those that it lacks are added to it."""
     tokenizer_documents: Positive = 30_000
-    """Documents that a tokenizer is trained on, where the model is made from nothing."""
+    """Documents that a tokenizer is trained on, where the model is built from scratch."""
 
     @model_validator(mode="after")
     def _reads_one_text(self) -> PretrainingSettings:

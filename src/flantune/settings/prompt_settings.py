@@ -23,11 +23,11 @@ class PromptSettings(Section):
     """ "listed": "- yes", the answer is the option's text. "lettered": "(A) yes", the answer is the letter, "(A)".
     "varied": openings and marks are drawn; where the opening asks for the mark, it is the answer. Paper: Flan 2022."""
     shuffle_options: Switch = False
-    """Show the options in a seeded random order: anew at each visit in training, one a row when measuring."""
+    """Show the options in a seeded random order: a new one at each visit in training, one per row when measuring."""
     include_inverted: Switch = True
     """Train on inverted templates too. They are never scored."""
     max_templates: Natural = 0
-    """Use only the first so many templates of each task; 0 means all."""
+    """Use only the first templates of each task, as many as this; 0 means all."""
     template_names: Names = ()
     """Train on templates of these names alone, `*` for any letters; a task without any keeps all of its own."""
     train_shots: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0,)
@@ -44,18 +44,18 @@ class PromptSettings(Section):
     chat_thinking: Switch | None = None
     """Tells the chat template whether the model thinks before a reply (`enable_thinking`). None: tells it nothing."""
     chat_exemplars: Literal["message", "turns"] = "message"
-    """Solved examples of a chat prompt stand in the user's one message, or are earlier turns and their replies."""
+    """Solved examples of a chat prompt are part of the user's one message, or earlier turns and their replies."""
     exemplar_separator: Text = "\n\n"
     """Between one exemplar and the next."""
     exemplar_format: Literal["plain", "varied"] = "plain"
-    """What stands around exemplars in training: the separators above, or labels and separators drawn for each prompt.
+    """What is put around exemplars in training: the separators above, or labels and separators drawn for each prompt.
     Measuring uses the separators above. Paper: Flan 2022."""
     trigger: Text = ""
     """Ends a prompt without exemplars whose target reasons before it answers: "Let's think step by step.", say."""
     instruction: InstructionSettings = InstructionSettings()
     """The words around a task's definition and its authors' examples."""
     turns: TurnForms = TURN_FORMS
-    """How a turn of a conversation is written; one is drawn for each training prompt, and the first measures."""
+    """How a turn of a conversation is written; one is drawn for each training prompt; the first one measures."""
 
     @model_validator(mode="after")
     def _says_nothing_in_vain(self) -> PromptSettings:

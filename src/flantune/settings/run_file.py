@@ -56,7 +56,7 @@ def load_run_file(path: Path, *, overrides: Sequence[str] = ()) -> RunFile:
         raise ConfigError("this is a task file, not a run file", where=str(path), hint=hint)
     origins = {key: f"{path.name}:{line}" for key, line in _line_numbers(text).items()}
     for override in overrides:
-        key, value = _parse_override(override)
+        key, value = parse_override(override)
         _assign(tree, key, value)
         origins[key] = "--set"
     config = validated(tree, where=str(path), origins=origins)
@@ -167,12 +167,19 @@ def _line_numbers(text: str) -> dict[str, int]:
     return found
 
 
-def _parse_override(text: str) -> tuple[str, Any]:
+def parse_override(text: str, *, where: str = "--set") -> tuple[str, Any]:
+    """Key and value of ``dotted.key=value``; the value is TOML, and what is not TOML is text.
+
+    >>> parse_override("training.steps=100"), parse_override("name=a run")
+    (('training.steps', 100), ('name', 'a run'))
+
+    Raises:
+        ConfigError: There is no key, or no "=".
+    """
     key, separator, raw = text.partition("=")
     if not separator or not all(part.strip() for part in key.split(".")):
-        raise ConfigError(
-            f'"{text}" is not dotted.key=value', where="--set", hint="for example --set training.steps=100"
-        )
+        example = "--set training.steps=100" if where == "--set" else f"{where} key=value"
+        raise ConfigError(f'"{text}" is not dotted.key=value', where=where, hint=f"for example {example}")
     try:
         found = parse_toml(f"value = {raw}")
     except ValueError:

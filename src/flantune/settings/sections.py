@@ -115,7 +115,7 @@ def said(problem: Problem, *, known: Sequence[str], near: str = "") -> str:
         near = near or did_you_mean(str(problem.place[-1]), known) or f"known: {', '.join(known)}"
         return f"unknown key; {near}"
     if problem.text == "should be a table" and isinstance(got, list) and all(isinstance(one, dict) for one in got):
-        return f"stands in double brackets; a table has single ones: [{path}]"
+        return f"is in double brackets; a table has single ones: [{path}]"
     if problem.text == "should be a list" and isinstance(got, Mapping):
         return f"is one table; write [[{path}]], in double brackets, above each"
     # A table or a list that does not agree with itself says so in its own words, and some name the value itself.

@@ -40,7 +40,7 @@ def _without_sign(value: float) -> float:
 def _holds_in_float32(value: float) -> float:
     """Weights are float32: a smaller number would be zero there, a larger one infinity once it is multiplied."""
     if not 1e-30 <= value <= 1e6:
-        raise ValueError("should lie between 1e-30 and 1e6")
+        raise ValueError("should be between 1e-30 and 1e6")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What the parser of TOML finds wrong, with the line it stands in and what mends it."""
+"""What the parser of TOML finds wrong, with its line and how to fix it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def explained(text: str, problem: str) -> tuple[str, str]:
     match = _PLACE.search(problem)
     what = _what(problem[: match.start()] if match else problem)
     if match is None:
-        return what, "mend it there"
+        return what, "fix it there"
     lines = text.split("\n")
     if match["line"] is None:
         return f"{what} at the end of the file", "close what is open: a quote, a bracket or a value"
@@ -40,9 +40,9 @@ def explained(text: str, problem: str) -> tuple[str, str]:
 def _what(problem: str) -> str:
     if match := _TWICE.match(problem):
         names = re.findall(r"'([^']*)'", match["names"])
-        return f'the table "{".".join(names)}" stands twice'
+        return f'the table "{".".join(names)}" occurs twice'
     if problem.startswith("Cannot overwrite a value"):
-        return "the key stands twice"
+        return "the key occurs twice"
     return problem[:1].lower() + problem[1:]
 
 
@@ -65,8 +65,8 @@ def _hint(line: str, problem: str) -> str:
     if value in _NOTHING or not value:
         return "give a value, or remove the line: a key that is left out has its default"
     if problem.startswith("Invalid value") and re.match(r"[^\W\d]", value):
-        return f'text stands in quotes: "{_cut(value)}"'
-    return "mend the line named above"
+        return f'text goes in quotes: "{_cut(value)}"'
+    return "fix the line named above"
 
 
 def _cut(text: str) -> str:

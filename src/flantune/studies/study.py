@@ -22,38 +22,6 @@ XScale = Literal["linear", "log"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """One variant of the run file; run with several seeds, each is an ordinary run.
-
-    Attributes:
-        name: Unique within the study.
-        settings: Dotted setting → its value in place of the run file's.
-        x: Its place on a numeric axis; None where the axis has names.
-        series: The line or group it belongs to, where a study crosses two things.
-        reads: Which model of the run it stands for.
-        labeled_rows: Labeled rows of the measured task that it learned from; None where the study does not count them.
-        label: What differs within its series: the column of a grid, the bar of a group; empty: the name.
-        templates: A task's score is the mean over templates, or that of the template that is best on dev rows.
-        starts_from: The arm whose tuned model, of the same seed, this one starts from; empty: the run file's model.
-    """
-
-    name: str
-    settings: Mapping[str, object] = field(default_factory=dict)
-    x: float | None = None
-    series: str = ""
-    reads: Reads = "tuned"
-    labeled_rows: int | None = None
-    label: str = ""
-    templates: TemplatesRead = "mean"
-    starts_from: str = ""
-
-    @property
-    def slug(self) -> str:
-        """The name of its folder."""
-        return slug(self.name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """Which average of a run is compared.
 
@@ -75,6 +43,40 @@ class Measure:
         elif len(self.names) > 1:
             what = f"mean over {what}"
         return what if self.shots is None else f"{what}, {self.shots} exemplars"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One variant of the run file; run with several seeds, each is an ordinary run.
+
+    Attributes:
+        name: Unique within the study.
+        settings: Dotted setting → its value in place of the run file's.
+        x: Its place on a numeric axis; None where the axis has names.
+        series: The line or group it belongs to, where a study crosses two things.
+        reads: Which model of the run it stands for.
+        labeled_rows: Labeled rows of the measured task that it learned from; None where the study does not count them.
+        label: What differs within its series: the column of a grid, the bar of a group; empty: the name.
+        templates: A task's score is the mean over templates, or that of the template that is best on dev rows.
+        measure: Which average it is measured by; None: the study's.
+        starts_from: The arm whose tuned model, of the same seed, this one starts from; empty: the run file's model.
+    """
+
+    name: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    x: float | None = None
+    series: str = ""
+    reads: Reads = "tuned"
+    labeled_rows: int | None = None
+    label: str = ""
+    templates: TemplatesRead = "mean"
+    measure: Measure | None = None
+    starts_from: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The name of its folder."""
+        return slug(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

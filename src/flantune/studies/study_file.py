@@ -70,6 +70,8 @@ class ArmTable(Section):
     """What differs within its series; left out: the name."""
     templates: TemplatesRead = "mean"
     """A task's score: the mean over templates, or that of the template best on dev rows ("best-dev")."""
+    measure: MeasureTable | None = None
+    """Which average it is measured by; left out: the study's."""
     starts_from: Text = ""
     """The arm whose tuned model, of the same seed, this one starts from."""
 
@@ -116,7 +118,7 @@ def _study(file: StudyFile, path: Path) -> Study:
         axis=head.axis,
         arms=tuple(map(_arm, file.arms)),
         baseline=head.baseline,
-        measure=Measure(of=head.measure.of, names=head.measure.names, shots=head.measure.shots),
+        measure=_measure(head.measure),
         figure=head.figure,
         x_scale=head.x_scale,
         equal=head.equal,
@@ -124,8 +126,13 @@ def _study(file: StudyFile, path: Path) -> Study:
 
 
 def _arm(table: ArmTable) -> Arm:
-    values = {name: getattr(table, name) for name in ArmTable.model_fields if name != "settings"}
-    return Arm(**values, settings=dict(dotted(table.settings)))
+    values = {name: getattr(table, name) for name in ArmTable.model_fields if name not in ("settings", "measure")}
+    measure = None if table.measure is None else _measure(table.measure)
+    return Arm(**values, measure=measure, settings=dict(dotted(table.settings)))
+
+
+def _measure(table: MeasureTable) -> Measure:
+    return Measure(of=table.of, names=table.names, shots=table.shots)
 
 
 def dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""What is wrong between a benchmark's prompts and its answers, mended or said in a note."""
+"""What is wrong between a benchmark's prompts and its answers, repaired or told in a note."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def _ray() -> Any:
 
 
 def _killed(times: int) -> FlantuneError:
-    hint = "often the memory is full: take fewer --workers; what was made is kept, and the same command goes on"
+    hint = "often the memory is full: take fewer --workers; what was made is kept, and the same command resumes"
     return FlantuneError(f"the process that does the work was killed {times} times in a row", hint=hint)
 
 

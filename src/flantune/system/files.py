@@ -132,7 +132,7 @@ def read_json(path: Path, *, mends: str = "", error: type[FlantuneError] = Flant
 
 
 MENDS = "the file is damaged: give the command that wrote it again, or put a copy back"
-"""What mends most damaged files."""
+"""What repairs most damaged files."""
 
 
 def read_text(path: Path, *, error: type[FlantuneError], what: str = "file", hint: str = "") -> str:
@@ -153,11 +153,11 @@ def read_text(path: Path, *, error: type[FlantuneError], what: str = "file", hin
         raise error(f"is a folder; expected a {what}", where=where, hint=hint) from None
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem
-        raise error(f"cannot be read: {why}", where=where, hint="mend the path or its permissions") from None
+        raise error(f"cannot be read: {why}", where=where, hint="fix the path or its permissions") from None
     if not is_regular:
         raise error(f"is a device or a pipe; expected a {what}", where=where, hint=hint)
     if len(raw) > MOST_BYTES:
-        raise error(f"is larger than {MOST_BYTES // 2**20} MiB, so it is no {what}", where=where, hint=hint)
+        raise error(f"is larger than {MOST_BYTES // 2**20} MiB, so it is not a {what}", where=where, hint=hint)
     try:
         return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as problem:

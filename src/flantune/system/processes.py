@@ -37,7 +37,7 @@ SILENCE_S = 120.0
 _GONE = re.compile(
     r"closed by peer|reset by peer|broken pipe|timed? ?out|refused|connection (was )?(lost|closed)", re.I
 )
-_REPEAT = "look at the messages of the other processes, then repeat the command: it goes on from the last checkpoint"
+_REPEAT = "look at the messages of the other processes, then repeat the command: it resumes from the last checkpoint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,7 @@ def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
     if look.bad and not look.examples:
         counts = Counter(note.reason for note in look.bad)
         lines = [f"all of the first {look.rows:,} rows are bad", *reason_lines(counts, look.bad)]
-        hint = "mend the rows, or the task file's columns; flantune tasks check reads every row"
+        hint = "fix the rows, or the task file's columns; flantune tasks check reads every row"
         raise SourceError("\n  ".join(lines), where=task.source.describe(look.split, look.bad[0].row), hint=hint)
     return look.examples
 

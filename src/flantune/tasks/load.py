@@ -145,7 +145,7 @@ def _checked(task: object, path: Path, text: str) -> Task:
     if not isinstance(task, Task):
         raise TaskError(f"tasks() gave {type(task).__name__}; expected Task", where=str(path))
     if not _NAME.fullmatch(task.name) or len(task.name) > MOST_NAME:
-        raise TaskError(f'"{task.name}" is no name; use letters, digits and _ . + -', where=str(path))
+        raise TaskError(f'"{task.name}" is not a name; use letters, digits and _ . + -', where=str(path))
     if not task.templates or not task.splits or not task.clusters:
         raise TaskError(f"{task.name}: needs clusters, splits and templates", where=str(path))
     if isinstance(task.clusters, str):  # each of its letters would be a cluster
@@ -153,7 +153,7 @@ def _checked(task: object, path: Path, text: str) -> Task:
         raise TaskError(f"{task.name}: clusters is a text; expected a tuple", where=str(path), hint=hint)
     if not isinstance(task.source, Source):
         hint = "class MySource(flantune.types.Source): ..., with rows, fingerprint and describe"
-        raise TaskError(f"{task.name}: {type(task.source).__name__} is no source", where=str(path), hint=hint)
+        raise TaskError(f"{task.name}: {type(task.source).__name__} is not a source", where=str(path), hint=hint)
     # The file's text counts beside the adapter's own fingerprint: the adapter may use anything in it.
     own = task.adapter_fingerprint or fingerprint_of(task.adapter)
     fingerprint = sha256(f"{own}\n{text}".encode()).hexdigest()

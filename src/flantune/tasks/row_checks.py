@@ -136,7 +136,7 @@ def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
 
 
 _JSON_LINES = (
-    'mend these lines: each should be one JSON object; where the whole file is one list, set [source] format = "json";'
+    'fix these lines: each should be one JSON object; where the whole file is one list, set [source] format = "json";'
     " or raise [data] max_bad_share"
 )
 
@@ -148,12 +148,12 @@ def bad_rows_hint(reason: str) -> str:
         BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
         **dict.fromkeys((NOT_JSON, NOT_AN_OBJECT), _JSON_LINES),
         OUT_OF_RANGE: "if these rows have no label, leave them out: [answer] drop = [-1]; if values count from 1, list"
-        ' them in the order of the options: [answer] keys = ["1", "2", ...]; else mend them',
+        ' them in the order of the options: [answer] keys = ["1", "2", ...]; else fix them',
         AMBIGUOUS: f"say what the values are: {_SAYING_WHICH}",
         BROKEN_ENCODING: 'set [source] encoding, such as "latin-1" or "utf-16"',
     }
     general = (
-        "mend the rows, or the task file's columns; or leave such rows out on purpose; or raise [data] max_bad_share"
+        "fix the rows, or the task file's columns; or leave such rows out on purpose; or raise [data] max_bad_share"
     )
     return hints.get(reason, general)
 
@@ -169,7 +169,7 @@ def check_not_empty(task: Task, role: SplitRole, source_split: str, report: Spli
     dropped = f"; {report.dropped:,} were dropped on purpose" if report.dropped else ""
     what = f"task {task.name}: no example is left of its {report.raw_rows:,} rows{dropped}"
     if not report.first_bad:
-        raise SourceError(what, where=report.source, hint=f"mend or remove splits.{role} in {origin_of(task)}")
+        raise SourceError(what, where=report.source, hint=f"fix or remove splits.{role} in {origin_of(task)}")
     first = min(report.first_bad, key=lambda note: note.row)
     raise SourceError(
         "\n  ".join([what, *reason_lines(report.bad, report.first_bad)]),

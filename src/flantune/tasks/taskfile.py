@@ -155,7 +155,7 @@ def _check_adapter(
         return _check_columns(tree, kind, problems)
     for key in ("fields", "options", "answer"):
         if key in tree:
-            problems.add(key, "cannot stand beside adapter, whose function gives it")
+            problems.add(key, "cannot be combined with adapter, whose function gives it")
     section = check_section(AdapterSection, tree["adapter"], "adapter", problems=problems)
     if section is None:
         return None, None
@@ -171,7 +171,7 @@ def _check_conversation(
 ) -> tuple[ConversationAdapter | None, tuple[str, ...]]:
     for key in ("options", "answer", "adapter"):
         if key in tree:
-            problems.add(key, "cannot stand beside conversation, whose replies are what is asked for")
+            problems.add(key, "cannot be combined with conversation, whose replies are what is asked for")
     if kind == "classification":
         problems.add("kind", 'should be "generation", or left out, with conversation')
     fields = check_section(Fields, tree["fields"], "fields", problems=problems) if "fields" in tree else None
@@ -239,7 +239,7 @@ def _check_answer(answer: AnswerSection, options: OptionsSection | None, has_opt
     if answer.read is not None and not has_options:
         problems.add("answer.read", "needs options")
     if answer.read is not None and (answer.keys is not None or answer.map):
-        problems.add("answer.read", "cannot stand beside keys or map, which say what each value means")
+        problems.add("answer.read", "cannot be combined with keys or map, which say what each value means")
     if answer.keys is not None and answer.map:
         problems.add("answer", "set either keys or map")
     if options is None:

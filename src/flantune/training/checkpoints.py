@@ -342,7 +342,7 @@ def _readable(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, SourceError, safetensors.SafetensorError) as error:
-        hint = "delete this folder; the same command then goes on from the one before, or from the start"
+        hint = "delete this folder; the same command then resumes from the one before, or from the start"
         raise TrainingError(f"the checkpoint cannot be read: {error}", where=str(folder), hint=hint) from error
 
 
@@ -352,7 +352,7 @@ def _reported(path: Path) -> Iterator[None]:
         yield
     except (OSError, safetensors.SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
-        hint = "free some space, then repeat the command: it goes on from the last checkpoint"
+        hint = "free some space, then repeat the command: it resumes from the last checkpoint"
         raise TrainingError(f"the checkpoint cannot be written: {why}", where=str(path), hint=hint) from error
 
 

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flantune.errors import FlantuneError, TrainingError
 from flantune.settings.json_file import plain, value_of
 from flantune.system.files import write_text
 from flantune.training.metrics_line import MetricsLine
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-# Numbers of a line that become curves; the losses by task do too.
-_CURVES = ("loss", "learning_rate", "grad_norm", "fill", "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share")
-
 
 class MetricsLog:
-    """Appends to ``metrics.jsonl`` and, where TensorBoard is installed, to ``tensorboard/``."""
+    """Appends to ``metrics.jsonl``."""
 
     def __init__(self, folder: Path, *, after: int, note: Callable[[str], None] = lambda _: None) -> None:
         """Continues the log of a run after a step: lines that a killed process wrote beyond it are removed.
@@ -42,7 +34,6 @@ class MetricsLog:
             note(f"{self._path}: lines left out since they are damaged: {broken:,}")
         write_text(self._path, "".join(_encode(line) for line in lines))
         self._file = self._path.open("a", encoding="utf-8", newline="\n")
-        self._board = _open_board(folder / "tensorboard", lines)
 
     def write(self, line: MetricsLine) -> None:
         """Adds one line.
@@ -53,8 +44,6 @@ class MetricsLog:
         with _reported(self._path):
             self._file.write(_encode(line))
             self._file.flush()
-            if self._board is not None:
-                _draw(self._board, line)
 
     def flush(self) -> None:
         """Makes sure that all lines are on the disk, before a checkpoint says that they are.
@@ -64,17 +53,12 @@ class MetricsLog:
         """
         with _reported(self._path):
             os.fsync(self._file.fileno())
-            if self._board is not None:
-                self._board.flush()
 
     def close(self) -> None:
-        """Closes the files."""
+        """Closes the file."""
         # What a full disk still holds back was reported when it was written.
         with suppress(OSError):
             self._file.close()
-        with suppress(OSError):
-            if self._board is not None:
-                self._board.close()
 
 
 def read_metrics(path: Path, *, up_to: int) -> tuple[list[MetricsLine], int]:
@@ -90,15 +74,15 @@ def read_metrics(path: Path, *, up_to: int) -> tuple[list[MetricsLine], int]:
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         if not text:
             continue
-        line = _parsed(text)
+        line = parsed_line(text)
         broken, torn = broken + torn, int(line is None)
         if line is not None and line.step <= up_to:
             lines.append(line)
     return lines, broken
 
 
-def _parsed(text: str) -> MetricsLine | None:
-    """A line; None for a damaged one."""
+def parsed_line(text: str | bytes) -> MetricsLine | None:
+    """A line of the file; None for a damaged one."""
     try:
         return value_of(json.loads(text), MetricsLine, where="")
     except (FlantuneError, ValueError, RecursionError):
@@ -114,28 +98,5 @@ def _reported(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "free some space, then repeat the command: it goes on from the last checkpoint"
+        hint = "free some space, then repeat the command: it resumes from the last checkpoint"
         raise TrainingError(f"cannot be written: {error.strerror or error}", where=str(path), hint=hint) from error
-
-
-def _open_board(folder: Path, lines: list[MetricsLine]) -> SummaryWriter | None:
-    """Draws the curves anew from the metrics file: TensorBoard's own files cannot be cut at a step."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    shutil.rmtree(folder, ignore_errors=True)
-    board = SummaryWriter(str(folder))
-    for line in lines:
-        _draw(board, line)
-    return board
-
-
-def _draw(board: SummaryWriter, line: MetricsLine) -> None:
-    values = {f"training/{name}": getattr(line, name) for name in _CURVES}
-    values |= {f"loss/{task}": found.loss for task, found in line.tasks.items()}
-    values |= {f"loss by cluster/{cluster}": found.loss for cluster, found in line.clusters.items()}
-    values |= {f"dev/{name}": value for name, value in line.measured.items()}
-    for name, value in values.items():
-        if value is not None:
-            board.add_scalar(name, value, line.step)

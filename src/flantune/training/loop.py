@@ -77,7 +77,7 @@ def tune(
         lm: Model with float32 weights; its ``compute_dtype`` decides about bfloat16 arithmetic.
         batches: Where the prompts come from.
         settings: Steps, optimizer, schedule and so on.
-        folder: Gets ``checkpoints/``, ``metrics.jsonl`` and, where TensorBoard is installed, ``tensorboard/``.
+        folder: Gets ``checkpoints/`` and ``metrics.jsonl``.
         seed: Of the dropout; the draws have their own.
         fingerprint: Of everything that shapes the weights and is not in ``settings``; a checkpoint with another is not
             touched.
@@ -214,7 +214,7 @@ def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Calla
     if settings.compile and (reason := why_not_compiled(lm)):
         note(f"the model is not compiled: {reason}")
     if lm.device.type == "cpu" and (reason := why_not_program(lm.compute_dtype)):
-        note(f"attention is computed by PyTorch, not by a program of its own: {reason}")
+        note(f"attention is computed by PyTorch, not by flantune's own program: {reason}")
 
 
 def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, Sharded]:

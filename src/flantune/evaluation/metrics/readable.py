@@ -182,7 +182,7 @@ def _findings(task: HasMetrics, metric: Metric, seen: Readability) -> Iterator[F
         hint = "use verbatim_match, which sees every character" if metric.reading.words else use
         yield _finding(task, _REFUSED, f"{zeros}, first in row {seen.row}", hint=hint, is_error=True)
     elif seen.is_refused and is_spaceless and metric.reading.needs_spaces:
-        what = f"{zeros}: no reference has four words that stand apart ({script})"
+        what = f"{zeros}: no reference has four separate words ({script})"
         yield _finding(task, _REFUSED, what, hint=use, is_error=True)
     elif seen.is_refused:
         # Longer answers score something, so that it is not a zero by construction; but the right ones do not.
@@ -234,7 +234,7 @@ def _blurred(task: HasMetrics, metric: Metric, examples: Sequence[Example | Samp
         one, bare = taken[0]
         what = (
             f'to {metric.name} "{one.references[0].strip()}" is the same as "{bare}": in {len(taken)} of'
-            f" {len(asked)} rows a sign or a mark says something, first in row {one.row}"
+            f" {len(asked)} rows a sign or a mark matters, first in row {one.row}"
         )
         are_numbers = all(parse_number(each.references[0]) for each, _ in taken)
         use = "number_match" if are_numbers else "verbatim_match"

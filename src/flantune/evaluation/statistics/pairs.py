@@ -280,7 +280,7 @@ def resampled_scores(
 def _corpus(metric: Metric, notes: Floats, weights: Floats) -> Floats:
     """A corpus metric without the prompts that were dropped."""
     if metric.score is None:
-        raise TypeError(f"{metric.name} is no corpus metric")
+        raise TypeError(f"{metric.name} is not a corpus metric")
     is_there = ~np.isnan(notes).any(axis=1)
     return metric.score(notes[is_there], weights[:, is_there])
 

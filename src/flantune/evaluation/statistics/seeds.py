@@ -248,7 +248,7 @@ def _is_one(values: Iterable[object]) -> bool:
 def _check_evaluations(results: Sequence[Results], compared: Sequence[tuple[Results, str]]) -> None:
     if not all(one.kind == "evaluation" for one in results):
         hint = "give folders of one kind"
-        raise EvaluationError("runs and evaluations cannot be put together", where=_WHERE, hint=hint)
+        raise EvaluationError("runs and evaluations cannot be combined", where=_WHERE, hint=hint)
     if len(compared) < 2:
         hint = "evaluate the base model and two tuned ones or more, better five, together or one by one"
         raise EvaluationError("one comparison has no spread", where=_WHERE, hint=hint)

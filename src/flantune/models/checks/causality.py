@@ -52,8 +52,8 @@ def check_causal(lm: LanguageModel, *, where: str) -> None:
     config = lm.model.config.get_text_config()
     known = "; its config says is_decoder = false" if getattr(config, "is_decoder", None) is False else ""
     raise ModelError(
-        f"{type(lm.model).__name__} is no decoder-only model: what it says after a token changes with the tokens that "
-        f"follow, as in masked models such as BERT{known}",
+        f"{type(lm.model).__name__} is not a decoder-only model: what it says after a token changes with the tokens "
+        f"that follow, as in masked models such as BERT{known}",
         where=where,
         hint="choose a causal language model (Llama, Qwen, GPT-2 …) or an encoder-decoder (T5 …)",
     )

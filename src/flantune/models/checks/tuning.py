@@ -61,7 +61,7 @@ def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_stil
     if difference > TOLERANCE:
         raise ModelError(
             f"{type(lm.model).__name__} cannot be tuned here: a prompt's log-probabilities differ by {difference:.1%} "
-            "beside others, though each has a row of its own",
+            "beside others, though each has its own row",
             where="model",
             hint=_HINT,
         )
@@ -108,7 +108,7 @@ def _check_still(lm: LanguageModel, pack: Pack) -> None:
             found.append(target_logprobs(lm, pack).logprobs)
     if any(_share(found[0], each) > TOLERANCE for each in found[1:]):
         raise ModelError(
-            f"{type(lm.model).__name__} draws random numbers of its own though training.dropout = 0",
+            f"{type(lm.model).__name__} draws its own random numbers though training.dropout = 0",
             where="training.dropout",
             hint="leave training.dropout out to train with the model's own randomness",
         )

@@ -243,7 +243,7 @@ def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, np.nd
         if name not in found or found[name].shape != shape:
             have = f"has the shape {found[name].shape}" if name in found else "is not there"
             raise ModelError(
-                f"the model is no tuned form of the one in the file: {name} {have}, expected {shape}",
+                f"the model is not a tuned form of the one in the file: {name} {have}, expected {shape}",
                 where="--like",
                 hint="name the GGUF file that the model was tuned from; mixtures of experts and state-space models are "
                 "written by llama.cpp's convert_hf_to_gguf.py alone",

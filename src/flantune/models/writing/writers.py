@@ -285,7 +285,7 @@ def _check_logits(lm: LanguageModel, logits: Tensor) -> None:
     name = first_bad(lm.model.named_parameters())
     why = f"the weight {name} holds entries that are not finite numbers" if name else "its arithmetic overflows"
     hint = 'use a checkpoint from before its training went wrong, or set model.dtype = "float32"'
-    raise ModelError(f"what the model says of the next token is not a number: {why}", where="model", hint=hint)
+    raise ModelError(f"what the model predicts for the next token is not a number: {why}", where="model", hint=hint)
 
 
 def write_rows(

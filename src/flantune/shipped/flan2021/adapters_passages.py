@@ -132,7 +132,7 @@ def record(row: Row) -> Example | None:
         return None  # the test split hides them
     options = tuple(dict.fromkeys(_cells(row, "entities")))
     if answers[0] not in options:
-        raise BadRow(NOT_AN_OPTION, f"got answer {short(answers[0])}, which is no entity of the passage")
+        raise BadRow(NOT_AN_OPTION, f"got answer {short(answers[0])}, which is not an entity of the passage")
     if set(options) <= set(answers):
         return None  # every entity is right, so there is nothing to choose
     query = _cell(row, "query")

@@ -1,1 +1,1 @@
-"""Programs to write and to mend: the program synthesis of Flan 2022, and MBPP without its test rows."""
+"""Programs to write and to fix: the program synthesis of Flan 2022, and MBPP without its test rows."""

@@ -1,4 +1,4 @@
-"""Row adapters of programs: what is to be written or mended, and the program; None drops a row on purpose."""
+"""Row adapters of programs: what is to be written or fixed, and the program; None drops a row on purpose."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _error(row: Row, lines: list[str]) -> tuple[int, str]:
 
 
 def _repair(row: Row, fields: dict[str, str]) -> Example | None:
-    """A program to mend; None where it is as it should be. Programs for the same problem belong together."""
+    """A program to fix; None where it is as it should be. Programs for the same problem belong together."""
     mended = _lines(row, "gold_code_lines")
     if mended == _lines(row, "code_lines"):
         return None

@@ -98,7 +98,7 @@ def parse_reference(text: str) -> HubDataset:
     match = _REFERENCE.fullmatch(text.strip())
     if match is None:
         raise SourceError(
-            f'"{text}" is no hub dataset', hint="write <org>/<name>, and :<config> and @<revision> if needed"
+            f'"{text}" is not a hub dataset', hint="write <org>/<name>, and :<config> and @<revision> if needed"
         )
     return HubDataset(id=match["id"], config=match["config"], revision=match["revision"])
 

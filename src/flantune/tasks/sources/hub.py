@@ -170,7 +170,7 @@ class HubSource(Source):
 
     def _check_on_hub(self) -> None:
         if self.manual:
-            message = f"{self._name} cannot be had from the hub: its files have to be put into a mirror by hand"
+            message = f"{self._name} cannot be downloaded from the hub: its files have to be put into a mirror manually"
             raise MissingDataError(message, hint=self.manual)
 
     @property

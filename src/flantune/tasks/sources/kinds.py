@@ -34,7 +34,7 @@ def read_source(table: Any, *, folder: Path, problems: Problems) -> Source | Non
     section = KINDS[named[0]]
     foreign = sorted({*table} & {*_keys()} - {*section.model_fields})
     if foreign:
-        problems.add("source", f"{', '.join(foreign)} cannot stand beside {named[0]}")
+        problems.add("source", f"{', '.join(foreign)} cannot be combined with {named[0]}")
     own = {key: value for key, value in table.items() if key not in foreign}
     found = check_section(section, own, "source", problems=problems, neighbors=_keys())
     return None if found is None else found.source(folder)

@@ -34,7 +34,7 @@ def no_such_file(path: Path, pattern: str) -> tuple[str, str]:
     if pattern.partition("://")[0] in ("http", "https", "s3", "gs", "hf"):
         return "no such file", "files are read from this machine: download it, or name a dataset with hub"
     if path.is_symlink():
-        return f"is a link to {path.readlink()}, where no file is", "mend the link"
+        return f"is a link to {path.readlink()}, where no file is", "fix the link"
     if path.exists():
         return "is a device or a pipe; expected a file", "copy what it gives into a file"
     if near := near_file(path):

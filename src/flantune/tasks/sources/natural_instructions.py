@@ -75,7 +75,7 @@ def read_instruction_file(path: Path) -> InstructionFile:
     except FileNotFoundError:
         raise MissingDataError("no such file", where=str(path)) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError(f"is no Natural-Instructions task: {error!r}", where=str(path)) from None
+        raise SourceError(f"is not a Natural-Instructions task: {error!r}", where=str(path)) from None
 
 
 def outputs_of(instance: Mapping[str, Any]) -> tuple[str, ...]:

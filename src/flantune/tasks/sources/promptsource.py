@@ -87,7 +87,7 @@ def read_template_file(path: Path) -> tuple[PromptsourceTemplate, ...]:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise SourceError(f"is no YAML: {problem}", where=f"{path}{line}") from None
+        raise SourceError(f"is not YAML: {problem}", where=f"{path}{line}") from None
     except (OSError, UnicodeError) as error:
         raise SourceError(f"cannot be read: {error}", where=str(path)) from None
 
@@ -97,7 +97,7 @@ def _read(path: Path, size: int, changed: int) -> tuple[PromptsourceTemplate, ..
     tree = yaml.load(path.read_bytes(), _Loader)
     tables = tree.get("templates") if isinstance(tree, Mapping) else None
     if not isinstance(tables, Mapping) or not tables:
-        raise SourceError('is no file of promptsource: it has no "templates"', where=str(path))
+        raise SourceError('is not a file of promptsource: it has no "templates"', where=str(path))
     found = [_template(key, table, path) for key, table in tables.items()]
     names = [one.name for one in found]
     for name in names:
@@ -119,10 +119,10 @@ def _template(key: object, table: Any, path: Path) -> PromptsourceTemplate:
         return SourceError(f"the template {key} {what}", where=str(path))
 
     if not isinstance(table, Mapping):
-        raise wrong("is no mapping")
+        raise wrong("is not a mapping")
     facts = table.get("metadata") or {}
     if not isinstance(facts, Mapping):
-        raise wrong("has metadata that is no mapping")
+        raise wrong("has metadata that is not a mapping")
     name, jinja, choices = table.get("name"), table.get("jinja"), table.get("answer_choices") or ""
     if not isinstance(name, str) or not name.strip():
         raise wrong("has no name")

@@ -1,0 +1,155 @@
+"""Trackers follow the metrics file: it is there whole, whatever becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flantune.errors import FlantuneError
+from flantune.system.files import read_json, write_json
+from flantune.tracking.tracker import Tracked, Tracker, open_tracker
+from flantune.training.log import parsed_line
+from flantune.training.metrics_line import MetricsLine
+
+# Numbers of a line that become curves; the losses by task and cluster do too.
+_CURVES = ("loss", "learning_rate", "grad_norm", "fill", "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share")
+_KEPT = "tracked.json"
+
+
+@dataclass(slots=True)
+class _Listener:
+    name: str
+    tracker: Tracker
+    step: int
+    """The last one that it was told of."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Followers:
+    """Trackers of one tuning, told what its metrics file gains. One that fails is left out; the run goes on.
+
+    Attributes:
+        metrics: The file, a ``MetricsLine`` a line; it may not be there yet.
+        kept: Says by which key each tracker finds the tuning again, and what it was told.
+        note: Told of a tracker that fails.
+    """
+
+    metrics: Path
+    kept: Path
+    note: Callable[[str], None]
+    listeners: list[_Listener] = field(default_factory=list)
+    _read_bytes: int = 0
+
+    def tell(self) -> None:
+        """Sends the lines that were added since the last time."""
+        if not self.listeners:
+            return
+        lines = self._new_lines()
+        for listener in list(self.listeners):
+            self._try(listener, lambda to=listener: _log(to, lines))  # type: ignore[misc]
+        if lines:
+            self._keep()
+
+    def conclude(self, scores: Mapping[str, float], files: Sequence[Path]) -> None:
+        """Sends what was measured, and the files that say more."""
+        there = [path for path in files if path.is_file()]
+        for listener in list(self.listeners):
+            self._try(listener, lambda to=listener: to.tracker.conclude(scores, there))  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Tells all trackers that nothing comes for now."""
+        for listener in list(self.listeners):
+            self._try(listener, listener.tracker.close)
+        self.listeners.clear()
+
+    def _new_lines(self) -> list[MetricsLine]:
+        """Whole lines after those that were read; from the start where the file was cut, as after an interruption."""
+        size = self.metrics.stat().st_size if self.metrics.is_file() else 0
+        if size < self._read_bytes:
+            self._read_bytes = 0
+        if size == self._read_bytes:
+            return []
+        with self.metrics.open("rb") as file:
+            file.seek(self._read_bytes)
+            whole = file.read().rpartition(b"\n")[0]
+        self._read_bytes += len(whole) + 1 if whole else 0
+        return [line for text in whole.split(b"\n") if (line := parsed_line(text)) is not None]
+
+    def _try(self, listener: _Listener, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:
+            # Whatever another program does: it must not end hours of training.
+            self.listeners.remove(listener)
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            self.note(f"{listener.name} is told nothing more: {reason}; {self.metrics} has everything")
+
+    def _keep(self) -> None:
+        known = {one.name: {"key": one.tracker.key, "step": one.step} for one in self.listeners if one.tracker.key}
+        if known:
+            write_json(self.kept, {**_known(self.kept), **known})
+
+
+def follow(
+    names: Sequence[str],
+    *,
+    metrics: Path,
+    note: Callable[[str], None],
+    project: str,
+    run: str,
+    fold: str,
+    settings: Mapping[str, object],
+) -> Followers:
+    """Trackers that are told what a metrics file gains, going on where they were interrupted.
+
+    Args:
+        names: Which trackers.
+        metrics: The file; what the trackers need is kept beside it.
+        note: Told of a tracker that fails.
+        project: What the run is filed under.
+        run: Its name.
+        fold: Which of its models; empty for pretraining.
+        settings: Dotted setting → value.
+    """
+    kept = metrics.parent / _KEPT
+    followers = Followers(metrics=metrics, kept=kept, note=note)
+    for name in names:
+        before = _known(kept).get(name, {})
+        tracked = Tracked(
+            project=project,
+            run=run,
+            fold=fold,
+            settings=settings,
+            folder=metrics.parent,
+            earlier=str(before.get("key", "")),
+        )
+        try:
+            followers.listeners.append(_Listener(name, open_tracker(name, tracked), int(before.get("step", 0))))
+        except Exception as error:
+            note(f"{name} is told nothing: {str(error).strip().partition(chr(10))[0] or type(error).__name__}")
+    return followers
+
+
+def _known(kept: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return dict(read_json(kept)) if kept.is_file() else {}
+    except (FlantuneError, ValueError):
+        return {}
+
+
+def _log(listener: _Listener, lines: Sequence[MetricsLine]) -> None:
+    for line in lines:
+        if line.step > listener.step:
+            listener.tracker.log(line.step, curves(line))
+            listener.step = line.step
+
+
+def curves(line: MetricsLine) -> dict[str, float]:
+    """The numbers of a line that become curves, by name; what was not measured is left out."""
+    values: dict[str, float | None] = {f"training/{name}": getattr(line, name) for name in _CURVES}
+    values |= {f"loss/{task}": found.loss for task, found in line.tasks.items()}
+    values |= {f"loss by cluster/{cluster}": found.loss for cluster, found in line.clusters.items()}
+    values |= {f"dev/{name}": value for name, value in line.measured.items()}
+    return {name: value for name, value in values.items() if value is not None}
