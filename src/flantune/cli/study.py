@@ -84,9 +84,9 @@ def command(
 
     loaded = load_run_file(run_file, overrides=overrides)
     console = starting()
-    from flantune.commands.study import expand
+    from flantune.commands.study import expand_study
 
-    expanded = expand(
+    expanded = expand_study(
         study,
         loaded,
         out=out or Path("studies") / f"{run_file.stem}-{Path(study).stem}",

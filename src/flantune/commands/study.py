@@ -70,8 +70,8 @@ class RanStudy:
     outcome: StudyOutcome
 
 
-def expand(
-    name: str, file: RunFile, *, out: Path, seeds: int = 1, options: Mapping[str, Any] | None = None
+def expand_study(
+    name: str | Path, file: RunFile, *, out: str | Path, seeds: int = 1, options: Mapping[str, Any] | None = None
 ) -> ExpandedStudy:
     """A study's arms and runs; nothing is read but task definitions, and nothing is written.
 
@@ -85,9 +85,9 @@ def expand(
     Raises:
         ConfigError: There is no such study, or something in it is wrong; all is listed.
     """
-    folder = StudyFolder(out)
+    folder = StudyFolder(Path(out))
     numbers = tuple(range(file.config.seed, file.config.seed + seeds))
-    study = _study(name, file, options or {})
+    study = _study(str(name), file, options or {})
     runs = plan_runs(study, file, folder=folder, seeds=numbers)
     return ExpandedStudy(study=study, file=file, folder=folder, seeds=numbers, runs=runs, missing=missing_runs(runs))
 
