@@ -11,6 +11,7 @@ import click
 from flantune import __version__
 from flantune.cli.terminal import guarded
 from flantune.errors import FlantuneError
+from flantune.system.waiting import wait_passively
 
 _COMMANDS = {
     "init": ("Write files to begin with: a project that runs at once, or a paper's settings.", "init"),
@@ -30,6 +31,7 @@ _COMMANDS = {
     "prepare": ("Render and tokenize a run's training prompts ahead, with many processes.", "prepare"),
     "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
     "contamination": ("Look for evaluation rows that also occur in the training data.", "contamination"),
+    "seen": ("Say whether a model was taught what another tool measured, its kin or its kind.", "seen"),
     "fetch": ("Download hub datasets into a local mirror, for machines without network.", "fetch"),
     "config": ("Show every setting of a run file, its meaning and where its value came from.", "config"),
     "rescore": ("Score a run's stored samples again, without the model.", "rescore"),
@@ -98,6 +100,7 @@ def cli() -> None:
 @guarded()
 def main() -> None:
     """Runs the command line; a user's mistake ends in a message, never in a traceback."""
+    wait_passively()
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
