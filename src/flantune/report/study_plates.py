@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from flantune.report.figures.cost import CostPoint, cost_figure
+from flantune.report.figures.cost import CostPoint, cost_figure, differ_in_cost
 from flantune.report.figures.forest import ForestRow, forest_figure
 from flantune.report.figures.published import published
 from flantune.report.figures.series import label_of
@@ -201,7 +201,7 @@ def _cost(outcome: StudyOutcome) -> Plate | None:
         for arm in outcome.arms
         if arm.cost and arm.cost.tokens > 0 and arm.difference and not arm.paired_with
     ]
-    if not points:
+    if not differ_in_cost(points):
         return None
     return Plate(
         name="cost",
