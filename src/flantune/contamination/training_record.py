@@ -207,12 +207,23 @@ def _source_fingerprint(task: Task) -> str:
         return ""
 
 
-def make_index(corpus: ComparedRows, *, max_grams: int = MAX_GRAMS) -> RowIndex:
+def make_index(
+    corpus: ComparedRows,
+    *,
+    max_grams: int = MAX_GRAMS,
+    on_rows: Callable[[int, int, str], None] | None = None,
+) -> RowIndex:
     """The index of a corpus: all its sequences, or those with the smallest hashes when there are too many.
 
     What is kept is thus a random sample of sequences, the same for both sides of a comparison, and not of rows: of a
     long row some sequences are kept whatever the limit.
+
+    Args:
+        corpus: The rows.
+        max_grams: The most sequences that are kept.
+        on_rows: Told how many rows are done, of how many, and the same in words.
     """
+    total = int(corpus.firsts[-1])
     hashes = np.empty(0, dtype=np.uint64)
     limit = 2**64 - 1
     for block in corpus.blocks():
@@ -221,12 +232,17 @@ def make_index(corpus: ComparedRows, *, max_grams: int = MAX_GRAMS) -> RowIndex:
         if len(hashes) > max_grams:
             hashes = hashes[:max_grams]
             limit = int(hashes[-1])
+        if on_rows is not None:
+            done = block.first_row + block.rows
+            on_rows(done, total, f"{done:,} of {total:,} training rows")
     return RowIndex(hashes=hashes, limit=limit)
 
 
-def make_training_index(prepared: Sequence[PreparedTask]) -> RowIndex:
-    """The index of the tasks' training rows."""
-    return make_index(make_corpus(prepared, "train"))
+def make_training_index(
+    prepared: Sequence[PreparedTask], *, on_rows: Callable[[int, int, str], None] | None = None
+) -> RowIndex:
+    """The index of the tasks' training rows; ``on_rows`` as in ``make_index``."""
+    return make_index(make_corpus(prepared, "train"), on_rows=on_rows)
 
 
 def _grams(block: Block) -> tuple[UInt64, NDArray[np.int64]]:
