@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flantune.commands.evaluation_request import EvaluationRequest
     from flantune.commands.plan import pack
     from flantune.commands.run import run
+    from flantune.commands.study import expand_study, run_study
     from flantune.errors import FlantuneError
     from flantune.mixture.holdout import hold_out
     from flantune.mixture.mixture import Mixture
@@ -42,6 +43,7 @@ _HOMES = {
     "Template": "types",
     "ask": "commands.ask",
     "evaluate": "commands.evaluate",
+    "expand_study": "commands.study",
     "find_tasks": "tasks.catalog",
     "hold_out": "mixture.holdout",
     "load_model": "models.load",
@@ -52,6 +54,7 @@ _HOMES = {
     "read_results": "runs.files",
     "render": "prompts.render",
     "run": "commands.run",
+    "run_study": "commands.study",
     "save_model": "models.load",
     "tune": "training.loop",
     "write_report": "report.page",
@@ -70,6 +73,7 @@ __all__ = [
     "__version__",
     "ask",
     "evaluate",
+    "expand_study",
     "find_tasks",
     "hold_out",
     "load_model",
@@ -80,6 +84,7 @@ __all__ = [
     "read_results",
     "render",
     "run",
+    "run_study",
     "save_model",
     "tune",
     "write_report",

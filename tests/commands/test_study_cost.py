@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.end_to_end.small_world import write_small_world
 
-from flantune.commands.study import ExpandedStudy, expand
+from flantune.commands.study import ExpandedStudy, expand_study
 from flantune.commands.study_cost import study_cost
 from flantune.commands.study_lines import study_lines
 from flantune.settings.run_file import load_run_file
@@ -37,7 +37,7 @@ def expanded(tmp_path_factory: pytest.TempPathFactory) -> ExpandedStudy:
     folder = tmp_path_factory.mktemp("world")
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     file = load_run_file(write_small_world(folder), overrides=('holdout.folds=[["sentiment"]]',))
-    return expand(str(folder / "study.toml"), file, out=folder / "study", seeds=2)
+    return expand_study(str(folder / "study.toml"), file, out=folder / "study", seeds=2)
 
 
 def test_what_is_shared_is_counted_once(expanded: ExpandedStudy) -> None:

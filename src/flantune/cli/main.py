@@ -31,6 +31,7 @@ _COMMANDS = {
     "prepare": ("Render and tokenize a run's training prompts ahead, with many processes.", "prepare"),
     "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
     "contamination": ("Look for evaluation rows that also occur in the training data.", "contamination"),
+    "seen": ("Say whether a model was taught what another tool measured, its kin or its kind.", "seen"),
     "fetch": ("Download hub datasets into a local mirror, for machines without network.", "fetch"),
     "config": ("Show every setting of a run file, its meaning and where its value came from.", "config"),
     "rescore": ("Score a run's stored samples again, without the model.", "rescore"),

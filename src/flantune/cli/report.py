@@ -30,9 +30,9 @@ _EPILOG = "Example: flantune report runs/run --figures figures --format pdf"
 def command(
     folders: tuple[Path, ...], out: Path | None, figures: Path | None, formats: tuple[Format, ...], dark: bool
 ) -> None:
-    """Write the page of FOLDERS again from what is stored there; of several runs, one page with all side by side.
+    """Write the page of a run or a study again from what is stored there; of several runs, one page with all.
 
-    Of a run folder it is report.html in it. Nothing is measured anew.
+    The page of a run or a study is report.html in its folder. Nothing is measured anew.
     """
     from flantune.commands.report import report
     from flantune.report.figure_files import Look, said

@@ -84,9 +84,9 @@ def command(
 
     loaded = load_run_file(run_file, overrides=overrides)
     console = starting()
-    from flantune.commands.study import expand
+    from flantune.commands.study import expand_study
 
-    expanded = expand(
+    expanded = expand_study(
         study,
         loaded,
         out=out or Path("studies") / f"{run_file.stem}-{Path(study).stem}",
@@ -132,7 +132,7 @@ def _engine(name: str, jobs: int, reporter: Reporter) -> Engine:
 
 def _tell(ran: RanStudy) -> None:
     from flantune.cli.terminal import show
-    from flantune.report.study_console import study_table
+    from flantune.report.console import study_table
 
     outcome, folder = ran.outcome, ran.expanded.folder
     show(study_table(outcome))
@@ -140,6 +140,7 @@ def _tell(ran: RanStudy) -> None:
     for note in outcome.verdict.notes:
         click.echo(note)
     click.echo(f"report:  {folder.report}")
+    click.echo(f"figures: {folder.figures}")
     click.echo(f"outcome: {folder.outcome}, {folder.table}")
     click.echo("next:    open the report in a browser")
 

@@ -1,4 +1,4 @@
-"""``flantune report``: the page of a run or of several runs side by side, and their figures as files."""
+"""``flantune report``: the page of a run, a study or several runs side by side, and their figures as files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from flantune.report.figure_files import Look, result_plates, run_plates, write_
 from flantune.report.page import write_report
 from flantune.report.plates import Plate
 from flantune.report.runs_page import read_runs, runs_plates, write_runs_page
+from flantune.report.study_page import read_outcome, write_study_page
+from flantune.report.study_plates import study_plates
 from flantune.runs.files import read_results, read_run
 from flantune.runs.folder import RunFolder
+from flantune.studies.folder import StudyFolder
 from flantune.system.files import slug
 
 
@@ -27,10 +30,10 @@ class Reported:
 def report(
     folders: Sequence[Path], *, out: Path | None = None, figures: Path | None = None, look: Look | None = None
 ) -> Reported:
-    """Writes the page of a run folder, or one page over several; with a folder for figures, these as files too.
+    """Writes the page of a run or a study, or one page over several runs; with a folder for figures, these as files.
 
     Args:
-        folders: Run folders; with ``figures`` a single folder of an evaluation will do, whose page stays as it is.
+        folders: Run folders, or that of a study; with ``figures`` that of an evaluation, whose page stays as it is.
         out: Where the page of several runs goes; None: ``reports/<their names>.html``.
         figures: Where figures go.
         look: In which formats, and for light or dark ground.
@@ -44,8 +47,11 @@ def report(
         page: Path | None = write_runs_page(out or page_for(folders), runs)
         plates: Sequence[Plate] = runs_plates(runs) if figures else ()
     elif out is not None:
-        hint = "leave --out away: the page of one run lies in its folder"
+        hint = "leave --out away: the page of a run or a study lies in its folder"
         raise ConfigError("--out is for the page of several runs", where=str(folders[0]), hint=hint)
+    elif StudyFolder(folders[0]).outcome.is_file():
+        page = write_study_page(folders[0])
+        plates = study_plates(read_outcome(folders[0])) if figures else ()
     elif figures and _is_evaluation(folders[0]):
         page, plates = None, result_plates(read_results(folders[0]))
     else:

@@ -12,6 +12,9 @@ from flantune.commands.plan import check_held_out, prepare_tasks, split_fold
 from flantune.commands.study_runs import RunReceipt, missing_runs, run_all, with_done_leaders
 from flantune.errors import ConfigError, FlantuneError
 from flantune.mixture.holdout import folds_of
+from flantune.report.figure_files import Look, write_figures
+from flantune.report.study_page import write_study_page
+from flantune.report.study_plates import study_plates
 from flantune.settings.run_file import RunFile, fingerprint
 from flantune.settings.sections import Problems
 from flantune.studies.catalog import STUDIES, make_study, named_study
@@ -67,8 +70,8 @@ class RanStudy:
     outcome: StudyOutcome
 
 
-def expand(
-    name: str, file: RunFile, *, out: Path, seeds: int = 1, options: Mapping[str, Any] | None = None
+def expand_study(
+    name: str | Path, file: RunFile, *, out: str | Path, seeds: int = 1, options: Mapping[str, Any] | None = None
 ) -> ExpandedStudy:
     """A study's arms and runs; nothing is read but task definitions, and nothing is written.
 
@@ -82,9 +85,9 @@ def expand(
     Raises:
         ConfigError: There is no such study, or something in it is wrong; all is listed.
     """
-    folder = StudyFolder(out)
+    folder = StudyFolder(Path(out))
     numbers = tuple(range(file.config.seed, file.config.seed + seeds))
-    study = _study(name, file, options or {})
+    study = _study(str(name), file, options or {})
     runs = plan_runs(study, file, folder=folder, seeds=numbers)
     return ExpandedStudy(study=study, file=file, folder=folder, seeds=numbers, runs=runs, missing=missing_runs(runs))
 
@@ -142,6 +145,8 @@ def run_study(
             errors={one.number: one.error for one in receipts if one.error},
         )
         write_outcome(expanded.folder, outcome)
+        write_study_page(expanded.folder.root)
+        write_figures(study_plates(outcome), expanded.folder.figures, Look(formats=("svg",)))
     return RanStudy(expanded=expanded, receipts=receipts, outcome=outcome)
 
 

@@ -7,8 +7,10 @@ is looked up by those of its sequences that the index would hold.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,7 +26,8 @@ from flantune.contamination.hashing import expand, ranges
 from flantune.errors import FlantuneError, SourceError
 from flantune.mixture.permutation import scramble_array
 from flantune.mixture.taxonomy import Taxonomy, plain_name
-from flantune.settings.json_file import read_value, write_value
+from flantune.settings.json_file import plain, read_value, write_value
+from flantune.system.files import file_sha256
 from flantune.tasks.same_data import contents_of, hub_name, is_same_hub
 from flantune.types import Example
 
@@ -69,10 +72,11 @@ class TrainedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexFile:
-    """Where an index of training rows lies, and how many words its sequences have."""
+    """Where an index of training rows lies, how many words its sequences have, and the SHA-256 of its bytes."""
 
     file: str = INDEX_FILE
     ngram: int = NGRAM
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,8 @@ class TrainingRecord:
         fingerprint: Fingerprint of the run's tasks and settings.
         version: Version of flantune.
         index: The index of rows beside it.
+        sha256: Of all the above, so that a record which was changed by hand, or lies beside the index of another model,
+            is found; empty in records of earlier versions. It finds slips, and nobody who wants to deceive.
     """
 
     schema: Literal[1] = 1
@@ -95,6 +101,13 @@ class TrainingRecord:
     fingerprint: str = ""
     version: str = __version__
     index: IndexFile = IndexFile()
+    sha256: str = ""
+
+    @property
+    def content_sha256(self) -> str:
+        """What ``sha256`` has to be."""
+        text = json.dumps(plain(replace(self, sha256="")), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,6 +167,18 @@ class Measured:
     hub: str = ""
     files: tuple[Path, ...] = ()
     rows: Callable[[], Iterable[tuple[int, Sequence[str]]]] | None = None
+
+
+Relation = Literal["taught", "kin", "cluster"]
+"""How a task that was taught stands to what is measured: it is the same, shares its source, or is of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is not new to a model: how it stands to a task that was taught, and a sentence that says so."""
+
+    relation: Relation
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +302,8 @@ def write_record(folder: Path, record: TrainingRecord, index: RowIndex) -> None:
         index = _joined(index, read_index(Path(record.base)))
     with (folder / INDEX_FILE).open("wb") as handle:
         np.savez(handle, hashes=index.hashes, limit=np.array(index.limit, dtype=np.uint64))
-    write_value(folder / FILE, record)
+    record = replace(record, index=IndexFile(sha256=file_sha256(folder / INDEX_FILE)))
+    write_value(folder / FILE, replace(record, sha256=record.content_sha256))
 
 
 def _joined(one: RowIndex, other: RowIndex) -> RowIndex:
@@ -290,13 +316,20 @@ def read_record(folder: Path) -> TrainingRecord | None:
     """The record of a model's folder; None for a model that flantune did not tune.
 
     Raises:
-        SourceError: There is one that cannot be read.
+        SourceError: There is one that cannot be read, or that is not what was written there.
     """
     path = folder / FILE
     if not path.is_file():
         return None
     hint = "tune the model again, or delete the file and answer for what it has seen yourself"
-    return read_value(path, TrainingRecord, mends=hint, error=SourceError, what="no training record")
+    record = read_value(path, TrainingRecord, mends=hint, error=SourceError, what="no training record")
+    if record.sha256 and record.sha256 != record.content_sha256:
+        raise SourceError("was changed after it was written: it does not fit its hash", where=str(path), hint=hint)
+    index = folder / INDEX_FILE
+    if record.index.sha256 and (not index.is_file() or file_sha256(index) != record.index.sha256):
+        what = "is another than the one the record was written with" if index.is_file() else "is missing"
+        raise SourceError(f"the index of training rows {what}", where=str(index), hint="put a copy of the file back")
+    return record
 
 
 # What reading a damaged archive of arrays may end in.
@@ -321,7 +354,7 @@ def read_index(folder: Path) -> RowIndex:
 
 def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxonomy: Taxonomy) -> Seen:
     """Why what is to be measured is not new to the model; each reason names both sides."""
-    reasons = list(dict.fromkeys(_reasons(record, measured, taxonomy)))
+    reasons = list(dict.fromkeys(one.text for one in seen_reasons(record, measured, taxonomy)))
     texts = dict(measured.rows()) if measured.rows is not None else {}
     flags = index.is_seen(list(texts.values())).tolist()
     rows = frozenset(row for row, is_seen in zip(texts, flags, strict=True) if is_seen)
@@ -332,19 +365,22 @@ def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxo
     return Seen(reasons=tuple(reasons), rows=rows if texts else None)
 
 
-def _reasons(record: TrainingRecord, measured: Measured, taxonomy: Taxonomy) -> Iterable[str]:
+def seen_reasons(record: TrainingRecord, measured: Measured, taxonomy: Taxonomy) -> Iterator[Reason]:
+    """Each task that a model was taught and that has to do with what is measured, and how."""
     names, files = {plain_name(name) for name in measured.tasks}, {*contents_of(measured.files)}
     for task in record.tasks:
+        taught = f'the task "{task.name}"'
         if plain_name(task.name) in names:
-            yield f'it was trained on the task "{task.name}", which {measured.name} is'
+            yield Reason("taught", f"it was trained on {taught}, which {measured.name} is")
         elif files & {*task.files}:
-            yield f'{measured.name} reads the same files as the task "{task.name}" it was trained on'
+            yield Reason("taught", f"{measured.name} reads the same files as {taught} it was trained on")
         elif is_same_hub(measured.hub, task.hub):
-            yield f'{measured.name} is made from {measured.hub}, which the task "{task.name}" trained it on'
+            yield Reason("taught", f"{measured.name} is made from {measured.hub}, which {taught} trained it on")
         elif family := _common_family(task, measured, taxonomy):
-            yield f'{measured.name} is kin to the task "{task.name}" it was trained on: {family}'
+            yield Reason("kin", f"{measured.name} is kin to {taught} it was trained on: {family}")
         elif clash := _common_cluster(task, measured, taxonomy):
-            yield f'{measured.name} is not unseen, since it was trained on the task "{task.name}": {clash}'
+            text = f"{measured.name} is not unseen, since it was trained on {taught}: {clash}"
+            yield Reason("cluster", text)
 
 
 def _common_family(task: TrainedTask, measured: Measured, taxonomy: Taxonomy) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from flantune.evaluation.results import Results
     from flantune.evaluation.statistics.seeds import SeedEffect, SeedSummary
+    from flantune.studies.outcome import StudyOutcome
 
 _STYLES = {"better": "bold green", "worse": "bold red", "undecided": ""}
 _SHAPES = {"better": "▲", "worse": "▼", "undecided": "·"}
@@ -66,6 +67,13 @@ def comparison_tables(results: Results) -> Iterator[Table]:
     if results.benchmarks:
         yield _brief(scores_table(results, ()))
     yield _brief(difference_table(results, tasks))
+
+
+def study_table(outcome: StudyOutcome) -> Table:
+    """The arms of a study: each one's score, and its difference from what it is paired with."""
+    from flantune.report.study_tables import arms_table
+
+    return _brief(arms_table(outcome))
 
 
 def _brief(shown: ShownTable, *, missing: str = "") -> Table:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from markupsafe import Markup, escape
+
 from flantune.evaluation.results import Results, Verdict
 from flantune.report.numbers import MINUS, points
 
@@ -88,6 +90,16 @@ def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]
     for task in results.tasks if results.kind == "evaluation" else ():
         for model, own in task.scores.items():
             yield task.name, model, own.seen
+
+
+def coded(text: str) -> Markup:
+    """A sentence for a page: what stands between backticks is set as code.
+
+    >>> coded("`--seeds 3` covers <more>")
+    Markup('<code>--seeds 3</code> covers &lt;more&gt;')
+    """
+    parts = (escape(part) for part in typeset(text).split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def typeset(text: str) -> str:

@@ -14,7 +14,7 @@ from flantune.studies.outcome import StudyOutcome
 
 
 def write_study_page(root: Path) -> Path:
-    """Writes ``study.html`` into a study's folder, from its outcome alone, and returns its path.
+    """Writes ``report.html`` into a study's folder, from its outcome alone, and returns its path.
 
     Raises:
         FlantuneError: There is no outcome, it is damaged, or the page cannot be written.
@@ -43,7 +43,8 @@ def render_study(outcome: StudyOutcome) -> str:
         word=sentences.WORDS[verdict.direction],
         shape=sentences.SHAPES[verdict.direction],
         sentence=sentences.typeset(verdict.text),
-        notes=tuple(map(sentences.typeset, verdict.notes)),
+        notes=tuple(map(sentences.coded, verdict.notes)),
+        coded=sentences.coded,
         plates=study_plates(outcome),
         arms=study_tables.arms_table(outcome),
         tasks=study_tables.tasks_table(outcome),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from flantune.report.figures.cost import CostPoint, cost_figure
 from flantune.report.figures.forest import ForestRow, forest_figure
 from flantune.report.figures.published import published
+from flantune.report.figures.series import label_of
 from flantune.report.figures.spread import SpreadRow, spread_figure
 from flantune.report.figures.study_bars import bars_figure
 from flantune.report.figures.study_grid import grid_figure
@@ -33,38 +35,40 @@ def study_plates(outcome: StudyOutcome) -> tuple[Plate, ...]:
     return tuple(plate for plate in found if plate is not None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """One way to draw what a study found.
+
+    Attributes:
+        draw: Draws it.
+        says: What its marks are, for the caption.
+        has_seeds: It shows single seeds as small dots.
+    """
+
+    draw: Callable[[StudyOutcome], Markup]
+    says: str
+    has_seeds: bool = True
+
+
 def _answer(outcome: StudyOutcome) -> Plate:
-    marks = published(outcome.name)
-    what = {
-        "line": "Mean scores over the axis. Dashed: the base model of the same runs; dotted: what guessing scores.",
-        "bars": "Mean scores. Hollow dots: the base model of the same runs; dotted strokes: what guessing scores.",
-        "grid": "In each cell the mean score, its interval, and the paired difference.",
-        "forest": "Paired differences. Filled: the interval excludes zero. Hollow: it does not.",
-    }[outcome.figure]
-    grays = f" Crosses: {marks[0].source}, another model on other tasks." if marks and outcome.figure == "line" else ""
+    form = FORMS[outcome.figure]
+    marks = published(outcome.name) if outcome.figure == "line" else ()
+    grays = f" Crosses: {marks[0].source}, another model on other tasks." if marks else ""
     return Plate(
         name="study",
-        title=outcome.question,
-        caption=f"{what}{grays} {_over(outcome)}{_trends(outcome)}",
-        views=(View("", _drawn(outcome)),),
+        title=f"{'Differences' if outcome.figure == 'forest' else 'Scores'} by {outcome.axis}",
+        caption=f"{form.says}{grays} {_over(outcome, has_dots=form.has_seeds)}{_trends(outcome)}",
+        views=(View("", form.draw(outcome)),),
     )
 
 
-def _drawn(outcome: StudyOutcome) -> Markup:
-    if outcome.figure == "line":
-        return line_figure(outcome, published(outcome.name))
-    if outcome.figure == "forest":
-        return _forest(outcome)
-    return grid_figure(outcome) if outcome.figure == "grid" else bars_figure(outcome)
-
-
-def _over(outcome: StudyOutcome) -> str:
+def _over(outcome: StudyOutcome, *, has_dots: bool = True) -> str:
     """What was measured, in numbers, and what the intervals cover."""
     seeds = {len(arm.seeds) for arm in outcome.arms if arm.score}
     level = f"{outcome.confidence * 100:g}% intervals"
     several = max(seeds, default=0) > 1
     covers = "cover other rows and other seeds" if several else "cover other rows, not other seeds"
-    dots = " Small dots: single seeds." if several else ""
+    dots = " Small dots: single seeds." if several and has_dots else ""
     return f"{_measured(outcome.arms)}, {_range(seeds, 'seed')}; {level} {covers}.{dots}"
 
 
@@ -106,9 +110,16 @@ def _differences(outcome: StudyOutcome) -> Plate | None:
 
 
 def _forest(outcome: StudyOutcome) -> Markup:
+    drawn = [arm for arm in outcome.arms if arm.difference]
+    is_grouped = len({arm.series for arm in drawn}) > 1
     rows = [
-        ForestRow(name=arm.name, difference=arm.difference, each=arm.difference.each)
-        for arm in outcome.arms
+        ForestRow(
+            name=label_of(arm) if is_grouped else arm.name,
+            difference=arm.difference,
+            each=arm.difference.each,
+            group=arm.series if is_grouped else "",
+        )
+        for arm in sorted(drawn, key=lambda arm: [one.series for one in drawn].index(arm.series))
         if arm.difference
     ]
     if outcome.overall:
@@ -182,10 +193,11 @@ def _wording(outcome: StudyOutcome) -> Plate | None:
 
 
 def _cost(outcome: StudyOutcome) -> Plate | None:
+    """What was gained on the untuned model, and for what; between two tuned arms a price would be that of neither."""
     points = [
         CostPoint(name=arm.name, tokens=arm.cost.tokens, difference=arm.difference)
         for arm in outcome.arms
-        if arm.cost and arm.cost.tokens > 0 and arm.difference
+        if arm.cost and arm.cost.tokens > 0 and arm.difference and not arm.paired_with
     ]
     if not points:
         return None
@@ -193,8 +205,30 @@ def _cost(outcome: StudyOutcome) -> Plate | None:
         name="cost",
         title="What a gain cost",
         caption=(
-            "Paired difference against real tokens trained on, over all folds of a run, mean over seeds. Hollow: the "
-            f"interval includes zero, so no gain was shown to be bought. {_over(outcome)}"
+            "Arm minus its base model against real tokens trained on, over all folds of a run, mean over seeds. Hollow:"
+            f" the interval includes zero, so no gain was shown to be bought. {_over(outcome, has_dots=False)}"
         ),
-        views=(View("", cost_figure(points, than=outcome.baseline or "the base model")),),
+        views=(View("", cost_figure(points, than="the base model")),),
     )
+
+
+FORMS: Mapping[str, Form] = {
+    "line": Form(
+        draw=lambda outcome: line_figure(outcome, published(outcome.name)),
+        says="Mean scores over the axis. In gray the base model of the same runs; dotted: what guessing scores.",
+    ),
+    "bars": Form(
+        draw=bars_figure,
+        says="Mean scores. Hollow dots: the base model of the same runs; dotted strokes: what guessing scores.",
+    ),
+    "grid": Form(
+        draw=grid_figure,
+        says="In each cell the mean score, its interval, and the paired difference. Darker is higher.",
+        has_seeds=False,
+    ),
+    "forest": Form(
+        draw=_forest,
+        says="Paired differences. Filled: the interval excludes zero. Hollow: it does not.",
+    ),
+}
+"""What a study may call its figure → how that is drawn."""

@@ -44,7 +44,10 @@ def arms_table(outcome: StudyOutcome) -> Table:
         Column("q", help="The same, adjusted for all arms of the study", brief="q"),
         Column("Detectable", help="Smallest true difference that would be found with 80% power", brief="detectable"),
         Column("Tokens", help="Real tokens trained on, over all folds, mean over seeds"),
-        Column("Tokens a point", help="Tokens trained on for a point of gain; empty where no gain was shown"),
+        Column(
+            "Tokens a point",
+            help="Tokens trained on for a point of gain on its base model, where a gain was shown",
+        ),
     )
     rows = tuple(tuple(_arm(outcome, arm, counts_rows=counts_rows)) for arm in outcome.arms)
     caption = f"{outcome.measure}. Points; {level} intervals over seeds and rows."
@@ -54,7 +57,7 @@ def arms_table(outcome: StudyOutcome) -> Table:
 
 def _arm(outcome: StudyOutcome, arm: ArmOutcome, *, counts_rows: bool) -> Iterator[Cell]:
     tokens = arm.cost.tokens if arm.cost and arm.cost.tokens > 0 else None
-    each = tokens_per_point(tokens, arm.difference)
+    each = None if arm.paired_with else tokens_per_point(tokens, arm.difference)
     yield word(arm.name)
     if arm.labeled_rows is None and counts_rows:
         yield word("all")

@@ -338,7 +338,7 @@ class EvaluationSettings(Section):
     tokenization: protocols.Tokenization | None = None
     """Tokenize inputs and option apart or together (decoder-only models); None: as the protocol does."""
     truncation: protocols.Truncation | None = None
-    """What is dropped of a prompt that is too long, after exemplars: its middle, left end or all; None: the protocol's."""
+    """What is cut of a prompt that is too long, after exemplars: its middle, left end or all; None: the protocol's."""
     ties: protocols.Ties | None = None
     """Of options scoring the same, the first is taken, or each counts for its share; None: as the protocol does."""
     answer_parsing: Literal["none", "flan2021"] = "none"

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from flantune.errors import FlantuneError
 from flantune.evaluation.estimates import Estimate
-from flantune.runs.files import read_training
+from flantune.runs.files import read_results, read_training
 from flantune.runs.folder import RunFolder
-from flantune.settings.json_file import read_value, write_value
+from flantune.settings.json_file import write_value
 from flantune.studies.arm_runs import ArmRun, read_arm_run
+from flantune.studies.benchmark_means import against, benchmark_means
 from flantune.studies.conclude import conclude
 from flantune.studies.folder import StudyFolder
 from flantune.studies.one_task import tuned_rows
 from flantune.studies.outcome import ArmOutcome, Cost, Lacking, StudyOutcome, Written
 from flantune.studies.planned_runs import PlannedRun, is_done
-from flantune.studies.seed_means import seed_means
+from flantune.studies.seed_means import SeedMeans, TaskMeans, seed_means
 from flantune.studies.study import Study
 from flantune.system.files import write_text
 
@@ -40,29 +41,65 @@ def gather(
     Raises:
         FlantuneError: A file of a finished run is damaged.
     """
-    done: dict[int, list[ArmRun]] = {}
+    done: dict[int, _Done] = {}
     lacking: list[Lacking] = []
     for run in runs:
         why = errors.get(run.number, "" if is_done(run) else _NOT_YET)
         if not why:
             try:
-                measure = run.arm.measure or study.measure
-                done.setdefault(run.seed, []).append(read_arm_run(run.arm, run.seed, run.folder, measure))
+                done.setdefault(run.seed, _Done()).add(run, study)
             except FlantuneError as error:
                 why = error.render()
         if why:
             lacking.append(Lacking(arm=run.arm.name, seed=run.seed, why=why.partition("\n")[0]))
     confidence = runs[0].file.config.evaluation.confidence
+    tuned = [run for found in done.values() for run in found.runs if run.arm.reads == "tuned"]
     return conclude(
         study,
-        {seed: seed_means(study, found, confidence=confidence) for seed, found in sorted(done.items())},
+        {seed: found.means(study, confidence=confidence) for seed, found in sorted(done.items())},
         seeds=seeds,
         confidence=confidence,
         written=written,
         lacking=lacking,
-        costs=_costs(list(done.values())),
-        labeled_rows=_labeled_rows(list(done.values())),
+        costs=_costs(tuned),
+        labeled_rows=_labeled_rows(tuned),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """The finished runs of one seed, as far as their arms are measured by tasks, and the benchmarks of the others."""
+
+    runs: list[PlannedRun] = field(default_factory=list)
+    by_tasks: list[ArmRun] = field(default_factory=list)
+    by_benchmarks: dict[str, tuple[TaskMeans, ...]] = field(default_factory=dict)
+
+    def add(self, run: PlannedRun, study: Study) -> None:
+        """Takes a run in.
+
+        Raises:
+            FlantuneError: It did not measure what is compared, or a file of its folder is damaged.
+        """
+        measure = run.arm.measure or study.measure
+        if measure.of == "benchmarks":
+            results = read_results(run.folder.root)
+            self.by_benchmarks[run.arm.name] = benchmark_means(
+                run.arm, run.seed, results, measure, is_alone=not study.baseline
+            )
+        else:
+            self.by_tasks.append(read_arm_run(run.arm, run.seed, run.folder, measure))
+        self.runs.append(run)
+
+    def means(self, study: Study, *, confidence: float) -> SeedMeans:
+        """What they say."""
+        paired = {name: tuple(self._paired(study, name, own)) for name, own in self.by_benchmarks.items()}
+        return seed_means(study, self.by_tasks, confidence=confidence, benchmarks=paired)
+
+    def _paired(self, study: Study, name: str, own: Sequence[TaskMeans]) -> Iterable[TaskMeans]:
+        partner = study.partner(study.arm(name))
+        if partner is None or partner.name == name:
+            return own
+        return against(own, self.by_benchmarks.get(partner.name, ()))
 
 
 def write_outcome(folder: StudyFolder, outcome: StudyOutcome) -> None:
@@ -73,16 +110,6 @@ def write_outcome(folder: StudyFolder, outcome: StudyOutcome) -> None:
     """
     write_value(folder.outcome, outcome)
     write_text(folder.table, outcome_csv(outcome))
-
-
-def read_outcome(root: Path) -> StudyOutcome:
-    """What a study came to, from its folder.
-
-    Raises:
-        FlantuneError: It is missing or damaged.
-    """
-    mends = "give the study's command again: it writes the file anew"
-    return read_value(StudyFolder(root).outcome, StudyOutcome, mends=mends)
 
 
 def outcome_csv(outcome: StudyOutcome) -> str:
@@ -130,10 +157,10 @@ def _line(
     ]
 
 
-def _costs(seeds: Sequence[Sequence[ArmRun]]) -> dict[str, Cost]:
-    """Arm → what its training took, mean over seeds; an arm that reads the base model trained nothing."""
+def _costs(runs: Sequence[PlannedRun]) -> dict[str, Cost]:
+    """Arm → what its training took, mean over seeds."""
     each: dict[str, list[Cost]] = {}
-    for run in (run for runs in seeds for run in runs if run.arm.reads == "tuned"):
+    for run in runs:
         each.setdefault(run.arm.name, []).append(_cost(run.folder))
     return {
         name: Cost(**{key: sum(getattr(one, key) for one in found) / len(found) for key in Cost.model_fields})
@@ -141,9 +168,9 @@ def _costs(seeds: Sequence[Sequence[ArmRun]]) -> dict[str, Cost]:
     }
 
 
-def _labeled_rows(seeds: Sequence[Sequence[ArmRun]]) -> dict[str, int]:
+def _labeled_rows(runs: Sequence[PlannedRun]) -> dict[str, int]:
     """Arm → labeled rows of the measured tasks, where its models were tuned on these alone."""
-    found = {run.arm.name: tuned_rows(run.folder) for runs in seeds for run in runs if run.arm.reads == "tuned"}
+    found = {run.arm.name: tuned_rows(run.folder) for run in runs}
     return {name: rows for name, rows in found.items() if rows is not None}
 
 

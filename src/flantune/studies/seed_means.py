@@ -87,13 +87,20 @@ class SeedMeans:
     overall: Mean | None
 
 
-def seed_means(study: Study, runs: Sequence[ArmRun], *, confidence: float) -> SeedMeans:
+def seed_means(
+    study: Study,
+    runs: Sequence[ArmRun],
+    *,
+    confidence: float,
+    benchmarks: Mapping[str, Sequence[TaskMeans]] | None = None,
+) -> SeedMeans:
     """What the runs of one seed say; the answers of one task are in memory at a time.
 
     Args:
         study: The study.
         runs: The finished runs of one seed, one an arm.
         confidence: Level at which intervals will be asked for.
+        benchmarks: Arm that is measured by benchmarks → its numbers.
 
     Raises:
         EvaluationError: Answers are missing or damaged.
@@ -107,6 +114,7 @@ def seed_means(study: Study, runs: Sequence[ArmRun], *, confidence: float) -> Se
             found[run.arm.name] += grades.means(run, confidence=confidence)
         for series, weights in lines.items():
             slopes[series] += grades.slope(weights, confidence=confidence)
+    found |= {name: list(tasks) for name, tasks in (benchmarks or {}).items()}
     arms = {name: _arm_means(tasks) for name, tasks in found.items() if tasks}
     return SeedMeans(
         arms=arms,

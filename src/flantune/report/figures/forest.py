@@ -30,12 +30,14 @@ class ForestRow:
         name: What it is of.
         each: The differences it is the mean of, one a seed, drawn small.
         is_strong: It sums up the others: it stands below them, under a rule.
+        group: What it belongs to, said once above all rows of the group.
     """
 
     name: str
     difference: Difference
     each: tuple[float, ...] = ()
     is_strong: bool = False
+    group: str = ""
 
 
 def forest_figure(rows: Sequence[ForestRow], *, unit: str, label: str) -> Markup:
@@ -60,6 +62,9 @@ def _forest(rows: Sequence[ForestRow], page: Page, *, unit: str, label: str) -> 
         if row.is_strong and before is not None and not before.is_strong:
             marks.append(line(0, y + 3, page.width, y + 3, "rule"))
             y += 8
+        if row.group and (before is None or before.group != row.group):
+            marks.append(text(page.left if page.is_narrow else 0, y + 18, row.group, "label strong"))
+            y += 24
         y += page.label
         marks += _row(row, scale, shape, y)
         y += shape.row + (2 if page.is_narrow else 0)
@@ -68,7 +73,7 @@ def _forest(rows: Sequence[ForestRow], page: Page, *, unit: str, label: str) -> 
         text(scale(0) - 8, 12, "← worse", "axis", anchor="end") if scale(0) - page.left > 50 else "",
         text(scale(0) + 8, 12, "better →", "axis") if page.right - scale(0) > 50 else "",
     ]
-    whole = f"{label} " + " ".join(f"{row.name}: {_said(row.difference)}." for row in rows)
+    whole = f"{label} " + " ".join(f"{_full(row)}: {_said(row.difference)}." for row in rows)
     grid = axis(scale, page, 20, y, lambda v: signed(v).removesuffix(".0"), unit=unit)
     return image([*grid, *zero, *marks], width=page.width, height=y + AXIS_HEIGHT, label=whole, variant=page.name)
 
@@ -80,9 +85,13 @@ def _row(row: ForestRow, scale: Scale, page: Page, y: float) -> list[Markup]:
     dot = estimate_mark(difference, scale, middle, f"mark {tone}", radius=5.5 if row.is_strong else 4.5)
     return [
         *row_label(row.name, page, y, is_strong=row.is_strong, room=page.left - 12),
-        group(*dot, *seeds, title=f"{row.name}: {_said(difference)}"),
+        group(*dot, *seeds, title=f"{_full(row)}: {_said(difference)}"),
         *difference_text(difference, page, y),
     ]
+
+
+def _full(row: ForestRow) -> str:
+    return f"{row.group}, {row.name}" if row.group else row.name
 
 
 def _said(difference: Difference) -> str:

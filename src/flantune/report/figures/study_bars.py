@@ -57,7 +57,7 @@ def _bar(outcome: StudyOutcome, arm: ArmOutcome, series: Series, scale: Scale, p
     name = " · ".join([label_of(arm), *([_rows(arm)] if _counts_rows(outcome) else [])])
     tone = "base" if arm.reads == "base" else series.tone
     marks = [
-        rectangle(left, middle - 7, right - left, 14, f"mark {tone} bar"),
+        rectangle(left, middle - 7, right - left, 14, f"mark {tone} column"),
         line(scale(score.low), middle, scale(score.high), middle, f"mark {tone} whisker"),
         line(scale(arm.chance), middle - 11, scale(arm.chance), middle + 11, "chance"),
     ]

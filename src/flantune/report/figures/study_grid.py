@@ -9,14 +9,14 @@ from markupsafe import Markup
 from flantune.report.figures.frame import NARROW, WIDE, Page, missing
 from flantune.report.figures.series import is_baseline, label_of
 from flantune.report.figures.study_bars import bars
-from flantune.report.figures.svg import element, group, image, line, shorten, text
+from flantune.report.figures.svg import element, group, image, line, shorten, text, two_lines
 from flantune.report.numbers import interval, points, signed, span
 from flantune.studies.outcome import ArmOutcome, StudyOutcome
 
 MOST_COLUMNS = 7
 """A crossed study with more columns is drawn as bars."""
 
-_LEFT, _TOP, _ROW = 150.0, 58.0, 66.0
+_LEFT, _TOP, _ROW = 170.0, 64.0, 66.0
 
 
 def grid_figure(outcome: StudyOutcome) -> Markup:
@@ -35,10 +35,15 @@ def _grid(outcome: StudyOutcome, arms: Sequence[ArmOutcome], columns: Sequence[s
     values = [arm.score.value for arm in arms if arm.score]
     marks = [text(_LEFT, 12, shorten(outcome.axis, page.width - _LEFT), "axis")]
     for at, name in enumerate(columns):
-        marks.append(text(_LEFT + (at + 0.5) * width, _TOP - 14, shorten(name, width - 6), "label", anchor="middle"))
+        lines = two_lines(name, width - 6)
+        for number, words in enumerate(reversed(lines)):
+            x, y = _LEFT + (at + 0.5) * width, _TOP - 10 - 15 * number
+            marks.append(text(x, y, words, "label", anchor="middle"))
     for number, series in enumerate(rows):
         y = _TOP + number * _ROW
-        marks.append(text(0, y + _ROW / 2 + 4, shorten(series or "arms", _LEFT - 12), "label strong"))
+        lines = two_lines(series or "arms", _LEFT - 16)
+        for at, words in enumerate(lines):
+            marks.append(text(0, y + _ROW / 2 + 4 + 15 * (at - (len(lines) - 1) / 2), words, "label strong"))
         for arm in arms:
             if arm.series == series:
                 x = _LEFT + columns.index(label_of(arm)) * width

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from markupsafe import Markup
 
 from flantune.report.figures.frame import Page, both, missing
 from flantune.report.figures.published import Published
-from flantune.report.figures.series import Series, label_of, series_of, shape
+from flantune.report.figures.series import Point, Series, label_of, series_of, shape
 from flantune.report.figures.svg import (
     CHARACTER_WIDTH,
     LogScale,
@@ -49,7 +49,7 @@ def _lines(outcome: StudyOutcome, arms: Sequence[ArmOutcome], published: Sequenc
     up = Scale(*padded_range(list(_heights(arms, shown)), step=0.05, smallest=0.2), bottom, top)
     across = _scale(known, left + 14, right - 14, is_log=outcome.x_scale == "log")
     marks = [*_grid(outcome, arms, places, across, up, (left, right))]
-    marks += [*_level(arms, places, across, up, "chance"), *_level(arms, places, across, up, "base")]
+    marks += [*_base(arms, places, across, up), _chance(arms, places, across, up)]
     marks += [mark for one in shown for mark in _cross(one, across, up)]
     for number, series in enumerate(several):
         marks += _series(series, places, across, up, shift=4.0 * (number - (len(several) - 1) / 2))
@@ -114,22 +114,37 @@ def _ticks(arms: Sequence[ArmOutcome], places: dict[str, float], across: Across)
     return [(value, f"{value:g}" if abs(value) < 1000 else short_count(value)) for value in values]
 
 
-def _level(
-    arms: Sequence[ArmOutcome], places: dict[str, float], across: Across, up: Scale, what: str
-) -> Iterator[Markup]:
-    """Chance, or the base model of the arms' runs: where it stands at each place of the axis."""
-    found: dict[float, float] = {}
-    for arm in arms:
-        value = arm.chance if what == "chance" else (arm.base.value if arm.base else None)
-        if value is not None and not (what == "base" and arm.reads == "base"):
-            found.setdefault(places[arm.name], value)
-    if not found:
+def _chance(arms: Sequence[ArmOutcome], places: dict[str, float], across: Across, up: Scale) -> Markup:
+    """What guessing scores at each place of the axis."""
+    found = {places[arm.name]: arm.chance for arm in arms}
+    line_points = _beyond([(across(place), up(value)) for place, value in sorted(found.items())])
+    return group(path(line_points, "chance level"), title="chance")
+
+
+def _base(arms: Sequence[ArmOutcome], places: dict[str, float], across: Across, up: Scale) -> Iterator[Markup]:
+    """The base model of the arms' runs, with its interval; nothing where a series of its own shows it."""
+    if not _has_base(arms):
         return
-    line_points = [(across(place), up(value)) for place, value in sorted(found.items())]
+    found = {places[arm.name]: arm.base for arm in reversed(arms) if arm.base}
+    ordered = [(across(place), one) for place, one in sorted(found.items())]
+    high = [(x, up(one.high)) for x, one in ordered]
+    low = [(x, up(one.low)) for x, one in ordered]
+    yield group(
+        path([*_beyond(high), *reversed(_beyond(low))], "base-band", is_closed=True),
+        path(_beyond([(x, up(one.value)) for x, one in ordered]), "base level"),
+        title="base model",
+    )
+
+
+def _has_base(arms: Iterable[ArmOutcome]) -> bool:
+    each = list(arms)
+    return any(arm.base for arm in each) and not any(arm.reads == "base" for arm in each)
+
+
+def _beyond(line_points: Sequence[Point]) -> list[Point]:
+    """A line, a little longer at both ends."""
     first, last = line_points[0], line_points[-1]
-    ends = [(first[0] - 14, first[1]), *line_points, (last[0] + 14, last[1])]
-    words = "chance" if what == "chance" else "base model"
-    yield group(path(ends, "chance level" if what == "chance" else "base level"), title=words)
+    return [(first[0] - 14, first[1]), *line_points, (last[0] + 14, last[1])]
 
 
 def _series(series: Series, places: dict[str, float], across: Across, up: Scale, *, shift: float) -> Iterator[Markup]:
@@ -172,7 +187,7 @@ def _names(
             wanted.append((up(last.score.value), series.name or "tuned", f"label {series.tone}-text"))
     last_arm = max(arms, key=lambda arm: places[arm.name])
     wanted.append((up(last_arm.chance), "chance", "axis"))
-    if last_arm.base and last_arm.reads != "base":
+    if last_arm.base and _has_base(arms):
         wanted.append((up(last_arm.base.value), "base model", "axis"))
     if published:
         wanted.append((up(published[-1].value), f"× {published[-1].source}", "axis"))
@@ -190,7 +205,7 @@ def _legend(several: Sequence[Series], published: Sequence[Published], page: Pag
             text(20, 4, shorten(series.name or "tuned", page.width - 24), "legend"),
         ]
     arms = [arm for series in several for arm in series.arms]
-    if any(arm.base and arm.reads != "base" for arm in arms):
+    if _has_base(arms):
         yield [line(0, 0, 16, 0, "base level"), text(20, 4, "base model", "legend")]
     yield [line(0, 0, 16, 0, "chance"), text(20, 4, "chance", "legend")]
     if published:

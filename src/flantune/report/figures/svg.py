@@ -108,6 +108,21 @@ def shorten(label: str, width: float) -> str:
     return label if len(label) <= room else label[: room - 1] + "…"
 
 
+def two_lines(label: str, width: float) -> tuple[str, ...]:
+    """A label on one line, or on two where it is too long for one.
+
+    >>> two_lines("trained with dataset name", 90), two_lines("rte", 90)
+    (('trained with', 'dataset name'), ('rte',))
+    """
+    room = int(width / CHARACTER_WIDTH)
+    if len(label) <= room:
+        return (label,)
+    words, first = label.split(), ""
+    while words and len(f"{first} {words[0]}".strip()) <= room:
+        first = f"{first} {words.pop(0)}".strip()
+    return (first, shorten(" ".join(words), width)) if first else (shorten(label, width),)
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """A linear map from values to pixels.

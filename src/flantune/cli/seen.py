@@ -1,0 +1,60 @@
+"""``flantune seen``: whether a model was taught what another tool measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flantune.cli import options
+from flantune.cli.terminal import echo, paint
+
+if TYPE_CHECKING:
+    from flantune.commands.seen import BenchmarkStanding
+
+_WORDS = {
+    "taught": "trained on",
+    "rows": "questions seen",
+    "kin": "kin seen",
+    "cluster": "kind seen",
+    "unseen": "unseen",
+    "unknown": "not recognized",
+}
+
+
+@click.command("seen", epilog="Example: flantune seen runs/run/folds/sentiment/model results_2026-11-30.json")
+@click.argument("model", type=options.OLD_FOLDER)
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@options.as_json("everything")
+def command(model: Path, results: tuple[Path, ...], as_json: bool) -> None:
+    """Say of each benchmark in RESULTS whether MODEL was taught it, its kin, or its kind of task.
+
+    RESULTS are files of lm-evaluation-harness, lighteval or inspect_ai. What the model was taught stands in its folder,
+    in flantune.json. Exit code 1 when something was not new to it.
+    """
+    import json
+
+    from flantune.commands.seen import look_up
+    from flantune.settings.json_file import plain
+
+    found = look_up(model, results)
+    if as_json:
+        click.echo(json.dumps(plain(found), ensure_ascii=False, indent=1))
+    else:
+        signed = "its hash fits" if found.is_signed else "not signed: an earlier version wrote it"
+        held = f", {', '.join(found.held_out)} held out" if found.held_out else ""
+        click.echo(f"record of {found.tasks:,} tasks{held} ({signed})")
+        for one in found.benchmarks:
+            _tell(one)
+    click.get_current_context().exit(1 if found.seen else 0)
+
+
+def _tell(one: BenchmarkStanding) -> None:
+    score = "" if one.score is None else f"{one.metric} {one.score:.4g}"
+    is_seen = one.standing not in ("unseen", "unknown")
+    echo(f"{one.benchmark:32} {score:24} ", paint(_WORDS[one.standing], bold=is_seen))
+    for reason in one.reasons[:3]:
+        click.echo(f"    {reason}")
+    if len(one.reasons) > 3:
+        click.echo(f"    and {len(one.reasons) - 3} more (--json has them)")

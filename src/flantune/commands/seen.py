@@ -1,0 +1,182 @@
+"""``flantune seen``: of each benchmark another tool measured, whether the model was taught it, its kin or its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from flantune.contamination.training_record import (
+    Measured,
+    Relation,
+    RowIndex,
+    TrainingRecord,
+    check_seen,
+    read_index,
+    read_record,
+    seen_reasons,
+)
+from flantune.errors import ConfigError
+from flantune.harness.other_results import ReportedBenchmark, read_reported
+from flantune.mixture.taxonomy import Taxonomy, load_taxonomy, plain_name
+from flantune.tasks.naming import is_named
+from flantune.tasks.same_data import hub_name, is_same_hub
+from flantune.tasks.shipped_files import collection_files, collections
+from flantune.tasks.taskfile import load_task_file
+from flantune.types import Task
+
+Standing = Literal["taught", "rows", "kin", "cluster", "unseen", "unknown"]
+"""How a benchmark stands to what a model was trained on, from nearest to farthest."""
+
+_RELATIONS: tuple[Relation, ...] = ("taught", "kin", "cluster")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkStanding:
+    """One benchmark of a results file.
+
+    Attributes:
+        benchmark: Its name there.
+        tool: What measured it.
+        hub: Its data set; empty where the file does not say.
+        metric: Its first metric.
+        score: What the model got by it.
+        known_as: The tasks and benchmarks that it was recognized as; empty where its own name is all that is known.
+        standing: How it stands to what the model was trained on; "rows": questions of it stand among its training rows;
+            "unknown": nothing speaks against it, but it was not recognized either.
+        reasons: Sentences that say why it is not new; empty where it is.
+        rows_seen: Questions that stand among the training rows, nearly word for word.
+        rows: Questions that were looked up; 0 where the file has none.
+    """
+
+    benchmark: str
+    tool: str
+    hub: str
+    metric: str
+    score: float | None
+    known_as: tuple[str, ...]
+    standing: Standing
+    reasons: tuple[str, ...]
+    rows_seen: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenReport:
+    """What a model had seen of what was measured.
+
+    Attributes:
+        model: Its folder.
+        is_signed: The record carries a hash of its contents, and they fit it.
+        tasks: Tasks that the record names.
+        held_out: Clusters that it says were held out.
+        benchmarks: What stands in the results files.
+    """
+
+    model: str
+    is_signed: bool
+    tasks: int
+    held_out: tuple[str, ...]
+    benchmarks: tuple[BenchmarkStanding, ...]
+
+    @property
+    def seen(self) -> tuple[BenchmarkStanding, ...]:
+        """Those that were not new to the model."""
+        return tuple(one for one in self.benchmarks if one.standing not in ("unseen", "unknown"))
+
+
+def look_up(model: Path, results: Sequence[Path]) -> SeenReport:
+    """Every benchmark of some results files against the record in a model's folder.
+
+    Raises:
+        ConfigError: The folder has no record: flantune did not tune this model.
+        SourceError: The record is damaged or was changed, or a file is no results file.
+    """
+    record = read_record(model)
+    if record is None:
+        hint = "name the folder of a model that flantune tuned (of a run: folds/<fold>/model)"
+        raise ConfigError("no record of what this model was taught", where=str(model), hint=hint)
+    index, taxonomy = read_index(model), load_taxonomy(None)
+    reported = [one for path in results for one in read_reported(path)]
+    return SeenReport(
+        model=str(model),
+        is_signed=bool(record.sha256),
+        tasks=len(record.tasks),
+        held_out=record.held_out,
+        benchmarks=tuple(_standing(one, record, index, taxonomy) for one in reported),
+    )
+
+
+def _standing(one: ReportedBenchmark, record: TrainingRecord, index: RowIndex, taxonomy: Taxonomy) -> BenchmarkStanding:
+    tasks = [task for task in _shipped() if _is_task(one, task)]
+    benchmarks = [known for known in taxonomy.benchmarks if _is_benchmark(one, known.name, known.hubs, known.tasks)]
+    families = {task.source_family for task in tasks}.union(*(known.families for known in benchmarks))
+    hubs = dict.fromkeys([one.hub, *(hub_name(task.source) for task in tasks)])
+    clusters = tuple(dict.fromkeys(cluster for task in tasks for cluster in task.clusters))
+    measured = [
+        Measured(
+            name=one.name,
+            tasks=(one.name, *(task.name for task in tasks)),
+            clusters=clusters,
+            families=tuple(families),
+            hub=hub,
+        )
+        for hub in hubs
+    ]
+    found = [reason for each in measured for reason in seen_reasons(record, each, taxonomy)]
+    rows = check_seen(record, index, Measured(name=one.name, rows=lambda: enumerate(one.texts)), taxonomy).rows
+    relation = next((name for name in _RELATIONS if any(reason.relation == name for reason in found)), None)
+    known_as = tuple(dict.fromkeys([*(task.name for task in tasks), *(known.name for known in benchmarks)]))
+    standing: Standing = relation or ("unseen" if known_as else "unknown")
+    reasons = [reason.text for reason in found if reason.relation == relation]
+    if rows:
+        standing = "taught" if relation == "taught" else "rows"
+        count = f"{len(rows)} of {len(one.texts)} questions"
+        reasons = [f"{count} stand among its training rows, nearly word for word", *reasons]
+    return BenchmarkStanding(
+        benchmark=one.name,
+        tool=one.tool,
+        hub=one.hub,
+        metric=one.metric,
+        score=one.score,
+        known_as=known_as,
+        standing=standing,
+        reasons=tuple(dict.fromkeys(reasons)),
+        rows_seen=len(rows or ()),
+        rows=len(one.texts),
+    )
+
+
+def _is_task(one: ReportedBenchmark, task: Task) -> bool:
+    return plain_name(task.name) in _names(one) or _is_hub(one.hub, hub_name(task.source))
+
+
+def _is_benchmark(one: ReportedBenchmark, name: str, hubs: Sequence[str], patterns: Sequence[str]) -> bool:
+    own = _names(one)
+    is_part = any(written == plain_name(name) or written.startswith(f"{plain_name(name)} ") for written in own)
+    return is_part or is_named(one.name, patterns) or any(_is_hub(one.hub, hub) for hub in hubs)
+
+
+def _names(one: ReportedBenchmark) -> frozenset[str]:
+    """How a benchmark may be called: "mmlu:astronomy" and "mmlu_astronomy" are one name."""
+    return frozenset({plain_name(one.name.replace(":", " "))})
+
+
+def _is_hub(one: str, other: str) -> bool:
+    """Whether two names are of one data set; tools leave its organization out."""
+    left, right = one.partition(":"), other.partition(":")
+    if "/" not in left[0] or "/" not in right[0]:
+        left, right = (_bare(left), _bare(right))
+    return is_same_hub("".join(left), "".join(right))
+
+
+def _bare(name: tuple[str, str, str]) -> tuple[str, str, str]:
+    return name[0].rpartition("/")[2], name[1], name[2]
+
+
+@cache
+def _shipped() -> tuple[Task, ...]:
+    """The tasks that come with flantune: what is known of benchmarks by name, data set, family and cluster."""
+    return tuple(load_task_file(path) for path in collection_files(collections()))

@@ -1,0 +1,198 @@
+"""What other tools measured: results files of lm-evaluation-harness, lighteval and inspect_ai, as benchmarks by name.
+
+Only what is needed to say whether a model has seen a benchmark is read: its name, its data set, its score, and the
+questions where they lie in the file or beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from flantune.errors import SourceError
+from flantune.system.files import read_json
+
+Tool = Literal["lm-evaluation-harness", "lighteval", "inspect_ai"]
+Texts = tuple[str, ...]
+
+_MOST_TEXTS = 5_000
+"""Questions of a benchmark that are looked up among training rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedBenchmark:
+    """One benchmark in a results file.
+
+    Attributes:
+        tool: What wrote the file.
+        name: As the tool calls it.
+        hub: Data set of the hub and configuration ("super_glue:rte"); empty where the file does not say.
+        metric: Its first metric.
+        score: What the model got by it; None where the file has no number.
+        texts: Of each question: its texts; none where the file has no questions.
+    """
+
+    tool: Tool
+    name: str
+    hub: str
+    metric: str
+    score: float | None
+    texts: tuple[Texts, ...] = ()
+
+
+def read_reported(path: Path) -> tuple[ReportedBenchmark, ...]:
+    """The benchmarks of a results file, in its order.
+
+    Raises:
+        SourceError: It cannot be read, or is none of the three kinds.
+    """
+    hint = "a results_*.json of lm-evaluation-harness or lighteval, or a log of inspect_ai in JSON"
+    if path.suffix == ".eval":
+        hint = "write it as JSON first: inspect log convert --to json"
+        raise SourceError("is a packed log of inspect_ai", where=str(path), hint=hint)
+    found = read_json(path, mends=hint, error=SourceError)
+    if not isinstance(found, dict):
+        raise SourceError("is no results file", where=str(path), hint=hint)
+    if isinstance(found.get("eval"), dict):
+        return (_of_inspect(found),)
+    results = found.get("results")
+    if isinstance(results, dict) and isinstance(found.get("config_tasks"), dict):
+        return tuple(_of_lighteval(results, found["config_tasks"]))
+    if isinstance(results, dict) and results and isinstance(found.get("configs"), dict):
+        return tuple(_of_harness(results, found["configs"], path))
+    raise SourceError("is no results file", where=str(path), hint=hint)
+
+
+# --- lm-evaluation-harness ------------------------------------------------------------------------------------------
+
+
+def _of_harness(results: Mapping[str, Any], configs: Mapping[str, Any], path: Path) -> Iterator[ReportedBenchmark]:
+    """Tasks; groups, which have no configuration of their own, are means of tasks."""
+    for name, scores in results.items():
+        config = configs.get(name)
+        if isinstance(config, dict):
+            metric, score = _first_score(scores)
+            yield ReportedBenchmark(
+                tool="lm-evaluation-harness",
+                name=str(name),
+                hub=_hub(config.get("dataset_path"), config.get("dataset_name")),
+                metric=metric.partition(",")[0],
+                score=score,
+                texts=_logged(path, str(name)),
+            )
+
+
+def _logged(path: Path, name: str) -> tuple[Texts, ...]:
+    """The questions of a task, where ``--log_samples`` wrote them beside the results; the newest file."""
+    files = sorted(path.parent.glob(f"samples_{name}_*.jsonl"))
+    if not files:
+        return ()
+    found: list[Texts] = []
+    try:
+        with files[-1].open(encoding="utf-8") as lines:
+            for line in lines:
+                doc = json.loads(line).get("doc")
+                found.append(tuple(_strings(doc)))
+                if len(found) == _MOST_TEXTS:
+                    break
+    except (OSError, ValueError, AttributeError) as error:
+        raise SourceError(f"cannot be read: {error}", where=str(files[-1]), hint="remove it, or log it again") from None
+    return tuple(found)
+
+
+# --- lighteval ------------------------------------------------------------------------------------------------------
+
+
+def _of_lighteval(results: Mapping[str, Any], configs: Mapping[str, Any]) -> Iterator[ReportedBenchmark]:
+    """Tasks; "all" and "…:_average" are means of tasks."""
+    for name, scores in results.items():
+        config = _config_of(str(name), configs)
+        if config is not None:
+            metric, score = _first_score(scores)
+            yield ReportedBenchmark(
+                tool="lighteval",
+                name=str(config.get("name") or name),
+                hub=_hub(config.get("hf_repo"), config.get("hf_subset")),
+                metric=metric,
+                score=score,
+            )
+
+
+def _config_of(name: str, configs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Versions differ in whether a configuration's name ends in the number of exemplars."""
+    parts = name.split("|")
+    tries = ("|".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((configs[one] for one in tries if isinstance(configs.get(one), dict)), None)
+
+
+# --- inspect_ai -----------------------------------------------------------------------------------------------------
+
+
+def _of_inspect(log: Mapping[str, Any]) -> ReportedBenchmark:
+    about = log["eval"]
+    data = about.get("dataset") if isinstance(about.get("dataset"), dict) else {}
+    place = str(data.get("location") or "")
+    metric, score = _inspect_score(log.get("results"))
+    samples = log.get("samples") if isinstance(log.get("samples"), list) else []
+    return ReportedBenchmark(
+        tool="inspect_ai",
+        name=str(about.get("task") or data.get("name") or "").rpartition("/")[2],
+        # A data set of the hub is an organization and a name; anything else is a file.
+        hub=place if place.count("/") == 1 and "." not in place.rpartition("/")[2] and place[0] not in "./" else "",
+        metric=metric,
+        score=score,
+        texts=tuple(tuple(_inspect_texts(one)) for one in samples[:_MOST_TEXTS] if isinstance(one, dict)),
+    )
+
+
+def _inspect_score(results: object) -> tuple[str, float | None]:
+    scores = results.get("scores") if isinstance(results, dict) else None
+    for score in scores if isinstance(scores, list) else ():
+        for name, metric in (score.get("metrics") or {}).items() if isinstance(score, dict) else ():
+            value = metric.get("value") if isinstance(metric, dict) else None
+            if isinstance(value, int | float):
+                return str(name), float(value)
+    return "", None
+
+
+def _inspect_texts(sample: Mapping[str, Any]) -> Iterator[str]:
+    asked = sample.get("input")
+    if isinstance(asked, str):
+        yield asked
+    for message in asked if isinstance(asked, list) else ():
+        if isinstance(message, dict) and message.get("role") == "user" and isinstance(message.get("content"), str):
+            yield message["content"]
+    yield from _strings(sample.get("choices"))
+
+
+# --- what they share ------------------------------------------------------------------------------------------------
+
+
+def _first_score(scores: object) -> tuple[str, float | None]:
+    for name, value in scores.items() if isinstance(scores, dict) else ():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and "stderr" not in str(name) and name != "sample_len":
+            return str(name), float(value)
+    return "", None
+
+
+def _hub(name: object, config: object) -> str:
+    """Loaders of local files are named like data sets of the hub."""
+    if not isinstance(name, str) or not name or name in {"json", "csv", "parquet", "text", "arrow"} or name[0] in "./":
+        return ""
+    return f"{name}:{config}" if isinstance(config, str) and config and config != "default" else name
+
+
+def _strings(value: object) -> Iterator[str]:
+    """All texts in a nested value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, Sequence):
+        for inner in value:
+            yield from _strings(inner)

@@ -1,0 +1,196 @@
+"""``flantune study``: runs that are shared, killed, repeated; what comes of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.conftest import HUNG_AFTER_S
+from tests.end_to_end.small_world import write_small_world
+from tests.processes import PROCESSES
+
+from flantune.commands.run import run
+from flantune.commands.study import expand_study, run_study
+from flantune.errors import ConfigError
+from flantune.report.study_page import read_outcome
+from flantune.runs.folder import RunFolder
+from flantune.settings.run_file import load_run_file
+from flantune.studies.folder import StudyFolder
+from flantune.studies.planned_runs import is_done
+
+STUDY = """
+[study]
+question = "Do more steps help?"
+axis = "steps"
+baseline = "short"
+
+[[arms]]
+name = "short"
+settings.training.steps = 1
+
+[[arms]]
+name = "short, asked in one way"
+settings = { training.steps = 1, evaluation.max_templates = 1 }
+
+[[arms]]
+name = "on from short"
+starts_from = "short"
+settings.training.steps = 1
+
+[[arms]]
+name = "as it was"
+reads = "base"
+"""
+SMALLER = ('holdout.folds=[["sentiment"]]', "evaluation.max_examples=6", "evaluation.dev_examples=2",
+           "evaluation.shots=[0]", "training.checkpoint_every=1")  # fmt: skip
+
+
+def expanded(world: Path, out: Path, *, seeds: int = 2):
+    return expand_study(
+        world / "steps.toml", load_run_file(world / "run.toml", overrides=SMALLER), out=out, seeds=seeds
+    )
+
+
+def work(world: Path, out: Path) -> None:
+    run_study(expanded(world, out))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_small_world(folder, rows=40)
+    (folder / "steps.toml").write_text(STUDY, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(world: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The study, killed once its first run is done, and repeated."""
+    out = tmp_path_factory.mktemp("study")
+    process = PROCESSES.Process(target=work, args=(world, out), daemon=True)
+    process.start()
+    end = time.monotonic() + HUNG_AFTER_S
+    while not is_done(expanded(world, out).runs[0]) and time.monotonic() < end:
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    left = expanded(world, out)
+    assert 0 < len(left.missing) < len(left.runs) == 8
+    return run_study(left)
+
+
+def scores(outcome) -> list:
+    """All that does not depend on when it was run."""
+    return [arm.model_copy(update={"cost": None}) for arm in outcome.arms]
+
+
+def test_a_killed_study_goes_on_and_ends_with_the_same_scores(world: Path, ran, tmp_path: Path) -> None:
+    assert not any(one.error for one in ran.receipts), ran.receipts
+    assert ran.outcome.is_complete and ran.outcome.written.changed == ()
+    straight = run_study(expanded(world, tmp_path, seeds=1)).outcome
+    first = [arm.score.each[0] for arm in ran.outcome.arms]
+    assert first == [arm.score.each[0] for arm in straight.arms]
+    assert [arm.difference and arm.difference.each[0] for arm in ran.outcome.arms] == [
+        arm.difference and arm.difference.each[0] for arm in straight.arms
+    ]
+
+
+def test_what_is_there_is_kept(world: Path, ran) -> None:
+    again = run_study(expanded(world, ran.expanded.folder.root))
+    assert again.receipts == () and scores(again.outcome) == scores(ran.outcome)
+    assert read_outcome(ran.expanded.folder.root) == again.outcome
+
+
+def test_arms_that_train_alike_share_one_model(ran) -> None:
+    first, alike = ran.expanded.runs[0], ran.expanded.runs[2]
+    assert (alike.arm.name, alike.tuned_by) == ("short, asked in one way", 0)
+    (one,), (two,) = ([*run.folder.folds()] for run in (first, alike))
+    weights = [fold.model / "model.safetensors" for fold in (one, two)]
+    assert weights[0].samefile(weights[1])
+    assert not (one.model / "README.md").samefile(two.model / "README.md")
+    assert len(ran.outcome.arm(alike.arm.name).tasks[0].score.each) == 2
+    assert ran.outcome.arm(alike.arm.name).tasks[0].templates == 1
+
+
+def test_an_arm_starts_from_the_model_of_another(ran) -> None:
+    run = next(one for one in ran.expanded.runs if one.arm.starts_from)
+    start = ran.expanded.runs[run.starts_from].folder
+    assert run.file.config.model.path == str(start.fold(("sentiment",)).model.absolute())
+    assert run.seed == ran.expanded.runs[run.starts_from].seed
+
+
+def test_an_arm_that_reads_the_base_model_tunes_nothing(ran) -> None:
+    arm = ran.outcome.arm("as it was")
+    assert arm.score.value == pytest.approx(arm.base.value) and arm.cost is None
+    # It starts from the same weights as the first arm does.
+    assert arm.score.each == ran.outcome.arm("short").base.each
+
+
+def test_an_arm_is_an_ordinary_run(ran, tmp_path: Path) -> None:
+    planned = ran.expanded.runs[0]
+    alone = load_run_file(planned.folder.settings, overrides=[f"evaluation.store={tmp_path / 'store'}"])
+    run(alone, out=tmp_path / "alone")
+    other = RunFolder(tmp_path / "alone")
+    for place in ("base/samples", "folds/sentiment/tuned/samples"):
+        own, theirs = ({path.name: path.read_bytes() for path in (root / place).iterdir()} for root in
+                       (planned.folder.root, other.root))  # fmt: skip
+        assert own == theirs and own
+
+
+def test_the_folder_has_everything(ran) -> None:
+    folder: StudyFolder = ran.expanded.folder
+    lines = folder.table.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + len(ran.outcome.arms) + sum(len(arm.tasks) for arm in ran.outcome.arms)
+    assert folder.report.read_text(encoding="utf-8").startswith("<!doctype html>")
+    plan = json.loads(folder.plan.read_text(encoding="utf-8"))
+    assert plan["seeds"] == [3, 4] and len(plan["arms"]) == 4 and all(plan["data"].values())
+    assert folder.plan_sha256.read_text().split() == [ran.outcome.written.sha256, "plan.json"]
+
+
+def test_what_was_run_otherwise_is_told(world: Path, ran) -> None:
+    root = ran.expanded.folder.root
+    fewer = expanded(world, root, seeds=1)
+    assert fewer.missing == ()
+    assert run_study(fewer).outcome.written.changed == ("seeds: 3, 4 were written down, 3 were run",)
+
+
+def test_a_wrong_arm_stops_before_anything_runs(world: Path, tmp_path: Path) -> None:
+    file = load_run_file(world / "run.toml", overrides=SMALLER)
+    wrong = STUDY + '[[arms]]\nname = "no"\nsettings = { holdout.folds = [["sentimant"]] }\n'
+    (tmp_path / "wrong.toml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(ConfigError) as found:
+        run_study(expand_study(tmp_path / "wrong.toml", file, out=tmp_path / "out"))
+    assert "arm no" in str(found.value) and "sentimant" in str(found.value)
+    assert not (tmp_path / "out/arms").exists()
+
+
+def test_a_run_that_fails_stops_no_other_but_those_that_need_it(world: Path, tmp_path: Path) -> None:
+    study = expanded(world, tmp_path / "out", seeds=1)
+    broken = study.runs[0].folder.root
+    broken.mkdir(parents=True)
+    (broken / "config.json").write_text("no JSON", encoding="utf-8")
+    ran = run_study(study)
+    assert [bool(one.error) for one in ran.receipts] == [True, True, True, False]
+    assert "not valid JSON" in ran.receipts[0].error
+    assert {one.error for one in ran.receipts[1:3]} == {"needs a run of another arm that failed"}
+    assert [one.arm for one in ran.outcome.lacking] == ["short", "short, asked in one way", "on from short"]
+    assert ran.outcome.verdict.direction == "undecided" and ran.outcome.arm("short").score is None
+
+
+def test_the_command_line(world: Path, ran) -> None:
+    from flantune.cli.study import command
+
+    out = ran.expanded.folder.root
+    args = [str(world / "steps.toml"), str(world / "run.toml"), "--out", str(out), "--seeds", "2"]
+    args += [part for one in SMALLER for part in ("--set", one)]
+    shown = CliRunner().invoke(command, args)
+    assert shown.exit_code == 0 and ran.outcome.verdict.text in shown.stdout, shown.output
+    as_json = CliRunner().invoke(command, [*args, "--json"])
+    assert json.loads(as_json.stdout)["arms"][0]["name"] == "short"
+    dry = CliRunner().invoke(command, [*args, "--dry-run", "--on", "h100"])
+    assert "2 runs: 2 there, 0 to do" in dry.stdout and "Do more steps help?" in dry.stdout, dry.output
+    listed = CliRunner().invoke(command, ["--list"])
+    assert "leave-one-cluster-out: " in listed.stdout and "--option clusters=[]" in listed.stdout
