@@ -36,7 +36,7 @@ def make_exam(rows: int = 30, *, name: str = "t", groups: tuple[str, ...] = ("c"
         Question(
             prompt=Prompt(
                 task=name, split=split, row=row, template=template, inputs="?", targets="a", options=("a", "b"),
-                group=str(row % grouped) if grouped else "",
+                answer=0, group=str(row % grouped) if grouped else "",
             ),
             shots=0,
         )

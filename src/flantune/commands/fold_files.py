@@ -63,7 +63,7 @@ def write_fold_record(
     drawn = {*read_mixture(folder).train}  # a mixture may draw from some of its parts alone
     taught = [one for one in trained_tasks(config, prepared, split) if one.task.name in drawn]
     record = record_of(taught, held_out=split.held_out, base=config.model.path, fingerprint=identity)
-    write_record(folder.model, record, make_training_index(taught, on_rows=reporter.step))
+    write_record(folder.model, record, make_training_index(taught, told=reporter))
 
 
 def fold_card(

@@ -28,6 +28,7 @@ from flantune.mixture.permutation import scramble_array
 from flantune.mixture.taxonomy import Taxonomy, plain_name
 from flantune.settings.json_file import plain, read_value, write_value
 from flantune.system.files import file_sha256
+from flantune.system.progress import Reporter, Silent
 from flantune.tasks.same_data import contents_of, hub_name, is_same_hub
 from flantune.types import Example
 
@@ -233,41 +234,28 @@ def _source_fingerprint(task: Task) -> str:
 
 
 def make_index(
-    corpus: ComparedRows,
-    *,
-    max_grams: int = MAX_GRAMS,
-    on_rows: Callable[[int, int, str], None] | None = None,
+    corpus: ComparedRows, *, max_grams: int = MAX_GRAMS, on_rows: Callable[[int], None] | None = None
 ) -> RowIndex:
     """The index of a corpus: all its sequences, or those with the smallest hashes when there are too many.
 
     What is kept is thus a random sample of sequences, the same for both sides of a comparison, and not of rows: of a
-    long row some sequences are kept whatever the limit.
-
-    Args:
-        corpus: The rows.
-        max_grams: The most sequences that are kept.
-        on_rows: Told how many rows are done, of how many, and the same in words.
+    long row some sequences are kept whatever the limit. ``on_rows`` is told how many are done.
     """
-    total = int(corpus.firsts[-1])
     hashes = np.empty(0, dtype=np.uint64)
     limit = 2**64 - 1
-    for block in corpus.blocks():
+    for block in corpus.blocks(on_rows):
         found = _grams(block)[0]
         hashes = np.union1d(hashes, found[found <= np.uint64(limit)])
         if len(hashes) > max_grams:
             hashes = hashes[:max_grams]
             limit = int(hashes[-1])
-        if on_rows is not None:
-            done = block.first_row + block.rows
-            on_rows(done, total, f"{done:,} of {total:,} training rows")
     return RowIndex(hashes=hashes, limit=limit)
 
 
-def make_training_index(
-    prepared: Sequence[PreparedTask], *, on_rows: Callable[[int, int, str], None] | None = None
-) -> RowIndex:
-    """The index of the tasks' training rows; ``on_rows`` as in ``make_index``."""
-    return make_index(make_corpus(prepared, "train"), on_rows=on_rows)
+def make_training_index(prepared: Sequence[PreparedTask], *, told: Reporter | None = None) -> RowIndex:
+    """The index of the tasks' training rows."""
+    corpus, reporter = make_corpus(prepared, "train"), told or Silent()
+    return make_index(corpus, on_rows=lambda done: reporter.step(done, corpus.rows, f"index row {done:,}"))
 
 
 def _grams(block: Block) -> tuple[UInt64, NDArray[np.int64]]:
