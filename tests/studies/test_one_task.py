@@ -10,7 +10,7 @@ from tests.end_to_end.small_world import write_small_world
 from tests.studies.pretrained_world import write_pretrained_world
 
 from flantune.commands.run import run
-from flantune.commands.study import expand, run_study
+from flantune.commands.study import expand_study, run_study
 from flantune.contamination.training_record import read_record
 from flantune.errors import ConfigError
 from flantune.mixture.holdout import folds_of, hold_out_fold
@@ -215,7 +215,7 @@ def ran(request, tmp_path_factory):
     small = ["evaluation.max_examples=4", "evaluation.max_templates=1", "training.steps=2", "model.prompt.tokens=3"]
     file = load_run_file(write_pretrained_world(folder, architecture=request.param), overrides=small)
     options = {"rows": [8], "tasks": ["mood"]}
-    return run_study(expand("prompt-tuning", file, out=folder / "study", options=options))
+    return run_study(expand_study("prompt-tuning", file, out=folder / "study", options=options))
 
 
 def test_an_arm_starts_from_the_tuned_model_of_another(ran):
