@@ -21,6 +21,8 @@ NAMES = (
     "preparation_seqio",
     "contamination",
     "stages",
+    "cost_model",
+    "beside",
     "training_decoder_only",
     "training_encoder_decoder",
     "soak",

@@ -55,6 +55,7 @@ ADAPTERS = [
     ("llama", {"adapter": "lora", "lora": {"rank": 2, "targets": ["q_proj", "v_proj"]}}),
     ("llama", {"adapter": "prompt", "prompt": {"tokens": 3}}),
     ("gpt2", {"adapter": "lora", "lora": {"rank": 4}}),
+    ("llama", {"adapter": "lora", "lora": {"rank": 4, "dora": True}}),
     ("t5", {"adapter": "lora", "lora": {"rank": 4}}),
     ("t5", {"adapter": "lora", "lora": {"rank": 2, "targets": ["q"]}}),
 ]

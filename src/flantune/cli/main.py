@@ -11,6 +11,7 @@ import click
 from flantune import __version__
 from flantune.cli.terminal import guarded
 from flantune.errors import FlantuneError
+from flantune.system.waiting import wait_passively
 
 _COMMANDS = {
     "init": ("Write files to begin with: a project that runs at once, or a paper's settings.", "init"),
@@ -99,6 +100,7 @@ def cli() -> None:
 @guarded()
 def main() -> None:
     """Runs the command line; a user's mistake ends in a message, never in a traceback."""
+    wait_passively()
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -83,7 +83,8 @@ def estimate_cost(
     counts, cursor = sum((batch.counts for batch in batches), Counts()), batches[-1].next_cursor
     steps, size = config.training.steps, _size(looked)
     folds = [looked.fold_work(fold) for fold in looked.folds]
-    asked = [task for fold in folds for task in fold.tasks]
+    benchmarks = looked.benchmarks()
+    asked = [task for fold in folds for task in (*fold.tasks, *benchmarks)]
     base = list({task.name: task for task in asked}.values())
     notes: tuple[str, ...] = ()
     if speed is None and devices is not None:

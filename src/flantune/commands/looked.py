@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from flantune.commands.plan import asked_prompts, make_codec, measured_tasks
+from flantune.commands.suites_in_run import suite_exams
 from flantune.evaluation.asking.task_questions import TaskQuestions, count_questions, drawn_rows, questions
 from flantune.models.load import load_config
 from flantune.models.scratch import scratch_config
@@ -15,6 +17,7 @@ from flantune.studies.estimate import AskedTask, FoldWork
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
+    from flantune.evaluation.exams import Exam
     from flantune.mixture.holdout import FoldTasks
     from flantune.mixture.mixture import Mixture
     from flantune.packing.codec_for import UnloadedReader
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 8
 """Rows of each split by whose prompts the tokens of a task's questions are counted."""
+PROMPTS = 64
+"""The same of a part of a benchmark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +59,46 @@ class Looked:
         return load_config(self.config.model) if scratch is None else scratch_config(scratch, self.reader.tokenizer)
 
     def fold_work(self, fold: FoldTasks) -> FoldWork:
-        """What a fold's model is asked."""
+        """What a fold's model is asked of the run's tasks."""
         codec = make_codec(self.config, self.reader)
         tasks = measured_tasks(self.config, self.prepared, [fold])
         asked = tuple(asked_task(one, self.config, codec) for one in tasks)
-        return FoldWork(held_out=fold.held_out, clusters=fold.clusters, tasks=asked)
+        clusters = fold.clusters
+        if fold.alone:
+            clusters = tuple(dict.fromkeys(name for task in asked for name in task.clusters))
+        return FoldWork(held_out=fold.held_out, clusters=clusters, tasks=asked)
+
+    def benchmarks(self) -> tuple[AskedTask, ...]:
+        """What every model is asked of ``evaluation.suites``.
+
+        Raises:
+            FlantuneError: A benchmark's data is not there.
+        """
+        return tuple(_asked_exam(exam, self) for exam in suite_exams(self.config).exams)
+
+
+def _asked_exam(exam: Exam, looked: Looked) -> AskedTask:
+    """How a part of a benchmark is asked; it counts in no cluster."""
+    codec = replace(
+        make_codec(looked.config, looked.reader),
+        layout=exam.layout,
+        max_input_tokens=exam.max_input_tokens,
+        max_target_tokens=exam.max_target_tokens,
+    )
+    is_ranked = exam.answering == "options"
+    some = list(islice(exam.prompts, PROMPTS))
+    encoded = [one for one in codec.encode_prompts(some, continuations="options" if is_ranked else "target") if one]
+    share = len(exam.questions) / max(1, len(some))
+    continued = sum(len(target) for one in encoded for target in one.targets)
+    return AskedTask(
+        name=exam.key,
+        clusters=(),
+        rows=len(exam.questions),
+        questions=len(exam.questions),
+        read=round(share * (sum(len(one.inputs) for one in encoded) + (continued if is_ranked else 0))),
+        written=0 if is_ranked else round(share * continued),
+        longest=0 if is_ranked else len(exam.questions) * exam.writing.max_new_tokens,
+    )
 
 
 def asked_task(prepared: PreparedTask, config: RunConfig, codec: Codec) -> AskedTask:

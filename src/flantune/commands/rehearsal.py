@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -139,6 +139,8 @@ def _try(looked: Looked, shape: PretrainedConfig) -> _Trial:
         device=resolve_device(config.model.device),
         trust_remote_code=config.model.trust_remote_code,
     )
+    if config.model.attention != "auto":
+        lm = replace(lm, attention=config.model.attention)
     with tempfile.TemporaryDirectory(prefix="flantune-") as folder:
         reading, writing = _seconds_asking(looked, lm, Path(folder))
         lm = attach_adapter(lm, config.model, seed=config.seed)

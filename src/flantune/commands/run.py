@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flantune.commands.answer_check import check_answers
 from flantune.commands.budget_notes import measured_notes, training_notes
 from flantune.commands.fold_files import drop_checkpoints, fold_card, write_fold_record, write_mixture
 from flantune.commands.micro_batch import micro_batch_tokens
@@ -16,7 +15,6 @@ from flantune.commands.plan import (
     asked_prompts,
     check_held_out,
     make_batches,
-    make_codec,
     make_mixture,
     make_stream,
     make_tokenizer,
@@ -27,6 +25,7 @@ from flantune.commands.plan import (
 )
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
+from flantune.commands.run_checks import check_before, task_exams
 from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.commands.tracking import conclude_tracking, tracking
 from flantune.errors import ConfigError, FlantuneError
@@ -35,19 +34,15 @@ from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import dev_questions, make_measure
-from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.holdout import folds_of
-from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
-from flantune.models.checks.causality import check_prefix
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
 from flantune.models.writing.endings import keep_template
 from flantune.packing.chat import chat_tokens
 from flantune.packing.encode import border_mismatches
-from flantune.prompts.styles import Style
 from flantune.report.numbers import plural
 from flantune.report.page import write_report
 from flantune.runs.files import read_mixture, read_results, read_training
@@ -65,7 +60,6 @@ from flantune.system.progress import Reporter, Silent
 from flantune.tasks.describe import describe_task, task_fingerprint
 from flantune.tasks.repeated_rows import find_repeated_rows
 from flantune.tracking.tracker import check_trackers
-from flantune.training.freezing import meant_by
 from flantune.training.loop import tune
 
 if TYPE_CHECKING:
@@ -109,13 +103,10 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
         suites = processes.in_turn(lambda: suite_exams(job.config))
         check_unseen(job.config, prepared, folds, suites.exams)
-        base = _base_model(job, prepared, attention="auto")
-        _check_attention(job, base)
-        if job.config.model.adapter == "none":  # now, rather than after the base model was measured
-            meant_by(base.model, job.config.training.freeze)
-        _check_answers(job, prepared, base)
         every = measured_tasks(job.config, prepared, folds)
-        _measure(job, base, every, suites.exams, folder=job.folder.base, title="the base model")
+        base = _base_model(job, prepared, attention="auto")
+        check_before(job.config, prepared, base, measured=every, note=job.reporter.note)
+        del base  # one model at a time
         for split in folds:
             tuned = _tune_fold(job, prepared, split, identity=identity)
             folder = job.folder.fold(split.held_out).tuned
@@ -127,6 +118,9 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
                 folder=folder,
                 title=f"the model blind to {_names(split)}",
             )
+            del tuned
+        base = _base_model(job, prepared, attention="auto")
+        _measure(job, base, every, suites.exams, folder=job.folder.base, title="the base model")
         job.processes.first(lambda: _conclude(job, identity=identity))
         return Run(folder=job.folder.root, results=read_results(job.folder.root))
 
@@ -194,13 +188,6 @@ def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
     return str(find_repeated_rows(prepared.task, rows) or "")
 
 
-def _check_attention(job: _Job, base: LanguageModel) -> None:
-    """Finds out now, rather than after the base model was measured, that it cannot be tuned with another attention."""
-    wanted = job.config.model.attention
-    if wanted != "auto":
-        check_prefix(replace(base, attention=wanted))
-
-
 def _base_model(
     job: _Job, prepared: Sequence[PreparedTask], *, attention: Literal["auto"] | None = None
 ) -> LanguageModel:
@@ -231,17 +218,6 @@ def _base_model(
     return load_model(settings.model_copy(update={"path": str(folder)}), family=config.family)
 
 
-def _check_answers(job: _Job, prepared: Sequence[PreparedTask], base: LanguageModel) -> None:
-    """Says what this tokenizer cannot write, and what to know about its chat template, before anything is trained."""
-    codec = make_codec(job.config, base)
-    for known in codec.chat.notes if codec.chat else ():
-        job.reporter.note(known)
-    taught = training_styles(job.config.mixture, job.config.prompts)
-    for style in dict.fromkeys((*taught, Style.from_settings(asked_prompts(job.config)))):
-        inverted = job.config.prompts.include_inverted
-        check_answers(prepared, codec, style=style, note=job.reporter.note, teaches_inverted=inverted)
-
-
 def _measure(
     job: _Job, lm: LanguageModel, prepared: Sequence[PreparedTask], suites: Sequence[Exam], *, folder: Path, title: str
 ) -> None:
@@ -251,7 +227,6 @@ def _measure(
     job.reporter.stage(f"measure {title} on {plural(len(prepared), 'task')}{also}")
     with job.watch.stage("evaluation"):
         config, prompts = job.config, asked_prompts(job.config)
-        how = TaskQuestions(evaluation=config.evaluation, prompts=prompts, seed=config.seed)
         session = Session(
             lm=lm,
             folder=folder,
@@ -260,7 +235,7 @@ def _measure(
             chat=chat_tokens(lm.tokenizer, prompts),
             backend=config.evaluation.backend,
         )
-        exams = [*(task_exam(one, how, config.packing) for one in prepared), *suites]
+        exams = [*task_exams(config, prepared), *suites]
         for exam in exams:
             for note in exam.notes:
                 job.reporter.note(f"{exam.key}: {note}")

@@ -101,8 +101,8 @@ def _sum(expanded: ExpandedStudy, cost: StudyCost) -> Iterator[str]:
     if cost.detectable is not None:
         found = cost.detectable
         yield (
-            f"{'detectable':14} one run would find a true difference of {100 * found.difference:.1f} points in the mean"
-            f" over unseen clusters four times in five ({counted(found.tasks, 'task')}, {found.rows:,} test rows)"
+            f"{'detectable':14} one run would detect a true difference of {100 * found.difference:.1f} points in the"
+            f" mean over unseen clusters with 80% power ({counted(found.tasks, 'task')}, {found.rows:,} test rows)"
         )
     if len(expanded.seeds) == 1:
         yield f"{'seeds':14} one seed tells nothing of other seeds: --seeds 3"

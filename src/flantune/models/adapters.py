@@ -76,11 +76,13 @@ def adapted_weights(model: PreTrainedModel, settings: ModelSettings) -> int:
         names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if _is_matrix(part)})
         hint = f'use "all-linear", or some of {", ".join(names)}'
         raise ModelError("no layer of the model is adapted", where="model.lora.targets", hint=hint)
-    return sum(settings.lora.rank * sum(matrix.shape) for matrix in matrices)
+    # DoRA has a scale of its own for each output.
+    scales = sum(outputs for _, outputs in matrices) if settings.lora.dora else 0
+    return scales + sum(settings.lora.rank * (inputs + outputs) for inputs, outputs in matrices)
 
 
-def _matrices(model: PreTrainedModel, settings: LoraSettings) -> list[Tensor]:
-    """The matrices that low-rank adapters stand beside."""
+def _matrices(model: PreTrainedModel, settings: LoraSettings) -> list[tuple[int, int]]:
+    """Inputs and outputs of the layers that low-rank adapters stand beside."""
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     is_all = settings.targets == ("all-linear",)
     parts: list[tuple[str, Any]] = [(name, part) for name, part in model.named_modules() if _is_matrix(part)]
@@ -88,7 +90,8 @@ def _matrices(model: PreTrainedModel, settings: LoraSettings) -> list[Tensor]:
     def is_adapted(name: str, part: nn.Module) -> bool:
         return part is not head if is_all else any(f".{name}".endswith(f".{target}") for target in settings.targets)
 
-    return [part.weight for name, part in parts if is_adapted(name, part)]
+    shapes = [(part.weight.shape, isinstance(part, nn.Linear)) for name, part in parts if is_adapted(name, part)]
+    return [(shape[1], shape[0]) if is_linear else (shape[0], shape[1]) for shape, is_linear in shapes]
 
 
 def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:

@@ -1,0 +1,65 @@
+"""What would stop a run later, found out before anything is tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flantune.commands.answer_check import check_answers
+from flantune.commands.plan import asked_prompts, make_codec
+from flantune.evaluation.asking.task_questions import TaskQuestions
+from flantune.evaluation.task_exams import task_exam
+from flantune.mixture.portions import training_styles
+from flantune.models.checks.causality import check_prefix
+from flantune.prompts.styles import Style
+from flantune.training.freezing import meant_by
+
+if TYPE_CHECKING:
+    from flantune.evaluation.exams import Exam
+    from flantune.models.language_model import LanguageModel
+    from flantune.settings.config import RunConfig
+    from flantune.tasks.example_store import PreparedTask
+
+
+def check_before(
+    config: RunConfig,
+    prepared: Sequence[PreparedTask],
+    base: LanguageModel,
+    *,
+    measured: Sequence[PreparedTask],
+    note: Callable[[str], None],
+) -> None:
+    """Makes sure that the model can be tuned as the run file says, and that every task can be asked.
+
+    Args:
+        config: The run.
+        prepared: Its tasks.
+        base: The model before tuning.
+        measured: The tasks that models are measured on.
+        note: Told what this tokenizer cannot write, and what to know about its chat template.
+
+    Raises:
+        flantune.errors.FlantuneError: What would stop the run later.
+    """
+    if config.model.attention != "auto":
+        check_prefix(replace(base, attention=config.model.attention))
+    if config.model.adapter == "none":
+        meant_by(base.model, config.training.freeze)
+    codec = make_codec(config, base)
+    for known in codec.chat.notes if codec.chat else ():
+        note(known)
+    taught, inverted = training_styles(config.mixture, config.prompts), config.prompts.include_inverted
+    for style in dict.fromkeys((*taught, Style.from_settings(asked_prompts(config)))):
+        check_answers(prepared, codec, style=style, note=note, teaches_inverted=inverted)
+    task_exams(config, measured)
+
+
+def task_exams(config: RunConfig, prepared: Sequence[PreparedTask]) -> list[Exam]:
+    """The tasks as a run asks them.
+
+    Raises:
+        EvaluationError: One cannot be measured.
+    """
+    how = TaskQuestions(evaluation=config.evaluation, prompts=asked_prompts(config), seed=config.seed)
+    return [task_exam(one, how, config.packing) for one in prepared]
