@@ -69,6 +69,12 @@ from flantune.cli import options
 )
 @click.option("--limit", type=click.IntRange(1), help="Ask only the first N questions of each part: not reportable.")
 @click.option(
+    "--budget",
+    type=options.FiniteRange(0.01, 100),
+    metavar="POINTS",
+    help="Ask only as many rows, in as few templates, as it takes to find a difference of so many points.",
+)
+@click.option(
     "--data", "root", type=options.OLD_FOLDER, help="Folder with a mirror of the hub and the benchmarks' files."
 )
 @click.option(

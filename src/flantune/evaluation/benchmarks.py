@@ -68,7 +68,7 @@ class Benchmark:
 
     def ways(self, model: str) -> tuple[Weighting, ...]:
         """The ways of averaging by what one model answered, the headline first."""
-        return _ways(self.parts, [len(one.tables[model].rows) for one in self.parts])
+        return _ways(self.parts, [one.exam.stands_for or len(one.tables[model].rows) for one in self.parts])
 
     def weighted(self, way: int = 0) -> list[WeightedExam]:
         """The parts that count in one way of averaging."""

@@ -37,7 +37,7 @@ class Difference(Estimate):
     p: Fraction
     """Two-sided p-value of no difference, by the standard error and the degrees of freedom of the interval."""
     detectable: Distance
-    """Smallest true difference that would have been found, four times in five, at the file's level of confidence."""
+    """Smallest true difference that would be detected with 80% power at the file's level of confidence."""
 
     @property
     def direction(self) -> Direction:

@@ -252,7 +252,7 @@ class Results(Frozen):
     seed: int
     """What exemplars, rows and sampled answers were drawn by."""
     limit: Natural
-    """Only so many examples of each part of a benchmark were asked; 0: all."""
+    """Only this many examples of each part of a benchmark were asked; 0: all."""
     answer_parsing: str
     """What was done to the written answers of tasks before they were scored."""
     is_reportable: bool

@@ -22,8 +22,8 @@ class CleanMeans:
     """Models on the rows that none of them has seen.
 
     Attributes:
-        examples: So many rows.
-        flagged: So many were left out.
+        examples: How many rows.
+        flagged: How many were left out.
         means: Their means, and the difference of two; None when no row is left.
         changes: The same minus those on all rows; None where no row was left out, or none is left.
     """
