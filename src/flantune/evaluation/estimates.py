@@ -117,6 +117,12 @@ class CleanScores(Frozen):
     """The later model on them."""
     difference: Difference | None
     """The later minus the first on them."""
+    first_against_all: Difference | None = None
+    """The first model's score on the clean examples minus that on all, paired; null where none or all were left out."""
+    second_against_all: Difference | None = None
+    """The same of the later model."""
+    difference_against_all: Difference | None = None
+    """The same of their difference."""
 
 
 class PairedDifference(Difference):
