@@ -128,6 +128,17 @@ def test_published_numbers_are_gray_crosses_with_their_source_and_only_on_the_li
     assert all(0.0 <= one.value <= 1.0 and one.source for marks in PUBLISHED.values() for one in marks)
 
 
+def test_published_numbers_of_a_crossed_study_stand_in_the_corner_of_their_cell():
+    outcome = grid_outcome()
+    changes = {"series": "measured with instructions", "label": "trained with dataset name"}
+    arms = (outcome.arms[0].model_copy(update=changes), *outcome.arms[1:])
+    (plate, *_) = study_plates(outcome.model_copy(update={"arms": arms}))
+    wide = both_widths(plate.views[0].figure)[0]
+    gray = [node.text for node in wide.iter("text") if node.get("class") == "axis"]
+    assert gray.count("46.6") == 1
+    assert "Small, in the corner: FLAN 137B (2021, sec. 4.3), another model on other tasks." in plate.caption
+
+
 def test_labeled_rows_stand_beside_the_arm_and_in_the_table():
     said = [node.text for node in answer(bars_outcome())[0].iter("text")]
     assert {"few-shot (4) · 4 rows", "zero-shot · no rows", "tuned on it · all rows"} <= set(said)

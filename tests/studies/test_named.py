@@ -180,6 +180,12 @@ def test_arms_that_train_alike_share_a_model(name: str, demo: RunFile) -> None:
     assert {label for _, label in pairs} == {study.baseline}
 
 
+def test_exemplars_are_measured_where_they_can_be_shown(tmp_path: Path, three: RunFile) -> None:
+    assert study_of("shots", three).measure.of == "unseen"
+    with pytest.raises(ConfigError, match="exemplars of its own rows"):
+        study_of("shots", instructed(tmp_path))
+
+
 def few_shot(found) -> float:
     """Share of prompts that have exemplars, be they the layout's or a template's own."""
 

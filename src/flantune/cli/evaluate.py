@@ -18,7 +18,7 @@ from flantune.cli import options
     "suites",
     multiple=True,
     metavar="NAME",
-    help="flan2022, mmlu, bbh, tydiqa, mgsm, natural_instructions, gsm8k, winogender, winobias, crows_pairs, "
+    help="flan2022, mmlu, bbh, tydiqa, mgsm, natural_instructions, gsm8k, winogender, axg, winobias, crows_pairs, "
     "civil_comments, or one way of asking such as mmlu_direct; repeatable.",
 )
 @click.option("--tasks", "tasks", multiple=True, metavar="FILE", help="Task file of your own; repeatable.")

@@ -1,4 +1,4 @@
-"""What stands beside a fold's tuned model: its mixture, what it was taught, its card."""
+"""What is beside a fold's tuned model: its mixture, what it was taught, its card."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ SHORTEST = 8
 MAX_GRAMS = 1 << 20
 """Sequences kept; eight bytes each."""
 SEEN_SHARE = 0.5
-"""A measured row counts as seen when at least this share of its sequences stands in the training rows."""
+"""A measured row counts as seen when at least this share of its sequences occurs in the training rows."""
 
 UInt64 = NDArray[np.uint64]
 
@@ -59,7 +59,7 @@ class TrainedTask:
         hub: Hub id and configuration ("aps/super_glue:rte"); empty for files.
         source: Fingerprint of the rows of its training split; empty where it cannot be told.
         rows: Training rows.
-        files: Names of what its files hold, of all splits; empty where they are not at hand.
+        files: Names of what its files hold, of all splits; empty where they are not available.
     """
 
     name: str

@@ -52,7 +52,7 @@ class Writing:
     Attributes:
         max_new_tokens: Its longest.
         stop: Texts at which it ends.
-        ends_at_separator: It also ends at what stands between exemplars, where some are shown. A model that was never
+        ends_at_separator: It also ends at what separates exemplars, where some are shown. A model that was never
             taught to stop goes on with the next example; otherwise tuning would seem to teach answers where it only
             teaches to stop.
         spared: How many of these texts an answer may contain before the next one ends it.

@@ -136,7 +136,8 @@ def _of_inspect(log: Mapping[str, Any]) -> ReportedBenchmark:
     data = about.get("dataset") if isinstance(about.get("dataset"), dict) else {}
     place = str(data.get("location") or "")
     metric, score = _inspect_score(log.get("results"))
-    samples = log.get("samples") if isinstance(log.get("samples"), list) else []
+    found = log.get("samples")
+    samples: list[object] = found if isinstance(found, list) else []
     return ReportedBenchmark(
         tool="inspect_ai",
         name=str(about.get("task") or data.get("name") or "").rpartition("/")[2],

@@ -1,4 +1,4 @@
-"""One page over several runs: what each changed, all against the first, what it cost, and what was set otherwise."""
+"""One page over several runs: what each changed, all against the first, what it cost, and what was set differently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flantune.evaluation.results import Verdict
 from flantune.evaluation.statistics.seeds import SeedSummary, over_seeds
 from flantune.report import numbers, run_details, score_tables, sentences
 from flantune.report.figures import curves
-from flantune.report.figures.cost import CostPoint, cost_figure, tokens_per_point
+from flantune.report.figures.cost import CostPoint, cost_figure, differ_in_cost, tokens_per_point
 from flantune.report.figures.forest import ForestRow, forest_figure
 from flantune.report.plates import Plate, View, asked, plates
 from flantune.report.score_tables import level
@@ -69,7 +69,7 @@ def read_runs(folders: Sequence[Path]) -> ReadRuns:
 
     Raises:
         ConfigError: A folder is given twice.
-        FlantuneError: One is no run folder, or one of its files is damaged.
+        FlantuneError: One is not a run folder, or one of its files is damaged.
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("a run is given twice", where=" ".join(map(str, folders)), hint="give each run once")
@@ -158,7 +158,7 @@ def _own(runs: Sequence[NamedRun]) -> Iterator[Plate]:
         for run, difference in measured
         if run.tokens is not None
     ]
-    if costs:
+    if differ_in_cost(costs):
         yield Plate(
             name="cost",
             title="What it cost",

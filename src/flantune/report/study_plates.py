@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from flantune.report.figures.cost import CostPoint, cost_figure
+from flantune.report.figures.cost import CostPoint, cost_figure, differ_in_cost
 from flantune.report.figures.forest import ForestRow, forest_figure
 from flantune.report.figures.published import published
 from flantune.report.figures.series import label_of
@@ -42,18 +42,20 @@ class Form:
     Attributes:
         draw: Draws it.
         says: What its marks are, for the caption.
+        grays: How it shows what the paper reports; empty: not at all.
         has_seeds: It shows single seeds as small dots.
     """
 
     draw: Callable[[StudyOutcome], Markup]
     says: str
+    grays: str = ""
     has_seeds: bool = True
 
 
 def _answer(outcome: StudyOutcome) -> Plate:
     form = FORMS[outcome.figure]
-    marks = published(outcome.name) if outcome.figure == "line" else ()
-    grays = f" Crosses: {marks[0].source}, another model on other tasks." if marks else ""
+    marks = published(outcome.name) if form.grays else ()
+    grays = f" {form.grays}: {marks[0].source}, another model on other tasks." if marks else ""
     return Plate(
         name="study",
         title=f"{'Differences' if outcome.figure == 'forest' else 'Scores'} by {outcome.axis}",
@@ -199,7 +201,7 @@ def _cost(outcome: StudyOutcome) -> Plate | None:
         for arm in outcome.arms
         if arm.cost and arm.cost.tokens > 0 and arm.difference and not arm.paired_with
     ]
-    if not points:
+    if not differ_in_cost(points):
         return None
     return Plate(
         name="cost",
@@ -216,14 +218,16 @@ FORMS: Mapping[str, Form] = {
     "line": Form(
         draw=lambda outcome: line_figure(outcome, published(outcome.name)),
         says="Mean scores over the axis. In gray the base model of the same runs; dotted: what guessing scores.",
+        grays="Crosses",
     ),
     "bars": Form(
         draw=bars_figure,
         says="Mean scores. Hollow dots: the base model of the same runs; dotted strokes: what guessing scores.",
     ),
     "grid": Form(
-        draw=grid_figure,
+        draw=lambda outcome: grid_figure(outcome, published(outcome.name)),
         says="In each cell the mean score, its interval, and the paired difference. Darker is higher.",
+        grays="Small, in the corner",
         has_seeds=False,
     ),
     "forest": Form(

@@ -77,6 +77,22 @@ class Compared:
         }
 
 
+def asked(shots: int, *, dev_rows: int = 0) -> Settings:
+    """How the tasks are asked: with so many exemplars, always the same rows; no row is looked at that is not counted.
+
+    Args:
+        shots: Exemplars before each query.
+        dev_rows: Dev rows that pick a template.
+    """
+    return {
+        "evaluation.shots": [shots],
+        "evaluation.exemplar_pool": shots,
+        "evaluation.dev_examples": dev_rows,
+        # Of each of many models they would cost more than the tasks, and nobody compares them here.
+        "evaluation.suites": [],
+    }
+
+
 def compared_tasks(file: RunFile, tasks: Sequence[Task], *, wanted: Sequence[str], fold: int) -> Compared:
     """The tasks of a fold that a model can be tuned on, too; those that are wanted, or all.
 

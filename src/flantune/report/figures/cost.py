@@ -45,6 +45,12 @@ def tokens_per_point(tokens: float | None, difference: Difference | None) -> flo
     return tokens / (100 * difference.value)
 
 
+def differ_in_cost(points: Sequence[CostPoint]) -> bool:
+    """Whether a figure of cost says more than one of differences: what was trained on differs by a tenth or more."""
+    tokens = [one.tokens for one in points if one.tokens > 0]
+    return bool(tokens) and max(tokens) >= 1.1 * min(tokens)
+
+
 def cost_figure(points: Sequence[CostPoint], *, than: str) -> Markup:
     """Gain against tokens trained on; what crosses zero is drawn hollow, since it cannot be said to have gained.
 

@@ -10,19 +10,22 @@ class Published:
     """One number of a paper: of another model, on other tasks.
 
     Attributes:
-        label: The arm that it belongs to, by its label; empty where ``x`` says it.
-        x: Its place on a numeric axis.
         value: The score, in [0, 1].
+        x: Its place on a numeric axis.
+        series: The series of the arm that it belongs to, of a crossed study.
+        label: The arm's label in that series.
         source: Model, and where the paper has it.
     """
 
     value: float
     source: str
-    label: str = ""
     x: float | None = None
+    series: str = ""
+    label: str = ""
 
 
 _CLUSTERS = "FLAN 137B (2021, fig. 6)"
+_INSTRUCTIONS = "FLAN 137B (2021, sec. 4.3)"
 _TASKS = "Flan-PaLM 540B, normalized (2022)"
 
 PUBLISHED: dict[str, tuple[Published, ...]] = {
@@ -35,6 +38,18 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
     "tasks": tuple(
         Published(x=x, value=value / 100, source=_TASKS)
         for x, value in ((9.0, 52.6), (89.0, 57.0), (282.0, 57.5), (1836.0, 58.5))
+    ),
+    # Mean of four held-out clusters. Section 4.3: none, the data set's name (twice), instructions, in training.
+    "instructions": tuple(
+        Published(
+            value=value / 100, source=_INSTRUCTIONS, series=f"measured with {measured}", label=f"trained with {trained}"
+        )
+        for trained, measured, value in (
+            ("no instruction", "instructions", 37.3),
+            ("dataset name", "instructions", 46.6),
+            ("dataset name", "dataset name", 47.0),
+            ("instructions", "instructions", 55.2),
+        )
     ),
 }
 """Study → what its paper reports."""

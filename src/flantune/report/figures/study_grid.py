@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from flantune.report.figures.frame import NARROW, WIDE, Page, missing
+from flantune.report.figures.published import Published
 from flantune.report.figures.series import is_baseline, label_of
 from flantune.report.figures.study_bars import bars
 from flantune.report.figures.svg import element, group, image, line, shorten, text, two_lines
@@ -19,17 +20,23 @@ MOST_COLUMNS = 7
 _LEFT, _TOP, _ROW = 170.0, 64.0, 66.0
 
 
-def grid_figure(outcome: StudyOutcome) -> Markup:
+def grid_figure(outcome: StudyOutcome, published: Sequence[Published] = ()) -> Markup:
     """The crossed arms as a table; narrow screens get bars, which need no width."""
     arms = [arm for arm in outcome.arms if arm.score is not None]
     if not arms:
         return missing("No run of it is finished.")
     columns = list(dict.fromkeys(label_of(arm) for arm in arms))
-    wide = _grid(outcome, arms, columns, WIDE) if len(columns) <= MOST_COLUMNS else bars(outcome, WIDE)
+    wide = _grid(outcome, arms, columns, published, WIDE) if len(columns) <= MOST_COLUMNS else bars(outcome, WIDE)
     return wide + bars(outcome, NARROW)
 
 
-def _grid(outcome: StudyOutcome, arms: Sequence[ArmOutcome], columns: Sequence[str], page: Page) -> Markup:
+def _grid(
+    outcome: StudyOutcome,
+    arms: Sequence[ArmOutcome],
+    columns: Sequence[str],
+    published: Sequence[Published],
+    page: Page,
+) -> Markup:
     rows = list(dict.fromkeys(arm.series for arm in arms))
     width = min((page.width - _LEFT) / len(columns), 170.0)
     values = [arm.score.value for arm in arms if arm.score]
@@ -48,6 +55,8 @@ def _grid(outcome: StudyOutcome, arms: Sequence[ArmOutcome], columns: Sequence[s
             if arm.series == series:
                 x = _LEFT + columns.index(label_of(arm)) * width
                 marks.append(_cell(outcome, arm, x, y, width, low=min(values), high=max(values)))
+                found = [one for one in published if (one.series, one.label) == (arm.series, label_of(arm))]
+                marks += [_other(one, x + width - 8, y + 15) for one in found]
     bottom = _TOP + len(rows) * _ROW
     marks += _key(arms, bottom, page)
     label = f"{outcome.question} Scores in points. " + " ".join(
@@ -80,6 +89,11 @@ def _cell(
     if is_baseline(outcome, arm):
         marks.append(text(middle, y + 55, "baseline", "axis", anchor="middle"))
     return group(*marks, title=arm.name)
+
+
+def _other(one: Published, x: float, y: float) -> Markup:
+    """What the paper reports for the cell, small and gray in its corner."""
+    return group(text(x, y, points(one.value), "axis", anchor="end"), title=one.source)
 
 
 def _key(arms: Sequence[ArmOutcome], bottom: float, page: Page) -> list[Markup]:

@@ -10,6 +10,7 @@ from flantune.settings.setting_types import Counts, Factor, Names, Natural, Posi
 from flantune.studies.one_task import (
     Compared,
     Settings,
+    asked,
     check_pretrained,
     compared_tasks,
     mergeable,
@@ -85,25 +86,21 @@ def _steps(file: RunFile, options: Options) -> int:
     return options.steps or file.config.training.steps
 
 
-def _asked(shots: int, *, dev: int = 0) -> Settings:
-    return {"evaluation.shots": [shots], "evaluation.exemplar_pool": shots, "evaluation.dev_examples": dev}
-
-
 def _prompting(file: RunFile, compared: Compared, options: Options) -> Iterator[Arm]:
     """The base model, asked. Its run is that of the tuned model, which is then there already."""
-    asked = {**compared.tuned_settings, **mergeable(file)}
+    tuned = {**compared.tuned_settings, **mergeable(file)}
     few = f"few-shot ({options.shots})"
     best = "best template"
     for label, settings, rows in (
-        ("zero-shot", _asked(0), 0),
-        (best, _asked(0, dev=options.dev_rows), options.dev_rows),
-        (few, _asked(options.shots), options.shots),
+        ("zero-shot", asked(0), 0),
+        (best, asked(0, dev_rows=options.dev_rows), options.dev_rows),
+        (few, asked(options.shots), options.shots),
     ):
         yield Arm(
             name=f"{PROMPTING}, {label}",
             label=label,
             series=PROMPTING,
-            settings=asked | settings,
+            settings=tuned | settings,
             reads="base",
             templates="best-dev" if label == best else "mean",
             labeled_rows=rows,
@@ -126,7 +123,7 @@ def _instructions(file: RunFile, compared: Compared, options: Options) -> Iterat
             name=name,
             label=f"few-shot ({shots})" if shots else "zero-shot",
             series=INSTRUCTIONS,
-            settings=settings | _asked(shots),
+            settings=settings | asked(shots),
             labeled_rows=shots,
         )
 
@@ -144,7 +141,7 @@ def _alone(
         yield Arm(
             name=f"{what}, {rows_label(rows)}",
             series=series,
-            settings=alone | changed | _asked(0),
+            settings=alone | changed | asked(0),
             labeled_rows=rows or None,
         )
 
