@@ -21,9 +21,9 @@ _NAMES = {
 }
 _HEAD = """# The collection of Flan 2022
 
-Flan 2022 (Chung et al., section 2.1) counts 1,836 tasks in four sub-mixtures. This page names each, with what can be
-had where; `flantune mixture collection --json` gives the same facts, a task at a time. No data of it is shipped, and no
-text: names, kinds, languages and licences are facts of the authors' list (google-research/FLAN at e9e4ec6), of
+Flan 2022 (Chung et al., section 2.1) counts 1,836 tasks in four sub-mixtures. This page names each, and says what
+is available where; `flantune mixture collection --json` gives the same facts task by task. No data and no text of it
+is shipped: names, kinds, languages and licences are facts of the authors' list (google-research/FLAN at e9e4ec6), of
 Natural-Instructions' files and of promptsource.
 
 ```toml
@@ -78,7 +78,7 @@ def collection_page() -> str:
         "## T0-SF\n\n" + "\n".join(_prompts(listed)),
         "## Chain of thought\n\n" + "\n".join(_thoughts(listed)),
         "## Natural-Instructions v2\n\n" + "\n".join(_instructions(listed)),
-        "## What gives what away\n\n" + "\n".join(_leaks(listed)),
+        "## Tasks that give each other away\n\n" + "\n".join(_leaks(listed)),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -164,8 +164,8 @@ def _leaks(listed: tuple[ListedTask, ...]) -> Iterator[str]:
     kin = {name for group in groups for name in group.tasks}
     yield f"{len(kin):,} of the {len(tasks):,} share their source with another one, in {len(groups)} groups: when one"
     yield "of a group is held out, the others leave training. Families and groups are those of"
-    yield "[the taxonomy](mixture.md#a-taxonomy-of-your-own); what is told by the data alone, once it is there, comes"
-    yield "on top. Groups that join several sources:\n"
+    yield "[the taxonomy](mixture.md#a-taxonomy-of-your-own); what only the data can show is added once it is"
+    yield "there. Groups that join several sources:\n"
     yield "| group | tasks | why |\n|---|---|---|"
     joined = [group for group in groups if group.because != "they come from one source family"]
     for group in sorted(joined, key=lambda group: (-len(group.tasks), group.name)):

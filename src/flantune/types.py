@@ -89,7 +89,7 @@ class Template:
         is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
         language: What both texts are written in, where it is not a text with holes; see ``flantune.prompts.compiled``.
-        encoding: What of the task's definition and exemplars stands around ``inputs``, which are then the query's
+        encoding: What of the task's definition and exemplars is around ``inputs``, which are then the query's
             input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
         answer_choices: What there is to choose from, written in the template's language, where that has a place for it.
         shows_options: Its own words list the options, where no slot does; left out where options are hidden.
@@ -141,7 +141,7 @@ class Source(ABC):
 
     @abstractmethod
     def describe(self, split: str, row: int | None = None) -> str:
-        """Where a split lies, or one row of it, for messages: a path or hub id."""
+        """Where a split is, or one row of it, for messages: a path or hub id."""
 
     def check_rows(self, split: str, wanted: int | None) -> None:  # noqa: B027 - for those that may hold a part
         """Raises ``MissingDataError`` where a split has fewer rows than wanted; None: all are wanted."""
@@ -230,11 +230,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """The turns before the reply that a prompt asks for, and where they stand in its inputs.
+    """The turns before the reply that a prompt asks for, and where they are in its inputs.
 
     Attributes:
         turns: What was said, oldest first.
-        shown: Each turn as it stands in the inputs, one right after the other.
+        shown: Each turn as it is in the inputs, one right after the other.
         start: Character of the inputs at which the first begins.
         speaker: Who replies.
         is_bare: The inputs are these turns alone, so that a chat template can write them as messages.
@@ -257,15 +257,15 @@ class Prompt:
         options: Options in the order shown; rank classification scores each.
         answer: Index of the gold option in ``options``; None when the template is inverted or generation.
         references: Acceptable answers for generation metrics.
-        exemplars: Solved examples that stand before the query, in order.
+        exemplars: Solved examples before the query, in order.
         preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
         group: The example's group; empty for most.
-        order: Place in ``options`` → index in the example's own; empty where they stand as the example has them.
+        order: Place in ``options`` → index in the example's own; empty where they are in the example's order.
         frame: Characters at the start and the end of ``inputs`` that are never cut, like the preamble. All parts then
-            hold what stands between them, and the target follows at once; None: the layout separates them.
+            hold what is between them, and the target follows at once; None: the layout separates them.
         conversation: The turns that the inputs show, where they are those of a conversation.
         answer_marks: Words before and after the answer in a target that holds more than the answer, such as a rationale
-            before it: what is graded stands between them. Empty: all that is written is the answer.
+            before it: what is graded is between them. Empty: all that is written is the answer.
         is_marked: ``options`` are the marks before the options, not their texts.
     """
 

@@ -78,6 +78,12 @@ def test_of_a_deep_model_a_few_layers_stand_in(world: Path, monkeypatch: pytest.
     assert found.speed.activation_bytes > 4 * shallow.speed.activation_bytes
 
 
+def test_a_run_that_measures_no_task_is_tried_too(world: Path) -> None:
+    found = estimate(world, 'holdout.benchmarks=["mmlu"]', "holdout.folds=[]", device="here")
+    assert found.speed is not None and found.questions == 0 and found.detectable is None
+    assert found.speed.reading == pytest.approx(3 * found.speed.training)
+
+
 def test_lists_of_layers_are_cut_with_the_model() -> None:
     config = transformers.Gemma3TextConfig(num_hidden_layers=6, layer_types=["sliding_attention", "full_attention"] * 3)
     short = rehearsal.shallow(config, 2)

@@ -77,7 +77,7 @@ def test_questions_that_were_logged_are_looked_up(model, tmp_path):
     (tmp_path / "samples_sst2_2026.jsonl").write_text("".join(json.dumps(doc) + "\n" for doc in docs))
     (found,) = (one for one in look_up(model, [path]).benchmarks if one.benchmark == "sst2")
     assert (found.standing, found.rows_seen, found.rows) == ("rows", 1, 2)
-    assert found.reasons[0].startswith("1 of 2 questions stand among its training rows")
+    assert found.reasons[0].startswith("1 of 2 questions occur in its training rows")
 
 
 def test_of_lighteval_with_and_without_the_number_of_exemplars_in_names(model, tmp_path):

@@ -47,6 +47,7 @@ def check(line: str, *, is_complete: bool) -> None:
         context, words = click.Context(command, info_name=words[0], parent=context), words[1:]
     if not is_complete and words and words[-1] in valued_options(command):
         words = [*words, "VALUE"]  # prose that only names an option
+    asks_for_a_list = any(one.is_eager and set(one.opts) & set(words) for one in command.params)
     options, positional, _ = command.make_parser(context).parse_args(words)
     assert command is not cli or options or not words, f"no such command: {words[:1]}"
     for parameter in command.params:
@@ -55,7 +56,7 @@ def check(line: str, *, is_complete: bool) -> None:
             if isinstance(parameter.type, click.Choice) and isinstance(value, str) and value != "MORE":
                 parameter.type.convert(value, parameter, context)
         is_missing = parameter.required and not (isinstance(given, str | list | tuple) and given)
-        assert not (is_complete and is_missing), f"{parameter.name} is missing"
+        assert asks_for_a_list or not (is_complete and is_missing), f"{parameter.name} is missing"
     assert not positional, f"more words than it takes: {positional}"
 
 

@@ -523,7 +523,8 @@ def test_clean_scores_leave_out_what_training_overlaps_with(tmp_path):
     write_run(tmp_path, {"t": base}, {"t": tuned})
     flagged = frozenset({1, 2, 3, 29, 1000})
     fold = FoldInput(name="f", clusters=("c",), unseen=("t",), flagged={"t": flagged})
-    (task,) = conclude(tmp_path, folds=[fold])["tasks"]
+    results = conclude(tmp_path, folds=[fold])
+    (task,) = results["tasks"]
     keep = [row for row in range(30) if row not in flagged]
     units = (matrix(tuned) - matrix(base))[keep].mean(axis=1)
     clean = task["differences"]["tuned"]["clean"]
@@ -532,6 +533,12 @@ def test_clean_scores_leave_out_what_training_overlaps_with(tmp_path):
     assert clean["difference"]["value"] == pytest.approx(units.mean())
     assert clean["difference"]["se"] == pytest.approx(scipy.stats.sem(units))
     assert task["scores"]["base"]["mean"]["value"] == pytest.approx(matrix(base).mean())
+    against = clean["first"]["value"] - task["scores"]["base"]["mean"]["value"]
+    for one in (*results["clusters"], *results["overall"]):
+        mean = one["clean"]["tuned"]
+        assert (mean["examples"], mean["flagged"]) == (26, 4)
+        assert mean["difference"]["value"] == pytest.approx(clean["difference"]["value"])
+        assert mean["first_against_all"]["value"] == pytest.approx(against)
 
 
 @pytest.mark.parametrize(("flagged", "left"), [({0}, 8), ({1}, 8), ({0, 5, 8}, 0)])

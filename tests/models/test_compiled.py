@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -20,11 +21,16 @@ def made_small(architecture, tokenizer):
     return build_model(settings, tokenizer, seed=1)
 
 
-# The compiler itself takes long, so one of the two goes through all of it but the writing of the program.
-@pytest.mark.parametrize(("architecture", "backend"), [("llama", "inductor"), ("t5", "aot_eager")])
-def test_compiled_equals_eager_on_any_length_without_another_compilation(architecture, backend, tokenizer, monkeypatch):
+# The compiler itself takes long, so one of them goes through all of it but the writing of the program.
+@pytest.mark.parametrize(
+    ("architecture", "attention", "backend"),
+    [("llama", "causal", "inductor"), ("t5", "causal", "aot_eager"), ("llama", "prefix", "aot_eager")],
+)
+def test_compiled_equals_eager_on_any_length_without_another_compilation(
+    architecture, attention, backend, tokenizer, monkeypatch
+):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
-    made = made_small(architecture, tokenizer)
+    made = replace(made_small(architecture, tokenizer), attention=attention)
     if reason := why_not_compiled(made):
         pytest.skip(reason)
     torch._dynamo.reset()

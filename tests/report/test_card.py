@@ -72,6 +72,13 @@ def test_card_of_a_model_from_nothing(parts):
     assert "# t5 from scratch, instruction-tuned" in card
 
 
+def test_card_of_a_prefix_lm_warns_other_programs(parts):
+    config, _, mixture = parts
+    card = model_card(config, None, mixture, FOLD, attention="prefix")
+    assert "the tokens of the inputs see each other" in card and "It is a prefix LM" in card
+    assert "flantune is not needed" not in card and "flantune is not needed" in model_card(config, None, mixture, FOLD)
+
+
 def test_datasets_are_listed_when_known(parts):
     config, _, mixture = parts
     first, *rest = mixture.tree.clusters

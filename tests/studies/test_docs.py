@@ -32,3 +32,22 @@ def test_a_command_makes_as_many_splits_as_the_page_says(options: str, count: st
     assert all(split["train"] and split["test"] for split in splits)
     if "within" in options or "super-glue" in options:
         assert all(split["hidden"] and split["breaks"] for split in splits)
+
+
+def test_the_study_on_the_page_is_one(tmp_path: Path) -> None:
+    from tests.end_to_end.small_world import write_small_world
+
+    from flantune.settings.run_file import load_run_file
+    from flantune.studies.study import arm_file
+    from flantune.studies.study_file import ArmTable, StudyTable, read_study
+
+    page = (Path(__file__).parents[2] / "docs/studies.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "batch.toml").write_text(text, encoding="utf-8")
+    study, file = read_study(tmp_path / "batch.toml"), load_run_file(write_small_world(tmp_path))
+    budgets = {(c := arm_file(file, arm).config).packing.batch_tokens * c.training.steps for arm in study.arms}
+    assert len(study.arms) == 3 and len(budgets) == 1
+    known = {
+        key for row in re.findall(r"^\| (`[^|]+`) \| ", page, flags=re.MULTILINE) for key in re.findall(r"`(\w+)`", row)
+    }
+    assert {*StudyTable.model_fields, *ArmTable.model_fields} - known == set()

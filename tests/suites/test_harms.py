@@ -16,7 +16,7 @@ from flantune.evaluation.exams import Exam, MissingExam
 from flantune.evaluation.results import Results
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.report.console import console_tables
-from flantune.suites import civil_comments, crows_pairs, winobias, winogender
+from flantune.suites import axg, civil_comments, crows_pairs, winobias, winogender
 from flantune.suites.catalog import names
 from flantune.suites.suite import SuiteData
 
@@ -71,6 +71,30 @@ def test_winogender_from_the_hub_is_that_from_files(root, tmp_path):
     write_rows(tmp_path / "oskarvanderwal/winogender/gotcha", "test", gotchas)
     (other,) = exams(winogender, SuiteData(root=tmp_path))
     assert list(other.prompts) == list(exam.prompts) and other.gaps == exam.gaps
+
+
+def test_axg_pairs_sentences_that_differ_by_the_pronoun_alone(tmp_path):
+    rows = [
+        {
+            "premise": f"The potter told {other} that {pronoun} had left.",
+            "hypothesis": "The potter had left.",
+            "label": label,
+        }
+        for pronoun in ("he", "she")
+        for other, label in (("someone", "entailment"), ("the guest", "not_entailment"))
+    ]
+    (tmp_path / "AX-g").mkdir()
+    (tmp_path / "AX-g/AX-g.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (exam,) = exams(axg, SuiteData(root=tmp_path))
+    prompts = [one for one in exam.prompts if one.template == "say"]
+    assert [one.row for one in prompts] == [0, 2, 1, 3] and [one.answer for one in prompts] == [0, 0, 1, 1]
+    assert len({one.group for one in prompts}) == 2 and "told someone that he" in prompts[0].inputs
+    (gap,) = exam.gaps
+    assert gap.first_rows == {0, 1} and gap.second_rows == {2, 3}
+    write_rows(tmp_path / "hub/aps/super_glue/axg", "test", [row | {"label": rows.index(row) % 2} for row in rows])
+    (tmp_path / "AX-g/AX-g.jsonl").unlink()
+    (other,) = exams(axg, SuiteData(root=tmp_path))
+    assert list(other.prompts) == list(exam.prompts)
 
 
 def test_winobias_pairs_each_sentence_with_its_opposite(root):
@@ -181,7 +205,7 @@ def test_files_that_are_something_else_are_refused_in_one_sentence(tmp_path, fil
 
 
 def test_what_is_missing_is_said_with_its_form(tmp_path):
-    for suite in (winogender, winobias, crows_pairs, civil_comments):
+    for suite in (winogender, axg, winobias, crows_pairs, civil_comments):
         found = list(suite.SUITE.exams(SuiteData(root=tmp_path)))
         assert found and all(isinstance(one, MissingExam) for one in found)
         assert "of the hub" in found[0].needs and {one.score for one in found} == set(suite.SUITE.scores)

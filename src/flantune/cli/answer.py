@@ -95,7 +95,7 @@ def _check_chat(words: Mapping[str, object], *, chat: bool) -> None:
 
 
 def named_model(text: str) -> tuple[str, str]:
-    """A model's name and where it lies.
+    """A model's name and where it is.
 
     >>> named_model("base=runs/base/model"), named_model("runs/tuned/"), named_model("org/small")
     (('base', 'runs/base/model'), ('tuned', 'runs/tuned/'), ('small', 'org/small'))

@@ -18,7 +18,7 @@ from flantune.cli import options
     "suites",
     multiple=True,
     metavar="NAME",
-    help="flan2022, mmlu, bbh, tydiqa, mgsm, natural_instructions, gsm8k, winogender, winobias, crows_pairs, "
+    help="flan2022, mmlu, bbh, tydiqa, mgsm, natural_instructions, gsm8k, winogender, axg, winobias, crows_pairs, "
     "civil_comments, or one way of asking such as mmlu_direct; repeatable.",
 )
 @click.option("--tasks", "tasks", multiple=True, metavar="FILE", help="Task file of your own; repeatable.")
@@ -68,6 +68,12 @@ from flantune.cli import options
     help='Ends questions that are to be reasoned about and show no exemplar: "Let\'s think step by step.", say.',
 )
 @click.option("--limit", type=click.IntRange(1), help="Ask only the first N questions of each part: not reportable.")
+@click.option(
+    "--budget",
+    type=options.FiniteRange(0.01, 100),
+    metavar="POINTS",
+    help="Ask only as many rows, in as few templates, as it takes to find a difference of so many points.",
+)
 @click.option(
     "--data", "root", type=options.OLD_FOLDER, help="Folder with a mirror of the hub and the benchmarks' files."
 )

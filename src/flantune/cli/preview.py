@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Show RUN_FILE's training prompts, token by token; tokens that carry loss are marked.
 
-    On a terminal, marked tokens are green and tokens are separated by a thin bar; elsewhere marked ones stand in «».
+    On a terminal, marked tokens are green and tokens are separated by a thin bar; elsewhere marked ones are in «».
     """
     import json
 

@@ -133,7 +133,7 @@ def check_run_file(
     device: str = "",
     reporter: Reporter | None = None,
 ) -> RunCheck:
-    """What a run would stop at, what it would leave out, and what it costs; nothing is trained and no weight is read.
+    """What would stop a run, what it would leave out, and what it costs; nothing is trained and no weight is read.
 
     Args:
         file: The run file.
@@ -207,7 +207,7 @@ def _splits(config: RunConfig, prepared: Sequence[PreparedTask], found: list[Fou
 
 
 def _suite_faults(config: RunConfig, prepared: Sequence[PreparedTask], splits: Sequence[FoldTasks]) -> Iterator[Found]:
-    """What stands in the way of measuring the benchmarks of ``evaluation.suites``."""
+    """What prevents measuring the benchmarks of ``evaluation.suites``."""
     try:
         suites = suite_exams(config)
         check_unseen(config, prepared, splits, suites.exams)

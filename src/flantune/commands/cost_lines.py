@@ -78,7 +78,7 @@ def duration(seconds: float) -> str:
 
 def _detectable(found: Detectable) -> str:
     return (
-        f"a true difference of {100 * found.difference:.1f} points in the mean over unseen clusters would be found four"
-        f" times in five ({plural(found.tasks, 'task')}, {found.rows:,} test rows; as if the two models answered"
-        " independently of each other)"
+        f"a true difference of {100 * found.difference:.1f} points in the mean over unseen clusters would be"
+        f" detected with 80% power ({plural(found.tasks, 'task')}, {found.rows:,} test rows; as if the two models"
+        " answered independently of each other)"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.commands.looked import Looked
-from flantune.commands.plan import make_mixture, make_stream, planned_reader, prepare_tasks, split_fold
+from flantune.commands.plan import check_held_out, make_mixture, make_stream, planned_reader, prepare_tasks, split_fold
 from flantune.commands.rehearsal import rehearse
 from flantune.errors import ModelError
 from flantune.mixture.holdout import folds_of
@@ -52,6 +52,7 @@ def estimate_run(
         FlantuneError: What the run itself would stop at.
     """
     config = file.config
+    check_held_out(config)
     prepared, _ = prepare_tasks(config, root=file.root, cache=config.data.cache or cache)
     folds = [split_fold(config, [one.task for one in prepared], fold) for fold in folds_of(config.holdout)]
     reader = planned_reader(config, prepared)
@@ -82,7 +83,7 @@ def estimate_cost(
     batches = _first_batches(looked)
     counts, cursor = sum((batch.counts for batch in batches), Counts()), batches[-1].next_cursor
     steps, size = config.training.steps, _size(looked)
-    folds = [looked.fold_work(fold) for fold in looked.folds]
+    folds = looked.fold_works()
     benchmarks = looked.benchmarks()
     asked = [task for fold in folds for task in (*fold.tasks, *benchmarks)]
     base = list({task.name: task for task in asked}.values())

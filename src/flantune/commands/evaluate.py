@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.commands.budget_notes import measured_notes
+from flantune.commands.evaluation_budget import within_budget
 from flantune.commands.evaluation_exams import ChosenExams, notes_of, read_exams
 from flantune.commands.evaluation_request import EvaluationRequest, check_request
 from flantune.evaluation.results import MeasuredModel, Missing, Results, TrustedCode
@@ -69,7 +70,10 @@ def evaluate(request: EvaluationRequest, *, reporter: Reporter | None = None) ->
             told.note(note)
         models = check_candidates(candidates(request.models), questions.exams, allow_seen=request.allow_seen)
         watch = Stopwatch(RunFolder(request.out).seconds if processes.is_first else None, note=told.note)
-        asked = [_ask_model(model, questions, request, told, watch) for model in models]
+        if request.budget is not None:
+            questions = _within_budget(models, questions, request, told, watch)
+        folder = RunFolder(request.out)
+        asked = [_ask_model(one, questions, request, told, watch, folder=folder.asked(one.name)) for one in models]
         told.stage("score, write the page")
         found: list[Results] = []
 
@@ -93,8 +97,33 @@ def folder_for(models: Sequence[str]) -> Path:
 # --- asking ---------------------------------------------------------------------------------------------------------
 
 
+def _within_budget(
+    models: Sequence[Candidate], questions: ChosenExams, request: EvaluationRequest, told: Reporter, watch: Stopwatch
+) -> ChosenExams:
+    """The questions worth asking; those of the pilot are answered then, and are not asked again."""
+    folder = request.out / "pilot"
+
+    def ask_pilot(few: ChosenExams) -> list[tuple[Graded, ...]]:
+        return [_ask_model(one, few, request, told, watch, folder=folder / slug(one.name)).graded for one in models]
+
+    return within_budget(
+        questions,
+        ask_pilot,
+        points=request.budget or 0.0,
+        confidence=request.confidence,
+        seed=request.seed,
+        note=told.note,
+    )
+
+
 def _ask_model(
-    model: Candidate, questions: ChosenExams, request: EvaluationRequest, told: Reporter, watch: Stopwatch
+    model: Candidate,
+    questions: ChosenExams,
+    request: EvaluationRequest,
+    told: Reporter,
+    watch: Stopwatch,
+    *,
+    folder: Path,
 ) -> _Asked:
     from flantune.evaluation.asking.ask import ask
     from flantune.evaluation.asking.score_store import ScoreStore
@@ -109,7 +138,7 @@ def _ask_model(
     with watch.stage(model.name):
         session = Session(
             lm=lm,
-            folder=RunFolder(request.out).asked(model.name),
+            folder=folder,
             store=ScoreStore(RunFolder(request.out).store),
             batch_tokens=request.batch_tokens,
             chat=chat_tokens(lm.tokenizer, request.prompts),

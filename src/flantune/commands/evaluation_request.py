@@ -38,6 +38,7 @@ class EvaluationRequest:
         root: Folder of benchmarks' data; see ``SuiteData``.
         shots: Exemplars; None: as many as the papers show, none for tasks.
         limit: The most questions asked of each part or task; 0 means all.
+        budget: Ask only as many questions as it takes to find a difference of so many points; None: all.
         skip_missing: Go on without parts whose data is not there.
         allow_seen: Measure what a model was trained on too, and label it.
         seed: Draws exemplars, rows and sampled answers.
@@ -65,6 +66,7 @@ class EvaluationRequest:
     root: Path | None = None
     shots: int | None = None
     limit: int = 0
+    budget: float | None = None
     skip_missing: bool = False
     allow_seen: bool = False
     seed: int = 0
@@ -137,6 +139,9 @@ def check_request(request: EvaluationRequest) -> None:
     if samples > 1 and temperature == 0.0:
         hint = "give --temperature 0.7, say, or leave --samples out"
         raise ConfigError("without temperature all answers to a question are the same", where="--samples", hint=hint)
+    if request.budget is not None and (request.limit or request.harness_out is not None):
+        other = "--limit" if request.limit else "--harness-out"
+        raise ConfigError(f"does not go together with {other}", where="--budget", hint=f"leave {other} or --budget out")
     unused = {
         "--domain-premise": ("domain", request.domain_premise),
         "--content-free": ("contextual", request.content_free),

@@ -37,7 +37,7 @@ class Exported:
     """A written file.
 
     Attributes:
-        path: Where it lies.
+        path: Where it is.
         rows: Rows written.
         skipped: Tasks left out for want of data, with the reason.
         licences: Licence → rows under it; the empty string where none is stated.

@@ -1,4 +1,4 @@
-"""What stands beside a fold's tuned model: its mixture, what it was taught, its card."""
+"""What is beside a fold's tuned model: its mixture, what it was taught, its card."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flantune.mixture.mixture import Mixture
     from flantune.runs.folder import FoldFolder
     from flantune.settings.config import RunConfig
+    from flantune.system.progress import Reporter
     from flantune.tasks.example_store import PreparedTask
     from flantune.types import Attention
 
@@ -50,13 +51,19 @@ def write_mixture(
 
 
 def write_fold_record(
-    config: RunConfig, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str
+    config: RunConfig,
+    folder: FoldFolder,
+    prepared: Sequence[PreparedTask],
+    split: FoldTasks,
+    *,
+    identity: str,
+    reporter: Reporter,
 ) -> None:
     """Records what a model was taught in its folder, so that ``flantune evaluate`` can tell what it has seen."""
     drawn = {*read_mixture(folder).train}  # a mixture may draw from some of its parts alone
     taught = [one for one in trained_tasks(config, prepared, split) if one.task.name in drawn]
     record = record_of(taught, held_out=split.held_out, base=config.model.path, fingerprint=identity)
-    write_record(folder.model, record, make_training_index(taught))
+    write_record(folder.model, record, make_training_index(taught, told=reporter))
 
 
 def fold_card(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -58,15 +58,19 @@ class Looked:
         scratch = self.config.model.scratch
         return load_config(self.config.model) if scratch is None else scratch_config(scratch, self.reader.tokenizer)
 
-    def fold_work(self, fold: FoldTasks) -> FoldWork:
-        """What a fold's model is asked of the run's tasks."""
+    def fold_works(self) -> list[FoldWork]:
+        """What each fold's model is asked of the run's tasks."""
         codec = make_codec(self.config, self.reader)
-        tasks = measured_tasks(self.config, self.prepared, [fold])
-        asked = tuple(asked_task(one, self.config, codec) for one in tasks)
+        every = measured_tasks(self.config, self.prepared, self.folds)
+        asked = {one.task.name: asked_task(one, self.config, codec) for one in every}
+        return [self._fold_work(fold, asked) for fold in self.folds]
+
+    def _fold_work(self, fold: FoldTasks, asked: Mapping[str, AskedTask]) -> FoldWork:
+        tasks = tuple(asked[one.task.name] for one in measured_tasks(self.config, self.prepared, [fold]))
         clusters = fold.clusters
         if fold.alone:
-            clusters = tuple(dict.fromkeys(name for task in asked for name in task.clusters))
-        return FoldWork(held_out=fold.held_out, clusters=clusters, tasks=asked)
+            clusters = tuple(dict.fromkeys(name for task in tasks for name in task.clusters))
+        return FoldWork(held_out=fold.held_out, clusters=clusters, tasks=tasks)
 
     def benchmarks(self) -> tuple[AskedTask, ...]:
         """What every model is asked of ``evaluation.suites``.

@@ -246,10 +246,18 @@ def make_codec(config: RunConfig, reader: Reader) -> Codec:
 def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> UnloadedReader:
     """What will read the prompts, before any model is loaded; its virtual tokens count too."""
     tokenizer, family = make_tokenizer(config, prepared)
+    check_attention(config, family)
     count = config.model.prompt.tokens if config.model.adapter == "prompt" else 0
     # The model puts them after its vocabulary, which may be a little larger than the tokenizer's.
     prefix = tuple(range(len(tokenizer), len(tokenizer) + count))
     return UnloadedReader(tokenizer=tokenizer, family=family, prefix_tokens=prefix)
+
+
+def check_attention(config: RunConfig, family: Family) -> None:
+    """Raises ConfigError where prefix attention is asked of an encoder-decoder; other models are tried when loaded."""
+    if config.model.attention == "prefix" and family == "encoder-decoder":
+        hint = 'set model.attention = "auto": an encoder reads its inputs both ways as it is'
+        raise ConfigError("prefix attention is for decoder-only models", where="model.attention", hint=hint)
 
 
 def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks) -> Mixture:

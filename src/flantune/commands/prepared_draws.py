@@ -74,7 +74,7 @@ def draws_identity(
 
 
 def _plain_values(portion: Portion) -> list[object]:
-    """A task's share and random streams, wherever it stands in the list, and the names of its templates."""
+    """A task's share and random streams, wherever it is in the list, and the names of its templates."""
     values = [getattr(portion, one.name) for one in fields(portion) if one.name != "place"]
     return [*(one for one in values if isinstance(one, int | float | str)), *(one.name for one in portion.templates)]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from flantune.commands.micro_batch import micro_batch_tokens
-from flantune.commands.plan import make_batches
+from flantune.commands.plan import check_attention, make_batches
 from flantune.commands.tracking import PRETRAINED, tracking
 from flantune.errors import ConfigError
 from flantune.models.language_model import embedded_tokens
@@ -149,15 +149,11 @@ def _checked(config: RunConfig) -> PretrainingSettings:
 
 
 def _check_attention(config: RunConfig, settings: PretrainingSettings) -> None:
-    if config.model.attention != "prefix":
-        return
-    where = "model.attention"
-    if _family(config) == "encoder-decoder":
-        hint = 'set model.attention = "auto": an encoder reads its inputs both ways as it is'
-        raise ConfigError("prefix attention is for decoder-only models", where=where, hint=hint)
-    if settings.objective == "causal":
+    check_attention(config, _family(config))
+    if config.model.attention == "prefix" and settings.objective == "causal":
         hint = 'set pretraining.objective to "prefix", "ul2r", "ul2" or "span_corruption"'
-        raise ConfigError('objective "causal" has no inputs that could see each other', where=where, hint=hint)
+        message = 'objective "causal" has no inputs that could see each other'
+        raise ConfigError(message, where="model.attention", hint=hint)
 
 
 def _family(config: RunConfig) -> Family:

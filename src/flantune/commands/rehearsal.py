@@ -142,11 +142,11 @@ def _try(looked: Looked, shape: PretrainedConfig) -> _Trial:
     if config.model.attention != "auto":
         lm = replace(lm, attention=config.model.attention)
     with tempfile.TemporaryDirectory(prefix="flantune-") as folder:
-        reading, writing = _seconds_asking(looked, lm, Path(folder))
         lm = attach_adapter(lm, config.model, seed=config.seed)
         form = TrainingForm(lm, keeps_inputs_only=config.training.activation_checkpointing)
         kept = activation_bytes(lm, form, PROBE_TOKENS) / PROBE_TOKENS
         training = _seconds_training(looked, lm, form, Path(folder) / "fold")
+        reading, writing = _seconds_asking(looked, lm, Path(folder), training=training)
     return _Trial(training=training, reading=reading, writing=writing, activation_bytes=kept)
 
 
@@ -160,7 +160,13 @@ def _seconds_training(looked: Looked, lm: LanguageModel, form: TrainingForm, fol
     stream = make_stream(config, looked.mixture, lm)
     batches = make_batches(config, stream, lm, micro_batch_tokens=int(micro))
     settings = config.training.model_copy(
-        update={"steps": STEPS, "checkpoint_every": STEPS, "measure_every": 0, "keep": "last", "warmup_steps": 0}
+        update={
+            "steps": STEPS,
+            "checkpoint_every": STEPS,
+            "measure_every": 0,
+            "keep": "last",
+            "learning_rate": 0.0,  # made-up weights stay numbers, whatever the run's rate
+        }
     )
     tune(
         lm,
@@ -185,19 +191,17 @@ def _hush(_: str) -> None:
     """What the run itself will say is not said of its rehearsal."""
 
 
-def _seconds_asking(looked: Looked, lm: LanguageModel, folder: Path) -> tuple[float, float]:
-    """Seconds a token read with options, and seconds a token written."""
+def _seconds_asking(looked: Looked, lm: LanguageModel, folder: Path, *, training: float) -> tuple[float, float]:
+    """Seconds a token read with options, and seconds a token written; of a run without such tasks a guess."""
     ranked, written = (_some(looked, kind) for kind in ("classification", "generation"))
-    reading = _seconds(looked, lm, ranked, folder / "ranked") if ranked else 0.0
-    read = _tokens(looked, ranked)[0]
-    a_token = reading / read if read else 0.0
+    reading = training / 3  # the forward third of a step
+    if ranked:
+        reading = _seconds(looked, lm, ranked, folder / "ranked") / _tokens(looked, ranked)[0]
     if not written:
-        return a_token, a_token
-    taken = _seconds(looked, lm, written, folder / "written")
-    read, longest = _tokens(looked, written)
-    # Without options to tell it apart, reading takes what it takes while training without the way back: all is shared.
-    spent = max(taken - a_token * read, 0.1 * taken) if ranked else taken
-    return a_token or taken / (read + longest), spent / longest
+        return reading, reading
+    taken, (read, longest) = _seconds(looked, lm, written, folder / "written"), _tokens(looked, written)
+    # However fast the questions were read, the answers took some of the time.
+    return reading, max(taken - reading * read, 0.1 * taken) / longest
 
 
 def _some(looked: Looked, kind: str) -> list[PreparedTask]:

@@ -40,7 +40,7 @@ def report(
 
     Raises:
         ConfigError: The folders do not go together.
-        FlantuneError: A folder is no run, or one of its files is damaged.
+        FlantuneError: A folder is not a run, or one of its files is damaged.
     """
     if len(folders) > 1:
         runs = read_runs(folders)

@@ -44,7 +44,7 @@ class BenchmarkStanding:
         metric: Its first metric.
         score: What the model got by it.
         known_as: The tasks and benchmarks that it was recognized as; empty where its own name is all that is known.
-        standing: How it stands to what the model was trained on; "rows": questions of it stand among its training rows;
+        standing: How it stands to what the model was trained on; "rows": questions of it occur in its training rows;
             "unknown": nothing speaks against it, but it was not recognized either.
         reasons: Sentences that say why it is not new; empty where it is.
         rows_seen: Questions that stand among the training rows, nearly word for word.
@@ -134,7 +134,7 @@ def _standing(one: ReportedBenchmark, record: TrainingRecord, index: RowIndex, t
     if rows:
         standing = "taught" if relation == "taught" else "rows"
         count = f"{len(rows)} of {len(one.texts)} questions"
-        reasons = [f"{count} stand among its training rows, nearly word for word", *reasons]
+        reasons = [f"{count} occur in its training rows, nearly word for word", *reasons]
     return BenchmarkStanding(
         benchmark=one.name,
         tool=one.tool,

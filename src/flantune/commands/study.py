@@ -61,7 +61,7 @@ class RanStudy:
 
     Attributes:
         expanded: The study.
-        receipts: What became of every run that was not there yet.
+        receipts: What happened to every run that was not there yet.
         outcome: What the runs come to.
     """
 
@@ -119,7 +119,7 @@ def run_study(
 
     Raises:
         FlantuneError: An arm cannot be run as it is (before any is), or the folder is of another study. What stops a
-            single run stands in its receipt.
+            single run is in its receipt.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         hint = "run `flantune study` alone; under torchrun, run an arm's own file: arms/NAME/seed-N/config.toml"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from flantune.commands.cost_lines import duration
 from flantune.evaluation.points import counted
 from flantune.settings.plain_words import shown
+from flantune.settings.run_file import flatten
 
 if TYPE_CHECKING:
     from flantune.commands.study import ExpandedStudy
     from flantune.commands.study_cost import ArmCost, StudyCost
+    from flantune.settings.config import RunConfig
     from flantune.studies.estimate import Load
     from flantune.studies.study import Study
 
@@ -26,7 +29,7 @@ def study_lines(expanded: ExpandedStudy, cost: StudyCost) -> Iterator[str]:
     for note in study.notes:
         yield f"{'note':14} {note}"
     yield ""
-    differing = differing_settings(study)
+    differing = differing_settings(study, expanded.file.config)
     for arm, one in zip(study.arms, cost.arms, strict=True):
         settings = ", ".join(f"{key} = {shown(value)}" for key, value in differing[arm.name].items())
         yield f"{arm.name}: {settings or 'the run file as it is'}"
@@ -36,8 +39,14 @@ def study_lines(expanded: ExpandedStudy, cost: StudyCost) -> Iterator[str]:
     yield from _sum(expanded, cost)
 
 
-def differing_settings(study: Study) -> dict[str, dict[str, object]]:
-    """Arm → those of its settings that are not the same in all arms."""
+def differing_settings(study: Study, config: RunConfig) -> dict[str, dict[str, object]]:
+    """Arm → those of its settings that are not the same in all arms, nor those of the run file.
+
+    Args:
+        study: The study.
+        config: The run file's settings.
+    """
+    own = dict(flatten(config))
     keys = dict.fromkeys(key for arm in study.arms for key in arm.settings)
     alike = {
         key
@@ -47,9 +56,17 @@ def differing_settings(study: Study) -> dict[str, dict[str, object]]:
         and len(study.arms) > 1
     }
     return {
-        arm.name: {key: arm.settings[key] for key in keys if key in arm.settings and key not in alike}
+        arm.name: {
+            key: arm.settings[key]
+            for key in keys
+            if key in arm.settings and key not in alike and not _is_same(arm.settings[key], own.get(key, {}))
+        }
         for arm in study.arms
     }
+
+
+def _is_same(value: object, other: object) -> bool:
+    return json.dumps(value, default=str) == json.dumps(other, default=str)
 
 
 def _paired(study: Study) -> str:
@@ -84,8 +101,8 @@ def _sum(expanded: ExpandedStudy, cost: StudyCost) -> Iterator[str]:
     if cost.detectable is not None:
         found = cost.detectable
         yield (
-            f"{'detectable':14} one run would find a true difference of {100 * found.difference:.1f} points in the mean"
-            f" over unseen clusters four times in five ({counted(found.tasks, 'task')}, {found.rows:,} test rows)"
+            f"{'detectable':14} one run would detect a true difference of {100 * found.difference:.1f} points in the"
+            f" mean over unseen clusters with 80% power ({counted(found.tasks, 'task')}, {found.rows:,} test rows)"
         )
     if len(expanded.seeds) == 1:
         yield f"{'seeds':14} one seed tells nothing of other seeds: --seeds 3"

@@ -28,7 +28,7 @@ _NEEDS = "needs a run of another arm that failed"
 
 @dataclass(frozen=True, slots=True)
 class RunReceipt:
-    """What became of a run.
+    """What happened to a run.
 
     Attributes:
         number: Its place in the study.
@@ -69,7 +69,7 @@ def run_all(
         reporter: Told what happens.
 
     Returns:
-        What became of each, by number.
+        What happened to each, by number.
     """
     found: dict[int, RunReceipt] = {}
     work = _Work(tuple(runs), reporter if workers == 1 else Silent())
@@ -85,7 +85,7 @@ def run_all(
 
 
 def run_one(work: _Work, number: int) -> RunReceipt:
-    """Makes one run; what stops it stands in the receipt."""
+    """Makes one run; what stops it is in the receipt."""
     planned, start = work.runs[number], time.monotonic()
     try:
         if planned.tuned_by is not None:

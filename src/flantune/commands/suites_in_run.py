@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flantune.commands.plan import trained_tasks
 from flantune.contamination.training_record import RowIndex, Seen, record_of
 from flantune.errors import LeakError
 from flantune.evaluation.run_samples import BASE, TUNED
@@ -59,6 +58,8 @@ def check_unseen(
     """
     if not exams:
         return
+    from flantune.commands.plan import trained_tasks  # it needs PyTorch, which scoring again can do without
+
     nothing = RowIndex(hashes=np.empty(0, dtype=np.uint64))
     taught = [
         Candidate(

@@ -32,7 +32,7 @@ class TaskCheck:
 
     Attributes:
         lines: The findings as lines for a terminal.
-        problems: Bad rows, roles without an example, errors; 0: nothing stands in the way.
+        problems: Bad rows, roles without an example, errors; 0: nothing prevents a run.
     """
 
     lines: tuple[str, ...]
@@ -148,7 +148,7 @@ class TaskLint:
     """What the linter says of a task.
 
     Attributes:
-        has_rows: Whether rows were at hand for the rules that need some.
+        has_rows: Whether rows were available for the rules that need some.
     """
 
     findings: tuple[Finding, ...]

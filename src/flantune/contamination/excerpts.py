@@ -1,4 +1,4 @@
-"""Overlaps made visible: the words two rows share, and where each of them stands."""
+"""Overlaps made visible: the words two rows share, and where each of them is."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from flantune.mixture.permutation import scramble_array
 from flantune.mixture.taxonomy import Taxonomy, plain_name
 from flantune.settings.json_file import plain, read_value, write_value
 from flantune.system.files import file_sha256
+from flantune.system.progress import Reporter, Silent
 from flantune.tasks.same_data import contents_of, hub_name, is_same_hub
 from flantune.types import Example
 
@@ -44,7 +45,7 @@ SHORTEST = 8
 MAX_GRAMS = 1 << 20
 """Sequences kept; eight bytes each."""
 SEEN_SHARE = 0.5
-"""A measured row counts as seen when at least this share of its sequences stands in the training rows."""
+"""A measured row counts as seen when at least this share of its sequences occurs in the training rows."""
 
 UInt64 = NDArray[np.uint64]
 
@@ -58,7 +59,7 @@ class TrainedTask:
         hub: Hub id and configuration ("aps/super_glue:rte"); empty for files.
         source: Fingerprint of the rows of its training split; empty where it cannot be told.
         rows: Training rows.
-        files: Names of what its files hold, of all splits; empty where they are not at hand.
+        files: Names of what its files hold, of all splits; empty where they are not available.
     """
 
     name: str
@@ -232,15 +233,17 @@ def _source_fingerprint(task: Task) -> str:
         return ""
 
 
-def make_index(corpus: ComparedRows, *, max_grams: int = MAX_GRAMS) -> RowIndex:
+def make_index(
+    corpus: ComparedRows, *, max_grams: int = MAX_GRAMS, on_rows: Callable[[int], None] | None = None
+) -> RowIndex:
     """The index of a corpus: all its sequences, or those with the smallest hashes when there are too many.
 
     What is kept is thus a random sample of sequences, the same for both sides of a comparison, and not of rows: of a
-    long row some sequences are kept whatever the limit.
+    long row some sequences are kept whatever the limit. ``on_rows`` is told how many are done.
     """
     hashes = np.empty(0, dtype=np.uint64)
     limit = 2**64 - 1
-    for block in corpus.blocks():
+    for block in corpus.blocks(on_rows):
         found = _grams(block)[0]
         hashes = np.union1d(hashes, found[found <= np.uint64(limit)])
         if len(hashes) > max_grams:
@@ -249,9 +252,10 @@ def make_index(corpus: ComparedRows, *, max_grams: int = MAX_GRAMS) -> RowIndex:
     return RowIndex(hashes=hashes, limit=limit)
 
 
-def make_training_index(prepared: Sequence[PreparedTask]) -> RowIndex:
+def make_training_index(prepared: Sequence[PreparedTask], *, told: Reporter | None = None) -> RowIndex:
     """The index of the tasks' training rows."""
-    return make_index(make_corpus(prepared, "train"))
+    corpus, reporter = make_corpus(prepared, "train"), told or Silent()
+    return make_index(corpus, on_rows=lambda done: reporter.step(done, corpus.rows, f"index row {done:,}"))
 
 
 def _grams(block: Block) -> tuple[UInt64, NDArray[np.int64]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flantune.evaluation.clean_scores import CleanPart, clean_scores
 from flantune.evaluation.estimates import CleanScores, Difference, Estimate, PairedDifference
 from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.group_gaps import Gap
@@ -17,10 +18,10 @@ from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS
 from flantune.evaluation.results import Average, BenchmarkResult, BenchmarkScores, Means, NormalizedAverage
 from flantune.evaluation.scored import ScoredExam, paired_difference
 from flantune.evaluation.statistics.averages import Weighed, Weighting
-from flantune.evaluation.statistics.contrasts import Weighted, contrast, mean_of
+from flantune.evaluation.statistics.contrasts import Weighted, mean_of
 from flantune.evaluation.statistics.discovery_rates import with_rates
 from flantune.evaluation.statistics.gaps import gap_result, mean_gap, with_gap_rates
-from flantune.evaluation.statistics.means import Mean
+from flantune.evaluation.statistics.means import Mean, Share, combine
 from flantune.evaluation.statistics.pairs import (
     Floats,
     ModelMeans,
@@ -67,7 +68,7 @@ class Benchmark:
 
     def ways(self, model: str) -> tuple[Weighting, ...]:
         """The ways of averaging by what one model answered, the headline first."""
-        return _ways(self.parts, [len(one.tables[model].rows) for one in self.parts])
+        return _ways(self.parts, [one.exam.stands_for or len(one.tables[model].rows) for one in self.parts])
 
     def weighted(self, way: int = 0) -> list[WeightedExam]:
         """The parts that count in one way of averaging."""
@@ -161,6 +162,7 @@ def _scores(benchmark: Benchmark, model: str) -> BenchmarkScores:
         is_complete=benchmark.is_whole and not any(one.prompts_dropped for one in parts),
         seen=tuple(dict.fromkeys(reason for one in parts for reason in one.seen)),
         clean=_clean_alone(benchmark, model),
+        clean_against_all=_alone_against_all(benchmark, model),
         other_metrics=_other_metrics(benchmark, model),
         ranked=sum(skill is not None for _, skill in ranked),
         collapsed=tuple(name for name, skill in ranked if skill and skill.answers.is_collapsed),
@@ -180,6 +182,31 @@ def _clean_alone(benchmark: Benchmark, model: str) -> Estimate | None:
             left.append((one, clean.examples, clean.means))
     mean = mean_of(_headline(left, (model,)), model)
     return None if mean is None else _score(benchmark, mean, benchmark.column, model)
+
+
+def _alone_against_all(benchmark: Benchmark, model: str) -> Difference | None:
+    """The headline without what the model has seen minus that on all; None where that is nothing, or a part is lost."""
+    found = [(one, one.clean_alone.get(model)) for one in benchmark.parts]
+    if not any(clean for _, clean in found) or any(clean and clean.means is None for _, clean in found):
+        return None
+    weights = benchmark.ways(model)[0].weights
+    counts = [clean.examples if clean else len(one.tables[model].rows) for one, clean in found]
+    clean_weights = _ways([one for one, _ in found], counts)[0].weights
+    shares = [
+        Share(task=one.exam.key, weight=clean_weights[one.exam.name], mean=clean.changes.scores[model])
+        for one, clean in found
+        if clean and clean.changes and one.exam.name in clean_weights
+    ]
+    shares += [
+        Share(task=one.exam.key, weight=clean_weights[name] - weights[name], mean=one.compared.means.scores[model])
+        for one, _ in found
+        for name in [one.exam.name]
+        if name in weights and abs(clean_weights[name] - weights[name]) > 1e-12
+    ]
+    if not shares:
+        return None
+    low, high = span_of(benchmark.column, *(one.tables[model] for one in benchmark.parts))
+    return difference_estimate(combine(shares), confidence=benchmark.confidence, span=(low - high, high - low))
 
 
 def _other_metrics(benchmark: Benchmark, model: str) -> dict[str, Estimate]:
@@ -259,25 +286,29 @@ def _skill_changes(average: Means, model: str) -> dict[SkillMeasure, Difference 
 
 def _clean_pair(benchmark: Benchmark, model: str) -> CleanScores | None:
     """The first model and a later one without what either has seen; None where nobody looked at some part."""
-    clean = [(one, one.clean.get(model)) for one in benchmark.parts]
-    known = [(one, found) for one, found in clean if found is not None]
-    if len(known) < len(clean):
+    found = [(one, one.clean.get(model)) for one in benchmark.parts]
+    known = [(one, clean) for one, clean in found if clean is not None]
+    if len(known) < len(found):
         return None
-    left = [(one, found.examples, found.means) for one, found in known if found.means is not None]
-    first, spans = benchmark.models[0], [one.span for one in benchmark.parts]
-    low, high = min(low for low, _ in spans), max(high for _, high in spans)
-    level = benchmark.confidence
-    found = contrast(
-        _headline(left, (first, model)),
-        estimate=lambda mean: score_estimate(mean, confidence=level, span=(low, high)),
-        change=lambda mean: difference_estimate(mean, confidence=level, span=(low - high, high - low)),
-    )
-    return CleanScores(
-        examples=sum(one.examples for _, one in known),
-        flagged=sum(one.flagged for _, one in known),
-        first=found.scores[first] if found else None,
-        second=found.scores[model] if found else None,
-        difference=found.differences[model] if found else None,
+    left = [(one, clean) for one, clean in known if clean.examples]
+    weights = benchmark.ways(benchmark.models[0])[0].weights
+    clean_weights = _ways([one for one, _ in left], [clean.examples for _, clean in left])[0].weights if left else {}
+    spans = [one.span for one in benchmark.parts]
+    return clean_scores(
+        [
+            CleanPart(
+                key=one.exam.key,
+                weight=weights.get(one.exam.name, 0.0),
+                clean_weight=clean_weights.get(one.exam.name, 0.0),
+                every=one.compared.means,
+                clean=clean,
+            )
+            for one, clean in known
+        ],
+        benchmark.models[0],
+        model,
+        span=(min(low for low, _ in spans), max(high for _, high in spans)),
+        confidence=benchmark.confidence,
     )
 
 

@@ -37,7 +37,7 @@ class Difference(Estimate):
     p: Fraction
     """Two-sided p-value of no difference, by the standard error and the degrees of freedom of the interval."""
     detectable: Distance
-    """Smallest true difference that would have been found, four times in five, at the file's level of confidence."""
+    """Smallest true difference that would be detected with 80% power at the file's level of confidence."""
 
     @property
     def direction(self) -> Direction:
@@ -117,6 +117,12 @@ class CleanScores(Frozen):
     """The later model on them."""
     difference: Difference | None
     """The later minus the first on them."""
+    first_against_all: Difference | None = None
+    """The first model's score on the clean examples minus that on all, paired; null where none or all were left out."""
+    second_against_all: Difference | None = None
+    """The same of the later model."""
+    difference_against_all: Difference | None = None
+    """The same of their difference."""
 
 
 class PairedDifference(Difference):

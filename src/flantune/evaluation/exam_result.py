@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from flantune.evaluation.estimates import Distance, Estimate, Fraction, Frozen, Natural, PairedDifference, Skill
+from flantune.evaluation.estimates import (
+    Difference,
+    Distance,
+    Estimate,
+    Fraction,
+    Frozen,
+    Natural,
+    PairedDifference,
+    Skill,
+)
 from flantune.evaluation.group_gaps import Gap
 from flantune.evaluation.metrics.rank_classification import Normalization
 from flantune.settings.protocols import Ties
@@ -85,6 +94,8 @@ class ModelScores(Frozen):
     """Examples that stand, nearly word for word, among the rows the model was trained on."""
     clean: Estimate | None
     """The headline without them; null when there are none, or nothing is left."""
+    clean_against_all: Difference | None = None
+    """That minus the headline on all examples, paired; null likewise."""
     skill: Skill | None
     """Skill apart from a preference for an answer; null where answers are written."""
 

@@ -52,7 +52,7 @@ class Writing:
     Attributes:
         max_new_tokens: Its longest.
         stop: Texts at which it ends.
-        ends_at_separator: It also ends at what stands between exemplars, where some are shown. A model that was never
+        ends_at_separator: It also ends at what separates exemplars, where some are shown. A model that was never
             taught to stop goes on with the next example; otherwise tuning would seem to teach answers where it only
             teaches to stop.
         spared: How many of these texts an answer may contain before the next one ends it.
@@ -107,6 +107,7 @@ class Exam:
         made: What it was made from, for the check of what a model was trained on; without rows: the questions' lines.
         code: Python files that had a hand in its prompts or scores: path → SHA-256 of what they hold.
         notes: What a reader of its score should know.
+        stands_for: Rows that it stands for, where its questions are a draw of more (``evaluation.budget``); 0: its own.
         blank: The question with a text without content in its place, for contextual calibration; None: there is no way.
         gaps: Groups of its rows whose scores are compared.
     """
@@ -128,6 +129,7 @@ class Exam:
     made: Measured = field(default_factory=Measured)
     code: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    stands_for: int = 0
     blank: Callable[[Prompt, str], Prompt] | None = None
     gaps: tuple[RowGap, ...] = ()
 

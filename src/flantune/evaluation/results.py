@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from flantune.evaluation.estimates import (
+    CleanScores,
     Difference,
     Direction,
     Distance,
@@ -75,6 +76,8 @@ class ClusterResult(Means):
     """The fold that held it out; empty in an evaluation."""
     shots: Natural
     """Exemplars before each query."""
+    clean: dict[str, CleanScores] = Field(default_factory=dict)
+    """Later model → the same mean without the examples that a model was trained on; none where nobody looked."""
 
 
 class OverallResult(Means):
@@ -82,6 +85,8 @@ class OverallResult(Means):
 
     shots: Natural
     """Exemplars before each query."""
+    clean: dict[str, CleanScores] = Field(default_factory=dict)
+    """As of a cluster."""
 
 
 class Average(Means):
@@ -108,6 +113,8 @@ class BenchmarkScores(Frozen):
     """Why this data was not new to the model; empty when nothing speaks for it."""
     clean: Estimate | None
     """The headline without the examples that were seen; null when none was."""
+    clean_against_all: Difference | None = None
+    """That minus the headline on all examples, paired; null likewise."""
     other_metrics: dict[str, Estimate]
     """The other metrics, averaged like the headline."""
     ranked: Natural
@@ -245,7 +252,7 @@ class Results(Frozen):
     seed: int
     """What exemplars, rows and sampled answers were drawn by."""
     limit: Natural
-    """Only so many examples of each part of a benchmark were asked; 0: all."""
+    """Only this many examples of each part of a benchmark were asked; 0: all."""
     answer_parsing: str
     """What was done to the written answers of tasks before they were scored."""
     is_reportable: bool

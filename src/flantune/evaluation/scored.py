@@ -148,6 +148,9 @@ def _scored(sitting: Sitting, *, confidence: float, seed: int, shots: int) -> Sc
             shots=shots,
             mean=compared.means.scores[one.model],
             clean=_clean_estimate(alone.get(one.model), tables[one.model], column, confidence=confidence),
+            clean_against_all=_alone_against_all(
+                alone.get(one.model), span=span_of(column, tables[one.model]), confidence=confidence
+            ),
             skill=skills[one.model],
             confidence=confidence,
         )
@@ -269,7 +272,28 @@ def _clean_scores(
         first=first,
         second=second,
         difference=difference_estimate(change, confidence=confidence, span=pair.span(column)),
+        **_against_all(found.changes, span=pair.span(column), confidence=confidence),
     )
+
+
+def _against_all(changes: ModelMeans | None, *, span: Span, confidence: float) -> dict[str, Difference]:
+    """What ``CleanScores`` says of clean examples beside all of them; nothing where they are the same."""
+    if changes is None:
+        return {}
+    (first, second), (difference,) = changes.scores.values(), changes.differences.values()
+    named = {"first": first, "second": second, "difference": difference}
+    return {
+        f"{name}_against_all": difference_estimate(mean, confidence=confidence, span=span)
+        for name, mean in named.items()
+    }
+
+
+def _alone_against_all(found: CleanMeans | None, *, span: Span, confidence: float) -> Difference | None:
+    """The same of one model."""
+    if found is None or found.changes is None:
+        return None
+    (mean,) = found.changes.scores.values()
+    return difference_estimate(mean, confidence=confidence, span=(span[0] - span[1], span[1] - span[0]))
 
 
 def _clean_estimate(

@@ -129,7 +129,7 @@ def spared_separators(prepared: PreparedTask, how: TaskQuestions, *, separator: 
     Args:
         prepared: The task; only generation tasks with exemplars have something to spare.
         how: How it is asked.
-        separator: What stands between exemplars.
+        separator: What separates exemplars.
     """
     if prepared.task.kind != "generation" or not separator or not any(how.evaluation.shots):
         return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from flantune.evaluation.clean_scores import CleanPart, clean_scores
+from flantune.evaluation.estimates import CleanScores
 from flantune.evaluation.means_over import WeightedExam, contrast_of, means_over
 from flantune.evaluation.results import ClusterResult, Measure, OverallResult, Verdict
 from flantune.evaluation.scored import ScoredExam
@@ -63,13 +65,40 @@ def cluster_result(cluster: Cluster, *, confidence: float) -> ClusterResult:
     """The plain mean of a cluster's tasks."""
     weighted = _weighted([cluster], "raw")
     means = means_over(lambda _: weighted, confidence=confidence)
-    return ClusterResult(cluster=cluster.name, fold=cluster.fold, shots=cluster.shots, **means)
+    clean = _clean(weighted, confidence=confidence)
+    return ClusterResult(cluster=cluster.name, fold=cluster.fold, shots=cluster.shots, clean=clean, **means)
 
 
 def overall_result(clusters: Sequence[Cluster], *, confidence: float) -> OverallResult:
     """The plain mean over clusters that were asked with one number of exemplars."""
     means = means_over(lambda measure: _weighted(clusters, measure), confidence=confidence)
-    return OverallResult(shots=clusters[0].shots, **means)
+    clean = _clean(_weighted(clusters, "raw"), confidence=confidence)
+    return OverallResult(shots=clusters[0].shots, clean=clean, **means)
+
+
+def _clean(weighted: Sequence[WeightedExam], *, confidence: float) -> dict[str, CleanScores]:
+    """Later model → it and the first on clean examples, where somebody looked at every task."""
+    spans = [one.scored.span for one in weighted]
+    found: dict[str, CleanScores] = {}
+    for name in weighted[0].scored.compared.means.differences if weighted else ():
+        parts = [
+            CleanPart(
+                key=one.scored.exam.key,
+                weight=one.weight,
+                clean_weight=one.weight,
+                every=one.scored.compared.means,
+                clean=clean,
+            )
+            for one in weighted
+            if (clean := one.scored.clean.get(name)) is not None
+        ]
+        if len(parts) < len(weighted):
+            continue
+        span = (min(low for low, _ in spans), max(high for _, high in spans))
+        first = next(iter(weighted[0].scored.compared.means.scores))
+        scores = clean_scores(parts, first, name, span=span, confidence=confidence)
+        found |= {} if scores is None else {name: scores}
+    return found
 
 
 def _weighted(clusters: Sequence[Cluster], measure: Measure) -> list[WeightedExam]:

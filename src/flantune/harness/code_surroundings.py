@@ -30,6 +30,6 @@ def environment(own: Path) -> dict[str, str]:
 
 
 def collection(folder: Path) -> str:
-    """The harness's own collection of tasks, where a folder lies in it; else empty."""
+    """The harness's own collection of tasks, where a folder is in it; else empty."""
     above = (one for one in (folder, *folder.parents) if one.name == "tasks" and one.parent.name == "lm_eval")
     return str(next(above, ""))

@@ -71,7 +71,7 @@ def _regex(text: str, options: Mapping[str, Any]) -> str:
 
 
 def _choice(text: str, options: Mapping[str, Any], choices: Sequence[str]) -> str:
-    r"""The letter of a choice: where the pattern finds one, else where a choice's own text stands, else after a colon.
+    r"""The letter of a choice: where the pattern finds one, else where a choice's own text is, else after a colon.
 
     >>> _choice("It must be Rome.", {"regex_pattern": r"(\([A-Z]\))"}, ["Paris", "Rome"])
     '(B)'

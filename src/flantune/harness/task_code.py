@@ -66,7 +66,7 @@ class Function:
     """A function as a task file names it.
 
     Attributes:
-        folder: Where the file lies that names it.
+        folder: Where the file is that names it.
         name: As it stands there, ``utils.process_docs``.
     """
 

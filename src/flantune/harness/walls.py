@@ -225,7 +225,7 @@ class _Guard:
 
 
 def _path_of(place: object) -> str | None:
-    """Where a file lies; None where that cannot be told of an open one, or it has no name any more."""
+    """Where a file is; None where that cannot be told of an open one, or it has no name any more."""
     if isinstance(place, int):
         path = Path(f"/proc/self/fd/{place}")
         return os.path.realpath(path) if path.exists() else None

@@ -50,7 +50,7 @@ class Answering:
         temperature: 0 is greedy.
         seed: Names the draws.
         stop: Texts that end an answer.
-        separator: What stands between a prompt and its answer, for decoder-only models.
+        separator: What separates a prompt and its answer, for decoder-only models.
         max_input_tokens: Longest prompt; the middle of a longer one is left out.
         chat: Asks in a chat template, with its system message; None: the prompt as it is.
     """
@@ -183,7 +183,7 @@ def answer_prompts(
     writer: Writer | None = None,
     note: Callable[[str], None] | None = None,
 ) -> int:
-    """Writes a model's answers to the end of a file; those that stand there already are not written again.
+    """Writes a model's answers to the end of a file; those that are there already are not written again.
 
     Args:
         lm: The model.
@@ -318,7 +318,7 @@ class LineWriter:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cuts off what stands after the last line break, unless it is a whole JSON value that only lacks the break."""
+    """Cuts off what follows the last line break, unless it is a whole JSON value that only lacks the break."""
     if not path.exists():
         return
     content = path.read_bytes()

@@ -48,7 +48,7 @@ class PairResult:
         p_value: Exact sign test over prompts that are not ties: how likely so uneven a result is between equals.
         verdict: Of ``model``; undecided unless the interval leaves a half out and the sign test agrees, as they
             always do without ties (four wins of four are not enough at 95%).
-        detectable: Smallest true distance of the win rate from a half that would have been found four times in five.
+        detectable: Smallest true distance of the win rate from a half that would be detected with 80% power.
         q: False discovery rate of the sign test among all pairs (Benjamini and Hochberg).
     """
 

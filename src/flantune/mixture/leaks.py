@@ -1,4 +1,4 @@
-"""Why each task stands where it stands in a fold, and which tasks are kin: for people, before anything is trained."""
+"""Why each task is where it is in a fold, and which tasks are kin: for people, before anything is trained."""
 
 from __future__ import annotations
 

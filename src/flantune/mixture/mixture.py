@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flantune.types import Prompt
 
 _FORMAT = 1
-"""The exemplars' key with this number draws what stands around them."""
+"""The exemplars' key with this number draws what is around them."""
 
 
 MOST_ATTEMPTS = 5_000
@@ -89,7 +89,7 @@ class Draws:
 
 
 class Mixture:
-    """``mixture[i]`` is the i-th training prompt, for ever.
+    """``mixture[i]`` is the i-th training prompt, always the same one.
 
     Nothing is stored about the stream, so start-up does not grow with the number of rows, any process can make any
     part, and one integer resumes it. Adding a task, or listing tasks in another order, changes no other task's visits.

@@ -45,7 +45,7 @@ class Leaf:
 
     Attributes:
         place: Index of the task in the order given.
-        path: Names of the parts it stands in, from the outermost on; empty without parts.
+        path: Names of the parts it is in, from the outermost on; empty without parts.
         form: The part's settings, with what it leaves out taken from above.
         examples: What there is of the task: rows, or prompts.
         rows: How many of them are ever drawn.

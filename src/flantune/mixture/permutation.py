@@ -1,4 +1,4 @@
-"""Shuffles without memory: where item ``index`` of a shuffled range stands, computed from a key alone.
+"""Shuffles without memory: where item ``index`` of a shuffled range is, computed from a key alone.
 
 A Feistel network permutes the numbers of the smallest power of two that is large enough; a result outside the range is
 put through again until it falls inside (cycle walking), which keeps it a permutation of the range.

@@ -13,7 +13,7 @@ from flantune.mixture.permutation import Int64, UInt64, mix64_array, permute, pe
 from flantune.system.keyed_random import mix64, stream_key
 
 PERIOD = 1 << 31
-"""Draws in which shares that are no whole numbers are met exactly: to one draw in two thousand million."""
+"""Draws in which shares that are not whole numbers are met exactly: to one draw in two thousand million."""
 STEP = 1_327_217_885
 """PERIOD divided by the golden ratio, made odd: multiples of it spread over the period more evenly than any other's."""
 BLOCK = 4_096

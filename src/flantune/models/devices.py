@@ -10,7 +10,7 @@ from pathlib import Path
 from flantune.errors import ConfigError, did_you_mean
 
 HERE = "here"
-"""The machine at hand: what it can do is tried."""
+"""This machine: what it can do is tried."""
 
 _WHERE = "--on"
 

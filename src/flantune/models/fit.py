@@ -71,7 +71,7 @@ def fit_micro_batch(
         row_tokens: Length of a row; no micro-batch is smaller than one.
         batch_tokens: Tokens of an optimizer step; none is larger.
         optimizer: Its name, for the size of its state.
-        form: How the model stands while it trains; None: as it is.
+        form: How the model is held while it trains; None: as it is.
 
     Raises:
         ModelError: Not even one row fits; says what to change.

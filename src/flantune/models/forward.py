@@ -70,7 +70,7 @@ class TargetScores:
 def target_logprobs(
     lm: LanguageModel, pack: Pack, *, with_greedy: bool = False, with_logsumexp: bool = False
 ) -> TargetScores:
-    """Log-probability of each target token given what stands before it in its own prompt, and nothing else.
+    """Log-probability of each target token given what comes before it in its own prompt, and nothing else.
 
     Differentiable; run it under ``torch.no_grad()`` to only score. Packed or one prompt in a row, any micro-batch: the
     numbers are the same to float precision. Hidden states are gathered at the targets and the language-model head is

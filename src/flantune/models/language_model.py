@@ -110,7 +110,7 @@ class LanguageModel:
 
     @property
     def prefix_tokens(self) -> tuple[int, ...]:
-        """Ids that stand before every prompt's inputs: the virtual tokens of prompt tuning."""
+        """Ids that come before every prompt's inputs: the virtual tokens of prompt tuning."""
         return self.adapter.ids if isinstance(self.adapter, VirtualTokens) else ()
 
     @property

@@ -46,8 +46,8 @@ def load_model(settings: ModelSettings | Path | str, *, family: Family | None = 
     A folder that holds an adapter gives its base model with the adapter at work.
 
     Args:
-        settings: Where it lies and how to compute with it (``settings.adapter`` is for ``attach_adapter``); or just
-            where it lies.
+        settings: Where it is and how to compute with it (``settings.adapter`` is for ``attach_adapter``); or just
+            where it is.
         family: Overrides what the model's own config says.
 
     Raises:

@@ -1,6 +1,6 @@
 r"""The one reader of numbers: labels of rows, answers that models write and references are all read here.
 
-What is read as what stands in ``docs/numbers.md``, whose tables are tested. Values are exact: ``Decimal``, or
+``docs/numbers.md`` lists what is read as what; its tables are tested. Values are exact: ``Decimal``, or
 ``Fraction`` where the decimals never end. Reading takes time in proportion to the text, whatever is in it.
 """
 
@@ -205,7 +205,7 @@ def _read(plain: str, match: re.Match[str], decimal: DecimalSign, is_alone: bool
 
 
 def _finished(plain: str, start: int, stop: int, value: Value | None, is_alone: bool) -> FoundNumber:
-    """A number with what stands before and after it: sign, currency, exponent, percent sign."""
+    """A number with what comes before and after it: sign, currency, exponent, percent sign."""
     exponent = _EXPONENT.match(plain, stop)
     if exponent is not None:
         value, stop = scaled(value, _power(exponent)), exponent.end()

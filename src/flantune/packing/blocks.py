@@ -33,7 +33,7 @@ _COUNTED = tuple(name for name in Counts.__slots__ if name != "positions")
 
 
 class BrokenBlockError(ValueError):
-    """A file is no whole block."""
+    """A file is not a whole block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class BlockHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDraw:
-    """A draw as it lies in a block: all of an ``EncodedDraw`` that the stream does not know without making it."""
+    """A draw as it is in a block: all of an ``EncodedDraw`` that the stream does not know without making it."""
 
     prompt: EncodedPrompt | None
     counts: Counts
@@ -90,7 +90,7 @@ class Block:
 
 
 def block_path(folder: Path, number: int) -> Path:
-    """Where a block lies.
+    """Where a block is.
 
     >>> block_path(Path("prepared"), 12).as_posix()
     'prepared/block-0000012.parquet'

@@ -23,10 +23,10 @@ class Budget:
     """How long inputs and targets may be, and what is cut from longer ones.
 
     Attributes:
-        max_input_tokens: Longest inputs, with all that stands around them.
+        max_input_tokens: Longest inputs, with all that is around them.
         max_target_tokens: Longest target, with its end.
         max_row_tokens: Longest inputs with one target; None: the sum of the two above.
-        prefix_tokens: Virtual tokens, which stand before all inputs.
+        prefix_tokens: Virtual tokens, which come before all inputs.
         template_tokens: What a chat template writes at both ends of inputs.
         drops_exemplars: Too long inputs lose exemplars before anything else, then the oldest turns of a conversation.
         truncation: What goes of inputs still too long.
@@ -63,7 +63,7 @@ class Budget:
             prompts: The prompts.
             target_sizes: Tokens of each one's targets.
             encode: Prompts → their inputs as ids.
-            encode_apart: The same for prompts with a frame, which are too long: what it keeps stands at both ends.
+            encode_apart: The same for prompts with a frame, which are too long: what it keeps is at both ends.
         """
         rooms = [self.room(max(sizes, default=0)) for sizes in target_sizes]
         kept = [at for at, room in enumerate(rooms) if room > 0]

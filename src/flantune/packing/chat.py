@@ -38,14 +38,14 @@ class ChatTokens:
             writes a generation prompt, or needs none.
         skipped: What the rendered conversation has before a reply, and the generation prompt has not: an empty thinking
             block, say. It is neither asked nor taught.
-        is_asked_otherwise: The generation prompt is not what stands before a reply in the rendered conversation.
-        said: What stands before the reply in the rendered conversation.
+        is_asked_otherwise: The generation prompt is not what comes before a reply in the rendered conversation.
+        said: What comes before the reply in the rendered conversation.
         after: What the template writes after a reply that nothing follows.
         ending: What the template writes after a reply up to and with the end of the turn, also where it does so only
             when another turn follows; empty where it writes none.
         end: Id that ends a reply: the template's own end of a turn, or the tokenizer's end of sequence.
-        before: Ids that stand before the user's words, whatever they are.
-        after: Ids that stand between the user's words and the reply, whatever they are.
+        before: Ids that come before the user's words, whatever they are.
+        after: Ids that come between the user's words and the reply, whatever they are.
         has_turns: Exemplars are turns of their own; else they stand in the one message before the query.
         is_dated: The template writes today's date, for which it is always given the same.
     """
@@ -78,7 +78,7 @@ class ChatTokens:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides on ids, for fingerprints: not where the template lies."""
+        """All that decides on ids, for fingerprints: not where the template is."""
         return {name: value for name, value in asdict(self).items() if name not in ("name", "is_dated")}
 
     @property
@@ -223,7 +223,7 @@ def _first_control(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, 
 
 
 def _between_turns(template: ChatTemplate) -> str:
-    """What ends a reply that another turn follows: what stands between the two, without what begins a turn."""
+    """What ends a reply that another turn follows: what comes between the two, without what begins a turn."""
     try:
         # A system message would end likewise before the first turn, and what ends it look like what begins one.
         said = replace(template, system="").render([QUERY, REPLY, _OTHER_QUERY])

@@ -28,7 +28,7 @@ class Reader(Protocol):
 
     @property
     def prefix_tokens(self) -> tuple[int, ...]:
-        """Ids that stand before every prompt's inputs: the virtual tokens of prompt tuning."""
+        """Ids that come before every prompt's inputs: the virtual tokens of prompt tuning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 class Codec:
     """Turns prompts into token ids for one tokenizer and one family of models.
 
-    Inputs and targets are tokenized apart. BOS stands once, at the start of decoder-only inputs, where the tokenizer
+    Inputs and targets are tokenized apart. BOS comes once, at the start of decoder-only inputs, where the tokenizer
     itself would put it; EOS once at each target's end, and at the end of encoder-decoder inputs. Words of the data
     that look like special tokens stay words.
 
     Too long inputs lose exemplars first, from the end, then their middle. Targets are never cut: a prompt with a
     target beyond ``max_target_tokens`` is left out and counted. All this is the default; scoring protocols choose
-    otherwise, from ``score_eos`` to ``joint_cut``.
+    differently, from ``score_eos`` to ``joint_cut``.
 
     Attributes:
         tokenizer: A tokenizer of the transformers library; never changed.

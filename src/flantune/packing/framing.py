@@ -1,4 +1,4 @@
-"""What stands around the words of a prompt (special tokens, separators, a chat, virtual tokens), and words as ids."""
+"""What is around the words of a prompt (special tokens, separators, a chat, virtual tokens), and words as ids."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Framing:
 
     @cached_property
     def first_token(self) -> int:
-        """What stands before a text without any context: BOS, or EOS where there is no BOS."""
+        """What comes before a text without any context: BOS, or EOS where there is no BOS."""
         bos = self.tokenizer.bos_token_id
         return self.eos_token if bos is None else int(bos)
 
@@ -131,7 +131,7 @@ class Framing:
         return [[*ids, *self.target_end] for ids in self.text_ids(texts)]
 
     def context_text(self, prompt: Prompt) -> str:
-        """What stands before the target, with the layout's "<eos>" marked; without chat template."""
+        """What comes before the target, with the layout's "<eos>" marked; without chat template."""
         text = inputs_text(prompt, self.layout, eos_token=EOS_MARK)
         if self.tokenization == "joint":
             # The separator and the spaces before it belong to what is scored.

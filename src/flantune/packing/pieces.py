@@ -20,7 +20,7 @@ def text_pieces(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> tu
     """The text that each token stands for, its spaces with it.
 
     Decoded alone, a token of many tokenizers loses the space before it, and a missing space cannot be told from one
-    that is there. So each is decoded after another. A character of several tokens stands where its last one does.
+    that is there. So each is decoded after another. A character of several tokens comes where its last one does.
 
     Args:
         tokenizer: The tokenizer.

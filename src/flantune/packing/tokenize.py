@@ -157,7 +157,7 @@ class TextTokenizer:
         return ids
 
     def _parts(self, text: str) -> list[str]:
-        """Control words and what stands between them."""
+        """Control words and what comes between them."""
         parts, end = list[str](), 0
         for found in self._is_control.finditer(text):
             parts += [text[end : found.start()], found[0]]
@@ -166,7 +166,7 @@ class TextTokenizer:
 
     @cached_property
     def _words_between(self) -> WordIds | None:
-        """Finds the ids of what stands between control words; None where a control word changes what is beside it."""
+        """Finds the ids of what comes between control words; None where a control word changes what is beside it."""
         words, added = self._word_ids, self._backend.get_added_tokens_decoder()
         plain = {one.content: at for at, one in added.items() if one.special and not (
             one.normalized or one.lstrip or one.rstrip or one.single_word)}  # fmt: skip

@@ -185,7 +185,7 @@ def _whole(text: str) -> list[str]:
 
 
 def _by_pattern(pattern: str, plain: str) -> Cut:
-    """Cuts into the matches of a pattern and what stands between them."""
+    """Cuts into the matches of a pattern and what comes between them."""
     try:
         compiled = re.compile(python_pattern(pattern, plain))
     except re.error:

@@ -1,4 +1,4 @@
-"""What stands around a text when it is asked about: ends, sentinels, words that say what kind of question it is."""
+"""What is around a text when it is asked about: ends, sentinels, words that say what kind of question it is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sentinel_name(number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """Ids that are no text.
+    """Ids that are not text.
 
     Attributes:
         family: Kind of model that reads them.

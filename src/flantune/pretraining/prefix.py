@@ -23,8 +23,8 @@ class Prefix:
     reads does.
 
     Attributes:
-        tokens: Tokens of a stretch, at most, with what stands around it.
-        marks: What stands around the text.
+        tokens: Tokens of a stretch, at most, with what is around it.
+        marks: What is around the text.
         hidden: Mean share of the stretch that is to be written. Above a half, every place is as likely to be cut at.
         prefix: What the inputs begin with.
 

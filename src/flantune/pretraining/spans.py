@@ -1,4 +1,4 @@
-"""Span corruption: some spans of a text are hidden, each behind a sentinel, and are to be written."""
+"""Span corruption: some spans of a text are hidden, each after a sentinel, and are to be written."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class SpanCorruption:
         input_tokens: Tokens read, at most.
         density: Share of the text that is hidden.
         mean: Mean length of a span.
-        marks: What stands around the text.
+        marks: What is around the text.
         prefix: What the inputs begin with.
 
     Paper: Raffel et al. 2020, section 3.1.4.

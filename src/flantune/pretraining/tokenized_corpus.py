@@ -25,9 +25,9 @@ _EMPTY_DOCUMENTS = 10_000
 
 
 class TokenizedCorpus:
-    """The documents of a corpus as ids, each with what stands around it.
+    """The documents of a corpus as ids, each with what is around it.
 
-    BOS stands first where the tokenizer itself would put it (decoder-only), EOS last. Words of the text that look like
+    BOS comes first where the tokenizer itself would put it (decoder-only), EOS last. Words of the text that look like
     special tokens stay words.
     """
 
@@ -39,7 +39,7 @@ class TokenizedCorpus:
 
     @property
     def words_begin(self) -> int:
-        """Where the words of each document begin: behind BOS, if there is one."""
+        """Where the words of each document begin: after BOS, if there is one."""
         return len(self._before)
 
     def __getitem__(self, number: int) -> Sequence[int]:

@@ -41,7 +41,7 @@ class ChatTemplate:
         """The whole conversation as the template writes it.
 
         Args:
-            turns: What the user and the assistant say by turns; the user begins.
+            turns: What the user and the assistant say in turn; the user begins.
             asks: Ends with the template's generation prompt, after which the next reply begins.
             system: Another system message than the template's own.
             is_opened: The assistant begins.

@@ -46,7 +46,7 @@ def at_reply(example: Example, template: Template, forms: Sequence[str], *, key:
 def conversation_of(
     example: Example, template: Template, values: Mapping[str, str], forms: Sequence[str], *, key: int
 ) -> Conversation | None:
-    """Where the turns stand in a prompt's inputs; None where they are not shown there, or more than once.
+    """Where the turns are in a prompt's inputs; None where they are not shown there, or more than once.
 
     Args:
         example: As ``at_reply`` gives it.
@@ -78,7 +78,7 @@ def _shown(turns: Sequence[Turn], template: Template, forms: Sequence[str], *, k
 
 
 def turn_text(speaker: str, text: str, form: str) -> str:
-    r"""A turn as it is written. What the system says stands by itself, without a mark.
+    r"""A turn as it is written. What the system says is by itself, without a mark.
 
     >>> turn_text("user", "Is it {late}?", "{speaker}: {text}\n")
     'User: Is it {late}?\n'
@@ -108,7 +108,7 @@ class Messages:
     """A conversation as chat templates take it.
 
     Attributes:
-        turns: What the user and the assistant say by turns; who replies is the assistant, whoever it is.
+        turns: What the user and the assistant say in turn; who replies is the assistant, whoever it is.
         system: The system message; empty for none.
         is_opened: The assistant begins.
     """
@@ -123,7 +123,7 @@ def messages_of(conversation: Conversation, *, takes_system: bool = True, takes_
 
     Args:
         conversation: The turns before a reply.
-        takes_system: Else what the system says stands before the first message.
+        takes_system: Else what the system says comes before the first message.
         takes_opening: Else what the one who replies says first is left out.
 
     >>> from flantune.types import Turn

@@ -97,7 +97,7 @@ def _shown(row: _Row) -> str:
 
 
 def _edge(option: str) -> tuple[str, str]:
-    """What stands before the first and after the last character that can be seen."""
+    """What comes before the first and after the last character that can be seen."""
     seen = [at for at, character in enumerate(option) if unicodedata.category(character)[0] not in "ZC"]
     return (option[: seen[0]], option[seen[-1] + 1 :]) if seen else (option, "")
 

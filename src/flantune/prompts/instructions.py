@@ -22,7 +22,7 @@ _HINT = 'join some of "name", "definition", "pos2", "neg2" and "explanation" by 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """What stands before the instance that is asked.
+    """What comes before the instance that is asked.
 
     Attributes:
         names: The task's name.
@@ -73,9 +73,9 @@ _ORDER = ("name", "definition", "pos", "neg", "explanation")
 
 
 def with_instruction(prompt: Prompt, task: Task, encoding: str, *, words: InstructionSettings, key: int) -> Prompt:
-    """A prompt whose inputs are an instance's alone, behind its task's definition and examples.
+    """A prompt whose inputs are an instance's alone, after its task's definition and examples.
 
-    An example with the instance's own input is never among them. All parts hold what stands between them, so the
+    An example with the instance's own input is never among them. All parts hold what comes between them, so the
     layout's separators have no say; of an input that is too long only its middle is cut, never the words around it.
 
     Args:

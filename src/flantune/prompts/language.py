@@ -55,7 +55,7 @@ class CompiledText(Protocol):
 
     @property
     def words(self) -> str:
-        """Its own words alone, a blank where a slot stands."""
+        """Its own words alone, a blank in place of a slot."""
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The text with every slot filled. Values are never read as templates.
@@ -112,7 +112,7 @@ class Language:
 
 
 def white_space_flaws(text: str, side: Side) -> Iterator[Flaw]:
-    """White space that is no part of the words, in any language that shows it as it stands."""
+    """White space that is not part of the words, in any language that shows it as it stands."""
     inner = text.strip()
     if inner and text != inner:
         hint = "the layout sets what goes between parts"

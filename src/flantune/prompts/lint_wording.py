@@ -26,7 +26,7 @@ _ANSWERS = (
     *("yes", "no", "maybe", "true", "false", "unknown", "positive", "negative", "neutral", "good", "bad"),
     *("right", "wrong", "correct", "incorrect", "acceptable", "unacceptable", "favorable", "unfavorable"),
 )
-"""Words that name an answer wherever "or" stands between two of them."""
+"""Words that name an answer wherever "or" is between two of them."""
 _TOLD = re.compile(r'\b(?:say|answer|reply|respond|write|enter|answer is|reply is)(?: with)? "([^"\n]{1,40})"', re.I)
 _VERB = "(?:is|are|was|were|am|do|does|did|can|could|will|would|shall|should|may|might|must|has|have|had)"
 """What a question of yes or no begins with."""
@@ -114,7 +114,7 @@ def _answered_question(reading: ReadTemplate, *, has_labels: bool) -> Iterator[F
         yield reading.warning(
             "answered-question",
             "a question ends in its bare answer, as if the template were answering itself",
-            hint='say what is wanted in one sentence: someone who is asked whether … should say "{answer}"',
+            hint="say what is wanted, or put the answer on a line of its own: Same meaning: {answer}",
         )
 
 

@@ -1,4 +1,4 @@
-"""How a prompt shows the answer options: in which order, behind which marks, and what answers for them."""
+"""How a prompt shows the answer options: in which order, after which marks, and what answers for them."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ class OptionLayout:
 
     Attributes:
         opening: The line before them.
-        series: First of the marks that tell them apart ("A", "1" …); empty: none, ``before`` stands before each.
+        series: First of the marks that tell them apart ("A", "1" …); empty: none, ``before`` comes before each.
         before: Before each mark.
         after: Between mark and option.
         between: Between two options.
-        answer: What answers for an option: its text, its mark, or the mark with what stands around it.
+        answer: What answers for an option: its text, its mark, or the mark with what is around it.
     """
 
     opening: str = "OPTIONS:"
@@ -128,9 +128,9 @@ _FOR_MARKS = (
 
 @lru_cache(maxsize=65_536)
 def drawn_layout(key: int) -> OptionLayout:
-    r"""One of the varied layouts, a pure function of ``key``: opening, marks, and what stands around them.
+    r"""One of the varied layouts, a pure function of ``key``: opening, marks, and what is around them.
 
-    Where the opening asks for a letter or number, that answers, without what stands around it; else the option's text
+    Where the opening asks for a letter or number, that answers, without what is around it; else the option's text
     does, marks or no marks. So a prompt always says which of the two is wanted. Paper: Flan 2022, whose code draws
     openings and marks as well, but never says whether text or mark is the answer.
 
@@ -168,7 +168,7 @@ def layout_for(style: Style, template: Template, *, key: int) -> OptionLayout:
 
 
 def letter(place: int) -> str:
-    """What stands before the option at a place of a lettered block, and answers for it.
+    """What comes before the option at a place of a lettered block, and answers for it.
 
     >>> letter(0), letter(25), letter(26)
     ('(A)', '(Z)', '(AA)')
@@ -179,7 +179,7 @@ def letter(place: int) -> str:
 def shown_order(example: Example, style: Style, *, key: int) -> tuple[int, ...]:
     """Place in the prompt → index in the example's options: a pure function of ``key`` and the example's row.
 
-    Empty where the options stand as the example has them.
+    Empty where the options are as the example has them.
     """
     return tuple(shuffled(len(example.options), key=mix64(key, example.row))) if style.shuffle_options else ()
 

@@ -32,7 +32,7 @@ Truncation = Literal["none", "expressions", "promptsource"]
 TRUNCATED_CHARACTERS = 2_048
 _NAMED_GUARD = re.compile(r"\b[0-9a-f]{32}\b")
 _JSON = "json:"
-"""Stands before a value of a row that is no text, or is one that begins so."""
+"""Stands before a value of a row that is not text, or is one that begins so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def compile_promptsource(text: str) -> PromptsourceText:
     """A template's text.
 
     Raises:
-        TemplateError: It is no Jinja.
+        TemplateError: It is not Jinja.
     """
     return PromptsourceText(program=_program(text))
 
@@ -131,7 +131,7 @@ def render_parts(
         choose: Draws.
 
     Raises:
-        TemplateError: A text is no Jinja, or fails on this row.
+        TemplateError: A text is not Jinja, or fails on this row.
     """
     if CHOICES in row:
         raise TemplateError(f'the row has a column "{CHOICES}", which is what the template calls its answer choices')
@@ -181,7 +181,7 @@ def fixed_choices(answer_choices: str) -> tuple[str, ...]:
     (('yes', 'no'), ())
 
     Raises:
-        TemplateError: The text is no Jinja.
+        TemplateError: The text is not Jinja.
     """
     program = _program(answer_choices)
     if not answer_choices or program.names:
@@ -190,7 +190,7 @@ def fixed_choices(answer_choices: str) -> tuple[str, ...]:
 
 
 def fields_of(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row as texts: texts as they are, all else as JSON behind a mark; ``row_of`` turns them back.
+    """A row as texts: texts as they are, all else as JSON after a mark; ``row_of`` turns them back.
 
     >>> fields_of({"text": "It rains.", "label": 1})
     {'text': 'It rains.', 'label': 'json:1'}

@@ -114,7 +114,7 @@ def render_words(
 
 
 def _asked(task: Task, example: Example, template: Template, *, key: int) -> Asked | None:
-    """What is asked in a language that gives it at once, where options stand as the template has them; else None."""
+    """What is asked in a language that gives it at once, where options are as the template has them; else None."""
     where = f"{task.name}/{template.name}"
     try:
         asks = language_of(template).ask

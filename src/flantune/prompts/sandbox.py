@@ -299,7 +299,7 @@ def tokens(text: str) -> Iterator[tuple[str, str]]:
     """A text in pieces, each with what it is ("variable_begin", "data" …); joined, they are the text.
 
     Raises:
-        TemplateError: It is no Jinja.
+        TemplateError: It is not Jinja.
     """
     try:
         for _, kind, piece in _environment().lex(text):

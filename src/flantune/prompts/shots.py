@@ -1,4 +1,4 @@
-"""What stands around a query once its solved examples are known: a trigger where there are none, or drawn labels."""
+"""What is around a query once its solved examples are known: a trigger where there are none, or drawn labels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _BETWEEN = ("\n\n", "\n\n\n", "\n---\n", "\n\n***\n\n", "\n====\n", "\n\n##\n\n"
 
 
 def with_exemplars(prompt: Prompt, exemplars: tuple[Exemplar, ...], *, style: Style, key: int) -> Prompt:
-    r"""The prompt behind its solved examples, in the format of the style.
+    r"""The prompt after its solved examples, in the format of the style.
 
     Without any, a prompt whose target reasons before it answers ends in the style's trigger. A varied format, a pure
     function of ``key``, is the same for all examples of a prompt and its query; answers begin a line, so that what is
@@ -48,7 +48,7 @@ def with_exemplars(prompt: Prompt, exemplars: tuple[Exemplar, ...], *, style: St
 
     Args:
         prompt: The prompt.
-        exemplars: What stands before it.
+        exemplars: What comes before it.
         style: Format and trigger.
         key: Draws the format.
 

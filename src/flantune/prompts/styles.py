@@ -39,7 +39,7 @@ class Style:
         shuffle_options: Show the options in an order drawn for each example, by the key that rendering is given.
         words: Those around a task's definition and examples, in templates with an ``encoding``.
         turns: Ways to write a turn of a conversation; the first measures.
-        exemplars: ``plain``: the layout's separators stand around solved examples. ``varied``: drawn labels and
+        exemplars: ``plain``: the layout's separators surround solved examples. ``varied``: drawn labels and
             separators do.
         trigger: Ends a prompt without solved examples whose target reasons before it answers; nothing when empty.
     """

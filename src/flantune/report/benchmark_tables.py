@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from flantune.evaluation.estimates import Estimate
 from flantune.evaluation.exam_result import ModelScores
 from flantune.evaluation.results import Average, BenchmarkResult, NormalizedAverage, Results
+from flantune.report.clean_columns import against_all
 from flantune.report.numbers import share, shots_label
 from flantune.report.score_tables import SHOTS, level, slim
 from flantune.report.sides import ShownTask
@@ -40,6 +41,8 @@ _PARTS = (
     Column("Shortened", help="Prompts of which more than exemplars had to go"),
     Column("Not asked"),
     Column("Seen", help="Questions that occur in the rows the model was trained on"),
+    Column("Clean", help="Without these questions"),
+    Column("Clean − all", help="That minus the score on all questions, with its interval, paired"),
     words("Rules", help="Which rule read how many answers"),
 )
 
@@ -63,6 +66,8 @@ def _columns(results: Results) -> tuple[Column, ...]:
         ),
         words("Answers", help="Answers drawn to each question; the one most agree on is graded"),
         Column("Agreement", help="Mean share of the answers drawn that agree with the one graded", brief="agreement"),
+        Column("Clean", help="Without the questions that this model was trained on", brief="clean"),
+        Column("Clean − all", help="That minus the score on all questions, with its interval, paired"),
     )
 
 
@@ -115,6 +120,8 @@ def _average(one: BenchmarkResult, average: Average, model: str) -> tuple[Cell, 
         share_of(scores.unparsed if is_first else None),
         word(_drawn(one)) if agreement is not None else Cell("", ""),
         EMPTY if agreement is None else Cell(f"{share(agreement)} of {one.answers_each}", agreement * 100),
+        estimated(scores.clean if is_first else None),
+        against_all(scores.clean_against_all if is_first else None),
     )
 
 
@@ -140,13 +147,15 @@ def _task(one: ShownTask) -> Iterator[tuple[Cell, ...]]:
             share_of(scores.unparsed if exam.kind == "generation" else None),
             Cell("", ""),
             EMPTY,
+            estimated(scores.clean),
+            against_all(scores.clean_against_all),
         )
 
 
 def _normalized(one: NormalizedAverage) -> Iterator[tuple[Cell, ...]]:
     for model, found in one.scores.items():
         reason = one.reasons.get(model, "")
-        yield (word(one.name), word(reason), word(model), *_empty(4), *_mean(found), *_empty(4))
+        yield (word(one.name), word(reason), word(model), *_empty(4), *_mean(found), *_empty(6))
 
 
 def _mean(found: Estimate | None) -> tuple[Cell, Cell]:
@@ -178,4 +187,6 @@ def _part(scores: ModelScores, *, chance: float) -> Iterator[Cell]:
     yield number(scores.inputs_shortened)
     yield number(scores.prompts_dropped)
     yield number(scores.seen_examples)
+    yield estimated(scores.clean)
+    yield against_all(scores.clean_against_all)
     yield word("; ".join(f"{rule} {count:,}" for rule, count in scores.rules.items()))

@@ -320,19 +320,16 @@ def _limits(results: Results | None) -> str:
 
 def _loading(config: RunConfig, attention: Attention) -> str:
     """How to load the folder, in a sentence or two."""
-    if attention == "prefix":
-        return f"{_where_it_loads(config)} {PREFIX_WARNING}"
-    return _where_it_loads(config)
-
-
-def _where_it_loads(config: RunConfig) -> str:
     if _is_adapter(config):
-        return (
+        how = (
             "The folder holds the adapter alone: `AutoPeftModelForCausalLM.from_pretrained` (of an encoder-decoder, "
             "`AutoPeftModelForSeq2SeqLM`) of the `peft` library loads it with the base model named in "
             "`adapter_config.json`."
         )
-    return (
-        "`AutoModelForCausalLM.from_pretrained` (of an encoder-decoder, `AutoModelForSeq2SeqLM`) and "
-        "`AutoTokenizer.from_pretrained` of the `transformers` library load the folder; flantune is not needed."
-    )
+    else:
+        how = (
+            "`AutoModelForCausalLM.from_pretrained` (of an encoder-decoder, `AutoModelForSeq2SeqLM`) and "
+            "`AutoTokenizer.from_pretrained` of the `transformers` library load the folder"
+        )
+        how += "; flantune is not needed." if attention == "causal" else "."
+    return how if attention == "causal" else f"{how} {PREFIX_WARNING}"

@@ -27,8 +27,7 @@ def console_tables(results: Results) -> Iterator[Table]:
     """What was found, as tables for ``rich``, in points.
 
     Clusters never trained on and their mean, of an evaluation every score and difference, and skill apart from a
-    preference for an answer. "detectable" is the smallest true difference that would have been found four times in
-    five.
+    preference for an answer. "detectable" is the smallest true difference that would be detected with 80% power.
     """
     from flantune.report.benchmark_tables import scores_table
     from flantune.report.gap_tables import brief_gap_table

@@ -1,4 +1,4 @@
-"""``flantune report --figures``: figures as files, and what stands below each."""
+"""``flantune report --figures``: figures as files, and what is below each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flantune.runs.files import RunFiles
 from flantune.system.files import slug, write_text
 
 CAPTIONS = "captions.md"
-"""The file with what stands below each figure."""
+"""The file with what is below each figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

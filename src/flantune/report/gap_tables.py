@@ -108,7 +108,7 @@ def _columns(results: Results) -> tuple[Column, ...]:
         Column("Rows", help="Of the first group"),
         Column("Rows of the second"),
         Column("p", help="Of no gap"),
-        Column("Detectable", help="Smallest gap that would have been found, four times in five"),
+        Column("Detectable", help="Smallest true gap that would be detected with 80% power"),
     )
 
 

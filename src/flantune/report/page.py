@@ -136,7 +136,7 @@ def _verdicts(results: Results) -> list[ShownVerdict]:
 
 
 def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
-    """Every table; in a run those tasks that a model was trained on stand apart."""
+    """Every table; in a run those tasks that a model was trained on are kept apart."""
     is_run = results.kind == "run"
     seen = [one for one in tasks if one.exam.is_seen and is_run]
     tasks = [one for one in tasks if not (one.exam.is_seen and is_run)]

@@ -36,7 +36,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitRows:
-    """What became of the rows of one split of a task."""
+    """What happened to the rows of one split of a task."""
 
     task: str
     role: str
@@ -58,7 +58,7 @@ class SplitRows:
 
 
 def read_splits(data: DataReport | None) -> tuple[SplitRows, ...]:
-    """What became of the raw rows of every split."""
+    """What happened to the raw rows of every split."""
     return tuple(
         SplitRows(task=task.name, role=role, report=report)
         for task in (data.tasks if data else ())
@@ -85,7 +85,7 @@ def repeated_rows(data: DataReport | None, tasks: Collection[str]) -> tuple[Reas
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredPrompts:
-    """What became of the prompts that one model was measured with."""
+    """What happened to the prompts that one model was measured with."""
 
     model: str
     counts: Counts

@@ -1,4 +1,4 @@
-"""One page over several runs: what each changed, all against the first, what it cost, and what was set otherwise."""
+"""One page over several runs: what each changed, all against the first, what it cost, and what was set differently."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def read_runs(folders: Sequence[Path]) -> ReadRuns:
 
     Raises:
         ConfigError: A folder is given twice.
-        FlantuneError: One is no run folder, or one of its files is damaged.
+        FlantuneError: One is not a run folder, or one of its files is damaged.
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("a run is given twice", where=" ".join(map(str, folders)), hint="give each run once")

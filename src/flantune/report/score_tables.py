@@ -9,6 +9,7 @@ from flantune.evaluation.estimates import PairedDifference
 from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.group_gaps import NEUTRAL_METRICS
 from flantune.evaluation.results import Measure, Results
+from flantune.report.clean_columns import against_all, clean_cells, clean_columns
 from flantune.report.numbers import interval, shots_label
 from flantune.report.sides import (
     ComparedPair,
@@ -109,13 +110,14 @@ def overall_table(results: Results) -> Table:
             model_cell(sides),
             *compared_cells(row),
             detectable(row.difference),
+            *clean_cells(row.clean),
         )
         for measure in MEASURES
         for sides in sides_of(results)
         for row in compared_overall(results, sides, measure=measure)
     )
     caption = f"All unseen clusters together. Points; intervals at {level(results)}."
-    columns = (words("Measure"), SHOTS, MODEL, *compared_columns(results), _DETECTABLE)
+    columns = (words("Measure"), SHOTS, MODEL, *compared_columns(results), _DETECTABLE, *_clean(results))
     return slim(Table(name="table-overall", caption=caption, columns=columns, rows=rows))
 
 
@@ -169,7 +171,12 @@ def _cluster_columns(results: Results) -> tuple[Column, ...]:
         Column("Chance", help="What guessing scores on average over the cluster's tasks", brief="chance"),
         *compared_columns(results),
         _DETECTABLE,
+        *_clean(results),
     )
+
+
+def _clean(results: Results) -> tuple[Column, ...]:
+    return clean_columns(headings(results), level=level(results))
 
 
 def _cluster_cells(row: ComparedPair, sides: Sides) -> tuple[Cell, ...]:
@@ -180,6 +187,7 @@ def _cluster_cells(row: ComparedPair, sides: Sides) -> tuple[Cell, ...]:
         score(row.chance, "muted"),
         *compared_cells(row),
         detectable(row.difference),
+        *clean_cells(row.clean),
     )
 
 
@@ -198,6 +206,7 @@ def task_table(
             *compared_cells(compared_exam(one.exam, one.label, sides)),
             chance_of(one.exam.differences[sides.second].q if sides.second else None),
             detectable(one.exam.differences[sides.second] if sides.second else None),
+            *clean_cells(one.exam.differences[sides.second].clean if sides.second else None),
         )
         for start, one, sides in lines(results, tasks)
     )
@@ -211,6 +220,7 @@ def task_table(
         *compared_columns(results),
         _Q,
         _DETECTABLE,
+        *_clean(results),
     )
     caption = f"{what}: mean over templates. Points; intervals at {level(results)}."
     return slim(Table(name=name, caption=caption, columns=columns, rows=rows))
@@ -234,6 +244,9 @@ _TESTS = (
         brief="McNemar p",
     ),
     _DETECTABLE,
+    Column("Difference, clean", help="Without the rows that a model was trained on", brief="clean"),
+    Column("Interval, clean"),
+    Column("Clean − all", help="How much of the difference the other rows make, with its interval"),
 )
 
 
@@ -287,4 +300,6 @@ def _tested(
         chance_of(redrawn.p if redrawn else None),
         chance_of(found.mcnemar_p),
         detectable(found),
+        *change(found.clean.difference if found.clean else None),
+        against_all(found.clean.difference_against_all if found.clean else None),
     )

@@ -93,7 +93,7 @@ def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]
 
 
 def coded(text: str) -> Markup:
-    """A sentence for a page: what stands between backticks is set as code.
+    """A sentence for a page: what comes between backticks is set as code.
 
     >>> coded("`--seeds 3` covers <more>")
     Markup('<code>--seeds 3</code> covers &lt;more&gt;')

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flantune.evaluation.estimates import Difference, Estimate
+from flantune.evaluation.estimates import CleanScores, Difference, Estimate
 from flantune.evaluation.exam_result import ExamResult
-from flantune.evaluation.results import Means, Measure, Results
+from flantune.evaluation.results import ClusterResult, Means, Measure, OverallResult, Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class ComparedPair:
     Attributes:
         name: What was measured, with the fold where several folds measured it.
         chance: What guessing scores; None where that says nothing.
+        clean: Both without what a model was trained on; None where nobody looked.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ComparedPair:
     second: Estimate | None
     difference: Difference | None
     chance: float | None = None
+    clean: CleanScores | None = None
 
     def of(self, place: int) -> Estimate | None:
         """The score of one of the two, by its place."""
@@ -67,6 +69,7 @@ def compared_exam(exam: ExamResult, label: str, sides: Sides) -> ComparedPair:
         second=exam.scores[sides.second].mean if sides.second else None,
         difference=exam.differences[sides.second] if sides.second else None,
         chance=exam.chance,
+        clean=exam.differences[sides.second].clean if sides.second else None,
     )
 
 
@@ -78,6 +81,7 @@ def compared_means(
     if found is None:
         return None
     chance = {"raw": means.chance, "normalized": 0.0}.get(measure)
+    clean = means.clean if isinstance(means, ClusterResult | OverallResult) else {}
     return ComparedPair(
         name=name,
         shots=shots,
@@ -85,6 +89,7 @@ def compared_means(
         second=found.scores[sides.second] if sides.second else None,
         difference=found.differences[sides.second] if sides.second else None,
         chance=chance,
+        clean=clean.get(sides.second or "") if measure == "raw" else None,
     )
 
 

@@ -132,7 +132,7 @@ def _columns(results: Results) -> tuple[Column, ...]:
 
 _WORDS = ("Tuned", "Score")
 _CHANGE = 6
-"""Where the change of discrimination stands in a line."""
+"""Where the change of discrimination is in a line."""
 
 _COLLAPSED = words("Collapsed", help="Gave one answer to over 90% of prompts", brief="collapsed")
 _RAW = Column("Raw", help="Difference of the headline metric, in points")

@@ -23,7 +23,7 @@ def write_study_page(root: Path) -> Path:
 
 
 def read_outcome(root: Path) -> StudyOutcome:
-    """What came of a study, from its folder.
+    """The outcome of a study, from its folder.
 
     Raises:
         FlantuneError: It is missing or damaged.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from flantune.evaluation.exam_result import ExamResult, ModelScores, TemplateScores
 from flantune.evaluation.metrics.rank_classification import NORMALIZATIONS
 from flantune.evaluation.results import Results
+from flantune.report.clean_columns import against_all
 from flantune.report.numbers import shots_label, signed
 from flantune.report.score_tables import SHOTS, START, headings, lines, slim
 from flantune.report.sides import ShownTask, Sides, heading
@@ -99,6 +100,7 @@ def _by_model(tasks: Sequence[ShownTask]) -> Iterator[tuple[tuple[Cell, ...], Mo
 def clean_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """Scores with and without the test rows that training overlaps with; empty when nobody looked."""
     without = "Without the flagged rows"
+    paired = "On clean rows minus on all, with its interval, paired over the rows"
     columns = (
         *START,
         Column("Rows"),
@@ -106,11 +108,16 @@ def clean_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
         *(
             column
             for name in headings(results)
-            for column in (Column(f"{name}, all"), Column(f"{name}, clean", help=without))
+            for column in (
+                Column(f"{name}, all"),
+                Column(f"{name}, clean", help=without),
+                Column(f"{name}, clean − all", help=paired),
+            )
         ),
         Column("Difference, all"),
         Column("Difference, clean", help=without),
         Column("Interval, clean"),
+        Column("Difference, clean − all", help=paired),
     )
     rows = tuple(
         (
@@ -119,10 +126,13 @@ def clean_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
             number(clean.flagged),
             estimated(one.exam.scores[sides.first].mean, "muted"),
             estimated(clean.first),
+            against_all(clean.first_against_all),
             estimated(one.exam.scores[sides.second].mean, "muted"),
             estimated(clean.second),
+            against_all(clean.second_against_all),
             Cell(signed(difference.value), difference.value * 100, "muted"),
             *change(clean.difference),
+            against_all(clean.difference_against_all),
         )
         for start, one, sides in lines(results, tasks)
         if sides.second

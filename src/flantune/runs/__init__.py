@@ -1,1 +1,1 @@
-"""A folder of a run: where each product lies, whose run it is, and how it is read back."""
+"""A folder of a run: where each product is, whose run it is, and how it is read back."""

@@ -117,7 +117,7 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 
 def read_origins(home: Path) -> Iterator[Origin]:
-    """What became of the prompts that a model was asked: one entry per task whose samples are whole.
+    """What happened to the prompts that a model was asked: one entry per task whose samples are whole.
 
     Args:
         home: Where the model's samples lie, such as ``RunFolder.base``.

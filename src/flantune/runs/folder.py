@@ -1,4 +1,4 @@
-"""The folder of a run or an evaluation: where each product lies, and whose run it is."""
+"""The folder of a run or an evaluation: where each product is, and whose run it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose run a folder holds: a name for all that can change the tuned weights, by content and not by where it lies."""
+"""Whose run a folder holds: a name for all that can change the tuned weights, by content and not by where it is."""
 
 from __future__ import annotations
 

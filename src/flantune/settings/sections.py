@@ -107,7 +107,7 @@ def said(problem: Problem, *, known: Sequence[str], near: str = "") -> str:
 
     Args:
         problem: What is wrong.
-        known: Keys that the table it stands in may have.
+        known: Keys that its table may have.
         near: What an unknown key may have meant, where that is known better than from these.
     """
     got, path = problem.got, problem.path

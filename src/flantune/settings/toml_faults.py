@@ -18,7 +18,7 @@ _NOTHING = frozenset({"null", "None", "none", "nil", "NULL"})
 
 
 def explained(text: str, problem: str) -> tuple[str, str]:
-    """The problem with the line it stands in, and a hint.
+    """The problem with its line, and a hint.
 
     >>> message, hint = explained("steps = True", "Invalid value (at line 1, column 9)")
     >>> print(message)

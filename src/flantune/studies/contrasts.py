@@ -27,7 +27,7 @@ class TaskGrades:
 
     Attributes:
         table: The answers, graded.
-        seed: Names the bootstrap draws of metrics that are no means over rows; the same for all arms of a task.
+        seed: Names the bootstrap draws of metrics that are not means over rows; the same for all arms of a task.
     """
 
     table: GradeTable

@@ -1,7 +1,7 @@
 """What a run takes, before it is paid for: tokens, arithmetic, memory, hours, and what it could show.
 
 The cost model, in three sentences. Tuning takes six operations a weight and token, reading two, attention aside, as the
-papers count (``models/size.py``). A device does so many of them a second as its maker states, times the share that a
+papers count (``models/size.py``). A device does as many of them a second as its maker states, times the share that a
 published run came to (``models/devices.toml``); this machine's speed is found by trying (``studies/rehearsal.py``). A
 written token takes a look at every weight, which the answers written side by side share.
 """
@@ -130,7 +130,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detectable:
-    """The smallest true difference from the base model that the run would find four times in five.
+    """The smallest true difference from the base model that the run would detect with 80% power.
 
     Attributes:
         difference: Of the mean over unseen clusters, as a share of one.
@@ -205,7 +205,7 @@ def total(loads: Iterable[Load]) -> Load:
 
 
 def training_load(size: ModelSize, tokens: int, speed: Speed | None) -> Load:
-    """Tuning on so many tokens."""
+    """Tuning on a number of tokens."""
     return Load(
         tokens=tokens,
         flops=training_flops(size.weights, tokens, size.family, trained=size.trained),
@@ -214,7 +214,7 @@ def training_load(size: ModelSize, tokens: int, speed: Speed | None) -> Load:
 
 
 def measuring_load(size: ModelSize, tasks: Iterable[AskedTask], speed: Speed | None, *, is_tuned: bool) -> Load:
-    """Asking a model so many tasks.
+    """Asking a model a number of tasks.
 
     A tuned model is taken to write answers as long as the right ones; one that never learnt to stop writes on.
     """

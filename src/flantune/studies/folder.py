@@ -28,7 +28,7 @@ class StudyFolder:
 
     @property
     def outcome(self) -> Path:
-        """All that came of it (``StudyOutcome``)."""
+        """Everything that came out of it (``StudyOutcome``)."""
         return self.root / "outcome.json"
 
     @property

@@ -1,4 +1,4 @@
-"""What came of a study: ``outcome.json``, the value that its page, its figures and its table are made from.
+"""The outcome of a study: ``outcome.json``, the value that its page, its figures and its table are made from.
 
 Scores lie in [0, 1]. A number over several seeds is their mean; its interval covers other seeds as well as other rows.
 """
@@ -150,7 +150,7 @@ class Written(Frozen):
 
 
 class StudyOutcome(Frozen):
-    """All that came of a study."""
+    """Everything that came out of a study."""
 
     schema_version: Literal[1] = SCHEMA
     """Version of this format."""

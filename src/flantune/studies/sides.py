@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from flantune.errors import ConfigError
 from flantune.mixture.holdout import Fold, folds_of, hold_out_fold
 from flantune.mixture.proportions import parts_of
+from flantune.mixture.taxonomy import load_taxonomy
+from flantune.prompts.styles import forward_templates
 from flantune.studies import splits
 from flantune.studies.paper import PAPER_ORDER, PAPER_TEST, SUPER_GLUE
 from flantune.studies.splits import Split
+from flantune.studies.study import Measure
 from flantune.studies.trees import pruned, tree_settings
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ def split_settings(split: Split, file: RunFile, tasks: Sequence[Task]) -> dict[s
         "data.exclude": [],
         "holdout.folds": [] if split.hidden else [list(split.held_out)],
         "holdout.task_folds": [list(split.hidden)] if split.hidden else [],
+        "holdout.alone": [],
     }
     if split.max_templates:
         settings["prompts.max_templates"] = split.max_templates
@@ -90,6 +94,30 @@ def trained_and_unseen(
     trained = {task.name for fold in folds for task in fold.train}
     unseen = {task.name for fold in folds for task in fold.unseen}
     return tuple(t.name for t in tasks if t.name in trained), tuple(t.name for t in tasks if t.name in unseen)
+
+
+def measured_with_exemplars(file: RunFile, tasks: Sequence[Task]) -> tuple[Measure, tuple[str, ...]]:
+    """What arms can be measured on that show exemplars: tasks with rows to take them from, and with room for them.
+
+    Returns:
+        The measure, and a sentence on the unseen tasks that it leaves out.
+
+    Raises:
+        ConfigError: No unseen task can be shown exemplars.
+    """
+    _, unseen = trained_and_unseen(file, tasks, load_taxonomy(file.config.holdout.taxonomy))
+    able = tuple(task.name for task in tasks if task.name in unseen and _takes_exemplars(task))
+    if not able:
+        hint = "for Natural-Instructions, which bring examples of their own, there is the study instruction-elements"
+        raise ConfigError("no unseen task can be measured with exemplars of its own rows", where="holdout", hint=hint)
+    if set(able) == set(unseen):
+        return Measure(), ()
+    left = ", ".join(name for name in unseen if name not in able)
+    return Measure(of="tasks", names=able), (f"not compared, since no exemplars can be shown before them: {left}",)
+
+
+def _takes_exemplars(task: Task) -> bool:
+    return "train" in task.splits and not all(template.encoding for template in forward_templates(task))
 
 
 def _all_folds_at_once(file: RunFile, tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[Split, tuple[str, ...]]:

@@ -57,7 +57,7 @@ class PlannedSplits:
         study: The splits.
         tasks: The tasks they name, in the clusters the splits know them by.
         originals: The same tasks as the run file has them.
-        clusters: The grouping that the tasks stand in, as ``data.clusters`` names it; empty: the run file's own.
+        clusters: The grouping that the tasks are in, as ``data.clusters`` names it; empty: the run file's own.
         taxonomy: The rules the splits follow.
         has_own_rules: The rules differ from the run file's, so run files must bring them.
     """
@@ -160,7 +160,7 @@ MAKERS: Mapping[str, Maker] = {
 
 
 def fragment(split: Split, planned: PlannedSplits) -> str:
-    """The lines of a run file that make a split, to be copied into one; what they cannot say stands as a comment."""
+    """The lines of a run file that make a split, to be copied into one; what they cannot say is a comment."""
     lines = [f"# {split.name}: {len(split.train)} tasks trained on, {len(split.test)} unseen"]
     lines += [f"# On purpose: {rule}." for rule in split.breaks]
     if planned.has_own_rules:

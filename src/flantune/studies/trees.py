@@ -90,7 +90,7 @@ def chosen_tasks(
 ) -> dict[str, object]:
     """The settings of a mixture that draws from some tasks alone, with the shares they have beside each other.
 
-    The whole tree stands under each of two parts, of which one is drawn from. So every run of a study has the same
+    The whole tree is under each of two parts, of which one is drawn from. So every run of a study has the same
     tasks, and measures the same ones.
 
     Args:

@@ -9,6 +9,7 @@ from flantune.errors import EvaluationError, did_you_mean
 from flantune.evaluation.exams import Exam, MissingExam
 from flantune.settings.protocols import PRESETS, ProtocolName, ScoringProtocol
 from flantune.suites import (
+    axg,
     bbh,
     civil_comments,
     crows_pairs,
@@ -32,6 +33,7 @@ SUITES: tuple[Suite, ...] = (
     natural_instructions.SUITE,
     gsm8k.SUITE,
     winogender.SUITE,
+    axg.SUITE,
     winobias.SUITE,
     crows_pairs.SUITE,
     civil_comments.SUITE,

@@ -17,7 +17,7 @@ WORDINGS: Mapping[str, str] = {
     "complete": '{sentence}\nIn this sentence, the word "{pronoun}" stands for',
     "list": 'Sentence: {sentence}\nQuestion: Who is "{pronoun}"?\nOPTIONS:\n- {first}\n- {second}\nAnswer:',
 }
-"""Ways to ask, all of them in flantune's own words; the two people stand in the order of the sentence."""
+"""Ways to ask, all of them in flantune's own words; the two people are in the order of the sentence."""
 
 NOTE = "asked without exemplars, in three wordings of flantune's own"
 

@@ -27,7 +27,7 @@ _WHOLE = ExtractionRule(name="whole", pattern=r"\A\s*(?P<answer>(?:.|\n)*\S)\s*\
 
 
 def parts(data: SuiteData) -> Exams:
-    """One part a task of the test split, its first hundred instances, which are balanced by label and stand first.
+    """One part a task of the test split, its first hundred instances, which are balanced by label and come first.
 
     Raises:
         SourceError: A task file is there but is not one.

@@ -22,7 +22,7 @@ class FewShotPrompt:
     """A published prompt.
 
     Attributes:
-        preamble: What stands before the first question, white space included.
+        preamble: What comes before the first question, white space included.
         exemplars: Its solved examples: ``inputs`` from "Q:" to "A:", ``targets`` the rest, its leading space included.
     """
 
@@ -31,7 +31,7 @@ class FewShotPrompt:
 
 
 def read_prompt(text: str) -> FewShotPrompt:
-    r"""Takes a prompt of "Q: … A: …" blocks apart; what stands above a line of dashes is a note, not the prompt.
+    r"""Takes a prompt of "Q: … A: …" blocks apart; what is above a line of dashes is a note, not the prompt.
 
     >>> found = read_prompt("do not train on this\n-----\nAdd.\n\nQ: 1+1?\nA: It is 2. So the answer is 2.\n")
     >>> found.preamble, [(one.inputs, one.targets) for one in found.exemplars]
@@ -59,7 +59,7 @@ def _exemplars(blocks: list[str]) -> list[Exemplar]:
 
 
 def without_rationale(exemplar: Exemplar) -> Exemplar:
-    r"""The exemplar answered at once: what stands between "A:" and the conclusion is left out.
+    r"""The exemplar answered at once: what is between "A:" and the conclusion is left out.
 
     >>> without_rationale(Exemplar(row=-1, inputs="Q: 1+1?\nA:", targets=" It is 2. So the answer is 2.")).targets
     ' 2'

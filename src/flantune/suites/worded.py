@@ -1,6 +1,6 @@
 """Questions asked in several wordings each, as T0 asks them: the score is the mean over wordings, beside the median.
 
-Rows that belong together (a sentence with "he", and the same with "she") stand one after another and share a group, so
+Rows that belong together (a sentence with "he", and the same with "she") follow one another and share a group, so
 that a limit never parts them and an interval never counts them as independent.
 """
 
@@ -60,7 +60,7 @@ def worded_questions(part: str, rows: Iterable[WordedRow], wordings: Mapping[str
     Args:
         part: What the prompts' task is called.
         rows: The rows.
-        wordings: Name → text with slots in braces; what stands in a slot is never read as a slot.
+        wordings: Name → text with slots in braces; what fills a slot is never read as a slot.
     """
     return asked((_prompt(part, one, name, text) for one in rows for name, text in wordings.items()), shots=0)
 

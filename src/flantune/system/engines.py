@@ -23,7 +23,7 @@ Job = TypeVar("Job")
 Receipt = TypeVar("Receipt")
 
 _ROUNDS = 3
-"""So many pools in a row that broke without making anything mean that the work itself kills its process."""
+"""This many pools in a row that broke without making anything mean that the work itself kills its process."""
 _IN_FLIGHT = 2
 """Pieces given out a worker: one that it makes, and the next."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -98,7 +98,7 @@ def write_text(path: Path, text: str) -> Path:
     """Writes a file so that a reader finds the old content or the new, never half of it.
 
     Raises:
-        FlantuneError: The folder cannot be written or the disk is full; nothing half-written stays behind.
+        FlantuneError: The folder cannot be written or the disk is full; nothing half-written is left.
     """
     with whole_file(path) as handle:
         handle.write(text.encode("utf-8"))
@@ -182,7 +182,7 @@ def check_regular(path: Path) -> None:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Opens a file without waiting for ever where it is a pipe that nobody writes to."""
+    """Opens a file without waiting forever where it is a pipe that nobody writes to."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

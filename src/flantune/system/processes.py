@@ -307,7 +307,7 @@ def _watch(processes: Processes, store: Store, stopped: threading.Event) -> None
 
 
 def _end(processes: Processes, gone: int, stopped: threading.Event) -> None:
-    """Ends this process at once: its main thread may wait for ever for the one that is gone."""
+    """Ends this process at once: its main thread may wait forever for the one that is gone."""
     # The main thread may have noticed too, and be about to say more.
     if stopped.wait(2 * HEARTBEAT_S):
         return

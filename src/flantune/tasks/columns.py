@@ -30,11 +30,11 @@ _CODE_VERSION = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldColumn:
-    """The column behind a field.
+    """The column that fills a field.
 
     Attributes:
         column: Its name, or a dotted path into nested rows.
-        join: What stands between the texts when the column holds a list; None: a list is a bad row.
+        join: What separates the texts when the column holds a list; None: a list is a bad row.
     """
 
     column: str
@@ -165,7 +165,7 @@ def _step(value: Any, part: str, path: str) -> Any:
 
 
 def as_text(value: Any, path: str) -> str:
-    """A cell as text: texts as they stand, numbers as Python writes them, dates as ISO does.
+    """A cell as text: texts unchanged, numbers as Python writes them, dates as ISO does.
 
     Raises:
         BadRow: The cell is null, not a number, or holds more than one value.

@@ -214,7 +214,7 @@ def _value(turn: Mapping[str, Any], key: str, usual: Sequence[str]) -> Any:
 
 
 def _said_text(value: Any, column: str) -> str:
-    """What a turn says: a text, or the list of parts that some chat programs write; parts that are no text are bad."""
+    """What a turn says: a text, or the list of parts that some chat programs write; parts that are not text are bad."""
     if not isinstance(value, list | tuple):
         return "" if value is None else as_text(value, column)
     texts = []

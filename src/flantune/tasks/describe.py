@@ -1,4 +1,4 @@
-"""A prepared task as values for the run folder: what it is and what became of its rows."""
+"""A prepared task as values for the run folder: what it is and what happened to its rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TaskDescription:
 
     Attributes:
         fingerprint: Changes when anything does that the task puts into the run.
-        splits: Role → what became of its rows.
+        splits: Role → what happened to its rows.
         missing: Role → why its data could not be found.
         repeated: Why the rows measured are not independent observations; empty when they are.
     """
@@ -53,7 +53,7 @@ class TaskDescription:
 
 
 def describe_task(prepared: PreparedTask, *, repeated: str = "") -> TaskDescription:
-    """What a task is and what became of its rows.
+    """What a task is and what happened to its rows.
 
     Args:
         prepared: The task.

@@ -30,7 +30,7 @@ _FIRST_BAD = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitReport:
-    """What became of the rows of one split.
+    """What happened to the rows of one split.
 
     Attributes:
         split: The role.
@@ -143,7 +143,7 @@ class PreparedTask:
 
     Attributes:
         stores: Role → its examples. Roles that the task does not name are absent.
-        reports: Role → what became of its rows.
+        reports: Role → what happened to its rows.
         missing: Role → why it is not there; only filled when missing data was to be skipped.
     """
 
@@ -302,7 +302,7 @@ class SkippedWriter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkippedRows:
-    """What became of the rows of a slice that became no example.
+    """What happened to the rows of a slice that became no example.
 
     Attributes:
         before: Skipped rows in front of the slice.

@@ -22,7 +22,7 @@ class FirstLook:
     Attributes:
         split: The source split that was looked at; empty when no data is there.
         rows: Rows that were read.
-        examples: What became of the good ones.
+        examples: What happened to the good ones.
         bad: The bad ones.
     """
 

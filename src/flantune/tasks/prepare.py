@@ -307,7 +307,7 @@ def _adapt_all(task: Task, source_split: str, limit: int | None, folder: Path) -
 def _view(
     task: Task, role: SplitRole, stored: _StoredSplit, bounds: tuple[tuple[int, int], ...]
 ) -> tuple[Sequence[Example], SplitReport]:
-    """A role's part of a stored split, and what became of its rows."""
+    """A role's part of a stored split, and what happened to its rows."""
     views: list[ExampleStore] = []
     dropped, bad = 0, Counter[str]()
     notes: list[BadRowNote] = []

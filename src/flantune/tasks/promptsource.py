@@ -115,7 +115,7 @@ def load_promptsource(settings: PromptsourceSettings, *, root: Path) -> tuple[Ta
     Raises:
         ConfigError: A template to leave out is none, or the texts are others than the digest says.
         SourceError: A template file is missing or is something else.
-        TaskError: A text is no Jinja.
+        TaskError: A text is not Jinja.
     """
     folder = root / settings.folder.expanduser()
     trained = _trained(settings, folder)
@@ -300,7 +300,7 @@ def templates_of(
     others are trained on.
 
     Raises:
-        TaskError: A text is no Jinja.
+        TaskError: A text is not Jinja.
     """
     is_choice = any(one.is_original and _has_choices(one) for one in found)
     kind: Kind = "classification" if is_choice else "generation"
@@ -341,7 +341,7 @@ def _trained_on(templates: tuple[Template, ...], found: list[PromptsourceTemplat
 
 
 def family_of(dataset: str) -> str:
-    """The data behind a data set's name, as the taxonomy knows it.
+    """The data that a data set's name means, as the taxonomy knows it.
 
     >>> family_of("glue/mrpc"), family_of("super_glue/wsc.fixed"), family_of("race/high"), family_of("ai2_arc/ARC-Easy")
     ('mrpc', 'wsc', 'race', 'arc')

@@ -168,7 +168,7 @@ def is_missing(value: object) -> bool:
 
 
 def short(value: object, *, width: int = 80) -> str:
-    """A value as it stands in a message, in one line and not too long.
+    """A value as it is shown in a message, in one line and not too long.
 
     >>> short("so " * 40, width=20)
     '"so so so so so so…"'

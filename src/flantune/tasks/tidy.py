@@ -74,7 +74,7 @@ def unescaped(text: str) -> str:
 
 
 def _decoded(match: re.Match[str]) -> str:
-    """What stands where UTF-8 was read as Windows' characters; as it is where it was not."""
+    """What appears where UTF-8 was read as Windows' characters; as it is where it was not."""
     try:
         single = [bytes([ord(one)]) if ord(one) < 256 else one.encode("cp1252") for one in match[0]]
         return b"".join(single).decode()

@@ -1,4 +1,4 @@
-"""Trackers follow the metrics file: it is there whole, whatever becomes of them."""
+"""Trackers follow the metrics file: it is there whole, whatever happens to them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class BestWeights:
     """One file, which is whole or not there.
 
     Attributes:
-        path: Where it lies.
+        path: Where it is.
         chosen: At the end, the step whose weights are the result; None: the last one's.
     """
 

@@ -93,7 +93,7 @@ class CheckpointFolder:
         return sorted(int(match[1]) for match in found if match)
 
     def path(self, step: int) -> Path:
-        """Where the checkpoint of a step lies."""
+        """Where the checkpoint of a step is."""
         return self.root / f"step-{step:08d}"
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TuningState) -> Path:

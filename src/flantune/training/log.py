@@ -21,7 +21,7 @@ class MetricsLog:
         """Continues the log of a run after a step: lines that a killed process wrote beyond it are removed.
 
         Args:
-            folder: Where the log lies.
+            folder: Where the log is.
             after: The last step that is kept.
             note: Told when damaged lines are left out.
 

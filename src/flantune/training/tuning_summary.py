@@ -12,7 +12,7 @@ from flantune.training.values import NonFinite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningProgress:
-    """Where a tuning run stands, for a progress bar.
+    """How far a tuning run is, for a progress bar.
 
     Attributes:
         step: Optimizer steps done.

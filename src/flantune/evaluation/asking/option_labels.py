@@ -21,7 +21,7 @@ _Order = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Arrangement:
-    """Options as one prompt showed them, and which of the example's own options stands at each place."""
+    """Options as one prompt showed them, and which of the example's own options is at each place."""
 
     options: _Texts
     order: _Order

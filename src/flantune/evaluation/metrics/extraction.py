@@ -20,7 +20,7 @@ Form = Literal["text", "number", "number_comma", "last_number", "last_number_com
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractionRule:
-    r"""One place where an answer may stand.
+    r"""One place where an answer may be.
 
     Attributes:
         name: What reports call it.
@@ -210,7 +210,7 @@ def after_phrase(phrase: str, *, form: Form = "text") -> ExtractionRule:
 
 @lru_cache(maxsize=4_096)
 def rules_between(before: str, after: str) -> Rules:
-    r"""Rules for an answer that a template announces: what stands between its own words, else where answers stand.
+    r"""Rules for an answer that a template announces: what is between its own words, else where answers usually are.
 
     Args:
         before: The words before the answer; empty where it comes first.
@@ -237,7 +237,7 @@ def rules_between(before: str, after: str) -> Rules:
 
 
 def shared_phrase(answers: Sequence[str]) -> str:
-    """The wording that stands before the last number in each worked answer; empty when they do not agree.
+    """The wording before the last number in each worked answer; empty when they do not agree.
 
     So the exemplars of a language show how an answer is announced in it.
 

@@ -90,7 +90,7 @@ class Grader(Protocol):
 
     @property
     def rules(self) -> Rules:
-        """Where an answer may stand in a written text."""
+        """Where an answer may be in a written text."""
 
     def grade(self, sample: Sample) -> Grade:
         """What is noted of one answered prompt."""
@@ -102,7 +102,7 @@ class MetricGrader:
 
     Attributes:
         columns: The metrics.
-        rules: Where the answer may stand in a written text, most trusted first; none: between the words that the
+        rules: Where the answer may be in a written text, most trusted first; none: between the words that the
             prompt's template has around it (``Sample.answer_marks``), or else the whole text is the answer.
         parse: What is kept of a written text before it is scored.
     """
@@ -172,7 +172,7 @@ def text_grader(rules: Rules = (FIRST_LINE,), comparison: Comparison = "same") -
     """A written answer: found by rules, then compared with the references, as they are.
 
     Args:
-        rules: Where the answer may stand, most trusted first.
+        rules: Where the answer may be, most trusted first.
         comparison: "same": the same but for case, punctuation and spaces. "squad": exact match and token F1 as
             SQuAD's script has them. "natural_instructions": stemmed ROUGE-L and exact match as that benchmark has them.
     """

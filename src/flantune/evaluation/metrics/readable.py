@@ -163,7 +163,7 @@ def _said(example: HasReferences, text: str) -> Sample:
 
 
 def _unread(reading: Reading, text: str) -> str:
-    """The letters and digits that stand in no word."""
+    """The letters and digits that are in no word."""
     if reading.words is None:
         return ""
     kept = set("".join(reading.words(text)).casefold())

@@ -28,7 +28,7 @@ def same_answer(answer: str | None, reference: str) -> bool:
 
     Signs, points and operators beside figures are not punctuation: they are what the answer says; nor are the marks of
     short names (A+, C#, -x). Where nothing but punctuation is asked for (closing brackets), punctuation counts:
-    dropped, all would be equal. Lists and pairs are compared item by item, whatever spaces stand after their commas.
+    dropped, all would be equal. Lists and pairs are compared item by item, whatever spaces follow their commas.
 
     >>> same_answer("(B)", "b"), same_answer("] )", "] }"), same_answer("])", "] )")
     (True, False, True)
@@ -68,7 +68,7 @@ def _items(text: str) -> list[str]:
 
 
 def _inner(text: str) -> str:
-    """What stands between the brackets around a whole text; the text itself where there are none."""
+    """What comes between the brackets around a whole text; the text itself where there are none."""
     return text[1:-1] if len(text) > 1 and text[0] + text[-1] in _BRACKETS else text
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 SPACELESS = frozenset({"CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"})
-"""Scripts whose words do not stand apart: what is split at white space comes out as whole clauses."""
+"""Scripts that do not separate words: what is split at white space comes out as whole clauses."""
 
 _NAMES = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese"}
 _WIDTHS = {"FULLWIDTH", "HALFWIDTH", "MODIFIER"}

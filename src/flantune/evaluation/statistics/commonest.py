@@ -22,8 +22,8 @@ COLLAPSED = 0.9
 def answers_given(options: RankedOptions) -> CommonestAnswer:
     """Which answer is given most often; of options that tie the first one shown counts as given.
 
-    Where options move from prompt to prompt, a model can prefer an option wherever it stands, or a place whatever
-    stands there. Answers are told apart by what is written: by their place where that is a letter, else by the option.
+    Where options move from prompt to prompt, a model can prefer an option wherever it is, or a place whatever
+    is there. Answers are told apart by what is written: by their place where that is a letter, else by the option.
     If that shows no collapse and the other way does, it is the other way.
 
     >>> scores = np.array([[[-1.0, -3.0]], [[-1.0, -1.5]], [[-1.0, -2.0]], [[-2.0, -1.0]]])

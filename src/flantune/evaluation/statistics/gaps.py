@@ -83,7 +83,7 @@ def compare_groups(
         gaps: The groups.
         tables: Model → its answers, the first model's first.
         pairs: Later model → the rows it shares with the first.
-        column: The metric; scores that are no means over rows have no gaps.
+        column: The metric; scores that are not means over rows have no gaps.
         confidence: Level of the intervals.
     """
     if column.metric.score is not None or column.metric.is_per_group:
@@ -180,7 +180,7 @@ def gap_mean(cells: Floats, side: Integers, groups: Integers, *, span: Span, con
 
 
 def _same_answer(table: GradeTable, side: Integers, *, confidence: float) -> Mean | None:
-    """How often the two rows of a pair get the same answer; a group with more rows of one side is no pair."""
+    """How often the two rows of a pair get the same answer; a group with more rows of one side is not a pair."""
     rows: dict[int, list[list[int]]] = {}
     for at, (group, sign) in enumerate(zip(table.groups.tolist(), side.tolist(), strict=True)):
         if sign:

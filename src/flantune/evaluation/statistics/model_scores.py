@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flantune.evaluation.estimates import Estimate
+from flantune.evaluation.estimates import Difference, Estimate
 from flantune.evaluation.exam_result import ModelScores, TemplateScores
 from flantune.evaluation.metrics.graders import MetricColumn
 from flantune.evaluation.statistics.grades import Graded, GradeTable
@@ -17,7 +17,14 @@ from flantune.evaluation.statistics.skill_scores import ModelSkill
 
 
 def model_scores(
-    graded: Graded, *, shots: int, mean: Mean, clean: Estimate | None, skill: ModelSkill | None, confidence: float
+    graded: Graded,
+    *,
+    shots: int,
+    mean: Mean,
+    clean: Estimate | None,
+    clean_against_all: Difference | None,
+    skill: ModelSkill | None,
+    confidence: float,
 ) -> ModelScores:
     """Everything reported of one model in one exam.
 
@@ -26,6 +33,7 @@ def model_scores(
         shots: The number of exemplars.
         mean: Mean of the headline metric.
         clean: The headline without what the model has seen.
+        clean_against_all: That minus the headline.
         skill: What its option scores tell, apart from a preference for one of them.
         confidence: Level of the intervals.
     """
@@ -61,6 +69,7 @@ def model_scores(
         seen=graded.seen.reasons,
         seen_examples=len(frozenset(table.rows) & (graded.seen.rows or frozenset())),
         clean=clean,
+        clean_against_all=clean_against_all,
         skill=None if skill is None else skill.result(confidence=confidence),
     )
 

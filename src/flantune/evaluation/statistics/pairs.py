@@ -257,12 +257,15 @@ def _redrawn_mean(table: GradeTable, scores: Floats, span: Span, *, confidence: 
     return statistics.bootstrap_mean(scores, examples=count, span=span, confidence=confidence)
 
 
-def resampled_scores(table: GradeTable, column: MetricColumn, *, seed: int) -> Floats:
-    """A corpus metric's mean over templates, as it is and on bootstrap replicates of the rows."""
+def resampled_scores(
+    table: GradeTable, column: MetricColumn, *, seed: int, kept: NDArray[np.bool_] | None = None
+) -> Floats:
+    """A corpus metric's mean over templates, as it is and on bootstrap replicates of the rows; of some rows alone."""
     cells, metric = table.cells(column), column.metric
 
     def mean_over_templates(weights: Floats) -> Floats:
-        scores = [_corpus(metric, cells[:, at], weights) for at in range(cells.shape[1])]
+        counted = weights if kept is None else weights * kept
+        scores = [_corpus(metric, cells[:, at], counted) for at in range(cells.shape[1])]
         return np.asarray(np.mean(scores, axis=0))
 
     return statistics.resample(

@@ -17,7 +17,7 @@ _GAIN = {"better": "gain", "worse": "loss"}
 
 
 def preference_notes(raw: Change, discrimination: Change, *, confidence: float) -> tuple[str, ...]:
-    """What to heed where raw score and discrimination, over the same tasks, do not tell the same story.
+    """What to keep in mind where raw score and discrimination, over the same tasks, do not tell the same story.
 
     Nothing is said where both moved the same way, or neither surely moved. Calibrated accuracy has no say: a preference
     so strong that probabilities are close to 0 and 1 changes it a little, and discrimination not at all.
@@ -97,7 +97,7 @@ def _collapsed(tasks: Sequence[ExamResult], model: str) -> Iterator[str]:
 
 
 def _skill_moved(one: PairedDifference) -> Direction:
-    """Which way discrimination moved, with its rate of false discovery heeded."""
+    """Which way discrimination moved, with its false discovery rate taken into account."""
     is_rated = one.skill is not None and (one.skill.discrimination_q or 0.0) <= _RATE
     return _skill_direction(one) if is_rated else "undecided"
 

@@ -1,6 +1,6 @@
 """The door for a program that computes attention within segments faster than PyTorch's products.
 
-Behind it stands one in C++. Without its files (``native*`` and ``segment_attention.cpp``) and its line in ``PROGRAMS``
+Behind it is one in C++. Without its files (``native*`` and ``segment_attention.cpp``) and its line in ``PROGRAMS``
 everything works as on a machine without a compiler.
 """
 

@@ -79,7 +79,7 @@ def line_up(
     Args:
         tokens: [rows, length].
         segments: Number of each token's segment in its row from 1 on, 0 for padding, [rows, length].
-        order: The segments in the order wanted, numbered as they stand in the rows; None: longest first.
+        order: The segments in the order wanted, numbered as they are in the rows; None: longest first.
         mutual: Which tokens at the start of their segment see each other, [rows, length]; None: nobody sees later ones.
     """
     rows, places = np.nonzero(segments)

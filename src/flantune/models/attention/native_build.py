@@ -41,7 +41,7 @@ def load_library() -> ctypes.CDLL:
 
 
 def library_path() -> Path:
-    """Where the library lies that was built from this source for this processor."""
+    """Where the library is that was built from this source for this processor."""
     sources = [path.read_text(encoding="utf-8") for path in (SOURCE, INCLUDED)]
     text = "\n".join([*sources, *FLAGS, processor()])
     name = f"segment_attention-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"

@@ -37,7 +37,7 @@ def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_stil
 
     Args:
         lm: The model, in the mode in which it will be tuned.
-        form: How it stands while it trains; None: as it is.
+        form: How it is held while it trains; None: as it is.
         is_still: Nothing random may happen in this mode.
 
     Raises:

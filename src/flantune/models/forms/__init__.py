@@ -1,1 +1,1 @@
-"""How a model stands while it is trained or read: the same weights, leaner operations."""
+"""How a model is held while it is trained or read: the same weights, leaner operations."""

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 Exchange = tuple[nn.Module, str, nn.Module, nn.Module]
-"""Where a module stands (its parent, its name), itself, and what takes its place."""
+"""Where a module is (its parent, its name), itself, and what takes its place."""
 
 
 def exchanges(model: nn.Module, form: Callable[[nn.Module], nn.Module | None]) -> list[Exchange]:
@@ -30,7 +30,7 @@ def exchanges(model: nn.Module, form: Callable[[nn.Module], nn.Module | None]) -
 
 @contextmanager
 def exchanged(modules: Sequence[Exchange]) -> Iterator[None]:
-    """Within the block, the other forms stand in the modules' places."""
+    """Within the block, the other forms take the modules' places."""
     try:
         for parent, name, _, other in modules:
             parent._modules[name] = other
@@ -52,7 +52,7 @@ class StandIn(nn.Module):
         vars(self)["usual"] = usual
 
     def __getattr__(self, name: str) -> Any:
-        """Its own attributes, else those of the module in whose place it stands."""
+        """Its own attributes, else those of the module whose place it takes."""
         try:
             return super().__getattr__(name)
         except AttributeError:

@@ -27,7 +27,7 @@ class TrainingForm:
 
     On a CPU, attention is computed by a program of its own where there is one (``attention.door``).
 
-    With bfloat16 arithmetic, copies stand in the weights' places for as long as a block lasts; the gradient of a copy
+    With bfloat16 arithmetic, copies take the weights' places for as long as a block lasts; the gradient of a copy
     is added to the float32 gradient of its weight as soon as it is complete. A model that adds float32 numbers of its
     own to what it computes (``leave_weights``), and one some of whose weights are not plain float32 tensors (quantized
     or sharded ones), are left to autocast and as they are.
@@ -80,7 +80,7 @@ class TrainingForm:
 
     @property
     def is_rounding(self) -> bool:
-        """Whether copies stand in the weights' places."""
+        """Whether copies take the weights' places."""
         return bool(self._weights)
 
     def leave_weights(self) -> None:

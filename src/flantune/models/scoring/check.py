@@ -32,7 +32,7 @@ LADDERS: dict[str, tuple[ScoringLayout, ...]] = {
     "decoder-only": ("line", "prefix", "tree", "cache"),
     "encoder-decoder": ("line", "tree"),
 }
-"""What is tried, fastest first; below the last stand plain rows."""
+"""What is tried, fastest first; after the last come plain rows."""
 BOTH_WAYS: tuple[ScoringLayout, ...] = ("line", "tree")
 """The same where inputs see each other: what two contexts start with is then not the same reading."""
 

@@ -29,7 +29,7 @@ SHORT = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedRequest:
-    """Where a request lies in its line.
+    """Where a request is in its line.
 
     Attributes:
         start: Where its own tokens begin: what its context does not share, then its options' nodes.
@@ -64,7 +64,7 @@ class Forest:
     Attributes:
         tokens: What is fed, a little padding last, [n].
         positions: Position of each token in its own text, [n].
-        requests: Where each lies.
+        requests: Where each is.
         targets: What is asked at which place of the line; its rows are all 0.
         known: Tokens of every context that were read before.
     """

@@ -44,7 +44,7 @@ class ScoringBatch:
 
     Attributes:
         layout: How it is read.
-        units: Which requests, longest first, one a row; in a line in the order in which they stand.
+        units: Which requests, longest first, one a row; in a line in their order.
         prefix: Tokens before all rows, read once for all batches that name the same; empty: none.
         positions: Array positions, those of the prefix left out: its cost.
     """

@@ -65,7 +65,7 @@ def is_gguf(path: str | Path) -> bool:
 
 
 def location(path: str) -> dict[str, str]:
-    """Where a model lies, in the words of transformers' loaders: a folder, a hub id, or a folder and a file in it.
+    """Where a model is, in the words of transformers' loaders: a folder, a hub id, or a folder and a file in it.
 
     >>> location("org/model")
     {'pretrained_model_name_or_path': 'org/model'}
@@ -136,7 +136,7 @@ def gguf_origin(path: Path) -> GgufOrigin:
     """What a file says of itself. Reads it once from end to end.
 
     Raises:
-        ModelError: It is no GGUF file, or a damaged one.
+        ModelError: It is not a GGUF file, or a damaged one.
     """
     reader = _reader(path)
     counts = Counter(tensor.tensor_type.name for tensor in reader.tensors)

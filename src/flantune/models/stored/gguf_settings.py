@@ -125,7 +125,7 @@ def _set_biases(config: Any, names: set[str]) -> None:
 
 
 def _set_gemma_scale(config: Any, architecture: str) -> None:
-    """What Gemma's scores are divided by stands in no file; llama.cpp knows the largest of each by its depth."""
+    """What Gemma's scores are divided by is in no file; llama.cpp knows the largest of each by its depth."""
     if architecture in _GEMMA_LARGEST:
         is_largest = config.num_hidden_layers == _GEMMA_LARGEST[architecture]
         config.query_pre_attn_scalar = (

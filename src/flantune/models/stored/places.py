@@ -1,4 +1,4 @@
-"""Where a model lies: its folder, and the folder of an adapter's base model."""
+"""Where a model is: its folder, and the folder of an adapter's base model."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A slot is a row of a preallocated key-value cache. A row's keys lie at columns 0 to its length, whatever its
 neighbors' lengths: there is no padding to the left, and nothing is copied as the text grows. Masks hide the columns
-beyond a row's own length; explicit position ids say where its next token stands.
+beyond a row's own length; explicit position ids say where its next token is.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Continuation:
 
 
 class Writer(Protocol):
-    """Anything that goes on with token ids: ``writing.generate.write``, or another engine behind the same call."""
+    """Anything that goes on with token ids: ``writing.generate.write``, or another engine with the same call."""
 
     def __call__(
         self, lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int

@@ -119,7 +119,7 @@ def _decoded(lm: LanguageModel, tokens: Sequence[int]) -> str:
 
 
 def _room(lm: LanguageModel, length: int) -> int:
-    """Positions left behind an input."""
+    """Positions left after an input."""
     limit = known_positions(lm)
     if not limit:
         return 2**31

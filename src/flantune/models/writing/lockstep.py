@@ -155,7 +155,7 @@ class EncoderDecoderBatch:
 
 
 class UncachedBatch:
-    """Prompts of the same length, everything read again for each token: slow, and right for every model."""
+    """Prompts of the same length, everything read again for each token: slow, but right for every model."""
 
     def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
         self.lm = lm

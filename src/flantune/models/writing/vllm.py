@@ -1,6 +1,6 @@
-"""Writing with vLLM for those who have it, behind the same call as ``writing.generate.write``.
+"""Writing with vLLM for those who have it, with the same call as ``writing.generate.write``.
 
-The mapping of settings is tested against a stand-in; nobody has run it on a GPU here.
+The mapping of settings is tested against a stand-in; it has not been run on a GPU here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Figures as files of their own, for a paper or a slide: SVG, and PDF and PNG made from it.
 
 A figure is drawn once, as SVG whose marks have classes. On a page the style sheet colors them for light and dark; in a
-file the colors stand in the figure itself, so that every program shows the same picture.
+file the colors are in the figure itself, so that every program shows the same picture.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class ForestRow:
     Attributes:
         name: What it is of.
         each: The differences it is the mean of, one a seed, drawn small.
-        is_strong: It sums up the others: it stands below them, under a rule.
+        is_strong: It sums up the others: it is below them, under a rule.
         group: What it belongs to, said once above all rows of the group.
     """
 

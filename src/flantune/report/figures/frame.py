@@ -1,4 +1,4 @@
-"""What all figures with rows share: where things stand, axes, labels and marks."""
+"""What all figures with rows share: where things are, axes, labels and marks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from flantune.report.numbers import interval, signed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Measures of one drawing: on narrow screens labels stand above their row, not beside it.
+    """Measures of one drawing: on narrow screens labels are above their row, not beside it.
 
     Attributes:
         width: Whole width in pixels.
         left: Where the plot begins.
-        right: Where the plot ends; numbers stand to the right of it.
+        right: Where the plot ends; numbers are to the right of it.
         row: Height of a row.
-        label: Height that a label above its row takes; 0 when labels stand beside.
+        label: Height that a label above its row takes; 0 when labels are beside.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Page:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether labels stand above their rows."""
+        """Whether labels are above their rows."""
         return self.label > 0
 
 

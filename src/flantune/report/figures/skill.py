@@ -183,7 +183,7 @@ _Box = tuple[float, float, float, float]
 
 
 def _labels(arrows: Sequence[_Arrow], page: Page, *, bounds: _Box) -> Iterator[Markup]:
-    """Names beside the heads, the largest changes first, as many as find room; all stand in the text and the table."""
+    """Names beside the heads, the largest changes first, as many as find room; all are in the text and the table."""
     taken: list[_Box] = [_around(arrow.end, 6.0) for arrow in arrows] + [_around(arrow.start, 4.0) for arrow in arrows]
     for arrow in arrows:
         name = shorten(arrow.name, 120 if page.is_narrow else 170)

@@ -59,7 +59,7 @@ def _lines(outcome: StudyOutcome, arms: Sequence[ArmOutcome], published: Sequenc
 
 
 def _places(arms: Sequence[ArmOutcome]) -> dict[str, float]:
-    """Where each arm stands on the axis; without numbers, one label after another."""
+    """Where each arm is on the axis; without numbers, one label after another."""
     if all(arm.x is not None for arm in arms):
         return {arm.name: arm.x for arm in arms if arm.x is not None}
     order = list(dict.fromkeys(label_of(arm) for arm in arms))

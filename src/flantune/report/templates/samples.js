@@ -73,7 +73,7 @@
   });
   const draw = (row, group) => {
     const parts = [meta(make("span", `outcome ${row.c}`, words(group)[row.c]), `row ${row.r}`, `template ${row.t}`, shots(row.s)), make("h4", "", "Prompt")];
-    if (group.prefix) parts.push(folded("What stands before every prompt shown here", block(group.prefix)));
+    if (group.prefix) parts.push(folded("What comes before every prompt shown here", block(group.prefix)));
     parts.push(block(row.x));
     if (!row.o) return [...parts, ...references(row), ...answered(row, group)];
     const chosen = row.m.map((answer) => best(answer.b));

@@ -227,7 +227,7 @@ def wsc273(row: Row) -> Example | None:
 
 
 def _in_place(candidate: str, pronoun: str, *, before: str, after: str) -> str:
-    """A candidate as it has to be written where the pronoun stands."""
+    """A candidate as it has to be written in place of the pronoun."""
     # "her" is both "his" and "him"; a word right after it tells.
     if pronoun.lower() in _POSSESSIVES or (pronoun.lower() == "her" and re.match(r" \w", after)):
         candidate += "" if candidate.endswith(_POSSESSIVE_ENDS) else "'" if candidate.endswith("s") else "'s"

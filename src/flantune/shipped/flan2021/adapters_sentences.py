@@ -157,7 +157,7 @@ def trivia_qa(row: Row) -> Example | None:
 
 
 def _entailment(row: Row, options: tuple[str, ...]) -> Example | None:
-    """A pair of sentences; the options stand in the order entailment, neutral, contradiction."""
+    """A pair of sentences; the options are in the order entailment, neutral, contradiction."""
     label = find_value(row, "label")
     if index_of(label, len(options)) is None:
         return None

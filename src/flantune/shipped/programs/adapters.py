@@ -66,7 +66,7 @@ def dr_repair_line_numbers(row: Row) -> Example | None:
 
 
 def dr_repair_error_comments(row: Row) -> Example | None:
-    """DrRepair: the broken program with the message as a comment behind the line it names."""
+    """DrRepair: the broken program with the message as a comment after the line it names."""
     lines = _lines(row, "code_lines")
     at, message = _error(row, lines)
     lines[at] += f"  // error: {message}"

@@ -28,9 +28,9 @@ class Options(Section):
     """Options of the study."""
 
     train: Annotated[Names, Field(min_length=1)] = _PLAIN
-    """What stands before an instance in training, in the words of `data.natural_instructions.encodings`."""
+    """What comes before an instance in training, in the words of `data.natural_instructions.encodings`."""
     measure: Annotated[Names, Field(min_length=1)] = _PLAIN
-    """What stands before it when measuring; each way is crossed with each of training."""
+    """What comes before it when measuring; each way is crossed with each of training."""
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:

@@ -10,6 +10,7 @@ from flantune.settings.setting_types import Counts, Factor, Names, Natural, Posi
 from flantune.studies.one_task import (
     Compared,
     Settings,
+    asked,
     check_pretrained,
     compared_tasks,
     mergeable,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
     from flantune.types import Task
 
+_BEST = "best template"
 PROMPTING, FINETUNING, INSTRUCTIONS = "prompting", "pretrain–finetune", "instruction tuning"
 
 
@@ -71,7 +73,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
             f" task a model takes {_steps(file, options):,} steps, on instructions"
             f" {file.config.training.steps:,}"
         ),
-        notes=(*compared.notes, _ROWS),
+        notes=(*compared.notes, *_without_dev(compared), _ROWS),
     )
 
 
@@ -81,31 +83,34 @@ _ROWS = (
 )
 
 
+def _without_dev(compared: Compared) -> Iterator[str]:
+    if compared.without_dev:
+        yield (
+            f"without dev rows to pick a template by, so that “{_BEST}” is the mean over templates there:"
+            f" {', '.join(compared.without_dev)}"
+        )
+
+
 def _steps(file: RunFile, options: Options) -> int:
     return options.steps or file.config.training.steps
 
 
-def _asked(shots: int, *, dev: int = 0) -> Settings:
-    return {"evaluation.shots": [shots], "evaluation.exemplar_pool": shots, "evaluation.dev_examples": dev}
-
-
 def _prompting(file: RunFile, compared: Compared, options: Options) -> Iterator[Arm]:
     """The base model, asked. Its run is that of the tuned model, which is then there already."""
-    asked = {**compared.tuned_settings, **mergeable(file)}
+    tuned = {**compared.tuned_settings, **mergeable(file)}
     few = f"few-shot ({options.shots})"
-    best = "best template"
     for label, settings, rows in (
-        ("zero-shot", _asked(0), 0),
-        (best, _asked(0, dev=options.dev_rows), options.dev_rows),
-        (few, _asked(options.shots), options.shots),
+        ("zero-shot", asked(0), 0),
+        (_BEST, asked(0, dev_rows=options.dev_rows), options.dev_rows),
+        (few, asked(options.shots), options.shots),
     ):
         yield Arm(
             name=f"{PROMPTING}, {label}",
             label=label,
             series=PROMPTING,
-            settings=asked | settings,
+            settings=tuned | settings,
             reads="base",
-            templates="best-dev" if label == best else "mean",
+            templates="best-dev" if label == _BEST else "mean",
             labeled_rows=rows,
         )
     if options.prompt_tuning:
@@ -126,7 +131,7 @@ def _instructions(file: RunFile, compared: Compared, options: Options) -> Iterat
             name=name,
             label=f"few-shot ({shots})" if shots else "zero-shot",
             series=INSTRUCTIONS,
-            settings=settings | _asked(shots),
+            settings=settings | asked(shots),
             labeled_rows=shots,
         )
 
@@ -144,7 +149,7 @@ def _alone(
         yield Arm(
             name=f"{what}, {rows_label(rows)}",
             series=series,
-            settings=alone | changed | _asked(0),
+            settings=alone | changed | asked(0),
             labeled_rows=rows or None,
         )
 

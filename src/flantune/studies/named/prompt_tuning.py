@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import Counts, Factor, Names, Natural
 from flantune.studies.one_task import (
+    asked,
     check_pretrained,
     compared_tasks,
     mergeable,
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
     from flantune.types import Task
 
-_TUNED = "instruction tuning"
+_BASE, _TUNED, _NO_ROW = "base model", "tuned model", "no row"
+_START = f"{_TUNED}, {_NO_ROW}"
 
 
 class Options(Section):
@@ -49,44 +51,31 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
     compared = compared_tasks(file, tasks, wanted=options.tasks, fold=options.fold)
     steps = options.steps or file.config.training.steps
     virtual = prompt_settings(learning_rate=options.learning_rate)
-    asked = {"evaluation.shots": [0], "evaluation.dev_examples": 0}
-    start = Arm(
-        name=_TUNED,
-        label="no row",
-        series="tuned model",
-        settings={**compared.tuned_settings, **mergeable(file), **asked},
-        labeled_rows=0,
-    )
+    tuned = {**compared.tuned_settings, **mergeable(file), **asked(0)}
     arms = [
-        Arm(
-            name="base model",
-            label="no row",
-            series="base model",
-            settings=start.settings,
-            reads="base",
-            labeled_rows=0,
-        ),
-        start,
+        Arm(name=f"{_BASE}, {_NO_ROW}", label=_BASE, series=_NO_ROW, settings=tuned, reads="base", labeled_rows=0),
+        Arm(name=_START, label=_TUNED, series=_NO_ROW, settings=tuned, labeled_rows=0),
     ]
     for rows in options.rows:
-        alone = compared.alone_settings(rows=rows, steps=steps) | virtual | asked
+        alone = compared.alone_settings(rows=rows, steps=steps) | virtual | asked(0)
         arms += [
             Arm(
-                name=f"prompt of the {series}, {rows_label(rows)}",
-                label=rows_label(rows),
-                series=series,
+                name=f"prompt of the {label}, {rows_label(rows)}",
+                label=label,
+                series=rows_label(rows),
                 settings=alone,
                 labeled_rows=rows or None,
-                starts_from=first,
+                starts_from=start,
             )
-            for series, first in (("base model", ""), ("tuned model", _TUNED))
+            for label, start in ((_BASE, ""), (_TUNED, _START))
         ]
     return Study(
         name="prompt-tuning",
         question="Is a model tuned on instructions easier to tune by its prompt, on a task that it never saw?",
-        axis="labeled rows",
+        axis="labeled rows of the task",
         arms=tuple(arms),
-        baseline=f"prompt of the base model, {rows_label(options.rows[0])}",
+        # Each pair has the same rows.
+        baseline=_BASE,
         measure=Measure(of="tasks", names=compared.tasks),
         equal=f"labeled rows, {steps:,} steps of each prompt, tokens of a step and virtual tokens",
         notes=compared.notes,

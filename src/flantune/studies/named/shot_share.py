@@ -10,6 +10,7 @@ from pydantic import Field
 from flantune.mixture.proportions import parts_of
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import Natural, Once, Positive, Share
+from flantune.studies.sides import measured_with_exemplars
 from flantune.studies.study import Arm, NamedStudy, Study
 from flantune.studies.trees import shots_settings
 
@@ -29,9 +30,14 @@ class Options(Section):
     """Exemplars before each question when measuring."""
 
 
-def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # noqa: ARG001 - the same of any tasks
-    """An arm for each share and each way to measure; those of one share have one tuned model."""
+def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
+    """An arm for each share and each way to measure; those of one share have one tuned model.
+
+    Raises:
+        ConfigError: No unseen task can be shown exemplars.
+    """
     tree = parts_of(file.config.mixture)
+    measure, notes = measured_with_exemplars(file, tasks)
     shares = sorted(options.shares)
     return Study(
         name="shot-share",
@@ -49,8 +55,10 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
             for share in shares
         ),
         baseline=f"{100 * shares[0]:g}%",
+        measure=measure,
         figure="line",
         equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so a step holds fewer",
+        notes=notes,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from flantune.mixture.proportions import parts_of
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import Natural, Once, Positive
+from flantune.studies.sides import measured_with_exemplars
 from flantune.studies.study import Arm, NamedStudy, Reads, Study
 from flantune.studies.trees import shots_settings
 
@@ -29,9 +30,14 @@ class Options(Section):
     """Exemplars before half of the training prompts, in the arms that are trained with some."""
 
 
-def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # noqa: ARG001 - the same of any tasks
-    """Three models (as it was, trained without and with exemplars), each measured with every number of exemplars."""
+def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
+    """Three models (as it was, trained without and with exemplars), each measured with every number of exemplars.
+
+    Raises:
+        ConfigError: No unseen task can be shown exemplars.
+    """
     tree = parts_of(file.config.mixture)
+    measure, notes = measured_with_exemplars(file, tasks)
     without, half = (shots_settings(tree, share, options.train) for share in (0.0, 0.5))
     models: tuple[tuple[str, dict[str, object], Reads], ...] = (
         (BASE, without, "base"),
@@ -56,11 +62,13 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
             for count in counts
         ),
         baseline=str(counts[0]),
+        measure=measure,
         figure="line",
         equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so a step holds fewer",
         notes=(
             "The exemplars come from the measured task's own training rows, as in the paper: with them the task is"
             " unseen in training alone.",
+            *notes,
         ),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flantune.settings.sections import Section
 from flantune.settings.setting_types import Counts, Names, Natural
-from flantune.studies.one_task import Compared, check_pretrained, compared_tasks, mergeable
+from flantune.studies.one_task import Compared, asked, check_pretrained, compared_tasks, mergeable
 from flantune.studies.study import Arm, Measure, NamedStudy, Study
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def _halved(steps: int) -> tuple[int, ...]:
 
 
 def _arms(file: RunFile, compared: Compared, *, steps: Sequence[int], rows: int) -> Iterator[Arm]:
-    asked = {"evaluation.shots": [0], "evaluation.dev_examples": 0}
-    tuned = {**compared.tuned_settings, **mergeable(file), **asked}
+    tuned = {**compared.tuned_settings, **mergeable(file), **asked(0)}
     yield Arm(name="base model, no step", x=0, series=_BASE, settings=tuned, reads="base", labeled_rows=0)
     yield Arm(name=_FIRST, x=0, series=_TUNED, settings=tuned, labeled_rows=0)
     for series, first in ((_BASE, ""), (_TUNED, _FIRST)):
@@ -76,7 +75,7 @@ def _arms(file: RunFile, compared: Compared, *, steps: Sequence[int], rows: int)
                 name=_name(series, number),
                 x=number,
                 series=series,
-                settings=compared.alone_settings(rows=rows, steps=number) | asked,
+                settings=compared.alone_settings(rows=rows, steps=number) | asked(0),
                 labeled_rows=rows or None,
                 starts_from=first,
             )

@@ -13,7 +13,7 @@ _DELIMITERS = {";": ";", "\t": "\\t", "|": "|", ",": ","}
 
 
 def check_is_data(path: Path) -> None:
-    """Refuses what stands in for data that did not come: every line of it would be a bad row, and say nothing.
+    """Refuses placeholders for data that did not come: every line of it would be a bad row, and say nothing.
 
     Raises:
         SourceError: The file is a pointer of Git LFS or a page of the web.

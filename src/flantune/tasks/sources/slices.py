@@ -11,7 +11,7 @@ _HOW = 'write "train", "train[:-200]", "train[-200:]", "train[100:300]", or join
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRange:
-    """Rows of a source split that stand together.
+    """Consecutive rows of a source split.
 
     Attributes:
         start: First row; negative counts from the end.
