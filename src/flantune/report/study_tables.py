@@ -50,7 +50,7 @@ def arms_table(outcome: StudyOutcome) -> Table:
         ),
     )
     rows = tuple(tuple(_arm(outcome, arm, counts_rows=counts_rows)) for arm in outcome.arms)
-    caption = f"{outcome.measure}. Points; {level} intervals over seeds and rows."
+    caption = f"{outcome.measure[:1].upper()}{outcome.measure[1:]}. Points; {level} intervals over seeds and rows."
     table = Table(name="table-arms", caption=caption, columns=columns, rows=rows, title=outcome.measure)
     return trimmed(table, "Seeds", "Paired with", "Labeled rows")
 
