@@ -85,7 +85,7 @@ def study_cost(expanded: ExpandedStudy, *, device: str = "", reporter: Reporter 
             speeds.setdefault(model, cost.speed)
             costs.append(cost)
             load = total(_load(run, cost, asked) for run in missing)
-        shared = sum(run.tuned_by is not None for run in missing)
+        shared = sum(run.tuned_by is not None and run.file.config.training.steps > 0 for run in missing)
         arms.append(ArmCost(arm=arm.name, runs=len(runs), there=len(runs) - len(missing), shared=shared, load=load))
     fits = [cost.fits for cost in costs if cost.fits is not None]
     shown = [cost.detectable for cost in costs if cost.detectable is not None]
