@@ -156,7 +156,7 @@ def test_the_mean_of_all_stands_below_the_others():
 def test_a_price_only_of_what_was_shown_to_be_gained():
     table = arms_table(forest_outcome())
     heads = [column.heading for column in table.columns]
-    price, low = heads.index("Tokens a point"), len(heads) - 1 - heads[::-1].index("Interval")
+    price, low = heads.index("Tokens per point"), len(heads) - 1 - heads[::-1].index("Interval")
     for row in table.rows:
         assert (row[price].sort == "") == (float(row[low].sort) <= 0.0)
 

@@ -45,7 +45,7 @@ def arms_table(outcome: StudyOutcome) -> Table:
         Column("Detectable", help="Smallest true difference that would be found with 80% power", brief="detectable"),
         Column("Tokens", help="Real tokens trained on, over all folds, mean over seeds"),
         Column(
-            "Tokens a point",
+            "Tokens per point",
             help="Tokens trained on for a point of gain on its base model, where a gain was shown",
         ),
     )
