@@ -24,6 +24,8 @@ WAYS = {
     "two threads that sleep": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
+_LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""Ends when this process does, even when it is killed."""
 _OWN = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
@@ -56,7 +58,7 @@ def _step(world: Path, settings: dict[str, str], *, others: int, steps: int) -> 
 
 @contextmanager
 def _at_work(others: int) -> Iterator[None]:
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(others)]
+    loops = [subprocess.Popen([sys.executable, "-c", _LOOP]) for _ in range(others)]
     try:
         yield
     finally:

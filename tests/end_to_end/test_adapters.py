@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flantune.commands.evaluate import EvaluationRequest, evaluate
+from flantune.errors import ConfigError
 from flantune.evaluation.samples import read_samples
 from flantune.models.load import load_model, save_model
 from flantune.models.scratch import build_model, train_tokenizer
@@ -104,6 +105,12 @@ def test_a_prefix_lm_from_its_causal_base_to_its_evaluation(world, tmp_path):
     chatting = run(world, "both_ways_chat", "model.attention='prefix'", "model.adapter='lora'", "prompts.chat=true")
     with_adapter = load_model(chatting / "folds/sentiment/model")
     assert with_adapter.attention == "prefix" and with_adapter.adapter is not None
+
+
+def test_vllm_and_a_prefix_lm_do_not_go_together_which_is_told_at_once(world):
+    with pytest.raises(ConfigError, match="vLLM reads inputs causally"):
+        run(world, "vllm", "model.attention='prefix'", "evaluation.backend='vllm'")
+    assert not (world / "vllm/folds").exists()
 
 
 def samples_below(folder: Path) -> list[Sample]:

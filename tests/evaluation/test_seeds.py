@@ -37,17 +37,32 @@ def runs(tmp_path):
     return [results_of(tmp_path / str(seed), seed) for seed in range(4)]
 
 
-def test_other_rows_in_every_run_give_the_plain_t_test(tmp_path):
+def test_other_rows_in_every_run_give_the_plain_t_test_or_the_rows_own_interval(tmp_path):
+    """Whichever is wider; these made-up runs agree better than their rows allow."""
     runs = [results_of(tmp_path / str(seed), seed, rows=range(100 * seed, 100 * seed + 60)) for seed in range(4)]
     summary = over_seeds(runs)
     task = next(effect for effect in summary.effects if effect.level == "task")
-    each = [run.tasks[0].differences["tuned"].value for run in runs]
+    each, ses = ([getattr(run.tasks[0].differences["tuned"], key) for run in runs] for key in ("value", "se"))
     assert task.each == tuple(each)
     assert not task.shares_rows
-    low, high = scipy.stats.t.interval(0.95, 3, loc=np.mean(each), scale=scipy.stats.sem(each))
-    assert (task.value, task.low, task.high) == pytest.approx((np.mean(each), low, high))
-    assert task.p == pytest.approx(scipy.stats.ttest_1samp(each, 0.0).pvalue)
+    half = max(scipy.stats.t.ppf(0.975, 3) * scipy.stats.sem(each), 1.959964 * np.linalg.norm(ses) / 4)
+    mean = np.mean(each)
+    assert (task.value, task.low, task.high) == pytest.approx((mean, mean - half, mean + half), abs=1e-6)
     assert task.std == pytest.approx(np.std(each, ddof=1))
+
+
+def test_seeds_that_differ_more_than_their_rows_give_the_plain_t_test():
+    each = [0.05, 0.12, 0.31, 0.02]
+    mean = seed_mean(each, [0.01] * 4, shares_rows=False)
+    assert (mean.value, mean.se, mean.df) == (pytest.approx(np.mean(each)), pytest.approx(scipy.stats.sem(each)), 3)
+
+
+def test_runs_that_agree_by_luck_have_the_interval_of_their_rows():
+    """Three values closer to each other than their rows allow: the t-test of the three would claim too much."""
+    mean = seed_mean([0.0090, 0.0094, 0.0073], [0.0048] * 3, shares_rows=False)
+    assert (mean.se, mean.df > 1e6) == (pytest.approx(0.0048 / 3**0.5), True)
+    apart = seed_mean([0.01, 0.03, 0.05], [0.0048] * 3, shares_rows=False)
+    assert (apart.se, apart.df) == (pytest.approx(0.02 / 3**0.5), 2)
 
 
 def test_the_same_rows_add_their_own_error(runs):

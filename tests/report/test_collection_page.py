@@ -156,7 +156,7 @@ def test_every_dataset_says_what_it_is(tasks, page):
         == page.of("data-kind").count("classification") + page.of("data-kind").count("generation")
     )
     inverted = sum(template.is_inverted for task in tasks for template in task.templates)
-    for part in (f"{inverted} of them inverted", "openai/gsm8k", "configuration main", "Winogrande were written after"):
+    for part in (f"{inverted} of them inverted", "openai/gsm8k", "configuration main", "WinoBias were written after"):
         assert part in page.words
     assert "Measured as unseen, it takes paraphrase out of training too" in page.words
 
@@ -236,7 +236,7 @@ def test_rows_of_its_own_when_none_are_given():
 def test_without_rows_templates_stand_alone():
     page = Page(page_of(make_task(), make_task("empty"), rows={"empty": []}))
     assert "Its rows cannot be read. nowhere: broken" in page.words
-    assert "Its data is not there" in page.words
+    assert "Its data is missing" in page.words
     assert [len(blocks) for blocks in page.blocks.values()] == [2, 2]
 
 

@@ -93,7 +93,11 @@ def test_formats_without_a_folder_are_refused(run_folder):
 
 @pytest.mark.skipif(CAN_CONVERT, reason="vl-convert-python is installed")
 def test_without_the_converter_the_way_to_it_is_named(run_folder, tmp_path):
-    result = CliRunner().invoke(cli, ["report", str(run_folder), "--figures", str(tmp_path / "f")])
+    plain = CliRunner().invoke(cli, ["report", str(run_folder), "--figures", str(tmp_path / "svg")])
+    assert plain.exit_code == 0 and "pip install -e '.[figures]'" in plain.stderr
+    assert {path.suffix for path in (tmp_path / "svg").iterdir()} == {".svg", ".md"}
+    wanted = ["--figures", str(tmp_path / "f"), "--format", "pdf"]
+    result = CliRunner().invoke(cli, ["report", str(run_folder), *wanted])
     assert result.exit_code != 0 and "pip install -e '.[figures]'" in str(result.exception)
     assert not (tmp_path / "f").exists(), "nothing is written before it is known that all can be"
 

@@ -156,7 +156,7 @@ def test_the_mean_of_all_stands_below_the_others():
 def test_a_price_only_of_what_was_shown_to_be_gained():
     table = arms_table(forest_outcome())
     heads = [column.heading for column in table.columns]
-    price, low = heads.index("Tokens a point"), len(heads) - 1 - heads[::-1].index("Interval")
+    price, low = heads.index("Tokens per point"), len(heads) - 1 - heads[::-1].index("Interval")
     for row in table.rows:
         assert (row[price].sort == "") == (float(row[low].sort) <= 0.0)
 
@@ -186,6 +186,7 @@ def test_trap_14_hostile_names_stay_text():
 
 def test_the_command_writes_page_and_figures(tmp_path):
     write_value(StudyFolder(tmp_path).outcome, grid_outcome())
+    StudyFolder(tmp_path).plan.write_text("{}")
     assert write_study_page(tmp_path) == tmp_path / "report.html"
     out = tmp_path / "f"
     result = CliRunner().invoke(cli, ["report", str(tmp_path), "--figures", str(out), "--format", "svg"])
@@ -194,10 +195,14 @@ def test_the_command_writes_page_and_figures(tmp_path):
     assert all(ElementTree.fromstring(path.read_text()) is not None for path in out.glob("*.svg"))
 
 
-def test_a_damaged_outcome_is_named(tmp_path):
+def test_an_outcome_that_is_damaged_or_not_there_yet_is_named(tmp_path):
+    StudyFolder(tmp_path).plan.write_text("{}")
+    missing = CliRunner().invoke(cli, ["report", str(tmp_path)])
+    assert missing.exit_code != 0 and "outcome.json" in str(missing.exception)
+    assert "give the study's command again" in str(missing.exception)
     StudyFolder(tmp_path).outcome.write_text(json.dumps({"name": "x"}))
-    result = CliRunner().invoke(cli, ["report", str(tmp_path)])
-    assert result.exit_code != 0 and "outcome.json" in str(result.exception)
+    damaged = CliRunner().invoke(cli, ["report", str(tmp_path)])
+    assert damaged.exit_code != 0 and "outcome.json" in str(damaged.exception)
 
 
 def test_files_hold_the_wide_drawing_alone():

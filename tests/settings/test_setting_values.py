@@ -216,7 +216,7 @@ def test_a_folder_a_loop_and_a_pipe_are_no_run_files(tmp_path):
 
 
 def test_an_override_sets_one_thing():
-    from flantune.settings.run_file import _parse_override
+    from flantune.settings.run_file import parse_override
 
-    assert _parse_override("name=a\nseed = 3") == ("name", "a\nseed = 3")
-    assert _parse_override("training.steps=true") == ("training.steps", True)
+    assert parse_override("name=a\nseed = 3") == ("name", "a\nseed = 3")
+    assert parse_override("training.steps=true") == ("training.steps", True)

@@ -286,13 +286,25 @@ def test_chains_of_thought_are_tuned_on_apart_and_together(three: RunFile) -> No
 
 
 def test_chains_of_thought_need_a_task_asked_both_ways(demo: RunFile, three: RunFile) -> None:
-    with pytest.raises(ConfigError, match="no unseen task can be asked both"):
+    with pytest.raises(ConfigError, match="no chain-of-thought task is trained on"):
         study_of("cot", demo)
+    other = {"holdout.task_folds": [], "holdout.folds": [["sentiment"]]}
+    with pytest.raises(ConfigError, match="no unseen task can be asked both"):
+        study_of("cot", with_settings(three, other, origin="test"))
     two = with_settings(three, {"holdout.task_folds": [["cot_gsm8k", "rte"]]}, origin="test")
     assert study_of("cot", two).measure.names == ("cot_gsm8k",)
     alone = with_settings(three, {"data.include": ["cot_*"], "mixture.parts": {}}, origin="test")
     with pytest.raises(ConfigError, match="nothing but chain-of-thought tasks"):
         study_of("cot", alone)
+
+
+def test_chains_of_thought_are_measured_by_benchmarks_in_both_ways_too(three: RunFile) -> None:
+    study = study_of("cot", three, benchmarks=["bbh", "mmlu"])
+    first, last = study.arms[0], study.arms[-1]
+    assert first.measure.of == "benchmarks" and first.measure.names == ("bbh_direct", "mmlu_direct")
+    assert last.measure.names == tuple(arm_file(three, last).config.evaluation.suites) == ("bbh_cot", "mmlu_cot")
+    with pytest.raises(ConfigError, match="not asked in both ways: winogender, mgsm"):
+        study_of("cot", three, benchmarks=["winogender", "mgsm"])
 
 
 def test_elements_of_an_instruction_are_crossed(tmp_path: Path, demo: RunFile) -> None:

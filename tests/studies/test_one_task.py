@@ -10,7 +10,7 @@ from tests.end_to_end.small_world import write_small_world
 from tests.studies.pretrained_world import write_pretrained_world
 
 from flantune.commands.run import run
-from flantune.commands.study import expand, run_study
+from flantune.commands.study import expand_study, run_study
 from flantune.contamination.training_record import read_record
 from flantune.errors import ConfigError
 from flantune.mixture.holdout import folds_of, hold_out_fold
@@ -21,7 +21,7 @@ from flantune.runs.identity import training_identity
 from flantune.settings.run_file import load_run_file
 from flantune.studies import one_task
 from flantune.studies.catalog import make_study, named_study
-from flantune.studies.one_task import tuned_rows
+from flantune.studies.one_task import counted_rows
 from flantune.studies.study import Measure, arm_file
 from flantune.tasks.load import load_tasks
 
@@ -201,21 +201,34 @@ def test_tasks_without_rows_to_tune_on_are_left_out_and_said(world, tmp_path):
     assert study.notes[0] == "left out, having no rows to be tuned on: tone"
 
 
+def test_tasks_without_dev_rows_pick_no_template_and_that_is_said(world, tmp_path):
+    text = (world.parent / "tone_task.toml").read_text().replace('dev = "dev"\n', "")
+    file = load_run_file(world)
+    (tmp_path / "tone_task.toml").write_text(text)
+    own = load_run_file(world, overrides=[f'data.tasks=["{tmp_path}/tone_task.toml"]'])
+    tasks = [one for one in load_tasks(file.config.data, root=file.root) if one.name != "tone"]
+    tasks += load_tasks(own.config.data, root=own.root)
+    note, _ = make_study(named_study("paradigms"), file, tasks).notes
+    assert note.startswith("without dev rows") and note.endswith(": tone")
+
+
 def test_rows_tuned_on_are_counted_where_a_task_has_fewer_too(world, tmp_path):
-    file, study = made(world, "paradigms", "evaluation.max_examples=2", "training.steps=2", rows=[8, 0], tasks=["mood"])
-    for name, rows in (("finetuning, 8 rows", 8), ("finetuning, all rows", 40), ("prompt tuning, 8 rows", 8)):
+    file, study = made(world, "paradigms", "evaluation.max_examples=2", "training.steps=1", rows=[8, 0], tasks=["mood"])
+    for name, rows in (("finetuning, 8 rows", 8), ("finetuning, all rows", 40)):
         run(arm_file(file, by_name(study)[name]), out=tmp_path / name)
-        assert tuned_rows(RunFolder(tmp_path / name)) == rows
+        assert counted_rows(by_name(study)[name], RunFolder(tmp_path / name), ["mood"]) == rows
+    best = by_name(study)["prompting, best template"]
+    assert counted_rows(best, RunFolder(tmp_path / name), ["mood"]) == 40, "dev rows that there are, not those allowed"
 
 
-@pytest.fixture(scope="module", params=["llama", "t5"])
-def ran(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
     """``prompt-tuning`` of one task, run to the end."""
-    folder = tmp_path_factory.mktemp(request.param)
+    folder = tmp_path_factory.mktemp("ran")
     small = ["evaluation.max_examples=4", "evaluation.max_templates=1", "training.steps=2", "model.prompt.tokens=3"]
-    file = load_run_file(write_pretrained_world(folder, architecture=request.param), overrides=small)
+    file = load_run_file(write_pretrained_world(folder), overrides=small)
     options = {"rows": [8], "tasks": ["mood"]}
-    return run_study(expand("prompt-tuning", file, out=folder / "study", options=options))
+    return run_study(expand_study("prompt-tuning", file, out=folder / "study", options=options))
 
 
 def test_an_arm_starts_from_the_tuned_model_of_another(ran):

@@ -24,7 +24,7 @@ _EPILOG = "Example: flantune report runs/run --figures figures --format pdf"
     "formats",
     type=click.Choice(("svg", "pdf", "png")),
     multiple=True,
-    help="Of figures; repeatable [default: all]. PDF and PNG need the extra of the name figures.",
+    help="Of figures; repeatable [default: all that can be made: PDF and PNG need the extra of the name figures].",
 )
 @click.option("--dark", is_flag=True, help="Figures for dark ground.")
 def command(
@@ -36,12 +36,15 @@ def command(
     """
     from flantune.commands.report import report
     from flantune.report.figure_files import Look, said
+    from flantune.report.figures.files import FORMATS, makeable
 
     if (formats or dark) and figures is None:
         raise click.UsageError("--format and --dark are for --figures DIR")
-    look = Look(formats=formats or ("svg", "pdf", "png"), scheme="dark" if dark else "light")
+    look = Look(formats=formats or makeable(), scheme="dark" if dark else "light")
     written = report(folders, out=out, figures=figures, look=look)
     if written.page is not None:
         click.echo(str(written.page))
     if figures is not None:
         click.echo(said(written.figures, figures))
+        if not formats and makeable() != FORMATS:
+            click.echo("PDF and PNG are left out: in flantune's folder, pip install -e '.[figures]'", err=True)

@@ -56,7 +56,7 @@ def size_text(size: float) -> str:
 def _time(cost: RunCost) -> str:
     tuned = f"the {cost.folds:,} tuned ones" if cost.folds > 1 else "the tuned one"
     measuring = f"measuring the base model {duration(cost.base.seconds)} and {tuned} {duration(cost.tuned.seconds)}"
-    whole = f"about {duration(cost.total.seconds)} on {cost.device}"
+    whole = f"{duration(cost.total.seconds)} on {cost.device}"
     return f"{whole}: tuning {duration(cost.training.seconds)}, {measuring}; starting and reporting besides"
 
 
@@ -68,9 +68,11 @@ def _speed(speed: Speed) -> str:
 def duration(seconds: float) -> str:
     """A time for a person.
 
-    >>> duration(40), duration(600), duration(216_000)
-    ('40 s', '10 min', '60.0 h')
+    >>> duration(0.02), duration(40), duration(600), duration(216_000)
+    ('under 1 s', '40 s', '10 min', '60.0 h')
     """
+    if seconds < 1:
+        return "under 1 s"
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:,.1f} h"

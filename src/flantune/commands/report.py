@@ -49,7 +49,7 @@ def report(
     elif out is not None:
         hint = "leave --out away: the page of a run or a study lies in its folder"
         raise ConfigError("--out is for the page of several runs", where=str(folders[0]), hint=hint)
-    elif StudyFolder(folders[0]).outcome.is_file():
+    elif StudyFolder(folders[0]).plan.is_file():
         page = write_study_page(folders[0])
         plates = study_plates(read_outcome(folders[0])) if figures else ()
     elif figures and _is_evaluation(folders[0]):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flantune.commands.answer_check import check_answers
 from flantune.commands.plan import asked_prompts, make_codec
+from flantune.errors import ConfigError
 from flantune.evaluation.asking.task_questions import TaskQuestions
 from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.portions import training_styles
@@ -42,8 +43,7 @@ def check_before(
     Raises:
         flantune.errors.FlantuneError: What would stop the run later.
     """
-    if config.model.attention != "auto":
-        check_prefix(replace(base, attention=config.model.attention))
+    _check_attention(config, base, note)
     if config.model.adapter == "none":
         meant_by(base.model, config.training.freeze)
     codec = make_codec(config, base)
@@ -53,6 +53,19 @@ def check_before(
     for style in dict.fromkeys((*taught, Style.from_settings(asked_prompts(config)))):
         check_answers(prepared, codec, style=style, note=note, teaches_inverted=inverted)
     task_exams(config, measured)
+
+
+def _check_attention(config: RunConfig, base: LanguageModel, note: Callable[[str], None]) -> None:
+    """Makes sure that the model can be tuned, and measured afterwards, with the attention that is asked for."""
+    tuned = base if config.model.attention == "auto" else replace(base, attention=config.model.attention)
+    check_prefix(tuned)
+    if tuned.reads_both_ways and config.evaluation.backend == "vllm":
+        hint = 'set evaluation.backend = "transformers"'
+        raise ConfigError(
+            "vLLM reads inputs causally, and a prefix LM both ways", where="evaluation.backend", hint=hint
+        )
+    if tuned.attention != base.attention:
+        note(f'the base model is measured with the attention it learned, "{base.attention}"')
 
 
 def task_exams(config: RunConfig, prepared: Sequence[PreparedTask]) -> list[Exam]:

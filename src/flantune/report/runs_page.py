@@ -184,7 +184,7 @@ def runs_table(found: ReadRuns) -> Table:
         Column("Difference", help="Paired over rows and templates, in points"),
         Column("Interval", help="Over rows"),
         Column("Detectable", help="Smallest true difference that this many rows would detect with 80% power"),
-        Column("Tokens a point", help="Tokens trained on for a point of gain; empty where no gain was shown"),
+        Column("Tokens per point", help="Tokens trained on for a point of gain; empty where no gain was shown"),
     )
     rows = tuple(tuple(_run_cells(run)) for run in found.runs)
     return trimmed(Table(name="table-runs", caption="Each run by itself. Points.", columns=columns, rows=rows), "Model")

@@ -28,8 +28,10 @@ def read_outcome(root: Path) -> StudyOutcome:
     Raises:
         FlantuneError: It is missing or damaged.
     """
-    again = "give the study's command again: what was run is kept, and what came of it is written anew"
-    return read_value(StudyFolder(root).outcome, StudyOutcome, mends=again, error=SourceError)
+    path, again = StudyFolder(root).outcome, "give the study's command again: what was run is kept"
+    if not path.is_file():
+        raise SourceError("nothing has come of this study yet", where=str(path), hint=again)
+    return read_value(path, StudyOutcome, mends=again, error=SourceError)
 
 
 def render_study(outcome: StudyOutcome) -> str:

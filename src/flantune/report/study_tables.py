@@ -45,12 +45,12 @@ def arms_table(outcome: StudyOutcome) -> Table:
         Column("Detectable", help="Smallest true difference that would be found with 80% power", brief="detectable"),
         Column("Tokens", help="Real tokens trained on, over all folds, mean over seeds"),
         Column(
-            "Tokens a point",
+            "Tokens per point",
             help="Tokens trained on for a point of gain on its base model, where a gain was shown",
         ),
     )
     rows = tuple(tuple(_arm(outcome, arm, counts_rows=counts_rows)) for arm in outcome.arms)
-    caption = f"{outcome.measure}. Points; {level} intervals over seeds and rows."
+    caption = f"{outcome.measure[:1].upper()}{outcome.measure[1:]}. Points; {level} intervals over seeds and rows."
     table = Table(name="table-arms", caption=caption, columns=columns, rows=rows, title=outcome.measure)
     return trimmed(table, "Seeds", "Paired with", "Labeled rows")
 

@@ -149,14 +149,16 @@ class RunFolder:
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
-    """What runs are called beside each other: by their folder's name, or as they were given where two share one.
+    """What runs are called beside each other: by as many of their path's last parts as tell them apart.
 
-    >>> short_names([Path("/a/old"), Path("/b/old")]), short_names([Path("/a/old"), Path("/a/new")])
-    (['/a/old', '/b/old'], ['old', 'new'])
+    >>> short_names([Path("/a/old"), Path("/a/new")]), short_names([Path("/a/old/seed-0"), Path("/a/new/seed-0")])
+    (['old', 'new'], ['old/seed-0', 'new/seed-0'])
     """
-    names = [folder.resolve().name for folder in folders]
-    is_one_each = len(set(names)) == len({folder.resolve() for folder in folders})
-    return names if is_one_each else [folder.as_posix() for folder in folders]
+    parts = [folder.resolve().parts for folder in folders]
+    count = next(
+        (n for n in range(1, max(map(len, parts), default=1) + 1) if len({p[-n:] for p in parts}) == len(set(parts))), 1
+    )
+    return ["/".join(part[-count:]).replace("//", "/") for part in parts]
 
 
 def read_kept_settings(folder: RunFolder, *, mends: str) -> KeptSettings:

@@ -16,7 +16,7 @@ from flantune.studies.arm_runs import ArmRun, read_arm_run
 from flantune.studies.benchmark_means import against, benchmark_means
 from flantune.studies.conclude import conclude
 from flantune.studies.folder import StudyFolder
-from flantune.studies.one_task import tuned_rows
+from flantune.studies.one_task import counted_rows
 from flantune.studies.outcome import ArmOutcome, Cost, Lacking, StudyOutcome, Written
 from flantune.studies.planned_runs import PlannedRun, is_done
 from flantune.studies.seed_means import SeedMeans, TaskMeans, seed_means
@@ -62,7 +62,7 @@ def gather(
         written=written,
         lacking=lacking,
         costs=_costs(tuned),
-        labeled_rows=_labeled_rows(tuned),
+        labeled_rows=_labeled_rows(study, [run for found in done.values() for run in found.runs]),
     )
 
 
@@ -168,9 +168,9 @@ def _costs(runs: Sequence[PlannedRun]) -> dict[str, Cost]:
     }
 
 
-def _labeled_rows(runs: Sequence[PlannedRun]) -> dict[str, int]:
-    """Arm → labeled rows of the measured tasks, where its models were tuned on these alone."""
-    found = {run.arm.name: tuned_rows(run.folder) for run in runs}
+def _labeled_rows(study: Study, runs: Sequence[PlannedRun]) -> dict[str, int]:
+    """Arm → labeled rows of a measured task that it used, where its runs tell more than the study."""
+    found = {run.arm.name: counted_rows(run.arm, run.folder, study.measure.names) for run in runs}
     return {name: rows for name, rows in found.items() if rows is not None}
 
 

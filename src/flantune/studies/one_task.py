@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 from flantune.errors import ConfigError, did_you_mean
 from flantune.mixture.holdout import Fold, FoldTasks, folds_of, hold_out_fold
 from flantune.mixture.taxonomy import load_taxonomy
-from flantune.runs.files import read_mixture
+from flantune.runs.files import REPEAT, read_mixture
+from flantune.runs.products import DataReport
+from flantune.settings.json_file import read_value
 
 if TYPE_CHECKING:
     from flantune.runs.folder import RunFolder
     from flantune.settings.run_file import RunFile
+    from flantune.studies.study import Arm
     from flantune.types import Task
 
 Settings = dict[str, object]
@@ -31,11 +34,13 @@ class Compared:
         tasks: Names of the tasks, all unseen by the fold's model.
         fold: What the tuned model is blind to.
         notes: Sentences on unseen tasks that are left out.
+        without_dev: Names of the tasks that have no dev rows.
     """
 
     tasks: tuple[str, ...]
     fold: Fold
     notes: tuple[str, ...]
+    without_dev: tuple[str, ...]
 
     @property
     def tuned_settings(self) -> Settings:
@@ -109,7 +114,9 @@ def compared_tasks(file: RunFile, tasks: Sequence[Task], *, wanted: Sequence[str
         hint = "hold out a cluster some of whose tasks have a train split"
         raise ConfigError(f"no unseen task of {_named(held)} has rows to be tuned on", where="tasks", hint=hint)
     notes = [f"left out, having no rows to be tuned on: {', '.join(without)}"] if without and not wanted else []
-    return Compared(tasks=tuple(wanted) or tuple(able), fold=held, notes=tuple(notes))
+    chosen = tuple(wanted) or tuple(able)
+    without_dev = tuple(task.name for task in tasks if task.name in chosen and "dev" not in task.splits)
+    return Compared(tasks=chosen, fold=held, notes=tuple(notes), without_dev=without_dev)
 
 
 def _fold(file: RunFile, number: int) -> Fold:
@@ -194,6 +201,24 @@ def rows_label(rows: int) -> str:
     ('32 rows', 'all rows')
     """
     return f"{rows:,} rows" if rows else "all rows"
+
+
+def counted_rows(arm: Arm, folder: RunFolder, tasks: Sequence[str]) -> int | None:
+    """Labeled rows of a measured task that a finished arm used, the mean over tasks: some have fewer than it asks for.
+
+    None where the run tells no more than the study.
+
+    Args:
+        arm: The arm.
+        folder: One of its runs.
+        tasks: The tasks that are measured.
+    """
+    if arm.labeled_rows and arm.templates == "best-dev":
+        report = read_value(folder.data, DataReport, mends=REPEAT)
+        splits = [one.splits.get("dev") for one in report.tasks if one.name in tasks]
+        rows = [min(arm.labeled_rows, split.kept) if split else 0 for split in splits]
+        return round(sum(rows) / len(rows)) if rows else None
+    return tuned_rows(folder) if arm.reads == "tuned" else None
 
 
 def tuned_rows(folder: RunFolder) -> int | None:

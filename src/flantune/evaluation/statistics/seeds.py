@@ -18,12 +18,14 @@ from flantune.errors import EvaluationError
 from flantune.evaluation.estimates import Difference, PairedDifference
 from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.results import BenchmarkResult, Means, Results
+from flantune.evaluation.statistics.intervals import t_quantile
 from flantune.evaluation.statistics.means import Mean, detectable_difference, t_interval, t_test_p
 from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES, SkillMeasure
 
 SeedMeasure = Literal["raw"] | SkillMeasure
 
 _ANY = (-math.inf, math.inf)
+_USUAL = 0.95
 _MANY = 1e9
 _WHERE = "several seeds"
 
@@ -161,9 +163,9 @@ def seed_mean(values: Sequence[float], ses: Sequence[float], *, shares_rows: boo
     """The mean over seeds, with a standard error that covers both seeds and rows.
 
     Rows drawn anew for each seed are part of the spread between runs, and the mean's variance is that spread over the
-    number of runs; but never less than rows alone explain, however well a few runs happen to agree. The same rows in
-    all runs err together: their variance is added whole. That is a little more than needed, since some of it shows in
-    the spread as well.
+    number of runs; but its 95% interval is never narrower than rows alone make it, however well a few runs happen to
+    agree. The same rows in all runs err together: their variance is added whole. That is a little more than needed,
+    since some of it shows in the spread as well.
 
     Args:
         values: One difference a run.
@@ -174,15 +176,16 @@ def seed_mean(values: Sequence[float], ses: Sequence[float], *, shares_rows: boo
     >>> together = seed_mean([0.1, 0.2, 0.3], [0.03] * 3, shares_rows=True)
     >>> round(apart.value, 3), round(apart.se, 4), apart.df, round(together.se, 4)
     (0.2, 0.0577, 2.0, 0.0651)
-    >>> round(seed_mean([0.2, 0.2, 0.2], [0.03] * 3, shares_rows=False).se, 4)
+    >>> round(seed_mean([0.2, 0.2001, 0.2], [0.03] * 3, shares_rows=False).se, 4)
     0.0173
     """
     count = len(values)
     seeds = float(np.var(values, ddof=1)) / count
     rows = math.fsum(se**2 for se in ses) / count if shares_rows else 0.0
-    alone = math.fsum(se**2 for se in ses) / count**2
-    if not shares_rows and seeds < alone:
-        return Mean(value=math.fsum(values) / count, se=math.sqrt(alone), df=_MANY)
+    alone = math.sqrt(math.fsum(se**2 for se in ses)) / count
+    spread = t_quantile(_USUAL, count - 1) * math.sqrt(seeds)
+    if not shares_rows and 0.0 < spread < t_quantile(_USUAL, _MANY) * alone:
+        return Mean(value=math.fsum(values) / count, se=alone, df=_MANY)
     # Welch and Satterthwaite, the rows' own degrees of freedom being many.
     df = (count - 1) * ((seeds + rows) / seeds) ** 2 if seeds > 0.0 else _MANY
     spread = math.sqrt(seeds + rows)

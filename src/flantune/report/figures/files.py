@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from flantune.report.templating import asset
 from flantune.system.files import whole_file
 
 Format = Literal["svg", "pdf", "png"]
+FORMATS: tuple[Format, ...] = ("svg", "pdf", "png")
 Scheme = Literal["light", "dark"]
 
 FORMATS: tuple[Format, ...] = ("svg", "pdf", "png")
@@ -76,6 +78,11 @@ def write_drawing(folder: Path, name: str, drawing: str, *, formats: Iterable[Fo
     """
     svg = standalone(drawing, scheme=scheme)
     return [_write(folder / f"{name}.{kind}", _converted(svg, kind)) for kind in formats]
+
+
+def makeable() -> tuple[Format, ...]:
+    """The formats that can be written here: SVG needs nothing."""
+    return FORMATS if find_spec("vl_convert") else ("svg",)
 
 
 def check_formats(formats: Iterable[Format]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
     from flantune.types import Task
 
+_BEST = "best template"
 PROMPTING, FINETUNING, INSTRUCTIONS = "prompting", "pretrain–finetune", "instruction tuning"
 
 
@@ -72,7 +73,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
             f" task a model takes {_steps(file, options):,} steps, on instructions"
             f" {file.config.training.steps:,}"
         ),
-        notes=(*compared.notes, _ROWS),
+        notes=(*compared.notes, *_without_dev(compared), _ROWS),
     )
 
 
@@ -80,6 +81,14 @@ _ROWS = (
     "Labeled rows are those of the measured task itself, each task's own: rows tuned on, exemplars, or the dev rows by"
     " which a template was picked."
 )
+
+
+def _without_dev(compared: Compared) -> Iterator[str]:
+    if compared.without_dev:
+        yield (
+            f"without dev rows to pick a template by, so that “{_BEST}” is the mean over templates there:"
+            f" {', '.join(compared.without_dev)}"
+        )
 
 
 def _steps(file: RunFile, options: Options) -> int:
@@ -90,10 +99,9 @@ def _prompting(file: RunFile, compared: Compared, options: Options) -> Iterator[
     """The base model, asked. Its run is that of the tuned model, which is then there already."""
     tuned = {**compared.tuned_settings, **mergeable(file)}
     few = f"few-shot ({options.shots})"
-    best = "best template"
     for label, settings, rows in (
         ("zero-shot", asked(0), 0),
-        (best, asked(0, dev_rows=options.dev_rows), options.dev_rows),
+        (_BEST, asked(0, dev_rows=options.dev_rows), options.dev_rows),
         (few, asked(options.shots), options.shots),
     ):
         yield Arm(
@@ -102,7 +110,7 @@ def _prompting(file: RunFile, compared: Compared, options: Options) -> Iterator[
             series=PROMPTING,
             settings=tuned | settings,
             reads="base",
-            templates="best-dev" if label == best else "mean",
+            templates="best-dev" if label == _BEST else "mean",
             labeled_rows=rows,
         )
     if options.prompt_tuning:
