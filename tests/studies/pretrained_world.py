@@ -11,11 +11,11 @@ from flantune.models.scratch import build_model, train_tokenizer
 from flantune.settings.config import ScratchSettings
 
 
-def write_pretrained_world(folder: Path, *, steps: int = 4, rows: int = 40, architecture: str = "llama") -> Path:
+def write_pretrained_world(folder: Path, *, steps: int = 4, rows: int = 40) -> Path:
     """Its run file."""
     run_file = write_small_world(folder, steps=steps, rows=rows)
     tokenizer = train_tokenizer([path.read_text() for path in folder.glob("*/train.jsonl")], vocabulary_size=300)
-    scratch = ScratchSettings(architecture=architecture, hidden_size=32, layers=2, heads=2)
+    scratch = ScratchSettings(hidden_size=32, layers=2, heads=2)
     save_model(build_model(scratch, tokenizer, seed=1), folder / "base", card="base")
     text = run_file.read_text(encoding="utf-8")
     (scratch_line,) = (line for line in text.splitlines() if line.startswith("scratch"))
