@@ -102,6 +102,11 @@ def test_what_was_changed_after_is_named(file, begun: StudyFolder, change: dict,
     assert written.sha256 == begun.plan_sha256.read_text().split()[0]
 
 
+def test_an_arm_that_says_what_the_run_file_says_is_the_same(file, begun: StudyFolder) -> None:
+    said = replace(ARMS[0], settings={**ARMS[0].settings, "training.learning_rate": 0.001})
+    assert write_down(begun, planned(file, replace(STUDY, arms=(said, *ARMS[1:])))).changed == ()
+
+
 def test_a_changed_run_file_is_named(file, begun: StudyFolder, tmp_path: Path) -> None:
     other = load_run_file(
         tmp_path / "run.toml", overrides=['holdout.folds=[["sentiment"]]', "training.learning_rate=1"]

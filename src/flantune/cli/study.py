@@ -127,7 +127,9 @@ def _run(expanded: ExpandedStudy, *, engine_name: str, jobs: int, as_json: bool,
 def _engine(name: str, jobs: int, reporter: Reporter) -> Engine:
     from flantune.system.engines import LocalEngine, RayEngine
 
-    return RayEngine(workers=jobs) if name == "ray" else LocalEngine(workers=jobs, note=reporter.note)
+    if name == "ray":
+        return RayEngine(workers=jobs, at_once=jobs, takes_gpu=True)
+    return LocalEngine(workers=jobs, note=reporter.note)
 
 
 def _tell(ran: RanStudy) -> None:

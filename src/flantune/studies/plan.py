@@ -170,14 +170,22 @@ def _changes(then: Plan, now: Plan) -> Iterator[str]:
             yield f"comparison: {key} was {shown(old.get(key))}, is {shown(fresh.get(key))}"
     yield from _setting_changes("the run file", then.run_file, now.run_file)
     for name in (name for name in new if name in was):
-        yield from _arm_changes(was[name], new[name])
+        yield from _arm_changes(was[name], new[name], files=(then.run_file, now.run_file))
         if then.data.get(name) != now.data.get(name):
             yield f'arm "{name}": tasks or rows are others'
 
 
-def _arm_changes(was: PlannedArm, now: PlannedArm) -> Iterator[str]:
+def _arm_changes(
+    was: PlannedArm, now: PlannedArm, *, files: tuple[Mapping[str, Any], Mapping[str, Any]]
+) -> Iterator[str]:
     where = f'arm "{now.name}"'
-    yield from _setting_changes(where, was.settings, plain(now)["settings"])
+    old, new = flat(was.settings), flat(plain(now)["settings"])
+    # An arm that says what the run file says anyway is no other arm.
+    old, new = (
+        {**{key: flat(file).get(key) for key in {*old, *new}}, **own}
+        for file, own in zip(files, (old, new), strict=True)
+    )
+    yield from _setting_changes(where, old, new)
     for key in ("reads", "templates", "starts_from"):
         if getattr(was, key) != getattr(now, key):
             yield f"{where}: {key} was {shown(getattr(was, key))}, is {shown(getattr(now, key))}"

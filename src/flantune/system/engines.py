@@ -105,9 +105,13 @@ class RayEngine:
 
     Attributes:
         workers: Tasks at a time on this machine; on a cluster, as many as it has processors.
+        at_once: Tasks at a time wherever they are made; 0: as many as there are processors.
+        takes_gpu: Each task has a GPU of its own, where the cluster has any.
     """
 
     workers: int
+    at_once: int = 0
+    takes_gpu: bool = False
 
     def make(self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]) -> Iterator[Receipt]:
         """See ``Engine``."""
@@ -118,15 +122,20 @@ class RayEngine:
         if is_ours:
             _start(ray, self.workers)
         try:
-            yield from _by_ray(ray, work, job, numbers)
+            yield from _by_ray(ray, work, job, numbers, engine=self)
         finally:
             if is_ours:
                 ray.shutdown()
 
 
-def _by_ray(ray: Any, work: Callable[[Job, int], Receipt], job: Job, numbers: Iterable[int]) -> Iterator[Receipt]:
-    remote, shared = ray.remote(work).options(max_retries=_ROUNDS, num_cpus=1), ray.put(job)
-    most = _IN_FLIGHT * max(1, int(ray.cluster_resources().get("CPU", 1)))
+def _by_ray(
+    ray: Any, work: Callable[[Job, int], Receipt], job: Job, numbers: Iterable[int], *, engine: RayEngine
+) -> Iterator[Receipt]:
+    there = ray.cluster_resources()
+    gpus = 1 if engine.takes_gpu and there.get("GPU", 0) >= 1 else 0
+    remote = ray.remote(work).options(max_retries=_ROUNDS, num_cpus=1, num_gpus=gpus)
+    shared = ray.put(job)
+    most = engine.at_once or _IN_FLIGHT * max(1, int(there.get("CPU", 1)))
     todo, running = iter(numbers), list[Any]()
     while True:
         running += [remote.remote(shared, number) for number in islice(todo, most - len(running))]

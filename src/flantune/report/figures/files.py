@@ -18,7 +18,6 @@ from flantune.report.templating import asset
 from flantune.system.files import whole_file
 
 Format = Literal["svg", "pdf", "png"]
-FORMATS: tuple[Format, ...] = ("svg", "pdf", "png")
 Scheme = Literal["light", "dark"]
 
 FORMATS: tuple[Format, ...] = ("svg", "pdf", "png")
