@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import tell_next
 
 
 @click.command("init", epilog="Example: flantune init my-project; flantune init tk --like tk-instruct")
@@ -28,4 +29,4 @@ def command(folder: Path, like: str, as_json: bool) -> None:
         click.echo(json.dumps([str(path) for path in written], ensure_ascii=False))
         return
     click.echo("\n".join(map(str, written)))
-    click.echo(f"next: flantune check {written[0]}", err=True)
+    tell_next("flantune", "check", written[0])
