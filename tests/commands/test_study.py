@@ -182,6 +182,27 @@ def test_a_run_that_fails_stops_no_other_but_those_that_need_it(world: Path, tmp
     assert ran.outcome.verdict.direction == "undecided" and ran.outcome.arm("short").score is None
 
 
+@pytest.mark.parametrize(
+    ("measure", "said"),
+    [
+        ('{ of = "benchmarks", names = ["mmlu_direct"] }', 'the benchmark "mmlu_direct"'),
+        ('{ of = "tasks", names = ["moood"] }', 'did you mean "mood"?'),
+        ('{ of = "clusters", names = ["topic"] }', 'the cluster "topic"'),
+        ("{ shots = 5 }", "5 exemplars are compared"),
+    ],
+)
+def test_what_will_not_be_measured_is_said_before_anything_runs(
+    world: Path, tmp_path: Path, measure: str, said: str
+) -> None:
+    file = load_run_file(world / "run.toml", overrides=SMALLER)
+    study = STUDY.replace('baseline = "short"', f'baseline = "short"\nmeasure = {measure}')
+    (tmp_path / "other.toml").write_text(study, encoding="utf-8")
+    with pytest.raises(ConfigError) as found:
+        run_study(expand_study(tmp_path / "other.toml", file, out=tmp_path / "out"))
+    assert said in str(found.value) and "arm as it was" in str(found.value)
+    assert not (tmp_path / "out/arms").exists()
+
+
 def test_a_fault_nobody_foresaw_stops_one_run_and_is_told(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

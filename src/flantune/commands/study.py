@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.commands.plan import check_held_out, prepare_tasks, split_fold
 from flantune.commands.study_runs import RunReceipt, missing_runs, run_all, with_done_leaders
+from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.errors import ConfigError, FlantuneError
 from flantune.mixture.holdout import folds_of
 from flantune.report.figure_files import Look, write_figures
@@ -20,6 +21,7 @@ from flantune.settings.sections import Problems
 from flantune.studies.catalog import STUDIES, make_study, named_study
 from flantune.studies.folder import StudyFolder
 from flantune.studies.gather import gather, write_outcome
+from flantune.studies.measured import check_measured
 from flantune.studies.plan import make_plan, write_down
 from flantune.studies.planned_runs import PlannedRun, plan_runs
 from flantune.studies.study import Study, checked
@@ -31,6 +33,8 @@ from flantune.tasks.describe import task_fingerprint
 from flantune.tasks.load import load_tasks
 
 if TYPE_CHECKING:
+    from flantune.evaluation.exams import Exam
+    from flantune.settings.config import RunConfig
     from flantune.studies.outcome import StudyOutcome
 
 
@@ -158,6 +162,7 @@ def _prepare_arms(expanded: ExpandedStudy, reporter: Reporter) -> dict[str, str]
     """
     found: dict[str, str] = {}
     problems = Problems()
+    asked: dict[str, tuple[Exam, ...]] = {}
     first_seed = [run for run in expanded.runs if run.seed == expanded.seeds[0]]
     for run in first_seed:
         config = run.file.config
@@ -170,14 +175,26 @@ def _prepare_arms(expanded: ExpandedStudy, reporter: Reporter) -> dict[str, str]
                 on_task=reporter.step,
                 note=reporter.note,
             )
-            for fold in folds_of(config.holdout):
-                split_fold(config, [one.task for one in prepared], fold)
+            tasks = [one.task for one in prepared]
+            folds = [split_fold(config, tasks, fold) for fold in folds_of(config.holdout)]
+            exams = _exams(config, asked)
+            check_unseen(config, prepared, folds, exams)
+            check_measured(run.arm.measure or expanded.study.measure, config, folds, exams)
             found[run.arm.name] = fingerprint([task_fingerprint(one) for one in prepared])
         except FlantuneError as error:
             problems.add(f"arm {run.arm.name}", error.render())
     if problems.lines:
         raise problems.error(ConfigError, where=f"study {expanded.study.name}", hint="mend the arms, or leave them out")
     return found
+
+
+def _exams(config: RunConfig, last: dict[str, tuple[Exam, ...]]) -> tuple[Exam, ...]:
+    """The parts of an arm's benchmarks; read again only where they are not those of the arm before."""
+    key = fingerprint([getattr(config, part).model_dump(mode="json") for part in ("evaluation", "data", "prompts")])
+    if key not in last:
+        last.clear()
+        last[key] = tuple(suite_exams(config).exams)
+    return last[key]
 
 
 def shared_runs(runs: Sequence[PlannedRun]) -> tuple[int, ...]:
