@@ -25,14 +25,12 @@ _WIDTH = 120
 
 
 def take_over(study: Path, into: Path) -> None:
-    """Copies what is kept of a study: its outcome with numbers of five digits, its plan's hash in it, two figures."""
+    """Copies what is kept of a study: its outcome with numbers of five digits, and its figure."""
     outcome = json.loads((study / "outcome.json").read_text(encoding="utf-8"))
     name = outcome["name"]
     text = json.dumps(_rounded(outcome), ensure_ascii=False, separators=(",", ":"))
     (into / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    for figure in ("study", "differences"):
-        if (found := study / "figures" / f"{figure}.svg").exists():
-            shutil.copy(found, into / f"{name}-{figure}.svg")
+    shutil.copy(study / "figures/study.svg", into / f"{name}-study.svg")
 
 
 def page(text: str, outcomes: Path) -> str:

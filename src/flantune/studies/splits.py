@@ -358,9 +358,8 @@ def _known(cluster: str, tasks: Sequence[Task], taxonomy: Taxonomy) -> str:
     clusters = _clusters(tasks, taxonomy)
     if taxonomy.cluster(cluster) not in clusters:
         near = did_you_mean(cluster, clusters.values())
-        hint = (
-            near or f"the clusters are: {', '.join(clusters.values())}; --clusters flan2021_clusters17 has finer ones"
-        )
+        finer = 'data.clusters = "flan2021_clusters17" has finer ones'
+        hint = near or f"the clusters are: {', '.join(clusters.values())}; {finer}"
         raise ConfigError(f'no task belongs to the cluster "{cluster}"', hint=hint)
     return clusters[taxonomy.cluster(cluster)]
 

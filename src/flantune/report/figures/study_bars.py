@@ -54,7 +54,9 @@ def _bar(outcome: StudyOutcome, arm: ArmOutcome, series: Series, scale: Scale, p
     if score is None:
         return []
     left, right = sorted((scale(0.0), scale(score.value)))
-    name = " · ".join([label_of(arm), *([_rows(arm)] if _counts_rows(outcome) else [])])
+    name, rows = label_of(arm), _rows(arm) if _counts_rows(outcome) else ""
+    if rows and not name.endswith(rows):  # an arm that is named for its rows says them already
+        name = f"{name} · {rows}"
     tone = "base" if arm.reads == "base" else series.tone
     marks = [
         rectangle(left, middle - 7, right - left, 14, f"mark {tone} column"),
