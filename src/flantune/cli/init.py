@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import tell_next
 
 
 @click.command("init", epilog="Example: flantune init my-project --model HuggingFaceTB/SmolLM2-135M")
@@ -29,4 +30,4 @@ def command(folder: Path, like: str, model: str, as_json: bool) -> None:
         click.echo(json.dumps([str(path) for path in written], ensure_ascii=False))
         return
     click.echo("\n".join(map(str, written)))
-    click.echo(f"next: flantune check {written[0]}", err=True)
+    tell_next("flantune", "check", written[0])
