@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +29,15 @@ from flantune.models.stored.gguf import check_file, held_to_file, is_gguf, locat
 from flantune.models.stored.gguf_settings import PLAIN_FORM
 from flantune.models.stored.places import base_of, is_adapter_folder, require_path
 from flantune.models.stored.quiet import quiet_library
-from flantune.models.stored.weights import UNREADABLE, check_numbers, check_shape, check_whole, where_to_look
+from flantune.models.stored.weights import (
+    UNREADABLE,
+    check_given,
+    check_numbers,
+    check_shape,
+    check_whole,
+    has_only_pickles,
+    where_to_look,
+)
 from flantune.settings.config import ModelSettings
 from flantune.system.files import disk_explained, whole_folder
 
@@ -111,8 +120,8 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
             **location(settings.path), revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
     except Exception as error:  # the library of tokenizers raises nothing narrower
-        hint = where_to_look(settings.path)
-        hint = needed_library(error) or hint
+        check_given(settings.path, error, revision=settings.revision)
+        hint = needed_library(error) or where_to_look(settings.path)
         raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=hint) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
@@ -198,6 +207,7 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
     except UNREADABLE as error:
         if is_gguf(settings.path):
             check_file(settings.path)
+        check_given(settings.path, error, revision=settings.revision)
         hint = (
             "set model.trust_remote_code = true if you trust its authors"
             if "trust_remote_code" in str(error)
@@ -213,6 +223,8 @@ def _from_pretrained(
     auto: Any, settings: ModelSettings, config: PretrainedConfig, *, device: torch.device
 ) -> PreTrainedModel:
     quantized = quantization(settings, device)
+    # For weights that are pickled alone, the library would have a service of the hub convert them in public.
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
     def load(attention: str) -> tuple[PreTrainedModel, dict[str, Any]]:
         loaded: tuple[PreTrainedModel, dict[str, Any]] = auto.from_pretrained(
@@ -234,8 +246,9 @@ def _from_pretrained(
         with quiet_library():
             model, info = with_best_attention(load, config)
     except UNREADABLE as error:
-        check_whole(settings.path, error)
-        pickled = "safetensors" in str(error)
+        check_whole(settings.path, error, revision=settings.revision)
+        check_given(settings.path, error, revision=settings.revision)
+        pickled = has_only_pickles(error)
         raise ModelError(
             f"cannot load the weights: {first_line(error)}",
             where=settings.path,

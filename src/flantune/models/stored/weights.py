@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from flantune.errors import ModelError
+from flantune.system.hub_faults import hub_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sized
@@ -26,6 +28,7 @@ UNREADABLE = (
 """What the libraries raise for folders and files that are not what they should be."""
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+_SHARD = re.compile(r"-\d+-of-\d+\.safetensors")
 _FIND = "check model.path; a hub id needs the network or a filled Hugging Face cache"
 _IN_FOLDER = "look into the folder: config.json, *.safetensors and the tokenizer's files have to be those of one model"
 _IN_FILE = "fetch the file again; its sha256 tells whether it came through whole"
@@ -51,16 +54,54 @@ def damaged_file(folder: str) -> Path | None:
     return None
 
 
-def check_whole(folder: str, error: BaseException) -> None:
-    """Raises ModelError, naming the file, where weights could not be read since one is damaged."""
-    file = damaged_file(folder)
+def check_whole(path: str, error: BaseException, *, revision: str | None = None) -> None:
+    """Raises ModelError, naming the file, where weights could not be read since one is damaged.
+
+    Args:
+        path: A model's folder, or a hub id, whose files are in the cache.
+        error: What reading them raised.
+        revision: Which revision of a hub id.
+    """
+    folder = path if Path(path).exists() else _cached_folder(path, revision)
+    file = damaged_file(folder) if folder else None
     if file is not None:
         raise ModelError(
             f"the file of weights is damaged or was cut off: it has {file.stat().st_size:,} bytes, and its header does "
             "not fit them",
             where=str(file),
-            hint="copy or download it again, or save the model again",
+            hint="copy or download it again, or save the model again"
+            if folder == path
+            else "delete this file, so that it is downloaded again; if that does not help, its authors have to mend it",
         ) from error
+
+
+def check_given(path: str, error: BaseException, *, revision: str | None) -> None:
+    """Raises ModelError where an error comes from a model that the hub did not give, and says why and what helps."""
+    fault = None if Path(path).exists() else hub_fault(error, path, revision=revision)
+    if fault is not None:
+        where = f"{path}@{revision}" if revision else path
+        message = f"cannot be had from the Hugging Face hub: {fault.message}"
+        raise ModelError(message, where=where, hint=fault.hint) from error
+
+
+def has_only_pickles(error: BaseException) -> bool:
+    """Whether weights could not be loaded since none are safetensors; a lost part of some is something else.
+
+    >>> has_only_pickles(OSError("does not appear to have a file named model.safetensors"))
+    True
+    >>> has_only_pickles(OSError("does not appear to have a file named model-00002-of-00003.safetensors"))
+    False
+    """
+    return "safetensors" in str(error) and not _SHARD.search(str(error))
+
+
+def _cached_folder(hub_id: str, revision: str | None) -> str:
+    """Where the files of a model of the hub lie on this machine; empty: nowhere."""
+    try:
+        found = try_to_load_from_cache(hub_id, "config.json", revision=revision)
+    except (OSError, ValueError):
+        return ""
+    return str(Path(found).parent) if isinstance(found, str) else ""
 
 
 def check_shape(model: PreTrainedModel, info: Mapping[str, Any], *, where: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flantune.errors import MissingDataError, SourceError
+from flantune.system.hub_faults import hub_fault
 from flantune.tasks.sources.formats import as_written
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ def _library(wanted: HubDataset) -> Any:
             where=str(wanted),
             hint="in flantune's folder: pip install -e '.[hub]'; or set [data] mirror to what `flantune fetch` wrote",
         ) from error
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     return datasets
 
 
@@ -134,16 +137,19 @@ def explained(error: Exception, wanted: HubDataset) -> SourceError:
     if isinstance(error, SourceError):
         return error
     name = type(error).__name__
-    first_line = (str(error).splitlines() or [""])[0]
-    why = f"{name}: {first_line}"
-    if "OfflineModeIsEnabled" in f"{name} {error}":
-        is_told = any(os.environ.get(key) for key in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
-        reason = "HF_HUB_OFFLINE is set" if is_told else "it does not answer"
-        why = f"{reason}, and the dataset is not in the cache"
-    elif "Connect" in name and not hub_answers():
+    fault = hub_fault(error, wanted.id, revision=wanted.revision, is_dataset=True)
+    if "Connect" in name and not hub_answers():
         _stop_asking()
-    return MissingDataError(
-        f"cannot be had from the Hugging Face hub: {why}",
-        where=str(wanted),
-        hint="on a machine with a network run: flantune fetch RUN_FILE --mirror hub; then set [data] mirror to it",
-    )
+    if fault is not None:
+        why, hint = fault.message, fault.hint
+    else:
+        why, hint = f"{name}: {(str(error).splitlines() or [''])[0]}", _hint(error, wanted)
+    return MissingDataError(f"cannot be had from the Hugging Face hub: {why}", where=str(wanted), hint=hint)
+
+
+def _hint(error: Exception, wanted: HubDataset) -> str:
+    """What helps where the hub answered, but not with rows."""
+    if "scripts are no longer supported" in str(error):
+        return f'set [source] revision = "{CONVERTED}": rows that the hub itself converted, if it has them'
+    page = f"https://huggingface.co/datasets/{wanted.id}/tree/{wanted.revision or 'main'}"
+    return f"check [source] config and the names of the splits against its files: {page}"

@@ -1,0 +1,100 @@
+"""Why the Hugging Face hub did not give something, and what to do: told from what its libraries raise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_UNREACHED = frozenset(
+    {
+        "OfflineModeIsEnabled",
+        "ConnectionError",
+        "ConnectError",
+        "NetworkError",
+        "TimeoutException",
+        "LocalEntryNotFoundError",
+    }
+)
+"""What is raised, itself or as a base, where the hub was not asked or did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubFault:
+    """What was wrong and what helps."""
+
+    message: str
+    hint: str
+
+
+def hub_fault(
+    error: BaseException, name: str, *, revision: str | None = None, is_dataset: bool = False
+) -> HubFault | None:
+    """The fault behind an error of the hub's libraries; None where the error is about something else.
+
+    They wrap what the hub said in errors of a dozen types, so all that led to the error are looked at.
+
+    Args:
+        error: What was raised.
+        name: Id of the repository.
+        revision: The branch or commit that was asked for.
+        is_dataset: It is a dataset rather than a model.
+    """
+    chain = tuple(_chain(error))
+    kinds = {base.__name__ for one in chain for base in type(one).__mro__}
+    statuses = {status for one in chain if (status := _status(one)) is not None}
+    page = f"https://huggingface.co/{'datasets/' if is_dataset else ''}{name}"
+    if "GatedRepoError" in kinds or any("gated dataset" in str(one) for one in chain):
+        return HubFault(
+            "it is gated: the hub gives it only to those who accepted its terms",
+            f"accept them at {page}, then log in with `hf auth login` or set HF_TOKEN",
+        )
+    if "RevisionNotFoundError" in kinds:
+        return HubFault(f"it has no revision {revision or 'main'}", f"the commits it has are listed at {page}/commits")
+    if 429 in statuses:
+        return HubFault(
+            "the hub refuses further requests for now (429, too many requests)",
+            "wait some minutes and repeat the command; with `hf auth login` the limit is higher",
+        )
+    if busy := sorted(status for status in statuses if status >= 500):
+        return HubFault(f"the hub is out of order ({busy[0]})", "repeat the command later")
+    if kinds & {"RepositoryNotFoundError", "DatasetNotFoundError"} or 401 in statuses:
+        return HubFault(
+            "the hub has none of this name, or it is private",
+            f"check the name at {page}; for a private one, log in with `hf auth login` or set HF_TOKEN",
+        )
+    if kinds & _UNREACHED or any("OfflineModeIsEnabled" in str(one) for one in chain):
+        return _unreached("dataset" if is_dataset else "model")
+    return None
+
+
+def _unreached(what: str) -> HubFault:
+    """The hub was not asked, since that is forbidden here, or did not answer."""
+    if any(os.environ.get(key) for key in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")):
+        return HubFault(
+            f"HF_HUB_OFFLINE is set, and the {what} is not in the cache",
+            "unset it, or fill the cache on a machine with a network and copy the folder that HF_HOME names",
+        )
+    hint = (
+        "on a machine with a network run: flantune fetch RUN_FILE --mirror hub; then set [data] mirror to it"
+        if what == "dataset"
+        else "check the network, or set model.path to a folder that holds the model"
+    )
+    return HubFault(f"it could not be reached, and the {what} is not in the cache", hint)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that led to it, also where it hides them."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += [one.__cause__, one.__context__]
+
+
+def _status(error: BaseException) -> int | None:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
