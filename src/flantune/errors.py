@@ -85,6 +85,12 @@ class EvaluationError(FlantuneError):
     """An evaluation cannot be run or scored again."""
 
 
+class WorkerKilledError(FlantuneError):
+    """The process that does some work is killed whenever it does it, say since the memory is full."""
+
+    exit_code = 1
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A suggestion for a misspelled name, or the empty string.
 

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 
 from flantune.cli import terminal
 from flantune.cli.main import cli
+from flantune.cli.terminal import tell_next
 
 CLI = Path(terminal.__file__).parent
 # What orders a terminal may be given in data: CSI and OSC of both kinds, a bell, overwriting, reversed writing.
@@ -182,3 +184,16 @@ def test_nothing_else_of_the_command_line_writes_or_paints():
             made = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
             wrong += [f"{path.name}: {made}"] if made in consoles else []
     assert wrong == []
+
+
+def test_the_next_command_can_be_pasted_into_a_shell(capsys):
+    command = ["flantune", "check", "my project/über/run.toml", "--set", "name=it's"]
+    tell_next(*command)
+    assert shlex.split(capsys.readouterr().err.removeprefix("next: ")) == command
+
+
+def test_every_next_command_is_told_by_that_one_function():
+    told = [
+        path.name for path in CLI.glob("*.py") if re.search(r"next: +(flantune|llama-cli) ", path.read_text("utf-8"))
+    ]
+    assert told == []

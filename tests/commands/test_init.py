@@ -32,6 +32,27 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "tasks/routing.csv").read_text() == "mine"
 
 
+def test_a_model_of_ones_own_takes_the_place_of_the_tiny_one(tmp_path: Path) -> None:
+    (path, *_) = write_project(tmp_path / "mine", model="org/small-model")
+    config = load_run_file(path).config
+    assert (config.model.path, config.model.scratch) == ("org/small-model", None)
+    assert config.training.learning_rate == 5e-5
+    assert config.training.steps == 40 and config.evaluation.max_examples == 100
+
+
+def test_a_file_is_named_so_that_it_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a "small".gguf').write_bytes(b"")
+    (path, *_) = write_project(tmp_path / "mine", model='a "small".gguf')
+    assert load_run_file(path).config.model.path == str(tmp_path / 'a "small".gguf')
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_a_papers_run_file_takes_another_model(tmp_path: Path, paper: str) -> None:
+    (path,) = write_project(tmp_path, like=paper, model="org/small-model")
+    assert load_run_file(path).config.model.path == "org/small-model"
+
+
 @pytest.mark.parametrize("paper", papers())
 def test_a_papers_run_file_is_right_and_commented(tmp_path: Path, paper: str) -> None:
     (path,) = write_project(tmp_path, like=paper)

@@ -12,14 +12,16 @@ from tests.conftest import HUNG_AFTER_S
 from tests.end_to_end.small_world import write_small_world
 from tests.processes import PROCESSES
 
+from flantune.commands import study_runs
 from flantune.commands.run import run
 from flantune.commands.study import expand_study, run_study
-from flantune.errors import ConfigError
+from flantune.errors import ConfigError, WorkerKilledError
 from flantune.report.study_page import read_outcome
 from flantune.runs.folder import RunFolder
 from flantune.settings.run_file import load_run_file
 from flantune.studies.folder import StudyFolder
 from flantune.studies.planned_runs import is_done
+from flantune.system.progress import Silent
 
 STUDY = """
 [study]
@@ -178,6 +180,41 @@ def test_a_run_that_fails_stops_no_other_but_those_that_need_it(world: Path, tmp
     assert {one.error for one in ran.receipts[1:3]} == {"needs a run of another arm that failed"}
     assert [one.arm for one in ran.outcome.lacking] == ["short", "short, asked in one way", "on from short"]
     assert ran.outcome.verdict.direction == "undecided" and ran.outcome.arm("short").score is None
+
+
+def test_a_fault_nobody_foresaw_stops_one_run_and_is_told(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = expanded(world, tmp_path / "out", seeds=1)
+    run_for_real, failing = study_runs.run, study.runs[2].folder
+
+    def out_of_memory(file, *, out, reporter):
+        if out == failing.root:
+            raise RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
+        return run_for_real(file, out=out, reporter=reporter)
+
+    monkeypatch.setattr(study_runs, "run", out_of_memory)
+    ran = run_study(study)
+    assert [bool(one.error) for one in ran.receipts] == [False, False, True, False]
+    told = ran.receipts[2].error
+    assert told.startswith("RuntimeError: CUDA out of memory.\n") and "--jobs" in told and str(failing.failure) in told
+    assert "Tried to allocate" in failing.failure.read_text() and ran.outcome.lacking[0].arm == "on from short"
+    monkeypatch.undo()
+    again = run_study(expanded(world, tmp_path / "out", seeds=1))
+    assert again.outcome.is_complete and len(again.receipts) == 1 and not failing.failure.exists()
+
+
+def test_a_run_that_kills_its_process_ends_no_other() -> None:
+    class Killed:
+        """Never gets anything done while run 1 is among what it makes."""
+
+        def make(self, work, job, numbers):
+            if 1 in numbers:
+                raise WorkerKilledError("killed 3 times in a row")
+            yield from (study_runs.RunReceipt(number) for number in numbers)
+
+    found = list(study_runs._made(Killed(), study_runs._Work((), Silent()), [0, 1, 2]))
+    assert [(one.number, one.error) for one in found] == [(0, ""), (1, "killed 3 times in a row"), (2, "")]
 
 
 def test_the_command_line(world: Path, ran) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
 from flantune.cli.main import cli
 from flantune.settings.run_file import load_run_file
 from flantune.tasks.load import load_tasks
@@ -37,3 +40,19 @@ def test_it_shows_every_command_but_the_demos_own():
 def test_it_opens_with_two_commands():
     first = re.search(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     assert [line.split("#")[0].strip() for line in first[1].splitlines()] == ["make demo", "make test"]
+
+
+@pytest.mark.slow
+def test_its_python_makes_the_run_that_init_prepares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    real = (Path(__file__).parents[2] / "docs/real-model.md").read_text(encoding="utf-8")
+    assert re.findall(r"^```python\n(.*?)^```", real, flags=re.MULTILINE | re.DOTALL) == [code]
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli, ["init", "mine"]).exit_code == 0
+    run_file = tmp_path / "mine/run.toml"
+    run_file.write_text(run_file.read_text(encoding="utf-8").replace("steps = 40", "steps = 2"), encoding="utf-8")
+    exec(compile(code, "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "short_reviews {'base': " in said and "'tuned': " in said

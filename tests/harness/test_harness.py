@@ -345,7 +345,7 @@ def test_groups_may_hold_groups_and_tags(folder):
 
 
 def test_yaml_that_would_make_python_objects_is_refused(folder):
-    assert "no valid YAML" in refused(folder, "task: !!python/object/apply:os.system [echo]\n")
+    assert "not valid YAML" in refused(folder, "task: !!python/object/apply:os.system [echo]\n")
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_template_that_cannot_be_computed_is_an_error(ask, template, said, key
         ("doc_to_choice", "return [float('nan'), 'b']", "a choice has no text"),
         ("doc_to_choice", "return [None, 'b']", "a choice has no text"),
         ("doc_to_target", "return float('nan')", "no question has a right choice"),
-        ("doc_to_text", "return float('nan')", "no text"),
+        ("doc_to_text", "return float('nan')", "which is not text"),
         ("process_docs", "return doc.select([])", "leaves none of the 4 rows of the split test"),
     ],
 )

@@ -129,7 +129,7 @@ def test_saved_and_loaded_is_the_same_model(tried, tmp_path):
 
 def test_the_page_lists_what_is_tried_and_how_it_is_trained():
     lines = re.findall(
-        r"^\| ([^|]+) \| `(\w+)` \| ([\w-]+) \| ([^|]+) \|$", PAGE.split("## What is tried")[1], flags=re.M
+        r"^\| ([^|]+) \| `(\w+)` \| ([\w-]+) \| ([^|]+) \|$", PAGE.split("## What is tested")[1], flags=re.M
     )
     assert [line for line in lines if line[0] != "model"] == [
         (

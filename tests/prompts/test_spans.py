@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from flantune.cli.tasks import command as tasks_command
 from flantune.cli.templates import command
-from flantune.commands.run import _asked
+from flantune.commands.plan import asked_prompts
 from flantune.prompts.render import render
 from flantune.prompts.spans import render_spans
 from flantune.prompts.styles import Style
@@ -79,7 +79,7 @@ def test_options_may_be_shown_otherwise_when_measuring() -> None:
         config = RunConfig.model_validate(
             {"prompts": {"options_layout": "lettered", "shuffle_options": True}, "evaluation": evaluation}
         )
-        prompts = _asked(config)
+        prompts = asked_prompts(config)
         return prompts.options_layout, prompts.shuffle_options
 
     assert asked() == ("lettered", True)

@@ -12,6 +12,8 @@ from flantune.mixture.holdout import folds_of
 from flantune.runs.identity import training_identity
 from flantune.settings.run_file import load_run_file
 from flantune.studies.catalog import STUDIES, make_study, named_study
+from flantune.studies.folder import StudyFolder
+from flantune.studies.planned_runs import plan_runs
 from flantune.studies.study import Arm, Measure, Study, arm_file, checked
 from flantune.studies.study_file import read_study
 from flantune.tasks.load import load_tasks
@@ -72,6 +74,21 @@ def test_a_table_of_arms_by_name_will_do_as_well(tmp_path: Path) -> None:
     text = '[study]\nquestion = "?"\naxis = "a"\n[arms.one]\n[arms.two]\nsettings.seed = 4\n'
     study = read_study(written(tmp_path, text))
     assert [(arm.name, dict(arm.settings)) for arm in study.arms] == [("one", {}), ("two", {"seed": 4})]
+
+
+def test_an_arm_that_names_a_model_takes_it_in_place_of_one_made_from_scratch(tmp_path: Path, file) -> None:
+    text = '[study]\nquestion = "?"\naxis = "a"\n[arms.own]\n[arms.other]\nsettings.model.path = "gpt2"\n'
+    own, other = (arm_file(file, arm).config.model for arm in read_study(written(tmp_path, text)).arms)
+    assert (own.path, other.path, other.scratch) == ("", "gpt2", None) and own.scratch is not None
+
+
+def test_a_hint_that_is_the_same_for_many_arms_is_said_once(tmp_path: Path, file) -> None:
+    arms = tuple(Arm(name=name, settings={"training.stops": 3}) for name in ("one", "two"))
+    study = Study(name="s", question="?", axis="a", arms=arms)
+    with pytest.raises(ConfigError) as found:
+        plan_runs(study, file, folder=StudyFolder(tmp_path / "out"), seeds=(1,))
+    text = str(found.value)
+    assert text.count("config show") == 1 and "arm one" in text and "arm two" in text
 
 
 def test_a_protocol_in_an_arm_brings_its_own_settings(file) -> None:

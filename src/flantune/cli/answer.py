@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import tell_next
 from flantune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def command(
         prompts, named, out=out, answering=answering, batch_tokens=batch_tokens, backend=backend, reporter=console
     )
     click.echo(str(out))
-    click.echo(f"next: flantune judge {out}", err=True)
+    tell_next("flantune", "judge", out)
 
 
 _OPTIONS = {"chat_template": "--chat-template", "system": "--system", "chat_thinking": "--thinking"}

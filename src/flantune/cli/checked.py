@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flantune.cli.terminal import tell_next
+
 if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
 
@@ -29,5 +31,5 @@ def tell_check(
     else:
         click.echo("\n".join(check_lines(check)))
         if not check.errors:
-            click.echo(f"next: flantune run {path}", err=True)
+            tell_next("flantune", "run", path)
     click.get_current_context().exit(1 if check.errors else 0)

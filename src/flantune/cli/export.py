@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import tell_next
 
 
 @click.group("export")
@@ -125,4 +126,4 @@ def gguf(model: Path, like: Path, out: Path, kind: str) -> None:
     lm = load_model(ModelSettings(path=str(model), device="cpu"))
     console.note("writing, then reading back to compare")
     click.echo(str(write_gguf(lm, out, like=like, kind=kind)))
-    click.echo(f"next: llama-cli -m {out}", err=True)
+    tell_next("llama-cli", "-m", out)

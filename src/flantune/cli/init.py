@@ -7,13 +7,15 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import tell_next
 
 
-@click.command("init", epilog="Example: flantune init my-project; flantune init tk --like tk-instruct")
+@click.command("init", epilog="Example: flantune init my-project --model HuggingFaceTB/SmolLM2-135M")
 @click.argument("folder", type=options.FOLDER, default=Path())
 @click.option("--like", metavar="PAPER", default="", help="A run file with this paper's settings and sources.")
+@click.option("--model", metavar="MODEL", default="", help="What to tune: a folder, a GGUF file or a hub id.")
 @options.as_json("the files")
-def command(folder: Path, like: str, as_json: bool) -> None:
+def command(folder: Path, like: str, model: str, as_json: bool) -> None:
     """Write files to begin with into FOLDER [default: this one]; existing files are kept.
 
     Without --like: a project that runs at once, with two small tasks over CSV files and comments that explain. With it
@@ -23,9 +25,9 @@ def command(folder: Path, like: str, as_json: bool) -> None:
 
     from flantune.commands.init import write_project
 
-    written = write_project(folder, like=like)
+    written = write_project(folder, like=like, model=model)
     if as_json:
         click.echo(json.dumps([str(path) for path in written], ensure_ascii=False))
         return
     click.echo("\n".join(map(str, written)))
-    click.echo(f"next: flantune check {written[0]}", err=True)
+    tell_next("flantune", "check", written[0])

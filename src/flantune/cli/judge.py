@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import show
+from flantune.cli.terminal import show, tell_next
 
 if TYPE_CHECKING:
     from flantune.judging.ratings import Desk
@@ -64,7 +64,7 @@ def command(
     if not summary:
         _serve(Desk(pairs, kept, rater=rater), title=answers.stem, port=port, is_quiet=no_browser)
         click.echo(str(kept))
-        click.echo(f"next: flantune judge {answers} --summary", err=True)
+        tell_next("flantune", "judge", answers, "--summary")
         return
     from flantune.judging.summary import summarize
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import tell_next
 
 
 def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:  # noqa: ARG001
@@ -90,4 +91,4 @@ def command(
     if any(done.missing for done in folds):
         click.echo("next: the parts that are missing; then the same command once more writes the manifest", err=True)
     else:
-        click.echo(f"next: flantune run {run_file} --set data.prepared={out.absolute()}", err=True)
+        tell_next("flantune", "run", run_file, "--set", f"data.prepared={out.absolute()}")

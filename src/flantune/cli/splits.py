@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import tell_next
 from flantune.studies.paper import KINDS
 
 
@@ -62,4 +63,4 @@ def command(
     for note in study.notes:
         click.echo(f"note: {note}", err=True)
     if written:
-        click.echo(f"next: flantune run {written[0]}", err=True)
+        tell_next("flantune", "run", written[0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,11 @@ def echo(*pieces: str, err: bool = False) -> None:
     stream = _trusted(sys.stderr if err else sys.stdout)
     is_colored = (stream.isatty() or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
     click.echo(text, file=stream, color=is_colored)
+
+
+def tell_next(*words: object) -> None:
+    """Says which command comes next, as a shell takes it: a path with spaces stays one word."""
+    click.echo(f"next: {shlex.join(map(str, words))}", err=True)
 
 
 def redraw(text: str) -> None:

@@ -50,10 +50,7 @@ class Judged:
 
 
 def named(text: str) -> Named:
-    """A folder, or a folder and a model of it.
-
-    >>> named("runs/new:base")
-    Named(folder=PosixPath('runs/new'), model='base')
+    """A folder, or a folder and a model of it: "runs/new", or "runs/new:base".
 
     Raises:
         ConfigError: There is no such folder.

@@ -56,7 +56,8 @@ def size_text(size: float) -> str:
 def _time(cost: RunCost) -> str:
     tuned = f"the {cost.folds:,} tuned ones" if cost.folds > 1 else "the tuned one"
     measuring = f"measuring the base model {duration(cost.base.seconds)} and {tuned} {duration(cost.tuned.seconds)}"
-    whole = f"{duration(cost.total.seconds)} on {cost.device}"
+    total = duration(cost.total.seconds)
+    whole = f"{total if total.startswith('under') else f'about {total}'} on {cost.device}"
     return f"{whole}: tuning {duration(cost.training.seconds)}, {measuring}; starting and reporting besides"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 from flantune.errors import ConfigError, did_you_mean
@@ -10,18 +12,24 @@ from flantune.system.files import write_text
 _FILES = Path(__file__).parents[1] / "settings/run_files"
 RUN_FILE = "run.toml"
 
+# The table of the model up to the next table that is not part of it; the rate that suits a model from scratch.
+_MODEL = re.compile(r"^\[model\]\n.*?(?=^\[(?!model))", flags=re.MULTILINE | re.DOTALL)
+_PATH = re.compile(r"^path = .*$", flags=re.MULTILINE)
+_RATE = re.compile(r"^(learning_rate = )1e-3 .*$", flags=re.MULTILINE)
+
 
 def papers() -> tuple[str, ...]:
     """Whose settings there are, by name."""
     return tuple(sorted(path.stem for path in _FILES.glob("*.toml")))
 
 
-def write_project(folder: Path, *, like: str = "") -> tuple[Path, ...]:
+def write_project(folder: Path, *, like: str = "", model: str = "") -> tuple[Path, ...]:
     """Writes files to begin with; the first of them is the run file.
 
     Args:
         folder: Where to; it is made where it is not there.
         like: Whose settings; empty: a small project, with tasks over files of its own, that runs at once.
+        model: What to tune, a folder, a GGUF file or a hub id; empty: what the file names by itself.
 
     Raises:
         ConfigError: There is no such paper, or one of the files is there already; then nothing is written.
@@ -30,6 +38,8 @@ def write_project(folder: Path, *, like: str = "") -> tuple[Path, ...]:
         near = did_you_mean(like, papers()) or f"there are: {', '.join(papers())}"
         raise ConfigError(f'no run file is like "{like}"', where="--like", hint=near)
     texts = _paper(like) if like else _project()
+    if model:
+        texts[RUN_FILE] = _with_model(texts[RUN_FILE], model)
     there = [str(folder / name) for name in texts if (folder / name).exists()]
     if there:
         hint = "choose another folder, or move the file away"
@@ -46,3 +56,16 @@ def _project() -> dict[str, str]:
     root = _FILES / "project"
     paths = sorted((path for path in root.rglob("*") if path.is_file()), key=lambda path: (path.name != RUN_FILE, path))
     return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+
+
+def _with_model(text: str, model: str) -> str:
+    """A run file that tunes a pretrained model, with a rate for one where the file's was for one from scratch."""
+    place = str(Path(model).resolve()) if Path(model).exists() else model
+    line = f"path = {json.dumps(place, ensure_ascii=False)}"
+    (found,) = _MODEL.findall(text)
+    if _PATH.search(found):
+        table = _PATH.sub(lambda _: line, found, count=1)
+    else:
+        table = f'[model]\n{line}\ndevice = "auto"\n\n'
+    rated = _RATE.sub(r"\g<1>5e-5                  # 1e-5 to 5e-5 suits most pretrained models", text)
+    return rated.replace(found, table)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,13 +15,16 @@ from typing import TYPE_CHECKING
 
 from flantune.commands.run import run
 from flantune.commands.shared_folds import share_tuning
-from flantune.errors import FlantuneError
+from flantune.errors import FlantuneError, WorkerKilledError
+from flantune.models.memory import is_out_of_memory
 from flantune.studies.planned_runs import PlannedRun, is_done, waves
+from flantune.system.files import write_text
 from flantune.system.progress import Reporter, Silent
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from flantune.runs.folder import RunFolder
     from flantune.system.engines import Engine
 
 
@@ -78,23 +83,62 @@ def run_all(
         for number, blocker in lost.items():
             found[number] = RunReceipt(number, error=_NEEDS, where=runs[blocker].label)
         with _ended_with_its_workers() if workers > 1 else nullcontext():
-            for receipt in engine.make(run_one, work, [number for number in wave if number not in lost]):
+            for receipt in _made(engine, work, [number for number in wave if number not in lost]):
                 found[receipt.number] = receipt
                 _tell(runs[receipt.number], receipt, len(found), len(todo), reporter)
     return tuple(found[number] for number in sorted(found))
 
 
+def _made(engine: Engine, work: _Work, numbers: Sequence[int]) -> Iterator[RunReceipt]:
+    """The receipts of runs, in the order in which they end.
+
+    Where processes are killed again and again, some run kills its own, say since it needs more memory than there is:
+    those that are missing then are made alone, one after another, so that it ends no other.
+    """
+    missing = dict.fromkeys(numbers)
+    try:
+        for receipt in engine.make(run_one, work, numbers):
+            del missing[receipt.number]
+            yield receipt
+    except WorkerKilledError:
+        for number in missing:
+            try:
+                yield from engine.make(run_one, work, [number])
+            except WorkerKilledError as error:
+                yield RunReceipt(number, error=error.render())
+
+
 def run_one(work: _Work, number: int) -> RunReceipt:
-    """Makes one run; what stops it is in the receipt."""
+    """Makes one run; what stops it, foreseen or not, is in the receipt, and where it is a fault also in a file."""
     planned, start = work.runs[number], time.monotonic()
     try:
+        planned.folder.failure.unlink(missing_ok=True)
         if planned.tuned_by is not None:
             share_tuning(work.runs[planned.tuned_by].folder, planned.folder)
         work.reporter.stage(f"{planned.label} ({number + 1} of {len(work.runs)})")
         run(planned.file, out=planned.folder.root, reporter=work.reporter)
     except FlantuneError as error:
         return RunReceipt(number, error=error.render(), where=error.where, seconds=time.monotonic() - start)
+    except Exception as error:  # whatever a library raises in one run: the others go on
+        told = _unforeseen(error, planned.folder)
+        gc.collect()  # the failed run's model, before the next one asks for memory
+        return RunReceipt(number, error=told, seconds=time.monotonic() - start)
     return RunReceipt(number, seconds=time.monotonic() - start)
+
+
+def _unforeseen(error: Exception, folder: RunFolder) -> str:
+    """What stopped a run that nobody foresaw, in words; the traceback goes to a file of the run's folder."""
+    kind, first = type(error).__name__, (str(error).strip() or "no message").splitlines()[0]
+    message = f"{kind}: {first}"
+    hint = "look for the cause in its text, then repeat the command: it makes this run again"
+    if is_out_of_memory(error):
+        hint = "too little memory: take fewer --jobs, a smaller packing.batch_tokens or a smaller model"
+    try:
+        write_text(folder.failure, "".join(traceback.format_exception(error)))
+        hint += f"; the traceback is in {folder.failure}"
+    except (OSError, FlantuneError):  # a full disk may be what stopped it
+        pass
+    return FlantuneError(message, hint=hint).render()
 
 
 def missing_runs(runs: Sequence[PlannedRun]) -> tuple[int, ...]:

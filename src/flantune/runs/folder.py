@@ -131,6 +131,11 @@ class RunFolder:
         """Versions, fingerprints, seconds and files (``Manifest``); written last."""
         return self.root / MANIFEST
 
+    @property
+    def failure(self) -> Path:
+        """The traceback of what stopped a study's run that nobody foresaw; gone when the run is made again."""
+        return self.root / "failure.txt"
+
     def fold(self, held_out: tuple[str, ...]) -> FoldFolder:
         """The folder of the fold that holds these clusters out, or nothing."""
         return self.fold_named(slug(*held_out or ("nothing held out",)))

@@ -64,14 +64,17 @@ def plan_runs(study: Study, file: RunFile, *, folder: StudyFolder, seeds: Sequen
     _check_own(study)
     problems = Problems()
     runs: list[PlannedRun] = []
+    hints: dict[str, None] = {}
     for arm in study.arms:
         try:
             for seed in seeds:
                 runs.append(_planned(study, arm, seed, file=file, folder=folder, number=len(runs)))
         except ConfigError as error:
-            problems.add("", error.render())
+            problems.add(error.where, error.message)
+            hints.setdefault(error.hint)
     if problems.lines:
-        raise problems.error(ConfigError, where=f"study {study.name}", hint="mend the arms' settings")
+        hint = "\nhint: ".join(("mend the arms' settings", *filter(None, hints)))  # that of many arms once
+        raise problems.error(ConfigError, where=f"study {study.name}", hint=hint)
     first: dict[tuple[int, str], int] = {}
     places = {(run.arm.name, run.seed): run.number for run in runs}
     for at, run in enumerate(runs):

@@ -128,7 +128,23 @@ def _study(file: StudyFile, path: Path) -> Study:
 def _arm(table: ArmTable) -> Arm:
     values = {name: getattr(table, name) for name in ArmTable.model_fields if name not in ("settings", "measure")}
     measure = None if table.measure is None else _measure(table.measure)
-    return Arm(**values, measure=measure, settings=dict(dotted(table.settings)))
+    return Arm(**values, measure=measure, settings=_with_one_model(dict(dotted(table.settings))))
+
+
+def _with_one_model(settings: dict[str, Any]) -> dict[str, Any]:
+    """An arm that names a model takes it in place of the run file's, which may be made from scratch, or the reverse.
+
+    TOML has no word for "not set", so that an arm could not say so itself.
+
+    >>> _with_one_model({"model.path": "gpt2"})
+    {'model.scratch': None, 'model.revision': None, 'model.path': 'gpt2'}
+    """
+    is_made = any(key == "model.scratch" or key.startswith("model.scratch.") for key in settings)
+    if "model.path" in settings and not is_made:
+        return {"model.scratch": None, "model.revision": None, **settings}
+    if is_made and "model.path" not in settings:
+        return {"model.path": "", "model.revision": None, **settings}
+    return settings
 
 
 def _measure(table: MeasureTable) -> Measure:

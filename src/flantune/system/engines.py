@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from flantune.errors import FlantuneError
+from flantune.errors import FlantuneError, WorkerKilledError
 
 Job = TypeVar("Job")
 Receipt = TypeVar("Receipt")
@@ -173,9 +173,9 @@ def _ray() -> Any:
     return ray
 
 
-def _killed(times: int) -> FlantuneError:
-    hint = "often the memory is full: take fewer --workers; what was made is kept, and the same command resumes"
-    return FlantuneError(f"the process that does the work was killed {times} times in a row", hint=hint)
+def _killed(times: int) -> WorkerKilledError:
+    hint = "often the memory is full: take fewer --workers or --jobs; what was made is kept: repeat the command"
+    return WorkerKilledError(f"the process that does the work was killed {times} times in a row", hint=hint)
 
 
 def _become_worker() -> None:

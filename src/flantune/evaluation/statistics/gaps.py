@@ -160,7 +160,7 @@ def gap_mean(cells: Floats, side: Integers, groups: Integers, *, span: Span, con
     >>> paired = gap_mean(he_she, side, pairs, span=SCORE, confidence=0.95)
     >>> apart = gap_mean(he_she, side, np.arange(6), span=SCORE, confidence=0.95)
     >>> round(paired.value, 3), round(paired.se, 3), round(apart.se, 3)
-    (0.333, 0.333, 0.447)
+    (0.333, 0.333, 0.471)
     """
     is_there = (side != 0) & ~np.isnan(cells).all(axis=1)
     units, side = np.nanmean(cells[is_there], axis=1), side[is_there]
@@ -172,7 +172,10 @@ def gap_mean(cells: Floats, side: Integers, groups: Integers, *, span: Span, con
     added = np.bincount(members, weights=side * (units - means) / counts)
     expected = np.bincount(members, weights=1.0 / counts**2).astype(np.float64)
     observations = float(kish(expected))
-    variance = float((added**2).sum()) * observations / max(observations - 1.0, 1.0)
+    # Two means were fitted, each to half of what was seen, unless every observation has rows of both groups.
+    is_paired = np.unique(np.stack((members, side)), axis=1).shape[1] == 2 * len(added)
+    fitted = 1.0 if is_paired else 2.0
+    variance = float((added**2).sum()) * observations / max(observations - fitted, 1.0)
     width = span[1] - span[0]
     return measured_mean(
         value, se=math.sqrt(variance), examples=observations, span=(-width, width), confidence=confidence
