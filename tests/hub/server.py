@@ -56,6 +56,7 @@ class Hub:
         stalled: Set once that is so.
         busy: How many more requests are answered with 429; negative: all.
         down: Every request is answered with 503.
+        down_after: Path of a file of which a part is sent, once, before everything is down.
     """
 
     repos: dict[tuple[str, str], Repo] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class Hub:
     stalled: threading.Event = field(default_factory=threading.Event)
     busy: int = 0
     down: bool = False
+    down_after: str = ""
 
     def repo(self, kind: str, name: str) -> Repo:
         """A repository, empty at first."""
@@ -200,6 +202,9 @@ class _Answers(BaseHTTPRequestHandler):
             self.connection.recv(1)  # until who asked is gone
             self.close_connection = True
             return None
+        if path == self.hub.down_after:
+            self.hub.down, self.hub.down_after = True, ""
+            self.hub.cut_after[path] = 100
         cut = self.hub.cut_after.pop(path, None)
         self.wfile.write(part[:cut])
         self.hub.sent[path] = self.hub.sent.get(path, 0) + len(part[:cut])

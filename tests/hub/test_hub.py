@@ -130,6 +130,37 @@ def test_a_download_that_breaks_off_goes_on(hub: Hub, ask: Ask, tmp_path: Path) 
     assert hub.sent[HELD[1]] > len(files[HELD[1]]), "it did not break off"
 
 
+def test_the_hub_fails_between_two_shards(hub: Hub, ask: Ask, tmp_path: Path) -> None:
+    hub.repo("datasets", "me/halfway").commit(dataset(count=840))
+    hub.down_after = HELD[1]
+    assert "out of order (503)" in ask("fetch", str(tmp_path), "me/halfway")["says"]
+    hub.down = False
+    assert files_below(tmp_path) == []
+    assert ask("fetch", str(tmp_path), "me/halfway")["gives"][0][:2] == ["train", 840]
+
+
+@pytest.mark.parametrize("call", ["rows", "fetch"])
+def test_a_file_of_a_dataset_that_cannot_be_read(call: str, hub: Hub, ask: Ask, tmp_path: Path) -> None:
+    files = dataset(count=820)
+    hub.repo("datasets", "me/damaged").commit({**files, HELD[1]: files[HELD[1]][:200]})
+    says = ask("rows", "me/damaged", "train") if call == "rows" else ask("fetch", str(tmp_path), "me/damaged")
+    assert "Parquet magic bytes not found" in says["says"] and "pin an earlier revision" in says["says"]
+    assert files_below(tmp_path) == []
+
+
+def test_a_split_that_is_not_there(hub: Hub, ask: Ask) -> None:
+    hub.repo("datasets", "me/splits").commit(dataset(count=40))
+    says = ask("rows", "me/splits", "trian")["says"]
+    assert "Bad split: trian" in says and "check [source] config and the names of the splits" in says
+
+
+def test_rows_that_are_streamed_go_on_where_the_line_broke(hub: Hub, ask: Ask) -> None:
+    hub.repo("datasets", "me/streamed").commit(dataset(count=800))
+    hub.cut_after[HELD[1]] = 300
+    assert ask("rows", "me/streamed", "train")["gives"] == ROWS[:800]
+    assert hub.cut_after == {}
+
+
 def test_sharded_weights_come_whole_even_where_one_breaks_off(
     hub: Hub, ask: Ask, weights: tuple[dict[str, bytes], float]
 ) -> None:
@@ -156,7 +187,7 @@ def test_each_fault_says_what_where_and_what_helps(
     if fault != "missing":
         repo = hub.repo(kind, f"me/{fault}")
         repo.commit(dataset() if kind == "datasets" else weights[0])
-        repo.needs_token = fault == "gated"
+        repo.needs_token = fault == "gated"  # and none is set
     hub.busy, hub.down = -1 if fault == "busy" else 0, fault == "down"
     revision = ZEROS if fault == "pinned" else None
     try:
@@ -188,6 +219,11 @@ def test_a_part_of_the_weights_that_is_not_there_or_was_cut(
     hub.repo("models", "me/short").commit({**weights[0], part: weights[0][part][:9000]})
     says = ask("model", "me/short")["says"]
     assert "damaged or was cut off: it has 9,000 bytes" in says and part in says and "delete this file" in says
+
+
+def test_an_adapter_of_the_hub(hub: Hub, ask: Ask) -> None:
+    hub.repo("models", "me/adapter").commit({"adapter_config.json": b'{"peft_type": "LORA"}'})
+    assert "hf download ID --local-dir FOLDER" in ask("model", "me/adapter")["says"]
 
 
 def test_pickled_weights_alone_are_refused(hub: Hub, ask: Ask, weights: tuple[dict[str, bytes], float]) -> None:

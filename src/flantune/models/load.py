@@ -213,6 +213,8 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
             if "trust_remote_code" in str(error)
             else PLAIN_FORM
             if is_gguf(settings.path) and "not supported" in str(error)
+            else "an adapter of the hub has to be a folder here: hf download ID --local-dir FOLDER"
+            if "Unrecognized model" in str(error) and not Path(settings.path).exists()
             else needed_library(error) or where_to_look(settings.path)
         )
         raise ModelError(f"cannot load the model: {first_line(error)}", where=settings.path, hint=hint) from error

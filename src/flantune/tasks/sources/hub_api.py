@@ -143,13 +143,17 @@ def explained(error: Exception, wanted: HubDataset) -> SourceError:
     if fault is not None:
         why, hint = fault.message, fault.hint
     else:
-        why, hint = f"{name}: {(str(error).splitlines() or [''])[0]}", _hint(error, wanted)
+        # The library's own words for rows that it cannot read say nothing; what led to them does.
+        told = error.__cause__ if name == "DatasetGenerationError" and error.__cause__ else error
+        why, hint = f"{type(told).__name__}: {(str(told).splitlines() or [''])[0]}", _hint(told, wanted)
     return MissingDataError(f"cannot be had from the Hugging Face hub: {why}", where=str(wanted), hint=hint)
 
 
-def _hint(error: Exception, wanted: HubDataset) -> str:
+def _hint(error: BaseException, wanted: HubDataset) -> str:
     """What helps where the hub answered, but not with rows."""
     if "scripts are no longer supported" in str(error):
         return f'set [source] revision = "{CONVERTED}": rows that the hub itself converted, if it has them'
     page = f"https://huggingface.co/datasets/{wanted.id}/tree/{wanted.revision or 'main'}"
+    if type(error).__name__.startswith("Arrow"):
+        return f"a file of the dataset cannot be read; tell its authors, or pin an earlier revision: {page}"
     return f"check [source] config and the names of the splits against its files: {page}"
