@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flantune.evaluation.points import score_points, signed_points
+from flantune.report.numbers import interval, points, signed, span
+from flantune.report.sentences import typeset
 from flantune.studies.outcome import ArmOutcome, StudyOutcome
 
 RESULTS = Path(__file__).parent / "results"
@@ -64,7 +65,7 @@ def study_lines(name: str, folder: Path) -> Iterator[str]:
     for arm in outcome.arms:
         yield _row(arm, has_rows=has_rows)
     yield ""
-    yield from _wrapped(" ".join((outcome.verdict.text, *outcome.verdict.notes)), lead="> ")
+    yield from _wrapped(typeset(" ".join((outcome.verdict.text, *outcome.verdict.notes))), lead="> ")
     yield ""
     for note in outcome.notes:
         yield from _wrapped(f"{note[0].upper()}{note[1:]}{'' if note.endswith('.') else '.'}", lead="- ")
@@ -84,19 +85,15 @@ def _row(arm: ArmOutcome, *, has_rows: bool) -> str:
     if has_rows:
         cells.append("" if arm.labeled_rows is None else f"{arm.labeled_rows:,}")
     score, difference = arm.score, arm.difference
-    cells += ["" if arm.base is None else score_points(arm.base.value)]
-    cells += (
-        ["", ""]
-        if score is None
-        else [score_points(score.value), f"{score_points(score.low)} to {score_points(score.high)}"]
-    )
+    cells += ["" if arm.base is None else points(arm.base.value)]
+    cells += ["", ""] if score is None else [points(score.value), span(score.low, score.high)]
     if difference is None:
         cells += ["", "", "", ""]
     else:
         sure = "" if difference.direction == "undecided" else " ▲" if difference.value > 0 else " ▼"
-        interval = f"{signed_points(difference.low)} to {signed_points(difference.high)}"
         rate = difference.p if difference.q is None else difference.q
-        cells += [arm.paired_with or "its base", signed_points(difference.value) + sure, interval, f"{rate:.3f}"]
+        cells += [arm.paired_with or "its base", signed(difference.value) + sure]
+        cells += [interval(difference.low, difference.high), f"{rate:.3f}"]
     return f"| {' | '.join(cells)} |"
 
 

@@ -16,6 +16,7 @@ from flantune.commands import study_runs
 from flantune.commands.run import run
 from flantune.commands.study import expand_study, run_study
 from flantune.errors import ConfigError, WorkerKilledError
+from flantune.report.sentences import typeset
 from flantune.report.study_page import read_outcome
 from flantune.runs.folder import RunFolder
 from flantune.settings.run_file import load_run_file
@@ -245,7 +246,7 @@ def test_the_command_line(world: Path, ran) -> None:
     args = [str(world / "steps.toml"), str(world / "run.toml"), "--out", str(out), "--seeds", "2"]
     args += [part for one in SMALLER for part in ("--set", one)]
     shown = CliRunner().invoke(command, args)
-    assert shown.exit_code == 0 and ran.outcome.verdict.text in shown.stdout, shown.output
+    assert shown.exit_code == 0 and typeset(ran.outcome.verdict.text) in shown.stdout, shown.output
     as_json = CliRunner().invoke(command, [*args, "--json"])
     assert json.loads(as_json.stdout)["arms"][0]["name"] == "short"
     dry = CliRunner().invoke(command, [*args, "--dry-run", "--on", "h100"])

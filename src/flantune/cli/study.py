@@ -135,12 +135,12 @@ def _engine(name: str, jobs: int, reporter: Reporter) -> Engine:
 def _tell(ran: RanStudy) -> None:
     from flantune.cli.terminal import show
     from flantune.report.console import study_table
+    from flantune.report.sentences import typeset
 
     outcome, folder = ran.outcome, ran.expanded.folder
     show(study_table(outcome))
-    click.echo(outcome.verdict.text)
-    for note in outcome.verdict.notes:
-        click.echo(note)
+    for sentence in (outcome.verdict.text, *outcome.verdict.notes):
+        click.echo(typeset(sentence))
     click.echo(f"report:  {folder.report}")
     click.echo(f"figures: {folder.figures}")
     click.echo(f"outcome: {folder.outcome}, {folder.table}")
