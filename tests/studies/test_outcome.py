@@ -217,7 +217,10 @@ def test_the_sentence_counts_who_is_better_and_worse() -> None:
     assert worse.direction == "worse"
     both = concluded({"b": [-0.3, -0.31, -0.3], "c": [0.3, 0.3, 0.29]}).verdict
     assert both.direction == "undecided" and "1 of 2 arms is better, 1 worse" in both.text
-    assert concluded({"b": [0.0, 0.02, -0.02]}).verdict.direction == "undecided"
+    undecided = concluded({"b": [0.0, 0.02, -0.02]}).verdict
+    assert undecided.direction == "undecided"
+    assert undecided.text.startswith("Against “a”, over 3 seeds, “b” changed the score by 0.0 points (95% interval")
+    assert undecided.text.endswith("): undecided.")
 
 
 def test_what_is_lacking_or_changed_stands_beside_the_sentence() -> None:

@@ -63,6 +63,9 @@ def _arms(outcome: StudyOutcome, paired: Sequence[ArmOutcome]) -> tuple[str, Dir
     direction: Direction = "better" if better and not worse else "worse" if worse and not better else "undecided"
     undecided = len(paired) - better - worse
     what = f"“{outcome.baseline}”" if outcome.baseline else "its own base model"
+    if len(paired) == 1:
+        told = f"{_points(far.difference)} points ({_interval(outcome, far.difference)}): {direction}"
+        return f"Against {what}, over {_seeds(outcome)}, “{far.name}” changed the score by {told}.", direction
     text = (
         f"Against {what}, over {_seeds(outcome)}, {better} of {counted(len(paired), 'arm')}"
         f" {'is' if better == 1 else 'are'} better, {worse} worse and {undecided} undecided; furthest from it is"
