@@ -30,6 +30,7 @@ from flantune.models.stored.gguf_settings import PLAIN_FORM
 from flantune.models.stored.places import base_of, is_adapter_folder, require_path
 from flantune.models.stored.quiet import quiet_library
 from flantune.models.stored.weights import (
+    CONVERT,
     UNREADABLE,
     check_given,
     check_numbers,
@@ -185,12 +186,6 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
     return Path(folder)
 
 
-_CONVERT = (
-    "flantune never unpickles weights; convert them once with transformers: "
-    "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)"
-)
-
-
 def load_config(settings: ModelSettings) -> PretrainedConfig:
     """A model's config without its weights, say to tell its family.
 
@@ -254,7 +249,7 @@ def _from_pretrained(
         raise ModelError(
             f"cannot load the weights: {first_line(error)}",
             where=settings.path,
-            hint=_CONVERT if pickled else needed_library(error) or where_to_look(settings.path),
+            hint=CONVERT if pickled else needed_library(error) or where_to_look(settings.path),
         ) from error
     check_shape(model, info, where=settings.path)
     return plain_copy(model, settings.path) if is_gguf(settings.path) else model
