@@ -160,6 +160,15 @@ def test_what_was_run_otherwise_is_told(world: Path, ran) -> None:
     assert run_study(fewer).outcome.written.changed == ("seeds: 3, 4 were written down, 3 were run",)
 
 
+def test_what_is_there_so_far_is_concluded_from(world: Path, ran) -> None:
+    more = expanded(world, ran.expanded.folder.root, seeds=3)
+    shown = run_study(more, so_far=True)
+    assert shown.receipts == () and len(more.missing) == 4
+    assert [(one.seed, one.why) for one in shown.outcome.lacking] == [(5, "not run yet")] * 4
+    assert scores(shown.outcome) == scores(ran.outcome)
+    assert not any(more.runs[number].folder.root.exists() for number in more.missing)
+
+
 def test_a_wrong_arm_stops_before_anything_runs(world: Path, tmp_path: Path) -> None:
     file = load_run_file(world / "run.toml", overrides=SMALLER)
     wrong = STUDY + '[[arms]]\nname = "no"\nsettings = { holdout.folds = [["sentimant"]] }\n'

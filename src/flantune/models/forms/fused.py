@@ -89,7 +89,8 @@ class FusedRootMeanSquareNorm(LeanRootMeanSquareNorm):
         """As the norm of Llama; what is of another dtype than the weight is left to the norm itself."""
         if more or named or x.dtype != self.weight.dtype:
             return self.usual(x, *more, **named)
-        return nn.functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        weight: Any = self.weight
+        return nn.functional.rms_norm(x, weight.shape, weight, self.eps)
 
 
 def lean_form(module: nn.Module) -> nn.Module | None:
