@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -121,9 +122,17 @@ def _ratios(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_gpu() -> bool:
+    """Asked in a process of its own: one that has begun with a GPU cannot be forked."""
+    process = multiprocessing.get_context("fork").Process(target=_end_by_gpu)
+    process.start()
+    process.join()
+    return process.exitcode == 0
+
+
+def _end_by_gpu() -> None:
     import torch
 
-    return torch.cuda.is_available()
+    sys.exit(0 if torch.cuda.is_available() else 1)
 
 
 def _import_once() -> None:
