@@ -293,7 +293,8 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             measure=_dev_measure(job, taught, lm, stream),
             note=job.reporter.note,
         )
-        job.reporter.stage("save the tuned model and the record of what it was taught")
+    job.reporter.stage("save the tuned model and the record of what it was taught")
+    with job.watch.stage("saving"):
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = fold_card(job.config, folder, results=None, attention=lm.attention)
         stop_at(lm, stream.codec.eos_token)
@@ -358,7 +359,8 @@ def _conclude(job: _Job, *, identity: str) -> None:
             write_text(fold.card, fold_card(job.config, fold, results=results))
     # The report shows the manifest and the manifest names the report, so it is written before and after.
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
-    write_report(job.folder.root)
+    with job.watch.stage("report"):
+        write_report(job.folder.root)
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     conclude_tracking(job.config, job.folder.root, results, note=job.reporter.note)
 

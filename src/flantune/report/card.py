@@ -35,6 +35,7 @@ _OPTIMIZERS = {
     "adafactor": "Adafactor as T5X has it",
     "adamw": "AdamW",
     "adamw8bit": "AdamW with 8-bit moments",
+    "adamw8bit-bnb": "AdamW with 8-bit moments (bitsandbytes)",
 }
 _WEIGHTINGS = {
     "token": "every target token counts the same",
