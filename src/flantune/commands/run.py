@@ -25,7 +25,7 @@ from flantune.commands.plan import (
 )
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
-from flantune.commands.run_checks import check_before, task_exams
+from flantune.commands.run_checks import check_before, check_dev_rows, task_exams
 from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.commands.tracking import conclude_tracking, tracking
 from flantune.errors import ConfigError, FlantuneError
@@ -33,7 +33,7 @@ from flantune.evaluation.asking.ask import ask
 from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
-from flantune.evaluation.dev_scores import dev_questions, make_measure
+from flantune.evaluation.dev_scores import make_measure
 from flantune.mixture.holdout import folds_of
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
@@ -331,10 +331,7 @@ def _dev_measure(
     settings = job.config.training
     if not settings.measure_every:
         return None
-    asked = dev_questions(taught, prompts=job.config.prompts, seed=job.config.seed, examples=settings.measure_examples)
-    if settings.keep == "best-dev" and not asked:
-        hint = 'give some task that is trained on a "dev" split, or set training.keep = "last"'
-        raise ConfigError("no task trained on has dev rows to choose by", where="training.keep", hint=hint)
+    asked = check_dev_rows(job.config, taught)
     return make_measure(lm, asked, codec=stream.codec, batch_tokens=job.config.evaluation.batch_tokens)
 
 
