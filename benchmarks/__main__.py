@@ -25,6 +25,7 @@ NAMES = (
     "beside",
     "training_decoder_only",
     "training_encoder_decoder",
+    "training_lora",
     "soak",
     "corpus_bootstrap",
     "generation",

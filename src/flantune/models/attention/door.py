@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -37,12 +37,14 @@ class Program:
         dtypes: What it computes with on this processor; none where there is no program.
         width_step: Widths of a head must be a multiple of it.
         why_not: Why there is none, or not for every dtype; empty otherwise.
+        library: The same program's operations on rows (``forms.row_operations``); None where it has none.
     """
 
     attend: Attend | None = None
     dtypes: tuple[torch.dtype, ...] = ()
     width_step: int = 1
     why_not: str = ""
+    library: Any = None
 
 
 def find_program() -> Program:
@@ -74,6 +76,11 @@ def in_use() -> Iterator[None]:
         yield
     finally:
         _attend, _dtypes, _width_step = before
+
+
+def rows_in_use(dtype: torch.dtype) -> bool:
+    """Whether a program is in use that has operations on rows in a dtype."""
+    return dtype in _dtypes and find_program().library is not None
 
 
 def is_for(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule) -> bool:
