@@ -82,7 +82,13 @@ def find_native() -> Native:
 def find_program() -> Program:
     """The program as the door takes it."""
     native = find_native()
-    return Program(attend=native_attention, dtypes=native.dtypes, width_step=WIDTHS, why_not=native.why_not)
+    return Program(
+        attend=native_attention,
+        dtypes=native.dtypes,
+        width_step=WIDTHS,
+        why_not=native.why_not,
+        library=native.program,
+    )
 
 
 def native_attention(
