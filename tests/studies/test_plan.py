@@ -52,7 +52,7 @@ def test_runs_know_what_they_need(file, tmp_path: Path) -> None:
     assert runs[6].file.config.model.path == str(tmp_path / "arms/c/seed-3/folds/sentiment/model")
     assert runs[6].file.config.model.scratch is None
     assert runs[8].file.config.training.steps == 0  # nobody looks at what would be tuned
-    assert list(waves(runs, range(10))) == [(0, 1, 2, 3, 8, 9), (4, 5), (6, 7)]
+    assert list(waves(runs, range(10))) == [(0, 2, 8, 1, 3, 9), (4, 5), (6, 7)]  # one seed of all arms first
     assert list(waves(runs, [5, 7])) == [(5,), (7,)]
     assert not is_done(runs[0])
 

@@ -46,11 +46,14 @@ def check_alike(mine: dict, theirs: dict, start_weights: dict, *, tolerance: flo
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("parallel", ["data", "sharded"])
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+@pytest.mark.parametrize(
+    ("optimizer", "parallel"),
+    [(optimizer, parallel) for optimizer in ("adamw", "adafactor") for parallel in ("data", "sharded")]
+    + [("adamw8bit", "sharded")],
+)
 def test_two_processes_train_as_one(tmp_path, architecture, parallel, optimizer):
     # Rates at which four steps move the weights, but not so far that rounding grows into a difference.
-    rate = {"adamw": 1e-3, "adafactor": 1e-2}[optimizer]
+    rate = {"adamw": 1e-3, "adamw8bit": 1e-3, "adafactor": 1e-2}[optimizer]
     changes = {"parallel": parallel, "optimizer": optimizer, "learning_rate": rate, "weight_decay": 0.1}
     changes |= {"adam": {"eps": 1e-4}}
     alone = tune_as_one_of(tmp_path / "one", architecture, changes)
@@ -66,7 +69,8 @@ def test_two_processes_train_as_one(tmp_path, architecture, parallel, optimizer)
         assert mine["target_tokens"] == theirs["target_tokens"]
         assert theirs["balance"] == 1.0
         assert 0.7 < mine["balance"] <= 1.0
-    tolerance = 0.02 if optimizer == "adamw" else 0.01
+    # A gradient's last bit may lead to another code of a moment.
+    tolerance = {"adamw": 0.02, "adamw8bit": 0.03, "adafactor": 0.01}[optimizer]
     check_alike(first["weights"], alone["weights"], weights_of(make_lm(architecture, width=128)), tolerance=tolerance)
 
 
@@ -146,9 +150,12 @@ def test_trap_13_a_sharded_checkpoint_has_no_pickles(tmp_path):
     assert 3 * weights <= sum(sizes) < 3 * weights + 1000
 
 
-@pytest.mark.parametrize("parallel", ["data", "sharded"])
-def test_resumed_equals_straight_with_two_processes_to_the_bit(tmp_path, parallel):
+@pytest.mark.parametrize(
+    ("parallel", "optimizer"), [("data", "adafactor"), ("sharded", "adafactor"), ("sharded", "adamw8bit")]
+)
+def test_resumed_equals_straight_with_two_processes_to_the_bit(tmp_path, parallel, optimizer):
     changes = {"parallel": parallel, "checkpoint_every": 1, "dropout": 0.1, "learning_rate": 1e-3}
+    changes |= {"optimizer": optimizer}
     straight = together(2, tune_as_one_of, tmp_path / "straight", "llama", changes)
     together(2, stop_after_two, tmp_path / "resumed", changes)
     resumed = together(2, tune_as_one_of, tmp_path / "resumed", "llama", changes)
@@ -321,9 +328,9 @@ def test_alone_nothing_is_set_up():
         assert processes.total(np.array([2.0])).tolist() == [2.0]
 
 
-def test_adamw_8bit_in_parts_is_refused(tmp_path):
+def test_the_adamw_of_bitsandbytes_in_parts_is_refused(tmp_path):
     pytest.importorskip("bitsandbytes")
-    found = outcomes(2, tune_as_one_of, tmp_path, "llama", {"parallel": "sharded", "optimizer": "adamw8bit"})
+    found = outcomes(2, tune_as_one_of, tmp_path, "llama", {"parallel": "sharded", "optimizer": "adamw8bit-bnb"})
     assert "does not work on parts of tensors" in found[0][1]
 
 

@@ -109,21 +109,25 @@ def data(
     show_default=True,
     help="How weights are stored; norms stay f32.",
 )
-def gguf(model: Path, like: Path, out: Path, kind: str) -> None:
+@options.as_json("what was written")
+def gguf(model: Path, like: Path, out: Path, kind: str, as_json: bool) -> None:
     """Write the tuned MODEL as a GGUF file; tokenizer, chat template and settings are taken from the one it came from.
 
     What was written is read back and compared weight by weight before the file gets its name.
     """
-    from flantune.cli.console import Console, quiet_libraries
+    from flantune.cli.console import starting
 
-    quiet_libraries()
+    console = starting()
     from flantune.models.load import load_model
     from flantune.models.stored.gguf import write_gguf
     from flantune.settings.config import ModelSettings
 
-    console = Console()
-    console.note(f"reading {model}")
+    console.stage(f"read {model}")
     lm = load_model(ModelSettings(path=str(model), device="cpu"))
-    console.note("writing, then reading back to compare")
-    click.echo(str(write_gguf(lm, out, like=like, kind=kind)))
+    console.stage("write the file, then read it back to compare")
+    written = write_gguf(lm, out, like=like, kind=kind)
+    if as_json:
+        click.echo(json.dumps({"path": str(written), "bytes": written.stat().st_size}, ensure_ascii=False))
+        return
+    click.echo(str(written))
     tell_next("llama-cli", "-m", out)

@@ -37,6 +37,7 @@ def _list_studies(ctx: click.Context, param: click.Parameter, value: bool) -> No
 @options.run_file
 @click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Seeds of every arm.")
 @click.option("--dry-run", is_flag=True, help="Show the arms, what differs, what is there and what the rest takes.")
+@click.option("--so-far", is_flag=True, help="Run nothing: conclude from the runs that are there.")
 @options.planned_device
 @click.option("--out", type=options.FOLDER, help="Folder of the study [default: studies/<file name>-<study>].")
 @click.option("--jobs", type=click.IntRange(1, 4096), default=1, show_default=True, help="Runs at a time.")
@@ -61,6 +62,7 @@ def command(
     run_file: Path,
     seeds: int,
     dry_run: bool,
+    so_far: bool,
     device: str,
     out: Path | None,
     jobs: int,
@@ -77,6 +79,8 @@ def command(
 
     Exit code 1: some run failed; the others are there.
     """
+    if so_far and dry_run:
+        raise click.UsageError("--so-far reads the runs that are there, --dry-run plans those that are not: choose one")
     if device and not dry_run:
         raise click.UsageError("--on goes with --dry-run: a run itself takes the device that model.device names")
     from flantune.cli.console import starting
@@ -96,7 +100,7 @@ def command(
     if dry_run:
         _tell_plan(expanded, device=device, as_json=as_json, reporter=console)
         return
-    _run(expanded, engine_name=engine_name, jobs=jobs, as_json=as_json, reporter=console)
+    _run(expanded, engine_name=engine_name, jobs=jobs, so_far=so_far, as_json=as_json, reporter=console)
 
 
 def _tell_plan(expanded: ExpandedStudy, *, device: str, as_json: bool, reporter: Reporter) -> None:
@@ -111,11 +115,14 @@ def _tell_plan(expanded: ExpandedStudy, *, device: str, as_json: bool, reporter:
         click.echo("next: the same command without --dry-run", err=True)
 
 
-def _run(expanded: ExpandedStudy, *, engine_name: str, jobs: int, as_json: bool, reporter: Reporter) -> None:
+def _run(
+    expanded: ExpandedStudy, *, engine_name: str, jobs: int, so_far: bool, as_json: bool, reporter: Reporter
+) -> None:
     from flantune.commands.study import run_study
     from flantune.settings.json_file import plain
 
-    ran = run_study(expanded, engine=_engine(engine_name, jobs, reporter), workers=jobs, reporter=reporter)
+    engine = _engine(engine_name, jobs, reporter)
+    ran = run_study(expanded, engine=engine, workers=jobs, so_far=so_far, reporter=reporter)
     if as_json:
         click.echo(json.dumps(plain(ran.outcome), ensure_ascii=False))
     else:

@@ -11,7 +11,8 @@ from flantune.commands.plan import trained_tasks
 from flantune.contamination.training_record import make_training_index, record_of, write_record
 from flantune.mixture.tree import mixture_tree
 from flantune.models.load import stored_attention
-from flantune.models.stored.gguf import gguf_origin, is_gguf
+from flantune.models.stored.gguf import gguf_origin
+from flantune.models.stored.gguf_reading import is_gguf
 from flantune.report.card import model_card
 from flantune.runs.files import read_mixture
 from flantune.runs.products import FoldMixture

@@ -70,15 +70,7 @@ def prepare_tasks(
         flantune.errors.BadRowsError: Too many rows of a split are bad.
     """
     tasks = load_tasks(config.data, root=root)
-    for names in config.holdout.task_folds:
-        check_task_names(tasks, names)
-    if config.holdout.alone:
-        check_task_names(tasks, config.holdout.alone, where="holdout.alone")
-    check_selectors(config.mixture.parts, _with_those_not_permitted(tasks, config.data, root=root))
-    check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
-    for section in ("prompts", "evaluation"):
-        names = getattr(config, section).template_names
-        check_template_names(tasks, names, where=f"{section}.template_names")
+    check_names(config, tasks, root=root)
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
     for number, task in enumerate(tasks):
@@ -103,6 +95,23 @@ def prepare_tasks(
     if on_task is not None:
         on_task(len(tasks), len(tasks), f"{len(tasks):,} of {len(tasks):,}")
     return prepared, skipped
+
+
+def check_names(config: RunConfig, tasks: Sequence[Task], *, root: Path) -> None:
+    """Makes sure that the tasks, clusters and templates that a run file names are there.
+
+    Raises:
+        ConfigError: One is not.
+    """
+    for names in config.holdout.task_folds:
+        check_task_names(tasks, names)
+    if config.holdout.alone:
+        check_task_names(tasks, config.holdout.alone, where="holdout.alone")
+    check_selectors(config.mixture.parts, _with_those_not_permitted(tasks, config.data, root=root))
+    check_folds(tasks, config.holdout.folds, taxonomy=load_taxonomy(config.holdout.taxonomy))
+    for section in ("prompts", "evaluation"):
+        named = getattr(config, section).template_names
+        check_template_names(tasks, named, where=f"{section}.template_names")
 
 
 def _with_those_not_permitted(tasks: Sequence[Task], settings: DataSettings, *, root: Path) -> Sequence[Task]:

@@ -25,7 +25,7 @@ from flantune.commands.plan import (
 )
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
-from flantune.commands.run_checks import check_before, task_exams
+from flantune.commands.run_checks import check_before, check_dev_rows, task_exams
 from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.commands.tracking import conclude_tracking, tracking
 from flantune.errors import ConfigError, FlantuneError
@@ -33,7 +33,7 @@ from flantune.evaluation.asking.ask import ask
 from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
-from flantune.evaluation.dev_scores import dev_questions, make_measure
+from flantune.evaluation.dev_scores import make_measure
 from flantune.mixture.holdout import folds_of
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
@@ -293,7 +293,8 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             measure=_dev_measure(job, taught, lm, stream),
             note=job.reporter.note,
         )
-        job.reporter.stage("save the tuned model and the record of what it was taught")
+    job.reporter.stage("save the tuned model and the record of what it was taught")
+    with job.watch.stage("saving"):
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = fold_card(job.config, folder, results=None, attention=lm.attention)
         stop_at(lm, stream.codec.eos_token)
@@ -330,10 +331,7 @@ def _dev_measure(
     settings = job.config.training
     if not settings.measure_every:
         return None
-    asked = dev_questions(taught, prompts=job.config.prompts, seed=job.config.seed, examples=settings.measure_examples)
-    if settings.keep == "best-dev" and not asked:
-        hint = 'give some task that is trained on a "dev" split, or set training.keep = "last"'
-        raise ConfigError("no task trained on has dev rows to choose by", where="training.keep", hint=hint)
+    asked = check_dev_rows(job.config, taught)
     return make_measure(lm, asked, codec=stream.codec, batch_tokens=job.config.evaluation.batch_tokens)
 
 
@@ -361,7 +359,8 @@ def _conclude(job: _Job, *, identity: str) -> None:
             write_text(fold.card, fold_card(job.config, fold, results=results))
     # The report shows the manifest and the manifest names the report, so it is written before and after.
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
-    write_report(job.folder.root)
+    with job.watch.stage("report"):
+        write_report(job.folder.root)
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     conclude_tracking(job.config, job.folder.root, results, note=job.reporter.note)
 

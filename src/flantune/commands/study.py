@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,12 @@ def _study(name: str, file: RunFile, options: Mapping[str, Any]) -> Study:
 
 
 def run_study(
-    expanded: ExpandedStudy, *, engine: Engine | None = None, workers: int = 1, reporter: Reporter | None = None
+    expanded: ExpandedStudy,
+    *,
+    engine: Engine | None = None,
+    workers: int = 1,
+    so_far: bool = False,
+    reporter: Reporter | None = None,
 ) -> RanStudy:
     """Writes the study down, and makes every run that is not there.
 
@@ -119,6 +125,7 @@ def run_study(
         expanded: The study.
         engine: Who makes the runs; None: this process, one after another.
         workers: How many at a time.
+        so_far: Make no run: conclude from those that are there, beside a process that may be making others.
         reporter: Told what happens.
 
     Raises:
@@ -129,7 +136,7 @@ def run_study(
         hint = "run `flantune study` alone; under torchrun, run an arm's own file: arms/NAME/seed-N/config.toml"
         raise ConfigError("a study divides runs among processes itself", where="torchrun", hint=hint)
     told = reporter or Silent()
-    with locked(expanded.folder.root):
+    with nullcontext() if so_far else locked(expanded.folder.root):
         told.stage("read the tasks of every arm")
         data = _prepare_arms(expanded, told)
         plan = make_plan(expanded.study, expanded.file, expanded.runs, seeds=expanded.seeds, data=data)
@@ -137,9 +144,8 @@ def run_study(
         for change in written.changed:
             told.note(f"not as it was written down: {change}")
         runs = with_done_leaders(expanded.runs, expanded.missing)
-        receipts = run_all(
-            runs, expanded.missing, engine=engine or LocalEngine(workers=1), workers=workers, reporter=told
-        )
+        todo = () if so_far else expanded.missing
+        receipts = run_all(runs, todo, engine=engine or LocalEngine(workers=1), workers=workers, reporter=told)
         told.stage("put the runs together")
         outcome = gather(
             expanded.study,

@@ -11,6 +11,7 @@ from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.results import (
     SCHEMA,
     BenchmarkResult,
+    ClusterResult,
     MeasuredModel,
     Missing,
     OverallResult,
@@ -84,11 +85,12 @@ def summarize(sittings: Iterable[Sitting], about: About) -> Results:
     tasks, rated = _rated([one for one in scored if not one.exam.score], whole, about)
     shots = tuple(dict.fromkeys(about.shots or (one.result.shots for one in tasks)))
     clusters = clusters_of(tasks, about.held_out, shots=shots)
+    pairs = [(one, cluster_result(one, confidence=about.confidence)) for one in clusters]
     overall = {
-        number: overall_result(found, confidence=about.confidence)
+        number: overall_result(alike, confidence=about.confidence)
         for number in shots
-        for found in [[one for one in clusters if one.shots == number]]
-        if found
+        for alike in [[one for one in clusters if one.shots == number]]
+        if alike
     }
     return Results(
         schema=SCHEMA,
@@ -101,9 +103,9 @@ def summarize(sittings: Iterable[Sitting], about: About) -> Results:
         is_reportable=about.kind == "run" or _is_reportable(tasks, rated, about),
         protocols={protocol.fingerprint: protocol.to_json() for protocol in about.protocols},
         models=about.models,
-        verdicts=_verdicts(tasks, clusters, overall, shots, about) if tasks or about.kind == "run" else {},
+        verdicts=_verdicts(tasks, pairs, overall, shots, about) if tasks or about.kind == "run" else {},
         overall=tuple(overall.values()),
-        clusters=tuple(cluster_result(one, confidence=about.confidence) for one in clusters),
+        clusters=tuple(found for _, found in pairs),
         tasks=tuple(one.result for one in tasks),
         benchmarks=tuple(rated),
         normalized_averages=tuple(
@@ -173,7 +175,7 @@ def _is_reportable(tasks: Sequence[ScoredExam], benchmarks: Sequence[BenchmarkRe
 
 def _verdicts(
     tasks: Sequence[ScoredExam],
-    clusters: Sequence[Cluster],
+    clusters: Sequence[tuple[Cluster, ClusterResult]],
     overall: Mapping[int, OverallResult],
     shots: Sequence[int],
     about: About,
@@ -183,7 +185,7 @@ def _verdicts(
     if headline not in overall:
         return {name: no_verdict(shots=headline, is_run=is_run) for name in about.names[1:]}
     asked = [one for one in tasks if one.result.shots == headline]
-    held_out = [one for one in clusters if one.shots == headline]
+    held_out = [one for one in clusters if one[0].shots == headline]
     return {
         name: verdict_on(asked, held_out, overall[headline], name, confidence=about.confidence, is_run=is_run)
         for name in about.names[1:]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flantune.evaluation.estimates import Difference
 from flantune.evaluation.points import counted, score_points, signed_points
 from flantune.evaluation.results import Contrast, Verdict
+from flantune.evaluation.statistics.discovery_rates import clear_direction
+from flantune.evaluation.statistics.means import false_discovery_rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,31 @@ def make_verdict(
         clusters=clusters,
         notes=notes,
     )
+
+
+def moved_notes(clusters: Sequence[tuple[str, Difference]], *, confidence: float) -> tuple[str, ...]:
+    """The clusters that clearly moved, the largest change first; nothing where one cluster is all there is.
+
+    Clear is what the rate of false discovery over all of them allows, as in the table of clusters.
+    """
+    if len(clusters) < 2:
+        return ()
+    rates = false_discovery_rates([difference.p for _, difference in clusters])
+    found: dict[str, list[tuple[str, float]]] = {"better": [], "worse": [], "undecided": []}
+    for (name, difference), rate in zip(clusters, rates, strict=True):
+        found[clear_direction(difference, rate, confidence=confidence)].append((name, difference.value))
+    said = [
+        f"clearly {direction}: "
+        + ", ".join(f"{name} ({signed_points(value)})" for name, value in sorted(named, key=lambda one: -abs(one[1])))
+        for direction, named in found.items()
+        if named and direction != "undecided"
+    ]
+    others = len(found["undecided"])
+    if not said:
+        return (f"None of the {len(clusters)} clusters clearly moved by itself.",)
+    left = [f"not clear: {counted(others, 'other cluster')}"] if others else []
+    whole = "; ".join([*said, *left])
+    return (f"{whole[0].upper()}{whole[1:]}.",)
 
 
 def no_verdict(*, shots: int, is_run: bool) -> Verdict:

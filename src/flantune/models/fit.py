@@ -31,7 +31,7 @@ GOOD_ON_CPU: dict[Family, int] = {"decoder-only": 2_048, "encoder-decoder": 4_09
 MEMORY_SHARE = 0.8
 """What a pass may take of the memory that is left; the rest is for data, fragments and other programs."""
 PROBE_TOKENS = 256
-OPTIMIZER_BYTES = {"adamw": 8, "adamw8bit": 2, "adafactor": 1}
+OPTIMIZER_BYTES = {"adamw": 8, "adamw8bit": 2, "adamw8bit-bnb": 2, "adafactor": 1}
 """State a trained weight, about. Adafactor keeps rows and columns of a matrix only."""
 ACTIVATION_HINT = (
     'set training.activation_checkpointing = true, training.optimizer = "adafactor", model.adapter = "lora", '

@@ -25,11 +25,13 @@ from flantune.models.language_model import (
     embedded_tokens,
     first_line,
 )
-from flantune.models.stored.gguf import check_file, held_to_file, is_gguf, location, plain_copy
+from flantune.models.stored.gguf import check_file, held_to_file, plain_copy
+from flantune.models.stored.gguf_reading import is_gguf, located
 from flantune.models.stored.gguf_settings import PLAIN_FORM
 from flantune.models.stored.places import base_of, is_adapter_folder, require_path
 from flantune.models.stored.quiet import quiet_library
 from flantune.models.stored.weights import (
+    CONVERT,
     UNREADABLE,
     check_given,
     check_numbers,
@@ -116,9 +118,10 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
     """
     require_path(settings, wanted="")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            **location(settings.path), revision=settings.revision, trust_remote_code=settings.trust_remote_code
-        )
+        with located(settings.path) as place:
+            tokenizer = AutoTokenizer.from_pretrained(
+                **place, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+            )
     except Exception as error:  # the library of tokenizers raises nothing narrower
         check_given(settings.path, error, revision=settings.revision)
         hint = needed_library(error) or where_to_look(settings.path)
@@ -143,6 +146,8 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         ModelError: There is no such device here.
     """
+    # Read at the first product: with it, the same products give the same bits on a GPU (``training.randomness``).
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -185,12 +190,6 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
     return Path(folder)
 
 
-_CONVERT = (
-    "flantune never unpickles weights; convert them once with transformers: "
-    "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)"
-)
-
-
 def load_config(settings: ModelSettings) -> PretrainedConfig:
     """A model's config without its weights, say to tell its family.
 
@@ -201,9 +200,10 @@ def load_config(settings: ModelSettings) -> PretrainedConfig:
         return load_config(base_of(settings))
     require_path(settings)
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(
-            **location(settings.path), revision=settings.revision, trust_remote_code=settings.trust_remote_code
-        )
+        with located(settings.path) as place:
+            config: PretrainedConfig = AutoConfig.from_pretrained(
+                **place, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+            )
     except UNREADABLE as error:
         if is_gguf(settings.path):
             check_file(settings.path)
@@ -230,7 +230,7 @@ def _from_pretrained(
 
     def load(attention: str) -> tuple[PreTrainedModel, dict[str, Any]]:
         loaded: tuple[PreTrainedModel, dict[str, Any]] = auto.from_pretrained(
-            **location(settings.path),
+            **place,
             config=config,
             revision=settings.revision,
             trust_remote_code=settings.trust_remote_code,
@@ -245,7 +245,7 @@ def _from_pretrained(
         return loaded
 
     try:
-        with quiet_library():
+        with quiet_library(), located(settings.path) as place:
             model, info = with_best_attention(load, config)
     except UNREADABLE as error:
         check_whole(settings.path, error, revision=settings.revision)
@@ -254,7 +254,7 @@ def _from_pretrained(
         raise ModelError(
             f"cannot load the weights: {first_line(error)}",
             where=settings.path,
-            hint=_CONVERT if pickled else needed_library(error) or where_to_look(settings.path),
+            hint=CONVERT if pickled else needed_library(error) or where_to_look(settings.path),
         ) from error
     check_shape(model, info, where=settings.path)
     return plain_copy(model, settings.path) if is_gguf(settings.path) else model

@@ -12,7 +12,16 @@ from flantune.report.numbers import count, interval, plural, points, share, shot
 from flantune.report.run_details import model_label
 from flantune.report.score_tables import level
 from flantune.report.sentences import headline, note_sentences
-from flantune.report.sides import ComparedPair, ShownTask, Sides, compared_exam, compared_means, heading, sides_of
+from flantune.report.sides import (
+    ComparedPair,
+    ShownTask,
+    Sides,
+    compared_means,
+    compared_task,
+    heading,
+    shown_tasks,
+    sides_of,
+)
 from flantune.runs.products import FoldMixture
 from flantune.settings.config import PromptSettings, RunConfig
 from flantune.types import Attention
@@ -26,6 +35,7 @@ _OPTIMIZERS = {
     "adafactor": "Adafactor as T5X has it",
     "adamw": "AdamW",
     "adamw8bit": "AdamW with 8-bit moments",
+    "adamw8bit-bnb": "AdamW with 8-bit moments (bitsandbytes)",
 }
 _WEIGHTINGS = {
     "token": "every target token counts the same",
@@ -175,9 +185,13 @@ def _results(results: Results | None, fold: str) -> str:
         return "Not measured yet."
     sides = sides_of(results)[0]
     means = [compared_means(one.cluster, one.shots, one, sides) for one in results.clusters if one.fold == fold]
-    tasks = [ShownTask(one.name, one) for one in results.tasks if one.fold == fold and not one.is_seen]
+    tasks = [
+        ShownTask(one.exam.name, one.exam)
+        for one in shown_tasks(results)
+        if one.exam.fold == fold and not one.exam.is_seen
+    ]
     rows = [_result_row(row, "cluster") for row in means if row is not None]
-    rows += [_result_row(compared_exam(one.exam, one.label, sides), "task") for one in tasks]
+    rows += [_result_row(compared_task(results, one, sides), "task") for one in tasks]
     if not rows:
         return "Nothing was measured for this fold."
     models = [heading(name, results) for name in sides.both]

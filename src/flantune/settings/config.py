@@ -191,8 +191,9 @@ class TrainingSettings(Section):
 
     steps: Natural = 30_000
     """Optimizer steps. No checkpoint is ever chosen by looking at held-out tasks; see `keep`."""
-    optimizer: Literal["adafactor", "adamw", "adamw8bit"] = "adafactor"
-    """Adafactor as T5X has it, AdamW, or AdamW with 8-bit moments (`flantune[lean]`). Paper: FLAN 2021, section 2.4."""
+    optimizer: Literal["adafactor", "adamw", "adamw8bit", "adamw8bit-bnb"] = "adafactor"
+    """Adafactor as T5X has it, AdamW, or AdamW with 8-bit moments: flantune's own, or that of bitsandbytes
+    (`flantune[lean]`, whole models only). Paper: FLAN 2021, section 2.4."""
     adafactor: AdafactorSettings = AdafactorSettings()
     """Adafactor's own settings."""
     adam: AdamSettings = AdamSettings()

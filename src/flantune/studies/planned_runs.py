@@ -154,13 +154,16 @@ def is_done(run: PlannedRun) -> bool:
 def waves(runs: Sequence[PlannedRun], todo: Sequence[int]) -> Iterator[tuple[int, ...]]:
     """The numbers that are to be run, in groups whose runs need nothing of each other.
 
+    Within a group all arms come with one seed before the next, so that a study half-way has compared all of them.
+
     Args:
         runs: All runs of the study.
         todo: Those that are not done.
     """
     left = set(todo)
     while left:
-        ready = tuple(number for number in sorted(left) if not left & set(runs[number].after))
+        free = (number for number in left if not left & set(runs[number].after))
+        ready = tuple(sorted(free, key=lambda number: (runs[number].seed, number)))
         if not ready:
             raise FlantuneError("arms start from each other in a circle")
         yield ready

@@ -213,8 +213,9 @@ def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Calla
     """Reports settings that this model or machine cannot follow, where that changes no result."""
     if settings.compile and (reason := why_not_compiled(lm)):
         note(f"the model is not compiled: {reason}")
-    if lm.device.type == "cpu" and (reason := why_not_program(lm.compute_dtype)):
-        note(f"attention is computed by PyTorch, not by flantune's own program: {reason}")
+    is_meant = lm.device.type == "cpu" or lm.compute_dtype == torch.bfloat16
+    if is_meant and (reason := why_not_program(lm.compute_dtype, lm.device.type)):
+        note(f"attention is computed by PyTorch, not by a faster program: {reason}")
 
 
 def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, Sharded]:

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from flantune.errors import TrainingError
 from flantune.training.adafactor import Adafactor
-from flantune.training.eight_bit import CONSTANT_KEYS, build_adamw8bit, is_8bit, restore_8bit
+from flantune.training.adamw8bit import AdamW8bit
+from flantune.training.bitsandbytes_adamw import (
+    CONSTANT_KEYS,
+    build_bitsandbytes,
+    is_bitsandbytes,
+    restore_bitsandbytes,
+)
 
 if TYPE_CHECKING:
     from flantune.settings.config import TrainingSettings
@@ -27,7 +33,7 @@ def build_optimizer(
         rate_factors: How many times as fast a weight learns as the others, by name; those left out: once.
 
     Raises:
-        TrainingError: 8-bit moments are asked for and bitsandbytes is not installed.
+        TrainingError: The optimizer of bitsandbytes is asked for, which is not installed.
 
     Paper: FLAN 2021, section 2.4 (Adafactor).
     """
@@ -38,7 +44,9 @@ def build_optimizer(
     decaying = weight_decay_groups(model, settings.weight_decay, spared=settings.no_decay)
     groups = _by_rate(decaying, rate_factors or {})
     if settings.optimizer == "adamw8bit":
-        return build_adamw8bit(groups, settings)
+        return AdamW8bit(groups, lr=settings.learning_rate, betas=settings.adam.betas, eps=settings.adam.eps)
+    if settings.optimizer == "adamw8bit-bnb":
+        return build_bitsandbytes(groups, settings)
     return torch.optim.AdamW(
         groups,
         lr=settings.learning_rate,
@@ -124,6 +132,7 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
 
     Raises:
         TrainingError: A tensor belongs to no weight of this model.
+        ValueError: They are not of this kind of optimizer.
     """
     weights = trainable(model)
     states: dict[str, dict[str, Tensor]] = {}
@@ -133,16 +142,19 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
             hint = "the checkpoint is of another model: choose another folder, or delete the checkpoints"
             raise TrainingError(f"the optimizer's state has {name!r}, which the model lacks", hint=hint)
         states.setdefault(name, {})[key] = tensor
-    if is_8bit(optimizer):
-        restore_8bit(optimizer, {weights[name]: state for name, state in states.items()})
-        return
+    by_weight: dict[Tensor, dict[str, Tensor]] = {weights[name]: state for name, state in states.items()}
+    if isinstance(optimizer, AdamW8bit):
+        return optimizer.restore(by_weight)
+    if is_bitsandbytes(optimizer):
+        return restore_bitsandbytes(optimizer, by_weight)
     numbers = {
         id(weight): number
         for number, weight in enumerate([weight for group in optimizer.param_groups for weight in group["params"]])
     }
     loaded = optimizer.state_dict()
-    loaded["state"] = {numbers[id(weights[name])]: state for name, state in states.items()}
+    loaded["state"] = {numbers[id(weight)]: state for weight, state in by_weight.items()}
     optimizer.load_state_dict(loaded)
+    return None
 
 
 def _can_fuse(model: nn.Module) -> bool:

@@ -75,7 +75,7 @@ def stored_tensors(folder: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
 def empty_state(
     folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, *, apart_from: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Room for the optimizer's state in a checkpoint: cut like its weight where it has the weight's shape.
+    """Room for the optimizer's state in a checkpoint: cut like its weight where it has the weight's rows.
 
     Args:
         folder: The checkpoint.
@@ -89,11 +89,16 @@ def empty_state(
         if name in apart_from:
             continue
         weight = weights.get(name.rpartition("/")[0])
-        if weight is not None and weight.shape == size and not is_whole:
-            found[name] = torch.zeros_like(weight.detach(), dtype=dtype)
+        if weight is not None and _has_rows_of(weight, size) and not is_whole:
+            columns = weight.detach()[..., : size[-1]] if len(size) > 1 else weight.detach()
+            found[name] = torch.zeros_like(columns, dtype=dtype, memory_format=torch.contiguous_format)
         else:
             found[name] = torch.zeros(size, dtype=dtype)
     return found
+
+
+def _has_rows_of(weight: Tensor, size: torch.Size) -> bool:
+    return size == weight.shape or (len(size) > 1 and size[:-1] == weight.shape[:-1] and size[-1] < weight.shape[-1])
 
 
 @contextmanager

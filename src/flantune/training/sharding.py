@@ -24,6 +24,7 @@ from flantune.models.forms.last_layer import find_narrowed
 from flantune.models.forward import TargetScores, target_logprobs
 from flantune.models.heads import find_head
 from flantune.training.adafactor import Adafactor, Weightwise
+from flantune.training.adamw8bit import AdamW8bit
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
@@ -106,13 +107,13 @@ def sharded_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer
     Raises:
         TrainingError: No optimizer of this kind can be sharded.
     """
-    if isinstance(optimizer, torch.optim.AdamW):
+    if isinstance(optimizer, torch.optim.AdamW | AdamW8bit):
         return optimizer
     if isinstance(optimizer, Adafactor):
         return Gathering(optimizer)
-    hint = 'set training.optimizer = "adamw" or "adafactor", or training.parallel = "data"'
-    kind = type(optimizer).__name__
-    raise TrainingError(f"{kind} does not work on parts of tensors", where="training.optimizer", hint=hint)
+    hint = 'set training.optimizer = "adamw8bit", "adamw" or "adafactor", or training.parallel = "data"'
+    what = "the AdamW of bitsandbytes does not work on parts of tensors"
+    raise TrainingError(what, where="training.optimizer", hint=hint)
 
 
 class Gathering(Weightwise):

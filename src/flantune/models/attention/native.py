@@ -20,7 +20,8 @@ from torch import Tensor, library
 from flantune.models.attention.door import Program
 from flantune.models.attention.native_build import BuildError, load_library
 from flantune.models.attention.rules import AttentionRule
-from flantune.models.attention.segments import backward_in_chunks, forward_in_chunks, plan_of
+from flantune.models.attention.segment_plan import plan_of
+from flantune.models.attention.segments import backward_in_chunks, forward_in_chunks
 
 WIDTHS = 16
 """Widths of a head must be a multiple of it."""
@@ -97,6 +98,7 @@ def native_attention(
     cu_key: Tensor,
     mutual: Tensor | None,
     rule: AttentionRule,
+    _limits: object = None,
 ) -> Tensor:
     """See ``interface.segment_attention``."""
     found: Tensor = _attend(

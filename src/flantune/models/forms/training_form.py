@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class TrainingForm:
     """How a model stands while gradients are computed: weights rounded, small operations in their lean forms.
 
-    On a CPU, attention is computed by a program of its own where there is one (``attention.door``).
+    Attention is computed by a program of its own where there is one for the device (``attention.door``).
 
     With bfloat16 arithmetic, copies take the weights' places for as long as a block lasts; the gradient of a copy
     is added to the float32 gradient of its weight as soon as it is complete. A model that adds float32 numbers of its
@@ -34,7 +35,7 @@ class TrainingForm:
 
     Args:
         lm: The model.
-        is_lean: Use the lean forms of ``fused`` on a CPU.
+        is_lean: Use the lean forms of ``fused``.
         is_compiled: Compile the layers where that can be done (``compiled.why_not_compiled``); the compiler finds
             better forms by itself.
         keeps_inputs_only: Keep each layer's input and compute the rest again in the backward pass.
@@ -59,7 +60,7 @@ class TrainingForm:
             )
         self._model = lm.model
         self._keeps_inputs_only = keeps_inputs_only
-        self._attention = in_use if lm.device.type == "cpu" else nullcontext
+        self._attention = partial(in_use, lm.device.type)
         self._compiled = CompiledBlocks(lm) if is_compiled and not why_not_compiled(lm) else None
         self._modules: list[Exchange] = []
         self._weights: list[tuple[nn.Module, str, nn.Parameter]] = []
@@ -70,7 +71,7 @@ class TrainingForm:
         find_head(lm)
         reads_lines(lm)
         find_narrowed(lm)
-        if is_lean and self._compiled is None and lm.device.type == "cpu":
+        if is_lean and self._compiled is None:
             self._modules = exchanges(lm.model, lean_form)
         if lm.compute_dtype == torch.bfloat16:
             self._weights = list(_weights(lm.model, [lean for *_, lean in self._modules]))

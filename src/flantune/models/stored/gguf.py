@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +11,7 @@ import numpy as np
 import torch
 
 from flantune.errors import ModelError
+from flantune.models.stored.gguf_reading import located, open_gguf, require_gguf
 from flantune.models.stored.gguf_settings import ROPE_TENSORS, check_read, complete_config, said_in
 from flantune.models.stored.quiet import quiet_library
 from flantune.system.files import file_sha256, whole_file
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 TYPES = ("f32", "f16", "bf16", "q8_0")
 """What weights can be written as."""
 
-_NEEDED = "in flantune's folder: pip install -e '.[gguf]'"
 _GPT2_TURNED = ("attn_qkv.weight", "attn_output.weight", "ffn_up.weight", "ffn_down.weight")
 
 
@@ -55,52 +52,19 @@ class GgufOrigin:
         return f"{self.file} ({self.name or 'without a name'}; tensors: {kinds}; sha256 {self.sha256})"
 
 
-def is_gguf(path: str | Path) -> bool:
-    """Whether a model's path names a GGUF file.
-
-    >>> is_gguf("models/small.Q4_1.gguf"), is_gguf("org/model-gguf")
-    (True, False)
-    """
-    return str(path).lower().endswith(".gguf")
-
-
-def location(path: str) -> dict[str, str]:
-    """Where a model is, in the words of transformers' loaders: a folder, a hub id, or a folder and a file in it.
-
-    >>> location("org/model")
-    {'pretrained_model_name_or_path': 'org/model'}
-    >>> location("models/small.gguf")
-    {'pretrained_model_name_or_path': 'models', 'gguf_file': 'small.gguf'}
-    """
-    if not is_gguf(path):
-        return {"pretrained_model_name_or_path": path}
-    require_gguf(where=path)
-    return {"pretrained_model_name_or_path": str(Path(path).parent), "gguf_file": Path(path).name}
-
-
-def require_gguf(*, where: str) -> None:
-    """Refuses to go on without the package that reads and writes such files.
-
-    Raises:
-        ModelError: The package is not installed.
-    """
-    if find_spec("gguf") is None:
-        raise ModelError("GGUF files need the package gguf, which is not installed", where=where, hint=_NEEDED)
-
-
 def held_to_file(config: PretrainedConfig, path: str) -> PretrainedConfig:
     """The config of a GGUF file's model with all that the file says; see ``gguf_settings``.
 
     Raises:
         ModelError: The file is damaged, or says what the model's code cannot do.
     """
-    complete_config(config, _reader(Path(path)), where=path)
+    complete_config(config, open_gguf(Path(path)), where=path)
     return config
 
 
 def check_file(path: str) -> None:
     """Raises ModelError where a GGUF file cannot even be opened."""
-    _reader(Path(path))
+    open_gguf(Path(path))
 
 
 def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
@@ -112,7 +76,7 @@ def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
     Raises:
         ModelError: The file holds weights that the model left out.
     """
-    reader = _reader(Path(path))
+    reader = open_gguf(Path(path))
     check_read(model, _known(model, reader), reader, where=path)
     config: Any = model.config
     if hasattr(config, "quantization_config"):
@@ -138,7 +102,7 @@ def gguf_origin(path: Path) -> GgufOrigin:
     Raises:
         ModelError: It is not a GGUF file, or a damaged one.
     """
-    reader = _reader(path)
+    reader = open_gguf(path)
     counts = Counter(tensor.tensor_type.name for tensor in reader.tensors)
     name, architecture, licence = (
         str(said_in(reader, f"general.{key}") or "") for key in ("name", "architecture", "license")
@@ -174,7 +138,7 @@ def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16")
         raise ModelError("a prefix LM has no place in a GGUF file", where=str(path), hint=hint)
     if kind not in TYPES:
         raise ModelError(f'cannot write weights as "{kind}"', where=str(path), hint=f"one of {', '.join(TYPES)}")
-    reader = _reader(like)
+    reader = open_gguf(like)
     with whole_file(path) as file:
         draft = Path(file.name)
         _write(lm, draft, reader, kind)
@@ -274,9 +238,8 @@ def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
     from transformers import AutoConfig
 
     tolerance = {"f32": 0.0, "f16": 2.0**-10, "bf16": 2.0**-8, "q8_0": 2.0**-6}[kind]
-    place: Any = {"pretrained_model_name_or_path": str(draft.parent), "gguf_file": draft.name}
     read: Any = type(lm.model).from_pretrained
-    with quiet_library():
+    with quiet_library(), located(str(draft)) as place:
         config = held_to_file(AutoConfig.from_pretrained(**place), str(draft))
         written = read(**place, config=config, dtype=torch.float32).state_dict()
     for name, weight in lm.model.state_dict().items():
@@ -290,18 +253,3 @@ def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
                 where=where,
                 hint="convert it with llama.cpp's convert_hf_to_gguf.py",
             )
-
-
-def _reader(path: Path) -> Any:
-    """The file, opened."""
-    require_gguf(where=str(path))
-    import gguf
-
-    make: Callable[[str], Any] = gguf.GGUFReader
-    try:
-        return make(str(path))
-    except FileNotFoundError as error:
-        raise ModelError("no such file", where=str(path), hint="check the path") from error
-    except (OSError, ValueError, IndexError, KeyError, OverflowError, struct.error) as error:
-        hint = "fetch the file again; its sha256 tells whether it came through whole"
-        raise ModelError(f"no GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ModelError
-from flantune.models.stored.gguf import is_gguf
+from flantune.models.stored.gguf_reading import is_gguf
 
 if TYPE_CHECKING:
     from flantune.settings.config import ModelSettings

@@ -1,4 +1,4 @@
-"""AdamW with 8-bit moments: near the float32 one, far smaller, and resumed to the bit."""
+"""AdamW with the 8-bit moments of bitsandbytes: near the float32 one, far smaller, and resumed to the bit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flantune.errors import TrainingError
 from flantune.training.optimizers import build_optimizer, optimizer_tensors
 
 pytest.importorskip("bitsandbytes")
-LEAN = settings(optimizer="adamw8bit", weight_decay=0.01, steps=6, checkpoint_every=3)
+LEAN = settings(optimizer="adamw8bit-bnb", weight_decay=0.01, steps=6, checkpoint_every=3)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "t5"])
@@ -49,7 +49,7 @@ def test_its_steps_are_near_those_of_float32():
     models = [make_lm("llama", width=64).model for _ in range(2)]
     optimizers = [
         build_optimizer(model, settings(optimizer=name, learning_rate=1e-3))
-        for model, name in zip(models, ("adamw", "adamw8bit"), strict=True)
+        for model, name in zip(models, ("adamw", "adamw8bit-bnb"), strict=True)
     ]
     start = models[0].model.layers[0].mlp.up_proj.weight.detach().clone()
     for step in range(5):
@@ -73,7 +73,7 @@ def test_it_is_only_imported_when_chosen_and_says_nothing():
         "import sys, torch; from flantune.training.optimizers import build_optimizer; "
         "from flantune.settings.config import TrainingSettings; model = torch.nn.Linear(8, 8); "
         "build_optimizer(model, TrainingSettings()); assert 'bitsandbytes' not in sys.modules; "
-        "build_optimizer(model, TrainingSettings(optimizer='adamw8bit')); assert 'bitsandbytes' in sys.modules"
+        "build_optimizer(model, TrainingSettings(optimizer='adamw8bit-bnb')); assert 'bitsandbytes' in sys.modules"
     )
     told = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=HUNG_AFTER_S

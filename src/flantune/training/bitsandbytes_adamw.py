@@ -1,4 +1,4 @@
-"""AdamW with moments in 8 bits, from bitsandbytes: two bytes of state a weight in place of eight."""
+"""AdamW with moments in 8 bits by the kernels of bitsandbytes, for whole models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flantune.errors import TrainingError
 from flantune.system.quiet_imports import hushed
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from flantune.settings.config import TrainingSettings
 
@@ -20,7 +20,7 @@ CONSTANT_KEYS = frozenset({"qmap1", "qmap2"})
 """State that is the same for every weight and every run: what the 256 codes stand for."""
 
 
-def build_adamw8bit(groups: list[dict[str, Any]], settings: TrainingSettings) -> torch.optim.Optimizer:
+def build_bitsandbytes(groups: list[dict[str, Any]], settings: TrainingSettings) -> torch.optim.Optimizer:
     """AdamW whose moments are stored in 8 bits with a scale a block of 256; tensors below 4,096 weights stay float32.
 
     Raises:
@@ -32,7 +32,7 @@ def build_adamw8bit(groups: list[dict[str, Any]], settings: TrainingSettings) ->
         try:
             library: Any = import_module("bitsandbytes.optim")
         except ImportError as error:
-            hint = "in flantune's folder: pip install -e '.[lean]'; or use optimizer adafactor, which is as lean"
+            hint = "in flantune's folder: pip install -e '.[lean]'; or set it to \"adamw8bit\", which needs nothing"
             raise TrainingError("bitsandbytes is not installed", where="training.optimizer", hint=hint) from error
     # Names beside the tensors, as torch's optimizers take them, are more than bitsandbytes knows.
     plain = [{**group, "params": [weight for _, weight in group["params"]]} for group in groups]
@@ -42,13 +42,19 @@ def build_adamw8bit(groups: list[dict[str, Any]], settings: TrainingSettings) ->
     return made
 
 
-def is_8bit(optimizer: torch.optim.Optimizer) -> bool:
+def is_bitsandbytes(optimizer: torch.optim.Optimizer) -> bool:
     """Whether the optimizer is one of bitsandbytes."""
     return hasattr(optimizer, "name2qmap")
 
 
-def restore_8bit(optimizer: Any, states: Mapping[nn.Parameter, Mapping[str, Tensor]]) -> None:
-    """Puts stored states back in place, bit for bit: no cast to the weights' dtype."""
+def restore_bitsandbytes(optimizer: Any, states: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
+    """Puts stored states back in place, bit for bit: no cast to the weights' dtype.
+
+    Raises:
+        ValueError: They are not of bitsandbytes.
+    """
+    if any("state1" not in state for state in states.values()):
+        raise ValueError('its optimizer\'s state is not that of bitsandbytes ("adamw8bit-bnb")')
     optimizer.fill_qmap()
     for weight, state in states.items():
         is_coded = state["state1"].dtype == torch.uint8
@@ -59,6 +65,6 @@ def restore_8bit(optimizer: Any, states: Mapping[nn.Parameter, Mapping[str, Tens
         }
 
 
-def _codes(optimizer: Any, weight: nn.Parameter) -> dict[str, Tensor]:
+def _codes(optimizer: Any, weight: Tensor) -> dict[str, Tensor]:
     signed, unsigned = (optimizer.name2qmap[name].to(weight.device) for name in ("dynamic", "udynamic"))
     return {"qmap1": signed, "qmap2": unsigned}

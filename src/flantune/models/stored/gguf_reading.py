@@ -1,0 +1,123 @@
+"""GGUF files, opened once a process: whoever asks for a file again, transformers included, gets the same reader."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flantune.errors import ModelError
+
+_NEEDED = "in flantune's folder: pip install -e '.[gguf]'"
+
+
+def is_gguf(path: str | Path) -> bool:
+    """Whether a model's path names a GGUF file.
+
+    >>> is_gguf("models/small.Q4_1.gguf"), is_gguf("org/model-gguf")
+    (True, False)
+    """
+    return str(path).lower().endswith(".gguf")
+
+
+def require_gguf(*, where: str) -> None:
+    """Refuses to go on without the package that reads and writes such files.
+
+    Raises:
+        ModelError: The package is not installed.
+    """
+    if find_spec("gguf") is None:
+        raise ModelError("GGUF files need the package gguf, which is not installed", where=where, hint=_NEEDED)
+
+
+def open_gguf(path: Path) -> Any:
+    """The reader of a file; made anew only where the file has changed.
+
+    Raises:
+        ModelError: There is no such file, it is damaged, or the package ``gguf`` is not installed.
+    """
+    require_gguf(where=str(path))
+    try:
+        return _opened(path)
+    except FileNotFoundError as error:
+        raise ModelError("no such file", where=str(path), hint="check the path") from error
+    except (OSError, ValueError, IndexError, KeyError, OverflowError, struct.error) as error:
+        hint = "fetch the file again; its sha256 tells whether it came through whole"
+        raise ModelError(f"no GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error
+
+
+@contextmanager
+def located(path: str) -> Iterator[dict[str, str]]:
+    """Where a model is, in the words of transformers' loaders: a folder, a hub id, or a folder and a file in it.
+
+    Within the block they read a GGUF file by the reader that there is already. By themselves they read it anew for the
+    config, the weights and the tokenizer, and a vocabulary takes a second or two each time.
+
+    >>> with located("org/model") as place:
+    ...     place
+    {'pretrained_model_name_or_path': 'org/model'}
+    """
+    if not is_gguf(path):
+        yield {"pretrained_model_name_or_path": path}
+        return
+    require_gguf(where=path)
+    import gguf
+
+    # They look the class up at each call, so that what stands here is what they call.
+    library: Any = gguf
+    usual = library.GGUFReader
+    library.GGUFReader = lambda file: _opened(Path(file))
+    try:
+        yield {"pretrained_model_name_or_path": str(Path(path).parent), "gguf_file": Path(path).name}
+    finally:
+        library.GGUFReader = usual
+
+
+def _opened(path: Path) -> Any:
+    found = path.stat()
+    return _read(_Version(path=path.resolve(), size=found.st_size, changed_ns=found.st_mtime_ns))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    """A file as it was at a time."""
+
+    path: Path
+    size: int
+    changed_ns: int
+
+
+@lru_cache(maxsize=1)
+def _read(version: _Version) -> Any:
+    return _plain_reader()(str(version.path))
+
+
+@cache
+def _plain_reader() -> Any:
+    """The library's reader on a plain array.
+
+    A view of a memory-mapped array costs several times what one of a plain array costs, and the reader takes two for
+    each word of a vocabulary. The memory is the same.
+    """
+    from gguf.gguf_reader import GGUFReader
+
+    class PlainReader(GGUFReader):
+        """Reads from a plain view of the mapped file."""
+
+        @property  # type: ignore[override]
+        def data(self) -> np.ndarray[Any, Any]:
+            """The whole file."""
+            return self._plain
+
+        @data.setter
+        def data(self, mapped: np.ndarray[Any, Any]) -> None:
+            self._plain = mapped.view(np.ndarray)
+
+    return PlainReader
