@@ -46,7 +46,7 @@ def export_model(model: Path, out: Path, *, dtype: Stored = "float32", reporter:
         told.stage("add its adapter to its weights")
         lm = _merged(lm)
     if dtype == "bfloat16":
-        lm.model.to(torch.bfloat16)
+        torch.nn.Module.to(lm.model, dtype=torch.bfloat16)
     told.stage(f"write {out}")
     save_model(lm, out, card=_card(model))
     for name in (FILE, INDEX_FILE):
