@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import unicodedata
+from contextlib import suppress
 from typing import Self
 
 import click
@@ -84,7 +85,8 @@ class Console:
 
     def _keep_talking(self) -> None:
         while not self._rest.wait(0.25):
-            with self._lock:
+            # Who read stderr may have left (`flantune … 2>&1 | head`).
+            with self._lock, suppress(OSError, ValueError):
                 is_due = time.monotonic() - self._said >= self._pause
                 if is_due and self._title and not self._rest.is_set() and not has_printed_since(self._told):
                     self._say_again()
