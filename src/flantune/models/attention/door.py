@@ -26,6 +26,10 @@ Attend = Callable[
 ]
 """Query, key, value, bias, ends of the queries, ends of the keys, tokens that see each other, rule and limits, as
 ``interface.segment_attention`` has them."""
+Read = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, "AttentionRule"], tuple[Tensor, Tensor]]
+"""Query, key, value, ends of the queries, ends of the keys, tokens that see each other, and rule, without gradients.
+Gives attention and the log-sum-exp of each query's scores to the base of 2, [heads, tokens], which means nothing where
+a query sees no key."""
 
 PROGRAMS = {
     "cpu": "flantune.models.attention.native",
@@ -40,6 +44,7 @@ class Program:
 
     Attributes:
         attend: Computes attention, and its gradient.
+        read: Computes attention, and what it takes to join it with attention to other keys.
         dtypes: What it computes with on this processor; none where there is no program.
         width_step: Widths of a head must be a multiple of it.
         widest: The largest of these widths; 0: any.
@@ -49,6 +54,7 @@ class Program:
     """
 
     attend: Attend | None = None
+    read: Read | None = None
     dtypes: tuple[torch.dtype, ...] = ()
     width_step: int = 1
     widest: int = 0

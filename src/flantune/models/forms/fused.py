@@ -81,7 +81,8 @@ class LeanRootMeanSquareNorm(StandIn):
         """[…, width] → the same shape, in the dtype of the weight. With a gate beside it, the norm itself is asked."""
         if more or named:
             return self.usual(x, *more, **named)
-        found = root_mean_square(x, self.weight, self.eps)
+        weight: Any = self.weight
+        found = root_mean_square(x, weight, self.eps)
         return _RootMeanSquare.apply(x, self.weight, self.eps) if found is None else found  # type: ignore[no-untyped-call]
 
 

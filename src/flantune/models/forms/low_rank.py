@@ -116,7 +116,7 @@ def low_rank_form(model: nn.Module, dtype: torch.dtype) -> Callable[[nn.Module],
 
     def form(module: nn.Module) -> LowRankLinear | None:
         layer: Any = module
-        base = getattr(layer, "base_layer", None)
+        base: Any = getattr(layer, "base_layer", None)
         if type(base) not in (nn.Linear, Conv1D) or len(getattr(layer, "lora_A", ())) != 1 or not _is_plain(layer):
             return None
         if any(weight.requires_grad or places[id(weight)] > 1 for weight in base.parameters()):

@@ -152,8 +152,8 @@ def has_plain_weights(model: nn.Module) -> bool:
 
 
 def is_rounded(model: nn.Module) -> bool:
-    """Whether the model's weights are bfloat16 at the moment."""
-    return any(weight.dtype == torch.bfloat16 for weight in model.parameters())
+    """Whether the model's weights are bfloat16 at the moment, all of them."""
+    return all(weight.dtype == torch.bfloat16 for weight in model.parameters())
 
 
 def _copy_of(weight: nn.Parameter) -> nn.Parameter:
