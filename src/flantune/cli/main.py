@@ -11,7 +11,7 @@ import click
 from flantune import __version__
 from flantune.cli.terminal import guarded
 from flantune.errors import FlantuneError
-from flantune.system.waiting import wait_passively
+from flantune.system.waiting import wait_by_load
 
 _COMMANDS = {
     "init": ("Write files to begin with: a project that runs at once, or a paper's settings.", "init"),
@@ -102,7 +102,7 @@ def cli() -> None:
 @guarded()
 def main() -> None:
     """Runs the command line; a user's mistake ends in a message, never in a traceback."""
-    wait_passively()
+    wait_by_load()
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

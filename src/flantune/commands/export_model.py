@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -18,8 +18,6 @@ from flantune.system.files import read_text
 from flantune.system.progress import Reporter, Silent
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from flantune.models.language_model import LanguageModel
 
 Stored = Literal["float32", "bfloat16"]
@@ -48,7 +46,7 @@ def export_model(model: Path, out: Path, *, dtype: Stored = "float32", reporter:
         told.stage("add its adapter to its weights")
         lm = _merged(lm)
     if dtype == "bfloat16":
-        cast("nn.Module", lm.model).to(torch.bfloat16)
+        torch.nn.Module.to(lm.model, dtype=torch.bfloat16)
     told.stage(f"write {out}")
     save_model(lm, out, card=_card(model))
     for name in (FILE, INDEX_FILE):
