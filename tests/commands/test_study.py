@@ -16,10 +16,13 @@ from flantune.commands import study_runs
 from flantune.commands.run import run
 from flantune.commands.study import expand_study, run_study
 from flantune.errors import ConfigError, WorkerKilledError
+from flantune.evaluation.statistics.seeds import over_seeds
 from flantune.report.sentences import typeset
 from flantune.report.study_page import read_outcome
+from flantune.runs.files import read_results
 from flantune.runs.folder import RunFolder
 from flantune.settings.run_file import load_run_file
+from flantune.studies.cluster_changes import MEASURES
 from flantune.studies.folder import StudyFolder
 from flantune.studies.planned_runs import is_done
 from flantune.system.progress import Silent
@@ -151,6 +154,30 @@ def test_the_folder_has_everything(ran) -> None:
     plan = json.loads(folder.plan.read_text(encoding="utf-8"))
     assert plan["seeds"] == [3, 4] and len(plan["arms"]) == 4 and all(plan["data"].values())
     assert folder.plan_sha256.read_text().split() == [ran.outcome.written.sha256, "plan.json"]
+
+
+def test_what_tuning_changed_in_each_cluster_is_told_in_three_measures(ran) -> None:
+    arm = ran.outcome.arm("short")
+    found = {(one.measure, one.cluster): one for one in arm.clusters}
+    assert list(found) == [(one, name) for one in MEASURES for name in ("", "sentiment")]
+    raw = found["raw", "sentiment"]
+    assert raw.tuned == pytest.approx(arm.score.value) and raw.base == pytest.approx(arm.base.value)
+    assert raw.difference.value == pytest.approx(raw.tuned - raw.base)
+    runs = [read_results(one.folder.root) for one in ran.expanded.runs if one.arm.name == "short"]
+    both = over_seeds(runs).effects
+    for one in arm.clusters:
+        level = "cluster" if one.cluster else "overall"
+        (effect,) = [each for each in both if (each.level, each.measure) == (level, one.measure)]
+        assert (one.difference.value, one.difference.low, one.difference.p) == (effect.value, effect.low, effect.p)
+        assert one.difference.q is None  # one cluster alone
+    assert ran.outcome.arm("as it was").clusters == ()
+
+
+def test_of_one_seed_a_change_is_the_run_s_own(world: Path, ran) -> None:
+    one = run_study(expanded(world, ran.expanded.folder.root, seeds=1), so_far=True).outcome.arm("short")
+    own = read_results(ran.expanded.runs[0].folder.root).clusters[0].of("discrimination").differences["tuned"]
+    (found,) = [each for each in one.clusters if (each.measure, each.cluster) == ("discrimination", "sentiment")]
+    assert (found.difference.value, found.difference.low, found.difference.p) == (own.value, own.low, own.p)
 
 
 def test_what_was_run_otherwise_is_told(world: Path, ran) -> None:

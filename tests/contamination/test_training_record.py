@@ -111,9 +111,18 @@ def test_an_index_cut_short_still_knows_long_rows_and_says_nothing_of_what_it_dr
     tasks = [prepared(rows=400)]
     whole = make_training_index(tasks)
     small = make_index(make_corpus(tasks, "train"), max_grams=500)
-    assert len(small.hashes) == 500 and small.limit < whole.limit and set(small.hashes) <= set(whole.hashes)
+    assert np.array_equal(small.hashes, whole.hashes[:500]) and small.limit == small.hashes[-1] < whole.limit
     long_row = " ".join(STORY.format(f"rte{n}", n) for n in range(60))
     assert small.is_seen([(long_row,), ("swallows fly over the sea in may and nobody in the town has seen them",)]).tolist() == [True, False]  # fmt: skip  # noqa: E501
+
+
+@pytest.mark.parametrize("most", [100, 500, 1 << 20])
+def test_an_index_does_not_depend_on_the_size_of_blocks(most, monkeypatch):
+    corpus = make_corpus([prepared(rows=400)], "train")
+    whole = make_index(corpus, max_grams=most)
+    monkeypatch.setattr("flantune.contamination.compared_rows.BLOCK_CHARACTERS", 2_000)
+    parts = make_index(corpus, max_grams=most)
+    assert np.array_equal(parts.hashes, whole.hashes) and parts.limit == whole.limit
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):

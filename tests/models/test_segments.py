@@ -7,7 +7,8 @@ from torch.profiler import profile
 
 from flantune.models.attention.interface import segment_attention
 from flantune.models.attention.rules import AttentionRule
-from flantune.models.attention.segments import _plan, gather, plan_of, scatter, toeplitz, toeplitz_sum
+from flantune.models.attention.segment_plan import _plan, plan_of
+from flantune.models.attention.segments import gather, scatter, toeplitz, toeplitz_sum
 
 READ = [40, 12, 12, 33, 3, 1, 60, 60, 8, 20, 150]
 WRITTEN = [9, 40, 31, 2, 60, 1, 1, 30, 12, 7, 5]

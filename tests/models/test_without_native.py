@@ -19,7 +19,7 @@ from flantune.packing.packs import EncodedPrompt
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("native*", "segment_attention.cpp")
-LINE = '    "flantune.models.attention.native",\n'
+LINE = '    "cpu": "flantune.models.attention.native",\n'
 
 
 def numbers(folder: Path) -> dict[str, list[float]]:

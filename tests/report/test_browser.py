@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -64,3 +65,28 @@ def test_screenshot(run_folder, tmp_path, size, fragment):
     picture = tmp_path / "report.png"
     look(page, tmp_path / "profile", f"--window-size={size}", f"--screenshot={picture}", fragment=fragment)
     assert picture.stat().st_size > 40_000
+
+
+def test_on_a_narrow_screen_what_a_row_is_stays_in_sight(run_folder, tmp_path):
+    text = write_report(run_folder).read_text(encoding="utf-8")
+    asks = """<script>
+      const box = document.querySelector("#table-tasks .scroll"), table = box.querySelector("table");
+      box.scrollLeft = 150;
+      box.dispatchEvent(new Event("scroll"));
+      const left = (cell) => Math.round(cell.getBoundingClientRect().left - box.getBoundingClientRect().left);
+      const said = {
+        scrolls: box.scrollWidth > box.clientWidth, heading: left(table.tHead.rows[0].cells[0]),
+        name: left(table.tBodies[0].rows[0].cells[0]), number: left(table.tBodies[0].rows[0].cells[1]),
+        marked: box.classList.contains("moved"), page: document.documentElement.scrollWidth <= innerWidth,
+        shade: getComputedStyle(box).backgroundImage.includes("gradient"),
+      };
+      document.documentElement.dataset.said = JSON.stringify(said);
+    </script></body>"""
+    page = tmp_path / "page.html"
+    open_to_questions = re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", asks)
+    page.write_text(open_to_questions, encoding="utf-8")
+    dom = look(page, tmp_path / "profile", "--window-size=420,900", "--dump-dom").stdout
+    said = json.loads(html.unescape(re.search(r'data-said="([^"]*)"', dom)[1]))
+    assert said["scrolls"] and said["page"], "the table scrolls, the page does not"
+    assert said["heading"] == said["name"] == 0 > said["number"] - 150
+    assert said["marked"] and said["shade"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -33,7 +34,10 @@ def change(value: float, low: float, high: float) -> Difference:
 def pair(name="RTE", *, value=0.1, low=0.05, high=0.15, shots=0, chance=0.5) -> ComparedPair:
     base, tuned = estimate(0.5, 0.45, 0.55), estimate(0.6, 0.55, 0.65)
     difference = None if value is None else change(value, low, high)
-    return ComparedPair(name=name, shots=shots, first=base, second=tuned, difference=difference, chance=chance)
+    return ComparedPair(
+        name=name, shots=shots, first=base, second=tuned, difference=difference, chance=chance,
+        direction=difference.direction if difference else "undecided",
+    )  # fmt: skip
 
 
 def verdict_of(difference: Difference) -> Verdict:
@@ -87,12 +91,12 @@ def test_an_interval_that_crosses_zero_crosses_the_zero_line():
     assert float(whisker.get("x1")) < zero < float(whisker.get("x2"))
 
 
-def test_tasks_are_sorted_by_difference():
-    wide = drawings(
-        difference_figure([pair("small", value=0.01), pair("large", value=0.4), pair("negative", value=-0.2)], TWO)
-    )[0]
-    labels = [node.text for node in wide.iter("text") if node.get("class") == "label"]
-    assert labels == ["large", "small", "negative"]
+def test_a_difference_that_is_not_clear_among_many_is_drawn_undecided():
+    one = replace(pair(value=0.1, low=0.01, high=0.2), q=0.3, direction="undecided")
+    for markup in (difference_figure([one], TWO), cluster_figure([one], [], TWO, measure="raw")):
+        classes = {node.get("class") for node in drawings(markup)[0].iter()}
+        assert "value undecided" in classes
+        assert not any(name and "better" in name for name in classes)
 
 
 def test_marks_stay_inside_the_drawing():

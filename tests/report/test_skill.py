@@ -111,7 +111,7 @@ def drawings(markup):
 
 
 def test_the_figure_comes_twice_with_an_arrow_a_task_and_says_it_in_words(results):
-    wide, narrow = drawings(skill_figure(shown_tasks(results), TWO))
+    wide, narrow = drawings(skill_figure(shown_tasks(results), TWO, confidence=0.95))
     assert (wide.get("class"), narrow.get("class")) == ("figure wide", "figure narrow")
     for drawing in (wide, narrow):
         said = drawing.get("aria-label")
@@ -125,7 +125,7 @@ def test_the_figure_comes_twice_with_an_arrow_a_task_and_says_it_in_words(result
 
 
 def test_up_is_skill_and_right_is_preference(results):
-    wide, _ = drawings(skill_figure(shown_tasks(results), TWO))
+    wide, _ = drawings(skill_figure(shown_tasks(results), TWO, confidence=0.95))
     shafts = {}
     for group in wide.iter("g"):
         title, line = group.find("title"), group.find("line")
@@ -141,7 +141,7 @@ def test_everything_drawn_stays_inside(results):
     results = made(
         [task(f"a_task_with_a_long_name_{at}", model(at / 12, 0.9), model(1.0, at / 12)) for at in range(13)]
     )
-    for drawing in drawings(skill_figure(shown_tasks(results), TWO)):
+    for drawing in drawings(skill_figure(shown_tasks(results), TWO, confidence=0.95)):
         width, height = float(drawing.get("width")), float(drawing.get("height"))
         for node in drawing.iter():
             for names, most in ((("x1", "x2", "cx"), width), (("y1", "y2", "cy"), height)):
@@ -155,7 +155,7 @@ def test_everything_drawn_stays_inside(results):
 
 
 def test_nothing_ranked_is_said():
-    assert "No ranked task" in skill_figure([], TWO)
+    assert "No ranked task" in skill_figure([], TWO, confidence=0.95)
 
 
 def test_the_tables_show_raw_discrimination_and_calibrated_side_by_side(results):
@@ -183,11 +183,11 @@ def test_where_nothing_is_ranked_there_are_no_such_tables():
     assert skill_table(results, tasks).rows == answer_table(results, tasks).rows == ()
     assert skill_cluster_table(results).rows == ()
     assert len(list(console_tables(results))) == 1
-    assert "No ranked task" in skill_figure(tasks, TWO)
+    assert "No ranked task" in skill_figure(tasks, TWO, confidence=0.95)
 
 
 def test_one_model_alone_is_a_dot_a_task(results):
-    drawing, _ = drawings(skill_figure(shown_tasks(results), Sides("base", None)))
+    drawing, _ = drawings(skill_figure(shown_tasks(results), Sides("base", None), confidence=0.95))
     assert not [node for node in drawing.iter("line") if "arrow" in (node.get("class") or "")]
     assert "discrimination 50.0; distance 50.0" in drawing.get("aria-label")
     alone = value_of({**empty(), "models": empty()["models"][:1]}, Results, where="here")

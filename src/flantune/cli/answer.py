@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @options.dtype
 @options.batch_tokens
 @options.backend
+@options.as_json("what was written")
 def command(
     prompts: Path,
     models: tuple[str, ...],
@@ -54,6 +55,7 @@ def command(
     chat_template: Path | None,
     chat_thinking: bool | None,
     system: str,
+    as_json: bool,
     **chosen: Any,
 ) -> None:
     """Write down what each MODEL answers to PROMPTS (a text file, one a line, or .jsonl).
@@ -61,6 +63,8 @@ def command(
     A MODEL is a folder or hub id, or NAME=PATH. Repeat the command to go on where it stopped, or with another model
     to add its answers. Then rate them blind: `flantune judge FILE`.
     """
+    import json
+
     from flantune.cli.console import starting
 
     console = starting()
@@ -80,9 +84,12 @@ def command(
         (name, ModelSettings.model_validate({"path": path, "device": device, "dtype": dtype}))
         for name, path in map(named_model, models)
     ]
-    answer_with_models(
+    answered = answer_with_models(
         prompts, named, out=out, answering=answering, batch_tokens=batch_tokens, backend=backend, reporter=console
     )
+    if as_json:
+        click.echo(json.dumps({"path": str(out), "answers": answered}, ensure_ascii=False))
+        return
     click.echo(str(out))
     tell_next("flantune", "judge", out)
 

@@ -23,7 +23,8 @@ from flantune.cli import options
     type=options.FILE,
     help="The page to write.",
 )
-def command(run_file: Path | None, names: tuple[str, ...], out: Path) -> None:
+@options.as_json("what was written")
+def command(run_file: Path | None, names: tuple[str, ...], out: Path, as_json: bool) -> None:
     """Write a page to browse RUN_FILE's tasks with, or those of shipped collections (flan2021 when none is named).
 
     It shows every dataset by cluster, every template beside what it makes of a row, and has a search box. It is one
@@ -31,6 +32,11 @@ def command(run_file: Path | None, names: tuple[str, ...], out: Path) -> None:
     """
     if run_file is not None and names:
         raise click.UsageError("give a run file or --collection, not both")
+    import json
+
+    from flantune.cli.console import starting
+
+    starting("read the tasks")
     from flantune.mixture.taxonomy import load_taxonomy
     from flantune.report.collection_page import shipped_rows, write_collection_page
     from flantune.settings.config import DataSettings
@@ -45,5 +51,9 @@ def command(run_file: Path | None, names: tuple[str, ...], out: Path) -> None:
         chosen = tuple(dict.fromkeys(names)) or ("flan2021",)
         data, root, title, taxonomy = DataSettings(collection=chosen), Path(), " + ".join(chosen), load_taxonomy(None)
     tasks = load_tasks(data, root=root)
-    click.echo(str(write_collection_page(tasks, shipped_rows(tasks), out, title=title, taxonomy=taxonomy)))
+    page = write_collection_page(tasks, shipped_rows(tasks), out, title=title, taxonomy=taxonomy)
+    if as_json:
+        click.echo(json.dumps({"page": str(page), "tasks": len(tasks)}, ensure_ascii=False))
+        return
+    click.echo(str(page))
     click.echo("next: open the page in a browser", err=True)

@@ -40,5 +40,6 @@ def command(
     from flantune.settings.run_file import load_run_file
 
     loaded = load_run_file(run_file, overrides=overrides)
-    cache = options.prepared_data(run_folder, run_file)
-    tell_check(loaded, run_file, cache=cache, fold=fold, contamination=contamination, device=device, as_json=as_json)
+    tell_check(
+        loaded, run_file, folder=run_folder, fold=fold, contamination=contamination, device=device, as_json=as_json
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flantune.cli.options import default_folder, prepared_data
 from flantune.cli.terminal import tell_next
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tell_check(
-    file: RunFile, path: Path, *, cache: Path, fold: int, contamination: bool, device: str, as_json: bool
+    file: RunFile, path: Path, *, folder: Path | None, fold: int, contamination: bool, device: str, as_json: bool
 ) -> None:
     """Checks a run file, prints what was found, and ends the command: exit code 1 where a run would stop."""
     import json
@@ -25,7 +26,15 @@ def tell_check(
     from flantune.commands.check import check_run_file
     from flantune.commands.check_lines import check_lines
 
-    check = check_run_file(file, cache=cache, fold=fold, contamination=contamination, device=device, reporter=console)
+    check = check_run_file(
+        file,
+        cache=prepared_data(folder, path),
+        fold=fold,
+        contamination=contamination,
+        device=device,
+        folder=default_folder(folder, path),
+        reporter=console,
+    )
     if as_json:
         click.echo(json.dumps(check.to_json(), ensure_ascii=False, indent=1))
     else:

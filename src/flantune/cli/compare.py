@@ -42,6 +42,9 @@ def command(first: str, second: str, limit: float | None, by: Judge, as_json: bo
     """
     import json
 
+    from flantune.cli.console import starting
+
+    starting("read the samples of both")
     from flantune.commands.compare import compare, comparison_json, judge, named, verdict_line
     from flantune.report.console import comparison_tables
     from flantune.report.sentences import headline, note_sentences

@@ -5,73 +5,131 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import time
 import unicodedata
+from contextlib import suppress
+from typing import Self
 
-from flantune.cli.terminal import redraw
+import click
 
-_BAR = 24
+from flantune.cli.terminal import end_redrawn, has_printed_since, redraw
+
+# By the terminal's width alone, so that the bar does not jump when its text grows.
+_BAR, _WIDE = 16, 70
 _NARROW_BAR = 8
 # What stands around bar and text: two blanks, the bar, a blank, "100%", two blanks.
 _AROUND = 9
+# Off a terminal: seconds between two lines, in a command's first hour and later, when a log would grow long.
+_LINE_EVERY, _FIRST_HOUR, _LATER_EVERY = 5.0, 3600.0, 30.0
+# A step this old says so.
+_WORTH_SAYING = 2.0
 
 
 class Console:
-    """Tells what a run is doing."""
+    """Tells what a run is doing; inside ``with`` it is never silent for long, whatever the work is at.
+
+    A thread of its own looks now and then: where nothing was said for some seconds, it says what is being worked at.
+    """
 
     def __init__(self) -> None:
-        self._start = time.monotonic()
+        self._start = self._stage_start = self._told = self._said = time.monotonic()
         self._is_terminal = sys.stderr.isatty()
-        self._last_line = 0.0
-        self._last_text = ""
-        self._has_bar = False
+        self._title = self._text = ""
+        self._share, self._is_new, self._is_done = 0.0, True, True
+        self._lock, self._rest = threading.RLock(), threading.Event()
+
+    def __enter__(self) -> Self:
+        self._rest.clear()
+        threading.Thread(target=self._keep_talking, name="progress", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._rest.set()
+            end_redrawn()
 
     def stage(self, title: str) -> None:
         """A new part of the work begins."""
-        self._print(title)
-        self._last_line, self._last_text = 0.0, ""
+        with self._lock:
+            self._title, self._text, self._is_new, self._is_done = title, "", True, False
+            self._stage_start = self._told = time.monotonic()
+            self._print(title)
 
     def note(self, message: str) -> None:
         """Something the user should know."""
-        self._print(f"  note: {message}")
+        with self._lock:
+            self._print(f"  note: {message}")
 
     def step(self, done: float, total: float, text: str) -> None:
-        """Redraws the bar on a terminal, in one line of it; elsewhere prints a line every ten seconds."""
-        if text == self._last_text and done >= total:
-            return
-        self._last_text = text
+        """Redraws the bar on a terminal, in one line of it; elsewhere prints a line every few seconds."""
+        with self._lock:
+            if text == self._text and done >= total:
+                return
+            self._told = time.monotonic()
+            self._share, self._text, self._is_done = min(done / total, 1.0) if total else 1.0, text, done >= total
+            if self._is_terminal:
+                self._draw(text)
+                if self._is_done:
+                    end_redrawn()
+            elif self._is_new or self._is_done or self._told - self._said >= self._pause:
+                self._print(f"  {text}")
+            self._is_new = False
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two lines of a log, or between two looks at a terminal's clock."""
         if self._is_terminal:
-            share = min(done / total, 1.0) if total else 1.0
-            # The last column stays free: many terminals wrap when it is filled.
-            redraw(bar_line(share, text, width=shutil.get_terminal_size().columns - 1))
-            self._has_bar = True
-            if done >= total:
-                self._end_bar()
-        elif time.monotonic() - self._last_line >= 10 or done >= total:
-            self._last_line = time.monotonic()
+            return 1.0
+        return _LINE_EVERY if time.monotonic() - self._start < _FIRST_HOUR else _LATER_EVERY
+
+    def _keep_talking(self) -> None:
+        while not self._rest.wait(0.25):
+            # Who read stderr may have left (`flantune … 2>&1 | head`).
+            with self._lock, suppress(OSError, ValueError):
+                is_due = time.monotonic() - self._said >= self._pause
+                if is_due and self._title and not self._rest.is_set() and not has_printed_since(self._told):
+                    self._say_again()
+
+    def _say_again(self) -> None:
+        """Says what is being worked at, and since when."""
+        now = time.monotonic()
+        if self._text and not self._is_done:
+            ago = now - self._told
+            text = f"{self._text} ({ago:.0f} s ago)" if ago >= _WORTH_SAYING else self._text
+        else:
+            text = f"{now - self._stage_start:.0f} s so far"
+            text = text if self._is_terminal else f"{self._title}: {text}"
+        if self._is_terminal:
+            self._draw(text)
+        else:
             self._print(f"  {text}")
 
+    def _draw(self, text: str) -> None:
+        # The last column stays free: many terminals wrap when it is filled.
+        width = shutil.get_terminal_size().columns - 1
+        has_bar = self._text and (text == self._text or not self._is_done)
+        redraw(bar_line(self._share, text, width=width) if has_bar else fitted(f"  {text}", width))
+        self._said = time.monotonic()
+
     def _print(self, text: str) -> None:
-        self._end_bar()
-        elapsed = time.monotonic() - self._start
-        print(f"[{elapsed:6.1f} s] {text}", file=sys.stderr, flush=True)  # noqa: T201
-
-    def _end_bar(self) -> None:
-        if self._has_bar:
-            sys.stderr.write("\n")
-            self._has_bar = False
+        end_redrawn()
+        self._said = time.monotonic()
+        print(f"[{self._said - self._start:6.1f} s] {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def starting() -> Console:
-    """A console that has said that the program begins: what it imports takes some seconds, more where disks are slow.
+def starting(title: str = "load PyTorch and transformers") -> Console:
+    """A console that has said what begins, and keeps talking until the command ends.
 
-    Of several processes under ``torchrun`` the first one speaks. Libraries that are imported afterwards keep quiet.
+    What a command imports takes some seconds, more where disks are slow. Of several processes under ``torchrun`` the
+    first one speaks. Libraries that are imported afterwards keep quiet.
     """
     quiet_libraries()
     console = Console()
     if os.environ.get("RANK", "0") == "0":
-        console.stage("load PyTorch and transformers")
-    return console
+        console.stage(title)
+    context = click.get_current_context(silent=True)
+    return context.with_resource(console) if context is not None else console
 
 
 def quiet_libraries() -> None:
@@ -92,7 +150,7 @@ def bar_line(share: float, text: str, *, width: int) -> str:
     '  ━━━━╌╌╌╌  50%  step 7/9, loss 1.500, 2 s left'
     """
     room = width - _AROUND
-    bar = _BAR if columns(text) + _BAR <= room else _NARROW_BAR
+    bar = _BAR if width >= _WIDE else _NARROW_BAR
     if room - bar < _NARROW_BAR:  # a terminal of a few columns
         return fitted(f"{share:4.0%}  {text}", width)
     filled = int(share * bar)

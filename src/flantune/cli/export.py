@@ -109,21 +109,54 @@ def data(
     show_default=True,
     help="How weights are stored; norms stay f32.",
 )
-def gguf(model: Path, like: Path, out: Path, kind: str) -> None:
+@options.as_json("what was written")
+def gguf(model: Path, like: Path, out: Path, kind: str, as_json: bool) -> None:
     """Write the tuned MODEL as a GGUF file; tokenizer, chat template and settings are taken from the one it came from.
 
     What was written is read back and compared weight by weight before the file gets its name.
     """
-    from flantune.cli.console import Console, quiet_libraries
+    from flantune.cli.console import starting
 
-    quiet_libraries()
+    console = starting()
     from flantune.models.load import load_model
     from flantune.models.stored.gguf import write_gguf
     from flantune.settings.config import ModelSettings
 
-    console = Console()
-    console.note(f"reading {model}")
+    console.stage(f"read {model}")
     lm = load_model(ModelSettings(path=str(model), device="cpu"))
-    console.note("writing, then reading back to compare")
-    click.echo(str(write_gguf(lm, out, like=like, kind=kind)))
+    console.stage("write the file, then read it back to compare")
+    written = write_gguf(lm, out, like=like, kind=kind)
+    if as_json:
+        click.echo(json.dumps({"path": str(written), "bytes": written.stat().st_size}, ensure_ascii=False))
+        return
+    click.echo(str(written))
     tell_next("llama-cli", "-m", out)
+
+
+@command.command(
+    "model",
+    short_help="A tuned model as one folder: adapters merged, in half the size where wanted.",
+    epilog="Example: flantune export model runs/run/folds/sentiment/model --dtype bfloat16 --out tuned",
+)
+@click.argument("model", type=options.OLD_FOLDER)
+@click.option("--out", type=options.FOLDER, required=True, help="Folder to write.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="How weights are stored; bfloat16 takes half the room and rounds them.",
+)
+def model_folder(model: Path, out: Path, dtype: str) -> None:
+    """Write the tuned MODEL as an ordinary Hugging Face folder: a low-rank adapter is added to the weights.
+
+    The merged model is compared with the one with its adapter. The card and the record of what the model was taught
+    come along. transformers, vLLM and others load the folder, and `hf upload NAME FOLDER` puts it on the hub.
+    """
+    from flantune.cli.console import starting
+
+    console = starting()
+    from flantune.commands.export_model import export_model
+
+    click.echo(str(export_model(model, out, dtype=dtype, reporter=console)))  # type: ignore[arg-type]
+    tell_next("flantune", "chat", out)

@@ -12,12 +12,15 @@ from flantune.cli import options
 @click.command("fetch", epilog="Example: flantune fetch run.toml --mirror data")
 @options.run_file
 @click.option("--mirror", type=options.FOLDER, required=True, help="Folder for the mirror.")
-def command(run_file: Path, mirror: Path) -> None:
+@options.as_json("what was fetched")
+def command(run_file: Path, mirror: Path, as_json: bool) -> None:
     """Download the hub datasets of RUN_FILE's tasks into a local mirror, for machines without network.
 
     What is already there is kept; repeat the command to go on. Then set `mirror` under [data] in the run file.
     """
-    from flantune.cli.console import Console
+    import json
+
+    from flantune.cli.console import starting
     from flantune.settings.run_file import load_run_file
     from flantune.tasks.load import load_tasks
     from flantune.tasks.sources.fetch import by_hand, fetch_to_mirror
@@ -25,13 +28,17 @@ def command(run_file: Path, mirror: Path) -> None:
     loaded = load_run_file(run_file)
     # The definitions must point at the hub, whatever mirror the run file names.
     data = loaded.config.data.model_copy(update={"mirror": None})
-    console = Console()
-    console.stage(f"fetch into {mirror}")
+    console = starting(f"fetch into {mirror}")
     tasks = load_tasks(data, root=loaded.root)
     fetched = fetch_to_mirror(tasks, mirror, progress=console.note)
+    manual = by_hand(tasks, mirror)
+    if as_json:
+        files = [{"path": str(split.path), "was_there": split.was_there} for split in fetched]
+        click.echo(json.dumps({"files": files, "by_hand": manual}, ensure_ascii=False))
+        return
     for split in fetched:
         click.echo(f"{split.path}  {'kept' if split.was_there else 'written'}")
-    for name, how in by_hand(tasks, mirror).items():
+    for name, how in manual.items():
         console.note(f"{name} has to be put there manually. {how}")
     if not fetched:
         console.note(

@@ -50,13 +50,16 @@ def show(
 
     Reads the tasks' rows, and keeps them where the run will look for them. Nothing is trained.
     """
+    from flantune.cli.console import starting
     from flantune.settings.run_file import load_run_file
 
     loaded = load_run_file(run_file, overrides=overrides)  # before what trains is loaded: mistakes are told at once
+    console = starting()
     from flantune.commands.mixture import show_mixture
 
     cache = options.prepared_data(run_folder, run_file)
-    sheet = show_mixture(loaded, cache=cache, fold=fold, draws=draws or 0)
+    console.stage("read the tasks")
+    sheet = show_mixture(loaded, cache=cache, fold=fold, draws=draws or 0, on_task=console.step)
     if page is not None:
         from flantune.report.mixture_page import write_mixture_page
 
@@ -74,8 +77,10 @@ def show(
     epilog="Example: flantune mixture proportions flan2022_released >> run.toml",
 )
 @click.argument("name", required=False)
-def proportions(name: str | None) -> None:
+@options.as_json("the names, or the tree")
+def proportions(name: str | None, as_json: bool) -> None:
     """Print the tree of parts that `mixture.proportions = NAME` stands for; without NAME, the names."""
+    import tomllib
     from typing import get_args
 
     from flantune.errors import ConfigError, did_you_mean
@@ -84,12 +89,16 @@ def proportions(name: str | None) -> None:
 
     names = [one for one in get_args(ProportionsName) if one]
     if name is None:
-        click.echo("\n".join(names))
+        click.echo(json.dumps(names) if as_json else "\n".join(names))
         return
     if name not in names:
         hint = did_you_mean(name, names) or f"there are: {', '.join(names)}"
         raise ConfigError(f'no tree is named "{name}"', hint=hint)
-    click.echo(proportions_text(name), nl=False)
+    text = proportions_text(name)
+    if as_json:
+        click.echo(json.dumps(tomllib.loads(text), ensure_ascii=False))
+        return
+    click.echo(text, nl=False)
 
 
 @command.command(

@@ -61,8 +61,22 @@ PROTOCOLS, NORMALIZATIONS = get_args(ProtocolName), get_args(ScoreNormalization)
 run_file = click.argument("run_file", type=click.Path(path_type=Path))
 run_file_or_none = click.argument("run_file", type=click.Path(path_type=Path), required=False)
 
+
+def settings_like(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+    """The settings whose names begin like what was typed, for a shell's completion."""
+    from flantune.settings.config import RunConfig
+    from flantune.settings.run_file import flatten
+
+    return [f"{key}=" for key, _ in flatten(RunConfig()) if key.startswith(incomplete)]
+
+
 overrides = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting of the run file; repeatable."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the run file; repeatable.",
+    shell_complete=settings_like,
 )
 fold = click.option(
     "--fold", type=click.IntRange(0), default=0, show_default=True, help="Which fold's mixture, counted from 0."
@@ -124,6 +138,11 @@ def as_json(what: str) -> Callable[[FC], FC]:
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON on stdout.")
 
 
+def default_folder(run_folder: Path | None, run_file: Path) -> Path:
+    """The run folder: the one that was named, else the one named after the run file."""
+    return run_folder or Path("runs") / run_file.stem
+
+
 def prepared_data(run_folder: Path | None, run_file: Path) -> Path:
     """Where the adapted examples of a run lie."""
-    return (run_folder or Path("runs") / run_file.stem) / "data"
+    return default_folder(run_folder, run_file) / "data"

@@ -40,9 +40,9 @@ def command(
     """
     import json
 
-    from flantune.cli.console import quiet_libraries
+    from flantune.cli.console import starting
 
-    quiet_libraries()
+    starting()
     from flantune.commands.preview import preview
     from flantune.settings.run_file import load_run_file
 

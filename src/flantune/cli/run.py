@@ -29,8 +29,7 @@ def command(
         from flantune.settings.run_file import load_run_file
 
         loaded = load_run_file(run_file, overrides=overrides)
-        cache = options.prepared_data(out, run_file)
-        tell_check(loaded, run_file, cache=cache, fold=0, contamination=False, device=device or "here", as_json=as_json)
+        tell_check(loaded, run_file, folder=out, fold=0, contamination=False, device=device or "here", as_json=as_json)
     if device:
         raise click.UsageError("--on goes with --dry-run: a run itself takes the device that model.device names")
     from flantune.cli.console import starting
@@ -41,5 +40,5 @@ def command(
     console = starting()
     from flantune.commands.run import run
 
-    finished = run(loaded, out=out or Path("runs") / run_file.stem, reporter=console)
+    finished = run(loaded, out=options.default_folder(out, run_file), reporter=console)
     tell(finished.results, finished.folder, as_json=as_json)

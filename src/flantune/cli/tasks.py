@@ -134,7 +134,8 @@ def _print_kin(groups: tuple[KinGroup, ...]) -> None:
     short_help="Read every row; count what is bad, by reason.", epilog="Example: flantune tasks check run.toml"
 )
 @options.run_file
-def check(run_file: Path) -> None:
+@options.as_json("what was found")
+def check(run_file: Path, as_json: bool) -> None:
     """Read every row of RUN_FILE's tasks; count what is bad, by reason, with file, row numbers and what was expected.
 
     Then look whether metrics can read the references, whether options give the right one away, and whether test rows
@@ -143,6 +144,9 @@ def check(run_file: Path) -> None:
     """
     import tempfile
 
+    from flantune.cli.console import starting
+
+    console = starting("read every row")
     from flantune.commands.answer_check import run_faults
     from flantune.commands.task_check import check_task
     from flantune.settings.run_file import load_run_file
@@ -151,15 +155,22 @@ def check(run_file: Path) -> None:
     loaded = load_run_file(run_file)
     data = loaded.config.data
     problems = 0
+    tasks: list[dict[str, object]] = []
+    notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="flantune-check-") as scratch:
         for task in load_tasks(data, root=loaded.root):
+            console.stage(f"read every row of {task.name}")
             checked = check_task(task, cache=data.cache or Path(scratch))
             problems += checked.problems
-            for line in checked.lines:
+            tasks.append({"task": task.name, "problems": checked.problems, "lines": checked.lines})
+            for line in () if as_json else checked.lines:
                 click.echo(line)
-        for line in folder_notes(data, root=loaded.root):
-            click.echo(line)
+        notes += folder_notes(data, root=loaded.root)
         for fault in run_faults(loaded, cache=data.cache or Path(scratch)):
             problems += fault.is_refused
-            click.echo(f"{'error' if fault.is_refused else 'warning'}: {fault}")
+            notes.append(f"{'error' if fault.is_refused else 'warning'}: {fault}")
+    if as_json:
+        click.echo(json.dumps({"problems": problems, "tasks": tasks, "notes": notes}, ensure_ascii=False, indent=1))
+    for line in () if as_json else notes:
+        click.echo(line)
     click.get_current_context().exit(1 if problems else 0)

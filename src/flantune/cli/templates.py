@@ -32,12 +32,18 @@ def command() -> None:
 @options.as_json("the findings")
 def lint(run_file: Path, rows: int, as_json: bool) -> None:
     """Lint the templates of RUN_FILE's tasks, or of one task file: slots, white space, duplicates, leaks, options."""
+    from flantune.cli.console import starting
+
+    console = starting("read the tasks")
     from flantune.commands.task_check import finding_lines, lint_with_rows
     from flantune.report.numbers import plural
     from flantune.tasks.catalog import tasks_in
 
     tasks = tasks_in(run_file)
-    linted = [lint_with_rows(task, rows=rows) for task in tasks]
+    linted = []
+    for number, task in enumerate(tasks):
+        console.step(number, len(tasks), f"{task.name}, {number + 1:,} of {len(tasks):,}")
+        linted.append(lint_with_rows(task, rows=rows))
     findings = [finding for one in linted for finding in one.findings]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))

@@ -12,8 +12,11 @@ import os
 import re
 import shlex
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
@@ -50,7 +53,7 @@ def paint(text: str, **style: Any) -> Painted:
 def echo(*pieces: str, err: bool = False) -> None:
     """Prints pieces one after the other; in color on a terminal or under FORCE_COLOR, and never under NO_COLOR."""
     text = "".join(piece if isinstance(piece, Painted) else visible(piece) for piece in pieces)
-    stream = _trusted(sys.stderr if err else sys.stdout)
+    stream = _ready(sys.stderr if err else sys.stdout)
     is_colored = (stream.isatty() or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
     click.echo(text, file=stream, color=is_colored)
 
@@ -61,17 +64,50 @@ def tell_next(*words: object) -> None:
 
 
 def redraw(text: str) -> None:
-    """Writes over the line of the terminal that stderr is on."""
-    stream = _trusted(sys.stderr)
-    stream.write(f"\r\x1b[2K{visible(text)}")
-    stream.flush()
+    """Writes over the line of the terminal that stderr is on; whatever is printed next begins a line of its own."""
+    with _live.lock:
+        stream = _trusted(sys.stderr)
+        stream.write(f"\r\x1b[2K{visible(text)}")
+        stream.flush()
+        _live.stream = stream
+
+
+def end_redrawn() -> None:
+    """Leaves the line that was written over as it is."""
+    with _live.lock:
+        if _live.stream is not None:
+            _live.stream.write("\n")
+            _live.stream.flush()
+            _live.stream = None
+
+
+@dataclass(slots=True)
+class _Output:
+    """What both streams have last been used for.
+
+    Attributes:
+        stream: The one whose last line is written over again and again, if there is one.
+        printed_at: When something was last printed on stdout, by the monotonic clock.
+    """
+
+    lock: threading.RLock
+    stream: TextIO | None = None
+    printed_at: float = 0.0
+
+
+_live = _Output(threading.RLock())
+
+
+def has_printed_since(moment: float) -> bool:
+    """Whether stdout was used after a moment of the monotonic clock: a command has begun to say what it found."""
+    return _live.printed_at > moment
 
 
 def show(*tables: RenderableType) -> None:
     """Prints tables of ``rich``, an empty line between two; without a terminal, ``COLUMNS`` or else 132 wide."""
     from rich.console import Console
 
-    stream = _trusted(sys.stdout)
+    stream = _ready(sys.stdout)
     width = None if stream.isatty() or "COLUMNS" in os.environ else 132
     console = Console(width=width, file=stream)
     console.print(*map(_VisibleTable, tables), sep="\n\n")
@@ -98,9 +134,10 @@ class _GuardedStream:
     def __init__(self, stream: TextIO) -> None:
         self.trusted = stream
 
-    def write(self, text: str) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"text is written here, not {type(text).__name__}")
+    def write(self, text: str | bytes) -> int:
+        if isinstance(text, bytes):  # click answers a shell in these
+            text = text.decode()
+        _ready(self.trusted)
         seen = visible(text)
         try:
             self.trusted.write(seen)
@@ -117,6 +154,15 @@ class _GuardedStream:
         if name == "buffer":  # bytes would pass by
             raise AttributeError(name)
         return getattr(self.trusted, name)
+
+
+def _ready(stream: TextIO) -> TextIO:
+    """The stream itself, on which nothing is left half said."""
+    trusted = _trusted(stream)
+    end_redrawn()
+    if trusted is _trusted(sys.stdout):
+        _live.printed_at = time.monotonic()
+    return trusted
 
 
 def _trusted(stream: TextIO) -> TextIO:

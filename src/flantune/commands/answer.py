@@ -24,7 +24,7 @@ def answer_with_models(
     batch_tokens: int,
     backend: Backend,
     reporter: Reporter,
-) -> None:
+) -> dict[str, int]:
     """Loads each model in turn and appends its answers to a file.
 
     Args:
@@ -35,6 +35,9 @@ def answer_with_models(
         batch_tokens: Array positions of a batch.
         backend: What writes.
         reporter: Hears how far it is.
+
+    Returns:
+        Model → how many of the prompts it has answered now.
 
     Raises:
         FlantuneError: A file or model cannot be read, or two models have one name.
@@ -47,6 +50,7 @@ def answer_with_models(
         where = ", ".join(settings.path for _, settings in models)
         hint = "give each model its own name: NAME=PATH"
         raise EvaluationError(f"{len(models)} models have {len(dict(models))} names", where=where, hint=hint)
+    answered = {}
     for name, settings in models:
         reporter.stage(f"{name}: load the model")
         lm = load_model(settings)
@@ -61,3 +65,5 @@ def answer_with_models(
         ids = {prompt.id for prompt in read}
         there = sum(answer.model == name and answer.id in ids for answer in read_answers(out))
         reporter.note(f"{written} answers written, {there - written} were there")
+        answered[name] = there
+    return answered

@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.commands.answer_check import answer_faults
 from flantune.commands.budget_notes import training_notes
-from flantune.commands.check_data import Found, MissingTask, Rows, error_found, missing_shares, read_rows
+from flantune.commands.check_data import (
+    Found,
+    MissingTask,
+    Rows,
+    absent_splits,
+    error_found,
+    missing_shares,
+    read_rows,
+)
 from flantune.commands.check_lengths import Lengths, look_at_lengths
+from flantune.commands.check_start import start_faults
 from flantune.commands.estimate import estimate_cost
 from flantune.commands.looked import Looked
 from flantune.commands.plan import (
-    check_held_out,
     make_codec,
     make_mixture,
     numbered_split,
@@ -23,15 +31,17 @@ from flantune.commands.plan import (
     split_fold,
     with_present_splits,
 )
+from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.contamination.compare import compare
 from flantune.contamination.findings import Settings
 from flantune.errors import FlantuneError, LeakError
-from flantune.mixture.holdout import folds_of
+from flantune.mixture.holdout import run_folds
 from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import mixture_sheet
 from flantune.models.devices import HERE, parse_devices
 from flantune.packing.stream import PromptStream
+from flantune.report.numbers import plural
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.licences import licence_use
 from flantune.tasks.load import folder_notes, load_tasks
@@ -131,6 +141,7 @@ def check_run_file(
     fold: int = 0,
     contamination: bool = True,
     device: str = "",
+    folder: Path | None = None,
     reporter: Reporter | None = None,
 ) -> RunCheck:
     """What would stop a run, what it would leave out, and what it costs; nothing is trained and no weight is read.
@@ -141,6 +152,7 @@ def check_run_file(
         fold: The fold whose mixture, lengths and cost are looked at.
         contamination: Compare test rows with training rows, too, which reads all of them.
         device: What it will run on, for the hours; see ``estimate.estimate_run``.
+        folder: The run folder, which may hold another run; None: nobody has said which it will be.
         reporter: Shown the progress.
 
     Raises:
@@ -155,9 +167,12 @@ def check_run_file(
     read, rows, reasons = read_rows(tasks, config, cache=config.data.cache or cache, told=told)
     prepared = [with_present_splits(one) for one in read]
     found = [one for each in rows for one in each.found]
+    if config.data.missing == "error":
+        found += absent_splits(rows)
     found += [Found(severity="note", about="data", text=line) for line in folder_notes(config.data, root=file.root)]
     splits = _splits(config, prepared, found) if prepared else []
     chosen = _chosen(config, prepared, splits, fold, found) if prepared else None
+    found += start_faults(file, tasks, prepared, splits, folder=folder)
     if not prepared:
         hint = "set data.mirror to a folder that has it, or read from the hub with a network; --json has every reason"
         found.append(Found(severity="error", about="data", text="no task has data", hint=hint))
@@ -184,21 +199,25 @@ def check_run_file(
         overlapping=looked.overlapping,
         lengths=looked.lengths,
         cost=looked.cost,
-        found=tuple(sorted(found, key=lambda one: _SEVERITIES.index(one.severity))),
+        found=_worst_first(found),
     )
 
 
 _SEVERITIES = ("error", "warning", "note")
 
 
+def _worst_first(found: Sequence[Found]) -> tuple[Found, ...]:
+    """Each fault once, however many looks came upon it."""
+    once: dict[str, Found] = {}
+    for one in found:
+        once.setdefault(one.text, one)
+    return tuple(sorted(once.values(), key=lambda one: _SEVERITIES.index(one.severity)))
+
+
 def _splits(config: RunConfig, prepared: Sequence[PreparedTask], found: list[Found]) -> list[FoldTasks]:
     """The folds that can be made; what is wrong with the others is noted."""
     splits = []
-    try:
-        check_held_out(config)
-    except FlantuneError as error:
-        found.append(error_found("holdout", error))
-    for fold in folds_of(config.holdout):
+    for fold in run_folds(config.holdout):
         try:
             splits.append(split_fold(config, [one.task for one in prepared], fold))
         except FlantuneError as error:
@@ -277,7 +296,7 @@ def _look(ways: _Ways, split: FoldTasks) -> _FoldCheck:
     else:
         told.stage("look at the first prompts and batches")
         try:
-            lengths, cost = _tokens(ways, mixture, found)
+            lengths, cost = _tokens(ways, split, mixture, found)
         except FlantuneError as error:
             found.append(error_found("model", error))
         shares = _shares(mixture, draws=cost.draws if cost else mixture.cycle)
@@ -292,7 +311,7 @@ def _look(ways: _Ways, split: FoldTasks) -> _FoldCheck:
     return _FoldCheck(mixture=shares, overlapping=overlapping, lengths=lengths, cost=cost, found=tuple(found))
 
 
-def _tokens(ways: _Ways, mixture: Mixture, found: list[Found]) -> tuple[Lengths, RunCost]:
+def _tokens(ways: _Ways, split: FoldTasks, mixture: Mixture, found: list[Found]) -> tuple[Lengths, RunCost]:
     """Lengths and cost; what the tokenizer cannot write and what does not fit is noted.
 
     Raises:
@@ -303,6 +322,10 @@ def _tokens(ways: _Ways, mixture: Mixture, found: list[Found]) -> tuple[Lengths,
     stream = PromptStream(mixture, make_codec(config, reader), row_tokens=config.packing.row_tokens)
     chat = stream.codec.chat
     found += [Found(severity="note", about="model", text=known) for known in (chat.notes if chat else ())]
+    try:
+        with_prepared(config, stream, mixture, prepared, split, note=ways.told.note)
+    except FlantuneError as error:
+        found.append(error_found("data", error))
     inverted = config.prompts.include_inverted
     faults = {
         str(fault): fault.is_refused
@@ -354,11 +377,11 @@ def _overlaps(overlapping: Mapping[str, tuple[int, int]]) -> Iterator[Found]:
 
 def _missing(missing: Sequence[MissingTask], *, is_error: bool) -> Iterator[Found]:
     if missing:
-        share = sum(one.share for one in missing)
+        share, have = sum(one.share for one in missing), "has" if len(missing) == 1 else "have"
         yield Found(
             severity="error" if is_error else "warning",
             about="data",
-            text=f"{len(missing):,} tasks have no data; they are at most {share:.1%} of the mixture",
+            text=f"{plural(len(missing), 'task')} {have} no data, at most {share:.1%} of the mixture",
             hint='get their data, or set data.missing = "skip" to go on without them'
             if is_error
             else "the run goes on without them; the others take their share",

@@ -108,6 +108,21 @@ def read_rows(
     return prepared, tuple(rows), missing
 
 
+def absent_splits(rows: Sequence[Rows]) -> Iterator[Found]:
+    """Splits that a run stops at, since their data is not there and nothing may be left out."""
+    for one in rows:
+        for role, reason in one.absent.items():
+            said, _, hint = reason.partition("\nhint: ")
+            where = "" if one.task in said else f"task {one.task}: "
+            hints = [hint] if hint else []
+            yield Found(
+                severity="error",
+                about="data",
+                text=f'{where}{said} (its split "{role}")',
+                hint="; or ".join([*hints, 'set data.missing = "skip" to go on without this split']),
+            )
+
+
 def error_found(about: str, error: FlantuneError) -> Found:
     """What a run would stop at."""
     text = f"{error.where}: {error.message}" if error.where else error.message

@@ -10,6 +10,7 @@ from flantune.commands.answer_check import check_answers
 from flantune.commands.plan import asked_prompts, make_codec
 from flantune.errors import ConfigError
 from flantune.evaluation.asking.task_questions import TaskQuestions
+from flantune.evaluation.dev_scores import dev_questions
 from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.portions import training_styles
 from flantune.models.checks.causality import check_prefix
@@ -17,6 +18,7 @@ from flantune.prompts.styles import Style
 from flantune.training.freezing import meant_by
 
 if TYPE_CHECKING:
+    from flantune.evaluation.dev_scores import DevQuestion
     from flantune.evaluation.exams import Exam
     from flantune.models.language_model import LanguageModel
     from flantune.settings.config import RunConfig
@@ -66,6 +68,21 @@ def _check_attention(config: RunConfig, base: LanguageModel, note: Callable[[str
         )
     if tuned.attention != base.attention:
         note(f'the base model is measured with the attention it learned, "{base.attention}"')
+
+
+def check_dev_rows(config: RunConfig, taught: Sequence[PreparedTask]) -> tuple[DevQuestion, ...]:
+    """The dev questions that are asked while a fold is tuned.
+
+    Raises:
+        ConfigError: They are to choose the weights that are kept, or when to end, and there are none.
+    """
+    settings = config.training
+    asked = dev_questions(taught, prompts=config.prompts, seed=config.seed, examples=settings.measure_examples)
+    decides = "keep" if settings.keep == "best-dev" else "patience" if settings.patience else ""
+    if decides and not asked:
+        hint = f'give some task that is trained on a "dev" split, or leave training.{decides} out'
+        raise ConfigError("no task trained on has dev rows to go by", where=f"training.{decides}", hint=hint)
+    return asked
 
 
 def task_exams(config: RunConfig, prepared: Sequence[PreparedTask]) -> list[Exam]:

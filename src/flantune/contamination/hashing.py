@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,6 +38,16 @@ def expand(starts: Int64, sizes: Int64) -> Int64:
     """
     offsets = ranges(sizes)
     return np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)
+
+
+def smallest(parts: Sequence[UInt64], most: int, limit: int) -> tuple[UInt64, int]:
+    """The smallest hashes of several arrays, in order and each once, and the greatest that may still be one of them.
+
+    >>> smallest([np.array([7, 3, 9], dtype=np.uint64), np.array([3, 1], dtype=np.uint64)], 3, 99)
+    (array([1, 3, 7], dtype=uint64), 7)
+    """
+    hashes = np.unique(np.concatenate(parts))
+    return (hashes[:most], int(hashes[most - 1])) if len(hashes) > most else (hashes, limit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

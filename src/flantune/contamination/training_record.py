@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from flantune import __version__
 from flantune.contamination.compared_rows import Block, ComparedRows, make_corpus
 from flantune.contamination.compared_texts import make_units
-from flantune.contamination.hashing import expand, ranges
+from flantune.contamination.hashing import expand, ranges, smallest
 from flantune.errors import FlantuneError, SourceError
 from flantune.mixture.permutation import scramble_array
 from flantune.mixture.taxonomy import Taxonomy, plain_name
@@ -241,14 +241,15 @@ def make_index(
     What is kept is thus a random sample of sequences, the same for both sides of a comparison, and not of rows: of a
     long row some sequences are kept whatever the limit. ``on_rows`` is told how many are done.
     """
-    hashes = np.empty(0, dtype=np.uint64)
-    limit = 2**64 - 1
+    hashes, limit, waiting = np.empty(0, dtype=np.uint64), 2**64 - 1, list[UInt64]()
     for block in corpus.blocks(on_rows):
         found = _grams(block)[0]
-        hashes = np.union1d(hashes, found[found <= np.uint64(limit)])
-        if len(hashes) > max_grams:
-            hashes = hashes[:max_grams]
-            limit = int(hashes[-1])
+        waiting.append(found[found <= np.uint64(limit)])
+        # To put every block's few among a million would sort the million once a block.
+        if sum(map(len, waiting)) > max_grams:
+            hashes, limit = smallest([hashes, *waiting], max_grams, limit)
+            waiting = []
+    hashes, limit = smallest([hashes, *waiting], max_grams, limit)
     return RowIndex(hashes=hashes, limit=limit)
 
 

@@ -200,7 +200,8 @@ class Verdict(Frozen):
     clusters: Natural
     """Clusters they belong to."""
     notes: tuple[str, ...]
-    """Sentences a reader of the score must know: where a preference for an answer moved or hid it, who collapsed."""
+    """Sentences a reader of the score must know: which clusters clearly moved, where a preference for an answer moved
+    or hid the score, who collapsed."""
 
 
 class MeasuredModel(Frozen):

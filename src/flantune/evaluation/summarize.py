@@ -11,6 +11,7 @@ from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.results import (
     SCHEMA,
     BenchmarkResult,
+    ClusterResult,
     MeasuredModel,
     Missing,
     OverallResult,
@@ -21,7 +22,7 @@ from flantune.evaluation.results import (
 from flantune.evaluation.scored import ScoredExam, Sitting, score_sitting
 from flantune.evaluation.statistics.discovery_rates import with_rates
 from flantune.evaluation.unseen import Cluster, cluster_result, clusters_of, overall_result, verdict_on
-from flantune.evaluation.verdict import no_verdict
+from flantune.evaluation.verdict import no_verdict, trained_verdict
 from flantune.settings.protocols import ScoringProtocol
 
 
@@ -84,11 +85,12 @@ def summarize(sittings: Iterable[Sitting], about: About) -> Results:
     tasks, rated = _rated([one for one in scored if not one.exam.score], whole, about)
     shots = tuple(dict.fromkeys(about.shots or (one.result.shots for one in tasks)))
     clusters = clusters_of(tasks, about.held_out, shots=shots)
+    pairs = [(one, cluster_result(one, confidence=about.confidence)) for one in clusters]
     overall = {
-        number: overall_result(found, confidence=about.confidence)
+        number: overall_result(alike, confidence=about.confidence)
         for number in shots
-        for found in [[one for one in clusters if one.shots == number]]
-        if found
+        for alike in [[one for one in clusters if one.shots == number]]
+        if alike
     }
     return Results(
         schema=SCHEMA,
@@ -101,9 +103,9 @@ def summarize(sittings: Iterable[Sitting], about: About) -> Results:
         is_reportable=about.kind == "run" or _is_reportable(tasks, rated, about),
         protocols={protocol.fingerprint: protocol.to_json() for protocol in about.protocols},
         models=about.models,
-        verdicts=_verdicts(tasks, clusters, overall, shots, about) if tasks or about.kind == "run" else {},
+        verdicts=_verdicts(tasks, pairs, overall, shots, about) if tasks or about.kind == "run" else {},
         overall=tuple(overall.values()),
-        clusters=tuple(cluster_result(one, confidence=about.confidence) for one in clusters),
+        clusters=tuple(found for _, found in pairs),
         tasks=tuple(one.result for one in tasks),
         benchmarks=tuple(rated),
         normalized_averages=tuple(
@@ -173,7 +175,7 @@ def _is_reportable(tasks: Sequence[ScoredExam], benchmarks: Sequence[BenchmarkRe
 
 def _verdicts(
     tasks: Sequence[ScoredExam],
-    clusters: Sequence[Cluster],
+    clusters: Sequence[tuple[Cluster, ClusterResult]],
     overall: Mapping[int, OverallResult],
     shots: Sequence[int],
     about: About,
@@ -181,10 +183,19 @@ def _verdicts(
     """Later model → what the comparison at the first number of exemplars comes to."""
     is_run, headline = about.kind == "run", next(iter(shots), 0)
     if headline not in overall:
+        if is_run and (trained := [one.result for one in tasks if one.result.shots == headline]):
+            return {name: _on_trained(trained, name, confidence=about.confidence) for name in about.names[1:]}
         return {name: no_verdict(shots=headline, is_run=is_run) for name in about.names[1:]}
     asked = [one for one in tasks if one.result.shots == headline]
-    held_out = [one for one in clusters if one.shots == headline]
+    held_out = [one for one in clusters if one[0].shots == headline]
     return {
         name: verdict_on(asked, held_out, overall[headline], name, confidence=about.confidence, is_run=is_run)
         for name in about.names[1:]
     }
+
+
+def _on_trained(tasks: Sequence[ExamResult], model: str, *, confidence: float) -> Verdict:
+    """The verdict where every task measured was trained on."""
+    several = len({one.fold for one in tasks}) > 1
+    differences = {f"{one.name} ({one.fold})" if several else one.name: one.differences[model] for one in tasks}
+    return trained_verdict(differences, confidence=confidence, shots=tasks[0].shots)

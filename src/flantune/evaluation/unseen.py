@@ -11,7 +11,7 @@ from flantune.evaluation.means_over import WeightedExam, contrast_of, means_over
 from flantune.evaluation.results import ClusterResult, Measure, OverallResult, Verdict
 from flantune.evaluation.scored import ScoredExam
 from flantune.evaluation.statistics.preference import collapse_notes, lopsided_notes, preference_notes, task_notes
-from flantune.evaluation.verdict import change_of, make_verdict
+from flantune.evaluation.verdict import change_of, make_verdict, moved_notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def _weighted(clusters: Sequence[Cluster], measure: Measure) -> list[WeightedExa
 
 def verdict_on(
     tasks: Sequence[ScoredExam],
-    clusters: Sequence[Cluster],
+    clusters: Sequence[tuple[Cluster, ClusterResult]],
     overall: OverallResult,
     model: str,
     *,
@@ -128,7 +128,7 @@ def verdict_on(
 
     Args:
         tasks: All that was asked with the number of exemplars that is the headline, seen or not.
-        clusters: Those of them that are unseen, by cluster.
+        clusters: Those of them that are unseen, by cluster, and what each came to.
         overall: The mean over clusters.
         model: The later model.
         confidence: Level of the intervals.
@@ -136,7 +136,8 @@ def verdict_on(
     """
     first = next(iter(overall.raw.scores))
     unseen = [task.result for task in tasks if not task.result.is_seen]
-    ranked = contrast_of(_weighted(clusters, "discrimination"), "raw", confidence=confidence)
+    groups = [one for one, _ in clusters]
+    ranked = contrast_of(_weighted(groups, "discrimination"), "raw", confidence=confidence)
     moved: tuple[str, ...] = ()
     if ranked is not None and overall.discrimination is not None and model in overall.discrimination.differences:
         moved = preference_notes(
@@ -145,11 +146,12 @@ def verdict_on(
     return make_verdict(
         change_of(overall.raw, first, model),
         chance=overall.chance,
-        tasks=len({task.exam.key for cluster in clusters for task in cluster.members}),
-        clusters=len({cluster.name for cluster in clusters}),
+        tasks=len({task.exam.key for cluster in groups for task in cluster.members}),
+        clusters=len({cluster.name for cluster in groups}),
         confidence=confidence,
         shots=overall.shots,
         notes=(
+            *moved_notes([(one.cluster, one.raw.differences[model]) for _, one in clusters], confidence=confidence),
             *moved,
             *task_notes(unseen, model),
             *collapse_notes(unseen, (first, model)),

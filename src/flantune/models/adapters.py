@@ -108,7 +108,7 @@ def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
         if kind == "PROMPT_TUNING":
             return _with_virtual_tokens(lm, load_file(folder / WEIGHTS)["prompt_embeddings"], base=base)
         if kind == "LORA":
-            library = _peft()
+            library = require_peft()
             with hushed():
                 wrapper = library.PeftModel.from_pretrained(lm.model, folder).eval()
             return replace(lm, adapter=LowRank(wrapper=wrapper, base=base))
@@ -220,7 +220,7 @@ def _with_low_rank(lm: LanguageModel, config: Any, *, b_rate_factor: float) -> L
     base = _base_digest(lm)
     try:
         with hushed():
-            wrapper = _peft().get_peft_model(lm.model, config)
+            wrapper = require_peft().get_peft_model(lm.model, config)
     except ValueError as error:
         names = sorted({name.rpartition(".")[2] for name, part in lm.model.named_modules() if _is_matrix(part)})
         hint = f'use "all-linear", or some of {", ".join(names)}'
@@ -256,7 +256,7 @@ def _gives_a_product(layer: nn.Linear) -> bool:
 
 def _lora_config(lm: LanguageModel, settings: LoraSettings) -> Any:
     is_all = settings.targets == ("all-linear",)
-    return _peft().LoraConfig(
+    return require_peft().LoraConfig(
         task_type=_task_type(lm),
         r=settings.rank,
         lora_alpha=settings.alpha,
@@ -302,7 +302,7 @@ def _first_vectors(lm: LanguageModel, settings: PromptTuningSettings) -> Tensor:
 
 def _prompt_config(lm: LanguageModel, tokens: VirtualTokens, *, base: str) -> Any:
     config = lm.model.config.get_text_config()
-    return _peft().PromptTuningConfig(
+    return require_peft().PromptTuningConfig(
         task_type=_task_type(lm),
         num_virtual_tokens=len(tokens.ids),
         token_dim=int(tokens.vectors.shape[1]),
@@ -320,8 +320,8 @@ def _task_type(lm: LanguageModel) -> str:
     return "SEQ_2_SEQ_LM" if lm.family == "encoder-decoder" else "CAUSAL_LM"
 
 
-def _peft() -> Any:
-    """The library; imported only when needed, since importing it is slow and prints messages.
+def require_peft() -> Any:
+    """peft, the library; imported only when needed, since importing it is slow and prints messages.
 
     Raises:
         ModelError: peft is not installed.

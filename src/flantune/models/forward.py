@@ -22,6 +22,7 @@ from flantune.models.attention.lines import (
     line_up,
     reads_lines,
     t5_hidden,
+    wants_padding,
 )
 from flantune.models.attention.masks import (
     by_layer,
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 CHUNK_ELEMENTS = 2**25
 """Logits in memory at once (128 MiB in float32)."""
+CHUNK_ELEMENTS_ON_ACCELERATORS = 2**27
+"""There small products are done before the next one can be started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,8 @@ def target_logprobs(
     is_mixed = lm.compute_dtype == torch.bfloat16 and not is_rounded(lm.model)
     with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=is_mixed):
         outputs = _outputs_at_targets(lm, pack, head)
-        size = max(1, CHUNK_ELEMENTS // embedded_tokens(lm.model))
+        elements = CHUNK_ELEMENTS if lm.device.type == "cpu" else CHUNK_ELEMENTS_ON_ACCELERATORS
+        size = max(1, elements // embedded_tokens(lm.model))
         chunks = list(zip(torch.split(outputs, size), torch.split(tokens, size), strict=True))
         score = partial(_score, lm, head, with_greedy=with_greedy, with_logsumexp=with_logsumexp)
         if len(chunks) > 1 and torch.is_grad_enabled():
@@ -117,7 +121,8 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
     if isinstance(pack, DecoderPack):
         check_positions(lm, int(pack.positions.max(initial=0)) + 1, setting="packing.row_tokens")
         if is_flat_decoder(pack) and reads_lines(lm):
-            line = line_up(pack.tokens, pack.segments, mutual=input_places(pack) if lm.reads_both_ways else None)
+            mutual = input_places(pack) if lm.reads_both_ways else None
+            line = line_up(pack.tokens, pack.segments, mutual=mutual, is_padded=wants_padding(lm))
             places = line.index[pack.targets.row, pack.targets.position]
             with only_at(lm, places, len(line.tokens)), as_if_alone(lm, lambda: line.lengths):
                 outputs = outputs_of(lm, head, decoder_inputs(lm, line))
@@ -127,7 +132,7 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
     else:
         start = start_token(lm)
         if head is not None and is_flat_encoder_decoder(pack) and reads_lines(lm):
-            read, written = encoder_decoder_lines(pack)
+            read, written = encoder_decoder_lines(pack, is_padded=wants_padding(lm))
             return _at(t5_hidden(lm, read, written), written, pack.targets)
         outputs = _encoder_decoder_outputs(lm, pack, head, start=start)
     return outputs[as_tensor(pack.targets.row, lm.device), as_tensor(pack.targets.position, lm.device)]

@@ -93,7 +93,7 @@ def decoded(
 def logits_of(lm: LanguageModel, head: Head | None, outputs: Tensor, *, multiple: int = 1) -> Tensor:
     """Logits of some of what ``outputs_of`` or ``decoded`` gave, [n, width] → [n, vocabulary].
 
-    The head is applied to a padded number of rows, so that few shapes occur (see ``segments.padded_length``).
+    The head is applied to a padded number of rows, so that few shapes occur (``segment_plan.padded_length``).
     """
     if head is None:
         return outputs

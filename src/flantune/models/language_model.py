@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from flantune.errors import ModelError
+from flantune.models.transfer import on_device
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -167,7 +168,7 @@ def start_token(lm: LanguageModel) -> int:
 
 def as_tensor(array: NDArray[np.integer[Any]], device: torch.device) -> Tensor:
     """Token ids, positions or places as a model takes them."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=torch.long)
+    return on_device(torch.from_numpy(np.ascontiguousarray(array)), device).long()
 
 
 def first_line(error: BaseException) -> str:

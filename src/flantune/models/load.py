@@ -31,6 +31,7 @@ from flantune.models.stored.gguf_settings import PLAIN_FORM
 from flantune.models.stored.places import base_of, is_adapter_folder, require_path
 from flantune.models.stored.quiet import quiet_library
 from flantune.models.stored.weights import (
+    CONVERT,
     UNREADABLE,
     check_given,
     check_numbers,
@@ -145,6 +146,8 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         ModelError: There is no such device here.
     """
+    # Read at the first product: with it, the same products give the same bits on a GPU (``training.randomness``).
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -185,12 +188,6 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
         lm.tokenizer.save_pretrained(draft)
         (draft / "README.md").write_text(card, encoding="utf-8")
     return Path(folder)
-
-
-_CONVERT = (
-    "flantune never unpickles weights; convert them once with transformers: "
-    "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)"
-)
 
 
 def load_config(settings: ModelSettings) -> PretrainedConfig:
@@ -257,7 +254,7 @@ def _from_pretrained(
         raise ModelError(
             f"cannot load the weights: {first_line(error)}",
             where=settings.path,
-            hint=_CONVERT if pickled else needed_library(error) or where_to_look(settings.path),
+            hint=CONVERT if pickled else needed_library(error) or where_to_look(settings.path),
         ) from error
     check_shape(model, info, where=settings.path)
     return plain_copy(model, settings.path) if is_gguf(settings.path) else model

@@ -11,13 +11,13 @@ from flantune.evaluation.results import Measure, Results
 from flantune.report.figures import scores
 from flantune.report.figures.skill import skill_figure
 from flantune.report.numbers import count, plural, shots_label
-from flantune.report.score_tables import level
+from flantune.report.score_tables import clear, level
 from flantune.report.sides import (
     ShownTask,
     Sides,
     compared_clusters,
-    compared_exam,
     compared_overall,
+    compared_task,
     sides_of,
 )
 
@@ -46,10 +46,11 @@ class Plate:
 
 
 def plates(results: Results, tasks: Sequence[ShownTask]) -> tuple[Plate, ...]:
-    """The figures of scores on tasks that no model was trained on, in the order of the page."""
+    """The figures of scores on tasks, in the order of the page: unseen ones, or those of a run that has no others."""
     is_run, is_compared = results.kind == "run", len(results.names) > 1
+    has_clusters = bool(results.clusters) or (is_run and not _are_seen(tasks))
     found = [
-        _clusters(results, tasks, is_run=is_run, is_compared=is_compared) if is_run or results.clusters else None,
+        _clusters(results, tasks, is_run=is_run, is_compared=is_compared) if has_clusters else None,
         _differences(results, tasks, is_run=is_run) if is_compared else None,
         _skill(results, tasks, is_run=is_run, is_compared=is_compared),
         _templates(results, tasks),
@@ -88,12 +89,12 @@ def _cluster_figure(results: Results, sides: Sides, measure: Measure) -> Markup:
 def _differences(results: Results, tasks: Sequence[ShownTask], *, is_run: bool) -> Plate:
     what = "Tuned minus base" if is_run else "A later model minus the first"
     caption = (
-        f"{what} on each unseen task, in points, largest first, with {level(results)} intervals; paired over rows and "
-        f"templates ({asked(tasks)}). Filled: the interval excludes zero. Hollow: it does not, so the sign may be luck."
+        f"{what} on each {_kind(tasks)}, in points, with {level(results)} intervals; paired over rows and templates "
+        f"({asked(tasks)}). Filled: clear even for one of so many ({clear(results)}). Hollow: the sign may be luck."
     )
 
     def draw(some: Sequence[ShownTask], sides: Sides) -> Markup:
-        return scores.difference_figure([compared_exam(one.exam, one.label, sides) for one in some], sides)
+        return scores.difference_figure([compared_task(results, one, sides) for one in some], sides)
 
     views = _views(results, tasks, draw)
     return Plate(name="differences", title="Task by task", caption=caption, views=views)
@@ -106,22 +107,30 @@ def _skill(results: Results, tasks: Sequence[ShownTask], *, is_run: bool, is_com
     first, later = ("base", "tuned") if is_run else ("first", "later")
     arrow = f", from the {first} model (hollow dot) to the {later} one (arrowhead)" if is_compared else ""
     caption = (
-        f"Every unseen task whose options are ranked{arrow} ({asked(ranked)}). Up: its scores tell right answers "
+        f"Every {_kind(tasks)} whose options are ranked{arrow} ({asked(ranked)}). Up: its scores tell right answers "
         "better (area under the ROC curve, 50 is guessing). Sideways alone: it prefers other answers than before, "
         "which moves the raw score and is no skill. At the left edge each answer is given as often as it is right. "
-        f"Colored: the {level(results)} interval of the change in height excludes zero."
+        f"Colored: the change in height is clear even for one of so many ({clear(results)})."
     )
-    views = _views(results, tasks, skill_figure)
+    views = _views(results, tasks, lambda some, sides: skill_figure(some, sides, confidence=results.confidence))
     return Plate(name="skill", title="Skill apart from preference", caption=caption, views=views)
 
 
 def _templates(results: Results, tasks: Sequence[ShownTask]) -> Plate:
     caption = (
-        f"Every template of every unseen task: each dot is one way of phrasing the task ({asked(tasks)}). Bars span "
+        f"Every template of every {_kind(tasks)}: each dot is one way of phrasing the task ({asked(tasks)}). Bars span "
         "the inter-quartile range, strokes mark the median, the dotted stroke is chance."
     )
-    views = _views(results, tasks, lambda some, sides: scores.template_figure(_by_difference(some, sides), sides))
+    views = _views(results, tasks, scores.template_figure)
     return Plate(name="templates", title="How much the wording matters", caption=caption, views=views)
+
+
+def _are_seen(tasks: Sequence[ShownTask]) -> bool:
+    return bool(tasks) and all(one.exam.is_seen for one in tasks)
+
+
+def _kind(tasks: Sequence[ShownTask]) -> str:
+    return "task" if _are_seen(tasks) else "unseen task"
 
 
 def asked(tasks: Iterable[ShownTask]) -> str:
@@ -157,10 +166,3 @@ def _views(
 
 def _label(label: str, sides: Sides, each: Sequence[Sides]) -> str:
     return ", ".join(part for part in (label, sides.second if len(each) > 1 else "") if part)
-
-
-def _by_difference(tasks: Sequence[ShownTask], sides: Sides) -> list[ShownTask]:
-    if sides.second is None:
-        return list(tasks)
-    second = sides.second
-    return sorted(tasks, key=lambda one: -one.exam.differences[second].value)

@@ -9,6 +9,7 @@ from flantune.evaluation.estimates import PairedDifference
 from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.group_gaps import NEUTRAL_METRICS
 from flantune.evaluation.results import Measure, Results
+from flantune.evaluation.statistics.discovery_rates import clear_direction
 from flantune.report.clean_columns import against_all, clean_cells, clean_columns
 from flantune.report.numbers import interval, shots_label
 from flantune.report.sides import (
@@ -16,8 +17,8 @@ from flantune.report.sides import (
     ShownTask,
     Sides,
     compared_clusters,
-    compared_exam,
     compared_overall,
+    compared_task,
     heading,
     sides_of,
 )
@@ -56,6 +57,11 @@ def level(results: Results) -> str:
     return f"{results.confidence * 100:g}%"
 
 
+def clear(results: Results) -> str:
+    """Up to which rate of false discovery a change counts as clear among its like: "q ≤ 0.05"."""
+    return f"q ≤ {1.0 - results.confidence:.3g}"
+
+
 def headings(results: Results) -> tuple[str, str]:
     """The heads of two columns: the first model, and the later one, whose name has a column where there are several."""
     first, *later = results.names
@@ -81,7 +87,7 @@ def compared_columns(results: Results, *, what: str = "Mean over templates") -> 
 def compared_cells(row: ComparedPair) -> tuple[Cell, ...]:
     """The cells of these columns."""
     p = row.difference.p if row.difference else None
-    return (estimated(row.first), estimated(row.second), *change(row.difference), chance_of(p))
+    return (estimated(row.first), estimated(row.second), *change(row.difference, row.direction), chance_of(p))
 
 
 def model_cell(sides: Sides) -> Cell:
@@ -137,17 +143,14 @@ def cluster_table(results: Results) -> Table:
         if results.kind == "run"
         else " that no model was trained on"
     )
-    caption = f"{_held_out(results)}{whose}. Intervals at {level(results)}."
+    bold = f" Bold: {clear(results)}." if len(results.clusters) > 1 and len(results.names) > 1 else ""
+    caption = f"{_held_out(results)}{whose}. Intervals at {level(results)}.{bold}"
     return slim(Table(name="table-clusters", caption=caption, columns=columns, rows=rows))
 
 
 def brief_cluster_table(results: Results) -> Table:
-    """Clusters and their mean for a terminal: the largest change first, the whole last."""
+    """Clusters and their mean for a terminal, the whole last."""
     clusters = [(row, sides) for sides in sides_of(results) for row in compared_clusters(results, sides)]
-    firsts = compared_clusters(results, sides_of(results)[0])
-    firsts.sort(key=lambda row: (row.shots, -(row.difference.value if row.difference else 0.0)))
-    place = {(row.name, row.shots): at for at, row in enumerate(firsts)}
-    clusters.sort(key=lambda one: place[one[0].name, one[0].shots])
     overall = [(row, sides) for sides in sides_of(results) for row in compared_overall(results, sides)]
     table = Table(
         name="table-clusters",
@@ -170,6 +173,7 @@ def _cluster_columns(results: Results) -> tuple[Column, ...]:
         MODEL,
         Column("Chance", help="What guessing scores on average over the cluster's tasks", brief="chance"),
         *compared_columns(results),
+        replace(_Q, brief="q"),
         _DETECTABLE,
         *_clean(results),
     )
@@ -186,6 +190,7 @@ def _cluster_cells(row: ComparedPair, sides: Sides) -> tuple[Cell, ...]:
         model_cell(sides),
         score(row.chance, "muted"),
         *compared_cells(row),
+        chance_of(row.q),
         detectable(row.difference),
         *clean_cells(row.clean),
     )
@@ -203,7 +208,7 @@ def task_table(
             word(one.exam.metric, "muted"),
             number(one.exam.examples),
             score(one.exam.chance, "muted"),
-            *compared_cells(compared_exam(one.exam, one.label, sides)),
+            *compared_cells(compared_task(results, one, sides)),
             chance_of(one.exam.differences[sides.second].q if sides.second else None),
             detectable(one.exam.differences[sides.second] if sides.second else None),
             *clean_cells(one.exam.differences[sides.second].clean if sides.second else None),
@@ -222,7 +227,8 @@ def task_table(
         _DETECTABLE,
         *_clean(results),
     )
-    caption = f"{what}: mean over templates. Points; intervals at {level(results)}."
+    bold = f" Bold: {clear(results)}." if len(results.names) > 1 else ""
+    caption = f"{what}: mean over templates. Points; intervals at {level(results)}.{bold}"
     return slim(Table(name=name, caption=caption, columns=columns, rows=rows))
 
 
@@ -261,7 +267,11 @@ def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     ]
     found += [(one.name, "", None, None, one.differences) for one in results.normalized_averages]
     rows = tuple(
-        _tested(name, model, difference, metric=metric, shots=shots, groups=groups)
+        (
+            word(name),
+            word("" if shots is None else shots_label(shots)),
+            *_tested(results, model, difference, metric=metric, groups=groups),
+        )
         for name, metric, shots, groups, differences in found
         for model, difference in differences.items()
     )
@@ -272,7 +282,11 @@ def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
 def part_difference_table(results: Results, name: str, parts: Sequence[ExamResult]) -> Table:
     """The same for each part of a benchmark."""
     rows = tuple(
-        _tested(part.name, model, difference, metric=part.metric, shots=part.shots, groups=part.groups)
+        (
+            word(part.name),
+            word(shots_label(part.shots)),
+            *_tested(results, model, difference, metric=part.metric, groups=part.groups),
+        )
         for part in parts
         for model, difference in part.differences.items()
     )
@@ -282,17 +296,16 @@ def part_difference_table(results: Results, name: str, parts: Sequence[ExamResul
 
 
 def _tested(
-    name: str, model: str, found: PairedDifference, *, metric: str, shots: int | None, groups: int | None
+    results: Results, model: str, found: PairedDifference, *, metric: str, groups: int | None
 ) -> tuple[Cell, ...]:
     redrawn = found.bootstrap
-    changed, ends = change(found)
+    direction = clear_direction(found, found.q, confidence=results.confidence)
+    changed, ends = change(found, "undecided" if metric in NEUTRAL_METRICS else direction)
     return (
-        word(name),
-        word("" if shots is None else shots_label(shots)),
         word(model),
         number(found.examples),
         number(groups),
-        replace(changed, tone="undecided") if metric in NEUTRAL_METRICS else changed,
+        changed,
         ends,
         chance_of(found.p),
         chance_of(found.q),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from flantune.evaluation.estimates import CleanScores, Difference, Estimate
+from flantune.evaluation.estimates import CleanScores, Difference, Direction, Estimate
 from flantune.evaluation.exam_result import ExamResult
 from flantune.evaluation.results import ClusterResult, Means, Measure, OverallResult, Results
+from flantune.evaluation.statistics.discovery_rates import clear_direction
+from flantune.evaluation.statistics.means import false_discovery_rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class ComparedPair:
         name: What was measured, with the fold where several folds measured it.
         chance: What guessing scores; None where that says nothing.
         clean: Both without what a model was trained on; None where nobody looked.
+        q: The difference's rate of false discovery among its like; None where it stands alone.
+        direction: What the difference says, among its like.
     """
 
     name: str
@@ -51,6 +55,8 @@ class ComparedPair:
     difference: Difference | None
     chance: float | None = None
     clean: CleanScores | None = None
+    q: float | None = None
+    direction: Direction = "undecided"
 
     def of(self, place: int) -> Estimate | None:
         """The score of one of the two, by its place."""
@@ -60,16 +66,21 @@ class ComparedPair:
 ALL_CLUSTERS = "All clusters"
 
 
-def compared_exam(exam: ExamResult, label: str, sides: Sides) -> ComparedPair:
+def compared_task(results: Results, task: ShownTask, sides: Sides) -> ComparedPair:
     """Two models on one task: means over templates."""
+    exam = task.exam
+    difference = exam.differences[sides.second] if sides.second else None
+    rate = difference.q if difference else None
     return ComparedPair(
-        name=label,
+        name=task.label,
         shots=exam.shots,
         first=exam.scores[sides.first].mean,
         second=exam.scores[sides.second].mean if sides.second else None,
-        difference=exam.differences[sides.second] if sides.second else None,
+        difference=difference,
         chance=exam.chance,
-        clean=exam.differences[sides.second].clean if sides.second else None,
+        clean=difference.clean if difference else None,
+        q=rate,
+        direction=clear_direction(difference, rate, confidence=results.confidence) if difference else "undecided",
     )
 
 
@@ -82,25 +93,46 @@ def compared_means(
         return None
     chance = {"raw": means.chance, "normalized": 0.0}.get(measure)
     clean = means.clean if isinstance(means, ClusterResult | OverallResult) else {}
+    difference = found.differences[sides.second] if sides.second else None
     return ComparedPair(
         name=name,
         shots=shots,
         first=found.scores[sides.first],
         second=found.scores[sides.second] if sides.second else None,
-        difference=found.differences[sides.second] if sides.second else None,
+        difference=difference,
         chance=chance,
         clean=clean.get(sides.second or "") if measure == "raw" else None,
+        direction=difference.direction if difference else "undecided",
     )
 
 
 def compared_clusters(results: Results, sides: Sides, *, measure: Measure = "raw") -> list[ComparedPair]:
-    """Two models on every cluster that a measure is defined for."""
-    labels = labeled([(one.cluster, one.fold) for one in results.clusters])
+    """Two models on every cluster that a measure is defined for, the largest change of the raw score first."""
+    labels = list(labeled([(one.cluster, one.fold) for one in results.clusters]))
+    changes = [one.raw.differences for one in results.clusters]
+    order = _order(results, labels, [one.shots for one in results.clusters], changes)
     each = [
-        compared_means(label, one.shots, one, sides, measure=measure)
-        for label, one in zip(labels, results.clusters, strict=True)
+        compared_means(labels[at], results.clusters[at].shots, results.clusters[at], sides, measure=measure)
+        for at in order
     ]
-    return [one for one in each if one is not None]
+    return _rated([one for one in each if one is not None], confidence=results.confidence)
+
+
+def _rated(pairs: Sequence[ComparedPair], *, confidence: float) -> list[ComparedPair]:
+    """The same, each with its rate of false discovery among those with as many exemplars."""
+    rates: dict[tuple[str, int], float] = {}
+    for shots in {one.shots for one in pairs}:
+        alike = [(one, one.difference) for one in pairs if one.shots == shots]
+        tested = [(one, difference.p) for one, difference in alike if difference]
+        found = false_discovery_rates([p for _, p in tested]) if len(tested) > 1 else ()
+        rates |= {(one.name, shots): rate for (one, _), rate in zip(tested, found, strict=False)}
+    return [
+        replace(one, q=rate, direction=clear_direction(one.difference, rate, confidence=confidence))
+        if one.difference
+        else one
+        for one in pairs
+        for rate in [rates.get((one.name, one.shots))]
+    ]
 
 
 def compared_overall(results: Results, sides: Sides, *, measure: Measure = "raw") -> list[ComparedPair]:
@@ -130,9 +162,26 @@ class ShownTask:
 
 
 def shown_tasks(results: Results) -> tuple[ShownTask, ...]:
-    """All tasks with their labels; in an evaluation those that a model was trained on say so."""
-    labels = labeled([(one.name, one.fold) for one in results.tasks])
-    return tuple(
+    """All tasks with their labels, the largest change first; in an evaluation those that a model was taught say so."""
+    labels = list(labeled([(one.name, one.fold) for one in results.tasks]))
+    changes = [one.differences for one in results.tasks]
+    shown = [
         ShownTask(f"{label} (seen)" if one.is_seen and results.kind == "evaluation" else label, one)
         for label, one in zip(labels, results.tasks, strict=True)
-    )
+    ]
+    return tuple(shown[at] for at in _order(results, labels, [one.shots for one in results.tasks], changes))
+
+
+def _order(
+    results: Results, names: Sequence[str], shots: Sequence[int], changes: Sequence[Mapping[str, Difference]]
+) -> list[int]:
+    """The one order of all tables and figures: places, by exemplars, then by what the first later model changed.
+
+    Its change with the headline's exemplars counts, so that every number of exemplars has the same order.
+    """
+    later = results.names[1] if len(results.names) > 1 else ""
+    sizes: dict[str, float] = {}
+    for name, change in zip(names, changes, strict=True):
+        sizes.setdefault(name, change[later].value if later in change else 0.0)
+    numbers = list(dict.fromkeys(shots))
+    return sorted(range(len(names)), key=lambda at: (numbers.index(shots[at]), -sizes[names[at]]))

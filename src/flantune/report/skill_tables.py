@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from flantune.evaluation.estimates import CommonestAnswer, Estimate, PairedDifference, SkillDifference
+from flantune.evaluation.estimates import CommonestAnswer, Difference, Estimate, PairedDifference, SkillDifference
 from flantune.evaluation.group_gaps import NEUTRAL_METRICS
 from flantune.evaluation.results import BenchmarkResult, Measure, Results
+from flantune.evaluation.statistics.discovery_rates import clear_direction
 from flantune.report.numbers import MISSING, plural, shots_label
 from flantune.report.score_tables import MODEL, SHOTS, headings, level, model_cell, slim
 from flantune.report.sides import (
@@ -32,6 +33,9 @@ _ANSWERS = (
 )
 
 
+_NO_SKILL = SkillDifference(
+    discrimination=None, discrimination_q=None, calibrated_accuracy=None, calibrated_accuracy_q=None
+)
 _Ends = tuple[Estimate | None, Estimate | None]
 
 
@@ -55,9 +59,9 @@ class _Ranked:
     collapsed: str = ""
 
     @property
-    def skill(self) -> SkillDifference | None:
-        """The paired differences of skill."""
-        return self.raw.skill if self.raw else None
+    def skill(self) -> SkillDifference:
+        """The paired differences of skill, as far as there are any."""
+        return (self.raw.skill if self.raw else None) or _NO_SKILL
 
 
 def _ranked(results: Results, tasks: Sequence[ShownTask]) -> Iterator[_Ranked]:
@@ -131,9 +135,6 @@ def _columns(results: Results) -> tuple[Column, ...]:
 
 
 _WORDS = ("Tuned", "Score")
-_CHANGE = 6
-"""Where the change of discrimination is in a line."""
-
 _COLLAPSED = words("Collapsed", help="Gave one answer to over 90% of prompts", brief="collapsed")
 _RAW = Column("Raw", help="Difference of the headline metric, in points")
 
@@ -150,13 +151,13 @@ def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
             word(one.name),
             word(shots_label(one.shots)),
             model_cell(one.sides),
-            change(one.raw)[0],
+            _told(one.raw, one.raw.q if one.raw else None, results)[0],
             *(_defined(end, one.not_defined) for end in one.discrimination),
-            *change(one.skill.discrimination if one.skill else None),
-            chance_of(one.skill.discrimination_q if one.skill else None),
+            *_told(one.skill.discrimination, one.skill.discrimination_q, results),
+            chance_of(one.skill.discrimination_q),
             *map(estimated, one.calibrated),
-            *change(one.skill.calibrated_accuracy if one.skill else None),
-            chance_of(one.skill.calibrated_accuracy_q if one.skill else None),
+            *_told(one.skill.calibrated_accuracy, one.skill.calibrated_accuracy_q, results),
+            chance_of(one.skill.calibrated_accuracy_q),
             collapsed(one),
         )
         for one in _ranked(results, tasks)
@@ -170,6 +171,13 @@ def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     return slim(Table(name="table-skill", caption=caption, columns=columns, rows=rows))
 
 
+def _told(difference: Difference | None, rate: float | None, results: Results) -> tuple[Cell, Cell]:
+    """A difference and its interval, in the color of what it says among all that was looked at."""
+    if difference is None:
+        return change(None)
+    return change(difference, clear_direction(difference, rate, confidence=results.confidence))
+
+
 def skill_cluster_table(results: Results) -> Table:
     """The same for every cluster and for the whole; raw scores are those of all its tasks."""
     caption = f"Skill by cluster: mean over the ranked tasks that have it. Points; intervals at {level(results)}."
@@ -177,19 +185,9 @@ def skill_cluster_table(results: Results) -> Table:
 
 
 def brief_skill_cluster_table(results: Results) -> Table:
-    """The same for a terminal: the largest change first, the whole last."""
+    """The same for a terminal: the whole last."""
     table = _clusters(results, caption="")
-    order = [shots_label(one.shots) for one in results.overall]
-
-    def place(row: tuple[Cell, ...]) -> tuple[bool, int, float]:
-        difference = row[_CHANGE].sort
-        return (
-            row[0].text == ALL_CLUSTERS,
-            order.index(row[1].text),
-            -difference if isinstance(difference, float) else 0.0,
-        )
-
-    rows = tuple(sorted(table.rows, key=place))
+    rows = tuple(sorted(table.rows, key=lambda row: row[0].text == ALL_CLUSTERS))
     strong = frozenset(at for at, row in enumerate(rows) if row[0].text == ALL_CLUSTERS)
     # The table of clusters above it says once what is the same of all rows.
     title = "skill apart from preference: discrimination, then calibrated accuracy"
@@ -211,15 +209,15 @@ def _cluster_rows(results: Results, sides: Sides) -> Iterator[tuple[Cell, ...]]:
             word(one.name),
             word(shots_label(one.shots)),
             model_cell(sides),
-            change(raw[key].difference)[0],
+            change(raw[key].difference, raw[key].direction)[0],
             estimated(one.first),
             estimated(one.second),
-            *change(one.difference),
-            Cell("", ""),
+            *change(one.difference, one.direction),
+            chance_of(one.q),
             estimated(other.first if other else None),
             estimated(other.second if other else None),
-            *change(other.difference if other else None),
-            Cell("", ""),
+            *(change(other.difference, other.direction) if other else change(None)),
+            chance_of(other.q if other else None),
         )
 
 

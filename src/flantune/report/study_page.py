@@ -49,6 +49,7 @@ def render_study(outcome: StudyOutcome) -> str:
         coded=sentences.coded,
         plates=study_plates(outcome),
         arms=study_tables.arms_table(outcome),
+        clusters=study_tables.clusters_table(outcome),
         tasks=study_tables.tasks_table(outcome),
         trends=study_tables.trends_table(outcome),
     )

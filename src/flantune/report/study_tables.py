@@ -125,6 +125,36 @@ def _task(task: TaskOutcome, arm: ArmOutcome) -> Iterator[Cell]:
     yield score(task.template_std, "muted")
 
 
+def clusters_table(outcome: StudyOutcome) -> Table:
+    """What tuning changed in each cluster, in three measures, against the base model of the same runs."""
+    columns = (
+        words("Arm"),
+        words("Cluster"),
+        words("Measure", help="Discrimination and calibrated accuracy are not moved by a preference for an answer"),
+        Column("Base"),
+        Column("Tuned"),
+        Column("Change", help="Against the base model of the same runs, paired over rows"),
+        Column("Interval", help="Of the change; sorts by its lower end"),
+        Column("p"),
+        Column("q", help="Adjusted for all clusters of the arm"),
+        Column("Detectable"),
+    )
+    rows = tuple(
+        (
+            word(arm.name),
+            word(one.cluster or "mean over clusters"),
+            word(one.measure.replace("raw", "score").replace("_", " "), "muted"),
+            score(one.base, "muted"),
+            score(one.tuned),
+            *_tested(one.difference),
+        )
+        for arm in outcome.arms
+        for one in arm.clusters
+    )
+    caption = "What tuning changed in clusters that it never saw: the score, and skill apart from a preference. Points."
+    return Table(name="table-clusters", caption=caption, columns=columns, rows=rows)
+
+
 def trends_table(outcome: StudyOutcome) -> Table:
     """The straight line through each series."""
     unit = "doubling" if outcome.x_scale == "log" else "unit"

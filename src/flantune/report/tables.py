@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from flantune.evaluation.estimates import Difference, Estimate
+from flantune.evaluation.estimates import Difference, Direction, Estimate
 from flantune.report.numbers import MISSING, count, interval, limit, p_value, points, share, signed, span
 
 
@@ -98,12 +98,12 @@ def share_of(value: float | None) -> Cell:
     return Cell(share(value), "" if value is None else value * 100)
 
 
-def change(difference: Difference | None) -> tuple[Cell, Cell]:
-    """A difference and its interval."""
+def change(difference: Difference | None, direction: Direction | None = None) -> tuple[Cell, Cell]:
+    """A difference and its interval, in the color of what it says: what the interval does, unless told otherwise."""
     if difference is None:
         return EMPTY, Cell(MISSING, "", "muted")
     low = Cell(interval(difference.low, difference.high), difference.low * 100, "muted")
-    return Cell(signed(difference.value), difference.value * 100, difference.direction), low
+    return Cell(signed(difference.value), difference.value * 100, direction or difference.direction), low
 
 
 def chance_of(value: float | None) -> Cell:

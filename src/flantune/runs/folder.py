@@ -194,6 +194,18 @@ def open_run_folder(root: Path, file: RunFile) -> RunFolder:
     Raises:
         ConfigError: The folder holds a run that trains something else.
     """
+    folder, now = RunFolder(root), check_run_folder(root, file)
+    write_text(folder.settings, to_toml(file.config))
+    write_value(folder.kept_settings, now)
+    return folder
+
+
+def check_run_folder(root: Path, file: RunFile) -> KeptSettings:
+    """The settings that a run would keep in a folder; nothing is written.
+
+    Raises:
+        ConfigError: The folder holds a run that trains something else.
+    """
     folder = RunFolder(root)
     now = KeptSettings(
         values=file.config.model_dump(mode="json"),
@@ -207,9 +219,7 @@ def open_run_folder(root: Path, file: RunFile) -> RunFolder:
         earlier = read_kept_settings(folder, mends=mends)
         if earlier.identity != now.identity and not _is_only_claimed(folder):
             raise ConfigError(_difference(earlier, now), where=str(root), hint="choose another --out, or delete it")
-    write_text(folder.settings, to_toml(file.config))
-    write_value(folder.kept_settings, now)
-    return folder
+    return now
 
 
 def _is_only_claimed(folder: RunFolder) -> bool:

@@ -18,6 +18,7 @@ from flantune.evaluation.statistics.pairs import within
 from flantune.evaluation.statistics.seeds import seed_mean
 from flantune.studies.outcome import (
     ArmOutcome,
+    ClusterChange,
     Cost,
     Lacking,
     SeedDifference,
@@ -48,6 +49,7 @@ def conclude(
     lacking: Sequence[Lacking] = (),
     costs: Mapping[str, Cost] | None = None,
     labeled_rows: Mapping[str, int] | None = None,
+    clusters: Mapping[str, tuple[ClusterChange, ...]] | None = None,
 ) -> StudyOutcome:
     """What a study comes to. A pure function of its arguments.
 
@@ -60,6 +62,7 @@ def conclude(
         lacking: Runs that are not finished.
         costs: Arm → what its training took.
         labeled_rows: Arm → labeled rows that it learned from, where that is known better than from the study.
+        clusters: Arm → what tuning changed in each cluster.
     """
     arms = [
         _arm(
@@ -69,7 +72,7 @@ def conclude(
             confidence=confidence,
             cost=(costs or {}).get(arm.name),
             labeled_rows=(labeled_rows or {}).get(arm.name, arm.labeled_rows),
-        )
+        ).model_copy(update={"clusters": (clusters or {}).get(arm.name, ())})
         for arm in study.arms
     ]
     arms = _rated(arms, lambda arm: arm.difference, lambda arm, one: arm.model_copy(update={"difference": one}))

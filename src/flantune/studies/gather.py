@@ -14,13 +14,14 @@ from flantune.runs.folder import RunFolder
 from flantune.settings.json_file import write_value
 from flantune.studies.arm_runs import ArmRun, read_arm_run
 from flantune.studies.benchmark_means import against, benchmark_means
+from flantune.studies.cluster_changes import cluster_changes
 from flantune.studies.conclude import conclude
 from flantune.studies.folder import StudyFolder
 from flantune.studies.one_task import counted_rows
-from flantune.studies.outcome import ArmOutcome, Cost, Lacking, StudyOutcome, Written
+from flantune.studies.outcome import ArmOutcome, ClusterChange, Cost, Lacking, StudyOutcome, Written
 from flantune.studies.planned_runs import PlannedRun, is_done
 from flantune.studies.seed_means import SeedMeans, TaskMeans, seed_means
-from flantune.studies.study import Study
+from flantune.studies.study import Arm, Study
 from flantune.system.files import write_text
 
 _NOT_YET = "not run yet"
@@ -63,6 +64,7 @@ def gather(
         lacking=lacking,
         costs=_costs(tuned),
         labeled_rows=_labeled_rows(study, [run for found in done.values() for run in found.runs]),
+        clusters={arm.name: _clusters(arm, study, tuned) for arm in study.arms},
     )
 
 
@@ -155,6 +157,15 @@ def _line(
         arm.paired_with,
         *of(difference, "value", "low", "high", "p", "q", "detectable"),
     ]
+
+
+def _clusters(arm: Arm, study: Study, tuned: Sequence[PlannedRun]) -> tuple[ClusterChange, ...]:
+    """What tuning changed in each cluster, over the arm's runs; nothing where benchmarks or best templates count."""
+    measure = arm.measure or study.measure
+    if measure.of == "benchmarks" or arm.templates != "mean":
+        return ()
+    found = [read_results(run.folder.root) for run in tuned if run.arm.name == arm.name]
+    return cluster_changes(found, shots=measure.shots)
 
 
 def _costs(runs: Sequence[PlannedRun]) -> dict[str, Cost]:

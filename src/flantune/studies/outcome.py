@@ -57,6 +57,27 @@ class TaskOutcome(Frozen):
     """Standard deviation over templates, mean over seeds; null with one template."""
 
 
+ChangeMeasure = Literal["raw", "discrimination", "calibrated_accuracy"]
+"""The score, or a measure of skill that a preference for an answer does not move."""
+
+
+class ClusterChange(Frozen):
+    """The tuned model of an arm's runs beside the base model of the same runs, on clusters that it never saw."""
+
+    measure: ChangeMeasure
+    """What is compared."""
+    cluster: str
+    """The cluster; empty: the mean over clusters."""
+    exams: tuple[str, ...]
+    """The tasks that have the measure."""
+    base: float
+    """The base model, mean over seeds."""
+    tuned: float
+    """The tuned model, mean over seeds."""
+    difference: SeedDifference
+    """Tuned minus base; ``q`` among the clusters."""
+
+
 class Cost(Frozen):
     """What the training of an arm took, mean over seeds."""
 
@@ -101,6 +122,8 @@ class ArmOutcome(Frozen):
     """Tasks that the difference is over: those that both have."""
     tasks: tuple[TaskOutcome, ...]
     """Every task that its score is over."""
+    clusters: tuple[ClusterChange, ...] = ()
+    """What tuning changed, by cluster and measure; none of base models and of benchmarks."""
     cost: Cost | None
     """What its training took; null where nothing was trained."""
 

@@ -154,7 +154,7 @@ def is_done(run: PlannedRun) -> bool:
 def waves(runs: Sequence[PlannedRun], todo: Sequence[int]) -> Iterator[tuple[int, ...]]:
     """The numbers that are to be run, in groups whose runs need nothing of each other.
 
-    Within a group all arms come with one seed before the next: a study that is looked at half-way has compared all arms.
+    Within a group all arms come with one seed before the next, so that a study half-way has compared all of them.
 
     Args:
         runs: All runs of the study.

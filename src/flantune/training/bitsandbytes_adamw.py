@@ -12,7 +12,7 @@ from flantune.errors import TrainingError
 from flantune.system.quiet_imports import hushed
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from flantune.settings.config import TrainingSettings
 
@@ -47,7 +47,7 @@ def is_bitsandbytes(optimizer: torch.optim.Optimizer) -> bool:
     return hasattr(optimizer, "name2qmap")
 
 
-def restore_bitsandbytes(optimizer: Any, states: Mapping[nn.Parameter, Mapping[str, Tensor]]) -> None:
+def restore_bitsandbytes(optimizer: Any, states: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
     """Puts stored states back in place, bit for bit: no cast to the weights' dtype.
 
     Raises:
@@ -65,6 +65,6 @@ def restore_bitsandbytes(optimizer: Any, states: Mapping[nn.Parameter, Mapping[s
         }
 
 
-def _codes(optimizer: Any, weight: nn.Parameter) -> dict[str, Tensor]:
+def _codes(optimizer: Any, weight: Tensor) -> dict[str, Tensor]:
     signed, unsigned = (optimizer.name2qmap[name].to(weight.device) for name in ("dynamic", "udynamic"))
     return {"qmap1": signed, "qmap2": unsigned}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from flantune.errors import TrainingError
+from flantune.models.transfer import on_device
 from flantune.training.values import NonFinite, TaskLoss
 from flantune.training.weighting import Weighting, item_weights
 
@@ -92,7 +93,7 @@ def accumulate_gradient(
     Paper: FLAN 2021, section 2.4 (tokens of a batch count alike); z-loss: PaLM 2022, section 5.
     """
     tokens = item_tokens(batch)
-    weights = torch.from_numpy(item_weights(tokens, weighting=weighting, tasks=batch.tasks)).to(device)
+    weights = on_device(torch.from_numpy(item_weights(tokens, weighting=weighting, tasks=batch.tasks)), device)
     nll, weighted_loss = np.zeros(len(tokens), dtype=np.float64), 0.0
     waiting: list[tuple[Int32, Tensor, Tensor]] = []
     for number in range(len(batch.packs)) if numbers is None else numbers:
@@ -100,7 +101,7 @@ def accumulate_gradient(
         if before_pack is not None:
             before_pack(number)
         found = scores(pack)
-        items = torch.from_numpy(pack.targets.item).to(device=device, dtype=torch.long)
+        items = on_device(torch.from_numpy(pack.targets.item), device).long()
         loss = (_token_losses(found, z_loss) * weights[items]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         waiting.append((pack.targets.item, found.logprobs.detach(), loss.detach()))

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from flantune.evaluation.estimates import PairedDifference
+from flantune.evaluation.estimates import Difference, Direction, PairedDifference
 from flantune.evaluation.statistics.means import false_discovery_rates
 from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES
+
+
+def clear_direction(difference: Difference, rate: float | None, *, confidence: float) -> Direction:
+    """What a difference says when others were looked at beside it: "better" or "worse" only with a low rate, too.
+
+    Args:
+        difference: The difference.
+        rate: Its rate of false discovery; None: it was looked at alone, so the interval decides.
+        confidence: Level of the interval; at most the rest of it may be the rate.
+    """
+    return difference.direction if rate is None or rate <= 1.0 - confidence + 1e-12 else "undecided"
 
 
 def with_rates(found: Sequence[tuple[Hashable | None, PairedDifference]]) -> list[PairedDifference]:

@@ -16,7 +16,8 @@ from transformers.masking_utils import sdpa_mask
 
 from flantune.models.attention import door
 from flantune.models.attention.rules import AttentionRule
-from flantune.models.attention.segments import backward_in_chunks, forward_in_chunks, plan_of
+from flantune.models.attention.segment_plan import plan_of
+from flantune.models.attention.segments import backward_in_chunks, forward_in_chunks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -47,7 +48,7 @@ def _attend(
     Also gives the attention weights, as many as there is room for: memory that is not written costs none.
     """
     rule = AttentionRule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
-    plan = plan_of(cu_query, cu_key, query.shape[1], mutual)
+    plan = plan_of(cu_query, cu_key, query.shape[1], mutual, query.device)
     kept = query.new_empty(room)
     return forward_in_chunks(
         query, key, value, bias, plan, rule, seed=int(seed) if dropout else 0, kept=kept
@@ -72,7 +73,7 @@ def _attend_backward(
     dropout: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rule = AttentionRule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
-    plan = plan_of(cu_query, cu_key, query.shape[1], mutual)
+    plan = plan_of(cu_query, cu_key, query.shape[1], mutual, query.device)
     seen = int(seed) if dropout else 0
     *lines, table = backward_in_chunks(grad, query, key, value, bias, plan, rule, seed=seen, kept=kept)
     return lines[0], lines[1], lines[2], query.new_empty(0) if table is None else table
@@ -122,6 +123,7 @@ def segment_attention(
     bias: Tensor | None = None,
     mutual: Tensor | None = None,
     longest: int = 0,
+    limits: door.Limits | None = None,
 ) -> Tensor:
     """Attention in which each token sees its own segment and nothing else; the work is that of the segments alone.
 
@@ -136,16 +138,19 @@ def segment_attention(
         mutual: How many tokens at the start of each segment see each other though the rule is causal, int32 on the CPU,
             [segments]; None: nobody sees later tokens.
         longest: Keys of the longest segment. When given and not too large, attention weights are kept for the backward
-            pass; otherwise they are computed again there.
+            pass; otherwise they are computed again there, as they always are on an accelerator, whose memory is dear.
+        limits: The ends once more, for a program on an accelerator.
 
     Returns:
         [tokens, heads, width]; zeros for tokens of no segment.
     """
-    if door.is_for(query, key, value, rule):
-        return door.attend(query, key, value, bias, cu_query, cu_key, mutual, rule)
+    is_plain = bias is None and mutual is None and limits is not None
+    if door.is_for(query, key, value, rule, is_plain=is_plain):
+        return door.attend(query, key, value, bias, cu_query, cu_key, mutual, rule, limits)
     seed = torch.randint(2**62, (1,)) if rule.dropout else torch.zeros(1, dtype=torch.int64)
     shape = (rule.scale, rule.is_causal, rule.window, rule.dropout)
-    room = query.shape[0] * query.shape[1] * longest if torch.is_grad_enabled() and longest <= MAX_KEPT else 0
+    is_kept = torch.is_grad_enabled() and longest <= MAX_KEPT and query.device.type == "cpu"
+    room = query.shape[0] * query.shape[1] * longest if is_kept else 0
     found: Tensor = _attend(query, key, value, bias, cu_query, cu_key, mutual, seed, *shape, room)[0]
     return found
 
@@ -185,10 +190,11 @@ def attention(
         dropout=dropout,
     )
     q, k, v = (line.squeeze(0).transpose(0, 1) for line in (query, key, value))
-    # The kernel knows no tokens that see each other at the start of a causal segment.
-    fast = _varlen(q, k, v, more, rule) if position_bias is None and mutual is None else None
-    if fast is not None:
-        return fast[None], None
+    own, seen = ("q", "k") if is_cross else ("q", "q")
+    longest = int(more.get(f"max_length_{seen}") or 0)
+    limits = None
+    if (there := more.get("ends_there")) is not None:
+        limits = (there[own], there[seen], int(more[f"max_length_{own}"]), longest)
     found = segment_attention(
         q,
         k,
@@ -198,33 +204,10 @@ def attention(
         rule=rule,
         bias=None if is_cross or position_bias is None else position_bias.squeeze((0, 2)),
         mutual=mutual,
-        longest=int(more.get("max_length_k" if is_cross else "max_length_q") or 0),
+        longest=longest,
+        limits=limits,
     )
     return found[None], None
-
-
-def _varlen(query: Tensor, key: Tensor, value: Tensor, more: dict[str, Any], rule: AttentionRule) -> Tensor | None:
-    """PyTorch's own kernel for segments, where there is one: half precision on an NVIDIA accelerator."""
-    ends, longest = more.get("cu_on_device"), more.get("max_length_q")
-    if not query.is_cuda or query.dtype == torch.float32 or rule.dropout or ends is None or longest is None:
-        return None
-    from torch.nn.attention.varlen import varlen_attn
-
-    back = rule.window - 1 if rule.window else -1
-    found: Any = varlen_attn(
-        query,
-        key,
-        value,
-        ends,
-        ends,
-        int(longest),
-        int(longest),
-        scale=rule.scale,
-        window_size=(back, 0 if rule.is_causal else -1),
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
-    line: Tensor = found
-    return line
 
 
 def install(model: PreTrainedModel) -> bool:

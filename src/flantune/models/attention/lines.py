@@ -11,11 +11,12 @@ from torch import Tensor
 
 from flantune.models.attention.interface import NAME, install
 from flantune.models.attention.masks import prefix_mask
-from flantune.models.attention.segments import padded_length
+from flantune.models.attention.segment_plan import padded_length
 from flantune.models.language_model import as_tensor, start_token
 from flantune.models.modes import quiet
 from flantune.models.rope import as_if_alone, forget_lengths
 from flantune.models.traits import trait_by
+from flantune.models.transfer import on_device
 from flantune.models.trial_lengths import outgrown
 from flantune.models.trials import FAILURES, PROBE, vocabulary
 from flantune.packing.packs import DecoderPack, EncoderDecoderPack
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-3
 STEP = 32
-"""Lines are padded to a multiple of so many tokens: shapes that come back cost nothing (``segments.padded_length``)."""
+"""Lines are padded to a multiple of so many tokens: shapes that come back cost nothing (see ``padded_length``)."""
 REACH = 128
 """Distances of T5's bias are looked up in steps of so many, so that few shapes occur."""
 
@@ -69,6 +70,7 @@ def line_up(
     order: NDArray[np.int64] | None = None,
     *,
     mutual: NDArray[np.bool_] | None = None,
+    is_padded: bool = False,
 ) -> Line:
     """The real tokens of packed rows in one line.
 
@@ -81,6 +83,7 @@ def line_up(
         segments: Number of each token's segment in its row from 1 on, 0 for padding, [rows, length].
         order: The segments in the order wanted, numbered as they are in the rows; None: longest first.
         mutual: Which tokens at the start of their segment see each other, [rows, length]; None: nobody sees later ones.
+        is_padded: There is some padding, however long the line is.
     """
     rows, places = np.nonzero(segments)
     name = rows * (int(segments.max(initial=0)) + 1) + segments[rows, places]
@@ -93,7 +96,7 @@ def line_up(
     source = np.repeat(starts[order], lengths[order]) + within
     index = np.zeros(tokens.shape, dtype=np.int32)
     index[rows[source], places[source]] = np.arange(len(source))
-    behind = (0, -len(source) % STEP)
+    behind = (0, -len(source) % STEP or STEP * is_padded)
     counts = None if mutual is None else np.add.reduceat(mutual[rows, places], starts, dtype=np.int32)[order]
     return Line(
         tokens=np.pad(tokens[rows[source], places[source]].astype(np.int32), behind),
@@ -122,22 +125,25 @@ def decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
         # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
         "attention_mask": torch.zeros(1, 1, 1, 1, device=lm.device),
         "use_cache": False,
-        **_limits(line, line),
+        **_limits(line, line, lm.device),
     }
     if line.mutual is not None:
         inputs["mutual"] = torch.from_numpy(line.mutual)
-    if lm.device.type == "cuda":
-        inputs["cu_on_device"] = torch.from_numpy(line.ends).to(lm.device)
     return inputs
 
 
-def encoder_decoder_lines(pack: EncoderDecoderPack) -> tuple[Line, Line]:
-    """The encoder's line and the decoder's, segments in the same order."""
+def wants_padding(lm: LanguageModel) -> bool:
+    """Whether lines must have some padding: a kernel takes it for a segment, and knows no empty ones."""
+    return lm.device.type != "cpu"
+
+
+def encoder_decoder_lines(pack: EncoderDecoderPack, *, is_padded: bool = False) -> tuple[Line, Line]:
+    """The encoder's line and the decoder's, segments in the same order; both with padding if asked for."""
     lengths = [_segment_lengths(segments) for segments in (pack.encoder_segments, pack.decoder_segments)]
     order = np.lexsort((np.arange(len(lengths[0])), -lengths[1], -lengths[0]))
     return (
-        line_up(pack.encoder_tokens, pack.encoder_segments, order),
-        line_up(pack.decoder_tokens, pack.decoder_segments, order),
+        line_up(pack.encoder_tokens, pack.encoder_segments, order, is_padded=is_padded),
+        line_up(pack.decoder_tokens, pack.decoder_segments, order, is_padded=is_padded),
     )
 
 
@@ -161,7 +167,7 @@ def t5_hidden(lm: LanguageModel, read: Line, written: Line) -> Tensor:
 
 def _through(stack: Any, tokens: Tensor, line: Line, context_line: Line, *, context: Tensor | None = None) -> Tensor:
     """One stack of T5, [1, n, width]."""
-    limits = _limits(line, context_line)
+    limits = _limits(line, context_line, tokens.device)
     hidden = stack.dropout(stack.embed_tokens(tokens))
     # Neither is read where a table of distances is given.
     nothing = torch.zeros(1, 1, 1, 1, device=tokens.device, dtype=hidden.dtype)
@@ -175,9 +181,20 @@ def _through(stack: Any, tokens: Tensor, line: Line, context_line: Line, *, cont
     return found
 
 
-def _limits(line: Line, context: Line) -> dict[str, Any]:
-    """Where segments end, in the words of transformers: of the queries' line, and of the keys'."""
+def _limits(line: Line, context: Line, device: torch.device) -> dict[str, Any]:
+    """Where segments end, in the words of transformers: of the queries' line, and of the keys'.
+
+    And once more for an accelerator, where no program may leave the padding unwritten: what is not a number there would
+    be one everywhere after the backward pass.
+    """
+    there = {}
+    if device.type != "cpu":
+        ends = {"q": np.append(line.ends, len(line.tokens)), "k": np.append(context.ends, len(context.tokens))}
+        there["ends_there"] = {
+            side: on_device(torch.from_numpy(each.astype(np.int32)), device) for side, each in ends.items()
+        }
     return {
+        **there,
         "cu_seq_lens_q": torch.from_numpy(line.ends),
         "cu_seq_lens_k": torch.from_numpy(context.ends),
         "max_length_q": padded_length(line.longest),
@@ -208,8 +225,6 @@ def reads_lines(lm: LanguageModel) -> bool:
 @trait_by(lambda lm: lm.attention)
 def keeps_segments_apart(lm: LanguageModel) -> bool:
     """Whether each segment of a line is computed as if alone; the isolation test may find otherwise."""
-    if lm.family == "encoder-decoder" and lm.device.type != "cpu":
-        return False
     if not install(lm.model):
         return False
     try:
@@ -233,7 +248,7 @@ def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
     mutual = None
     if lm.reads_both_ways:
         mutual = np.concatenate([np.arange(len(text)) < count for text, count in zip(texts, inputs, strict=True)])[None]
-    line = line_up(tokens, segments, mutual=mutual)
+    line = line_up(tokens, segments, mutual=mutual, is_padded=wants_padding(lm))
     rows = [torch.from_numpy(text)[None].to(lm.device) for text in texts]
     if lm.family == "decoder-only":
         expected = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from flantune.models.attention.interface import NAME
+from flantune.models.transfer import on_device
 from flantune.packing.arrays import input_places
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def prefix_mask(lm: LanguageModel, *, inputs: int, length: int, rows: int = 1) -
 
 def mutual_tokens(lm: LanguageModel, pack: DecoderPack) -> Tensor | None:
     """Booleans, the tokens of each segment that see each other, [rows, length]; None where attention is causal."""
-    return torch.from_numpy(input_places(pack)).to(lm.device) if lm.reads_both_ways else None
+    return on_device(torch.from_numpy(input_places(pack)), lm.device) if lm.reads_both_ways else None
 
 
 def format_mask(lm: LanguageModel, mask: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,17 +44,19 @@ def _unseen_square(size: int, window: int, dtype: torch.dtype, device: torch.dev
     return torch.zeros(size, size, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
 
 
-def unseen_of_each(mutual: Sequence[int], query: int, key: int, window: int, like: Tensor) -> Tensor:
+def unseen_of_each(mutual: Tensor, query: int, key: int, window: int, like: Tensor) -> Tensor:
     """``unseen_by`` of several segments, of each of which so many first tokens see each other, [rows, 1, query, key].
 
-    >>> unseen_of_each([2], 3, 3, 0, torch.zeros(()))[0, 0]
+    >>> unseen_of_each(torch.tensor([2]), 3, 3, 0, torch.zeros(()))[0, 0]
     tensor([[0., 0., -inf],
             [0., 0., -inf],
             [0., 0., 0.]])
     """
-    unseen = unseen_by(query, key, window, like).repeat(len(mutual), 1, 1, 1)
-    for row, count in enumerate(mutual):
-        corner = unseen[row, 0, :count, :count]
-        # A token that is too far ahead for one has it too far back.
-        corner.copy_(torch.maximum(corner, corner.T.clone()))
-    return unseen
+    unseen = unseen_by(query, key, window, like)
+    size = max(query, key)
+    square = unseen_by(size, size, window, like)
+    # A token that is too far ahead for one has it too far back.
+    either = torch.maximum(square, square.T)[:query, :key]
+    is_mutual = torch.arange(size, device=like.device) < mutual[:, None]
+    both = is_mutual[:, :query, None] & is_mutual[:, None, :key]
+    return torch.where(both, either, unseen)[:, None]

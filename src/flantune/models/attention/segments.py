@@ -3,152 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from flantune.models.attention.rules import AttentionRule, unseen_by, unseen_of_each
-
-CHUNK_CELLS = 2**18
-"""Attention scores computed at once: in bfloat16 half a MiB, which stays in a core's cache."""
-KEPT_PLANS = 64
-"""Plans are made once a micro-batch and used in every layer, forward and backward."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """Where the tokens of a chunk's queries (or keys) lie.
-
-    Attributes:
-        length: Length of a padded row.
-        real: Index of each real token in the flat line, [n]; None for ``start`` to ``start + n``.
-        start: The first of them.
-        count: How many real tokens there are.
-        places: Where each goes in the padded rows laid end to end, [n]; None when nothing is padded.
-    """
-
-    length: int
-    real: Tensor | None
-    start: int
-    count: int
-    places: Tensor | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """Segments of similar length whose scores are computed together.
-
-    Attributes:
-        rows: How many segments.
-        key_lengths: Keys of each segment; empty when no row has padding.
-        mutual: How many tokens at the start of each segment see each other under a causal rule; empty: none do.
-    """
-
-    rows: int
-    query: Side
-    key: Side
-    key_lengths: tuple[int, ...]
-    mutual: tuple[int, ...] = ()
-
-    @property
-    def cells(self) -> int:
-        """Scores of one head, padding included."""
-        return self.rows * self.query.length * self.key.length
-
-
-def padded_length(length: int) -> int:
-    """The length that a segment is padded to. Few lengths mean few shapes.
-
-    oneDNN makes a program for each shape it meets, which takes half a millisecond and 0.7 MB each (measured); prompts
-    of all lengths would make thousands.
-
-    >>> [padded_length(length) for length in (1, 33, 128, 129, 300, 513)]
-    [32, 64, 128, 192, 320, 640]
-    """
-    step = 32 if length <= 128 else 64 if length <= 512 else 128
-    return step * -(-length // step)
-
-
-def plan_of(cu_query: Tensor, cu_key: Tensor, heads: int, mutual: Tensor | None = None) -> tuple[Chunk, ...]:
-    """The chunks of a line of segments, longest first; empty segments are passed over.
-
-    >>> ends = torch.tensor([0, 3, 5, 8, 8, 48], dtype=torch.int32)
-    >>> [(chunk.rows, chunk.query.length) for chunk in plan_of(ends, ends, 1)]
-    [(1, 64), (2, 32), (1, 32)]
-
-    Args:
-        cu_query: Where each segment's queries begin, and after the last one their end, int32, [segments + 1].
-        cu_key: Likewise for keys.
-        heads: Attention heads.
-        mutual: How many tokens at the start of each segment see each other, int32, [segments]; None: none do.
-    """
-    known = None if mutual is None else mutual.numpy().tobytes()
-    return _plan(cu_query.numpy().tobytes(), cu_key.numpy().tobytes(), heads, known)
-
-
-@lru_cache(maxsize=KEPT_PLANS)
-def _plan(cu_query: bytes, cu_key: bytes, heads: int, mutual: bytes | None) -> tuple[Chunk, ...]:
-    starts = [np.frombuffer(ends, dtype=np.int32).astype(np.int64) for ends in (cu_query, cu_key)]
-    lengths = [np.diff(ends) for ends in starts]
-    both_ways = None if mutual is None else np.frombuffer(mutual, dtype=np.int32)
-    classes: dict[tuple[int, int], list[int]] = {}
-    for segment in np.flatnonzero((lengths[0] > 0) & (lengths[1] > 0)):
-        shape = padded_length(int(lengths[1][segment])), padded_length(int(lengths[0][segment]))
-        classes.setdefault(shape, []).append(int(segment))
-    return tuple(
-        _chunk(np.array(members), (query, key), starts, lengths, both_ways)
-        for (key, query), alike in sorted(classes.items(), reverse=True)
-        for members in _portions(alike, CHUNK_CELLS // (query * key * heads))
-    )
-
-
-def _portions(members: list[int], limit: int) -> Iterator[list[int]]:
-    """Cuts a list into parts whose sizes are powers of two, so that few sizes occur.
-
-    >>> list(_portions([1, 2, 3, 4, 5, 6, 7], 4))
-    [[1, 2, 3, 4], [5, 6], [7]]
-    """
-    size = 1 << max(0, limit.bit_length() - 1)
-    while members:
-        while size > len(members):
-            size //= 2
-        yield members[:size]
-        members = members[size:]
-
-
-def _chunk(
-    members: NDArray[np.int64],
-    shape: tuple[int, int],
-    starts: list[NDArray[np.int64]],
-    lengths: list[NDArray[np.int64]],
-    mutual: NDArray[np.int32] | None,
-) -> Chunk:
-    query, key = (
-        _side(begins[members], sizes[members], length)
-        for begins, sizes, length in zip(starts, lengths, shape, strict=True)
-    )
-    key_lengths = () if key.places is None else tuple(lengths[1][members].tolist())
-    both_ways = () if mutual is None else tuple(mutual[members].tolist())
-    return Chunk(rows=len(members), query=query, key=key, key_lengths=key_lengths, mutual=both_ways)
-
-
-def _side(starts: NDArray[np.int64], sizes: NDArray[np.int64], length: int) -> Side:
-    count = int(sizes.sum())
-    within = np.arange(count) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    real = np.repeat(starts, sizes) + within
-    places = np.repeat(np.arange(len(sizes)) * length, sizes) + within
-    is_stretch = bool((np.diff(real) == 1).all())
-    return Side(
-        length=length,
-        real=None if is_stretch else torch.from_numpy(real),
-        start=int(real[0]),
-        count=count,
-        places=None if count == length * len(sizes) else torch.from_numpy(places),
-    )
+from flantune.models.attention.segment_plan import Chunk, Side
 
 
 def gather(line: Tensor, side: Side, rows: int) -> Tensor:
@@ -223,7 +83,7 @@ def _weights(
 ) -> Tensor:
     """Attention weights of a chunk, [rows·heads, query, key], from what ``gather`` took."""
     q, k = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
-    if rule.is_causal and chunk.mutual:
+    if rule.is_causal and chunk.mutual is not None:
         scores = torch.bmm(q, k).mul_(rule.scale)
         scores.view(chunk.rows, -1, *scores.shape[1:]).add_(
             unseen_of_each(chunk.mutual, chunk.query.length, chunk.key.length, rule.window, q)
@@ -240,9 +100,17 @@ def _weights(
     if bias is not None:
         by_row += toeplitz(bias.to(scores.dtype), chunk.query.length, chunk.key.length)
     if not rule.is_causal:
-        for row, length in enumerate(chunk.key_lengths):
-            by_row[row, :, :, length:] = float("-inf")
+        _hide_padding(by_row, chunk)
     return torch.softmax(scores, dim=-1) if out is None else torch.softmax(scores, dim=-1, out=out)
+
+
+def _hide_padding(scores: Tensor, chunk: Chunk) -> None:
+    """Minus infinity where keys are padding, [rows, heads, query, key]."""
+    if chunk.is_padding is not None:
+        scores.masked_fill_(chunk.is_padding, float("-inf"))
+        return
+    for row, length in enumerate(chunk.key_lengths):
+        scores[row, :, :, length:] = float("-inf")
 
 
 def _rooms(kept: Tensor | None, plan: tuple[Chunk, ...], heads: int) -> Iterator[Tensor | None]:

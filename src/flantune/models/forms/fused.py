@@ -1,8 +1,8 @@
 """Leaner forms of a model's small operations, put in its modules' places while it trains.
 
 Written out in single operations, as transformers has them, a norm or an activation passes over its tensor many times.
-On a CPU, where each pass costs as much as the arithmetic, these forms take half of the passes; the numbers are the
-same to rounding.
+Each pass costs as much as the arithmetic. These forms take half of the passes on a CPU, and one on a GPU, where PyTorch
+has the whole norm as one operation; the numbers are the same to rounding.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from flantune.models.forms.exchange import StandIn
+from flantune.models.forms.row_operations import root_mean_square
 from flantune.models.trials import FAILURES
 
 TOLERANCE = 1e-5
@@ -30,10 +31,12 @@ class _RootMeanSquare(torch.autograd.Function):
         return scaled * weight
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
         scaled, factor, weight = ctx.saved_tensors
         product = (grad * scaled).flatten(0, -2)
-        grad_weight = product.sum(dim=0, dtype=torch.float32).to(weight.dtype)
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = product.sum(dim=0, dtype=torch.float32).to(weight.dtype)
         mean = torch.mv(product, weight / weight.shape[0]).view(factor.shape)
         return torch.addcmul(grad * weight, scaled, mean, value=-1).mul_(factor), grad_weight, None
 
@@ -78,8 +81,20 @@ class LeanRootMeanSquareNorm(StandIn):
         """[…, width] → the same shape, in the dtype of the weight. With a gate beside it, the norm itself is asked."""
         if more or named:
             return self.usual(x, *more, **named)
-        found: Tensor = _RootMeanSquare.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
-        return found
+        weight: Any = self.weight
+        found = root_mean_square(x, weight, self.eps)
+        return _RootMeanSquare.apply(x, self.weight, self.eps) if found is None else found  # type: ignore[no-untyped-call]
+
+
+class FusedRootMeanSquareNorm(LeanRootMeanSquareNorm):
+    """The same as one operation of PyTorch's, which on a GPU is one program each way."""
+
+    def forward(self, x: Tensor, *more: Any, **named: Any) -> Any:
+        """As the norm of Llama; what is of another dtype than the weight is left to the norm itself."""
+        if more or named or x.dtype != self.weight.dtype:
+            return self.usual(x, *more, **named)
+        weight: Any = self.weight
+        return nn.functional.rms_norm(x, weight.shape, weight, self.eps)
 
 
 def lean_form(module: nn.Module) -> nn.Module | None:
@@ -91,7 +106,7 @@ def lean_form(module: nn.Module) -> nn.Module | None:
     is_plain = isinstance(weight, nn.Parameter) and len(list(module.parameters())) == 1 and not list(module.children())
     if not is_plain or not isinstance(eps, float) or weight is None or weight.ndim != 1:
         return None
-    lean = LeanRootMeanSquareNorm(module, eps)
+    lean = (FusedRootMeanSquareNorm if weight.is_cuda else LeanRootMeanSquareNorm)(module, eps)
     x = torch.randn(1, 3, weight.shape[0], generator=_seeded()).to(weight)
     return lean if weight.dtype == torch.float32 and _is_same(module, lean, x) else None
 

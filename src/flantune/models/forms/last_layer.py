@@ -20,6 +20,7 @@ from flantune.models.forms.compiled import blocks_of
 from flantune.models.forms.exchange import StandIn, exchanged
 from flantune.models.modes import quiet
 from flantune.models.traits import trait
+from flantune.models.transfer import on_device
 from flantune.models.trials import FAILURES, PROBE, made_up
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def only_at(lm: LanguageModel, places: NDArray[np.integer[Any]], tokens: int) ->
         tokens: How many places there are.
     """
     keeps_inputs_only = torch.is_grad_enabled() and _keeps_inputs_only(lm.model)
-    index = torch.from_numpy(filled_up(np.unique(places), tokens)).to(lm.device)
+    index = on_device(torch.from_numpy(filled_up(np.unique(places), tokens)), lm.device)
     # A compiled layer must not be compiled again for every number of places.
     torch._dynamo.maybe_mark_dynamic(index, 0)
     with _in_place([] if keeps_inputs_only else find_narrowed(lm), index, tokens):
@@ -110,7 +111,7 @@ def _keeps_inputs_only(model: nn.Module) -> bool:
 
 
 def filled_up(places: NDArray[np.integer[Any]], tokens: int) -> NDArray[np.int64]:
-    """Places, and some others after them, each once, so that few shapes occur (see ``segments.padded_length``).
+    """Places, and some others after them, each once, so that few shapes occur (``segment_plan.padded_length``).
 
     >>> filled_up(np.array([1, 40]), 64).tolist() == [1, 40, 0, *range(2, 31)]
     True

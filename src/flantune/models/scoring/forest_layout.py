@@ -22,7 +22,7 @@ from flantune.types import Int32
 SHORTEST = 8
 """Fewer tokens in common are read again: gathering their keys and values takes as long."""
 STEP = 32
-"""A line is filled up to a multiple of so many tokens, so that few shapes occur (see ``segments.padded_length``)."""
+"""A line is filled up to a multiple of so many tokens, so that few shapes occur (``segment_plan.padded_length``)."""
 SHORT = 128
 """A line up to this length is filled up to a multiple of half as many."""
 

@@ -119,7 +119,7 @@ def _plain_reader() -> Any:
     class PlainReader(GGUFReader):
         """Reads from a plain view of the mapped file."""
 
-        @property
+        @property  # type: ignore[override]
         def data(self) -> np.ndarray[Any, Any]:
             """The whole file."""
             return self._plain

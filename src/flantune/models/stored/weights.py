@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 from pathlib import Path
@@ -27,6 +28,10 @@ UNREADABLE = (
 )  # fmt: skip
 """What the libraries raise for folders and files that are not what they should be."""
 
+CONVERT = (
+    "flantune never unpickles weights; convert them once with transformers: "
+    "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…)"
+)
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 _SHARD = re.compile(r"-\d+-of-\d+\.safetensors")
 _FIND = "check model.path; a hub id needs the network or a filled Hugging Face cache"
@@ -54,12 +59,39 @@ def damaged_file(folder: str) -> Path | None:
     return None
 
 
-def check_whole(path: str, error: BaseException, *, revision: str | None = None) -> None:
+def check_stored(path: str) -> None:
+    """Makes sure that a model's folder on this machine has weights that can be read, by their headers alone.
+
+    Args:
+        path: What the user named; a hub id and a GGUF file pass.
+
+    Raises:
+        ModelError: They are pickled, one of their files is missing, or one is damaged.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return
+    index = folder / "model.safetensors.index.json"
+    try:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else ()
+    except (OSError, ValueError, LookupError, AttributeError) as error:
+        raise ModelError(f"cannot read the list of its files: {error}", where=str(index), hint=_IN_FOLDER) from error
+    for name in sorted(shards):
+        if not (folder / name).is_file():
+            hint = "copy it there too, or save the model again"
+            raise ModelError("a file of weights is missing", where=str(folder / name), hint=hint)
+    if not any(folder.glob("*.safetensors")):
+        hint = CONVERT if any(folder.glob("*.bin")) else "copy them there, or save the model again"
+        raise ModelError("cannot load the weights: there is no file *.safetensors", where=path, hint=hint)
+    check_whole(path, None)
+
+
+def check_whole(path: str, error: BaseException | None, *, revision: str | None = None) -> None:
     """Raises ModelError, naming the file, where weights could not be read since one is damaged.
 
     Args:
         path: A model's folder, or a hub id, whose files are in the cache.
-        error: What reading them raised.
+        error: What reading them raised, if it was tried.
         revision: Which revision of a hub id.
     """
     folder = path if Path(path).exists() else _cached_folder(path, revision)

@@ -44,7 +44,7 @@ def vllm_writer(lm: LanguageModel) -> Writer:
     if lm.reads_both_ways:
         hint = 'set evaluation.backend = "transformers" (--backend transformers)'
         raise ModelError("vLLM reads inputs causally, and this model both ways", where="evaluation.backend", hint=hint)
-    vllm = _library()
+    vllm = require_vllm()
     dtype = str(lm.compute_dtype).removeprefix("torch.")
     with tempfile.TemporaryDirectory(prefix="flantune-vllm-") as folder:
         path = save_model(lm, Path(folder) / "model")
@@ -106,7 +106,12 @@ def _free_share(device: torch.device) -> float:
     return _MOST_MEMORY * free / total
 
 
-def _library() -> Any:
+def require_vllm() -> Any:
+    """vLLM, the library.
+
+    Raises:
+        ModelError: It is not installed.
+    """
     try:
         return import_module("vllm")
     except ImportError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from flantune.evaluation.estimates import Difference
+from flantune.evaluation.estimates import Difference, Direction
 from flantune.report.figures.frame import (
     AXIS_HEIGHT,
     Page,
@@ -31,6 +31,7 @@ class ForestRow:
         each: The differences it is the mean of, one a seed, drawn small.
         is_strong: It sums up the others: it is below them, under a rule.
         group: What it belongs to, said once above all rows of the group.
+        direction: What it says among its like; None: what its interval says.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ForestRow:
     each: tuple[float, ...] = ()
     is_strong: bool = False
     group: str = ""
+    direction: Direction | None = None
 
 
 def forest_figure(rows: Sequence[ForestRow], *, unit: str, label: str) -> Markup:
@@ -80,13 +82,13 @@ def _forest(rows: Sequence[ForestRow], page: Page, *, unit: str, label: str) -> 
 
 def _row(row: ForestRow, scale: Scale, page: Page, y: float) -> list[Markup]:
     middle, difference = y + page.row / 2, row.difference
-    tone = difference.direction
+    tone = row.direction or difference.direction
     seeds = [circle(scale(value), middle + 7, 1.6, f"mark {tone} seed") for value in row.each if len(row.each) > 1]
     dot = estimate_mark(difference, scale, middle, f"mark {tone}", radius=5.5 if row.is_strong else 4.5)
     return [
         *row_label(row.name, page, y, is_strong=row.is_strong, room=page.left - 12),
         group(*dot, *seeds, title=f"{_full(row)}: {_said(difference)}"),
-        *difference_text(difference, page, y),
+        *difference_text(difference, page, y, tone=tone),
     ]
 
 

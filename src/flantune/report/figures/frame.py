@@ -74,11 +74,12 @@ def row_label(name: str, page: Page, y: float, *, is_strong: bool = False, room:
     return [text(0, y + page.row / 2 + 4, shorten(name, room or page.left - 74), strong)]
 
 
-def difference_text(difference: Difference | None, page: Page, y: float) -> list[Markup]:
-    """The difference in words at the end of a row: the number, and its interval in gray."""
+def difference_text(difference: Difference | None, page: Page, y: float, *, tone: str = "") -> list[Markup]:
+    """The difference in words at the end of a row: the number, in the color of what it says, its interval in gray."""
     if difference is None:
         return []
-    change, ends, tone = signed(difference.value), interval(difference.low, difference.high), difference.direction
+    tone = tone or difference.direction
+    change, ends = signed(difference.value), interval(difference.low, difference.high)
     if page.is_narrow:
         return [text(page.right, y - 5, f"{change} ({ends})", f"value {tone}", anchor="end")]
     middle = y + page.row / 2 + 4

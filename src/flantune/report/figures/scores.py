@@ -138,19 +138,14 @@ def _block(
         elif several:
             marks.append(text(page.left - 10, middle + 4, shots_label(row.shots), "axis", anchor="end"))
         marks += _marks(row, sides, scale, middle)
-        marks += difference_text(row.difference, page, y)
+        marks += difference_text(row.difference, page, y, tone=row.direction)
         y += page.row
     return marks, y + 8
 
 
 def _in_order(rows: Sequence[ComparedPair]) -> list[str]:
-    """Names of clusters, largest first difference first; each once."""
-    first = {row.name: row for row in sorted(rows, key=lambda r: -r.shots)}
-    return sorted(first, key=lambda name: (-_change(first[name]), name))
-
-
-def _change(row: ComparedPair) -> float:
-    return row.difference.value if row.difference else 0.0
+    """Names of clusters in the order they come in; each once."""
+    return list(dict.fromkeys(row.name for row in rows))
 
 
 def _score_scale(rows: Sequence[ComparedPair], page: Page) -> Scale:
@@ -193,12 +188,15 @@ def _minus(sides: Sides, *, most: float) -> str:
 
 
 def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
-    """How two models differ on each task, sorted, with intervals: those that cross zero are drawn hollow."""
-    drawn = sorted((row for row in rows if row.difference), key=lambda row: -_change(row))
+    """How two models differ on each task, with intervals: what may be luck is drawn hollow."""
     return forest_figure(
-        [ForestRow(name=row.name, difference=row.difference) for row in drawn if row.difference],
+        [
+            ForestRow(name=row.name, difference=row.difference, direction=row.direction)
+            for row in rows
+            if row.difference
+        ],
         unit=f"{_minus(sides, most=110)}, points",
-        label=f"Difference of {sides.second} and {sides.first} on each unseen task, in points.",
+        label=f"Difference of {sides.second} and {sides.first} on each task, in points.",
     )
 
 

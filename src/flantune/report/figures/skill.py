@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from flantune.evaluation.estimates import Difference, Skill, SkillDifference
+from flantune.evaluation.estimates import Difference, Direction, Skill
+from flantune.evaluation.statistics.discovery_rates import clear_direction
 from flantune.report.figures.frame import Page, both, missing
 from flantune.report.figures.svg import (
     CHARACTER_WIDTH,
@@ -53,16 +54,17 @@ class _Drawn:
     task: ShownTask
     ends: tuple[Skill, ...]
     areas: tuple[float, ...]
-    difference: SkillDifference | None
+    difference: Difference | None
+    tone: Direction
 
 
-def skill_figure(tasks: Sequence[ShownTask], sides: Sides) -> Markup:
+def skill_figure(tasks: Sequence[ShownTask], sides: Sides, *, confidence: float) -> Markup:
     """Each ranked task's way in the plane of preference (across) and discrimination (up).
 
     Up is skill; sideways alone is a changed preference, which moves raw accuracy and says nothing of skill. A task
     whose discrimination is not defined has no place here. A single model is one dot per task.
     """
-    rows = [drawn for task in tasks if (drawn := _drawn_of(task, sides)) is not None]
+    rows = [drawn for task in tasks if (drawn := _drawn_of(task, sides, confidence=confidence)) is not None]
     return (
         both(lambda page: _plane(rows, sides, page))
         if rows
@@ -70,14 +72,22 @@ def skill_figure(tasks: Sequence[ShownTask], sides: Sides) -> Markup:
     )
 
 
-def _drawn_of(task: ShownTask, sides: Sides) -> _Drawn | None:
+def _drawn_of(task: ShownTask, sides: Sides, *, confidence: float) -> _Drawn | None:
     skills = [task.exam.scores[model].skill for model in sides.both]
     ends = tuple(skill for skill in skills if skill is not None)
     areas = tuple(skill.discrimination.value for skill in ends if skill.discrimination is not None)
     if len(areas) < len(skills):
         return None
     difference = task.exam.differences[sides.second].skill if sides.second else None
-    return _Drawn(task=task, ends=ends, areas=areas, difference=difference)
+    change = difference.discrimination if difference else None
+    rate = difference.discrimination_q if difference else None
+    return _Drawn(
+        task=task,
+        ends=ends,
+        areas=areas,
+        difference=change,
+        tone=clear_direction(change, rate, confidence=confidence) if change else "undecided",
+    )
 
 
 def _plane(rows: Sequence[_Drawn], sides: Sides, page: Page) -> Markup:
@@ -99,12 +109,12 @@ def _plane(rows: Sequence[_Drawn], sides: Sides, page: Page) -> Markup:
 
 def _arrow(row: _Drawn, sides: Sides, across: Scale, up: Scale) -> _Arrow:
     places = [(across(one.answers.distance), up(area)) for one, area in zip(row.ends, row.areas, strict=True)]
-    difference = row.difference.discrimination if row.difference else None
+    difference = row.difference
     return _Arrow(
         name=row.task.label,
         start=places[0],
         end=places[-1],
-        tone=difference.direction if difference else "undecided",
+        tone=row.tone,
         said=_say(row, sides, difference),
         size=abs(difference.value if difference else row.areas[0] - GUESSING),
     )

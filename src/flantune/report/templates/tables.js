@@ -48,6 +48,7 @@
       setTimeout(() => { button.textContent = words; }, 1600);
     });
   }
+  for (const one of all(".scroll")) one.addEventListener("scroll", () => one.classList.toggle("moved", one.scrollLeft > 0), { passive: true });
   addEventListener("beforeprint", () => all("details").forEach((d) => { d.dataset.was = d.open; d.open = true; }));
   addEventListener("afterprint", () => all("details").forEach((d) => { d.open = d.dataset.was === "true"; }));
 })();

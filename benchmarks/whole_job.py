@@ -1,0 +1,258 @@
+"""The whole job, from the first command to the last number, beside the tools that users would chain for it.
+
+The job: tune a model on the tasks of ``whole_job.toml``, then score it and the model it came from on the tasks of
+three clusters that tuning never saw, with every template. flantune does it with one command, ``flantune run``. The
+other side is given finished text, so that templates cost it nothing: the very prompts that flantune's run drew, and
+the very prompts that it asked, as task files of lm-evaluation-harness. It trains with ``SFTTrainer`` (encoder-decoders:
+with ``Seq2SeqTrainer``), each at the settings that were fastest here, and asks with ``lm_eval run``, once for each
+model, at the fastest of several batch sizes, which a process before finds out.
+
+Every command is a process of one thread, one after the other: CPU time of its whole tree, wall time, and the peak
+memory of its largest process. Making the random model and its tokenizer, and writing the other side's text, does not
+count; all else does, imports included. Both sides train on the same prompts and answer the same questions.
+
+Needs TRL and lm-eval: ``pip install -r benchmarks/peers.txt``, into this environment or into another whose interpreter
+``FLANTUNE_PEERS_PYTHON`` names; and data in the mirror's form under ``../shared/data/hub`` or ``FLANTUNE_DATA``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.clock import Spent, timed, together
+from benchmarks.whole_job_files import TAG, Question, asked, make_model, write_questions, write_training_text
+
+ROOT = Path(__file__).parents[1]
+RUN_FILE = ROOT / "benchmarks/whole_job.toml"
+LENGTHS = {"max_length": 2_048}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much is trained and asked.
+
+    Attributes:
+        steps: Optimizer steps of 8,192 tokens.
+        rows: Test rows of each of the three tasks, each in every template.
+        scratch: The random model of each family.
+        dtype: Arithmetic of all sides; in float32 their scores are the same.
+        batch_size: lm-eval's; 0: the fastest, which is tried.
+    """
+
+    steps: int
+    rows: int
+    scratch: dict[str, dict[str, Any]]
+    dtype: str = "bfloat16"
+    batch_size: int = 0
+
+
+SHAPES = {
+    "decoder-only": {"architecture": "llama", "vocabulary_size": 8192, "hidden_size": 384, "layers": 6, "heads": 6},
+    "encoder-decoder": {"architecture": "t5", "vocabulary_size": 8192, "hidden_size": 384, "layers": 4, "heads": 6},
+}
+_TINY = {"vocabulary_size": 1024, "hidden_size": 64, "layers": 2, "heads": 2}
+WHOLE = Size(steps=16, rows=24, scratch=SHAPES)
+SMALL = Size(
+    steps=2, rows=2, dtype="float32", batch_size=8, scratch={name: {**shape, **_TINY} for name, shape in SHAPES.items()}
+)  # fmt: skip
+
+
+def measure(*, small: bool = False, only: Sequence[str] = tuple(SHAPES)) -> dict[str, Any] | None:
+    """Both sides on the job, for a decoder-only and an encoder-decoder model."""
+    data, python = _data(), os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
+    looks = "from importlib.util import find_spec as f; raise SystemExit(not (f('trl') and f('lm_eval')))"
+    if data is None or subprocess.run([python, "-c", looks], check=False).returncode:
+        print("passed over: needs TRL and lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
+        return None
+    size = SMALL if small else WHOLE
+    found: dict[str, Any] = {"threads": 1, "steps": size.steps, "dtype": size.dtype}
+    for family in only:
+        with tempfile.TemporaryDirectory() as name:
+            found[family] = _job(family, size, Path(name), data=data, python=python)
+    return found
+
+
+def _job(family: str, size: Size, work: Path, *, data: Path, python: str) -> dict[str, Any]:
+    model = make_model(RUN_FILE, size.scratch[family], work / "model", data=data)
+    ours = flantune_side(model, size, work, data=data)
+    out = work / "run"
+    questions = asked(out)
+    theirs = peers_side(family, model, size, work, out=out, questions=questions, data=data, python=python)
+    return {
+        "weights": theirs.pop("weights"),
+        "prompts_trained_on": theirs.pop("prompts"),
+        "prompts_asked_of_each_model": len(questions),
+        "flantune": ours,
+        "others": theirs,
+        "times_less_cpu": round(theirs["all"]["cpu_s"] / ours["all"]["cpu_s"], 2),
+        "times_less_wall": round(theirs["all"]["wall_s"] / ours["all"]["wall_s"], 2),
+        "share_of_peak_memory": round(ours["all"]["peak_mib"] / theirs["all"]["peak_mib"], 2),
+        "accuracy": accuracies(questions, work),
+    }
+
+
+def flantune_side(model: Path, size: Size, work: Path, *, data: Path) -> dict[str, Any]:
+    """``flantune run``: what it spent, and what its own stages took of it."""
+    told = {
+        "model.path": model,
+        "data.mirror": data,
+        "model.dtype": size.dtype,
+        "training.steps": size.steps,
+        "evaluation.max_examples": size.rows,
+    }
+    settings = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
+    run = [sys.executable, "-m", "flantune", "run", str(RUN_FILE), "--out", str(work / "run"), *settings]
+    spent = timed(run, log=work / "run.log", environment=_environment())
+    return {"all": spent.to_json(), **_told(work / "run")}
+
+
+def _told(out: Path) -> dict[str, Any]:
+    """What a run measured of itself: wall seconds of its stages, and how the tuning went."""
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    (training,) = (json.loads(path.read_text(encoding="utf-8")) for path in out.glob("folds/*/training.json"))
+    counts, seconds = training["counts"], training["seconds"]
+    return {
+        "wall_s_of_stages": manifest["seconds"],
+        "steps": training["steps"],
+        "prompts": counts["prompts"],
+        "tokens_per_s": round(training["tokens_per_s"]),
+        "target_tokens_per_s": round(counts["target_tokens"] / seconds),
+        "fill": round(training["fill"], 4),
+        "share_of_time_waiting_for_data": round(training["data_wait_seconds"] / seconds, 4),
+        "inputs_shortened": counts["inputs_shortened"],
+        "prompts_dropped": counts["prompts_dropped"],
+        "border_mismatch_share": training["border_mismatch_share"],
+        "final_loss": round(training["final_loss"], 3),
+    }
+
+
+def peers_side(
+    family: str,
+    model: Path,
+    size: Size,
+    work: Path,
+    *,
+    out: Path,
+    questions: Sequence[Question],
+    data: Path,
+    python: str,
+) -> dict[str, Any]:
+    """A trainer of transformers, then lm-eval on the model before and after: what each command spent."""
+    text, tuned = work / "prompts.jsonl", work / "tuned"
+    prompts = write_training_text(RUN_FILE, out, text, data=data)
+    tasks = work / "tasks"
+    write_questions(questions, tasks)
+    settings = {
+        "family": family,
+        "model": str(model),
+        "text": str(text),
+        "out": str(tuned),
+        "bf16": size.dtype == "bfloat16",
+        "prompts_a_step": prompts / size.steps,
+    }
+    environment = _environment() | {"HF_HOME": str(work / "hf"), "HF_DATASETS_CACHE": str(work / "hf/datasets")}
+    train = timed(
+        [python, "-m", "benchmarks.whole_job_trainer", json.dumps(settings)],
+        log=work / "trainer.log",
+        environment=environment,
+    )
+    batch_size = size.batch_size or _batch_size(python, model, tasks, size, environment)
+    spent: dict[str, Spent] = {"train": train}
+    for name, folder in (("score the base", model), ("score the tuned", tuned)):
+        spent[name] = timed(
+            _lm_eval(python, folder, tasks, size, batch_size, out=work / name.split()[-1]),
+            log=work / "lm_eval.log",
+            environment=environment,
+        )
+    trained = json.loads((tuned / "trained.json").read_text(encoding="utf-8"))
+    return {
+        "all": together(spent.values()).to_json(),
+        **{name: one.to_json() for name, one in spent.items()},
+        "lm_eval_batch_size": batch_size,
+        **trained,
+        "prompts": prompts,
+    }
+
+
+def _lm_eval(python: str, model: Path, tasks: Path, size: Size, batch_size: int, *, out: Path) -> list[str]:
+    arguments = {"pretrained": model, "dtype": size.dtype, **LENGTHS}
+    told = {
+        "model": "hf",
+        "model_args": ",".join(f"{name}={value}" for name, value in arguments.items()),
+        "tasks": TAG,
+        "include_path": tasks,
+        "batch_size": batch_size,
+        "device": "cpu",
+        "output_path": out,
+    }
+    return [
+        python,
+        "-m",
+        "lm_eval",
+        "run",
+        *(word for name, value in told.items() for word in (f"--{name}", str(value))),
+    ]
+
+
+def _batch_size(python: str, model: Path, tasks: Path, size: Size, environment: dict[str, str]) -> int:
+    """lm-eval's fastest batch size on a few rows."""
+    asked_for = json.dumps({"model": str(model), "tasks": str(tasks), "dtype": size.dtype, **LENGTHS})
+    command = [python, "-m", "benchmarks.whole_job_trainer", asked_for]
+    done = subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True)
+    return int(done.stdout.splitlines()[-1])
+
+
+def accuracies(questions: Sequence[Question], work: Path) -> dict[str, Any]:
+    """Accuracy over all templates of both models on both sides, and the largest gap of a template's of the base."""
+    theirs = {name: _results(work / name) for name in ("base", "tuned")}
+    ours: dict[str, dict[str, list[float]]] = {"base": {}, "tuned": {}}
+    for question in questions:
+        for name, right in (("base", question.base_is_right), ("tuned", question.tuned_is_right)):
+            ours[name].setdefault(question.name, []).append(right)
+    means = {model: {name: sum(found) / len(found) for name, found in all_.items()} for model, all_ in ours.items()}
+    gaps = [abs(theirs["base"][name] - mean) for name, mean in means["base"].items()]
+    return {
+        "templates": len(gaps),
+        "flantune": {name: round(sum(all_.values()) / len(all_), 4) for name, all_ in means.items()},
+        "others": {name: round(sum(all_.values()) / len(all_), 4) for name, all_ in theirs.items()},
+        "largest_gap_of_a_template_of_the_base": round(max(gaps), 4),
+    }
+
+
+def _results(folder: Path) -> dict[str, float]:
+    (path,) = folder.rglob("results_*.json")
+    results = json.loads(path.read_text(encoding="utf-8"))["results"]
+    return {name: found["acc,none"] for name, found in results.items() if name != TAG}
+
+
+def _environment() -> dict[str, str]:
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+    offline = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    return {**os.environ, **limits, **offline}
+
+
+def _data() -> Path | None:
+    folder = Path(os.environ.get("FLANTUNE_DATA", ROOT / "../shared/data/hub"))
+    return folder.resolve() if folder.is_dir() else None
+
+
+def main() -> None:
+    """Measures the families named on the command line."""
+    parser = argparse.ArgumentParser(description="The whole job beside the tools that users would chain for it.")
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--only", choices=tuple(SHAPES), action="append")
+    given = parser.parse_args()
+    print(json.dumps(measure(small=given.small, only=given.only or tuple(SHAPES)), indent=1))
+
+
+if __name__ == "__main__":
+    main()
