@@ -21,7 +21,10 @@ from flantune.models.traits import traits_of
 
 DEVICE = torch.device("cuda:0")
 # What takes tensors of the CPU beside those of a GPU.
-TAKES_BOTH = ("aten::copy_", "aten::_to_copy", "flantune::segment_attention", "flantune::segment_attention_backward")
+TAKES_BOTH = (
+    *("aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_"),
+    *("flantune::segment_attention", "flantune::segment_attention_backward"),
+)
 WAITS = ("cpu", "numpy", "tolist", "item", "__bool__", "__float__", "__int__")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flantune.errors import ModelError
-from flantune.models.modes import in_mode
+from flantune.models.forms.reading_form import ReadingForm
 from flantune.models.rope import as_if_alone, known_positions, regime
 from flantune.models.writing.check import writing_method
 from flantune.models.writing.decoding import Continuation, Decoding, Finish, Row, TextWatch, cut_at_stop
@@ -31,6 +31,7 @@ def write(
     samples: int = 1,
     batch_tokens: int = 8_192,
     method: Method | None = None,
+    heard: Callable[[str], None] | None = None,
 ) -> Iterator[Continuation]:
     """What the model writes after each input, as it gets done, the longest inputs first.
 
@@ -51,6 +52,8 @@ def write(
         samples: Answers to each input.
         batch_tokens: Array positions of a batch, those to be written included.
         method: Overrides what the start-up test found to be safe for this model.
+        heard: Told each piece of text as it is written; for one input at a time. Where memory runs out on the way, the
+            text begins again.
 
     Raises:
         ModelError: An input fills all positions that the model has, or one answer alone does not fit the memory.
@@ -62,15 +65,16 @@ def write(
     # Without chance all samples are the same.
     drawn = samples if decoding.temperature > 0.0 else 1
     rows = [
-        _row(lm, inputs[same[0]], decoding, prompt=number, sample=sample)
+        _row(lm, inputs[same[0]], decoding, prompt=number, sample=sample, heard=heard)
         for number, same in enumerate(places)
         for sample in range(drawn)
     ]
     method = method or (writing_method(lm) if rows else "uncached")
+    form = ReadingForm(lm)
     for length, some in _by_regime(lm, rows):
         own: Method = "growing" if length is None and method != "uncached" else method
         steps = write_rows(lm, some, decoding, budget=batch_tokens, method=own)
-        for row, finish in chain.from_iterable(_as_evaluating(lm, steps, length)):
+        for row, finish in chain.from_iterable(_as_reading(lm, form, steps, length)):
             text = _text(lm, row, finish, decoding)
             for index in places[row.prompt]:
                 for sample in (row.sample,) if drawn == samples else range(samples):
@@ -91,10 +95,13 @@ def _by_regime(lm: LanguageModel, rows: Sequence[Row]) -> list[tuple[int | None,
     return list(groups.values())
 
 
-def _row(lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int) -> Row:
+def _row(
+    lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int,
+    heard: Callable[[str], None] | None,
+) -> Row:  # fmt: skip
     watch = None
-    if decoding.stop:
-        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared)
+    if decoding.stop or heard is not None:
+        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared, heard=heard)
     return Row(
         prompt=prompt,
         sample=sample,
@@ -135,10 +142,10 @@ def _room(lm: LanguageModel, length: int) -> int:
     return limit - length
 
 
-def _as_evaluating(lm: LanguageModel, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
-    """The steps with dropout off and rotary positions of a length in each, and the model as it was between them."""
+def _as_reading(lm: LanguageModel, form: ReadingForm, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
+    """The steps with the model in its form and rotary positions of a length in each, and as it was between them."""
     while True:
-        with in_mode(lm.model, training=False), nullcontext() if length is None else as_if_alone(lm, length):
+        with form.in_place(), nullcontext() if length is None else as_if_alone(lm, length):
             step = next(steps, None)
         if step is None:
             return
