@@ -115,7 +115,7 @@ def test_pdf_and_png_are_made_of_the_same_figure(run_folder, tmp_path):
 
 def test_what_was_written_is_told_as_json(make_run, tmp_path):
     folder = make_run()
-    wanted = ["--figures", str(tmp_path), "--format", "svg", "--json"]
+    wanted = ["--figures", str(tmp_path / "drawn"), "--format", "svg", "--json"]
     told = json.loads(CliRunner().invoke(cli, ["report", str(folder), *wanted]).stdout)
     assert told["page"] == str(folder / "report.html")
-    assert sorted(told["figures"]) == sorted(map(str, tmp_path.glob("*.svg")))
+    assert sorted(told["figures"]) == sorted(map(str, (tmp_path / "drawn").iterdir()))
