@@ -1,4 +1,4 @@
-"""A tuning step with other processes at work: threads that spin while they wait, threads that sleep, one thread.
+"""A tuning step with other processes at work: threads that spin while they wait, sleep, or do either by load; one.
 
 Each way tunes the demo's decoder-only model in a process of its own, with as many other processes at work as the table
 says (endless loops). Seconds of wall and CPU time of the median step, and of the first one. All ways in turn, twice;
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 WAYS = {
     "two threads that spin (OpenMP's default)": {"OMP_NUM_THREADS": "2"},
     "two threads that sleep": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
+    "two threads by load (flantune's)": {"OMP_NUM_THREADS": "2", "FLANTUNE_WAIT": "by load"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
 _LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 """Ends when this process does, even when it is killed."""
-_OWN = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+_OWN = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "FLANTUNE_WAIT")
 
 
 def measure(*, small: bool = False) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -13,6 +14,11 @@ from statistics import median
 
 def main(world: Path, steps: int) -> None:
     """Prints a JSON line."""
+    from flantune.system.waiting import wait_by_load
+
+    if os.environ.get("FLANTUNE_WAIT") == "by load":
+        wait_by_load()  # as the command does, before PyTorch is imported
+
     from flantune.commands.plan import make_batches, make_mixture, make_stream, prepare_tasks, split_fold
     from flantune.mixture.holdout import folds_of
     from flantune.models.load import load_model

@@ -48,9 +48,9 @@ TRIALS = (
 
 def measure(*, small: bool = False) -> dict[str, object]:
     """What was estimated and what was taken, in seconds."""
-    from flantune.system.waiting import wait_passively
+    from flantune.system.waiting import wait_by_load
 
-    wait_passively()  # as the command does, before PyTorch is imported
+    wait_by_load()  # as the command does, before PyTorch is imported
     from flantune.demo.write import write_demo
 
     found: dict[str, Any] = {}

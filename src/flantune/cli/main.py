@@ -11,7 +11,7 @@ import click
 from flantune import __version__
 from flantune.cli.terminal import guarded
 from flantune.errors import FlantuneError
-from flantune.system.waiting import wait_passively
+from flantune.system.waiting import wait_by_load
 
 _COMMANDS = {
     "init": ("Write files to begin with: a project that runs at once, or a paper's settings.", "init"),
@@ -21,6 +21,7 @@ _COMMANDS = {
     "study": ("Run several variants of a run file with several seeds, and compare them.", "study"),
     "demo": ("Everything on an embedded micro-world: offline, in minutes.", "demo"),
     "evaluate": ("Measure models on benchmarks, tasks and lm-eval files, side by side.", "evaluate"),
+    "chat": ("Talk to a model in the terminal.", "chat"),
     "answer": ("Write down what models answer to open-ended prompts.", "answer"),
     "judge": ("Rate answers of several models side by side, blind, on a page on this machine.", "judge"),
     "preview": ("Show prompts as the model will see them, with the tokens that carry loss marked.", "preview"),
@@ -34,6 +35,7 @@ _COMMANDS = {
     "seen": ("Say whether a model was taught what another tool measured, its kin or its kind.", "seen"),
     "fetch": ("Download hub datasets into a local mirror, for machines without network.", "fetch"),
     "config": ("Show every setting of a run file, its meaning and where its value came from.", "config"),
+    "samples": ("Single prompts of a run with the models' answers: what tuning fixed, broke or left.", "samples"),
     "rescore": ("Score a run's stored samples again, without the model.", "rescore"),
     "seeds": ("Put several runs that differ in their seed together.", "seeds"),
     "compare": ("Two models on the rows that both answered; fails a build when one lost too much.", "compare"),
@@ -100,7 +102,7 @@ def cli() -> None:
 @guarded()
 def main() -> None:
     """Runs the command line; a user's mistake ends in a message, never in a traceback."""
-    wait_passively()
+    wait_by_load()
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -26,6 +26,10 @@ Attend = Callable[
 ]
 """Query, key, value, bias, ends of the queries, ends of the keys, tokens that see each other, rule and limits, as
 ``interface.segment_attention`` has them."""
+Read = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, "AttentionRule"], tuple[Tensor, Tensor]]
+"""Query, key, value, ends of the queries, ends of the keys, tokens that see each other, and rule, without gradients.
+Gives attention and the log-sum-exp of each query's scores to the base of 2, [heads, tokens], which means nothing where
+a query sees no key."""
 
 PROGRAMS = {
     "cpu": "flantune.models.attention.native",
@@ -40,19 +44,23 @@ class Program:
 
     Attributes:
         attend: Computes attention, and its gradient.
+        read: Computes attention, and what it takes to join it with attention to other keys.
         dtypes: What it computes with on this processor; none where there is no program.
         width_step: Widths of a head must be a multiple of it.
         widest: The largest of these widths; 0: any.
         is_plain: It knows neither bias nor tokens that see each other, and needs the limits.
         why_not: Why there is none, or not for every dtype; empty otherwise.
+        library: The same program's operations on rows (``forms.row_operations``); None where it has none.
     """
 
     attend: Attend | None = None
+    read: Read | None = None
     dtypes: tuple[torch.dtype, ...] = ()
     width_step: int = 1
     widest: int = 0
     is_plain: bool = False
     why_not: str = ""
+    library: Any = None
 
 
 def find_program(device: str = "cpu") -> Program:
@@ -88,6 +96,11 @@ def in_use(device: str = "cpu") -> Iterator[None]:
         yield
     finally:
         _attend, _device, _dtypes, _width_step, _widest, _is_plain = before
+
+
+def rows_in_use(dtype: torch.dtype) -> bool:
+    """Whether a program is in use that has operations on rows in a dtype."""
+    return dtype in _dtypes and find_program(_device).library is not None
 
 
 def is_for(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule, *, is_plain: bool = True) -> bool:

@@ -71,7 +71,9 @@ def find_native() -> Native:
         return Native(program=None, why_not=str(error))
     kinds = program.flantune_attention_kinds()
     dtypes = tuple(dtype for dtype, bit in KIND_BITS.items() if kinds & bit)
-    if wrong := [str(dtype) for dtype in dtypes if not agrees(program, dtype)]:
+    with torch.autocast("cpu", enabled=False):
+        wrong = [str(dtype) for dtype in dtypes if not agrees(program, dtype)]
+    if wrong:
         reason = f"its numbers in {' and '.join(wrong)} are not those of PyTorch"
         warnings.warn(f"flantune's attention in C++ is not used: {reason}", stacklevel=2)
         return Native(program=None, why_not=reason)
@@ -82,7 +84,14 @@ def find_native() -> Native:
 def find_program() -> Program:
     """The program as the door takes it."""
     native = find_native()
-    return Program(attend=native_attention, dtypes=native.dtypes, width_step=WIDTHS, why_not=native.why_not)
+    return Program(
+        attend=native_attention,
+        read=native_reading,
+        dtypes=native.dtypes,
+        width_step=WIDTHS,
+        why_not=native.why_not,
+        library=native.program,
+    )
 
 
 def native_attention(
@@ -101,6 +110,19 @@ def native_attention(
         query, key, value, bias, cu_query, cu_key, mutual, rule.scale, rule.is_causal, rule.window
     )[0]  # fmt: skip
     return found
+
+
+def native_reading(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_query: Tensor,
+    cu_key: Tensor,
+    mutual: Tensor | None,
+    rule: AttentionRule,
+) -> tuple[Tensor, Tensor]:
+    """See ``door.Read``."""
+    return forward_natively(_program(), Inputs.of(query, key, value, None, cu_query, cu_key, mutual), rule)
 
 
 @library.custom_op("flantune::native_attention", mutates_args=())

@@ -73,9 +73,10 @@ def scoring_layout(lm: LanguageModel) -> LayoutReport:
             [float(logprobs_alone(exact, unit, target).double().sum()) for unit in units for target in unit.targets]
         )
         for layout in BOTH_WAYS if lm.reads_both_ways else LADDERS[lm.family]:
-            # Lines are for float32 alone, and say so; the numbers of all others are compared in it.
+            # An encoder-decoder's lines are for float32 alone, and say so; all numbers are compared in float32.
             batches = _batches(units, layout, shares_starts=shares_starts(lm))
-            problem = _problem(lm if layout == "line" else exact, units, batches, expected)
+            tried = lm if lm.family == "encoder-decoder" and layout == "line" else exact
+            problem = _problem(tried, units, batches, expected)
             if not problem:
                 return LayoutReport(layout=layout, refused=tuple(refused))
             refused.append(f"{layout}: {problem}")

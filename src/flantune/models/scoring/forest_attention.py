@@ -14,12 +14,14 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from flantune.errors import ModelError
+from flantune.models.attention.door import find_program
 from flantune.models.attention.interface import install
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forward import check_positions
 from flantune.models.heads import find_head, outputs_of
 from flantune.models.language_model import as_tensor
 from flantune.models.scoring.forest_layout import Forest, PlacedRequest, forest
+from flantune.models.scoring.forest_segments import ForestSegments
 from flantune.models.scoring.targets import LIMIT, PrefixStates, shared_cache
 from flantune.packing.packs import EncodedPrompt, TargetTokens
 
@@ -35,7 +37,7 @@ def forest_targets(
     """Hidden states of a line of requests (logits where no head was found), and what is asked at which place.
 
     Args:
-        lm: A decoder-only model in float32, on a CPU.
+        lm: A decoder-only model on a CPU.
         units: The requests.
         prefix: What all contexts start with.
 
@@ -43,10 +45,10 @@ def forest_targets(
         States, [1, places, width], which mean something where a target is asked, and the targets.
 
     Raises:
-        ModelError: The model computes attention by itself, elsewhere or in other arithmetic.
+        ModelError: The model computes attention by itself, or elsewhere.
     """
-    if lm.device.type != "cpu" or lm.compute_dtype != torch.float32 or not install(lm.model):
-        raise ModelError("lines are for float32 on a CPU and attention that can be exchanged", where="model")
+    if lm.device.type != "cpu" or not install(lm.model):
+        raise ModelError("lines are for a CPU and attention that can be exchanged", where="model")
     laid = forest(units, known=0 if prefix is None else len(prefix.tokens), is_mutual=lm.reads_both_ways)
     check_positions(lm, int(laid.positions.max()) + 1, setting=LIMIT)
     head = find_head(lm)
@@ -74,6 +76,7 @@ class ForestAttention:
     def __init__(self, laid: Forest) -> None:
         self._laid = laid
         self._masks: dict[int, list[Tensor | None]] = {}
+        self._segments: ForestSegments | None = None
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, window: int) -> Tensor:
         """Each token's own request and what its context starts with, seen by it.
@@ -88,12 +91,18 @@ class ForestAttention:
         Returns:
             [1, tokens, heads, width]; zeros for padding.
         """
+        if torch.is_autocast_enabled("cpu"):
+            # Rotary positions, which are float32, make queries and keys of it, too.
+            query, key, value = (line.to(torch.get_autocast_dtype("cpu")) for line in (query, key, value))
+        if not window and (segments := self._by_program(query, value)) is not None:
+            factor = query.shape[-1] ** -0.5 if scale is None else scale
+            return segments(*(line[0].transpose(0, 1) for line in (query, key, value)), scale=factor)[None]
         groups = query.shape[1] // key.shape[1]
         if groups > 1:
             key, value = (line.repeat_interleave(groups, dim=1) for line in (key, value))
         mixed = query.new_zeros(query.shape[2], query.shape[1], value.shape[-1])
         if window not in self._masks:
-            self._masks[window] = [self._mask(request, window) for request in self._laid.requests]
+            self._masks[window] = [self._mask(request, window, query.dtype) for request in self._laid.requests]
         for request, mask in zip(self._laid.requests, self._masks[window], strict=True):
             own = slice(request.start, request.end)
             k, v = (self._seen(line, request) for line in (key, value))
@@ -103,6 +112,16 @@ class ForestAttention:
             mixed[own] = found[0].transpose(0, 1)
         return mixed[None]
 
+    def _by_program(self, query: Tensor, value: Tensor) -> ForestSegments | None:
+        """The program for segments where it computes such attention in bfloat16; in float32 PyTorch's is as fast."""
+        if query.dtype != torch.bfloat16 or query.shape[-1] != value.shape[-1]:
+            return None
+        program = find_program()
+        if program.read is None or query.dtype not in program.dtypes or query.shape[-1] % program.width_step:
+            return None
+        self._segments = self._segments or ForestSegments(self._laid, program.read)
+        return self._segments
+
     def _seen(self, line: Tensor, request: PlacedRequest) -> Tensor:
         known = self._laid.known
         stretches = [(known + start, known + end) for start, end in (*request.seen, (request.start, request.end))]
@@ -111,7 +130,7 @@ class ForestAttention:
         parts = [line[:, :, start:end] for start, end in stretches]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
-    def _mask(self, request: PlacedRequest, window: int) -> Tensor | None:
+    def _mask(self, request: PlacedRequest, window: int, dtype: torch.dtype) -> Tensor | None:
         """What is added to the scores, [own, seen]: minus infinity where a token must not look; None: it is causal."""
         before = [self._laid.positions[start:end] for start, end in request.seen]
         own = self._laid.positions[request.start : request.end]
@@ -123,4 +142,4 @@ class ForestAttention:
         sees[:, len(keys) - len(own) :] = request.sees
         if window:
             sees &= np.abs(own[:, None] - keys[None]) < window
-        return torch.zeros(sees.shape).masked_fill_(torch.from_numpy(~sees), float("-inf"))
+        return torch.zeros(sees.shape, dtype=dtype).masked_fill_(torch.from_numpy(~sees), float("-inf"))

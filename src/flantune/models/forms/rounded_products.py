@@ -1,0 +1,107 @@
+"""Linear layers whose weights are rounded to bfloat16 once, where autocast would round them in each pass.
+
+On a CPU they are also laid out once as oneDNN, which computes them, wants them. Everything else, embeddings and norms
+among it, stays in float32. For reading a model only: no gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from flantune.models.forms.exchange import StandIn
+
+ROWS = 512
+"""The weights are laid out for so many rows at a time; other numbers are right, too."""
+
+
+class PackedLinear(StandIn):
+    """A linear layer with rounded weights in oneDNN's own layout.
+
+    Args:
+        layer: The layer whose place it takes; its weights are read once, here.
+    """
+
+    def __init__(self, layer: nn.Linear | Conv1D) -> None:
+        super().__init__()
+        weight = layer.weight.detach()
+        rounded = (weight.T if isinstance(layer, Conv1D) else weight).to(torch.bfloat16).contiguous()
+        # Neither a parameter nor a buffer: an opaque layout is nothing to be saved, moved or counted.
+        vars(self)["packed"] = _packed(rounded)
+        vars(self)["offset"] = None if layer.bias is None else layer.bias.detach().to(torch.bfloat16)
+        self.take_place_of(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[…, inputs] → […, outputs] in bfloat16."""
+        return _product(x.to(torch.bfloat16), self.packed, self.offset)
+
+
+def packed_form(module: nn.Module) -> PackedLinear | None:
+    """The layer with packed weights; None where it is not a plain linear layer in float32, or cannot be packed."""
+    if not _is_plain(module) or not has_packed_products():
+        return None
+    layer: Any = module
+    return PackedLinear(layer) if layer.weight.device.type == "cpu" else None
+
+
+@contextmanager
+def rounded_products(model: nn.Module) -> Iterator[None]:
+    """Within the block, plain linear layers of a model have rounded weights; the model's own come back afterwards.
+
+    A weight in two places (a head that shares the embeddings) is rounded where products read it.
+    """
+    places = [
+        (module, name, weight)
+        for module in model.modules()
+        if _is_plain(module)
+        for name, weight in module._parameters.items()
+        if weight is not None
+    ]
+    rounded = {
+        id(weight): nn.Parameter(weight.detach().to(torch.bfloat16), requires_grad=False) for _, _, weight in places
+    }
+    try:
+        for module, name, weight in places:
+            module._parameters[name] = rounded[id(weight)]
+        yield
+    finally:
+        for module, name, weight in places:
+            module._parameters[name] = weight
+
+
+@cache
+def has_packed_products() -> bool:
+    """Whether oneDNN computes in bfloat16 here, with weights in its own layout, and right."""
+    mkldnn: Any = torch.backends.mkldnn
+    if not mkldnn.is_available() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    # Whole numbers so small that nothing is rounded.
+    x, weight = (torch.arange(64 * rows).remainder(3).view(rows, 64).to(torch.bfloat16) for rows in (16, 32))
+    try:
+        found = _product(x, _packed(weight), None)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.equal(found.float(), x.float() @ weight.float().T)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    # By the very type: what is made from one (a quantized layer) may compute in another way.
+    return type(module) in (nn.Linear, Conv1D) and all(
+        type(weight) is nn.Parameter and weight.dtype == torch.float32 for weight in module.parameters()
+    )
+
+
+def _packed(weight: Tensor) -> Tensor:
+    found: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+    return found
+
+
+def _product(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+    return found
