@@ -43,13 +43,16 @@ class Size:
     Attributes:
         steps: Optimizer steps of 8,192 tokens.
         rows: Test rows of each of the three tasks, each in every template.
+        scratch: The random model of each family.
         dtype: Arithmetic of all sides; in float32 their scores are the same.
+        batch_size: lm-eval's; 0: the fastest, which is tried.
     """
 
     steps: int
     rows: int
-    dtype: str = "bfloat16"
     scratch: dict[str, dict[str, Any]]
+    dtype: str = "bfloat16"
+    batch_size: int = 0
 
 
 SHAPES = {
@@ -59,17 +62,15 @@ SHAPES = {
 _TINY = {"vocabulary_size": 1024, "hidden_size": 64, "layers": 2, "heads": 2}
 WHOLE = Size(steps=16, rows=24, scratch=SHAPES)
 SMALL = Size(
-    steps=2, rows=2, dtype="float32", scratch={name: {**shape, **_TINY} for name, shape in SHAPES.items()}
+    steps=2, rows=2, dtype="float32", batch_size=8, scratch={name: {**shape, **_TINY} for name, shape in SHAPES.items()}
 )  # fmt: skip
 
 
 def measure(*, small: bool = False, only: Sequence[str] = tuple(SHAPES)) -> dict[str, Any] | None:
     """Both sides on the job, for a decoder-only and an encoder-decoder model."""
     data, python = _data(), os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
-    if (
-        data is None
-        or subprocess.run([python, "-c", "import trl, lm_eval"], capture_output=True, check=False).returncode
-    ):
+    looks = "from importlib.util import find_spec as f; raise SystemExit(not (f('trl') and f('lm_eval')))"
+    if data is None or subprocess.run([python, "-c", looks], check=False).returncode:
         print("passed over: needs TRL and lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
         return None
     size = SMALL if small else WHOLE
@@ -164,7 +165,7 @@ def peers_side(
         log=work / "trainer.log",
         environment=environment,
     )
-    batch_size = _batch_size(python, model, tasks, size, environment)
+    batch_size = size.batch_size or _batch_size(python, model, tasks, size, environment)
     spent: dict[str, Spent] = {"train": train}
     for name, folder in (("score the base", model), ("score the tuned", tuned)):
         spent[name] = timed(
