@@ -46,6 +46,7 @@ class Size:
         scratch: The random model of each family.
         dtype: Arithmetic of all sides; in float32 their scores are the same.
         batch_size: lm-eval's; 0: the fastest, which is tried.
+        settings: Over those of the run file.
     """
 
     steps: int
@@ -53,6 +54,7 @@ class Size:
     scratch: dict[str, dict[str, Any]]
     dtype: str = "bfloat16"
     batch_size: int = 0
+    settings: tuple[str, ...] = ()
 
 
 SHAPES = {
@@ -62,8 +64,16 @@ SHAPES = {
 _TINY = {"vocabulary_size": 1024, "hidden_size": 64, "layers": 2, "heads": 2}
 WHOLE = Size(steps=16, rows=24, scratch=SHAPES)
 SMALL = Size(
-    steps=2, rows=2, dtype="float32", batch_size=8, scratch={name: {**shape, **_TINY} for name, shape in SHAPES.items()}
-)  # fmt: skip
+    steps=2,
+    rows=2,
+    dtype="float32",
+    scratch={name: {**shape, **_TINY} for name, shape in SHAPES.items()},
+    batch_size=8,
+    settings=(
+        'data.include=["rte", "copa", "cola", "trec", "arc_easy"]',
+        'holdout.folds=[["natural language inference", "commonsense"]]',
+    ),
+)
 
 
 def measure(*, small: bool = False, only: Sequence[str] = tuple(SHAPES)) -> dict[str, Any] | None:
@@ -82,11 +92,11 @@ def measure(*, small: bool = False, only: Sequence[str] = tuple(SHAPES)) -> dict
 
 
 def _job(family: str, size: Size, work: Path, *, data: Path, python: str) -> dict[str, Any]:
-    model = make_model(RUN_FILE, size.scratch[family], work / "model", data=data)
-    ours = flantune_side(model, size, work, data=data)
-    out = work / "run"
-    questions = asked(out)
-    theirs = peers_side(family, model, size, work, out=out, questions=questions, data=data, python=python)
+    settings = [f"data.mirror={data}", *size.settings]
+    model = make_model(RUN_FILE, size.scratch[family], work / "model", settings=settings)
+    ours = flantune_side(model, size, work, settings=settings)
+    questions = asked(work / "run")
+    theirs = peers_side(family, model, size, work, questions=questions, settings=settings, python=python)
     return {
         "weights": theirs.pop("weights"),
         "prompts_trained_on": theirs.pop("prompts"),
@@ -100,17 +110,17 @@ def _job(family: str, size: Size, work: Path, *, data: Path, python: str) -> dic
     }
 
 
-def flantune_side(model: Path, size: Size, work: Path, *, data: Path) -> dict[str, Any]:
+def flantune_side(model: Path, size: Size, work: Path, *, settings: Sequence[str]) -> dict[str, Any]:
     """``flantune run``: what it spent, and what its own stages took of it."""
-    told = {
-        "model.path": model,
-        "data.mirror": data,
-        "model.dtype": size.dtype,
-        "training.steps": size.steps,
-        "evaluation.max_examples": size.rows,
-    }
-    settings = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
-    run = [sys.executable, "-m", "flantune", "run", str(RUN_FILE), "--out", str(work / "run"), *settings]
+    told = [
+        *settings,
+        f"model.path={model}",
+        f"model.dtype={size.dtype}",
+        f"training.steps={size.steps}",
+        f"evaluation.max_examples={size.rows}",
+    ]
+    words = [word for one in told for word in ("--set", one)]
+    run = [sys.executable, "-m", "flantune", "run", str(RUN_FILE), "--out", str(work / "run"), *words]
     spent = timed(run, log=work / "run.log", environment=_environment())
     return {"all": spent.to_json(), **_told(work / "run")}
 
@@ -141,17 +151,16 @@ def peers_side(
     size: Size,
     work: Path,
     *,
-    out: Path,
     questions: Sequence[Question],
-    data: Path,
+    settings: Sequence[str],
     python: str,
 ) -> dict[str, Any]:
     """A trainer of transformers, then lm-eval on the model before and after: what each command spent."""
     text, tuned = work / "prompts.jsonl", work / "tuned"
-    prompts = write_training_text(RUN_FILE, out, text, data=data)
+    prompts = write_training_text(RUN_FILE, work / "run", text, settings=settings)
     tasks = work / "tasks"
     write_questions(questions, tasks)
-    settings = {
+    told = {
         "family": family,
         "model": str(model),
         "text": str(text),
@@ -161,7 +170,7 @@ def peers_side(
     }
     environment = _environment() | {"HF_HOME": str(work / "hf"), "HF_DATASETS_CACHE": str(work / "hf/datasets")}
     train = timed(
-        [python, "-m", "benchmarks.whole_job_trainer", json.dumps(settings)],
+        [python, "-m", "benchmarks.whole_job_trainer", json.dumps(told)],
         log=work / "trainer.log",
         environment=environment,
     )
