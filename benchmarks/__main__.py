@@ -28,6 +28,7 @@ NAMES = (
     "beside",
     "training_decoder_only",
     "training_encoder_decoder",
+    "training_lora",
     "gpu_day",
     "soak",
     "corpus_bootstrap",

@@ -1,4 +1,4 @@
-"""A tuning step with other processes at work: threads that spin while they wait, sleep, or do either by load; and one.
+"""A tuning step with other processes at work: threads that spin while they wait, sleep, or do either by load; one.
 
 Each way tunes the demo's decoder-only model in a process of its own, with as many other processes at work as the table
 says (endless loops). Seconds of wall and CPU time of the median step, and of the first one. All ways in turn, twice;

@@ -64,15 +64,19 @@ def _measure(name: str, scratch: Path, *, data: Path, python: str, blocks: int, 
             found[side].append(_run(python, side, settings))
     speeds = {side: statistics.median(one["prompts"] / one["cpu_s"] for one in found[side]) for side in SIDES}
     first = {side: found[side][0] for side in SIDES}
+    microseconds = first["flantune"]["microseconds"]
+    packed = microseconds["made"] + microseconds["batch_prepared"]
     return {
         "case": name,
         "prompts": first["flantune"]["prompts"],
         "mean_tokens": first["flantune"]["mean_tokens"],
         "prompts_per_cpu_second": {side: round(speed) for side, speed in speeds.items()},
         "times_trl": round(speeds["flantune"] / speeds["trl"], 2),
+        # Rows to packs, against the other side's rows to ids.
+        "times_trl_with_packs": round(1e6 / packed / speeds["trl"], 2),
         "times_batches": round(speeds["flantune"] / speeds["batches"], 2),
         "share_of_same_ids": first["trl"]["same_ids"],
-        "microseconds_a_prompt": first["flantune"]["microseconds"],
+        "microseconds_a_prompt": microseconds,
         "bytes_a_prompt": first["flantune"]["bytes_a_prompt"],
     }
 

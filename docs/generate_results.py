@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flantune.report.numbers import interval, points, signed, span
+from flantune.report.numbers import interval, plural, points, signed, span
 from flantune.report.sentences import typeset
-from flantune.studies.outcome import ArmOutcome, StudyOutcome
+from flantune.studies.outcome import ArmOutcome, SeedDifference, StudyOutcome
 
 RESULTS = Path(__file__).parent / "results"
-_BLOCK = re.compile(r"<!-- study: (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
+_BLOCK = re.compile(r"<!-- (?P<kind>study|clusters|tasks): (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 _DIGITS = 5
 _WIDTH = 120
 
@@ -38,22 +38,26 @@ def page(text: str, outcomes: Path) -> str:
     """A page with the part of every study written anew.
 
     Args:
-        text: The page; ``<!-- study: NAME -->`` to ``<!-- end -->`` is replaced.
+        text: The page; ``<!-- study: NAME -->`` to ``<!-- end -->`` is replaced, and so are ``clusters`` and ``tasks``.
         outcomes: Folder of the outcomes.
     """
 
     def written(found: re.Match[str]) -> str:
-        name = found["name"]
-        return "\n".join((f"<!-- study: {name} -->", *study_lines(name, outcomes), "<!-- end -->"))
+        kind, name = found["kind"], found["name"]
+        return "\n".join((f"<!-- {kind}: {name} -->", *_PARTS[kind](name, outcomes), "<!-- end -->"))
 
     return _BLOCK.sub(written, text)
 
 
+def _outcome(name: str, folder: Path) -> StudyOutcome:
+    return StudyOutcome.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def study_lines(name: str, folder: Path) -> Iterator[str]:
     """Question, figure, table and verdict of one study."""
-    outcome = StudyOutcome.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
+    outcome = _outcome(name, folder)
     equal = f" Equal in all arms: {outcome.equal}." if outcome.equal else ""
-    about = f"{len(outcome.seeds)} seeds. Compared: {outcome.measure}.{equal}"
+    about = f"{plural(len(outcome.seeds), 'seed')}. Compared: {outcome.measure}.{equal}"
     yield from _wrapped(f"**{outcome.question}** {about}")
     yield ""
     yield f"![{outcome.question}]({folder.name}/{name}-study.svg)"
@@ -67,12 +71,62 @@ def study_lines(name: str, folder: Path) -> Iterator[str]:
     yield ""
     yield from _wrapped(typeset(" ".join((outcome.verdict.text, *outcome.verdict.notes))), lead="> ")
     yield ""
+    if outcome.lacking:
+        lacking = "; ".join(f"{one.arm}, seed {one.seed}" for one in outcome.lacking)
+        yield from _wrapped(f"Not finished, and not in these numbers: {lacking}.", lead="- ")
     for note in outcome.notes:
         yield from _wrapped(f"{note[0].upper()}{note[1:]}{'' if note.endswith('.') else '.'}", lead="- ")
     changed = "" if not outcome.written.changed else f" What was run differs: {'; '.join(outcome.written.changed)}."
     when = outcome.written.when[:16].replace("T", " ")
     written = f"The plan was written down on {when} UTC (SHA-256 `{outcome.written.sha256[:16]}…`).{changed}"
     yield from _wrapped(written, lead="- ")
+
+
+def cluster_lines(name: str, folder: Path) -> Iterator[str]:
+    """What tuning changed in each cluster, of every arm: the score, and skill apart from a preference."""
+    outcome = _outcome(name, folder)
+    yield "| arm | cluster | base | tuned | change | 95% | q | detectable | discrimination | 95% | calibrated | 95% |"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    for arm in outcome.arms:
+        found = {(one.cluster, one.measure): one for one in arm.clusters}
+        for cluster in dict.fromkeys(one.cluster for one in arm.clusters):
+            raw = found[cluster, "raw"]
+            cells = [arm.name, cluster or "**mean**", points(raw.base), points(raw.tuned), *_changed(raw.difference)]
+            cells += [_rate(raw.difference), points(raw.difference.detectable)]
+            for measure in ("discrimination", "calibrated_accuracy"):
+                skill = found.get((cluster, measure))
+                cells += ["", ""] if skill is None else _changed(skill.difference)
+            yield f"| {' | '.join(cells)} |"
+
+
+def task_lines(name: str, folder: Path) -> Iterator[str]:
+    """Every task of every arm, and the difference from what the arm is paired with."""
+    outcome = _outcome(name, folder)
+    yield "| task | arm | rows | chance | score | 95% | difference | 95% | q | std over templates |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    names = dict.fromkeys(task.name for arm in outcome.arms for task in arm.tasks)
+    for wanted in names:
+        for arm in outcome.arms:
+            for task in arm.tasks:
+                if task.name == wanted:
+                    changed = ["", ""] if task.difference is None else _changed(task.difference)
+                    rate = "" if task.difference is None else _rate(task.difference)
+                    spread = "" if task.template_std is None else points(task.template_std)
+                    score = [points(task.score.value), span(task.score.low, task.score.high)]
+                    cells = [task.name, arm.name, str(task.rows), points(task.chance), *score, *changed, rate, spread]
+                    yield f"| {' | '.join(cells)} |"
+
+
+def _changed(difference: SeedDifference) -> list[str]:
+    sure = "" if difference.direction == "undecided" else " ▲" if difference.value > 0 else " ▼"
+    return [signed(difference.value) + sure, interval(difference.low, difference.high)]
+
+
+def _rate(difference: SeedDifference) -> str:
+    return f"{difference.p if difference.q is None else difference.q:.3f}"
+
+
+_PARTS = {"study": study_lines, "clusters": cluster_lines, "tasks": task_lines}
 
 
 def _wrapped(text: str, *, lead: str = "") -> list[str]:
@@ -90,10 +144,7 @@ def _row(arm: ArmOutcome, *, has_rows: bool) -> str:
     if difference is None:
         cells += ["", "", "", ""]
     else:
-        sure = "" if difference.direction == "undecided" else " ▲" if difference.value > 0 else " ▼"
-        rate = difference.p if difference.q is None else difference.q
-        cells += [arm.paired_with or "its base", signed(difference.value) + sure]
-        cells += [interval(difference.low, difference.high), f"{rate:.3f}"]
+        cells += [arm.paired_with or "its base", *_changed(difference), _rate(difference)]
     return f"| {' | '.join(cells)} |"
 
 

@@ -124,7 +124,14 @@ def race(sides: list[Side], *, steps: int, warm_up: int, clock: str = "cpu") -> 
         for side in sides:
             side.process.kill()
             side.process.wait()
-    return {side.name: _figures(side.told[warm_up:], clock) for side in sides}
+    return {
+        side.name: {
+            **_figures(side.told[warm_up:], clock),
+            # The first word comes before any step.
+            "memory_at_the_start_mib": round(side.told[0]["peak"] / 2**20),
+        }
+        for side in sides
+    }
 
 
 def _figures(told: list[dict[str, Any]], clock: str) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from typing import Any
 
 from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, World, build_world
+from flantune.models.adapters import attach_adapter
 from flantune.models.attention.lines import reads_lines
 from flantune.packing.batches import Batches
 from flantune.packing.packs import Batch
 from flantune.packing.stream import PromptStream
-from flantune.settings.config import PackingSettings, TrainingSettings
+from flantune.settings.config import ModelSettings, PackingSettings, TrainingSettings
 from flantune.training.loop import tune
 
 
@@ -40,10 +41,14 @@ def main(settings: dict[str, Any]) -> None:
     world = build_world(
         Path(settings["cache"]), scratch=settings["scratch"], dtype="bfloat16", device=settings["device"]
     )
+    lm = world.lm
+    if "lora" in settings:
+        model = ModelSettings.model_validate({"path": "made from scratch", "adapter": "lora", "lora": settings["lora"]})
+        lm = attach_adapter(lm, model, seed=0)
     batches = _Counted(_batches(world, settings))
     turn.step(0)
     tune(
-        world.lm,
+        lm,
         batches,
         TrainingSettings(
             steps=10_000,

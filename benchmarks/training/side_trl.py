@@ -32,12 +32,20 @@ def main(settings: dict[str, Any]) -> None:
         for p in world.encoded(settings.get("prompts", PROMPTS))
     ]
 
+    more = {}
+    if lora := settings.get("lora"):
+        from peft import LoraConfig
+
+        more["peft_config"] = LoraConfig(
+            task_type="CAUSAL_LM", target_modules="all-linear", r=lora["rank"], lora_alpha=lora["alpha"]
+        )
     config = SFTConfig(max_length=ROW_TOKENS, **arguments(settings, own="trl"))
     trainer = SFTTrainer(
         model=world.lm.model,
         args=config,
         train_dataset=Dataset.from_list(rows),
         processing_class=world.lm.tokenizer,
+        **more,
         callbacks=[taking_turns(turn, lambda: int(trainer._total_train_tokens))],
     )
     trainer.train()

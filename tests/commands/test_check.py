@@ -109,10 +109,11 @@ def test_the_most_that_is_missing_is_the_share_of_a_task_of_the_largest_rate(tmp
     assert missing.share == pytest.approx(150 / (150 + 50))
 
 
-def test_nothing_held_out_is_an_error_and_the_rest_is_looked_at(world: Path) -> None:
+def test_where_nothing_is_held_out_everything_is_trained_on_and_measured(world: Path) -> None:
     found = check(world, "holdout.folds=[]")
-    assert "nothing is held out" in said(found, "error")
-    assert len(found.mixture) == 4 and found.lengths is not None
+    assert said(found, "error") == ""
+    assert len(found.mixture) == 4 and found.cost is not None and found.cost.questions > 0
+    assert [(one.held_out, len(one.train)) for one in found.folds] == [((), 4)]
 
 
 def test_a_fold_that_is_not_there_is_said_once_and_another_looked_at(world: Path) -> None:
@@ -138,7 +139,7 @@ def test_targets_that_do_not_fit_and_a_model_that_is_not_there(world: Path) -> N
 
 
 def test_what_licences_leave_out_is_counted(tmp_path: Path) -> None:
-    (path, *_) = write_project(tmp_path)
+    (path, *_) = write_project(tmp_path).files
     text = (tmp_path / "tasks/reviews.toml").read_text(encoding="utf-8")
     (tmp_path / "tasks/more.toml").write_text(
         text.replace('"short_reviews"', '"bound"').replace("CC0 1.0", "CC BY-NC 4.0"), encoding="utf-8"

@@ -15,7 +15,7 @@ from flantune.tasks.load import load_tasks
 
 
 def test_a_project_is_written_and_its_tasks_can_be_read(tmp_path: Path) -> None:
-    written = write_project(tmp_path / "mine")
+    written = write_project(tmp_path / "mine").files
     assert written[0] == tmp_path / "mine/run.toml"
     file = load_run_file(written[0])
     tasks = load_tasks(file.config.data, root=file.root)
@@ -33,7 +33,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 
 
 def test_a_model_of_ones_own_takes_the_place_of_the_tiny_one(tmp_path: Path) -> None:
-    (path, *_) = write_project(tmp_path / "mine", model="org/small-model")
+    (path, *_) = write_project(tmp_path / "mine", model="org/small-model").files
     config = load_run_file(path).config
     assert (config.model.path, config.model.scratch) == ("org/small-model", None)
     assert config.training.learning_rate == 5e-5
@@ -43,19 +43,19 @@ def test_a_model_of_ones_own_takes_the_place_of_the_tiny_one(tmp_path: Path) -> 
 def test_a_file_is_named_so_that_it_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'a "small".gguf').write_bytes(b"")
-    (path, *_) = write_project(tmp_path / "mine", model='a "small".gguf')
+    (path, *_) = write_project(tmp_path / "mine", model='a "small".gguf').files
     assert load_run_file(path).config.model.path == str(tmp_path / 'a "small".gguf')
 
 
 @pytest.mark.parametrize("paper", papers())
 def test_a_papers_run_file_takes_another_model(tmp_path: Path, paper: str) -> None:
-    (path,) = write_project(tmp_path, like=paper, model="org/small-model")
+    (path,) = write_project(tmp_path, like=paper, model="org/small-model").files
     assert load_run_file(path).config.model.path == "org/small-model"
 
 
 @pytest.mark.parametrize("paper", papers())
 def test_a_papers_run_file_is_right_and_commented(tmp_path: Path, paper: str) -> None:
-    (path,) = write_project(tmp_path, like=paper)
+    (path,) = write_project(tmp_path, like=paper).files
     load_run_file(path)
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# ") and text.count("#") > 10

@@ -96,7 +96,12 @@ def test_one_fold_and_other_limits(run_file):
 
 def test_mistakes_are_named(run_file):
     assert "there is no fold 2" in str(run(run_file, "--fold", 2).exception)
-    assert "nothing is held out" in str(run(run_file, "--set", "holdout.folds=[]").exception)
+
+
+def test_where_nothing_is_held_out_the_test_rows_of_what_is_trained_on_are_compared(run_file):
+    plant(run_file)
+    found = run(run_file, "--set", "holdout.folds=[]")
+    assert found.exit_code in (0, 1) and "compare what is trained on with its own test rows" in found.stderr
 
 
 def test_a_benchmarks_questions_are_looked_for_too_whether_anything_is_held_out_or_not(run_file, tmp_path):

@@ -31,7 +31,7 @@ def gradients(lm, form, packs) -> dict[str, torch.Tensor]:
         for pack in packs:
             (-target_logprobs(lm, pack).logprobs.sum() / 30).backward()
     lm.model.train(was)
-    found = {name: weight.grad.clone() for name, weight in lm.model.named_parameters()}
+    found = {name: weight.grad.clone() for name, weight in lm.model.named_parameters() if weight.grad is not None}
     lm.model.zero_grad(set_to_none=True)
     return found
 

@@ -308,3 +308,11 @@ def test_every_reply_of_conversations_that_a_filter_leaves(load, tmp_path) -> No
     assert [(one.row, *one.replies) for one in view] == [
         (example.row, reply) for example in store if example.row in kept for reply in example.replies
     ]
+
+
+@pytest.mark.parametrize(
+    "names", [("system", "user", "assistant"), ("developer", "human", "model"), ("system", "human", "gpt")]
+)
+def test_names_that_chat_programs_give_are_known(names) -> None:
+    row = {"c": [{"role": who, "content": text} for who, text in zip(names, ("Be brief.", "Why?", "So."), strict=True)]}
+    assert [turn.speaker for turn in ConversationAdapter(columns=("c",))(row).turns] == ["system", "user", "assistant"]

@@ -119,13 +119,36 @@ def test_slices_are_pythons(parts: list[tuple[int | None, int | None]], rows: in
         assert [row for low, high in part.bounds(needed) for row in range(low, high)] == found
 
 
+@given(share=st.integers(1, 99), rows=st.integers(0, 400))
+@SETTINGS
+def test_percents_divide_a_split_without_a_row_lost_or_shared(share: int, rows: int) -> None:
+    first, rest = parse_slice(f"train[:{share}%]"), parse_slice(f"train[{share}%:]")
+    (low, middle), (again, high) = first.bounds(rows)[0], rest.bounds(rows)[0]
+    assert (low, high) == (0, rows) and middle == again == rows * share // 100
+    assert parse_slice(f"train[-{100 - share}%:]").bounds(rows) == rest.bounds(rows)
+    assert first.rows_needed is None
+
+
 def test_a_role_takes_rows_of_one_source_split() -> None:
     with pytest.raises(ValueError, match="joins rows of train and test"):
         parse_slice("train[:5] + test")
 
 
 @pytest.mark.parametrize(
-    "text", ["train[", "train[1]", "train[a:b]", "train[:10%]", "", "train[1:2]x", "train[-:]", "train +", "+train"]
+    "text",
+    [
+        "train[",
+        "train[1]",
+        "train[a:b]",
+        "train[:101%]",
+        "train[:1.5%]",
+        "train[%:]",
+        "",
+        "train[1:2]x",
+        "train[-:]",
+        "train +",
+        "+train",
+    ],
 )
 def test_what_is_no_slice(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a slice|not a whole number"):

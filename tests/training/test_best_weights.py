@@ -82,3 +82,38 @@ def test_what_is_looked_at_is_part_of_the_run_where_it_chooses(tmp_path):
 def test_choosing_without_looking_is_refused():
     with pytest.raises(ValidationError, match="set measure_every"):
         TrainingSettings(keep="best-dev")
+
+
+@pytest.mark.parametrize("keep", ["last", "best-dev"])
+def test_tuning_ends_when_looks_find_no_lower_loss(tmp_path, keep):
+    losses = {1: 5.0, 2: 3.0, 3: 4.0, 4: 3.0, 5: 1.0, 6: 1.0}
+
+    def patient(**values):
+        return settings(
+            **{"steps": 6, "measure_every": 1, "keep": keep, "patience": 2, "checkpoint_every": 3, **values}
+        )
+
+    found, until = make_lm("llama"), make_lm("llama")
+    summary = tune_small(tmp_path / "found", found, patient(), measure=lambda step: {"loss": losses[step]})
+    assert (summary.steps, summary.kept_step) == (4, 2 if keep == "best-dev" else None)
+    tune_small(tmp_path / "until", until, settings(steps=2 if keep == "best-dev" else 4))
+    assert weights_digest(found) == weights_digest(until)
+    assert [line["step"] for line in lines(tmp_path / "found")] == [1, 2, 3, 4]
+    again = make_lm("llama", seed=9)
+    assert tune_small(tmp_path / "found", again, patient(), measure=lambda _: {"loss": 0.0}) == summary
+    assert weights_digest(again) == weights_digest(found)
+    resumed = make_lm("llama")
+    with pytest.raises(StoppedError):
+        tune_small(
+            tmp_path / "stopped", make_lm("llama"), patient(), measure=lambda step: {"loss": losses[step]},
+            progress=stop_at(3),
+        )  # fmt: skip
+    tune_small(tmp_path / "stopped", resumed, patient(), measure=lambda step: {"loss": losses[step]})
+    assert weights_digest(resumed) == weights_digest(found)
+
+
+def test_patience_needs_looks_and_names_what_it_goes_by():
+    with pytest.raises(ValidationError, match="patience goes by looks at dev questions: set measure_every"):
+        TrainingSettings(patience=2)
+    with pytest.raises(ValidationError, match="keep goes by looks"):
+        TrainingSettings(keep="best-dev")

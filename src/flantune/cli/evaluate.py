@@ -31,7 +31,8 @@ from flantune.cli import options
     "harness",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="lm-eval task YAML file; repeatable.",
+    metavar="FILE|NAME",
+    help="lm-eval task YAML file; or the name of a task, where lm-eval is installed; repeatable.",
 )
 @click.option(
     "--trust-task-code",

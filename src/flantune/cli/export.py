@@ -131,3 +131,32 @@ def gguf(model: Path, like: Path, out: Path, kind: str, as_json: bool) -> None:
         return
     click.echo(str(written))
     tell_next("llama-cli", "-m", out)
+
+
+@command.command(
+    "model",
+    short_help="A tuned model as one folder: adapters merged, in half the size where wanted.",
+    epilog="Example: flantune export model runs/run/folds/sentiment/model --dtype bfloat16 --out tuned",
+)
+@click.argument("model", type=options.OLD_FOLDER)
+@click.option("--out", type=options.FOLDER, required=True, help="Folder to write.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="How weights are stored; bfloat16 takes half the room and rounds them.",
+)
+def model_folder(model: Path, out: Path, dtype: str) -> None:
+    """Write the tuned MODEL as an ordinary Hugging Face folder: a low-rank adapter is added to the weights.
+
+    The merged model is compared with the one with its adapter. The card and the record of what the model was taught
+    come along. transformers, vLLM and others load the folder, and `hf upload NAME FOLDER` puts it on the hub.
+    """
+    from flantune.cli.console import starting
+
+    console = starting()
+    from flantune.commands.export_model import export_model
+
+    click.echo(str(export_model(model, out, dtype=dtype, reporter=console)))  # type: ignore[arg-type]
+    tell_next("flantune", "chat", out)

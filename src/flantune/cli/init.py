@@ -14,20 +14,31 @@ from flantune.cli.terminal import tell_next
 @click.argument("folder", type=options.FOLDER, default=Path())
 @click.option("--like", metavar="PAPER", default="", help="A run file with this paper's settings and sources.")
 @click.option("--model", metavar="MODEL", default="", help="What to tune: a folder, a GGUF file or a hub id.")
+@click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Tune on this file of yours: chats, instructions, prompts with answers, texts with labels; repeatable.",
+)
 @options.as_json("the files")
-def command(folder: Path, like: str, model: str, as_json: bool) -> None:
+def command(folder: Path, like: str, model: str, data: tuple[Path, ...], as_json: bool) -> None:
     """Write files to begin with into FOLDER [default: this one]; existing files are kept.
 
-    Without --like: a project that runs at once, with two small tasks over CSV files and comments that explain. With it
-    one run file, commented, with what the paper trained on and how: flan2021, flan2022, flan-t5, t0, t0++, tk-instruct.
+    By itself: a project that runs at once, with two small tasks over CSV files and comments that explain. With --data:
+    a run file and a task for each file of yours, in the forms that other programs take (OpenAI's "messages", ShareGPT,
+    Alpaca, "prompt" and "completion", a text and a label), as CSV, JSON, JSON lines or Parquet. With --like: one run
+    file, commented, with what the paper trained on and how: flan2021, flan2022, flan-t5, t0, t0++, tk-instruct.
     """
     import json
 
     from flantune.commands.init import write_project
 
-    written = write_project(folder, like=like, model=model)
+    project = write_project(folder, like=like, model=model, data=data)
+    for note in project.notes:
+        click.echo(note, err=True)
     if as_json:
-        click.echo(json.dumps([str(path) for path in written], ensure_ascii=False))
+        click.echo(json.dumps([str(path) for path in project.files], ensure_ascii=False))
         return
-    click.echo("\n".join(map(str, written)))
-    tell_next("flantune", "check", written[0])
+    click.echo("\n".join(map(str, project.files)))
+    tell_next("flantune", "check", project.files[0])

@@ -24,7 +24,6 @@ from flantune.commands.check_start import start_faults
 from flantune.commands.estimate import estimate_cost
 from flantune.commands.looked import Looked
 from flantune.commands.plan import (
-    check_held_out,
     make_codec,
     make_mixture,
     numbered_split,
@@ -37,7 +36,7 @@ from flantune.commands.suites_in_run import check_unseen, suite_exams
 from flantune.contamination.compare import compare
 from flantune.contamination.findings import Settings
 from flantune.errors import FlantuneError, LeakError
-from flantune.mixture.holdout import folds_of
+from flantune.mixture.holdout import run_folds
 from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import mixture_sheet
 from flantune.models.devices import HERE, parse_devices
@@ -218,11 +217,7 @@ def _worst_first(found: Sequence[Found]) -> tuple[Found, ...]:
 def _splits(config: RunConfig, prepared: Sequence[PreparedTask], found: list[Found]) -> list[FoldTasks]:
     """The folds that can be made; what is wrong with the others is noted."""
     splits = []
-    try:
-        check_held_out(config)
-    except FlantuneError as error:
-        found.append(error_found("holdout", error))
-    for fold in folds_of(config.holdout):
+    for fold in run_folds(config.holdout):
         try:
             splits.append(split_fold(config, [one.task for one in prepared], fold))
         except FlantuneError as error:

@@ -83,6 +83,8 @@ def _check_taught(config: RunConfig, prepared: Sequence[PreparedTask], split: Fo
     """Raises ConfigError where a fold has nothing to train on, or no dev rows to choose weights by."""
     taught = trained_tasks(config, prepared, split)
     if not taught:
+        if not split.held_out:
+            raise ConfigError("no task has rows to train on", where="data", hint="give some task a train split")
         held = ", ".join(split.held_out)
         hint = "hold out less, or add tasks"
         raise ConfigError(f"no task is left to train on, blind to {held}", where="holdout.folds", hint=hint)

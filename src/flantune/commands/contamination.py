@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.commands.plan import numbered_fold, numbered_split, prepare_tasks, split_fold
+from flantune.commands.plan import numbered_fold, prepare_tasks, split_fold
 from flantune.contamination.compare import compare
 from flantune.contamination.findings import Contamination, FoldFinding, Settings
-from flantune.errors import ConfigError
 from flantune.evaluation.seen import question_texts
-from flantune.mixture.holdout import Fold, folds_of
+from flantune.mixture.holdout import Fold, folds_of, run_folds
 from flantune.system.progress import Reporter, Silent
 from flantune.types import Example
 
@@ -39,15 +38,15 @@ def check_run(
         cache: Folder of adapted examples, unless the run file names one.
         settings: What counts as an overlap.
         only_fold: Look at this fold only, counted from 0.
-        exams: Parts of benchmarks, whose questions are looked for in each fold's training rows too. With some, the run
-            file need not hold anything out.
+        exams: Parts of benchmarks, whose questions are looked for in each fold's training rows too. Where nothing is
+            held out, they alone are looked for, or without them the test rows of the very tasks that are trained on.
         reporter: Shown the progress.
 
     Raises:
-        ConfigError: Nothing is held out, or there is no such fold.
+        ConfigError: There is no such fold.
     """
     told = reporter or Silent()
-    chosen = _folds(file, only_fold, needed=not exams)
+    chosen = _folds(file, only_fold, has_exams=bool(exams))
     questions = [_questions(exam) for exam in exams]
     told.stage("read the tasks")
     config = file.config
@@ -58,9 +57,13 @@ def check_run(
         told.note(f"{name} is left out: {reason}")
     findings = []
     for fold in chosen:
-        told.stage(f"compare what is trained on with {fold.alone or ', '.join(fold.held_out) or 'benchmarks'}")
+        told.stage(f"compare what is trained on with {_looked_at(fold)}")
         findings.append(_check_fold(file, prepared, fold, questions, settings, told))
     return Contamination(name=config.name, settings=settings, folds=tuple(findings))
+
+
+def _looked_at(fold: Fold) -> str:
+    return "its own test rows" if fold.is_plain else fold.alone or ", ".join(fold.held_out) or "benchmarks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +89,12 @@ def _questions(exam: Exam) -> _Questions:
     return _Questions(task=_Name(name=exam.key), stores={"test": tuple(found.values())})
 
 
-def _folds(file: RunFile, only_fold: int | None, *, needed: bool) -> Sequence[Fold]:
+def _folds(file: RunFile, only_fold: int | None, *, has_exams: bool) -> Sequence[Fold]:
     folds = folds_of(file.config.holdout)
-    if not folds and not needed and not only_fold:
+    if not folds and has_exams and not only_fold:
         return (Fold(),)
-    if not folds:
-        hint = 'hold at least one cluster out: [holdout] folds = [["natural language inference"]]'
-        raise ConfigError("nothing is held out, so nothing is unseen", where="holdout.folds", hint=hint)
     if only_fold is None:
-        return folds
+        return run_folds(file.config.holdout)
     return (numbered_fold(file.config, only_fold),)
 
 
@@ -107,7 +107,7 @@ def _check_fold(
     told: Reporter,
 ) -> FoldFinding:
     tasks = [p.task for p in prepared]
-    split = split_fold(file.config, tasks, fold) if fold.held_out else numbered_split(file.config, tasks, 0)
+    split = split_fold(file.config, tasks, fold)
     train, asked = ({task.name for task in tasks} for tasks in (split.train, split.measured))
     return compare(
         [p for p in prepared if p.task.name in train],

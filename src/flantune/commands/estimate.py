@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.commands.looked import Looked
-from flantune.commands.plan import check_held_out, make_mixture, make_stream, planned_reader, prepare_tasks, split_fold
+from flantune.commands.plan import make_mixture, make_stream, planned_reader, prepare_tasks, split_fold
+from flantune.commands.planned_steps import planned
 from flantune.commands.rehearsal import rehearse
 from flantune.errors import ModelError
-from flantune.mixture.holdout import folds_of
+from flantune.mixture.holdout import run_folds
 from flantune.models.devices import HERE, Devices, parse_devices
 from flantune.models.size import ModelSize, measure_size
 from flantune.packing.batches import Batches
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flantune.packing.packs import Batch
+    from flantune.settings.config import TrainingSettings
     from flantune.settings.run_file import RunFile
 
 _BATCHES = 4
@@ -52,9 +54,8 @@ def estimate_run(
         FlantuneError: What the run itself would stop at.
     """
     config = file.config
-    check_held_out(config)
     prepared, _ = prepare_tasks(config, root=file.root, cache=config.data.cache or cache)
-    folds = [split_fold(config, [one.task for one in prepared], fold) for fold in folds_of(config.holdout)]
+    folds = [split_fold(config, [one.task for one in prepared], fold) for fold in run_folds(config.holdout)]
     reader = planned_reader(config, prepared)
     mixture = make_mixture(config, prepared, folds[0])
     looked = Looked(
@@ -79,6 +80,8 @@ def estimate_cost(
         ConfigError: There is no such device.
     """
     config = looked.config
+    if config.training.epochs:
+        config = config.model_copy(update={"training": planned_training(looked)})
     devices = parse_devices(device) if device not in ("", HERE) else None
     batches = _first_batches(looked)
     counts, cursor = sum((batch.counts for batch in batches), Counts()), batches[-1].next_cursor
@@ -119,6 +122,11 @@ def estimate_cost(
         detectable=detectable_before(folds, confidence=config.evaluation.confidence),
         notes=notes,
     )
+
+
+def planned_training(looked: Looked) -> TrainingSettings:
+    """The training settings with the steps that a run would take."""
+    return planned(looked.config.training, looked.mixture, Batches(looked.stream, looked.config.packing))
 
 
 def _device_name(devices: Devices | None, speed: Speed | None) -> str:

@@ -14,7 +14,7 @@ from flantune.models.load import stored_attention
 from flantune.models.stored.gguf import gguf_origin
 from flantune.models.stored.gguf_reading import is_gguf
 from flantune.report.card import model_card
-from flantune.runs.files import read_mixture
+from flantune.runs.files import read_mixture, read_training
 from flantune.runs.products import FoldMixture
 from flantune.settings.config import ModelSettings
 from flantune.settings.json_file import write_value
@@ -80,6 +80,9 @@ def fold_card(
     """
     path = config.model.path
     origin = str(gguf_origin(Path(path))) if is_gguf(path) and config.model.scratch is None else ""
+    if folder.training.exists():  # how long it was may have been told in epochs, or been cut short
+        taken = config.training.model_copy(update={"steps": read_training(folder).steps})
+        config = config.model_copy(update={"training": taken})
     attention = attention or stored_attention(ModelSettings(path=str(folder.model)))
     return model_card(config, results, read_mixture(folder), folder.root.name, origin=origin, attention=attention)
 

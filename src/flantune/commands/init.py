@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from flantune.commands.init_data import data_project
 from flantune.errors import ConfigError, did_you_mean
 from flantune.system.files import write_text
 
@@ -23,28 +26,50 @@ def papers() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FILES.glob("*.toml")))
 
 
-def write_project(folder: Path, *, like: str = "", model: str = "") -> tuple[Path, ...]:
-    """Writes files to begin with; the first of them is the run file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """What was written.
+
+    Attributes:
+        files: The files, the run file first.
+        notes: What was recognized in the data.
+    """
+
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+
+def write_project(folder: Path, *, like: str = "", model: str = "", data: Sequence[Path] = ()) -> Project:
+    """Writes files to begin with.
 
     Args:
         folder: Where to; it is made where it is not there.
         like: Whose settings; empty: a small project, with tasks over files of its own, that runs at once.
         model: What to tune, a folder, a GGUF file or a hub id; empty: what the file names by itself.
+        data: Files to tune on; each becomes a task.
 
     Raises:
         ConfigError: There is no such paper, or one of the files is there already; then nothing is written.
+        SourceError: The data cannot be read, or is in no form that is known.
     """
+    if like and data:
+        hint = "leave one of them out; a paper's run file takes tasks of yours under [data] tasks"
+        raise ConfigError("says which data, and a paper's run file does, too", where="--data", hint=hint)
     if like and like not in papers():
         near = did_you_mean(like, papers()) or f"there are: {', '.join(papers())}"
         raise ConfigError(f'no run file is like "{like}"', where="--like", hint=near)
-    texts = _paper(like) if like else _project()
+    notes: tuple[str, ...] = ()
+    if data:
+        texts, notes = data_project(data, folder, model=model)
+    else:
+        texts = _paper(like) if like else _project()
     if model:
         texts[RUN_FILE] = _with_model(texts[RUN_FILE], model)
     there = [str(folder / name) for name in texts if (folder / name).exists()]
     if there:
         hint = "choose another folder, or move the file away"
         raise ConfigError("is there already, and nothing is written over", where=there[0], hint=hint)
-    return tuple(write_text(folder / name, text) for name, text in texts.items())
+    return Project(files=tuple(write_text(folder / name, text) for name, text in texts.items()), notes=notes)
 
 
 def _paper(name: str) -> dict[str, str]:

@@ -68,7 +68,7 @@ class Looked:
     def _fold_work(self, fold: FoldTasks, asked: Mapping[str, AskedTask]) -> FoldWork:
         tasks = tuple(asked[one.task.name] for one in measured_tasks(self.config, self.prepared, [fold]))
         clusters = fold.clusters
-        if fold.alone:
+        if fold.measures_trained:
             clusters = tuple(dict.fromkeys(name for task in tasks for name in task.clusters))
         return FoldWork(held_out=fold.held_out, clusters=clusters, tasks=tasks)
 

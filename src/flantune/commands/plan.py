@@ -16,8 +16,8 @@ from flantune.mixture.holdout import (
     check_folds,
     check_task_names,
     folds_of,
-    hold_nothing_out,
     hold_out_fold,
+    run_folds,
 )
 from flantune.mixture.mixture import Mixture
 from flantune.mixture.parts import check_selectors
@@ -176,7 +176,7 @@ def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[s
 
 
 def check_held_out(config: RunConfig) -> None:
-    """Makes sure that a run will have something unseen to be measured with.
+    """Makes sure that a run of a study will have something unseen to be measured with.
 
     Raises:
         ConfigError: It has not.
@@ -195,10 +195,10 @@ def numbered_fold(config: RunConfig, number: int) -> Fold:
     Raises:
         ConfigError: There is no such fold.
     """
-    folds = folds_of(config.holdout)
+    folds = run_folds(config.holdout)
     if number < len(folds):
         return folds[number]
-    there = f"folds 0 to {len(folds) - 1}" if len(folds) > 1 else "fold 0 alone" if folds else "no fold"
+    there = f"folds 0 to {len(folds) - 1}" if len(folds) > 1 else "fold 0 alone"
     raise ConfigError(f"there is no fold {number}", where="--fold", hint=f"the run file has {there}")
 
 
@@ -208,8 +208,6 @@ def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> Fol
     Raises:
         ConfigError: There is no such fold.
     """
-    if not folds_of(config.holdout) and number == 0:
-        return hold_nothing_out(tasks)
     return split_fold(config, tasks, numbered_fold(config, number))
 
 
@@ -226,10 +224,10 @@ def tokenizer_texts(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iter
     """Text for a tokenizer: training prompts of the tasks that no fold holds out."""
     layout = Layout.from_settings(config.prompts)
     tasks = [p.task for p in prepared]
-    splits = [split_fold(config, tasks, fold) for fold in folds_of(config.holdout)]
+    splits = [split_fold(config, tasks, fold) for fold in run_folds(config.holdout)]
     trained = [{p.task.name: p for p in trained_tasks(config, prepared, split)} for split in splits]
     common = set.intersection(*(set(found) for found in trained)) if trained else set()
-    chosen = [trained[0][name] for name in sorted(common)] or list(prepared)
+    chosen = [trained[0][name] for name in sorted(common)] or [p for p in prepared if len(p.stores.get("train", ()))]
     mixture = Mixture(
         chosen,
         seed=config.seed,

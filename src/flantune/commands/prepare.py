@@ -18,9 +18,11 @@ from flantune.commands.plan import (
     planned_reader,
     prepare_tasks,
 )
+from flantune.commands.planned_steps import draws_of
 from flantune.commands.prepared_draws import draws_identity, prepared_folder
 from flantune.errors import PackingError
-from flantune.mixture.holdout import folds_of
+from flantune.mixture.holdout import run_folds
+from flantune.mixture.mixture import Mixture
 from flantune.packing.batches import size_array
 from flantune.packing.blocks import (
     BLOCK_DRAWS,
@@ -164,8 +166,8 @@ def prepare(
         out: The folder for all folds; the run file's ``data.prepared`` names it later.
         engine: Who does the work. The bytes do not depend on it.
         cache: Where adapted examples are kept, unless the run file says it; a run folder's ``data`` is reused.
-        draws: How many; None: what ``training.steps`` take, told by the length of the first 2,048. Whole blocks are
-            made.
+        draws: How many; None: what ``training.steps`` or ``epochs`` take, told by the length of the first 2,048. Whole
+            blocks are made.
         part: Number and count of parts: this one makes every so manieth block. Parts may run at the same time.
         fold: Only this fold; None: all.
         reporter: Is told how far it is.
@@ -181,7 +183,7 @@ def prepare(
     )  # fmt: skip
     for name, reason in skipped.items():
         reporter.note(f"{name} is left out: {reason}")
-    folds = range(max(1, len(folds_of(file.config.holdout)))) if fold is None else [fold]
+    folds = range(len(run_folds(file.config.holdout))) if fold is None else [fold]
     found = (open_fold(file, prepared, number, out=out, cache=cache) for number in folds)
     return [_prepare_fold(one, engine, draws=draws, part=part, reporter=reporter) for one in found]
 
@@ -291,7 +293,10 @@ def draws_taken(config: RunConfig, stream: PromptStream) -> int:
     tokens_a_draw = max(1.0, float(sizes.sum(axis=0).max())) / _SAMPLE
     packing = config.packing
     room = packing.batch_tokens // packing.row_tokens * packing.row_tokens
-    return math.ceil(_MARGIN * config.training.steps * room / tokens_a_draw)
+    by_steps = config.training.steps * room / tokens_a_draw
+    if config.training.epochs and isinstance(stream.mixture, Mixture):
+        by_steps = min(by_steps, draws_of(stream.mixture, epochs=config.training.epochs))
+    return math.ceil(_MARGIN * by_steps)
 
 
 def _is_there(job: PrepareJob, number: int, reporter: Reporter) -> bool:

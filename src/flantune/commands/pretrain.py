@@ -12,6 +12,7 @@ import torch
 
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import check_attention, make_batches
+from flantune.commands.planned_steps import planned
 from flantune.commands.tracking import PRETRAINED, tracking
 from flantune.errors import ConfigError
 from flantune.models.language_model import embedded_tokens
@@ -217,7 +218,7 @@ def _train(
                 processes=processes.count,
                 note=reporter.note,
             ),
-            config.training,
+            planned(config.training),
             folder=out,
             seed=config.seed,
             fingerprint=fingerprint(training_identity(config), stream.identity, _begun(config, folder)),

@@ -13,7 +13,6 @@ from flantune.commands.fold_files import drop_checkpoints, fold_card, write_fold
 from flantune.commands.micro_batch import micro_batch_tokens
 from flantune.commands.plan import (
     asked_prompts,
-    check_held_out,
     make_batches,
     make_mixture,
     make_stream,
@@ -23,6 +22,7 @@ from flantune.commands.plan import (
     split_fold,
     trained_tasks,
 )
+from flantune.commands.planned_steps import length_notes, planned
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
 from flantune.commands.run_checks import check_before, check_dev_rows, task_exams
@@ -34,7 +34,7 @@ from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.task_questions import TaskQuestions, drawn_rows
 from flantune.evaluation.dev_scores import make_measure
-from flantune.mixture.holdout import folds_of
+from flantune.mixture.holdout import run_folds
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
 from flantune.models.language_model import LanguageModel
@@ -100,15 +100,17 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     with joined() as processes, ExitStack() as until_done:
         job = _start(file, out, reporter or Silent(), processes=processes, until_done=until_done)
         prepared, identity = _prepare(job)
-        folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in folds_of(job.config.holdout)]
+        folds = [split_fold(job.config, [p.task for p in prepared], fold) for fold in run_folds(job.config.holdout)]
         suites = processes.in_turn(lambda: suite_exams(job.config))
         check_unseen(job.config, prepared, folds, suites.exams)
         every = measured_tasks(job.config, prepared, folds)
-        base = _base_model(job, prepared, attention="auto")
-        check_before(job.config, prepared, base, measured=every, note=job.reporter.note)
-        del base  # one model at a time
+        loaded = [_base_model(job, prepared, attention="auto")]
+        check_before(job.config, prepared, loaded[0], measured=every, note=job.reporter.note)
+        if job.config.model.attention != "auto":
+            loaded.clear()
         for split in folds:
-            tuned = _tune_fold(job, prepared, split, identity=identity)
+            # One model at a time: the first fold tunes the one that was checked.
+            tuned = _tune_fold(job, prepared, split, base=loaded.pop() if loaded else None, identity=identity)
             folder = job.folder.fold(split.held_out).tuned
             _measure(
                 job,
@@ -116,7 +118,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
                 measured_tasks(job.config, prepared, [split]),
                 suites.exams,
                 folder=folder,
-                title=f"the model blind to {_names(split)}",
+                title=f"the model blind to {_names(split)}" if split.held_out else "the tuned model",
             )
             del tuned
         base = _base_model(job, prepared, attention="auto")
@@ -126,7 +128,6 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
 
 
 def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes, until_done: ExitStack) -> _Job:
-    check_held_out(file.config)
     check_trackers(file.config.tracking.to)
 
     def claim() -> None:
@@ -248,14 +249,27 @@ def _measure(
         job.reporter.note(note)
 
 
-def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str) -> LanguageModel:
-    """The model tuned on everything a fold does not hold out; loaded when that is already done."""
+def _tune_fold(
+    job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *, base: LanguageModel | None, identity: str
+) -> LanguageModel:
+    """The model tuned on everything a fold does not hold out; loaded when that is already done.
+
+    Args:
+        job: The run.
+        prepared: Its tasks.
+        split: The fold.
+        base: The model to tune, which is no longer what it was afterwards; None: it is loaded.
+        identity: Of settings and data.
+    """
     folder = job.folder.fold(split.held_out)
     if job.processes.any(job.processes.is_first and folder.training.exists()):
+        del base
         job.processes.first(lambda: _tidy_finished(job, folder, prepared, split))
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
-    lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
-    job.reporter.stage(f"tune on {plural(len(split.train), 'task')}, blind to {_names(split)}")
+    lm = attach_adapter(base or _base_model(job, prepared), job.config.model, seed=job.config.seed)
+    del base
+    blind = f", blind to {_names(split)}" if split.held_out else ""
+    job.reporter.stage(f"tune on {plural(len(split.train), 'task')}{blind}")
     following = tracking(
         job.config, folder.metrics, fold=folder.root.name, note=job.reporter.note, is_first=job.processes.is_first
     )
@@ -272,19 +286,21 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             job.reporter.step(progress.step, progress.steps, str(progress))
             followers.tell()
 
+        batches = make_batches(
+            job.config,
+            with_prepared(job.config, stream, mixture, prepared, split, note=job.reporter.note),
+            lm,
+            micro_batch_tokens=micro_batch_tokens(
+                job.config, lm, kept=folder.micro_batch, processes=job.processes, note=job.reporter.note
+            ),
+            processes=job.processes.count,
+            note=job.reporter.note,
+        )
+        settings = planned(job.config.training, mixture, batches)
         summary = tune(
             lm,
-            make_batches(
-                job.config,
-                with_prepared(job.config, stream, mixture, prepared, split, note=job.reporter.note),
-                lm,
-                micro_batch_tokens=micro_batch_tokens(
-                    job.config, lm, kept=folder.micro_batch, processes=job.processes, note=job.reporter.note
-                ),
-                processes=job.processes.count,
-                note=job.reporter.note,
-            ),
-            job.config.training,
+            batches,
+            settings,
             folder=folder.root,
             seed=job.config.seed,
             progress=told,
@@ -293,6 +309,8 @@ def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *,
             measure=_dev_measure(job, taught, lm, stream),
             note=job.reporter.note,
         )
+        for note in length_notes(job.config.training, settings, summary):
+            job.reporter.note(note)
     job.reporter.stage("save the tuned model and the record of what it was taught")
     with job.watch.stage("saving"):
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
@@ -354,7 +372,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
     job.reporter.stage("score, write the report")
     with job.watch.stage("report"):
         results = summarize_run(job.folder, job.config, settings=job.config.evaluation)
-        for held in folds_of(job.config.holdout):
+        for held in run_folds(job.config.holdout):
             fold = job.folder.fold(held.held_out)
             write_text(fold.card, fold_card(job.config, fold, results=results))
     # The report shows the manifest and the manifest names the report, so it is written before and after.

@@ -74,13 +74,14 @@ def check_dev_rows(config: RunConfig, taught: Sequence[PreparedTask]) -> tuple[D
     """The dev questions that are asked while a fold is tuned.
 
     Raises:
-        ConfigError: They are to choose the weights that are kept, and there are none.
+        ConfigError: They are to choose the weights that are kept, or when to end, and there are none.
     """
     settings = config.training
     asked = dev_questions(taught, prompts=config.prompts, seed=config.seed, examples=settings.measure_examples)
-    if settings.keep == "best-dev" and not asked:
-        hint = 'give some task that is trained on a "dev" split, or set training.keep = "last"'
-        raise ConfigError("no task trained on has dev rows to choose by", where="training.keep", hint=hint)
+    decides = "keep" if settings.keep == "best-dev" else "patience" if settings.patience else ""
+    if decides and not asked:
+        hint = f'give some task that is trained on a "dev" split, or leave training.{decides} out'
+        raise ConfigError("no task trained on has dev rows to go by", where=f"training.{decides}", hint=hint)
     return asked
 
 

@@ -22,7 +22,7 @@ from flantune.evaluation.results import (
 from flantune.evaluation.scored import ScoredExam, Sitting, score_sitting
 from flantune.evaluation.statistics.discovery_rates import with_rates
 from flantune.evaluation.unseen import Cluster, cluster_result, clusters_of, overall_result, verdict_on
-from flantune.evaluation.verdict import no_verdict
+from flantune.evaluation.verdict import no_verdict, trained_verdict
 from flantune.settings.protocols import ScoringProtocol
 
 
@@ -183,6 +183,8 @@ def _verdicts(
     """Later model → what the comparison at the first number of exemplars comes to."""
     is_run, headline = about.kind == "run", next(iter(shots), 0)
     if headline not in overall:
+        if is_run and (trained := [one.result for one in tasks if one.result.shots == headline]):
+            return {name: _on_trained(trained, name, confidence=about.confidence) for name in about.names[1:]}
         return {name: no_verdict(shots=headline, is_run=is_run) for name in about.names[1:]}
     asked = [one for one in tasks if one.result.shots == headline]
     held_out = [one for one in clusters if one[0].shots == headline]
@@ -190,3 +192,10 @@ def _verdicts(
         name: verdict_on(asked, held_out, overall[headline], name, confidence=about.confidence, is_run=is_run)
         for name in about.names[1:]
     }
+
+
+def _on_trained(tasks: Sequence[ExamResult], model: str, *, confidence: float) -> Verdict:
+    """The verdict where every task measured was trained on."""
+    several = len({one.fold for one in tasks}) > 1
+    differences = {f"{one.name} ({one.fold})" if several else one.name: one.differences[model] for one in tasks}
+    return trained_verdict(differences, confidence=confidence, shots=tasks[0].shots)

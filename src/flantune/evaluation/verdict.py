@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flantune.evaluation.estimates import Difference
+from flantune.evaluation.estimates import Difference, Direction, PairedDifference
 from flantune.evaluation.points import counted, score_points, signed_points
 from flantune.evaluation.results import Contrast, Verdict
 from flantune.evaluation.statistics.discovery_rates import clear_direction
@@ -68,6 +68,35 @@ def make_verdict(
     )
 
 
+def trained_verdict(differences: Mapping[str, PairedDifference], *, confidence: float, shots: int) -> Verdict:
+    """The headline where only tasks trained on were measured: how many of them clearly moved.
+
+    Args:
+        differences: Task → the later model minus the first, on rows that were not trained on.
+        confidence: Level of the intervals. Of several tasks those moved whose rate of false discovery is small enough.
+        shots: Exemplars before each query.
+    """
+    found = _by_direction(
+        (name, one.value, clear_direction(one, one.q, confidence=confidence)) for name, one in differences.items()
+    )
+    better, worse = bool(found["better"]), bool(found["worse"])
+    direction: Direction = "better" if better and not worse else "worse" if worse and not better else "undecided"
+    if len(differences) == 1:
+        ((name, one),) = differences.items()
+        digits = enough_digits(one)
+        low, high = (signed_points(bound, digits=digits) for bound in (one.low, one.high))
+        text = (
+            f"On new rows of {name}, which it was trained on{_asked(shots)}, tuning changed the score by "
+            f"{signed_points(one.value, digits=digits)} points ({100 * confidence:g}% interval {low} to {high}): "
+            f"{direction}."
+        )
+    else:
+        told = _clearly(found, "task") or "none clearly moved"
+        text = f"On new rows of the {len(differences)} tasks that it was trained on{_asked(shots)}: {told}."
+    nothing = "No task was both held out and measured, so nothing can be said about tasks never trained on."
+    return _without_numbers(f"{text} {nothing}", direction)
+
+
 def moved_notes(clusters: Sequence[tuple[str, Difference]], *, confidence: float) -> tuple[str, ...]:
     """The clusters that clearly moved, the largest change first; nothing where one cluster is all there is.
 
@@ -76,21 +105,37 @@ def moved_notes(clusters: Sequence[tuple[str, Difference]], *, confidence: float
     if len(clusters) < 2:
         return ()
     rates = false_discovery_rates([difference.p for _, difference in clusters])
-    found: dict[str, list[tuple[str, float]]] = {"better": [], "worse": [], "undecided": []}
-    for (name, difference), rate in zip(clusters, rates, strict=True):
-        found[clear_direction(difference, rate, confidence=confidence)].append((name, difference.value))
+    found = _by_direction(
+        (name, difference.value, clear_direction(difference, rate, confidence=confidence))
+        for (name, difference), rate in zip(clusters, rates, strict=True)
+    )
+    told = _clearly(found, "cluster")
+    if not told:
+        return (f"None of the {len(clusters)} clusters clearly moved by itself.",)
+    return (f"{told[0].upper()}{told[1:]}.",)
+
+
+_Moved = Mapping[Direction, Sequence[tuple[str, float]]]
+
+
+def _by_direction(found: Iterable[tuple[str, float, Direction]]) -> _Moved:
+    """Direction → what moved that way, and by how much, the largest change first."""
+    sides: dict[Direction, list[tuple[str, float]]] = {"better": [], "worse": [], "undecided": []}
+    for name, value, direction in sorted(found, key=lambda one: -abs(one[1])):
+        sides[direction].append((name, value))
+    return sides
+
+
+def _clearly(found: _Moved, what: str) -> str:
+    """What clearly moved, by name, and how many of the kind did not; empty where nothing did."""
     said = [
-        f"clearly {direction}: "
-        + ", ".join(f"{name} ({signed_points(value)})" for name, value in sorted(named, key=lambda one: -abs(one[1])))
+        f"clearly {direction}: " + ", ".join(f"{name} ({signed_points(value)})" for name, value in named)
         for direction, named in found.items()
         if named and direction != "undecided"
     ]
     others = len(found["undecided"])
-    if not said:
-        return (f"None of the {len(clusters)} clusters clearly moved by itself.",)
-    left = [f"not clear: {counted(others, 'other cluster')}"] if others else []
-    whole = "; ".join([*said, *left])
-    return (f"{whole[0].upper()}{whole[1:]}.",)
+    left = [f"not clear: {counted(others, f'other {what}')}"] if others and said else []
+    return "; ".join([*said, *left])
 
 
 def no_verdict(*, shots: int, is_run: bool) -> Verdict:
@@ -101,9 +146,14 @@ def no_verdict(*, shots: int, is_run: bool) -> Verdict:
         if is_run
         else f"No task was measured{asked} that no model was trained on, so nothing can be said about unseen ones"
     )
+    return _without_numbers(f"{lacking}: undecided.", "undecided")
+
+
+def _without_numbers(text: str, direction: Direction) -> Verdict:
+    """A headline without a score of its own: nothing unseen was measured."""
     return Verdict(
-        text=f"{lacking}: undecided.",
-        direction="undecided",
+        text=text,
+        direction=direction,
         first=None,
         second=None,
         difference=None,

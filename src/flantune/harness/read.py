@@ -25,6 +25,7 @@ from flantune.harness.docs import (
 from flantune.harness.filters import read_filters
 from flantune.harness.grading import HarnessGrader
 from flantune.harness.harness_file import HarnessTask, read_task_file
+from flantune.harness.installed import task_file
 from flantune.harness.metric_list import choose_metrics, grader_of, said_of
 from flantune.harness.rows import TaskRows, passage_column
 from flantune.harness.shots import ExemplarDraw, shots_of
@@ -73,7 +74,7 @@ def harness_exams(
     """The tasks of several files; a group's tasks are averaged together.
 
     Args:
-        paths: The files.
+        paths: The files; bare names are those of the installed harness's tasks.
         data: Where data sets are looked for, and how much of them is asked.
         limits: How much the files' own Python functions may use; None: they are not run.
         protocol: How options are scored and prompts cut.
@@ -82,6 +83,7 @@ def harness_exams(
         TaskError: A file is wrong, or needs what flantune does not do.
         flantune.errors.SourceError: Rows are missing.
     """
+    paths = [task_file(path) for path in paths]
     tasks = [task for path in paths for task in read_task_file(path, limits=limits)]
     twice = sorted({task.name for task in tasks if sum(other.name == task.name for other in tasks) > 1})
     if twice:

@@ -20,17 +20,19 @@ OVERLAPPING = "a task of an overlapping cluster is trained on"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
-    """What one model never sees: clusters held out whole, or single tasks, or all tasks but one.
+    """What one model never sees: clusters held out whole, or single tasks, or all tasks but one, or nothing.
 
     Attributes:
         clusters: The clusters; empty when something else is held out.
         tasks: Names of the single tasks.
         alone: Name of the one task that is trained on, and measured as seen.
+        is_plain: Nothing is held out, and no benchmark is named either: what is trained on is measured, as seen.
     """
 
     clusters: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     alone: str = ""
+    is_plain: bool = False
 
     @property
     def held_out(self) -> tuple[str, ...]:
@@ -44,6 +46,11 @@ class Fold:
         if self.alone:
             return (f"all but {self.alone}",)
         return self.clusters or tuple(f"task {name}" for name in self.tasks)
+
+    @property
+    def measures_trained(self) -> bool:
+        """Whether its model is there to be measured on test rows of the very tasks that it is trained on."""
+        return bool(self.alone) or self.is_plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,7 @@ class FoldTasks:
         tasks: Names of the single tasks held out, where clusters are not.
         breaks: The rules of "unseen" that this fold breaks on purpose: only where single tasks are held out.
         alone: Name of the one task that is trained on and measured, where all others are held out.
+        is_plain: Nothing is held out, and what is trained on is measured.
     """
 
     held_out: tuple[str, ...]
@@ -80,6 +88,7 @@ class FoldTasks:
     tasks: tuple[str, ...] = ()
     breaks: tuple[str, ...] = ()
     alone: str = ""
+    is_plain: bool = False
 
     @property
     def clusters(self) -> tuple[str, ...]:
@@ -90,8 +99,13 @@ class FoldTasks:
 
     @property
     def measured(self) -> tuple[Task, ...]:
-        """The tasks that its model is there to be measured with: the unseen ones, or the one trained on alone."""
-        return self.train if self.alone else self.unseen
+        """The tasks that its model is there to be measured with: the unseen ones, or those that it is trained on."""
+        return self.train if self.measures_trained else self.unseen
+
+    @property
+    def measures_trained(self) -> bool:
+        """As of the fold."""
+        return bool(self.alone) or self.is_plain
 
 
 def folds_of(settings: HoldoutSettings) -> tuple[Fold, ...]:
@@ -103,6 +117,11 @@ def folds_of(settings: HoldoutSettings) -> tuple[Fold, ...]:
     found = whole + tuple(Fold(tasks=tuple(names)) for names in settings.task_folds)
     found += tuple(Fold(alone=name) for name in settings.alone)
     return found or ((Fold(),) if settings.benchmarks else ())
+
+
+def run_folds(settings: HoldoutSettings) -> tuple[Fold, ...]:
+    """The folds that a run tunes a model for: where nothing is held out, one model on everything."""
+    return folds_of(settings) or (Fold(is_plain=True),)
 
 
 def hold_out_fold(tasks: Sequence[Task], fold: Fold, *, taxonomy: Taxonomy) -> FoldTasks:
@@ -117,7 +136,7 @@ def hold_out_fold(tasks: Sequence[Task], fold: Fold, *, taxonomy: Taxonomy) -> F
     if fold.tasks:
         return hold_out_tasks(tasks, fold.tasks, taxonomy=taxonomy)
     if not fold.clusters:
-        return hold_nothing_out(tasks)
+        return replace(hold_nothing_out(tasks), is_plain=fold.is_plain)
     sides = hold_out(tasks, fold.clusters, taxonomy=taxonomy)
     check_unseen(sides.train, sides.unseen, taxonomy=taxonomy)
     return sides

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,7 +126,8 @@ def activation_bytes(lm: LanguageModel, form: TrainingForm, tokens: int) -> int:
     weights = {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
     hooks = saved_tensors_hooks(keep, lambda tensor: tensor)
     with in_mode(lm.model, training=True), own_chance(lm.device), form.in_place(), hooks:
-        weights |= {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
+        rounded = chain(lm.model.parameters(), lm.model.buffers())
+        weights |= {weight.untyped_storage().data_ptr() for weight in rounded}
         # Held until the count is done, so that no storage is counted in place of another.
         held = target_logprobs(lm, probe_pack(lm, tokens, tokens)).logprobs
     del held

@@ -7,8 +7,9 @@ side. A row holds at most ``capacity`` tokens on each side, and rows are as wide
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from functools import reduce
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,7 +103,9 @@ def widths(sizes: Int32, rows: Sequence[Sequence[int]]) -> Int32:
     >>> widths(np.array([[6, 1], [5, 2], [4, 1]]), [[0, 2], [1]]).tolist()
     [[10, 2], [5, 2]]
     """
-    return np.stack([sizes[list(row)].sum(axis=0) for row in rows]).astype(np.int32)
+    found = np.zeros((len(rows), sizes.shape[1]), dtype=np.int32)
+    np.add.at(found, np.repeat(np.arange(len(rows)), [len(row) for row in rows]), sizes[[*chain(*rows)]])
+    return found
 
 
 def micro_batches(sizes: Int32, rows: Sequence[Sequence[int]], *, max_positions: int = 0) -> list[Rows]:
@@ -227,15 +230,17 @@ def _fit_two_sides(sizes: Int32, max_rows: int, capacity: int) -> list[Rows]:
 
 def _best_fit_two_sides(sizes: Int32, max_rows: int, capacity: int) -> Int32 | None:
     """Row of each prompt, longest first where least room is left on the encoder's side; None if some do not fit."""
-    room = np.full((min(max_rows, len(sizes)), sizes.shape[1]), capacity, dtype=np.int64)
+    room = [np.full(min(max_rows, len(sizes)), capacity, dtype=np.int64) for _ in range(2)]
     rows_of = np.zeros(len(sizes), dtype=np.int32)
-    for index in np.lexsort((np.arange(len(sizes)), -sizes.max(axis=1))):
-        left = (room - sizes[index]).min(axis=1)
-        fits = np.flatnonzero(left >= 0)
-        if len(fits) == 0:
+    order = np.lexsort((np.arange(len(sizes)), -sizes.max(axis=1)))
+    for index, (read, written) in zip(order.tolist(), sizes[order].tolist(), strict=True):
+        left = np.minimum(room[0] - read, room[1] - written)
+        # As an unsigned number what is below zero is more than any room.
+        row = int(left.view(np.uint64).argmin())
+        if left[row] < 0:
             return None
-        row = fits[np.argmin(left[fits])]
-        room[row] -= sizes[index]
+        room[0][row] -= read
+        room[1][row] -= written
         rows_of[index] = row
     return rows_of
 
@@ -243,12 +248,18 @@ def _best_fit_two_sides(sizes: Int32, max_rows: int, capacity: int) -> Int32 | N
 def _spread(sizes: Int32, count: int) -> Int32:
     """Row of each prompt such that both sides fill evenly: largest first, to where the fuller side is emptiest."""
     shares = sizes / np.maximum(sizes.sum(axis=0), 1)
-    loads = np.zeros((count, sizes.shape[1]))
+    loads = [np.zeros(count) for _ in shares.T]
     rows_of = np.zeros(len(sizes), dtype=np.int32)
-    for index in np.lexsort((np.arange(len(sizes)), -shares.max(axis=1))):
-        after = loads + shares[index]
-        row = np.lexsort((np.arange(count), after.sum(axis=1), after.max(axis=1)))[0]
-        loads[row] = after[row]
+    order = np.lexsort((np.arange(len(sizes)), -shares.max(axis=1)))
+    for index, own in zip(order.tolist(), shares[order].tolist(), strict=True):
+        after = [load + share for load, share in zip(loads, own, strict=True)]
+        fuller = reduce(np.maximum, after)
+        row = int(fuller.argmin())
+        alike = np.flatnonzero(fuller == fuller[row])
+        if len(alike) > 1:
+            row = int(alike[reduce(np.add, after)[alike].argmin()])
+        for load, grown in zip(loads, after, strict=True):
+            load[row] = grown[row]
         rows_of[index] = row
     return rows_of
 
@@ -258,8 +269,10 @@ def _swap(sizes: Int32, rows_of: Int32, count: int) -> Int32:
     rows_of = rows_of.copy()
     loads = np.zeros((count, sizes.shape[1]))
     np.add.at(loads, rows_of, sizes)
+    # A prompt is exchanged for another one, or for nothing in some row.
+    partners = np.concatenate([sizes, np.zeros((count, sizes.shape[1]))]).T.copy()
     for _ in range(min(MAX_SWAPS, 1 + 200_000 // len(sizes)) if count > 1 else 0):
-        options = [_best_exchange(sizes, rows_of, loads, int(row)) for row in dict.fromkeys(loads.argmax(axis=0))]
+        options = [_best_exchange(partners, rows_of, loads, int(row)) for row in dict.fromkeys(loads.argmax(axis=0))]
         gain, mine, other, row = min(options)
         if gain >= -NUDGE:
             break
@@ -272,21 +285,29 @@ def _swap(sizes: Int32, rows_of: Int32, count: int) -> Int32:
     return rows_of
 
 
-def _best_exchange(sizes: Int32, rows_of: Int32, loads: NDArray[np.float64], row: int) -> tuple[float, int, int, int]:
+def _best_exchange(
+    partners: NDArray[np.float64], rows_of: Int32, loads: NDArray[np.float64], row: int
+) -> tuple[float, int, int, int]:
     """The exchange that helps most, as (change of cost, prompt of the row, other prompt or beyond, other row).
 
     The cost is the sum of the sides' widths, with a nudge to even rows so that ties lead somewhere.
     """
-    count = len(loads)
     mine = np.flatnonzero(rows_of == row)
-    partners = np.concatenate([sizes, np.zeros((count, sizes.shape[1]), dtype=sizes.dtype)])
-    partner_rows = np.concatenate([rows_of, np.arange(count, dtype=rows_of.dtype)])
-    delta = (sizes[mine][:, None] - partners[None]).astype(np.float64)
-    here, there = loads[row] - delta, loads[partner_rows][None] + delta
-    rest = _widest_without(loads, row)[partner_rows]
-    cost = np.maximum(np.maximum(here, there), rest[None]).sum(axis=2) - loads.max(axis=0).sum()
-    evenness = (here**2 + there**2 - loads[row] ** 2 - loads[partner_rows][None] ** 2).sum(axis=2)
-    cost += NUDGE * evenness
+    partner_rows = np.concatenate([rows_of, np.arange(len(loads), dtype=rows_of.dtype)])
+    rest = _widest_without(loads, row)[partner_rows].T
+    there = loads[partner_rows].T
+    cost = np.full((len(mine), len(partner_rows)), -loads.max(axis=0).sum())
+    unevenness = np.zeros_like(cost)
+    # Side by side: arrays whose last axis is the sides, two numbers, take several times as long.
+    for side, here in enumerate(loads[row]):
+        delta = partners[side, mine][:, None] - partners[side]
+        widest = there[side] + delta
+        np.maximum(widest, here - delta, out=widest)
+        np.maximum(widest, rest[side], out=widest)
+        cost += widest
+        # (h - d)^2 + (t + d)^2 - h^2 - t^2, for loads h here and t there, is twice this.
+        unevenness += delta * (delta + (there[side] - here))
+    cost += 2 * NUDGE * unevenness
     cost[:, partner_rows == row] = np.inf
     best = int(np.argmin(cost))
     first, second = divmod(best, len(partner_rows))

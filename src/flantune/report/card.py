@@ -84,14 +84,14 @@ def model_card(
         _parts(mixture.tree.parts),
         "## Held out",
         _held_out(mixture),
-        "## Results on tasks never trained on",
+        "## Results on tasks never trained on" if _has_unseen(results, fold) else "## Results on tasks trained on",
         _results(results, fold),
         "## How it was tuned",
         "\n".join(f"- {line}" for line in (*_origin_lines(origin), *_tuning_lines(config), *_ATTENTION[attention])),
         "## How it was prompted",
         "\n".join(f"- {line}" for line in _prompt_lines(config)),
         "## Limits",
-        _limits(results),
+        _limits(config, results),
         "## To load it",
         _loading(config, attention),
         "## To make it again",
@@ -180,22 +180,34 @@ def _held_out(mixture: FoldMixture) -> str:
     return "\n".join(lines)
 
 
+def _has_unseen(results: Results | None, fold: str) -> bool:
+    """Whether there is a task that the fold's model was measured on and not trained on; so it is before measuring."""
+    measured = [one for one in results.tasks if one.fold == fold] if results else []
+    return not measured or any(not one.is_seen for one in measured)
+
+
 def _results(results: Results | None, fold: str) -> str:
     if results is None:
         return "Not measured yet."
     sides = sides_of(results)[0]
     means = [compared_means(one.cluster, one.shots, one, sides) for one in results.clusters if one.fold == fold]
-    tasks = [
-        ShownTask(one.exam.name, one.exam)
-        for one in shown_tasks(results)
-        if one.exam.fold == fold and not one.exam.is_seen
-    ]
+    measured = [one for one in shown_tasks(results) if one.exam.fold == fold]
+    unseen = [one for one in measured if not one.exam.is_seen]
+    tasks = [ShownTask(one.exam.name, one.exam) for one in unseen or measured]
     rows = [_result_row(row, "cluster") for row in means if row is not None]
     rows += [_result_row(compared_task(results, one, sides), "task") for one in tasks]
     if not rows:
         return "Nothing was measured for this fold."
     models = [heading(name, results) for name in sides.both]
-    columns = ("", "Unseen", "Exemplars", "Chance", *models, "Difference", f"{level(results)} interval")
+    columns = (
+        "",
+        "Unseen" if unseen or means else "Trained on, new rows",
+        "Exemplars",
+        "Chance",
+        *models,
+        "Difference",
+        f"{level(results)} interval",
+    )
     note = (
         f"Points on a scale of 0 to 100, mean over templates; {' and '.join(sides.both)} answered the same prompts. "
         f"Over all folds of the run: {_text(headline(results))}"
@@ -318,16 +330,21 @@ def _code(value: str) -> str:
     return f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
-def _limits(results: Results | None) -> str:
+def _limits(config: RunConfig, results: Results | None) -> str:
+    """What it cannot do, or nobody knows."""
+    converses = "" if config.prompts.chat else "not to converse, and "
     lines = [
-        "- Tuned to follow short instructions of the kinds listed above; not to converse, and not for safety.",
+        f"- Tuned to follow short instructions of the kinds listed above; {converses}not for safety.",
         "- It may repeat what is wrong or unfair in its base model and its data.",
         "- Scores hold for the rows and templates measured; another wording can score differently.",
     ]
-    direction = results.verdict.direction if results and results.verdict else "better"
-    if direction == "worse":
+    verdict = results.verdict if results else None
+    direction = verdict.direction if verdict else "better"
+    if verdict is not None and verdict.difference is None:
+        lines.append("- It was not measured on tasks that it was never trained on.")
+    elif direction == "worse":
         lines.append("- On tasks never trained on, it is worse than the model it was made from.")
-    if direction == "undecided":
+    elif direction == "undecided":
         lines.append("- Whether tuning helped on tasks never trained on is undecided.")
     return "\n".join(lines)
 

@@ -61,6 +61,7 @@ def render_evaluation(results: Results, browser: Browser | None = None) -> str:
 def _render(results: Results | None, browser: Browser, run: RunFiles | None) -> str:
     tasks = shown_tasks(results) if results else ()
     unseen = tuple(one for one in tasks if not one.exam.is_seen)
+    are_trained_on = run is not None and bool(tasks) and not unseen
     return template("page.html.jinja").render(
         title=_title(results, run),
         looks=looks(scripts=("tables.js", "samples.js")),
@@ -69,12 +70,13 @@ def _render(results: Results | None, browser: Browser, run: RunFiles | None) -> 
         results=results,
         is_measured=bool(results and (results.tasks or results.benchmarks)),
         is_drawn=bool(unseen),
+        are_trained_on=are_trained_on,
         level=score_tables.level(results) if results else "",
         headline=sentences.headline(results),
         verdicts=_verdicts(results) if results else (),
         warnings=sentences.warnings(results) if results else (),
         facts=run_details.key_facts(run) if run else _averages(results),
-        plates=plates(results, unseen) if results else (),
+        plates=plates(results, tasks if are_trained_on else unseen) if results else (),
         notes=sentences.metric_notes(results) if results else (),
         tables=_tables(results, tasks) if results else {},
         browser=browser,
@@ -139,8 +141,11 @@ def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
     """Every table; in a run those tasks that a model was trained on are kept apart."""
     is_run = results.kind == "run"
     seen = [one for one in tasks if one.exam.is_seen and is_run]
-    tasks = [one for one in tasks if not (one.exam.is_seen and is_run)]
     unseen = "Unseen tasks" if is_run else "Tasks"
+    if is_run and len(seen) == len(tasks):
+        seen, unseen = [], "Tasks trained on, new rows of them"
+    else:
+        tasks = [one for one in tasks if not (one.exam.is_seen and is_run)]
     return {
         "scores": benchmark_tables.scores_table(results, [] if is_run else tasks),
         "averages": benchmark_tables.averages_table(results),

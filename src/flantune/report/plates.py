@@ -46,10 +46,11 @@ class Plate:
 
 
 def plates(results: Results, tasks: Sequence[ShownTask]) -> tuple[Plate, ...]:
-    """The figures of scores on tasks that no model was trained on, in the order of the page."""
+    """The figures of scores on tasks, in the order of the page: unseen ones, or those of a run that has no others."""
     is_run, is_compared = results.kind == "run", len(results.names) > 1
+    has_clusters = bool(results.clusters) or (is_run and not _are_seen(tasks))
     found = [
-        _clusters(results, tasks, is_run=is_run, is_compared=is_compared) if is_run or results.clusters else None,
+        _clusters(results, tasks, is_run=is_run, is_compared=is_compared) if has_clusters else None,
         _differences(results, tasks, is_run=is_run) if is_compared else None,
         _skill(results, tasks, is_run=is_run, is_compared=is_compared),
         _templates(results, tasks),
@@ -88,7 +89,7 @@ def _cluster_figure(results: Results, sides: Sides, measure: Measure) -> Markup:
 def _differences(results: Results, tasks: Sequence[ShownTask], *, is_run: bool) -> Plate:
     what = "Tuned minus base" if is_run else "A later model minus the first"
     caption = (
-        f"{what} on each unseen task, in points, with {level(results)} intervals; paired over rows and templates "
+        f"{what} on each {_kind(tasks)}, in points, with {level(results)} intervals; paired over rows and templates "
         f"({asked(tasks)}). Filled: clear even for one of so many ({clear(results)}). Hollow: the sign may be luck."
     )
 
@@ -106,7 +107,7 @@ def _skill(results: Results, tasks: Sequence[ShownTask], *, is_run: bool, is_com
     first, later = ("base", "tuned") if is_run else ("first", "later")
     arrow = f", from the {first} model (hollow dot) to the {later} one (arrowhead)" if is_compared else ""
     caption = (
-        f"Every unseen task whose options are ranked{arrow} ({asked(ranked)}). Up: its scores tell right answers "
+        f"Every {_kind(tasks)} whose options are ranked{arrow} ({asked(ranked)}). Up: its scores tell right answers "
         "better (area under the ROC curve, 50 is guessing). Sideways alone: it prefers other answers than before, "
         "which moves the raw score and is no skill. At the left edge each answer is given as often as it is right. "
         f"Colored: the change in height is clear even for one of so many ({clear(results)})."
@@ -117,11 +118,19 @@ def _skill(results: Results, tasks: Sequence[ShownTask], *, is_run: bool, is_com
 
 def _templates(results: Results, tasks: Sequence[ShownTask]) -> Plate:
     caption = (
-        f"Every template of every unseen task: each dot is one way of phrasing the task ({asked(tasks)}). Bars span "
+        f"Every template of every {_kind(tasks)}: each dot is one way of phrasing the task ({asked(tasks)}). Bars span "
         "the inter-quartile range, strokes mark the median, the dotted stroke is chance."
     )
     views = _views(results, tasks, scores.template_figure)
     return Plate(name="templates", title="How much the wording matters", caption=caption, views=views)
+
+
+def _are_seen(tasks: Sequence[ShownTask]) -> bool:
+    return bool(tasks) and all(one.exam.is_seen for one in tasks)
+
+
+def _kind(tasks: Sequence[ShownTask]) -> str:
+    return "task" if _are_seen(tasks) else "unseen task"
 
 
 def asked(tasks: Iterable[ShownTask]) -> str:

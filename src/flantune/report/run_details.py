@@ -156,12 +156,18 @@ def key_facts(run: RunFiles) -> tuple[Fact, ...]:
         Fact(name="Unseen tasks", value=count(len(unseen)) if run.results else MISSING, note="never trained on"),
         Fact(
             name="Steps",
-            value=count(run.config.training.steps if run.config else None),
+            value=_steps(run),
             note=_kept(run) or a_fold.strip(),
         ),
         Fact(name="Tokens", value=short_count(tokens) if tokens else MISSING, note="trained on, in all"),
         Fact(name="Wall time", value=duration(seconds), note="all stages"),
     )
+
+
+def _steps(run: RunFiles) -> str:
+    """The steps that were taken; before that those that are planned at most."""
+    taken = sorted({fold.training.steps for fold in run.folds if fold.training})
+    return _range(taken) if taken else count(run.config.training.steps if run.config else None)
 
 
 def _kept(run: RunFiles) -> str:

@@ -197,7 +197,8 @@ def _run_cells(run: NamedRun) -> Iterator[Cell]:
     yield word(run_details.model_label(config).rstrip("/").rsplit("/", 1)[-1])
     yield number(config.seed if config else None)
     yield number(len(run.files.folds))
-    yield number(config.training.steps if config else None)
+    taken = [fold.training.steps for fold in run.files.folds if fold.training]
+    yield number(max(taken) if taken else config.training.steps if config else None)
     yield Cell(numbers.short_count(tokens), tokens) if tokens is not None else EMPTY
     yield score(verdict.first if verdict else None)
     yield score(verdict.second if verdict else None)

@@ -116,7 +116,7 @@ def asked_task(name: str, paths: Mapping[str, Path], results: Results | None, *,
     tasks = results.tasks if results else ()
     scored = next((one for one in tasks if one.name == name and one.fold == fold), None)
     if results is None or scored is None:
-        first = next((sample for path in paths.values() for sample in _measured(path)), None)
+        first = next((sample for path in paths.values() for sample in measured_samples(path)), None)
         kind: Kind = "classification" if first and first.scores else "generation"
         return Asked(name=name, fold=fold, paths=paths, grader=metric_grader(kind, "", "sum"))
     normalization: Normalization = results.protocols[scored.protocol]["normalization"]
@@ -200,13 +200,15 @@ def collect_samples(asked: Sequence[Asked], *, root: Path, budget: int = BUDGET)
 
 def _group(asked: Asked, *, root: Path, budget: int) -> dict[str, Any] | None:
     """The embedded part of one task's samples, or None where no prompt was asked of all models."""
-    right = [{key_of(one): is_right(one, asked.grader) for one in _measured(path)} for path in asked.paths.values()]
-    outcome = {key: _outcome([own[key] for own in right]) for key in right[0] if all(key in own for own in right)}
+    right = [
+        {key_of(one): is_right(one, asked.grader) for one in measured_samples(path)} for path in asked.paths.values()
+    ]
+    outcome = {key: outcome_of([own[key] for own in right]) for key in right[0] if all(key in own for own in right)}
     if not outcome:
         return None
     templates = asked.templates or tuple(dict.fromkeys(key[1] for key in outcome))[:MOST_TEMPLATES]
     chosen = _choose([key for key in outcome if key[1] in templates], outcome, models=len(right))
-    kept = [_read_chosen(path, chosen) for path in asked.paths.values()]
+    kept = [read_chosen(path, chosen) for path in asked.paths.values()]
     prefix = shared_beginning([kept[0][key].inputs for key in chosen])
     rows = (_row(asked, [own[key] for own in kept], outcome[key], prefix=len(prefix)) for key in chosen)
     fitting = _fit(rows, budget=budget - len(prefix))
@@ -227,7 +229,8 @@ def _outcomes(models: int) -> tuple[str, ...]:
     return OF_TWO if models == 2 else OF_MANY
 
 
-def _outcome(right: Sequence[bool]) -> str:
+def outcome_of(right: Sequence[bool]) -> str:
+    """What became of a prompt, by whether each model was right: see ``OF_TWO`` and ``OF_MANY``."""
     if all(right) or not any(right):
         return "right" if right[0] else "wrong"
     if len(right) == 2:
@@ -259,16 +262,16 @@ def shared_beginning(texts: Sequence[str]) -> str:
     return begin + found
 
 
-def _measured(path: Path) -> Iterator[Sample]:
+def measured_samples(path: Path) -> Iterator[Sample]:
     """The samples of a file's test rows, one at a time; none where nothing was measured."""
     if path.exists():
         yield from (sample for sample in read_samples(path) if sample.split == "test")
 
 
-def _read_chosen(path: Path, keys: Iterable[Key]) -> dict[Key, Sample]:
+def read_chosen(path: Path, keys: Iterable[Key]) -> dict[Key, Sample]:
     """The samples of some keys: the others are not held in memory."""
     wanted = set(keys)
-    return {key: sample for sample in _measured(path) if (key := key_of(sample)) in wanted}
+    return {key: sample for sample in measured_samples(path) if (key := key_of(sample)) in wanted}
 
 
 def key_of(sample: Sample) -> Key:

@@ -9,7 +9,7 @@ from pathlib import Path
 from flantune.contamination.clean import read_clean
 from flantune.errors import EvaluationError, FlantuneError
 from flantune.evaluation.run_samples import FoldInput, TaskInfo
-from flantune.mixture.holdout import Fold, folds_of
+from flantune.mixture.holdout import Fold, run_folds
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.runs.files import REPEAT, read_mixture
 from flantune.runs.folder import FoldFolder, RunFolder
@@ -55,10 +55,10 @@ def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
     inputs = []
     flagged = _flagged(folder.contamination)
     taxonomy = load_taxonomy(config.holdout.taxonomy)
-    for held in folds_of(config.holdout):
+    for held in run_folds(config.holdout):
         fold = _finished(folder, held, taxonomy)
         mixture = read_mixture(fold)
-        seen = mixture.train if held.alone or config.evaluation.seen_tasks else ()
+        seen = mixture.train if held.measures_trained or config.evaluation.seen_tasks else ()
         inputs.append(
             FoldInput(
                 name=fold.root.name,

@@ -47,7 +47,8 @@ def differences(earlier: KeptSettings, now: KeptSettings) -> list[str]:
     old, new = flat(earlier.values), flat(now.values)
     named = sorted({*earlier.contents, *now.contents})
     passed_over = {"name", *named, "pretraining.files", *(f"data.{key}" for key in _PLACES)}
-    passed_over |= {f"training.{key}" for key in free_training_settings({"keep": new.get("training.keep")})}
+    decides = {name: new.get(f"training.{name}") for name in ("keep", "patience")}
+    passed_over |= {f"training.{key}" for key in free_training_settings(decides)}
     lines = [
         f"  {key}: {old.get(key)!r} there, {new.get(key)!r} now"
         for key in sorted({*old, *new})
@@ -106,7 +107,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
 
 
 def _counted(config: RunConfig) -> dict[str, Any]:
-    free = free_training_settings({"keep": config.training.keep})
+    free = free_training_settings({"keep": config.training.keep, "patience": config.training.patience})
     values = config.model_dump(mode="json", exclude={"training": set(free), "data": set(_PLACES)})
     if config.pretraining is None:
         del values["pretraining"]

@@ -14,6 +14,7 @@ from flantune.settings.chain_of_thought import ChainOfThoughtSettings
 from flantune.settings.mixture_settings import MixtureSettings
 from flantune.settings.natural_instructions import NaturalInstructionsSettings
 from flantune.settings.optimizer_settings import AdafactorSettings, AdamSettings
+from flantune.settings.packing_settings import PackingSettings as PackingSettings
 from flantune.settings.pretraining import PretrainingSettings
 from flantune.settings.prompt_settings import PromptSettings as PromptSettings
 from flantune.settings.promptsource import PromptsourceSettings
@@ -104,30 +105,6 @@ class HoldoutSettings(Section):
         return self
 
 
-class PackingSettings(Section):
-    """How text becomes arrays."""
-
-    max_input_tokens: Positive = 1_024
-    """Inputs longer than this lose exemplars first, then are shortened; targets never are."""
-    max_target_tokens: Positive = 256
-    """A prompt whose target is longer is left out and counted."""
-    row_tokens: Positive = 1_280
-    """Length of a packed row. Decoder-only: inputs and targets together; encoder-decoder: the encoder's row."""
-    batch_tokens: Positive = 8_192
-    """Tokens of one optimizer step."""
-    enabled: Switch = True
-    """False puts one prompt in each row: slower, same gradients."""
-
-    @model_validator(mode="after")
-    def _agrees_with_itself(self) -> PackingSettings:
-        if self.batch_tokens < self.row_tokens:
-            raise ValueError(
-                f"batch_tokens = {self.batch_tokens} is less than row_tokens = {self.row_tokens}: a step holds whole"
-                " rows; raise batch_tokens or lower row_tokens"
-            )
-        return self
-
-
 class ScratchSettings(Section):
     """A small model built from scratch, with a tokenizer trained on the training prompts."""
 
@@ -190,7 +167,10 @@ class TrainingSettings(Section):
     """How the model is tuned."""
 
     steps: Natural = 30_000
-    """Optimizer steps. No checkpoint is ever chosen by looking at held-out tasks; see `keep`."""
+    """Optimizer steps, at most. No checkpoint is ever chosen by looking at held-out tasks; see `keep`."""
+    epochs: Weight = 0.0
+    """Tuning ends after this many prompts for each training row in use, where `steps` do not end it sooner; 0: `steps`
+    alone count. How often the rows of one task are seen follows from its share of the mixture."""
     optimizer: Literal["adafactor", "adamw", "adamw8bit", "adamw8bit-bnb"] = "adafactor"
     """Adafactor as T5X has it, AdamW, or AdamW with 8-bit moments: flantune's own, or that of bitsandbytes
     (`flantune[lean]`, whole models only). Paper: FLAN 2021, section 2.4."""
@@ -214,6 +194,8 @@ class TrainingSettings(Section):
     """"inverse_sqrt" keeps the peak up to this step, then falls as 1/√step. With a rate of 0.01: T5's own."""
     warmup_steps: Natural = 0
     """Steps over which the rate rises from zero."""
+    warmup_share: Share = 0.0
+    """The same as a share of all steps, in place of `warmup_steps`."""
     weight_decay: Weight = 0.0
     """Decoupled weight decay (AdamW only)."""
     no_decay: Annotated[tuple[Literal["norms", "biases", "embeddings"], ...], Once] = ("norms", "biases", "embeddings")
@@ -244,11 +226,16 @@ class TrainingSettings(Section):
     keep: Literal["last", "best-dev"] = "last"
     """The result: the last step's weights, or, looking every `measure_every` steps, those with the lowest loss on dev
     questions of tasks trained on, never of held-out ones. Paper: Sanh et al. 2021, section 5."""
+    patience: Natural = 0
+    """Tuning ends when this many looks in a row found no lower loss on those dev questions; 0: it goes on."""
 
     @model_validator(mode="after")
-    def _looks_where_it_chooses(self) -> TrainingSettings:
-        if self.keep == "best-dev" and not self.measure_every:
-            raise ValueError('keep = "best-dev" chooses among looks at dev questions: set measure_every, say to 100')
+    def _agrees_with_itself(self) -> TrainingSettings:
+        for name in ("keep", "patience"):
+            if getattr(self, name) not in ("last", 0) and not self.measure_every:
+                raise ValueError(f"{name} goes by looks at dev questions: set measure_every, say to 100")
+        if self.warmup_steps and self.warmup_share:
+            raise ValueError("warmup_steps and warmup_share say the same thing: leave one of them out")
         return self
 
 
@@ -269,15 +256,15 @@ much memory it takes, never the gradient. (A step that is left out would have en
 
 
 def free_training_settings(training: Mapping[str, object]) -> tuple[str, ...]:
-    """Those that are free in a run of these settings: where dev questions choose the result, which ones is not free.
+    """Those that are free in a run of these settings: where dev questions decide something, which ones is not free.
 
     >>> "measure_every" in free_training_settings({"keep": "last"})
     True
     >>> "measure_every" in free_training_settings({"keep": "best-dev"})
     False
     """
-    chooses = training.get("keep") == "best-dev"
-    return tuple(name for name in FREE_TRAINING_SETTINGS if not (chooses and name.startswith("measure_")))
+    decides = training.get("keep") == "best-dev" or bool(training.get("patience"))
+    return tuple(name for name in FREE_TRAINING_SETTINGS if not (decides and name.startswith("measure_")))
 
 
 class EvaluationSettings(Section):

@@ -20,13 +20,17 @@ TrainsOn = Literal["every", "drawn", "last"]
 USER, ASSISTANT, ANYONE = "user", "assistant", "anyone"
 SPEAKER_KEYS = ("role", "from", "speaker")
 TEXT_KEYS = ("content", "value", "text", "utterance")
-SPEAKERS = {SYSTEM: SYSTEM, USER: USER, ASSISTANT: ASSISTANT, "human": USER, "gpt": ASSISTANT}
+SPEAKERS = {
+    **dict.fromkeys((SYSTEM, "developer"), SYSTEM),
+    **dict.fromkeys((USER, "human"), USER),
+    **dict.fromkeys((ASSISTANT, "gpt", "chatgpt", "bot", "model"), ASSISTANT),
+}
 """Names that are known without being told: those of chat programs."""
 
 UNKNOWN_SPEAKER = "unknown speaker"
 NO_REPLY = "no reply to ask for"
 # Raised whenever the code below makes another example of a row than before.
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,6 @@ Paper: Sanh et al. 2021, section 5: validation rows of training tasks choose the
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,19 +17,6 @@ from flantune.training.checkpoints import contiguous, model_tensors, read_tensor
 
 if TYPE_CHECKING:
     from torch import nn
-
-MEASURE = "loss"
-"""What decides, of what is measured on dev rows: every task has it, those with options and those without."""
-
-
-def is_better(measured: Mapping[str, float], best: float | None) -> bool:
-    """Whether dev rows are answered better than ever before; of two that are equal the earlier stays.
-
-    >>> is_better({"loss": 1.0}, None), is_better({"loss": 1.0}, 1.0), is_better({"loss": float("nan")}, None)
-    (True, False, False)
-    """
-    found = measured.get(MEASURE, math.nan)
-    return math.isfinite(found) and (best is None or found < best)
 
 
 @dataclass(slots=True, kw_only=True)

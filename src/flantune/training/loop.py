@@ -23,7 +23,7 @@ from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.memory import is_out_of_memory, peak_memory_bytes
 from flantune.system.processes import Processes, gone_explained, joined
-from flantune.training.best_weights import MEASURE, BestWeights, is_better
+from flantune.training.best_weights import BestWeights
 from flantune.training.checkpoints import CheckpointFolder, Identity, warn
 from flantune.training.division import Division, check_same, divide, hidden_size, sum_up
 from flantune.training.freezing import freeze
@@ -34,7 +34,7 @@ from flantune.training.optimizers import build_optimizer, check_float32, set_lea
 from flantune.training.randomness import dropout, repeatable, seed_micro_batch, undisturbed
 from flantune.training.schedules import learning_rate
 from flantune.training.shared_gradients import add_gradients, share_weights
-from flantune.training.state import Step, TuningState, Window
+from flantune.training.state import Step, TuningState, Window, is_better
 from flantune.training.tuning_summary import TuningProgress, TuningSummary
 
 if TYPE_CHECKING:
@@ -103,18 +103,18 @@ def tune(
     ) as tuning:
         restored = tuning.checkpoints.restore(tuning.lm.model, tuning.optimizer)
         start = state = restored or TuningState()
-        if restored is not None and start.step >= settings.steps:
+        if restored is not None and start.is_over(settings):
             tuning.best.chosen = start.best_step
             return start.summary()
         with _ready(tuning, folder, step=start.step) as ready, _closed_at_end(batches.iterate(start.cursor)) as stream:
             try:
-                while state.step < settings.steps:
+                while not state.is_over(settings):
                     state = state.after(_take_step(tuning, stream, state=state, interrupt=ready.interrupt))
                     window = state.window
                     state = _record(tuning, state, ready.log)
                     ready.interrupt.is_whole = True
                     if progress is not None and tuning.processes.is_first:
-                        progress(_progress(settings, state, window=window, start=start))
+                        progress(state.progress(window, steps=settings.steps, start=start))
                     # Pressed in one process, it stops all at the same step.
                     if tuning.processes.any(ready.interrupt.is_requested):
                         raise KeyboardInterrupt
@@ -321,8 +321,8 @@ def _record(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> Tuni
     """Writes the metrics line and the checkpoint that are due, in this order: a checkpoint vouches for its lines."""
     settings = tuning.settings
     measured = _measure(tuning, state) if _is_due(state, settings.measure_every, settings) else None
-    if measured is not None and settings.keep == "best-dev" and is_better(measured, state.best_loss):
-        state = replace(state, best_step=state.step, best_loss=measured[MEASURE])
+    if measured is not None:
+        state = state.looked(measured, keeps=settings.keep == "best-dev")
     if measured is not None or _is_due(state, settings.log_every, settings):
         if log is not None:
             line = state.window.line(
@@ -342,7 +342,7 @@ def _record(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> Tuni
 
 def _is_due(state: TuningState, every: int, settings: TrainingSettings) -> bool:
     """Whether this step is one of those, or the last; never when ``every`` is 0."""
-    return every > 0 and (state.step % every == 0 or state.step == settings.steps)
+    return every > 0 and (state.step % every == 0 or state.is_over(settings))
 
 
 def _measure(tuning: _Tuning, state: TuningState) -> dict[str, float] | None:
@@ -363,20 +363,6 @@ def _save(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> Tuning
         log.flush()
     tuning.checkpoints.save(tuning.lm.model, tuning.optimizer, state)
     return state
-
-
-def _progress(settings: TrainingSettings, state: TuningState, *, window: Window, start: TuningState) -> TuningProgress:
-    seconds_a_step = (state.seconds - start.seconds) / (state.step - start.step)
-    return TuningProgress(
-        step=state.step,
-        steps=settings.steps,
-        loss=window.loss,
-        learning_rate=window.learning_rate,
-        tokens_per_s=window.tokens_per_s,
-        pipeline_tokens_per_s=window.pipeline_tokens_per_s,
-        seconds=state.seconds,
-        seconds_left=seconds_a_step * (settings.steps - state.step),
-    )
 
 
 @contextmanager

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from flantune.packing.packs import Counts
 from flantune.training.metrics_line import MeanLoss, MetricsLine
-from flantune.training.tuning_summary import TuningSummary
+from flantune.training.tuning_summary import TuningProgress, TuningSummary
 from flantune.training.values import NonFinite, TaskLoss
+
+if TYPE_CHECKING:
+    from flantune.settings.config import TrainingSettings
+
+
+MEASURE = "loss"
+"""What decides, of what is measured on dev rows: every task has it, those with options and those without."""
+
+
+def is_better(measured: Mapping[str, float], best: float | None) -> bool:
+    """Whether dev rows are answered better than ever before; of two that are equal the earlier stays.
+
+    >>> is_better({"loss": 1.0}, None), is_better({"loss": 1.0}, 1.0), is_better({"loss": float("nan")}, None)
+    (True, False, False)
+    """
+    found = measured.get(MEASURE, math.nan)
+    return math.isfinite(found) and (best is None or found < best)
 
 
 def by_cluster(tasks: Mapping[str, TaskLoss], clusters: Mapping[str, Sequence[str]]) -> dict[str, TaskLoss]:
@@ -154,7 +173,8 @@ class TuningState:
         window: Steps that no metrics line tells of yet.
         skipped: Steps that were left out, since something was not a number.
         best_step: Step whose weights were best on dev rows, where these decide which are kept.
-        best_loss: Their loss on dev rows.
+        best_loss: The lowest loss on dev rows so far; None where nobody looked.
+        looks_since_best: Looks at dev rows after that one.
     """
 
     step: int = 0
@@ -170,23 +190,63 @@ class TuningState:
     skipped: tuple[NonFinite, ...] = ()
     best_step: int | None = None
     best_loss: float | None = None
+    looks_since_best: int = 0
 
     def after(self, step: Step) -> TuningState:
         """The state with one more step."""
-        return TuningState(
+        return replace(
+            self,
             step=self.step + 1,
             cursor=step.cursor,
             counts=self.counts + step.counts,
             seconds=self.seconds + step.seconds,
             data_wait_seconds=self.data_wait_seconds + step.data_wait_seconds,
-            peak_memory_bytes=self.peak_memory_bytes,
             first_loss=self.first_loss if step.skipped or self.first_loss is not None else step.loss,
             last_loss=self.last_loss if step.skipped else step.loss,
-            final_loss=self.final_loss,
             window=self.window.after(step),
             skipped=(*self.skipped, step.skipped) if step.skipped else self.skipped,
-            best_step=self.best_step,
-            best_loss=self.best_loss,
+        )
+
+    def looked(self, measured: Mapping[str, float], *, keeps: bool) -> TuningState:
+        """The state after a look at dev rows.
+
+        Args:
+            measured: What was found.
+            keeps: The weights that do best on them are kept.
+        """
+        if is_better(measured, self.best_loss):
+            best_step = self.step if keeps else None
+            return replace(self, best_step=best_step, best_loss=measured[MEASURE], looks_since_best=0)
+        return replace(self, looks_since_best=self.looks_since_best + 1)
+
+    def is_over(self, settings: TrainingSettings) -> bool:
+        """Whether no step is left, or dev rows have shown no progress for too many looks.
+
+        >>> from flantune.settings.config import TrainingSettings
+        >>> settings = TrainingSettings(steps=9, patience=2, measure_every=1)
+        >>> [TuningState(step=3, looks_since_best=looks).is_over(settings) for looks in (1, 2)]
+        [False, True]
+        """
+        return self.step >= settings.steps or 0 < settings.patience <= self.looks_since_best
+
+    def progress(self, window: Window, *, steps: int, start: TuningState) -> TuningProgress:
+        """How far tuning is.
+
+        Args:
+            window: The steps since the last metrics line.
+            steps: All steps.
+            start: The state that this start began from.
+        """
+        seconds_a_step = (self.seconds - start.seconds) / (self.step - start.step)
+        return TuningProgress(
+            step=self.step,
+            steps=steps,
+            loss=window.loss,
+            learning_rate=window.learning_rate,
+            tokens_per_s=window.tokens_per_s,
+            pipeline_tokens_per_s=window.pipeline_tokens_per_s,
+            seconds=self.seconds,
+            seconds_left=seconds_a_step * (steps - self.step),
         )
 
     def summary(self) -> TuningSummary:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -50,6 +50,7 @@ class Program:
         widest: The largest of these widths; 0: any.
         is_plain: It knows neither bias nor tokens that see each other, and needs the limits.
         why_not: Why there is none, or not for every dtype; empty otherwise.
+        library: The same program's operations on rows (``forms.row_operations``); None where it has none.
     """
 
     attend: Attend | None = None
@@ -59,6 +60,7 @@ class Program:
     widest: int = 0
     is_plain: bool = False
     why_not: str = ""
+    library: Any = None
 
 
 def find_program(device: str = "cpu") -> Program:
@@ -94,6 +96,11 @@ def in_use(device: str = "cpu") -> Iterator[None]:
         yield
     finally:
         _attend, _device, _dtypes, _width_step, _widest, _is_plain = before
+
+
+def rows_in_use(dtype: torch.dtype) -> bool:
+    """Whether a program is in use that has operations on rows in a dtype."""
+    return dtype in _dtypes and find_program(_device).library is not None
 
 
 def is_for(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule, *, is_plain: bool = True) -> bool:

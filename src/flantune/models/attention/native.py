@@ -85,7 +85,12 @@ def find_program() -> Program:
     """The program as the door takes it."""
     native = find_native()
     return Program(
-        attend=native_attention, read=native_reading, dtypes=native.dtypes, width_step=WIDTHS, why_not=native.why_not
+        attend=native_attention,
+        read=native_reading,
+        dtypes=native.dtypes,
+        width_step=WIDTHS,
+        why_not=native.why_not,
+        library=native.program,
     )
 
 

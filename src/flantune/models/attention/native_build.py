@@ -15,6 +15,7 @@ from flantune.models.compiler import find_compiler, no_compiler
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-w")
 SOURCE = Path(__file__).with_name("segment_attention.cpp")
+ROWS = Path(__file__).parents[1] / "forms/row_operations.cpp"
 INCLUDED = Path(__file__).with_name("native_products.h")
 BUILD_TIMEOUT_S = 300
 
@@ -41,8 +42,8 @@ def load_library() -> ctypes.CDLL:
 
 
 def library_path() -> Path:
-    """Where the library is that was built from this source for this processor."""
-    sources = [path.read_text(encoding="utf-8") for path in (SOURCE, INCLUDED)]
+    """Where the library is that was built from these sources for this processor."""
+    sources = [path.read_text(encoding="utf-8") for path in (SOURCE, ROWS, INCLUDED)]
     text = "\n".join([*sources, *FLAGS, processor()])
     name = f"segment_attention-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -62,7 +63,7 @@ def build(path: Path) -> None:
         made = Path(folder) / path.name
         try:
             subprocess.run(
-                [compiler, *FLAGS, "-o", str(made), str(SOURCE)],
+                [compiler, *FLAGS, "-o", str(made), str(SOURCE), str(ROWS)],
                 check=True,
                 capture_output=True,
                 text=True,

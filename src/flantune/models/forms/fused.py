@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from flantune.models.forms.exchange import StandIn
+from flantune.models.forms.row_operations import root_mean_square
 from flantune.models.trials import FAILURES
 
 TOLERANCE = 1e-5
@@ -30,10 +31,12 @@ class _RootMeanSquare(torch.autograd.Function):
         return scaled * weight
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
         scaled, factor, weight = ctx.saved_tensors
         product = (grad * scaled).flatten(0, -2)
-        grad_weight = product.sum(dim=0, dtype=torch.float32).to(weight.dtype)
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = product.sum(dim=0, dtype=torch.float32).to(weight.dtype)
         mean = torch.mv(product, weight / weight.shape[0]).view(factor.shape)
         return torch.addcmul(grad * weight, scaled, mean, value=-1).mul_(factor), grad_weight, None
 
@@ -78,8 +81,9 @@ class LeanRootMeanSquareNorm(StandIn):
         """[…, width] → the same shape, in the dtype of the weight. With a gate beside it, the norm itself is asked."""
         if more or named:
             return self.usual(x, *more, **named)
-        found: Tensor = _RootMeanSquare.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
-        return found
+        weight: Any = self.weight
+        found = root_mean_square(x, weight, self.eps)
+        return _RootMeanSquare.apply(x, self.weight, self.eps) if found is None else found  # type: ignore[no-untyped-call]
 
 
 class FusedRootMeanSquareNorm(LeanRootMeanSquareNorm):

@@ -16,7 +16,10 @@ from flantune.models.attention.lines import reads_lines
 from flantune.models.forms.compiled import CompiledBlocks, why_not_compiled
 from flantune.models.forms.exchange import Exchange, exchanged, exchanges
 from flantune.models.forms.fused import lean_form
+from flantune.models.forms.gated import gated_form
 from flantune.models.forms.last_layer import find_narrowed
+from flantune.models.forms.low_rank import LowRankLinear, low_rank_form
+from flantune.models.forms.tile_products import has_tiles, tile_form
 from flantune.models.heads import find_head
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ class TrainingForm:
 
     Args:
         lm: The model.
-        is_lean: Use the lean forms of ``fused``.
+        is_lean: Use the lean forms of ``fused``, ``gated`` and ``low_rank``.
         is_compiled: Compile the layers where that can be done (``compiled.why_not_compiled``); the compiler finds
             better forms by itself.
         keeps_inputs_only: Keep each layer's input and compute the rest again in the backward pass.
@@ -71,10 +74,18 @@ class TrainingForm:
         find_head(lm)
         reads_lines(lm)
         find_narrowed(lm)
+        if is_lean:
+            self._modules = exchanges(lm.model, low_rank_form(lm.model, lm.compute_dtype))
         if is_lean and self._compiled is None:
-            self._modules = exchanges(lm.model, lean_form)
+            self._modules += exchanges(lm.model, lean_form)
+            if lm.device.type == "cpu":
+                self._modules += exchanges(lm.model, gated_form)
+            if lm.device.type == "cpu" and lm.compute_dtype == torch.bfloat16 and has_tiles():
+                self._modules += exchanges(lm.model, tile_form(lm.model))
         if lm.compute_dtype == torch.bfloat16:
-            self._weights = list(_weights(lm.model, [lean for *_, lean in self._modules]))
+            taken = {id(layer.frozen) for layer in self._low_rank}
+            places = _weights(lm.model, [other for *_, other in self._modules])
+            self._weights = [place for place in places if id(place[2]) not in taken]
         for _, _, weight in self._weights:
             if id(weight) not in self._copies:
                 self._copies[id(weight)] = _copy_of(weight)
@@ -87,6 +98,11 @@ class TrainingForm:
     def leave_weights(self) -> None:
         """Keeps the float32 weights where they are from here on: autocast rounds what each operation takes."""
         self._weights, self._copies = [], {}
+        self._modules = [found for found in self._modules if not isinstance(found[-1], LowRankLinear)]
+
+    @property
+    def _low_rank(self) -> list[LowRankLinear]:
+        return [other for *_, other in self._modules if isinstance(other, LowRankLinear)]
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -95,6 +111,8 @@ class TrainingForm:
             # A weight in two places (a head that shares the embeddings) is rounded once.
             for weight in {id(weight): weight for _, _, weight in self._weights}.values():
                 self._copies[id(weight)].copy_(weight)
+        for layer in self._low_rank:
+            layer.add_up()
         compiled = self._compiled.in_place() if self._compiled else nullcontext()
         try:
             for module, name, weight in self._weights:

@@ -60,7 +60,7 @@ class ForestSegments:
         if self._seen is not None:
             places, ends, nobody = self._seen
             mixed, logs = self._program(
-                query, *(line.index_select(0, places) for line in own), self._ends, ends, None, both_ways
+                query, own[0].index_select(0, places), own[1].index_select(0, places), self._ends, ends, None, both_ways
             )
             found = joined(found, (mixed, logs.masked_fill_(nobody, float("-inf"))))
         if known:

@@ -223,7 +223,7 @@ class SlotDecoder:
             attention = self._shared.step(self._starts, None if is_even else columns_seen > lengths[:, None])
         begun = torch.tensor([self.begun(row) for row in range(self.live)], device=device)
         columns = _Columns(lengths=lengths, width=width, even=is_even, attention=attention)
-        layers = [SlotLayer(number, *pair, columns) for number, pair in enumerate(self._layers)]
+        layers: list[Any] = [SlotLayer(number, *pair, columns) for number, pair in enumerate(self._layers)]
         inputs: dict[str, Any] = {
             "input_ids": torch.tensor(tokens, device=device)[:, None],
             "past_key_values": Cache(layers=layers),

@@ -93,7 +93,7 @@ class TextWatch:
     [False, False, False, False, True, False]
     """
 
-    __slots__ = ("_decode", "_longest", "_read", "_spared", "_start", "_stop", "_tokens", "text")
+    __slots__ = ("_decode", "_heard", "_longest", "_read", "_spared", "_start", "_stop", "_tokens", "text")
 
     def __init__(
         self,
@@ -101,8 +101,9 @@ class TextWatch:
         *,
         stop: Sequence[str],
         spared: int = 0,
+        heard: Callable[[str], None] | None = None,
     ) -> None:
-        self._decode, self._stop, self._spared = decode, tuple(stop), spared
+        self._decode, self._stop, self._spared, self._heard = decode, tuple(stop), spared, heard
         self._longest = max(map(len, stop), default=1)
         self._tokens: list[int] = []
         # The text is known up to token ``_read``. Tokens from ``_start`` are decoded along with new ones, since how a
@@ -112,7 +113,7 @@ class TextWatch:
 
     def again(self) -> TextWatch:
         """The same watch before the first token."""
-        return TextWatch(self._decode, stop=self._stop, spared=self._spared)
+        return TextWatch(self._decode, stop=self._stop, spared=self._spared, heard=self._heard)
 
     def push(self, token: int) -> bool:
         """Adds a token and says whether the answer is complete with it."""
@@ -128,6 +129,8 @@ class TextWatch:
         self.text += fresh
         if not fresh:
             return False
+        if self._heard is not None:
+            self._heard(fresh)
         tail = self.text[max(0, len(self.text) - len(fresh) - self._longest + 1) :]
         if any(stop in tail for stop in self._stop):
             cut = cut_at_stop(self.text, self._stop, spared=self._spared)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ def write(
     samples: int = 1,
     batch_tokens: int = 8_192,
     method: Method | None = None,
+    heard: Callable[[str], None] | None = None,
 ) -> Iterator[Continuation]:
     """What the model writes after each input, as it gets done, the longest inputs first.
 
@@ -51,6 +52,8 @@ def write(
         samples: Answers to each input.
         batch_tokens: Array positions of a batch, those to be written included.
         method: Overrides what the start-up test found to be safe for this model.
+        heard: Told each piece of text as it is written; for one input at a time. Where memory runs out on the way, the
+            text begins again.
 
     Raises:
         ModelError: An input fills all positions that the model has, or one answer alone does not fit the memory.
@@ -62,7 +65,7 @@ def write(
     # Without chance all samples are the same.
     drawn = samples if decoding.temperature > 0.0 else 1
     rows = [
-        _row(lm, inputs[same[0]], decoding, prompt=number, sample=sample)
+        _row(lm, inputs[same[0]], decoding, prompt=number, sample=sample, heard=heard)
         for number, same in enumerate(places)
         for sample in range(drawn)
     ]
@@ -92,10 +95,13 @@ def _by_regime(lm: LanguageModel, rows: Sequence[Row]) -> list[tuple[int | None,
     return list(groups.values())
 
 
-def _row(lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int) -> Row:
+def _row(
+    lm: LanguageModel, tokens: Int32, decoding: Decoding, *, prompt: int, sample: int,
+    heard: Callable[[str], None] | None,
+) -> Row:  # fmt: skip
     watch = None
-    if decoding.stop:
-        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared)
+    if decoding.stop or heard is not None:
+        watch = TextWatch(lambda some: _decoded(lm, some), stop=decoding.stop, spared=decoding.spared, heard=heard)
     return Row(
         prompt=prompt,
         sample=sample,

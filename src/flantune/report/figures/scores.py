@@ -196,7 +196,7 @@ def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
             if row.difference
         ],
         unit=f"{_minus(sides, most=110)}, points",
-        label=f"Difference of {sides.second} and {sides.first} on each unseen task, in points.",
+        label=f"Difference of {sides.second} and {sides.first} on each task, in points.",
     )
 
 

@@ -1,12 +1,37 @@
-"""Slices of a source split, as FLAN writes them, and several of them joined: ``train[:12400] + train[12600:]``."""
+"""Slices of a source split, and several of them joined: ``train[:12400] + train[12600:]``, ``train[:90%]``."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-_PATTERN = re.compile(r"(?P<split>[^\[\]+]+?)\s*(?:\[(?P<start>-?[\d_]*):(?P<stop>-?[\d_]*)\])?")
-_HOW = 'write "train", "train[:-200]", "train[-200:]", "train[100:300]", or join some: "train[:100] + train[300:]"'
+_PATTERN = re.compile(r"(?P<split>[^\[\]+]+?)\s*(?:\[(?P<start>-?[\d_]*%?):(?P<stop>-?[\d_]*%?)\])?")
+_HOW = (
+    'write "train", "train[:-200]", "train[-200:]", "train[100:300]", "train[:90%]", or join some: '
+    '"train[:100] + train[300:]"'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percent:
+    """A border that depends on how many rows a split has; negative counts from the end.
+
+    Attributes:
+        value: Whole percents, from -100 to 100.
+    """
+
+    value: int
+
+    def row(self, rows: int) -> int:
+        """The row that a range begins with, or ends before; the last tenth begins where nine tenths end.
+
+        >>> Percent(value=90).row(19), Percent(value=-10).row(19)
+        (17, 17)
+        """
+        return rows * (self.value + (100 if self.value < 0 else 0)) // 100
+
+
+Border = int | Percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +43,8 @@ class RowRange:
         stop: One past the last row; negative counts from the end; None: to the end.
     """
 
-    start: int = 0
-    stop: int | None = None
+    start: Border = 0
+    stop: Border | None = None
 
     def bounds(self, rows: int) -> tuple[int, int]:
         """First row and one past the last, in a split of ``rows`` rows.
@@ -28,14 +53,20 @@ class RowRange:
         (800, 1000)
         >>> RowRange(stop=-200).bounds(100)
         (0, 0)
+        >>> RowRange(start=Percent(value=-10)).bounds(1000)
+        (900, 1000)
         """
-        start, stop, _ = slice(self.start, self.stop).indices(rows)
+        borders = [one.row(rows) if isinstance(one, Percent) else one for one in (self.start, self.stop)]
+        start, stop, _ = slice(*borders).indices(rows)
         return start, max(start, stop)
 
     @property
     def rows_needed(self) -> int | None:
         """How many rows from the front the range needs to be known; None: all."""
-        return self.stop if self.start >= 0 and self.stop is not None and self.stop >= 0 else None
+        start, stop = self.start, self.stop
+        if isinstance(start, Percent) or isinstance(stop, Percent) or stop is None:
+            return None
+        return stop if start >= 0 and stop >= 0 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +143,15 @@ def _parse_part(part: str, text: str) -> tuple[str, RowRange]:
         raise ValueError(f'"{text}" is not a slice; {_HOW}')
     try:
         start, stop = match["start"], match["stop"]
-        return match["split"], RowRange(start=int(start) if start else 0, stop=int(stop) if stop else None)
+        return match["split"], RowRange(start=_border(start) if start else 0, stop=_border(stop) if stop else None)
     except ValueError:
-        raise ValueError(f'"{text}" has a border that is not a whole number') from None
+        raise ValueError(f'"{text}" has a border that is not a whole number, or percents beyond 100') from None
+
+
+def _border(text: str) -> Border:
+    if not text.endswith("%"):
+        return int(text)
+    value = int(text[:-1])
+    if abs(value) > 100:
+        raise ValueError(text)
+    return Percent(value=value)

@@ -1,0 +1,107 @@
+"""``flantune chat``: talk to a model in the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flantune.cli import options
+from flantune.cli.terminal import echo, paint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flantune.commands.chat import Talk
+
+_FORMS = {
+    "chat": "in its chat template",
+    "turns": "with the turns as text, User: and Assistant:",
+    "alone": "each message by itself, as tasks ask",
+}
+
+
+@click.command("chat", epilog="Example: flantune chat runs/mine/folds/nothing-held-out/model --temperature 0.7")
+@click.argument("model")
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(list(_FORMS)),
+    help="How it is asked: in its chat template; turns as text; or each message by itself, as the prompts of tasks are"
+    " [default: chat where the model has a template, else alone].",
+)
+@click.option("--system", default="", metavar="TEXT", help="System message.")
+@click.option("--chat-template", type=options.FILE, help="Another chat template than the model's.")
+@click.option(
+    "--thinking/--no-thinking",
+    "chat_thinking",
+    default=None,
+    help="Tell the template whether the model thinks before a reply [default: tell it nothing].",
+)
+@click.option("--temperature", default=0.0, show_default=True, type=options.FiniteRange(0), help="0 is greedy.")
+@click.option("--seed", default=0, show_default=True, type=options.SEED, help="Names the draws above temperature 0.")
+@click.option("--max-new-tokens", default=512, show_default=True, type=click.IntRange(1), help="Longest reply.")
+@click.option(
+    "--max-input-tokens",
+    default=2048,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Longest conversation; of a longer one the oldest turns are left out.",
+)
+@options.device
+@options.dtype
+def command(model: str, device: str, dtype: str, chat_template: Path | None, **chosen: Any) -> None:
+    """Talk to MODEL: a folder, a GGUF file or a hub id, such as the model that a run has tuned.
+
+    On a terminal: /new begins again, Ctrl-C ends a reply, /quit or Ctrl-D ends the program. Elsewhere each line of the
+    input is a message, and only the replies are printed.
+    """
+    from flantune.cli.console import starting
+
+    console = starting()
+    from flantune.commands.chat import Talk, Talking
+    from flantune.models.load import load_model
+    from flantune.settings.config import ModelSettings
+
+    console.stage(f"load the model {model}")
+    lm = load_model(ModelSettings.model_validate({"path": model, "device": device, "dtype": dtype}))
+    talk = Talk(lm, Talking(chat_template=chat_template, **chosen))
+    for note in talk.notes:
+        console.note(note)
+    console.stage(f"ready; the model is asked {_FORMS[talk.form]} (--as)")
+    _converse(talk, is_terminal=sys.stdin.isatty())
+
+
+def _converse(talk: Talk, *, is_terminal: bool) -> None:
+    if is_terminal:
+        import contextlib
+
+        with contextlib.suppress(ImportError):  # keys for going back to earlier lines, where Python has them
+            import readline  # noqa: F401
+    while (line := _next_line(is_terminal=is_terminal)) is not None:
+        message = line.strip()
+        if is_terminal and message in ("/quit", "/exit"):
+            return
+        if is_terminal and message == "/new":
+            talk.begin_again()
+            echo(paint("begun again", dim=True), err=True)
+        elif message:
+            talk.reply(message, heard=_print)
+            click.echo()
+
+
+def _next_line(*, is_terminal: bool) -> str | None:
+    """The next line of the input; None at its end."""
+    if not is_terminal:
+        return sys.stdin.readline() or None
+    try:
+        return input("\n> ")
+    except EOFError:
+        click.echo(err=True)
+        return None
+
+
+def _print(piece: str) -> None:
+    click.echo(piece, nl=False)
+    sys.stdout.flush()

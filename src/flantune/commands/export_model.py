@@ -1,0 +1,71 @@
+"""A tuned model as one ordinary folder: adapters added to its weights, in half the size where that is wanted."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from flantune.contamination.training_record import FILE, INDEX_FILE
+from flantune.errors import ModelError
+from flantune.models.adapters import merged
+from flantune.models.load import load_model, save_model
+from flantune.settings.config import ModelSettings
+from flantune.system.files import read_text
+from flantune.system.progress import Reporter, Silent
+
+if TYPE_CHECKING:
+    from flantune.models.language_model import LanguageModel
+
+Stored = Literal["float32", "bfloat16"]
+# The card of an adapter says how peft loads it.
+_LOADING = re.compile(r"^## To load it\n.*?(?=^## |\Z)", flags=re.MULTILINE | re.DOTALL)
+
+
+def export_model(model: Path, out: Path, *, dtype: Stored = "float32", reporter: Reporter | None = None) -> Path:
+    """Writes a model with whatever adapter it has added to its weights; card and training record come along.
+
+    Args:
+        model: Its folder: a whole model, or low-rank adapters, whose base model must be where it was.
+        out: The folder to write, whole or not at all.
+        dtype: How weights are stored. In bfloat16 they are rounded.
+        reporter: Told what is done.
+
+    Raises:
+        ModelError: There is something at ``out``, the model cannot be read, or its adapter cannot be merged.
+    """
+    told = reporter or Silent()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ModelError("is there already, and nothing is written over", where=str(out), hint="choose another --out")
+    told.stage(f"load the model {model}")
+    lm = load_model(ModelSettings(path=str(model), device="cpu"))
+    if lm.adapter is not None:
+        told.stage("add its adapter to its weights")
+        lm = _merged(lm)
+    if dtype == "bfloat16":
+        torch.nn.Module.to(lm.model, dtype=torch.bfloat16)
+    told.stage(f"write {out}")
+    save_model(lm, out, card=_card(model))
+    for name in (FILE, INDEX_FILE):
+        if (model / name).is_file():
+            shutil.copyfile(model / name, out / name)
+    return out
+
+
+def _merged(lm: LanguageModel) -> LanguageModel:
+    ends = lm.model.generation_config
+    whole = merged(lm)
+    whole.model.generation_config = ends
+    return whole
+
+
+def _card(model: Path) -> str:
+    """The model's card, as that of a whole model; empty where it has none."""
+    path = model / "README.md"
+    if not path.is_file():
+        return ""
+    text = read_text(path, error=ModelError, what="card")
+    return _LOADING.sub("", text.replace("library_name: peft", "library_name: transformers", 1))

@@ -1,0 +1,70 @@
+"""How many steps a run takes where its length is told in passes over the training rows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from flantune.mixture.mixture import Mixture
+    from flantune.packing.batches import Batches
+    from flantune.settings.config import TrainingSettings
+    from flantune.training.tuning_summary import TuningSummary
+
+_COUNTED = 4_096
+"""Steps of so many prompts are counted one by one; those of more are told by these."""
+
+
+def planned(
+    settings: TrainingSettings, mixture: Mixture | None = None, batches: Batches | None = None
+) -> TrainingSettings:
+    """The settings with the steps and the warm-up that `epochs` and `warmup_share` come to.
+
+    Args:
+        settings: The run file's.
+        mixture: The prompts; None: there are none to count, as in pretraining.
+        batches: The same as steps.
+    """
+    steps = settings.steps
+    if settings.epochs and mixture is not None and batches is not None:
+        steps = min(steps, steps_of(batches, draws=draws_of(mixture, epochs=settings.epochs)))
+    warmup = round(settings.warmup_share * steps) if settings.warmup_share else settings.warmup_steps
+    return settings.model_copy(update={"steps": steps, "warmup_steps": warmup})
+
+
+def length_notes(wanted: TrainingSettings, planned: TrainingSettings, summary: TuningSummary) -> Iterator[str]:
+    """What a user should know of a run that was shorter than some setting says."""
+    if wanted.epochs and planned.steps == wanted.steps:
+        yield f"training.steps = {wanted.steps:,} ended tuning before {wanted.epochs:g} epochs: raise it"
+    if summary.steps < planned.steps:
+        yield (
+            f"tuning ended after {summary.steps:,} of {planned.steps:,} steps: {planned.patience} looks at dev"
+            " questions in a row found no lower loss (training.patience)"
+        )
+
+
+def draws_of(mixture: Mixture, *, epochs: float) -> int:
+    """Prompts for so many passes over the rows in use; rows of a task in several parts of the mixture count once."""
+    return max(1, math.ceil(epochs * rows_in_use((one.task.name, one.capped) for one in mixture.portions)))
+
+
+def rows_in_use(portions: Iterable[tuple[str, int]]) -> int:
+    """The training rows of all tasks, as far as caps leave them.
+
+    >>> rows_in_use([("rte", 100), ("snli", 30_000), ("rte", 60)])
+    30100
+    """
+    most: dict[str, int] = {}
+    for name, capped in portions:
+        most[name] = max(most.get(name, 0), capped)
+    return sum(most.values())
+
+
+def steps_of(batches: Batches, *, draws: int) -> int:
+    """The steps that so many draws make, the last of which may take a few more; of many draws, by the first ones."""
+    cursor = steps = 0
+    while cursor < min(draws, _COUNTED):
+        cursor, steps = batches.batch(cursor).next_cursor, steps + 1
+    return steps if cursor >= draws else math.ceil(steps * draws / cursor)

@@ -1,0 +1,181 @@
+// What stands between a layer's products, forward and backward, each in one pass over memory: `row_operations.py` calls it.
+//
+// Numbers are float32 inside and rounded once. The same bits come out for any number of threads.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "../attention/native_products.h"
+
+extern "C" {
+
+// As in row_operations.py.
+struct Gated {
+  const void *gate, *up, *grad;
+  void *out, *grad_gate, *grad_up;
+  int64_t count, is_half, is_gelu, threads;
+};
+
+struct Norm {
+  const void *x, *weight, *grad;
+  void *out, *grad_x;
+  float *factor, *grad_weight;  // [rows]; [width] or null
+  int64_t rows, width, is_half, threads;
+  double eps;
+};
+}
+
+namespace {
+
+constexpr int64_t BLOCK = 4096;      // elements of a piece of work between two lines
+constexpr int64_t ROW_BLOCK = 128;   // rows whose gradients of a norm's weight are added up by one thread
+constexpr float LOG2E_ = 1.44269504088896f, GELU = 1.59576912160573f, CUBE = 0.044715f;
+
+// The last elements of a line are worked on in a copy of a whole vector's size.
+template <class Kind>
+Floats read_some(const typename Kind::Element* from, int64_t count) {
+  typename Kind::Element copy[LANES] = {};
+  memcpy(copy, from, count * sizeof(*copy));
+  return Kind::read(copy);
+}
+
+template <class Kind>
+void write_some(typename Kind::Element* to, Floats x, int64_t count) {
+  typename Kind::Element copy[LANES];
+  Kind::write(copy, x);
+  memcpy(to, copy, count * sizeof(*copy));
+}
+
+inline Floats sigmoid(Floats x) {
+  const Floats e = power((x < Floats{} ? x : -x) * LOG2E_);
+  const Floats small = e / (1.0f + e);
+  return x < Floats{} ? small : 1.0f - small;
+}
+
+// x · sigmoid(v(x)): v is x itself (SiLU), or the cubic that makes it GELU by its tanh form.
+inline Floats inner(Floats x, bool is_gelu) { return is_gelu ? GELU * (x + CUBE * x * x * x) : x; }
+inline Floats inner_slope(Floats x, bool is_gelu) {
+  return is_gelu ? GELU * (1.0f + 3.0f * CUBE * x * x) : all(1.0f);
+}
+
+template <class Work>
+void for_each_block(int64_t blocks, int64_t threads, const Work& work) {
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+  for (int64_t block = 0; block < blocks; block++) work(block);
+}
+
+template <class Kind>
+void gate(const Gated& it) {
+  using Element = typename Kind::Element;
+  const auto *gates = static_cast<const Element*>(it.gate), *ups = static_cast<const Element*>(it.up);
+  auto* out = static_cast<Element*>(it.out);
+  const auto one = [&](Floats x, Floats up) { return x * sigmoid(inner(x, it.is_gelu)) * up; };
+  for_each_block((it.count + BLOCK - 1) / BLOCK, it.threads, [&](int64_t block) {
+    const int64_t end = std::min(it.count, (block + 1) * BLOCK);
+    int64_t i = block * BLOCK;
+    for (; i + LANES <= end; i += LANES) Kind::write(out + i, one(Kind::read(gates + i), Kind::read(ups + i)));
+    if (i < end) {
+      const int64_t rest = end - i;
+      write_some<Kind>(out + i, one(read_some<Kind>(gates + i, rest), read_some<Kind>(ups + i, rest)), rest);
+    }
+  });
+}
+
+template <class Kind>
+void gate_back(const Gated& it) {
+  using Element = typename Kind::Element;
+  const auto *gates = static_cast<const Element*>(it.gate), *ups = static_cast<const Element*>(it.up);
+  const auto* grads = static_cast<const Element*>(it.grad);
+  auto *grad_gate = static_cast<Element*>(it.grad_gate), *grad_up = static_cast<Element*>(it.grad_up);
+  const auto one = [&](Floats x, Floats up, Floats grad, Floats* for_gate, Floats* for_up) {
+    const Floats share = sigmoid(inner(x, it.is_gelu));
+    *for_up = grad * x * share;
+    *for_gate = grad * up * share * (1.0f + x * (1.0f - share) * inner_slope(x, it.is_gelu));
+  };
+  for_each_block((it.count + BLOCK - 1) / BLOCK, it.threads, [&](int64_t block) {
+    const int64_t end = std::min(it.count, (block + 1) * BLOCK);
+    int64_t i = block * BLOCK;
+    Floats for_gate, for_up;
+    for (; i + LANES <= end; i += LANES) {
+      one(Kind::read(gates + i), Kind::read(ups + i), Kind::read(grads + i), &for_gate, &for_up);
+      Kind::write(grad_gate + i, for_gate);
+      Kind::write(grad_up + i, for_up);
+    }
+    if (i < end) {
+      const int64_t rest = end - i;
+      one(read_some<Kind>(gates + i, rest), read_some<Kind>(ups + i, rest), read_some<Kind>(grads + i, rest), &for_gate,
+          &for_up);
+      write_some<Kind>(grad_gate + i, for_gate, rest);
+      write_some<Kind>(grad_up + i, for_up, rest);
+    }
+  });
+}
+
+// Widths are multiples of LANES here.
+template <class Kind>
+void norm(const Norm& it) {
+  using Element = typename Kind::Element;
+  const auto* weight = static_cast<const Element*>(it.weight);
+  for_each_block((it.rows + ROW_BLOCK - 1) / ROW_BLOCK, it.threads, [&](int64_t block) {
+    for (int64_t row = block * ROW_BLOCK; row < std::min(it.rows, (block + 1) * ROW_BLOCK); row++) {
+      const auto* x = static_cast<const Element*>(it.x) + row * it.width;
+      auto* out = static_cast<Element*>(it.out) + row * it.width;
+      Floats squares{};
+      for (int64_t j = 0; j < it.width; j += LANES) {
+        const Floats some = Kind::read(x + j);
+        squares += some * some;
+      }
+      const float factor = 1.0f / std::sqrt(sum_of(squares) / it.width + static_cast<float>(it.eps));
+      it.factor[row] = factor;
+      for (int64_t j = 0; j < it.width; j += LANES)
+        Kind::write(out + j, Kind::read(x + j) * factor * Kind::read(weight + j));
+    }
+  });
+}
+
+template <class Kind>
+void norm_back(const Norm& it) {
+  using Element = typename Kind::Element;
+  const auto* weight = static_cast<const Element*>(it.weight);
+  const int64_t blocks = (it.rows + ROW_BLOCK - 1) / ROW_BLOCK;
+  std::vector<float> parts(it.grad_weight ? blocks * it.width : 0);
+  for_each_block(blocks, it.threads, [&](int64_t block) {
+    float* part = it.grad_weight ? parts.data() + block * it.width : nullptr;
+    for (int64_t row = block * ROW_BLOCK; row < std::min(it.rows, (block + 1) * ROW_BLOCK); row++) {
+      const auto* x = static_cast<const Element*>(it.x) + row * it.width;
+      const auto* grad = static_cast<const Element*>(it.grad) + row * it.width;
+      auto* grad_x = static_cast<Element*>(it.grad_x) + row * it.width;
+      const float factor = it.factor[row];
+      Floats products{};
+      for (int64_t j = 0; j < it.width; j += LANES) {
+        const Floats seen = Kind::read(grad + j) * Kind::read(x + j);
+        products += seen * Kind::read(weight + j);
+        if (part) store(part + j, load(part + j) + seen * factor);
+      }
+      const float shared = sum_of(products) * factor * factor / it.width;
+      for (int64_t j = 0; j < it.width; j += LANES)
+        Kind::write(grad_x + j, (Kind::read(grad + j) * Kind::read(weight + j) - Kind::read(x + j) * shared) * factor);
+    }
+  });
+  for (int64_t j = 0; it.grad_weight && j < it.width; j++) {
+    it.grad_weight[j] = 0;
+    for (int64_t block = 0; block < blocks; block++) it.grad_weight[j] += parts[block * it.width + j];
+  }
+}
+
+}  // namespace
+
+// 0; 2 when this processor has no such arithmetic.
+#if defined(__AVX512BF16__)
+#define RUN(function, it) return (it->is_half ? function<Half>(*it) : function<Single>(*it)), 0
+#else
+#define RUN(function, it) return it->is_half ? 2 : (function<Single>(*it), 0)
+#endif
+
+extern "C" {
+int flantune_gate(const Gated* it) { RUN(gate, it); }
+int flantune_gate_back(const Gated* it) { RUN(gate_back, it); }
+int flantune_norm(const Norm* it) { RUN(norm, it); }
+int flantune_norm_back(const Norm* it) { RUN(norm_back, it); }
+}

@@ -1,0 +1,183 @@
+"""What a file of somebody's own data is: chats, instructions, prompts with completions, or texts with labels."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from flantune.errors import SourceError
+from flantune.tasks.conversations import SPEAKER_KEYS, TEXT_KEYS
+from flantune.tasks.labels import written
+from flantune.tasks.rows import is_missing
+from flantune.tasks.sources.files import FileSource
+
+if TYPE_CHECKING:
+    from flantune.types import Row
+
+Form = Literal["conversation", "instruction", "completion", "labels"]
+"""Turns of a chat; an instruction, an input that may be empty, and an output; a text and its answer; a text and one of
+a few labels."""
+
+ROWS = "rows"
+"""What the one split of such a file is called."""
+_LOOKED_AT = 10_000
+_MOST_LABELS = 50
+_SHARE_OF_LABELS = 0.2
+_FEWEST_DIVIDED = 20
+_BY_CHANCE = 1e-3
+"""How unlikely it has to be that shuffled rows would end without a label."""
+
+# Names of columns as other programs and their data sets have them, the likelier first.
+_INSTRUCTIONS = ("instruction",)
+_INPUTS = ("input", "context")
+_OUTPUTS = ("output", "response", "answer", "completion")
+_PROMPTS = ("prompt", "question", "query", "inputs", "input", "problem", "source")
+_ANSWERS = ("completion", "response", "answer", "output", "targets", "target", "solution", "chosen")
+_LABELS = ("label", "labels", "category", "class", "intent", "target")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognized:
+    """A file that was recognized.
+
+    Attributes:
+        path: The file.
+        form: What its rows are.
+        columns: The columns that count: those with turns; instruction, input and output; prompt and answer; text and
+            label.
+        labels: The labels, the commonest first.
+        rows: How many rows there are, where the file was read to its end; else None.
+        is_sorted: Some label is missing where the test rows would come from, and not by chance: rows are sorted by it.
+    """
+
+    path: Path
+    form: Form
+    columns: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    rows: int | None = None
+    is_sorted: bool = False
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """Which rows train, which are looked at while tuning, which measure; few rows all train.
+
+        >>> Recognized(path=Path("a.csv"), form="labels", columns=("text", "label"), rows=200).splits
+        {'train': 'rows[:80%]', 'dev': 'rows[80%:90%]', 'test': 'rows[90%:]'}
+        """
+        if self.rows is None:  # at most so many measure; more would take long and tell no more
+            return {"train": f"{ROWS}[:-1000]", "dev": f"{ROWS}[-1000:-500]", "test": f"{ROWS}[-500:]"}
+        if self.rows < _FEWEST_DIVIDED:
+            return {"train": ROWS}
+        return {"train": f"{ROWS}[:80%]", "dev": f"{ROWS}[80%:90%]", "test": f"{ROWS}[90%:]"}
+
+
+def recognize(path: Path) -> Recognized:
+    """What a file's rows are, told by its columns and its first 10,000 rows.
+
+    Raises:
+        SourceError: The file cannot be read, or its rows are nothing that is known here.
+    """
+    source = FileSource(files={ROWS: str(path.resolve())})
+    rows = list(islice(source.rows(ROWS), _LOOKED_AT + 1))
+    good = [row for row in rows[:_LOOKED_AT] if isinstance(row, dict) and row]
+    if not good:
+        raise SourceError("has no rows", where=str(path), hint="one row a line, or a header and rows")
+    count = len(rows) if len(rows) <= _LOOKED_AT else None
+    first = good[0]
+    if turns := _turn_columns(first):
+        return Recognized(path=path, form="conversation", columns=turns, rows=count)
+    instruction, output = _named(first, _INSTRUCTIONS), _named(first, _OUTPUTS)
+    if instruction and output:
+        context = _named(first, _INPUTS)
+        columns = (instruction, *((context,) if context else ()), output)
+        return Recognized(path=path, form="instruction", columns=columns, rows=count)
+    prompt = _named(first, _PROMPTS)
+    if prompt and (answer := _named(first, _ANSWERS)):
+        return Recognized(path=path, form="completion", columns=(prompt, answer), rows=count)
+    if (labeled := _labeled(good, path, count)) is not None:
+        return labeled
+    raise _unknown(path, first)
+
+
+def _turn_columns(row: Row) -> tuple[str, ...]:
+    """The columns with turns: one with the whole conversation, or a prompt's and its reply's."""
+    holding = [name for name, value in row.items() if _are_turns(value)]
+    prompts = [name for name in holding if name in _PROMPTS]
+    answers = [name for name in holding if name in _ANSWERS]
+    if prompts and answers:
+        return (prompts[0], answers[0])
+    return tuple(holding[:1])
+
+
+def _are_turns(value: Any) -> bool:
+    if isinstance(value, str) and value.lstrip().startswith("[{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return False
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        return False
+    return all(
+        isinstance(turn, Mapping) and any(key in turn for key in SPEAKER_KEYS) and any(key in turn for key in TEXT_KEYS)
+        for turn in value
+    )
+
+
+def _named(row: Row, names: Iterable[str]) -> str:
+    """The first of the names that is a column with a text, whatever its case."""
+    columns = {name.lower(): name for name, value in row.items() if isinstance(value, str)}
+    return next((columns[name] for name in names if name in columns), "")
+
+
+def _labeled(rows: Sequence[Row], path: Path, count: int | None) -> Recognized | None:
+    """A column with few values, and one with texts."""
+    named = [name for name in rows[0] if name.lower() in _LABELS]
+    label = next((name for name in (*named, *reversed(list(rows[0]))) if _are_labels(rows, name)), None)
+    texts = [name for name in rows[0] if name != label and all(isinstance(row.get(name), str) for row in rows)]
+    if label is None or not texts:
+        return None
+    text = max(texts, key=lambda name: sum(len(row[name]) for row in rows))
+    values = [_text(row[label]) for row in rows if not is_missing(row.get(label))]
+    tail = values[-max(1, len(values) // 10) :]
+    common = Counter(values)
+    return Recognized(
+        path=path,
+        form="labels",
+        columns=(text, label),
+        labels=tuple(value for value, _ in common.most_common()),
+        rows=count,
+        is_sorted=any(
+            value not in tail and (1 - number / len(values)) ** len(tail) < _BY_CHANCE
+            for value, number in common.items()
+        ),
+    )
+
+
+def _are_labels(rows: Sequence[Row], name: str) -> bool:
+    """Whether a column has two values or more, but few for so many rows."""
+    values = [row.get(name) for row in rows]
+    if not all(isinstance(value, str | int | bool | float) for value in values):
+        return False
+    kinds = {_text(value) for value in values if not is_missing(value)}
+    return 2 <= len(kinds) <= min(_MOST_LABELS, max(2, int(_SHARE_OF_LABELS * len(values))))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else written(value)
+
+
+def _unknown(path: Path, row: Row) -> SourceError:
+    columns = ", ".join(f'"{name}"' for name in row)
+    if list(row) == ["text"]:
+        hint = "texts alone are for `flantune pretrain`; to tune, a row needs a prompt and its answer"
+        return SourceError('holds texts alone, in its column "text"', where=str(path), hint=hint)
+    hint = (
+        'known are chats ("messages"), "instruction" and "output", "prompt" and "completion", a text and a label;'
+        " docs/tasks.md has all that a task file of your own can say"
+    )
+    return SourceError(f"its columns say nothing that is known here: {columns}", where=str(path), hint=hint)

@@ -1,0 +1,158 @@
+"""A file of somebody's own becomes a project: whatever form other programs left it in, its task reads and asks it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from flantune.cli.main import cli
+from flantune.commands.check import check_run_file
+from flantune.commands.init import write_project
+from flantune.errors import ConfigError, SourceError
+from flantune.prompts.render import render
+from flantune.settings.run_file import load_run_file
+from flantune.tasks.load import load_tasks
+from flantune.tasks.prepare import prepare_task
+
+ROWS = 40
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def turn(who: str, text: str, *, keys: tuple[str, str] = ("role", "content")) -> dict[str, str]:
+    return {keys[0]: who, keys[1]: text}
+
+
+def openai(at: int) -> dict[str, Any]:
+    said = [
+        turn("system", "Be brief."),
+        turn("user", f"Is {at} even?"),
+        turn("assistant", "yes" if at % 2 == 0 else "no"),
+    ]
+    return {"messages": said}
+
+
+def sharegpt(at: int) -> dict[str, Any]:
+    keys = ("from", "value")
+    said = [turn("human", f"Is {at} even?", keys=keys), turn("gpt", "yes" if at % 2 == 0 else "no", keys=keys)]
+    return {"id": str(at), "conversations": said}
+
+
+def trl_chat(at: int) -> dict[str, Any]:
+    return {
+        "prompt": [turn("user", f"Is {at} even?")],
+        "completion": [turn("assistant", "yes" if at % 2 == 0 else "no")],
+    }
+
+
+def alpaca(at: int) -> dict[str, Any]:
+    answer = "yes" if at % 2 == 0 else "no"
+    return {"instruction": f"Is {at} even?", "input": "" if at < 30 else f"Hint {at}.", "output": answer}
+
+
+def completion(at: int) -> dict[str, Any]:
+    return {"prompt": f"Is {at} even?", "completion": "yes" if at % 2 == 0 else "no"}
+
+
+def labels(at: int) -> dict[str, Any]:
+    return {"id": at, "text": f"Is {at} even?", "label": "yes" if at % 2 == 0 else "no"}
+
+
+def project(tmp_path: Path, data: Path, **values: Any):
+    made = write_project(tmp_path / "mine", data=[data], **values)
+    file = load_run_file(made.files[0])
+    (task,) = load_tasks(file.config.data, root=file.root)
+    return made, file, prepare_task(task, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("row", [openai, sharegpt, trl_chat, alpaca, completion, labels])
+def test_every_form_becomes_a_task_whose_rows_are_all_good(tmp_path: Path, row) -> None:
+    made, file, prepared = project(tmp_path, lines(tmp_path / "own data.jsonl", [row(at) for at in range(ROWS)]))
+    assert {role: len(store) for role, store in prepared.stores.items()} == {"train": 32, "dev": 4, "test": 4}
+    assert all(not report.bad for report in prepared.reports.values())
+    assert prepared.task.name == "own_data" and "40 rows" in made.notes[0]
+    task = prepared.task
+    prompt = render(task, prepared.stores["train"][1], task.templates[0], split="train")
+    assert "Is 1 even?" in prompt.inputs and prompt.targets == "no"
+    found = check_run_file(file, cache=tmp_path / "cache", contamination=False)
+    assert [one for one in found.found if one.severity == "error"] == []
+
+
+def test_an_empty_input_leaves_no_gap(tmp_path: Path) -> None:
+    _, _, prepared = project(tmp_path, lines(tmp_path / "a.jsonl", [alpaca(at) for at in range(ROWS)]))
+    task = prepared.task
+    plain, hinted = (render(task, prepared.stores["train"][at], task.templates[0], split="train") for at in (1, 31))
+    assert (plain.inputs, hinted.inputs) == ("Is 1 even?", "Is 31 even?\n\nHint 31.")
+
+
+def test_a_csv_with_columns_of_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "tickets.csv"
+    with path.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["message body", "team"])
+        writer.writerows([f"My order {at} is late.", ("sales", "repairs")[at % 2]] for at in range(ROWS))
+    _, _, prepared = project(tmp_path, path)
+    assert prepared.stores["train"][0].options == ("sales", "repairs")
+
+
+def test_labels_that_are_numbers_or_sorted_are_told(tmp_path: Path) -> None:
+    made, _, _ = project(
+        tmp_path, lines(tmp_path / "a.jsonl", [{"text": f"Row {at}.", "label": at // 20} for at in range(ROWS)])
+    )
+    assert "labels are numbers" in made.notes[2] and "shuffle the file first" in made.notes[1]
+
+
+def test_few_rows_all_train(tmp_path: Path) -> None:
+    made, _, prepared = project(tmp_path, lines(tmp_path / "a.jsonl", [openai(at) for at in range(5)]))
+    assert set(prepared.stores) == {"train"} and "nothing is measured" in made.notes[1]
+
+
+def test_a_model_with_a_chat_template_is_asked_in_it(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "chat_template.jinja").write_text("{{ messages }}")
+    data = lines(tmp_path / "a.jsonl", [openai(at) for at in range(ROWS)])
+    config = load_run_file(write_project(tmp_path / "mine", data=[data], model=str(model)).files[0]).config
+    assert config.prompts.chat and config.model.path == str(model) and config.model.scratch is None
+    assert config.training.learning_rate == 5e-5
+    other = load_run_file(write_project(tmp_path / "other", data=[data], model="org/base").files[0]).config
+    assert not other.prompts.chat
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"text": "Once upon a time."}], "holds texts alone"),
+        ([{"picture": "a.png", "size": 3}], 'say nothing that is known here: "picture", "size"'),
+        ([], "has no rows"),
+    ],
+)
+def test_what_is_not_recognized_is_told(tmp_path: Path, rows: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(SourceError, match=said):
+        write_project(tmp_path / "mine", data=[lines(tmp_path / "a.jsonl", rows)])
+    assert not (tmp_path / "mine").exists()
+
+
+def test_two_files_of_one_name_and_a_papers_run_file_are_refused(tmp_path: Path) -> None:
+    first = lines(tmp_path / "a.jsonl", [completion(at) for at in range(ROWS)])
+    (tmp_path / "b").mkdir()
+    second = lines(tmp_path / "b/a.jsonl", [completion(at) for at in range(ROWS)])
+    with pytest.raises(ConfigError, match='two files would be the task "a"'):
+        write_project(tmp_path / "mine", data=[first, second])
+    with pytest.raises(ConfigError, match="says which data"):
+        write_project(tmp_path / "mine", data=[first], like="t0")
+
+
+def test_the_command_says_what_it_found(tmp_path: Path) -> None:
+    data = lines(tmp_path / "chats.jsonl", [openai(at) for at in range(ROWS)])
+    result = CliRunner().invoke(cli, ["init", str(tmp_path / "mine"), "--data", str(data)])
+    assert result.exit_code == 0, result.output
+    assert "40 rows, conversations" in result.stderr and "tasks/chats.toml" in result.stdout
