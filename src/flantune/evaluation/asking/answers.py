@@ -23,7 +23,7 @@ Backend = Literal["transformers", "vllm"]
 """What does the writing: flantune's own loop over the model, or vLLM."""
 
 # Part of every key: raise it when the same tokens and weights would give other answers.
-_VERSION = 3
+_VERSION = 4
 _KEEP_EVERY_SECONDS = 2.0
 
 

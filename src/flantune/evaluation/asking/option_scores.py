@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 GROUP_PROMPTS = 2_048
 """Most prompts of a group. Bounds memory; enough for even batches and for what they share."""
 
-_VERSION = 3
+_VERSION = 4
 """Part of every key: raise it when the same tokens and weights would give other scores."""
 
 
