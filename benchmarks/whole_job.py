@@ -43,13 +43,18 @@ class Size:
     Attributes:
         steps: Optimizer steps of 8,192 tokens.
         rows: Test rows of each of the three tasks, each in every template.
+        scratch: The random model of each family.
         dtype: Arithmetic of all sides; in float32 their scores are the same.
+        batch_size: lm-eval's; 0: the fastest, which is tried.
+        settings: Over those of the run file.
     """
 
     steps: int
     rows: int
-    dtype: str = "bfloat16"
     scratch: dict[str, dict[str, Any]]
+    dtype: str = "bfloat16"
+    batch_size: int = 0
+    settings: tuple[str, ...] = ()
 
 
 SHAPES = {
@@ -59,17 +64,23 @@ SHAPES = {
 _TINY = {"vocabulary_size": 1024, "hidden_size": 64, "layers": 2, "heads": 2}
 WHOLE = Size(steps=16, rows=24, scratch=SHAPES)
 SMALL = Size(
-    steps=2, rows=2, dtype="float32", scratch={name: {**shape, **_TINY} for name, shape in SHAPES.items()}
-)  # fmt: skip
+    steps=2,
+    rows=2,
+    dtype="float32",
+    scratch={name: {**shape, **_TINY} for name, shape in SHAPES.items()},
+    batch_size=8,
+    settings=(
+        'data.include=["rte", "copa", "cola", "trec", "arc_easy"]',
+        'holdout.folds=[["natural language inference", "commonsense"]]',
+    ),
+)
 
 
 def measure(*, small: bool = False, only: Sequence[str] = tuple(SHAPES)) -> dict[str, Any] | None:
     """Both sides on the job, for a decoder-only and an encoder-decoder model."""
     data, python = _data(), os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
-    if (
-        data is None
-        or subprocess.run([python, "-c", "import trl, lm_eval"], capture_output=True, check=False).returncode
-    ):
+    looks = "from importlib.util import find_spec as f; raise SystemExit(not (f('trl') and f('lm_eval')))"
+    if data is None or subprocess.run([python, "-c", looks], check=False).returncode:
         print("passed over: needs TRL and lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
         return None
     size = SMALL if small else WHOLE
@@ -81,11 +92,11 @@ def measure(*, small: bool = False, only: Sequence[str] = tuple(SHAPES)) -> dict
 
 
 def _job(family: str, size: Size, work: Path, *, data: Path, python: str) -> dict[str, Any]:
-    model = make_model(RUN_FILE, size.scratch[family], work / "model", data=data)
-    ours = flantune_side(model, size, work, data=data)
-    out = work / "run"
-    questions = asked(out)
-    theirs = peers_side(family, model, size, work, out=out, questions=questions, data=data, python=python)
+    settings = [f"data.mirror={data}", *size.settings]
+    model = make_model(RUN_FILE, size.scratch[family], work / "model", settings=settings)
+    ours = flantune_side(model, size, work, settings=settings)
+    questions = asked(work / "run")
+    theirs = peers_side(family, model, size, work, questions=questions, settings=settings, python=python)
     return {
         "weights": theirs.pop("weights"),
         "prompts_trained_on": theirs.pop("prompts"),
@@ -99,17 +110,17 @@ def _job(family: str, size: Size, work: Path, *, data: Path, python: str) -> dic
     }
 
 
-def flantune_side(model: Path, size: Size, work: Path, *, data: Path) -> dict[str, Any]:
+def flantune_side(model: Path, size: Size, work: Path, *, settings: Sequence[str]) -> dict[str, Any]:
     """``flantune run``: what it spent, and what its own stages took of it."""
-    told = {
-        "model.path": model,
-        "data.mirror": data,
-        "model.dtype": size.dtype,
-        "training.steps": size.steps,
-        "evaluation.max_examples": size.rows,
-    }
-    settings = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
-    run = [sys.executable, "-m", "flantune", "run", str(RUN_FILE), "--out", str(work / "run"), *settings]
+    told = [
+        *settings,
+        f"model.path={model}",
+        f"model.dtype={size.dtype}",
+        f"training.steps={size.steps}",
+        f"evaluation.max_examples={size.rows}",
+    ]
+    words = [word for one in told for word in ("--set", one)]
+    run = [sys.executable, "-m", "flantune", "run", str(RUN_FILE), "--out", str(work / "run"), *words]
     spent = timed(run, log=work / "run.log", environment=_environment())
     return {"all": spent.to_json(), **_told(work / "run")}
 
@@ -140,17 +151,16 @@ def peers_side(
     size: Size,
     work: Path,
     *,
-    out: Path,
     questions: Sequence[Question],
-    data: Path,
+    settings: Sequence[str],
     python: str,
 ) -> dict[str, Any]:
     """A trainer of transformers, then lm-eval on the model before and after: what each command spent."""
     text, tuned = work / "prompts.jsonl", work / "tuned"
-    prompts = write_training_text(RUN_FILE, out, text, data=data)
+    prompts = write_training_text(RUN_FILE, work / "run", text, settings=settings)
     tasks = work / "tasks"
     write_questions(questions, tasks)
-    settings = {
+    told = {
         "family": family,
         "model": str(model),
         "text": str(text),
@@ -160,11 +170,11 @@ def peers_side(
     }
     environment = _environment() | {"HF_HOME": str(work / "hf"), "HF_DATASETS_CACHE": str(work / "hf/datasets")}
     train = timed(
-        [python, "-m", "benchmarks.whole_job_trainer", json.dumps(settings)],
+        [python, "-m", "benchmarks.whole_job_trainer", json.dumps(told)],
         log=work / "trainer.log",
         environment=environment,
     )
-    batch_size = _batch_size(python, model, tasks, size, environment)
+    batch_size = size.batch_size or _batch_size(python, model, tasks, size, environment)
     spent: dict[str, Spent] = {"train": train}
     for name, folder in (("score the base", model), ("score the tuned", tuned)):
         spent[name] = timed(

@@ -35,7 +35,7 @@ class Question:
     tuned_is_right: bool
 
 
-def make_model(run_file: Path, scratch: dict[str, Any], folder: Path, *, data: Path) -> Path:
+def make_model(run_file: Path, scratch: dict[str, Any], folder: Path, *, settings: Sequence[str]) -> Path:
     """A random model with a tokenizer learned from the tasks' own prompts, in Hugging Face form."""
     from flantune.commands.plan import make_tokenizer, prepare_tasks
     from flantune.models.load import save_model
@@ -43,22 +43,22 @@ def make_model(run_file: Path, scratch: dict[str, Any], folder: Path, *, data: P
     from flantune.settings.config import ScratchSettings
     from flantune.settings.run_file import load_run_file
 
-    file = load_run_file(run_file, overrides=[f"data.mirror={data}", "model.path=unused"])
+    file = load_run_file(run_file, overrides=[*settings, "model.path=unused"])
     prepared, _ = prepare_tasks(file.config, root=file.root, cache=folder.with_name("rows"))
-    settings = ScratchSettings.model_validate(scratch)
-    with_scratch = file.config.model.model_copy(update={"path": "", "scratch": settings})
+    shape = ScratchSettings.model_validate(scratch)
+    with_scratch = file.config.model.model_copy(update={"path": "", "scratch": shape})
     tokenizer, _ = make_tokenizer(file.config.model_copy(update={"model": with_scratch}), prepared)
-    save_model(build_model(settings, tokenizer, seed=0), folder, card="random\n")
+    save_model(build_model(shape, tokenizer, seed=0), folder, card="random\n")
     return folder
 
 
-def write_training_text(run_file: Path, out: Path, path: Path, *, data: Path) -> int:
+def write_training_text(run_file: Path, out: Path, path: Path, *, settings: Sequence[str]) -> int:
     """The prompts that a run in ``out`` was tuned on, as prompt and completion; returns how many."""
     from flantune.commands.export import export
     from flantune.settings.run_file import load_run_file
 
     (training,) = (json.loads(one.read_text(encoding="utf-8")) for one in out.glob("folds/*/training.json"))
-    file = load_run_file(run_file, overrides=[f"data.mirror={data}", "model.path=unused"])
+    file = load_run_file(run_file, overrides=[*settings, "model.path=unused"])
     rows = path.with_name("export.jsonl")
     export(file, path=rows, count=training["cursor"], cache=out / "data")
     separator = file.config.prompts.target_separator
@@ -101,7 +101,7 @@ def write_questions(questions: Sequence[Question], folder: Path) -> None:
         data = folder / f"{task}.jsonl"
         data.write_text("".join(json.dumps(row) + "\n" for row in _rows(templates)), encoding="utf-8")
         for number, found in enumerate(templates):
-            settings = {
+            told = {
                 "task": found[0].name,
                 "tag": TAG,
                 "dataset_path": "json",
@@ -113,7 +113,7 @@ def write_questions(questions: Sequence[Question], folder: Path) -> None:
                 "doc_to_target": f"answer_{number}",
                 "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
             }
-            (folder / f"{found[0].name}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+            (folder / f"{found[0].name}.yaml").write_text(yaml.safe_dump(told), encoding="utf-8")
 
 
 def _rows(templates: Iterable[Sequence[Question]]) -> Iterator[dict[str, Any]]:

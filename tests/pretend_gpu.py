@@ -21,7 +21,10 @@ from flantune.models.traits import traits_of
 
 DEVICE = torch.device("cuda:0")
 # What takes tensors of the CPU beside those of a GPU.
-TAKES_BOTH = ("aten::copy_", "aten::_to_copy", "flantune::segment_attention", "flantune::segment_attention_backward")
+TAKES_BOTH = (
+    *("aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_"),
+    *("flantune::segment_attention", "flantune::segment_attention_backward"),
+)
 WAITS = ("cpu", "numpy", "tolist", "item", "__bool__", "__float__", "__int__")
 
 
@@ -79,6 +82,8 @@ class Gpu(TorchFunctionMode):
             self.waits += 1
             bare = args[0].detach().inner if args[0].requires_grad else args[0].inner
             return bare if name == "cpu" else func(bare, *args[1:], **named)
+        if name == "new_tensor" and isinstance(args[0], OnGpu):
+            return OnGpu(args[0].inner.new_tensor(*args[1:], **named))
         if name == "to":
             return self._to(args[0], [*args[1:]], named)
         if _is_gpu(named.get("device")):

@@ -29,6 +29,7 @@ from flantune.models.forms.reading_form import scoring_mode
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.models.language_model import LanguageModel
+from flantune.models.modes import quiet
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.scoring.plan import forward_cost, plan_scoring
@@ -162,7 +163,7 @@ def _steps(lm: LanguageModel, batches: Batches, settings: TrainingSettings, fold
 
 
 def _scores(lm: LanguageModel, task: Task) -> float:
-    """The largest difference of an option's score from the plain forward pass on it alone, in nats."""
+    """The largest difference of an option's score from the plain float32 forward pass on it alone, in nats."""
     units = requests(len(lm.tokenizer), 8 if task.is_small else 32, shared=40)
     plan = plan_scoring(
         units,
@@ -173,8 +174,9 @@ def _scores(lm: LanguageModel, task: Task) -> float:
     )
     with scoring_mode(lm):
         scorer = OptionScorer(lm)
-        found = [(at, scorer.score(units, batch).sums) for batch in plan for at in [batch.units]]
-        worst = 0.0
+        found = [(batch.units, scorer.score(units, batch).sums) for batch in plan]
+    worst = 0.0
+    with quiet(lm.model):
         for members, sums in found:
             alone = [
                 float(logprobs_alone(lm, units[at], target).double().sum())

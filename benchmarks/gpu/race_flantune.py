@@ -5,8 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from benchmarks.gpu.made_up import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, MadeUpStream, model, prompts
 from benchmarks.gpu.racing import PROMPTS, Watch, batch_tokens, micro_batch_tokens, shape_of, steps
@@ -64,6 +67,9 @@ def measure(task: Task) -> dict[str, Any]:
         micro_batch_tokens=micro_batch_tokens(task),
         compile=task.settings.get("compile", False),
     )
+    if task.is_small:
+        # Everything but the writing of the program, which would take longer than all else.
+        torch.compile = partial(torch.compile, backend="aot_eager")
     watch.mark()
     with tempfile.TemporaryDirectory() as folder, suppress(EnoughError):
         tune(lm, batches, settings, folder=Path(folder), seed=0, fingerprint="gpu_day", progress=progress)

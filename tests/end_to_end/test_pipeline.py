@@ -28,11 +28,30 @@ def run_here(run_file: Path, out: Path):
     return run(load_run_file(run_file), out=out)
 
 
+LOADS: dict[str, int] = {}
+"""How often each run of this module loaded a model."""
+
+
 @pytest.fixture(scope="module", params=["llama", "t5"])
 def finished(request, tmp_path_factory):
+    from flantune.commands import run as command
+
     folder = tmp_path_factory.mktemp(request.param)
     run_file = write_small_world(folder, architecture=request.param)
-    return run_file, run_here(run_file, folder / "out")
+    usual = command.load_model
+
+    def counted(*args, **names):
+        LOADS[request.param] = LOADS.get(request.param, 0) + 1
+        return usual(*args, **names)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "load_model", counted)
+        return run_file, run_here(run_file, folder / "out")
+
+
+def test_the_model_that_was_checked_is_the_one_that_is_tuned_first(finished, request):
+    # For the first of two folds, for the second, and to measure the base model.
+    assert LOADS[request.node.callspec.params["finished"]] == 3
 
 
 def test_every_product_is_there(finished):

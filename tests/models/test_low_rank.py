@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -126,9 +127,12 @@ def test_what_is_no_plain_adapter_is_left_to_peft(own):
     assert gradients(lm, form, packs_of(lm))
 
 
-def test_compiled_layers_take_them_too():
+def test_compiled_layers_take_them_too(monkeypatch):
+    """All of the compiler but the writing of the program, which takes long."""
     if not find_compiler():
         pytest.skip("no compiler")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    torch._dynamo.reset()
     lm = adapted("llama")
     packs = packs_of(lm)
     form = TrainingForm(lm, is_compiled=True)

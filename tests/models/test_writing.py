@@ -24,6 +24,7 @@ from flantune.models.writing.decoding import Decoding, TextWatch, cut_at_stop
 from flantune.models.writing.endings import end_tokens
 from flantune.models.writing.generate import write
 from flantune.models.writing.sampling import choose_tokens, draw_key
+from flantune.models.writing.shared_keys import can_share
 from flantune.packing.tokenize import decode
 
 STEPS = 12
@@ -86,7 +87,27 @@ def test_token_by_token_what_hugging_face_generate_writes(lm, budget, method):
 
 
 def test_every_family_passes_the_start_up_test(lm):
-    assert writing_method(lm) == "mixed"
+    assert writing_method(lm) == ("shared" if lm.family == "decoder-only" and can_share(lm) else "mixed")
+
+
+@pytest.mark.parametrize("budget", [60, 8_192])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_one_copy_of_what_rows_start_with_changes_no_answer(lm, budget, samples):
+    if writing_method(lm) != "shared":
+        pytest.skip("nothing is read from one copy")
+    shown = some_inputs(len(lm.tokenizer), lengths=(45,))[0]
+    inputs = [np.concatenate([shown, ids]) for ids in some_inputs(len(lm.tokenizer))]
+    inputs += some_inputs(len(lm.tokenizer), lengths=(7, 13))
+    decoding = Decoding(max_new_tokens=8, temperature=0.7 if samples > 1 else 0.0)
+    with often_ending(lm, inputs):
+        expected, found = (
+            {
+                (one.index, one.sample): one.tokens
+                for one in write(lm, inputs, decoding, samples=samples, batch_tokens=budget, method=method)
+            }
+            for method in ("mixed", "shared")
+        )
+    assert found == expected
 
 
 def test_bfloat16_arithmetic_writes_side_by_side(lm):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -110,3 +111,11 @@ def test_pdf_and_png_are_made_of_the_same_figure(run_folder, tmp_path):
     assert pdf.startswith(b"%PDF") and b"/FontFile" in pdf, "fonts are embedded, as publishers ask"
     width = int.from_bytes(png[16:20], "big")
     assert png.startswith(b"\x89PNG") and width == 3 * 624
+
+
+def test_what_was_written_is_told_as_json(make_run, tmp_path):
+    folder = make_run()
+    wanted = ["--figures", str(tmp_path / "drawn"), "--format", "svg", "--json"]
+    told = json.loads(CliRunner().invoke(cli, ["report", str(folder), *wanted]).stdout)
+    assert told["page"] == str(folder / "report.html")
+    assert sorted(told["figures"]) == sorted(map(str, (tmp_path / "drawn").iterdir()))

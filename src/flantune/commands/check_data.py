@@ -112,12 +112,14 @@ def absent_splits(rows: Sequence[Rows]) -> Iterator[Found]:
     """Splits that a run stops at, since their data is not there and nothing may be left out."""
     for one in rows:
         for role, reason in one.absent.items():
-            known = one.task in reason
+            said, _, hint = reason.partition("\nhint: ")
+            where = "" if one.task in said else f"task {one.task}: "
+            hints = [hint] if hint else []
             yield Found(
                 severity="error",
                 about="data",
-                text=f'{reason if known else f"task {one.task}: {reason}"} (its split "{role}")',
-                hint='get the data, or set data.missing = "skip" to go on without this split',
+                text=f'{where}{said} (its split "{role}")',
+                hint="; or ".join([*hints, 'set data.missing = "skip" to go on without this split']),
             )
 
 

@@ -227,7 +227,7 @@ def tokenizer_texts(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iter
     splits = [split_fold(config, tasks, fold) for fold in run_folds(config.holdout)]
     trained = [{p.task.name: p for p in trained_tasks(config, prepared, split)} for split in splits]
     common = set.intersection(*(set(found) for found in trained)) if trained else set()
-    chosen = [trained[0][name] for name in sorted(common)] or list(prepared)
+    chosen = [trained[0][name] for name in sorted(common)] or [p for p in prepared if len(p.stores.get("train", ()))]
     mixture = Mixture(
         chosen,
         seed=config.seed,

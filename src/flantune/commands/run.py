@@ -104,11 +104,13 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         suites = processes.in_turn(lambda: suite_exams(job.config))
         check_unseen(job.config, prepared, folds, suites.exams)
         every = measured_tasks(job.config, prepared, folds)
-        base = _base_model(job, prepared, attention="auto")
-        check_before(job.config, prepared, base, measured=every, note=job.reporter.note)
-        del base  # one model at a time
+        loaded = [_base_model(job, prepared, attention="auto")]
+        check_before(job.config, prepared, loaded[0], measured=every, note=job.reporter.note)
+        if job.config.model.attention != "auto":
+            loaded.clear()
         for split in folds:
-            tuned = _tune_fold(job, prepared, split, identity=identity)
+            # One model at a time: the first fold tunes the one that was checked.
+            tuned = _tune_fold(job, prepared, split, base=loaded.pop() if loaded else None, identity=identity)
             folder = job.folder.fold(split.held_out).tuned
             _measure(
                 job,
@@ -247,13 +249,25 @@ def _measure(
         job.reporter.note(note)
 
 
-def _tune_fold(job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *, identity: str) -> LanguageModel:
-    """The model tuned on everything a fold does not hold out; loaded when that is already done."""
+def _tune_fold(
+    job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *, base: LanguageModel | None, identity: str
+) -> LanguageModel:
+    """The model tuned on everything a fold does not hold out; loaded when that is already done.
+
+    Args:
+        job: The run.
+        prepared: Its tasks.
+        split: The fold.
+        base: The model to tune, which is no longer what it was afterwards; None: it is loaded.
+        identity: Of settings and data.
+    """
     folder = job.folder.fold(split.held_out)
     if job.processes.any(job.processes.is_first and folder.training.exists()):
+        del base
         job.processes.first(lambda: _tidy_finished(job, folder, prepared, split))
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
-    lm = attach_adapter(_base_model(job, prepared), job.config.model, seed=job.config.seed)
+    lm = attach_adapter(base or _base_model(job, prepared), job.config.model, seed=job.config.seed)
+    del base
     blind = f", blind to {_names(split)}" if split.held_out else ""
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}{blind}")
     following = tracking(

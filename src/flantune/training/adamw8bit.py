@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flantune.training.adafactor import Weightwise
 from flantune.training.block_codes import block_size, code_book
@@ -66,7 +66,7 @@ class AdamW8bit(Weightwise):
             signed.encode_(first, parts[0], parts[2])
             unsigned.encode_(second, parts[1], parts[3])
 
-    def restore(self, states: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
+    def restore(self, states: Mapping[nn.Parameter, Mapping[str, Tensor]]) -> None:
         """Puts stored states back, bit for bit: no cast to the weights' dtype.
 
         Raises:

@@ -47,7 +47,7 @@ def is_bitsandbytes(optimizer: torch.optim.Optimizer) -> bool:
     return hasattr(optimizer, "name2qmap")
 
 
-def restore_bitsandbytes(optimizer: Any, states: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
+def restore_bitsandbytes(optimizer: Any, states: Mapping[torch.nn.Parameter, Mapping[str, Tensor]]) -> None:
     """Puts stored states back in place, bit for bit: no cast to the weights' dtype.
 
     Raises:

@@ -142,7 +142,7 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
             hint = "the checkpoint is of another model: choose another folder, or delete the checkpoints"
             raise TrainingError(f"the optimizer's state has {name!r}, which the model lacks", hint=hint)
         states.setdefault(name, {})[key] = tensor
-    by_weight: dict[Tensor, dict[str, Tensor]] = {weights[name]: state for name, state in states.items()}
+    by_weight: dict[nn.Parameter, dict[str, Tensor]] = {weights[name]: state for name, state in states.items()}
     if isinstance(optimizer, AdamW8bit):
         return optimizer.restore(by_weight)
     if is_bitsandbytes(optimizer):

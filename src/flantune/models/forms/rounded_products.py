@@ -50,29 +50,39 @@ def packed_form(module: nn.Module) -> PackedLinear | None:
     return PackedLinear(layer) if layer.weight.device.type == "cpu" else None
 
 
-@contextmanager
-def rounded_products(model: nn.Module) -> Iterator[None]:
-    """Within the block, plain linear layers of a model have rounded weights; the model's own come back afterwards.
+class RoundedWeights:
+    """Rounded copies of the weights of plain linear layers, of a model on any device.
 
     A weight in two places (a head that shares the embeddings) is rounded where products read it.
+
+    Args:
+        model: Its weights are read once, here.
     """
-    places = [
-        (module, name, weight)
-        for module in model.modules()
-        if _is_plain(module)
-        for name, weight in module._parameters.items()
-        if weight is not None
-    ]
-    rounded = {
-        id(weight): nn.Parameter(weight.detach().to(torch.bfloat16), requires_grad=False) for _, _, weight in places
-    }
-    try:
-        for module, name, weight in places:
-            module._parameters[name] = rounded[id(weight)]
-        yield
-    finally:
-        for module, name, weight in places:
-            module._parameters[name] = weight
+
+    def __init__(self, model: nn.Module) -> None:
+        self._places = [
+            (module, name, weight)
+            for module in model.modules()
+            if _is_plain(module)
+            for name, weight in module._parameters.items()
+            if weight is not None
+        ]
+        weights = {id(weight): weight for _, _, weight in self._places}
+        self._rounded = {
+            key: nn.Parameter(weight.detach().to(torch.bfloat16), requires_grad=False)
+            for key, weight in weights.items()
+        }
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within the block, the rounded weights are the layers'; the model's own come back afterwards."""
+        try:
+            for module, name, weight in self._places:
+                module._parameters[name] = self._rounded[id(weight)]
+            yield
+        finally:
+            for module, name, weight in self._places:
+                module._parameters[name] = weight
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from flantune.models.attention.joined import joined
 from flantune.models.attention.rules import AttentionRule
 
 if TYPE_CHECKING:
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.attention.door import Read
+    from flantune.models.attention.joined import Found
     from flantune.models.scoring.forest_layout import Forest
-
-_Found = tuple["Tensor", "Tensor"]
-"""Attention, [tokens, heads, width], and the log-sum-exp of the scores to the base of 2, [heads, tokens]."""
 
 
 class ForestSegments:
@@ -63,15 +62,15 @@ class ForestSegments:
             mixed, logs = self._program(
                 query, own[0].index_select(0, places), own[1].index_select(0, places), self._ends, ends, None, both_ways
             )
-            found = _joined(found, (mixed, logs.masked_fill_(nobody, float("-inf"))))
+            found = joined(found, (mixed, logs.masked_fill_(nobody, float("-inf"))))
         if known:
             one, its = _numbers([0, len(query)]), _numbers([0, known])
-            found = _joined(found, self._program(query, key[:known], value[:known], one, its, None, both_ways))
+            found = joined(found, self._program(query, key[:known], value[:known], one, its, None, both_ways))
         mixed = found[0]
         mixed[self._laid.requests[-1].end :] = 0
         return mixed
 
-    def _look_into_tries(self, found: _Found, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> None:
+    def _look_into_tries(self, found: Found, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> None:
         """Puts right what the tokens of options that branch see: those before them alone, not those in between."""
         mixed, logs = found
         for nodes, own, sees in self._branching:
@@ -110,15 +109,6 @@ class ForestSegments:
             nobody[one.start : one.end] = not one.seen
         places = torch.tensor([place for own in shared for place in own], dtype=torch.long)
         return places, _numbers(np.cumsum([0, *map(len, shared)]).tolist()), torch.from_numpy(nobody)
-
-
-def _joined(one: _Found, other: _Found) -> _Found:
-    """What is seen of two parts together, from what is seen of each."""
-    top = torch.maximum(one[1], other[1])
-    weights = [torch.exp2(logs - top) for logs in (one[1], other[1])]
-    total = weights[0] + weights[1]
-    share = (weights[1] / total).T[..., None]
-    return torch.lerp(one[0].float(), other[0].float(), share).to(one[0].dtype), top + torch.log2(total)
 
 
 def _numbers(numbers: Sequence[int]) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from flantune.errors import ModelError
-from flantune.models.stored.gguf_reading import located, open_gguf, require_gguf
+from flantune.models.stored.gguf_reading import located_file, open_gguf, require_gguf
 from flantune.models.stored.gguf_settings import ROPE_TENSORS, check_read, complete_config, said_in
 from flantune.models.stored.quiet import quiet_library
 from flantune.system.files import file_sha256, whole_file
@@ -239,7 +239,7 @@ def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
 
     tolerance = {"f32": 0.0, "f16": 2.0**-10, "bf16": 2.0**-8, "q8_0": 2.0**-6}[kind]
     read: Any = type(lm.model).from_pretrained
-    with quiet_library(), located(str(draft)) as place:
+    with quiet_library(), located_file(draft) as place:
         config = held_to_file(AutoConfig.from_pretrained(**place), str(draft))
         written = read(**place, config=config, dtype=torch.float32).state_dict()
     for name, weight in lm.model.state_dict().items():

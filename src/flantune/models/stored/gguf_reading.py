@@ -1,4 +1,4 @@
-"""GGUF files, opened once a process: whoever asks for a file again, transformers included, gets the same reader."""
+"""GGUF files, read once a process: whoever asks for one again, transformers included, gets the same reader."""
 
 from __future__ import annotations
 
@@ -55,10 +55,7 @@ def open_gguf(path: Path) -> Any:
 
 @contextmanager
 def located(path: str) -> Iterator[dict[str, str]]:
-    """Where a model is, in the words of transformers' loaders: a folder, a hub id, or a folder and a file in it.
-
-    Within the block they read a GGUF file by the reader that there is already. By themselves they read it anew for the
-    config, the weights and the tokenizer, and a vocabulary takes a second or two each time.
+    """Where a model is, in the words of transformers' loaders: a folder, a hub id, or a GGUF file; for one block.
 
     >>> with located("org/model") as place:
     ...     place
@@ -67,17 +64,28 @@ def located(path: str) -> Iterator[dict[str, str]]:
     if not is_gguf(path):
         yield {"pretrained_model_name_or_path": path}
         return
-    require_gguf(where=path)
+    with located_file(Path(path)) as place:
+        yield place
+
+
+@contextmanager
+def located_file(path: Path) -> Iterator[dict[str, str]]:
+    """The same for a GGUF file, whatever its name.
+
+    Within the block the loaders read it by the reader that there is already, and make the table of its tensors' names
+    once. By themselves they read it anew for config, weights and tokenizer, and make the table for every module.
+    """
+    require_gguf(where=str(path))
     import gguf
 
-    # They look the class up at each call, so that what stands here is what they call.
+    # They look both up at each call, so that what stands here is what they call.
     library: Any = gguf
-    usual = library.GGUFReader
-    library.GGUFReader = lambda file: _opened(Path(file))
+    reader, table = library.GGUFReader, library.get_tensor_name_map
+    library.GGUFReader, library.get_tensor_name_map = lambda file: _opened(Path(file)), cache(table)
     try:
-        yield {"pretrained_model_name_or_path": str(Path(path).parent), "gguf_file": Path(path).name}
+        yield {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     finally:
-        library.GGUFReader = usual
+        library.GGUFReader, library.get_tensor_name_map = reader, table
 
 
 def _opened(path: Path) -> Any:

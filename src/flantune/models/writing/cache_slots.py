@@ -2,7 +2,8 @@
 
 A slot is a row of a preallocated key-value cache. A row's keys lie at columns 0 to its length, whatever its
 neighbors' lengths: there is no padding to the left, and nothing is copied as the text grows. Masks hide the columns
-beyond a row's own length; explicit position ids say where its next token is.
+beyond a row's own length; explicit position ids say where its next token is. What several rows start with may be kept
+once for all of them (``shared_keys``); their own columns then begin after it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer
 
 from flantune.models.attention.masks import by_layer, context_mask, sliding_window
 from flantune.models.heads import logits_of, outputs_of
+from flantune.models.writing.shared_keys import NOTHING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from flantune.models.heads import Head
     from flantune.models.language_model import LanguageModel
+    from flantune.models.writing.shared_keys import Layers, SharedKeys, StepAttention
     from flantune.types import Int32
 
 
@@ -33,6 +36,7 @@ class _Columns:
     lengths: Tensor
     width: int
     even: bool
+    attention: StepAttention | None = None
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -40,8 +44,9 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 
     is_sliding = False
 
-    def __init__(self, keys: Tensor, values: Tensor, columns: _Columns) -> None:
+    def __init__(self, number: int, keys: Tensor, values: Tensor, columns: _Columns) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.number = number
         self.keys: Tensor = keys
         self.values: Tensor = values
         self.columns = columns
@@ -54,6 +59,8 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         """Puts the next key and value of each live row after its last, and gives all that is used so far."""
         columns = self.columns
         live = len(columns.lengths)
+        if columns.attention is not None:
+            columns.attention.layer = self.number
         for whole, new in ((self.keys, key_states), (self.values, value_states)):
             if columns.even:
                 whole[:live, :, columns.width - 1] = new[:, :, 0]
@@ -85,18 +92,45 @@ class SlotDecoder:
         lm: A decoder-only model.
         head: Its head, or None to use its own logits.
         slots: Rows at most.
-        columns: Positions of a row at most.
+        columns: Positions of a row at most, those of its start left out.
+        shared: Where keys and values that several rows start with are kept; None: each row has a copy.
     """
 
-    def __init__(self, lm: LanguageModel, head: Head | None, *, slots: int, columns: int) -> None:
-        self.lm, self.head, self.slots, self.columns = lm, head, slots, columns
-        self._layers: list[tuple[Tensor, Tensor]] = []
+    def __init__(
+        self, lm: LanguageModel, head: Head | None, *, slots: int, columns: int, shared: SharedKeys | None = None
+    ) -> None:
+        self.lm, self.head, self.slots, self.columns, self._shared = lm, head, slots, columns, shared
+        self._layers: Layers = []
+        # Of each live row: columns in use, and the number of its start.
         self._lengths: list[int] = []
+        self._starts: list[int] = []
 
     @property
     def live(self) -> int:
         """Rows that are written in."""
         return len(self._lengths)
+
+    def begun(self, row: int) -> int:
+        """Tokens of the start that a live row shares with others."""
+        return self._shared.length(self._starts[row]) if self._shared is not None else 0
+
+    def share(self, cache: Cache, row: int, length: int) -> int:
+        """Keeps the first tokens of a row that was read, for several rows to start with; the number of the start.
+
+        Args:
+            cache: What ``read`` or ``read_prefix`` gave.
+            row: Which of its rows.
+            length: How many tokens.
+        """
+        if self._shared is None:
+            return NOTHING
+        layers: list[Any] = cache.layers
+        return self._shared.add([(layer.keys[row, :, :length], layer.values[row, :, :length]) for layer in layers])
+
+    def forget(self, *, but: int) -> None:
+        """Lets the starts go that no live row has, but one by its number."""
+        if self._shared is not None:
+            self._shared.keep({*self._starts, but})
 
     def resize(self, *, slots: int, columns: int) -> None:
         """Other slots, the live rows kept."""
@@ -146,23 +180,32 @@ class SlotDecoder:
             "attention_mask": by_layer(self.lm, context_mask(segments, segments), places, places),
         }
 
-    def enter(self, cache: Cache, sources: Sequence[int], lengths: Sequence[int]) -> None:
+    def enter(
+        self, cache: Cache, sources: Sequence[int], lengths: Sequence[int], starts: Sequence[int] | None = None
+    ) -> None:
         """Gives read prompts a slot each, after the live rows.
 
         Args:
             cache: What ``read`` gave.
             sources: Which of its rows goes to each slot; a row may go to several.
             lengths: Tokens of each.
+            starts: The start that each shares with others, by number; None: none does.
         """
         layers: list[Any] = cache.layers
         if not self._layers:
             self._layers = [_both((layer.keys, layer.values), self._empty) for layer in layers]
-        start, stop, width = self.live, self.live + len(sources), max(lengths)
-        rows = torch.tensor(sources, device=self.lm.device)
-        for (keys, values), layer in zip(self._layers, layers, strict=True):
-            keys[start:stop, :, :width] = layer.keys[rows, :, :width]
-            values[start:stop, :, :width] = layer.values[rows, :, :width]
-        self._lengths += lengths
+        starts = [NOTHING] * len(sources) if starts is None else starts
+        begun = [self._shared.length(start) if self._shared is not None else 0 for start in starts]
+        owned = [length - known for length, known in zip(lengths, begun, strict=True)]
+        for known in dict.fromkeys(begun):
+            at = [place for place, each in enumerate(begun) if each == known]
+            rows, places = (torch.tensor(some, device=self.lm.device) for some in ([sources[i] for i in at], at))
+            width, places = max(owned[place] for place in at), places + self.live
+            for (keys, values), layer in zip(self._layers, layers, strict=True):
+                keys[places, :, :width] = layer.keys[rows, :, known : known + width]
+                values[places, :, :width] = layer.values[rows, :, known : known + width]
+        self._lengths += owned
+        self._starts += starts
 
     def _empty(self, like: Tensor) -> Tensor:
         # Zeros: what lies beyond a row's length counts with weight 0, and 0 times garbage may be not a number.
@@ -174,15 +217,23 @@ class SlotDecoder:
         lengths = torch.tensor(self._lengths, device=device)
         width = max(self._lengths) + 1
         is_even = min(self._lengths) == width - 1
-        columns = _Columns(lengths=lengths, width=width, even=is_even)
+        columns_seen = torch.arange(width, device=device)[None]
+        attention = None
+        if self._shared is not None and any(self._starts):
+            attention = self._shared.step(self._starts, None if is_even else columns_seen > lengths[:, None])
+        begun = torch.tensor([self.begun(row) for row in range(self.live)], device=device)
+        columns = _Columns(lengths=lengths, width=width, even=is_even, attention=attention)
+        layers: list[Any] = [SlotLayer(number, *pair, columns) for number, pair in enumerate(self._layers)]
         inputs: dict[str, Any] = {
             "input_ids": torch.tensor(tokens, device=device)[:, None],
-            "past_key_values": Cache(layers=[SlotLayer(*pair, columns) for pair in self._layers]),
-            "position_ids": lengths[:, None],
+            "past_key_values": Cache(layers=layers),
+            "position_ids": (lengths + begun)[:, None],
         }
         window = sliding_window(self.lm)
-        if not is_even or (window and window < width):
-            columns_seen = torch.arange(width, device=device)[None]
+        if attention is not None:
+            # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
+            inputs |= {"forest": attention, "attention_mask": torch.zeros(1, 1, 1, 1)}
+        elif not is_even or (window and window < width):
             seen = (columns_seen <= lengths[:, None])[:, None, None]
             inputs["attention_mask"] = by_layer(self.lm, seen, lengths[:, None], columns_seen)
         logits = next_logits(self.lm, self.head, inputs, torch.zeros_like(lengths))
@@ -201,8 +252,9 @@ class SlotDecoder:
             for keys, values in self._layers:
                 keys[row, :, :length] = keys[last, :, :length]
                 values[row, :, :length] = values[last, :, :length]
-            self._lengths[row] = length
+            self._lengths[row], self._starts[row] = length, self._starts[last]
         self._lengths.pop()
+        self._starts.pop()
         return last
 
 

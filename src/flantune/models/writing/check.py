@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from flantune.errors import ModelError
 from flantune.models.attention.masks import sliding_window
 from flantune.models.modes import quiet
 from flantune.models.traits import trait_by
 from flantune.models.trials import FAILURES, made_up_ids, plain_logits
 from flantune.models.writing.decoding import Decoding, Row
+from flantune.models.writing.shared_keys import can_share
 from flantune.models.writing.writers import Method, write_rows
 
 if TYPE_CHECKING:
@@ -29,16 +31,18 @@ MAX_WINDOW = 256
 _STEPS = 4
 
 
-@trait_by(lambda lm: lm.attention)
+@trait_by(lambda lm: (lm.attention, lm.compute_dtype))
 def writing_method(lm: LanguageModel) -> Method:
     """The fastest way of writing in which each answer is that of its prompt alone. Tried once a model.
 
-    Three prompts of different length are written to together, and the log-probabilities of each next token are
-    compared with the model's plain forward on the prompt and its answer so far, without cache, mask or neighbors. A
-    model that ignores position ids or masks fails "mixed"; one whose cache is not a key-value cache may fail "even".
+    Prompts of different length, one of them twice, are written to together, and the log-probabilities of each next
+    token are compared with the model's plain forward on the prompt and its answer so far, without cache, mask or
+    neighbors. A model that ignores position ids or masks fails "mixed"; one whose cache is not a key-value cache may
+    fail "even".
     """
     exact = replace(lm, compute_dtype=torch.float32)
-    candidates: tuple[Method, ...] = ("mixed", "even")
+    shared: tuple[Method, ...] = ("shared",) if lm.family == "decoder-only" and can_share(lm) else ()
+    candidates: tuple[Method, ...] = (*shared, "mixed", "even")
     with quiet(lm.model):
         return next((each for each in candidates if _passes(exact, each)), "uncached")
 
@@ -56,7 +60,7 @@ def _passes(lm: LanguageModel, method: Method) -> bool:
         ):  # fmt: skip
             pass
         return all(_is_plain(lm, *one) for one in found)
-    except FAILURES:
+    except (*FAILURES, ModelError):
         return False
 
 
@@ -65,7 +69,7 @@ def _rows(lm: LanguageModel) -> list[Row]:
     window = sliding_window(lm)
     beyond = window + 3 if window <= MAX_WINDOW else 0
     lengths = (max(11, beyond), 5, 8, 8)
-    return [
+    rows = [
         Row(
             prompt=at,
             sample=0,
@@ -76,6 +80,8 @@ def _rows(lm: LanguageModel) -> list[Row]:
         )
         for at, length in enumerate(lengths)
     ]
+    # Two samples of one prompt, which start with the same.
+    return [*rows, replace(rows[0], sample=1, tokens=[])]
 
 
 def _is_plain(lm: LanguageModel, row: Row, written: int, logits: Tensor) -> bool:

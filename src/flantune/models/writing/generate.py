@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flantune.errors import ModelError
-from flantune.models.modes import in_mode
+from flantune.models.forms.reading_form import ReadingForm
 from flantune.models.rope import as_if_alone, known_positions, regime
 from flantune.models.writing.check import writing_method
 from flantune.models.writing.decoding import Continuation, Decoding, Finish, Row, TextWatch, cut_at_stop
@@ -70,10 +70,11 @@ def write(
         for sample in range(drawn)
     ]
     method = method or (writing_method(lm) if rows else "uncached")
+    form = ReadingForm(lm)
     for length, some in _by_regime(lm, rows):
         own: Method = "growing" if length is None and method != "uncached" else method
         steps = write_rows(lm, some, decoding, budget=batch_tokens, method=own)
-        for row, finish in chain.from_iterable(_as_evaluating(lm, steps, length)):
+        for row, finish in chain.from_iterable(_as_reading(lm, form, steps, length)):
             text = _text(lm, row, finish, decoding)
             for index in places[row.prompt]:
                 for sample in (row.sample,) if drawn == samples else range(samples):
@@ -141,10 +142,10 @@ def _room(lm: LanguageModel, length: int) -> int:
     return limit - length
 
 
-def _as_evaluating(lm: LanguageModel, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
-    """The steps with dropout off and rotary positions of a length in each, and the model as it was between them."""
+def _as_reading(lm: LanguageModel, form: ReadingForm, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
+    """The steps with the model in its form and rotary positions of a length in each, and as it was between them."""
     while True:
-        with in_mode(lm.model, training=False), nullcontext() if length is None else as_if_alone(lm, length):
+        with form.in_place(), nullcontext() if length is None else as_if_alone(lm, length):
             step = next(steps, None)
         if step is None:
             return

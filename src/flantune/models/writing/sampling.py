@@ -41,7 +41,7 @@ def choose_tokens(logits: Tensor, *, temperature: float, keys: Sequence[int]) ->
         keys: The random number of each row's next token; not looked at when the temperature is 0.
     """
     if temperature > 0.0:
-        logits = logits.double() / temperature + gumbel(keys, logits.shape[1], device=logits.device)
+        logits = gumbel(keys, logits.shape[1], device=logits.device).add_(logits.double() / temperature)
     chosen: list[int] = logits.argmax(dim=-1).tolist()
     return chosen
 
@@ -54,22 +54,24 @@ def gumbel(keys: Sequence[int], size: int, *, device: torch.device) -> Tensor:
     True
     """
     start = torch.tensor([_signed(key) for key in keys], dtype=torch.int64, device=device)[:, None]
-    steps = torch.arange(1, size + 1, dtype=torch.int64, device=device)[None, :]
-    bits = _scrambled(start + steps * _signed(GOLDEN))
-    uniform = (_shifted(bits, 11).double() + 0.5) * 2.0**-53
-    return -torch.log(-torch.log(uniform))
+    steps = torch.arange(1, size + 1, dtype=torch.int64, device=device)[None, :].mul_(_signed(GOLDEN))
+    bits = _scramble(start + steps)
+    uniform = _shift(bits, 11).double().add_(0.5).mul_(2.0**-53)
+    return uniform.log_().neg_().log_().neg_()
 
 
-def _scrambled(value: Tensor) -> Tensor:
-    """``system.keyed_random.scramble`` on 64-bit integers that wrap around, one for each entry."""
-    value = (value ^ _shifted(value, 30)) * _signed(0xBF58476D1CE4E5B9)
-    value = (value ^ _shifted(value, 27)) * _signed(0x94D049BB133111EB)
-    return value ^ _shifted(value, 31)
+def _scramble(value: Tensor) -> Tensor:
+    """``system.keyed_random.scramble`` on 64-bit integers that wrap around, one for each entry, in place."""
+    other = torch.empty_like(value)
+    value.bitwise_xor_(_shift(value, 30, out=other)).mul_(_signed(0xBF58476D1CE4E5B9))
+    value.bitwise_xor_(_shift(value, 27, out=other)).mul_(_signed(0x94D049BB133111EB))
+    return value.bitwise_xor_(_shift(value, 31, out=other))
 
 
-def _shifted(value: Tensor, places: int) -> Tensor:
-    """A right shift that brings zeros in, as on unsigned numbers."""
-    return (value >> places) & ((1 << (64 - places)) - 1)
+def _shift(value: Tensor, places: int, *, out: Tensor | None = None) -> Tensor:
+    """A right shift that brings zeros in, as on unsigned numbers; into ``out``, or in place."""
+    shifted = torch.bitwise_right_shift(value, places, out=value if out is None else out)
+    return shifted.bitwise_and_((1 << (64 - places)) - 1)
 
 
 def _signed(word: int) -> int:

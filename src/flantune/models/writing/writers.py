@@ -27,6 +27,7 @@ from flantune.models.writing.lockstep import (
     UncachedBatch,
 )
 from flantune.models.writing.sampling import choose_tokens
+from flantune.models.writing.shared_keys import NOTHING, shared_keys
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
     from flantune.models.writing.decoding import Decoding, Finish, Row
 
-Method = Literal["mixed", "even", "uncached", "growing"]
-"""How rows of a batch stand to each other: of any length side by side; of equal length only; everything read again for
-each token. The first that a model passes the test with is used (``writing.check``). "growing" is "even" for answers
-that may grow beyond a length at which rotary positions change."""
+Method = Literal["shared", "mixed", "even", "uncached", "growing"]
+"""How rows of a batch stand to each other: of any length side by side, with one copy of what several start with; the
+same with a copy each; of equal length only; everything read again for each token. The first that a model passes the
+test with is used (``writing.check``). "growing" is "even" for answers that may grow beyond a length at which rotary
+positions change."""
 
 Ended = tuple["Row", "Finish"]
 Trace = Callable[["Row", "Tensor"], None]
@@ -63,23 +65,30 @@ class Waiting:
         group: Number of its prefix group.
         shared: Tokens that the group shares.
         rows: What is written after it, one row per sample.
+        has_samples: Whether there were several rows at first; some may have gone on before the others.
     """
 
     group: int
     shared: int
     rows: tuple[Row, ...]
+    has_samples: bool
 
-    @property
-    def need(self) -> int:
-        """Positions of its longest row once that is fully written."""
-        return len(self.rows[0].inputs) + max(row.room for row in self.rows)
+    def need(self, *, is_shared: bool) -> int:
+        """Positions of its longest row once that is fully written; of what is shared, a sample's part counts."""
+        length = len(self.rows[0].inputs)
+        if is_shared:
+            length = -(-length // len(self.rows)) if self.has_samples else length - self.shared
+        return length + max(row.room for row in self.rows)
 
 
 class SlotWriter:
     """Rows of any length side by side; a finished row's slot goes to the next prompt. Decoder-only models."""
 
-    def __init__(self, lm: LanguageModel, rows: Sequence[Row], choose: Choose, *, budget: int) -> None:
+    def __init__(
+        self, lm: LanguageModel, rows: Sequence[Row], choose: Choose, *, budget: int, is_shared: bool = False
+    ) -> None:
         self.lm, self.budget, self._choose, self._head = lm, budget, choose, find_head(lm)
+        self._is_shared = is_shared
         self._live: list[Row] = []
         self._reading: list[Waiting] = []
         self._wait_for(_grouped(lm, rows))
@@ -99,9 +108,11 @@ class SlotWriter:
         """Begins unfinished rows again in half the memory; False when there is no half."""
         begun = [*self._live, *(row for item in self._reading for row in item.rows)]
         unfinished = _by_prompt([_restarted(row) for row in begun])
-        groups = [Waiting(group=-1 - at, shared=0, rows=rows) for at, rows in enumerate(unfinished)]
+        groups = [
+            Waiting(group=-1 - at, shared=0, rows=rows, has_samples=len(rows) > 1) for at, rows in enumerate(unfinished)
+        ]
         waiting = [*groups, *self._waiting]
-        largest = max(item.need for item in waiting)
+        largest = max(item.need(is_shared=self._is_shared) for item in waiting)
         if self._decoder.slots == 1 and self.budget < 2 * largest:
             return False
         self.budget = max(largest, self.budget // 2)
@@ -112,14 +123,20 @@ class SlotWriter:
     def _wait_for(self, waiting: Sequence[Waiting]) -> None:
         self._waiting = deque(waiting)
         # The largest need among the last n that wait, for every n.
-        self._needs = list(accumulate((item.need for item in reversed(waiting)), max))
+        needs = (item.need(is_shared=self._is_shared) for item in reversed(waiting))
+        self._needs = list(accumulate(needs, max))
         self._prefix: tuple[int, Cache | None] = (0, None)
+        # The number of the start that the group's rows share.
+        self._start = NOTHING
         slots, columns = self._layout()
-        self._decoder = SlotDecoder(self.lm, self._head, slots=slots, columns=columns)
+        shared = shared_keys(self.lm) if self._is_shared else None
+        self._decoder = SlotDecoder(self.lm, self._head, slots=slots, columns=columns, shared=shared)
 
     def _layout(self) -> tuple[int, int]:
         """Slots and columns that fit the budget now."""
-        live = max((len(row.inputs) + row.room for row in self._live), default=1)
+        live = max(
+            (len(row.inputs) + row.room - self._decoder.begun(at) for at, row in enumerate(self._live)), default=1
+        )
         columns = max(live, self._needs[len(self._waiting) - 1] if self._waiting else 1)
         rows = len(self._live) + sum(len(item.rows) for item in self._waiting)
         return max(1, len(self._live), min(self.budget // columns, rows)), columns
@@ -139,10 +156,24 @@ class SlotWriter:
         ends = self._choose(logits[sources] if len(sources) > len(taken) else logits, rows)
         stay = [at for at, end in enumerate(ends) if end is None]
         if stay:
-            self._decoder.enter(cache, [sources[at] for at in stay], [len(rows[at].inputs) for at in stay])
+            starts = self._starts(taken, cache)
+            self._decoder.enter(
+                cache,
+                [sources[at] for at in stay],
+                [len(rows[at].inputs) for at in stay],
+                [starts[sources[at]] for at in stay],
+            )
             self._live += [rows[at] for at in stay]
         self._reading = []
         return [(row, end) for row, end in zip(rows, ends, strict=True) if end is not None]
+
+    def _starts(self, taken: Sequence[Waiting], cache: Cache) -> list[int]:
+        """What each prompt's rows start with, by number: all of it where it has several samples, else the group's."""
+        self._decoder.forget(but=self._start)
+        return [
+            self._decoder.share(cache, row, len(item.rows[0].inputs)) if item.has_samples else self._start
+            for row, item in enumerate(taken)
+        ]
 
     def _take(self, free: int) -> list[Waiting]:
         """The next prompts of one group that fit the free slots and, read together, the budget."""
@@ -164,6 +195,8 @@ class SlotWriter:
         if self._prefix[0] != item.group:
             tokens = item.rows[0].inputs[: item.shared]
             self._prefix = (item.group, self._decoder.read_prefix(tokens) if item.shared else None)
+            known = self._prefix[1]
+            self._start = NOTHING if known is None else self._decoder.share(known, 0, item.shared)
         return self._prefix[1]
 
     def _step(self) -> list[Ended]:
@@ -235,7 +268,7 @@ class StepWriter:
         size = len(first.inputs) + first.room
         taken: list[Row] = []
         while self._waiting and (not taken or (len(taken) + 1) * size <= self.budget):
-            if self.method != "mixed" and len(self._waiting[0].inputs) != len(first.inputs):
+            if self.method not in ("shared", "mixed") and len(self._waiting[0].inputs) != len(first.inputs):
                 break
             taken.append(self._waiting.popleft())
         return taken
@@ -306,8 +339,8 @@ def write_rows(
         return
     choose = partial(add_tokens, lm, decoding=decoding, ends=end_tokens(lm, decoding), trace=trace)
     writer: SlotWriter | StepWriter
-    if method == "mixed" and lm.family == "decoder-only":
-        writer = SlotWriter(lm, rows, choose, budget=budget)
+    if method in ("shared", "mixed") and lm.family == "decoder-only":
+        writer = SlotWriter(lm, rows, choose, budget=budget, is_shared=method == "shared")
     else:
         writer = StepWriter(lm, rows, choose, budget=budget, method=method)
     while writer.has_work:
@@ -346,7 +379,7 @@ def _grouped(lm: LanguageModel, rows: Sequence[Row]) -> list[Waiting]:
     groups = [(group.length, sorted(group.members, key=longest_first)) for group in found]
     groups.sort(key=lambda group: longest_first(group[1][0]))
     return [
-        Waiting(group=number, shared=length, rows=prompts[at])
+        Waiting(group=number, shared=length, rows=prompts[at], has_samples=len(prompts[at]) > 1)
         for number, (length, members) in enumerate(groups, start=1)
         for at in members
     ]
