@@ -172,3 +172,13 @@ def test_while_results_are_printed_nothing_comes_between(monkeypatch):
         before = log.getvalue()
         time.sleep(0.8)
         assert log.getvalue() == before
+
+
+def test_while_a_person_is_to_speak_nothing_is_said(monkeypatch):
+    log = a_log(monkeypatch)
+    with Console() as told:
+        told.stage("ready")
+        told.rest()
+        before = log.getvalue()
+        time.sleep(0.6)
+        assert log.getvalue() == before

@@ -70,6 +70,7 @@ def command(model: str, device: str, dtype: str, chat_template: Path | None, **c
     for note in talk.notes:
         console.note(note)
     console.stage(f"ready; the model is asked {_FORMS[talk.form]} (--as)")
+    console.rest()
     _converse(talk, is_terminal=sys.stdin.isatty())
 
 

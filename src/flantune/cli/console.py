@@ -45,6 +45,10 @@ class Console:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        """From here on only what is told is said: the work is done, or a person is to speak."""
         with self._lock:
             self._rest.set()
             end_redrawn()

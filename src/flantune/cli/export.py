@@ -147,7 +147,8 @@ def gguf(model: Path, like: Path, out: Path, kind: str, as_json: bool) -> None:
     show_default=True,
     help="How weights are stored; bfloat16 takes half the room and rounds them.",
 )
-def model_folder(model: Path, out: Path, dtype: str) -> None:
+@options.as_json("what was written")
+def model_folder(model: Path, out: Path, dtype: str, as_json: bool) -> None:
     """Write the tuned MODEL as an ordinary Hugging Face folder: a low-rank adapter is added to the weights.
 
     The merged model is compared with the one with its adapter. The card and the record of what the model was taught
@@ -158,5 +159,9 @@ def model_folder(model: Path, out: Path, dtype: str) -> None:
     console = starting()
     from flantune.commands.export_model import export_model
 
-    click.echo(str(export_model(model, out, dtype=dtype, reporter=console)))  # type: ignore[arg-type]
+    written = export_model(model, out, dtype=dtype, reporter=console)  # type: ignore[arg-type]
+    if as_json:
+        click.echo(json.dumps({"path": str(written)}, ensure_ascii=False))
+        return
+    click.echo(str(written))
     tell_next("flantune", "chat", out)
