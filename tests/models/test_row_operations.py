@@ -9,6 +9,7 @@ import torch
 from tests.models.test_training_form import distance, gradients, pack_of
 from tests.training.small import make_lm
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import flantune.models.forms.gated as gated
 import flantune.models.forms.row_operations as operations
@@ -95,6 +96,21 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, monkeypatch):
             ]
         )
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_the_trial_of_the_program_may_happen_while_a_layer_computes_its_activations_again():
+    """As in the first pass of a run with activation checkpointing."""
+    operations.agrees.cache_clear()
+    x, weight = torch.randn(4, 32, requires_grad=True), torch.randn(32, requires_grad=True)
+
+    def layer(x):
+        return root_mean_square(torch.tanh(x), weight, 1e-6)
+
+    checkpoint(layer, x, use_reentrant=False).sum().backward()
+    found = x.grad, weight.grad
+    x.grad = weight.grad = None
+    layer(x).sum().backward()
+    torch.testing.assert_close(found, (x.grad, weight.grad))
 
 
 def test_nothing_is_taken_from_pytorch_where_no_program_can():

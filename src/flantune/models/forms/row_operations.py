@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from flantune.models.attention import door
 
@@ -148,8 +149,13 @@ def agrees(dtype: torch.dtype) -> bool:
         (lambda a, b: _Gate.apply(a, b, True), lambda a, b: gelu(a, approximate="tanh") * b, up),  # type: ignore[no-untyped-call]
         (lambda a, b: _RootMeanSquare.apply(a, b, 1e-6), _plain_norm, weight),  # type: ignore[no-untyped-call]
     )
-    with torch.enable_grad():
+    # Layers that compute their activations again count what is kept: what is kept here is none of theirs.
+    with torch.enable_grad(), saved_tensors_hooks(_itself, _itself):
         return all(_agrees(mine, plain, (x, other), towards, dtype) for mine, plain, other in cases)
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _plain_norm(x: Tensor, weight: Tensor) -> Tensor:
