@@ -11,6 +11,7 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -72,21 +73,27 @@ def main(names: list[str]) -> int:
         measured = measure(**own)
         if measured is None:
             continue
-        record = {
-            "benchmark": name,
-            "machine": f"{platform.processor() or platform.machine()}, {_cores()} cores",
-            "python": platform.python_version(),
-            "date": time.strftime("%Y-%m-%d"),
-            "seconds": round(time.perf_counter() - start, 1),
-            **measured,
-        }
-        path = Path(__file__).with_name("results") / f"{name}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        path = write_record(name, measured, seconds=time.perf_counter() - start)
         print(json.dumps(measured, indent=1))
         print(f"written: {path}")
         wrong += [] if measured.get("is_right", True) else [name]
     return 1 if wrong else 0
+
+
+def write_record(name: str, measured: Mapping[str, Any], *, seconds: float) -> Path:
+    """Keeps what a benchmark measured, with machine and date; returns the file."""
+    record = {
+        "benchmark": name,
+        "machine": f"{platform.processor() or platform.machine()}, {_cores()} cores",
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+        "seconds": round(seconds, 1),
+        **measured,
+    }
+    path = Path(__file__).with_name("results") / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path
 
 
 def _cores() -> int:

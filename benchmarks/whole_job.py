@@ -12,7 +12,8 @@ memory of its largest process. Making the random model and its tokenizer, and wr
 count; all else does, imports included. Both sides train on the same prompts and answer the same questions.
 
 Needs TRL and lm-eval: ``pip install -r benchmarks/peers.txt``, into this environment or into another whose interpreter
-``FLANTUNE_PEERS_PYTHON`` names; and data in the mirror's form under ``../shared/data/hub`` or ``FLANTUNE_DATA``.
+``FLANTUNE_PEERS_PYTHON`` names; and data in the mirror's form under ``../shared/data/hub`` or ``FLANTUNE_DATA``. One
+family at a time: ``python -m benchmarks.whole_job --only decoder-only``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -255,12 +257,22 @@ def _data() -> Path | None:
 
 
 def main() -> None:
-    """Measures the families named on the command line."""
+    """Measures one family, and puts it beside what is kept of the other."""
+    from benchmarks.__main__ import write_record
+
     parser = argparse.ArgumentParser(description="The whole job beside the tools that users would chain for it.")
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--only", choices=tuple(SHAPES), action="append")
+    parser.add_argument("--small", action="store_true", help="little data, and nothing is kept")
+    parser.add_argument("--only", choices=tuple(SHAPES), required=True, help="the family of models")
     given = parser.parse_args()
-    print(json.dumps(measure(small=given.small, only=given.only or tuple(SHAPES)), indent=1))
+    began = time.perf_counter()
+    found = measure(small=given.small, only=[given.only])
+    print(json.dumps(found, indent=1))
+    if found is None or given.small:
+        return
+    kept = ROOT / "benchmarks/results/whole_job.json"
+    earlier = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    both = {family: earlier[family] for family in SHAPES if family in earlier} | found
+    print(f"written: {write_record('whole_job', both, seconds=time.perf_counter() - began)}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from flantune.commands.run import run
 from flantune.errors import FlantuneError
 from flantune.models.load import save_model
 from flantune.models.scratch import build_model, train_tokenizer
-from flantune.runs.folder import open_run_folder
+from flantune.runs.folder import open_run_folder, read_kept_settings
 from flantune.settings.run_file import load_run_file
 
 
@@ -118,6 +119,19 @@ def test_a_folder_of_another_run(world: Path, tmp_path: Path) -> None:
         cli, ["run", str(world / "run.toml"), "--dry-run", "--set", "training.steps=3", "--out", str(out)]
     )
     assert result.exit_code == 1 and "this folder holds another run" in result.stdout
+
+
+def test_a_setting_that_a_later_version_brought_makes_no_other_run(world: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "out", load_run_file(world / "run.toml")
+    folder = open_run_folder(out, file)
+    (out / "folds").mkdir()
+    kept = json.loads(folder.kept_settings.read_text(encoding="utf-8"))
+    del kept["values"]["training"]["z_loss"]
+    folder.kept_settings.write_text(json.dumps(kept | {"identity": "of fewer settings"}), encoding="utf-8")
+    assert errors(check(world / "run.toml", folder=out)) == []
+    assert read_kept_settings(folder, mends="").values == file.config.model_dump(mode="json")
+    (said,) = errors(check(world / "run.toml", "training.z_loss=0.1", folder=out))
+    assert "training.z_loss: 0.0 there, 0.1 now" in said
 
 
 def test_one_task_has_and_two_tasks_have_no_data(tmp_path: Path) -> None:

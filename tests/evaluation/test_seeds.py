@@ -19,14 +19,14 @@ from flantune.settings.json_file import plain, value_of
 from .made import choice_sample, info, write_run
 
 
-def results_of(folder, seed, *, rows=range(60), gain=0.3, settings=None):
+def results_of(folder, seed, *, rows=range(60), gain=0.3, settings=None, fold=None):
     rng = np.random.default_rng(seed)
 
     def grid(rate):
         return [choice_sample(row, right=bool(rng.random() < rate), template=t) for t in "ab" for row in rows]
 
     write_run(folder, {"t": grid(0.4)}, {"t": grid(0.4 + gain)})
-    fold = FoldInput(name="f", clusters=("c",), unseen=("t",))
+    fold = fold or FoldInput(name="f", clusters=("c",), unseen=("t",))
     return score_samples(
         folder, folds=[fold], tasks=[info()], settings=settings or EvaluationSettings(), name="made", seed=seed
     )
@@ -49,6 +49,12 @@ def test_other_rows_in_every_run_give_the_plain_t_test_or_the_rows_own_interval(
     mean = np.mean(each)
     assert (task.value, task.low, task.high) == pytest.approx((mean, mean - half, mean + half), abs=1e-6)
     assert task.std == pytest.approx(np.std(each, ddof=1))
+
+
+def test_runs_that_held_nothing_out_are_combined_by_what_they_were_trained_on(tmp_path):
+    plain_fold = FoldInput(name="f", clusters=(), unseen=(), seen=("t",))
+    effects = over_seeds([results_of(tmp_path / str(seed), seed, fold=plain_fold) for seed in range(3)]).effects
+    assert {(one.name, one.level, len(one.each)) for one in effects} == {("t", "task", 3)}
 
 
 def test_seeds_that_differ_more_than_their_rows_give_the_plain_t_test():

@@ -10,6 +10,7 @@ from tests.models.test_training_form import distance, gradients, pack_of
 from tests.training.small import make_lm
 from torch import nn
 
+import flantune.models.forms.gated as gated
 import flantune.models.forms.row_operations as operations
 from flantune.models.attention import door
 from flantune.models.forms.gated import LeanGatedFeedForward, gated_form
@@ -114,6 +115,21 @@ def test_a_model_has_the_gradients_it_had(architecture, dtype):
     exact = replace(lm, compute_dtype=torch.float32)
     expected = gradients(exact, TrainingForm(exact, is_lean=False), [pack_of(exact)])
     assert distance(gradients(lm, form, [pack_of(lm)]), expected) < (1e-5 if dtype == torch.float32 else 0.1)
+
+
+def test_a_part_whose_members_have_other_names_is_one_line(monkeypatch):
+    class FeedForward(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right, self.out, self.act = nn.Linear(8, 16), nn.Linear(8, 16), nn.Linear(16, 8), nn.SiLU()
+
+        def forward(self, x):
+            return self.out(self.act(self.left(x)) * self.right(x))
+
+    assert gated_form(FeedForward()) is None
+    line = gated.GatedNames(gate="left", up="right", down="out", activation="act")
+    monkeypatch.setattr(gated, "NAMES", (*gated.NAMES, line))
+    assert isinstance(gated_form(FeedForward()), LeanGatedFeedForward)
 
 
 def test_only_what_is_known_and_the_same_takes_another_form():

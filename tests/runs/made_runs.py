@@ -20,6 +20,8 @@ from flantune.types import Sample
 
 CLUSTERS = {"film": "sentiment", "shop": "sentiment", "topic": "topic classification"}
 FOLDS = {"sentiment": ("film", "shop"), "topic classification": ("topic",)}
+PLAIN = {"": ("film", "shop", "topic")}
+"""Nothing is held out: one model, measured on what it was trained on."""
 TEMPLATES = ("a", "b")
 
 
@@ -35,14 +37,19 @@ def make_run(
     settings: Mapping[str, object] | None = None,
 ) -> Path:
     """A run whose base and tuned models are right so often; its results are scored from its samples."""
-    values = {"name": folder.name, "seed": seed, "holdout": {"folds": [[name] for name in folds]}, **(settings or {})}
+    values = {
+        "name": folder.name,
+        "seed": seed,
+        "holdout": {"folds": [[name] for name in folds if name]},
+        **(settings or {}),
+    }
     config = RunConfig.model_validate(values)
     home = open_run_folder(folder, RunFile(config=config, origins={}, root=folder))
     write_value(home.data, DataReport(identity="x", skipped={}, tasks=tuple(map(_description, CLUSTERS))))
     for task in {task for tasks in folds.values() for task in tasks}:
         write_samples(samples_path(home.base, task), grid(task, rows, base, 1, templates))
     for cluster, tasks in folds.items():
-        fold = home.fold((cluster,))
+        fold = home.fold((cluster,) if cluster else ())
         write_value(fold.mixture, _mixture(cluster, tasks))
         for task in tasks:
             write_samples(samples_path(fold.tuned, task), grid(task, rows, tuned, 2 + seed, templates))
@@ -73,7 +80,9 @@ def _description(name: str) -> TaskDescription:
 
 
 def _mixture(cluster: str, tasks: Sequence[str]) -> FoldMixture:
+    held = (cluster,) if cluster else ()
+    unseen, seen = (tuple(tasks), ()) if cluster else ((), tuple(tasks))
     return FoldMixture(
-        held_out=(cluster,), clusters=(cluster,), breaks=(), train=("other",), unseen=tuple(tasks), measured_seen=(),
+        held_out=held, clusters=held, breaks=(), train=seen or ("other",), unseen=unseen, measured_seen=seen,
         excluded=(), draws=100, tree=MixtureTree(seed=0, cycle=1, clusters=()),
     )  # fmt: skip

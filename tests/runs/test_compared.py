@@ -6,7 +6,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from tests.runs.made_runs import make_run
+from tests.runs.made_runs import PLAIN, make_run
 
 from flantune.cli.main import cli
 from flantune.commands.compare import judge
@@ -99,12 +99,27 @@ def test_runs_without_a_task_in_common_are_refused(tmp_path):
         compare_runs({"one": Side(one), "two": Side(two)})
 
 
+def test_runs_that_held_nothing_out_are_compared_on_what_both_were_trained_on(tmp_path):
+    sides = {
+        name: Side(make_run(tmp_path / name, seed=seed, tuned=rate, folds=PLAIN))
+        for seed, (name, rate) in enumerate({"slow": 0.6, "fast": 0.9}.items())
+    }
+    found = compare_runs(sides).results
+    assert {one.name for one in found.tasks} == {"film", "shop", "topic"}
+    assert found.verdict.direction == "better" and (found.verdict.tasks, found.verdict.clusters) == (3, 2)
+    result, code = run(tmp_path / "fast", tmp_path / "slow", "--fail-below", "-1")
+    assert code == 1 and "failed: all clusters" in result.stderr
+    held_out = make_run(tmp_path / "held", folds={"sentiment": ("film",)})
+    with pytest.raises(EvaluationError, match="no unseen task in common"):
+        compare_runs({"slow": sides["slow"], "held": Side(held_out)})
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
 def test_the_command_says_it_and_fails_a_build_only_below_the_limit(old, new):
     result, code = run(old, new)
-    assert code == 0 and "All clusters" in result.stdout and result.stdout.rstrip().endswith("better.")
+    assert code == 0 and "All clusters" in result.stdout and "): better.\nClearly better: sentiment" in result.stdout
     result, code = run(new, old, "--fail-below", "-1")
     assert code == 1 and "failed: all clusters: the difference is" in result.stderr
     assert run(old, new, "--fail-below", "0")[1] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from flantune.studies.folder import StudyFolder
 from flantune.studies.plan import Plan, make_plan, write_down
 from flantune.studies.planned_runs import is_done, plan_runs, waves
 from flantune.studies.study import Arm, Measure, Study
+from flantune.system.files import file_sha256
 
 ARMS = (
     Arm(name="a", settings={"training.steps": 2}),
@@ -105,6 +107,14 @@ def test_what_was_changed_after_is_named(file, begun: StudyFolder, change: dict,
 def test_an_arm_that_says_what_the_run_file_says_is_the_same(file, begun: StudyFolder) -> None:
     said = replace(ARMS[0], settings={**ARMS[0].settings, "training.learning_rate": 0.001})
     assert write_down(begun, planned(file, replace(STUDY, arms=(said, *ARMS[1:])))).changed == ()
+
+
+def test_a_setting_that_a_later_version_brought_is_no_change(file, begun: StudyFolder) -> None:
+    plan = json.loads(begun.plan.read_text(encoding="utf-8"))
+    del plan["run_file"]["training"]["z_loss"]
+    begun.plan.write_text(json.dumps(plan), encoding="utf-8")
+    begun.plan_sha256.write_text(f"{file_sha256(begun.plan)}  plan.json\n", encoding="utf-8")
+    assert write_down(begun, planned(file)).changed == ()
 
 
 def test_a_changed_run_file_is_named(file, begun: StudyFolder, tmp_path: Path) -> None:

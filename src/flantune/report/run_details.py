@@ -146,14 +146,16 @@ def key_facts(run: RunFiles) -> tuple[Fact, ...]:
     tokens = sum(one.input_tokens + one.target_tokens for one in counts)
     trained = sorted({len(fold.mixture.train) if fold.mixture else 0 for fold in run.folds})
     unseen = {task.name for task in run.results.tasks if not task.is_seen} if run.results else set()
+    is_plain = bool(run.results and run.results.tasks) and not unseen
+    told = count(len(unseen)) if run.results else MISSING
     a_fold = " a fold" if len(run.folds) > 1 else ""
     seconds = sum(run.manifest.seconds.values()) if run.manifest and run.manifest.seconds else None
     return (
         Fact(name="Model", value=model_label(run.config).rstrip("/").rsplit("/", 1)[-1]),
         Fact(name="Family", value=family_label(run)),
         Fact(name="Folds", value=str(len(run.folds)), note="one model each" if len(run.folds) > 1 else "one model"),
-        Fact(name="Tasks trained on", value=_range(trained), note=a_fold.strip()),
-        Fact(name="Unseen tasks", value=count(len(unseen)) if run.results else MISSING, note="never trained on"),
+        Fact(name="Tasks trained on", value=_range(trained), note="and measured" if is_plain else a_fold.strip()),
+        *([] if is_plain else [Fact(name="Unseen tasks", value=told, note="never trained on")]),
         Fact(
             name="Steps",
             value=_steps(run),

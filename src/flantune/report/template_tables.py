@@ -161,7 +161,8 @@ def template_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
         for start, one, sides in lines(results, tasks)
         for name, cells in _templates(one.exam, sides)
     )
-    caption = f"Every template of every {'unseen ' if results.kind == 'run' else ''}task. Points."
+    is_unseen = results.kind == "run" and not all(one.exam.is_seen for one in tasks)
+    caption = f"Every template of every {'unseen ' if is_unseen else ''}task. Points."
     return slim(Table(name="table-templates", caption=caption, columns=columns, rows=rows))
 
 

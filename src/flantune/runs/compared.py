@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -82,7 +82,8 @@ class _Place:
 def compare_runs(sides: Mapping[str, Side]) -> Comparison:
     """Compares models of several runs, task by task, on the rows that all of them answered.
 
-    A task counts when every run measured it and left it unseen. Where runs held the same clusters out, fold is compared
+    A task counts when every run measured it and left it unseen; where no run left any unseen, when every run measured
+    it. Where runs held the same clusters out, fold is compared
     with fold; otherwise each task is taken from the first fold of each run that left it unseen.
 
     Args:
@@ -92,7 +93,7 @@ def compare_runs(sides: Mapping[str, Side]) -> Comparison:
         EvaluationError: The runs share no task, were not asked or scored alike, or their rows are not the same.
         FlantuneError: A run is not finished, or one of its files is damaged.
     """
-    measured = [_read(name, side) for name, side in sides.items()]
+    measured = _with_trained([_read(name, side) for name, side in sides.items()])
     first = measured[0]
     for other in measured[1:]:
         _check_alike(first, other)
@@ -135,6 +136,16 @@ def _read(name: str, side: Side) -> _Measured:
     )
 
 
+def _with_trained(measured: list[_Measured]) -> list[_Measured]:
+    """The runs, of which those tasks count that they were trained on and measured with, where there are no others."""
+    if any(fold.unseen for run in measured for fold in run.folds):
+        return measured
+    return [
+        replace(run, folds=tuple(replace(fold, unseen=fold.seen, seen=(), clusters=()) for fold in run.folds))
+        for run in measured
+    ]
+
+
 def _where(sides: Iterable[str]) -> str:
     return " and ".join(sides)
 
@@ -145,7 +156,8 @@ def _where(sides: Iterable[str]) -> str:
 def _shared_folds(measured: Sequence[_Measured]) -> list[FoldInput]:
     """The folds that every run has: of one name, with the same clusters held out."""
     others = [{(fold.name, fold.clusters) for fold in one.folds} for one in measured[1:]]
-    return [fold for fold in measured[0].folds if all((fold.name, fold.clusters) in found for found in others)]
+    same = (fold for fold in measured[0].folds if all((fold.name, fold.clusters) in found for found in others))
+    return [fold for fold in same if fold.clusters]
 
 
 def _same_folds(measured: Sequence[_Measured], shared: Sequence[FoldInput]) -> Iterator[_Place]:

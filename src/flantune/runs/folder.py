@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flantune.errors import ConfigError
-from flantune.runs.identity import contents, differences, training_identity
+from flantune.runs.identity import contents, differences, identity_with, training_identity
 from flantune.runs.products import KeptSettings
 from flantune.settings.json_file import read_value, write_value
-from flantune.settings.run_file import RunFile, to_toml
+from flantune.settings.run_file import RunFile, to_toml, validated
 from flantune.system.files import slug, write_text
 from flantune.system.manifest import MANIFEST
 
@@ -183,7 +183,19 @@ def read_kept_settings(folder: RunFolder, *, mends: str) -> KeptSettings:
             where=str(folder.root),
             hint="run it again with another --out; or read it with the version that made it",
         )
-    return kept
+    return _completed(kept)
+
+
+def _completed(kept: KeptSettings) -> KeptSettings:
+    """The settings, with those that a later version brought at their defaults: what was not there did nothing."""
+    try:
+        config = validated(kept.values, where="")
+    except ConfigError:  # some that are gone, or mean something else: `differences` names them
+        return kept
+    values = config.model_dump(mode="json")
+    if values == kept.values:
+        return kept
+    return replace(kept, values=values, identity=identity_with(config, kept.contents))
 
 
 def open_run_folder(root: Path, file: RunFile) -> RunFolder:

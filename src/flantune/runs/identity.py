@@ -28,7 +28,12 @@ _BLOCKS = 64
 
 def training_identity(config: RunConfig) -> str:
     """A fingerprint of every setting that can change the tuned weights; a project that was moved keeps it."""
-    return fingerprint(_counted(config), contents(config))
+    return identity_with(config, contents(config))
+
+
+def identity_with(config: RunConfig, named: Mapping[str, str]) -> str:
+    """The same, with the digests of the named files as they were at another time."""
+    return fingerprint(_counted(config), named)
 
 
 def contents(config: RunConfig) -> dict[str, str]:

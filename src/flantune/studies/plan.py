@@ -12,7 +12,7 @@ from flantune.errors import ConfigError
 from flantune.runs.identity import flat
 from flantune.settings.json_file import plain, read_value, write_value
 from flantune.settings.plain_words import first_names, shown
-from flantune.settings.run_file import RunFile
+from flantune.settings.run_file import RunFile, validated
 from flantune.studies.folder import StudyFolder
 from flantune.studies.outcome import Written
 from flantune.studies.planned_runs import PlannedRun
@@ -168,11 +168,19 @@ def _changes(then: Plan, now: Plan) -> Iterator[str]:
     for key in sorted({*old, *fresh}):
         if old.get(key) != fresh.get(key):
             yield f"comparison: {key} was {shown(old.get(key))}, is {shown(fresh.get(key))}"
-    yield from _setting_changes("the run file", then.run_file, now.run_file)
+    yield from _setting_changes("the run file", _completed(then.run_file), now.run_file)
     for name in (name for name in new if name in was):
         yield from _arm_changes(was[name], new[name], files=(then.run_file, now.run_file))
         if then.data.get(name) != now.data.get(name):
             yield f'arm "{name}": tasks or rows are others'
+
+
+def _completed(run_file: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings, with those that a later version brought at their defaults: they change nothing."""
+    try:
+        return validated(run_file, where="").model_dump(mode="json")
+    except ConfigError:
+        return run_file
 
 
 def _arm_changes(

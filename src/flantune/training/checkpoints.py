@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 import flantune
 from flantune.errors import SourceError, TrainingError
-from flantune.settings.config import free_training_settings
+from flantune.settings.config import TrainingSettings, free_training_settings
 from flantune.settings.json_file import plain, value_of
 from flantune.system.files import open_as_usual
 from flantune.system.processes import ALONE, Processes
@@ -260,8 +260,9 @@ class CheckpointFolder:
         if mine["frozen"] != theirs["frozen"]:
             changed.append("the frozen weights of the base model (which the checkpoint does not hold)")
         settings = {*mine["settings"], *theirs["settings"]}.difference(free_training_settings(mine["settings"]))
+        usual = TrainingSettings().model_dump(mode="json")  # of a setting that a later version brought
         for key in sorted(settings):
-            old, new = theirs["settings"].get(key), mine["settings"].get(key)
+            old, new = theirs["settings"].get(key, usual.get(key)), mine["settings"].get(key)
             if old != new:
                 changed.append(f"training.{key} ({old!r} there, {new!r} now)")
         if changed or theirs["format"] != FORMAT:

@@ -233,8 +233,9 @@ def _averages(results: Results, model: str) -> Iterator[tuple[_Key, _Observed]]:
 
 
 def _asked(results: Results, model: str, measure: SeedMeasure) -> Iterator[tuple[_Key, _Observed]]:
-    """Benchmarks, and tasks; of a run those alone that are unseen."""
-    tasks = (one for one in results.tasks if not (one.is_seen and results.kind == "run"))
+    """Benchmarks, and tasks; of a run those alone that are unseen, where it has any."""
+    unseen = tuple(one for one in results.tasks if not one.is_seen)
+    tasks = unseen if results.kind == "run" and unseen else results.tasks
     asked: list[tuple[ExamResult | BenchmarkResult, str]] = [(one, one.fold) for one in results.benchmarks]
     for one, fold in (*asked, *((task, task.fold) for task in tasks)):
         paired = one.differences[model]
