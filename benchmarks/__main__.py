@@ -35,6 +35,7 @@ NAMES = (
     "corpus_bootstrap",
     "generation",
     "lm_eval_scoring",
+    "scoring_real_model",
     "bbh_codex_anchor",
     "interval_coverage",
     "harness_coverage",

@@ -116,6 +116,8 @@ def test_bfloat16_arithmetic_writes_side_by_side(lm):
     inputs = some_inputs(len(lm.tokenizer))
     found = list(write(half, inputs, Decoding(max_new_tokens=4), batch_tokens=8_192))
     assert {one.index for one in found} == set(range(len(inputs)))
+    drawn = write(half, inputs, Decoding(max_new_tokens=4, temperature=1.0), samples=2, batch_tokens=8_192)
+    assert {(one.index, one.sample) for one in drawn} == {(at, each) for at in range(len(inputs)) for each in (0, 1)}
 
 
 def test_a_model_that_ignores_position_ids_is_found_out_and_written_with_evenly(lm, monkeypatch):
