@@ -170,7 +170,7 @@ def test_all_problems_come_at_once(load_text: Callable[..., Task], tmp_path: Pat
             'dev = "trian"',
             'splits.dev: source.files has no split "trian"; did you mean "train"?',
         ),
-        ('dev = "train[-200:]"', 'dev = "train[10%:]"', 'splits.dev: "train[10%:]" is not a slice'),
+        ('dev = "train[-200:]"', 'dev = "train[1.5%:]"', 'splits.dev: "train[1.5%:]" is not a slice'),
         ('train = "train.csv"', "train = 3", "source.files.train: should be text or a list or a table"),
         ('delimiter = ";"', 'hub = "x/y"', "source: set either files or hub"),
         ('delimiter = ";"', 'config = "x"', "source: config cannot be combined with files"),
