@@ -105,7 +105,7 @@ def test_a_csv_with_columns_of_other_names(tmp_path: Path) -> None:
 
 def test_labels_that_are_numbers_or_sorted_are_told(tmp_path: Path) -> None:
     made, _, _ = project(
-        tmp_path, lines(tmp_path / "a.jsonl", [{"text": f"Row {at}.", "label": at // 20} for at in range(ROWS)])
+        tmp_path, lines(tmp_path / "a.jsonl", [{"text": f"Row {at}.", "label": at // 100} for at in range(200)])
     )
     assert "labels are numbers" in made.notes[2] and "shuffle the file first" in made.notes[1]
 

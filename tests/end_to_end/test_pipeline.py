@@ -192,14 +192,6 @@ def test_an_unknown_cluster_is_suggested(tmp_path):
         run(file, out=tmp_path / "out")
 
 
-def test_a_run_without_folds_says_what_to_add(tmp_path):
-    run_file = write_small_world(tmp_path)
-    from flantune.commands.run import run
-
-    with pytest.raises(ConfigError, match="hold"):
-        run(load_run_file(run_file, overrides=["holdout.folds=[]"]), out=tmp_path / "out")
-
-
 def test_an_unwritable_folder_is_a_message(tmp_path):
     run_file = write_small_world(tmp_path)
     (tmp_path / "file").write_text("in the way")
