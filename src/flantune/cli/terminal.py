@@ -136,6 +136,8 @@ class _GuardedStream:
 
     def write(self, text: str | bytes) -> int:
         if isinstance(text, bytes):  # click answers a shell in these
+            if not text:
+                raise TypeError("text is written here")  # so it asks whether all has to be bytes
             text = text.decode()
         _ready(self.trusted)
         seen = visible(text)
