@@ -126,6 +126,7 @@ def test_what_options_start_with_is_fed_once_and_nothing_is_padded(tokenizer):
     for side in (lm.model.get_encoder(), lm.model.get_decoder()):
         side.get_input_embeddings().register_forward_hook(lambda _, inputs, __: fed.append(inputs[0].tolist()))
     scores(lm, [unit, short], batch_tokens=1_000)
-    # Behind these stands what the head is found with; a line ends in a little padding.
-    assert [line[:9] for line in fed[:2]] == [[*range(10, 17), 40, 1], [0, 20, 21, 22, 30, 0, 0, 0, 0]]
-    assert {len(line) for line in fed[:2]} == {16}
+    # What the head and the last layer are found with is a batch of one; a line ends in a little padding.
+    lines = [line for line in fed if len(line) > 1]
+    assert [line[:9] for line in lines] == [[*range(10, 17), 40, 1], [0, 20, 21, 22, 30, 0, 0, 0, 0]]
+    assert {len(line) for line in lines} == {16}

@@ -48,7 +48,9 @@ class ReadingForm:
     def in_place(self) -> Iterator[None]:
         """Within the block, the model computes in this form; afterwards all is as it was."""
         rounded = nullcontext() if self._rounded is None else self._rounded.in_place()
-        with in_mode(self._model, training=False), torch.no_grad(), rounded, exchanged(self._modules):
+        usual = in_mode(self._model, training=False)
+        # What takes a module's place has a mode of its own.
+        with usual, torch.no_grad(), rounded, exchanged(self._modules), in_mode(self._model, training=False):
             yield
 
 
