@@ -45,7 +45,9 @@ def seq2seq(settings: dict[str, Any]) -> Any:
     def encode(rows: dict[str, list[str]]) -> dict[str, Any]:
         end = [tokenizer.eos_token_id]
         inputs = tokenizer(rows["prompt"], truncation=True, max_length=MAX_INPUT_TOKENS - 1)["input_ids"]
-        targets = tokenizer(rows["completion"], truncation=True, max_length=MAX_TARGET_TOKENS - 1)["input_ids"]
+        # What stands between prompt and completion is for models that read both as one text.
+        completions = [text.lstrip() for text in rows["completion"]]
+        targets = tokenizer(completions, truncation=True, max_length=MAX_TARGET_TOKENS - 1)["input_ids"]
         return {"input_ids": [ids + end for ids in inputs], "labels": [ids + end for ids in targets]}
 
     text = _text(settings)
