@@ -50,7 +50,7 @@ class Program:
         widest: The largest of these widths; 0: any.
         is_plain: It knows neither bias nor tokens that see each other, and needs the limits.
         why_not: Why there is none, or not for every dtype; empty otherwise.
-        library: The same program's operations on rows (``forms.row_operations``); None where it has none.
+        compiled: The same program's operations on rows (``forms.row_operations``); None where it has none.
     """
 
     attend: Attend | None = None
@@ -60,7 +60,7 @@ class Program:
     widest: int = 0
     is_plain: bool = False
     why_not: str = ""
-    library: Any = None
+    compiled: Any = None
 
 
 def find_program(device: str = "cpu") -> Program:
@@ -100,7 +100,7 @@ def in_use(device: str = "cpu") -> Iterator[None]:
 
 def rows_in_use(dtype: torch.dtype) -> bool:
     """Whether a program is in use that has operations on rows in a dtype."""
-    return dtype in _dtypes and find_program(_device).library is not None
+    return dtype in _dtypes and find_program(_device).compiled is not None
 
 
 def is_for(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule, *, is_plain: bool = True) -> bool:

@@ -90,7 +90,7 @@ def find_program() -> Program:
         dtypes=native.dtypes,
         width_step=WIDTHS,
         why_not=native.why_not,
-        library=native.program,
+        compiled=native.program,
     )
 
 

@@ -114,7 +114,7 @@ def _is_for(*tensors: Tensor) -> bool:
 
 def call(name: str, problem: ctypes.Structure) -> None:
     """Lets the program do one of its operations."""
-    if getattr(door.find_program().library, name)(ctypes.byref(problem)):
+    if getattr(door.find_program().compiled, name)(ctypes.byref(problem)):
         raise RuntimeError(f"{name}: the program was not built for such numbers")
 
 
