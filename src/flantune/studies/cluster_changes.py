@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from flantune.evaluation.estimates import Difference
 from flantune.evaluation.results import Contrast, Means, Results
-from flantune.evaluation.statistics.means import detectable_difference, false_discovery_rates, t_interval, t_test_p
+from flantune.evaluation.statistics.means import false_discovery_rates
 from flantune.evaluation.statistics.seeds import seed_mean
+from flantune.studies.conclude import seed_difference
 from flantune.studies.outcome import ChangeMeasure, ClusterChange, SeedDifference
 
 MEASURES: tuple[ChangeMeasure, ...] = ("raw", "discrimination", "calibrated_accuracy")
 
-_ANY = (-math.inf, math.inf)
 _TUNED = "tuned"
 
 
@@ -88,19 +88,7 @@ def _difference(found: Sequence[Difference], *, confidence: float, shares_rows: 
     if len(found) == 1:
         return SeedDifference(**found[0].model_dump(), each=values, row_se=row_se, shares_rows=False, q=None)
     mean = seed_mean(values, ses, shares_rows=shares_rows)
-    interval = t_interval(mean, confidence=confidence, span=_ANY)
-    return SeedDifference(
-        value=mean.value,
-        low=interval.low,
-        high=interval.high,
-        se=mean.se,
-        p=t_test_p(mean),
-        detectable=detectable_difference(mean, confidence=confidence),
-        each=values,
-        row_se=row_se,
-        shares_rows=shares_rows,
-        q=None,
-    )
+    return seed_difference(mean, values, ses, shares_rows=shares_rows, confidence=confidence)
 
 
 def _rated(changes: Sequence[ClusterChange]) -> list[ClusterChange]:

@@ -186,6 +186,15 @@ def _difference(
         return None
     means = [mean for mean, _ in found]
     mean = _over_seeds(means, shares_rows=shares_rows)
+    return seed_difference(
+        mean, [one.value for one in means], [one.se for one in means], shares_rows=shares_rows, confidence=confidence
+    )
+
+
+def seed_difference(
+    mean: Mean, values: Sequence[float], ses: Sequence[float], *, shares_rows: bool, confidence: float
+) -> SeedDifference:
+    """A difference over seeds, from its mean and what every seed found."""
     interval = t_interval(mean, confidence=confidence, span=_ANY)
     return SeedDifference(
         value=mean.value,
@@ -194,9 +203,9 @@ def _difference(
         se=mean.se,
         p=t_test_p(mean),
         detectable=detectable_difference(mean, confidence=confidence),
-        each=tuple(one.value for one in means),
-        row_se=math.sqrt(_mean([one.se**2 for one in means])),
-        shares_rows=shares_rows and len(means) > 1,
+        each=tuple(values),
+        row_se=math.sqrt(_mean([se**2 for se in ses])),
+        shares_rows=shares_rows and len(values) > 1,
         q=None,
     )
 
