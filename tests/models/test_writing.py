@@ -18,7 +18,7 @@ from transformers import GenerationConfig
 from flantune.errors import ModelError
 from flantune.models import traits
 from flantune.models.scoring.plan import shares_starts
-from flantune.models.writing import writers
+from flantune.models.writing import step_writer, writers
 from flantune.models.writing.check import writing_method
 from flantune.models.writing.decoding import Decoding, TextWatch, cut_at_stop
 from flantune.models.writing.endings import end_tokens
@@ -87,7 +87,10 @@ def test_token_by_token_what_hugging_face_generate_writes(lm, budget, method):
 
 
 def test_every_family_passes_the_start_up_test(lm):
-    assert writing_method(lm) == ("shared" if lm.family == "decoder-only" and can_share(lm) else "mixed")
+    if lm.family == "encoder-decoder":
+        assert writing_method(lm) == "joining"
+    else:
+        assert writing_method(lm) == ("shared" if can_share(lm) else "mixed")
 
 
 @pytest.mark.parametrize("budget", [60, 8_192])
@@ -136,9 +139,9 @@ def test_a_model_that_ignores_position_ids_is_found_out_and_written_with_evenly(
 
 
 def test_a_model_whose_cache_lies_is_written_with_without_one(lm, monkeypatch):
-    monkeypatch.setattr(writers, "DecoderBatch", None)
     monkeypatch.setattr(writers, "SlotDecoder", None)
-    monkeypatch.setattr(writers, "EncoderDecoderBatch", None)
+    monkeypatch.setattr(step_writer, "DecoderBatch", None)
+    monkeypatch.setattr(step_writer, "EncoderDecoderBatch", None)
     monkeypatch.setattr(traits, "_kept", WeakKeyDictionary())
     assert writing_method(lm) == "uncached"
     inputs = some_inputs(len(lm.tokenizer), lengths=(5, 9, 9))

@@ -17,6 +17,7 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer
 
 from flantune.models.attention.masks import by_layer, context_mask, sliding_window
+from flantune.models.forms.last_layer import only_at
 from flantune.models.heads import logits_of, outputs_of
 from flantune.models.writing.shared_keys import NOTHING
 
@@ -149,7 +150,9 @@ class SlotDecoder:
         cache = Cache(layer_class_to_replicate=DynamicLayer)
         ids = torch.as_tensor(tokens, dtype=torch.long, device=self.lm.device)[None]
         model: Any = self.lm.model
-        model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+        # Of the last layer, too, keys and values are all that counts.
+        with only_at(self.lm, np.zeros(1, dtype=np.int64), len(tokens)):
+            model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
         return cache
 
     def read(self, prompts: Sequence[Int32], prefix: Cache | None) -> tuple[Tensor, Cache]:
@@ -165,11 +168,13 @@ class SlotDecoder:
             tokens[row, : len(rest)] = rest
         cache = _expanded(prefix, len(prompts)) if prefix is not None else Cache(layer_class_to_replicate=DynamicLayer)
         ids = torch.from_numpy(tokens).to(self.lm.device)
-        last = torch.tensor([len(rest) - 1 for rest in rests], device=self.lm.device)
+        ends = np.array([len(rest) - 1 for rest in rests])
+        last = torch.from_numpy(ends).to(self.lm.device)
         given: dict[str, Any] = {"input_ids": ids, "past_key_values": cache}
         if self.lm.reads_both_ways:
             given |= self._both_ways(last)
-        return next_logits(self.lm, self.head, given, last), cache
+        with only_at(self.lm, np.arange(len(rests)) * tokens.shape[1] + ends, tokens.size):
+            return next_logits(self.lm, self.head, given, last), cache
 
     def _both_ways(self, last: Tensor) -> dict[str, Any]:
         """The mask with which the tokens of each row see each other, up to its last."""

@@ -13,9 +13,9 @@ from flantune.models.attention.masks import sliding_window
 from flantune.models.modes import quiet
 from flantune.models.traits import trait_by
 from flantune.models.trials import FAILURES, made_up_ids, plain_logits
-from flantune.models.writing.decoding import Decoding, Row
+from flantune.models.writing.decoding import Decoding, Method, Row
 from flantune.models.writing.shared_keys import can_share
-from flantune.models.writing.writers import Method, write_rows
+from flantune.models.writing.writers import write_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,11 +38,14 @@ def writing_method(lm: LanguageModel) -> Method:
     Prompts of different length, one of them twice, are written to together, and the log-probabilities of each next
     token are compared with the model's plain forward on the prompt and its answer so far, without cache, mask or
     neighbors. A model that ignores position ids or masks fails "mixed"; one whose cache is not a key-value cache may
-    fail "even".
+    fail "even"; an encoder-decoder that counts positions from the first column fails "joining".
     """
     exact = replace(lm, compute_dtype=torch.float32)
-    shared: tuple[Method, ...] = ("shared",) if lm.family == "decoder-only" and can_share(lm) else ()
-    candidates: tuple[Method, ...] = (*shared, "mixed", "even")
+    candidates: list[Method] = ["mixed", "even"]
+    if lm.family == "encoder-decoder":
+        candidates.insert(0, "joining")
+    elif can_share(lm):
+        candidates.insert(0, "shared")
     with quiet(lm.model):
         return next((each for each in candidates if _passes(exact, each)), "uncached")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from flantune.errors import ModelError
 from flantune.system.keyed_random import mix64
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from flantune.models.language_model import LanguageModel
     from flantune.types import Int32
 
@@ -191,3 +193,31 @@ class Row:
         if self.watch is not None and self.watch.push(token):
             return "stop"
         return "length" if len(self.tokens) >= self.room else None
+
+    def again(self) -> Row:
+        """The same row before its first token."""
+        return replace(self, tokens=[], watch=self.watch.again() if self.watch is not None else None)
+
+
+def by_prompt(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
+    """The rows of each prompt, its samples."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.prompt, []).append(row)
+    return [tuple(group) for group in found.values()]
+
+
+Method = Literal["shared", "joining", "mixed", "even", "uncached", "growing"]
+"""How rows of a batch stand to each other: of any length side by side, with one copy of what several start with; the
+same with a copy each ("joining": an encoder-decoder's, whose next rows join those that are being written); of equal
+length only; everything read again for each token. The first that a model passes the test with is used
+(``writing.check``). "growing" is "even" for answers that may grow beyond a length at which rotary
+positions change."""
+
+Ended = tuple[Row, Finish]
+Trace = Callable[[Row, "Tensor"], None]
+Choose = Callable[["Tensor", Sequence[Row]], "list[Finish | None]"]
+"""Gives each row its next token by its logits; why each row ends, or None."""
+
+ADMIT_SHARE = 1 / 4
+"""Free slots are filled when they are this share of all: reading prompts together is cheaper than one by one."""

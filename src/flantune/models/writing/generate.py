@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flantune.errors import ModelError
+from flantune.models.forms.last_layer import find_narrowed
 from flantune.models.forms.reading_form import ReadingForm
 from flantune.models.rope import as_if_alone, known_positions, regime
 from flantune.models.writing.check import writing_method
-from flantune.models.writing.decoding import Continuation, Decoding, Finish, Row, TextWatch, cut_at_stop
+from flantune.models.writing.decoding import Continuation, Decoding, Finish, Method, Row, TextWatch, cut_at_stop
 from flantune.models.writing.sampling import draw_key
-from flantune.models.writing.writers import Method, write_rows
+from flantune.models.writing.writers import write_rows
 from flantune.packing.tokenize import decode
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def write(
     the order or on what else is asked; the same input twice is computed once and gets the same samples.
 
     Decoder-only models read what inputs have in common once (an instruction, exemplars) where it pays, and an input
-    with several samples once; rows that are done leave, and the next inputs take their slots. Encoder-decoders read
-    each input once, and rows that are done leave. When memory runs out, the batch is halved.
+    with several samples once; encoder-decoders read each input once. Rows that are done leave, and the next inputs take
+    their place. When memory runs out, the batch is halved.
 
     Args:
         lm: The model.
@@ -70,6 +71,7 @@ def write(
         for sample in range(drawn)
     ]
     method = method or (writing_method(lm) if rows else "uncached")
+    find_narrowed(lm)  # before the model stands in another form
     form = ReadingForm(lm)
     for length, some in _by_regime(lm, rows):
         own: Method = "growing" if length is None and method != "uncached" else method
@@ -143,10 +145,19 @@ def _room(lm: LanguageModel, length: int) -> int:
 
 
 def _as_reading(lm: LanguageModel, form: ReadingForm, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
-    """The steps with the model in its form and rotary positions of a length in each, and as it was between them."""
-    while True:
+    """The steps in which rows end, with the model in its form; between them, as it was.
+
+    Args:
+        lm: The model.
+        form: How it stands while it is read.
+        steps: What ended in each step.
+        length: Rotary positions are those of a text so long; None: they change.
+    """
+    step: Any = ()
+    while step is not None:
         with form.in_place(), nullcontext() if length is None else as_if_alone(lm, length):
+            # Nobody looks at the model before a row has ended, and to change its form takes as long as some layers do.
             step = next(steps, None)
-        if step is None:
-            return
-        yield step
+            while step == []:
+                step = next(steps, None)
+        yield step or ()

@@ -1,11 +1,11 @@
-"""Writing in step: rows of a batch that began together, each leaving when it is done.
+"""Writing in step: rows of a batch that began together or joined it, each leaving when it is done.
 
 Serves encoder-decoders, and decoder-only models that cannot take rows of different length side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,10 +15,13 @@ from transformers import DynamicCache, EncoderDecoderCache
 from flantune.models.heads import decoded, logits_of
 from flantune.models.language_model import as_tensor, start_token
 from flantune.models.rope import as_if_alone
+from flantune.models.scoring.plan import forward_cost
 from flantune.models.trials import alone
+from flantune.models.writing.stretches import stretches
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers.cache_utils import Cache
 
     from flantune.models.heads import Head
     from flantune.models.language_model import LanguageModel
@@ -122,8 +125,13 @@ class GrowingBatch(LockstepBatch):
             return self._batch.begin()
 
 
-class EncoderDecoderBatch:
-    """Prompts for an encoder-decoder: encoded once, their cross-attention keys and values computed once."""
+class EncoderDecoderBatch(LockstepBatch):
+    """Prompts for an encoder-decoder: encoded once, their cross-attention keys and values computed once.
+
+    Others may join while answers are written. The next token of every row goes into the same column, so that the
+    distance between two tokens of an answer, by which T5 tells positions, is that of their columns; a row does not see
+    the columns before its first token.
+    """
 
     def __init__(self, lm: LanguageModel, head: Head | None, prompts: Sequence[Int32]) -> None:
         self.lm, self.head = lm, head
@@ -133,25 +141,73 @@ class EncoderDecoderBatch:
             tokens[row, : len(ids)], mask[row, : len(ids)] = ids, 1
         self._tokens, self._mask = as_tensor(tokens, lm.device), as_tensor(mask, lm.device)
         self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        # Of each row: tokens of its prompt, and the column of its first token.
+        self._lengths, self._begun = [len(ids) for ids in prompts], [0] * len(prompts)
         self._read: Tensor
 
     def begin(self) -> Tensor:
         """Encodes the prompts and reads the decoder's start token."""
-        model: Any = self.lm.model
-        self._read = model.get_encoder()(input_ids=self._tokens, attention_mask=self._mask).last_hidden_state
+        together = stretches(self._lengths, pass_cost=forward_cost(self.lm.device.type))
+        self._read = torch.cat([self._encoded(start, stop) for start, stop in together])
         return self.step([start_token(self.lm)] * len(self._tokens))
+
+    def _encoded(self, start: int, stop: int) -> Tensor:
+        """What the encoder makes of some prompts, as wide as that of all."""
+        model: Any = self.lm.model
+        width = max(self._lengths[start:stop])
+        tokens, mask = self._tokens[start:stop, :width], self._mask[start:stop, :width]
+        read = model.get_encoder()(input_ids=tokens, attention_mask=mask).last_hidden_state
+        return _wide(read, self._tokens.shape[1], axis=1)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drops the other rows of the encoded prompts and of both caches."""
         places = torch.tensor(rows, device=self.lm.device)
         self._read, self._mask = self._read[places], self._mask[places]
         self._cache.batch_select_indices(places)
+        self._lengths, self._begun = ([known[row] for row in rows] for known in (self._lengths, self._begun))
+
+    def join(self, others: EncoderDecoderBatch) -> None:
+        """Takes in the rows of a batch that has just begun."""
+        first = min(self._begun)
+        columns = self._cache.get_seq_length() - first
+        self._lengths += others._lengths
+        self._begun = [begun - first for begun in self._begun] + [columns - 1] * len(others._begun)
+        width = max(self._lengths)
+        self._read, self._mask = (
+            torch.cat([_wide(mine, width, axis=1), _wide(theirs, width, axis=1)])
+            for mine, theirs in ((self._read, others._read), (self._mask, others._mask))
+        )
+        for mine, theirs in _layers(self._cache.self_attention_cache, others._cache.self_attention_cache):
+            for name in ("keys", "values"):
+                own, new = getattr(mine, name)[:, :, first:], getattr(theirs, name)
+                setattr(mine, name, torch.cat([own, torch.nn.functional.pad(new, (0, 0, columns - 1, 0))]))
+        for mine, theirs in _layers(self._cache.cross_attention_cache, others._cache.cross_attention_cache):
+            for name in ("keys", "values"):
+                both = [_wide(getattr(layer, name), width, axis=2) for layer in (mine, theirs)]
+                setattr(mine, name, torch.cat(both))
 
     def step(self, tokens: Sequence[int]) -> Tensor:
         """Reads one token per row."""
-        ids = torch.tensor(tokens, device=self.lm.device)[:, None]
-        outputs = decoded(self.lm, self.head, ids, self._read, sees_read=self._mask, cache=self._cache)[:, -1]
+        device, sees_own = self.lm.device, None
+        if any(self._begun):
+            columns = torch.arange(self._cache.get_seq_length() + 1, device=device)
+            sees_own = (columns[None] >= torch.tensor(self._begun, device=device)[:, None]).long()
+        ids = torch.tensor(tokens, device=device)[:, None]
+        outputs = decoded(
+            self.lm, self.head, ids, self._read, sees_read=self._mask, sees_own=sees_own, cache=self._cache
+        )[:, -1]
         return logits_of(self.lm, self.head, outputs).float()
+
+
+def _layers(mine: Cache, theirs: Cache) -> Iterator[tuple[Any, Any]]:
+    return zip(mine.layers, theirs.layers, strict=True)
+
+
+def _wide(states: Tensor, width: int, *, axis: int) -> Tensor:
+    """States of so many tokens of the inputs: what nobody reads is cut off, or zeros are added."""
+    states = states.narrow(axis, 0, min(width, states.shape[axis]))
+    around = [0, 0] * (states.ndim - 1 - axis)
+    return torch.nn.functional.pad(states, (*around, 0, width - states.shape[axis]))
 
 
 class UncachedBatch:

@@ -1,13 +1,13 @@
-"""Who writes when: rows wait, are read, are written in, and leave. One writer with slots, one that goes in step."""
+"""Who writes when: rows wait, are read into a slot, are written in, and leave."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,40 +18,19 @@ from flantune.models.scoring.plan import forward_cost, shares_starts
 from flantune.models.scoring.shared_starts import PrefixGroup, shared_prefixes
 from flantune.models.stored.weights import first_bad
 from flantune.models.writing.cache_slots import SlotDecoder
+from flantune.models.writing.decoding import ADMIT_SHARE, by_prompt
 from flantune.models.writing.endings import end_tokens
-from flantune.models.writing.lockstep import (
-    DecoderBatch,
-    EncoderDecoderBatch,
-    GrowingBatch,
-    LockstepBatch,
-    UncachedBatch,
-)
 from flantune.models.writing.sampling import choose_tokens
 from flantune.models.writing.shared_keys import NOTHING, shared_keys
+from flantune.models.writing.step_writer import StepWriter
+from flantune.models.writing.stretches import stretches
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers.cache_utils import Cache
 
     from flantune.models.language_model import LanguageModel
-    from flantune.models.writing.decoding import Decoding, Finish, Row
-
-Method = Literal["shared", "mixed", "even", "uncached", "growing"]
-"""How rows of a batch stand to each other: of any length side by side, with one copy of what several start with; the
-same with a copy each; of equal length only; everything read again for each token. The first that a model passes the
-test with is used (``writing.check``). "growing" is "even" for answers that may grow beyond a length at which rotary
-positions change."""
-
-Ended = tuple["Row", "Finish"]
-Trace = Callable[["Row", "Tensor"], None]
-Choose = Callable[["Tensor", "Sequence[Row]"], "list[Finish | None]"]
-"""Gives each row its next token by its logits; why each row ends, or None."""
-
-ADMIT_SHARE = 1 / 4
-"""Free slots are filled when they are this share of all: reading prompts together is cheaper than one by one."""
-
-DROP_SHARE = 1 / 8
-"""Finished rows of a batch in step leave when they are this share of it, since leaving copies the others."""
+    from flantune.models.writing.decoding import Choose, Decoding, Ended, Finish, Method, Row, Trace
 
 GROWTH = 1.5
 """Slots are laid out anew when so many times more of them would fit, now that the longest prompts are done."""
@@ -91,6 +70,8 @@ class SlotWriter:
         self._is_shared = is_shared
         self._live: list[Row] = []
         self._reading: list[Waiting] = []
+        # Whether more prompts are to be read into the free slots before anything is written.
+        self._is_filling = False
         self._wait_for(_grouped(lm, rows))
 
     @property
@@ -107,7 +88,7 @@ class SlotWriter:
     def retreat(self) -> bool:
         """Begins unfinished rows again in half the memory; False when there is no half."""
         begun = [*self._live, *(row for item in self._reading for row in item.rows)]
-        unfinished = _by_prompt([_restarted(row) for row in begun])
+        unfinished = by_prompt([row.again() for row in begun])
         groups = [
             Waiting(group=-1 - at, shared=0, rows=rows, has_samples=len(rows) > 1) for at, rows in enumerate(unfinished)
         ]
@@ -116,7 +97,7 @@ class SlotWriter:
         if self._decoder.slots == 1 and self.budget < 2 * largest:
             return False
         self.budget = max(largest, self.budget // 2)
-        self._live, self._reading = [], []
+        self._live, self._reading, self._is_filling = [], [], False
         self._wait_for(waiting)
         return True
 
@@ -143,7 +124,7 @@ class SlotWriter:
 
     def _is_time_to_admit(self) -> bool:
         free = self._decoder.slots - len(self._live)
-        return not self._live or free >= max(1, self._decoder.slots * ADMIT_SHARE)
+        return not self._live or free >= max(1, self._decoder.slots * (0 if self._is_filling else ADMIT_SHARE))
 
     def _admit(self) -> list[Ended]:
         slots, columns = self._layout()
@@ -176,7 +157,7 @@ class SlotWriter:
         ]
 
     def _take(self, free: int) -> list[Waiting]:
-        """The next prompts of one group that fit the free slots and, read together, the budget."""
+        """The next prompts of one group, of like length, that fit the free slots and, read together, the budget."""
         first = self._waiting[0]
         width = len(first.rows[0].inputs) - first.shared
         taken: list[Waiting] = []
@@ -189,7 +170,11 @@ class SlotWriter:
                 item = replace(item, rows=item.rows[:free])
             free -= len(item.rows)
             taken.append(item)
-        return taken
+        lengths = [len(item.rows[0].inputs) - item.shared for item in taken]
+        _, stop = stretches(lengths, pass_cost=forward_cost(self.lm.device.type))[0]
+        self._is_filling = stop < len(taken)
+        self._waiting.extendleft(reversed(taken[stop:]))
+        return taken[:stop]
 
     def _prefix_of(self, item: Waiting) -> Cache | None:
         if self._prefix[0] != item.group:
@@ -211,85 +196,6 @@ class SlotWriter:
                 self._live[at] = self._live[self._decoder.leave(at)]
                 self._live.pop()
         return ended
-
-
-class StepWriter:
-    """Batches of rows that begin together. Encoder-decoders, and the methods "even" and "uncached"."""
-
-    def __init__(self, lm: LanguageModel, rows: Sequence[Row], choose: Choose, *, budget: int, method: Method) -> None:
-        self.lm, self.budget, self.method, self._choose = lm, budget, method, choose
-        self._waiting: deque[Row] = deque(sorted(rows, key=lambda row: (-len(row.inputs), row.prompt, row.sample)))
-        self._batch: LockstepBatch | None = None
-        self._rows: list[Row | None] = []
-
-    @property
-    def has_work(self) -> bool:
-        """Whether something is left to write."""
-        return bool(self._waiting or self._rows)
-
-    def advance(self) -> list[Ended]:
-        """Begins a batch or writes one token in each of its rows; the rows that ended by it."""
-        if self._batch is None:
-            return self._begin()
-        self._drop(self._batch)
-        logits = self._batch.step([row.tokens[-1] if row else 0 for row in self._rows])
-        return self._ended(logits)
-
-    def retreat(self) -> bool:
-        """Begins unfinished rows again in half the memory; False when there is no half."""
-        unfinished = [_restarted(row) for row in self._rows if row]
-        self._batch, self._rows = None, []
-        self._waiting.extendleft(reversed(unfinished))
-        self.budget //= 2
-        return len(unfinished) != 1 and self.budget > 0
-
-    def _begin(self) -> list[Ended]:
-        rows = self._take()
-        self._rows = list(rows)
-        prompts = _by_prompt(rows) if self.lm.family == "encoder-decoder" else [(row,) for row in rows]
-        inputs = [group[0].inputs for group in prompts]
-        if self.method == "uncached":
-            self._batch = UncachedBatch(self.lm, inputs)
-        elif self.lm.family == "encoder-decoder":
-            self._batch = EncoderDecoderBatch(self.lm, find_head(self.lm), inputs)
-        else:
-            kind = GrowingBatch if self.method == "growing" else DecoderBatch
-            self._batch = kind(self.lm, inputs)
-        logits = self._batch.begin()
-        if len(prompts) < len(rows):
-            sources = [at for at, group in enumerate(prompts) for _ in group]
-            self._batch.keep(sources)
-            logits = logits[sources]
-        return self._ended(logits)
-
-    def _take(self) -> list[Row]:
-        """The next rows that fit the budget; all of one length where the method asks for it."""
-        first = self._waiting[0]
-        size = len(first.inputs) + first.room
-        taken: list[Row] = []
-        while self._waiting and (not taken or (len(taken) + 1) * size <= self.budget):
-            if self.method not in ("shared", "mixed") and len(self._waiting[0].inputs) != len(first.inputs):
-                break
-            taken.append(self._waiting.popleft())
-        return taken
-
-    def _ended(self, logits: Tensor) -> list[Ended]:
-        at_work = [at for at, row in enumerate(self._rows) if row is not None]
-        rows = [row for row in self._rows if row is not None]
-        logits = logits if len(rows) == len(logits) else logits[at_work]
-        ends = self._choose(logits, rows)
-        for at, end in zip(at_work, ends, strict=True):
-            self._rows[at] = None if end is not None else self._rows[at]
-        if not any(self._rows):
-            self._batch, self._rows = None, []
-        return [(row, end) for row, end in zip(rows, ends, strict=True) if end is not None]
-
-    def _drop(self, batch: LockstepBatch) -> None:
-        """Lets finished rows go, once there are enough of them."""
-        stay = [at for at, row in enumerate(self._rows) if row is not None]
-        if len(self._rows) - len(stay) >= max(1.0, len(self._rows) * DROP_SHARE):
-            batch.keep(stay)
-            self._rows = [self._rows[at] for at in stay]
 
 
 def add_tokens(
@@ -367,7 +273,7 @@ def write_rows(
 
 def _grouped(lm: LanguageModel, rows: Sequence[Row]) -> list[Waiting]:
     """Rows by prompt, prompts by common prefix where the model can read it once, longest first."""
-    prompts = _by_prompt(rows)
+    prompts = by_prompt(rows)
     inputs = [group[0].inputs for group in prompts]
 
     def longest_first(at: int) -> tuple[int, int]:
@@ -383,14 +289,3 @@ def _grouped(lm: LanguageModel, rows: Sequence[Row]) -> list[Waiting]:
         for number, (length, members) in enumerate(groups, start=1)
         for at in members
     ]
-
-
-def _by_prompt(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
-    found: dict[int, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.prompt, []).append(row)
-    return [tuple(group) for group in found.values()]
-
-
-def _restarted(row: Row) -> Row:
-    return replace(row, tokens=[], watch=row.watch.again() if row.watch is not None else None)
