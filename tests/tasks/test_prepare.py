@@ -356,7 +356,7 @@ class TestPythonAdapters:
 
     def test_a_template_that_asks_for_another_field(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
         write_rows(mood_rows(10))
-        with pytest.raises(TaskError, match='asks for "text", which the rows have not; they have: words'):
+        with pytest.raises(TaskError, match='asks for "text", which the rows do not have; they have: words'):
             prepared(self.task(moods, lambda _: Example(row=0, fields={"words": "x"}, references=("x",))), cache)
 
     def test_first_examples(self, moods: Moods, write_rows: WriteRows) -> None:

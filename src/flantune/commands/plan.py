@@ -146,7 +146,7 @@ def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
             "set data.mirror to a folder that mirrors the hub, fill it with `flantune fetch RUN_FILE --mirror FOLDER`,"
             " or leave the setting out to read from the hub"
         )
-        message = f"the folder of the mirror is not there, so none of the {len(skipped)} tasks has data"
+        message = f"the mirror folder does not exist, so none of the {len(skipped)} tasks has data"
         return ConfigError(message, where=f"data.mirror: {mirror}", hint=hint)
     lines = [f"  {count} × {reason}" for reason, count in list(reasons.items())[:5]]
     return ConfigError(
