@@ -137,7 +137,7 @@ def _body(columns: Sequence[str], *, answer: str) -> str:
 
 
 def _notes(found: Recognized) -> list[str]:
-    count = f"{found.rows:,} rows" if found.rows is not None else "more than 10,000 rows"
+    count = "more than 10,000 rows" if found.rows is None else f"{found.rows:,} row{'s' * (found.rows != 1)}"
     notes = [f"{found.path}: {count}, {_SAID[found.form]} ({', '.join(found.columns)})"]
     if found.is_sorted:
         notes.append(f"{found.path}: rows are sorted by label, so test rows lack some: shuffle the file first")
