@@ -180,6 +180,9 @@ class TrainingSettings(Section):
     """AdamW's own settings."""
     weighting: Literal["token", "example", "task"] = "token"
     """What counts the same in a step's loss: every target token, every example, or every task of the step."""
+    inputs_weight: Share = 0.0
+    """What a token of the inputs weighs in the loss beside one of the targets: 0 nothing, 1 as much (what TRL calls
+    `completion_only_loss = False`, axolotl `train_on_inputs`). Decoder-only models with causal attention."""
     z_loss: Weight = 0.0
     """Adds this times log²Z per target token, which keeps the logits from drifting. T5X pretrains with 1e-4."""
     freeze: Names = ()

@@ -36,6 +36,8 @@ from flantune.training.schedules import learning_rate
 from flantune.training.shared_gradients import add_gradients, share_weights
 from flantune.training.state import Step, TuningState, Window, is_better
 from flantune.training.tuning_summary import TuningProgress, TuningSummary
+from flantune.training.values import TaskLoss
+from flantune.training.whole_prompts import check_inputs_weight
 
 if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
@@ -167,6 +169,9 @@ def _set_up(
 ) -> Iterator[_Tuning]:
     """What steps are taken with; after the last one the model has the tuned weights, also where they lay in parts."""
     check_float32(lm.model)
+    check_inputs_weight(
+        settings, family=lm.family, reads_both_ways=lm.reads_both_ways, has_virtual_tokens=bool(lm.prefix_tokens)
+    )
     freeze(lm.model, settings.freeze)
     with joined() as processes, gone_explained(processes), _memory_explained():
         share_weights(list(lm.model.parameters()), processes)
@@ -264,6 +269,7 @@ def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, state: TuningState, 
             device=tuning.lm.device,
             weighting=tuning.settings.weighting,
             z_loss=tuning.settings.z_loss,
+            inputs_weight=tuning.settings.inputs_weight,
             numbers=part.numbers,
             before_pack=lambda pack: seed_micro_batch(tuning.seed, step=number, number=pack),
         )
@@ -285,6 +291,7 @@ def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, state: TuningState, 
         weighted_loss=found.weighted_loss,
         skipped=bad,
         tasks=loss_by_task(found, batch.tasks),
+        inputs=TaskLoss() if bad else found.inputs,
         learning_rate=rate,
         grad_norm=grad_norm,
         counts=batch.counts,
