@@ -24,6 +24,7 @@ from flantune.mixture.parts import check_selectors
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.models.attention.lines import reads_lines
 from flantune.models.checks.isolation import check_isolation
+from flantune.models.embedding_noise import check_noise
 from flantune.models.load import detect_family, load_config, load_tokenizer
 from flantune.models.scratch import train_tokenizer
 from flantune.packing.batches import Batches
@@ -255,7 +256,7 @@ def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> Unloa
     """What will read the prompts, before any model is loaded; its virtual tokens count too."""
     tokenizer, family = make_tokenizer(config, prepared)
     check_attention(config, family)
-    check_inputs(config, family)
+    check_loss(config, family)
     count = config.model.prompt.tokens if config.model.adapter == "prompt" else 0
     # The model puts them after its vocabulary, which may be a little larger than the tokenizer's.
     prefix = tuple(range(len(tokenizer), len(tokenizer) + count))
@@ -269,8 +270,9 @@ def check_attention(config: RunConfig, family: Family) -> None:
         raise ConfigError("prefix attention is for decoder-only models", where="model.attention", hint=hint)
 
 
-def check_inputs(config: RunConfig, family: Family) -> None:
-    """Raises ConfigError where loss on the inputs is asked of a model that cannot learn them."""
+def check_loss(config: RunConfig, family: Family) -> None:
+    """Raises ConfigError where loss on inputs, or noise, is asked of a model that neither is for."""
+    check_noise(config.training.neftune_alpha, family)
     check_inputs_weight(
         config.training,
         family=family,

@@ -183,6 +183,12 @@ class TrainingSettings(Section):
     inputs_weight: Share = 0.0
     """What a token of the inputs weighs in the loss beside one of the targets: 0 nothing, 1 as much (what TRL calls
     `completion_only_loss = False`, axolotl `train_on_inputs`). Decoder-only models with causal attention."""
+    label_smoothing: Rate = 0.0
+    """Teaches each token with this share of the probability spread over the whole vocabulary; 0 turns it off.
+    Paper: Szegedy et al. 2016, section 7."""
+    neftune_alpha: Weight = 0.0
+    """Adds uniform noise of this size to the embeddings of prompts while a decoder-only model is tuned (the paper: 5 to
+    15); 0 turns it off. Paper: Jain et al. 2023, algorithm 1."""
     z_loss: Weight = 0.0
     """Adds this times log²Z per target token, which keeps the logits from drifting. T5X pretrains with 1e-4."""
     freeze: Names = ()

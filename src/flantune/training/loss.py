@@ -51,7 +51,7 @@ class StepLoss:
     weighted_loss: float
     item_nll: Float[NDArray[np.float64], " items"]
     item_tokens: Int[NDArray[np.int64], " items"]
-    item_inputs_nll: Float[NDArray[np.float64], " items or none"] = field(default_factory=lambda: np.zeros(0))
+    item_inputs_nll: Float[NDArray[np.float64], " learned"] = field(default_factory=lambda: np.zeros(0))
     inputs_tokens: int = 0
 
     @property
@@ -86,12 +86,14 @@ def accumulate_gradient(
     weighting: Weighting = "token",
     z_loss: float = 0.0,
     inputs_weight: float = 0.0,
+    label_smoothing: float = 0.0,
     numbers: Sequence[int] | None = None,
     before_pack: BeforePack | None = None,
 ) -> StepLoss:
     """Adds the gradient of a whole step's loss to the weights' ``grad``, one micro-batch at a time.
 
-    The loss is Σ w · (−log p + z_loss · log²Z) over the target tokens of the step. The weights w sum to 1 over the
+    The loss is Σ w · (−log p + z_loss · log²Z) over the target tokens of the step, where with label smoothing −log p is
+    (1 − ε) · −log p plus ε times the mean of −log q over all tokens of the vocabulary. The weights w sum to 1 over the
     whole step and are known before the first backward pass: a mean of micro-batch means would weigh a token by how few
     others its micro-batch happens to hold. Where inputs carry loss, each of their tokens is a term too, with
     ``inputs_weight`` times the w that it would have as a token of its prompt's target.
@@ -103,6 +105,7 @@ def accumulate_gradient(
         weighting: What counts the same; by "token" the loss is nats a target token.
         z_loss: Factor of the squared log-sum-exp.
         inputs_weight: What a token of the inputs weighs beside one of the targets (decoder-only).
+        label_smoothing: The ε of label smoothing.
         numbers: Which micro-batches to run here; the rest is for other processes, whose results add up with these.
         before_pack: Told the number of each micro-batch before it runs.
 
@@ -129,7 +132,7 @@ def accumulate_gradient(
         items = on_device(torch.from_numpy(pack.targets.item), device).long()
         each = weights[items]
         each[count:] *= inputs_weight
-        loss = (_token_losses(found, z_loss) * each).sum()
+        loss = (_token_losses(found, z_loss, label_smoothing) * each).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         waiting.append((count, pack.targets.item, found.logprobs.detach(), loss.detach()))
     # Read at the end, so that an accelerator is not waited for between micro-batches.
@@ -148,13 +151,18 @@ def accumulate_gradient(
     )
 
 
-def _token_losses(found: TargetScores, z_loss: float) -> Tensor:
+def _token_losses(found: TargetScores, z_loss: float, label_smoothing: float) -> Tensor:
     """Loss of each target token before it is weighed, [n]."""
+    logprobs: Tensor = found.logprobs
+    if label_smoothing:
+        if found.mean_logprob is None:
+            raise TrainingError("label smoothing needs the mean log-probability", where="training.label_smoothing")
+        logprobs = (1 - label_smoothing) * logprobs + label_smoothing * found.mean_logprob
     if not z_loss:
-        return -found.logprobs
+        return -logprobs
     if found.logsumexp is None:
         raise TrainingError("a z-loss needs the log-sum-exp of the logits", where="training.z_loss")
-    return z_loss * found.logsumexp.square() - found.logprobs
+    return z_loss * found.logsumexp.square() - logprobs
 
 
 def item_tokens(batch: Batch) -> Int[NDArray[np.int64], " items"]:
