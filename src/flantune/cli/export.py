@@ -152,7 +152,7 @@ def model_folder(model: Path, out: Path, dtype: str, as_json: bool) -> None:
     """Write the tuned MODEL as an ordinary Hugging Face folder: a low-rank adapter is added to the weights.
 
     The merged model is compared with the one with its adapter. The card and the record of what the model was taught
-    come along. transformers, vLLM and others load the folder, and `hf upload NAME FOLDER` puts it on the hub.
+    come along. transformers, vLLM and others load the folder, and `flantune push FOLDER OWNER/NAME` puts it on the hub.
     """
     from flantune.cli.console import starting
 

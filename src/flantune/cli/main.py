@@ -31,6 +31,7 @@ _COMMANDS = {
     "splits": ("The papers' splits of the tasks, as run files.", "splits"),
     "prepare": ("Render and tokenize a run's training prompts ahead, with many processes.", "prepare"),
     "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
+    "push": ("Send a tuned model to the Hugging Face hub: private, in one commit, or just listed.", "push"),
     "contamination": ("Look for evaluation rows that also occur in the training data.", "contamination"),
     "seen": ("Say whether a model was taught what another tool measured, its kin or its kind.", "seen"),
     "fetch": ("Download hub datasets into a local mirror, for machines without network.", "fetch"),
