@@ -188,6 +188,19 @@ def test_a_file_with_next_to_nothing_in_it_is_told_as_it_is(tmp_path: Path, name
     assert said in fault.message and fault.hint
 
 
+def called(at: int) -> dict[str, Any]:
+    return {"messages": [*openai(at)["messages"], {"role": "tool", "content": "7"}, turn("assistant", "7")]}
+
+
+def test_chats_with_tools_are_left_out_and_told(tmp_path: Path) -> None:
+    rows = [called(at) if at % 4 == 0 else openai(at) for at in range(ROWS)]
+    made, _, prepared = project(tmp_path, lines(tmp_path / "a.jsonl", rows))
+    assert any("10 chats have tools, whose calls cannot be taught: left out" in note for note in made.notes)
+    assert prepared.reports["train"].dropped == 8 and not prepared.reports["train"].bad
+    fault = refused(tmp_path / "b", lines(tmp_path / "b.jsonl", [called(at) for at in range(ROWS)]))
+    assert "every one of its 40 conversations has tools" in fault.message
+
+
 def test_one_row_of_a_known_form_is_enough(tmp_path: Path) -> None:
     made, _, prepared = project(tmp_path, lines(tmp_path / "a.jsonl", [completion(1)]))
     assert "1 row, prompts with their answers" in made.notes[0] and "nothing is measured" in made.notes[1]

@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from flantune.tasks.conversations import SPEAKER_KEYS, SPEAKERS, TEXT_KEYS
+from flantune.tasks.conversations import SPEAKER_KEYS, SPEAKERS, TEXT_KEYS, ConversationAdapter
 from flantune.tasks.labels import written
+from flantune.tasks.rows import BadRow
 from flantune.tasks.sources.files import FileSource
 from flantune.tasks.unrecognized import (
     MOST_LABELS,
@@ -19,6 +20,7 @@ from flantune.tasks.unrecognized import (
     ROWS_A_NAMED_LABEL,
     is_empty,
     no_rows,
+    tools_alone,
     turns_as_rows,
     unrecognized,
 )
@@ -57,6 +59,7 @@ class Recognized:
             label.
         labels: The labels, the commonest first.
         rows: How many rows there are, where the file was read to its end; else None.
+        tool_rows: Conversations among the first 10,000 rows in which tools are called or offered.
         is_sorted: Some label is missing where the test rows would come from, and not by chance: rows are sorted by it.
     """
 
@@ -66,6 +69,7 @@ class Recognized:
     labels: tuple[str, ...] = ()
     rows: int | None = None
     is_sorted: bool = False
+    tool_rows: int = 0
 
     @property
     def splits(self) -> dict[str, str]:
@@ -95,7 +99,10 @@ def recognize(path: Path) -> Recognized:
     count = len(rows) if len(rows) <= _LOOKED_AT else None
     typical = _typical(good)
     if turns := _turn_columns(typical):
-        return Recognized(path=path, form="conversation", columns=turns, rows=count)
+        tools = sum(_has_tools(row, turns) for row in good)
+        if tools == len(good):
+            raise tools_alone(path, good)
+        return Recognized(path=path, form="conversation", columns=turns, rows=count, tool_rows=tools)
     if _are_turns_of_one_chat(good):
         raise turns_as_rows(path, good)
     instruction, output = _named(typical, _INSTRUCTIONS), _named(typical, _OUTPUTS)
@@ -133,6 +140,14 @@ def _turn_columns(row: Row) -> tuple[str, ...]:
     if prompts and answers:
         return (prompts[0], answers[0])
     return tuple(holding[:1])
+
+
+def _has_tools(row: Row, columns: Sequence[str]) -> bool:
+    """Whether a conversation is left out where tools are; rows that are bad for another reason are not."""
+    try:
+        return ConversationAdapter(columns=tuple(columns), tool_rows="drop")(row) is None
+    except BadRow:
+        return False
 
 
 def _are_turns(value: Any) -> bool:

@@ -63,6 +63,13 @@ def turns_as_rows(path: Path, rows: Sequence[Row]) -> SourceError:
     return SourceError(f"its rows are {turns} of one conversation", where=str(path), hint=hint)
 
 
+def tools_alone(path: Path, rows: Sequence[Row]) -> SourceError:
+    """Of a file in which every conversation calls tools, or is offered some."""
+    which = f"every one of its {len(rows):,} conversations" if len(rows) > 1 else "its one conversation"
+    hint = "take the calls out, with what the tools answered and the column that offers them; or add chats without"
+    return SourceError(f"{which} has tools, whose calls cannot be taught", where=str(path), hint=hint)
+
+
 def unrecognized(path: Path, rows: Sequence[Row], typical: Row, *, label: str) -> SourceError:
     """Of a file whose columns are in no known form.
 
