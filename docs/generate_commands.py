@@ -20,7 +20,7 @@ While a command works it says at least every five seconds what it is at, on a te
 where messages go to a file, every half minute once it has worked for an hour.
 Exit codes: 0 done, 1 finished and found problems, 2 wrong usage or a mistake in a file, 130 interrupted. A command that
 was interrupted resumes where it stopped when it is given again.
-[Shells can complete](install.md#completion-in-the-shell) commands and options.
+[Shells can complete](install.md#shell-completion) commands and options.
 """
 
 

@@ -126,10 +126,8 @@ def send(wanted: Parcel, *, is_public: bool = False, message: str = "", reporter
         ModelError: The hub did not take it, or everyone can read what is there and ``is_public`` is not set.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.utils import disable_progress_bars
 
     told, api = reporter or Silent(), HfApi(library_name="flantune")
-    disable_progress_bars()
     try:
         told.stage(f"look at {wanted.repo} on the hub")
         is_private = _is_private(api, wanted.repo)
