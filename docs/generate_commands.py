@@ -14,13 +14,12 @@ from flantune.cli.main import cli
 _ONE_LINE = 10_000
 _HEAD = """# Commands
 
-Every command with its arguments and options. This page is made from the help that each command prints with `--help`.
+Every command with its arguments and options. This page is generated from each command's `--help`.
 Results go to standard output, everything else to standard error; with `--json` the output is JSON and nothing else.
-While a command works it says at least every five seconds what it is at, on a terminal in one line that is written over;
-where messages go to a file, every half minute once it has worked for an hour.
-Exit codes: 0 done, 1 finished and found problems, 2 wrong usage or a mistake in a file, 130 interrupted. A command that
-was interrupted resumes where it stopped when it is given again.
-[Shells can complete](install.md#shell-completion) commands and options.
+A working command reports its progress at least every five seconds, on a terminal in one line that is overwritten. In a
+file, it does so every half minute after the first hour.
+Exit codes: 0 done, 1 finished and found problems, 2 wrong usage or a mistake in a file, 130 interrupted. Repeat an
+interrupted command to resume it. [Shell completion](install.md#shell-completion) works for commands and options.
 """
 
 

@@ -16,12 +16,12 @@ from flantune.settings.run_file import explain, flatten
 
 _HEAD = """# Settings
 
-Every setting of a run file, with its default. This page is made from the docstrings in `settings/config.py`;
-`flantune config show run.toml` prints the same for a run file, with where each value came from. Any setting can be
+Every setting of a run file, with its default. This page is generated from the docstrings in `settings/config.py`;
+`flantune config show run.toml` prints the same for a run file, with the origin of each value. Any setting can be
 overridden on the command line: `--set training.steps=100`.
 
-A value of another kind is an error: `true` or `"3"` for a number, `3.0` for a whole number, infinity, a count above
-10⁹, a factor outside 10⁻³⁰ to 10⁶, an entry that occurs in its list twice. All problems of a file are reported at once.
+A value of the wrong kind is an error: `true` or `"3"` for a number, `3.0` for a whole number, infinity, a count above
+10⁹, a factor outside 10⁻³⁰ to 10⁶, the same entry twice in a list. All problems of a file are reported at once.
 """
 
 _LEFT_OUT: dict[str, type[BaseModel]] = {

@@ -67,7 +67,7 @@ def test_options_that_no_setting_takes_are_said_in_words(monkeypatch, capsys):
         main()
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert 'error: --include: should name each once; "rte" is there twice' in said
+    assert 'error: --include: should name each once; "rte" occurs twice' in said
     assert "Traceback" not in said
 
 

@@ -123,7 +123,7 @@ def test_what_says_nothing_without_a_chat_is_refused_before_a_model_is_loaded(tm
     (tmp_path / "prompts.txt").write_text("Is it?\n")
     args = [str(tmp_path / "prompts.txt"), "no-such-model", "--out", str(tmp_path / "out.jsonl"), option, *values]
     done = CliRunner().invoke(answer_cli.command, args)
-    assert isinstance(done.exception, ConfigError) and "says nothing without --chat" in str(done.exception)
+    assert isinstance(done.exception, ConfigError) and "has no effect without --chat" in str(done.exception)
     assert option.removeprefix("--no-").removeprefix("--") in done.exception.where
 
 

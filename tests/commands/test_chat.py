@@ -95,7 +95,7 @@ def test_an_interrupted_reply_ends_there(chatty):
 
 
 def test_what_has_no_place_is_told(lm):
-    with pytest.raises(EvaluationError, match="no place for it where messages stand alone"):
+    with pytest.raises(EvaluationError, match="has no place where messages stand alone"):
         Talk(lm, Talking(system="Be brief."))
 
 

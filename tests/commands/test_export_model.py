@@ -27,7 +27,7 @@ library_name: peft
 
 With peft.
 
-## To make it again
+## To reproduce it
 
 Run it.
 """
@@ -64,7 +64,7 @@ def test_an_adapter_becomes_part_of_the_weights(folders, tmp_path: Path) -> None
     assert torch.allclose(logits(whole), logits(apart), atol=1e-4)
     assert not torch.allclose(logits(whole), logits(load_model(ModelSettings(path=str(base)))), atol=1e-2)
     card = (out / "README.md").read_text()
-    assert "library_name: transformers" in card and "With peft" not in card and "## To make it again" in card
+    assert "library_name: transformers" in card and "With peft" not in card and "## To reproduce it" in card
     assert (out / "flantune.json").read_text() == (out / "training_rows.npz").read_text() == "record"
 
 

@@ -230,7 +230,7 @@ def test_two_files_of_one_name_and_a_papers_run_file_are_refused(tmp_path: Path)
     second = lines(tmp_path / "b/a.jsonl", [completion(at) for at in range(ROWS)])
     with pytest.raises(ConfigError, match='two files would be the task "a"'):
         write_project(tmp_path / "mine", data=[first, second])
-    with pytest.raises(ConfigError, match="says which data"):
+    with pytest.raises(ConfigError, match="cannot be combined with --like"):
         write_project(tmp_path / "mine", data=[first], like="t0")
 
 

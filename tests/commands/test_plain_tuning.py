@@ -74,7 +74,7 @@ def test_the_verdict_counts_what_moved_by_the_rate_of_false_discovery():
     found["d"] = difference(-0.3, half=0.1, q=0.01)
     both = trained_verdict(found, confidence=0.95, shots=0)
     assert "better: a (+20.0); clearly worse: d (-30.0);" in both.text and both.direction == "undecided"
-    assert "none clearly moved" in trained_verdict({"b": found["b"], "c": found["c"]}, confidence=0.95, shots=0).text
+    assert "none clearly changed" in trained_verdict({"b": found["b"], "c": found["c"]}, confidence=0.95, shots=0).text
     (one,) = [trained_verdict({"a": found["a"]}, confidence=0.95, shots=2)]
     assert one.text.startswith(
         "On new rows of a, which it was trained on with 2 exemplars, tuning changed the score by"

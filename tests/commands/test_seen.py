@@ -124,7 +124,7 @@ def test_the_command_prints_a_line_each_and_ends_in_1_where_something_was_seen(m
     path = harness(tmp_path)
     done = CliRunner().invoke(cli, ["seen", str(model), str(path)])
     assert done.exit_code == 1, done.output
-    assert "record of 4 tasks, sentiment held out (its hash fits)" in done.output
+    assert "record of 4 tasks, sentiment held out (its hash matches)" in done.output
     assert any(line.startswith("winogrande") and line.endswith("kin seen") for line in done.output.splitlines())
     tree = json.loads(path.read_text())
     path.write_text(json.dumps({"results": {"sst2": {"acc": 0.5}}, "configs": {"sst2": tree["configs"]["sst2"]}}))

@@ -184,7 +184,7 @@ def test_what_was_run_otherwise_is_told(world: Path, ran) -> None:
     root = ran.expanded.folder.root
     fewer = expanded(world, root, seeds=1)
     assert fewer.missing == ()
-    assert run_study(fewer).outcome.written.changed == ("seeds: 3, 4 were written down, 3 were run",)
+    assert run_study(fewer).outcome.written.changed == ("seeds: 3, 4 were planned, 3 were run",)
 
 
 def test_what_is_there_so_far_is_concluded_from(world: Path, ran) -> None:

@@ -81,12 +81,12 @@ def test_the_reported_case_says_what_accuracy_cannot(tmp_path):
         (
             {"signal": 1.0, "liking": -1.5},
             {"signal": 1.0, "liking": 1.0},
-            "The gain may be one of preference",
+            "The gain may reflect a preference",
         ),
         (
             {"signal": 1.0, "liking": 1.0},
             {"signal": 1.0, "liking": -1.5},
-            "The loss may be one of preference",
+            "The loss may reflect a preference",
         ),
         ({"signal": 0.3, "liking": 1.0}, {"signal": 2.0, "liking": -1.6}, "hides a gain of skill"),
         ({"signal": 2.0, "liking": -1.6}, {"signal": 0.3, "liking": 1.0}, "hides a loss of skill"),
@@ -178,7 +178,7 @@ def test_of_several_tasks_those_that_hide_something_are_named(tmp_path):
     }
     said = notes(conclude(tmp_path, base, tuned, tasks=tasks))
     assert "The raw score does not show a gain of skill on hidden." in said
-    assert "The gain of raw score on moved may be one of preference" in said
+    assert "The gain of raw score on moved may only reflect a preference" in said
     assert "plain" not in said
 
 

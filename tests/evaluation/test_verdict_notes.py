@@ -30,7 +30,7 @@ def test_clear_clusters_are_named_the_largest_change_first():
 def test_one_of_twenty_that_seems_to_move_is_not_named():
     found = [(f"c{number}", change(0.05, 0.04 if number == 0 else 0.6)) for number in range(20)]
     assert found[0][1].direction == "better"
-    assert moved_notes(found, confidence=0.95) == ("None of the 20 clusters clearly moved by itself.",)
+    assert moved_notes(found, confidence=0.95) == ("None of the 20 clusters changed clearly on its own.",)
 
 
 def test_a_single_cluster_is_the_verdict_already():

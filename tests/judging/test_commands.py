@@ -86,7 +86,7 @@ def test_chat_models_are_asked_in_their_template(models, prompts, tmp_path, monk
     assert seen[0][1][0].startswith("<system>Be brief.") and "<user>Is the sky blue?" in seen[0][1][0]
     assert "<user>" not in seen[1][1][0]
     result = CliRunner().invoke(cli, [str(one) for one in (*command, "--system", "Be brief.")])
-    assert "says nothing without --chat" in str(result.exception)
+    assert "has no effect without --chat" in str(result.exception)
 
 
 CHATS = {

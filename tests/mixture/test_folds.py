@@ -72,7 +72,7 @@ folds = [["natural language inference"]]
 def test_a_mirror_that_is_not_there_is_named_with_what_to_do(tmp_path, missing):
     (tmp_path / "run.toml").write_text(HUB_RUN.format(missing=missing))
     file = load_run_file(tmp_path / "run.toml")
-    with pytest.raises((ConfigError, SourceError), match="the folder of the mirror is not there") as caught:
+    with pytest.raises((ConfigError, SourceError), match="the mirror folder does not exist") as caught:
         prepare_tasks(file.config, root=file.root, cache=tmp_path / "cache")
     assert str(tmp_path / "not/there") in str(caught.value)
     assert "flantune fetch" in caught.value.hint

@@ -157,7 +157,7 @@ def test_a_part_that_names_what_is_not_there_is_told_and_not_left_empty() -> Non
         check_selectors(tree, [Named("rte", collection="flan2021", clusters=("nli",))])
     text = caught.value.message
     assert 'mixture.parts.a.collections: no collection "flan2012"; did you mean "flan2021"' in text
-    assert 'mixture.parts.b.parts.c.tasks: no task "x_*"; there are: rte' in text
+    assert 'mixture.parts.b.parts.c.tasks: no task "x_*"; available: rte' in text
     assert "cot" not in text
 
 

@@ -20,7 +20,7 @@ def test_a_name_that_is_not_known_and_a_number_that_is_none() -> None:
         parse_devices("h10:8")
     assert 'did you mean "h100"?' in error.value.hint and "tpu-v4" in error.value.hint
     for number in ("0", "-1", "many", "1.5"):
-        with pytest.raises(ConfigError, match="no number of devices"):
+        with pytest.raises(ConfigError, match="not a number of devices"):
             parse_devices(f"h100:{number}")
 
 

@@ -132,7 +132,7 @@ def test_card_says_how_it_was_tuned_and_how_to_load_it(parts):
     card = model_card(adapted, None, mixture, FOLD)
     assert front(card)["library_name"] == "peft"
     for words in (
-        "Low-rank adapters of rank 8.", "4 bits", "AdamW with 8-bit moments", "every task of a step counts the same",
+        "Low-rank adapters of rank 8.", "4 bits", "AdamW with 8-bit moments", "every task of a step has equal weight",
         "z-loss 0.0001", "`AutoPeftModelForCausalLM.from_pretrained`", "chat template",
     ):  # fmt: skip
         assert words in card

@@ -206,7 +206,7 @@ def test_a_run_that_has_just_begun_says_what_is_missing(tmp_path):
     text = words(write_report(tmp_path).read_text(encoding="utf-8"))
     assert "This run has no verdict" in text
     assert "There is no results.json" in text
-    assert "No fold has been mixed yet." in text
+    assert "No fold has a mixture yet." in text
     assert "No samples of both models" in text
     assert "There is no data.json" in text
     assert "There is no manifest.json yet" in text

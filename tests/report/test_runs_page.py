@@ -55,4 +55,4 @@ def test_the_command(folders, tmp_path):
     assert result.exit_code == 0, result.output
     assert out.is_file() and (tmp_path / "f/gains.svg").is_file()
     refused = CliRunner().invoke(cli, ["report", str(folders[0]), "--out", str(out)])
-    assert refused.exit_code != 0 and "for the page of several runs" in str(refused.exception)
+    assert refused.exit_code != 0 and "only for a report over several runs" in str(refused.exception)

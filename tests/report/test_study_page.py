@@ -163,11 +163,11 @@ def test_a_price_only_of_what_was_shown_to_be_gained():
 
 def test_what_is_lacking_and_what_was_changed_is_said():
     html = words(render_study(unfinished_outcome()))
-    assert "Not finished: 1 run of the study is lacking" in html and "not begun, seed 0: not run yet" in html
+    assert "Not finished: 1 run of the study is missing" in html and "not begun, seed 0: not run yet" in html
     changed = line_outcome().written.model_copy(update={"changed": ("arm 3 clusters: 10 steps, not 200",)})
     html = words(render_study(line_outcome().model_copy(update={"written": changed})))
-    assert "What was run is not what was written down" in html and "10 steps, not 200" in html
-    assert "What was run is what was written down" in words(render_study(line_outcome()))
+    assert "The runs deviate from this plan" in html and "10 steps, not 200" in html
+    assert "The runs follow this plan" in words(render_study(line_outcome()))
 
 
 def test_a_study_of_nothing_yet_is_a_page_without_figures():
@@ -199,7 +199,7 @@ def test_an_outcome_that_is_damaged_or_not_there_yet_is_named(tmp_path):
     StudyFolder(tmp_path).plan.write_text("{}")
     missing = CliRunner().invoke(cli, ["report", str(tmp_path)])
     assert missing.exit_code != 0 and "outcome.json" in str(missing.exception)
-    assert "give the study's command again" in str(missing.exception)
+    assert "repeat the study's command" in str(missing.exception)
     StudyFolder(tmp_path).outcome.write_text(json.dumps({"name": "x"}))
     damaged = CliRunner().invoke(cli, ["report", str(tmp_path)])
     assert damaged.exit_code != 0 and "outcome.json" in str(damaged.exception)

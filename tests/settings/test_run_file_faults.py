@@ -87,6 +87,6 @@ def test_bounds_are_told_to_the_digit(tree, bound):
     "given", [{"system": "Be brief."}, {"chat_template": "a"}, {"chat_thinking": False}, {"chat_exemplars": "turns"}]
 )
 def test_what_says_nothing_without_a_chat_is_refused(given):
-    with pytest.raises(ConfigError, match="says nothing without chat = true"):
+    with pytest.raises(ConfigError, match="has no effect without chat = true"):
         validated({"prompts": given}, where="run.toml")
     assert validated({"prompts": {"chat": True, **given}}, where="run.toml").prompts.chat

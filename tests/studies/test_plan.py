@@ -88,14 +88,14 @@ def test_as_it_was_written_down(file, begun: StudyFolder) -> None:
     [
         ({"study": replace(STUDY, arms=ARMS[:-1])}, "arms that were left out: e"),
         ({"study": replace(STUDY, arms=(*ARMS, Arm(name="f")))}, "arms that were added: f"),
-        ({"seeds": (3,)}, "seeds: 3, 4 were written down, 3 were run"),
+        ({"seeds": (3,)}, "seeds: 3, 4 were planned, 3 were run"),
         ({"study": replace(STUDY, baseline="b")}, 'comparison: baseline was "a", is "b"'),
         ({"study": replace(STUDY, measure=Measure(shots=1))}, "comparison: shots was null, is 1"),
         (
             {"study": replace(STUDY, arms=(replace(ARMS[0], settings={"training.steps": 4}), *ARMS[1:]))},
             'arm "a": training.steps was 2, is 4',
         ),
-        ({"data": {**{arm.name: "rows" for arm in ARMS}, "b": "others"}}, 'arm "b": tasks or rows are others'),
+        ({"data": {**{arm.name: "rows" for arm in ARMS}, "b": "others"}}, 'arm "b": its tasks or rows differ'),
     ],
 )
 def test_what_was_changed_after_is_named(file, begun: StudyFolder, change: dict, told: str) -> None:

@@ -369,7 +369,7 @@ def test_contextual_calibration_takes_texts_of_the_users_own(few, models, tmp_pa
     ],
 )
 def test_options_without_what_they_are_for_are_refused(world, models, tmp_path, values, what):
-    with pytest.raises(ConfigError, match=f"says nothing without {what}"):
+    with pytest.raises(ConfigError, match=f"has no effect without {what}"):
         evaluate(request(world, tmp_path, models["llama"], **values))
 
 

@@ -35,8 +35,8 @@ def request(folder: Path, until: list[str], poems=POEMS) -> EvaluationRequest:
 @pytest.mark.parametrize(
     ("until", "said"),
     [
-        (["\n"], r"writing stops at '\n', which 2 of 4 right answers hold (first in row 1)"),
-        (["\n\n", "and"], r"writing stops at '\n\n', which 1 of 4 right answers hold (first in row 2)"),
+        (["\n"], r"writing stops at '\n', which 2 of 4 right answers contain (first in row 1)"),
+        (["\n\n", "and"], r"writing stops at '\n\n', which 1 of 4 right answers contain (first in row 2)"),
     ],
 )
 def test_right_answers_that_hold_a_stop_text_are_counted(tmp_path, until, said):

@@ -144,7 +144,7 @@ def test_without_a_network(small_hub: list[dict[str, Any]]) -> None:
     with pytest.raises(MissingDataError) as caught:
         list(HubSource(id="me/nothing", config="x").rows("train"))
     assert str(caught.value) == (
-        "me/nothing:x: cannot be had from the Hugging Face hub:"
+        "me/nothing:x: cannot be loaded from the Hugging Face hub:"
         " it could not be reached, and the dataset is not in the cache\n"
         "hint: on a machine with a network run: flantune fetch RUN_FILE --mirror hub; then set [data] mirror to it"
     )
@@ -175,7 +175,7 @@ def test_what_is_said_while_the_libraries_are_told_to_stay_off(monkeypatch: pyte
     for setting, said in (("1", "HF_HUB_OFFLINE is set"), ("", "it could not be reached")):
         monkeypatch.setenv("HF_HUB_OFFLINE", setting)
         message = hub_api.explained(error, HubDataset(id="me/nothing")).message
-        assert message == f"cannot be had from the Hugging Face hub: {said}, and the dataset is not in the cache"
+        assert message == f"cannot be loaded from the Hugging Face hub: {said}, and the dataset is not in the cache"
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ class TestMirror:
             list(HubSource(id="me/numbers", config="small", mirror=tmp_path).rows("train"))
         assert str(caught.value) == (
             f'{tmp_path}/me/numbers/small: the mirror has no split "train" of me/numbers (small);'
-            " there are: validation\n"
+            " available: validation\n"
             f"hint: run: flantune fetch RUN_FILE --mirror {tmp_path}"
         )
 
@@ -216,7 +216,7 @@ class TestMirror:
         write_mirror(tmp_path, "shards")
         folder = tmp_path / "me/numbers/small"
         (folder / "validation.jsonl").write_text("")
-        with pytest.raises(SourceError, match="is there twice"):
+        with pytest.raises(SourceError, match="occurs twice"):
             mirrored_splits(folder)
         (folder / "validation.jsonl").unlink()
         (folder / "train-00001-of-00002.parquet").unlink()

@@ -356,7 +356,7 @@ class TestPythonAdapters:
 
     def test_a_template_that_asks_for_another_field(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
         write_rows(mood_rows(10))
-        with pytest.raises(TaskError, match='asks for "text", which the rows have not; they have: words'):
+        with pytest.raises(TaskError, match='asks for "text", which the rows do not have; they have: words'):
             prepared(self.task(moods, lambda _: Example(row=0, fields={"words": "x"}, references=("x",))), cache)
 
     def test_first_examples(self, moods: Moods, write_rows: WriteRows) -> None:
@@ -545,3 +545,15 @@ class TestJoinedSlices:
         write_rows(mood_rows(12))
         with pytest.raises(TaskError, match=message):
             prepared(moods(splits=splits), cache)
+
+
+def test_how_many_rows_have_been_read_is_told_while_they_are(
+    moods: Moods, write_rows: WriteRows, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "_TOLD_ROWS", 10)
+    write_rows(mood_rows(35))
+    task, told = moods(), list[int]()
+    prepare.prepare_task(task, cache=cache, on_rows=told.append)
+    assert told == [10, 20, 30]
+    prepare.prepare_task(task, cache=cache, on_rows=told.append)
+    assert told == [10, 20, 30]

@@ -146,7 +146,7 @@ def test_all_problems_come_at_once(load_text: Callable[..., Task], tmp_path: Pat
   splits.dev: source.files has no split "trian"; did you mean "train"?
   answer.map.1: "yse" is not an option; did you mean "yes"?
   templates[0].inputs: no field "premis"; did you mean "premise"?
-  templates[0].inputs: no field "n"; there are: premise, hypothesis
+  templates[0].inputs: no field "n"; available: premise, hypothesis
   templates[1].inverted: should be true or false, got \"yes\""""
     )
 
@@ -202,7 +202,7 @@ def test_generation_has_no_options(load_text: Callable[..., Task]) -> None:
     with_options = MINIMAL.replace("[answer]", '[options]\nvalues = ["a", "b"]\n[answer]')
     assert 'options: belongs to kind = "classification" only' in problems_of(load_text, with_options)
     asks = MINIMAL.replace("{country}?", "{country}? {options}")
-    assert "which a generation task has not" in problems_of(load_text, asks)
+    assert "which a generation task does not have" in problems_of(load_text, asks)
 
 
 @pytest.mark.parametrize("table", ["source", "splits", "fields", "answer"])

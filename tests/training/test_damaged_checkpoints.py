@@ -147,7 +147,7 @@ def test_with_none_left_it_is_an_error_and_nothing_is_touched(tmp_path, before):
     with pytest.raises(TrainingError, match="no checkpoint is whole: step 6: optimizer") as caught:
         tune_small(folder, lm, CHOSEN)
     assert "step 4: optimizer.safetensors is missing" in str(caught.value)
-    assert "hint: put a copy of one back, or delete the folder to start again" in str(caught.value)
+    assert "hint: restore a copy of one, or delete the folder to start again" in str(caught.value)
     assert weights_digest(lm) == digest
     assert timeless_lines(folder) == lines
     assert sorted(entry.name for entry in (folder / "checkpoints").iterdir()) == ["step-00000004", "step-00000006"]

@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 @click.command("answer", epilog="Example: flantune answer prompts.txt base=A tuned=B --out answers.jsonl")
 @click.argument("prompts", type=options.FILE)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--out", required=True, type=options.FILE, help="The answers, JSON lines.")
+@click.option("--out", required=True, type=options.FILE, help="File for the answers (JSON lines).")
 @click.option("--max-new-tokens", default=256, show_default=True, type=click.IntRange(1), help="Longest answer.")
 @click.option("--max-input-tokens", default=2048, show_default=True, type=click.IntRange(2), help="Longest prompt.")
 @click.option("--temperature", default=0.0, show_default=True, type=options.FiniteRange(0), help="0 is greedy.")
-@click.option(
-    "--seed", default=0, show_default=True, type=options.SEED, help="Names the draws when the temperature is above 0."
-)
+@click.option("--seed", default=0, show_default=True, type=options.SEED, help="Seed for sampling.")
 @click.option(
     "--stop", multiple=True, metavar="TEXT", help=r"Text that ends an answer, \n for a line break; repeatable."
 )
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     "--separator",
     default=r"\n",
     show_default=True,
-    help="Between prompt and answer (decoder-only models without --chat).",
+    help="Text between prompt and answer (decoder-only models without --chat).",
 )
 @options.chat
 @options.device
@@ -58,10 +56,10 @@ def command(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Write down what each MODEL answers to PROMPTS (a text file, one a line, or .jsonl).
+    """Store what each MODEL answers to PROMPTS (a text file with one per line, or .jsonl).
 
-    A MODEL is a folder or hub id, or NAME=PATH. Repeat the command to go on where it stopped, or with another model
-    to add its answers. Then rate them blind: `flantune judge FILE`.
+    A MODEL is a folder or hub id, or NAME=PATH. Repeat the command to resume where it stopped, or with another model to
+    add its answers. Then rate them blind: `flantune judge FILE`.
     """
     import json
 
@@ -99,7 +97,7 @@ _OPTIONS = {"chat_template": "--chat-template", "system": "--system", "chat_thin
 
 def _check_chat(words: Mapping[str, object], *, chat: bool) -> None:
     for name in (name for name, value in words.items() if not chat and value not in (None, "")):
-        raise ConfigError("says nothing without --chat", where=_OPTIONS[name], hint="give --chat with it")
+        raise ConfigError("has no effect without --chat", where=_OPTIONS[name], hint="add --chat")
 
 
 def named_model(text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from flantune.cli import options
 
 @click.command(
     "browse",
-    short_help="One page to look tasks and templates through with.",
+    short_help="Write one page to browse tasks and templates.",
     epilog="Example: flantune tasks browse run.toml --out tasks.html",
 )
 @options.run_file_or_none
@@ -25,10 +25,10 @@ from flantune.cli import options
 )
 @options.as_json("what was written")
 def command(run_file: Path | None, names: tuple[str, ...], out: Path, as_json: bool) -> None:
-    """Write a page to browse RUN_FILE's tasks with, or those of shipped collections (flan2021 when none is named).
+    """Write a page to browse RUN_FILE's tasks, or those of shipped collections (by default flan2021).
 
-    It shows every dataset by cluster, every template beside what it makes of a row, and has a search box. It is one
-    file that loads nothing from anywhere.
+    It shows every dataset by cluster and every template with a rendered row, and has a search box. It is one
+    self-contained file.
     """
     if run_file is not None and names:
         raise click.UsageError("give a run file or --collection, not both")

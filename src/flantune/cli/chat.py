@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _FORMS = {
     "chat": "in its chat template",
-    "turns": "with the turns as text, User: and Assistant:",
-    "alone": "each message by itself, as tasks ask",
+    "turns": "with turns of plain text, User: and Assistant:",
+    "alone": "with each message by itself, like a task's prompt",
 }
 
 
@@ -28,34 +28,34 @@ _FORMS = {
     "--as",
     "form",
     type=click.Choice(list(_FORMS)),
-    help="How it is asked: in its chat template; turns as text; or each message by itself, as the prompts of tasks are"
-    " [default: chat where the model has a template, else alone].",
+    help="How messages are sent: in the chat template; as turns of plain text; or each by itself, like a task's prompt"
+    " [default: chat if the model has a template, else alone].",
 )
 @click.option("--system", default="", metavar="TEXT", help="System message.")
-@click.option("--chat-template", type=options.FILE, help="Another chat template than the model's.")
+@click.option("--chat-template", type=options.FILE, help="Chat template to use instead of the model's.")
 @click.option(
     "--thinking/--no-thinking",
     "chat_thinking",
     default=None,
-    help="Tell the template whether the model thinks before a reply [default: tell it nothing].",
+    help="Tell the template whether the model thinks before a reply [default: unset].",
 )
 @click.option("--temperature", default=0.0, show_default=True, type=options.FiniteRange(0), help="0 is greedy.")
-@click.option("--seed", default=0, show_default=True, type=options.SEED, help="Names the draws above temperature 0.")
+@click.option("--seed", default=0, show_default=True, type=options.SEED, help="Seed for sampling.")
 @click.option("--max-new-tokens", default=512, show_default=True, type=click.IntRange(1), help="Longest reply.")
 @click.option(
     "--max-input-tokens",
     default=2048,
     show_default=True,
     type=click.IntRange(2),
-    help="Longest conversation; of a longer one the oldest turns are left out.",
+    help="Longest conversation; beyond that the oldest turns are dropped.",
 )
 @options.device
 @options.dtype
 def command(model: str, device: str, dtype: str, chat_template: Path | None, **chosen: Any) -> None:
     """Talk to MODEL: a folder, a GGUF file or a hub id, such as the model that a run has tuned.
 
-    On a terminal: /new begins again, Ctrl-C ends a reply, /quit or Ctrl-D ends the program. Elsewhere each line of the
-    input is a message, and only the replies are printed.
+    On a terminal, /new starts a new conversation, Ctrl-C stops a reply, and /quit or Ctrl-D ends the program. Otherwise
+    each line of input is a message, and only the replies are printed.
     """
     from flantune.cli.console import starting
 
@@ -86,7 +86,7 @@ def _converse(talk: Talk, *, is_terminal: bool) -> None:
             return
         if is_terminal and message == "/new":
             talk.begin_again()
-            echo(paint("begun again", dim=True), err=True)
+            echo(paint("new conversation", dim=True), err=True)
         elif message:
             talk.reply(message, heard=_print)
             click.echo()

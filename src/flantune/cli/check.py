@@ -28,13 +28,13 @@ def command(
     run_folder: Path | None,
     as_json: bool,
 ) -> None:
-    """Say what would stop a run of RUN_FILE, what it would leave out and what it costs; nothing is trained.
+    """Say what would stop a run of RUN_FILE, what it would leave out and what it would cost; nothing is trained.
 
-    Looks at files, columns and every row; at templates, options and answers; at missing datasets and how much of the
-    mixture they are; at folds and leaks; at test rows that also occur in training; at how the model's tokenizer cuts
-    prompts; counts steps, tokens, arithmetic, memory and questions; and says how small a difference the run could find.
-    With --on it says how long the run takes there. Rows that were read are kept for the run. Exit code 1: a run would
-    stop at something.
+    Checks files, columns and every row; templates, options and answers; missing datasets and their share of the
+    mixture; folds and leaks; test rows that also occur in training; and how the model's tokenizer handles prompts.
+    Counts steps, tokens, arithmetic, memory and questions, and estimates the smallest difference that the run could
+    detect. With --on it also says how long the run would take there. Rows that were read are cached for the run. Exit
+    code 1: something would stop the run.
     """
     from flantune.cli.checked import tell_check
     from flantune.settings.run_file import load_run_file

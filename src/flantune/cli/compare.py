@@ -23,7 +23,7 @@ _EPILOG = "Example: flantune compare runs/main runs/branch --fail-below -1. Exit
     "limit",
     type=options.FiniteRange(-100, 100),
     metavar="POINTS",
-    help="Exit with 1 when the difference is below so many points.",
+    help="Exit with 1 if the difference is below this many points.",
 )
 @click.option(
     "--by",
@@ -36,9 +36,9 @@ _EPILOG = "Example: flantune compare runs/main runs/branch --fail-below -1. Exit
 def command(first: str, second: str, limit: float | None, by: Judge, as_json: bool) -> int:
     """Say whether SECOND's model is better than FIRST's on the rows that both answered.
 
-    FIRST and SECOND are run folders, whose tuned models are meant unless ":base" follows, or one folder of `flantune
-    evaluate` with two of its models. Nothing is asked again: stored samples are paired row by row. By the lower end
-    SECOND passes only when so large a loss is ruled out; by the upper end it fails only when the loss is beyond doubt.
+    FIRST and SECOND are run folders (their tuned models, or with ":base" their base models), or one folder of `flantune
+    evaluate` with two of its models. No model is loaded: stored samples are paired row by row. By the lower end SECOND
+    passes only if so large a loss is ruled out; by the upper end it fails only if such a loss is certain.
     """
     import json
 

@@ -11,7 +11,7 @@ from flantune.cli import options
 
 @click.group("config")
 def command() -> None:
-    """Show every setting of a run file, its meaning and where its value came from."""
+    """Show every setting of a run file, its meaning and the origin of its value."""
 
 
 @command.command(epilog="Example: flantune config show run.toml")

@@ -14,17 +14,19 @@ from flantune.cli.terminal import show
 @options.run_file
 @options.overrides
 @click.option("--out", type=options.FILE, help="Write the report as JSON here.")
-@click.option("--clean", type=options.FILE, help="Write the test rows that overlap here, as a filter.")
-@click.option("--fold", type=click.IntRange(0), help="Look at this fold only, counted from 0.")
+@click.option("--clean", type=options.FILE, help="Write the overlapping rows here, as a filter.")
+@click.option("--fold", type=click.IntRange(0), help="Only this fold, counted from 0.")
 @click.option(
     "--suite",
     "suites",
     multiple=True,
     metavar="NAME",
-    help="A benchmark whose questions are looked for too; repeatable.",
+    help="A benchmark whose questions are checked too; repeatable.",
 )
 @click.option("--data", type=options.OLD_FOLDER, help="Where the benchmarks' data is, as for `flantune evaluate`.")
-@click.option("--ngram", default=13, show_default=True, type=click.IntRange(2, 255), help="Words of an n-gram.")
+@click.option(
+    "--ngram", default=13, show_default=True, type=click.IntRange(2, 255), help="Number of words in an n-gram."
+)
 @click.option(
     "--max-documents",
     default=10,
@@ -57,8 +59,8 @@ def command(
 ) -> None:
     """Compare RUN_FILE's unseen test rows with its training rows: shared n-grams and near-duplicate rows.
 
-    For each fold, every test row of an unseen task, and every question of a --suite, is looked up in the train rows of
-    the tasks trained on. Exit code 1 when any overlap is found.
+    For each fold, compares every test row of an unseen task, and every question of a --suite, with the rows trained on.
+    Exit code 1: overlap was found.
     """
     import json
 
@@ -99,5 +101,5 @@ def command(
     for line in written:
         click.echo(line, err=as_json)
     if report.has_overlap and not as_json and clean is None:
-        click.echo("next:    write the rows concerned as a filter: repeat with --clean clean.json")
+        click.echo("next:    repeat with --clean clean.json to write these rows as a filter")
     click.get_current_context().exit(1 if report.has_overlap else 0)

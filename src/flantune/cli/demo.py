@@ -12,13 +12,15 @@ _FAMILIES = {"decoder-only": "decoder_only.toml", "encoder-decoder": "encoder_de
 
 
 @click.group("demo", invoke_without_command=True, epilog="Example: flantune demo --family decoder-only")
-@click.option("--out", type=options.FOLDER, default=Path("demo-run"), show_default=True, help="Folder of all products.")
+@click.option(
+    "--out", type=options.FOLDER, default=Path("demo-run"), show_default=True, help="Folder for everything it writes."
+)
 @click.option(
     "--family", type=click.Choice([*_FAMILIES, "both"]), default="both", show_default=True, help="Which models."
 )
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of the run, not of the world.")
 @options.overrides
-@options.as_json("the results, one a family,")
+@options.as_json("the results, one per model family,")
 @click.pass_context
 def command(
     context: click.Context, out: Path, family: str, seed: int, overrides: tuple[str, ...], as_json: bool

@@ -19,7 +19,7 @@ from flantune.cli import options
     multiple=True,
     metavar="NAME",
     help="flan2022, mmlu, bbh, tydiqa, mgsm, natural_instructions, gsm8k, winogender, axg, winobias, crows_pairs, "
-    "civil_comments, or one way of asking such as mmlu_direct; repeatable.",
+    "civil_comments, or one variant such as mmlu_direct; repeatable.",
 )
 @click.option("--tasks", "tasks", multiple=True, metavar="FILE", help="Task file of your own; repeatable.")
 @click.option("--collection", multiple=True, metavar="NAME", help="Shipped collection of tasks; repeatable.")
@@ -32,19 +32,23 @@ from flantune.cli import options
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE|NAME",
-    help="lm-eval task YAML file; or the name of a task, where lm-eval is installed; repeatable.",
+    help="lm-eval task YAML file, or a task's name if lm-eval is installed; repeatable.",
 )
 @click.option(
     "--trust-task-code",
     is_flag=True,
-    help="Run the Python functions that --harness files name, sandboxed: they are other people's programs.",
+    help="Run the Python functions that --harness files name, in a sandbox: this is third-party code.",
 )
-@click.option("--harness-out", type=options.FOLDER, help="Write results and samples as lm-eval does, into this folder.")
+@click.option(
+    "--harness-out", type=options.FOLDER, help="Write results and samples in lm-eval's format into this folder."
+)
 @click.option(
     "--protocol", type=click.Choice(options.PROTOCOLS), help="Scoring protocol [default: each benchmark's own]."
 )
 @click.option(
-    "--normalization", type=click.Choice(options.NORMALIZATIONS), help="Rank options by [default: the protocol's]."
+    "--normalization",
+    type=click.Choice(options.NORMALIZATIONS),
+    help="How options are ranked [default: the protocol's way].",
 )
 @click.option("--domain-premise", metavar="TEXT", help='For --normalization domain [default: "Answer:"].')
 @click.option(
@@ -58,22 +62,30 @@ from flantune.cli import options
     "answers_each",
     type=click.IntRange(1),
     default=1,
-    help="Sample N answers to chains of thought, and vote.",
+    help="With chain of thought: sample N answers and vote.",
 )
-@click.option("--temperature", type=options.FiniteRange(0), help="Of those [default: 0.7 for several, else greedy].")
-@click.option("--shots", type=click.IntRange(0), help="Exemplars [default: as many as the papers show].")
+@click.option(
+    "--temperature",
+    type=options.FiniteRange(0),
+    help="Sampling temperature [default: 0.7 for several samples, else greedy].",
+)
+@click.option("--shots", type=click.IntRange(0), help="Number of exemplars [default: as in the papers].")
 @click.option(
     "--trigger",
     default="",
     metavar="TEXT",
-    help='Ends questions that are to be reasoned about and show no exemplar: "Let\'s think step by step.", say.',
+    help='Text that ends chain-of-thought questions without exemplars, such as "Let\'s think step by step."',
 )
-@click.option("--limit", type=click.IntRange(1), help="Ask only the first N questions of each part: not reportable.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Ask only the first N questions of each part; such scores should not be reported.",
+)
 @click.option(
     "--budget",
     type=options.FiniteRange(0.01, 100),
     metavar="POINTS",
-    help="Ask only as many rows, in as few templates, as it takes to find a difference of so many points.",
+    help="Ask only as many questions as are needed to detect a difference of this many points.",
 )
 @click.option(
     "--data", "root", type=options.OLD_FOLDER, help="Folder with a mirror of the hub and the benchmarks' files."
@@ -85,11 +97,11 @@ from flantune.cli import options
     show_default=True,
     help="What to do with parts that have no data.",
 )
-@click.option("--allow-seen", is_flag=True, help="Measure also what a model was trained on, labeled as seen.")
+@click.option("--allow-seen", is_flag=True, help="Also measure what a model was trained on, labeled as seen.")
 @click.option("--out", type=options.FOLDER, help="Folder for results, samples and page [default: evaluations/<model>].")
 @options.chat
-@click.option("--exemplars-as-turns", is_flag=True, help="Show exemplars as earlier turns, with --chat.")
-@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Draws exemplars and rows.")
+@click.option("--exemplars-as-turns", is_flag=True, help="With --chat: show exemplars as earlier turns.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed for drawing exemplars and rows.")
 @options.batch_tokens
 @options.backend
 @options.dtype
@@ -108,10 +120,10 @@ def command(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Measure each MODEL (a folder or a hub id) on benchmarks and tasks; the first is what others are compared with.
+    """Measure each MODEL (a folder or a hub id) on benchmarks and tasks; the others are compared with the first.
 
-    Killed or interrupted? The same command resumes where it stopped. Exit code 1 when the numbers are not reportable:
-    with --limit, with parts missing, or on data the model was trained on.
+    Killed or interrupted? The same command resumes where it stopped. Exit code 1: the numbers should not be reported,
+    because of --limit, missing parts, or data that a model was trained on.
     """
     from flantune.cli.console import starting
     from flantune.cli.finish import tell

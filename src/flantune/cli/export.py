@@ -13,7 +13,7 @@ from flantune.cli.terminal import tell_next
 
 @click.group("export")
 def command() -> None:
-    """Write what a run makes in forms that other programs read."""
+    """Write training data or tuned models in formats that other programs read."""
 
 
 @command.command(
@@ -23,12 +23,16 @@ def command() -> None:
 )
 @options.run_file
 @click.option("--out", type=options.FILE, required=True, help="File to write.")
-@click.option("--count", type=options.COUNT, help="How many draws [default: a cycle: each task's share once].")
+@click.option(
+    "--count",
+    type=options.COUNT,
+    help="Number of draws [default: one cycle, in which each task has exactly its share].",
+)
 @click.option(
     "--format",
     "form",
     type=click.Choice(["jsonl", "parquet", "chat"]),
-    help="How to write [default: as the file's name says: .parquet, .chat.jsonl, else jsonl].",
+    help="File format [default: by the file's name: .parquet, .chat.jsonl, else jsonl].",
 )
 @click.option(
     "--part", "parts", multiple=True, metavar="NAME", help="Only this part of the mixture (mixture.only); repeatable."
@@ -56,7 +60,7 @@ def data(
 ) -> None:
     """Write training prompts of RUN_FILE's mixture, in the order a run would draw them, each with its provenance.
 
-    The same seed gives the same bytes. No model is loaded. What --part, --commercial and --language leave out has no
+    The same seed gives the same bytes. No model is loaded. Tasks left out by --part, --commercial or --language have no
     share in the mixture, so the others have more.
     """
     from flantune.cli.console import starting
@@ -90,7 +94,7 @@ def data(
     click.echo(str(out))
     for licence, rows in exported.licences.items():
         click.echo(f"  {rows:,} rows under: {licence or 'no stated licence'}", err=True)
-    click.echo("next: mind the licences above before you share the file", err=True)
+    click.echo("next: check the licences above before you share the file", err=True)
 
 
 @command.command(
@@ -111,9 +115,9 @@ def data(
 )
 @options.as_json("what was written")
 def gguf(model: Path, like: Path, out: Path, kind: str, as_json: bool) -> None:
-    """Write the tuned MODEL as a GGUF file; tokenizer, chat template and settings are taken from the one it came from.
+    """Write the tuned MODEL as a GGUF file; tokenizer, chat template and settings come from the original one.
 
-    What was written is read back and compared weight by weight before the file gets its name.
+    The file is read back and compared weight by weight before it gets its final name.
     """
     from flantune.cli.console import starting
 
@@ -135,7 +139,7 @@ def gguf(model: Path, like: Path, out: Path, kind: str, as_json: bool) -> None:
 
 @command.command(
     "model",
-    short_help="A tuned model as one folder: adapters merged, in half the size where wanted.",
+    short_help="A tuned model as one folder: adapters merged, optionally in bfloat16.",
     epilog="Example: flantune export model runs/run/folds/sentiment/model --dtype bfloat16 --out tuned",
 )
 @click.argument("model", type=options.OLD_FOLDER)
@@ -145,14 +149,14 @@ def gguf(model: Path, like: Path, out: Path, kind: str, as_json: bool) -> None:
     type=click.Choice(["float32", "bfloat16"]),
     default="float32",
     show_default=True,
-    help="How weights are stored; bfloat16 takes half the room and rounds them.",
+    help="How weights are stored; bfloat16 takes half the space and rounds them.",
 )
 @options.as_json("what was written")
 def model_folder(model: Path, out: Path, dtype: str, as_json: bool) -> None:
-    """Write the tuned MODEL as an ordinary Hugging Face folder: a low-rank adapter is added to the weights.
+    """Write the tuned MODEL as an ordinary Hugging Face folder, with a low-rank adapter merged into the weights.
 
-    The merged model is compared with the one with its adapter. The card and the record of what the model was taught
-    come along. transformers, vLLM and others load the folder, and `flantune push FOLDER OWNER/NAME` puts it on the hub.
+    The merged model is compared with the unmerged one. The model card and the record of what it was trained on are
+    included. transformers, vLLM and others load the folder, and `flantune push FOLDER OWNER/NAME` uploads it.
     """
     from flantune.cli.console import starting
 

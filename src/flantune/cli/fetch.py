@@ -14,9 +14,9 @@ from flantune.cli import options
 @click.option("--mirror", type=options.FOLDER, required=True, help="Folder for the mirror.")
 @options.as_json("what was fetched")
 def command(run_file: Path, mirror: Path, as_json: bool) -> None:
-    """Download the hub datasets of RUN_FILE's tasks into a local mirror, for machines without network.
+    """Download the hub datasets of RUN_FILE's tasks into a local mirror, for offline machines.
 
-    What is already there is kept; repeat the command to go on. Then set `mirror` under [data] in the run file.
+    Existing files are kept; repeat the command to resume. Then set `mirror` under [data] in the run file.
     """
     import json
 

@@ -12,23 +12,23 @@ from flantune.cli.terminal import tell_next
 
 @click.command("init", epilog="Example: flantune init my-project --model HuggingFaceTB/SmolLM2-135M")
 @click.argument("folder", type=options.FOLDER, default=Path())
-@click.option("--like", metavar="PAPER", default="", help="A run file with this paper's settings and sources.")
-@click.option("--model", metavar="MODEL", default="", help="What to tune: a folder, a GGUF file or a hub id.")
+@click.option("--like", metavar="PAPER", default="", help="Write a run file with this paper's settings and sources.")
+@click.option("--model", metavar="MODEL", default="", help="Model to tune: a folder, a GGUF file or a hub id.")
 @click.option(
     "--data",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Tune on this file of yours: chats, instructions, prompts with answers, texts with labels; repeatable.",
+    help="File to tune on: chats, instructions, prompts with answers, or texts with labels; repeatable.",
 )
 @options.as_json("the files")
 def command(folder: Path, like: str, model: str, data: tuple[Path, ...], as_json: bool) -> None:
-    """Write files to begin with into FOLDER [default: this one]; existing files are kept.
+    """Write a project into FOLDER [default: this one]; existing files are kept.
 
-    By itself: a project that runs at once, with two small tasks over CSV files and comments that explain. With --data:
-    a run file and a task for each file of yours, in the forms that other programs take (OpenAI's "messages", ShareGPT,
-    Alpaca, "prompt" and "completion", a text and a label), as CSV, JSON, JSON lines or Parquet. With --like: one run
-    file, commented, with what the paper trained on and how: flan2021, flan2022, flan-t5, t0, t0++, tk-instruct.
+    Without options: a project that runs as it is, with two small tasks over CSV files and explanatory comments. With
+    --data: a run file, and a task for each of your files, in the forms that other programs use (OpenAI's "messages",
+    ShareGPT, Alpaca, "prompt" and "completion", a text and a label), as CSV, JSON, JSON lines or Parquet. With --like:
+    one commented run file with a paper's data and settings: flan2021, flan2022, flan-t5, t0, t0++, tk-instruct.
     """
     import json
 

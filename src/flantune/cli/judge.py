@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 @click.command("judge", epilog="Example: flantune judge answers.jsonl --rater Ada")
 @click.argument("answers", type=options.FILE)
 @click.option("--ratings", type=options.FILE, help="Where ratings are kept [default: beside ANSWERS, .ratings.jsonl].")
-@click.option("--rater", default="", metavar="NAME", help="Your name, when several people rate into one file.")
+@click.option("--rater", default="", metavar="NAME", help="Your name, if several people rate into one file.")
 @click.option(
-    "--seed", default=0, show_default=True, type=options.SEED, help="Order of the pairs, and who is on the left."
+    "--seed", default=0, show_default=True, type=options.SEED, help="Seed for the order of pairs and the sides."
 )
-@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the page; a free one when left out.")
-@click.option("--no-browser", is_flag=True, help="Print the page's address only.")
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the page [default: a free one].")
+@click.option("--no-browser", is_flag=True, help="Only print the page's address.")
 @click.option("--summary", is_flag=True, help="Print win rates instead of rating.")
 @click.option("--json", "as_json", is_flag=True, help="With --summary: as JSON.")
-@click.option("--html", type=options.FILE, help="With --summary: also write a page with them.")
+@click.option("--html", type=options.FILE, help="With --summary: also write them as a page.")
 @click.option(
     "--confidence",
     default=0.95,
@@ -50,8 +50,8 @@ def command(
 ) -> None:
     """Open a page on this machine to rate the models' ANSWERS in pairs, blind and in random order.
 
-    Keys: 1 and 2 for the better answer, T for a tie, S to skip, B to go back. Each rating is on disk before the next
-    pair is shown; repeat the command to go on.
+    Keys: 1 and 2 for the better answer, T for a tie, S to skip, B to go back. Each rating is saved before the next pair
+    is shown; repeat the command to continue.
     """
     from flantune.judging.answers import read_answers
     from flantune.judging.comparisons import comparisons

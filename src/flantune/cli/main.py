@@ -14,33 +14,39 @@ from flantune.errors import FlantuneError
 from flantune.system.waiting import wait_by_load
 
 _COMMANDS = {
-    "init": ("Write files to begin with: a project that runs at once, or a paper's settings.", "init"),
-    "check": ("Say what a run would stop at, what it would leave out and what it costs, before it runs.", "check"),
+    "init": (
+        "Write a project to begin with: one that runs at once, one for your data, or a paper's settings.",
+        "init",
+    ),
+    "check": ("Check a run file: what would stop the run, what it would leave out, and what it would cost.", "check"),
     "pretrain": ("Train a model on plain text: from scratch, or continuing from another one.", "pretrain"),
-    "run": ("Tune a model as a run file says, measure it on clusters it never saw, write the report.", "run"),
+    "run": ("Tune a model as a run file says, measure it on held-out clusters, and write the report.", "run"),
     "study": ("Run several variants of a run file with several seeds, and compare them.", "study"),
-    "demo": ("Everything on an embedded micro-world: offline, in minutes.", "demo"),
+    "demo": ("Run everything on a small built-in world: offline, in minutes.", "demo"),
     "evaluate": ("Measure models on benchmarks, tasks and lm-eval files, side by side.", "evaluate"),
     "chat": ("Talk to a model in the terminal.", "chat"),
-    "answer": ("Write down what models answer to open-ended prompts.", "answer"),
-    "judge": ("Rate answers of several models side by side, blind, on a page on this machine.", "judge"),
+    "answer": ("Store what models answer to open-ended prompts.", "answer"),
+    "judge": ("Rate the answers of several models side by side, blind, on a local page.", "judge"),
     "preview": ("Show prompts as the model will see them, with the tokens that carry loss marked.", "preview"),
     "tasks": ("List, show, browse and check tasks.", "tasks"),
-    "templates": ("Look at templates, and check them for the mistakes that spoil training.", "templates"),
-    "mixture": ("How much of each task a run draws: its parts, shares, epochs, licences.", "mixture"),
-    "splits": ("The papers' splits of the tasks, as run files.", "splits"),
-    "prepare": ("Render and tokenize a run's training prompts ahead, with many processes.", "prepare"),
-    "export": ("Write what a run makes for other programs, say the mixture as data for other trainers.", "export"),
-    "push": ("Send a tuned model to the Hugging Face hub: private, in one commit, or just listed.", "push"),
-    "contamination": ("Look for evaluation rows that also occur in the training data.", "contamination"),
-    "seen": ("Say whether a model was taught what another tool measured, its kin or its kind.", "seen"),
-    "fetch": ("Download hub datasets into a local mirror, for machines without network.", "fetch"),
-    "config": ("Show every setting of a run file, its meaning and where its value came from.", "config"),
-    "samples": ("Single prompts of a run with the models' answers: what tuning fixed, broke or left.", "samples"),
+    "templates": ("Show templates, and check them for mistakes that spoil training.", "templates"),
+    "mixture": ("Show how much of each task a run draws: parts, shares, epochs, licences.", "mixture"),
+    "splits": ("Write the papers' splits of the tasks as run files.", "splits"),
+    "prepare": ("Render and tokenize a run's training prompts ahead of time, with many processes.", "prepare"),
+    "export": ("Write training data or tuned models for other programs.", "export"),
+    "push": ("Upload a tuned model to the Hugging Face hub, or list what would be uploaded.", "push"),
+    "contamination": ("Find test rows that also occur in the training data.", "contamination"),
+    "seen": ("Say whether a model was trained on what another tool measured, or on something related.", "seen"),
+    "fetch": ("Download hub datasets into a local mirror, for offline machines.", "fetch"),
+    "config": ("Show every setting of a run file, its meaning and the origin of its value.", "config"),
+    "samples": (
+        "Show single prompts of a run with the models' answers: what tuning fixed, broke or left alone.",
+        "samples",
+    ),
     "rescore": ("Score a run's stored samples again, without the model.", "rescore"),
-    "seeds": ("Put several runs that differ in their seed together.", "seeds"),
-    "compare": ("Two models on the rows that both answered; fails a build when one lost too much.", "compare"),
-    "report": ("Write a run's page again, or one over several runs; figures as files.", "report"),
+    "seeds": ("Combine runs that differ only in their seed.", "seeds"),
+    "compare": ("Compare two models on the rows that both answered; can fail a build if one lost too much.", "compare"),
+    "report": ("Rewrite a run's report, or write one over several runs; figures as files.", "report"),
 }
 
 
@@ -97,7 +103,7 @@ class _LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="flantune")
 def cli() -> None:
-    """Instruction tuning as the FLAN papers describe it: tune on many tasks, measure on kinds of task never seen."""
+    """Instruction tuning as the FLAN papers describe it: tune on many tasks, measure on held-out kinds of task."""
 
 
 @guarded()

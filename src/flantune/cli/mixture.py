@@ -21,7 +21,7 @@ _MOST_LICENCES = 15
 
 @click.group("mixture")
 def command() -> None:
-    """Look at the mixture of a run file: how much of each part and task, and how often rows repeat."""
+    """Show the mixture of a run file: how much of each part and task, and how often rows repeat."""
 
 
 @command.command(
@@ -32,9 +32,11 @@ def command() -> None:
 @options.overrides
 @options.fold
 @options.run_folder
-@click.option("--draws", type=options.COUNT, help="Draws to count epochs for [default: those planned, or 1000000].")
+@click.option(
+    "--draws", type=options.COUNT, help="Number of draws to count epochs for [default: the planned number, or 1000000]."
+)
 @click.option("--tasks/--no-tasks", "with_tasks", default=None, help="List tasks too [default: up to 100 of them].")
-@click.option("--page", type=options.FILE, help="Write it as an HTML page as well.")
+@click.option("--page", type=options.FILE, help="Also write it as an HTML page.")
 @options.as_json("the mixture")
 def show(
     run_file: Path,
@@ -46,9 +48,9 @@ def show(
     page: Path | None,
     as_json: bool,
 ) -> None:
-    """Show RUN_FILE's mixture: shares of parts and tasks, rows, epochs, licences, and what is odd.
+    """Show RUN_FILE's mixture: shares of parts and tasks, rows, epochs, licences, and warnings.
 
-    Reads the tasks' rows, and keeps them where the run will look for them. Nothing is trained.
+    Reads the tasks' rows and caches them for the run. Nothing is trained.
     """
     from flantune.cli.console import starting
     from flantune.settings.run_file import load_run_file
@@ -73,7 +75,7 @@ def show(
 
 
 @command.command(
-    short_help="A tree of parts by name, to be pasted into a run file and changed.",
+    short_help="A named tree of parts, to paste into a run file.",
     epilog="Example: flantune mixture proportions flan2022_released >> run.toml",
 )
 @click.argument("name", required=False)
@@ -92,7 +94,7 @@ def proportions(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(names) if as_json else "\n".join(names))
         return
     if name not in names:
-        hint = did_you_mean(name, names) or f"there are: {', '.join(names)}"
+        hint = did_you_mean(name, names) or f"the names are: {', '.join(names)}"
         raise ConfigError(f'no tree is named "{name}"', hint=hint)
     text = proportions_text(name)
     if as_json:
@@ -102,15 +104,17 @@ def proportions(name: str | None, as_json: bool) -> None:
 
 
 @command.command(
-    short_help="The tasks of Flan 2022 by name: kind, licence, and what can be had where.",
+    short_help="The tasks of Flan 2022 by name: kind, licence, and where the data is.",
     epilog="Example: flantune mixture collection --submixture t0_sf",
 )
-@click.option("--submixture", type=click.Choice(("muffin", "t0_sf", "niv2", "cot")), help="Only this one's tasks.")
+@click.option(
+    "--submixture", type=click.Choice(("muffin", "t0_sf", "niv2", "cot")), help="Only tasks of this sub-mixture."
+)
 @options.as_json("the tasks")
 def collection(submixture: str | None, as_json: bool) -> None:
-    """List the tasks that Flan 2022 counts: sub-mixture, kind, languages, licence and the way to the data of each.
+    """List the tasks that Flan 2022 counts, with sub-mixture, kind, languages, licence and how to get the data.
 
-    --json also has the groups of kin that each is in, over the whole list, and the benchmarks that it would give away.
+    --json also has each task's groups of kin within the whole list, and the benchmarks that it would give away.
     """
     from flantune.mixture.listed import describe_listed
     from flantune.tasks.listed_tasks import COUNTED, flan2022_tasks
@@ -139,7 +143,7 @@ def sheet_lines(sheet: MixtureSheet, *, with_tasks: bool) -> Iterator[str]:
         yield from (_task_line(task, width=width) for task in tasks)
     yield ""
     uses = ", ".join(f"{use} {share:.1%}" for use, share in sheet.uses.items())
-    yield f"licences, by share of the draws; as they read, use is {uses}"
+    yield f"licences, by share of the draws; judging by their texts, use is {uses}"
     yield from (f"{share:8.2%}  {licence}" for licence, share in list(sheet.licences.items())[:_MOST_LICENCES])
     if rest := list(sheet.licences.values())[_MOST_LICENCES:]:
         yield f"{sum(rest):8.2%}  {len(rest)} others (--json has them)"

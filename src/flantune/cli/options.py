@@ -91,7 +91,7 @@ planned_device = click.option(
     "device",
     default="",
     metavar="NAME[:COUNT]",
-    help='Say how long it takes there: "here" tries this machine, "h100:8" stands for eight of a known kind.',
+    help='Estimate the time there: "here" times this machine, "h100:8" means eight devices of a known kind.',
 )
 dtype = click.option(
     "--dtype",
@@ -105,29 +105,29 @@ batch_tokens = click.option(
     type=click.IntRange(1),
     default=8192,
     show_default=True,
-    help="Token positions in a batch, at most; fewer need less memory.",
+    help="Largest number of token positions in a batch; a smaller one needs less memory.",
 )
 backend = click.option(
     "--backend",
     type=click.Choice(("transformers", "vllm")),
     default="transformers",
     show_default=True,
-    help="What writes answers; vllm needs a GPU and the extra of that name.",
+    help="What generates answers; vllm needs a GPU and the extra `vllm`.",
 )
 
 
 def chat(command: FC) -> FC:
     """``--chat`` and what goes with it."""
     for option in (
-        click.option("--system", default="", metavar="TEXT", help="System message, with --chat."),
+        click.option("--system", default="", metavar="TEXT", help="With --chat: a system message."),
         click.option(
             "--thinking/--no-thinking",
             "chat_thinking",
             default=None,
-            help="Tell the template whether the model thinks before a reply, with --chat [default: tell it nothing].",
+            help="With --chat: tell the template whether the model thinks before a reply [default: unset].",
         ),
-        click.option("--chat-template", type=FILE, help="Another template, with --chat."),
-        click.option("--chat", is_flag=True, help="Ask in the chat template of each model's tokenizer."),
+        click.option("--chat-template", type=FILE, help="With --chat: use this template instead of the model's."),
+        click.option("--chat", is_flag=True, help="Use the chat template of each model's tokenizer."),
     ):
         command = option(command)
     return command

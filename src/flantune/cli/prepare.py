@@ -17,23 +17,23 @@ def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     """Number and count of ``3/16``, the third of sixteen."""
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value.strip())
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise click.BadParameter(f'"{value}" is not a part; "3/16" is the third of sixteen.')
+        raise click.BadParameter(f'"{value}" is not a part; write K/N, such as 3/16 for the third of sixteen.')
     return int(found[1]), int(found[2])
 
 
 @click.command("prepare", epilog="Example: flantune prepare run.toml --out prepared --workers 16")
 @options.run_file
-@click.option("--out", type=options.FOLDER, required=True, help="Folder for the draws.")
+@click.option("--out", type=options.FOLDER, required=True, help="Folder for the prepared prompts.")
 @click.option(
     "--engine",
     "engine_name",
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="What makes them: processes on this machine, or Ray (the extra of that name).",
+    help="What makes them: processes on this machine, or Ray (needs the extra `ray`).",
 )
-@click.option("--workers", type=click.IntRange(1, 4096), help="Processes [default: one per core].")
-@click.option("--draws", type=options.COUNT, help="How many [default: what training.steps take].")
+@click.option("--workers", type=click.IntRange(1, 4096), help="Number of processes [default: one per core].")
+@click.option("--draws", type=options.COUNT, help="Number of prompts [default: as many as training.steps need].")
 @click.option(
     "--part",
     callback=_part,
@@ -57,10 +57,10 @@ def command(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Render and tokenize RUN_FILE's training prompts ahead, in numbered blocks, for `data.prepared`.
+    """Render and tokenize RUN_FILE's training prompts ahead of time, in numbered blocks, for `data.prepared`.
 
-    The same bytes for any engine, number of workers and order. What is there is kept, so the same command goes on where
-    it stopped. No model is loaded.
+    The bytes are the same for any engine, number of workers and order. Existing blocks are kept, so the same command
+    resumes where it stopped. No model is loaded.
     """
     from flantune.cli.console import starting
 
@@ -89,6 +89,6 @@ def command(
             f" {done.kept:,} kept, {done.missing:,} missing"
         )
     if any(done.missing for done in folds):
-        click.echo("next: the parts that are missing; then the same command once more writes the manifest", err=True)
+        click.echo("next: make the missing parts; then repeat this command to write the manifest", err=True)
     else:
         tell_next("flantune", "run", run_file, "--set", f"data.prepared={out.absolute()}")

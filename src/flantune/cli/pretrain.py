@@ -15,9 +15,9 @@ from flantune.cli import options
 @options.run_file
 @click.option("--out", type=options.FOLDER, help="Run folder [default: runs/<file name>].")
 @options.overrides
-@options.as_json("what came of it")
+@options.as_json("the outcome")
 def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Train a model on text as RUN_FILE's section [pretraining] says: from scratch, or continuing from another one.
+    """Train a model on plain text as RUN_FILE's [pretraining] section says: from scratch, or from an existing model.
 
     Killed or interrupted? The same command resumes where it stopped.
     """

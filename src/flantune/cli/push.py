@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 @click.command("push", epilog="Example: flantune push runs/run/folds/sentiment/model me/my-model --license apache-2.0")
 @click.argument("model", type=options.OLD_FOLDER)
 @click.argument("repo", metavar="OWNER/NAME")
-@click.option("--public", "is_public", is_flag=True, help="Everyone may read it [default: a private repository].")
-@click.option("--license", "license_", metavar="ID", default="", help='License in the card, such as "apache-2.0".')
-@click.option("--base-model", metavar="ID", default="", help="Hub id of what was tuned, where that was a folder here.")
-@click.option("--message", metavar="TEXT", default="", help="Message of the commit.")
-@click.option("--dry-run", is_flag=True, help="List the files that would be sent; asks and changes nothing.")
-@options.as_json("what was sent")
+@click.option("--public", "is_public", is_flag=True, help="Readable by everyone [default: a private repository].")
+@click.option(
+    "--license", "license_", metavar="ID", default="", help='License for the uploaded card, such as "apache-2.0".'
+)
+@click.option("--base-model", metavar="ID", default="", help="Hub id of the base model, if it was a local folder.")
+@click.option("--message", metavar="TEXT", default="", help="Commit message.")
+@click.option("--dry-run", is_flag=True, help="List the files that would be uploaded; contacts nobody.")
+@options.as_json("what was uploaded")
 def command(
     model: Path,
     repo: str,
@@ -33,10 +35,10 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Send the tuned MODEL to the Hugging Face hub: weights, tokenizer, card, and the record of what it was taught.
+    """Upload the tuned MODEL to the Hugging Face hub: weights, tokenizer, model card, and the training record.
 
-    All files arrive as one commit. A new repository is private. --license and --base-model change the card that is
-    sent, and not the one here. You need a token that may write: `hf auth login`, or HF_TOKEN.
+    All files arrive in one commit. A new repository is private. --license and --base-model change the uploaded card,
+    and not the one in the folder. You need a token with write access: `hf auth login`, or HF_TOKEN.
     """
     from flantune.cli.console import starting
 

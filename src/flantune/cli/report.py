@@ -17,16 +17,16 @@ _EPILOG = "Example: flantune report runs/run --figures figures --format pdf"
 
 @click.command("report", epilog=_EPILOG)
 @click.argument("folders", nargs=-1, required=True, type=options.OLD_FOLDER)
-@click.option("--out", type=options.FILE, help="The page of several runs [default: reports/<their names>.html].")
-@click.option("--figures", type=options.FOLDER, help="Write every figure into this folder too, with its caption.")
+@click.option("--out", type=options.FILE, help="Report over several runs [default: reports/<their names>.html].")
+@click.option("--figures", type=options.FOLDER, help="Also write every figure, with its caption, into this folder.")
 @click.option(
     "--format",
     "formats",
     type=click.Choice(("svg", "pdf", "png")),
     multiple=True,
-    help="Of figures; repeatable [default: all that can be made: PDF and PNG need the extra of the name figures].",
+    help="Format of figures; repeatable [default: all available; PDF and PNG need the extra `figures`].",
 )
-@click.option("--dark", is_flag=True, help="Figures for dark ground.")
+@click.option("--dark", is_flag=True, help="Draw figures for a dark background.")
 @options.as_json("what was written")
 def command(
     folders: tuple[Path, ...],
@@ -36,9 +36,9 @@ def command(
     dark: bool,
     as_json: bool,
 ) -> None:
-    """Write the page of a run or a study again from what is stored there; of several runs, one page with all.
+    """Rewrite the report of a run or a study from its stored results, or write one report over several runs.
 
-    The page of a run or a study is report.html in its folder. Nothing is measured anew.
+    The report of a run or a study is report.html in its folder. Nothing is measured again.
     """
     import json
 
@@ -62,4 +62,4 @@ def command(
     if figures is not None:
         click.echo(said(written.figures, figures))
         if not formats and makeable() != FORMATS:
-            click.echo("PDF and PNG are left out: in flantune's folder, pip install -e '.[figures]'", err=True)
+            click.echo("no PDF and PNG; to get them, in flantune's folder: pip install -e '.[figures]'", err=True)

@@ -14,7 +14,7 @@ from flantune.cli import options
 @click.option(
     "--normalization",
     type=click.Choice(options.NORMALIZATIONS),
-    help="Headline normalization; the last three only where the run was measured with it.",
+    help="Headline normalization; the last three only if the run was measured with it.",
 )
 @click.option("--confidence", type=options.FiniteRange(0.5, 0.999), help="Level of the intervals.")
 @options.as_json("the results")

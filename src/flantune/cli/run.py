@@ -13,16 +13,17 @@ from flantune.cli import options
 @options.run_file
 @click.option("--out", type=options.FOLDER, help="Run folder [default: runs/<file name>].")
 @options.overrides
-@click.option("--dry-run", is_flag=True, help="Say what it takes and what it would stop at; nothing is trained.")
+@click.option("--dry-run", is_flag=True, help="Say what the run would cost and what would stop it; nothing is trained.")
 @options.planned_device
 @options.as_json("the results")
 def command(
     run_file: Path, out: Path | None, overrides: tuple[str, ...], dry_run: bool, device: str, as_json: bool
 ) -> None:
-    """Tune the model as RUN_FILE says, measure it on what it never saw, write the report.
+    """Tune the model as RUN_FILE says, measure it on what was held out, and write the report.
 
-    Killed or interrupted? The same command resumes where it stopped. With --dry-run it tells steps, tokens, arithmetic,
-    memory, the smallest difference it could find, and how long it takes: here, or on the devices that --on names.
+    Killed or interrupted? The same command resumes where it stopped. --dry-run prints steps, tokens, arithmetic,
+    memory, the smallest detectable difference, and how long the run would take: here, or on the devices that --on
+    names.
     """
     if dry_run:
         from flantune.cli.checked import tell_check

@@ -26,9 +26,9 @@ _OUTCOMES = {
 
 @click.command("samples", epilog="Example: flantune samples runs/run --outcome broken --count 3")
 @click.argument("run", type=options.OLD_FOLDER)
-@click.option("--task", default="", metavar="NAME", help="Of this task alone.")
-@click.option("--template", default="", metavar="NAME", help="Asked by this template alone.")
-@click.option("--shots", type=click.IntRange(0), help="With so many exemplars alone.")
+@click.option("--task", default="", metavar="NAME", help="Only prompts of this task.")
+@click.option("--template", default="", metavar="NAME", help="Only prompts of this template.")
+@click.option("--shots", type=click.IntRange(0), help="Only prompts with this many exemplars.")
 @click.option(
     "--outcome",
     "outcomes",
@@ -36,12 +36,13 @@ _OUTCOMES = {
     type=click.Choice(list(_OUTCOMES)),
     help="fixed: wrong before tuning, right after; broken: the other way round; right, wrong: in both; repeatable.",
 )
-@click.option("--count", default=5, show_default=True, type=click.IntRange(1), help="The most to show.")
+@click.option("--count", default=5, show_default=True, type=click.IntRange(1), help="Largest number to show.")
 @options.as_json("the prompts, answers and totals")
 def command(run: Path, as_json: bool, **chosen: Any) -> None:
-    """Show prompts of RUN with what the base and the tuned model answered, chosen by what tuning did to the answer.
+    """Show prompts of RUN with the answers of the base and the tuned model, chosen by what tuning changed.
 
-    The same ones every time. The run's report has more of them, and all lie in its samples/ folders, as Parquet files.
+    The choice is the same every time. The run's report has more prompts, and its samples/ folders have all of them, as
+    Parquet files.
     """
     from flantune.report.sample_list import list_samples
     from flantune.report.samples import asked_in_run

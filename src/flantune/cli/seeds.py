@@ -14,7 +14,7 @@ from flantune.cli.terminal import show
 @click.argument("run_folders", nargs=-1, required=True, type=options.OLD_FOLDER)
 @options.as_json("everything")
 def command(run_folders: tuple[Path, ...], as_json: bool) -> None:
-    """What tuning changed over all RUN_FOLDERS, with intervals that cover other seeds as well as other rows."""
+    """Show what tuning changed over all RUN_FOLDERS, with intervals that cover seeds as well as rows."""
     import json
 
     from flantune.evaluation.statistics.seeds import over_seeds

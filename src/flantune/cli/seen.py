@@ -28,10 +28,10 @@ _WORDS = {
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @options.as_json("everything")
 def command(model: Path, results: tuple[Path, ...], as_json: bool) -> None:
-    """Say of each benchmark in RESULTS whether MODEL was taught it, its kin, or its kind of task.
+    """Say for each benchmark in RESULTS whether MODEL was trained on it, on its kin, or on its kind of task.
 
-    RESULTS are files of lm-evaluation-harness, lighteval or inspect_ai. What the model was taught stands in its folder,
-    in flantune.json. Exit code 1 when something was not new to it.
+    RESULTS are files of lm-evaluation-harness, lighteval or inspect_ai. The record of what the model was trained on is
+    flantune.json in its folder. Exit code 1: something was not new to the model.
     """
     import json
 
@@ -42,7 +42,7 @@ def command(model: Path, results: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(plain(found), ensure_ascii=False, indent=1))
     else:
-        signed = "its hash fits" if found.is_signed else "not signed: an earlier version wrote it"
+        signed = "its hash matches" if found.is_signed else "unsigned: written by an earlier version"
         held = f", {', '.join(found.held_out)} held out" if found.held_out else ""
         click.echo(f"record of {found.tasks:,} tasks{held} ({signed})")
         for one in found.benchmarks:

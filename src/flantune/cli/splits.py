@@ -18,7 +18,7 @@ from flantune.studies.paper import KINDS
 @click.option(
     "--clusters", default="", metavar="NAME|FILE", help='Other clusters: "flan2021_clusters17" or a TOML file.'
 )
-@click.option("--paper-rules", is_flag=True, help="Overlap rules alone: kin source families do not count.")
+@click.option("--paper-rules", is_flag=True, help="Only the paper's overlap rules, without source families.")
 @click.option("--order", multiple=True, metavar="CLUSTER", help="Cluster to train on, in order; repeatable.")
 @click.option("--test", multiple=True, metavar="CLUSTER", help="Cluster to measure; repeatable.")
 @click.option(
@@ -27,19 +27,24 @@ from flantune.studies.paper import KINDS
     is_flag=True,
     help="Measure SuperGLUE's tasks, not whole clusters, as in the public code.",
 )
-@click.option("--max-tasks", default=0, type=click.IntRange(0), help="Most training tasks of --kind clusters; 0: all.")
+@click.option(
+    "--max-tasks",
+    default=0,
+    type=click.IntRange(0),
+    help="Largest number of training tasks for --kind clusters; 0: all.",
+)
 @click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="Number to try; repeatable.")
-@click.option("--seed", default=0, show_default=True, type=options.SEED, help="Seed of every choice.")
+@click.option("--seed", default=0, show_default=True, type=options.SEED, help="Seed of all random choices.")
 @options.overrides
 @click.option("--out", type=options.FOLDER, help="Write one run file per split here.")
 @options.as_json("the splits")
 def command(
     run_file: Path, kind: str, overrides: tuple[str, ...], out: Path | None, as_json: bool, **chosen: Any
 ) -> None:
-    """Divide RUN_FILE's tasks as the FLAN paper and its code do; each split is a run file's lines, or a run file.
+    """Split RUN_FILE's tasks as the FLAN paper and its code do; prints lines for a run file, or writes run files.
 
-    Every split is checked: nothing measured as unseen, nor its cluster or kin, is trained on. Splits within clusters
-    break the rule of clusters on purpose and say so.
+    Every split is checked: no task measured as unseen, nor its cluster or kin, is trained on. Splits within clusters
+    break the cluster rule on purpose and say so.
     """
     import json
     from dataclasses import asdict

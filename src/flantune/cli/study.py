@@ -35,19 +35,23 @@ def _list_studies(ctx: click.Context, param: click.Parameter, value: bool) -> No
 @click.command("study", epilog="Example: flantune study leave-one-cluster-out run.toml --seeds 3 --dry-run")
 @click.argument("study", metavar="NAME|FILE")
 @options.run_file
-@click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Seeds of every arm.")
-@click.option("--dry-run", is_flag=True, help="Show the arms, what differs, what is there and what the rest takes.")
-@click.option("--so-far", is_flag=True, help="Run nothing: conclude from the runs that are there.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Number of seeds for every arm."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Show the arms, what differs, which runs exist and what the rest would cost."
+)
+@click.option("--so-far", is_flag=True, help="Run nothing: draw conclusions from the existing runs.")
 @options.planned_device
 @click.option("--out", type=options.FOLDER, help="Folder of the study [default: studies/<file name>-<study>].")
-@click.option("--jobs", type=click.IntRange(1, 4096), default=1, show_default=True, help="Runs at a time.")
+@click.option("--jobs", type=click.IntRange(1, 4096), default=1, show_default=True, help="Number of runs at a time.")
 @click.option(
     "--engine",
     "engine_name",
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Who makes the runs: processes on this machine, or Ray (the extra of that name).",
+    help="What makes the runs: processes on this machine, or Ray (needs the extra `ray`).",
 )
 @click.option(
     "--option", "chosen", multiple=True, metavar="KEY=VALUE", help="An option of a named study; repeatable. See --list."
@@ -73,14 +77,14 @@ def command(
 ) -> None:
     """Run RUN_FILE in several variants, each with several seeds, and compare them.
 
-    NAME is a study of the papers (--list), FILE a TOML file with arms of your own. The arms, the comparison and the
-    seeds are written down before the first run. Every run is an ordinary run folder; what several of them share is
-    computed once. Killed or interrupted? The same command goes on where it stopped.
+    NAME is one of the papers' studies (--list), FILE a TOML file with your own arms. The arms, the comparison and the
+    seeds are recorded before the first run. Every run is an ordinary run folder; what several of them share is computed
+    once. Killed or interrupted? The same command resumes where it stopped.
 
-    Exit code 1: some run failed; the others are there.
+    Exit code 1: a run failed; the others are complete.
     """
     if so_far and dry_run:
-        raise click.UsageError("--so-far reads the runs that are there, --dry-run plans those that are not: choose one")
+        raise click.UsageError("--so-far reads the existing runs, --dry-run plans the missing ones: choose one")
     if device and not dry_run:
         raise click.UsageError("--on goes with --dry-run: a run itself takes the device that model.device names")
     from flantune.cli.console import starting

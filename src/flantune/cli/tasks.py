@@ -82,8 +82,8 @@ def show(name: str, run_file: Path | None, collection: tuple[str, ...], as_json:
 def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Explain, for each fold of RUN_FILE, why each excluded task is excluded, and which tasks are kin.
 
-    Looks at the definitions, and at files only to tell whether two are the same: a run also leaves out tasks whose
-    data is not there.
+    Uses the definitions, and reads files only to tell whether two are the same. A run also leaves out tasks without
+    data.
     """
     from flantune.errors import ConfigError
     from flantune.mixture.holdout import folds_of
@@ -95,7 +95,7 @@ def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     loaded = load_run_file(run_file, overrides=overrides)
     holdout = loaded.config.holdout
     if not folds_of(holdout):
-        raise ConfigError("no fold is held out", where="holdout.folds", hint="flantune splits makes folds")
+        raise ConfigError("no fold is held out", where="holdout.folds", hint="`flantune splits` makes folds")
     tasks, taxonomy = load_tasks(loaded.config.data, root=loaded.root), load_taxonomy(holdout.taxonomy)
     without = holdout.benchmarks
     folds = [explain_fold(tasks, fold, taxonomy=taxonomy, benchmarks=without) for fold in folds_of(holdout)]
@@ -131,16 +131,16 @@ def _print_kin(groups: tuple[KinGroup, ...]) -> None:
 
 
 @command.command(
-    short_help="Read every row; count what is bad, by reason.", epilog="Example: flantune tasks check run.toml"
+    short_help="Read every row; count bad rows by reason.", epilog="Example: flantune tasks check run.toml"
 )
 @options.run_file
 @options.as_json("what was found")
 def check(run_file: Path, as_json: bool) -> None:
-    """Read every row of RUN_FILE's tasks; count what is bad, by reason, with file, row numbers and what was expected.
+    """Read every row of RUN_FILE's tasks; count bad rows by reason, with file, row numbers and what was expected.
 
-    Then look whether metrics can read the references, whether options give the right one away, and whether test rows
-    share what they ask (a passage, a person), so that intervals would be too narrow. Where the run file names a model,
-    answers that its tokenizer cannot write are counted too.
+    Also checks whether metrics can read the references, whether options give the right one away, and whether test rows
+    share a passage or a person, which would make intervals too narrow. If the run file names a model, counts answers
+    that its tokenizer cannot write.
     """
     import tempfile
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @click.group("templates")
 def command() -> None:
-    """Look at templates, and check them for the mistakes that spoil training."""
+    """Show templates, and check them for mistakes that spoil training."""
 
 
 @command.command(
-    short_help="Find slips of templates: slots, white space, leaks …",
+    short_help="Find mistakes in templates: slots, white space, leaks …",
     epilog="Example: flantune templates lint my_task.toml",
 )
 @options.run_file
@@ -56,7 +56,7 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
             err=True,
         )
         if without := sum(not one.has_rows for one in linted):
-            click.echo(f"note: the data of {plural(without, 'task')} is not here: no rule looked at its rows", err=True)
+            click.echo(f"note: the data of {plural(without, 'task')} is missing: its rows were not checked", err=True)
     click.get_current_context().exit(1 if any(finding.severity == "error" for finding in findings) else 0)
 
 
@@ -75,7 +75,7 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
     show_default=True,
     help="How options are shown.",
 )
-@click.option("--shuffle", type=click.IntRange(0), metavar="SEED", help="Show the options in an order of this seed.")
+@click.option("--shuffle", type=click.IntRange(0), metavar="SEED", help="Shuffle the options with this seed.")
 @options.as_json("each template")
 def preview(
     name: str,
@@ -88,7 +88,7 @@ def preview(
 ) -> None:
     """Render every template of the task NAME on one of its shipped rows.
 
-    On a terminal, what fills a slot is colored, each slot in its own color.
+    On a terminal, each slot's text has its own color.
     """
     from flantune.prompts.styles import Style
     from flantune.report.task_sheet import show_templates

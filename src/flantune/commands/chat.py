@@ -74,8 +74,8 @@ class Talk:
     def __init__(self, lm: LanguageModel, talking: Talking) -> None:
         self.lm, self.talking, self.form = lm, talking, talking.form or _own_form(lm, talking)
         if talking.system and self.form == "alone":
-            hint = "give --as chat or --as turns with it"
-            raise EvaluationError("there is no place for it where messages stand alone", where="--system", hint=hint)
+            hint = "add --as chat or --as turns"
+            raise EvaluationError("has no place where messages stand alone", where="--system", hint=hint)
         words = {"chat_template": talking.chat_template, "chat_thinking": talking.chat_thinking}
         asked = PromptSettings.model_validate({"chat": True, **words}) if self.form == "chat" else None
         self._codec: Codec = codec_for(
@@ -111,7 +111,7 @@ class Talk:
         said = (*self._said, Turn("user", message))
         (encoded,) = self._codec.encode_prompts([self._prompt(said)], continuations="none")
         if encoded is None:
-            hint = "raise --max-input-tokens, or say less at once"
+            hint = "raise --max-input-tokens, or send a shorter message"
             raise EvaluationError("nothing of this message would be left", where="--max-input-tokens", hint=hint)
         pieces: list[str] = []
 

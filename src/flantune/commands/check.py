@@ -382,7 +382,7 @@ def _missing(missing: Sequence[MissingTask], *, is_error: bool) -> Iterator[Foun
             severity="error" if is_error else "warning",
             about="data",
             text=f"{plural(len(missing), 'task')} {have} no data, at most {share:.1%} of the mixture",
-            hint='get their data, or set data.missing = "skip" to go on without them'
+            hint='get their data, or set data.missing = "skip" to continue without them'
             if is_error
-            else "the run goes on without them; the others take their share",
+            else "the run continues without them; the others take their share",
         )

@@ -119,7 +119,7 @@ def absent_splits(rows: Sequence[Rows]) -> Iterator[Found]:
                 severity="error",
                 about="data",
                 text=f'{where}{said} (its split "{role}")',
-                hint="; or ".join([*hints, 'set data.missing = "skip" to go on without this split']),
+                hint="; or ".join([*hints, 'set data.missing = "skip" to continue without this split']),
             )
 
 

@@ -87,6 +87,6 @@ def _check_taught(config: RunConfig, prepared: Sequence[PreparedTask], split: Fo
             raise ConfigError("no task has rows to train on", where="data", hint="give some task a train split")
         held = ", ".join(split.held_out)
         hint = "hold out less, or add tasks"
-        raise ConfigError(f"no task is left to train on, blind to {held}", where="holdout.folds", hint=hint)
+        raise ConfigError(f"no task is left to train on without {held}", where="holdout.folds", hint=hint)
     if config.training.measure_every:
         check_dev_rows(config, taught)

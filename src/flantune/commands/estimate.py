@@ -162,4 +162,4 @@ def _tried(looked: Looked, told: Reporter) -> tuple[Speed | None, tuple[str, ...
     try:
         return rehearse(looked), ()
     except ModelError as error:
-        return None, (f"how fast this machine is was not tried: {error.message}",)
+        return None, (f"this machine's speed was not measured: {error.message}",)

@@ -43,7 +43,7 @@ def read_exams(request: EvaluationRequest) -> ChosenExams:
     """Reads all that is asked for.
 
     Raises:
-        ConfigError: There is nothing to measure, or it does not go together with other settings.
+        ConfigError: There is nothing to measure, or it cannot be combined with other settings.
         flantune.errors.FlantuneError: Data is missing, or a file cannot be read.
     """
     data = SuiteData(

@@ -141,7 +141,7 @@ def check_request(request: EvaluationRequest) -> None:
         raise ConfigError("without temperature all answers to a question are the same", where="--samples", hint=hint)
     if request.budget is not None and (request.limit or request.harness_out is not None):
         other = "--limit" if request.limit else "--harness-out"
-        raise ConfigError(f"does not go together with {other}", where="--budget", hint=f"leave {other} or --budget out")
+        raise ConfigError(f"cannot be combined with {other}", where="--budget", hint=f"leave {other} or --budget out")
     unused = {
         "--domain-premise": ("domain", request.domain_premise),
         "--content-free": ("contextual", request.content_free),
@@ -149,12 +149,14 @@ def check_request(request: EvaluationRequest) -> None:
     for option, (normalization, given) in unused.items():
         if given and request.normalization != normalization:
             hint = f"give --normalization {normalization} with it"
-            raise ConfigError("says nothing without its normalization", where=option, hint=hint)
+            raise ConfigError("has no effect without its normalization", where=option, hint=hint)
     if request.harness_out is not None and not request.harness:
-        raise ConfigError("says nothing without --harness", where="--harness-out", hint="name a --harness file with it")
+        raise ConfigError(
+            "has no effect without --harness", where="--harness-out", hint="name a --harness file with it"
+        )
     if request.trust_task_code and not request.harness:
         hint = "it is for the functions of --harness files"
-        raise ConfigError("says nothing without --harness", where="--trust-task-code", hint=hint)
+        raise ConfigError("has no effect without --harness", where="--trust-task-code", hint=hint)
     if request.normalization is not None and request.harness and not (request.suites or request.data):
         hint = "name the metric in the file's metric_list: acc, acc_norm, acc_bytes"
         raise ConfigError("harness files say themselves how options are ranked", where="--normalization", hint=hint)

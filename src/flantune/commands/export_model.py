@@ -39,7 +39,7 @@ def export_model(model: Path, out: Path, *, dtype: Stored = "float32", reporter:
     """
     told = reporter or Silent()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ModelError("is there already, and nothing is written over", where=str(out), hint="choose another --out")
+        raise ModelError("already exists, and nothing is overwritten", where=str(out), hint="choose another --out")
     told.stage(f"load the model {model}")
     lm = load_model(ModelSettings(path=str(model), device="cpu"))
     if lm.adapter is not None:

@@ -54,9 +54,9 @@ def write_project(folder: Path, *, like: str = "", model: str = "", data: Sequen
     """
     if like and data:
         hint = "leave one of them out; a paper's run file takes tasks of yours under [data] tasks"
-        raise ConfigError("says which data, and a paper's run file does, too", where="--data", hint=hint)
+        raise ConfigError("cannot be combined with --like: both say which data to use", where="--data", hint=hint)
     if like and like not in papers():
-        near = did_you_mean(like, papers()) or f"there are: {', '.join(papers())}"
+        near = did_you_mean(like, papers()) or f"available: {', '.join(papers())}"
         raise ConfigError(f'no run file is like "{like}"', where="--like", hint=near)
     notes: tuple[str, ...] = ()
     if data:
@@ -68,7 +68,7 @@ def write_project(folder: Path, *, like: str = "", model: str = "", data: Sequen
     there = [str(folder / name) for name in texts if (folder / name).exists()]
     if there:
         hint = "choose another folder, or move the file away"
-        raise ConfigError("is there already, and nothing is written over", where=there[0], hint=hint)
+        raise ConfigError("already exists, and nothing is overwritten", where=there[0], hint=hint)
     return Project(files=tuple(write_text(folder / name, text) for name, text in texts.items()), notes=notes)
 
 

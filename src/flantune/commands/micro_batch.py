@@ -39,7 +39,7 @@ def micro_batch_tokens(
                 read_value(kept, Fit)
                 return
             except FlantuneError as error:
-                note(f"found out again, since it was damaged: {error.render().partition(chr(10))[0]}")
+                note(f"determined again, since it was damaged: {error.render().partition(chr(10))[0]}")
         form = TrainingForm(lm, keeps_inputs_only=training.activation_checkpointing)
         sizes = {"row_tokens": packing.row_tokens, "batch_tokens": packing.batch_tokens}
         asks_inputs = training.inputs_weight > 0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
 
 DRAWS = 1_000_000
-"""Draws that epochs are told for, where the run file plans none."""
+"""Draws that epochs refer to, where the run file plans none."""
 
 
 def show_mixture(

@@ -40,8 +40,8 @@ def length_notes(wanted: TrainingSettings, planned: TrainingSettings, summary: T
         yield f"training.steps = {wanted.steps:,} ended tuning before {wanted.epochs:g} epochs: raise it"
     if summary.steps < planned.steps:
         yield (
-            f"tuning ended after {summary.steps:,} of {planned.steps:,} steps: {planned.patience} looks at dev"
-            " questions in a row found no lower loss (training.patience)"
+            f"tuning ended after {summary.steps:,} of {planned.steps:,} steps: {planned.patience} measurements"
+            " in a row found no lower loss on dev questions (training.patience)"
         )
 
 

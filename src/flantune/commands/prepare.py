@@ -248,7 +248,7 @@ def _prepare_fold(
     there = {number for number in range(count) if _is_there(fold.job, number, reporter)}
     number, parts = part
     mine = [at for at in range(number - 1, count, parts) if at not in there]
-    held = f", blind to {', '.join(fold.split.held_out)}" if fold.split.held_out else ""
+    held = f", without {', '.join(fold.split.held_out)}" if fold.split.held_out else ""
     reporter.stage(f"make {len(mine):,} of {count:,} blocks of {BLOCK_DRAWS:,} draws{held}")
     began, receipts = time.monotonic(), list[BlockReceipt]()
     for receipt in engine.make(make_block, fold.job, mine):

@@ -117,7 +117,7 @@ def pretrain(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> P
                 _train(config, settings, corpus, folder, processes=processes, reporter=told)
             seconds, identity = watch.seconds, training_identity(config)
             processes.first(lambda: write_manifest(out, seconds=seconds, fingerprints={"pretraining": identity}))
-        mends = "delete this file and repeat the command: the last checkpoint is gone, so training begins anew"
+        mends = "delete this file and repeat the command: the last checkpoint is gone, so training starts again"
         summary = read_value(out / "training.json", TuningSummary, mends=mends)
         return Pretrained(folder=out, model=out / "model", documents=corpus.size, summary=summary)
 
@@ -133,7 +133,7 @@ def _checked(config: RunConfig) -> PretrainingSettings:
         raise ConfigError("pretraining trains whole models, no adapters", where="model.adapter", hint=hint)
     if config.training.measure_every:
         hint = "set training.measure_every = 0"
-        raise ConfigError("text has no dev questions to look at", where="training.measure_every", hint=hint)
+        raise ConfigError("text has no dev questions", where="training.measure_every", hint=hint)
     if config.model.scratch is None and not config.model.path:
         hint = 'set model.path = "…" to continue from a model, or write [model.scratch] to start from scratch'
         raise ConfigError("there is no model to train", where="model", hint=hint)

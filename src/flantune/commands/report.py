@@ -47,8 +47,8 @@ def report(
         page: Path | None = write_runs_page(out or page_for(folders), runs)
         plates: Sequence[Plate] = runs_plates(runs) if figures else ()
     elif out is not None:
-        hint = "leave --out away: the page of a run or a study lies in its folder"
-        raise ConfigError("--out is for the page of several runs", where=str(folders[0]), hint=hint)
+        hint = "remove --out: the report of a run or a study is in its folder"
+        raise ConfigError("--out is only for a report over several runs", where=str(folders[0]), hint=hint)
     elif StudyFolder(folders[0]).plan.is_file():
         page = write_study_page(folders[0])
         plates = study_plates(read_outcome(folders[0])) if figures else ()

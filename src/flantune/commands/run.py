@@ -118,7 +118,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
                 measured_tasks(job.config, prepared, [split]),
                 suites.exams,
                 folder=folder,
-                title=f"the model blind to {_names(split)}" if split.held_out else "the tuned model",
+                title=f"the model tuned without {_names(split)}" if split.held_out else "the tuned model",
             )
             del tuned
         base = _base_model(job, prepared, attention="auto")
@@ -268,7 +268,7 @@ def _tune_fold(
         return load_model(job.config.model.model_copy(update={"path": str(folder.model)}), family=job.config.family)
     lm = attach_adapter(base or _base_model(job, prepared), job.config.model, seed=job.config.seed)
     del base
-    blind = f", blind to {_names(split)}" if split.held_out else ""
+    blind = f", without {_names(split)}" if split.held_out else ""
     job.reporter.stage(f"tune on {plural(len(split.train), 'task')}{blind}")
     following = tracking(
         job.config, folder.metrics, fold=folder.root.name, note=job.reporter.note, is_first=job.processes.is_first
@@ -321,7 +321,7 @@ def _tune_fold(
         lm = _store(job, folder, lm, card=card)
 
         def close() -> None:
-            write_fold_record(job.config, folder, prepared, split, identity=identity, reporter=job.reporter)
+            write_fold_record(job.config, folder, prepared, split, mixture, identity=identity, reporter=job.reporter)
             mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
             whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count)
             write_json(folder.training, whole.to_json())

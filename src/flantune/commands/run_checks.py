@@ -82,7 +82,7 @@ def check_dev_rows(config: RunConfig, taught: Sequence[PreparedTask]) -> tuple[D
     decides = "keep" if settings.keep == "best-dev" else "patience" if settings.patience else ""
     if decides and not asked:
         hint = f'give some task that is trained on a "dev" split, or leave training.{decides} out'
-        raise ConfigError("no task trained on has dev rows to go by", where=f"training.{decides}", hint=hint)
+        raise ConfigError("no task trained on has dev rows", where=f"training.{decides}", hint=hint)
     return asked
 
 

@@ -92,7 +92,7 @@ def look_up(model: Path, results: Sequence[Path]) -> SeenReport:
 
     Raises:
         ConfigError: The folder has no record: flantune did not tune this model.
-        SourceError: The record is damaged or was changed, or a file is no results file.
+        SourceError: The record is damaged or was changed, or a file is not a results file.
     """
     record = read_record(model)
     if record is None:

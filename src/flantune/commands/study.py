@@ -142,7 +142,7 @@ def run_study(
         plan = make_plan(expanded.study, expanded.file, expanded.runs, seeds=expanded.seeds, data=data)
         written = write_down(expanded.folder, plan)
         for change in written.changed:
-            told.note(f"not as it was written down: {change}")
+            told.note(f"differs from the recorded plan: {change}")
         runs = with_done_leaders(expanded.runs, expanded.missing)
         todo = () if so_far else expanded.missing
         receipts = run_all(runs, todo, engine=engine or LocalEngine(workers=1), workers=workers, reporter=told)
@@ -190,7 +190,7 @@ def _prepare_arms(expanded: ExpandedStudy, reporter: Reporter) -> dict[str, str]
         except FlantuneError as error:
             problems.add(f"arm {run.arm.name}", error.render())
     if problems.lines:
-        raise problems.error(ConfigError, where=f"study {expanded.study.name}", hint="mend the arms, or leave them out")
+        raise problems.error(ConfigError, where=f"study {expanded.study.name}", hint="fix the arms, or leave them out")
     return found
 
 

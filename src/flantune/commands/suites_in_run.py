@@ -44,7 +44,7 @@ def suite_exams(config: RunConfig) -> Chosen:
             settings.suites, data, skip_missing=config.data.missing == "skip", protocol=PRESETS.__getitem__
         )
     except MissingSuiteDataError as error:
-        hint = 'name its folder: evaluation.suite_data = "DATA"; or go on without these parts: data.missing = "skip"'
+        hint = 'name its folder: evaluation.suite_data = "DATA"; or continue without these parts: data.missing = "skip"'
         raise MissingSuiteDataError(error.message, where="evaluation.suites", hint=hint) from None
 
 

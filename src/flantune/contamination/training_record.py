@@ -310,14 +310,14 @@ def read_record(folder: Path) -> TrainingRecord | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    hint = "tune the model again, or delete the file and answer for what it has seen yourself"
+    hint = "tune the model again, or delete the file and keep track yourself of what it has seen"
     record = read_value(path, TrainingRecord, mends=hint, error=SourceError, what="no training record")
     if record.sha256 and record.sha256 != record.content_sha256:
         raise SourceError("was changed after it was written: it does not fit its hash", where=str(path), hint=hint)
     index = folder / INDEX_FILE
     if record.index.sha256 and (not index.is_file() or file_sha256(index) != record.index.sha256):
-        what = "is another than the one the record was written with" if index.is_file() else "is missing"
-        raise SourceError(f"the index of training rows {what}", where=str(index), hint="put a copy of the file back")
+        what = "is not the one that the record was written with" if index.is_file() else "is missing"
+        raise SourceError(f"the index of training rows {what}", where=str(index), hint="restore a copy of the file")
     return record
 
 
@@ -337,7 +337,7 @@ def read_index(folder: Path) -> RowIndex:
         with np.load(path, allow_pickle=False) as arrays:
             return RowIndex(hashes=arrays["hashes"], limit=int(arrays["limit"]))
     except _UNREADABLE as error:
-        hint = "put a copy of the file back, or tune the model again"
+        hint = "restore a copy of the file, or tune the model again"
         raise SourceError(f"cannot be read: {error}", where=str(path), hint=hint) from None
 
 

@@ -79,13 +79,13 @@ class ModelScores(Frozen):
     unparsed: Fraction
     """Share of answers in which no answer was found; they count as wrong."""
     rules: dict[str, int]
-    """Which rule read how many answers; empty where answers are taken as they are."""
+    """How many answers each rule read; empty where answers are taken as they are."""
     vote_confidence: Fraction | None
     """The voted answers' mean share of the answers drawn; null without a vote."""
     exemplars_dropped: Natural
     """Exemplars left out because a prompt was too long."""
     inputs_shortened: Natural
-    """Prompts of which more than exemplars had to go."""
+    """Prompts shortened by more than their exemplars."""
     prompts_dropped: Natural
     """Prompts that could not be asked."""
     seen: tuple[str, ...]

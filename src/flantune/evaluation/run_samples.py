@@ -27,7 +27,7 @@ BASE, TUNED = "base", "tuned"
 """What the two models of a run are called."""
 
 _TRAINED_ON = Seen(reasons=("the fold was trained on this task",))
-_REPEAT = "give the run's command again: it asks again what was lost, and nothing else"
+_REPEAT = "repeat the run's command: it asks only what was lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

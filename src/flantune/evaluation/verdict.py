@@ -91,7 +91,7 @@ def trained_verdict(differences: Mapping[str, PairedDifference], *, confidence: 
             f"{direction}."
         )
     else:
-        told = _clearly(found, "task") or "none clearly moved"
+        told = _clearly(found, "task") or "none clearly changed"
         text = f"On new rows of the {len(differences)} tasks that it was trained on{_asked(shots)}: {told}."
     nothing = "No task was both held out and measured, so nothing can be said about tasks never trained on."
     return _without_numbers(f"{text} {nothing}", direction)
@@ -111,7 +111,7 @@ def moved_notes(clusters: Sequence[tuple[str, Difference]], *, confidence: float
     )
     told = _clearly(found, "cluster")
     if not told:
-        return (f"None of the {len(clusters)} clusters clearly moved by itself.",)
+        return (f"None of the {len(clusters)} clusters changed clearly on its own.",)
     return (f"{told[0].upper()}{told[1:]}.",)
 
 

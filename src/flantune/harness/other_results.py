@@ -55,7 +55,7 @@ def read_reported(path: Path) -> tuple[ReportedBenchmark, ...]:
         raise SourceError("is a packed log of inspect_ai", where=str(path), hint=hint)
     found = read_json(path, mends=hint, error=SourceError)
     if not isinstance(found, dict):
-        raise SourceError("is no results file", where=str(path), hint=hint)
+        raise SourceError("is not a results file", where=str(path), hint=hint)
     if isinstance(found.get("eval"), dict):
         return (_of_inspect(found),)
     results = found.get("results")
@@ -63,7 +63,7 @@ def read_reported(path: Path) -> tuple[ReportedBenchmark, ...]:
         return tuple(_of_lighteval(results, found["config_tasks"]))
     if isinstance(results, dict) and results and isinstance(found.get("configs"), dict):
         return tuple(_of_harness(results, found["configs"], path))
-    raise SourceError("is no results file", where=str(path), hint=hint)
+    raise SourceError("is not a results file", where=str(path), hint=hint)
 
 
 # --- lm-evaluation-harness ------------------------------------------------------------------------------------------

@@ -254,7 +254,7 @@ def _notes(codec: Codec, asked: Sequence[Prompt], prompts: Sequence[OpenPrompt])
     limit = f"--max-input-tokens ({codec.max_input_tokens:,})"
     for said, is_so in (
         ("are shortened", [bool(one.inputs_shortened) for one in each]),
-        ("get no answer, since nothing of their words would be left,", [bool(one.prompts_dropped) for one in each]),
+        ("get no answer, since none of their text would be left,", [bool(one.prompts_dropped) for one in each]),
     ):
         names = [prompt.id for prompt, so in zip(prompts, is_so, strict=True) if so]
         if names:

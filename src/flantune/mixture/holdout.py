@@ -286,7 +286,7 @@ def check_folds(tasks: Sequence[Task], folds: Sequence[Sequence[str]], *, taxono
     """Make sure that the clusters of all folds are there, and that no two folds hold out the same under other names.
 
     Raises:
-        ConfigError: A cluster is not there, or a fold is there twice, so that the mean would count it twice.
+        ConfigError: A cluster is not there, or a fold occurs twice, so that the mean would count it twice.
     """
     seen: dict[frozenset[str], Sequence[str]] = {}
     for fold in folds:

@@ -148,7 +148,7 @@ def _strangers(parts: Mapping[str, PartSettings], members: Sequence[Member], whe
         wrong += [("cluster", one, clusters) for one in part.clusters if plain_name(one) not in plain]
         wrong += [("task", one, names) for one in part.tasks if not any(is_named(other, (one,)) for other in names)]
         for kind, one, known in wrong:
-            near = did_you_mean(one, known) or f"there are: {', '.join(known[:8])}{' …' if len(known) > 8 else ''}"
+            near = did_you_mean(one, known) or f"available: {', '.join(known[:8])}{' …' if len(known) > 8 else ''}"
             yield f'{where}.{name}.{kind}s: no {kind} "{one}"; {near}'
         yield from _strangers(part.parts, members, f"{where}.{name}.parts")
 

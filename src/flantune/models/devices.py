@@ -93,9 +93,9 @@ def parse_devices(text: str) -> Devices:
     known = known_devices()
     if name not in known:
         suggestion = did_you_mean(name, [*known, HERE])
-        there = f"there are: {', '.join(known)}; or {HERE}, which tries this machine"
+        there = f"available: {', '.join(known)}; or {HERE}, which tries this machine"
         raise ConfigError(f'there is no device "{name}"', where=_WHERE, hint=f"{suggestion} {there}".strip())
     if number and not (number.isdecimal() and int(number)):
         hint = f"write --on {name}:8 for eight of them"
-        raise ConfigError(f'"{number}" is no number of devices', where=_WHERE, hint=hint)
+        raise ConfigError(f'"{number}" is not a number of devices', where=_WHERE, hint=hint)
     return Devices(device=known[name], count=int(number or 1))

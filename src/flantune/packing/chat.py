@@ -271,7 +271,9 @@ def _source(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> tup
         return str(tokenizer.get_chat_template()), name
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise ModelError(f"the tokenizer's chat template cannot be told: {reason}", where=name, hint=hint) from None
+        raise ModelError(
+            f"the tokenizer's chat template cannot be determined: {reason}", where=name, hint=hint
+        ) from None
 
 
 def read_template(path: Path) -> str:

@@ -116,7 +116,7 @@ class PreparedStream:
         except FileNotFoundError:
             return None
         except BrokenBlockError as error:
-            self.note(f"{path} is damaged, so its draws are made anew as they are needed ({error})")
+            self.note(f"{path} is damaged, so its draws are made again as needed ({error})")
             return None
         check_identity(block.head.identity, self.identity, where=str(path))
         if block.head.number != number:

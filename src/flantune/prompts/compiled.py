@@ -29,7 +29,7 @@ def language_of(template: Template) -> Language:
     found = next((one for one in LANGUAGES if one.name == template.language), None)
     if found is None:
         known = [one.name for one in LANGUAGES]
-        hint = did_you_mean(template.language, known) or f"there are: {', '.join(known)}"
+        hint = did_you_mean(template.language, known) or f"available: {', '.join(known)}"
         raise TemplateError(f'no template language "{template.language}"', hint=hint)
     return found
 

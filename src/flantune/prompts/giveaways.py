@@ -115,7 +115,7 @@ def _twice(rows: Sequence[_Row]) -> Iterator[_Said]:
     is_gold = any(options.count(options[row.gold]) > 1 for row, options in bare)
     if is_gold or len(twice) > _FEW * len(rows):
         first = f"row {twice[0].number}: {_shown(twice[0])}"
-        what = f"in {len(twice)} of {len(rows)} rows an option is there twice, first in {first}"
+        what = f"in {len(twice)} of {len(rows)} rows an option occurs twice, first in {first}"
         yield "option-twice", what, "make the options of a row differ, or leave such rows out in the adapter"
 
 

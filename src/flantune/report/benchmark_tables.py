@@ -38,12 +38,12 @@ _PARTS = (
     Column("Unparsed"),
     Column("Ties", help="Answers for which two options scored the same"),
     Column("Exemplars dropped"),
-    Column("Shortened", help="Prompts of which more than exemplars had to go"),
+    Column("Shortened", help="Prompts shortened by more than their exemplars"),
     Column("Not asked"),
     Column("Seen", help="Questions that occur in the rows the model was trained on"),
     Column("Clean", help="Without these questions"),
     Column("Clean − all", help="That minus the score on all questions, with its interval, paired"),
-    words("Rules", help="Which rule read how many answers"),
+    words("Rules", help="How many answers each rule read"),
 )
 
 
@@ -64,8 +64,8 @@ def _columns(results: Results) -> tuple[Column, ...]:
             help="Share of answers in which no answer was found; they count as wrong",
             brief="unparsed",
         ),
-        words("Answers", help="Answers drawn to each question; the one most agree on is graded"),
-        Column("Agreement", help="Mean share of the answers drawn that agree with the one graded", brief="agreement"),
+        words("Answers", help="Answers sampled per question; the most frequent one is graded"),
+        Column("Agreement", help="Mean share of the sampled answers that agree with the graded one", brief="agreement"),
         Column("Clean", help="Without the questions that this model was trained on", brief="clean"),
         Column("Clean − all", help="That minus the score on all questions, with its interval, paired"),
     )

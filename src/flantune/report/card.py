@@ -29,7 +29,7 @@ from flantune.types import Attention
 _STYLES = {
     "instruction": "Each example in one of its task's instruction templates.",
     "inputs_only": "The inputs alone, without an instruction.",
-    "dataset_name": "The data set's name before the inputs, without an instruction.",
+    "dataset_name": "The dataset's name before the inputs, without an instruction.",
 }
 _OPTIMIZERS = {
     "adafactor": "Adafactor as T5X has it",
@@ -38,9 +38,9 @@ _OPTIMIZERS = {
     "adamw8bit-bnb": "AdamW with 8-bit moments (bitsandbytes)",
 }
 _WEIGHTINGS = {
-    "token": "every target token counts the same",
-    "example": "every example counts the same",
-    "task": "every task of a step counts the same",
+    "token": "every target token has equal weight",
+    "example": "every example has equal weight",
+    "task": "every task of a step has equal weight",
 }
 _ATTENTION: dict[Attention, tuple[str, ...]] = {
     "causal": (),
@@ -73,7 +73,7 @@ def model_card(
         origin: The file that the base model was read from, where one file was; see ``flantune.models.stored.gguf``.
         attention: How the model reads its inputs.
 
-    The license is left to the user: it depends on the base model and on every data set.
+    The license is left to the user: it depends on the base model and on every dataset.
     """
     parts = [
         _front_matter(config, mixture.tree.clusters),
@@ -94,7 +94,7 @@ def model_card(
         _limits(config, results),
         "## To load it",
         _loading(config, attention),
-        "## To make it again",
+        "## To reproduce it",
         "```sh\nflantune run config.toml --out run\n```",
         f"`config.toml` is in the run folder; this model is its `folds/{fold}/model`.",
     ]
@@ -124,7 +124,7 @@ def _front_matter(config: RunConfig, clusters: Sequence[MixedCluster]) -> str:
     if hub:
         lines += ["datasets:", *(f"- {json.dumps(name)}" for name in hub)]
     lines += ["tags:", "- instruction-tuning", "- flan", "- flantune"]
-    return "\n".join([*lines, "# license: yours to state; it depends on the base model and on every data set", "---"])
+    return "\n".join([*lines, "# license: yours to state; it depends on the base model and on every dataset", "---"])
 
 
 def _summary(config: RunConfig, mixture: FoldMixture) -> str:
@@ -269,7 +269,7 @@ def _tuning_lines(config: RunConfig) -> Iterator[str]:
     """How it was tuned, one sentence per line.
 
     >>> list(_tuning_lines(RunConfig()))[-1]
-    'In the loss, every target token counts the same.'
+    'In the loss, every target token has equal weight.'
     """
     training, model = config.training, config.model
     if model.adapter == "lora":
@@ -305,7 +305,7 @@ def _prompt_lines(config: RunConfig) -> Iterator[str]:
     if prompts.chat:
         yield "Each prompt was a user's turn in the tokenizer's chat template; only the reply was trained on."
     has_parts = config.mixture.parts or config.mixture.proportions
-    exceptions = " Parts of the mixture ask in ways of their own." if has_parts else ""
+    exceptions = " Parts of the mixture have their own prompt settings." if has_parts else ""
     yield f"Exemplars before a training prompt: {', '.join(map(str, prompts.train_shots))}.{exceptions}"
     yield (
         "Classification is scored by the log-likelihood of each option, "

@@ -83,7 +83,7 @@ def _training(run: RunFiles) -> Iterator[Plate]:
             View(one.title, curves.curve(one, limits=limits[one.title])) for one in curves.series(fold.metrics)
         )
         caption = (
-            "A line of means of neighboring steps over a band from the least to the most of them. "
+            "A line of means of neighboring steps over a band from their minimum to their maximum. "
             "Vertical axes are shared between folds."
         )
         if views:

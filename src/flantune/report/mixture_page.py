@@ -54,5 +54,5 @@ def _facts(sheet: MixtureSheet) -> list[Fact]:
         Fact(name="Tasks", value=numbers.count(len(tasks)), note=f"in {numbers.plural(clusters, 'cluster')}"),
         Fact(name="Rows", value=numbers.count(rows), note="that are ever drawn"),
         Fact(name="Held out", value=held, note=f"{left_out} not trained on for it"),
-        Fact(name="Draws", value=numbers.count(sheet.draws), note="that epochs are told for"),
+        Fact(name="Draws", value=numbers.count(sheet.draws), note="that epochs refer to"),
     ]

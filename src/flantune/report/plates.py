@@ -90,7 +90,7 @@ def _differences(results: Results, tasks: Sequence[ShownTask], *, is_run: bool) 
     what = "Tuned minus base" if is_run else "A later model minus the first"
     caption = (
         f"{what} on each {_kind(tasks)}, in points, with {level(results)} intervals; paired over rows and templates "
-        f"({asked(tasks)}). Filled: clear even for one of so many ({clear(results)}). Hollow: the sign may be luck."
+        f"({asked(tasks)}). Filled: clear even among so many ({clear(results)}). Hollow: the sign may be chance."
     )
 
     def draw(some: Sequence[ShownTask], sides: Sides) -> Markup:
@@ -107,10 +107,10 @@ def _skill(results: Results, tasks: Sequence[ShownTask], *, is_run: bool, is_com
     first, later = ("base", "tuned") if is_run else ("first", "later")
     arrow = f", from the {first} model (hollow dot) to the {later} one (arrowhead)" if is_compared else ""
     caption = (
-        f"Every {_kind(tasks)} whose options are ranked{arrow} ({asked(ranked)}). Up: its scores tell right answers "
-        "better (area under the ROC curve, 50 is guessing). Sideways alone: it prefers other answers than before, "
-        "which moves the raw score and is no skill. At the left edge each answer is given as often as it is right. "
-        f"Colored: the change in height is clear even for one of so many ({clear(results)})."
+        f"Every {_kind(tasks)} whose options are ranked{arrow} ({asked(ranked)}). Up: its scores separate right "
+        "answers better (area under the ROC curve, 50 is guessing). Only sideways: it prefers other answers, "
+        "which changes the raw score but is no skill. At the left edge each answer is given as often as it is right. "
+        f"Colored: the change in height is clear even among so many ({clear(results)})."
     )
     views = _views(results, tasks, lambda some, sides: skill_figure(some, sides, confidence=results.confidence))
     return Plate(name="skill", title="Skill apart from preference", caption=caption, views=views)

@@ -164,7 +164,7 @@ def _own(runs: Sequence[NamedRun]) -> Iterator[Plate]:
             title="What it cost",
             caption=(
                 f"The same differences, with {level(first)} intervals over rows, against the tokens that each run was "
-                "trained on, over all its folds. Hollow: the interval includes zero, so no gain was shown to be bought."
+                "trained on, over all its folds. Hollow: the interval includes zero, so no gain was shown."
             ),
             views=(View("", cost_figure(costs, than="the base model")),),
         )

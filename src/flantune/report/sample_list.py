@@ -106,7 +106,7 @@ def list_samples(
             if template in ("", key[1]) and shots in (None, key[2]):
                 found.append((zlib.crc32(f"{one.name} {key}".encode()), number, key, outcome))
     if template and template not in templates:
-        hint = did_you_mean(template, templates) or f"there are: {', '.join(sorted(templates))}"
+        hint = did_you_mean(template, templates) or f"available: {', '.join(sorted(templates))}"
         raise EvaluationError(f'no samples of a template "{template}"', where="--template", hint=hint)
     wanted = sorted(one for one in found if not outcomes or one[3] in outcomes)[:count]
     return SampleList(

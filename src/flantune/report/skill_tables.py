@@ -116,8 +116,8 @@ def _ends(found: Mapping[str, Estimate | None], sides: Sides) -> _Ends:
 def _columns(results: Results) -> tuple[Column, ...]:
     first, second = headings(results)
     brief = (first.lower() if results.kind == "run" else first, second.lower() if second in _WORDS else second)
-    area = "Discrimination: area under the ROC curve, mean over templates; 50 knows nothing"
-    calibrated = "Accuracy after batch calibration, mean over templates; a strong preference moves it"
+    area = "Discrimination: area under the ROC curve, mean over templates; 50 is guessing"
+    calibrated = "Accuracy after batch calibration, mean over templates; a strong preference affects it"
     # A run's table has a title that says which of the two comes first.
     ranks, rights = ("", "") if results.kind == "run" else ("discr. ", "calibr. ")
     return (
@@ -164,7 +164,7 @@ def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     )
     caption = (
         f"Skill apart from a preference for an answer, where options were ranked. Points; intervals at "
-        f"{level(results)}. A preference does not move discrimination; calibration takes only a part of it out."
+        f"{level(results)}. A preference does not affect discrimination; calibration removes it only in part."
     )
     name = "Task or benchmark" if results.benchmarks else "Task"
     columns = (words(name, brief="skill of ranked options"), SHOTS, MODEL, _RAW, *_columns(results), _COLLAPSED)

@@ -28,9 +28,9 @@ def read_outcome(root: Path) -> StudyOutcome:
     Raises:
         FlantuneError: It is missing or damaged.
     """
-    path, again = StudyFolder(root).outcome, "give the study's command again: what was run is kept"
+    path, again = StudyFolder(root).outcome, "repeat the study's command: existing runs are kept"
     if not path.is_file():
-        raise SourceError("nothing has come of this study yet", where=str(path), hint=again)
+        raise SourceError("this study has no results yet", where=str(path), hint=again)
     return read_value(path, StudyOutcome, mends=again, error=SourceError)
 
 

@@ -31,8 +31,8 @@ def arms_table(outcome: StudyOutcome) -> Table:
     counts_rows = any(arm.labeled_rows is not None for arm in outcome.arms)
     columns = (
         words("Arm", brief="arm"),
-        Column("Labeled rows", help="Of the measured task, that it learned from", brief="rows"),
-        Column("Seeds", help="Run to the end", brief="seeds"),
+        Column("Labeled rows", help="Of the measured task, used in training", brief="rows"),
+        Column("Seeds", help="Completed runs", brief="seeds"),
         Column("Chance", help="What guessing scores"),
         Column("Base", help="The base model of the same runs, on the same rows", brief="base"),
         Column("Score", help="By the study's measure, in points", brief="score"),

@@ -208,7 +208,7 @@ def metric_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
         SHOTS,
         words("Metric"),
         *(Column(heading(model, results)) for model in results.names),
-        words("Signature", help="How the library that computes it says it was computed"),
+        words("Signature", help="The computing library's own description"),
     )
     caption = "All metrics, mean over templates. Points."
     return slim(Table(name="table-metrics", caption=caption, columns=columns, rows=rows))

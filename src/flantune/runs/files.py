@@ -184,7 +184,7 @@ def read_training(fold: FoldFolder) -> TuningSummary:
         FlantuneError: The file is damaged; it cannot be made again without tuning again.
     """
     mends = (
-        "put a copy back; or delete this file and repeat the command: the fold is then tuned again, from its last"
+        "restore a copy; or delete this file and repeat the command: the fold is then tuned again, from its last"
         " checkpoint, or from the start where there is none"
     )
     return read_value(fold.training, TuningSummary, mends=mends)
@@ -199,4 +199,4 @@ def read_mixture(fold: FoldFolder) -> FoldMixture:
     return read_value(fold.mixture, FoldMixture, mends=REPEAT)
 
 
-REPEAT = "give the same run command again: it resumes where it stopped and writes the file anew"
+REPEAT = "repeat the run command: it resumes where it stopped and writes the file again"

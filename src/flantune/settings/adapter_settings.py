@@ -18,11 +18,12 @@ class LoraSettings(Section):
     rank_stabilized: Switch = False
     """Multiply by alpha / √rank instead, so that high ranks learn as fast as low ones (rsLoRA)."""
     dora: Switch = False
-    """Train a scale for each output of a layer as well, apart from the direction (DoRA)."""
+    """Also train a scale for each output of a layer, separately from its direction (DoRA)."""
     b_rate_factor: Factor = 1.0
-    """The second matrix of each adapter, which starts at zero, learns this many times as fast (LoRA+: 16, say)."""
+    """The learning rate of each adapter's second matrix, which starts at zero, is this many times higher (LoRA+:
+    16)."""
     dropout: Rate = 0.0
-    """Dropout in front of the adapters; `training.dropout` overrides it."""
+    """Dropout before the adapters; `training.dropout` overrides it."""
     targets: NameOrNames = ("all-linear",)
     """Layers to adapt: "all-linear" (all but the head), or ends of their names such as ["q_proj", "v_proj"]."""
 

@@ -10,6 +10,7 @@ class ChainOfThoughtSettings(Section):
     """A folder of Flan 2022's chain-of-thought files, `<set>_train.tsv`: the collection "cot" with these rows."""
 
     folder: AnyPath
-    """The folder of the files. Without one of them its task has no data; see `missing`, `include` and `exclude`."""
+    """The folder of the files. A task whose file is absent has no data; see `missing`, `include` and `exclude`."""
     test_examples: Natural = 0
-    """This many rows at the end of each set are measured and not trained on; 0: all are trained on, as in Flan 2022."""
+    """This many rows at the end of each dataset are for evaluation, not training; 0: all are trained on, as in Flan
+    2022."""

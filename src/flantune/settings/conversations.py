@@ -13,7 +13,7 @@ def _all_whole(forms: tuple[str, ...]) -> tuple[str, ...]:
     for form in forms:
         before, _, after = form.partition("{text}")
         if before.count("{speaker}") != 1 or form.count("{text}") != 1 or "{speaker}" in after:
-            raise ValueError(f"should hold {{speaker}} once, and {{text}} once after it; got {form!r}")
+            raise ValueError(f"should contain {{speaker}} once, and {{text}} once after it; got {form!r}")
         if not after.endswith("\n"):
             raise ValueError(f"should end with a line break, so that the next turn begins a line; got {form!r}")
     return forms

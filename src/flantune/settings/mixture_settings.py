@@ -41,14 +41,14 @@ class PartSettings(Section):
     """One part of the mixture: how much of it, which tasks, and how they are asked. What is left out is as above it."""
 
     share: Annotated[Factor, Field(le=1e6)] | None = None
-    """How much of this part, compared with its neighbors, which all have a share or none; any numbers: 2 to 1 is 0.4 to
-    0.2. Without shares, parts count as their tasks add up."""
+    """Share of this part relative to its neighbors, which must all have a share or none; 2 to 1 means the same as 0.4
+    to 0.2. Without shares, a part counts as much as its tasks together."""
     collections: Names = ()
-    """Tasks of these collections: of "flan2021", of "natural_instructions" …"""
+    """Tasks of these collections: "flan2021", "natural_instructions" …"""
     clusters: Names = ()
     """Tasks of these clusters."""
     tasks: Names = ()
-    """Tasks of these names, `*` for any letters. Where none of the three is given: all tasks of the part above."""
+    """Tasks with these names, `*` for any letters. If none of the three is given: all tasks of the parent part."""
     max_examples: Natural | None = None
     """As in `[mixture]`, for the tasks of this part."""
     max_rate: Natural | None = None
@@ -73,11 +73,11 @@ class PartSettings(Section):
     """As in `[prompts]`."""
     templates: TemplateKind | None = None
     """Which templates: all, those that ask the task itself ("forward"), or those that turn it around ("inverted").
-    None: as `prompts.include_inverted` says. A task without any such template is not in the part."""
+    None: as `prompts.include_inverted` says. A task that has none of these is not in the part."""
     template_names: Names = ()
-    """Only templates of these names, `*` for any letters. A task without any such is not in the part."""
+    """Only templates with these names, `*` for any letters. A task that has none of these is not in the part."""
     parts: Parts = Field(default_factory=dict)
-    """Parts of this part, to any depth; then each task of this part is in at least one of them."""
+    """Parts of this part, to any depth. Each task of this part must then be in at least one of them."""
 
 
 class MixtureSettings(Section):
@@ -86,25 +86,26 @@ class MixtureSettings(Section):
     max_examples: Natural = 30_000
     """At most this many training examples per task; 0 means no cap. Paper: FLAN 2021, section 2.4."""
     max_rate: Natural = 3_000
-    """Examples-proportional mixing counts no task as larger than this; 0 means no maximum."""
+    """For examples-proportional mixing, the largest size a task counts as; 0 means no maximum."""
     cap: CapKind = "rows"
-    """What `max_examples` caps: the rows that are ever drawn (FLAN 2021), or the "rate" alone (Flan 2022), so that all
-    rows of a large task are drawn, if not more often than those of a capped one."""
+    """What `max_examples` caps: the "rows" that are ever drawn (FLAN 2021), or only the "rate" (Flan 2022), so that
+    all rows of a large task are drawn, at the rate of a capped one."""
     rates: RateKind = "examples-proportional"
     """Shares in proportion to the number of examples (up to the maximum), to that of each template ("per-template": a
     task above the maximum has it once for all its templates; T0's rates at 500,000), or the same for every task."""
     temperature: Temperature = 1.0
-    """Each task counts as its size to the power of 1/temperature: 1 is in proportion, more evens sizes out."""
+    """Each task counts as its size to the power of 1/temperature: 1 is proportional, higher values even sizes out."""
     proportions: ProportionsName = ""
     """A tree of parts by name: "flan2022_paper_a" (of its ablations), "flan2022_paper_b" (of its final models) or
     "flan2022_released" (of its public code)."""
     only: Names = ()
-    """Only these parts, by dotted path: "cot", "flan2021.zero_shot"; they keep their relative shares. Empty: all."""
+    """Draw only from these parts, by dotted path: "cot", "flan2021.zero_shot". They keep their relative shares. Empty:
+    all."""
     max_epochs: Weight = 0.0
-    """No task's rows are repeated more often than this in `planned_draws`: its share is cut, and others of its part
-    have the rest. 0 means no limit."""
+    """Limit on how often a task's rows repeat in `planned_draws`: its share is cut, and the rest goes to the others
+    of its part. 0 means no limit."""
     planned_draws: Natural = 0
-    """Prompts that the run will draw, as far as `max_epochs` counts."""
+    """Number of draws that `max_epochs` refers to."""
     parts: Parts = Field(default_factory=dict)
     """A tree of parts, `[mixture.parts.NAME]`, `[mixture.parts.NAME.parts.NAME]` …; see `docs/mixture.md`."""
 
@@ -118,5 +119,5 @@ class MixtureSettings(Section):
         if self.only and not (self.parts or self.proportions):
             raise ValueError("only names parts, and there are none: add parts or proportions, or remove only")
         if bool(self.max_epochs) != bool(self.planned_draws):
-            raise ValueError("max_epochs and planned_draws say something together: set both, or neither")
+            raise ValueError("max_epochs and planned_draws belong together: set both, or neither")
         return self

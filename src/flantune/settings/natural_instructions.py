@@ -25,25 +25,25 @@ class NaturalInstructionsSettings(Section):
     folder: AnyPath
     """The folder, which holds `tasks/*.json` and `splits/`."""
     track: Literal["default", "xlingual", "none"] = "default"
-    """Whose lists in `splits/` say what is trained on ("train_tasks") and measured ("test_tasks"); what they exclude is
-    left out. "none": all tasks, their first instances measured and the others trained on."""
+    """The track whose lists in `splits/` say what is trained on ("train_tasks") and measured ("test_tasks"); what they
+    exclude is left out. "none": all tasks; their first instances are measured and the others trained on."""
     train: Literal["track", "all"] = "track"
-    """"all": also train on the track's test tasks, on what they have beyond `test_instances`, for a model that is to be
-    used; they are then measured as tasks that were trained on. What the track excludes stays out."""
+    """"all": also train on the track's test tasks, on their instances beyond `test_instances`, to get a model for use;
+    they are then measured as tasks that were trained on. What the track excludes stays out."""
     test_instances: Natural = 100
-    """A task is measured with this many of its first instances, as its authors have it."""
+    """A task is measured on this many of its first instances, as its authors do."""
     mmlu: Switch = True
-    """Keep the 57 training tasks that are MMLU's questions, as the published lists do; false leaves them out, for a
-    model that is to be measured with MMLU."""
+    """Keep the 57 training tasks that consist of MMLU's questions, as the published lists do; false leaves them out,
+    for a model that will be measured on MMLU."""
     encodings: Annotated[Names, Field(min_length=1)] = TK_INSTRUCT
-    """How an instance is asked; one is drawn for each prompt, and the first is what is measured with one template.
+    """How an instance is asked: one is drawn for each prompt, and the first is used when only one template is measured.
     Parts joined by "_", in this order: "name", "definition", "pos2" (right examples), "neg2" (wrong ones),
     "explanation". Paper: Tk-Instruct."""
 
 
 def _with_text(value: str) -> str:
     if value.count("{text}") != 1:
-        raise ValueError("should hold {text} once, where the text goes")
+        raise ValueError("should contain {text} once, where the text goes")
     return value
 
 
@@ -56,13 +56,13 @@ class InstructionSettings(Section):
     name: _Line = "{text}: "
     """The task's name, where it is shown."""
     definition: _Line = "What to do: {text}"
-    """The definition; an empty line follows it."""
+    """The definition, followed by an empty line."""
     positive: Text = "Example {number}, done right:"
-    """Above a right example; `{number}` counts from 1."""
+    """Line above a positive example; `{number}` counts from 1."""
     negative: Text = "Example {number}, done wrong:"
-    """Above a wrong example; `{number}` counts from 1."""
+    """Line above a negative example; `{number}` counts from 1."""
     query: Text = "Now do this one:"
-    """Above the instance that is asked."""
+    """Line above the instance that is asked."""
     input: _Line = "Given:\n{text}"
     """The input of an example and of the instance."""
     output: _Line = "Answer:\n{text}"

@@ -14,10 +14,10 @@ class AdafactorSettings(Section):
     """Adafactor's own settings. The defaults are T5X's."""
 
     decay_exponent: Factor = 0.8
-    """How fast the memory of second moments lengthens."""
+    """How fast the averaging window of second moments grows."""
     step_offset: Annotated[Whole, Field(ge=-(10**9), le=0)] = 0
-    """Subtracted from the step in the decay: −1000 lets second moments age as if 1,000 steps were done. T5X counts on
-    from pretraining and subtracts that again; here steps count from 1."""
+    """Subtracted from the step in the decay: with −1000, second moments decay as if 1,000 steps had been done. T5X
+    continues pretraining's count and subtracts it here; flantune counts from 1."""
     clipping_threshold: Factor = 1.0
     """Largest root mean square of a tensor's update, before the rate."""
     parameter_scale: Switch = True

@@ -14,13 +14,13 @@ class PackingSettings(Section):
     max_input_tokens: Positive = 1_024
     """Inputs longer than this lose exemplars first, then are shortened; targets never are."""
     max_target_tokens: Positive = 256
-    """A prompt whose target is longer is left out and counted."""
+    """A prompt with a longer target is left out and counted."""
     row_tokens: Positive = 1_280
     """Length of a packed row. Decoder-only: inputs and targets together; encoder-decoder: the encoder's row."""
     batch_tokens: Positive = 8_192
     """Tokens of one optimizer step."""
     enabled: Switch = True
-    """False puts one prompt in each row: slower, same gradients."""
+    """False puts one prompt in each row: slower, with the same gradients."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> PackingSettings:

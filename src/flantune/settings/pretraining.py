@@ -18,9 +18,9 @@ class HubTextSettings(Section):
     id: Text
     """`<org>/<name>`."""
     config: Text | None = None
-    """Which of its configurations. None: its default."""
+    """Its configuration. None: the default one."""
     split: Text = "train"
-    """Which of its splits."""
+    """Its split."""
     revision: Text | None = None
     """Commit; pin it to make a run repeatable."""
 
@@ -29,26 +29,27 @@ class PretrainingSettings(Section):
     """The text that `flantune pretrain` reads, and what is learned from it."""
 
     files: Annotated[tuple[Place, ...], Once] = ()
-    """Files, globs or folders, relative to the run file. Of plain text each file is a document, of rows each row is."""
+    """Files, globs or folders, relative to the run file. A document is a whole file of plain text, or one row of a
+    table."""
     hub: HubTextSettings | None = None
-    """Rows of a data set of the hub, in place of files."""
+    """Rows of a hub dataset, instead of files."""
     column: Text = "text"
-    """The column that holds the text, where it comes in rows."""
+    """The column that holds the text, for data in rows."""
     objective: ObjectiveName = "causal"
     """What is learned: "causal" (each token from those before it), "prefix" (the rest of a text), "span_corruption"
     (T5's), "ul2" (UL2's seven denoisers) or "ul2r" (U-PaLM's). `docs/pretraining.md` has their rules."""
     input_tokens: Annotated[Positive, Field(ge=16)] = 512
-    """Tokens of a draw's inputs, with everything around them; "causal" and "prefix": of the whole draw."""
+    """Tokens of a draw's inputs, including special tokens; for "causal" and "prefix", of the whole draw."""
     noise_density: Annotated[Number, Field(gt=0, le=0.95)] = 0.15
     """Share of the tokens that "span_corruption" hides."""
     mean_span: Annotated[Number, Field(ge=1, le=10_000)] = 3.0
     """Mean length of a span that "span_corruption" hides, in tokens."""
     mode_tokens: Switch = True
-    """"ul2" and "ul2r" begin the inputs with `[NLU]`, `[NLG]` or `[S2S]`, which says what kind of denoiser it is."""
+    """With "ul2" and "ul2r", start the inputs with `[NLU]`, `[NLG]` or `[S2S]`, which names the kind of denoiser."""
     sentinels: Annotated[Positive, Field(le=10_000)] = 100
-    """Sentinels `<extra_id_0>` … that the vocabulary has for hidden spans; those that it lacks are added to it."""
+    """Number of sentinels `<extra_id_0>` … for hidden spans; missing ones are added to the vocabulary."""
     tokenizer_documents: Positive = 30_000
-    """Documents that a tokenizer is trained on, where the model is built from scratch."""
+    """Number of documents that the tokenizer is trained on, if the model is built from scratch."""
 
     @model_validator(mode="after")
     def _reads_one_text(self) -> PretrainingSettings:

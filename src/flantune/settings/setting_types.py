@@ -52,7 +52,7 @@ def _truth(value: object) -> object:
 
 def _fit_for_a_path(value: str) -> str:
     if "\0" in value:
-        raise ValueError("should not hold the character U+0000, which no file name has")
+        raise ValueError("should not contain the character U+0000, which no file name has")
     return value
 
 
@@ -80,7 +80,7 @@ def _once_each(values: Sequence[_Value]) -> Sequence[_Value]:
     twice = [value for number, value in enumerate(values) if value in values[:number]]
     if twice:
         shown = f'"{twice[0]}"' if isinstance(twice[0], str) else twice[0]
-        raise ValueError(f"should name each once; {shown} is there twice")
+        raise ValueError(f"should name each once; {shown} occurs twice")
     return values
 
 
@@ -127,9 +127,9 @@ def distinct_folds(folds: Iterable[Sequence[str]]) -> Iterable[Sequence[str]]:
     for fold in folds:
         names = frozenset(slug(name) for name in fold)
         if len(names) < len(fold):
-            raise ValueError(f"should name each once in a fold; in {_listed(fold)} one is there twice")
+            raise ValueError(f"should name each once in a fold; in {_listed(fold)} one occurs twice")
         if names in seen:
-            raise ValueError(f"should hold out something else in every fold; {_listed(fold)} is there twice")
+            raise ValueError(f"should hold out something else in every fold; {_listed(fold)} occurs twice")
         seen[names] = fold
     return folds
 

@@ -70,9 +70,9 @@ def toml_text(values: Mapping[str, object]) -> str:
     rate = 1e-08
 
     Raises:
-        ValueError: A text holds half of a surrogate pair, which TOML cannot say.
+        ValueError: A text holds half of a surrogate pair, which TOML cannot represent.
     """
     text = re.sub(r",\n +", ", ", _BRACKET_BREAK.sub("", tomli_w.dumps(values)))  # an array is one line
     if half := _HALF.search(text):
-        raise ValueError(f"U+{ord(half[0]):04X} is half of a surrogate pair, which TOML cannot say")
+        raise ValueError(f"U+{ord(half[0]):04X} is half of a surrogate pair, which TOML cannot represent")
     return text

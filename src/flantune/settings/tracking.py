@@ -16,7 +16,7 @@ class TrackingSettings(Section):
     """Which programs that keep track of runs are told of this one."""
 
     to: Annotated[tuple[TrackerName, ...], Once] = ()
-    """They get curves, settings, scores and the report; each must be installed. What they hold lies in the run folder
-    anyway."""
+    """Trackers to use. They get curves, settings, scores and the report, all of which are in the run folder too; each
+    tracker must be installed."""
     project: Annotated[Text, Field(min_length=1)] = "flantune"
-    """The project or experiment that the run is filed under."""
+    """The project or experiment that the run belongs to."""

@@ -67,7 +67,7 @@ def named_study(name: str) -> NamedStudy:
     """
     if name not in STUDIES:
         near = did_you_mean(name, STUDIES)
-        hint = near or f"there are: {', '.join(STUDIES)}; a study of your own is a TOML file (docs/studies.md)"
+        hint = near or f"available: {', '.join(STUDIES)}; a study of your own is a TOML file (docs/studies.md)"
         raise ConfigError(f'no study "{name}"', hint=hint)
     return STUDIES[name]
 

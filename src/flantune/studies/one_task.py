@@ -44,7 +44,7 @@ class Compared:
 
     @property
     def tuned_settings(self) -> Settings:
-        """The model tuned on instructions: the run file's own tuning, blind to the tasks, one fold."""
+        """The model tuned on instructions: the run file's own tuning, without the tasks, one fold."""
         one = self.fold
         return {
             "holdout.folds": [list(one.clusters)] if one.clusters else [],
@@ -109,7 +109,7 @@ def compared_tasks(file: RunFile, tasks: Sequence[Task], *, wanted: Sequence[str
     without = [task.name for task in sides.unseen if "train" not in task.splits]
     able = [task.name for task in sides.unseen if task.name not in without]
     if faults := list(_faults(wanted, able, without, sides)):
-        raise ConfigError("\n".join(faults), where="tasks", hint=f"there are: {', '.join(able) or 'none'}")
+        raise ConfigError("\n".join(faults), where="tasks", hint=f"available: {', '.join(able) or 'none'}")
     if not able:
         hint = "hold out a cluster some of whose tasks have a train split"
         raise ConfigError(f"no unseen task of {_named(held)} has rows to be tuned on", where="tasks", hint=hint)

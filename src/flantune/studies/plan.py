@@ -137,7 +137,7 @@ def held_against(folder: StudyFolder, now: Plan) -> Written:
     Raises:
         ConfigError: The folder holds another study, or its plan is damaged.
     """
-    then = read_value(folder.plan, Plan, mends="put a copy back, or choose another --out", error=ConfigError)
+    then = read_value(folder.plan, Plan, mends="restore a copy, or choose another --out", error=ConfigError)
     if then.study != now.study:
         where = str(folder.root)
         raise ConfigError(f'this folder holds the study "{then.study}"', where=where, hint="choose another --out")
@@ -163,7 +163,7 @@ def _changes(then: Plan, now: Plan) -> Iterator[str]:
     if gone := [name for name in was if name not in new]:
         yield f"arms that were left out: {first_names(gone, most=6)}"
     if then.seeds != now.seeds:
-        yield f"seeds: {_listed(then.seeds)} were written down, {_listed(now.seeds)} were run"
+        yield f"seeds: {_listed(then.seeds)} were planned, {_listed(now.seeds)} were run"
     old, fresh = plain(then)["comparison"], plain(now)["comparison"]
     for key in sorted({*old, *fresh}):
         if old.get(key) != fresh.get(key):
@@ -172,7 +172,7 @@ def _changes(then: Plan, now: Plan) -> Iterator[str]:
     for name in (name for name in new if name in was):
         yield from _arm_changes(was[name], new[name], files=(then.run_file, now.run_file))
         if then.data.get(name) != now.data.get(name):
-            yield f'arm "{name}": tasks or rows are others'
+            yield f'arm "{name}": its tasks or rows differ'
 
 
 def _completed(run_file: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -73,7 +73,7 @@ def plan_runs(study: Study, file: RunFile, *, folder: StudyFolder, seeds: Sequen
             problems.add(error.where, error.message)
             hints.setdefault(error.hint)
     if problems.lines:
-        hint = "\nhint: ".join(("mend the arms' settings", *filter(None, hints)))  # that of many arms once
+        hint = "\nhint: ".join(("fix the arms' settings", *filter(None, hints)))  # that of many arms once
         raise problems.error(ConfigError, where=f"study {study.name}", hint=hint)
     first: dict[tuple[int, str], int] = {}
     places = {(run.arm.name, run.seed): run.number for run in runs}

@@ -78,7 +78,7 @@ def one_split(
         whole = splits.without_clusters(tasks, taxonomy, first.clusters)
     else:
         return _all_folds_at_once(file, tasks, taxonomy)
-    left = f"of {len(folds)} folds the first alone is used: {', '.join(first.held_out)}" if len(folds) > 1 else ""
+    left = f"of {len(folds)} folds only the first is used: {', '.join(first.held_out)}" if len(folds) > 1 else ""
     return whole, (left,) if left else ()
 
 
@@ -127,7 +127,7 @@ def _all_folds_at_once(file: RunFile, tasks: Sequence[Task], taxonomy: Taxonomy)
         split = splits.without_clusters(tasks, taxonomy, clusters)
     except ConfigError:  # together they leave nothing to train on
         split = splits.without_clusters(tasks, taxonomy, folds[0])
-        return split, (f"of {len(folds)} folds the first alone is used: {', '.join(split.held_out)}",)
+        return split, (f"of {len(folds)} folds only the first is used: {', '.join(split.held_out)}",)
     return split, (f"the clusters of all {len(folds)} folds are held out at once, from one model an arm",)
 
 

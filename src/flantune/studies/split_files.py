@@ -78,7 +78,7 @@ def plan_splits(file: RunFile, *, kind: str, options: SplitOptions | None = None
     """
     options = options or SplitOptions()
     if kind not in MAKERS:
-        raise ConfigError(f'no study "{kind}"', hint=did_you_mean(kind, MAKERS) or f"there are: {', '.join(MAKERS)}")
+        raise ConfigError(f'no study "{kind}"', hint=did_you_mean(kind, MAKERS) or f"available: {', '.join(MAKERS)}")
     originals = load_tasks(file.config.data, root=file.root)
     taxonomy = load_taxonomy(file.config.holdout.taxonomy)
     rules = splits.paper_rules(taxonomy) if options.paper_rules else taxonomy

@@ -182,7 +182,7 @@ def _faults(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def _no_arm(name: str, names: Sequence[str]) -> str:
-    return f'no arm "{name}"; ' + (did_you_mean(name, names) or f"there are: {', '.join(names)}")
+    return f'no arm "{name}"; ' + (did_you_mean(name, names) or f"available: {', '.join(names)}")
 
 
 def _is_circle(study: Study, arm: Arm) -> bool:

@@ -114,4 +114,4 @@ def _notes(outcome: StudyOutcome) -> Iterator[str]:
         if arm.difference is not None and arm.compared < len({task.name for task in arm.tasks}):
             yield f"“{arm.name}” is compared on {counted(arm.compared, 'task')}, which both measured."
     if outcome.written.changed:
-        yield f"What was run is not what was written down: {counted(len(outcome.written.changed), 'change')}."
+        yield f"The runs deviate from the recorded plan: {counted(len(outcome.written.changed), 'change')}."

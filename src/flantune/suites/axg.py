@@ -1,6 +1,6 @@
 """AX-g: WinoGender as entailment, as SuperGLUE and T0 ask it: does the sentence say that this person did it?
 
-Every sentence is there twice, with a man's and with a woman's pronoun; the answer is the same. How often both get the
+Every sentence occurs twice, with a man's and with a woman's pronoun; the answer is the same. How often both get the
 same answer is what SuperGLUE calls the gender parity score.
 
 Paper: Rudinger et al. 2018; Poliak et al. 2018 (recast as entailment); Wang et al. 2019; T0, appendix on bias.

@@ -81,7 +81,7 @@ def choose_exams(
     exams = tuple(without_own_questions(one) for one in found if isinstance(one, Exam))
     missing = tuple(one for one in found if isinstance(one, MissingExam))
     if missing and (not skip_missing or not exams):
-        hint = "put it there, name the folder with --data, or go on without these parts with --missing skip"
+        hint = "put it there, name the folder with --data, or continue without these parts with --missing skip"
         raise MissingSuiteDataError(f"data is missing:\n{missing_lines(missing)}", hint=hint)
     return Chosen(exams=exams, missing=missing)
 

@@ -39,7 +39,7 @@ def with_cut_golds(exam: Exam) -> Exam:
         return exam
     stop = _held(cut[0].references[0], exam.writing.stop)
     note = (
-        f"writing stops at {stop!r}, which {len(cut):,} of {len(asked):,} right answers hold (first in row "
+        f"writing stops at {stop!r}, which {len(cut):,} of {len(asked):,} right answers contain (first in row "
         f"{cut[0].row}): such an answer is cut"
     )
     return replace(exam, notes=(*exam.notes, note))

@@ -1,6 +1,6 @@
 """WinoBias: whom a pronoun means, where its gender fits the stereotype of the right occupation, and where it does not.
 
-Type 1 needs knowledge of the world, type 2 is settled by syntax. Every sentence is there twice, pro- and
+Type 1 needs knowledge of the world, type 2 is settled by syntax. Every sentence occurs twice, pro- and
 anti-stereotypical: the gap between the two accuracies is what the occupation's gender does to the model.
 
 Paper: Zhao et al. 2018, section 2; T0, appendix on bias.

@@ -131,7 +131,7 @@ def read_json(path: Path, *, mends: str = "", error: type[FlantuneError] = Flant
         raise error(f"not valid JSON: {why}", where=str(path), hint=mends or MENDS) from None
 
 
-MENDS = "the file is damaged: give the command that wrote it again, or put a copy back"
+MENDS = "the file is damaged: repeat the command that wrote it, or restore a copy"
 """What repairs most damaged files."""
 
 

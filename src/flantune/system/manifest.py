@@ -45,7 +45,7 @@ class Stopwatch:
             try:
                 self.seconds = _seconds(read_json(path), path)
             except (FlantuneError, ValueError) as error:
-                note(f"seconds are counted anew, since the file is damaged: {str(error).partition(chr(10))[0]}")
+                note(f"seconds are counted from zero, since the file is damaged: {str(error).partition(chr(10))[0]}")
                 if path.is_dir() or path.is_symlink():
                     note(f"{path} is left as it is, and the seconds of this run are not kept")
                     self._path = None

@@ -173,7 +173,7 @@ def _check_digest(wanted: str, files: Mapping[str, tuple[PromptsourceTemplate, .
 def _check_rows(rows: Mapping[str, OwnRows], files: Mapping[str, object]) -> None:
     for name in rows:
         if name not in files:
-            hint = did_you_mean(name, files) or f"there are: {', '.join(files)}"
+            hint = did_you_mean(name, files) or f"available: {', '.join(files)}"
             raise ConfigError(f'rows of "{name}", which is not used', where="data.promptsource.rows", hint=hint)
 
 

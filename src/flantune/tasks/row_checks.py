@@ -194,7 +194,7 @@ def check_slots(task: Task, example: Example) -> None:
         for name in names:
             if name not in known:
                 raise TaskError(
-                    f'asks for "{name}", which the rows have not; they have: {", ".join(example.fields)}',
+                    f'asks for "{name}", which the rows do not have; they have: {", ".join(example.fields)}',
                     where=f"{origin_of(task)}: template {template.name}",
                     hint=did_you_mean(name, known),
                 )

@@ -36,6 +36,6 @@ def collection_files(names: Iterable[str]) -> list[Path]:
     known = collections()
     for name in names:
         if name not in known:
-            near = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
+            near = did_you_mean(name, known) or f"available: {', '.join(known) or 'none'}"
             raise ConfigError(f'no collection "{name}"', where="data.collection", hint=near)
     return [path for name in names for path in sorted((SHIPPED / name).glob("*.toml"))]

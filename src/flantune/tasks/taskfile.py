@@ -141,7 +141,7 @@ def _check_splits(splits: Any, source: Any, problems: Problems) -> None:
             problems.add(f"splits.{role}", str(error))
             continue
         if isinstance(files, Mapping) and role in _ROLES and split not in files:
-            near = did_you_mean(split, files) or f"there are: {', '.join(files)}"
+            near = did_you_mean(split, files) or f"available: {', '.join(files)}"
             problems.add(f"splits.{role}", f'source.files has no split "{split}"; {near}')
 
 
@@ -235,7 +235,7 @@ def _check_answer(answer: AnswerSection, options: OptionsSection | None, has_opt
     if not has_options and answer.keys is not None:
         problems.add("answer.keys", "needs options")
     if has_options and answer.separator:
-        problems.add("answer.separator", "is for several references, which a classification task has not")
+        problems.add("answer.separator", "is for several references, which a classification task does not have")
     if answer.read is not None and not has_options:
         problems.add("answer.read", "needs options")
     if answer.read is not None and (answer.keys is not None or answer.map):
@@ -295,12 +295,12 @@ def _check_slots(
         return
     for name in dict.fromkeys(names):
         if name == "options" and kind == "generation":
-            problems.add(path, "asks for {options}, which a generation task has not")
+            problems.add(path, "asks for {options}, which a generation task does not have")
         elif mark := _FORMAT.search(name):
             name_alone = name[: mark.start()]
             problems.add(
                 path, f"a slot is a name alone; got {{{name_alone}…}}; literal braces are written {{{{ and }}}}"
             )
         elif slots is not None and name not in (*slots, *RESERVED_SLOTS):
-            near = did_you_mean(name, slots) or f"there are: {', '.join(slots)}"
+            near = did_you_mean(name, slots) or f"available: {', '.join(slots)}"
             problems.add(path, f'no field "{name}"; {near}')

@@ -136,7 +136,7 @@ class CheckpointFolder:
             damaged[step] = damage
         what = "; ".join(f"step {step}: {damage}" for step, damage in damaged.items())
         hint = (
-            "put a copy of one back, or delete the folder to start again; a larger training.keep_checkpoints keeps more"
+            "restore a copy of one, or delete the folder to start again; a larger training.keep_checkpoints keeps more"
         )
         raise TrainingError(f"no checkpoint is whole: {what}", where=str(self.root), hint=hint)
 

@@ -36,7 +36,7 @@ def damage_of(folder: Path, *, share: int = 0, shares: int = 1) -> str:
     Args:
         folder: Has a record.
         share: Look at this part of the files only.
-        shares: How many parts there are: one a process, say.
+        shares: How many parts there are: one per process, say.
     """
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

@@ -30,7 +30,7 @@ def preference_notes(raw: Change, discrimination: Change, *, confidence: float) 
     beside = f"on {counted(len(discrimination.exams), 'ranked task')} {told}"
     if skill != "undecided":
         return (f"A preference for certain answers hides a {_GAIN[skill]} of skill: {beside}.",)
-    return (f"The {_GAIN[score]} may be one of preference, not of skill: {beside}.",)
+    return (f"The {_GAIN[score]} may reflect a preference rather than skill: {beside}.",)
 
 
 def task_notes(tasks: Sequence[ExamResult], model: str) -> tuple[str, ...]:
@@ -46,8 +46,8 @@ def task_notes(tasks: Sequence[ExamResult], model: str) -> tuple[str, ...]:
         moved = [name for name, one in compared if _score_moved(one) == way != _skill_direction(one)]
         if moved:
             found.append(
-                f"The {_GAIN[way]} of raw score on {_named(moved)} may be one of preference: discrimination does not "
-                "surely show it."
+                f"The {_GAIN[way]} of raw score on {_named(moved)} may only reflect a preference: discrimination does "
+                "not clearly show it."
             )
     return tuple(found)
 

@@ -328,7 +328,7 @@ def _call(function: Any, problem: Problem) -> None:
     if code == 1:
         raise MemoryError("attention within segments: memory is short")
     if code:
-        raise RuntimeError("attention within segments: the program was not built for such numbers")
+        raise RuntimeError("attention within segments: the program was not built for this data type")
 
 
 def _line(like: Tensor, ends: Tensor) -> Tensor:

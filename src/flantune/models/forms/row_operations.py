@@ -115,7 +115,7 @@ def _is_for(*tensors: Tensor) -> bool:
 def call(name: str, problem: ctypes.Structure) -> None:
     """Lets the program do one of its operations."""
     if getattr(door.find_program().compiled, name)(ctypes.byref(problem)):
-        raise RuntimeError(f"{name}: the program was not built for such numbers")
+        raise RuntimeError(f"{name}: the program was not built for this data type")
 
 
 def _gated(gate: Tensor, up: Tensor, is_gelu: bool, **pointers: int) -> _Gated:

@@ -28,7 +28,7 @@ def is_gguf(path: str | Path) -> bool:
 
 
 def require_gguf(*, where: str) -> None:
-    """Refuses to go on without the package that reads and writes such files.
+    """Refuses to continue without the package that reads and writes such files.
 
     Raises:
         ModelError: The package is not installed.
@@ -50,7 +50,7 @@ def open_gguf(path: Path) -> Any:
         raise ModelError("no such file", where=str(path), hint="check the path") from error
     except (OSError, ValueError, IndexError, KeyError, OverflowError, struct.error) as error:
         hint = "fetch the file again; its sha256 tells whether it came through whole"
-        raise ModelError(f"no GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error
+        raise ModelError(f"not a GGUF file, or a damaged one: {error}", where=str(path), hint=hint) from error
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def check_whole(path: str, error: BaseException | None, *, revision: str | None 
             where=str(file),
             hint="copy or download it again, or save the model again"
             if folder == path
-            else "delete this file, so that it is downloaded again; if that does not help, its authors have to mend it",
+            else "delete this file, so that it is downloaded again; if that does not help, its authors have to fix it",
         ) from error
 
 
@@ -112,7 +112,7 @@ def check_given(path: str, error: BaseException, *, revision: str | None) -> Non
     fault = None if Path(path).exists() else hub_fault(error, path, revision=revision)
     if fault is not None:
         where = f"{path}@{revision}" if revision else path
-        message = f"cannot be had from the Hugging Face hub: {fault.message}"
+        message = f"cannot be loaded from the Hugging Face hub: {fault.message}"
         raise ModelError(message, where=where, hint=fault.hint) from error
 
 

@@ -50,7 +50,7 @@ class Decoding:
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
-            raise ModelError("nothing can be written in no tokens", where="max_new_tokens", hint="set it to 1 or more")
+            raise ModelError("no answer fits into 0 tokens", where="max_new_tokens", hint="set it to 1 or more")
         if not 0.0 <= self.temperature < float("inf"):
             raise ModelError(f"got {self.temperature}", where="temperature", hint="set it to 0 (greedy) or more")
         if "" in self.stop:

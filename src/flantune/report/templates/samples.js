@@ -66,7 +66,7 @@
     return facts;
   };
   const answered = (row, group) => row.m.flatMap((answer, k) => {
-    const drawn = answer.d ? [folded(`All ${answer.d.length} answers drawn`, ...answer.d.map(block))] : [];
+    const drawn = answer.d ? [folded(`All ${answer.d.length} answers sampled`, ...answer.d.map(block))] : [];
     const facts = read(row, answer);
     if (row.o) return [meta(make("b", `${tone(k)}-text`, group.models[k]), ...facts), ...drawn];
     return [make("h4", "", `${group.models[k]} wrote`), meta(...facts), block(answer.p), ...drawn];

@@ -148,7 +148,7 @@ def _check_training(reasoned: set[str], trained: Sequence[str]) -> None:
         hint = 'add some: [data] collection = ["flan2021", "cot"], or templates whose targets reason before {answer}'
         raise ConfigError("no chain-of-thought task is trained on", hint=hint)
     if not set(trained) - reasoned:
-        raise ConfigError("nothing but chain-of-thought tasks is trained on", hint="add others, or hold less out")
+        raise ConfigError("nothing but chain-of-thought tasks is trained on", hint="add others, or hold out less")
 
 
 STUDY = NamedStudy(

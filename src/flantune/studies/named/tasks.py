@@ -56,7 +56,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         stages = tuple((f"{len(split.train)} tasks", split) for split in made.splits)
         notes = (*notes, *made.notes)
     if len(stages) < 2:
-        hint = "add tasks, or hold less out"
+        hint = "add tasks, or hold out less"
         raise ConfigError(f"there are {len(whole.train)} training tasks: nothing to compare", hint=hint)
     arms = tuple(
         Arm(name=name, settings=split_settings(split, file, tasks), x=len(split.train)) for name, split in stages

@@ -129,13 +129,13 @@ class HubSource(Source):
                 "set data.mirror to a folder that mirrors the hub, or leave it out to read from the hub; "
                 f"{self._fetch_hint}"
             )
-            raise MissingDataError("the folder of the mirror is not there", where=str(self.mirror), hint=hint)
+            raise MissingDataError("the mirror folder does not exist", where=str(self.mirror), hint=hint)
         if not splits:
             raise MissingDataError(f"the mirror has no {self._name}", where=str(folder), hint=self._fetch_hint)
         if split not in splits:
             there = ", ".join(sorted(splits))
             raise MissingDataError(
-                f'the mirror has no split "{split}" of {self._name}; there are: {there}',
+                f'the mirror has no split "{split}" of {self._name}; available: {there}',
                 where=str(folder),
                 hint=did_you_mean(split, splits) or self._fetch_hint,
             )

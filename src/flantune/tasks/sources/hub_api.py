@@ -146,7 +146,7 @@ def explained(error: Exception, wanted: HubDataset) -> SourceError:
         # The library's own words for rows that it cannot read say nothing; what led to them does.
         told = error.__cause__ if name == "DatasetGenerationError" and error.__cause__ else error
         why, hint = f"{type(told).__name__}: {(str(told).splitlines() or [''])[0]}", _hint(told, wanted)
-    return MissingDataError(f"cannot be had from the Hugging Face hub: {why}", where=str(wanted), hint=hint)
+    return MissingDataError(f"cannot be loaded from the Hugging Face hub: {why}", where=str(wanted), hint=hint)
 
 
 def _hint(error: BaseException, wanted: HubDataset) -> str:

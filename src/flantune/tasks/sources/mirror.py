@@ -26,7 +26,7 @@ def mirrored_splits(folder: Path) -> dict[str, tuple[Path, ...]]:
     """Split → its file or shards, for a folder of a mirror; empty when there is no such folder.
 
     Raises:
-        SourceError: A split is there twice, or a shard is missing.
+        SourceError: A split occurs twice, or a shard is missing.
     """
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -43,7 +43,7 @@ def _complete(split: str, paths: Sequence[Path]) -> tuple[Path, ...]:
     wanted = int(shard["shards"]) if shard else 1
     if len(paths) != wanted:
         names = ", ".join(path.name for path in paths)
-        problem = f'shards of split "{split}" are missing' if len(paths) < wanted else f'split "{split}" is there twice'
+        problem = f'shards of split "{split}" are missing' if len(paths) < wanted else f'split "{split}" occurs twice'
         raise SourceError(
             f"{problem}: {names}", where=str(paths[0].parent), hint="remove the files and run flantune fetch again"
         )
