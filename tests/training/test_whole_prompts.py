@@ -19,9 +19,11 @@ from tests.training.small import (
 )
 from tests.training.test_weighting import assert_close, gradients, run
 
+from flantune.commands.plan import check_loss
 from flantune.errors import ConfigError
 from flantune.packing.inputs_asked import with_inputs_asked
 from flantune.packing.shares import filler
+from flantune.settings.config import RunConfig
 from flantune.training.whole_prompts import check_inputs_weight
 
 WEIGHT = 0.3
@@ -130,3 +132,21 @@ def test_models_that_cannot_learn_their_inputs_are_refused(tmp_path):
         with pytest.raises(ConfigError, match=said):
             check_inputs_weight(chosen, family="decoder-only", **{trait: True})
     check_inputs_weight(settings(), family="encoder-decoder")
+
+
+@pytest.mark.parametrize(
+    ("model", "family", "said"),
+    [
+        ({}, "encoder-decoder", "an encoder-decoder"),
+        ({"attention": "prefix"}, "decoder-only", "a prefix LM"),
+        ({"adapter": "prompt"}, "decoder-only", "virtual tokens"),
+    ],
+)
+def test_a_run_file_is_refused_before_any_model_is_loaded(model, family, said):
+    config = RunConfig(training={"inputs_weight": 1.0}, model=model)
+    with pytest.raises(ConfigError, match=said) as caught:
+        check_loss(config, family)
+    assert caught.value.where == "training.inputs_weight"
+    with pytest.raises(ConfigError, match="NEFTune"):
+        check_loss(RunConfig(training={"neftune_alpha": 5.0}), "encoder-decoder")
+    check_loss(RunConfig(training={"neftune_alpha": 5.0, "inputs_weight": 0.1}), "decoder-only")
